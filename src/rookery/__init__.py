@@ -1,0 +1,3 @@
+"""Social learning in multi-agent reinforcement learning."""
+
+__version__ = "0.1.0"

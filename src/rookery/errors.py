@@ -1,0 +1,40 @@
+"""What can go wrong for a user, each kind with its own exit code for the command line.
+
+Every message is one line: what was wrong, what is allowed, what to do.
+"""
+
+
+class RookeryError(Exception):
+    """Base of every error a user can cause or cure; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class ConfigError(RookeryError, ValueError):
+    """An unknown key, a value out of range, an impossible world or combination."""
+
+    exit_code = 2
+
+
+class MisfitError(RookeryError, ValueError):
+    """A checkpoint or zoo entry that does not fit the task, network or team it is put to."""
+
+    exit_code = 3
+
+
+class CorruptError(RookeryError):
+    """A saved file whose content is not what was written: truncated, altered or unreadable."""
+
+    exit_code = 4
+
+
+class StorageError(RookeryError, OSError):
+    """The disk refused: full, read-only, or a path that is not what it should be."""
+
+    exit_code = 5
+
+
+class MissingError(RookeryError, LookupError):
+    """A run, file, task or zoo entry that is not there; the message lists what is."""
+
+    exit_code = 6

@@ -1,0 +1,1 @@
+"""What pays: one file a task, joined to the world by `Env`."""

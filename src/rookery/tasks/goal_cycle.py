@@ -1,0 +1,190 @@
+"""Goal Cycle: visit n identical goals again and again in a hidden cyclic order; a wrong one is punished.
+
+Rules. The first goal an agent touches in an episode pays 1, whichever it is. From then on the cyclic
+successor of the last credited goal pays 1 and becomes the last credited; any other, that one again included,
+costs the penalty and changes nothing. Only entering counts: standing on a goal is free. Every agent is paid
+for itself alone. Goals, obstacles and agents are placed anew each episode, so the order, (n-1)! cycles, must
+be found again each time: by trying, or by watching somebody who knows.
+
+Source: Ndousse et al. 2021, section 3.3; details from the authors' environment.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Float32, Int32
+
+from rookery.errors import ConfigError
+from rookery.types import Key
+from rookery.world.layout import AsciiMap, border, draw_cells, parse_map
+from rookery.world.spec import View, WorldSpec
+from rookery.world.state import Events, State, WorldParams
+from rookery.world.tiles import FLOOR, GOAL, OBSTACLE
+
+
+@struct.dataclass
+class GoalCycleParams:
+    """What a schedule may change without recompiling."""
+
+    world: WorldParams
+    goal: Float32[Array, ""]  # paid for a correct goal
+    penalty: Float32[Array, ""]  # >= 0, taken for a wrong one
+
+
+@struct.dataclass
+class GoalCycleState:
+    goals: Int32[Array, "K 2"]  # (row, col) in cyclic order
+    last_goal: Int32[Array, "A"]  # last credited, -1 before the first
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GoalCycle:
+    """Configuration and rules. Defaults are the paper's; one view an agent."""
+
+    kind: Literal["goal-cycle"] = "goal-cycle"
+    height: int = 13  # cells, border included
+    width: int = 13
+    goals: int = 3
+    obstacles: int | None = None  # count; None: from the density
+    obstacle_density: float = 0.15  # of the cells inside the border
+    views: tuple[View, ...] = (View(), View(), View())
+    max_steps: int = 250
+    actions: Literal[3, 7] = 7
+    collide: bool = False
+    goal_reward: float = 1.0
+    penalty: float = 1.5
+    prestige_rule: Literal["tanh", "sigmoid"] = "tanh"
+    prestige_decay: float = 0.99  # per step
+    spawn_delay: tuple[int, ...] = ()  # steps of absence an agent; empty: nobody waits
+    map: str | None = None  # ASCII, see world/layout.py; replaces height, width and obstacles
+
+    counts = ("goals", "mistakes")
+    """Names of what `pay` counts: entries that paid, entries that cost."""
+
+    def __post_init__(self):
+        if self.goals < 1:
+            raise ConfigError(f"goals={self.goals} must be at least 1")
+        if self.obstacles is not None and self.obstacles < 0:
+            raise ConfigError(f"obstacles={self.obstacles} must be at least 0")
+        if not 0 <= self.obstacle_density < 1:
+            raise ConfigError(f"obstacle_density={self.obstacle_density} must lie in [0, 1)")
+        if self.penalty < 0:
+            raise ConfigError(f"penalty={self.penalty} must be at least 0; it is taken, so write it without a sign")
+        if not 0 <= self.prestige_decay <= 1:
+            raise ConfigError(f"prestige_decay={self.prestige_decay} must lie in [0, 1]")
+        if self.spawn_delay and len(self.spawn_delay) != len(self.views):
+            raise ConfigError(f"spawn_delay has {len(self.spawn_delay)} entries for {len(self.views)} agents")
+        if any(delay < 0 for delay in self.spawn_delay):
+            raise ConfigError(f"spawn_delay={self.spawn_delay} must not be negative")
+        world = self.world  # checks its own part
+        plan = self._plan
+        if plan is not None and len(plan.numbered_goals or plan.free_goals) > self.goals:
+            found = len(plan.numbered_goals or plan.free_goals)
+            raise ConfigError(f"the map has {found} goals for goals={self.goals}; raise goals or take some off")
+        free = len(self._floor)
+        things = len(self._drawn_goals_and_agents) + (0 if plan else self.obstacle_count)
+        if things > free:
+            raise ConfigError(
+                f"{things} goals, agents and obstacles do not fit on the {free} free cells of a "
+                f"{world.height}×{world.width} world; make it larger or take some away"
+            )
+        if plan is not None and plan.spawns and len(plan.spawns) < world.agents:
+            raise ConfigError(
+                f"the map has {len(plan.spawns)} start cells (A) for {world.agents} agents; add more, or none at all"
+            )
+
+    @property
+    def _plan(self) -> AsciiMap | None:
+        return None if self.map is None else parse_map(self.map)
+
+    @property
+    def obstacle_count(self) -> int:
+        if self.obstacles is not None:
+            return self.obstacles
+        # The epsilon keeps 0.15 of 20 cells at 3 in binary arithmetic.
+        return int(self.obstacle_density * (self.height - 2) * (self.width - 2) + 1e-9)
+
+    @property
+    def world(self) -> WorldSpec:
+        plan = self._plan
+        return WorldSpec(
+            height=plan.height if plan else self.height,
+            width=plan.width if plan else self.width,
+            views=self.views,
+            max_steps=self.max_steps,
+            actions=self.actions,
+            collide=self.collide,
+            prestige_rule=self.prestige_rule,
+        )
+
+    @property
+    def _room(self) -> np.ndarray:
+        plan = self._plan
+        return np.array(plan.tiles, np.uint8) if plan else border(self.height, self.width)
+
+    @property
+    def _floor(self) -> np.ndarray:
+        """Cells where something may be drawn: floor, less what the map has fixed. i32[N, 2]."""
+        tiles, plan = self._room.copy(), self._plan
+        if plan:
+            for cell in plan.numbered_goals + plan.free_goals + plan.spawns:
+                tiles[cell] = OBSTACLE
+        return np.argwhere(tiles == FLOOR).astype(np.int32)
+
+    @property
+    def _drawn_goals_and_agents(self) -> range:
+        plan = self._plan
+        goals = self.goals - (len(plan.numbered_goals or plan.free_goals) if plan else 0)
+        return range(goals + (0 if plan and plan.spawns else len(self.views)))
+
+    def default_params(self) -> GoalCycleParams:
+        delay = self.spawn_delay or (0,) * len(self.views)
+        return GoalCycleParams(
+            world=WorldParams(
+                prestige_decay=jnp.float32(self.prestige_decay), spawn_delay=jnp.array(delay, jnp.int32)
+            ),
+            goal=jnp.float32(self.goal_reward),
+            penalty=jnp.float32(self.penalty),
+        )
+
+    def layout(self, key: Key):
+        """Place goals, agents and obstacles on different cells, and draw the cyclic order and the headings."""
+        place_key, order_key, spawn_key, heading_key = jax.random.split(key, 4)
+        plan, agents = self._plan, len(self.views)
+        obstacles = 0 if plan else self.obstacle_count
+        drawn = draw_cells(place_key, jnp.asarray(self._floor), len(self._drawn_goals_and_agents) + obstacles)
+        fixed = [*(plan.numbered_goals or plan.free_goals)] if plan else []
+        loose = self.goals - len(fixed)
+        goals = drawn[:loose]
+        if fixed:
+            goals = jnp.concatenate([jnp.array(fixed, jnp.int32), goals])
+            if plan.free_goals:
+                goals = draw_cells(order_key, goals, self.goals)
+        if plan and plan.spawns:
+            position = draw_cells(spawn_key, jnp.array(plan.spawns, jnp.int32), agents)
+        else:
+            position = drawn[loose : loose + agents]
+        blocks = drawn[len(drawn) - obstacles :]
+        tiles = jnp.asarray(self._room)
+        tiles = tiles.at[blocks[:, 0], blocks[:, 1]].set(OBSTACLE)
+        tiles = tiles.at[goals[:, 0], goals[:, 1]].set(GOAL)
+        heading = jax.random.randint(heading_key, (agents,), 0, 4)
+        return tiles, position, heading, GoalCycleState(goals=goals, last_goal=jnp.full(agents, -1, jnp.int32))
+
+    def pay(self, before: State, after: State, events: Events, params: GoalCycleParams):
+        """Credit or punish each goal just entered."""
+        own: GoalCycleState = before.task
+        on_goal = (after.position[:, None] == own.goals).all(-1) & events.moved[:, None]
+        goal = jnp.where(on_goal.any(-1), jnp.argmax(on_goal, -1), -1)
+        entered = goal >= 0
+        correct = entered & ((own.last_goal < 0) | (goal == (own.last_goal + 1) % self.goals))
+        mistake = entered & ~correct
+        reward = params.goal * correct - params.penalty * mistake
+        counts = {"goals": correct.astype(jnp.float32), "mistakes": mistake.astype(jnp.float32)}
+        return reward, own.replace(last_goal=jnp.where(correct, goal, own.last_goal)), counts

@@ -1,0 +1,150 @@
+"""Replay recorded episodes of a reference environment and count what differs.
+
+A Goal Cycle recording (.npz) of E episodes, T steps, A agents, K goals on H×W cells holds:
+`meta` (JSON: A, K, H, W, pen, offset, T, hide, and optionally view_size), `walls` bool[E,H,W],
+`goals` i16[E,K,2], `position` i16[E,T+1,A,2], `heading` i8[E,T+1,A], `action` i8[E,T,A], `reward` f32[E,T,A],
+`done` bool[E,T], `view_kind` i8[E,T+1,A,V,V] (0 unseen, 1 floor, 2 obstacle, 3 goal) and
+`view_agents` u8[E,T+1,A,V,V] (bit b: agent b is seen there).
+
+The world starts from the recorded layout, is given the recorded actions, and must give the rest. One thing
+has two right answers: where a goal is hidden from the viewer and several agents stand on it, the reference
+shows the one who came first (by an order it draws and does not record), this world shows all.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rookery.errors import ConfigError, CorruptError, MissingError
+from rookery.tasks.env import Env
+from rookery.tasks.goal_cycle import GoalCycle, GoalCycleState
+from rookery.world.paint import perceive
+from rookery.world.sight import crop
+from rookery.world.spec import View
+from rookery.world.state import State
+from rookery.world.tiles import GOAL, OBSTACLE
+
+COMPARED = ("position", "heading", "reward", "done", "view_kind", "view_agents")
+NEEDED = ("meta", "walls", "goals", "action", *COMPARED)
+
+
+def load(path: Path) -> dict[str, np.ndarray]:
+    """Read a recording. Raises MissingError, or CorruptError naming what is wrong with it."""
+    if not path.is_file():
+        raise MissingError(f"{path}: no such recording")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            data = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+        raise CorruptError(f"{path}: not a readable .npz recording ({error})") from None
+    except Exception as error:  # zlib.error and whatever else a damaged archive provokes
+        raise CorruptError(f"{path}: damaged recording ({error})") from None
+    missing = [name for name in NEEDED if name not in data]
+    if missing:
+        raise CorruptError(f"{path}: lacks the arrays {', '.join(missing)}; a Goal Cycle recording has them")
+    return data
+
+
+def compare(data: Mapping[str, np.ndarray], where: str = "recording") -> dict[str, tuple[int, int]]:
+    """Replay a recording; by array, how many entries differ and how many there are."""
+    meta = _meta(data, where)
+    replayed = _replay(data, meta)
+    differs = {name: replayed[name] != np.asarray(data[name]) for name in COMPARED}
+    shown = np.asarray(data["view_agents"]).astype(np.int64)
+    one_of_ours = (shown > 0) & (shown & (shown - 1) == 0) & (shown & ~replayed["view_agents"].astype(np.int64) == 0)
+    differs["view_agents"] &= ~(replayed["hidden_goal"] & one_of_ours)
+    return {name: (int(wrong.sum()), int(wrong.size)) for name, wrong in differs.items()}
+
+
+def _meta(data, where: str) -> dict:
+    try:
+        meta = json.loads(str(data["meta"]))
+        A, K, H, W, T = (int(meta[name]) for name in ("A", "K", "H", "W", "T"))
+        meta["pen"], meta["offset"] = float(meta["pen"]), int(meta["offset"])
+        meta["hide"] = [int(agent) for agent in meta.get("hide", [])]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptError(f"{where}: meta is not the JSON of a Goal Cycle recording ({error!r})") from None
+    episodes = data["action"].shape[0]
+    V = data["view_kind"].shape[-1]
+    expected = {
+        "walls": (episodes, H, W), "goals": (episodes, K, 2), "action": (episodes, T, A),
+        "position": (episodes, T + 1, A, 2), "heading": (episodes, T + 1, A), "reward": (episodes, T, A),
+        "done": (episodes, T), "view_kind": (episodes, T + 1, A, V, V), "view_agents": (episodes, T + 1, A, V, V),
+    }  # fmt: skip
+    for name, shape in expected.items():
+        if data[name].shape != shape:
+            raise CorruptError(f"{where}: {name} has shape {data[name].shape}; meta asks for {shape}")
+    return {**meta, "A": A, "K": K, "H": H, "W": W, "T": T, "V": V}
+
+
+def _replay(data, meta: dict) -> dict[str, np.ndarray]:
+    views = tuple(
+        View(size=meta["V"], offset=meta["offset"], hide_goals=agent in meta["hide"]) for agent in range(meta["A"])
+    )
+    task = GoalCycle(
+        height=meta["H"], width=meta["W"], goals=meta["K"], obstacles=0, views=views, max_steps=meta["T"],
+        penalty=abs(meta["pen"]),
+    )  # fmt: skip
+    env, params, everyone = Env(task), task.default_params(), jnp.ones(meta["A"], bool)
+
+    def seen(state: State):
+        kinds, agents, hidden = [], [], []
+        for agent, view in enumerate(views):
+            kind, visible, where = perceive(state, agent, view)
+            kinds.append(jnp.where(visible, kind + 1, 0))
+            bits = [where[other].astype(jnp.int32) << other for other in range(meta["A"])]
+            agents.append(sum(bits))
+            truth = crop(state.tiles, state.position[agent], state.heading[agent], view)
+            hidden.append(visible & (truth == GOAL) & (kind != GOAL))
+        return jnp.stack(kinds), jnp.stack(agents), jnp.stack(hidden)
+
+    def episode(walls, goals, position, heading, actions):
+        tiles = jnp.where(walls, OBSTACLE, 0).astype(jnp.uint8).at[goals[:, 0], goals[:, 1]].set(GOAL)
+        start = State(
+            tiles=tiles, position=position, heading=heading, present=everyone, active=everyone,
+            prestige=jnp.zeros(meta["A"]), step=jnp.int32(0), key=jax.random.PRNGKey(0),
+            task=GoalCycleState(goals=goals, last_goal=jnp.full(meta["A"], -1, jnp.int32)),
+        )  # fmt: skip
+
+        def advance(state, action):
+            after, told = env.step(state, action, params)
+            return after, (after.position, after.heading, told.reward, told.truncated, *seen(after))
+
+        first = (start.position, start.heading, *seen(start))
+        return first, jax.lax.scan(advance, start, actions)[1]
+
+    arguments = (data["walls"], data["goals"], data["position"][:, 0], data["heading"][:, 0], data["action"])
+    typed = [jnp.asarray(a, jnp.int32 if a.dtype != bool else bool) for a in arguments]
+    first, rest = jax.jit(jax.vmap(episode))(*typed)
+    position, heading, reward, done, kind, agents, hidden = (np.asarray(x) for x in rest)
+    position0, heading0, kind0, agents0, hidden0 = (np.asarray(x)[:, None] for x in first)
+    return {
+        "position": np.concatenate([position0, position], 1),
+        "heading": np.concatenate([heading0, heading], 1),
+        "reward": reward,
+        "done": done,
+        "view_kind": np.concatenate([kind0, kind], 1),
+        "view_agents": np.concatenate([agents0, agents], 1),
+        "hidden_goal": np.concatenate([hidden0, hidden], 1),
+    }
+
+
+def main(paths: list[str]) -> int:
+    """Compare each file and print a line an array. Exit code 0 only if nothing differs anywhere."""
+    if not paths:
+        raise ConfigError("name at least one recording: python -m rookery.testing trace FILE.npz ...")
+    different = 0
+    for path in paths:
+        data = load(Path(path))
+        print(path)
+        for name, (count, total) in compare(data, path).items():
+            print(f"  {name:12} {count} of {total} differ")
+            different += count
+    return 1 if different else 0

@@ -1,0 +1,1 @@
+"""The grid: tiles, layout, motion, sight, paint. Knows no task."""

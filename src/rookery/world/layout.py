@@ -1,0 +1,108 @@
+"""Where things are at the start of an episode: drawn afresh, or read from ASCII text."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from rookery.errors import ConfigError
+from rookery.types import Key
+from rookery.world.tiles import FLOOR, OBSTACLE
+
+WALL_MARK, FLOOR_MARKS, GOAL_MARK, SPAWN_MARK = "#", ". ", "G", "A"
+
+
+@dataclasses.dataclass(frozen=True)
+class AsciiMap:
+    """A map read from text; hashable, so it can be part of a static configuration.
+
+    `#` obstacle, `.` or space floor, `1`…`9` goals in cyclic order, `G` goals whose order is drawn each
+    episode, `A` cells agents start in. What the text leaves open (too few goals, no `A`) is drawn at random.
+    """
+
+    tiles: tuple[tuple[int, ...], ...]  # H rows of W kinds
+    numbered_goals: tuple[tuple[int, int], ...]  # in cyclic order
+    free_goals: tuple[tuple[int, int], ...]
+    spawns: tuple[tuple[int, int], ...]
+
+    @property
+    def height(self) -> int:
+        return len(self.tiles)
+
+    @property
+    def width(self) -> int:
+        return len(self.tiles[0])
+
+
+def parse_map(text: str) -> AsciiMap:
+    """Read a map. Raises ConfigError naming line and column (from 1) of what is malformed."""
+    lines = text.rstrip("\n").split("\n")
+    if lines and not lines[0].strip():
+        lines = lines[1:]  # a triple-quoted map opens with an empty line
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise ConfigError("the map is empty; it needs rows of # . G 1-9 A")
+    width = len(lines[0])
+    tiles, numbered, free, spawns = [], {}, [], []
+    for r, line in enumerate(lines):
+        if len(line) != width:
+            column = min(len(line), width) + 1
+            raise ConfigError(
+                f"map line {r + 1}, column {column}: {len(line)} cells where line 1 has {width}; all lines must match"
+            )
+        row = []
+        for c, mark in enumerate(line):
+            where = f"map line {r + 1}, column {c + 1}"
+            row.append(OBSTACLE if mark == WALL_MARK else FLOOR)
+            if mark == GOAL_MARK:
+                free.append((r, c))
+            elif mark.isascii() and mark.isdigit() and mark != "0":
+                if int(mark) in numbered:
+                    raise ConfigError(f"{where}: goal {mark} is already on the map; each number stands once")
+                numbered[int(mark)] = (r, c)
+            elif mark == SPAWN_MARK:
+                spawns.append((r, c))
+            elif mark != WALL_MARK and mark not in FLOOR_MARKS:
+                raise ConfigError(f"{where}: {mark!r} is not known; allowed: # . (space) G 1-9 A")
+        tiles.append(tuple(row))
+    missing = sorted(set(range(1, len(numbered) + 1)) - set(numbered))
+    if missing:
+        raise ConfigError(f"goal {missing[0]} is not on the map; numbered goals must run from 1 without a gap")
+    if numbered and free:
+        raise ConfigError("the map has both numbered goals and G; use one kind")
+    return AsciiMap(tuple(tiles), tuple(numbered[k] for k in sorted(numbered)), tuple(free), tuple(spawns))
+
+
+def border(height: int, width: int) -> np.ndarray:
+    """An empty room: obstacle all round, floor inside. u8[H, W]."""
+    tiles = np.full((height, width), OBSTACLE, np.uint8)
+    tiles[1:-1, 1:-1] = FLOOR
+    return tiles
+
+
+def draw_cells(key: Key, cells: Int[Array, "N 2"], count: int) -> Int[Array, "C 2"]:
+    """`count` different cells of N, uniformly. Raises ValueError if N < count (static shapes, so at trace time).
+
+    The first `count` steps of a Fisher-Yates shuffle: each costs one swap, where a sort of all N costs far
+    more; a reset must be cheap.
+    """
+    total = cells.shape[0]
+    if count > total:
+        raise ConfigError(f"{count} things do not fit on {total} free cells")
+    if count == 0:
+        return cells[:0]
+    unit = jax.random.uniform(key, (count,))
+    last = jnp.arange(count)
+    chosen = last + (unit * (total - last)).astype(jnp.int32).clip(0, total - 1 - last)
+
+    def swap(i, deck):
+        here, there = deck[i], deck[chosen[i]]
+        return deck.at[chosen[i]].set(here).at[i].set(there)
+
+    deck = jax.lax.fori_loop(0, count, swap, jnp.arange(total))
+    return cells[deck[:count]]

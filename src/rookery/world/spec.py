@@ -1,0 +1,79 @@
+"""The fixed facts of a world: size, agents, what each may see. Frozen and hashable, so it can be a static argument."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from rookery.errors import ConfigError
+
+ACTION_NAMES = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
+CHANNELS = ("unseen", "obstacle", "goal", "agent ahead", "agent right", "agent back", "agent left", "prestige")
+"""Symbolic channels. An agent shows in one of four by its heading relative to the viewer's."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class View:
+    """What one agent sees: a square of cells turned to its heading.
+
+    Source: Ndousse et al. 2021, section 4.1; the authors' environment for the offset and the hidden goals.
+    """
+
+    size: int = 7  # cells a side; odd
+    offset: int = 1  # rows visible behind the agent
+    kind: Literal["pixels", "symbolic"] = "pixels"
+    tile_pixels: int = 3  # a cell's side in `pixels`
+    see_through_walls: bool = False
+    hide_goals: bool = False  # goal tiles look like floor to this agent; agents on them still show
+
+    def __post_init__(self):
+        if self.size < 3 or self.size % 2 == 0:
+            raise ConfigError(f"view size={self.size} must be odd and at least 3")
+        if not 0 <= self.offset < self.size:
+            raise ConfigError(f"view offset={self.offset} must lie in [0, {self.size})")
+        if self.kind not in ("pixels", "symbolic"):
+            raise ConfigError(f"view kind={self.kind!r} is not known; allowed: 'pixels', 'symbolic'")
+        if self.tile_pixels < 1:
+            raise ConfigError(f"tile_pixels={self.tile_pixels} must be at least 1")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one observation, uint8."""
+        if self.kind == "symbolic":
+            return (self.size, self.size, len(CHANNELS))
+        side = self.size * self.tile_pixels
+        return (side, side, 3)
+
+    @property
+    def row(self) -> int:
+        """The viewer's own row in its view; its column is `size // 2`."""
+        return self.size - 1 - self.offset
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorldSpec:
+    """A grid of height×width cells, border included, and the agents in it."""
+
+    height: int = 13
+    width: int = 13
+    views: tuple[View, ...] = (View(), View(), View())  # one an agent
+    max_steps: int = 250
+    actions: Literal[3, 7] = 7  # all of ACTION_NAMES, or only the three that move
+    collide: bool = False  # agents block each other; else they walk through each other
+    prestige_rule: Literal["tanh", "sigmoid"] = "tanh"
+
+    def __post_init__(self):
+        if self.height < 3 or self.width < 3:
+            raise ConfigError(f"a world of {self.height}×{self.width} has no room inside its border; at least 3×3")
+        if not self.views:
+            raise ConfigError("a world needs at least one agent")
+        if self.max_steps < 1:
+            raise ConfigError(f"max_steps={self.max_steps} must be at least 1")
+        if self.actions not in (3, 7):
+            raise ConfigError(f"actions={self.actions} must be 3 (left, right, forward) or 7")
+        if self.prestige_rule not in ("tanh", "sigmoid"):
+            raise ConfigError(f"prestige_rule={self.prestige_rule!r} is not known; allowed: 'tanh', 'sigmoid'")
+
+    @property
+    def agents(self) -> int:
+        return len(self.views)

@@ -1,0 +1,39 @@
+"""Everything that changes in a world, and what a step does to it that tasks pay for."""
+
+from __future__ import annotations
+
+from flax import struct
+from jaxtyping import Array, Bool, Float32, Int32, UInt8
+
+from rookery.types import Key, PyTree
+
+
+@struct.dataclass
+class State:
+    """One world; callers vmap. (row, col), (0, 0) at the top left."""
+
+    tiles: UInt8[Array, "H W"]  # kinds of world/tiles.py
+    position: Int32[Array, "A 2"]
+    heading: Int32[Array, "A"]  # 0 north (row - 1), 1 east (col + 1), 2 south, 3 west
+    present: Bool[Array, "A"]  # takes part in this episode at all
+    active: Bool[Array, "A"]  # is in the world now: seen, in the way, paid
+    prestige: Float32[Array, "A"]  # c_t of equation 4
+    step: Int32[Array, ""]  # steps since reset
+    key: Key  # of this episode; fold in `step`, never draw from it twice
+    task: PyTree  # the task's own; opaque to the world
+
+
+@struct.dataclass
+class Events:
+    """What one step of motion did."""
+
+    moved: Bool[Array, "A"]  # changed cell
+    action: Int32[Array, "A"]
+
+
+@struct.dataclass
+class WorldParams:
+    """Numbers a schedule may change during a run without recompiling."""
+
+    prestige_decay: Float32[Array, ""]  # alpha of equation 4, per step
+    spawn_delay: Int32[Array, "A"]  # steps an agent is absent at the start
