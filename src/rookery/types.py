@@ -69,17 +69,12 @@ class Policy(Protocol):
 
 @struct.dataclass
 class Trajectory:
-    """What one learner needs of E whole episodes of T steps, and nothing of any other agent's.
+    """What one learner needs of E whole episodes of T steps, and nothing of any other agent's. Time leads."""
 
-    Time leads. `observation` has the final one too. `carry` is the memory *before* each observation was read.
-    """
-
-    observation: jax.Array  # u8[T+1, E, ...]
+    observation: jax.Array  # u8[T+1, E, ...], the final one too
     action: Int[Array, "T E"]
     reward: Float[Array, "T E"]  # extrinsic plus any intrinsic
     log_prob: Float[Array, "T E"]  # of the action, under the policy that took it
-    value: Float[Array, "T+1 E"]
-    carry: PyTree  # f32[T+1, E, ...]
     is_first: Bool[Array, "T+1 E"]
     terminated: Bool[Array, "T E"]  # nothing follows this step
     mask: Bool[Array, "T E"]  # the agent was in the world and the episode not over: the step counts

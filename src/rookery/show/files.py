@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -27,5 +28,6 @@ def write_whole(path: str | os.PathLike, content: bytes) -> Path:
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        draft.unlink(missing_ok=True) if draft.parent.is_dir() else None
+        with contextlib.suppress(OSError):  # gone already when all went well
+            draft.unlink()
     return path

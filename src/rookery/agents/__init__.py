@@ -1,0 +1,1 @@
+"""Who acts: networks, recurrent policies, scripted ones, teams, and the zoo of trained agents."""

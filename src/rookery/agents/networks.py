@@ -1,0 +1,232 @@
+"""Networks of a recurrent agent: encoder, memory, heads and decoder.
+
+All work on time-major batches, so that everything but the recurrence is one large matrix product. Convolutions
+are written as patches × matrix: with weights of their own for each seed, a library's convolution becomes a
+grouped one, which is several times slower on CPU (benchmarks/convolution.py measures it).
+
+Source of `PaperNetwork`: Ndousse et al. 2021, section 4.2 and figure 3; 668,555 parameters with its decoder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float, UInt8
+
+from rookery.errors import ConfigError
+
+LEAK = 0.01  # slope of the leaky ReLU; the paper names the function and not the slope
+
+
+class Memory(NamedTuple):
+    """An LSTM's state, f32[N, M] each."""
+
+    hidden: jax.Array
+    cell: jax.Array
+
+
+class LSTM(nn.Module):
+    """Long short-term memory with two bias vectors, as the parameter count of the paper needs."""
+
+    features: int
+
+    @nn.compact
+    def __call__(
+        self, memory: Memory, inputs: Float[Array, "T N F"], is_first: Bool[Array, "T N"]
+    ) -> tuple[Memory, Float[Array, "T N M"], Memory]:
+        """Run T steps, forgetting where an episode opens. Returns the last memory, every output, and the
+        memory *before* each step (after forgetting), f32[T, N, M]."""
+        size = self.features
+        orthogonal, zeros = nn.initializers.orthogonal(), nn.initializers.zeros_init()
+        input_kernel = self.param("input_kernel", orthogonal, (inputs.shape[-1], 4 * size))
+        hidden_kernel = self.param("hidden_kernel", orthogonal, (size, 4 * size))
+        input_bias = self.param("input_bias", _remember, (4 * size,))
+        hidden_bias = self.param("hidden_bias", zeros, (4 * size,))
+        projected = inputs @ input_kernel + (input_bias + hidden_bias)
+
+        def step(memory, now):
+            gates, first = now
+            keep = ~first[:, None]
+            before = Memory(memory.hidden * keep, memory.cell * keep)
+            gates = gates + before.hidden @ hidden_kernel
+            enter, forget, write, leave = jnp.split(gates, 4, -1)
+            cell = nn.sigmoid(forget) * before.cell + nn.sigmoid(enter) * jnp.tanh(write)
+            after = Memory(nn.sigmoid(leave) * jnp.tanh(cell), cell)
+            return after, (after.hidden, before)
+
+        last, (outputs, before) = jax.lax.scan(step, memory, (projected, is_first))
+        return last, outputs, before
+
+
+def _remember(key, shape, dtype=jnp.float32):
+    """Zero biases but for the forget gate's, which starts open."""
+    size = shape[0] // 4
+    return jnp.zeros(shape, dtype).at[size : 2 * size].set(1.0)
+
+
+def _dense(features: int, name: str, scale: float = 2**0.5) -> nn.Dense:
+    return nn.Dense(features, kernel_init=nn.initializers.orthogonal(scale), name=name)
+
+
+def patches(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P"]:
+    """All side×side patches at stride 1, flattened in (row, col, channel) order."""
+    high, wide = picture.shape[1] - side + 1, picture.shape[2] - side + 1
+    shifted = [picture[:, r : r + high, c : c + wide] for r in range(side) for c in range(side)]
+    return jnp.concatenate(shifted, -1)
+
+
+def blocks(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P"]:
+    """Non-overlapping side×side patches (stride = side)."""
+    n, height, width, channels = picture.shape
+    cut = picture.reshape(n, height // side, side, width // side, side, channels)
+    return cut.transpose(0, 1, 3, 2, 4, 5).reshape(n, height // side, width // side, side * side * channels)
+
+
+class PaperEncoder(nn.Module):
+    """21×21×3 picture to 192 features: three convolutions and a dense layer."""
+
+    @nn.compact
+    def __call__(self, observation: UInt8[Array, "N 21 21 3"]) -> Float[Array, "N 192"]:
+        x = observation.astype(jnp.float32) / 255
+        x = nn.leaky_relu(_dense(32, "conv1")(blocks(x, 3)), LEAK)
+        x = nn.leaky_relu(_dense(64, "conv2")(patches(x, 3)), LEAK)
+        x = nn.leaky_relu(_dense(64, "conv3")(patches(x, 3)), LEAK)
+        return jnp.tanh(_dense(192, "dense")(x.reshape(len(x), -1)))
+
+
+class PaperDecoder(nn.Module):
+    """192 memory outputs and the action to a predicted 21×21×3 picture in [0, 1] (unclipped)."""
+
+    actions: int
+
+    @nn.compact
+    def __call__(self, hidden: Float[Array, "N M"], action: Float[Array, "N A"]) -> Float[Array, "N 21 21 3"]:
+        x = nn.leaky_relu(_dense(576, "dense")(jnp.concatenate([hidden, action], -1)), LEAK)
+        x = x.reshape(-1, 3, 3, 64)
+        x = nn.leaky_relu(_dense(64, "deconv1")(patches(_pad(x, 2), 3)), LEAK)
+        x = nn.leaky_relu(_dense(32, "deconv2")(patches(_pad(x, 2), 3)), LEAK)
+        x = _OutputBlocks(side=3, channels=3, name="deconv3")(x)
+        return x
+
+
+def _pad(x, by: int):
+    return jnp.pad(x, ((0, 0), (by, by), (by, by), (0, 0)))
+
+
+class _OutputBlocks(nn.Module):
+    """A transposed convolution whose stride is its side: each cell becomes a block. One bias a channel."""
+
+    side: int
+    channels: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "N h w F"]) -> Float[Array, "N H W C"]:
+        n, height, width, features = x.shape
+        side, channels = self.side, self.channels
+        kernel = self.param("kernel", nn.initializers.orthogonal(), (features, side * side * channels))
+        bias = self.param("bias", nn.initializers.zeros_init(), (channels,))
+        x = (x @ kernel).reshape(n, height, width, side, side, channels) + bias
+        return x.transpose(0, 1, 3, 2, 4, 5).reshape(n, height * side, width * side, channels)
+
+
+class DenseEncoder(nn.Module):
+    """Any observation, flattened, through two dense layers."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, observation: UInt8[Array, "N ..."]) -> Float[Array, "N F"]:
+        x = observation.reshape(len(observation), -1).astype(jnp.float32) / 255
+        x = nn.relu(_dense(self.width, "dense1")(x))
+        return nn.relu(_dense(self.width, "dense2")(x))
+
+
+class DenseDecoder(nn.Module):
+    """Memory output and action to a predicted observation in [0, 1] (unclipped)."""
+
+    shape: tuple[int, ...]
+    width: int
+
+    @nn.compact
+    def __call__(self, hidden: Float[Array, "N M"], action: Float[Array, "N A"]) -> Float[Array, "N ..."]:
+        x = nn.relu(_dense(self.width, "dense")(jnp.concatenate([hidden, action], -1)))
+        size = 1
+        for side in self.shape:
+            size *= side
+        return _dense(size, "output", 1.0)(x).reshape(-1, *self.shape)
+
+
+class Heads(nn.Module):
+    """Policy logits and value, each from two tanh layers of its own."""
+
+    width: int
+    actions: int
+
+    @nn.compact
+    def __call__(self, hidden: Float[Array, "... M"]) -> tuple[Float[Array, "... A"], Float[Array, "..."]]:
+        def tower(name: str, outputs: int, scale: float):
+            x = jnp.tanh(_dense(self.width, f"{name}1")(hidden))
+            x = jnp.tanh(_dense(self.width, f"{name}2")(x))
+            return _dense(outputs, f"{name}3", scale)(x)
+
+        return tower("policy", self.actions, 0.01), tower("value", 1, 1.0)[..., 0]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PaperNetwork:
+    """The published network, for `pixels` of 7×7 cells: 497,096 parameters, 668,555 with its decoder."""
+
+    kind: Literal["paper"] = "paper"
+
+    memory_size = 192
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raises ConfigError if this network cannot take observations of this shape."""
+        if shape != (21, 21, 3):
+            raise ConfigError(
+                f"the paper network takes pictures of 21×21×3, not {'×'.join(map(str, shape))}: "
+                "use view size=7, kind='pixels', tile_pixels=3, or the 'lite' network"
+            )
+
+    def encoder(self) -> nn.Module:
+        return PaperEncoder()
+
+    def heads(self, actions: int) -> nn.Module:
+        return Heads(width=64, actions=actions)
+
+    def decoder(self, shape: tuple[int, ...], actions: int) -> nn.Module:
+        return PaperDecoder(actions=actions)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LiteNetwork:
+    """A small dense network for CPUs; takes any observation, best `symbolic`."""
+
+    kind: Literal["lite"] = "lite"
+    width: int = 128  # of both encoder layers and the decoder's
+    memory_size: int = 128  # of the LSTM
+    head: int = 64  # of both layers of each head
+
+    def __post_init__(self):
+        for field in ("width", "memory_size", "head"):
+            if getattr(self, field) < 1:
+                raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        return None
+
+    def encoder(self) -> nn.Module:
+        return DenseEncoder(width=self.width)
+
+    def heads(self, actions: int) -> nn.Module:
+        return Heads(width=self.head, actions=actions)
+
+    def decoder(self, shape: tuple[int, ...], actions: int) -> nn.Module:
+        return DenseDecoder(shape=shape, width=self.width)
+
+
+Network = PaperNetwork | LiteNetwork

@@ -1,0 +1,140 @@
+"""Trained agents on disk: safetensors beside a JSON card. Never pickle.
+
+`NAME.safetensors` holds the policy's parameters (and no optimiser), `NAME.json` the card: what the agent sees,
+its network, how it was trained, what it earned, and the sha256 of the weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rookery.agents.networks import LiteNetwork, Network, PaperNetwork
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.errors import CorruptError, MisfitError, MissingError
+from rookery.types import PyTree
+
+FORMAT = 1
+NETWORKS = {"paper": PaperNetwork, "lite": LiteNetwork}
+
+
+@dataclasses.dataclass(frozen=True)
+class Agent:
+    """A trained agent: its policy (pure functions), its parameters (numpy), and its card."""
+
+    policy: RecurrentPolicy
+    params: PyTree
+    card: dict[str, Any]
+
+
+def flatten(params: PyTree, prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries to one, keys joined by '/'."""
+    if not isinstance(params, dict):
+        return {prefix: params}
+    flat = {}
+    for name, value in params.items():
+        flat |= flatten(value, f"{prefix}/{name}" if prefix else name)
+    return flat
+
+
+def unflatten(flat: dict[str, np.ndarray]) -> PyTree:
+    """The inverse of `flatten`."""
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split("/")
+        here = nested
+        for part in path:
+            here = here.setdefault(part, {})
+        here[last] = value
+    return nested
+
+
+def save_agent(path: Path, policy: RecurrentPolicy, params: PyTree, card: dict[str, Any]) -> None:
+    """Write weights, then the card that vouches for them; each appears whole or not at all.
+
+    Args:
+      path: ends in .safetensors; the card stands beside it with .json.
+      card: whatever is worth knowing; network, shapes, sha256 and format are filled in here.
+    Raises: StorageError if the disk refuses.
+    """
+    from safetensors.numpy import save
+
+    from rookery.runs.atomic import write_bytes, write_json
+
+    blob = save({name: np.ascontiguousarray(value) for name, value in flatten(params).items()})
+    full = {
+        "format": FORMAT,
+        **card,
+        "network": dataclasses.asdict(policy.network),
+        "observation_shape": list(policy.observation_shape),
+        "actions": policy.actions,
+        "sha256": hashlib.sha256(blob).hexdigest(),
+    }
+    write_bytes(path, blob)
+    write_json(path.with_suffix(".json"), full)
+
+
+def load_agent(path: Path) -> Agent:
+    """Read and check an agent.
+
+    Raises: MissingError if a file is not there; CorruptError if card or weights are not what was written;
+      MisfitError if the weights are not of the network the card names.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    card = read_card(path.with_suffix(".json"))
+    try:
+        blob = path.read_bytes()
+    except FileNotFoundError:
+        raise MissingError(f"{path}: no such agent") from None
+    if hashlib.sha256(blob).hexdigest() != card["sha256"]:
+        raise CorruptError(f"{path}: the weights are not those of its card (sha256 differs); fetch them again")
+    try:
+        params = unflatten(load(blob))
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise CorruptError(f"{path}: not a readable safetensors file ({error})") from None
+    policy = _policy(card, path)
+    _check_fit(policy, params, path)
+    return Agent(policy, params, card)
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """Read a card. Raises MissingError or CorruptError."""
+    try:
+        card = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise MissingError(f"{path}: no such card; an agent is NAME.safetensors beside NAME.json") from None
+    except (ValueError, OSError) as error:
+        raise CorruptError(f"{path}: not a readable card ({error})") from None
+    needed = ("format", "network", "observation_shape", "actions", "sha256")
+    missing = [key for key in needed if not isinstance(card, dict) or key not in card]
+    if missing:
+        raise CorruptError(f"{path}: the card lacks {', '.join(missing)}")
+    if card["format"] != FORMAT:
+        raise MisfitError(f"{path}: card format {card['format']}, this version reads {FORMAT}")
+    return card
+
+
+def _policy(card: dict[str, Any], path: Path) -> RecurrentPolicy:
+    try:
+        network: Network = NETWORKS[card["network"]["kind"]](**card["network"])
+        return RecurrentPolicy(network, tuple(card["observation_shape"]), int(card["actions"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptError(f"{path}: the card describes no network this version knows ({error})") from None
+
+
+def _check_fit(policy: RecurrentPolicy, params: PyTree, path: Path) -> None:
+    import jax
+
+    wanted = flatten(jax.eval_shape(policy.init, jax.ShapeDtypeStruct((2,), np.uint32)), "")
+    found = flatten(params)
+    for name in sorted(set(wanted) | set(found)):
+        shapes = [tuple(side[name].shape) if name in side else None for side in (wanted, found)]
+        if shapes[0] != shapes[1]:
+            raise MisfitError(f"{path}: weight {name} has shape {shapes[1]}, the card's network needs {shapes[0]}")

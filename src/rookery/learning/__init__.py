@@ -1,0 +1,1 @@
+"""How an agent changes: rollout, advantages, PPO, auxiliary losses."""

@@ -1,0 +1,69 @@
+"""How much better an action turned out than the critic expected."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+def gae(
+    reward: Float[Array, "T"],
+    value: Float[Array, "T"],
+    next_value: Float[Array, "T"],
+    terminated: Bool[Array, "T"],
+    done: Bool[Array, "T"],
+    *,
+    discount: float,
+    decay: float,
+) -> Float[Array, "T"]:
+    """Generalised advantage estimates; one agent, one environment. Callers vmap.
+
+    Args:
+      reward: paid for action t.
+      value, next_value: V(obs t) and V(true successor), never V(reset obs).
+      terminated: nothing follows. done: also true at the time limit.
+      discount, decay: in [0, 1], per step.
+    Returns: f32[T]; add `value` for the critic's target.
+    Raises: ValueError if lengths differ.
+    Source: Schulman et al. 2016, arXiv:1506.02438.
+    """
+    lengths = {x.shape[0] for x in (reward, value, next_value, terminated, done)}
+    if len(lengths) != 1:
+        raise ValueError(f"gae needs arrays of one length, got {sorted(lengths)}")
+    delta = reward + discount * next_value * ~terminated - value
+    return _discounted_sum(delta, discount * decay * ~done)
+
+
+def authors_gae(
+    reward: Float[Array, "T"],
+    value: Float[Array, "T"],
+    next_value: Float[Array, "T"],
+    terminated: Bool[Array, "T"],
+    done: Bool[Array, "T"],
+    *,
+    discount: float,
+    decay: float,
+) -> tuple[Float[Array, "T"], Float[Array, "T"]]:
+    """The variant in the authors' public code: advantages and critic targets, f32[T] each.
+
+    Its one-step error is r + discount * (V' - V), and the critic's target is the discounted return,
+    bootstrapped only from the last value.
+    """
+    continues = ~terminated
+    delta = reward + discount * (next_value * continues - value)
+    advantage = _discounted_sum(delta, discount * decay * ~done)
+    bootstrap = jnp.where(done & continues, discount * next_value, 0.0)
+    target = _discounted_sum(reward + bootstrap, discount * ~done)
+    return advantage, target
+
+
+def _discounted_sum(x: Float[Array, "T"], factor: Float[Array, "T"]) -> Float[Array, "T"]:
+    """y_t = x_t + factor_t * y_{t+1}."""
+
+    def back(following, now):
+        here, weight = now
+        total = here + weight * following
+        return total, total
+
+    return jax.lax.scan(back, jnp.zeros(x.shape[1:]), (x, factor), reverse=True)[1]

@@ -1,0 +1,87 @@
+"""Predict what will be seen next, or reconstruct what is seen now, from memory and action.
+
+Source: Ndousse et al. 2021, section 4.1, equation 3, and the reconstruction ablation of section 5.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt8
+
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.errors import ConfigError
+from rookery.types import Key, PyTree
+
+
+def masked_mean(x: Float[Array, "..."], mask: Bool[Array, "..."]) -> Float[Array, ""]:
+    """Mean over the entries that count; 0 where none does."""
+    return jnp.sum(x * mask) / jnp.maximum(mask.sum(), 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Frame:
+    """A decoder from (memory output, one-hot action) to a picture, and its mean absolute error."""
+
+    weight: float = 3.0
+
+    def __post_init__(self):
+        if self.weight < 0:
+            raise ConfigError(f"auxiliary weight={self.weight} must be at least 0")
+
+    def init(self, key: Key, policy: RecurrentPolicy) -> PyTree:
+        """Parameters of the decoder."""
+        hidden, action = jnp.zeros((1, policy.network.memory_size)), jnp.zeros((1, policy.actions))
+        return self._decoder(policy).init(key, hidden, action)["params"]
+
+    def predict(
+        self, params: PyTree, policy: RecurrentPolicy, hidden: Float[Array, "N M"], action: Int[Array, "N"]
+    ) -> Float[Array, "N ..."]:
+        """The predicted picture, about [0, 1]."""
+        return self._decoder(policy).apply({"params": params}, hidden, jax.nn.one_hot(action, policy.actions))
+
+    def _error(self, params, policy, hidden, action, target, mask):
+        steps, agents = action.shape
+        predicted = self.predict(
+            params, policy, hidden.reshape(steps * agents, -1), action.reshape(steps * agents)
+        )
+        target = target.reshape(predicted.shape).astype(jnp.float32) / 255
+        error = jnp.abs(predicted - target).reshape(steps, agents, -1).mean(-1)
+        return masked_mean(error, mask)
+
+    @staticmethod
+    def _decoder(policy: RecurrentPolicy):
+        return policy.network.decoder(policy.observation_shape, policy.actions)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NextFrame(_Frame):
+    """Mean absolute error of the predicted next observation; never across episodes."""
+
+    kind: Literal["next-frame"] = "next-frame"
+
+    def loss(
+        self,
+        params: PyTree,
+        policy: RecurrentPolicy,
+        hidden: Float[Array, "L N M"],
+        observation: UInt8[Array, "L+1 N ..."],
+        action: Int[Array, "L N"],
+        next_is_first: Bool[Array, "L N"],
+        mask: Bool[Array, "L N"],
+    ) -> Float[Array, ""]:
+        return self._error(params, policy, hidden, action, observation[1:], mask & ~next_is_first)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ThisFrame(_Frame):
+    """Mean absolute error of the reconstructed present observation: the ablation."""
+
+    kind: Literal["this-frame"] = "this-frame"
+
+    def loss(self, params, policy, hidden, observation, action, next_is_first, mask) -> Float[Array, ""]:
+        """Arguments as `NextFrame.loss`."""
+        return self._error(params, policy, hidden, action, observation[:-1], mask)

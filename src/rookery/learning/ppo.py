@@ -1,0 +1,253 @@
+"""Recurrent proximal policy optimisation of one independent learner.
+
+An update reads one batch of whole episodes in `minibatches` steps. Episodes are cut into sequences; each
+minibatch takes `sequences` of them in shuffled order, as many passes over the batch as that makes. Memories at
+the sequences' starts, values and advantages are recomputed with the present parameters every `refresh_every`
+minibatches.
+
+Source: Ndousse et al. 2021, sections 4.2 and 7.2; Schulman et al. 2017, arXiv:1707.06347.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.errors import ConfigError
+from rookery.learning.advantage import authors_gae, gae
+from rookery.learning.auxiliary import Auxiliary
+from rookery.learning.auxiliary.frame import masked_mean
+from rookery.types import Key, PyTree, Trajectory
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PPO:
+    """Configuration. Defaults are the paper's novice; what a schedule changes is in `Rates`."""
+
+    kind: Literal["ppo"] = "ppo"
+    sequence_length: int = 16  # steps
+    minibatches: int = 20  # gradient steps an update, one after another
+    sequences: int = 512  # in a minibatch
+    refresh_every: int | None = 2  # minibatches; None: only once, at the start
+    discount: float = 0.993  # per step
+    decay: float = 0.97  # lambda of the advantage estimate
+    clip: float = 0.2
+    value_weight: float = 0.1
+    kl_stop: float | None = 0.01  # no further minibatch in this update once exceeded
+    kl_limit: float | None = 0.03  # once exceeded, parameters and optimiser go back to before the update
+    advantage: Literal["gae", "authors"] = "gae"
+    max_gradient_norm: float | None = None  # global
+    adam_epsilon: float = 1e-8
+    auxiliary: tuple[Auxiliary, ...] = ()
+
+    def __post_init__(self):
+        for field in ("sequence_length", "minibatches", "sequences"):
+            if getattr(self, field) < 1:
+                raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
+        if self.refresh_every is not None and not 1 <= self.refresh_every <= self.minibatches:
+            raise ConfigError(f"refresh_every={self.refresh_every} must lie in [1, minibatches={self.minibatches}]")
+        if self.refresh_every is not None and self.minibatches % self.refresh_every:
+            raise ConfigError(f"refresh_every={self.refresh_every} must divide minibatches={self.minibatches}")
+        for field in ("discount", "decay"):
+            if not 0 < getattr(self, field) <= 1:
+                raise ConfigError(f"{field}={getattr(self, field)} must lie in (0, 1]")
+        for field in ("clip", "value_weight", "kl_stop", "kl_limit", "max_gradient_norm", "adam_epsilon"):
+            value = getattr(self, field)
+            if value is not None and value < 0:
+                raise ConfigError(f"{field}={value} must be at least 0")
+        if self.advantage not in ("gae", "authors"):
+            raise ConfigError(f"advantage={self.advantage!r} is not known; allowed: 'gae', 'authors'")
+        kinds = [auxiliary.kind for auxiliary in self.auxiliary]
+        if len(set(kinds)) != len(kinds):
+            raise ConfigError(f"auxiliary losses {kinds} must differ from each other")
+
+    def optimiser(self) -> optax.GradientTransformation:
+        """Adam without its step size, which `Rates` brings."""
+        clip = optax.clip_by_global_norm(self.max_gradient_norm) if self.max_gradient_norm else optax.identity()
+        return optax.chain(clip, optax.scale_by_adam(eps=self.adam_epsilon))
+
+
+class Rates(NamedTuple):
+    """Numbers that may change from update to update, f32[] each."""
+
+    learning_rate: jax.Array
+    entropy: jax.Array  # weight of the entropy bonus
+    auxiliary: jax.Array  # factor on every auxiliary loss's own weight
+
+
+class Learner(NamedTuple):
+    """All of one learner: {'policy', 'auxiliary'} parameters and the optimiser's state."""
+
+    params: PyTree
+    optimiser: PyTree
+
+
+class Refreshed(NamedTuple):
+    """What is recomputed with the present parameters, padded in time to whole sequences."""
+
+    carry: PyTree  # memory before each sequence's first observation, f32[C, E, M]
+    advantage: Float[Array, "T E"]  # normalised over the steps that count
+    target: Float[Array, "T E"]  # for the critic
+
+
+def init(config: PPO, policy: RecurrentPolicy, key: Key) -> Learner:
+    """Fresh parameters and optimiser state."""
+    policy_key, auxiliary_key = jax.random.split(key)
+    params = {
+        "policy": policy.init(policy_key),
+        "auxiliary": {
+            loss.kind: loss.init(jax.random.fold_in(auxiliary_key, i), policy)
+            for i, loss in enumerate(config.auxiliary)
+        },
+    }
+    return Learner(params, config.optimiser().init(params))
+
+
+def refresh(config: PPO, policy: RecurrentPolicy, params: PyTree, trajectory: Trajectory) -> Refreshed:
+    """Unroll the whole batch with present parameters: memories, advantages and critic targets."""
+    steps, episodes = trajectory.action.shape
+    _, value, _, before = policy.unroll(
+        params["policy"], policy.initial_carry(episodes), trajectory.observation, trajectory.is_first
+    )
+    # An episode ends before the next opening and at the end of the batch.
+    done = trajectory.terminated | trajectory.is_first[1:].at[-1].set(True)
+    arguments = (trajectory.reward, value[:-1], value[1:], trajectory.terminated, done)
+    numbers = {"discount": config.discount, "decay": config.decay}
+    over_episodes = dict(in_axes=1, out_axes=1)
+    if config.advantage == "authors":
+        advantage, target = jax.vmap(lambda *a: authors_gae(*a, **numbers), **over_episodes)(*arguments)
+    else:
+        advantage = jax.vmap(lambda *a: gae(*a, **numbers), **over_episodes)(*arguments)
+        target = advantage + value[:-1]
+    mean = masked_mean(advantage, trajectory.mask)
+    spread = jnp.sqrt(masked_mean((advantage - mean) ** 2, trajectory.mask))
+    starts = jax.tree.map(lambda x: x[: steps : config.sequence_length], before)
+    return Refreshed(starts, (advantage - mean) / (spread + 1e-8), target)
+
+
+class Sequences(NamedTuple):
+    """N sequences of L steps."""
+
+    observation: jax.Array  # u8[L+1, N, ...]
+    is_first: Bool[Array, "L+1 N"]
+    action: Int[Array, "L N"]
+    log_prob: Float[Array, "L N"]
+    mask: Bool[Array, "L N"]
+    advantage: Float[Array, "L N"]
+    target: Float[Array, "L N"]
+    carry: PyTree  # f32[N, M]
+
+
+def cut(config: PPO, trajectory: Trajectory, fresh: Refreshed, chosen: Int[Array, "N"]) -> Sequences:
+    """Take sequences by number: number n is chunk n // E of episode n % E. The last chunk is padded, masked."""
+    steps, episodes = trajectory.action.shape
+    chunk, episode = chosen // episodes, chosen % episodes
+    time = chunk * config.sequence_length + jnp.arange(config.sequence_length + 1)[:, None]  # L+1, N
+    within = time < steps
+    now = jnp.minimum(time[:-1], steps - 1)
+    with_next = jnp.minimum(time, steps)
+    return Sequences(
+        observation=trajectory.observation[with_next, episode],
+        is_first=trajectory.is_first[with_next, episode],
+        action=trajectory.action[now, episode],
+        log_prob=trajectory.log_prob[now, episode],
+        mask=trajectory.mask[now, episode] & within[:-1],
+        advantage=fresh.advantage[now, episode],
+        target=fresh.target[now, episode],
+        carry=jax.tree.map(lambda x: x[chunk, episode], fresh.carry),
+    )
+
+
+def loss(config: PPO, policy: RecurrentPolicy, params: PyTree, batch: Sequences, rates: Rates):
+    """Total loss of a minibatch and its parts. Source: Ndousse et al. 2021, section 4.2 and appendix 7.2."""
+    logits, value, hidden, _ = policy.unroll(
+        params["policy"], batch.carry, batch.observation[:-1], batch.is_first[:-1]
+    )
+    log_probs = jax.nn.log_softmax(logits)
+    log_prob = jnp.take_along_axis(log_probs, batch.action[..., None], -1)[..., 0]
+    difference = log_prob - batch.log_prob
+    ratio = jnp.exp(difference)
+    clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
+    gain = jnp.minimum(ratio * batch.advantage, clipped * batch.advantage)
+    parts = {
+        "policy_loss": -masked_mean(gain, batch.mask),
+        "value_loss": masked_mean((value - batch.target) ** 2, batch.mask),
+        "entropy": masked_mean(-jnp.sum(jnp.exp(log_probs) * log_probs, -1), batch.mask),
+        # Non-negative and unbiased: KL(old || new) = E_old[(ratio - 1) - log ratio].
+        "kl": masked_mean(ratio - 1 - difference, batch.mask),
+        "clipped_share": masked_mean((jnp.abs(ratio - 1) > config.clip).astype(jnp.float32), batch.mask),
+    }
+    total = parts["policy_loss"] + config.value_weight * parts["value_loss"] - rates.entropy * parts["entropy"]
+    for auxiliary in config.auxiliary:
+        error = auxiliary.loss(
+            params["auxiliary"][auxiliary.kind], policy, hidden, batch.observation, batch.action,
+            batch.is_first[1:], batch.mask,
+        )  # fmt: skip
+        parts[f"auxiliary_error/{auxiliary.kind}"] = error
+        total = total + rates.auxiliary * auxiliary.weight * error
+    return total, parts
+
+
+def update(
+    config: PPO, policy: RecurrentPolicy, learner: Learner, trajectory: Trajectory, rates: Rates, key: Key
+) -> tuple[Learner, dict[str, Float[Array, ""]]]:
+    """One update from one batch. Returns the new learner and the means of what its minibatches measured."""
+    steps, episodes = trajectory.action.shape
+    total = -(-steps // config.sequence_length) * episodes
+    wanted = config.minibatches * config.sequences
+    passes = -(-wanted // total)
+    shuffled = jax.vmap(lambda k: jax.random.permutation(k, total))(jax.random.split(key, passes))
+    every = config.refresh_every or config.minibatches
+    order = shuffled.reshape(-1)[:wanted].reshape(config.minibatches // every, every, config.sequences)
+    optimiser = config.optimiser()
+    differentiate = jax.value_and_grad(lambda p, b: loss(config, policy, p, b, rates), has_aux=True)
+
+    def exceeds(kl, bound):
+        return jnp.bool_(False) if bound is None else kl > bound
+
+    def apply(learner: Learner, gradient) -> Learner:
+        change, state = optimiser.update(gradient, learner.optimiser, learner.params)
+        change = jax.tree.map(lambda c: -rates.learning_rate * c, change)
+        return Learner(optax.apply_updates(learner.params, change), state)
+
+    def minibatch(loop, chosen):
+        learner, fresh, stopped, worst = loop
+        (_, parts), gradient = differentiate(learner.params, cut(config, trajectory, fresh, chosen))
+        worst = jnp.maximum(worst, parts["kl"])
+        # The minibatch that trips the stop is measured but takes no step.
+        trips = exceeds(parts["kl"], config.kl_stop) | exceeds(parts["kl"], config.kl_limit)
+        learner = jax.tree.map(lambda old, new: jnp.where(trips, old, new), learner, apply(learner, gradient))
+        return (learner, fresh, trips, worst), (parts, jnp.bool_(True), ~trips)
+
+    def skip(loop, chosen):
+        told = jax.eval_shape(minibatch, loop, chosen)[1]
+        return loop, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), told)
+
+    def group(loop, numbered):
+        number, chosen = numbered
+        loop, told = jax.lax.scan(lambda l, c: jax.lax.cond(l[2], skip, minibatch, l, c), loop, chosen)
+        learner, fresh, stopped, worst = loop
+        more = (number + 1 < len(order)) & ~stopped
+        fresh = jax.lax.cond(
+            more, lambda: refresh(config, policy, learner.params, trajectory), lambda: fresh
+        )
+        return (learner, fresh, stopped, worst), told
+
+    fresh = refresh(config, policy, learner.params, trajectory)
+    start = (learner, fresh, jnp.bool_(False), jnp.float32(0))
+    (after, fresh, _, worst), told = jax.lax.scan(group, start, (jnp.arange(len(order)), order))
+    parts, measured, taken = told
+    # A minibatch tells of the steps before it, so the last step has yet to be judged.
+    _, closing = loss(config, policy, after.params, cut(config, trajectory, fresh, order[-1, -1]), rates)
+    worst = jnp.maximum(worst, closing["kl"])
+    reverted = exceeds(worst, config.kl_limit)
+    after = jax.tree.map(lambda old, new: jnp.where(reverted, old, new), learner, after)
+    metrics = {name: masked_mean(value, measured) for name, value in parts.items()}
+    metrics |= {"kl_max": worst, "reverted": reverted.astype(jnp.float32), "gradient_steps": taken.sum() * 1.0}
+    return after, metrics

@@ -1,0 +1,63 @@
+"""Which devices a run uses."""
+
+from __future__ import annotations
+
+import os
+
+FLAG = "--xla_force_host_platform_device_count"
+
+
+def use_all_cores(wanted: int | None = None) -> int:
+    """Present the CPU's cores to JAX as devices of their own, so that seeds run side by side on them.
+
+    Small matrix products do not fill several cores; whole seeds do. Must be called before JAX starts its
+    backend; does nothing if the user set the flag, or JAX_PLATFORMS names something else than the CPU.
+
+    Returns: the number of CPU devices asked for.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if FLAG in flags:
+        return int(flags.split(FLAG + "=")[1].split()[0])
+    count = wanted or available_cores()
+    os.environ["XLA_FLAGS"] = f"{flags} {FLAG}={count}".strip()
+    return count
+
+
+def available_cores() -> int:
+    """Cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def machine() -> dict[str, str | int]:
+    """What a result should say of where it was measured."""
+    import platform
+
+    import jax
+
+    from rookery import __version__
+
+    device = jax.devices()[0]
+    return {
+        "processor": _processor(),
+        "cores": available_cores(),
+        "device": device.device_kind if device.platform != "cpu" else "cpu",
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "rookery": __version__,
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as text:
+            for line in text:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    import platform
+
+    return platform.processor() or platform.machine()

@@ -1,0 +1,289 @@
+"""The host's side of a run: it logs, saves, evaluates and shows; all else is the compiled update."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rookery import __version__
+from rookery.agents.weights import save_agent
+from rookery.errors import ConfigError, CorruptError, MissingError
+from rookery.runs import checkpoint
+from rookery.runs.atomic import write_json
+from rookery.runs.build import build, starting_params
+from rookery.runs.codec import from_dict, load_json, to_dict
+from rookery.runs.config import RunConfig
+from rookery.runs.devices import machine
+from rookery.runs.evaluation import Evaluator
+from rookery.runs.guard import RunLock
+from rookery.runs.metrics import MetricsWriter
+from rookery.runs.program import Program, TrainState, tunables
+from rookery.runs.progress import Progress
+
+CONFIG = "config.json"
+CHECKPOINTS = "checkpoints"
+AGENTS = "agents"
+STATUS = "status.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How a call of `train` or `resume` ended."""
+
+    run_dir: Path
+    updates: int  # done in all
+    finished: bool  # False: stopped early, resume goes on
+    state: TrainState
+    program: Program
+
+
+def train(
+    config: RunConfig,
+    run_dir: Path,
+    *,
+    devices: list | None = None,
+    quiet: bool = False,
+    stop_after: float | None = None,
+) -> Result:
+    """Start a run in a new folder and carry it to its end.
+
+    Args:
+      run_dir: made if absent; refused if it already holds a run.
+      stop_after: seconds after which to save and stop in good order.
+    Raises: ConfigError, MissingError, CorruptError or MisfitError before anything is written; StorageError if
+      the disk refuses.
+    """
+    program = build(config)
+    tunables(config)  # refuses unknown schedules now
+    starts = starting_params(config, program)
+    if (run_dir / CONFIG).exists():
+        raise ConfigError(f"{run_dir} already holds a run; continue it with 'rookery resume', or use another name")
+    with RunLock(run_dir):
+        write_json(run_dir / CONFIG, {"rookery": __version__, "config": to_dict(config)})
+        state = _start_from(program.init(), starts)
+        return _Loop(program, run_dir, devices, quiet, stop_after).run(state, resume_at=None)
+
+
+def resume(
+    run_dir: Path, *, devices: list | None = None, quiet: bool = False, stop_after: float | None = None
+) -> Result:
+    """Continue a run from its newest sound checkpoint, to the same numbers as if it had never stopped.
+
+    Raises: MissingError if there is no run; CorruptError if its configuration is unreadable; StorageError.
+    """
+    config = load_config(run_dir)
+    program = build(config)
+    with RunLock(run_dir):
+        notes: list[str] = []
+        like = jax.eval_shape(program.init)
+        try:
+            update, state = checkpoint.restore_latest(run_dir / CHECKPOINTS, like, notes.append)
+        except MissingError:
+            # Killed before its first checkpoint, or none is sound: the beginning is as good, and exact.
+            notes.append("no sound checkpoint; starting again from the beginning")
+            update, state = 0, _start_from(program.init(), starting_params(config, program))
+        checkpoint.discard_after(run_dir / CHECKPOINTS, update)
+        loop = _Loop(program, run_dir, devices, quiet, stop_after)
+        return loop.run(state, resume_at=update, notes=notes)
+
+
+def load_config(run_dir: Path) -> RunConfig:
+    """The configuration a run was started with. Raises MissingError or CorruptError."""
+    path = run_dir / CONFIG
+    if not path.exists():
+        raise MissingError(f"{run_dir} holds no run ({CONFIG} is missing)")
+    data = load_json(path, CorruptError)
+    if not isinstance(data, dict) or "config" not in data:
+        raise CorruptError(f"{path} is not a run's configuration")
+    try:
+        return from_dict(RunConfig, data["config"])
+    except ConfigError as error:
+        raise CorruptError(f"{path}: {error}") from None
+
+
+def _start_from(state: TrainState, starts: dict[str, Any]) -> TrainState:
+    """Put given policy weights in place of fresh ones, for every member and slot."""
+    learners = dict(state.learners)
+    for name, params in starts.items():
+        learner = learners[name]
+        given = jax.tree.map(lambda old, new: jax.numpy.broadcast_to(new, old.shape), learner.params["policy"], params)
+        learners[name] = learner._replace(params={**learner.params, "policy": given})
+    return state.replace(learners=learners)
+
+
+class _Loop:
+    """Runs updates; between them writes metrics, and every so often a checkpoint with its evaluation."""
+
+    def __init__(self, program: Program, run_dir: Path, devices, quiet: bool, stop_after: float | None):
+        self.program, self.config, self.run_dir = program, program.config, run_dir
+        self.quiet, self.stop_after = quiet, stop_after
+        self.update = program.compile_update(devices)
+        episodes = self.config.evaluation_episodes
+        self.evaluate: Callable | None = Evaluator(program, episodes, devices) if episodes else None
+        self.began = time.monotonic()
+        self.compile_seconds = 0.0
+
+    def run(self, state: TrainState, resume_at: int | None, notes: list[str] | None = None) -> Result:
+        config, done = self.config, resume_at or 0
+        per_update = config.steps_per_update * len(config.members)
+        schedules = tunables(config)
+        stop = _StopSignal()
+        with (
+            MetricsWriter(self.run_dir, resume_at) as metrics,
+            Progress(config.updates * per_update, config.name, self.quiet, done=done * per_update) as progress,
+            stop,
+        ):
+            for note in notes or []:
+                progress.note(note)
+            mark = time.monotonic()
+            while done < config.updates and not stop.asked and not self._out_of_time():
+                state, told = self.update(state, schedules)
+                told = jax.device_get(told)
+                done += 1
+                seconds, mark = time.monotonic() - mark, time.monotonic()
+                if not self.compile_seconds:
+                    self.compile_seconds = seconds  # the first update includes it
+                self._watch(told, done)
+                values = self._values(told) | {
+                    "time/steps_per_second": per_update / seconds,
+                    "time/compile_seconds": self.compile_seconds,
+                }
+                last = done == config.updates or stop.asked or self._out_of_time()
+                if done % config.checkpoint_every == 0 or last:
+                    # The metrics are on disk before the checkpoint that makes them final.
+                    if self.evaluate is not None:
+                        values["evaluation"] = self._evaluation(self.evaluate(state.learners))
+                    metrics.write(done, done * config.steps_per_update, values)
+                    self._save(state, done)
+                    mark = time.monotonic()
+                else:
+                    metrics.write(done, done * config.steps_per_update, values)
+                progress.update(done * per_update, self._shown(told))
+        finished = done == config.updates
+        return Result(self.run_dir, done, finished, state, self.program)
+
+    def _out_of_time(self) -> bool:
+        return self.stop_after is not None and time.monotonic() - self.began > self.stop_after
+
+    def _save(self, state: TrainState, done: int) -> None:
+        host = jax.device_get(state)
+        checkpoint.save(self.run_dir / CHECKPOINTS, done, host, keep=self.config.keep_checkpoints)
+        self._export(host, done)
+        status = {"updates": done, "of": self.config.updates, "steps": done * self.config.steps_per_update}
+        write_json(self.run_dir / STATUS, {**status, "machine": machine()})
+
+    def _export(self, state: TrainState, done: int) -> None:
+        """Every learning agent as a file that `eval`, `replay` and other runs can load."""
+        for group in self.program.team.learning:
+            for number, (arm, seed) in enumerate(self.config.members):
+                for place, slot in enumerate(group.slots):
+                    params = jax.tree.map(
+                        lambda x, n=number, p=place: np.asarray(x[n, p]), state.learners[group.name].params["policy"]
+                    )
+                    card = {
+                        "name": f"{self.config.name} {arm} seed {seed} {group.name} (slot {slot})",
+                        "task": to_dict(self.config.task),
+                        "slot": slot,
+                        "steps": done * self.config.steps_per_update,
+                        "rookery": __version__,
+                    }
+                    path = self.run_dir / AGENTS / agent_file(arm, seed, group.name, slot)
+                    save_agent(path, group.policy, params, card)
+
+    def _watch(self, told: dict, done: int) -> None:
+        """A number that is not finite would spread in silence; stop with the place named."""
+        for group in self.program.team.learning:
+            for name in ("policy_loss", "value_loss", "entropy", "kl_max"):
+                bad = np.argwhere(~np.isfinite(told[group.name][name]))
+                if len(bad):
+                    arm, seed = self.config.members[bad[0][0]]
+                    raise FloatingPointError(
+                        f"{name} of {group.name!r} is not finite at update {done} (arm {arm!r}, seed {seed}); "
+                        "lower the learning rate, and see the run's metrics; its last checkpoint is sound"
+                    )
+
+    def _values(self, told: dict) -> dict[str, Any]:
+        """Metrics by arm: values[arm][...] lists its seeds; per agent by its name."""
+        seeds, agents = self.config.seeds, agent_names(self.config)
+        values: dict[str, Any] = {}
+        for number, arm in enumerate(self.config.arms):
+            own = jax.tree.map(lambda x, n=number: x[n * seeds : (n + 1) * seeds], told)
+            entry: dict[str, Any] = {"social_share": own["social_share"], "task": own["task"]}
+            for name, value in own["agents"].items():
+                for slot, agent in enumerate(agents):
+                    entry.setdefault(agent, {})[name] = value[:, slot]
+            for group in self.program.team.learning:
+                for place, slot in enumerate(group.slots):
+                    for name, value in own[group.name].items():
+                        entry[agents[slot]][name] = value[:, place] if value.ndim > 1 else value
+            values[arm.name] = entry
+        return values
+
+    def _evaluation(self, told: dict) -> dict[str, Any]:
+        seeds, agents = self.config.seeds, agent_names(self.config)
+        values: dict[str, Any] = {}
+        for number, arm in enumerate(self.config.arms):
+            entry = values.setdefault(arm.name, {})
+            for place, slot in enumerate(self.program.team.learning_slots):
+                entry[agents[slot]] = {
+                    kind: {name: value[number * seeds : (number + 1) * seeds, place] for name, value in part.items()}
+                    for kind, part in told.items()
+                }
+        return values
+
+    def _shown(self, told: dict) -> dict[str, float]:
+        """The few numbers worth a place in the terminal: mean return of each learner, by arm."""
+        seeds, agents = self.config.seeds, agent_names(self.config)
+        shown = {}
+        for number, arm in enumerate(self.config.arms):
+            returns = told["agents"]["return"][number * seeds : (number + 1) * seeds]
+            for slot in self.program.team.learning_slots:
+                label = agents[slot] if len(self.config.arms) == 1 else f"{agents[slot]} ({arm.name})"
+                shown[f"return {label}"] = float(np.nanmean(returns[:, slot]))
+        return shown
+
+
+def agent_names(config: RunConfig) -> list[str]:
+    """A name for every slot: the group's, numbered where it fills several."""
+    names = {}
+    for group in config.team:
+        for number, slot in enumerate(group.slots):
+            names[slot] = group.name if len(group.slots) == 1 else f"{group.name}-{number + 1}"
+    return [names[slot] for slot in sorted(names)]
+
+
+def agent_file(arm: str, seed: int, group: str, slot: int) -> str:
+    """Name of an exported agent in a run's `agents` folder."""
+    return f"{arm}-seed{seed}-{group}-{slot}.safetensors"
+
+
+class _StopSignal:
+    """SIGINT and SIGTERM ask for a stop in good order; a second one stops at once."""
+
+    def __init__(self):
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._before[number] = signal.signal(number, self._ask)
+            except ValueError:  # not the main thread: leave signals to whoever owns them
+                break
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number, frame):
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True

@@ -1,0 +1,181 @@
+"""A recording as a moving picture: a GIF, or a page with a player that needs no network."""
+
+import base64
+import html
+import json
+import os
+import re
+import zlib
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from rookery.errors import ConfigError
+from rookery.show import colours
+from rookery.show.events import events
+from rookery.show.files import write_whole
+from rookery.show.frames import paint_step
+from rookery.show.recording import Recording
+
+# A page may run what it carries and fetch nothing, whatever a name in the data tries.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+
+
+def write_gif(
+    recording: Recording,
+    path: str | os.PathLike,
+    fps: float = 8,
+    every: int = 1,
+    tile: int = 24,
+    lit_for: int | None = None,
+) -> Path:
+    """Write the episode as a looping GIF of `paint_step` frames.
+
+    Args:
+      fps: frames a second; a GIF counts in hundredths of a second, so at most 50.
+      every: show each n-th moment; the last is always shown.
+      tile, lit_for: as in `paint_map`.
+    Returns: the path.
+    Raises: ConfigError for an fps, every, tile or lit_for out of range; StorageError if the disk refuses.
+    """
+    from io import BytesIO
+
+    from PIL import Image
+
+    if not 0 < fps <= 50:
+        raise ConfigError(f"fps={fps} must lie in (0, 50]")
+    if every < 1:
+        raise ConfigError(f"every={every} must be at least 1")
+    moments = sorted({*range(0, recording.steps + 1, every), recording.steps})
+    frames = (Image.fromarray(paint_step(recording, t, tile, lit_for)) for t in moments)
+    palette = _palette(
+        paint_step(recording, t, tile, lit_for) for t in moments[:: max(1, len(moments) // 12)]
+    )
+    frames = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    file = BytesIO()
+    next(frames).save(
+        file,
+        "GIF",
+        save_all=True,
+        append_images=frames,
+        duration=10 * round(100 / fps),
+        loop=0,
+        optimize=False,
+    )
+    return write_whole(path, file.getvalue())
+
+
+def write_html(recording: Recording, path: str | os.PathLike) -> Path:
+    """Write one page that plays the episode from disk: no server, no network, no other file.
+
+    Returns: the path.
+    Raises: StorageError if the disk refuses.
+    """
+    body = f'<main class="rk-page">{film_fragment(recording, "film", standalone=True)}</main>'
+    return write_whole(path, page(f"{recording.task}: episode", body).encode("utf-8", "replace"))
+
+
+def film_fragment(
+    recording: Recording, element_id: str, *, assets: bool = True, standalone: bool = False
+) -> str:
+    """The player as HTML to put into any page; several may share a page.
+
+    Args:
+      element_id: id of the player's element; letters, digits, - and _, from a letter, unique in the page.
+      assets: carry the style and the script along; the second film of a page may leave them out.
+      standalone: listen to the keyboard even while the player has no focus.
+    Raises: ConfigError for another element_id.
+    """
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", element_id):
+        raise ConfigError(f"element_id={element_id!r} must be letters, digits, - and _, from a letter")
+    # "<" is all that could end the script element early; JSON reads its escape as the same letter.
+    data = json.dumps(_film_data(recording), separators=(",", ":")).replace("<", "\\u003c")
+    label = html.escape(f"Film of an episode of {recording.task}")
+    parts = [
+        f'<section class="rk-film" id="{element_id}" aria-label="{label}" tabindex="0"'
+        f"{' data-standalone' if standalone else ''}>",
+        f'<script type="application/json" class="rk-data">{data}</script>',
+        '<p class="rk-wait">This film needs a browser with JavaScript.</p>',
+        "</section>",
+        f'<script>RookeryFilm.mount(document.getElementById("{element_id}"));</script>',
+    ]
+    if assets:
+        parts[:0] = [f"<style>{asset('player.css')}</style>", f"<script>{asset('player.js')}</script>"]
+    return "\n".join(parts)
+
+
+def page(title: str, body: str, style: str = "") -> str:
+    """A whole HTML page; `body` and `style` are trusted, `title` is escaped."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{style}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def asset(name: str) -> str:
+    """The text of a file that ships beside this module."""
+    return resources.files("rookery.show").joinpath(name).read_text("utf-8")
+
+
+def _film_data(recording):
+    """What player.js reads: labels as JSON, arrays as one deflated block, little-endian, in base64."""
+    tiles = recording.tiles
+    if (tiles == tiles[0]).all():
+        tiles = tiles[:1]  # the player repeats the last frame it has
+    arrays = {
+        "tiles": tiles,
+        "position": recording.position,
+        "heading": recording.heading,
+        "active": recording.active,
+        "prestige": recording.prestige,
+        "reward": recording.reward,
+        "action": recording.action,
+    }
+    arrays |= {f"view{i}": view for i, view in enumerate(recording.views)}
+    arrays |= {f"seen{i}": seen for i, seen in enumerate(recording.seen)}
+    little = {name: a.astype(a.dtype.newbyteorder("<")) for name, a in arrays.items()}
+    block = zlib.compress(b"".join(a.tobytes() for a in little.values()), 9)
+    kinds = {int(kind) for kind in np.unique(recording.tiles)}
+    return {
+        "task": recording.task,
+        "note": recording.note,
+        "steps": recording.steps,
+        "height": recording.height,
+        "width": recording.width,
+        "goals": recording.goals.tolist(),
+        "actions": recording.action_names,
+        "agents": [
+            {"name": name, "role": role, "mark": colours.mark(i)}
+            for i, (name, role) in enumerate(zip(recording.names, recording.roles, strict=True))
+        ],
+        "events": [[e.step, e.agent, e.reward, e.text] for e in events(recording)],
+        "sight": bool(recording.seen),
+        "kinds": {kind: colours.tile_colour(kind) for kind in sorted(kinds | {0, 1, 2})},
+        "colours": {
+            "grid": colours.GRID,
+            "ink": colours.INK,
+            "outline": colours.OUTLINE,
+            "low": colours.PRESTIGE_LOW,
+            "high": colours.PRESTIGE_HIGH,
+            "lines": colours.OKABE_ITO,
+            "dim": colours.DIM,
+        },
+        "arrays": [[name, a.dtype.name, a.shape] for name, a in little.items()],
+        "block": base64.b64encode(block).decode("ascii"),
+    }
+
+
+def _palette(frames):
+    """At most 256 colours for a whole film, so that nothing flickers; each colour counts once.
+
+    Counting pixels instead would spend the palette on shades of floor and forget the agents.
+    """
+    from PIL import Image
+
+    seen = np.unique(np.concatenate([np.unique(f.reshape(-1, 3), axis=0) for f in frames]), axis=0)
+    return Image.fromarray(seen[None]).quantize(256, method=Image.Quantize.MEDIANCUT)

@@ -1,0 +1,34 @@
+"""What all tests share: where the reference recordings are, and how random tests are drawn.
+
+The shapes and types written in signatures are checked while tests run, unless ROOKERY_CHECK_TYPES=0.
+"""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before jax is imported; set it to test on an accelerator
+
+import pytest
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+if os.environ.get("ROOKERY_CHECK_TYPES", "1") != "0":
+    # Functions only: a dataclass with a leading axis of its own (a batch of states) would not fit its own shapes.
+    checked = (
+        "world.layout world.motion world.sight world.prestige agents.networks agents.recurrent "
+        "learning.advantage learning.auxiliary.frame runs.schedules"
+    )
+    install_import_hook([f"rookery.{name}" for name in checked.split()], "beartype.beartype")
+
+settings.register_profile("rookery", deadline=None, derandomize=True)
+settings.load_profile("rookery")
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of reference recordings: $ROOKERY_GOLDEN, or `shared/golden` beside the checkout."""
+    beside = Path(__file__).parents[1].parent / "shared" / "golden"
+    folder = Path(os.environ.get("ROOKERY_GOLDEN", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no reference recordings at {folder}; set ROOKERY_GOLDEN to their folder")
+    return folder

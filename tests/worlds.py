@@ -1,0 +1,78 @@
+"""Small worlds drawn as text, and a way to play them, for the tests."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rookery.tasks.env import Env
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.world.paint import perceive
+from rookery.world.spec import View
+from rookery.world.tiles import GOAL, OBSTACLE
+
+NORTH, EAST, SOUTH, WEST = range(4)
+LEFT, RIGHT, FORWARD, STAY = 0, 1, 2, 6
+SMALL = View(size=3, kind="symbolic")  # cheap to compile
+
+
+def drawn(text: str) -> str:
+    """A map without the indentation of the source it stands in."""
+    return "\n".join(line.strip() for line in text.strip().split("\n"))
+
+
+def task_on(text: str, agents: int = 1, view: View = SMALL, **more) -> GoalCycle:
+    """A Goal Cycle on a drawn map."""
+    more.setdefault("goals", max(1, sum(c.isdigit() or c == "G" for c in text)))
+    if text.count("A") < agents:
+        text = text.replace("A", ".")  # the test puts them where it wants
+    return GoalCycle(map=drawn(text), views=(view,) * agents, **more)
+
+
+class Game(NamedTuple):
+    """One task, compiled."""
+
+    env: Env
+    reset: object
+    step: object
+
+
+@functools.cache
+def game(task: GoalCycle) -> Game:
+    env = Env(task)
+    return Game(env, jax.jit(env.reset), jax.jit(env.step))
+
+
+def start(task: GoalCycle, position=None, heading=None, seed: int = 0):
+    """A fresh state, with agents put where the test wants them."""
+    state, _ = game(task).reset(jax.random.PRNGKey(seed), task.default_params())
+    return put(state, position, heading)
+
+
+def put(state, position=None, heading=None):
+    if position is not None:
+        state = state.replace(position=jnp.array(position, jnp.int32).reshape(-1, 2))
+    if heading is not None:
+        state = state.replace(heading=jnp.array(heading, jnp.int32).reshape(-1))
+    return state
+
+
+def act(task: GoalCycle, state, *action: int, params=None):
+    """One step; one action an agent."""
+    return game(task).step(state, jnp.array(action, jnp.int32), task.default_params() if params is None else params)
+
+
+@functools.cache
+def _perceive(view: View):
+    return jax.jit(lambda state, agent: perceive(state, agent, view), static_argnums=1)
+
+
+def view_text(state, agent: int, view: View) -> str:
+    """What an agent sees, drawn: ? unseen, # obstacle, . floor, G goal, a digit for a lone agent seen there."""
+    kind, seen, agents = (np.asarray(x) for x in _perceive(view)(state, agent))
+    marks = np.where(kind == OBSTACLE, "#", np.where(kind == GOAL, "G", "."))
+    for other in reversed(range(len(agents))):
+        marks[agents[other]] = str(other)
+    return "\n".join("".join(row) for row in np.where(seen, marks, "?"))
