@@ -14,10 +14,7 @@ from jaxtyping import install_import_hook
 
 if os.environ.get("ROOKERY_CHECK_TYPES", "1") != "0":
     # Functions only: a dataclass with a leading axis of its own (a batch of states) would not fit its own shapes.
-    checked = (
-        "world.layout world.motion world.sight world.prestige agents.networks agents.recurrent "
-        "learning.advantage learning.auxiliary.frame runs.schedules"
-    )
+    checked = "world.layout agents.networks agents.recurrent learning.advantage learning.auxiliary.frame"
     install_import_hook([f"rookery.{name}" for name in checked.split()], "beartype.beartype")
 
 settings.register_profile("rookery", deadline=None, derandomize=True)

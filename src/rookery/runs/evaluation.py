@@ -7,8 +7,6 @@ not yet social learning: an agent may have learned to explore for itself. The ga
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +18,7 @@ from rookery.runs.program import EVALUATION, Program, summarise
 from rookery.types import Env, PyTree
 
 BATCH = 250
-"""Episodes played side by side in `evaluate_team`; more only cost memory."""
+"""Episodes played side by side in a `Match`; more only cost memory."""
 
 
 def evaluation_key(seed: int, domain: int = 0) -> jax.Array:
@@ -70,31 +68,54 @@ class Evaluator:
         return {"social": social, "solo": solo, "gain": {"return": social["return"] - solo["return"]}}
 
 
-def evaluate_team(
-    env: Env,
-    team: Team,
-    params: dict[str, PyTree],
-    episodes: int = 1000,
-    seed: int = 0,
-    present: np.ndarray | None = None,
-) -> Tally:
-    """Play a team without learning. Returns the tally of all episodes, numpy.
+class Match:
+    """A team at play without learning, compiled once for any parameters and any presence."""
 
-    Args:
-      params: by group; none may learn.
-      present: bool[A], who takes part; default all.
-    Raises: ConfigError for fewer than one episode.
+    def __init__(self, env: Env, team: Team, batch: int = BATCH):
+        team = Team(tuple(dataclasses.replace(group, learner=None) for group in team.groups))
+        team.check(env)
+        self.env, self.team, self.batch = env, team, batch
+
+        def play(params, key, present):
+            mask = jnp.broadcast_to(present, (batch, env.agents))
+            return rollout(env, team, params, env.default_params(), key, mask)[1]
+
+        self._play = jax.jit(play)
+
+    def play(
+        self, params: dict[str, PyTree], episodes: int = 1000, seed: int = 0, present: np.ndarray | None = None
+    ) -> Tally:
+        """Play episodes of evaluation. Returns the tally of all, numpy; the same worlds for the same seed.
+
+        Args:
+          params: policy parameters by group.
+          present: bool[A], who takes part; default all.
+        Raises: ConfigError for fewer than one episode.
+        """
+        if episodes < 1:
+            raise ConfigError(f"episodes={episodes} must be at least 1")
+        who = jnp.ones(self.env.agents, bool) if present is None else jnp.asarray(present)
+        parts = [
+            jax.device_get(self._play(params, evaluation_key(seed, 1 + number), who))
+            for number in range(-(-episodes // self.batch))
+        ]
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:episodes], *parts)
+
+
+def nested_interval(
+    values: np.ndarray, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Mean of f32[S, E] (S seeds, E episodes each) and a percentile interval: (mean, low, high).
+
+    Seeds are drawn anew first, then each one's mean within its own error, so that few seeds give a wide
+    interval however many episodes each played.
     """
-    if episodes < 1:
-        raise ConfigError(f"episodes={episodes} must be at least 1")
-    team = Team(tuple(dataclasses.replace(group, learner=None) for group in team.groups))
-    team.check(env)
-    who = jnp.ones(env.agents, bool) if present is None else jnp.asarray(present)
-    batch = min(BATCH, episodes)
-    mask = jnp.broadcast_to(who, (batch, env.agents))
-    play = jax.jit(lambda params, key: rollout(env, team, params, env.default_params(), key, mask)[1])
-    parts = [
-        jax.device_get(play(params, evaluation_key(seed, 1 + number))) for number in range(-(-episodes // batch))
-    ]
-    joined: Any = jax.tree.map(lambda *leaves: np.concatenate(leaves)[:episodes], *parts)
-    return joined
+    values = np.asarray(values, np.float64)
+    seeds, episodes = values.shape
+    means = values.mean(1)
+    error = values.std(1, ddof=1) / np.sqrt(episodes) if episodes > 1 else np.zeros(seeds)
+    random = np.random.default_rng(seed)
+    drawn = random.integers(0, seeds, (resamples, seeds))
+    again = means[drawn] + error[drawn] * random.standard_normal(drawn.shape)
+    low, high = np.quantile(again.mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(means.mean()), float(low), float(high)

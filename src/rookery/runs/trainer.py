@@ -94,11 +94,11 @@ def resume(
         return loop.run(state, resume_at=update, notes=notes)
 
 
-def load_config(run_dir: Path) -> RunConfig:
+def load_config(run_dir: Path, name: str = CONFIG) -> RunConfig:
     """The configuration a run was started with. Raises MissingError or CorruptError."""
-    path = run_dir / CONFIG
+    path = run_dir / name
     if not path.exists():
-        raise MissingError(f"{run_dir} holds no run ({CONFIG} is missing)")
+        raise MissingError(f"{run_dir} holds no run ({name} is missing)")
     data = load_json(path, CorruptError)
     if not isinstance(data, dict) or "config" not in data:
         raise CorruptError(f"{path} is not a run's configuration")

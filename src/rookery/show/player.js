@@ -31,18 +31,10 @@
     return node;
   }
 
-  function icon(name) { // on a canvas-free page this would be SVG; here a path on a small canvas costs less
-    const canvas = element("canvas", { width: 32, height: 32, style: "width:16px;height:16px", "aria-hidden": true });
-    canvas.dataset.icon = name;
-    return canvas;
-  }
-
-  function drawIcon(canvas, colour) {
-    const pen = canvas.getContext("2d");
-    pen.setTransform(2, 0, 0, 2, 0, 0);
-    pen.clearRect(0, 0, 16, 16);
-    pen.fillStyle = colour;
-    pen.fill(new Path2D(ICONS[canvas.dataset.icon]));
+  function icon(name) { // the only markup parsed here, and it is our own
+    const holder = element("span", { "aria-hidden": true });
+    holder.innerHTML = `<svg viewBox="0 0 16 16" width="16" height="16"><path d="${ICONS[name]}"/></svg>`;
+    return holder;
   }
 
   function luminance(c) { // WCAG 2
@@ -206,7 +198,6 @@
     listen() {
       this.root.addEventListener("keydown", (event) => this.key(event));
       if ("standalone" in this.root.dataset) {
-        document.title = `${this.data.task}: episode`;
         document.addEventListener("keydown", (event) => { if (!this.root.contains(event.target)) this.key(event); });
       }
       const point = (event) => {
@@ -247,8 +238,7 @@
       const label = on ? "Pause" : "Play";
       this.playButton.setAttribute("aria-label", label);
       this.playButton.title = label;
-      this.playButton.firstChild.dataset.icon = on ? "pause" : "play";
-      drawIcon(this.playButton.firstChild, this.style("--rk-text"));
+      this.playButton.replaceChildren(icon(on ? "pause" : "play"));
       if (!on) return;
       if (this.t >= this.data.steps) this.show(0);
       let last = performance.now(), owed = 0;
@@ -304,7 +294,6 @@
       }
       this.map.style.width = this.map.width / ratio + "px";
       this.map.style.height = this.map.height / ratio + "px";
-      for (const canvas of this.root.querySelectorAll("canvas[data-icon]")) drawIcon(canvas, this.style("--rk-text"));
       this.curves();
       this.drawMap();
       this.drawChart();
@@ -420,8 +409,8 @@
       const canvas = element("canvas", { width: this.chart.width, height: this.chart.height });
       const pen = canvas.getContext("2d");
       const { left, width, top, bottom, row, ratio } = this.plot;
-      const ends = this.returns.flatMap((r) => [Math.min(...r), Math.max(...r)]);
-      let low = Math.min(0, ...ends), high = Math.max(0, ...ends);
+      let low = 0, high = 0;
+      for (const total of this.returns) for (const r of total) { low = Math.min(low, r); high = Math.max(high, r); }
       if (high - low < 1e-9) high = low + 1;
       const x = (t) => left + (this.data.steps ? t / this.data.steps : 0) * width;
       const y = (r) => bottom - ((r - low) / (high - low)) * (bottom - top);
@@ -429,7 +418,7 @@
       pen.font = "11px system-ui, sans-serif";
       this.axes(pen, x, y, low, high);
       pen.globalAlpha = alpha;
-      const most = Math.max(1e-9, ...this.arrays.reward.values.map(Math.abs));
+      const most = this.arrays.reward.values.reduce((m, r) => Math.max(m, Math.abs(r)), 1e-9);
       this.returns.forEach((total, agent) => {
         pen.strokeStyle = pen.fillStyle = rgb(this.line(agent));
         pen.lineWidth = 2;

@@ -1,0 +1,260 @@
+"""The command line. Each command is a dataclass whose fields are its options; the work is done elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+from rookery.errors import RookeryError, StorageError
+
+Overrides = Annotated[
+    Positional[tuple[str, ...]],
+    arg(metavar="KEY=VALUE", help="changes to the configuration, such as steps=5e6 or team.0.learning_rate=3e-4"),
+]
+
+
+@dataclasses.dataclass
+class Envs:
+    """List the tasks, or show one: its rules, source, size and what each agent sees."""
+
+    action: Positional[Literal["list", "show"]] = "list"
+    task: Positional[str | None] = None
+    """Id of the task to show."""
+
+    def __call__(self) -> int:
+        from rookery.commands import envs
+
+        return envs.list_tasks() if self.action == "list" else envs.show(self.task)
+
+
+@dataclasses.dataclass
+class Train:
+    """Train a team and save metrics, checkpoints and agents in a new folder."""
+
+    preset: Positional[str] = "demo"
+    """Where the configuration starts: demo, demo-expert, expert, lite, paper, smoke; or the path of a config.json."""
+    overrides: Overrides = ()
+    out: Path | None = None
+    """Folder of the run; default runs/NAME."""
+    seeds: int | None = None
+    """Seeds of each arm, trained side by side in one program."""
+    seed: int | None = None
+    """The first seed."""
+    steps: float | None = None
+    """Environment steps of each seed."""
+    minutes: float | None = None
+    """Save and stop in good order after this long; `rookery resume` goes on."""
+    cores: int | None = None
+    """CPU cores to spread seeds over; default all."""
+    quiet: bool = False
+    """No progress."""
+    dry_run: bool = False
+    """Print the resolved configuration and do nothing."""
+
+    def __call__(self) -> int:
+        from rookery.commands import runs
+
+        return runs.train(self)
+
+
+@dataclasses.dataclass
+class Resume:
+    """Continue a stopped or killed run, to the same numbers as if it had never stopped."""
+
+    run: Positional[Path]
+    """The run's folder."""
+    minutes: float | None = None
+    """Save and stop in good order after this long."""
+    cores: int | None = None
+    """CPU cores to spread seeds over; default all."""
+    quiet: bool = False
+    """No progress."""
+
+    def __call__(self) -> int:
+        from rookery.commands import runs
+
+        return runs.resume(self)
+
+
+@dataclasses.dataclass
+class Eval:
+    """Play agents on episodes never trained on; print one JSON line for each: return, interval, goals, mistakes."""
+
+    agent: Positional[str]
+    """A zoo entry, a .safetensors file, a run's folder (all its agents), 'scripted' or 'random'."""
+    task: str | None = None
+    """Task id; default the one the agent was trained on."""
+    set: tuple[str, ...] = ()
+    """Changes to the task, such as penalty=0.5 or goals=4."""
+    beside: str | None = None
+    """Who fills the other slots: a zoo entry, a file, 'scripted', 'random' or 'nobody'; default as trained."""
+    episodes: int = 1000
+    """Episodes for each agent and condition."""
+    seed: int = 0
+    """Of the evaluation episodes, which are never training's."""
+
+    def __call__(self) -> int:
+        from rookery.commands import play
+
+        return play.evaluate(self)
+
+
+@dataclasses.dataclass
+class Replay:
+    """Film one episode: a GIF and a self-contained HTML player (map, every agent's view, rewards)."""
+
+    agent: Positional[str]
+    """A zoo entry, a .safetensors file, 'scripted' or 'random'."""
+    out: Path = Path("replay")
+    """Path of the films without ending."""
+    task: str | None = None
+    """Task id; default the one the agent was trained on."""
+    set: tuple[str, ...] = ()
+    """Changes to the task, such as penalty=0.5 or goals=4."""
+    beside: str | None = None
+    """Who fills the other slots; 'nobody' films it alone."""
+    seed: int = 0
+    """Of the episode."""
+    gif: bool = True
+    """Write the GIF too."""
+
+    def __call__(self) -> int:
+        from rookery.commands import play
+
+        return play.replay(self)
+
+
+@dataclasses.dataclass
+class Zoo:
+    """The trained agents that come with the package: list them, show a card, or verify the files."""
+
+    action: Positional[Literal["list", "show", "verify"]] = "list"
+    name: Positional[str | None] = None
+    """Which entry."""
+
+    def __call__(self) -> int:
+        from rookery.commands import zoo
+
+        return zoo.main(self.action, self.name)
+
+
+@dataclasses.dataclass
+class Bench:
+    """Measure speed on this machine; prints machine, versions and environment steps per second."""
+
+    what: Positional[Literal["world", "update", "all"]] = "world"
+    """The world alone with random actions, or the paper network's update against a matrix product."""
+    seconds: float = 5.0
+    """Time for each measurement."""
+    worlds: int = 2048
+    """Worlds side by side."""
+    json: bool = False
+    """One JSON object instead of lines."""
+
+    def __call__(self) -> int:
+        from rookery.commands import bench
+
+        return bench.main(self.what, self.seconds, self.worlds, self.json)
+
+
+@dataclasses.dataclass
+class Doctor:
+    """Versions, devices, and what is missing."""
+
+    def __call__(self) -> int:
+        from rookery.commands import doctor
+
+        return doctor.main()
+
+
+@dataclasses.dataclass
+class Demo:
+    """Train novices beside experts and alone, evaluate both, and write report.html. Goes on where it was stopped."""
+
+    out: Path = Path("demo")
+    """Folder of the report and its run."""
+    seeds: int | None = None
+    """Of each arm; default as many as the cores carry in the time, at least 2."""
+    episodes: int = 1000
+    """Evaluation episodes for each agent and condition."""
+    preset: str = "demo"
+    """The recipe; 'smoke' only proves that everything connects."""
+    quiet: bool = False
+    """No progress."""
+
+    def __call__(self) -> int:
+        from rookery.commands import demo
+
+        return demo.main(self.out, self.seeds, self.episodes, self.preset, self.quiet)
+
+
+COMMANDS = {
+    "envs": Envs,
+    "train": Train,
+    "resume": Resume,
+    "eval": Eval,
+    "replay": Replay,
+    "zoo": Zoo,
+    "bench": Bench,
+    "doctor": Doctor,
+    "demo": Demo,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns the exit code: 0 done, else as in `rookery.errors` (2 bad arguments)."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given in (["--version"], ["-V"]):
+        from rookery import __version__
+
+        print(__version__)
+        return 0
+    try:
+        command = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            args=given,
+            prog="rookery",
+            description="Social learning in multi-agent reinforcement learning. Each command has its own --help.",
+        )
+        return command()
+    except RookeryError as error:
+        return _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            # Whoever read us has gone; nothing more to say, not even at exit.
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return _fail(f"{error.strerror or error}: {error.filename or 'no file named'}", StorageError.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def parse_task_changes(task, changes: tuple[str, ...]):
+    """A task configuration with KEY=VALUE changes. Raises ConfigError."""
+    from rookery.runs.codec import apply_overrides
+
+    return apply_overrides(task, changes) if changes else task
+
+
+def print_json(row: dict) -> None:
+    """One line of JSON."""
+    print(json.dumps(row, allow_nan=False), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

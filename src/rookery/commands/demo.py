@@ -1,0 +1,250 @@
+"""`rookery demo`: novices beside experts and alone, by one algorithm; trained, evaluated, shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+
+from rookery.errors import ConfigError
+from rookery.runs.devices import available_cores, machine, use_all_cores
+
+RUN = "run"
+RESULTS = "results.json"
+REPORT = "report.html"
+LEAST_SEEDS, MOST_SEEDS = 2, 5
+
+
+def main(out: Path, seeds: int | None, episodes: int, preset: str, quiet: bool) -> int:
+    """Returns 0; prints where the report is."""
+    use_all_cores()
+    from rookery.runs.atomic import write_json
+    from rookery.runs.presets import preset as configuration
+    from rookery.runs.trainer import load_config, resume, train
+
+    if episodes < 2:
+        raise ConfigError(f"episodes={episodes} must be at least 2 to give an interval")
+    began = time.monotonic()
+    # A core carries one seed of each arm in about the time two cores need for two.
+    seeds = seeds or min(MOST_SEEDS, max(LEAST_SEEDS, available_cores()))
+    config = dataclasses.replace(configuration(preset), seeds=seeds)
+    if {arm.name for arm in config.arms} != {"social", "solo"}:
+        raise ConfigError(f"preset {preset!r} has no arms 'social' and 'solo'; use demo or smoke")
+    run_dir = out / RUN
+    if (run_dir / "config.json").exists():
+        if load_config(run_dir) != config:
+            raise ConfigError(f"{run_dir} holds another run; name another folder with --out, or remove it")
+        result = resume(run_dir, quiet=quiet)
+    else:
+        result = train(config, run_dir, quiet=quiet)
+    if not result.finished:
+        print(f"stopped; the same command goes on from {run_dir}")
+        return 0
+    trained = time.monotonic() - began
+    results = measure(result, episodes)
+    results |= {
+        "seconds": {"training": round(trained, 1), "all": round(time.monotonic() - began, 1)},
+        "steps": {"each seed": config.updates * config.steps_per_update, "seeds of each arm": seeds},
+        "machine": machine(),
+    }
+    write_json(out / RESULTS, results)
+    write_report(result, results, out / REPORT)
+    for claim in results["claims"]:
+        print(f"{'holds' if claim['holds'] else 'does not hold':14} {claim['text']}")
+    print(f"report: {(out / REPORT).resolve()}")
+    return 0
+
+
+def measure(result, episodes: int) -> dict:
+    """Play every trained novice beside the experts and alone, the experts alone, and judge the claims."""
+    import jax
+
+    from rookery.runs.evaluation import Match, nested_interval
+
+    program, config = result.program, result.program.config
+    match = Match(program.env, program.team)
+    everyone = np.ones(program.env.agents, bool)
+    novice = np.arange(program.env.agents) == 0
+    learners = jax.device_get(result.state.learners)["novice"].params["policy"]
+    rows, returns = [], {}
+    for number, (arm, seed) in enumerate(config.members):
+        params = {**program.frozen, "novice": jax.tree.map(lambda x, n=number: x[n, 0], learners)}
+        social = match.play(params, episodes, seed, everyone)
+        solo = match.play(params, episodes, seed, novice)
+        beside, alone = social.episode_return[:, 0], solo.episode_return[:, 0]
+        returns.setdefault(arm, []).append((beside, alone))
+        rows.append({
+            "arm": arm, "seed": seed,
+            "beside experts": _one(beside), "alone": _one(alone), "social gain": _one(beside - alone),
+            "goals": float(social.events["goals"][:, 0].mean()),
+            "mistakes": float(social.events["mistakes"][:, 0].mean()),
+            "first goal at step": float(social.first_reward[:, 0].mean()),
+            "first goal at step, experts": float(social.first_reward[:, 1:].mean()),
+            "experts": float(social.episode_return[:, 1:].mean()),
+        })  # fmt: skip
+    expert_alone = match.play(params, episodes, 0, np.arange(program.env.agents) == 1).episode_return[:, 1]
+    # The solo arm never met an expert: what it learned is what it earns alone.
+    measured = {
+        "social: beside experts": np.stack([beside for beside, _ in returns["social"]]),
+        "social: alone": np.stack([alone for _, alone in returns["social"]]),
+        "social: gain": np.stack([beside - alone for beside, alone in returns["social"]]),
+        "solo: alone": np.stack([alone for _, alone in returns["solo"]]),
+        "solo: beside experts": np.stack([beside for beside, _ in returns["solo"]]),
+    }
+    intervals = {name: nested_interval(values) for name, values in measured.items()}
+    social, solo, gain = (intervals[k] for k in ("social: beside experts", "solo: alone", "social: gain"))
+    claims = [
+        {"text": "novices trained beside experts earn more than 1, which is stopping after one goal", "holds": social[1] > 1},
+        {"text": "they earn more than novices trained alone", "holds": social[1] > solo[2]},
+        {"text": "their social gain is above 0: the same frozen agents earn more beside experts than alone", "holds": gain[1] > 0},
+    ]  # fmt: skip
+    return {
+        "claims": claims,
+        "intervals": {name: dict(zip(("mean", "low", "high"), value, strict=True)) for name, value in intervals.items()},
+        "members": rows,
+        "expert alone": _one(expert_alone),
+        "episodes": episodes,
+        "deviations": deviations(config),
+    }
+
+
+def _one(values) -> dict[str, float]:
+    from rookery.show.intervals import mean_interval
+
+    return {name: float(x) for name, x in zip(("mean", "low", "high"), mean_interval(values), strict=True)}
+
+
+def deviations(config) -> list[dict]:
+    """Everything in which a run differs from the paper's, setting by setting."""
+    from rookery.runs.codec import to_dict
+    from rookery.runs.presets import paper
+
+    ignored = ("name", "arms", "seed", "seeds", "checkpoint_every", "keep_checkpoints", "evaluation_episodes")
+    ours, theirs = (_flat({k: v for k, v in to_dict(c).items() if k not in ignored}) for c in (config, paper()))
+    return [
+        {"setting": name, "paper": theirs.get(name, "not there"), "here": ours.get(name, "not there")}
+        for name in [*ours, *(n for n in theirs if n not in ours)]
+        if ours.get(name, "not there") != theirs.get(name, "not there")
+    ]
+
+
+def _flat(data, prefix: str = "") -> dict:
+    """Nested settings as dotted names; schedules stay whole."""
+    if isinstance(data, dict):
+        return {k: v for name, item in data.items() for k, v in _flat(item, f"{prefix}{name}.").items()}
+    if isinstance(data, list) and data and isinstance(data[0], dict):
+        return {k: v for i, item in enumerate(data) for k, v in _flat(item, f"{prefix}{item.get('name', item.get('kind', i))}.").items()}
+    return {prefix[:-1]: data}
+
+
+def sentence(results: dict) -> str:
+    """What was seen, in plain words."""
+    at = results["intervals"]
+    social, alone, gain, solo = (
+        at[k] for k in ("social: beside experts", "social: alone", "social: gain", "solo: alone")
+    )
+    seeds = sum(row["arm"] == "social" for row in results["members"])
+    gained = sum(row["arm"] == "social" and row["social gain"]["low"] > 0 for row in results["members"])
+    held = all(claim["holds"] for claim in results["claims"])
+    opening = "Social learning was seen" if held else "Social learning was not clearly seen"
+    return (
+        f"{opening}: novices trained beside experts earn {social['mean']:.1f} an episode beside them "
+        f"[{social['low']:.1f}, {social['high']:.1f}] and {alone['mean']:.1f} when left alone, a social gain of "
+        f"{gain['mean']:.1f} [{gain['low']:.1f}, {gain['high']:.1f}]; the same algorithm without experts earns "
+        f"{solo['mean']:.1f} [{solo['low']:.1f}, {solo['high']:.1f}]. {gained} of {seeds} social seeds earn more "
+        "beside experts than alone."
+    )
+
+
+def write_report(result, results: dict, path: Path) -> None:
+    """The page a person opens: sentence, verdicts, curves, table, films, deviations, machine."""
+    import jax
+
+    from rookery.runs.metrics import read_metrics
+    from rookery.runs.record import record
+    from rookery.show.plots import interval_dots, learning_curves
+    from rookery.show.report import Report
+
+    program, config = result.program, result.program.config
+    metrics = read_metrics(result.run_dir)
+    expert = float(np.mean([row["experts"] for row in results["members"]]))
+    steps = np.array([row["steps"] for row in metrics], float)
+    curves = {
+        arm: (steps, np.array([row[f"{arm}/novice/return"] for row in metrics], float).T) for arm in ("social", "solo")
+    }
+    levels = {"experts": expert, "stop after one goal": 1.0}
+    report = Report("Learning from others in Goal Cycle", "Novices beside experts, and the same novices alone")
+    report.paragraph(sentence(results))
+    for claim in results["claims"]:
+        report.verdict(claim["text"], claim["holds"])
+    report.figure(
+        learning_curves(curves, levels=levels, x_label="environment steps of each seed", y_label="return an episode"),
+        "Return while learning, under the penalty of the moment (it rises from "
+        f"{_schedule(config.task_schedules.get('penalty'))}). Thin: each seed. Bold: mean, with its 95 % interval.",
+    )
+    checked = [row for row in metrics if "evaluation/social/novice/gain/return" in row]
+    if checked:
+        at = np.array([row["steps"] for row in checked], float)
+        gains = {
+            arm: (at, np.array([row[f"evaluation/{arm}/novice/gain/return"] for row in checked], float).T)
+            for arm in ("social", "solo")
+        }
+        report.figure(
+            learning_curves(gains, levels={"no gain": 0.0}, x_label="environment steps of each seed", y_label="social gain"),
+            "Social gain at each checkpoint: return beside experts less return alone, same frozen novice, at the full penalty.",
+        )
+    dots = {
+        label: np.array([row[field]["mean"] for row in results["members"] if row["arm"] == arm])
+        for label, arm, field in (
+            ("social, beside experts", "social", "beside experts"),
+            ("social, alone", "social", "alone"),
+            ("solo, alone", "solo", "alone"),
+            ("solo, beside experts", "solo", "beside experts"),
+        )
+    }
+    report.figure(
+        interval_dots(dots, levels=levels, y_label="return an episode"),
+        f"Every trained novice, frozen, over {results['episodes']} fresh episodes at the full penalty.",
+    )
+    report.table(
+        ["arm", "seed", "beside experts", "alone", "social gain", "goals", "mistakes", "first goal at step"],
+        [
+            [row["arm"], row["seed"], *(_shown(row[k]) for k in ("beside experts", "alone", "social gain")),
+             f"{row['goals']:.1f}", f"{row['mistakes']:.1f}", f"{row['first goal at step']:.0f}"]
+            for row in results["members"]
+        ],
+        f"Mean over {results['episodes']} episodes [95 % interval]. Goals, mistakes and first goal: beside experts. "
+        f"The experts earn {expert:.1f}; alone {_shown(results['expert alone'])}.",
+    )  # fmt: skip
+    social = [row for row in results["members"] if row["arm"] == "social"]
+    best = max(social, key=lambda row: row["social gain"]["mean"])
+    number = config.members.index(("social", best["seed"]))
+    learners = jax.device_get(result.state.learners)["novice"].params["policy"]
+    params = {**program.frozen, "novice": jax.tree.map(lambda x: x[number, 0], learners)}
+    films = (
+        ("beside the experts", np.ones(program.env.agents, bool)),
+        ("alone", np.arange(program.env.agents) == 0),
+    )
+    for label, present in films:
+        film = record(program.env, program.team, params, episodes=21, seed=1, present=present, note=f"novice {label}")
+        report.film(
+            film,
+            f"The social novice of seed {best['seed']} (the one with the largest gain) {label}: "
+            "the episode of median return among 21.",
+        )
+    rows = [[d["setting"], str(d["paper"]), str(d["here"])] for d in results["deviations"]]
+    report.table(["setting", "paper", "here"], rows, "Every deviation from the published experiment.")
+    report.key_values({**results["machine"], **{f"seconds, {k}": v for k, v in results["seconds"].items()}}, "Machine")
+    report.write(path)
+
+
+def _shown(interval: dict[str, float]) -> str:
+    return f"{interval['mean']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+
+
+def _schedule(schedule) -> str:
+    if not isinstance(schedule, tuple):
+        return f"{schedule} throughout" if schedule is not None else "the task's own throughout"
+    return " to ".join(f"{value:g} at {share:.0%}" for share, value in schedule)

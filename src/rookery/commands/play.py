@@ -1,0 +1,144 @@
+"""`rookery eval` and `rookery replay`: agents at play, never learning."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from rookery.agents.planner import GoalCyclePlanner
+from rookery.agents.random import RandomPolicy
+from rookery.agents.team import Group, Team
+from rookery.agents.zoo import load
+from rookery.cli import parse_task_changes, print_json
+from rookery.errors import ConfigError, MissingError
+from rookery.runs.build import check_fit
+from rookery.runs.codec import from_dict
+from rookery.runs.config import Task
+from rookery.tasks import registry
+from rookery.tasks.env import Env
+from rookery.types import PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class Cast:
+    """One agent in slot 0 and who stands beside it, ready to play."""
+
+    env: Env
+    team: Team
+    params: dict[str, PyTree]
+
+
+def cast(agent: str, beside: str | None, task_id: str | None, changes: tuple[str, ...]) -> Cast:
+    """Put an agent in slot 0 of a task, and others in the rest.
+
+    Raises: MissingError, CorruptError, MisfitError or ConfigError, before anything is compiled.
+    """
+    trained = None if agent in ("scripted", "random") else load(agent)
+    if task_id is not None:
+        task = registry.make(task_id)
+    elif trained is not None and "task" in trained.card:
+        task = from_dict(Task, trained.card["task"], "task")
+    else:
+        task = registry.make("goal-cycle-v0")
+    task = parse_task_changes(task, changes)
+    if beside == "nobody":
+        task = dataclasses.replace(task, views=task.views[:1], spawn_delay=task.spawn_delay[:1])
+    elif beside is not None and len(task.views) == 1:
+        task = dataclasses.replace(task, views=task.views * 3, spawn_delay=())  # the paper's two experts
+    env = Env(task)
+    groups, params = [], {}
+    others = tuple(range(1, env.agents))
+    if others and beside is None:
+        beside = "scripted"
+    for name, source, slots in (("agent", agent, (0,)), ("beside", beside, others)):
+        if slots:
+            policy, params[name] = _policy(source, env, slots, trained if name == "agent" else None)
+            groups.append(Group(name, slots, policy))
+    return Cast(env, Team(tuple(groups)), params)
+
+
+def _policy(source: str, env: Env, slots: tuple[int, ...], trained=None) -> tuple:
+    world = env.task.world
+    if source == "scripted":
+        return GoalCyclePlanner(env.task.goals, world.height, world.width), ()
+    if source == "random":
+        return RandomPolicy(env.actions), ()
+    agent = trained or load(source)
+    for slot in slots:
+        check_fit(agent.policy, env.observation_shape(slot), env.actions, source)
+    return agent.policy, agent.params
+
+
+def evaluate(options) -> int:
+    """Print a JSON line a condition: the agent beside the others, alone, and its social gain."""
+    for source in _agents(options.agent):
+        for row in evaluate_agent(source, options):
+            print_json({"agent": source, **row})
+    return 0
+
+
+def evaluate_agent(source: str, options) -> list[dict]:
+    """Rows for one agent: 'social' and 'solo' and, where there are others, 'gain'."""
+    import numpy as np
+
+    from rookery.runs.evaluation import Match
+    from rookery.show.intervals import mean_interval
+
+    chosen = cast(source, options.beside, options.task, tuple(options.set))
+    rows, returns = [], {}
+    alone = np.arange(chosen.env.agents) == 0
+    conditions = {"solo": alone} if chosen.env.agents == 1 else {"social": np.ones_like(alone), "solo": alone}
+    match = Match(chosen.env, chosen.team)
+    for name, present in conditions.items():
+        tally = match.play(chosen.params, options.episodes, options.seed, present)
+        returns[name] = tally.episode_return[:, 0]
+        row = {"condition": name, "episodes": options.episodes, **_interval(returns[name], mean_interval)}
+        row |= {event: float(count[:, 0].mean()) for event, count in tally.events.items()}
+        row |= {"streak": float(tally.streak[:, 0].mean()), "first_reward_step": float(tally.first_reward[:, 0].mean())}
+        if name == "social":
+            row["return_of_others"] = float(tally.episode_return[:, 1:].mean())
+        rows.append(row)
+    if len(returns) == 2:
+        # The same worlds in the same order, so the gain is paired.
+        rows.append({"condition": "gain", **_interval(returns["social"] - returns["solo"], mean_interval)})
+    return rows
+
+
+def _interval(values, mean_interval) -> dict[str, float | None]:
+    mean, low, high = (float(x) for x in mean_interval(values))
+    return {"return": mean, "low": low if low == low else None, "high": high if high == high else None}
+
+
+def _agents(source: str) -> list[str]:
+    """A run's folder stands for all its agents."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return [source]
+    found = sorted(str(path) for path in (folder / "agents").glob("*.safetensors"))
+    if not found:
+        raise MissingError(f"{folder} holds no agents; a run writes them at its first checkpoint")
+    return found
+
+
+def replay(options) -> int:
+    """Write the films and print where they are."""
+    import numpy as np
+
+    from rookery.runs.record import record
+    from rookery.show.film import write_gif, write_html
+
+    if Path(options.agent).is_dir():
+        raise ConfigError(f"{options.agent} is a folder; name one of {', '.join(_agents(options.agent))}")
+    chosen = cast(options.agent, options.beside, options.task, tuple(options.set))
+    film = record(chosen.env, chosen.team, chosen.params, seed=options.seed, present=np.ones(chosen.env.agents, bool))
+    page = options.out.with_suffix(".html")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_html(film, page)
+    print(page)
+    if options.gif:
+        write_gif(film, page.with_suffix(".gif"))
+        print(page.with_suffix(".gif"))
+    return 0
+
+
+

@@ -1,0 +1,1 @@
+"""One training run: configuration, program, host loop, storage, evaluation."""

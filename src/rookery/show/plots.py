@@ -1,0 +1,176 @@
+"""Curves and dots of a study. Nothing here keeps state: every call makes a figure of its own."""
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+
+from rookery.errors import ConfigError
+from rookery.show.colours import OKABE_ITO
+from rookery.show.intervals import mean_band, mean_interval
+
+DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))  # lines stay apart in grey print as well
+
+
+def learning_curves(
+    arms: Mapping[str, tuple],
+    *,
+    levels: Mapping[str, float] | None = None,
+    xlabel: str = "environment steps",
+    ylabel: str = "return per episode",
+    title: str = "",
+    confidence: float = 0.95,
+    resamples: int = 2_000,
+):
+    """Learning curves: a thin line a seed, a bold mean an arm, and how sure the mean is. matplotlib Figure.
+
+    Args:
+      arms: name → (x f[N], y f[seeds, N]). A NaN in y is a point that was not measured: that line has a gap
+        there, and so have mean and band, for a mean over other seeds would be another quantity.
+      levels: name → y; a labelled horizontal line each, such as the experts' mean return.
+      xlabel, ylabel: with their units.
+      confidence: of the band, a percentile bootstrap over seeds; none with fewer than two seeds.
+    Raises: ConfigError if there is no arm, or shapes do not fit.
+    """
+    if not arms:
+        raise ConfigError("learning_curves needs at least one arm")
+    figure, axes = _figure(7.2, 4.4)
+    lines = []
+    for i, (name, (x, y)) in enumerate(arms.items()):
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        if x.ndim != 1 or y.ndim != 2 or y.shape[1] != len(x) or not y.size:
+            raise ConfigError(f"arm {name!r}: x has shape {x.shape} and y {y.shape}, not [N] and [seeds, N]")
+        colour = _colour(i)
+        axes.plot(x, y.T, color=colour, alpha=0.35, linewidth=0.8)
+        whole = np.isfinite(y).all(0)
+        mean, low, high = np.full((3, len(x)), np.nan)
+        mean[whole] = y[:, whole].mean(0)
+        if len(y) > 1 and whole.any():
+            low[whole], high[whole] = mean_band(y[:, whole], confidence=confidence, resamples=resamples)
+            axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+        lines += axes.plot(x, mean, color=colour, linewidth=2.4, linestyle=DASHES[i % len(DASHES)])
+    _level_lines(axes, levels or {}, along="x")
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.margins(x=0.01)
+    most = max(len(y) for _, y in arms.values())
+    names = [f"{name} ({len(y)} seed{'s' if len(y) > 1 else ''})" for name, (_, y) in arms.items()]
+    band = f"band: {confidence:.0%} interval of the mean" if most > 1 else None
+    _legend(figure, lines, names, band)
+    _title(axes, title)
+    return figure
+
+
+def interval_dots(
+    arms: Mapping[str, object],
+    *,
+    levels: Mapping[str, float] | None = None,
+    xlabel: str = "return per episode",
+    title: str = "",
+    confidence: float = 0.95,
+):
+    """A row an arm: a dot a seed, a diamond for their mean and a bar for its interval. matplotlib Figure.
+
+    Args:
+      arms: name → f[seeds], finite.
+      levels: name → value; a labelled vertical line each.
+      xlabel: with its unit.
+    Raises: ConfigError if there is no arm, or an arm's values are none or not finite.
+    """
+    if not arms:
+        raise ConfigError("interval_dots needs at least one arm")
+    figure, axes = _figure(7.2, 1.3 + 0.55 * len(arms))
+    for i, (name, values) in enumerate(arms.items()):
+        values = np.asarray(values, float)
+        try:
+            mean, low, high = mean_interval(values, confidence)
+        except ConfigError as error:
+            raise ConfigError(f"arm {name!r}: {error}") from error
+        # Spread downwards in a fixed pattern: seeds with equal values stay countable, the bar stays clear.
+        below = i + 0.2 + 0.09 * (np.arange(len(values)) % 3)
+        axes.plot(values, below, "o", color=_colour(i), markersize=5, alpha=0.75, markeredgewidth=0)
+        axes.plot([low, high], [i, i], color=_colour(i), linewidth=3, solid_capstyle="butt")
+        axes.plot([mean], [i], "D", color=_colour(i), markersize=7, markeredgecolor="white")
+    axes.set_ylim(len(arms) - 0.4, -0.45)  # the first arm on top
+    axes.set_yticks(range(len(arms)), [""] * len(arms))
+    for label, name in zip(axes.get_yticklabels(), arms, strict=True):
+        label.set_parse_math(False)
+        label.set_text(name)
+    # Ticks forget a text set on them; a formatter does not.
+    names = list(arms)
+    axes.yaxis.set_major_formatter(lambda value, _: names[round(value)])
+    axes.grid(axis="y", visible=False)
+    _level_lines(axes, levels or {}, along="y")
+    axes.set_xlabel(f"{xlabel}\n◆ mean, bar: its {confidence:.0%} interval, dots: seeds")
+    _title(axes, title)
+    return figure
+
+
+def figure_to_svg(figure) -> str:
+    """The figure as an `<svg>` element: equal figures give equal text. Words stay words, so they can be found."""
+    import matplotlib
+
+    file = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "rookery", "svg.fonttype": "none"}):
+        figure.savefig(
+            file,
+            format="svg",
+            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+            facecolor="white",
+        )
+    # What stands before the element belongs to a file of its own, and names addresses on the web.
+    return file.getvalue()[file.getvalue().index("<svg") :].strip()
+
+
+def _figure(width, height):
+    """A figure of width × height inches with one pair of axes; no pyplot, hence no window and no global."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=100)
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _colour(i):
+    return tuple(c / 255 for c in OKABE_ITO[i % len(OKABE_ITO)])
+
+
+def _level_lines(axes, levels, along):
+    """Dotted lines across, named at their far end."""
+    for name, value in levels.items():
+        if not np.isfinite(value):
+            raise ConfigError(f"level {name!r} is {value}; it must be finite")
+        if along == "x":
+            axes.axhline(value, color="0.25", linewidth=1.2, linestyle=":")
+            text = axes.annotate(
+                name, (1, value), (-3, 3), xycoords=("axes fraction", "data"), textcoords="offset points"
+            )
+            text.set_horizontalalignment("right")
+        else:
+            axes.axvline(value, color="0.25", linewidth=1.2, linestyle=":")
+            text = axes.annotate(
+                name, (value, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points"
+            )
+            text.set_horizontalalignment("center")
+        text.set(fontsize=9, color="0.25", parse_math=False)
+
+
+def _legend(figure, lines, names, title):
+    """A legend above the axes; texts are set afterwards, for a leading "_" would drop an entry."""
+    columns = min(len(names), 3)
+    legend = figure.legend(
+        lines, [f"{'x' * len(name)}" for name in names], loc="outside upper left", ncols=columns,
+        frameon=False, fontsize=9, title=title, title_fontsize=8, alignment="left", handlelength=3.2,
+    )  # fmt: skip
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set(text=name, parse_math=False)
+
+
+def _title(axes, title):
+    if title:
+        axes.set_title(title, loc="left", fontsize=11, parse_math=False)
