@@ -13,7 +13,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 if os.environ.get("ROOKERY_CHECK_TYPES", "1") != "0":
-    # Functions only: a dataclass with a leading axis of its own (a batch of states) would not fit its own shapes.
+    # Modules of functions only: a dataclass of a batch of worlds does not fit the shapes written for one.
     checked = "world.layout agents.networks agents.recurrent learning.advantage learning.auxiliary.frame"
     install_import_hook([f"rookery.{name}" for name in checked.split()], "beartype.beartype")
 

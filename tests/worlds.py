@@ -61,7 +61,9 @@ def put(state, position=None, heading=None):
 
 def act(task: GoalCycle, state, *action: int, params=None):
     """One step; one action an agent."""
-    return game(task).step(state, jnp.array(action, jnp.int32), task.default_params() if params is None else params)
+    return game(task).step(
+        state, jnp.array(action, jnp.int32), task.default_params() if params is None else params
+    )
 
 
 @functools.cache
@@ -70,7 +72,7 @@ def _perceive(view: View):
 
 
 def view_text(state, agent: int, view: View) -> str:
-    """What an agent sees, drawn: ? unseen, # obstacle, . floor, G goal, a digit for a lone agent seen there."""
+    """What an agent sees, drawn: ? unseen, # obstacle, . floor, G goal, a digit for an agent seen there."""
     kind, seen, agents = (np.asarray(x) for x in _perceive(view)(state, agent))
     marks = np.where(kind == OBSTACLE, "#", np.where(kind == GOAL, "G", "."))
     for other in reversed(range(len(agents))):

@@ -38,3 +38,9 @@ class MissingError(RookeryError, LookupError):
     """A run, file, task or zoo entry that is not there; the message lists what is."""
 
     exit_code = 6
+
+
+class DivergedError(RookeryError, ArithmeticError):
+    """Training came to a number that is not finite; the message names where."""
+
+    exit_code = 7

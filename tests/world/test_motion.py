@@ -51,7 +51,8 @@ def test_the_other_four_actions_do_nothing(action):
 
 
 @pytest.mark.parametrize(
-    ("position", "heading"), [((1, 2), EAST), ((1, 2), NORTH), ((3, 7), EAST), ((3, 7), SOUTH), ((2, 1), WEST)]
+    ("position", "heading"),
+    [((1, 2), EAST), ((1, 2), NORTH), ((3, 7), EAST), ((3, 7), SOUTH), ((2, 1), WEST)],
 )
 def test_obstacles_and_border_stop_an_agent(position, heading):
     task = task_on(ROOM)
@@ -132,7 +133,9 @@ def wander(task: GoalCycle, worlds: int, steps: int):
 
 
 SIZES = [
-    GoalCycle(height=5, width=9, goals=1, obstacles=5, views=(SMALL,) * 3, collide=True, spawn_delay=(0, 6, 11)),
+    GoalCycle(
+        height=5, width=9, goals=1, obstacles=5, views=(SMALL,) * 3, collide=True, spawn_delay=(0, 6, 11)
+    ),
     GoalCycle(height=9, width=5, goals=4, obstacles=3, views=(SMALL,) * 4, collide=True),
     GoalCycle(height=3, width=12, goals=2, obstacles=0, views=(SMALL,) * 2),
 ]

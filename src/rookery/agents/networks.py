@@ -10,10 +10,12 @@ Source of `PaperNetwork`: Ndousse et al. 2021, section 4.2 and figure 3; 668,555
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, UInt8
 
@@ -72,11 +74,35 @@ def _dense(features: int, name: str, scale: float = 2**0.5) -> nn.Dense:
     return nn.Dense(features, kernel_init=nn.initializers.orthogonal(scale), name=name)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def patches(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P"]:
-    """All side×side patches at stride 1, flattened in (row, col, channel) order."""
-    high, wide = picture.shape[1] - side + 1, picture.shape[2] - side + 1
-    shifted = [picture[:, r : r + high, c : c + wide] for r in range(side) for c in range(side)]
-    return jnp.concatenate(shifted, -1)
+    """All side×side patches at stride 1, flattened in (row, col, channel) order. h = H - side + 1, w likewise.
+
+    One gather, and its gradient is `add_patches`: several times faster on CPU than slices joined together.
+    """
+    count, height, width, channels = picture.shape
+    high, wide = height - side + 1, width - side + 1
+    corner = np.arange(high)[:, None] * width + np.arange(wide)
+    within = np.arange(side)[:, None] * width + np.arange(side)
+    cells = corner[:, :, None] + within.reshape(-1)
+    taken = picture.reshape(count, height * width, channels)[:, cells]
+    return taken.reshape(count, high, wide, side * side * channels)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def add_patches(cut: Float[Array, "N h w P"], side: int) -> Float[Array, "N H W C"]:
+    """Lay side×side patches at stride 1 over each other and add them up: the transpose of `patches`."""
+    count, high, wide, _ = cut.shape
+    cut = cut.reshape(count, high, wide, side, side, -1)
+    picture = jnp.zeros((count, high + side - 1, wide + side - 1, cut.shape[-1]))
+    for r in range(side):
+        for c in range(side):
+            picture = picture.at[:, r : r + high, c : c + wide].add(cut[:, :, :, r, c])
+    return picture
+
+
+patches.defvjp(lambda x, side: (patches(x, side), None), lambda side, _, g: (add_patches(g, side),))
+add_patches.defvjp(lambda x, side: (add_patches(x, side), None), lambda side, _, g: (patches(g, side),))
 
 
 def blocks(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P"]:
@@ -107,30 +133,32 @@ class PaperDecoder(nn.Module):
     def __call__(self, hidden: Float[Array, "N M"], action: Float[Array, "N A"]) -> Float[Array, "N 21 21 3"]:
         x = nn.leaky_relu(_dense(576, "dense")(jnp.concatenate([hidden, action], -1)), LEAK)
         x = x.reshape(-1, 3, 3, 64)
-        x = nn.leaky_relu(_dense(64, "deconv1")(patches(_pad(x, 2), 3)), LEAK)
-        x = nn.leaky_relu(_dense(32, "deconv2")(patches(_pad(x, 2), 3)), LEAK)
-        x = _OutputBlocks(side=3, channels=3, name="deconv3")(x)
-        return x
+        x = nn.leaky_relu(TransposedConv(64, side=3, stride=1, name="deconv1")(x), LEAK)
+        x = nn.leaky_relu(TransposedConv(32, side=3, stride=1, name="deconv2")(x), LEAK)
+        return TransposedConv(3, side=3, stride=3, name="deconv3")(x)
 
 
-def _pad(x, by: int):
-    return jnp.pad(x, ((0, 0), (by, by), (by, by), (0, 0)))
+class TransposedConv(nn.Module):
+    """Each cell becomes a side×side block; blocks are laid out at the stride (1, or side) and added up.
 
+    One matrix product of the cells themselves: patches of a zero-padded picture would double the arithmetic.
+    """
 
-class _OutputBlocks(nn.Module):
-    """A transposed convolution whose stride is its side: each cell becomes a block. One bias a channel."""
-
-    side: int
     channels: int
+    side: int
+    stride: int
 
     @nn.compact
     def __call__(self, x: Float[Array, "N h w F"]) -> Float[Array, "N H W C"]:
         n, height, width, features = x.shape
         side, channels = self.side, self.channels
-        kernel = self.param("kernel", nn.initializers.orthogonal(), (features, side * side * channels))
+        kernel = self.param("kernel", nn.initializers.orthogonal(2**0.5), (features, side * side * channels))
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,))
-        x = (x @ kernel).reshape(n, height, width, side, side, channels) + bias
-        return x.transpose(0, 1, 3, 2, 4, 5).reshape(n, height * side, width * side, channels)
+        cells = (x.reshape(-1, features) @ kernel).reshape(n, height, width, side * side * channels)
+        if self.stride == 1:
+            return add_patches(cells, side) + bias
+        cells = cells.reshape(n, height, width, side, side, channels)
+        return cells.transpose(0, 1, 3, 2, 4, 5).reshape(n, height * side, width * side, channels) + bias
 
 
 class DenseEncoder(nn.Module):
@@ -183,6 +211,8 @@ class PaperNetwork:
     kind: Literal["paper"] = "paper"
 
     memory_size = 192
+    cache_batch = 128
+    """Observations at once that keep a CPU's caches warm: convolutions of many more run at half the speed."""
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raises ConfigError if this network cannot take observations of this shape."""
@@ -210,6 +240,8 @@ class LiteNetwork:
     width: int = 128  # of both encoder layers and the decoder's
     memory_size: int = 128  # of the LSTM
     head: int = 64  # of both layers of each head
+
+    cache_batch = 512
 
     def __post_init__(self):
         for field in ("width", "memory_size", "head"):

@@ -39,6 +39,7 @@ def path_costs(closed: Bool[Array, "H W"], goals: Int[Array, "K 2"]) -> Int[Arra
 
     Value iteration over (heading, cell) until nothing changes. FAR where there is no way.
     """
+    closed, goals = jnp.pad(closed, 1, constant_values=True), goals + 1  # no way leads round an open edge
     height, width = closed.shape
     is_goal = jnp.zeros((height, width), bool).at[goals[:, 0], goals[:, 1]].set(True)
 
@@ -65,7 +66,7 @@ def path_costs(closed: Bool[Array, "H W"], goals: Int[Array, "K 2"]) -> Int[Arra
         start = jnp.full((4, height, width), FAR, jnp.int32)
         return jax.lax.while_loop(lambda c: c[1], relax, (start, jnp.bool_(True)))[0]
 
-    return jax.vmap(to_one)(goals)
+    return jax.vmap(to_one)(goals)[:, :, 1:-1, 1:-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +125,10 @@ class GoalCyclePlanner:
         row, col = state.position[slot]
         heading = state.heading[slot]
         here = plan.cost[:, :, row, col]  # K, 4
-        target = jnp.argmin(jnp.where(candidate, here[:, heading], 2 * FAR))
+        # Of goals equally near the first on the map, not the first by number: numbers hold the hidden order.
+        place_on_map = state.task.goals @ jnp.array([self.width, 1])
+        near = jnp.where(candidate, here[:, heading], 2 * FAR)
+        target = jnp.argmin(near * (self.height * self.width) + place_on_map)
         cost = plan.cost[target]
         step = delta(heading)
         next_row, next_col = row + step[0], col + step[1]
@@ -132,7 +136,8 @@ class GoalCyclePlanner:
         arrives = (next_row == goal[0]) & (next_col == goal[1])
         crossing = (state.task.goals == jnp.stack([next_row, next_col])).all(-1).any() & ~arrives
         walk = 1 + DETOUR * crossing + jnp.where(arrives, 0, cost[heading, next_row, next_col])
-        walk = jnp.where(passable(state.tiles[next_row, next_col]), walk, FAR)
+        inside = (next_row >= 0) & (next_row < self.height) & (next_col >= 0) & (next_col < self.width)
+        walk = jnp.where(inside & passable(state.tiles[next_row, next_col]), walk, FAR)
         left = 1 + cost[(heading - 1) % 4, row, col]
         right = 1 + cost[(heading + 1) % 4, row, col]
         action = jnp.argmin(jnp.stack([walk, left, right]))
@@ -145,7 +150,8 @@ class GoalCyclePlanner:
         on_goal = (state.task.goals == position).all(-1)
         entered = on_goal.any() & (position != plan.position).any()
         goal = jnp.argmax(on_goal)
-        paid = entered & (state.prestige[slot] > 0)
+        # Entering the last credited goal again leaves it credited but was punished; a single goal always pays.
+        paid = entered & (state.task.last_goal[slot] == goal) & ((goal != plan.last) | (self.goals == 1))
         punished = entered & ~paid
         is_new = paid & (plan.known < self.goals) & ~(plan.chain == goal).any()
         chain = jnp.where(is_new & (jnp.arange(self.goals) == plan.known), goal, plan.chain)

@@ -29,6 +29,11 @@ class RecurrentPolicy:
     def _lstm(self) -> LSTM:
         return LSTM(self.network.memory_size)
 
+    @property
+    def cache_batch(self) -> int | None:
+        """Observations to read at once where caches matter, None elsewhere."""
+        return self.network.cache_batch if jax.default_backend() == "cpu" else None
+
     def init(self, key: Key) -> PyTree:
         """Parameters drawn afresh: {'encoder', 'memory', 'heads'}."""
         encoder_key, memory_key, heads_key = jax.random.split(key, 3)
@@ -55,9 +60,15 @@ class RecurrentPolicy:
         """Read T observations of N agents. Returns logits, values, memory outputs, and the memory before each
         observation (f32[T, N, M] each)."""
         steps, agents = observation.shape[:2]
-        flat = observation.reshape(steps * agents, *self.observation_shape)
-        features = self.network.encoder().apply({"params": params["encoder"]}, flat)
-        features = features.reshape(steps, agents, -1)
+
+        def encode(seen):
+            return self.network.encoder().apply({"params": params["encoder"]}, seen)
+
+        if self.cache_batch and steps * agents > 2 * self.cache_batch:
+            features = jax.lax.map(encode, observation)  # a step's observations at a time
+        else:
+            features = encode(observation.reshape(steps * agents, *self.observation_shape))
+            features = features.reshape(steps, agents, -1)
         _, hidden, before = self._lstm.apply({"params": params["memory"]}, carry, features, is_first)
         logits, value = self.network.heads(self.actions).apply({"params": params["heads"]}, hidden)
         return logits, value, hidden, before

@@ -48,6 +48,11 @@ class Team:
             shapes = {env.observation_shape(slot) for slot in group.slots}
             if len(shapes) != 1:
                 raise ConfigError(f"group {group.name!r} has slots whose views differ in shape: {sorted(shapes)}")
+            taken, seen = getattr(group.policy, "observation_shape", None), shapes.pop()
+            if taken is not None and tuple(taken) != tuple(seen):
+                raise ConfigError(
+                    f"group {group.name!r} sees {'×'.join(map(str, seen))}, its policy takes {'×'.join(map(str, taken))}"
+                )
 
     @property
     def learning(self) -> tuple[Group, ...]:

@@ -180,7 +180,7 @@ def write_report(result, results: dict, path: Path) -> None:
     for claim in results["claims"]:
         report.verdict(claim["text"], claim["holds"])
     report.figure(
-        learning_curves(curves, levels=levels, x_label="environment steps of each seed", y_label="return an episode"),
+        learning_curves(curves, levels=levels, xlabel="environment steps of each seed", ylabel="return an episode"),
         "Return while learning, under the penalty of the moment (it rises from "
         f"{_schedule(config.task_schedules.get('penalty'))}). Thin: each seed. Bold: mean, with its 95 % interval.",
     )
@@ -192,7 +192,7 @@ def write_report(result, results: dict, path: Path) -> None:
             for arm in ("social", "solo")
         }
         report.figure(
-            learning_curves(gains, levels={"no gain": 0.0}, x_label="environment steps of each seed", y_label="social gain"),
+            learning_curves(gains, levels={"no gain": 0.0}, xlabel="environment steps of each seed", ylabel="social gain"),
             "Social gain at each checkpoint: return beside experts less return alone, same frozen novice, at the full penalty.",
         )
     dots = {
@@ -205,7 +205,7 @@ def write_report(result, results: dict, path: Path) -> None:
         )
     }
     report.figure(
-        interval_dots(dots, levels=levels, y_label="return an episode"),
+        interval_dots(dots, levels=levels, xlabel="return an episode"),
         f"Every trained novice, frozen, over {results['episodes']} fresh episodes at the full penalty.",
     )
     report.table(

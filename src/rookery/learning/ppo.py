@@ -164,8 +164,26 @@ def cut(config: PPO, trajectory: Trajectory, fresh: Refreshed, chosen: Int[Array
     )
 
 
-def loss(config: PPO, policy: RecurrentPolicy, params: PyTree, batch: Sequences, rates: Rates):
-    """Total loss of a minibatch and its parts. Source: Ndousse et al. 2021, section 4.2 and appendix 7.2."""
+def totals(config: PPO, batch: Sequences) -> dict[str, Float[Array, ""]]:
+    """How many steps count, for the policy ('steps') and for each auxiliary loss; at least 1."""
+    found = {"steps": batch.mask.sum()}
+    for auxiliary in config.auxiliary:
+        found[auxiliary.kind] = auxiliary.counts(batch.mask, batch.is_first[1:]).sum()
+    return {name: jnp.maximum(count, 1).astype(jnp.float32) for name, count in found.items()}
+
+
+def loss(
+    config: PPO, policy: RecurrentPolicy, params: PyTree, batch: Sequences, rates: Rates, total: dict[str, jax.Array]
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """A minibatch's loss and its parts: sums over `batch` divided by `total`.
+
+    With the totals of a whole minibatch, the losses and gradients of its parts add up to the whole's.
+    Source: Ndousse et al. 2021, section 4.2 and appendix 7.2.
+    """
+
+    def mean(x):
+        return jnp.sum(x * batch.mask) / total["steps"]
+
     logits, value, hidden, _ = policy.unroll(
         params["policy"], batch.carry, batch.observation[:-1], batch.is_first[:-1]
     )
@@ -174,24 +192,62 @@ def loss(config: PPO, policy: RecurrentPolicy, params: PyTree, batch: Sequences,
     difference = log_prob - batch.log_prob
     ratio = jnp.exp(difference)
     clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
-    gain = jnp.minimum(ratio * batch.advantage, clipped * batch.advantage)
     parts = {
-        "policy_loss": -masked_mean(gain, batch.mask),
-        "value_loss": masked_mean((value - batch.target) ** 2, batch.mask),
-        "entropy": masked_mean(-jnp.sum(jnp.exp(log_probs) * log_probs, -1), batch.mask),
+        "policy_loss": -mean(jnp.minimum(ratio * batch.advantage, clipped * batch.advantage)),
+        "value_loss": mean((value - batch.target) ** 2),
+        "entropy": mean(-jnp.sum(jnp.exp(log_probs) * log_probs, -1)),
         # Non-negative and unbiased: KL(old || new) = E_old[(ratio - 1) - log ratio].
-        "kl": masked_mean(ratio - 1 - difference, batch.mask),
-        "clipped_share": masked_mean((jnp.abs(ratio - 1) > config.clip).astype(jnp.float32), batch.mask),
+        "kl": mean(ratio - 1 - difference),
+        "clipped_share": mean(jnp.abs(ratio - 1) > config.clip),
     }
-    total = parts["policy_loss"] + config.value_weight * parts["value_loss"] - rates.entropy * parts["entropy"]
+    whole = parts["policy_loss"] + config.value_weight * parts["value_loss"] - rates.entropy * parts["entropy"]
     for auxiliary in config.auxiliary:
-        error = auxiliary.loss(
-            params["auxiliary"][auxiliary.kind], policy, hidden, batch.observation, batch.action,
-            batch.is_first[1:], batch.mask,
-        )  # fmt: skip
+        counts = auxiliary.counts(batch.mask, batch.is_first[1:])
+        own = params["auxiliary"][auxiliary.kind]
+        error = auxiliary.loss(own, policy, hidden, batch.observation, batch.action, counts) / total[auxiliary.kind]
         parts[f"auxiliary_error/{auxiliary.kind}"] = error
-        total = total + rates.auxiliary * auxiliary.weight * error
-    return total, parts
+        whole = whole + rates.auxiliary * auxiliary.weight * error
+    return whole, parts
+
+
+def gradient(
+    config: PPO, policy: RecurrentPolicy, params: PyTree, batch: Sequences, rates: Rates
+) -> tuple[dict[str, Float[Array, ""]], PyTree]:
+    """A minibatch's loss parts and gradient, summed over parts that fit the caches where that pays."""
+    total = totals(config, batch)
+    differentiate = jax.grad(lambda p, b: loss(config, policy, p, b, rates, total), has_aux=True)
+    length, sequences = batch.action.shape
+    pieces = _pieces(sequences, length, policy.cache_batch)
+    if pieces == 1:
+        slope, parts = differentiate(params, batch)
+        return parts, slope
+
+    def cut_up(x, axis):
+        """[..., N, ...] to [pieces, ..., N / pieces, ...]."""
+        split = x.reshape(*x.shape[:axis], pieces, sequences // pieces, *x.shape[axis + 1 :])
+        return jnp.moveaxis(split, axis, 0)
+
+    small = Sequences(
+        *(cut_up(x, 1) for x in batch[:-1]), carry=jax.tree.map(lambda x: cut_up(x, 0), batch.carry)
+    )
+
+    def add(so_far, piece):
+        return jax.tree.map(jnp.add, so_far, differentiate(params, piece)), None
+
+    nothing = jax.tree.map(
+        lambda x: jnp.zeros(x.shape, x.dtype),
+        jax.eval_shape(differentiate, params, jax.tree.map(lambda x: x[0], small)),
+    )
+    (slope, parts), _ = jax.lax.scan(add, nothing, small)
+    return parts, slope
+
+
+def _pieces(sequences: int, length: int, cache_batch: int | None) -> int:
+    """Into how many equal parts to cut a minibatch so that each holds about `cache_batch` observations."""
+    if cache_batch is None:
+        return 1
+    wanted = max(1, sequences * length // cache_batch)
+    return max(n for n in range(1, wanted + 1) if sequences % n == 0)
 
 
 def update(
@@ -206,23 +262,22 @@ def update(
     every = config.refresh_every or config.minibatches
     order = shuffled.reshape(-1)[:wanted].reshape(config.minibatches // every, every, config.sequences)
     optimiser = config.optimiser()
-    differentiate = jax.value_and_grad(lambda p, b: loss(config, policy, p, b, rates), has_aux=True)
 
     def exceeds(kl, bound):
-        return jnp.bool_(False) if bound is None else kl > bound
+        return jnp.bool_(False) if bound is None else ~(kl <= bound)  # NaN exceeds every bound
 
-    def apply(learner: Learner, gradient) -> Learner:
-        change, state = optimiser.update(gradient, learner.optimiser, learner.params)
+    def apply(learner: Learner, slope) -> Learner:
+        change, state = optimiser.update(slope, learner.optimiser, learner.params)
         change = jax.tree.map(lambda c: -rates.learning_rate * c, change)
         return Learner(optax.apply_updates(learner.params, change), state)
 
     def minibatch(loop, chosen):
         learner, fresh, stopped, worst = loop
-        (_, parts), gradient = differentiate(learner.params, cut(config, trajectory, fresh, chosen))
+        parts, slope = gradient(config, policy, learner.params, cut(config, trajectory, fresh, chosen), rates)
         worst = jnp.maximum(worst, parts["kl"])
         # The minibatch that trips the stop is measured but takes no step.
         trips = exceeds(parts["kl"], config.kl_stop) | exceeds(parts["kl"], config.kl_limit)
-        learner = jax.tree.map(lambda old, new: jnp.where(trips, old, new), learner, apply(learner, gradient))
+        learner = jax.tree.map(lambda old, new: jnp.where(trips, old, new), learner, apply(learner, slope))
         return (learner, fresh, trips, worst), (parts, jnp.bool_(True), ~trips)
 
     def skip(loop, chosen):
@@ -244,7 +299,8 @@ def update(
     (after, fresh, _, worst), told = jax.lax.scan(group, start, (jnp.arange(len(order)), order))
     parts, measured, taken = told
     # A minibatch tells of the steps before it, so the last step has yet to be judged.
-    _, closing = loss(config, policy, after.params, cut(config, trajectory, fresh, order[-1, -1]), rates)
+    last = cut(config, trajectory, fresh, order[-1, -1])
+    _, closing = loss(config, policy, after.params, last, rates, totals(config, last))
     worst = jnp.maximum(worst, closing["kl"])
     reverted = exceeds(worst, config.kl_limit)
     after = jax.tree.map(lambda old, new: jnp.where(reverted, old, new), learner, after)

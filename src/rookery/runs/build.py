@@ -9,7 +9,7 @@ from rookery.agents.planner import GoalCyclePlanner
 from rookery.agents.random import RandomPolicy
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team import Group, Team
-from rookery.errors import MisfitError
+from rookery.errors import ConfigError, MisfitError
 from rookery.runs.config import GroupConfig, RunConfig
 from rookery.runs.program import Program
 from rookery.tasks.env import Env
@@ -25,7 +25,7 @@ def build(config: RunConfig) -> Program:
     groups, frozen = [], {}
     for entry in config.team:
         if max(entry.slots) >= env.agents:
-            raise MisfitError(
+            raise ConfigError(
                 f"group {entry.name!r} fills slot {max(entry.slots)}, the task has slots 0 to {env.agents - 1}; "
                 "give the task one view an agent"
             )

@@ -26,7 +26,7 @@ class Recurrent:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Frozen:
-    """A trained agent that does not change: a zoo entry's name, a .safetensors file, or a run folder."""
+    """A trained agent that does not change: a zoo entry's name, or the path of a .safetensors file."""
 
     kind: Literal["frozen"] = "frozen"
     source: str

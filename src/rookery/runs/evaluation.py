@@ -61,10 +61,7 @@ class Evaluator:
         """Returns 'social' and 'solo' (each name -> f32[M, L], L learning agents) and 'gain' {'return': f32[M, L]}."""
         keys = jnp.stack([evaluation_key(seed + number) for _, number in self._members])
         social, solo = jax.device_get(self._play(learners, keys))
-        slots = list(self.slots)
-        social = {name: value[:, slots] for name, value in social.items()}
-        if next(iter(solo.values())).shape != next(iter(social.values())).shape:
-            solo = {name: value[:, slots] for name, value in solo.items()}
+        social = {name: value[:, list(self.slots)] for name, value in social.items()}
         return {"social": social, "solo": solo, "gain": {"return": social["return"] - solo["return"]}}
 
 

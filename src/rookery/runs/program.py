@@ -58,7 +58,7 @@ def tunables(config: RunConfig) -> Tunables:
     for name in names:
         if name not in _scalars(params):
             raise ConfigError(
-                f"task_schedules: {name!r} is not a number of this task; allowed: {', '.join(sorted(_scalars(params)))}"
+                f"task_schedules.{name} is not a number of this task; allowed: {', '.join(sorted(_scalars(params)))}"
             )
     listed = []
     for arm in config.arms:
@@ -108,7 +108,8 @@ class Program:
                 learners[group.name] = jax.vmap(lambda k, g=group: ppo.init(g.learner, g.policy, k))(keys)
             return TrainState(learners=learners, update=jnp.int32(0), key=key)
 
-        return _stack([member(seed) for _, seed in self.config.members])
+        seeds = jnp.array([seed for _, seed in self.config.members], jnp.int32)
+        return jax.jit(lambda seeds: jax.lax.map(member, seeds))(seeds)
 
     def params(self, learners: dict[str, PyTree], frozen: dict[str, PyTree]) -> dict[str, PyTree]:
         """Every group's policy parameters; a learning group's lead with its slots."""
@@ -155,10 +156,8 @@ class Program:
         On CPU the members of a device run one after another: a batched matrix product with a small matrix of its
         own for each seed is much slower there than the same products in turn. Elsewhere they run as a vmap.
         """
-        members = len(self.config.members)
-        devices = devices or jax.devices()
-        count = max(n for n in range(1, min(len(devices), members) + 1) if members % n == 0)
-        in_turn = devices[0].platform == "cpu"
+        mesh = self._mesh(devices)
+        in_turn = mesh.devices[0].platform == "cpu"
 
         def local(*args):
             *own, frozen = args
@@ -166,14 +165,23 @@ class Program:
                 return jax.lax.map(lambda a: function(*a, frozen), tuple(own))
             return jax.vmap(lambda *a: function(*a, frozen))(*own)
 
-        if count > 1:
-            mesh = Mesh(np.array(devices[:count]), ("member",))
-            split, whole = PartitionSpec("member"), PartitionSpec()
-            local = jax.shard_map(
-                local, mesh=mesh, in_specs=(split,) * arguments + (whole,), out_specs=split, check_vma=False
-            )
+        split, whole = PartitionSpec("member"), PartitionSpec()
+        local = jax.shard_map(
+            local, mesh=mesh, in_specs=(split,) * arguments + (whole,), out_specs=split, check_vma=False
+        )
         frozen = self.frozen
         return lambda *own: local(*own, frozen)
+
+    def place(self, tree: PyTree, devices: list | None = None) -> PyTree:
+        """Put leaves that lead with the members where the update leaves them, so that it compiles only once."""
+        return jax.device_put(tree, NamedSharding(self._mesh(devices), PartitionSpec("member")))
+
+    def _mesh(self, devices: list | None) -> Mesh:
+        """As many of the devices as get the same number of members each."""
+        members = len(self.config.members)
+        devices = devices or jax.devices()
+        count = max(n for n in range(1, min(len(devices), members) + 1) if members % n == 0)
+        return Mesh(np.array(devices[:count]), ("member",))
 
 
 def summarise(tally: Tally) -> dict[str, dict[str, Float[Array, "A"]]]:

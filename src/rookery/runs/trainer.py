@@ -14,7 +14,7 @@ import numpy as np
 
 from rookery import __version__
 from rookery.agents.weights import save_agent
-from rookery.errors import ConfigError, CorruptError, MissingError
+from rookery.errors import ConfigError, CorruptError, DivergedError, MissingError
 from rookery.runs import checkpoint
 from rookery.runs.atomic import write_json
 from rookery.runs.build import build, starting_params
@@ -23,7 +23,7 @@ from rookery.runs.config import RunConfig
 from rookery.runs.devices import machine
 from rookery.runs.evaluation import Evaluator
 from rookery.runs.guard import RunLock
-from rookery.runs.metrics import MetricsWriter
+from rookery.runs.metrics import MetricsWriter, read_metrics
 from rookery.runs.program import Program, TrainState, tunables
 from rookery.runs.progress import Progress
 
@@ -40,6 +40,7 @@ class Result:
     run_dir: Path
     updates: int  # done in all
     finished: bool  # False: stopped early, resume goes on
+    seconds: float  # that the run took in all its sessions, less what was lost when killed
     state: TrainState
     program: Program
 
@@ -56,16 +57,16 @@ def train(
 
     Args:
       run_dir: made if absent; refused if it already holds a run.
-      stop_after: seconds after which to save and stop in good order.
+      stop_after: seconds after which to save and stop in good order; one update is always done.
     Raises: ConfigError, MissingError, CorruptError or MisfitError before anything is written; StorageError if
-      the disk refuses.
+      the disk refuses or another process is at this run; DivergedError.
     """
     program = build(config)
     tunables(config)  # refuses unknown schedules now
     starts = starting_params(config, program)
-    if (run_dir / CONFIG).exists():
-        raise ConfigError(f"{run_dir} already holds a run; continue it with 'rookery resume', or use another name")
+    _refuse_used(run_dir)
     with RunLock(run_dir):
+        _refuse_used(run_dir)  # another process may have been quicker
         write_json(run_dir / CONFIG, {"rookery": __version__, "config": to_dict(config)})
         state = _start_from(program.init(), starts)
         return _Loop(program, run_dir, devices, quiet, stop_after).run(state, resume_at=None)
@@ -76,7 +77,8 @@ def resume(
 ) -> Result:
     """Continue a run from its newest sound checkpoint, to the same numbers as if it had never stopped.
 
-    Raises: MissingError if there is no run; CorruptError if its configuration is unreadable; StorageError.
+    Raises: MissingError if there is no run; CorruptError if its configuration is unreadable; MisfitError if its
+      checkpoint is of another configuration; else as `train`.
     """
     config = load_config(run_dir)
     program = build(config)
@@ -92,6 +94,11 @@ def resume(
         checkpoint.discard_after(run_dir / CHECKPOINTS, update)
         loop = _Loop(program, run_dir, devices, quiet, stop_after)
         return loop.run(state, resume_at=update, notes=notes)
+
+
+def _refuse_used(run_dir: Path) -> None:
+    if (run_dir / CONFIG).exists():
+        raise ConfigError(f"{run_dir} already holds a run; continue it with 'rookery resume', or use another name")
 
 
 def load_config(run_dir: Path, name: str = CONFIG) -> RunConfig:
@@ -123,12 +130,11 @@ class _Loop:
 
     def __init__(self, program: Program, run_dir: Path, devices, quiet: bool, stop_after: float | None):
         self.program, self.config, self.run_dir = program, program.config, run_dir
-        self.quiet, self.stop_after = quiet, stop_after
-        self.update = program.compile_update(devices)
+        self.devices, self.quiet, self.stop_after = devices, quiet, stop_after
         episodes = self.config.evaluation_episodes
         self.evaluate: Callable | None = Evaluator(program, episodes, devices) if episodes else None
         self.began = time.monotonic()
-        self.compile_seconds = 0.0
+        self.before = 0.0  # seconds of earlier sessions
 
     def run(self, state: TrainState, resume_at: int | None, notes: list[str] | None = None) -> Result:
         config, done = self.config, resume_at or 0
@@ -142,32 +148,42 @@ class _Loop:
         ):
             for note in notes or []:
                 progress.note(note)
-            mark = time.monotonic()
-            while done < config.updates and not stop.asked and not self._out_of_time():
-                state, told = self.update(state, schedules)
+            if done:
+                earlier = read_metrics(self.run_dir)
+                self.before = earlier[-1].get("time/seconds", 0.0) if earlier else 0.0
+                self._publish(state, done)  # who killed us may have come between the checkpoint and this
+            if done < config.updates:
+                state, schedules = self.program.place((state, schedules), self.devices)
+                mark = time.monotonic()
+                update = self.program.compile_update(self.devices).lower(state, schedules).compile()
+                compile_seconds = time.monotonic() - mark
+            stopping = stop.asked
+            while done < config.updates and not stopping:
+                mark = time.monotonic()
+                state, told = update(state, schedules)
                 told = jax.device_get(told)
                 done += 1
-                seconds, mark = time.monotonic() - mark, time.monotonic()
-                if not self.compile_seconds:
-                    self.compile_seconds = seconds  # the first update includes it
-                self._watch(told, done)
                 values = self._values(told) | {
-                    "time/steps_per_second": per_update / seconds,
-                    "time/compile_seconds": self.compile_seconds,
+                    "time/steps_per_second": per_update / (time.monotonic() - mark),
+                    "time/compile_seconds": compile_seconds,
                 }
-                last = done == config.updates or stop.asked or self._out_of_time()
-                if done % config.checkpoint_every == 0 or last:
-                    # The metrics are on disk before the checkpoint that makes them final.
-                    if self.evaluate is not None:
-                        values["evaluation"] = self._evaluation(self.evaluate(state.learners))
-                    metrics.write(done, done * config.steps_per_update, values)
+                self._watch(told, done)
+                due = done % config.checkpoint_every == 0 or done == config.updates
+                if due and self.evaluate is not None:
+                    values["evaluation"] = self._evaluation(self.evaluate(state.learners))
+                values["time/seconds"] = self._seconds()
+                # Asked once: who is asked to stop after this line saves first, at the end of the next update.
+                stopping = stop.asked or self._out_of_time()
+                # The metrics are written before the checkpoint that makes them final.
+                metrics.write(done, done * config.steps_per_update, values)
+                if due or stopping:
                     self._save(state, done)
-                    mark = time.monotonic()
-                else:
-                    metrics.write(done, done * config.steps_per_update, values)
+                    stopping = stopping or stop.asked
                 progress.update(done * per_update, self._shown(told))
-        finished = done == config.updates
-        return Result(self.run_dir, done, finished, state, self.program)
+        return Result(self.run_dir, done, done == config.updates, self._seconds(), state, self.program)
+
+    def _seconds(self) -> float:
+        return self.before + time.monotonic() - self.began
 
     def _out_of_time(self) -> bool:
         return self.stop_after is not None and time.monotonic() - self.began > self.stop_after
@@ -175,9 +191,13 @@ class _Loop:
     def _save(self, state: TrainState, done: int) -> None:
         host = jax.device_get(state)
         checkpoint.save(self.run_dir / CHECKPOINTS, done, host, keep=self.config.keep_checkpoints)
-        self._export(host, done)
+        self._publish(host, done)
+
+    def _publish(self, state: TrainState, done: int) -> None:
+        """What others read of a run: its agents, and how far it is."""
+        self._export(state, done)
         status = {"updates": done, "of": self.config.updates, "steps": done * self.config.steps_per_update}
-        write_json(self.run_dir / STATUS, {**status, "machine": machine()})
+        write_json(self.run_dir / STATUS, {**status, "seconds": round(self._seconds(), 1), "machine": machine()})
 
     def _export(self, state: TrainState, done: int) -> None:
         """Every learning agent as a file that `eval`, `replay` and other runs can load."""
@@ -204,9 +224,9 @@ class _Loop:
                 bad = np.argwhere(~np.isfinite(told[group.name][name]))
                 if len(bad):
                     arm, seed = self.config.members[bad[0][0]]
-                    raise FloatingPointError(
+                    raise DivergedError(
                         f"{name} of {group.name!r} is not finite at update {done} (arm {arm!r}, seed {seed}); "
-                        "lower the learning rate, and see the run's metrics; its last checkpoint is sound"
+                        "start another run with a lower learning_rate, or with max_gradient_norm set"
                     )
 
     def _values(self, told: dict) -> dict[str, Any]:
@@ -246,7 +266,9 @@ class _Loop:
             returns = told["agents"]["return"][number * seeds : (number + 1) * seeds]
             for slot in self.program.team.learning_slots:
                 label = agents[slot] if len(self.config.arms) == 1 else f"{agents[slot]} ({arm.name})"
-                shown[f"return {label}"] = float(np.nanmean(returns[:, slot]))
+                own = returns[:, slot]
+                own = own[np.isfinite(own)]  # no number where an agent was in no episode
+                shown[f"return {label}"] = float(own.mean()) if own.size else float("nan")
         return shown
 
 

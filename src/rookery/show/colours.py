@@ -13,7 +13,7 @@ TEXT = (232, 233, 236)
 FAINT = (160, 164, 174)
 
 # Red to blue as in the environments, but dark to light as well: who cannot tell the hues sees the shade.
-PRESTIGE_LOW = (196, 22, 30)
+PRESTIGE_LOW = (176, 22, 42)
 PRESTIGE_HIGH = (108, 184, 255)
 
 DIM = 0.38  # brightness left to a cell out of sight

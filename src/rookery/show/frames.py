@@ -94,7 +94,8 @@ def paint_step(recording: Recording, t: int, tile: int = 24, lit_for: int | None
             (f"return {returns[agent]:.4g}", 12, colours.TEXT),
         ]
         if t:
-            lines.append((f"reward {recording.reward[t - 1, agent]:+.3g}", 12, colours.TEXT))
+            reward = recording.reward[t - 1, agent]
+            lines.append((f"reward {reward:+.3g}" if reward else "reward 0", 12, colours.TEXT))
             if recording.active[t - 1, agent]:
                 action = recording.action_names[recording.action[t - 1, agent]]
                 lines.append((f"did {action}", 12, colours.FAINT))
@@ -215,7 +216,7 @@ def _font(size):
 
 def _fit(pen, text, room, size):
     """One printable line no wider than `room` pixels."""
-    text = "".join(c if c.isprintable() else " " for c in text)
+    text = "".join(c if c.isprintable() else " " for c in text[:100])
     if pen.textlength(text, _font(size)) <= room:
         return text
     while text and pen.textlength(text + "…", _font(size)) > room:

@@ -1,6 +1,7 @@
 """How sure a mean over seeds is."""
 
 import inspect
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,8 @@ def mean_band(values, *, confidence=0.95, resamples=10_000, seed=0) -> tuple[np.
     varied = low < high  # the bootstrap of equal values is exact, and rounding would blur it
     if varied.any():
         # scipy renamed the argument in 1.15; both take a Generator, and draw the same numbers from it.
-        argument = "rng" if "rng" in inspect.signature(bootstrap).parameters else "random_state"
+        named = "rng" if "rng" in inspect.signature(bootstrap).parameters else "random_state"
+        generator: dict[str, Any] = {named: np.random.default_rng(seed)}
         interval = bootstrap(
             (values[:, varied],),
             np.mean,
@@ -57,7 +59,7 @@ def mean_band(values, *, confidence=0.95, resamples=10_000, seed=0) -> tuple[np.
             confidence_level=confidence,
             n_resamples=resamples,
             batch=max(1, 2_000_000 // values.size),  # 16 MB of resamples at a time
-            **{argument: np.random.default_rng(seed)},
+            **generator,
         ).confidence_interval
         low[varied], high[varied] = interval.low, interval.high
     return low, high

@@ -104,8 +104,8 @@
       root.querySelector(".rk-wait").remove();
       root.append(
         head,
-        element("div", { class: "rk-stage" }, this.mapBox, element("div", { class: "rk-agents" }, ...this.cards.map((c) => c.box))),
-        this.bar(),
+        element("div", { class: "rk-stage" }, this.mapBox, this.bar(),
+          element("div", { class: "rk-agents" }, ...this.cards.map((c) => c.box))),
         element("div", { class: "rk-below" }, this.chartBox, this.log()),
         this.legend(),
       );
@@ -235,6 +235,7 @@
       if (on === this.playing) return;
       this.playing = on;
       this.root.dataset.playing = String(on);
+      this.stepText.setAttribute("aria-live", on ? "off" : "polite"); // no reader keeps up with a film
       const label = on ? "Pause" : "Play";
       this.playButton.setAttribute("aria-label", label);
       this.playButton.title = label;
@@ -242,16 +243,18 @@
       if (!on) return;
       if (this.t >= this.data.steps) this.show(0);
       let last = performance.now(), owed = 0;
-      const tick = (now) => {
-        if (!this.playing) return;
-        owed += (Math.max(0, now - last) / 1000) * this.speed;
+      const tick = () => {
+        if (!this.playing || this.clock !== tick) return;
+        const now = performance.now();
+        owed += ((now - last) / 1000) * this.speed; // by the clock, so that slow drawing skips and does not lag
         last = now;
         const whole = Math.min(Math.floor(owed), 8); // a tab that slept must not leap
         if (whole) { owed = Math.min(owed - whole, 1); this.show(this.t + whole); }
         if (this.t >= this.data.steps) this.play(false);
-        else requestAnimationFrame(tick);
+        else setTimeout(tick, 15);
       };
-      requestAnimationFrame(tick);
+      this.clock = tick; // pausing and playing again at once must not leave two of them
+      setTimeout(tick, 15);
     }
 
     show(t) {

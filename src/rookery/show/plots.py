@@ -53,6 +53,10 @@ def learning_curves(
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.margins(x=0.01)
+    if max(np.max(x, initial=0) for x, _ in arms.values()) >= 10_000:
+        from matplotlib.ticker import EngFormatter
+
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 20M reads better than 2.0 and a lost 1e7
     most = max(len(y) for _, y in arms.values())
     names = [f"{name} ({len(y)} seed{'s' if len(y) > 1 else ''})" for name, (_, y) in arms.items()]
     band = f"band: {confidence:.0%} interval of the mean" if most > 1 else None
@@ -107,19 +111,16 @@ def interval_dots(
 
 
 def figure_to_svg(figure) -> str:
-    """The figure as an `<svg>` element: equal figures give equal text. Words stay words, so they can be found."""
+    """The figure as an `<svg>` element: equal figures give equal text, and words stay words."""
     import matplotlib
 
     file = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "rookery", "svg.fonttype": "none"}):
-        figure.savefig(
-            file,
-            format="svg",
-            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
-            facecolor="white",
-        )
+        unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(file, format="svg", metadata=unsaid, facecolor="white")
     # What stands before the element belongs to a file of its own, and names addresses on the web.
-    return file.getvalue()[file.getvalue().index("<svg") :].strip()
+    svg = file.getvalue()
+    return svg[svg.index("<svg") :].strip()
 
 
 def _figure(width, height):
@@ -128,7 +129,7 @@ def _figure(width, height):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", dpi=100)
-    FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)  # attaches itself
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="0.9", linewidth=0.8)
@@ -141,23 +142,25 @@ def _colour(i):
 
 
 def _level_lines(axes, levels, along):
-    """Dotted lines across, named at their far end."""
+    """Dotted lines across, behind the data, named at their far end."""
+    style = {"color": "0.25", "linewidth": 1.2, "linestyle": ":", "zorder": 1.6}
     for name, value in levels.items():
         if not np.isfinite(value):
             raise ConfigError(f"level {name!r} is {value}; it must be finite")
         if along == "x":
-            axes.axhline(value, color="0.25", linewidth=1.2, linestyle=":")
+            axes.axhline(value, **style)
             text = axes.annotate(
                 name, (1, value), (-3, 3), xycoords=("axes fraction", "data"), textcoords="offset points"
             )
             text.set_horizontalalignment("right")
         else:
-            axes.axvline(value, color="0.25", linewidth=1.2, linestyle=":")
+            axes.axvline(value, **style)
             text = axes.annotate(
                 name, (value, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points"
             )
             text.set_horizontalalignment("center")
         text.set(fontsize=9, color="0.25", parse_math=False)
+        text.set_bbox({"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5})
 
 
 def _legend(figure, lines, names, title):

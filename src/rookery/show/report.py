@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rookery.errors import ConfigError
-from rookery.show.film import asset, film_fragment, page
 from rookery.show.files import write_whole
+from rookery.show.film import asset, film_fragment, page
 from rookery.show.plots import figure_to_svg
 from rookery.show.recording import Recording
 
@@ -20,7 +20,8 @@ _VERDICTS = {True: ("holds", "✓ Holds"), False: ("fails", "✗ Does not hold")
 class Report:
     """Collects parts in order, then writes them as one self-contained HTML file.
 
-    Every text is escaped: what comes from data is shown, never run. Methods return the report, so calls chain.
+    Every text is escaped: what comes from data is shown, never run. Methods return the report, to be
+    chained.
     """
 
     def __init__(self, title: str, subtitle: str = ""):
@@ -53,12 +54,8 @@ class Report:
         for i, row in enumerate(rows):
             if len(row) != len(headers):
                 raise ConfigError(f"row {i} has {len(row)} cells for {len(headers)} headers")
-        # A column is numeric if all that stands in it is.
-        numeric = [
-            any(_is_number(row[c]) for row in rows)
-            and all(row[c] is None or _is_number(row[c]) for row in rows)
-            for c in range(len(headers))
-        ]
+        columns = [[row[c] for row in rows if row[c] is not None] for c in range(len(headers))]
+        numeric = [bool(column) and all(map(_is_number, column)) for column in columns]
         kinds = [' class="number"' if n else "" for n in numeric]
         head = "".join(f'<th scope="col"{k}>{_escape(h)}</th>' for k, h in zip(kinds, headers, strict=True))
         body = "".join(

@@ -40,7 +40,8 @@ def load(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise MissingError(f"{path}: no such recording")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, since numpy leaves a file open that it cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             data = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
         raise CorruptError(f"{path}: not a readable .npz recording ({error})") from None
@@ -55,7 +56,10 @@ def load(path: Path) -> dict[str, np.ndarray]:
 def compare(data: Mapping[str, np.ndarray], where: str = "recording") -> dict[str, tuple[int, int]]:
     """Replay a recording; by array, how many entries differ and how many there are."""
     meta = _meta(data, where)
-    replayed = _replay(data, meta)
+    try:
+        replayed = _replay(data, meta)
+    except ConfigError as error:
+        raise CorruptError(f"{where}: meta describes a world that cannot be ({error})") from None
     differs = {name: replayed[name] != np.asarray(data[name]) for name in COMPARED}
     shown = np.asarray(data["view_agents"]).astype(np.int64)
     one_of_ours = (shown > 0) & (shown & (shown - 1) == 0) & (shown & ~replayed["view_agents"].astype(np.int64) == 0)
@@ -69,10 +73,9 @@ def _meta(data, where: str) -> dict:
         A, K, H, W, T = (int(meta[name]) for name in ("A", "K", "H", "W", "T"))
         meta["pen"], meta["offset"] = float(meta["pen"]), int(meta["offset"])
         meta["hide"] = [int(agent) for agent in meta.get("hide", [])]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise CorruptError(f"{where}: meta is not the JSON of a Goal Cycle recording ({error!r})") from None
-    episodes = data["action"].shape[0]
-    V = data["view_kind"].shape[-1]
+    episodes, V = (data["action"].shape or (0,))[0], (data["view_kind"].shape or (0,))[-1]
     expected = {
         "walls": (episodes, H, W), "goals": (episodes, K, 2), "action": (episodes, T, A),
         "position": (episodes, T + 1, A, 2), "heading": (episodes, T + 1, A), "reward": (episodes, T, A),
@@ -81,6 +84,8 @@ def _meta(data, where: str) -> dict:
     for name, shape in expected.items():
         if data[name].shape != shape:
             raise CorruptError(f"{where}: {name} has shape {data[name].shape}; meta asks for {shape}")
+        if data[name].dtype.kind not in "biuf":
+            raise CorruptError(f"{where}: {name} holds {data[name].dtype}, not numbers")
     return {**meta, "A": A, "K": K, "H": H, "W": W, "T": T, "V": V}
 
 

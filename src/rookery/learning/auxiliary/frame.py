@@ -44,13 +44,14 @@ class _Frame:
         return self._decoder(policy).apply({"params": params}, hidden, jax.nn.one_hot(action, policy.actions))
 
     def _error(self, params, policy, hidden, action, target, mask):
+        """Sum over the steps that count of the mean absolute error of each picture."""
         steps, agents = action.shape
         predicted = self.predict(
             params, policy, hidden.reshape(steps * agents, -1), action.reshape(steps * agents)
         )
         target = target.reshape(predicted.shape).astype(jnp.float32) / 255
         error = jnp.abs(predicted - target).reshape(steps, agents, -1).mean(-1)
-        return masked_mean(error, mask)
+        return jnp.sum(error * mask)
 
     @staticmethod
     def _decoder(policy: RecurrentPolicy):
@@ -63,6 +64,10 @@ class NextFrame(_Frame):
 
     kind: Literal["next-frame"] = "next-frame"
 
+    def counts(self, mask: Bool[Array, "L N"], next_is_first: Bool[Array, "L N"]) -> Bool[Array, "L N"]:
+        """The steps whose error counts."""
+        return mask & ~next_is_first
+
     def loss(
         self,
         params: PyTree,
@@ -70,10 +75,10 @@ class NextFrame(_Frame):
         hidden: Float[Array, "L N M"],
         observation: UInt8[Array, "L+1 N ..."],
         action: Int[Array, "L N"],
-        next_is_first: Bool[Array, "L N"],
-        mask: Bool[Array, "L N"],
+        counts: Bool[Array, "L N"],
     ) -> Float[Array, ""]:
-        return self._error(params, policy, hidden, action, observation[1:], mask & ~next_is_first)
+        """Summed over the steps that count; the caller divides, so that parts of a minibatch add up."""
+        return self._error(params, policy, hidden, action, observation[1:], counts)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +87,10 @@ class ThisFrame(_Frame):
 
     kind: Literal["this-frame"] = "this-frame"
 
-    def loss(self, params, policy, hidden, observation, action, next_is_first, mask) -> Float[Array, ""]:
-        """Arguments as `NextFrame.loss`."""
-        return self._error(params, policy, hidden, action, observation[:-1], mask)
+    def counts(self, mask, next_is_first) -> Bool[Array, "L N"]:
+        """As `NextFrame.counts`."""
+        return mask
+
+    def loss(self, params, policy, hidden, observation, action, counts) -> Float[Array, ""]:
+        """As `NextFrame.loss`."""
+        return self._error(params, policy, hidden, action, observation[:-1], counts)

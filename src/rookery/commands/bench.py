@@ -1,0 +1,40 @@
+"""`rookery bench`: speed on this machine, with machine and versions beside every number."""
+
+from __future__ import annotations
+
+import json
+
+from rookery.errors import ConfigError
+from rookery.runs.devices import machine, use_all_cores
+
+
+def main(what: str, seconds: float, worlds: int, as_json: bool) -> int:
+    """Measure and print. Raises ConfigError for a time or size that makes no sense."""
+    if seconds <= 0 or worlds < 1:
+        raise ConfigError(f"seconds={seconds} and worlds={worlds} must be positive")
+    use_all_cores()
+    from rookery.bench import measure
+    from rookery.bench_learning import measure_update
+
+    results: dict = {"machine": machine()}
+    if what in ("world", "all"):
+        results["world"] = [measure(kind, worlds, 3, 13, 13, seconds) for kind in ("pixels", "symbolic")]
+    if what in ("update", "all"):
+        results["update"] = [measure_update(network, seconds) for network in ("lite", "paper")]
+    if as_json:
+        print(json.dumps(results))
+        return 0
+    print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
+    for row in results.get("world", []):
+        print(
+            f"Goal Cycle 13×13, {row['agents']} agents, {row['kind']}, random actions, {row['worlds']} worlds: "
+            f"{row['steps_per_second']:,.0f} environment steps/s"
+        )
+    for row in results.get("update", []):
+        print(
+            f"{row['network']} network, {row['minibatches']} minibatches of {row['sequences']}×{row['length']}: "
+            f"update {row['seconds']:.1f} s, {row['gflops']:.0f} GFLOP/s, {row['share_of_matmul']:.2f} of the "
+            f"{row['matmul_gflops']:.0f} GFLOP/s of a float32 matrix product; compiled in {row['compile_seconds']:.0f} s; "
+            f"{row['steps_per_second']:,.0f} environment steps/s learned"
+        )
+    return 0

@@ -1,0 +1,243 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.agents import networks
+from rookery.agents.networks import LSTM, LiteNetwork, Memory, PaperDecoder, PaperEncoder, PaperNetwork
+from rookery.agents.recurrent import RecurrentPolicy, count_parameters
+from rookery.errors import ConfigError
+
+KEY = jax.random.PRNGKey(0)
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def shaken(params, seed=1):
+    """Parameters with every entry random, so that no bias hides at zero."""
+    leaves, shape = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.PRNGKey(seed), len(leaves))
+    return jax.tree.unflatten(
+        shape, [0.2 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]
+    )
+
+
+def test_the_paper_network_has_exactly_its_parameters():
+    policy = RecurrentPolicy(PaperNetwork(), (21, 21, 3), 7)
+    params = jax.eval_shape(policy.init, KEY)
+    assert count_parameters(params) == 497_096
+    decoder = PaperNetwork().decoder((21, 21, 3), 7)
+    decoding = jax.eval_shape(decoder.init, KEY, jnp.zeros((1, 192)), jnp.zeros((1, 7)))
+    assert count_parameters(params) + count_parameters(decoding) == 668_555
+    encoder = params["encoder"]
+    assert {name: count_parameters(part) for name, part in encoder.items()} == {
+        "conv1": 896, "conv2": 18_496, "conv3": 36_928, "dense": 110_784,
+    }  # fmt: skip
+    assert count_parameters(params["memory"]) == 296_448  # two bias vectors
+    assert count_parameters(params["heads"]) == 16_577 + 16_967
+    assert {name: count_parameters(part) for name, part in decoding["params"].items()} == {
+        "dense": 115_200, "deconv1": 36_928, "deconv2": 18_464, "deconv3": 867,
+    }  # fmt: skip
+
+
+def test_the_paper_network_takes_its_pictures_only():
+    with pytest.raises(ConfigError, match="21×21×3, not 7×7×8"):
+        RecurrentPolicy(PaperNetwork(), (7, 7, 8), 7)
+
+
+@pytest.mark.parametrize("field", ["width", "memory_size", "head"])
+def test_a_lite_network_needs_some_width(field):
+    with pytest.raises(ConfigError, match=f"{field}=0 must be at least 1"):
+        LiteNetwork(**{field: 0})
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def slow_lstm(params, memory, inputs, is_first):
+    """Gate by gate, agent by agent, in double precision."""
+    size = len(params["hidden_kernel"])
+    p = {name: np.asarray(value, np.float64) for name, value in params.items()}
+    gate = {
+        name: slice(i * size, (i + 1) * size) for i, name in enumerate(("enter", "forget", "write", "leave"))
+    }
+    outputs, before = [], []
+    hidden, cell = (np.array(x, np.float64) for x in memory)
+    for t in range(len(inputs)):
+        seen = []
+        for n in range(inputs.shape[1]):
+            if is_first[t, n]:
+                hidden[n], cell[n] = 0, 0
+            seen.append((hidden[n].copy(), cell[n].copy()))
+            z = {
+                name: inputs[t, n] @ p["input_kernel"][:, g] + p["input_bias"][g]
+                + hidden[n] @ p["hidden_kernel"][:, g] + p["hidden_bias"][g]
+                for name, g in gate.items()
+            }  # fmt: skip
+            cell[n] = sigmoid(z["forget"]) * cell[n] + sigmoid(z["enter"]) * np.tanh(z["write"])
+            hidden[n] = sigmoid(z["leave"]) * np.tanh(cell[n])
+        outputs.append(hidden.copy())
+        before.append([np.stack(x) for x in zip(*seen, strict=True)])
+    return (hidden, cell), np.stack(outputs), [np.stack(x) for x in zip(*before, strict=True)]
+
+
+def test_the_memory_equals_a_slow_one():
+    rng = np.random.default_rng(0)
+    inputs = rng.standard_normal((6, 3, 5)).astype(np.float32)
+    is_first = np.zeros((6, 3), bool)
+    is_first[0, 0] = is_first[3, 1] = is_first[4, 1] = True  # agent 2 goes on from a memory all along
+    memory = Memory(*jnp.asarray(rng.standard_normal((2, 3, 4)), jnp.float32))
+    inputs, is_first = jnp.asarray(inputs), jnp.asarray(is_first)
+    lstm = LSTM(4)
+    params = shaken(lstm.init(KEY, memory, inputs, is_first)["params"])
+    last, outputs, before = jax.jit(lstm.apply)({"params": params}, memory, inputs, is_first)
+    (hidden, cell), slow_outputs, slow_before = slow_lstm(params, memory, inputs, is_first)
+    np.testing.assert_allclose(outputs, slow_outputs, atol=1e-5)
+    np.testing.assert_allclose(last.hidden, hidden, atol=1e-5)
+    np.testing.assert_allclose(last.cell, cell, atol=1e-5)
+    np.testing.assert_allclose(before.hidden, slow_before[0], atol=1e-5)
+    np.testing.assert_allclose(before.cell, slow_before[1], atol=1e-5)
+
+
+def test_the_forget_gate_starts_open():
+    params = LSTM(4).init(
+        KEY, Memory(jnp.zeros((1, 4)), jnp.zeros((1, 4))), jnp.ones((1, 1, 2)), jnp.ones((1, 1), bool)
+    )
+    assert params["params"]["input_bias"].tolist() == [0] * 4 + [1] * 4 + [0] * 8
+    assert not params["params"]["hidden_bias"].any()
+
+
+def leaky(x):
+    return jnp.where(x > 0, x, 0.01 * x)
+
+
+def convolve(x, part, side, stride):
+    kernel = part["kernel"].reshape(side, side, x.shape[-1], -1)
+    return (
+        jax.lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=LAYOUT)
+        + part["bias"]
+    )
+
+
+def test_patches_times_matrix_is_a_convolution():
+    picture = jax.random.normal(KEY, (2, 6, 9, 3))  # oblong, so that a transposed axis shows
+    kernel = jax.random.normal(KEY, (3, 3, 3, 5))
+    matrix = kernel.reshape(27, 5)
+    one = jax.lax.conv_general_dilated(picture, kernel, (1, 1), "VALID", dimension_numbers=LAYOUT)
+    np.testing.assert_allclose(networks.patches(picture, 3) @ matrix, one, atol=1e-4)
+    three = jax.lax.conv_general_dilated(picture, kernel, (3, 3), "VALID", dimension_numbers=LAYOUT)
+    np.testing.assert_allclose(networks.blocks(picture, 3) @ matrix, three, atol=1e-4)
+
+
+def test_the_encoder_equals_the_library_convolutions():
+    picture = jax.random.randint(KEY, (3, 21, 21, 3), 0, 256).astype(jnp.uint8)
+    params = shaken(PaperEncoder().init(KEY, picture)["params"])
+
+    def by_library(p):
+        x = picture.astype(jnp.float32) / 255
+        x = leaky(convolve(x, p["conv1"], 3, 3))
+        x = leaky(convolve(x, p["conv2"], 3, 1))
+        x = leaky(convolve(x, p["conv3"], 3, 1))
+        return jnp.tanh(x.reshape(3, 576) @ p["dense"]["kernel"] + p["dense"]["bias"])
+
+    params["dense"]["kernel"] *= 0.02  # keeps the tanh off its flat ends
+    ours = PaperEncoder().apply({"params": params}, picture)
+    assert ours.shape == (3, 192)
+    assert jnp.abs(ours).mean() < 0.98
+    np.testing.assert_allclose(ours, by_library(params), atol=2e-5)
+
+
+def test_the_decoder_equals_the_library_transposed_convolutions():
+    hidden, action = jax.random.normal(KEY, (2, 192)), jax.nn.one_hot(jnp.array([1, 6]), 7)
+    params = shaken(PaperDecoder(7).init(KEY, hidden, action)["params"])
+
+    def deconvolve(x, part, stride):
+        # Our matrix maps a cell to its block, (F, row, col, C); the library's kernel runs backwards.
+        block = part["kernel"].reshape(x.shape[-1], 3, 3, -1)
+        kernel = block.transpose(1, 2, 0, 3)[::-1, ::-1]
+        return (
+            jax.lax.conv_transpose(x, kernel, (stride, stride), "VALID", dimension_numbers=LAYOUT)
+            + part["bias"]
+        )
+
+    x = leaky(jnp.concatenate([hidden, action], -1) @ params["dense"]["kernel"] + params["dense"]["bias"])
+    x = x.reshape(2, 3, 3, 64)
+    x = leaky(deconvolve(x, params["deconv1"], 1))
+    x = leaky(deconvolve(x, params["deconv2"], 1))
+    x = deconvolve(x, params["deconv3"], 3)
+    ours = PaperDecoder(7).apply({"params": params}, hidden, action)
+    assert ours.shape == (2, 21, 21, 3)
+    np.testing.assert_allclose(ours, x, rtol=1e-4, atol=1e-4 * float(jnp.abs(x).max()))
+
+
+# The policy around the network.
+
+SHAPE = (3, 3, 8)
+POLICY = RecurrentPolicy(LiteNetwork(width=8, memory_size=8, head=8), SHAPE, 3)
+
+
+@pytest.fixture(scope="module")
+def params():
+    return shaken(jax.jit(POLICY.init)(KEY))
+
+
+def test_acting_step_by_step_equals_unrolling(params):
+    T, N = 6, 4
+    observation = jax.random.randint(KEY, (T, N, *SHAPE), 0, 256).astype(jnp.uint8)
+    is_first = jnp.zeros((T, N), bool).at[0].set(True).at[3, 1].set(True)
+    act = jax.jit(POLICY.act)
+    carry, told, before = POLICY.initial_carry(N), [], []
+    for t in range(T):
+        before.append(carry)
+        action, carry, extras = act(params, carry, observation[t], is_first[t], jax.random.PRNGKey(t))
+        told.append((action, extras["log_prob"], extras["value"]))
+    action, log_prob, value = (jnp.stack(x) for x in zip(*told, strict=True))
+    logits, values, hidden, memories = jax.jit(POLICY.unroll)(
+        params, POLICY.initial_carry(N), observation, is_first
+    )
+    np.testing.assert_allclose(values, value, atol=1e-5)
+    chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), action[..., None], -1)[..., 0]
+    np.testing.assert_allclose(chosen, log_prob, atol=1e-5)
+    assert hidden.shape == (T, N, 8)
+    kept = jax.tree.map(lambda *x: jnp.stack(x) * ~is_first[..., None], *before)
+    chex.assert_trees_all_close(memories, kept, atol=1e-5)
+
+
+def test_an_opening_observation_forgets_all_before_it(params):
+    seen = jnp.ones((2, *SHAPE), jnp.uint8)
+    full = Memory(jnp.ones((2, 8)), jnp.ones((2, 8)))
+    act = jax.jit(POLICY.act)
+    _, carry, _ = act(params, full, seen, jnp.array([True, False]), KEY)
+    _, fresh, _ = act(params, POLICY.initial_carry(2), seen, jnp.array([True, True]), KEY)
+    np.testing.assert_allclose(carry.hidden[0], fresh.hidden[0], atol=1e-7)
+    assert jnp.abs(carry.hidden[1] - fresh.hidden[1]).max() > 0.01
+
+
+def test_actions_are_drawn_as_the_policy_says(params):
+    seen = jnp.ones((4000, *SHAPE), jnp.uint8)
+    action, _, extras = jax.jit(POLICY.act)(
+        params, POLICY.initial_carry(4000), seen, jnp.ones(4000, bool), KEY
+    )
+    share = np.bincount(action, minlength=3) / 4000
+    for a in range(3):
+        (log_prob,) = (
+            np.unique(np.asarray(extras["log_prob"])[np.asarray(action) == a]) if share[a] else (-9,)
+        )
+        assert abs(np.exp(log_prob) - share[a]) < 0.03
+
+
+def test_a_blank_memory_is_two_buffers():
+    carry = POLICY.initial_carry(2)
+    assert carry.hidden.unsafe_buffer_pointer() != carry.cell.unsafe_buffer_pointer()
+
+
+def test_the_lite_network_takes_any_shape_and_predicts_the_same():
+    network = LiteNetwork(width=8, memory_size=8, head=8)
+    for shape in ((4,), (3, 3, 8), (9, 6, 3)):
+        decoder = network.decoder(shape, 3)
+        hidden, action = jnp.zeros((2, 8)), jnp.zeros((2, 3))
+        picture, _ = jax.eval_shape(lambda d=decoder, h=hidden, a=action: d.init_with_output(KEY, h, a))
+        assert picture.shape == (2, *shape)
+        params = jax.eval_shape(RecurrentPolicy(network, shape, 3).init, KEY)
+        assert params["encoder"]["dense1"]["kernel"].shape == (np.prod(shape), 8)

@@ -1,0 +1,150 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.agents.networks import LiteNetwork
+from rookery.agents.planner import GoalCyclePlanner
+from rookery.agents.random import RandomPolicy
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.agents.team import Group, Team, act, gather_view, initial_carry
+from rookery.errors import ConfigError
+from rookery.tasks.env import Env
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.world.spec import View
+from tests.worlds import SMALL
+
+TASK = GoalCycle(height=7, width=8, goals=2, obstacles=0, views=(SMALL,) * 3, max_steps=9)
+ENV = Env(TASK)
+RANDOM = RandomPolicy(3)
+RECURRENT = RecurrentPolicy(LiteNetwork(width=8, memory_size=8, head=8), SMALL.shape, 3)
+KEY = jax.random.PRNGKey(0)
+
+
+def refused(*groups, env=ENV):
+    with pytest.raises(ConfigError) as caught:
+        Team(groups).check(env)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_team_that_fits():
+    team = Team((Group("a", (1,), RECURRENT, learner="any"), Group("b", (2, 0), RANDOM)))
+    team.check(ENV)
+    assert [group.name for group in team.learning] == ["a"]
+    assert team.learning_slots == (1,)
+    assert team.groups[0].learns
+    assert not team.groups[1].learns
+
+
+@pytest.mark.parametrize(
+    "slots", [((0, 1),), ((0, 1), (1, 2)), ((0, 1, 2, 3),), ((0, 0), (1, 2)), ((-1, 0, 1),), ((), (1,))]
+)
+def test_slots_must_be_filled_exactly_once(slots):
+    groups = [Group(f"g{i}", s, RANDOM) for i, s in enumerate(slots)]
+    filled = sorted(slot for group in slots for slot in group)
+    assert f"the team fills slots {filled}, the world has slots [0, 1, 2]" in refused(*groups)
+
+
+def test_names_must_differ():
+    assert "must differ" in refused(Group("a", (0, 1), RANDOM), Group("a", (2,), RANDOM))
+
+
+def test_the_views_of_a_group_must_have_one_shape():
+    env = Env(GoalCycle(views=(SMALL, View(), View())))
+    assert "group 'a' has slots whose views differ in shape: [(3, 3, 8), (21, 21, 3)]" in refused(
+        Group("a", (0, 1), RANDOM), Group("b", (2,), RANDOM), env=env
+    )
+    Team((Group("a", (0,), RANDOM), Group("b", (1, 2), RANDOM))).check(env)
+
+
+def test_a_policy_must_fit_what_it_would_see():
+    env = Env(GoalCycle(views=(View(), View(), View())))
+    told = refused(Group("a", (0,), RECURRENT), Group("b", (1, 2), RANDOM), env=env)
+    assert "group 'a'" in told
+    assert "3×3×8" in told
+    assert "21×21×3" in told
+
+
+def test_gather_view():
+    same = jnp.arange(5 * 3 * 2).reshape(5, 3, 2)
+    np.testing.assert_array_equal(gather_view(same, (2, 0)), np.stack([same[:, 2], same[:, 0]]))
+    mixed = (jnp.zeros((5, 2)), jnp.ones((5, 7)), jnp.full((5, 7), 2))
+    assert gather_view(mixed, (2, 1)).shape == (2, 5, 7)
+    assert gather_view(mixed, (2, 1))[:, 0, 0].tolist() == [2, 1]
+
+
+def test_random_actions_are_uniform():
+    action, carry, extras = RandomPolicy(7).act((), (), None, jnp.zeros(7000, bool), KEY)
+    counts = np.bincount(action, minlength=7)
+    assert len(counts) == 7
+    assert (abs(counts - 1000) < 150).all()
+    assert (carry, extras) == ((), {})
+
+
+@pytest.fixture(scope="module")
+def worlds():
+    keys = jax.random.split(KEY, 4)
+    return jax.jit(jax.vmap(ENV.reset, (0, None)))(keys, TASK.default_params())
+
+
+def test_agents_of_a_learning_group_act_by_their_own_parameters(worlds):
+    state, told = worlds
+    group = Group("a", (0, 2), RECURRENT, learner="any")
+    params = jax.vmap(RECURRENT.init)(jax.random.split(KEY, 2))
+    carry = initial_carry(group, 4)
+    chex.assert_tree_shape_prefix(carry, (2, 4))
+    action, after, extras = jax.jit(lambda *a: act(group, *a))(
+        params, carry, told.observation, state, told.is_first, KEY
+    )
+    assert action.shape == extras["value"].shape == extras["log_prob"].shape == (2, 4)
+    chex.assert_trees_all_equal_shapes(after, carry)
+    for i, slot in enumerate(group.slots):
+        _, memory, alone = RECURRENT.act(
+            jax.tree.map(lambda x, i=i: x[i], params), RECURRENT.initial_carry(4), told.observation[:, slot],
+            told.is_first, KEY,
+        )  # fmt: skip
+        np.testing.assert_allclose(extras["value"][i], alone["value"], atol=1e-6)
+        np.testing.assert_allclose(after.hidden[i], memory.hidden, atol=1e-6)
+    assert jnp.abs(extras["value"][0] - extras["value"][1]).max() > 1e-3
+
+
+def test_agents_of_a_frozen_group_share_parameters(worlds):
+    state, told = worlds
+    group = Group("a", (0, 2), RECURRENT)
+    params = RECURRENT.init(KEY)
+    _, _, extras = jax.jit(lambda *a: act(group, *a))(
+        params, initial_carry(group, 4), told.observation, state, told.is_first, KEY
+    )
+    for i, slot in enumerate(group.slots):
+        _, _, alone = RECURRENT.act(
+            params, RECURRENT.initial_carry(4), told.observation[:, slot], told.is_first, KEY
+        )
+        np.testing.assert_allclose(extras["value"][i], alone["value"], atol=1e-6)
+
+
+def test_a_privileged_group_plans_for_each_of_its_slots(worlds):
+    state, told = worlds
+    planner = GoalCyclePlanner(2, 7, 8)
+    group = Group("experts", (2, 1), planner)
+    action, carry, _ = jax.jit(lambda *a: act(group, (), *a))(
+        initial_carry(group, 4), told.observation, state, told.is_first, KEY
+    )
+    assert action.shape == (2, 4)
+    np.testing.assert_array_equal(carry.position, np.stack([state.position[:, 2], state.position[:, 1]]))
+    for i, slot in enumerate(group.slots):
+        alone, _, _ = planner.act(
+            (), planner.initial_carry(4), (state, jnp.full(4, slot)), told.is_first, KEY
+        )
+        np.testing.assert_array_equal(action[i], alone)
+
+
+def test_slots_of_a_random_group_draw_apart(worlds):
+    state, _ = worlds
+    many = jnp.zeros(200, bool)
+    group = Group("r", (0, 1), RANDOM)
+    observation = jnp.zeros((200, 3, 1), jnp.uint8)
+    action, _, _ = act(group, (), initial_carry(group, 200), observation, state, many, KEY)
+    assert action.shape == (2, 200)
+    assert 0.2 < (action[0] == action[1]).mean() < 0.5

@@ -1,0 +1,96 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.learning.advantage import authors_gae, gae
+
+NEVER = jnp.zeros(2, bool)
+
+
+def f32(*numbers):
+    return jnp.array(numbers, jnp.float32)
+
+
+def flags(*numbers):
+    return jnp.array(numbers, bool)
+
+
+def test_gae_by_hand():
+    # delta1 = .9*1 - .5 = .4; delta0 = 1 + .9*.5 - .5 = .95; adv0 = .95 + .45*.4
+    advantage = gae(f32(1, 0), f32(0.5, 0.5), f32(0.5, 1), NEVER, NEVER, discount=0.9, decay=0.5)
+    np.testing.assert_allclose(advantage, [1.13, 0.4], rtol=1e-6)
+
+
+def test_the_time_limit_bootstraps_and_death_does_not():
+    arguments = f32(1, 0), f32(0.5, 0.5), f32(0.5, 1)
+    limit = gae(*arguments, NEVER, flags(0, 1), discount=0.9, decay=0.5)
+    np.testing.assert_allclose(limit, [1.13, 0.4], rtol=1e-6)
+    # delta1 = -.5; adv0 = .95 - .45*.5
+    death = gae(*arguments, flags(0, 1), flags(0, 1), discount=0.9, decay=0.5)
+    np.testing.assert_allclose(death, [0.725, -0.5], rtol=1e-6)
+
+
+def test_nothing_flows_back_over_an_episode_end():
+    arguments = f32(1, 0), f32(0.5, 0.5), f32(0.5, 1)
+    cut = gae(*arguments, NEVER, flags(1, 0), discount=0.9, decay=0.5)
+    np.testing.assert_allclose(cut, [0.95, 0.4], rtol=1e-6)
+
+
+def test_the_authors_variant_by_hand():
+    # delta1 = 0 + .9*(1 - .5) = .45; delta0 = 1 + .9*(.5 - .5) = 1; adv0 = 1 + .45*.45.
+    # Return: 0 + .9*1 at the limit; 1 + .9*.9.
+    advantage, target = authors_gae(
+        f32(1, 0), f32(0.5, 0.5), f32(0.5, 1), NEVER, flags(0, 1), discount=0.9, decay=0.5
+    )
+    np.testing.assert_allclose(advantage, [1.2025, 0.45], rtol=1e-6)
+    np.testing.assert_allclose(target, [1.81, 0.9], rtol=1e-6)
+    advantage, target = authors_gae(
+        f32(1, 0), f32(0.5, 0.5), f32(0.5, 1), flags(0, 1), flags(0, 1), discount=0.9, decay=0.5
+    )
+    np.testing.assert_allclose(advantage, [1 - 0.45 * 0.45, -0.45], rtol=1e-6)
+    np.testing.assert_allclose(target, [1, 0], rtol=1e-6)
+
+
+def slow(reward, value, next_value, terminated, done, discount, decay, authors):
+    """Sums written out: from each step to the end of its episode."""
+    length = len(reward)
+    advantage, target = np.zeros(length), np.zeros(length)
+    for t in range(length):
+        weight, power = 1.0, 1.0
+        for k in range(t, length):
+            after = 0.0 if terminated[k] else float(next_value[k])
+            if authors:
+                error = reward[k] + discount * (after - value[k])
+            else:
+                error = reward[k] + discount * after - value[k]
+            advantage[t] += weight * error
+            target[t] += power * reward[k]
+            weight, power = weight * discount * decay, power * discount
+            if done[k]:
+                target[t] += power * after
+                break
+    return advantage, target if authors else advantage + value
+
+
+@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.parametrize("authors", [False, True])
+def test_equals_the_slow_sums(authors, jit):
+    rng = np.random.default_rng(0)
+    reward, value, next_value = rng.standard_normal((3, 30)).astype(np.float32)
+    terminated = rng.random(30) < 0.1
+    done = terminated | (rng.random(30) < 0.1)
+    done[-1] = True
+    function = authors_gae if authors else gae
+    fast = (jax.jit if jit else lambda f: f)(lambda *a: function(*a, discount=0.9, decay=0.8))
+    arguments = [jnp.asarray(x) for x in (reward, value, next_value, terminated, done)]
+    told = fast(*arguments)
+    advantage, target = slow(reward, value, next_value, terminated, done, 0.9, 0.8, authors)
+    np.testing.assert_allclose(told[0] if authors else told, advantage, atol=1e-5)
+    if authors:
+        np.testing.assert_allclose(told[1], target, atol=1e-5)
+
+
+def test_lengths_must_agree():
+    with pytest.raises((ValueError, TypeError)):  # where shapes are checked, theirs is the first to tell
+        gae(f32(1, 0), f32(1, 0), f32(1), NEVER, NEVER, discount=0.9, decay=0.9)

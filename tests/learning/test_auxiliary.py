@@ -1,0 +1,149 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.agents.networks import LiteNetwork
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.errors import ConfigError
+from rookery.learning import ppo
+from rookery.learning.auxiliary import NextFrame, ThisFrame
+from rookery.learning.auxiliary.frame import masked_mean
+from rookery.learning.ppo import PPO, Rates, Sequences
+
+KEY = jax.random.PRNGKey(0)
+SHAPE = (2, 3, 4)
+POLICY = RecurrentPolicy(LiteNetwork(width=6, memory_size=5, head=6), SHAPE, 3)
+L, N = 4, 3
+
+
+def knowing(picture):
+    """A decoder that always predicts this picture."""
+    params = jax.tree.map(jnp.zeros_like, NextFrame().init(KEY, POLICY))
+    params["output"]["bias"] = picture.astype(jnp.float32).reshape(-1) / 255
+    return params
+
+
+def inputs(seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "hidden": jnp.asarray(rng.standard_normal((L, N, 5)), jnp.float32),
+        "observation": jnp.asarray(rng.integers(0, 256, (L + 1, N, *SHAPE)), jnp.uint8),
+        "action": jnp.asarray(rng.integers(0, 3, (L, N))),
+        "next_is_first": jnp.zeros((L, N), bool),
+        "mask": jnp.ones((L, N), bool),
+    }
+
+
+def loss(auxiliary, params, given):
+    return auxiliary.loss(params, POLICY, *given.values())
+
+
+@pytest.mark.parametrize("auxiliary", [NextFrame(), ThisFrame()])
+def test_a_perfect_prediction_costs_nothing(auxiliary):
+    picture = inputs()["observation"][0, 0]
+    given = {**inputs(), "observation": jnp.broadcast_to(picture, (L + 1, N, *SHAPE))}
+    assert loss(auxiliary, knowing(picture), given) == 0
+    off = given | {"observation": (255 - given["observation"])}
+    assert loss(auxiliary, knowing(picture), off) > 0.1
+
+
+def test_the_error_by_hand():
+    """Mean over pixels, channels and the steps that count, of pictures in [0, 1]."""
+    given = inputs()
+    black = knowing(jnp.zeros(SHAPE, jnp.uint8))
+    pictures = np.asarray(given["observation"], np.float64) / 255
+    np.testing.assert_allclose(loss(NextFrame(), black, given), pictures[1:].mean(), rtol=1e-5)
+    np.testing.assert_allclose(loss(ThisFrame(), black, given), pictures[:-1].mean(), rtol=1e-5)
+    given["mask"] = given["mask"].at[0].set(False).at[2, 1].set(False)
+    kept = np.asarray(given["mask"])
+    np.testing.assert_allclose(loss(NextFrame(), black, given), pictures[1:][kept].mean(), rtol=1e-5)
+
+
+def test_next_targets_the_successor_and_this_the_present():
+    """Pictures that tell their own step: frame t is all t."""
+    given = inputs()
+    given["observation"] = jnp.broadcast_to(
+        jnp.arange(L + 1, dtype=jnp.uint8).reshape(-1, 1, 1, 1, 1), (L + 1, N, *SHAPE)
+    )
+    for t in range(L):
+        one_step = given | {"mask": jnp.zeros((L, N), bool).at[t].set(True)}
+        for auxiliary, target in ((NextFrame(), t + 1), (ThisFrame(), t)):
+            picture = jnp.full(SHAPE, target, jnp.uint8)
+            assert loss(auxiliary, knowing(picture), one_step) == 0
+            assert loss(auxiliary, knowing(picture + 1), one_step) > 0
+
+
+def test_next_frame_never_crosses_an_episode_boundary():
+    params, given = NextFrame().init(KEY, POLICY), inputs()
+    given["next_is_first"] = (
+        given["next_is_first"].at[1, 2].set(True)
+    )  # observation 2 of agent 2 opens an episode
+    value = jax.jit(lambda g: loss(NextFrame(), params, g))
+    other = dict(given)
+    other["hidden"] = given["hidden"].at[1, 2].add(5)
+    other["action"] = given["action"].at[1, 2].set((given["action"][1, 2] + 1) % 3)
+    other["observation"] = given["observation"].at[2, 2].set(0)
+    assert value(other) == value(given)
+    unmarked = given | {"next_is_first": jnp.zeros((L, N), bool)}
+    assert value(unmarked) != value(given)
+    this = jax.jit(lambda g: loss(ThisFrame(), params, g))
+    assert this(unmarked) == this(given)  # the present picture is its own episode's
+
+
+def test_the_prediction_depends_on_the_action():
+    params = NextFrame().init(KEY, POLICY)
+    hidden = jnp.broadcast_to(inputs()["hidden"][0, 0], (3, 5))
+    pictures = NextFrame().predict(params, POLICY, hidden, jnp.arange(3))
+    assert pictures.shape == (3, *SHAPE)
+    assert jnp.abs(pictures[0] - pictures[1]).max() > 1e-3
+
+
+def batch():
+    given = inputs()
+    numbers = jnp.ones((L, N))
+    return Sequences(
+        given["observation"], jnp.zeros((L + 1, N), bool), given["action"], -numbers, given["mask"], numbers,
+        numbers, POLICY.initial_carry(N),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("weight", "scale"), [(0.0, 1.0), (3.0, 0.0)])
+def test_a_weight_or_scale_of_zero_gives_no_gradient(weight, scale):
+    config = PPO(auxiliary=(NextFrame(weight=weight),))
+    plain = PPO()
+    params = ppo.init(config, POLICY, KEY).params
+    rates = Rates(jnp.float32(0), jnp.float32(0.01), jnp.float32(scale))
+
+    def gradient(config):
+        return jax.jit(jax.grad(lambda p: ppo.loss(config, POLICY, p, batch(), rates)[0]))(params)
+
+    with_it, without = gradient(config), gradient(plain)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(with_it["auxiliary"]))
+    for a, b in zip(jax.tree.leaves(with_it["policy"]), jax.tree.leaves(without["policy"]), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-7)
+
+
+def test_weights_and_scale_add_up():
+    config = PPO(auxiliary=(NextFrame(weight=3.0), ThisFrame(weight=0.5)))
+    params = ppo.init(config, POLICY, KEY).params
+    assert set(params["auxiliary"]) == {"next-frame", "this-frame"}
+
+    @jax.jit
+    def value(scale):
+        return ppo.loss(config, POLICY, params, batch(), Rates(jnp.float32(0), jnp.float32(0), scale))
+
+    total, parts = value(jnp.float32(2))
+    base, _ = value(jnp.float32(0))
+    expected = 2 * (3 * parts["auxiliary_error/next-frame"] + 0.5 * parts["auxiliary_error/this-frame"])
+    np.testing.assert_allclose(total - base, expected, rtol=1e-4)
+
+
+def test_a_negative_weight_is_refused():
+    with pytest.raises(ConfigError, match=r"auxiliary weight=-1.0 must be at least 0"):
+        NextFrame(weight=-1.0)
+
+
+def test_masked_mean():
+    assert masked_mean(jnp.array([1.0, 2.0, 9.0]), jnp.array([True, True, False])) == 1.5
+    assert masked_mean(jnp.array([1.0]), jnp.array([False])) == 0

@@ -1,0 +1,511 @@
+import dataclasses
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from rookery.agents.networks import LiteNetwork
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.errors import ConfigError
+from rookery.learning import ppo
+from rookery.learning.auxiliary import NextFrame
+from rookery.learning.ppo import PPO, Learner, Rates, Sequences
+from rookery.types import Trajectory
+from tests.learning.worlds import TABLE
+
+KEY = jax.random.PRNGKey(0)
+RATES = Rates(jnp.float32(0.01), jnp.float32(0.0), jnp.float32(1.0))
+T, E = 10, 3
+
+
+def numbered(steps=T, episodes=E, seed=0, **changes) -> Trajectory:
+    """Every observation is a number of its own, t * E + e; the rest is random."""
+    rng = np.random.default_rng(seed)
+    number = np.arange((steps + 1) * episodes).reshape(steps + 1, episodes, 1)
+    fields = {
+        "observation": jnp.asarray(number),
+        "action": jnp.asarray(rng.integers(0, 3, (steps, episodes))),
+        "reward": jnp.asarray(rng.standard_normal((steps, episodes)), jnp.float32),
+        "log_prob": jnp.full((steps, episodes), -np.log(3), jnp.float32),
+        "is_first": jnp.zeros((steps + 1, episodes), bool).at[0].set(True),
+        "terminated": jnp.zeros((steps, episodes), bool),
+        "mask": jnp.ones((steps, episodes), bool),
+    }
+    return Trajectory(**{**fields, **changes})
+
+
+def table(numbers=(T + 1) * E, seed=None):
+    """Parameters of TABLE: uniform logits and values 0, or random ones."""
+    if seed is None:
+        params = {"logits": jnp.zeros((numbers, 3)), "value": jnp.zeros(numbers)}
+    else:
+        a, b = jax.random.split(jax.random.PRNGKey(seed))
+        params = {"logits": jax.random.normal(a, (numbers, 3)), "value": jax.random.normal(b, (numbers,))}
+    return {"policy": params, "auxiliary": {}}
+
+
+def learner_of(config, params):
+    return Learner(params, config.optimiser().init(params))
+
+
+WHOLE = PPO(  # every minibatch is the whole batch, so that order plays no part
+    sequence_length=4,
+    minibatches=4,
+    sequences=3 * E,
+    refresh_every=2,
+    kl_stop=None,
+    kl_limit=None,
+    discount=0.9,
+)
+
+
+def updater(config, policy=TABLE):
+    return jax.jit(
+        lambda learner, trajectory, rates, key: ppo.update(config, policy, learner, trajectory, rates, key)
+    )
+
+
+# Configuration.
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sequence_length": 0}, "sequence_length=0 must be at least 1"),
+        ({"minibatches": 0, "refresh_every": None}, "minibatches=0 must be at least 1"),
+        ({"sequences": 0}, "sequences=0 must be at least 1"),
+        ({"refresh_every": 0}, "refresh_every=0 must lie in [1, minibatches=20]"),
+        ({"refresh_every": 21}, "refresh_every=21 must lie in"),
+        ({"refresh_every": 3}, "refresh_every=3 must divide minibatches=20"),
+        ({"discount": 0.0}, "discount=0.0 must lie in (0, 1]"),
+        ({"decay": 1.1}, "decay=1.1 must lie in (0, 1]"),
+        ({"clip": -0.1}, "clip=-0.1 must be at least 0"),
+        ({"kl_stop": -1.0}, "kl_stop=-1.0 must be at least 0"),
+        ({"advantage": "td"}, "advantage='td' is not known; allowed: 'gae', 'authors'"),
+        ({"auxiliary": (NextFrame(), NextFrame(weight=1.0))}, "must differ from each other"),
+    ],
+)
+def test_a_configuration_out_of_range_is_refused(change, message):
+    with pytest.raises(ConfigError) as caught:
+        PPO(**change)
+    assert message in str(caught.value)
+
+
+def test_the_defaults_are_the_papers():
+    config = PPO()
+    assert (config.sequence_length, config.minibatches, config.sequences, config.refresh_every) == (
+        16,
+        20,
+        512,
+        2,
+    )
+    assert (config.discount, config.decay, config.clip, config.value_weight) == (0.993, 0.97, 0.2, 0.1)
+    assert (config.kl_stop, config.kl_limit) == (0.01, 0.03)
+    assert NextFrame().weight == 3
+
+
+# Cutting a batch into sequences.
+
+
+def test_sequences_are_contiguous_and_the_tail_is_masked():
+    trajectory = numbered()
+    params = table(seed=1)
+    fresh = ppo.refresh(WHOLE, TABLE, params, trajectory)
+    chosen = jnp.arange(3 * E)  # three chunks of 4 steps, 10 steps in all
+    cut = ppo.cut(WHOLE, trajectory, fresh, chosen)
+    for n in range(3 * E):
+        chunk, episode = divmod(n, E)
+        steps = [t for t in range(4 * chunk, 4 * chunk + 4) if t < T]
+        real = len(steps)
+        assert cut.mask[:, n].tolist() == [True] * real + [False] * (4 - real)
+        seen = [t * E + episode for t in [*steps, steps[-1] + 1]]  # and the observation after the last
+        assert cut.observation[: real + 1, n, 0].tolist() == seen
+        assert cut.is_first[: real + 1, n].tolist() == [t == 0 for t in [*steps, steps[-1] + 1]]
+        for field in ("action", "log_prob"):
+            np.testing.assert_array_equal(
+                getattr(cut, field)[:real, n], getattr(trajectory, field)[steps, episode]
+            )
+        for field in ("advantage", "target"):
+            np.testing.assert_array_equal(
+                getattr(cut, field)[:real, n], getattr(fresh, field)[steps, episode]
+            )
+        # The memory is that before the sequence's first observation.
+        assert (cut.carry.hidden[n] == steps[0] * E + episode).all()
+        assert (cut.carry.cell[n] == -(steps[0] * E + episode)).all()
+
+
+def test_steps_that_do_not_count_are_not_counted_when_cut():
+    mask = jnp.ones((T, E), bool).at[:6, 1].set(False)
+    trajectory = numbered(mask=mask)
+    fresh = ppo.refresh(WHOLE, TABLE, table(), trajectory)
+    cut = ppo.cut(WHOLE, trajectory, fresh, jnp.array([1, E + 1, 2]))
+    assert cut.mask.T.tolist() == [[False] * 4, [False, False, True, True], [True] * 4]
+
+
+@pytest.mark.parametrize(
+    ("minibatches", "sequences", "share"),
+    [(1, 3 * E, 1.0), (3, E, 1.0), (1, 4, 4 / 9), (2, 2, 4 / 9), (4, 2, 8 / 9)],
+)
+def test_a_pass_takes_each_sequence_once(minibatches, sequences, share):
+    """What was learned from moved in the table: whole sequences, and as many different ones as were drawn."""
+    config = dataclasses.replace(WHOLE, minibatches=minibatches, sequences=sequences, refresh_every=None)
+    trajectory = numbered(steps=12)
+    before = table(13 * E)
+    after, _ = updater(config)(learner_of(config, before), trajectory, RATES, KEY)
+    moved = np.asarray(after.params["policy"]["logits"] != 0).any(-1)[: 12 * E].reshape(3, 4, E)
+    assert (moved.all(1) == moved.any(1)).all()
+    assert moved.mean() == pytest.approx(share)
+
+
+# Refreshing memories, values and advantages.
+
+
+def slow_advantage(config, reward, value, terminated):
+    out, following = np.zeros_like(reward), 0.0
+    for t in reversed(range(len(reward))):
+        going = 1.0 - terminated[t]
+        error = reward[t] + config.discount * value[t + 1] * going - value[t]
+        out[t] = following = error + config.discount * config.decay * going * following
+    return out
+
+
+def test_advantages_and_targets_by_a_slow_loop_and_normalised_over_what_counts():
+    rng = np.random.default_rng(1)
+    mask = rng.random((T, E)) < 0.7
+    terminated = np.zeros((T, E), bool)
+    terminated[6, 2] = True
+    mask[7:, 2] = False
+    trajectory = numbered(mask=jnp.asarray(mask), terminated=jnp.asarray(terminated))
+    params = table(seed=2)
+    fresh = ppo.refresh(WHOLE, TABLE, params, trajectory)
+    value = np.asarray(params["policy"]["value"]).reshape(T + 1, E)
+    raw = np.stack(
+        [
+            slow_advantage(WHOLE, np.asarray(trajectory.reward)[:, e], value[:, e], terminated[:, e])
+            for e in range(E)
+        ],
+        1,
+    )
+    np.testing.assert_allclose(fresh.target, raw + value[:-1], atol=1e-5)
+    kept = raw[mask]
+    np.testing.assert_allclose(fresh.advantage, (raw - kept.mean()) / kept.std(), atol=1e-4)
+    assert np.asarray(fresh.advantage)[mask].mean() == pytest.approx(0, abs=1e-5)
+    assert np.asarray(fresh.advantage)[mask].std() == pytest.approx(1, abs=1e-4)
+
+
+def test_equal_advantages_normalise_to_zero():
+    trajectory = numbered(reward=jnp.zeros((T, E)))
+    fresh = ppo.refresh(WHOLE, TABLE, table(), trajectory)
+    assert not fresh.advantage.any()
+    nobody = trajectory.replace(mask=jnp.zeros((T, E), bool), reward=jnp.ones((T, E)))
+    assert np.isfinite(ppo.refresh(WHOLE, TABLE, table(), nobody).advantage).all()
+
+
+@pytest.mark.parametrize("advantage", ["gae", "authors"])
+def test_a_world_that_pays_one_for_ever_is_worth_one_over_one_minus_discount(advantage):
+    """Episodes cut off by a time limit: targets fed back as values settle at 10 for a discount of 0.9."""
+    config = dataclasses.replace(WHOLE, advantage=advantage)
+    endless = numbered(reward=jnp.ones((T, E)))
+    dying = endless.replace(terminated=endless.terminated.at[-1].set(True))
+
+    @jax.jit
+    def settle(trajectory):
+        def again(_, value):
+            params = {"policy": {"logits": jnp.zeros(((T + 1) * E, 3)), "value": value.reshape(-1)}}
+            target = ppo.refresh(config, TABLE, params, trajectory).target
+            return jnp.concatenate([target, target[-1:]])  # the final observation is like any other
+
+        return jax.lax.fori_loop(0, 300, again, jnp.zeros((T + 1, E)))
+
+    np.testing.assert_allclose(settle(endless), 10.0, rtol=1e-4)
+    left = np.arange(T, 0, -1)
+    np.testing.assert_allclose(settle(dying)[:-1], np.tile((1 - 0.9**left) / 0.1, (E, 1)).T, rtol=1e-4)
+
+
+LSTM = RecurrentPolicy(LiteNetwork(width=8, memory_size=8, head=8), (3,), 3)
+
+
+def pictures(episodes=8, steps=16, seed=3) -> Trajectory:
+    rng = np.random.default_rng(seed)
+    observation = rng.integers(0, 256, (steps + 1, episodes, 3)).astype(np.uint8)
+    return numbered(steps, episodes, seed, observation=jnp.asarray(observation))
+
+
+def test_after_a_refresh_memories_are_those_of_a_fresh_unroll_and_without_one_they_go_stale():
+    config = PPO(
+        sequence_length=4, minibatches=1, sequences=32, refresh_every=None, kl_stop=None, kl_limit=None
+    )
+    trajectory = pictures()
+    learner = ppo.init(config, LSTM, KEY)
+    refresh = jax.jit(lambda params: ppo.refresh(config, LSTM, params, trajectory))
+    act = jax.jit(LSTM.act)
+    stale = refresh(learner.params)
+    update, errors = updater(config, LSTM), []
+    for i in range(3):
+        learner, _ = update(learner, trajectory, RATES, jax.random.PRNGKey(i))
+        carry, before = LSTM.initial_carry(8), []
+        for t in range(16):
+            before.append(carry)
+            _, carry, _ = act(
+                learner.params["policy"], carry, trajectory.observation[t], trajectory.is_first[t], KEY
+            )
+        unrolled = jax.tree.map(lambda *x: jnp.stack(x[::4]), *before)
+        chex.assert_trees_all_close(refresh(learner.params).carry, unrolled, atol=1e-5)
+        errors.append(float(jnp.abs(stale.carry.hidden - unrolled.hidden).max()))
+    assert 1e-4 < errors[0] < errors[1] < errors[2]
+
+
+def reference_update(config, policy, learner, trajectory, rates, every):
+    """Step by step in Python; each minibatch is the whole batch, and `every` steps all is refreshed."""
+    optimiser = optax.adam(float(rates.learning_rate), eps=config.adam_epsilon)
+    params, state = learner.params, optimiser.init(learner.params)
+    everything = jnp.arange(-(-len(trajectory.action) // config.sequence_length) * trajectory.action.shape[1])
+
+    @jax.jit
+    def gradient(params, fresh):
+        batch = ppo.cut(config, trajectory, fresh, everything)
+        return jax.grad(lambda p: ppo.loss(config, policy, p, batch, rates)[0])(params)
+
+    refresh = jax.jit(lambda params: ppo.refresh(config, policy, params, trajectory))
+    for i in range(config.minibatches):
+        if i % every == 0:
+            fresh = refresh(params)
+        change, state = optimiser.update(gradient(params, fresh), state)
+        params = optax.apply_updates(params, change)
+    return params
+
+
+@pytest.mark.parametrize("every", [2, None])
+def test_an_update_equals_its_steps_written_out(every):
+    config = dataclasses.replace(WHOLE, sequences=32, refresh_every=every, value_weight=0.5)
+    trajectory, learner = pictures(), ppo.init(config, LSTM, KEY)
+    rates = Rates(jnp.float32(3e-3), jnp.float32(0.01), jnp.float32(1))
+    after, told = updater(config, LSTM)(learner, trajectory, rates, KEY)
+    expected = reference_update(config, LSTM, learner, trajectory, rates, every or 4)
+    chex.assert_trees_all_close(after.params, expected, atol=2e-5)
+    assert told["gradient_steps"] == 4
+    other = reference_update(config, LSTM, learner, trajectory, rates, 4 if every == 2 else 2)
+    apart = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), after.params, other)
+    assert max(jax.tree.leaves(apart)) > 1e-4  # refreshing does make a difference here
+
+
+# The loss.
+
+
+def fixed_batch(seed=4, steps=4, count=5) -> tuple[dict, Sequences]:
+    rng = np.random.default_rng(seed)
+    number = np.arange((steps + 1) * count).reshape(steps + 1, count, 1)
+    params = table((steps + 1) * count, seed=5)
+    batch = Sequences(
+        observation=jnp.asarray(number),
+        is_first=jnp.zeros((steps + 1, count), bool),
+        action=jnp.asarray(rng.integers(0, 3, (steps, count))),
+        log_prob=jnp.asarray(rng.uniform(-2, -0.5, (steps, count)), jnp.float32),
+        mask=jnp.asarray(rng.random((steps, count)) < 0.7),
+        advantage=jnp.asarray(rng.standard_normal((steps, count)), jnp.float32),
+        target=jnp.asarray(rng.standard_normal((steps, count)), jnp.float32),
+        carry=TABLE.initial_carry(count),
+    )
+    return params, batch
+
+
+def test_the_loss_equals_a_reference_written_with_numpy():
+    params, batch = fixed_batch()
+    rates = Rates(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
+    config = PPO(clip=0.2, value_weight=0.1)
+    total, parts = ppo.loss(config, TABLE, params, batch, rates)
+
+    sums = dict.fromkeys(("policy", "value", "entropy", "kl", "clipped"), 0.0)
+    logits, value = (np.asarray(params["policy"][k], np.float64) for k in ("logits", "value"))
+    steps = [(t, n) for t in range(4) for n in range(5) if batch.mask[t, n]]
+    for t, n in steps:
+        row = logits[t * 5 + n]
+        p = np.exp(row - row.max())
+        p /= p.sum()
+        ratio = p[batch.action[t, n]] / np.exp(np.float64(batch.log_prob[t, n]))
+        advantage = np.float64(batch.advantage[t, n])
+        sums["policy"] += min(ratio * advantage, np.clip(ratio, 0.8, 1.2) * advantage)
+        sums["value"] += (value[t * 5 + n] - np.float64(batch.target[t, n])) ** 2
+        sums["entropy"] += -(p * np.log(p)).sum()
+        sums["kl"] += ratio - 1 - np.log(ratio)
+        sums["clipped"] += abs(ratio - 1) > 0.2
+    mean = {name: x / len(steps) for name, x in sums.items()}
+    assert 0 < mean["clipped"] < 1
+    np.testing.assert_allclose(
+        total, -mean["policy"] + 0.1 * mean["value"] - 0.03 * mean["entropy"], atol=1e-5
+    )
+    told = ("policy_loss", "value_loss", "entropy", "kl", "clipped_share")
+    expected = (-mean["policy"], mean["value"], mean["entropy"], mean["kl"], mean["clipped"])
+    np.testing.assert_allclose([float(parts[name]) for name in told], expected, atol=1e-5)
+
+
+def test_the_value_loss_is_not_clipped_and_its_weight_counts():
+    params, batch = fixed_batch()
+    one, parts = ppo.loss(PPO(value_weight=1.0), TABLE, params, batch, RATES)
+    ten, _ = ppo.loss(PPO(value_weight=10.0), TABLE, params, batch, RATES)
+    np.testing.assert_allclose(ten - one, 9 * parts["value_loss"], rtol=1e-5)
+
+
+def test_steps_that_do_not_count_change_nothing():
+    params, batch = fixed_batch()
+    rates = Rates(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
+    value_and_grad = jax.jit(jax.value_and_grad(lambda p, b: ppo.loss(PPO(), TABLE, p, b, rates)[0]))
+    garbage = batch._replace(
+        action=jnp.where(batch.mask, batch.action, 2 - batch.action),
+        log_prob=jnp.where(batch.mask, batch.log_prob, -3.0),
+        advantage=jnp.where(batch.mask, batch.advantage, 1e4),
+        target=jnp.where(batch.mask, batch.target, -1e4),
+    )
+    chex.assert_trees_all_equal(value_and_grad(params, batch), value_and_grad(params, garbage))
+
+
+def test_an_absent_agents_whole_episode_changes_nothing():
+    trajectory = pictures()
+    config = PPO(
+        sequence_length=4, minibatches=2, sequences=16, refresh_every=1, auxiliary=(NextFrame(weight=1.0),)
+    )
+    learner = ppo.init(config, LSTM, KEY)
+    mask = trajectory.mask.at[:, 2].set(False)
+    trajectory = trajectory.replace(mask=mask, reward=trajectory.reward * mask)
+    garbage = trajectory.replace(
+        observation=trajectory.observation.at[:, 2].add(77),
+        action=trajectory.action.at[:, 2].set(1),
+        reward=trajectory.reward.at[:, 2].set(50.0),
+        log_prob=trajectory.log_prob.at[:, 2].set(-4.0),
+    )
+    update = updater(config, LSTM)
+    chex.assert_trees_all_equal(update(learner, trajectory, RATES, KEY), update(learner, garbage, RATES, KEY))
+
+
+# The KL stop and the KL limit.
+
+
+def experienced(config, policy=TABLE, params=None, trajectory=None):
+    """A learner whose optimiser has seen an update."""
+    learner = learner_of(config, params or table())
+    calm = dataclasses.replace(config, kl_stop=None, kl_limit=None)
+    slow = Rates(jnp.float32(1e-4), jnp.float32(0), jnp.float32(1))
+    return updater(calm, policy)(learner, trajectory or numbered(), slow, KEY)[0]
+
+
+def test_the_stop_takes_no_further_step():
+    config = dataclasses.replace(WHOLE, minibatches=6, kl_stop=1e-5)
+    learner = experienced(config)
+    start = jax.nn.log_softmax(learner.params["policy"]["logits"])[: T * E].reshape(T, E, 3)
+    trajectory = numbered()
+    log_prob = jnp.take_along_axis(start, trajectory.action[..., None], -1)[..., 0]
+    trajectory = trajectory.replace(log_prob=log_prob)  # as the learner itself played it
+    after, told = updater(config)(learner, trajectory, RATES, KEY)
+    # The first minibatch sees no divergence, takes its step of 0.01; the second measures it and stops.
+    assert told["gradient_steps"] == 1
+    assert told["reverted"] == 0
+    assert told["kl_max"] > 1e-5
+    single = dataclasses.replace(config, minibatches=1, refresh_every=None)
+    expected, _ = updater(single)(learner, trajectory, RATES, KEY)
+    chex.assert_trees_all_close(after, expected, rtol=1e-6)
+    _, told = updater(dataclasses.replace(config, kl_stop=None))(learner, trajectory, RATES, KEY)
+    assert told["gradient_steps"] == 6
+
+
+@pytest.mark.parametrize("minibatches", [1, 4])
+@pytest.mark.parametrize("stop", [None, 0.01])
+def test_the_limit_undoes_the_whole_update(minibatches, stop):
+    """A huge step diverges; with one minibatch only its own last step shows it."""
+    config = dataclasses.replace(
+        WHOLE, minibatches=minibatches, refresh_every=None, kl_stop=stop, kl_limit=0.03
+    )
+    learner = experienced(config)
+    assert int(learner.optimiser[1].count) == minibatches
+    huge = Rates(jnp.float32(5.0), jnp.float32(0), jnp.float32(1))
+    after, told = updater(config)(learner, numbered(), huge, KEY)
+    assert told["kl_max"] > 0.03
+    assert told["reverted"] == 1
+    chex.assert_trees_all_equal(after, learner)
+    # The same update without the limit does change everything.
+    free, told = updater(dataclasses.replace(config, kl_limit=None, kl_stop=None))(
+        learner, numbered(), huge, KEY
+    )
+    assert told["reverted"] == 0
+    assert (free.params["policy"]["logits"] != learner.params["policy"]["logits"]).any()
+    assert int(free.optimiser[1].count) == 2 * minibatches
+
+
+@pytest.mark.parametrize("minibatches", [1, 4])
+def test_a_step_into_nan_is_undone_too(minibatches):
+    config = dataclasses.replace(WHOLE, minibatches=minibatches, refresh_every=None, kl_limit=0.03)
+    learner = experienced(config)
+    after, told = updater(config)(learner, numbered(), Rates(jnp.float32("inf"), *RATES[1:]), KEY)
+    assert told["reverted"] == 1
+    chex.assert_trees_all_equal(after, learner)
+
+
+def test_a_calm_update_stays():
+    config = dataclasses.replace(WHOLE, kl_stop=0.01, kl_limit=0.03)
+    learner = learner_of(config, table())
+    after, told = updater(config)(learner, numbered(), Rates(jnp.float32(1e-3), *RATES[1:]), KEY)
+    assert told["reverted"] == 0
+    assert told["gradient_steps"] == 4
+    assert 0 <= told["kl_max"] < 0.01
+    assert (after.params["policy"]["logits"] != 0).any()
+
+
+def test_the_gradient_is_clipped_by_its_norm_over_all_parameters():
+    config = PPO(max_gradient_norm=0.5)
+    gradient = {"a": jnp.array([3.0, 0.0]), "b": jnp.array([4.0])}
+    _, state = config.optimiser().update(gradient, config.optimiser().init(gradient))
+    mean = state[1].mu  # a tenth of what reached Adam: the gradient of norm 5, brought to 0.5
+    np.testing.assert_allclose(mean["a"], [0.03, 0.0], rtol=1e-5)
+    np.testing.assert_allclose(mean["b"], [0.04], rtol=1e-5)
+
+
+# Why the auxiliary loss is needed.
+
+
+def test_without_reward_or_value_only_the_auxiliary_loss_teaches():
+    trajectory = pictures().replace(reward=jnp.zeros((16, 8)))
+    plain = PPO(sequence_length=4, kl_stop=None)
+    helped = dataclasses.replace(plain, auxiliary=(NextFrame(),))
+    learner = ppo.init(helped, LSTM, KEY)
+    heads = learner.params["policy"]["heads"]
+    heads["value3"] = jax.tree.map(jnp.zeros_like, heads["value3"])
+
+    def gradient(config):
+        fresh = ppo.refresh(config, LSTM, learner.params, trajectory)
+        batch = ppo.cut(config, trajectory, fresh, jnp.arange(32))
+        return jax.grad(lambda p: ppo.loss(config, LSTM, p, batch, RATES)[0])(learner.params)
+
+    without = jax.jit(lambda: gradient(plain))()
+    assert all(not leaf.any() for leaf in jax.tree.leaves(without))
+    with_it = jax.jit(lambda: gradient(helped))()["policy"]
+    for part in ("encoder", "memory"):
+        assert any(leaf.any() for leaf in jax.tree.leaves(with_it[part])), part
+    assert all(not leaf.any() for leaf in jax.tree.leaves(with_it["heads"]))
+
+
+# Learners side by side.
+
+
+def test_two_slots_of_a_group_train_apart():
+    config = PPO(sequence_length=4, minibatches=2, sequences=16, refresh_every=1)
+    keys = jax.random.split(KEY, 2)
+    both = jax.vmap(lambda k: ppo.init(config, LSTM, k))(keys)
+    first, second = pictures(seed=3), pictures(seed=4)
+    batch = jax.tree.map(lambda *x: jnp.stack(x), first, second)
+    update = updater(config, LSTM)
+    together, _ = jax.jit(
+        lambda *a: jax.lax.map(lambda b: ppo.update(config, LSTM, b[0], b[1], RATES, b[2]), a)
+    )(both, batch, keys)
+    for i, trajectory in enumerate((first, second)):
+        alone, _ = update(jax.tree.map(lambda x, i=i: x[i], both), trajectory, RATES, keys[i])
+        chex.assert_trees_all_close(jax.tree.map(lambda x, i=i: x[i], together), alone, atol=1e-6)
+    kernel = together.params["policy"]["encoder"]["dense1"]["kernel"]
+    assert (kernel[0] != kernel[1]).mean() > 0.9
+    # What the second lived through does not touch the first.
+    other = jax.tree.map(lambda *x: jnp.stack(x), first, pictures(seed=9))
+    again, _ = jax.jit(
+        lambda *a: jax.lax.map(lambda b: ppo.update(config, LSTM, b[0], b[1], RATES, b[2]), a)
+    )(both, other, keys)
+    chex.assert_trees_all_equal(*(jax.tree.map(lambda x: x[0], x) for x in (again, together)))

@@ -1,0 +1,207 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.agents.random import RandomPolicy
+from rookery.agents.team import Group, Team
+from rookery.learning.rollout import draw_presence, rollout
+from tests.learning.worlds import SMALL, Rooms, Script
+
+E = 6
+ENV = Rooms()
+PAIRED = Team((Group("rookie", (0,), SMALL, learner="any"), Group("pair", (2, 1), SMALL, learner="any")))
+KEY = jax.random.PRNGKey(5)
+EVERYBODY = jnp.ones((E, 3), bool)
+
+
+def fresh(team, seed=0):
+    """Parameters of every group, each slot its own; policies start near uniform, these are made to care."""
+    params = {}
+    for number, group in enumerate(team.groups):
+        keys = jax.random.split(jax.random.PRNGKey(seed + number), len(group.slots))
+        params[group.name] = jax.vmap(group.policy.init)(keys)
+        params[group.name]["heads"]["policy3"]["kernel"] *= 100
+    return params
+
+
+@pytest.fixture(scope="module")
+def play():
+    return jax.jit(
+        lambda params, env_params, key, present: rollout(ENV, PAIRED, params, env_params, key, present)
+    )
+
+
+@pytest.fixture(scope="module")
+def played(play):
+    return play(fresh(PAIRED), ENV.default_params(), KEY, EVERYBODY)
+
+
+@pytest.fixture(scope="module")
+def log_probs():
+    """Log-probabilities of a trajectory's actions, [T, E], under given parameters."""
+
+    def replay(params, observation, is_first, action):
+        carry = SMALL.initial_carry(action.shape[1])
+        logits, *_ = SMALL.unroll(params, carry, observation[:-1], is_first[:-1])
+        return jnp.take_along_axis(jax.nn.log_softmax(logits), action[..., None], -1)[..., 0]
+
+    return jax.jit(replay)
+
+
+def slot(tree, number):
+    return jax.tree.map(lambda x: x[number], tree)
+
+
+def test_shapes(played):
+    trajectories, tally = played
+    assert set(trajectories) == {"rookie", "pair"}
+    for name, slots in (("rookie", 1), ("pair", 2)):
+        own = trajectories[name]
+        assert own.observation.shape == (slots, 11, E, 3)
+        assert own.is_first.shape == (slots, 11, E)
+        for field in ("action", "reward", "log_prob", "terminated", "mask"):
+            assert getattr(own, field).shape == (slots, 10, E), field
+        assert own.mask.all()
+        assert own.is_first[:, 0].all()
+        assert not own.is_first[:, 1:].any()
+    assert tally.episode_return.shape == (E, 3)
+
+
+def test_a_trajectory_holds_its_own_slots_and_nothing_else(played):
+    """Observations end in ten times the agent's number, and agent a is paid 10^a, its negative or nothing."""
+    trajectories, _ = played
+    for name, slots in (("rookie", (0,)), ("pair", (2, 1))):
+        for place, agent in enumerate(slots):
+            own = slot(trajectories[name], place)
+            assert (own.observation[..., 2] == 10 * agent).all()
+            np.testing.assert_array_equal(own.observation[..., 0], np.arange(11)[:, None].repeat(E, 1) * 20)
+            np.testing.assert_array_equal(own.observation[1:, :, 1], own.action * 50)
+            paid = 10.0**agent * np.array([1, -1, 0])[np.asarray(own.action)]
+            np.testing.assert_array_equal(own.reward, paid)
+
+
+def test_replayed_log_probabilities_are_those_of_the_rollout(played, log_probs):
+    trajectories, _ = played
+    params = fresh(PAIRED)
+    for name in ("rookie", "pair"):
+        for place in range(len(trajectories[name].action)):
+            own = slot(trajectories[name], place)
+            replayed = log_probs(slot(params[name], place), own.observation, own.is_first, own.action)
+            np.testing.assert_allclose(replayed, own.log_prob, atol=1e-5)
+    # The two of a pair have parameters of their own: the other's tell another story.
+    own = slot(trajectories["pair"], 0)
+    replayed = log_probs(slot(params["pair"], 1), own.observation, own.is_first, own.action)
+    assert np.abs(replayed - own.log_prob).max() > 0.1
+
+
+def test_across_an_episode_boundary_the_flag_must_stand_exactly_there(played, log_probs):
+    """Two episodes end to end: memory is cleared where the second opens, not a step early or late."""
+    own, params = slot(played[0]["rookie"], 0), slot(fresh(PAIRED)["rookie"], 0)
+
+    def joined(first, second):
+        return jnp.concatenate([first[:, :3], second[:, 3:]])
+
+    observation = joined(own.observation[:-1], own.observation)
+    is_first = joined(own.is_first[:-1], own.is_first)
+    action, log_prob = joined(own.action, own.action), joined(own.log_prob, own.log_prob)
+    assert is_first[:, 0].nonzero()[0].tolist() == [0, 10]
+    np.testing.assert_allclose(log_probs(params, observation, is_first, action), log_prob, atol=1e-5)
+    for shift in (-1, 1):
+        wrong = is_first.at[10].set(False).at[10 + shift].set(True)
+        error = np.abs(log_probs(params, observation, wrong, action) - log_prob)
+        assert error[:9].max() < 1e-5
+        assert error[9:].max() > 1e-2
+
+
+def test_the_same_key_plays_the_same_and_another_does_not(play, played):
+    chex.assert_trees_all_equal(play(fresh(PAIRED), ENV.default_params(), KEY, EVERYBODY), played)
+    other, _ = play(fresh(PAIRED), ENV.default_params(), jax.random.PRNGKey(6), EVERYBODY)
+    assert (other["rookie"].action != played[0]["rookie"].action).any()
+    # Agents and episodes draw apart.
+    action = np.concatenate([np.asarray(own.action) for own in played[0].values()]).transpose(0, 2, 1)
+    assert len(np.unique(action.reshape(-1, 10), axis=0)) == 3 * E
+
+
+def test_nothing_of_the_others_reaches_a_trajectory(play, played):
+    """Others with other parameters, rewards or views, or absent: one's own trajectory is equal to the bit."""
+    params, env_params = fresh(PAIRED), ENV.default_params()
+    changed = {**params, "pair": fresh(PAIRED, seed=9)["pair"]}
+    others = jnp.array([False, True, True])
+    dearer = env_params.replace(
+        pay=jnp.where(others[:, None], -7 * env_params.pay, env_params.pay),
+        tint=(others * 99).astype(jnp.uint8),
+    )
+    for given in (
+        (changed, env_params, KEY, EVERYBODY),
+        (params, dearer, KEY, EVERYBODY),
+        (params, env_params, KEY, EVERYBODY & ~others),
+        (changed, dearer, KEY, EVERYBODY.at[::2, 1].set(False)),
+    ):
+        trajectories, _ = play(*given)
+        chex.assert_trees_all_equal(trajectories["rookie"], played[0]["rookie"])
+    assert (trajectories["pair"].reward != played[0]["pair"].reward).any()
+
+
+def test_absent_agents_steps_do_not_count(play):
+    present = EVERYBODY.at[::2, 0].set(False)
+    trajectories, tally = play(fresh(PAIRED), ENV.default_params(), KEY, present)
+    own = slot(trajectories["rookie"], 0)
+    np.testing.assert_array_equal(own.mask, np.broadcast_to(present[:, 0], (10, E)))
+    assert not own.reward[:, ::2].any()
+    assert trajectories["pair"].mask.all()
+    np.testing.assert_array_equal(tally.present, present)
+
+
+def test_what_follows_the_end_of_a_world_does_not_count(play):
+    trajectories, tally = play(
+        fresh(PAIRED), ENV.default_params().replace(length=jnp.int32(4)), KEY, EVERYBODY
+    )
+    for own in trajectories.values():
+        np.testing.assert_array_equal(own.mask, np.broadcast_to((np.arange(10) < 4)[:, None], own.mask.shape))
+        np.testing.assert_array_equal(
+            own.terminated, np.broadcast_to((np.arange(10) == 3)[:, None], own.terminated.shape)
+        )
+        assert not own.reward[:, 4:].any()
+    np.testing.assert_allclose(tally.episode_return[:, 0], trajectories["rookie"].reward[0].sum(0))
+    np.testing.assert_allclose(tally.episode_return[:, 1], trajectories["pair"].reward[1].sum(0))
+
+
+def test_the_tally_by_hand():
+    # Action 0 is paid 1, 1 is punished, 2 is neither.
+    script = Script(((2, 0, 0, 2, 0, 1, 0, 2, 0, 1), (2,) * 10, (1, 0, 1, 0, 0, 1, 1, 1, 1, 0)))
+    team = Team((Group("scripted", (0,), script), Group("others", (1, 2), RandomPolicy(3))))
+    play = jax.jit(
+        lambda: rollout(ENV, team, {"scripted": (), "others": ()}, ENV.default_params(), KEY, EVERYBODY)
+    )
+    trajectories, tally = play()
+    assert trajectories == {}
+    assert tally.episode_return[:3, 0].tolist() == [3, 0, -2]
+    assert tally.events["paid"][:3, 0].tolist() == [5, 0, 4]
+    assert tally.events["punished"][:3, 0].tolist() == [2, 0, 6]
+    assert tally.streak[:3, 0].tolist() == [3, 0, 2]
+    assert tally.first_reward[:3, 0].tolist() == [2, 11, 2]
+
+
+# Presence.
+
+
+def shares(team, social_share, episodes=2000):
+    return np.asarray(draw_presence(ENV, team, KEY, episodes, jnp.float32(social_share)))
+
+
+def test_presence_is_social_as_often_as_asked():
+    present = shares(PAIRED, 0.75)
+    assert abs(present.all(-1).mean() - 0.75) < 0.04
+    assert shares(PAIRED, 1.0).all()
+    assert not shares(PAIRED, 0.0).all(-1).any()
+
+
+def test_solo_episodes_hold_one_learner_in_turn():
+    team = Team((Group("rookie", (0,), SMALL, learner="any"), Group("expert", (1, 2), RandomPolicy(3))))
+    present = shares(team, 0.25)
+    assert set(map(tuple, present.tolist())) == {(True, True, True), (True, False, False)}
+    present = shares(PAIRED, 0.0, episodes=9)
+    assert present.argmax(-1).tolist() == [0, 2, 1] * 3
+    assert (present.sum(-1) == 1).all()

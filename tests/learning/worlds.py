@@ -1,0 +1,104 @@
+"""Tiny environments with known answers, and a policy that is a table, for testing learners."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rookery.agents.networks import LiteNetwork, Memory
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.types import TimeStep
+
+
+@struct.dataclass
+class RoomsParams:
+    pay: jax.Array  # f32[A, actions], paid to each agent for each action
+    tint: jax.Array  # u8[A], added to what each agent sees
+    length: jax.Array  # i32[], the world terminates after this many steps
+
+
+@struct.dataclass
+class RoomsState:
+    step: jax.Array
+    last: jax.Array  # i32[A], last actions
+    present: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Rooms:
+    """Every agent alone in a room of its own: nothing one does, sees or is paid reaches another."""
+
+    agents: int = 3
+    actions: int = 3
+    max_steps: int = 10
+
+    def observation_shape(self, slot):
+        return (3,)
+
+    def default_params(self):
+        pay = 10.0 ** jnp.arange(self.agents)[:, None] * jnp.array([1.0, -1.0, 0.0])
+        return RoomsParams(pay, jnp.zeros(self.agents, jnp.uint8), jnp.int32(1000))
+
+    def reset(self, key, params, present=None):
+        present = jnp.ones(self.agents, bool) if present is None else present
+        state = RoomsState(jnp.int32(0), jax.random.randint(key, (self.agents,), 0, self.actions), present)
+        return state, self._tell(state, jnp.zeros(self.agents), True, params)
+
+    def step(self, state, action, params):
+        reward = params.pay[jnp.arange(self.agents), action] * state.present
+        state = state.replace(step=state.step + 1, last=action)
+        return state, self._tell(state, reward, False, params)
+
+    def _tell(self, state, reward, is_first, params):
+        number = jnp.arange(self.agents)
+        seen = jnp.stack([jnp.full(self.agents, state.step * 20), state.last * 50, number * 10], -1)
+        return TimeStep(
+            observation=seen.astype(jnp.uint8) + params.tint[:, None],
+            reward=reward,
+            terminated=state.step >= params.length,
+            truncated=state.step >= self.max_steps,
+            is_first=jnp.bool_(is_first),
+            active=state.present,
+            events={"paid": (reward > 0).astype(jnp.float32), "punished": (reward < 0).astype(jnp.float32)},
+        )
+
+
+SMALL = RecurrentPolicy(LiteNetwork(width=8, memory_size=8, head=8), (3,), 3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Script:
+    """Plays a list of actions from the opening on; a world each row."""
+
+    actions: tuple[tuple[int, ...], ...]
+
+    privileged = False
+
+    def init(self, key):
+        return ()
+
+    def initial_carry(self, batch):
+        return jnp.zeros(batch, jnp.int32)
+
+    def act(self, params, carry, seen, is_first, key):
+        time = jnp.where(is_first, 0, carry)
+        action = jnp.array(self.actions)[jnp.arange(len(time)) % len(self.actions), time]
+        return action, time + 1, {}
+
+
+class Table(RecurrentPolicy):
+    """No network: an observation is a number n, and row n of two tables is its logits and value.
+
+    Its 'memory before n' is n, so that a test sees where a memory was taken.
+    """
+
+    def unroll(self, params, carry, observation, is_first):
+        number = observation[..., 0]
+        hidden = jnp.broadcast_to(number[..., None], (*number.shape, self.network.memory_size)) * 1.0
+        return params["logits"][number], params["value"][number], hidden, Memory(hidden, -hidden)
+
+
+TABLE = Table(LiteNetwork(width=2, memory_size=2, head=2), (1,), 3)

@@ -1,0 +1,153 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rookery.errors import ConfigError
+from rookery.show import colours, paint_map, paint_step
+
+TILE = 24
+
+
+def cell(picture, row, col, tile=TILE):
+    return picture[row * tile : (row + 1) * tile, col * tile : (col + 1) * tile]
+
+
+def test_oblong_map_is_not_transposed(recording):
+    picture = paint_map(recording, 0)
+    assert picture.shape == (5 * TILE, 9 * TILE, 3)
+    assert picture.dtype == np.uint8
+    assert tuple(cell(picture, 0, 0)[12, 12]) == colours.WALL
+    assert tuple(cell(picture, 4, 6)[12, 12]) == colours.WALL
+    assert tuple(cell(picture, 1, 7)[4, 4]) == colours.GOAL
+    assert tuple(cell(picture, 3, 2)[4, 4]) == colours.GOAL
+    assert tuple(cell(picture, 2, 1)[12, 12]) == colours.FLOOR
+
+
+def test_goals_carry_different_numbers(recording):
+    picture = paint_map(recording, 0)
+    one, two = cell(picture, 1, 7), cell(picture, 3, 2)
+    assert (one != two).any()
+    assert (one[8:16, 8:16] != colours.GOAL).any()
+
+
+def test_a_goal_taken_away_has_no_number(recording):
+    tiles = recording.tiles.copy()
+    tiles[0, 1, 7] = 0
+    picture = paint_map(dataclasses.replace(recording, tiles=tiles), 0)
+    np.testing.assert_array_equal(cell(picture, 1, 7), cell(picture, 2, 1))
+
+
+def test_agent_has_its_prestige_colour_and_heading(recording):
+    # A, prestige 0, faces east: the base is on the left, clear corners are beside the tip on the right.
+    here = cell(paint_map(recording, 0), 1, 4)
+    assert tuple(here[7, 4]) == colours.PRESTIGE_LOW
+    assert tuple(here[4, 21]) == tuple(here[20, 21]) == colours.FLOOR
+    # B, prestige 1, faces west: its mirror image.
+    here = cell(paint_map(recording, 1), 3, 4)
+    assert tuple(here[7, -1 - 4]) == colours.PRESTIGE_HIGH
+    assert tuple(here[4, 2]) == tuple(here[20, 2]) == colours.FLOOR
+
+
+@pytest.mark.parametrize(("heading", "tip"), [(0, (0, 1)), (1, (1, 2)), (2, (2, 1)), (3, (1, 0))])
+def test_the_tip_is_where_it_is_heading(recording, heading, tip):
+    turned = dataclasses.replace(recording, heading=np.full((5, 2), heading))
+    tile = 12  # too small for letters, and divisible into thirds
+    changed = (cell(paint_map(turned, 0, tile), 1, 4, tile)[1:, 1:] != colours.FLOOR).any(-1)
+    changed = np.pad(changed, ((1, 0), (1, 0)))
+    thirds = changed.reshape(3, 4, 3, 4).mean((1, 3))
+    row, col = tip
+    assert thirds[row, col] > 0.3
+    if row == 1:  # the corners beside the tip are nearly clear, those at the base are not
+        assert max(thirds[0, col], thirds[2, col]) < 0.3 < min(thirds[0, 2 - col], thirds[2, 2 - col]) + 0.1
+    else:
+        assert max(thirds[row, 0], thirds[row, 2]) < 0.3 < min(thirds[2 - row, 0], thirds[2 - row, 2]) + 0.1
+
+
+def test_agents_are_where_they_are_and_absent_ones_are_not(recording):
+    before, after = paint_map(recording, 0), paint_map(recording, 1)
+    floor = cell(before, 2, 1)
+    assert (cell(before, 1, 4) != floor).any()
+    np.testing.assert_array_equal(cell(before, 3, 4), floor)  # B has not come yet
+    np.testing.assert_array_equal(cell(after, 1, 4), floor)  # A has gone on
+    assert (cell(after, 1, 5) != floor).any()
+
+
+def test_agents_in_one_cell_are_both_drawn(recording):
+    together = dataclasses.replace(recording, position=np.full((5, 2, 2), (2, 3)))
+    pixels = {tuple(p) for p in cell(paint_map(together, 2, 40), 2, 3, 40).reshape(-1, 3).tolist()}
+    assert {colours.PRESTIGE_LOW, colours.PRESTIGE_HIGH} <= pixels
+
+
+def test_what_the_agent_does_not_see_is_dimmed(recording):
+    lit, plain = paint_map(recording, 0, lit_for=0), paint_map(recording, 0)
+    np.testing.assert_array_equal(cell(lit, 1, 5), cell(plain, 1, 5))
+    np.testing.assert_array_equal(cell(lit, 0, 0), np.rint(cell(plain, 0, 0) * colours.DIM))
+    np.testing.assert_array_equal(paint_map(recording, 0, lit_for=1), np.rint(plain * colours.DIM))
+
+
+@pytest.mark.parametrize("kind", [3, 7, 8, 255])
+def test_unknown_tiles_are_drawn_as_something(recording, kind):
+    tiles = recording.tiles.copy()
+    tiles[:, 2, 1] = kind
+    colour = tuple(cell(paint_map(dataclasses.replace(recording, tiles=tiles), 0), 2, 1)[12, 12])
+    assert colour == colours.tile_colour(kind)
+    assert colour not in (colours.FLOOR, colours.WALL, colours.GOAL)
+
+
+@pytest.mark.parametrize("tile", [1, 2, 5, 13, 31])
+def test_any_tile_size(recording, tile):
+    for t in range(5):
+        assert paint_map(recording, t, tile, lit_for=0).shape == (5 * tile, 9 * tile, 3)
+
+
+@pytest.mark.parametrize("tile", [7, 24])
+def test_steps_are_all_one_even_size(recording, tile):
+    shapes = {paint_step(recording, t, tile).shape for t in range(5)}
+    assert len(shapes) == 1
+    height, width, _ = shapes.pop()
+    assert height % 2 == width % 2 == 0
+
+
+def test_a_step_shows_each_view_enlarged(recording):
+    picture = paint_step(recording, 2)
+    enlarged = recording.views[0][2].repeat(24, 0).repeat(24, 1)  # 96 pixels / 4
+    beside = picture[30 : 30 + 72, 12 + 9 * TILE + 12 :][:, :96]
+    np.testing.assert_array_equal(beside, enlarged)
+
+
+def test_a_step_shows_what_changed_in_words(recording):
+    # Same map and views; only the reward of the last step differs.
+    other = dataclasses.replace(recording, reward=np.zeros((4, 2)))
+    assert (paint_step(recording, 3) != paint_step(other, 3)).any()
+    np.testing.assert_array_equal(paint_step(recording, 2), paint_step(other, 2))
+
+
+def test_odd_names_and_many_agents(recording):
+    many = {
+        field: np.repeat(getattr(recording, field)[:, :1], 9, axis=1)
+        for field in ("position", "heading", "active", "prestige", "reward", "action")
+    }
+    crowd = dataclasses.replace(
+        recording, names=("a\nb\t" + "long " * 40,) * 9, roles=("random",) * 9, views=recording.views[:1] * 9,
+        seen=(), **many,
+    )  # fmt: skip
+    assert paint_step(crowd, 4).shape[2] == 3
+
+
+def test_prestige_is_brightness_too():
+    shades = [colours.luminance(colours.prestige_colour(p)) for p in np.linspace(0, 1, 11)]
+    assert (np.diff(shades) > 0).all()
+    assert shades[-1] / shades[0] > 3
+
+
+def test_marks():
+    assert [colours.mark(i) for i in (0, 1, 25, 26, 27, 52)] == ["A", "B", "Z", "AA", "AB", "BA"]
+
+
+def test_out_of_range(recording):
+    for bad in ({"t": 5}, {"t": -1}, {"t": 0, "tile": 0}, {"t": 0, "lit_for": 2}):
+        with pytest.raises(ConfigError):
+            paint_map(recording, **bad)
+    with pytest.raises(ConfigError, match="no agent"):
+        paint_map(dataclasses.replace(recording, seen=()), 0, lit_for=0)

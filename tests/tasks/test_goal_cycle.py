@@ -1,0 +1,198 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.tasks.env import Env
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.types import TimeStep
+from rookery.world.spec import View
+from tests.worlds import EAST, FORWARD, LEFT, NORTH, SMALL, act, game, put, start, task_on
+
+# Goal k stands at (k, 2) of its own row with floor to its left, so that one step east enters it.
+LINE = """
+#########
+#.1.....#
+#.2.....#
+#.3.....#
+#########
+"""
+A, B, C = 0, 1, 2
+
+
+def enter(task, state, *goals, params=None):
+    """Put each agent left of its goal (None: leave it on the spot) and let it walk in."""
+    position, heading, action = state.position, state.heading, []
+    for agent, goal in enumerate(goals):
+        if goal is None:
+            action.append(6)
+            continue
+        row, col = state.task.goals[goal]
+        position = position.at[agent].set(jnp.stack([row, col - 1]))
+        heading = heading.at[agent].set(EAST)
+        action.append(FORWARD)
+    return act(task, state.replace(position=position, heading=heading), *action, params=params)
+
+
+def rewards(order, task=None):
+    task = task or task_on(LINE)
+    state, paid = start(task), []
+    for goal in order:
+        state, told = enter(task, state, goal)
+        paid.append(float(told.reward[0]))
+    return paid
+
+
+@pytest.mark.parametrize(
+    ("order", "paid"),
+    [
+        ([A, B, C, A], [1, 1, 1, 1]),
+        ([B, C, A, B], [1, 1, 1, 1]),
+        ([C, A, B, C], [1, 1, 1, 1]),
+        ([A, A], [1, -1.5]),
+        ([A, C, B], [1, -1.5, 1]),  # a mistake leaves the wanted successor as it was
+        ([A, C, A, B, C], [1, -1.5, -1.5, 1, 1]),
+        ([C, B, B, A], [1, -1.5, -1.5, 1]),
+    ],
+)
+def test_rewards_by_hand(order, paid):
+    assert rewards(order) == paid
+
+
+def test_four_goals_by_hand():
+    task = task_on("#########\n#.1..3..#\n#.2..4..#\n#.......#\n#########")
+    assert rewards([3, 0, 1, 2, 3, 1, 0], task) == [1, 1, 1, 1, 1, -1.5, 1]
+
+
+def test_a_single_goal_pays_each_time_it_is_entered():
+    task = task_on("#########\n#.1.....#\n#.......#\n#########")
+    assert rewards([0, 0, 0], task) == [1, 1, 1]
+
+
+def test_standing_on_a_goal_is_free():
+    task = task_on("#########\n#.1#....#\n#########")
+    state, told = enter(task, start(task), A)
+    assert told.reward.tolist() == [1]
+    for action in (
+        LEFT,
+        LEFT,
+        LEFT,
+        LEFT,
+        3,
+        4,
+        5,
+        6,
+        FORWARD,
+    ):  # the last one into the block behind the goal
+        state, told = act(task, state, action)
+        assert state.position.tolist() == [[1, 2]]
+        assert told.reward.tolist() == [0]
+        assert told.events["goals"].tolist() == told.events["mistakes"].tolist() == [0]
+
+
+def test_an_episode_may_start_on_a_goal_and_that_pays_nothing():
+    task = task_on(LINE)
+    state = start(task, (1, 2), NORTH)
+    _, told = act(task, state, LEFT)
+    assert told.reward.tolist() == [0]
+    assert state.task.last_goal.tolist() == [-1]
+
+
+def test_each_agent_is_paid_for_itself_alone():
+    task = task_on(LINE, agents=3)
+    state, told = enter(task, start(task, [(3, 7)] * 3), A, None, B)
+    assert told.reward.tolist() == [1, 0, 1]
+    state, told = enter(task, state, C, A, C)  # wrong; first; right
+    assert told.reward.tolist() == [-1.5, 1, 1]
+    assert state.task.last_goal.tolist() == [0, 0, 2]
+    state, told = enter(task, state, B, B, B)  # all on one cell
+    assert told.reward.tolist() == [1, 1, -1.5]
+    assert told.events["goals"].tolist() == [1, 1, 0]
+    assert told.events["mistakes"].tolist() == [0, 0, 1]
+
+
+def test_what_others_do_changes_no_reward():
+    task = task_on(LINE, agents=2)
+    for other in (None, A, B, C):
+        state, paid = start(task, [(3, 7)] * 2), []
+        for goal in (A, C, B):
+            state, told = enter(task, state, goal, other)
+            paid.append(float(told.reward[0]))
+        assert paid == [1, -1.5, 1]
+
+
+def test_prestige_follows_the_rewards():
+    task = task_on(LINE, agents=2)
+    state, _ = enter(task, start(task, [(3, 7)] * 2), A, None)
+    np.testing.assert_allclose(state.prestige, [1, 0])
+    state, _ = enter(task, state, None, None)
+    np.testing.assert_allclose(state.prestige, [0.99, 0], rtol=1e-6)
+    state, _ = enter(task, state, B, A)
+    np.testing.assert_allclose(state.prestige, [0.99**2 + 1, 1], rtol=1e-6)
+    state, _ = enter(task, state, A, B)
+    np.testing.assert_allclose(state.prestige, [0, 1.99], rtol=1e-6)
+
+
+def test_the_time_limit_is_exact_and_no_death():
+    task = task_on(LINE, max_steps=7)
+    state, told = game(task).reset(jax.random.PRNGKey(0), task.default_params())
+    assert told.is_first
+    assert not told.truncated
+    for t in range(1, 8):
+        state, told = act(task, state, 6)
+        assert bool(told.truncated) == (t == 7)
+        assert not told.terminated
+        assert not told.is_first
+        assert int(state.step) == t
+    assert GoalCycle().max_steps == 250
+
+
+def test_a_changed_penalty_is_felt_and_does_not_recompile():
+    task, traces = task_on(LINE), []
+    params = task.default_params()
+
+    @jax.jit
+    def step(state, action, params):
+        traces.append(1)
+        return Env(task).step(state, action, params)
+
+    state = put(start(task), (1, 1), EAST)
+    state = state.replace(task=state.task.replace(last_goal=jnp.array([A])))
+    for penalty in (1.5, 0.5, 0.0):
+        _, told = step(state, jnp.array([FORWARD]), params.replace(penalty=jnp.float32(penalty)))
+        assert told.reward.tolist() == [-penalty]
+        assert told.events["mistakes"].tolist() == [1]
+    _, told = step(put(state, (2, 1)), jnp.array([FORWARD]), params.replace(goal=jnp.float32(2)))
+    assert told.reward.tolist() == [2]
+    assert len(traces) == 1
+
+
+def test_reset_and_step_tell_the_same_things():
+    task = GoalCycle(height=7, width=9, views=(SMALL,) * 2, obstacles=4)
+    env, params = Env(task), task.default_params()
+    state, first = game(task).reset(jax.random.PRNGKey(0), params)
+    after, told = game(task).step(state, jnp.array([2, 2]), params)
+    assert isinstance(told, TimeStep)
+    chex.assert_trees_all_equal_shapes_and_dtypes(first, told)
+    chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
+    assert first.observation.dtype == np.uint8
+    assert first.observation.shape == (2, *env.observation_shape(0))
+    assert first.reward.tolist() == [0, 0]
+    assert (env.agents, env.actions, env.max_steps) == (2, 7, 250)
+
+
+def test_views_of_different_shapes_come_as_a_tuple():
+    task = GoalCycle(height=7, width=7, obstacles=0, views=(SMALL, View(size=5)))
+    env = Env(task)
+    told = jax.eval_shape(env.reset, jax.random.PRNGKey(0), task.default_params())[1]
+    assert [view.shape for view in told.observation] == [(3, 3, 8), (15, 15, 3)]
+    assert [env.observation_shape(slot) for slot in range(2)] == [(3, 3, 8), (15, 15, 3)]
+
+
+def test_three_actions():
+    assert Env(GoalCycle(actions=3)).actions == 3
+    task = task_on(LINE, actions=3)
+    for action, position, heading in ((0, [2, 5], NORTH), (1, [2, 5], 2), (2, [2, 6], EAST)):
+        state, _ = act(task, start(task, (2, 5), EAST), action)
+        assert (state.position[0].tolist(), int(state.heading[0])) == (position, heading)

@@ -1,0 +1,179 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.world.paint import observe, pixels, symbols, triangle
+from rookery.world.prestige import blue_share, update_prestige
+from rookery.world.spec import CHANNELS, View, WorldSpec
+from rookery.world.tiles import FLOOR, GOAL, OBSTACLE
+from tests.worlds import EAST, NORTH, SOUTH, WEST, put, start, task_on
+
+MAP = """
+#########
+#...#.1.#
+#.......#
+#2......#
+#########
+"""
+UNSEEN, BLOCK, YELLOW, BLACK = (35, 25, 30), (74, 65, 42), (255, 255, 0), (0, 0, 0)
+
+
+def after(rewards, decay=0.99):
+    prestige = jnp.float32(0)
+    for reward in rewards:
+        prestige = update_prestige(prestige, jnp.float32(reward), decay)
+    return float(prestige)
+
+
+def test_prestige_numbers():
+    assert after([1] + [0] * 9) == pytest.approx(0.9135, abs=5e-5)
+    assert after([1] + [0] * 9 + [1]) == pytest.approx(1.9044, abs=5e-5)
+    assert after([1, 1, -1.5]) == 0
+    assert after([-1.5, 0, 0]) == 0
+    assert after([1, 0, 1], decay=0.5) == 1.25
+
+
+def test_blue_share_numbers():
+    assert blue_share(jnp.float32(1), "tanh") == pytest.approx(0.4621, abs=5e-5)
+    assert blue_share(jnp.float32(1), "sigmoid") == pytest.approx(0.7311, abs=5e-5)
+    assert blue_share(jnp.float32(0), "tanh") == 0  # red
+    assert blue_share(jnp.float32(0), "sigmoid") == 0.5  # purple
+    assert blue_share(jnp.float32(100), "tanh") == 1  # blue
+
+
+def shown(state, agent=0, rule="tanh", **view):
+    task = task_on(MAP, agents=len(state.position), view=View(**view), prestige_rule=rule)
+    return np.asarray(jax.jit(observe, static_argnums=(1, 2))(state, agent, task.world))
+
+
+def standing(agents=1, position=(2, 2), heading=EAST):
+    return start(task_on(MAP, agents=agents), position, heading)
+
+
+def tile(picture, row, col, side=3):
+    return picture[row * side : (row + 1) * side, col * side : (col + 1) * side]
+
+
+def test_a_picture_is_21_by_21_with_the_agent_in_row_5_column_3():
+    picture = shown(standing())
+    assert picture.shape == (21, 21, 3)
+    assert picture.dtype == np.uint8
+    own = tile(picture, 5, 3)
+    assert own[1, 1].tolist() == [239, 0, 0]  # the triangle covers 15/16 of the middle pixel
+    assert (tile(picture, 4, 3) == BLACK).all()
+
+
+def test_colours_of_tiles():
+    # Facing east from (2, 2): the block at (1, 4) is two ahead, one left; what lies behind it is not seen.
+    picture = shown(standing(), size=7, offset=1)
+    assert (tile(picture, 3, 2) == BLOCK).all()
+    assert (tile(picture, 0, 0) == UNSEEN).all()
+    assert (tile(picture, 5, 3)[0, 0] == BLACK).all()
+    goal = tile(picture, 6, 4)  # (3, 1): one behind, one to the right
+    assert (goal == YELLOW).all()
+    assert (tile(shown(standing(), hide_goals=True), 6, 4) == BLACK).all()
+
+
+@pytest.mark.parametrize(
+    ("rule", "prestige", "blue"),
+    [("tanh", 0.0, 0), ("tanh", 1.0, 118), ("tanh", 50.0, 255), ("sigmoid", 0.0, 128), ("sigmoid", 1.0, 186)],
+)
+def test_own_triangle_shows_own_prestige(rule, prestige, blue):
+    state = standing().replace(prestige=jnp.array([prestige]))
+    red, green, blue_seen = (int(x) for x in tile(shown(state, rule=rule), 5, 3)[1, 1])
+    assert abs(red - (255 - blue) * 15 / 16) <= 1
+    assert green == 0
+    assert abs(blue_seen - blue * 15 / 16) <= 1
+
+
+def test_others_show_their_own_prestige_and_heading():
+    state = standing(agents=2, position=[(2, 2), (2, 4)], heading=[EAST, EAST])
+    state = state.replace(prestige=jnp.array([0.0, 50.0]))
+    picture = shown(state)
+    assert tile(picture, 3, 3)[1, 1].tolist() == [0, 0, 239]
+    assert tile(picture, 5, 3)[1, 1].tolist() == [239, 0, 0]
+    np.testing.assert_array_equal(tile(picture, 3, 3)[..., 2], tile(picture, 5, 3)[..., 0])
+    for heading, turns in (
+        (NORTH, 1),
+        (WEST, 2),
+        (SOUTH, 3),
+    ):  # counter-clockwise, seen by one who faces east
+        turned = tile(shown(put(state, heading=[EAST, heading])), 3, 3)
+        np.testing.assert_array_equal(turned, np.rot90(tile(picture, 3, 3), turns))
+
+
+def test_on_a_shared_cell_the_viewer_is_on_top_then_the_lowest_number():
+    state = standing(agents=3, position=[(2, 4), (2, 2), (2, 2)], heading=[WEST, EAST, EAST])
+    state = state.replace(prestige=jnp.array([0.0, 0.0, 50.0]))
+    red, blue = [239, 0, 0], [0, 0, 239]
+    assert tile(shown(state, agent=0), 3, 3)[1, 1].tolist() == red  # of agents 1 and 2, agent 1
+    assert tile(shown(state, agent=1), 5, 3)[1, 1].tolist() == red
+    assert tile(shown(state, agent=2), 5, 3)[1, 1].tolist() == blue
+
+
+def test_before_it_comes_an_agent_sees_one_colour():
+    state = standing().replace(active=jnp.array([False]))
+    assert (shown(state) == UNSEEN).all()
+    assert (shown(state, see_through_walls=True) == UNSEEN).all()
+    symbolic = shown(state, kind="symbolic")
+    assert (symbolic[..., 0] == 255).all()
+    assert not symbolic[..., 1:].any()
+
+
+def test_a_symbolic_view_by_hand():
+    state = standing(agents=2, position=[(2, 2), (2, 4)], heading=[EAST, SOUTH])
+    seen = shown(state.replace(prestige=jnp.array([0.0, 1.0])), kind="symbolic")
+    assert seen.shape == (7, 7, 8)
+    at = {name: i for i, name in enumerate(CHANNELS)}
+
+    def cell(row, col):
+        return {name: int(seen[row, col, i]) for name, i in at.items() if seen[row, col, i]}
+
+    assert cell(5, 3) == {"agent ahead": 255}  # itself; red, so no prestige
+    assert cell(3, 3) == {"agent right": 255, "prestige": 118}
+    assert cell(3, 2) == {"obstacle": 255}
+    assert cell(6, 4) == {"goal": 255}
+    assert cell(4, 3) == {}
+    assert cell(0, 0) == {"unseen": 255}
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 8])
+def test_the_triangle_points_ahead(side):
+    cover = triangle(side)
+    assert cover.shape == (4, side, side)
+    assert ((cover >= 0) & (cover <= 1)).all()
+    assert np.allclose(cover[0], cover[0][:, ::-1])  # mirror image of itself
+    if side > 1:
+        assert cover[0][0].sum() < cover[0][-1].sum()  # narrow ahead, broad behind
+    for turns in range(4):  # clockwise: 1 is to the right
+        np.testing.assert_array_equal(cover[turns], np.rot90(cover[0], -turns))
+
+
+def test_pictures_tell_all_that_symbols_tell():
+    """Each content a cell can have gets a picture and a symbol of its own, but for near-equal shades."""
+    view = View(size=3)
+    shades = np.arange(0, 256, 3)
+    cases = [(kind, True, -1, 0) for kind in (FLOOR, OBSTACLE, GOAL)] + [(FLOOR, False, -1, 0)]
+    cases += [(kind, True, facing, int(s)) for kind in (FLOOR, GOAL) for facing in range(4) for s in shades]
+    kind, seen, facing, shade = (jnp.array(column) for column in zip(*cases, strict=True))
+
+    @jax.jit
+    @jax.vmap
+    def encode(kind, seen, facing, shade):
+        cells = jnp.ones((3, 3), jnp.int32)
+        where = jnp.broadcast_to(facing >= 0, (3, 3))
+        given = (cells * kind, cells.astype(bool) & seen, [where], [facing], [shade.astype(jnp.uint8)], view)
+        return pixels(*given)[:3, :3], symbols(*given)[0, 0]
+
+    for encoded in encode(kind, seen, facing, shade):
+        flat = np.asarray(encoded).reshape(len(cases), -1)
+        assert len(np.unique(flat, axis=0)) == len(cases)
+
+
+def test_views_of_different_shapes_side_by_side():
+    spec = WorldSpec(height=5, width=9, views=(View(size=5), View(size=3, kind="symbolic")))
+    assert [view.shape for view in spec.views] == [(15, 15, 3), (3, 3, 8)]
+    state = standing(agents=2, position=[(2, 2), (2, 4)], heading=[EAST, EAST])
+    shapes = [jax.eval_shape(lambda s, a=agent: observe(s, a, spec), state).shape for agent in range(2)]
+    assert shapes == [(15, 15, 3), (3, 3, 8)]
