@@ -81,8 +81,21 @@ def tunables(config: RunConfig) -> Tunables:
 
 
 def _scalars(params) -> dict[str, Array]:
-    """Task parameters a schedule may set: the single numbers."""
-    return {f.name: getattr(params, f.name) for f in dataclasses.fields(params) if jnp.ndim(getattr(params, f.name)) == 0}
+    """Task parameters a schedule may set: the single numbers of the task, and of its world."""
+    found = {}
+    for part in (params.world, params):
+        for field in dataclasses.fields(part):
+            value = getattr(part, field.name)
+            if isinstance(value, jax.Array) and value.ndim == 0:
+                found[field.name] = value
+    return found
+
+
+def _with_scalars(params: PyTree, values: dict[str, Array]) -> PyTree:
+    """The parameters with some of `_scalars` set to other values."""
+    own = {field.name for field in dataclasses.fields(params)}
+    world = params.world.replace(**{name: value for name, value in values.items() if name not in own})
+    return params.replace(world=world, **{name: value for name, value in values.items() if name in own})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +134,7 @@ class Program:
         share = state.update * config.steps_per_update / config.steps
         presence_key, play_key, learn_key = jax.random.split(jax.random.fold_in(state.key, state.update), 3)
         task = {name: value_at(p, share) for name, p in tunables.task.items()}
-        env_params = self.env.default_params().replace(**task)
+        env_params = _with_scalars(self.env.default_params(), task)
         social_share = value_at(tunables.social_share, share)
         present = draw_presence(self.env, self.team, presence_key, config.episodes, social_share)
         params = self.params(state.learners, frozen)

@@ -71,7 +71,7 @@ class Env:
     ) -> tuple[State, TimeStep]:
         """Start an episode. Who is not `present` (default: all are) stays out of it to the end."""
         world = self.task.world
-        layout_key, episode_key = jax.random.split(key)
+        layout_key, episode_key, hide_key = jax.random.split(key, 3)
         tiles, position, heading, own = self.task.layout(layout_key)
         everyone = jnp.ones(world.agents, bool)
         present = everyone if present is None else present
@@ -82,6 +82,7 @@ class Env:
             present=present,
             active=present & (params.world.spawn_delay <= 0),
             prestige=jnp.zeros(world.agents),
+            goals_hidden=jax.random.uniform(hide_key) < params.world.hide_share,
             step=jnp.int32(0),
             key=episode_key,
             task=own,

@@ -62,6 +62,7 @@ class GoalCycle:
     prestige_rule: Literal["tanh", "sigmoid"] = "tanh"
     prestige_decay: float = 0.99  # per step
     spawn_delay: tuple[int, ...] = ()  # steps of absence an agent; empty: nobody waits
+    hide_share: float = 1.0  # of episodes in which views with hide_goals do hide them
     map: str | None = None  # ASCII, see world/layout.py; replaces height, width and obstacles
 
     counts = ("goals", "mistakes")
@@ -78,6 +79,8 @@ class GoalCycle:
             raise ConfigError(f"penalty={self.penalty} must be at least 0; it is taken, so write it without a sign")
         if not 0 <= self.prestige_decay <= 1:
             raise ConfigError(f"prestige_decay={self.prestige_decay} must lie in [0, 1]")
+        if not 0 <= self.hide_share <= 1:
+            raise ConfigError(f"hide_share={self.hide_share} must lie in [0, 1]")
         if self.spawn_delay and len(self.spawn_delay) != len(self.views):
             raise ConfigError(f"spawn_delay has {len(self.spawn_delay)} entries for {len(self.views)} agents")
         if any(delay < 0 for delay in self.spawn_delay):
@@ -147,7 +150,9 @@ class GoalCycle:
         delay = self.spawn_delay or (0,) * len(self.views)
         return GoalCycleParams(
             world=WorldParams(
-                prestige_decay=jnp.float32(self.prestige_decay), spawn_delay=jnp.array(delay, jnp.int32)
+                prestige_decay=jnp.float32(self.prestige_decay),
+                spawn_delay=jnp.array(delay, jnp.int32),
+                hide_share=jnp.float32(self.hide_share),
             ),
             goal=jnp.float32(self.goal_reward),
             penalty=jnp.float32(self.penalty),

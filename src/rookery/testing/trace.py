@@ -114,7 +114,7 @@ def _replay(data, meta: dict) -> dict[str, np.ndarray]:
         tiles = jnp.where(walls, OBSTACLE, 0).astype(jnp.uint8).at[goals[:, 0], goals[:, 1]].set(GOAL)
         start = State(
             tiles=tiles, position=position, heading=heading, present=everyone, active=everyone,
-            prestige=jnp.zeros(meta["A"]), step=jnp.int32(0), key=jax.random.PRNGKey(0),
+            prestige=jnp.zeros(meta["A"]), goals_hidden=jnp.bool_(True), step=jnp.int32(0), key=jax.random.PRNGKey(0),
             task=GoalCycleState(goals=goals, last_goal=jnp.full(meta["A"], -1, jnp.int32)),
         )  # fmt: skip
 

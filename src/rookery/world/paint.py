@@ -38,7 +38,7 @@ def perceive(state: State, agent: int, view: View):
     kind, seen = look(state.tiles, state.position[agent], state.heading[agent], view)
     seen &= state.active[agent]
     if view.hide_goals:
-        kind = jnp.where(kind == GOAL, FLOOR, kind)
+        kind = jnp.where(state.goals_hidden & (kind == GOAL), FLOOR, kind)
     return kind, seen, visible_agents(state, agent, view, seen)
 
 

@@ -24,7 +24,9 @@ class View:
     kind: Literal["pixels", "symbolic"] = "pixels"
     tile_pixels: int = 3  # a cell's side in `pixels`
     see_through_walls: bool = False
-    hide_goals: bool = False  # goal tiles look like floor to this agent; agents on them still show
+    hide_goals: bool = False
+    """Goal tiles look like floor to this agent, in the share of episodes the task's `hide_share` says (default
+    all); agents on them still show."""
 
     def __post_init__(self):
         if self.size < 3 or self.size % 2 == 0:

@@ -18,6 +18,7 @@ class State:
     present: Bool[Array, "A"]  # takes part in this episode at all
     active: Bool[Array, "A"]  # is in the world now: seen, in the way, paid
     prestige: Float32[Array, "A"]  # c_t of equation 4
+    goals_hidden: Bool[Array, ""]  # this episode, from the agents whose view says hide_goals
     step: Int32[Array, ""]  # steps since reset
     key: Key  # of this episode; fold in `step`, never draw from it twice
     task: PyTree  # the task's own; opaque to the world
@@ -37,3 +38,4 @@ class WorldParams:
 
     prestige_decay: Float32[Array, ""]  # alpha of equation 4, per step
     spawn_delay: Int32[Array, "A"]  # steps an agent is absent at the start
+    hide_share: Float32[Array, ""]  # of episodes in which goals are hidden where a view says hide_goals
