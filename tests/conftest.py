@@ -3,10 +3,19 @@
 The shapes and types written in signatures are checked while tests run, unless ROOKERY_CHECK_TYPES=0.
 """
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before jax is imported; set it to test on an accelerator
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")  # to spread runs over
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    # What one test has compiled the next one, and the processes it starts, need not compile again.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="rookery-tests-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 import pytest
 from hypothesis import settings
@@ -19,6 +28,25 @@ if os.environ.get("ROOKERY_CHECK_TYPES", "1") != "0":
 
 settings.register_profile("rookery", deadline=None, derandomize=True)
 settings.load_profile("rookery")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A program that was traced in this session is not traced again: runs alike start at once."""
+    from tests.tiny import trace_once
+
+    trace_once(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def straight(tmp_path_factory):
+    """A tiny run carried through without a stop: its result, with the last state as numpy arrays."""
+    from rookery.runs.trainer import train
+    from tests.tiny import CONFIG, on_host, trace_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        trace_once(patch)
+        return on_host(train(CONFIG, tmp_path_factory.mktemp("straight") / "run", quiet=True))
 
 
 @pytest.fixture(scope="session")

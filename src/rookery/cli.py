@@ -41,7 +41,7 @@ class Train:
     """Train a team and save metrics, checkpoints and agents in a new folder."""
 
     preset: Positional[str] = "demo"
-    """Where the configuration starts: demo, demo-expert, expert, lite, paper, smoke; or the path of a config.json."""
+    """Where the configuration starts: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 3; or the path of a config.json."""
     overrides: Overrides = ()
     out: Path | None = None
     """Folder of the run; default runs/NAME."""
@@ -96,7 +96,7 @@ class Eval:
     set: tuple[str, ...] = ()
     """Changes to the task, such as penalty=0.5 or goals=4."""
     beside: str | None = None
-    """Who fills the other slots: a zoo entry, a file, 'scripted', 'random' or 'nobody'; default as trained."""
+    """Who fills the other slots: a zoo entry, a file, 'scripted', 'random' or 'nobody'; default 'scripted'."""
     episodes: int = 1000
     """Episodes for each agent and condition."""
     seed: int = 0
@@ -121,7 +121,7 @@ class Replay:
     set: tuple[str, ...] = ()
     """Changes to the task, such as penalty=0.5 or goals=4."""
     beside: str | None = None
-    """Who fills the other slots; 'nobody' films it alone."""
+    """Who fills the other slots, as for `eval`; 'nobody' films it alone."""
     seed: int = 0
     """Of the episode."""
     gif: bool = True
@@ -212,7 +212,24 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, else as in `rookery.errors` (2 bad arguments)."""
-    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()  # who reads us may have gone: better found here than at exit
+        return code
+    except RookeryError as error:
+        return _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            # Whoever read us has gone; nothing more to say, not even at exit.
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return _fail(f"{error.strerror or error}: {error.filename or 'no file named'}", StorageError.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+
+
+def _run(given: list[str]) -> int:
     if given in (["--version"], ["-V"]):
         from rookery import __version__
 
@@ -225,18 +242,9 @@ def main(arguments: list[str] | None = None) -> int:
             prog="rookery",
             description="Social learning in multi-agent reinforcement learning. Each command has its own --help.",
         )
-        return command()
-    except RookeryError as error:
-        return _fail(str(error), error.exit_code)
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            # Whoever read us has gone; nothing more to say, not even at exit.
-            with contextlib.suppress(OSError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        return _fail(f"{error.strerror or error}: {error.filename or 'no file named'}", StorageError.exit_code)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+    except SystemExit as done:  # help was shown, or what is wrong with the arguments
+        return done.code if isinstance(done.code, int) else 0
+    return command()
 
 
 def _fail(message: str, code: int) -> int:

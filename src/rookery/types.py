@@ -17,8 +17,7 @@ Observation: TypeAlias = jax.Array | tuple[jax.Array, ...]
 """What the agents see: u8[A, ...] where all views have one shape, else a tuple with one array an agent."""
 
 
-@struct.dataclass
-class TimeStep:
+class TimeStep(struct.PyTreeNode):
     """What one step of one world tells; callers vmap.
 
     `terminated`: nothing follows, so no bootstrap. `truncated`: the time limit, so bootstrap.
@@ -67,8 +66,7 @@ class Policy(Protocol):
     ) -> tuple[Int[Array, "B"], PyTree, dict[str, jax.Array]]: ...
 
 
-@struct.dataclass
-class Trajectory:
+class Trajectory(struct.PyTreeNode):
     """What one learner needs of E whole episodes of T steps, and nothing of any other agent's. Time leads."""
 
     observation: jax.Array  # u8[T+1, E, ...], the final one too

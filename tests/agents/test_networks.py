@@ -130,45 +130,83 @@ def test_patches_times_matrix_is_a_convolution():
     np.testing.assert_allclose(networks.blocks(picture, 3) @ matrix, three, atol=1e-4)
 
 
+def test_adding_patches_is_the_transpose_of_taking_them():
+    """<patches(x), y> = <x, add_patches(y)>, and either is the other's gradient."""
+    picture = jax.random.normal(KEY, (2, 5, 8, 3))
+    cut = jax.random.normal(jax.random.PRNGKey(1), (2, 3, 6, 27))
+    assert networks.patches(picture, 3).shape == cut.shape
+    np.testing.assert_allclose(
+        jnp.vdot(networks.patches(picture, 3), cut),
+        jnp.vdot(picture, networks.add_patches(cut, 3)),
+        rtol=1e-4,
+    )
+    _, pull = jax.vjp(lambda x: networks.patches(x, 3), picture)
+    np.testing.assert_allclose(pull(cut)[0], networks.add_patches(cut, 3), atol=1e-5)
+    _, pull = jax.vjp(lambda y: networks.add_patches(y, 3), cut)
+    np.testing.assert_allclose(pull(picture)[0], networks.patches(picture, 3), atol=1e-5)
+
+
+def by_library_encoder(p, picture):
+    x = picture.astype(jnp.float32) / 255
+    x = leaky(convolve(x, p["conv1"], 3, 3))
+    x = leaky(convolve(x, p["conv2"], 3, 1))
+    x = leaky(convolve(x, p["conv3"], 3, 1))
+    return jnp.tanh(x.reshape(-1, 576) @ p["dense"]["kernel"] + p["dense"]["bias"])
+
+
+def value_and_slope(function, params, *inputs):
+    """A function's result, and the gradient of a sum of it that weighs every entry differently."""
+
+    def weighed(params):
+        out = function(params, *inputs)
+        return jnp.sum(out * jnp.cos(jnp.arange(out.size)).reshape(out.shape)), out
+
+    slope, out = jax.jit(jax.grad(weighed, has_aux=True))(params)
+    return out, slope
+
+
+def assert_close(ours, library):
+    def compare(a, b):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5 * float(jnp.abs(b).max()))
+
+    jax.tree.map(compare, ours, library)
+
+
 def test_the_encoder_equals_the_library_convolutions():
     picture = jax.random.randint(KEY, (3, 21, 21, 3), 0, 256).astype(jnp.uint8)
-    params = shaken(PaperEncoder().init(KEY, picture)["params"])
-
-    def by_library(p):
-        x = picture.astype(jnp.float32) / 255
-        x = leaky(convolve(x, p["conv1"], 3, 3))
-        x = leaky(convolve(x, p["conv2"], 3, 1))
-        x = leaky(convolve(x, p["conv3"], 3, 1))
-        return jnp.tanh(x.reshape(3, 576) @ p["dense"]["kernel"] + p["dense"]["bias"])
-
+    encoder = PaperEncoder()
+    params = shaken(encoder.init(KEY, picture)["params"])
     params["dense"]["kernel"] *= 0.02  # keeps the tanh off its flat ends
-    ours = PaperEncoder().apply({"params": params}, picture)
-    assert ours.shape == (3, 192)
-    assert jnp.abs(ours).mean() < 0.98
-    np.testing.assert_allclose(ours, by_library(params), atol=2e-5)
+    ours = value_and_slope(lambda p, x: encoder.apply({"params": p}, x), params, picture)
+    assert ours[0].shape == (3, 192)
+    assert jnp.abs(ours[0]).mean() < 0.98
+    assert_close(ours, value_and_slope(by_library_encoder, params, picture))
+
+
+def deconvolve(x, part, stride):
+    # Our matrix maps a cell to its block, (F, row, col, C); the library's kernel runs backwards.
+    block = part["kernel"].reshape(x.shape[-1], 3, 3, -1)
+    kernel = block.transpose(1, 2, 0, 3)[::-1, ::-1]
+    return (
+        jax.lax.conv_transpose(x, kernel, (stride, stride), "VALID", dimension_numbers=LAYOUT) + part["bias"]
+    )
+
+
+def by_library_decoder(p, hidden, action):
+    x = leaky(jnp.concatenate([hidden, action], -1) @ p["dense"]["kernel"] + p["dense"]["bias"])
+    x = x.reshape(-1, 3, 3, 64)
+    x = leaky(deconvolve(x, p["deconv1"], 1))
+    x = leaky(deconvolve(x, p["deconv2"], 1))
+    return deconvolve(x, p["deconv3"], 3)
 
 
 def test_the_decoder_equals_the_library_transposed_convolutions():
     hidden, action = jax.random.normal(KEY, (2, 192)), jax.nn.one_hot(jnp.array([1, 6]), 7)
-    params = shaken(PaperDecoder(7).init(KEY, hidden, action)["params"])
-
-    def deconvolve(x, part, stride):
-        # Our matrix maps a cell to its block, (F, row, col, C); the library's kernel runs backwards.
-        block = part["kernel"].reshape(x.shape[-1], 3, 3, -1)
-        kernel = block.transpose(1, 2, 0, 3)[::-1, ::-1]
-        return (
-            jax.lax.conv_transpose(x, kernel, (stride, stride), "VALID", dimension_numbers=LAYOUT)
-            + part["bias"]
-        )
-
-    x = leaky(jnp.concatenate([hidden, action], -1) @ params["dense"]["kernel"] + params["dense"]["bias"])
-    x = x.reshape(2, 3, 3, 64)
-    x = leaky(deconvolve(x, params["deconv1"], 1))
-    x = leaky(deconvolve(x, params["deconv2"], 1))
-    x = deconvolve(x, params["deconv3"], 3)
-    ours = PaperDecoder(7).apply({"params": params}, hidden, action)
-    assert ours.shape == (2, 21, 21, 3)
-    np.testing.assert_allclose(ours, x, rtol=1e-4, atol=1e-4 * float(jnp.abs(x).max()))
+    decoder = PaperDecoder(7)
+    params = shaken(decoder.init(KEY, hidden, action)["params"])
+    ours = value_and_slope(lambda p, h, a: decoder.apply({"params": p}, h, a), params, hidden, action)
+    assert ours[0].shape == (2, 21, 21, 3)
+    assert_close(ours, value_and_slope(by_library_decoder, params, hidden, action))
 
 
 # The policy around the network.

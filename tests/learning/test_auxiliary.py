@@ -36,7 +36,10 @@ def inputs(seed=0):
 
 
 def loss(auxiliary, params, given):
-    return auxiliary.loss(params, POLICY, *given.values())
+    """The mean over the steps that count."""
+    counts = auxiliary.counts(given["mask"], given["next_is_first"])
+    seen = (given["hidden"], given["observation"], given["action"])
+    return auxiliary.loss(params, POLICY, *seen, counts) / counts.sum()
 
 
 @pytest.mark.parametrize("auxiliary", [NextFrame(), ThisFrame()])
@@ -116,7 +119,8 @@ def test_a_weight_or_scale_of_zero_gives_no_gradient(weight, scale):
     rates = Rates(jnp.float32(0), jnp.float32(0.01), jnp.float32(scale))
 
     def gradient(config):
-        return jax.jit(jax.grad(lambda p: ppo.loss(config, POLICY, p, batch(), rates)[0]))(params)
+        total = ppo.totals(config, batch())
+        return jax.jit(jax.grad(lambda p: ppo.loss(config, POLICY, p, batch(), rates, total)[0]))(params)
 
     with_it, without = gradient(config), gradient(plain)
     assert not any(leaf.any() for leaf in jax.tree.leaves(with_it["auxiliary"]))
@@ -131,7 +135,8 @@ def test_weights_and_scale_add_up():
 
     @jax.jit
     def value(scale):
-        return ppo.loss(config, POLICY, params, batch(), Rates(jnp.float32(0), jnp.float32(0), scale))
+        rates = Rates(jnp.float32(0), jnp.float32(0), scale)
+        return ppo.loss(config, POLICY, params, batch(), rates, ppo.totals(config, batch()))
 
     total, parts = value(jnp.float32(2))
     base, _ = value(jnp.float32(0))

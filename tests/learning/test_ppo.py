@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import chex
 import jax
@@ -62,10 +63,17 @@ WHOLE = PPO(  # every minibatch is the whole batch, so that order plays no part
 )
 
 
+@functools.cache
 def updater(config, policy=TABLE):
+    """The compiled update."""
     return jax.jit(
         lambda learner, trajectory, rates, key: ppo.update(config, policy, learner, trajectory, rates, key)
     )
+
+
+def whole_loss(config, policy, params, batch, rates):
+    """The loss of a minibatch that is not cut into parts, and its parts."""
+    return ppo.loss(config, policy, params, batch, rates, ppo.totals(config, batch))
 
 
 # Configuration.
@@ -258,38 +266,49 @@ def test_after_a_refresh_memories_are_those_of_a_fresh_unroll_and_without_one_th
     assert 1e-4 < errors[0] < errors[1] < errors[2]
 
 
+@functools.cache
+def written_out(config, policy):
+    """What a step of the reference needs, compiled: refresh, and the gradient over the whole batch."""
+
+    def gradient(params, trajectory, fresh, rates):
+        everything = jnp.arange(
+            -(-len(trajectory.action) // config.sequence_length) * trajectory.action.shape[1]
+        )
+        batch = ppo.cut(config, trajectory, fresh, everything)
+        return jax.grad(lambda p: whole_loss(config, policy, p, batch, rates)[0])(params)
+
+    return jax.jit(lambda params, trajectory: ppo.refresh(config, policy, params, trajectory)), jax.jit(
+        gradient
+    )
+
+
 def reference_update(config, policy, learner, trajectory, rates, every):
     """Step by step in Python; each minibatch is the whole batch, and `every` steps all is refreshed."""
+    refresh, gradient = written_out(config, policy)
     optimiser = optax.adam(float(rates.learning_rate), eps=config.adam_epsilon)
     params, state = learner.params, optimiser.init(learner.params)
-    everything = jnp.arange(-(-len(trajectory.action) // config.sequence_length) * trajectory.action.shape[1])
-
-    @jax.jit
-    def gradient(params, fresh):
-        batch = ppo.cut(config, trajectory, fresh, everything)
-        return jax.grad(lambda p: ppo.loss(config, policy, p, batch, rates)[0])(params)
-
-    refresh = jax.jit(lambda params: ppo.refresh(config, policy, params, trajectory))
     for i in range(config.minibatches):
         if i % every == 0:
-            fresh = refresh(params)
-        change, state = optimiser.update(gradient(params, fresh), state)
+            fresh = refresh(params, trajectory)
+        change, state = optimiser.update(gradient(params, trajectory, fresh, rates), state)
         params = optax.apply_updates(params, change)
     return params
 
 
 @pytest.mark.parametrize("every", [2, None])
 def test_an_update_equals_its_steps_written_out(every):
-    config = dataclasses.replace(WHOLE, sequences=32, refresh_every=every, value_weight=0.5)
+    # Adam's epsilon is large here, or it would blow up the rounding of gradients that are nearly zero.
+    config = dataclasses.replace(WHOLE, sequences=32, value_weight=0.5, adam_epsilon=1e-3)
     trajectory, learner = pictures(), ppo.init(config, LSTM, KEY)
-    rates = Rates(jnp.float32(3e-3), jnp.float32(0.01), jnp.float32(1))
-    after, told = updater(config, LSTM)(learner, trajectory, rates, KEY)
+    rates = Rates(jnp.float32(1e-2), jnp.float32(0.01), jnp.float32(1))
+    update = updater(dataclasses.replace(config, refresh_every=every), LSTM)
+    after, told = update(learner, trajectory, rates, KEY)
     expected = reference_update(config, LSTM, learner, trajectory, rates, every or 4)
     chex.assert_trees_all_close(after.params, expected, atol=2e-5)
     assert told["gradient_steps"] == 4
     other = reference_update(config, LSTM, learner, trajectory, rates, 4 if every == 2 else 2)
     apart = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), after.params, other)
-    assert max(jax.tree.leaves(apart)) > 1e-4  # refreshing does make a difference here
+    assert max(jax.tree.leaves(apart)) > 2e-4  # refreshing does make a difference here
 
 
 # The loss.
@@ -316,7 +335,7 @@ def test_the_loss_equals_a_reference_written_with_numpy():
     params, batch = fixed_batch()
     rates = Rates(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
     config = PPO(clip=0.2, value_weight=0.1)
-    total, parts = ppo.loss(config, TABLE, params, batch, rates)
+    total, parts = jax.jit(lambda p, b: whole_loss(config, TABLE, p, b, rates))(params, batch)
 
     sums = dict.fromkeys(("policy", "value", "entropy", "kl", "clipped"), 0.0)
     logits, value = (np.asarray(params["policy"][k], np.float64) for k in ("logits", "value"))
@@ -342,17 +361,10 @@ def test_the_loss_equals_a_reference_written_with_numpy():
     np.testing.assert_allclose([float(parts[name]) for name in told], expected, atol=1e-5)
 
 
-def test_the_value_loss_is_not_clipped_and_its_weight_counts():
-    params, batch = fixed_batch()
-    one, parts = ppo.loss(PPO(value_weight=1.0), TABLE, params, batch, RATES)
-    ten, _ = ppo.loss(PPO(value_weight=10.0), TABLE, params, batch, RATES)
-    np.testing.assert_allclose(ten - one, 9 * parts["value_loss"], rtol=1e-5)
-
-
 def test_steps_that_do_not_count_change_nothing():
     params, batch = fixed_batch()
     rates = Rates(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
-    value_and_grad = jax.jit(jax.value_and_grad(lambda p, b: ppo.loss(PPO(), TABLE, p, b, rates)[0]))
+    value_and_grad = jax.jit(jax.value_and_grad(lambda p, b: whole_loss(PPO(), TABLE, p, b, rates)[0]))
     garbage = batch._replace(
         action=jnp.where(batch.mask, batch.action, 2 - batch.action),
         log_prob=jnp.where(batch.mask, batch.log_prob, -3.0),
@@ -362,10 +374,39 @@ def test_steps_that_do_not_count_change_nothing():
     chex.assert_trees_all_equal(value_and_grad(params, batch), value_and_grad(params, garbage))
 
 
+class Narrow(LiteNetwork):
+    """A network whose batches are read in parts of eight observations."""
+
+    cache_batch = 8
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="minibatches are cut into parts on CPU only")
+def test_a_minibatch_read_in_parts_gives_the_same_loss_and_gradient():
+    """Though its parts do not all hold as many steps that count."""
+    config = PPO(sequence_length=4, auxiliary=(NextFrame(),))
+    rates = Rates(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
+    narrow = RecurrentPolicy(Narrow(width=8, memory_size=8, head=8), (3,), 3)
+    rng = np.random.default_rng(0)
+    trajectory = pictures().replace(mask=jnp.asarray(rng.random((16, 8)) < 0.6))
+    params = ppo.init(config, LSTM, KEY).params
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def both(policy):
+        fresh = ppo.refresh(config, policy, params, trajectory)
+        batch = ppo.cut(config, trajectory, fresh, jnp.arange(2, 32))
+        slope, parts = jax.grad(lambda p: whole_loss(config, policy, p, batch, rates), has_aux=True)(params)
+        return (parts, slope), ppo.gradient(config, policy, params, batch, rates), batch.mask
+
+    whole, parted, mask = both(narrow)
+    assert len(set(mask.sum(0).tolist())) > 1
+    chex.assert_trees_all_close(whole, parted, atol=1e-6)
+    chex.assert_trees_all_close(whole, both(LSTM)[0], atol=1e-6)
+
+
 def test_an_absent_agents_whole_episode_changes_nothing():
     trajectory = pictures()
     config = PPO(
-        sequence_length=4, minibatches=2, sequences=16, refresh_every=1, auxiliary=(NextFrame(weight=1.0),)
+        sequence_length=4, minibatches=2, sequences=16, refresh_every=None, auxiliary=(NextFrame(weight=1.0),)
     )
     learner = ppo.init(config, LSTM, KEY)
     mask = trajectory.mask.at[:, 2].set(False)
@@ -383,63 +424,51 @@ def test_an_absent_agents_whole_episode_changes_nothing():
 # The KL stop and the KL limit.
 
 
-def experienced(config, policy=TABLE, params=None, trajectory=None):
-    """A learner whose optimiser has seen an update."""
-    learner = learner_of(config, params or table())
-    calm = dataclasses.replace(config, kl_stop=None, kl_limit=None)
-    slow = Rates(jnp.float32(1e-4), jnp.float32(0), jnp.float32(1))
-    return updater(calm, policy)(learner, trajectory or numbered(), slow, KEY)[0]
+def experienced(config):
+    """A learner whose optimiser is not blank."""
+    params = table()
+    push = jax.tree.map(lambda x: 0.1 + 0 * x, params)
+    return Learner(params, config.optimiser().update(push, config.optimiser().init(params))[1])
 
 
 def test_the_stop_takes_no_further_step():
     config = dataclasses.replace(WHOLE, minibatches=6, kl_stop=1e-5)
     learner = experienced(config)
-    start = jax.nn.log_softmax(learner.params["policy"]["logits"])[: T * E].reshape(T, E, 3)
-    trajectory = numbered()
-    log_prob = jnp.take_along_axis(start, trajectory.action[..., None], -1)[..., 0]
-    trajectory = trajectory.replace(log_prob=log_prob)  # as the learner itself played it
-    after, told = updater(config)(learner, trajectory, RATES, KEY)
-    # The first minibatch sees no divergence, takes its step of 0.01; the second measures it and stops.
+    after, told = updater(config)(learner, numbered(), RATES, KEY)
+    # The first minibatch sees no divergence and takes its step of about 0.01; the second sees it and stops.
     assert told["gradient_steps"] == 1
     assert told["reverted"] == 0
     assert told["kl_max"] > 1e-5
-    single = dataclasses.replace(config, minibatches=1, refresh_every=None)
-    expected, _ = updater(single)(learner, trajectory, RATES, KEY)
+    assert int(after.optimiser[1].count) == 2
+    expected, _ = updater(dataclasses.replace(config, minibatches=1, refresh_every=None))(
+        learner, numbered(), RATES, KEY
+    )
     chex.assert_trees_all_close(after, expected, rtol=1e-6)
-    _, told = updater(dataclasses.replace(config, kl_stop=None))(learner, trajectory, RATES, KEY)
-    assert told["gradient_steps"] == 6
+    _, told = updater(WHOLE)(learner, numbered(), RATES, KEY)
+    assert told["gradient_steps"] == 4
 
 
-@pytest.mark.parametrize("minibatches", [1, 4])
-@pytest.mark.parametrize("stop", [None, 0.01])
+@pytest.mark.parametrize(("minibatches", "stop"), [(1, None), (4, None), (4, 0.01)])
 def test_the_limit_undoes_the_whole_update(minibatches, stop):
-    """A huge step diverges; with one minibatch only its own last step shows it."""
+    """A huge step diverges; with one minibatch only its own last step shows it. A step into NaN is as bad."""
     config = dataclasses.replace(
         WHOLE, minibatches=minibatches, refresh_every=None, kl_stop=stop, kl_limit=0.03
     )
     learner = experienced(config)
-    assert int(learner.optimiser[1].count) == minibatches
-    huge = Rates(jnp.float32(5.0), jnp.float32(0), jnp.float32(1))
-    after, told = updater(config)(learner, numbered(), huge, KEY)
+    for rate in (5.0, float("inf")):
+        after, told = updater(config)(learner, numbered(), Rates(jnp.float32(rate), *RATES[1:]), KEY)
+        assert not told["kl_max"] <= 0.03
+        assert told["reverted"] == 1
+        chex.assert_trees_all_equal(after, learner)
+
+
+def test_without_a_limit_a_huge_step_stays():
+    learner = experienced(WHOLE)
+    after, told = updater(WHOLE)(learner, numbered(), Rates(jnp.float32(5.0), *RATES[1:]), KEY)
     assert told["kl_max"] > 0.03
-    assert told["reverted"] == 1
-    chex.assert_trees_all_equal(after, learner)
-    # The same update without the limit does change everything.
-    free, told = updater(dataclasses.replace(config, kl_limit=None, kl_stop=None))(
-        learner, numbered(), huge, KEY
-    )
     assert told["reverted"] == 0
-    assert (free.params["policy"]["logits"] != learner.params["policy"]["logits"]).any()
-    assert int(free.optimiser[1].count) == 2 * minibatches
-
-
-@pytest.mark.parametrize("minibatches", [1, 4])
-def test_a_step_into_nan_is_undone_too(minibatches):
-    config = dataclasses.replace(WHOLE, minibatches=minibatches, refresh_every=None, kl_limit=0.03)
-    learner = experienced(config)
-    after, told = updater(config)(learner, numbered(), Rates(jnp.float32("inf"), *RATES[1:]), KEY)
-    assert told["reverted"] == 1
-    chex.assert_trees_all_equal(after, learner)
+    assert (after.params["policy"]["logits"] != 0).any()
+    assert int(after.optimiser[1].count) == 5
 
 
 def test_a_calm_update_stays():
@@ -475,7 +504,7 @@ def test_without_reward_or_value_only_the_auxiliary_loss_teaches():
     def gradient(config):
         fresh = ppo.refresh(config, LSTM, learner.params, trajectory)
         batch = ppo.cut(config, trajectory, fresh, jnp.arange(32))
-        return jax.grad(lambda p: ppo.loss(config, LSTM, p, batch, RATES)[0])(learner.params)
+        return jax.grad(lambda p: whole_loss(config, LSTM, p, batch, RATES)[0])(learner.params)
 
     without = jax.jit(lambda: gradient(plain))()
     assert all(not leaf.any() for leaf in jax.tree.leaves(without))
@@ -489,23 +518,25 @@ def test_without_reward_or_value_only_the_auxiliary_loss_teaches():
 
 
 def test_two_slots_of_a_group_train_apart():
-    config = PPO(sequence_length=4, minibatches=2, sequences=16, refresh_every=1)
+    config = dataclasses.replace(WHOLE, sequences=4)
+
+    @jax.jit
+    def train(learners, trajectories, keys):
+        return jax.lax.map(lambda own: ppo.update(config, TABLE, own[0], own[1], RATES, own[2])[0], (
+            learners, trajectories, keys,
+        ))  # fmt: skip
+
+    def pair(*trees):
+        return jax.tree.map(lambda *x: jnp.stack(x), *trees)
+
+    first, second = (learner_of(config, table(seed=i)) for i in (1, 2))
+    one, two, three = (numbered(seed=i) for i in (1, 2, 3))
     keys = jax.random.split(KEY, 2)
-    both = jax.vmap(lambda k: ppo.init(config, LSTM, k))(keys)
-    first, second = pictures(seed=3), pictures(seed=4)
-    batch = jax.tree.map(lambda *x: jnp.stack(x), first, second)
-    update = updater(config, LSTM)
-    together, _ = jax.jit(
-        lambda *a: jax.lax.map(lambda b: ppo.update(config, LSTM, b[0], b[1], RATES, b[2]), a)
-    )(both, batch, keys)
-    for i, trajectory in enumerate((first, second)):
-        alone, _ = update(jax.tree.map(lambda x, i=i: x[i], both), trajectory, RATES, keys[i])
-        chex.assert_trees_all_close(jax.tree.map(lambda x, i=i: x[i], together), alone, atol=1e-6)
-    kernel = together.params["policy"]["encoder"]["dense1"]["kernel"]
-    assert (kernel[0] != kernel[1]).mean() > 0.9
-    # What the second lived through does not touch the first.
-    other = jax.tree.map(lambda *x: jnp.stack(x), first, pictures(seed=9))
-    again, _ = jax.jit(
-        lambda *a: jax.lax.map(lambda b: ppo.update(config, LSTM, b[0], b[1], RATES, b[2]), a)
-    )(both, other, keys)
-    chex.assert_trees_all_equal(*(jax.tree.map(lambda x: x[0], x) for x in (again, together)))
+    after = train(pair(first, second), pair(one, two), keys)
+    logits = after.params["policy"]["logits"]
+    assert (logits[0] != logits[1]).any()
+    # Which slot a learner sits in plays no part, nor what the other one lives through or is.
+    swapped = train(pair(second, first), pair(two, one), keys[::-1])
+    chex.assert_trees_all_equal(swapped, jax.tree.map(lambda x: x[::-1], after))
+    other = train(pair(first, first), pair(one, three), keys)
+    chex.assert_trees_all_equal(*(jax.tree.map(lambda x: x[0], x) for x in (other, after)))

@@ -60,11 +60,12 @@ def save_agent(path: Path, policy: RecurrentPolicy, params: PyTree, card: dict[s
     Args:
       path: ends in .safetensors; the card stands beside it with .json.
       card: whatever is worth knowing; network, shapes, sha256 and format are filled in here.
-    Raises: StorageError if the disk refuses.
+    Raises: StorageError if the disk refuses; ValueError or TypeError for a card that is no JSON, before anything
+      is written.
     """
     from safetensors.numpy import save
 
-    from rookery.runs.atomic import write_bytes, write_json
+    from rookery.runs.atomic import write_bytes, write_text
 
     blob = save({name: np.ascontiguousarray(value) for name, value in flatten(params).items()})
     full = {
@@ -75,8 +76,9 @@ def save_agent(path: Path, policy: RecurrentPolicy, params: PyTree, card: dict[s
         "actions": policy.actions,
         "sha256": hashlib.sha256(blob).hexdigest(),
     }
+    text = json.dumps(full, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     write_bytes(path, blob)
-    write_json(path.with_suffix(".json"), full)
+    write_text(path.with_suffix(".json"), text)
 
 
 def load_agent(path: Path) -> Agent:
@@ -94,7 +96,10 @@ def load_agent(path: Path) -> Agent:
     except FileNotFoundError:
         raise MissingError(f"{path}: no such agent") from None
     if hashlib.sha256(blob).hexdigest() != card["sha256"]:
-        raise CorruptError(f"{path}: the weights are not those of its card (sha256 differs); fetch them again")
+        raise CorruptError(
+            f"{path}: the weights are not those of its card (sha256 differs); fetch them again, or, if a run wrote "
+            "them, resume it"
+        )
     try:
         params = unflatten(load(blob))
     except (SafetensorError, ValueError, KeyError) as error:
@@ -107,7 +112,7 @@ def load_agent(path: Path) -> Agent:
 def read_card(path: Path) -> dict[str, Any]:
     """Read a card. Raises MissingError or CorruptError."""
     try:
-        card = json.loads(path.read_text())
+        card = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise MissingError(f"{path}: no such card; an agent is NAME.safetensors beside NAME.json") from None
     except (ValueError, OSError) as error:
@@ -123,9 +128,12 @@ def read_card(path: Path) -> dict[str, Any]:
 
 def _policy(card: dict[str, Any], path: Path) -> RecurrentPolicy:
     try:
+        sizes = [*card["observation_shape"], card["actions"], *(v for k, v in card["network"].items() if k != "kind")]
+        if not all(type(size) is int and size > 0 for size in sizes):
+            raise ValueError("sizes must be whole numbers above 0")
         network: Network = NETWORKS[card["network"]["kind"]](**card["network"])
-        return RecurrentPolicy(network, tuple(card["observation_shape"]), int(card["actions"]))
-    except (KeyError, TypeError, ValueError) as error:
+        return RecurrentPolicy(network, tuple(card["observation_shape"]), card["actions"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptError(f"{path}: the card describes no network this version knows ({error})") from None
 
 
@@ -135,6 +143,6 @@ def _check_fit(policy: RecurrentPolicy, params: PyTree, path: Path) -> None:
     wanted = flatten(jax.eval_shape(policy.init, jax.ShapeDtypeStruct((2,), np.uint32)), "")
     found = flatten(params)
     for name in sorted(set(wanted) | set(found)):
-        shapes = [tuple(side[name].shape) if name in side else None for side in (wanted, found)]
-        if shapes[0] != shapes[1]:
-            raise MisfitError(f"{path}: weight {name} has shape {shapes[1]}, the card's network needs {shapes[0]}")
+        need, has = (f"{s[name].dtype}{list(s[name].shape)}" if name in s else "nothing" for s in (wanted, found))
+        if need != has:
+            raise MisfitError(f"{path}: weight {name} is {has}, the card's network needs {need}")

@@ -26,15 +26,17 @@ def main(out: Path, seeds: int | None, episodes: int, preset: str, quiet: bool) 
 
     if episodes < 2:
         raise ConfigError(f"episodes={episodes} must be at least 2 to give an interval")
-    began = time.monotonic()
-    # A core carries one seed of each arm in about the time two cores need for two.
-    seeds = seeds or min(MOST_SEEDS, max(LEAST_SEEDS, available_cores()))
+    run_dir = out / RUN
+    started = load_config(run_dir) if (run_dir / "config.json").exists() else None
+    if seeds is None:
+        # A core carries one seed of each arm in about the time two cores need for two.
+        # Who goes on, perhaps with other cores, goes on with the seeds it has.
+        seeds = started.seeds if started else min(MOST_SEEDS, max(LEAST_SEEDS, available_cores()))
     config = dataclasses.replace(configuration(preset), seeds=seeds)
     if {arm.name for arm in config.arms} != {"social", "solo"}:
         raise ConfigError(f"preset {preset!r} has no arms 'social' and 'solo'; use demo or smoke")
-    run_dir = out / RUN
-    if (run_dir / "config.json").exists():
-        if load_config(run_dir) != config:
+    if started:
+        if started != config:
             raise ConfigError(f"{run_dir} holds another run; name another folder with --out, or remove it")
         result = resume(run_dir, quiet=quiet)
     else:
@@ -42,10 +44,11 @@ def main(out: Path, seeds: int | None, episodes: int, preset: str, quiet: bool) 
     if not result.finished:
         print(f"stopped; the same command goes on from {run_dir}")
         return 0
-    trained = time.monotonic() - began
+    began = time.monotonic()
     results = measure(result, episodes)
+    seconds = {"training": result.seconds, "evaluation": time.monotonic() - began}
     results |= {
-        "seconds": {"training": round(trained, 1), "all": round(time.monotonic() - began, 1)},
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
         "steps": {"each seed": config.updates * config.steps_per_update, "seeds of each arm": seeds},
         "machine": machine(),
     }

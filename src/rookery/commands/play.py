@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 from rookery.agents.planner import GoalCyclePlanner
@@ -10,7 +11,7 @@ from rookery.agents.random import RandomPolicy
 from rookery.agents.team import Group, Team
 from rookery.agents.zoo import load
 from rookery.cli import parse_task_changes, print_json
-from rookery.errors import ConfigError, MissingError
+from rookery.errors import ConfigError, MisfitError, MissingError
 from rookery.runs.build import check_fit
 from rookery.runs.codec import from_dict
 from rookery.runs.config import Task
@@ -37,7 +38,10 @@ def cast(agent: str, beside: str | None, task_id: str | None, changes: tuple[str
     if task_id is not None:
         task = registry.make(task_id)
     elif trained is not None and "task" in trained.card:
-        task = from_dict(Task, trained.card["task"], "task")
+        try:
+            task = from_dict(Task, trained.card["task"], "task")
+        except ConfigError as error:  # the card's sha256 is of the weights; a newer version may know more
+            raise MisfitError(f"{agent}: its card has a task this version does not know: {error}; use --task") from None
     else:
         task = registry.make("goal-cycle-v0")
     task = parse_task_changes(task, changes)
@@ -81,14 +85,13 @@ def evaluate_agent(source: str, options) -> list[dict]:
     """Rows for one agent: 'social' and 'solo' and, where there are others, 'gain'."""
     import numpy as np
 
-    from rookery.runs.evaluation import Match
     from rookery.show.intervals import mean_interval
 
     chosen = cast(source, options.beside, options.task, tuple(options.set))
     rows, returns = [], {}
     alone = np.arange(chosen.env.agents) == 0
     conditions = {"solo": alone} if chosen.env.agents == 1 else {"social": np.ones_like(alone), "solo": alone}
-    match = Match(chosen.env, chosen.team)
+    match = _match(chosen.env, chosen.team)
     for name, present in conditions.items():
         tally = match.play(chosen.params, options.episodes, options.seed, present)
         returns[name] = tally.episode_return[:, 0]
@@ -102,6 +105,14 @@ def evaluate_agent(source: str, options) -> list[dict]:
         # The same worlds in the same order, so the gain is paired.
         rows.append({"condition": "gain", **_interval(returns["social"] - returns["solo"], mean_interval)})
     return rows
+
+
+@functools.cache
+def _match(env: Env, team: Team):
+    """A run's agents differ in nothing but their parameters: compiled once for all of them."""
+    from rookery.runs.evaluation import Match
+
+    return Match(env, team)
 
 
 def _interval(values, mean_interval) -> dict[str, float | None]:
@@ -129,6 +140,8 @@ def replay(options) -> int:
 
     if Path(options.agent).is_dir():
         raise ConfigError(f"{options.agent} is a folder; name one of {', '.join(_agents(options.agent))}")
+    if not options.out.name:
+        raise ConfigError(f"--out {options.out} is a folder; name the films in it, such as {options.out / 'replay'}")
     chosen = cast(options.agent, options.beside, options.task, tuple(options.set))
     film = record(chosen.env, chosen.team, chosen.params, seed=options.seed, present=np.ones(chosen.env.agents, bool))
     page = options.out.with_suffix(".html")
@@ -139,6 +152,3 @@ def replay(options) -> int:
         write_gif(film, page.with_suffix(".gif"))
         print(page.with_suffix(".gif"))
     return 0
-
-
-

@@ -120,8 +120,8 @@ class RunConfig:
         for field in ("seeds", "steps", "episodes", "checkpoint_every", "keep_checkpoints"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
-        if not 0 <= self.seed < 2**31:
-            raise ConfigError(f"seed={self.seed} must lie in [0, 2^31)")
+        if not 0 <= self.seed <= 2**31 - self.seeds:
+            raise ConfigError(f"seed={self.seed} must lie in [0, 2^31 - seeds]")
         if self.evaluation_episodes < 0:
             raise ConfigError(f"evaluation_episodes={self.evaluation_episodes} must be at least 0")
         check_schedule("social_share", self.social_share, high=1.0)

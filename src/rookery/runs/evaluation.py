@@ -22,7 +22,12 @@ BATCH = 250
 
 
 def evaluation_key(seed: int, domain: int = 0) -> jax.Array:
-    """Key of evaluation episodes: of another domain than any training key, whatever the seeds."""
+    """Key of evaluation episodes: of another domain than any training key, whatever the seeds.
+
+    Raises: ConfigError for a seed outside [0, 2^32).
+    """
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"seed={seed} must lie in [0, 2^32)")
     return jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(seed), EVALUATION), domain)
 
 

@@ -67,40 +67,94 @@ def demo() -> RunConfig:
     )
 
 
-def demo_expert() -> RunConfig:
-    """The demo's experts: one agent alone, the penalty rising from 0.3 to 1.5."""
-    task = _solo(registry.make("goal-cycle-demo-v0"))
+def _expert_stage(
+    name: str,
+    task_id: str,
+    *,
+    steps: int,
+    episodes: int,
+    minibatches: int,
+    learning_rate: Schedule,
+    entropy: Schedule,
+    penalty: Schedule,
+    after: str | None = None,
+    decay: float = 0.97,
+) -> RunConfig:
+    """One stage of an expert's curriculum: an agent alone, going on from the stage before."""
+    task = _solo(registry.make(task_id))
+    start = f"runs/{after}/agents/main-seed0-expert-0.safetensors" if after else None
     return RunConfig(
-        name="demo-expert",
+        name=name,
         task=task,
-        team=(_solo_learner(task, 256, lr=((0.0, 1e-3), (0.8, 1e-3), (1.0, 3e-4)), entropy=((0.0, 0.01), (0.8, 0.01), (1.0, 0.003))),),
-        steps=9_000_000,
-        episodes=256,
-        task_schedules={"penalty": ((0.0, 0.3), (0.25, 0.3), (0.75, 1.5))},
+        team=(
+            GroupConfig(
+                name="expert",
+                slots=(0,),
+                policy=Recurrent(network=LiteNetwork(), start=start),
+                learner=_lite_ppo(task, episodes, minibatches=minibatches, decay=decay),
+                learning_rate=learning_rate,
+                entropy=entropy,
+            ),
+        ),
+        steps=steps,
+        episodes=episodes,
+        task_schedules={"penalty": penalty},
     )
 
 
-def _solo_learner(task: GoalCycle, episodes: int, lr: Schedule, entropy: Schedule, start: str | None = None) -> GroupConfig:
-    return GroupConfig(
-        name="expert",
-        slots=(0,),
-        policy=Recurrent(network=LiteNetwork(), start=start),
-        learner=_lite_ppo(task, episodes),
-        learning_rate=lr,
-        entropy=entropy,
-    )
+def demo_expert_1() -> RunConfig:
+    """The demo's expert, first stage: the penalty rises from 0.3 to 1.5. It gambles, and gives up when it loses."""
+    return _expert_stage(
+        "demo-expert-1", "goal-cycle-demo-v0", steps=9_000_000, episodes=256, minibatches=16,
+        learning_rate=((0.0, 1e-3), (0.8, 1e-3), (1.0, 3e-4)), entropy=((0.0, 0.01), (0.8, 0.01), (1.0, 0.003)),
+        penalty=((0.0, 0.3), (0.25, 0.3), (0.75, 1.5)),
+    )  # fmt: skip
 
 
-def expert() -> RunConfig:
-    """An expert for the paper's 13×13 worlds seen as channels, going on from the demo's expert."""
-    task = _solo(registry.make("goal-cycle-symbolic-v0"))
-    return RunConfig(
-        name="expert",
-        task=task,
-        team=(_solo_learner(task, 128, lr=((0.0, 7e-4), (1.0, 2e-4)), entropy=0.003, start="goal-cycle-demo-expert"),),
-        steps=20_000_000,
-        task_schedules={"penalty": 1.5},
-    )
+def demo_expert_2() -> RunConfig:
+    """Second stage: more of the same at the full penalty."""
+    return _expert_stage(
+        "demo-expert-2", "goal-cycle-demo-v0", steps=3_200_000, episodes=128, minibatches=12,
+        learning_rate=7e-4, entropy=((0.0, 0.006), (1.0, 0.00486)), penalty=1.5, after="demo-expert-1",
+    )  # fmt: skip
+
+
+def demo_expert_3() -> RunConfig:
+    """Third stage: back to a low penalty, where it learns to go on after a mistake, and up again."""
+    return _expert_stage(
+        "demo-expert-3", "goal-cycle-demo-v0", steps=9_000_000, episodes=128, minibatches=8,
+        learning_rate=((0.0, 1e-3), (0.6, 1e-3), (1.0, 1e-4)),
+        entropy=((0.0, 0.02), (0.4, 0.012), (0.7, 0.005), (1.0, 0.0005)),
+        penalty=((0.0, 0.3), (0.4, 0.3), (0.75, 1.5)), after="demo-expert-2",
+    )  # fmt: skip
+
+
+def expert_1() -> RunConfig:
+    """An expert for the paper's 13×13 worlds, first stage: the penalty rises from 0.3 to 1.5."""
+    return _expert_stage(
+        "expert-1", "goal-cycle-symbolic-v0", steps=30_000_000, episodes=64, minibatches=8,
+        learning_rate=((0.0, 1e-3), (0.7, 1e-3), (1.0, 1e-4)), entropy=((0.0, 0.02), (0.6, 0.01), (1.0, 0.001)),
+        penalty=((0.0, 0.3), (0.2, 0.3), (0.75, 1.5)),
+    )  # fmt: skip
+
+
+def expert_2() -> RunConfig:
+    """Second stage: from a middling penalty up again, with more randomness."""
+    return _expert_stage(
+        "expert-2", "goal-cycle-symbolic-v0", steps=9_600_000, episodes=64, minibatches=8,
+        learning_rate=1e-3, entropy=((0.0, 0.02), (1.0, 0.0104)),
+        penalty=((0.0, 0.5), (0.417, 0.5), (1.0, 1.122)), after="expert-1", decay=0.98,
+    )  # fmt: skip
+
+
+def expert_3() -> RunConfig:
+    """Third stage: back to a low penalty, where it learns to go on after a mistake, and up again, less random."""
+    return _expert_stage(
+        "expert-3", "goal-cycle-symbolic-v0", steps=18_000_000, episodes=64, minibatches=8,
+        learning_rate=((0.0, 1e-3), (0.6, 1e-3), (1.0, 1e-4)),
+        entropy=((0.0, 0.004), (0.4, 0.003), (1.0, 0.0003)),
+        penalty=((0.0, 0.3), (0.4, 0.3), (0.8, 1.5)), after="expert-2",
+    )  # fmt: skip
 
 
 def lite() -> RunConfig:
@@ -168,8 +222,12 @@ def smoke() -> RunConfig:
 
 PRESETS: dict[str, Callable[[], RunConfig]] = {
     "demo": demo,
-    "demo-expert": demo_expert,
-    "expert": expert,
+    "demo-expert-1": demo_expert_1,
+    "demo-expert-2": demo_expert_2,
+    "demo-expert-3": demo_expert_3,
+    "expert-1": expert_1,
+    "expert-2": expert_2,
+    "expert-3": expert_3,
     "lite": lite,
     "paper": paper,
     "smoke": smoke,

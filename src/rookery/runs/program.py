@@ -18,15 +18,14 @@ from rookery.errors import ConfigError
 from rookery.learning import ppo
 from rookery.learning.rollout import Tally, draw_presence, rollout
 from rookery.runs.config import Arm, RunConfig
-from rookery.runs.schedules import length, points, value_at
+from rookery.runs.schedules import Schedule, length, points, value_at
 from rookery.types import Env, Key, PyTree
 
 TRAINING, EVALUATION = 0, 1
 """Domains of random keys: no episode of evaluation is ever one of training."""
 
 
-@struct.dataclass
-class TrainState:
+class TrainState(struct.PyTreeNode):
     """All of a run's changing state; every leaf leads with the M members (arm, seed)."""
 
     learners: dict[str, PyTree]  # by group; leaves [M, S, ...], S slots
@@ -60,6 +59,8 @@ def tunables(config: RunConfig) -> Tunables:
             raise ConfigError(
                 f"task_schedules.{name} is not a number of this task; allowed: {', '.join(sorted(_scalars(params)))}"
             )
+    for schedules in (config.task_schedules, *(arm.task_schedules or {} for arm in config.arms)):
+        _check_values(config.task, schedules)
     listed = []
     for arm in config.arms:
         rates = {
@@ -89,6 +90,17 @@ def _scalars(params) -> dict[str, Array]:
             if isinstance(value, jax.Array) and value.ndim == 0:
                 found[field.name] = value
     return found
+
+
+def _check_values(task, schedules: dict[str, Schedule]) -> None:
+    """Raises ConfigError for a value on the way that the task itself would refuse."""
+    for name, schedule in schedules.items():
+        if name in {field.name for field in dataclasses.fields(task)}:
+            for value in [schedule] if isinstance(schedule, int | float) else [v for _, v in schedule]:
+                try:
+                    dataclasses.replace(task, **{name: value})
+                except ConfigError as error:
+                    raise ConfigError(f"task_schedules.{name}: {error}") from None
 
 
 def _with_scalars(params: PyTree, values: dict[str, Array]) -> PyTree:

@@ -28,8 +28,7 @@ from rookery.world.state import Events, State, WorldParams
 from rookery.world.tiles import FLOOR, GOAL, OBSTACLE
 
 
-@struct.dataclass
-class GoalCycleParams:
+class GoalCycleParams(struct.PyTreeNode):
     """What a schedule may change without recompiling."""
 
     world: WorldParams
@@ -37,8 +36,7 @@ class GoalCycleParams:
     penalty: Float32[Array, ""]  # >= 0, taken for a wrong one
 
 
-@struct.dataclass
-class GoalCycleState:
+class GoalCycleState(struct.PyTreeNode):
     goals: Int32[Array, "K 2"]  # (row, col) in cyclic order
     last_goal: Int32[Array, "A"]  # last credited, -1 before the first
 

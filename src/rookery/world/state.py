@@ -8,8 +8,7 @@ from jaxtyping import Array, Bool, Float32, Int32, UInt8
 from rookery.types import Key, PyTree
 
 
-@struct.dataclass
-class State:
+class State(struct.PyTreeNode):
     """One world; callers vmap. (row, col), (0, 0) at the top left."""
 
     tiles: UInt8[Array, "H W"]  # kinds of world/tiles.py
@@ -24,16 +23,14 @@ class State:
     task: PyTree  # the task's own; opaque to the world
 
 
-@struct.dataclass
-class Events:
+class Events(struct.PyTreeNode):
     """What one step of motion did."""
 
     moved: Bool[Array, "A"]  # changed cell
     action: Int32[Array, "A"]
 
 
-@struct.dataclass
-class WorldParams:
+class WorldParams(struct.PyTreeNode):
     """Numbers a schedule may change during a run without recompiling."""
 
     prestige_decay: Float32[Array, ""]  # alpha of equation 4, per step

@@ -1,0 +1,173 @@
+"""A run that takes seconds: for the tests of what runs, stops, resumes and reports.
+
+Its schedules all change in value, its worlds are not square, and its first agent learns in both arms.
+"""
+
+import dataclasses
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from rookery.agents.networks import LiteNetwork
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.agents.weights import save_agent
+from rookery.learning.auxiliary import NextFrame
+from rookery.learning.ppo import PPO
+from rookery.runs.build import build
+from rookery.runs.codec import to_dict
+from rookery.runs.config import Arm, GroupConfig, Random, Recurrent, RunConfig
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.world.spec import View
+
+VIEW = View(size=3, kind="symbolic")
+NETWORK = LiteNetwork(width=4, memory_size=4, head=4)
+TASK = GoalCycle(height=5, width=6, goals=2, obstacles=1, actions=3, max_steps=8, views=(VIEW, VIEW))
+NOVICE = GroupConfig(
+    name="novice",
+    slots=(0,),
+    policy=Recurrent(network=NETWORK),
+    learner=PPO(
+        sequence_length=4, minibatches=2, sequences=4, refresh_every=1, auxiliary=(NextFrame(weight=1.0),),
+        kl_stop=None, kl_limit=None,
+    ),
+    learning_rate=((0.0, 1e-2), (1.0, 1e-3)),
+    entropy=((0.0, 0.1), (0.5, 0.01)),
+)  # fmt: skip
+OTHER = GroupConfig(name="other", slots=(1,), policy=Random())
+UPDATES = 8
+
+CONFIG = RunConfig(
+    name="tiny",
+    task=TASK,
+    team=(NOVICE, OTHER),
+    arms=(Arm(name="social"), Arm(name="solo", social_share=0.0, learning_rate=2e-2)),
+    seed=3,
+    steps=UPDATES * 4 * TASK.max_steps,
+    episodes=4,
+    social_share=((0.0, 1.0), (1.0, 0.5)),
+    task_schedules={"penalty": ((0.0, 0.0), (1.0, 1.5))},
+    checkpoint_every=3,
+    keep_checkpoints=2,
+    evaluation_episodes=4,
+)
+
+
+def tiny(**changes) -> RunConfig:
+    """The configuration, changed. Only what reaches no array leaves the compiled program as it is."""
+    return dataclasses.replace(CONFIG, **changes)
+
+
+def rows(run_dir: Path) -> list[dict]:
+    """A run's metrics without what a clock measured."""
+    lines = (run_dir / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if not k.startswith("time/")} for line in lines]
+
+
+def assert_same(left, right) -> None:
+    """Two trees are equal to the last bit."""
+    assert jax.tree.structure(left) == jax.tree.structure(right)
+    for one, other in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True):
+        one, other = np.asarray(one), np.asarray(other)
+        assert (one.dtype, one.shape) == (other.dtype, other.shape)
+        assert one.tobytes() == other.tobytes()
+
+
+def on_host(result):
+    """A run's result with its state as numpy arrays."""
+    return dataclasses.replace(result, state=jax.device_get(result.state))
+
+
+def assert_same_run(result, other) -> None:
+    """Two runs came to the same numbers, in their states and on disk."""
+    assert (result.updates, result.finished) == (other.updates, other.finished)
+    assert_same(on_host(result).state, on_host(other).state)
+    assert rows(result.run_dir) == rows(other.run_dir)
+    for path in (other.run_dir / "agents").iterdir():
+        assert (result.run_dir / "agents" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+@functools.cache
+def policy() -> RecurrentPolicy:
+    """Of the novice."""
+    return build(CONFIG).team.groups[0].policy
+
+
+@functools.cache
+def params():
+    """Fresh ones, numpy."""
+    return jax.device_get(jax.jit(policy().init)(jax.random.PRNGKey(7)))
+
+
+def save_novice(path: Path, **card) -> Path:
+    """An untrained agent on disk, with a card as a run writes it."""
+    save_agent(path, policy(), params(), {"name": "untrained", "task": to_dict(TASK), "slot": 0, **card})
+    return path
+
+
+def rookery(*arguments, timeout: float = 600, **options) -> subprocess.CompletedProcess:
+    """The command line in a process of its own."""
+    command = [sys.executable, "-m", "rookery.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
+
+
+# Tracing a program takes seconds, and every run traces its own: here those that are alike are traced once.
+
+_UPDATES, _EVALUATORS, _STATES = {}, {}, {}
+_ON_THE_HOST = ("name", "checkpoint_every", "keep_checkpoints", "evaluation_episodes", "arms", "task_schedules")
+"""What of a configuration reaches the compiled update as an argument, or not at all."""
+
+
+class _Once:
+    """Stands in for a jitted function: lowered and compiled once for one program and one form of arguments."""
+
+    def __init__(self, function, name):
+        self._function, self._name = function, name
+
+    def lower(self, *arguments):
+        self._arguments = arguments
+        return self
+
+    def compile(self):
+        form = jax.tree.map(lambda x: (x.shape, x.dtype, x.sharding), self._arguments)
+        key = (self._name, str(form))
+        if key not in _UPDATES:
+            _UPDATES[key] = self._function.lower(*self._arguments).compile()
+        return _UPDATES[key]
+
+
+def _name(program, *without) -> str:
+    data = {key: value for key, value in to_dict(program.config).items() if key not in without}
+    return json.dumps(data, sort_keys=True)
+
+
+def trace_once(monkeypatch) -> None:
+    """Runs of programs that were traced before start at once; all else is as ever."""
+    from rookery.runs import trainer
+    from rookery.runs.evaluation import Evaluator
+    from rookery.runs.program import Program
+
+    compile_update, init = Program.compile_update, Program.init
+
+    def once(self, devices=None):
+        return _Once(compile_update(self, devices), _name(self, "seed", *_ON_THE_HOST))
+
+    def evaluator(program, episodes, devices=None):
+        key = (_name(program), str(devices))
+        if key not in _EVALUATORS:
+            _EVALUATORS[key] = Evaluator(program, episodes, devices)
+        return _EVALUATORS[key]
+
+    def fresh(self):
+        key = _name(self, *_ON_THE_HOST) + str(self.config.members)
+        if key not in _STATES:
+            _STATES[key] = jax.device_get(init(self))
+        return jax.tree.map(jax.numpy.asarray, _STATES[key])
+
+    monkeypatch.setattr(Program, "compile_update", once)
+    monkeypatch.setattr(Program, "init", fresh)
+    monkeypatch.setattr(trainer, "Evaluator", evaluator)
