@@ -20,6 +20,8 @@ ENV = Env(TASK)
 RANDOM = RandomPolicy(3)
 RECURRENT = RecurrentPolicy(LiteNetwork(width=8, memory_size=8, head=8), SMALL.shape, 3)
 KEY = jax.random.PRNGKey(0)
+ALONE = jax.jit(RECURRENT.act)
+INIT = jax.jit(jax.vmap(RECURRENT.init))
 
 
 def refused(*groups, env=ENV):
@@ -92,7 +94,7 @@ def worlds():
 def test_agents_of_a_learning_group_act_by_their_own_parameters(worlds):
     state, told = worlds
     group = Group("a", (0, 2), RECURRENT, learner="any")
-    params = jax.vmap(RECURRENT.init)(jax.random.split(KEY, 2))
+    params = INIT(jax.random.split(KEY, 2))
     carry = initial_carry(group, 4)
     chex.assert_tree_shape_prefix(carry, (2, 4))
     action, after, extras = jax.jit(lambda *a: act(group, *a))(
@@ -101,7 +103,7 @@ def test_agents_of_a_learning_group_act_by_their_own_parameters(worlds):
     assert action.shape == extras["value"].shape == extras["log_prob"].shape == (2, 4)
     chex.assert_trees_all_equal_shapes(after, carry)
     for i, slot in enumerate(group.slots):
-        _, memory, alone = RECURRENT.act(
+        _, memory, alone = ALONE(
             jax.tree.map(lambda x, i=i: x[i], params), RECURRENT.initial_carry(4), told.observation[:, slot],
             told.is_first, KEY,
         )  # fmt: skip
@@ -113,14 +115,12 @@ def test_agents_of_a_learning_group_act_by_their_own_parameters(worlds):
 def test_agents_of_a_frozen_group_share_parameters(worlds):
     state, told = worlds
     group = Group("a", (0, 2), RECURRENT)
-    params = RECURRENT.init(KEY)
+    params = jax.tree.map(lambda x: x[0], INIT(jax.random.split(KEY, 2)))
     _, _, extras = jax.jit(lambda *a: act(group, *a))(
         params, initial_carry(group, 4), told.observation, state, told.is_first, KEY
     )
     for i, slot in enumerate(group.slots):
-        _, _, alone = RECURRENT.act(
-            params, RECURRENT.initial_carry(4), told.observation[:, slot], told.is_first, KEY
-        )
+        _, _, alone = ALONE(params, RECURRENT.initial_carry(4), told.observation[:, slot], told.is_first, KEY)
         np.testing.assert_allclose(extras["value"][i], alone["value"], atol=1e-6)
 
 
@@ -133,10 +133,9 @@ def test_a_privileged_group_plans_for_each_of_its_slots(worlds):
     )
     assert action.shape == (2, 4)
     np.testing.assert_array_equal(carry.position, np.stack([state.position[:, 2], state.position[:, 1]]))
+    plan = jax.jit(planner.act)
     for i, slot in enumerate(group.slots):
-        alone, _, _ = planner.act(
-            (), planner.initial_carry(4), (state, jnp.full(4, slot)), told.is_first, KEY
-        )
+        alone, _, _ = plan((), planner.initial_carry(4), (state, jnp.full(4, slot)), told.is_first, KEY)
         np.testing.assert_array_equal(action[i], alone)
 
 

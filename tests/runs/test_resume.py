@@ -264,10 +264,11 @@ def test_two_that_start_together(tmp_path, monkeypatch):
 
 
 def damaged(straight, tmp_path, *updates: int, harm="flip") -> Path:
-    """A copy of the finished run with the largest file of some checkpoints damaged."""
+    """A copy of the finished run with the largest array file of some checkpoints damaged."""
     run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
     for update in updates:
-        files = [p for p in (run_dir / "checkpoints" / f"{update:08d}").rglob("*") if p.is_file()]
+        folder = run_dir / "checkpoints" / f"{update:08d}" / "tree"
+        files = [path for path in folder.rglob("*") if path.is_file()]
         largest = max(files, key=lambda path: path.stat().st_size)
         data = bytearray(largest.read_bytes())
         data[len(data) // 2] ^= 1

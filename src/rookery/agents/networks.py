@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,14 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, UInt8
 
 from rookery.errors import ConfigError
+from rookery.types import PyTree
 
 LEAK = 0.01  # slope of the leaky ReLU; the paper names the function and not the slope
+
+
+def run(module: nn.Module, params: PyTree, *inputs: Any) -> Any:
+    """What a module makes of its inputs with these parameters."""
+    return module.apply({"params": params}, *inputs)
 
 
 class Memory(NamedTuple):
@@ -101,8 +107,10 @@ def add_patches(cut: Float[Array, "N h w P"], side: int) -> Float[Array, "N H W 
     return picture
 
 
+# Each is the other's gradient, for both are linear and each is the other's transpose.
 patches.defvjp(lambda x, side: (patches(x, side), None), lambda side, _, g: (add_patches(g, side),))
-add_patches.defvjp(lambda x, side: (add_patches(x, side), None), lambda side, _, g: (patches(g, side),))
+add_# Each is the other's gradient, for both are linear and each is the other's transpose.
+patches.defvjp(lambda x, side: (add_patches(x, side), None), lambda side, _, g: (patches(g, side),))
 
 
 def blocks(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P"]:
@@ -156,7 +164,7 @@ class TransposedConv(nn.Module):
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,))
         cells = (x.reshape(-1, features) @ kernel).reshape(n, height, width, side * side * channels)
         if self.stride == 1:
-            return add_patches(cells, side) + bias
+            return jnp.asarray(add_patches(cells, side)) + bias
         cells = cells.reshape(n, height, width, side, side, channels)
         return cells.transpose(0, 1, 3, 2, 4, 5).reshape(n, height * side, width * side, channels) + bias
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from rookery.agents.networks import LSTM, Memory, Network
+from rookery.agents.networks import LSTM, Memory, Network, run
 from rookery.types import Key, PyTree
 
 
@@ -39,7 +39,7 @@ class RecurrentPolicy:
         encoder_key, memory_key, heads_key = jax.random.split(key, 3)
         blank = jnp.zeros((1, *self.observation_shape), jnp.uint8)
         encoder = self.network.encoder().init(encoder_key, blank)["params"]
-        features = self.network.encoder().apply({"params": encoder}, blank)
+        features = run(self.network.encoder(), encoder, blank)
         start = self.initial_carry(1)
         memory = self._lstm.init(memory_key, start, features[None], jnp.ones((1, 1), bool))["params"]
         heads = self.network.heads(self.actions).init(heads_key, start.hidden)["params"]
@@ -62,15 +62,15 @@ class RecurrentPolicy:
         steps, agents = observation.shape[:2]
 
         def encode(seen):
-            return self.network.encoder().apply({"params": params["encoder"]}, seen)
+            return run(self.network.encoder(), params["encoder"], seen)
 
         if self.cache_batch and steps * agents > 2 * self.cache_batch:
             features = jax.lax.map(encode, observation)  # a step's observations at a time
         else:
             features = encode(observation.reshape(steps * agents, *self.observation_shape))
             features = features.reshape(steps, agents, -1)
-        _, hidden, before = self._lstm.apply({"params": params["memory"]}, carry, features, is_first)
-        logits, value = self.network.heads(self.actions).apply({"params": params["heads"]}, hidden)
+        _, hidden, before = run(self._lstm, params["memory"], carry, features, is_first)
+        logits, value = run(self.network.heads(self.actions), params["heads"], hidden)
         return logits, value, hidden, before
 
     def act(
@@ -82,9 +82,9 @@ class RecurrentPolicy:
         key: Key,
     ) -> tuple[Int[Array, "B"], Memory, dict[str, jax.Array]]:
         """Sample one action each."""
-        features = self.network.encoder().apply({"params": params["encoder"]}, seen)
-        after, hidden, _ = self._lstm.apply({"params": params["memory"]}, carry, features[None], is_first[None])
-        logits, value = self.network.heads(self.actions).apply({"params": params["heads"]}, hidden[0])
+        features = run(self.network.encoder(), params["encoder"], seen)
+        after, hidden, _ = run(self._lstm, params["memory"], carry, features[None], is_first[None])
+        logits, value = run(self.network.heads(self.actions), params["heads"], hidden[0])
         action = jax.random.categorical(key, logits)
         log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], -1)[:, 0]
         return action, after, {"log_prob": log_prob, "value": value}

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from rookery.errors import ConfigError
-from rookery.types import Env, Key, Policy, PyTree
+from rookery.types import Env, Key, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Group:
 
     name: str
     slots: tuple[int, ...]
-    policy: Policy
+    policy: Any  # a Policy; a RecurrentPolicy where it learns
     learner: Any = None  # None: this group does not change
 
     @property

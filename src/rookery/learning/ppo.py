@@ -119,11 +119,10 @@ def refresh(config: PPO, policy: RecurrentPolicy, params: PyTree, trajectory: Tr
     done = trajectory.terminated | trajectory.is_first[1:].at[-1].set(True)
     arguments = (trajectory.reward, value[:-1], value[1:], trajectory.terminated, done)
     numbers = {"discount": config.discount, "decay": config.decay}
-    over_episodes = dict(in_axes=1, out_axes=1)
     if config.advantage == "authors":
-        advantage, target = jax.vmap(lambda *a: authors_gae(*a, **numbers), **over_episodes)(*arguments)
+        advantage, target = jax.vmap(lambda *a: authors_gae(*a, **numbers), 1, 1)(*arguments)
     else:
-        advantage = jax.vmap(lambda *a: gae(*a, **numbers), **over_episodes)(*arguments)
+        advantage = jax.vmap(lambda *a: gae(*a, **numbers), 1, 1)(*arguments)
         target = advantage + value[:-1]
     mean = masked_mean(advantage, trajectory.mask)
     spread = jnp.sqrt(masked_mean((advantage - mean) ** 2, trajectory.mask))

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from rookery.types import Key, Observation, PyTree, TimeStep
 from rookery.world.motion import enter, move
-from rookery.world.paint import observe
+from rookery.world.paint import observe_all
 from rookery.world.prestige import update_prestige
 from rookery.world.spec import WorldSpec
 from rookery.world.state import Events, State, WorldParams
@@ -22,6 +22,13 @@ class Task(Protocol):
 
     @property
     def world(self) -> WorldSpec: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def counts(self) -> tuple[str, ...]:
+        """Names of what `pay` counts."""
+        ...
+
     def default_params(self) -> PyTree:
         """Arrays; must have a field `world: WorldParams`."""
         ...
@@ -105,9 +112,7 @@ class Env:
 
     def observe(self, state: State) -> Observation:
         """What every agent sees now."""
-        world = self.task.world
-        views = tuple(observe(state, agent, world) for agent in range(world.agents))
-        return jnp.stack(views) if len({view.shape for view in views}) == 1 else views
+        return observe_all(state, self.task.world)
 
     def _time_step(self, state: State, reward, is_first, counts) -> TimeStep:
         if counts is None:

@@ -1,16 +1,123 @@
-"""An agent's view as numbers: `pixels` for convolutions, `symbolic` for small networks. Same information."""
+"""An agent's view as numbers: `pixels` for convolutions, `symbolic` for small networks. Same information.
+
+What a cell shows is one number, its code: 0 unseen, else 1 + kind·LOOKS + look; a look is 0 for the bare tile, else
+1 + heading·256 + blue of the agent on it. A table holds the bytes of every code, so painting is copying.
+"""
 
 from __future__ import annotations
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, UInt8
+from jaxtyping import Array, Int, UInt8
 
+from rookery.types import Observation
 from rookery.world.prestige import blue_share
 from rookery.world.sight import look, to_view
-from rookery.world.spec import View, WorldSpec
+from rookery.world.spec import CHANNELS, View, WorldSpec
 from rookery.world.state import State
 from rookery.world.tiles import COLOR, FLOOR, GOAL, KINDS, OBSTACLE, UNSEEN_COLOR
+
+LOOKS = 1 + 4 * 256
+CODES = 1 + KINDS * LOOKS
+
+
+def perceive(state: State, agent: int, view: View):
+    """Kinds u8[V, V] (goals already hidden), seen bool[V, V], agents bool[A, V, V] of one agent's view."""
+    return _perceive(state, state.position[agent], state.heading[agent], state.active[agent], view)
+
+
+def _perceive(state: State, position, heading, active, view: View):
+    kind, seen = look(state.tiles, position, heading, view)
+    seen &= active  # an absent viewer sees nothing
+    if view.hide_goals:
+        kind = jnp.where(state.goals_hidden & (kind == GOAL), FLOOR, kind)
+    row, col = to_view(state.position, position, heading, view)
+    cells = jnp.arange(view.size)
+    at = (row[:, None, None] == cells[:, None]) & (col[:, None, None] == cells)
+    return kind, seen, at & state.active[:, None, None] & seen
+
+
+def observe(state: State, agent: int, spec: WorldSpec) -> UInt8[Array, "..."]:
+    """What one agent sees, u8[View.shape]. Before it enters the world, all is unseen."""
+    viewer = agent, state.position[agent], state.heading[agent], state.active[agent]
+    return _observe(state, _blue(state, spec), *viewer, spec.views[agent])
+
+
+def observe_all(state: State, spec: WorldSpec) -> Observation:
+    """What every agent sees: u8[A, ...], or a tuple with one array an agent where views differ in shape.
+
+    Agents with equal views are painted together: few large kernels are faster than many small ones.
+    """
+    blue = _blue(state, spec)
+    viewers = jnp.arange(spec.agents), state.position, state.heading, state.active
+    pictures = {}
+    for view in dict.fromkeys(spec.views):
+        slots = [slot for slot, other in enumerate(spec.views) if other == view]
+
+        def picture(*viewer, view=view):
+            return _observe(state, blue, *viewer, view)
+
+        if len(slots) == spec.agents:
+            return jax.vmap(picture)(*viewers)
+        group = jax.vmap(picture)(*(values[np.array(slots)] for values in viewers))
+        pictures.update(zip(slots, group, strict=True))
+    in_order = tuple(pictures[slot] for slot in range(spec.agents))
+    return jnp.stack(in_order) if len({view.shape for view in spec.views}) == 1 else in_order
+
+
+def _blue(state: State, spec: WorldSpec) -> Int[Array, "A"]:
+    return jnp.round(255 * blue_share(state.prestige, spec.prestige_rule)).astype(jnp.int32)
+
+
+def _observe(state: State, blue, agent, position, heading, active, view: View) -> UInt8[Array, "..."]:
+    kind, seen, agents = _perceive(state, position, heading, active, view)
+    relative = (state.heading - heading) % 4
+    # Where several agents share a cell the viewer is drawn on top, then the lowest number.
+    number = jnp.arange(len(blue))
+    layer = jnp.where(number == agent, len(blue) + 1, len(blue) - number)
+    encode = symbols if view.kind == "symbolic" else pixels
+    return encode(kind, seen, agents, relative, blue, view, layer)
+
+
+def pixels(kind, seen, agents, relative, blue, view: View, layer=None) -> UInt8[Array, "P P 3"]:
+    """A picture of `tile_pixels` a cell: tiles in their colours, agents as triangles from red to blue.
+
+    Arguments as `codes` takes them. One look-up a line of pixels: XLA makes each a copy of consecutive bytes, where
+    from a look-up of whole tiles, interleaved afterwards, it makes a search for each byte.
+    """
+    found = codes(kind, seen, agents, relative, blue, layer)
+    lines = np.moveaxis(pixel_table(view.tile_pixels), 1, 0)
+    copies = [jnp.asarray(line).at[found].get(mode="promise_in_bounds") for line in lines]
+    return jnp.stack(copies, 1).reshape(view.size * view.tile_pixels, -1, 3)
+
+
+def symbols(kind, seen, agents, relative, blue, view: View, layer=None) -> UInt8[Array, "V V C"]:
+    """One channel of 0 or 255 for each of CHANNELS; the last is the shown agent's blue share."""
+    found = codes(kind, seen, agents, relative, blue, layer)
+    return jnp.asarray(symbol_table()).at[found].get(mode="promise_in_bounds")
+
+
+def codes(kind, seen, agents, relative, blue, layer=None) -> Int[Array, "V V"]:
+    """What each cell of a view shows.
+
+    Args:
+      kind: int[V, V]. seen: bool[V, V].
+      agents: bool[A, V, V], where each is seen. relative: i32[A], its heading to the viewer's. blue: int[A].
+      layer: i32[A] from 1, all different; the highest agent in a cell is shown. None: the first is the highest.
+    """
+    agents, relative, blue = (jnp.asarray(x) for x in (agents, relative, blue))
+    layer = jnp.arange(len(agents), 0, -1) if layer is None else layer
+    bits = CODES.bit_length()
+    looks = (layer << bits) + 1 + relative * 256 + blue.astype(jnp.int32)
+    # The bare tile is layer 0, in every cell.
+    shown = seen & jnp.pad(agents, ((1, 0), (0, 0), (0, 0)), constant_values=True)
+    layers = jnp.pad(looks, (1, 0))[:, None, None] + (1 + kind.astype(jnp.int32) * LOOKS)
+    # The maximum comes last because XLA does not fuse it into the look-ups that follow. Anything costly after it
+    # would be computed again for every byte of the picture.
+    return jnp.max(jnp.where(shown, layers, 0), 0) & ((1 << bits) - 1)
 
 
 def triangle(side: int) -> np.ndarray:
@@ -25,70 +132,31 @@ def triangle(side: int) -> np.ndarray:
     return np.stack([np.rot90(up, -turns) for turns in range(4)])
 
 
-def visible_agents(state: State, agent: int, view: View, seen: Bool[Array, "V V"]) -> Bool[Array, "A V V"]:
-    """Where in one agent's view each active agent stands and is seen; an absent viewer sees none."""
-    row, col = to_view(state.position, state.position[agent], state.heading[agent], view)
-    cells = jnp.arange(view.size)
-    at = (row[:, None, None] == cells[:, None]) & (col[:, None, None] == cells)
-    return at & state.active[:, None, None] & seen
+@functools.cache
+def pixel_table(side: int) -> np.ndarray:
+    """Pictures: tiles in their colours, agents as triangles from red to blue. u8[CODES, side, side·3]."""
+    cover = np.round(triangle(side) * 255).astype(np.int32)[:, None, :, :, None]  # [4, 1, side, side, 1]
+    blue = np.arange(256)
+    agent = np.stack([255 - blue, 0 * blue, blue], -1)[:, None, None, :]  # [256, 1, 1, 3]
+    table = np.empty((CODES, side, side, 3), np.uint8)
+    table[0] = UNSEEN_COLOR
+    tiles = table[1:].reshape(KINDS, LOOKS, side, side, 3)
+    for tile, color in zip(tiles, COLOR.astype(np.int32), strict=True):
+        tile[0] = color
+        tile[1:] = ((color * 255 + (agent - color) * cover + 127) // 255).reshape(-1, side, side, 3)
+    return table.reshape(CODES, side, side * 3)
 
 
-def perceive(state: State, agent: int, view: View):
-    """Kinds i32[V, V] (goals already hidden), seen bool[V, V], agents bool[A, V, V] of one agent's view."""
-    kind, seen = look(state.tiles, state.position[agent], state.heading[agent], view)
-    seen &= state.active[agent]
-    if view.hide_goals:
-        kind = jnp.where(state.goals_hidden & (kind == GOAL), FLOOR, kind)
-    return kind, seen, visible_agents(state, agent, view, seen)
-
-
-def observe(state: State, agent: int, spec: WorldSpec) -> UInt8[Array, "..."]:
-    """What one agent sees, u8[View.shape]. Before it enters the world, all is unseen."""
-    view = spec.views[agent]
-    kind, seen, agents = perceive(state, agent, view)
-    blue = jnp.round(255 * blue_share(state.prestige, spec.prestige_rule)).astype(jnp.uint8)
-    relative = (state.heading - state.heading[agent]) % 4
-    # Where several agents share a cell the viewer is drawn on top, then the lowest number.
-    order = [agent, *(other for other in range(spec.agents) if other != agent)]
-    encode = symbols if view.kind == "symbolic" else pixels
-    return encode(kind, seen, [agents[i] for i in order], [relative[i] for i in order], [blue[i] for i in order], view)
-
-
-def symbols(kind, seen, agents, relative, blue, view: View) -> UInt8[Array, "V V C"]:
-    """One channel of 0 or 255 for each of CHANNELS; the last is the shown agent's blue share."""
-    on, off = jnp.uint8(255), jnp.uint8(0)
-    facing = jnp.full(kind.shape, -1, jnp.int32)
-    prestige = jnp.zeros(kind.shape, jnp.uint8)
-    for where, heading, color in zip(reversed(agents), reversed(relative), reversed(blue), strict=True):
-        facing = jnp.where(where, heading, facing)
-        prestige = jnp.where(where, color, prestige)
-    channels = [~seen, seen & (kind == OBSTACLE), seen & (kind == GOAL)]
-    channels += [facing == heading for heading in range(4)]
-    return jnp.stack([*(jnp.where(channel, on, off) for channel in channels), prestige], -1)
-
-
-def pixels(kind, seen, agents, relative, blue, view: View) -> UInt8[Array, "P P 3"]:
-    """A picture of `tile_pixels` a cell: tiles in their colours, agents as triangles from red to blue."""
-    side, size = view.tile_pixels, view.size
-    sprite = jnp.asarray(np.round(triangle(side) * 255).astype(np.int32))
-    facing = jnp.full(kind.shape, -1, jnp.int32)
-    shade = jnp.zeros(kind.shape, jnp.int32)
-    for where, heading, color in zip(reversed(agents), reversed(relative), reversed(blue), strict=True):
-        facing = jnp.where(where, heading, facing)
-        shade = jnp.where(where, color.astype(jnp.int32), shade)
-
-    def spread(cells):  # i32[V, V] -> [V, side, V, side]
-        return jnp.broadcast_to(cells[:, None, :, None], (size, side, size, side))
-
-    cover = jnp.zeros((size, side, size, side), jnp.int32)
-    for heading in range(4):
-        cover = jnp.where(spread(facing) == heading, sprite[heading][None, :, None, :], cover)
-    planes = []
-    for channel, agent_color in enumerate((255 - shade, jnp.zeros_like(shade), shade)):
-        ground = jnp.full(kind.shape, int(UNSEEN_COLOR[channel]), jnp.int32)
-        for number in range(KINDS):
-            ground = jnp.where(seen & (kind == number), int(COLOR[number, channel]), ground)
-        back, front = spread(ground), spread(agent_color)
-        planes.append((back * 255 + (front - back) * cover + 127) // 255)
-    picture = jnp.stack(planes, -1).astype(jnp.uint8)
-    return picture.reshape(size * side, size * side, 3)
+@functools.cache
+def symbol_table() -> np.ndarray:
+    """One channel of 0 or 255 for each of CHANNELS; the last is the shown agent's blue. u8[CODES, C]."""
+    table = np.zeros((CODES, len(CHANNELS)), np.uint8)
+    table[0, CHANNELS.index("unseen")] = 255
+    tiles = table[1:].reshape(KINDS, LOOKS, len(CHANNELS))
+    tiles[OBSTACLE, :, CHANNELS.index("obstacle")] = 255
+    tiles[GOAL, :, CHANNELS.index("goal")] = 255
+    agents = tiles[:, 1:].reshape(KINDS, 4, 256, len(CHANNELS))
+    for heading, name in enumerate(("agent ahead", "agent right", "agent back", "agent left")):
+        agents[:, heading, :, CHANNELS.index(name)] = 255
+    agents[..., CHANNELS.index("prestige")] = np.arange(256)
+    return table

@@ -29,8 +29,8 @@ class View:
     all); agents on them still show."""
 
     def __post_init__(self):
-        if self.size < 3 or self.size % 2 == 0:
-            raise ConfigError(f"view size={self.size} must be odd and at least 3")
+        if not 3 <= self.size <= 29 or self.size % 2 == 0:
+            raise ConfigError(f"view size={self.size} must be odd and lie in [3, 29]")
         if not 0 <= self.offset < self.size:
             raise ConfigError(f"view offset={self.offset} must lie in [0, {self.size})")
         if self.kind not in ("pixels", "symbolic"):

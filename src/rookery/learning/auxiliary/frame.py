@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
+from rookery.agents.networks import run
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError
 from rookery.types import Key, PyTree
@@ -41,7 +42,7 @@ class _Frame:
         self, params: PyTree, policy: RecurrentPolicy, hidden: Float[Array, "N M"], action: Int[Array, "N"]
     ) -> Float[Array, "N ..."]:
         """The predicted picture, about [0, 1]."""
-        return self._decoder(policy).apply({"params": params}, hidden, jax.nn.one_hot(action, policy.actions))
+        return run(self._decoder(policy), params, hidden, jax.nn.one_hot(action, policy.actions))
 
     def _error(self, params, policy, hidden, action, target, mask):
         """Sum over the steps that count of the mean absolute error of each picture."""

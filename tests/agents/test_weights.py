@@ -1,0 +1,183 @@
+import dataclasses
+import hashlib
+import json
+import random
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from rookery.agents.networks import LiteNetwork, PaperNetwork
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.agents.weights import flatten, load_agent, read_card, save_agent, unflatten
+from rookery.errors import CorruptError, MisfitError, MissingError, RookeryError, StorageError
+from tests.tiny import assert_same, params, policy, save_novice
+
+
+@pytest.fixture
+def agent(tmp_path):
+    return save_novice(tmp_path / "agent.safetensors", returns={"mean": 1.5}, title="écrit à la main")
+
+
+def change(path, **values):
+    """Rewrite parts of a card; None takes a part away."""
+    card = path.with_suffix(".json")
+    data = {**json.loads(card.read_text()), **values}
+    card.write_text(json.dumps({key: value for key, value in data.items() if value is not None}))
+
+
+def rewrite(path, tensors):
+    """Other weights, and a card that vouches for them."""
+    save_file(tensors, path)
+    change(path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def refusal(kind: type[RookeryError], path) -> str:
+    with pytest.raises(kind) as caught:
+        load_agent(path)
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_round_trip(agent):
+    back = load_agent(agent)
+    assert back.policy == policy()
+    assert_same(back.params, params())
+    assert back.card["returns"] == {"mean": 1.5}
+    assert back.card["title"] == "écrit à la main"
+    assert back.card["sha256"] == hashlib.sha256(agent.read_bytes()).hexdigest()
+    assert sorted(path.name for path in agent.parent.iterdir()) == ["agent.json", "agent.safetensors"]
+
+
+def test_the_paper_network_too(tmp_path):
+    paper = RecurrentPolicy(PaperNetwork(), (21, 21, 3), 7)
+    weights = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(paper.init, jax.random.PRNGKey(0)))
+    save_agent(tmp_path / "a.safetensors", paper, weights, {})
+    assert load_agent(tmp_path / "a.safetensors").policy == paper
+
+
+def test_a_loaded_agent_acts_as_the_saved_one(agent):
+    back = load_agent(agent)
+    seen = jax.random.randint(jax.random.PRNGKey(1), (16, 3, 3, 8), 0, 256).astype(jnp.uint8)
+    act = jax.jit(policy().act)
+    told = [act(p, policy().initial_carry(16), seen, jnp.ones(16, bool), jax.random.PRNGKey(2)) for p in (params(), back.params)]
+    assert_same(*told)
+
+
+def test_nested_names():
+    nested = {"a": {"b": {"c": 1}, "d": 2}, "e": 3}
+    assert flatten(nested) == {"a/b/c": 1, "a/d": 2, "e": 3}
+    assert unflatten(flatten(nested)) == nested
+
+
+def test_any_flipped_bit_is_found(agent):
+    good, dice = agent.read_bytes(), random.Random(0)
+    for _ in range(40):
+        data = bytearray(good)
+        data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+        agent.write_bytes(data)
+        assert "sha256 differs" in refusal(CorruptError, agent)
+
+
+@pytest.mark.parametrize("size", [0, 7, 100, -1])
+def test_truncated(agent, size):
+    agent.write_bytes(agent.read_bytes()[:size])
+    assert "sha256 differs" in refusal(CorruptError, agent)
+
+
+def test_not_safetensors_though_the_card_vouches_for_it(agent):
+    for content in (b"", b"\x80\x04K\x01.", b"{" * 1000):
+        agent.write_bytes(content)
+        change(agent, sha256=hashlib.sha256(content).hexdigest())
+        assert "not a readable safetensors file" in refusal(CorruptError, agent)
+
+
+def test_missing(agent, tmp_path):
+    assert "no such card" in refusal(MissingError, tmp_path / "other.safetensors")
+    agent.unlink()
+    assert f"{agent}: no such agent" in refusal(MissingError, agent)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"null", b"{}"])
+def test_a_malformed_card(agent, content):
+    agent.with_suffix(".json").write_bytes(content)
+    said = refusal(CorruptError, agent)
+    assert "not a readable card" in said or "the card lacks format, network" in said
+
+
+@pytest.mark.parametrize("key", ["format", "network", "observation_shape", "actions", "sha256"])
+def test_a_card_that_lacks_something(agent, key):
+    change(agent, **{key: None})
+    assert f"the card lacks {key}" in refusal(CorruptError, agent)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"network": {"kind": "huge"}},
+        {"network": {"kind": "lite", "depth": 3}},
+        {"network": {"kind": "lite", "width": "8"}},
+        {"network": {"kind": "lite", "width": 8.5}},
+        {"network": {"kind": "lite", "width": -8}},
+        {"network": {"kind": "paper"}},  # it takes no 3×3×8
+        {"network": "lite"},
+        {"network": 3},
+        {"observation_shape": 3},
+        {"observation_shape": "abc"},
+        {"observation_shape": [3, 3, "8"]},
+        {"observation_shape": [3, 3, 0]},
+        {"actions": "3"},
+        {"actions": 0},
+        {"actions": True},
+    ],
+    ids=str,
+)
+def test_a_card_of_no_known_network(agent, values):
+    change(agent, **values)
+    assert "describes no network this version knows" in refusal(CorruptError, agent)
+
+
+def test_a_newer_format(agent):
+    change(agent, format=2)
+    assert "card format 2, this version reads 1" in refusal(MisfitError, agent)
+
+
+def test_weights_of_another_network(agent):
+    change(agent, network=dataclasses.asdict(LiteNetwork(width=4, memory_size=4, head=5)))
+    said = refusal(MisfitError, agent)
+    assert "weight heads/policy1/bias is float32[4], the card's network needs float32[5]" in said
+    change(agent, network=dataclasses.asdict(policy().network), actions=7)
+    assert "weight heads/policy3/" in refusal(MisfitError, agent)
+
+
+def test_weights_too_few_too_many_or_of_another_type(agent):
+    tensors = load_file(agent)
+    rewrite(agent, {**tensors, "more": np.zeros(1)})
+    assert "weight more is float64[1], the card's network needs nothing" in refusal(MisfitError, agent)
+    rewrite(agent, {name: x for name, x in tensors.items() if name != "memory/hidden_bias"})
+    assert "weight memory/hidden_bias is nothing, the card's network needs float32[16]" in refusal(MisfitError, agent)
+    rewrite(agent, {**tensors, "memory/hidden_bias": tensors["memory/hidden_bias"].astype(np.float16)})
+    assert "is float16[16], the card's network needs float32[16]" in refusal(MisfitError, agent)
+
+
+def test_a_card_that_is_no_json_writes_nothing(tmp_path):
+    for card, error in (({"returns": float("nan")}, ValueError), ({"x": object()}, TypeError)):
+        with pytest.raises(error):
+            save_agent(tmp_path / "agent.safetensors", policy(), params(), card)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_refuses(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        save_agent(tmp_path / "file" / "agent.safetensors", policy(), params(), {})
+
+
+def test_saving_again_replaces(agent):
+    other = jax.tree.map(lambda x: x + 1, params())
+    save_agent(agent, policy(), other, {})
+    assert_same(load_agent(agent).params, other)
+    assert "returns" not in read_card(agent.with_suffix(".json"))

@@ -1,0 +1,98 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.agents import zoo
+from rookery.errors import MissingError, RookeryError
+from rookery.runs.build import check_fit
+from rookery.runs.codec import from_dict
+from rookery.runs.config import Task
+from rookery.runs.presets import PRESETS, preset
+from rookery.tasks.env import Env
+from tests.tiny import assert_same, params, save_novice
+
+NEEDED = ("title", "task", "steps", "returns", "rookery")
+"""What a shipped agent's card says beside what loading it needs."""
+
+
+@pytest.fixture
+def stocked(tmp_path, monkeypatch):
+    """A zoo of our own."""
+    for name in ("goal-cycle-expert", "goal-cycle-rookie"):
+        save_novice(tmp_path / f"{name}.safetensors", title=name)
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def refusal(call) -> str:
+    with pytest.raises(MissingError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_by_name_or_by_path(stocked):
+    assert zoo.names() == ["goal-cycle-expert", "goal-cycle-rookie"]
+    for source in ("goal-cycle-expert", str(stocked / "goal-cycle-expert.safetensors")):
+        assert_same(zoo.load(source).params, params())
+    assert zoo.card("goal-cycle-rookie")["title"] == "goal-cycle-rookie"
+
+
+def test_a_name_that_is_not_there(stocked):
+    said = refusal(lambda: zoo.load("goal-cycle-exprt"))
+    assert said.startswith("the zoo has no 'goal-cycle-exprt'; did you mean goal-cycle-expert")
+    assert said.endswith("it has: goal-cycle-expert, goal-cycle-rookie")
+    assert "did you mean" not in refusal(lambda: zoo.card("zzz"))
+
+
+def test_what_is_no_agent(stocked):
+    assert "an agent is a .safetensors file or one of: goal-cycle-expert" in refusal(lambda: zoo.load("some/folder"))
+    assert "no such card" in refusal(lambda: zoo.load("absent.safetensors"))
+
+
+def test_an_empty_zoo(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    assert zoo.names() == []
+    assert refusal(lambda: zoo.load("x")) == "the zoo has no 'x'; it has: nothing"
+
+
+# ------------------------------------------------------------------------------------------- what is shipped
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_entry_is_sound(name):
+    agent = zoo.load(name)
+    assert [key for key in NEEDED if key not in agent.card] == []
+    assert agent.card["steps"] > 0
+    assert agent.card["returns"]["low"] <= agent.card["returns"]["mean"] <= agent.card["returns"]["high"]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(agent.params))
+    env = Env(from_dict(Task, agent.card["task"], "task"))
+    check_fit(agent.policy, env.observation_shape(agent.card.get("slot", 0)), env.actions, name)
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_entry_acts(name):
+    agent = zoo.load(name)
+    seen = jnp.zeros((2, *agent.policy.observation_shape), jnp.uint8)
+    act = jax.jit(agent.policy.act)
+    action, carry, _ = act(agent.params, agent.policy.initial_carry(2), seen, jnp.ones(2, bool), jax.random.PRNGKey(0))
+    assert action.shape == (2,)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(carry))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_presets_find_their_agents(name):
+    """All that a recipe names is there and fits; no preset waits for a file that is not shipped."""
+    from rookery.runs.build import build, starting_params
+
+    try:
+        config = preset(name)
+        program = build(config)
+        starting_params(config, program)
+    except MissingError as error:
+        if zoo.names():
+            raise
+        pytest.skip(f"the zoo is still empty: {error}")
+    except RookeryError as error:
+        pytest.fail(str(error))
