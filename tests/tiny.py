@@ -91,6 +91,13 @@ def assert_same_run(result, other) -> None:
         assert (result.run_dir / "agents" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+def member_params(result, number: int) -> dict:
+    """One member's parameters by group, as a team that does not learn takes them."""
+    learners = result.state.learners
+    own = {name: jax.tree.map(lambda x: np.asarray(x)[number, 0], l.params["policy"]) for name, l in learners.items()}
+    return {**result.program.frozen, **own}
+
+
 @functools.cache
 def policy() -> RecurrentPolicy:
     """Of the novice."""

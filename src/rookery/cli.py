@@ -41,7 +41,7 @@ class Train:
     """Train a team and save metrics, checkpoints and agents in a new folder."""
 
     preset: Positional[str] = "demo"
-    """Where the configuration starts: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 3; or the path of a config.json."""
+    """Where the configuration starts: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 4; or the path of a config.json."""
     overrides: Overrides = ()
     out: Path | None = None
     """Folder of the run; default runs/NAME."""

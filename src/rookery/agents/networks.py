@@ -109,8 +109,7 @@ def add_patches(cut: Float[Array, "N h w P"], side: int) -> Float[Array, "N H W 
 
 # Each is the other's gradient, for both are linear and each is the other's transpose.
 patches.defvjp(lambda x, side: (patches(x, side), None), lambda side, _, g: (add_patches(g, side),))
-add_# Each is the other's gradient, for both are linear and each is the other's transpose.
-patches.defvjp(lambda x, side: (add_patches(x, side), None), lambda side, _, g: (patches(g, side),))
+add_patches.defvjp(lambda x, side: (add_patches(x, side), None), lambda side, _, g: (patches(g, side),))
 
 
 def blocks(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P"]:

@@ -180,12 +180,12 @@ def write_report(result, results: dict, path: Path) -> None:
     levels = {"experts": expert, "stop after one goal": 1.0}
     report = Report("Learning from others in Goal Cycle", "Novices beside experts, and the same novices alone")
     report.paragraph(sentence(results))
+    report.paragraph(_course(config))
     for claim in results["claims"]:
         report.verdict(claim["text"], claim["holds"])
     report.figure(
         learning_curves(curves, levels=levels, xlabel="environment steps of each seed", ylabel="return an episode"),
-        "Return while learning, under the penalty of the moment (it rises from "
-        f"{_schedule(config.task_schedules.get('penalty'))}). Thin: each seed. Bold: mean, with its 95 % interval.",
+        "Return while learning, under the penalty of the moment. Thin: each seed. Bold: mean, with its 95 % interval.",
     )
     checked = [row for row in metrics if "evaluation/social/novice/gain/return" in row]
     if checked:
@@ -241,6 +241,21 @@ def write_report(result, results: dict, path: Path) -> None:
     report.table(["setting", "paper", "here"], rows, "Every deviation from the published experiment.")
     report.key_values({**results["machine"], **{f"seconds, {k}": v for k, v in results["seconds"].items()}}, "Machine")
     report.write(path)
+
+
+def _course(config) -> str:
+    """How both arms were trained, in a sentence or two."""
+    text = (
+        f"Both arms are one algorithm in one compiled program; only the experts' presence differs. Each seed learns "
+        f"for {config.updates * config.steps_per_update:,} steps. A wrong goal costs "
+        f"{_schedule(config.task_schedules.get('penalty'))} of the run."
+    )
+    if "hide_share" in config.task_schedules:
+        text += (
+            " Goals are hidden from the novices of both arms in a share of training episodes: "
+            f"{_schedule(config.task_schedules['hide_share'])} of the run. They are shown in every evaluation."
+        )
+    return text
 
 
 def _shown(interval: dict[str, float]) -> str:

@@ -35,14 +35,13 @@ def show(name: str | None) -> int:
 def picture(task) -> str:
     """One drawn layout as text: # obstacle, 1-9 goals in cyclic order, ^ > v < agents."""
     import jax
-    import numpy as np
 
-    from rookery.tasks.env import Env
+    from rookery.world.tiles import OBSTACLE
 
-    state, _ = Env(task).reset(jax.random.PRNGKey(0), task.default_params())
-    rows = [["#" if kind == 1 else "." for kind in row] for row in np.asarray(state.tiles)]
-    for number, (row, col) in enumerate(np.asarray(state.task.goals)):
+    tiles, position, heading, own = jax.device_get(jax.jit(task.layout)(jax.random.PRNGKey(0)))
+    rows = [["#" if kind == OBSTACLE else "." for kind in row] for row in tiles]
+    for number, (row, col) in enumerate(own.goals):
         rows[row][col] = str(number + 1)
-    for (row, col), heading in zip(np.asarray(state.position), np.asarray(state.heading), strict=True):
+    for (row, col), heading in zip(position, heading, strict=True):
         rows[row][col] = "^>v<"[heading]
     return "\n".join(" ".join(row) for row in rows)

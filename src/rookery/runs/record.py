@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -42,55 +43,9 @@ def record(
     team = Team(tuple(dataclasses.replace(group, learner=None) for group in team.groups))
     team.check(env)
     who = jnp.ones(env.agents, bool) if present is None else jnp.asarray(present)
-    world = env.task.world
-    pictured = tuple(
-        view if view.kind == "pixels" else dataclasses.replace(view, kind="pixels", tile_pixels=PICTURE_PIXELS)
-        for view in world.views
-    )
-    painted = dataclasses.replace(world, views=pictured)
-    env_params = env.default_params()
-
-    def shown(state):
-        views = tuple(observe(state, agent, painted) for agent in range(env.agents))
-        lit = []
-        for agent, view in enumerate(world.views):
-            _, seen, _ = perceive(state, agent, view)
-            row, col = view_cells(state.position[agent], state.heading[agent], view)
-            # Cells beyond the map are dropped, not wrapped round.
-            row, col = (jnp.where(x < 0, 10**6, x) for x in (row, col))
-            lit.append(jnp.zeros((world.height, world.width), bool).at[row, col].max(seen, mode="drop"))
-        blue = blue_share(state.prestige, world.prestige_rule)
-        return state.tiles, state.position, state.heading, state.active, blue, views, tuple(lit)
-
-    def play(key):
-        reset_key, act_key = jax.random.split(key)
-        state, told = env.reset(reset_key, env_params, who)
-        batched = lambda tree: jax.tree.map(lambda x: x[None], tree)  # noqa: E731
-        carries = {group.name: initial_carry(group, 1) for group in team.groups}
-
-        def step(loop, t):
-            state, told, carries = loop
-            keys = jax.random.split(jax.random.fold_in(act_key, t), len(team.groups))
-            action = jnp.zeros(env.agents, jnp.int32)
-            carries = dict(carries)
-            for group, group_key in zip(team.groups, keys, strict=True):
-                chosen, carries[group.name], _ = act(
-                    group, params[group.name], carries[group.name], batched(told.observation), batched(state),
-                    told.is_first[None], group_key,
-                )  # fmt: skip
-                action = action.at[jnp.array(group.slots)].set(chosen[:, 0])
-            state, told = env.step(state, action, env_params)
-            return (state, told, carries), (shown(state), told.reward, action)
-
-        first = shown(state)
-        goals = state.task.goals
-        _, (rest, reward, action) = jax.lax.scan(step, (state, told, carries), jnp.arange(env.max_steps))
-        both = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, rest)
-        return both, reward, action, goals
-
+    play = _player(env, team)
     keys = jax.random.split(evaluation_key(seed, 10_000), episodes)
-    play = jax.jit(play)
-    played = [jax.device_get(play(key)) for key in keys]
+    played = [jax.device_get(play(key, params, who)) for key in keys]
     by_return = sorted(range(episodes), key=lambda e: played[e][1][:, focus].sum())
     (tiles, position, heading, active, blue, views, lit), reward, action, goals = played[by_return[episodes // 2]]
     roles = {group.name: "random" if type(group.policy).__name__ == "RandomPolicy" else "scripted" for group in team.groups}
@@ -116,3 +71,55 @@ def record(
         seen=tuple(np.asarray(cells) for cells in lit),
         note=note,
     )
+
+
+@functools.lru_cache(maxsize=8)
+def _player(env: Env, team: Team):
+    """One episode as arrays, compiled once for any parameters and any presence."""
+    world = env.task.world
+    pictured = tuple(
+        view if view.kind == "pixels" else dataclasses.replace(view, kind="pixels", tile_pixels=PICTURE_PIXELS)
+        for view in world.views
+    )
+    painted = dataclasses.replace(world, views=pictured)
+    env_params = env.default_params()
+
+    def shown(state):
+        views = tuple(observe(state, agent, painted) for agent in range(env.agents))
+        lit = []
+        for agent, view in enumerate(world.views):
+            _, seen, _ = perceive(state, agent, view)
+            row, col = view_cells(state.position[agent], state.heading[agent], view)
+            # Cells beyond the map are dropped, not wrapped round.
+            row, col = (jnp.where(x < 0, 10**6, x) for x in (row, col))
+            lit.append(jnp.zeros((world.height, world.width), bool).at[row, col].max(seen, mode="drop"))
+        blue = blue_share(state.prestige, world.prestige_rule)
+        return state.tiles, state.position, state.heading, state.active, blue, views, tuple(lit)
+
+    def play(key, params, who):
+        reset_key, act_key = jax.random.split(key)
+        state, told = env.reset(reset_key, env_params, who)
+        batched = lambda tree: jax.tree.map(lambda x: x[None], tree)  # noqa: E731
+        carries = {group.name: initial_carry(group, 1) for group in team.groups}
+
+        def step(loop, t):
+            state, told, carries = loop
+            keys = jax.random.split(jax.random.fold_in(act_key, t), len(team.groups))
+            action = jnp.zeros(env.agents, jnp.int32)
+            carries = dict(carries)
+            for group, group_key in zip(team.groups, keys, strict=True):
+                chosen, carries[group.name], _ = act(
+                    group, params[group.name], carries[group.name], batched(told.observation), batched(state),
+                    told.is_first[None], group_key,
+                )  # fmt: skip
+                action = action.at[jnp.array(group.slots)].set(chosen[:, 0])
+            state, told = env.step(state, action, env_params)
+            return (state, told, carries), (shown(state), told.reward, action)
+
+        first = shown(state)
+        goals = state.task.goals
+        _, (rest, reward, action) = jax.lax.scan(step, (state, told, carries), jnp.arange(env.max_steps))
+        both = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, rest)
+        return both, reward, action, goals
+
+    return jax.jit(play)

@@ -1,0 +1,72 @@
+import dataclasses
+import typing
+
+import pytest
+
+from rookery.agents.networks import PaperNetwork
+from rookery.cli import Train
+from rookery.errors import MissingError
+from rookery.runs.codec import from_dict, to_dict
+from rookery.runs.config import RunConfig, Scripted
+from rookery.runs.presets import PRESETS, preset
+from rookery.runs.program import tunables
+from rookery.tasks.goal_cycle import GoalCycle
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_sound(name):
+    config = preset(name)
+    assert config.name == name
+    assert from_dict(RunConfig, to_dict(config)) == config
+    assert preset(name) == config
+    assert config.updates >= 5
+    tunables(config)  # the task has all that is scheduled
+    for group in config.team:
+        assert max(group.slots) < len(config.task.views)
+        if group.learner:
+            # A minibatch is never larger than the batch it is drawn from.
+            cut = -(-config.task.max_steps // group.learner.sequence_length) * config.episodes
+            assert group.learner.sequences <= cut
+
+
+def test_unknown_names_get_the_nearest():
+    with pytest.raises(MissingError, match="no preset 'dmo'; did you mean demo") as caught:
+        preset("dmo")
+    assert all(name in str(caught.value) for name in PRESETS)
+    with pytest.raises(MissingError, match="no preset 'zzz'; there are: demo"):
+        preset("zzz")
+
+
+def test_the_command_line_names_them_all():
+    import inspect
+
+    source = inspect.getsource(Train)
+    assert all(name in source for name in PRESETS)
+    assert typing.get_type_hints(Train)["preset"]
+
+
+def test_the_papers_numbers_to_the_letter():
+    """Ndousse et al. 2021, sections 4.2 and 7.2."""
+    config = preset("paper")
+    novice, expert = config.team
+    learner = novice.learner
+    assert config.task == GoalCycle()
+    assert (config.task.max_steps, config.task.penalty, config.task.goals, config.task.height) == (250, 1.5, 3, 13)
+    assert (config.episodes, config.steps_per_update, config.steps) == (128, 32_000, 375_000_000)
+    assert (learner.minibatches, learner.sequences, learner.sequence_length, learner.refresh_every) == (20, 512, 16, 2)
+    assert (learner.discount, learner.decay, learner.clip, learner.value_weight) == (0.993, 0.97, 0.2, 0.1)
+    assert (learner.kl_stop, learner.kl_limit, learner.max_gradient_norm) == (0.01, 0.03, None)
+    assert (novice.learning_rate, novice.entropy) == (1e-4, 1e-5)
+    assert [(a.kind, a.weight) for a in learner.auxiliary] == [("next-frame", 3.0)]
+    assert novice.policy.network == PaperNetwork()
+    assert expert.policy == Scripted()
+    assert config.social_share == 1.0
+
+
+def test_the_demo_compares_by_one_algorithm():
+    """Novices beside experts and alone differ in nothing but company."""
+    for name in ("demo", "smoke"):
+        social, solo = preset(name).arms
+        assert (social.name, solo.name) == ("social", "solo")
+        assert dataclasses.replace(solo, name="social", social_share=None) == social
+        assert solo.social_share == 0.0

@@ -1,0 +1,117 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+
+from rookery.errors import ConfigError
+from rookery.runs.build import build
+from rookery.runs.config import Arm
+from rookery.runs.program import TRAINING, summarise, tunables
+from rookery.learning.rollout import Tally
+from tests.tiny import CONFIG, NOVICE, OTHER, TASK, assert_same, tiny
+
+
+@pytest.fixture(scope="module")
+def started():
+    """Two seeds of two arms, each with two learners of their own."""
+    pair = dataclasses.replace(NOVICE, name="pair", slots=(0, 1))
+    program = build(tiny(team=(pair,), seeds=2))
+    return program, jax.device_get(program.init())
+
+
+def weights(state, member, slot):
+    return jax.tree.map(lambda x: x[member, slot], state.learners["pair"].params)
+
+
+def test_members_lead_and_start_by_their_seed(started):
+    program, state = started
+    assert program.config.members == (("social", 3), ("social", 4), ("solo", 3), ("solo", 4))
+    assert {leaf.shape[0] for leaf in jax.tree.leaves(state)} == {4}
+    assert {leaf.shape[1] for leaf in jax.tree.leaves(state.learners)} == {2}
+    np.testing.assert_array_equal(state.update, [0, 0, 0, 0])
+    for slot in range(2):
+        assert_same(weights(state, 0, slot), weights(state, 2, slot))  # the same seed in either arm
+        assert_same(weights(state, 1, slot), weights(state, 3, slot))
+    kernels = [weights(state, member, slot)["policy"]["encoder"]["dense1"]["kernel"] for member in (0, 1) for slot in (0, 1)]
+    for i in range(4):
+        for j in range(i):
+            assert not np.array_equal(kernels[i], kernels[j])
+    assert len({bytes(np.asarray(key)) for key in state.key}) == 2
+    own = jax.random.fold_in(jax.random.PRNGKey(4), TRAINING)
+    np.testing.assert_array_equal(state.key[1], own)
+
+
+def test_schedules_of_every_arm_stack():
+    arms = (
+        Arm(name="a"),
+        Arm(name="b", social_share=0.25, entropy=((0.0, 1.0), (0.2, 2.0), (1.0, 3.0)), task_schedules={"penalty": 0.5}),
+    )
+    told = tunables(tiny(arms=arms, seeds=2))
+    assert {leaf.shape for leaf in jax.tree.leaves(told)} == {(4, 3, 2)}
+    assert set(told.task) == {"penalty"}
+    for member, share in ((0, 1.0), (1, 1.0), (2, 0.25), (3, 0.25)):
+        assert told.social_share[member, 0, 1] == share
+    np.testing.assert_allclose(told.task["penalty"][0, :2], [[0, 0], [1, 1.5]])
+    np.testing.assert_allclose(told.task["penalty"][2, 0], [0, 0.5])
+    np.testing.assert_allclose(told.rates["novice"].entropy[3], [[0, 1], [0.2, 2], [1, 3]], rtol=1e-6)
+
+
+def test_what_one_arm_schedules_is_the_tasks_own_in_the_others():
+    arms = (Arm(name="a"), Arm(name="b", task_schedules={"prestige_decay": 0.5}))
+    told = tunables(tiny(arms=arms, task_schedules={}))
+    assert [float(x) for x in told.task["prestige_decay"][:, 0, 1]] == pytest.approx([0.99, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("schedules", "said"),
+    [
+        ({"hide_share": 2.0}, "task_schedules.hide_share: hide_share=2.0 must lie in"),
+        ({"penalty": ((0.0, -1.0), (1.0, 1.0))}, "task_schedules.penalty: penalty=-1.0 must be at least 0"),
+        ({"spawn_delay": 3.0}, "task_schedules.spawn_delay is not a number of this task"),
+    ],
+)
+def test_schedules_the_task_would_refuse(schedules, said):
+    with pytest.raises(ConfigError, match=said):
+        tunables(tiny(task_schedules=schedules))
+    with pytest.raises(ConfigError, match=said):
+        tunables(tiny(arms=(Arm(task_schedules=schedules),)))
+
+
+@pytest.mark.parametrize(("seeds", "devices", "used"), [(1, 1, 1), (1, 2, 2), (3, 2, 2)])
+def test_members_are_spread_evenly(seeds, devices, used):
+    program = build(tiny(seeds=seeds))
+    placed = program.place({"x": jnp.zeros((2 * seeds, 5))}, jax.devices()[:devices])["x"]
+    assert len(placed.sharding.device_set) == used
+    assert placed.sharding.spec == PartitionSpec("member")
+
+
+def test_members_that_do_not_divide_stay_together():
+    program = build(tiny(arms=CONFIG.arms[:1], seeds=3))
+    placed = program.place(jnp.zeros((3, 5)), jax.devices()[:2])
+    assert placed.sharding.device_set == {jax.devices()[0]}
+
+
+def test_summary_by_hand():
+    """Two agents, four episodes; the second is absent from two of them."""
+    present = jnp.array([[1, 1], [1, 0], [1, 0], [1, 1]], bool)
+    returns = jnp.array([[1.0, 4.0], [2.0, 0.0], [3.0, 0.0], [4.0, 8.0]])
+    tally = Tally(
+        episode_return=returns, events={"goals": returns * 2}, streak=returns, first_reward=returns, present=present
+    )
+    told = summarise(tally)
+    np.testing.assert_allclose(told["return"], [2.5, 6.0])
+    np.testing.assert_allclose(told["goals"], [5.0, 12.0])
+    np.testing.assert_allclose(told["return_q15"], [1.45, 4.6], rtol=1e-6)
+    np.testing.assert_allclose(told["return_q85"], [3.55, 7.4], rtol=1e-6)
+    nobody = summarise(tally._replace(present=present & jnp.array([True, False])))
+    np.testing.assert_array_equal(np.isnan(nobody["return"]), [False, True])
+
+
+def test_the_team_is_checked_before_anything_else():
+    with pytest.raises(ConfigError, match="each slot must be filled exactly once"):
+        build(tiny(team=(NOVICE,)))
+    with pytest.raises(ConfigError, match=r"fills slots \[0, 1, 1\]"):
+        build(tiny(task=dataclasses.replace(TASK, views=TASK.views * 2), team=(NOVICE, OTHER, dataclasses.replace(OTHER, name="x"))))

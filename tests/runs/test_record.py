@@ -1,0 +1,133 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.agents.planner import GoalCyclePlanner
+from rookery.agents.random import RandomPolicy
+from rookery.agents.team import Group, Team
+from rookery.runs import record as module
+from rookery.runs.evaluation import evaluation_key
+from rookery.runs.record import PICTURE_PIXELS, record
+from rookery.tasks.env import Env
+from rookery.world.spec import View
+from tests.tiny import TASK, params, policy
+from tests.worlds import game
+
+PIXELS = View(size=5, tile_pixels=2)
+FILMED = dataclasses.replace(TASK, views=(TASK.views[0], PIXELS, PIXELS), max_steps=12, penalty=0.5)
+TEAM = Team((
+    Group("novice", (0,), policy()),
+    Group("expert", (2,), GoalCyclePlanner(FILMED.goals, FILMED.height, FILMED.width)),
+    Group("chance", (1,), RandomPolicy(FILMED.actions)),
+))  # fmt: skip
+PARAMS = {"novice": params(), "expert": (), "chance": ()}
+STEP = np.array([[-1, 0], [0, 1], [1, 0], [0, -1]])
+
+
+@pytest.fixture(scope="module")
+def film():
+    return record(Env(FILMED), TEAM, PARAMS, seed=3, note="a note")
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return record(Env(FILMED), TEAM, PARAMS, seed=3, present=np.array([True, False, False]))
+
+
+def test_what_it_says_of_itself(film):
+    assert (film.steps, film.agents, film.height, film.width) == (12, 3, 5, 6)
+    assert film.names == ("novice", "chance", "expert")
+    assert film.roles == ("frozen", "random", "scripted")
+    assert film.action_names == ("left", "right", "forward")
+    assert (film.task, film.note) == ("goal-cycle", "a note")
+    side = TASK.views[0].size * PICTURE_PIXELS
+    assert [view.shape for view in film.views] == [(13, side, side, 3), (13, 10, 10, 3), (13, 10, 10, 3)]
+
+
+def test_it_is_the_episode_the_environment_plays(film):
+    """Its actions, given to the environment from the same key, bring the same worlds, rewards and views."""
+    world = game(FILMED)
+    key = jax.random.split(evaluation_key(3, 10_000), 1)[0]
+    state, told = world.reset(jax.random.split(key)[0], FILMED.default_params())
+    np.testing.assert_array_equal(film.goals, state.task.goals)
+    for t in range(film.steps + 1):
+        np.testing.assert_array_equal(film.position[t], state.position)
+        np.testing.assert_array_equal(film.heading[t], state.heading)
+        np.testing.assert_array_equal(film.tiles[t], state.tiles)
+        np.testing.assert_array_equal(film.active[t], state.active)
+        for agent in (1, 2):  # who see pixels are filmed as they see
+            np.testing.assert_array_equal(film.views[agent][t], told.observation[agent])
+        if t < film.steps:
+            state, told = world.step(state, jnp.asarray(film.action[t], jnp.int32), FILMED.default_params())
+            np.testing.assert_array_equal(film.reward[t], told.reward)
+
+
+def test_rewards_are_those_of_the_goals_entered(film):
+    """Told again by hand, from positions alone."""
+    for agent in range(film.agents):
+        last = None
+        for t in range(film.steps):
+            here, there = film.position[t, agent], film.position[t + 1, agent]
+            entered = [k for k, goal in enumerate(film.goals) if (there == goal).all() and (here != there).any()]
+            expected = 0.0
+            if entered:
+                right = last is None or entered[0] == (last + 1) % FILMED.goals
+                expected, last = (1.0, entered[0]) if right else (-0.5, last)
+            assert film.reward[t, agent] == expected
+    assert film.returns()[-1, 2] == film.reward[:, 2].sum() > 0  # the planner knows its trade
+
+
+def test_moves_are_those_of_the_actions(film):
+    for agent in range(film.agents):
+        for t in range(film.steps):
+            turned = (film.heading[t + 1, agent] - film.heading[t, agent]) % 4
+            moved = film.position[t + 1, agent] - film.position[t, agent]
+            name = film.action_names[film.action[t, agent]]
+            assert turned == {"left": 3, "right": 1, "forward": 0}[name]
+            if name == "forward":
+                assert tuple(moved) in ((0, 0), tuple(STEP[film.heading[t, agent]]))
+            else:
+                assert tuple(moved) == (0, 0)
+
+
+def test_what_is_in_sight(film):
+    for agent in range(film.agents):
+        for t in range(film.steps + 1):
+            row, col = film.position[t, agent]
+            assert film.seen[agent][t, row, col]  # where it stands
+            lit = np.argwhere(film.seen[agent][t])
+            reach = 4 if agent else 2
+            assert np.abs(lit - (row, col)).max() <= reach
+
+
+def test_who_is_absent_is_absent(alone, film):
+    np.testing.assert_array_equal(alone.active, np.tile([True, False, False], (13, 1)))
+    np.testing.assert_array_equal(alone.reward[:, 1:], 0)
+    np.testing.assert_array_equal(alone.goals, film.goals)  # the same world
+    np.testing.assert_array_equal(alone.position[0, 0], film.position[0, 0])
+    assert film.active.all()
+
+
+def test_presence_and_parameters_need_no_new_program(alone, film):
+    """Two films of one team, as the demo shows them, are compiled once."""
+    assert module._player.cache_info().currsize == 1
+    (play,) = [module._player(Env(FILMED), TEAM)]
+    assert play._cache_size() == 1
+
+
+def test_the_median_of_several(monkeypatch):
+    returns = []
+    real = jax.device_get
+
+    def seen(tree):
+        tree = real(tree)
+        returns.append(float(tree[1][:, 2].sum()))
+        return tree
+
+    monkeypatch.setattr(module.jax, "device_get", seen)
+    film = record(Env(FILMED), TEAM, PARAMS, seed=1, episodes=7, focus=2)
+    assert len(returns) == 7
+    assert film.returns()[-1, 2] == pytest.approx(sorted(returns)[3])
