@@ -22,6 +22,18 @@ Overrides = Annotated[
 ]
 
 
+def _unset(metavar: str, default: str):
+    """How help shows an option that is None unless given."""
+    return arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+
+
+Seeds = Annotated[int | None, _unset("INT", "the recipe's")]
+Minutes = Annotated[float | None, _unset("MINUTES", "no limit")]
+Cores = Annotated[int | None, _unset("INT", "all")]
+TaskId = Annotated[str | None, _unset("ID", "the one the agent was trained on")]
+Beside = Annotated[str | None, _unset("AGENT", "scripted")]
+
+
 @dataclasses.dataclass
 class Envs:
     """List the tasks, or show one: its rules, source, size and what each agent sees."""
@@ -41,20 +53,21 @@ class Train:
     """Train a team and save metrics, checkpoints and agents in a new folder."""
 
     preset: Positional[str] = "demo"
-    """Where the configuration starts: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 4; or the path of a config.json."""
+    """Where the configuration starts: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 4;
+    or the path of a config.json."""
     overrides: Overrides = ()
-    out: Path | None = None
-    """Folder of the run; default runs/NAME."""
-    seeds: int | None = None
+    out: Annotated[Path | None, _unset("FOLDER", "runs/NAME")] = None
+    """Folder of the run."""
+    seeds: Seeds = None
     """Seeds of each arm, trained side by side in one program."""
-    seed: int | None = None
-    """The first seed."""
-    steps: float | None = None
-    """Environment steps of each seed."""
-    minutes: float | None = None
-    """Save and stop in good order after this long; `rookery resume` goes on."""
-    cores: int | None = None
-    """CPU cores to spread seeds over; default all."""
+    seed: Seeds = None
+    """The first seed; the others count up from it."""
+    steps: Annotated[float | None, _unset("STEPS", "the recipe's")] = None
+    """Environment steps of each seed, such as 5e6."""
+    minutes: Minutes = None
+    """Save and stop in good order after so many minutes; `rookery resume` goes on."""
+    cores: Cores = None
+    """CPU cores to spread seeds over."""
     quiet: bool = False
     """No progress."""
     dry_run: bool = False
@@ -72,10 +85,10 @@ class Resume:
 
     run: Positional[Path]
     """The run's folder."""
-    minutes: float | None = None
-    """Save and stop in good order after this long."""
-    cores: int | None = None
-    """CPU cores to spread seeds over; default all."""
+    minutes: Minutes = None
+    """Save and stop in good order after so many minutes."""
+    cores: Cores = None
+    """CPU cores to spread seeds over."""
     quiet: bool = False
     """No progress."""
 
@@ -91,12 +104,12 @@ class Eval:
 
     agent: Positional[str]
     """A zoo entry, a .safetensors file, a run's folder (all its agents), 'scripted' or 'random'."""
-    task: str | None = None
-    """Task id; default the one the agent was trained on."""
+    task: TaskId = None
+    """Task to play."""
     set: tuple[str, ...] = ()
     """Changes to the task, such as penalty=0.5 or goals=4."""
-    beside: str | None = None
-    """Who fills the other slots: a zoo entry, a file, 'scripted', 'random' or 'nobody'; default 'scripted'."""
+    beside: Beside = None
+    """Who fills the other slots: a zoo entry, a file, 'scripted', 'random' or 'nobody'."""
     episodes: int = 1000
     """Episodes for each agent and condition."""
     seed: int = 0
@@ -116,11 +129,11 @@ class Replay:
     """A zoo entry, a .safetensors file, 'scripted' or 'random'."""
     out: Path = Path("replay")
     """Path of the films without ending."""
-    task: str | None = None
-    """Task id; default the one the agent was trained on."""
+    task: TaskId = None
+    """Task to play."""
     set: tuple[str, ...] = ()
     """Changes to the task, such as penalty=0.5 or goals=4."""
-    beside: str | None = None
+    beside: Beside = None
     """Who fills the other slots, as for `eval`; 'nobody' films it alone."""
     seed: int = 0
     """Of the episode."""
@@ -154,7 +167,7 @@ class Bench:
     what: Positional[Literal["world", "update", "all"]] = "world"
     """The world alone with random actions, or the paper network's update against a matrix product."""
     seconds: float = 5.0
-    """Time for each measurement."""
+    """Seconds for each measurement."""
     worlds: int = 2048
     """Worlds side by side."""
     json: bool = False
@@ -182,8 +195,8 @@ class Demo:
 
     out: Path = Path("demo")
     """Folder of the report and its run."""
-    seeds: int | None = None
-    """Of each arm; default as many as the cores carry in the time, at least 2."""
+    seeds: Annotated[int | None, _unset("INT", "as many as the cores carry in the time, 2 to 5")] = None
+    """Seeds of each arm."""
     episodes: int = 1000
     """Evaluation episodes for each agent and condition."""
     preset: str = "demo"

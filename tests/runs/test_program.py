@@ -7,10 +7,10 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from rookery.errors import ConfigError
+from rookery.learning.rollout import Tally
 from rookery.runs.build import build
 from rookery.runs.config import Arm
 from rookery.runs.program import TRAINING, summarise, tunables
-from rookery.learning.rollout import Tally
 from tests.tiny import CONFIG, NOVICE, OTHER, TASK, assert_same, tiny
 
 

@@ -14,7 +14,7 @@ from rookery.runs import checkpoint, metrics
 from rookery.runs.codec import to_dict
 from rookery.runs.config import Arm, GroupConfig, Random
 from rookery.runs.trainer import agent_names, load_config, resume, train
-from tests.tiny import CONFIG, NOVICE, OTHER, UPDATES, assert_same, assert_same_run, on_host, rows, tiny
+from tests.tiny import CONFIG, NOVICE, UPDATES, assert_same, assert_same_run, on_host, rows, tiny
 
 pytestmark = pytest.mark.usefixtures("quick")
 

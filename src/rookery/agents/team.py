@@ -51,7 +51,8 @@ class Team:
             taken, seen = getattr(group.policy, "observation_shape", None), shapes.pop()
             if taken is not None and tuple(taken) != tuple(seen):
                 raise ConfigError(
-                    f"group {group.name!r} sees {'×'.join(map(str, seen))}, its policy takes {'×'.join(map(str, taken))}"
+                    f"group {group.name!r} sees {'×'.join(map(str, seen))}, "
+                    f"its policy takes {'×'.join(map(str, taken))}"
                 )
 
     @property
@@ -71,7 +72,7 @@ def gather_view(observation, slots: tuple[int, ...]) -> jax.Array:
 
 
 def act(
-    group: Group, params: PyTree, carry: PyTree, observation, states, is_first: Bool[Array, "B"], key: Key
+    group: Group, params: PyTree, carry: PyTree, observation, states, is_first: Bool[Array, B], key: Key
 ) -> tuple[jax.Array, PyTree, dict[str, jax.Array]]:
     """Let a group act in B worlds. Carry, action i32[S, B] and extras lead with the group's S slots.
 

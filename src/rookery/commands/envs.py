@@ -27,7 +27,10 @@ def show(name: str | None) -> int:
         if field.name not in ("views", "map", "kind"):
             print(f"  {field.name:18} {getattr(task, field.name)}")
     for slot, view in enumerate(task.views):
-        print(f"  agent {slot} sees      {view.kind} u8{list(view.shape)}: {view.size}×{view.size} cells, offset {view.offset}")
+        print(
+            f"  agent {slot} sees      {view.kind} u8{list(view.shape)}: "
+            f"{view.size}×{view.size} cells, offset {view.offset}"
+        )
     print(f"\n{picture(task)}")
     return 0
 
@@ -42,6 +45,6 @@ def picture(task) -> str:
     rows = [["#" if kind == OBSTACLE else "." for kind in row] for row in tiles]
     for number, (row, col) in enumerate(own.goals):
         rows[row][col] = str(number + 1)
-    for (row, col), heading in zip(position, heading, strict=True):
-        rows[row][col] = "^>v<"[heading]
+    for (row, col), way in zip(position, heading, strict=True):
+        rows[row][col] = "^>v<"[way]
     return "\n".join(" ".join(row) for row in rows)

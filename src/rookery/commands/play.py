@@ -6,13 +6,12 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from rookery.agents.planner import GoalCyclePlanner
 from rookery.agents.random import RandomPolicy
 from rookery.agents.team import Group, Team
 from rookery.agents.zoo import load
 from rookery.cli import parse_task_changes, print_json
 from rookery.errors import ConfigError, MisfitError, MissingError
-from rookery.runs.build import check_fit
+from rookery.runs.build import check_fit, scripted_policy
 from rookery.runs.codec import from_dict
 from rookery.runs.config import Task
 from rookery.tasks import registry
@@ -55,16 +54,15 @@ def cast(agent: str, beside: str | None, task_id: str | None, changes: tuple[str
     if others and beside is None:
         beside = "scripted"
     for name, source, slots in (("agent", agent, (0,)), ("beside", beside, others)):
-        if slots:
+        if slots and source:
             policy, params[name] = _policy(source, env, slots, trained if name == "agent" else None)
             groups.append(Group(name, slots, policy))
     return Cast(env, Team(tuple(groups)), params)
 
 
 def _policy(source: str, env: Env, slots: tuple[int, ...], trained=None) -> tuple:
-    world = env.task.world
     if source == "scripted":
-        return GoalCyclePlanner(env.task.goals, world.height, world.width), ()
+        return scripted_policy(env), ()
     if source == "random":
         return RandomPolicy(env.actions), ()
     agent = trained or load(source)

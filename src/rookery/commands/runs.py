@@ -47,7 +47,9 @@ def configure(options):
     if options.preset.endswith(".json"):
         data = load_json(options.preset)
         if not isinstance(data, dict) or not isinstance(data.get("config"), dict):
-            raise ConfigError(f"{options.preset} has no 'config'; start from what --dry-run prints, or a run's config.json")
+            raise ConfigError(
+                f"{options.preset} has no 'config'; start from what --dry-run prints, or a run's config.json"
+            )
         config = from_dict(RunConfig, data["config"])
     else:
         config = preset(options.preset)

@@ -143,7 +143,7 @@ class Sequences(NamedTuple):
     carry: PyTree  # f32[N, M]
 
 
-def cut(config: PPO, trajectory: Trajectory, fresh: Refreshed, chosen: Int[Array, "N"]) -> Sequences:
+def cut(config: PPO, trajectory: Trajectory, fresh: Refreshed, chosen: Int[Array, N]) -> Sequences:
     """Take sequences by number: number n is chunk n // E of episode n % E. The last chunk is padded, masked."""
     steps, episodes = trajectory.action.shape
     chunk, episode = chosen // episodes, chosen % episodes
@@ -183,9 +183,7 @@ def loss(
     def mean(x):
         return jnp.sum(x * batch.mask) / total["steps"]
 
-    logits, value, hidden, _ = policy.unroll(
-        params["policy"], batch.carry, batch.observation[:-1], batch.is_first[:-1]
-    )
+    logits, value, hidden, _ = policy.unroll(params["policy"], batch.carry, batch.observation[:-1], batch.is_first[:-1])
     log_probs = jax.nn.log_softmax(logits)
     log_prob = jnp.take_along_axis(log_probs, batch.action[..., None], -1)[..., 0]
     difference = log_prob - batch.log_prob
@@ -226,9 +224,7 @@ def gradient(
         split = x.reshape(*x.shape[:axis], pieces, sequences // pieces, *x.shape[axis + 1 :])
         return jnp.moveaxis(split, axis, 0)
 
-    small = Sequences(
-        *(cut_up(x, 1) for x in batch[:-1]), carry=jax.tree.map(lambda x: cut_up(x, 0), batch.carry)
-    )
+    small = Sequences(*(cut_up(x, 1) for x in batch[:-1]), carry=jax.tree.map(lambda x: cut_up(x, 0), batch.carry))
 
     def add(so_far, piece):
         return jax.tree.map(jnp.add, so_far, differentiate(params, piece)), None
@@ -271,7 +267,7 @@ def update(
         return Learner(optax.apply_updates(learner.params, change), state)
 
     def minibatch(loop, chosen):
-        learner, fresh, stopped, worst = loop
+        learner, fresh, _, worst = loop
         parts, slope = gradient(config, policy, learner.params, cut(config, trajectory, fresh, chosen), rates)
         worst = jnp.maximum(worst, parts["kl"])
         # The minibatch that trips the stop is measured but takes no step.
@@ -288,9 +284,7 @@ def update(
         loop, told = jax.lax.scan(lambda l, c: jax.lax.cond(l[2], skip, minibatch, l, c), loop, chosen)
         learner, fresh, stopped, worst = loop
         more = (number + 1 < len(order)) & ~stopped
-        fresh = jax.lax.cond(
-            more, lambda: refresh(config, policy, learner.params, trajectory), lambda: fresh
-        )
+        fresh = jax.lax.cond(more, lambda: refresh(config, policy, learner.params, trajectory), lambda: fresh)
         return (learner, fresh, stopped, worst), told
 
     fresh = refresh(config, policy, learner.params, trajectory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from rookery.agents import zoo
 from rookery.agents.planner import GoalCyclePlanner
@@ -10,7 +11,7 @@ from rookery.agents.random import RandomPolicy
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team import Group, Team
 from rookery.errors import ConfigError, MisfitError
-from rookery.runs.config import GroupConfig, RunConfig
+from rookery.runs.config import Frozen, GroupConfig, Recurrent, RunConfig, Scripted
 from rookery.runs.program import Program
 from rookery.tasks.env import Env
 from rookery.types import PyTree
@@ -39,17 +40,22 @@ def build(config: RunConfig) -> Program:
 def _policy(entry: GroupConfig, env: Env) -> tuple:
     """The group's policy, and its parameters where it is frozen (else None)."""
     shape = env.observation_shape(entry.slots[0])
-    kind = entry.policy.kind
-    if kind == "recurrent":
-        return RecurrentPolicy(entry.policy.network, shape, env.actions), None
-    if kind == "frozen":
-        agent = zoo.load(entry.policy.source)
-        check_fit(agent.policy, shape, env.actions, f"group {entry.name!r}: {entry.policy.source}")
+    chosen = entry.policy
+    if isinstance(chosen, Recurrent):
+        return RecurrentPolicy(chosen.network, shape, env.actions), None
+    if isinstance(chosen, Frozen):
+        agent = zoo.load(chosen.source)
+        check_fit(agent.policy, shape, env.actions, f"group {entry.name!r}: {chosen.source}")
         return agent.policy, agent.params
-    if kind == "scripted":
-        world = env.task.world
-        return GoalCyclePlanner(env.task.goals, world.height, world.width), ()
+    if isinstance(chosen, Scripted):
+        return scripted_policy(env), ()
     return RandomPolicy(env.actions), ()
+
+
+def scripted_policy(env: Env) -> GoalCyclePlanner:
+    """The task's scripted expert."""
+    task: Any = env.task
+    return GoalCyclePlanner(task.goals, task.world.height, task.world.width)
 
 
 def check_fit(policy: RecurrentPolicy, shape: tuple[int, ...], actions: int, who: str) -> None:
@@ -73,7 +79,8 @@ def starting_params(config: RunConfig, program: Program) -> dict[str, PyTree]:
             group = next(g for g in program.team.groups if g.name == entry.name)
             if dataclasses.astuple(agent.policy) != dataclasses.astuple(group.policy):
                 raise MisfitError(
-                    f"group {entry.name!r}: {start} has network {agent.policy.network} for {agent.policy.observation_shape} "
+                    f"group {entry.name!r}: {start} has network {agent.policy.network} "
+                    f"for {agent.policy.observation_shape} "
                     f"and {agent.policy.actions} actions; the group has {group.policy.network} for "
                     f"{group.policy.observation_shape} and {group.policy.actions}"
                 )

@@ -75,9 +75,7 @@ def save(directory: Path | str, update: int, tree: Any, *, keep: int = 3) -> Pat
     try:
         verify(final)
     except CorruptError as error:
-        raise StorageError(
-            f"{error}, right after it was written: check the disk; older ones are kept"
-        ) from error
+        raise StorageError(f"{error}, right after it was written: check the disk; older ones are kept") from error
     _drop(directory, [u for u in steps(directory) if u <= update][:-keep])
     return final
 
@@ -216,14 +214,10 @@ def _match(path: Path, saved: list[dict[str, Any]], wanted: list[tuple[str, Any]
         want = (tuple(leaf.shape), leaf.dtype)
         if have != want:
             there, here = (f"{dtype}[{', '.join(map(str, shape))}]" for shape, dtype in (have, want))
-            raise MisfitError(
-                f"checkpoint {path.name} does not fit: {name} is {there} there and {here} here; {advice}"
-            )
+            raise MisfitError(f"checkpoint {path.name} does not fit: {name} is {there} there and {here} here; {advice}")
     unwanted = [leaf["path"] for leaf in saved if leaf["path"] not in {name for name, _ in wanted}]
     if unwanted:
-        raise MisfitError(
-            f"checkpoint {path.name} does not fit: it has {unwanted[0]}, unknown here; {advice}"
-        )
+        raise MisfitError(f"checkpoint {path.name} does not fit: it has {unwanted[0]}, unknown here; {advice}")
     return index
 
 

@@ -83,9 +83,7 @@ def load_json(path: Path | str, error: type[RookeryError] = ConfigError) -> Any:
         line, column = _position(raw[: bad.start].decode(errors="replace"))
         raise error(f"{path} line {line} column {column}: not UTF-8 text; save it as UTF-8") from bad
     except json.JSONDecodeError as bad:
-        raise error(
-            f"{path} line {bad.lineno} column {bad.colno}: not JSON ({bad.msg}); correct it there"
-        ) from bad
+        raise error(f"{path} line {bad.lineno} column {bad.colno}: not JSON ({bad.msg}); correct it there") from bad
     except (ValueError, RecursionError) as bad:
         said = "nested too deeply" if isinstance(bad, RecursionError) else bad
         raise error(f"{path} is not JSON as this program reads it: {said}; correct it") from bad
@@ -97,9 +95,7 @@ def load_json(path: Path | str, error: type[RookeryError] = ConfigError) -> Any:
 def _encode(value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            f.name: _encode(getattr(value, f.name), f"{where}.{f.name}")
-            for f in dataclasses.fields(value)
-            if f.init
+            f.name: _encode(getattr(value, f.name), f"{where}.{f.name}") for f in dataclasses.fields(value) if f.init
         }
     if isinstance(value, tuple):
         return [_encode(item, f"{where}.{i}") for i, item in enumerate(value)]
@@ -110,9 +106,7 @@ def _encode(value: Any, where: str) -> Any:
     for kind in (int, float, str):
         if isinstance(value, kind):
             return kind(value)
-    raise ConfigError(
-        f"{where} is a {type(value).__name__}; a config holds plain numbers, strings and tuples"
-    )
+    raise ConfigError(f"{where} is a {type(value).__name__}; a config holds plain numbers, strings and tuples")
 
 
 # -------------------------------------------------------------------------------------------- decoding
@@ -178,9 +172,7 @@ def _decode_tuple(hint: Any, args: tuple[Any, ...], data: Any, where: str) -> tu
         args = (args[0],) * len(data)
     if len(args) != len(data):
         raise ConfigError(f"{where} has {len(data)} elements; it must be {_describe(hint)}")
-    return tuple(
-        _decode(arm, item, f"{where}.{i}") for i, (arm, item) in enumerate(zip(args, data, strict=True))
-    )
+    return tuple(_decode(arm, item, f"{where}.{i}") for i, (arm, item) in enumerate(zip(args, data, strict=True)))
 
 
 def _decode_union(arms: tuple[Any, ...], data: Any, where: str) -> Any:
@@ -285,9 +277,7 @@ def _child(hint: Any, node: Any, part: str, where: str) -> tuple[Any, Any]:
             raise ConfigError(f"{_path(where, part)} is not known; allowed: {allowed}")
         index = int(part)
         return index, args[0] if len(args) == 2 and args[1] is Ellipsis else args[index]
-    raise ConfigError(
-        f"{where} is {_show(node)} and has no {part!r} inside; set {where.partition('.')[2]} whole"
-    )
+    raise ConfigError(f"{where} is {_show(node)} and has no {part!r} inside; set {where.partition('.')[2]} whole")
 
 
 def _parse(hint: Any, text: str, where: str) -> Any:

@@ -7,6 +7,7 @@ not yet social learning: an agent may have learned to explore for itself. The ga
 from __future__ import annotations
 
 import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,7 +43,7 @@ class Evaluator:
         slots = program.team.learning_slots
         self.slots = slots
 
-        def play(learners, key, frozen):
+        def play(learners, key, frozen) -> Any:
             params = env.default_params()  # the task as configured: schedules are for training
 
             def under(present):
@@ -54,8 +55,7 @@ class Evaluator:
                 return social, social
             alone = [under(jnp.arange(env.agents) == slot) for slot in slots]
             solo = {
-                name: jnp.stack([told[name][slot] for told, slot in zip(alone, slots, strict=True)])
-                for name in social
+                name: jnp.stack([told[name][slot] for told, slot in zip(alone, slots, strict=True)]) for name in social
             }
             return social, solo
 

@@ -136,9 +136,7 @@ def read_metrics(run_dir: Path | str) -> list[dict[str, Any]]:
         except (ValueError, TypeError, KeyError, RecursionError):
             if number == len(lines):  # torn, or nothing after the last line's end
                 break
-            raise CorruptError(
-                f"{path} is damaged: line {number} is not a record; remove that line to go on"
-            ) from None
+            raise CorruptError(f"{path} is damaged: line {number} is not a record; remove that line to go on") from None
     return rows
 
 
@@ -167,9 +165,7 @@ def _plain(name: str, value: Any) -> Any:
     if array.dtype.kind in "biu":
         return array.astype(np.int64).tolist() if array.dtype.kind == "b" else array.tolist()
     if array.dtype.kind not in "fV" or array.dtype.names:  # V: bfloat16 and its kin
-        raise TypeError(
-            f"metric {name!r} must be a number or an array of numbers, not {type(value).__name__}"
-        )
+        raise TypeError(f"metric {name!r} must be a number or an array of numbers, not {type(value).__name__}")
     array = array.astype(np.float64)
     return _finite(array.tolist())
 

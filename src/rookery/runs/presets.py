@@ -186,7 +186,11 @@ def lite() -> RunConfig:
         name="lite",
         task=task,
         team=(
-            dataclasses.replace(novice, policy=Recurrent(network=LiteNetwork()), learner=_lite_ppo(task, 128, minibatches=12, auxiliary=(NextFrame(weight=1.0),))),
+            dataclasses.replace(
+                novice,
+                policy=Recurrent(network=LiteNetwork()),
+                learner=_lite_ppo(task, 128, minibatches=12, auxiliary=(NextFrame(weight=1.0),)),
+            ),
             dataclasses.replace(experts, policy=Frozen(source="goal-cycle-lite-expert")),
         ),
         seeds=1,

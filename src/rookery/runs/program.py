@@ -9,9 +9,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
 from flax import struct
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Bool, Float, Int
 
 from rookery.agents.team import Team
 from rookery.errors import ConfigError
@@ -29,7 +29,7 @@ class TrainState(struct.PyTreeNode):
     """All of a run's changing state; every leaf leads with the M members (arm, seed)."""
 
     learners: dict[str, PyTree]  # by group; leaves [M, S, ...], S slots
-    update: Int[Array, "M"]  # updates done
+    update: Int[Array, M]  # updates done
     key: Key  # [M, 2]; never changes, updates fold in their number
 
 
@@ -41,14 +41,14 @@ class Tunables(NamedTuple):
     task: dict[str, Float[Array, "M P 2"]]  # by name of the task parameter
 
 
-def _stack(trees: list) -> PyTree:
+def _stack(trees: list) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def tunables(config: RunConfig) -> Tunables:
     """Stack the arms' schedules, arm by arm, each for all its seeds."""
 
-    def pick(arm: Arm, field: str, default):
+    def pick(arm: Arm, field: str, default) -> Any:
         chosen = getattr(arm, field)
         return default if chosen is None else chosen
 
@@ -61,7 +61,7 @@ def tunables(config: RunConfig) -> Tunables:
             )
     for schedules in (config.task_schedules, *(arm.task_schedules or {} for arm in config.arms)):
         _check_values(config.task, schedules)
-    listed = []
+    listed: list[Any] = []  # Tunables whose leaves are still schedules
     for arm in config.arms:
         rates = {
             group.name: ppo.Rates(
@@ -73,7 +73,7 @@ def tunables(config: RunConfig) -> Tunables:
             if group.learner
         }
         given = {**config.task_schedules, **(arm.task_schedules or {})}
-        task = {name: given.get(name, float(_scalars(params)[name])) for name in names}
+        task: Any = {name: given.get(name, float(_scalars(params)[name])) for name in names}
         listed.append(Tunables(rates, pick(arm, "social_share", config.social_share), task))
     is_schedule = lambda x: isinstance(x, float | int) or (type(x) is tuple)  # noqa: E731 (not a Rates)
     longest = max(length(s) for arm in listed for s in jax.tree.leaves(arm, is_leaf=is_schedule))
@@ -209,7 +209,7 @@ class Program:
         return Mesh(np.array(devices[:count]), ("member",))
 
 
-def summarise(tally: Tally) -> dict[str, dict[str, Float[Array, "A"]]]:
+def summarise(tally: Tally) -> dict[str, Float[Array, A]]:
     """Means and quantiles over the episodes each agent was present in; NaN where it was in none."""
 
     def mean(x):

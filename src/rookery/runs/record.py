@@ -48,7 +48,9 @@ def record(
     played = [jax.device_get(play(key, params, who)) for key in keys]
     by_return = sorted(range(episodes), key=lambda e: played[e][1][:, focus].sum())
     (tiles, position, heading, active, blue, views, lit), reward, action, goals = played[by_return[episodes // 2]]
-    roles = {group.name: "random" if type(group.policy).__name__ == "RandomPolicy" else "scripted" for group in team.groups}
+    roles = {
+        group.name: "random" if type(group.policy).__name__ == "RandomPolicy" else "scripted" for group in team.groups
+    }
     names, role = {}, {}
     for group in team.groups:
         for number, slot in enumerate(group.slots):

@@ -80,9 +80,7 @@ def write_html(recording: Recording, path: str | os.PathLike) -> Path:
     return write_whole(path, page(f"{recording.task}: episode", body).encode("utf-8", "replace"))
 
 
-def film_fragment(
-    recording: Recording, element_id: str, *, assets: bool = True, standalone: bool = False
-) -> str:
+def film_fragment(recording: Recording, element_id: str, *, assets: bool = True, standalone: bool = False) -> str:
     """The player as HTML to put into any page; several may share a page.
 
     Args:

@@ -41,9 +41,7 @@ class Report:
     def verdict(self, text: str, holds: bool | None) -> "Report":
         """A claim and whether it holds; None where the runs do not decide it."""
         kind, word = _VERDICTS[None if holds is None else bool(holds)]
-        return self._add(
-            f'<p class="verdict {kind}"><strong>{word}</strong> <span>{_escape(text)}</span></p>'
-        )
+        return self._add(f'<p class="verdict {kind}"><strong>{word}</strong> <span>{_escape(text)}</span></p>')
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence], caption: str = "") -> "Report":
         """Cells are texts, numbers (shown to 4 digits, aligned right), bools, or None for a missing one.

@@ -38,7 +38,7 @@ class GoalCycleParams(struct.PyTreeNode):
 
 class GoalCycleState(struct.PyTreeNode):
     goals: Int32[Array, "K 2"]  # (row, col) in cyclic order
-    last_goal: Int32[Array, "A"]  # last credited, -1 before the first
+    last_goal: Int32[Array, A]  # last credited, -1 before the first
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -167,7 +167,7 @@ class GoalCycle:
         goals = drawn[:loose]
         if fixed:
             goals = jnp.concatenate([jnp.array(fixed, jnp.int32), goals])
-            if plan.free_goals:
+            if plan and plan.free_goals:
                 goals = draw_cells(order_key, goals, self.goals)
         if plan and plan.spawns:
             position = draw_cells(spawn_key, jnp.array(plan.spawns, jnp.int32), agents)

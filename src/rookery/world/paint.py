@@ -7,6 +7,7 @@ What a cell shows is one number, its code: 0 unseen, else 1 + kind·LOOKS + look
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +41,7 @@ def _perceive(state: State, position, heading, active, view: View):
     return kind, seen, at & state.active[:, None, None] & seen
 
 
-def observe(state: State, agent: int, spec: WorldSpec) -> UInt8[Array, "..."]:
+def observe(state: State, agent: int, spec: WorldSpec) -> UInt8[Array, ...]:
     """What one agent sees, u8[View.shape]. Before it enters the world, all is unseen."""
     viewer = agent, state.position[agent], state.heading[agent], state.active[agent]
     return _observe(state, _blue(state, spec), *viewer, spec.views[agent])
@@ -56,10 +57,7 @@ def observe_all(state: State, spec: WorldSpec) -> Observation:
     pictures = {}
     for view in dict.fromkeys(spec.views):
         slots = [slot for slot, other in enumerate(spec.views) if other == view]
-
-        def picture(*viewer, view=view):
-            return _observe(state, blue, *viewer, view)
-
+        picture: Any = functools.partial(_observe, state, blue, view=view)
         if len(slots) == spec.agents:
             return jax.vmap(picture)(*viewers)
         group = jax.vmap(picture)(*(values[np.array(slots)] for values in viewers))
@@ -68,11 +66,11 @@ def observe_all(state: State, spec: WorldSpec) -> Observation:
     return jnp.stack(in_order) if len({view.shape for view in spec.views}) == 1 else in_order
 
 
-def _blue(state: State, spec: WorldSpec) -> Int[Array, "A"]:
+def _blue(state: State, spec: WorldSpec) -> Int[Array, A]:
     return jnp.round(255 * blue_share(state.prestige, spec.prestige_rule)).astype(jnp.int32)
 
 
-def _observe(state: State, blue, agent, position, heading, active, view: View) -> UInt8[Array, "..."]:
+def _observe(state: State, blue, agent, position, heading, active, view: View) -> UInt8[Array, ...]:
     kind, seen, agents = _perceive(state, position, heading, active, view)
     relative = (state.heading - heading) % 4
     # Where several agents share a cell the viewer is drawn on top, then the lowest number.

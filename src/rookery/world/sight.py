@@ -11,7 +11,7 @@ from rookery.world.spec import View
 from rookery.world.tiles import OBSTACLE, TRANSPARENT
 
 
-def view_cells(position: Int[Array, "2"], heading: Int[Array, ""], view: View) -> Int[Array, "2 V V"]:
+def view_cells(position: Int[Array, 2], heading: Int[Array, ""], view: View) -> Int[Array, "2 V V"]:
     """Map (row, col) of each cell of an agent's view; may lie outside the map."""
     ahead = view.row - jnp.arange(view.size)[:, None]  # cells in front of the agent
     right = jnp.arange(view.size)[None, :] - view.size // 2
@@ -24,7 +24,7 @@ def view_cells(position: Int[Array, "2"], heading: Int[Array, ""], view: View) -
     return jnp.stack(jnp.broadcast_arrays(row, col))
 
 
-def to_view(target: Int[Array, "N 2"], position: Int[Array, "2"], heading: Int[Array, ""], view: View):
+def to_view(target: Int[Array, "N 2"], position: Int[Array, 2], heading: Int[Array, ""], view: View):
     """Where map cells lie in an agent's view: (row, col), each i32[N]; may lie outside the view."""
     ns = (heading == 2).astype(jnp.int32) - (heading == 0).astype(jnp.int32)
     ew = (heading == 1).astype(jnp.int32) - (heading == 3).astype(jnp.int32)
@@ -49,7 +49,7 @@ def crop(tiles: UInt8[Array, "H W"], position, heading, view: View) -> UInt8[Arr
     return jax.lax.select_n(heading, *(jnp.rot90(square, turns) for turns in range(4)))
 
 
-def transparent(kind: Int[Array, "..."]) -> Bool[Array, "..."]:
+def transparent(kind: Int[Array, ...]) -> Bool[Array, ...]:
     """Whether one can look through a tile of this kind."""
     dark = jnp.zeros(kind.shape, bool)
     for number, clear in enumerate(TRANSPARENT):
@@ -97,10 +97,7 @@ def line_of_sight(clear: Bool[Array, "V V"], view: View) -> Bool[Array, "V V"]:
     for row in range(view.row, size):
         sweep(row, row + 1 if row + 1 < size else None)
     each = 31 // size  # rows a word
-    words = [
-        sum(row << size * i for i, row in enumerate(seen[first : first + each]))
-        for first in range(0, size, each)
-    ]
+    words = [sum(row << size * i for i, row in enumerate(seen[first : first + each])) for first in range(0, size, each)]
     row, col = np.indices((size, size))
     word = words[0]
     for index in range(1, len(words)):

@@ -18,7 +18,7 @@ from rookery.errors import ConfigError
 from rookery.types import Key, PyTree
 
 
-def masked_mean(x: Float[Array, "..."], mask: Bool[Array, "..."]) -> Float[Array, ""]:
+def masked_mean(x: Float[Array, ...], mask: Bool[Array, ...]) -> Float[Array, ""]:
     """Mean over the entries that count; 0 where none does."""
     return jnp.sum(x * mask) / jnp.maximum(mask.sum(), 1)
 
@@ -39,7 +39,7 @@ class _Frame:
         return self._decoder(policy).init(key, hidden, action)["params"]
 
     def predict(
-        self, params: PyTree, policy: RecurrentPolicy, hidden: Float[Array, "N M"], action: Int[Array, "N"]
+        self, params: PyTree, policy: RecurrentPolicy, hidden: Float[Array, "N M"], action: Int[Array, N]
     ) -> Float[Array, "N ..."]:
         """The predicted picture, about [0, 1]."""
         return run(self._decoder(policy), params, hidden, jax.nn.one_hot(action, policy.actions))
@@ -47,9 +47,7 @@ class _Frame:
     def _error(self, params, policy, hidden, action, target, mask):
         """Sum over the steps that count of the mean absolute error of each picture."""
         steps, agents = action.shape
-        predicted = self.predict(
-            params, policy, hidden.reshape(steps * agents, -1), action.reshape(steps * agents)
-        )
+        predicted = self.predict(params, policy, hidden.reshape(steps * agents, -1), action.reshape(steps * agents))
         target = target.reshape(predicted.shape).astype(jnp.float32) / 255
         error = jnp.abs(predicted - target).reshape(steps, agents, -1).mean(-1)
         return jnp.sum(error * mask)

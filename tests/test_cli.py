@@ -1,0 +1,484 @@
+import dataclasses
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rookery import __version__, cli, errors
+from rookery.agents import zoo
+from rookery.runs import checkpoint, metrics
+from rookery.runs.codec import to_dict
+from rookery.runs.presets import PRESETS
+from rookery.tasks import registry
+from tests.tiny import CONFIG, assert_same, on_host, rookery, rows, save_novice, tiny
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run one command in this process. Returns exit code, standard output, standard error."""
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # undone after the test
+
+    def command(*arguments):
+        capsys.readouterr()
+        code = cli.main([str(argument) for argument in arguments])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return command
+
+
+@pytest.fixture
+def refused(run):
+    """Run a command that must fail: its code, and the one line it says."""
+
+    def command(code, *arguments):
+        found, out, err = run(*arguments)
+        assert found == code, err
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        assert "Traceback" not in out + err
+        return err
+
+    return command
+
+
+@pytest.fixture
+def agent(tmp_path):
+    return save_novice(tmp_path / "agent.safetensors")
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """The tiny run as a file to train from."""
+
+    def write(**changes):
+        path = tmp_path / "tiny.json"
+        path.write_text(json.dumps({"config": to_dict(tiny(**changes))}))
+        return path
+
+    return write
+
+
+# ------------------------------------------------------------------------------------------- help
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_names_every_option_and_its_default(run, name):
+    code, out, err = run(name, "--help")
+    assert (code, err) == (0, "")
+    assert f"rookery {name}" in out
+    command = cli.COMMANDS[name]
+    assert " ".join(command.__doc__.split())[:60] in " ".join(out.replace("│", " ").split())
+    for field in dataclasses.fields(command):
+        if "Positional" not in str(field.type) and field.name != "overrides":
+            assert f"--{field.name.replace('_', '-')} " in out.replace(",", " ")
+    assert out.count("(default: ") == len(dataclasses.fields(command)) - out.count("(required)")
+    assert "default: None" not in out
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("train", "--minutes MINUTES Save and stop in good order after so many minutes"),
+        ("train", "--steps STEPS Environment steps of each seed"),
+        ("train", "--cores INT CPU cores"),
+        ("bench", "--seconds FLOAT Seconds for each measurement"),
+        ("eval", "--episodes INT Episodes for each agent and condition"),
+    ],
+)
+def test_help_tells_units(run, name, said):
+    assert said in " ".join(run(name, "--help")[1].replace("│", " ").split())
+
+
+def test_help_of_the_whole(run):
+    code, out, err = run("--help")
+    assert (code, err) == (0, "")
+    assert all(name in out for name in cli.COMMANDS)
+
+
+def test_version(run):
+    assert run("--version") == (0, f"{__version__}\n", "")
+    assert run("-V") == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fly"],
+        [],
+        ["train", "--nonsense"],
+        ["train", "smoke", "--seeds", "two"],
+        ["train", "smoke", "--steps", "many"],
+        ["zoo", "feed"],
+        ["resume"],
+        ["eval"],
+    ],
+    ids=" ".join,
+)
+def test_arguments_that_no_command_has(run, arguments):
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert "Traceback" not in out + err
+    assert out + err
+
+
+# ------------------------------------------------------------------------------------------- errors
+
+
+KINDS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.RookeryError)]
+
+
+def test_every_error_has_a_code_of_its_own():
+    codes = {kind.__name__: kind.exit_code for kind in KINDS}
+    assert codes == {
+        "RookeryError": 1, "ConfigError": 2, "MisfitError": 3, "CorruptError": 4, "StorageError": 5,
+        "MissingError": 6, "DivergedError": 7,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        *((kind("what went\nwrong"), kind.exit_code, "error: what went wrong") for kind in KINDS),
+        (OSError(28, "No space left on device", "x"), 5, "error: No space left on device: x"),
+        (KeyboardInterrupt(), 130, "error: interrupted"),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_errors_become_one_line_and_a_code(refused, monkeypatch, error, code, line):
+    def fail(self):
+        raise error
+
+    monkeypatch.setattr(cli.Doctor, "__call__", fail)
+    assert refused(code, "doctor") == f"{line}\n"
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(run, monkeypatch):
+    monkeypatch.setattr(cli.Doctor, "__call__", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("doctor")
+
+
+def test_in_a_process_of_its_own():
+    told = rookery("train", "demmo")
+    assert (told.returncode, told.stdout) == (6, "")
+    assert told.stderr == f"error: no preset 'demmo'; did you mean demo? there are: {', '.join(PRESETS)}\n"
+
+
+@pytest.mark.parametrize("arguments", [["envs", "list"], ["train", "--help"]], ids=" ".join)
+def test_a_reader_who_has_gone(arguments):
+    """`rookery envs list | head -1`: no complaint, whenever the reader leaves."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        command = [sys.executable, "-m", "rookery.cli", *arguments]
+        told = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(write)
+    assert (told.returncode, told.stderr) == (0, "")
+
+
+# ------------------------------------------------------------------------------------------- envs, zoo, doctor
+
+
+def test_envs_list(run):
+    code, out, err = run("envs")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == list(registry.TASKS)
+    assert run("envs", "list") == (code, out, err)
+
+
+@pytest.mark.parametrize("task", registry.TASKS)
+def test_envs_show(run, task):
+    code, out, err = run("envs", "show", task)
+    assert (code, err) == (0, "")
+    made = registry.make(task)
+    assert f"{task}: {registry.describe(task)}" in out
+    assert "Rules." in out
+    assert "Source: " in out
+    drawn = [line.split() for line in out.splitlines()][-made.world.height :]
+    assert {len(line) for line in drawn} == {made.world.width}
+    marks = [mark for line in drawn for mark in line]
+    assert sorted(mark for mark in marks if mark.isdigit()) == [str(k + 1) for k in range(made.goals)]
+    assert sum(mark in "^>v<" for mark in marks) == len(made.views)
+    border = 2 * (made.world.height + made.world.width) - 4
+    assert marks.count("#") == border + made.obstacle_count
+
+
+def test_envs_of_no_such_name(refused):
+    said = refused(6, "envs", "show", "goal-cycle-v1")
+    assert "did you mean goal-cycle-v0" in said
+    assert all(name in said for name in registry.TASKS)
+    assert "name the task to show" in refused(2, "envs", "show")
+
+
+def test_zoo(run, refused, tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        save_novice(tmp_path / f"{name}.safetensors", title=f"agent {name}", returns={"mean": 1.25})
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    code, out, _ = run("zoo")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["one", "return", "1.25", "agent", "one"],
+        ["two", "return", "1.25", "agent", "two"],
+    ]
+    code, out, _ = run("zoo", "show", "two")
+    assert (code, json.loads(out)["title"]) == (0, "agent two")
+    code, out, _ = run("zoo", "verify")
+    assert code == 0
+    assert [line.split(":")[0] for line in out.splitlines()] == ["one", "two"]
+    assert "name the agent to show: one, two" in refused(2, "zoo", "show")
+    assert "did you mean two" in refused(6, "zoo", "show", "twoo")
+    (tmp_path / "two.safetensors").write_bytes(b"x")
+    assert "two.safetensors: the weights are not those of its card" in refused(4, "zoo", "verify")
+    assert run("zoo", "verify", "one")[0] == 0
+
+
+def test_the_shipped_zoo_is_sound(run):
+    code, out, err = run("zoo", "verify")
+    assert (code, err) == (0, "")
+    assert [line.split(":")[0] for line in out.splitlines()] == zoo.names()
+
+
+def test_doctor(run):
+    code, out, err = run("doctor")
+    assert (code, err) == (0, "")
+    told = {line[:18].strip(): line[18:].strip() for line in out.splitlines()}
+    assert told["compiles and runs"] == "yes"
+    assert told["rookery"] == __version__
+    assert told["zoo"] == f"{len(zoo.names())} agents"
+
+
+def test_doctor_finds_what_is_missing(run, tmp_path, monkeypatch):
+    from rookery.commands import doctor
+
+    monkeypatch.setattr(doctor, "CORE", (*doctor.CORE, "no-such-package"))
+    code, out, _ = run("doctor")
+    assert code == 1
+    assert re.search(r"no-such-package +missing: pip install no-such-package", out)
+
+
+# ------------------------------------------------------------------------------------------- train, resume
+
+
+def test_dry_run_shows_all_and_does_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("train", "smoke", "--dry-run", "--steps", "1e6", "--seeds", "3", "--seed", "9", "task.penalty=0.5")
+    assert (code, err) == (0, "")
+    config = json.loads(out)["config"]
+    assert (config["steps"], config["seeds"], config["seed"], config["task"]["penalty"]) == (10**6, 3, 9, 0.5)
+    assert list(tmp_path.iterdir()) == []
+    # What it prints is a recipe itself.
+    (tmp_path / "mine.json").write_text(out)
+    assert run("train", "mine.json", "--dry-run") == (0, out, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["smoke", "sedes=3"], 2, "config.sedes is not known; did you mean 'seeds'"),
+        (["smoke", "team.0.learner.clip"], 2, "is not key=value"),
+        (["smoke", "task.map=#####\n#1A?#\n#####"], 2, "map line 2, column 4: '?' is not known"),
+        (["smoke", "--steps", "0.5"], 2, "steps=0.5 must be a whole number"),
+        (["smoke", "--steps", "nan"], 2, "steps=nan must be a whole number"),
+        (["smoke", "--steps", "inf"], 2, "steps=inf must be a whole number"),
+        (["smoke", "--steps", "-5"], 2, "steps=-5 must be at least 1"),
+        (["smoke", "--seeds", "0"], 2, "seeds=0 must be at least 1"),
+        (["smoke", "--seed", "-1"], 2, "seed=-1 must lie in"),
+        (["smoke", "--minutes", "-1"], 2, "minutes=-1.0 must be at least 0"),
+        (["smoke", "--minutes", "nan"], 2, "minutes=nan must be at least 0"),
+        (["smoke", "--cores", "0"], 2, "cores=0 must be at least 1"),
+        (["smoke", "team.1.policy.kind=frozen", "team.1.policy.source=nobody"], 6, "the zoo has no 'nobody'"),
+        (["smok"], 6, "no preset 'smok'; did you mean smoke?"),
+        (["absent.json"], 6, "there is no file absent.json"),
+    ],
+)  # fmt: skip
+def test_train_refuses_before_it_writes(refused, tmp_path, monkeypatch, arguments, code, said):
+    monkeypatch.chdir(tmp_path)
+    assert said in refused(code, "train", *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recipe_that_is_none(refused, tmp_path):
+    path = tmp_path / "mine.json"
+    for content, said in (("{", "line 1 column 2: not JSON"), ("[]", "has no 'config'"), ('{"config": {"sedes": 1}}', "config.sedes")):
+        path.write_text(content)
+        assert said in refused(2, "train", path, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_train_stop_resume(run, refused, straight, recipe, tmp_path):
+    run_dir = tmp_path / "run"
+    code, out, err = run("train", recipe(), "--out", run_dir, "--minutes", "0")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == f"{run_dir}: 1 of 8 updates, stopped; go on with: rookery resume {run_dir}"
+    assert "continue it with 'rookery resume'" in refused(2, "train", recipe(), "--out", run_dir)
+    code, out, err = run("resume", run_dir, "--quiet")
+    assert (code, out, err) == (0, f"{run_dir}: 8 of 8 updates, finished\n", "")
+    assert rows(run_dir) == rows(straight.run_dir)
+    _, state = checkpoint.restore_latest(run_dir / "checkpoints", straight.state, pytest.fail)
+    assert_same(state, on_host(straight).state)
+    assert run("resume", run_dir, "--quiet")[0] == 0  # once more changes nothing
+    assert rows(run_dir) == rows(straight.run_dir)
+
+
+@pytest.mark.usefixtures("quick")
+def test_train_in_runs_by_default(run, recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run("train", recipe(), "name=mine", "--minutes", "0")
+    assert code == 0
+    assert (tmp_path / "runs" / "mine" / "config.json").exists()
+    assert "\n[mine] 64/512 steps  12%" in f"\n{out}"  # of both members
+
+
+@pytest.mark.usefixtures("quick")
+def test_interrupted(run, straight, recipe, tmp_path, monkeypatch):
+    write = metrics.MetricsWriter.write
+
+    def interrupt(self, update, *rest):
+        if update == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        write(self, update, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics.MetricsWriter, "write", interrupt)
+        code, out, err = run("train", recipe(), "--out", tmp_path / "run", "--quiet")
+    assert (code, err) == (0, "")
+    assert "of 8 updates, stopped; go on with: rookery resume" in out
+    assert run("resume", tmp_path / "run", "--quiet")[0] == 0
+    assert rows(tmp_path / "run") == rows(straight.run_dir)
+
+
+@pytest.mark.usefixtures("quick")
+def test_diverged(refused, recipe, tmp_path):
+    arms = (CONFIG.arms[0], dataclasses.replace(CONFIG.arms[1], learning_rate=1e38))
+    said = refused(7, "train", recipe(arms=arms), "--out", tmp_path / "run", "--quiet")
+    assert "is not finite at update" in said
+    assert "(arm 'solo', seed 3)" in said
+
+
+def test_resume_of_what_cannot_be(refused, straight, tmp_path):
+    assert "holds no run (config.json is missing)" in refused(6, "resume", tmp_path / "absent")
+    run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
+    text = (run_dir / "config.json").read_text()
+    (run_dir / "config.json").write_text(text.replace('"head": 4', '"head": 5'))
+    assert "checkpoint 00000008 does not fit" in refused(3, "resume", run_dir)
+    (run_dir / "config.json").write_text(text[:-20])
+    assert "config.json line" in refused(4, "resume", run_dir)
+    assert "cores=0 must be at least 1" in refused(2, "resume", run_dir, "--cores", "0")
+    assert "minutes=-1.0 must be at least 0" in refused(2, "resume", run_dir, "--minutes", "-1")
+    (tmp_path / "file").write_text("")
+    assert "holds no run" in refused(6, "resume", tmp_path / "file")
+
+
+def test_a_path_that_is_a_file(refused, recipe, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "part of the path is a file" in refused(5, "train", recipe(), "--out", tmp_path / "file" / "run")
+    assert "is a file" in refused(5, "train", recipe(), "--out", tmp_path / "file")
+
+
+# ------------------------------------------------------------------------------------------- eval, replay
+
+
+def json_lines(out: str) -> list[dict]:
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    return [json.loads(line, parse_constant=refuse) for line in out.splitlines()]
+
+
+def test_eval_prints_json_lines(run, agent):
+    code, out, err = run("eval", agent, "--beside", "random", "--episodes", "6", "--set", "penalty=0.25")
+    assert (code, err) == (0, "")
+    social, solo, gain = json_lines(out)
+    assert [row["condition"] for row in (social, solo, gain)] == ["social", "solo", "gain"]
+    for row in (social, solo):
+        assert set(row) == {
+            "agent", "condition", "episodes", "return", "low", "high", "goals", "mistakes", "streak", "first_reward_step",
+        } | ({"return_of_others"} if row is social else set())  # fmt: skip
+        assert row["low"] <= row["return"] <= row["high"]
+        assert row["episodes"] == 6
+        assert row["return"] == pytest.approx(row["goals"] - 0.25 * row["mistakes"], abs=1e-5)
+    assert gain["return"] == pytest.approx(social["return"] - solo["return"], abs=1e-5)
+    again = run("eval", agent, "--beside", "random", "--episodes", "6", "--set", "penalty=0.25")
+    assert again == (code, out, err)
+
+
+def test_eval_of_one_episode_has_no_interval(run, agent):
+    code, out, _ = run("eval", agent, "--beside", "random", "--episodes", "1", "--set", "penalty=0.25")
+    assert code == 0
+    assert {(row["low"], row["high"]) for row in json_lines(out)} == {(None, None)}
+
+
+def test_eval_of_a_run_is_of_all_its_agents_with_one_program(run, straight):
+    from rookery.commands import play
+
+    before = play._match.cache_info().misses
+    code, out, _ = run("eval", straight.run_dir, "--beside", "random", "--episodes", "4", "--set", "penalty=0.25")
+    assert code == 0
+    names = [row["agent"].split("/")[-1] for row in json_lines(out)]
+    assert names == ["social-seed3-novice-0.safetensors"] * 3 + ["solo-seed3-novice-0.safetensors"] * 3
+    assert play._match.cache_info().misses <= before + 1
+
+
+def test_eval_refuses(refused, agent, tmp_path):
+    assert "episodes=0 must be at least 1" in refused(2, "eval", agent, "--episodes", "0", "--beside", "random")
+    assert "seed=-1 must lie in" in refused(2, "eval", agent, "--seed", "-1", "--beside", "random")
+    assert "the zoo has no 'nobody-like-me'" in refused(6, "eval", "nobody-like-me")
+    assert "config.penlty is not known; did you mean 'penalty'" in refused(2, "eval", agent, "--set", "penlty=1")
+    assert "no task 'goal-cycle-v9'" in refused(6, "eval", agent, "--task", "goal-cycle-v9")
+    said = refused(3, "eval", agent, "--task", "goal-cycle-v0")
+    assert "was trained on observations of (3, 3, 8), here it would see (21, 21, 3)" in said
+    (tmp_path / "empty").mkdir()
+    assert "holds no agents" in refused(6, "eval", tmp_path / "empty")
+    card = agent.with_suffix(".json")
+    text = card.read_text()
+    card.write_text(text.replace('"penalty"', '"fine"'))
+    assert "its card has a task this version does not know: task.fine" in refused(3, "eval", agent)
+    card.write_text(text[:-9])
+    assert "not a readable card" in refused(4, "eval", agent)
+    card.write_text(text)
+    agent.write_bytes(agent.read_bytes()[:-1])
+    assert "the weights are not those of its card" in refused(4, "eval", agent)
+
+
+def test_replay_writes_both_films(run, agent, tmp_path):
+    out_path = tmp_path / "films" / "one"
+    code, out, err = run("replay", agent, "--beside", "random", "--out", out_path)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [f"{out_path}.html", f"{out_path}.gif"]
+    assert (tmp_path / "films" / "one.gif").read_bytes()[:6] == b"GIF89a"
+    page = (tmp_path / "films" / "one.html").read_text()
+    assert page.startswith("<!doctype html>") or page.startswith("<!DOCTYPE html>")
+    assert not re.findall(r"""(?:src|href)=["']https?:""", page)  # self-contained
+    before = (tmp_path / "films" / "one.html").read_bytes()
+    code, out, _ = run("replay", agent, "--beside", "random", "--out", out_path, "--no-gif")
+    assert (code, out) == (0, f"{out_path}.html\n")
+    assert (tmp_path / "films" / "one.html").read_bytes() == before
+
+
+def test_replay_refuses(refused, agent, straight, tmp_path):
+    said = refused(2, "replay", straight.run_dir)
+    assert "is a folder; name one of " in said
+    assert "social-seed3-novice-0.safetensors" in said
+    assert "name the films in it" in refused(2, "replay", agent, "--out", ".")
+    (tmp_path / "file").write_text("")
+    code = refused(5, "replay", agent, "--beside", "random", "--out", tmp_path / "file" / "film")
+    assert code
+
+
+# ------------------------------------------------------------------------------------------- what it prints
+
+
+def test_json_lines_are_strict(capsys):
+    cli.print_json({"a": 1.5, "b": None})
+    assert capsys.readouterr().out == '{"a": 1.5, "b": null}\n'
+    with pytest.raises(ValueError, match="JSON"):
+        cli.print_json({"a": float(np.nan)})

@@ -1,0 +1,136 @@
+"""The demo from end to end, with the recipe that only proves that everything connects."""
+
+import json
+import os
+import re
+import signal
+
+import pytest
+
+from rookery import cli
+from rookery.commands import demo
+from rookery.runs import metrics, trainer
+from rookery.runs.presets import preset
+from rookery.runs.trainer import load_config
+
+pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
+
+    def command(*arguments):
+        capsys.readouterr()
+        code = cli.main([str(argument) for argument in arguments])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return command
+
+
+def test_from_end_to_end(run, tmp_path, monkeypatch):
+    out = tmp_path / "demo"
+    command = ["demo", "--preset", "smoke", "--episodes", "10", "--seeds", "1", "--out", out, "--quiet"]
+    write = metrics.MetricsWriter.write
+
+    def interrupt(self, update, *rest):
+        if update == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        write(self, update, *rest)
+
+    # Interrupted, it stops in good order and says how to go on.
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics.MetricsWriter, "write", interrupt)
+        code, said, err = run(*command)
+    assert (code, err) == (0, "")
+    assert said == f"stopped; the same command goes on from {out / 'run'}\n"
+    assert not (out / "report.html").exists()
+
+    # The same command goes on to the end.
+    code, said, err = run(*command)
+    assert (code, err) == (0, "")
+    assert said.splitlines()[-1] == f"report: {(out / 'report.html').resolve()}"
+    lines = (out / "run" / "metrics.jsonl").read_bytes()
+    assert [json.loads(line)["update"] for line in lines.splitlines()] == [1, 2, 3, 4, 5, 6]
+    check_results(json.loads((out / "results.json").read_text()))
+    check_report((out / "report.html").read_text())
+
+    # Run again it takes the agents it has; without --seeds, the seeds it has.
+    monkeypatch.setattr(trainer, "train", lambda *_, **__: pytest.fail("trained again"))
+    first = json.loads((out / "results.json").read_text())
+    command.remove("--seeds")
+    command.remove("1")
+    code, _, err = run(*command)
+    assert (code, err) == (0, "")
+    assert (out / "run" / "metrics.jsonl").read_bytes() == lines
+    again = json.loads((out / "results.json").read_text())
+    assert again["seconds"]["training"] >= first["seconds"]["training"] > 0
+    assert {**again, "seconds": 0} == {**first, "seconds": 0}
+
+    # Another demo does not fit in its folder.
+    code, _, err = run(*command, "--seeds", "2")
+    assert code == 2
+    assert "holds another run" in err
+    assert load_config(out / "run") == preset("smoke")
+
+
+def check_results(results):
+    assert {row["arm"] for row in results["members"]} == {"social", "solo"}
+    assert len(results["claims"]) == 3
+    assert all(isinstance(claim["holds"], bool) for claim in results["claims"])
+    for row in results["members"]:
+        beside, alone, gain = (row[k]["mean"] for k in ("beside experts", "alone", "social gain"))
+        assert gain == pytest.approx(beside - alone, abs=1e-6)
+        assert row["beside experts"]["low"] <= beside <= row["beside experts"]["high"]
+    for interval in results["intervals"].values():
+        assert interval["low"] <= interval["mean"] <= interval["high"]
+    assert results["episodes"] == 10
+    assert results["steps"] == {"each seed": 1920, "seeds of each arm": 1}
+    changed = {row["setting"]: row for row in results["deviations"]}
+    assert changed["task.height"] == {"setting": "task.height", "paper": 13, "here": 7}
+    assert "seeds" not in changed
+    assert "task.penalty" not in changed
+
+
+def check_report(page):
+    assert not re.findall(r"""(?:src|href)=["']https?:""", page)
+    assert page.count("Social learning was ") == 1
+    assert "Every deviation from the published experiment." in page
+    assert len(page) > 50_000  # the figures and films are in it
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--episodes", "1"], 2, "episodes=1 must be at least 2"),
+        (["--seeds", "0"], 2, "seeds=0 must be at least 1"),
+        (["--seeds", "-3"], 2, "seeds=-3 must be at least 1"),
+        (["--preset", "demmo"], 6, "no preset 'demmo'; did you mean demo?"),
+        (["--preset", "paper"], 2, "preset 'paper' has no arms 'social' and 'solo'"),
+    ],
+)
+def test_refused_before_anything_is_written(run, tmp_path, arguments, code, said):
+    found, _, err = run("demo", "--out", tmp_path / "demo", *arguments)
+    assert found == code
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "demo").exists()
+
+
+def test_deviations_are_named_and_nothing_else():
+    assert demo.deviations(preset("paper")) == []
+    changed = demo.deviations(preset("demo"))
+    names = [row["setting"] for row in changed]
+    assert len(set(names)) == len(names)
+    assert {"task.height", "task.views.0.kind", "episodes", "steps"} & set(names) >= {"task.height", "episodes", "steps"}
+
+
+def test_the_sentence_says_what_was_seen():
+    at = dict.fromkeys(("social: beside experts", "social: alone", "social: gain", "solo: alone"), {"mean": 2.0, "low": 1.5, "high": 2.5})
+    members = [{"arm": "social", "social gain": {"low": low}} for low in (0.5, -0.1)] + [{"arm": "solo", "social gain": {"low": 1.0}}]
+    told = demo.sentence({"intervals": at, "members": members, "claims": [{"holds": True}, {"holds": True}]})
+    assert told.startswith("Social learning was seen: ")
+    assert "1 of 2 social seeds" in told
+    told = demo.sentence({"intervals": at, "members": members, "claims": [{"holds": True}, {"holds": False}]})
+    assert told.startswith("Social learning was not clearly seen: ")
