@@ -1,8 +1,9 @@
 """Networks of a recurrent agent: encoder, memory, heads and decoder.
 
 All work on time-major batches, so that everything but the recurrence is one large matrix product. Convolutions
-are written as patches × matrix: with weights of their own for each seed, a library's convolution becomes a
-grouped one, which is several times slower on CPU (benchmarks/convolution.py measures it).
+are written as patches × matrix: on CPU as fast as a library's, and many times faster where the library must
+differentiate a transposed convolution (benchmarks/convolution.py). With weights of their own for each seed they
+stay matrix products, where a library's would become grouped convolutions.
 
 Source of `PaperNetwork`: Ndousse et al. 2021, section 4.2 and figure 3; 668,555 parameters with its decoder.
 """

@@ -101,7 +101,7 @@ def measure(result, episodes: int) -> dict:
     claims = [
         {"text": "novices trained beside experts earn more than 1 (stop after one goal)", "holds": social[1] > 1},
         {"text": "they earn more than novices trained alone", "holds": social[1] > solo[2]},
-        {"text": "their social gain is above 0: frozen, they earn more beside experts than alone", "holds": gain[1] > 0},
+        {"text": "their social gain is above 0: frozen, they earn more beside experts", "holds": gain[1] > 0},
     ]  # fmt: skip
     return {
         "claims": claims,
@@ -204,7 +204,7 @@ def write_report(result, results: dict, path: Path) -> None:
             learning_curves(
                 gains, levels={"no gain": 0.0}, xlabel="environment steps of each seed", ylabel="social gain"
             ),
-            "Social gain at each checkpoint: return beside experts less return alone, same frozen novice, full penalty.",
+            "Social gain at each checkpoint, at the full penalty: return beside experts less return alone.",
         )
     dots = {
         label: np.array([row[field]["mean"] for row in results["members"] if row["arm"] == arm])

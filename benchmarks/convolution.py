@@ -1,0 +1,73 @@
+"""Convolutions of 21×21 pictures on this machine: patches × matrix against the library's, forward and backward.
+
+    python benchmarks/convolution.py [--pictures 128]
+
+Prints GFLOP per second of process time, so that a busy machine disturbs it little.
+"""
+
+import argparse
+import time
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from rookery.agents.networks import add_patches, patches
+from rookery.runs.devices import machine
+
+LAYERS = {"conv 7→5": (7, 32, 64, False), "conv 5→3": (5, 64, 64, False), "deconv 3→5": (3, 64, 64, True),
+          "deconv 5→7": (5, 64, 32, True)}  # fmt: skip
+
+
+def library(x, kernel, transposed):
+    """f32[N, H, W, C] by f32[3, 3, C, F]."""
+    padding = [(2, 2), (2, 2)] if transposed else "VALID"
+    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def ours(x, kernel, transposed):
+    """The same arithmetic as one matrix product."""
+    features, outputs = kernel.shape[2:]
+    if transposed:
+        flat = kernel.transpose(2, 0, 1, 3).reshape(features, -1)
+        return add_patches((x.reshape(-1, features) @ flat).reshape(*x.shape[:3], -1), 3)
+    return patches(x, 3) @ kernel.reshape(-1, outputs)
+
+
+def rate(function, flops, *arguments) -> float:
+    """GFLOP per second of process time: the best of five."""
+    compiled = jax.jit(function).lower(*arguments).compile()
+    jax.block_until_ready(compiled(*arguments))
+    best = float("inf")
+    for _ in range(5):
+        start = time.process_time()
+        jax.block_until_ready(compiled(*arguments))
+        best = min(best, time.process_time() - start)
+    return flops / best / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=128, help="in one batch (default 128)")
+    count = parser.parse_args().pictures
+    print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    for name, (side, features, outputs, transposed) in LAYERS.items():
+        keys = jax.random.split(jax.random.PRNGKey(0))
+        x = jax.random.normal(keys[0], (count, side, side, features))
+        kernel = jax.random.normal(keys[1], (3, 3, features, outputs))
+        cells = side**2 if transposed else (side - 2) ** 2
+        flops = 3 * 2 * count * cells * 9 * features * outputs  # forward, and backward to both arguments
+        found = []
+        for form in (ours, library):
+
+            def both(x, kernel, form=form, transposed=transposed):
+                return jax.grad(lambda x, k: jnp.sum(form(x, k, transposed) ** 2), argnums=(0, 1))(x, kernel)
+
+            found.append(rate(both, flops, x, kernel))
+        print(
+            f"{name:12} patches × matrix {found[0]:6.1f}   library {found[1]:6.1f} GFLOP/s   ratio {found[0] / found[1]:.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
