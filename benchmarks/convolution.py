@@ -64,9 +64,8 @@ def main() -> None:
                 return jax.grad(lambda x, k: jnp.sum(form(x, k, transposed) ** 2), argnums=(0, 1))(x, kernel)
 
             found.append(rate(both, flops, x, kernel))
-        print(
-            f"{name:12} patches × matrix {found[0]:6.1f}   library {found[1]:6.1f} GFLOP/s   ratio {found[0] / found[1]:.1f}"
-        )
+        ratio = found[0] / found[1]
+        print(f"{name:12} patches × matrix {found[0]:6.1f}   library {found[1]:6.1f} GFLOP/s   ratio {ratio:.1f}")
 
 
 if __name__ == "__main__":

@@ -269,7 +269,9 @@ def test_doctor_finds_what_is_missing(run, tmp_path, monkeypatch):
 
 def test_dry_run_shows_all_and_does_nothing(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, out, err = run("train", "smoke", "--dry-run", "--steps", "1e6", "--seeds", "3", "--seed", "9", "task.penalty=0.5")
+    code, out, err = run(
+        "train", "smoke", "--dry-run", "--steps", "1e6", "--seeds", "3", "--seed", "9", "task.penalty=0.5"
+    )
     assert (code, err) == (0, "")
     config = json.loads(out)["config"]
     assert (config["steps"], config["seeds"], config["seed"], config["task"]["penalty"]) == (10**6, 3, 9, 0.5)
@@ -307,7 +309,11 @@ def test_train_refuses_before_it_writes(refused, tmp_path, monkeypatch, argument
 
 def test_a_recipe_that_is_none(refused, tmp_path):
     path = tmp_path / "mine.json"
-    for content, said in (("{", "line 1 column 2: not JSON"), ("[]", "has no 'config'"), ('{"config": {"sedes": 1}}', "config.sedes")):
+    for content, said in (
+        ("{", "line 1 column 2: not JSON"),
+        ("[]", "has no 'config'"),
+        ('{"config": {"sedes": 1}}', "config.sedes"),
+    ):
         path.write_text(content)
         assert said in refused(2, "train", path, "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -400,9 +406,9 @@ def test_eval_prints_json_lines(run, agent):
     social, solo, gain = json_lines(out)
     assert [row["condition"] for row in (social, solo, gain)] == ["social", "solo", "gain"]
     for row in (social, solo):
-        assert set(row) == {
-            "agent", "condition", "episodes", "return", "low", "high", "goals", "mistakes", "streak", "first_reward_step",
-        } | ({"return_of_others"} if row is social else set())  # fmt: skip
+        told = {"agent", "condition", "episodes", "return", "low", "high"}
+        told |= {"goals", "mistakes", "streak", "first_reward_step"}
+        assert set(row) == (told | {"return_of_others"} if row is social else told)
         assert row["low"] <= row["return"] <= row["high"]
         assert row["episodes"] == 6
         assert row["return"] == pytest.approx(row["goals"] - 0.25 * row["mistakes"], abs=1e-5)

@@ -71,9 +71,7 @@ def test_the_exceptions_are_still_needed():
 
 
 def python(*lines: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, env=os.environ
-    )
+    return subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, env=os.environ)
 
 
 def test_importing_the_package_is_quick_and_silent():

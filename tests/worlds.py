@@ -61,9 +61,7 @@ def put(state, position=None, heading=None):
 
 def act(task: GoalCycle, state, *action: int, params=None):
     """One step; one action an agent."""
-    return game(task).step(
-        state, jnp.array(action, jnp.int32), task.default_params() if params is None else params
-    )
+    return game(task).step(state, jnp.array(action, jnp.int32), task.default_params() if params is None else params)
 
 
 @functools.cache

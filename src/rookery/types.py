@@ -26,12 +26,12 @@ class TimeStep(struct.PyTreeNode):
     """
 
     observation: Observation
-    reward: Float[Array, A]  # extrinsic, paid for the action that led here
+    reward: Float[Array, "A"]  # extrinsic, paid for the action that led here
     terminated: Bool[Array, ""]
     truncated: Bool[Array, ""]
     is_first: Bool[Array, ""]
-    active: Bool[Array, A]  # the agent is in the world: its step counts
-    events: dict[str, Float[Array, A]]  # what the task counts, by name; never shown to an agent
+    active: Bool[Array, "A"]  # the agent is in the world: its step counts
+    events: dict[str, Float[Array, "A"]]  # what the task counts, by name; never shown to an agent
 
 
 class Env(Protocol):
@@ -45,8 +45,8 @@ class Env(Protocol):
     def max_steps(self) -> int: ...
     def observation_shape(self, slot: int) -> tuple[int, ...]: ...
     def default_params(self) -> PyTree: ...
-    def reset(self, key: Key, params: PyTree, present: Bool[Array, A] | None = None) -> tuple[PyTree, TimeStep]: ...
-    def step(self, state: PyTree, action: Int[Array, A], params: PyTree) -> tuple[PyTree, TimeStep]: ...
+    def reset(self, key: Key, params: PyTree, present: Bool[Array, "A"] | None = None) -> tuple[PyTree, TimeStep]: ...
+    def step(self, state: PyTree, action: Int[Array, "A"], params: PyTree) -> tuple[PyTree, TimeStep]: ...
 
 
 class Policy(Protocol):
@@ -60,8 +60,8 @@ class Policy(Protocol):
     def init(self, key: Key) -> PyTree: ...
     def initial_carry(self, batch: int) -> PyTree: ...
     def act(
-        self, params: PyTree, carry: PyTree, seen: PyTree, is_first: Bool[Array, B], key: Key
-    ) -> tuple[Int[Array, B], PyTree, dict[str, jax.Array]]: ...
+        self, params: PyTree, carry: PyTree, seen: PyTree, is_first: Bool[Array, "B"], key: Key
+    ) -> tuple[Int[Array, "B"], PyTree, dict[str, jax.Array]]: ...
 
 
 class Trajectory(struct.PyTreeNode):

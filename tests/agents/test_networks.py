@@ -17,9 +17,7 @@ def shaken(params, seed=1):
     """Parameters with every entry random, so that no bias hides at zero."""
     leaves, shape = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.PRNGKey(seed), len(leaves))
-    return jax.tree.unflatten(
-        shape, [0.2 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]
-    )
+    return jax.tree.unflatten(shape, [0.2 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)])
 
 
 def test_the_paper_network_has_exactly_its_parameters():
@@ -59,9 +57,7 @@ def slow_lstm(params, memory, inputs, is_first):
     """Gate by gate, agent by agent, in double precision."""
     size = len(params["hidden_kernel"])
     p = {name: np.asarray(value, np.float64) for name, value in params.items()}
-    gate = {
-        name: slice(i * size, (i + 1) * size) for i, name in enumerate(("enter", "forget", "write", "leave"))
-    }
+    gate = {name: slice(i * size, (i + 1) * size) for i, name in enumerate(("enter", "forget", "write", "leave"))}
     outputs, before = [], []
     hidden, cell = (np.array(x, np.float64) for x in memory)
     for t in range(len(inputs)):
@@ -114,10 +110,7 @@ def leaky(x):
 
 def convolve(x, part, side, stride):
     kernel = part["kernel"].reshape(side, side, x.shape[-1], -1)
-    return (
-        jax.lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=LAYOUT)
-        + part["bias"]
-    )
+    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=LAYOUT) + part["bias"]
 
 
 def test_patches_times_matrix_is_a_convolution():
@@ -187,9 +180,7 @@ def deconvolve(x, part, stride):
     # Our matrix maps a cell to its block, (F, row, col, C); the library's kernel runs backwards.
     block = part["kernel"].reshape(x.shape[-1], 3, 3, -1)
     kernel = block.transpose(1, 2, 0, 3)[::-1, ::-1]
-    return (
-        jax.lax.conv_transpose(x, kernel, (stride, stride), "VALID", dimension_numbers=LAYOUT) + part["bias"]
-    )
+    return jax.lax.conv_transpose(x, kernel, (stride, stride), "VALID", dimension_numbers=LAYOUT) + part["bias"]
 
 
 def by_library_decoder(p, hidden, action):
@@ -231,9 +222,7 @@ def test_acting_step_by_step_equals_unrolling(params):
         action, carry, extras = act(params, carry, observation[t], is_first[t], jax.random.PRNGKey(t))
         told.append((action, extras["log_prob"], extras["value"]))
     action, log_prob, value = (jnp.stack(x) for x in zip(*told, strict=True))
-    logits, values, hidden, memories = jax.jit(POLICY.unroll)(
-        params, POLICY.initial_carry(N), observation, is_first
-    )
+    logits, values, hidden, memories = jax.jit(POLICY.unroll)(params, POLICY.initial_carry(N), observation, is_first)
     np.testing.assert_allclose(values, value, atol=1e-5)
     chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), action[..., None], -1)[..., 0]
     np.testing.assert_allclose(chosen, log_prob, atol=1e-5)
@@ -254,14 +243,10 @@ def test_an_opening_observation_forgets_all_before_it(params):
 
 def test_actions_are_drawn_as_the_policy_says(params):
     seen = jnp.ones((4000, *SHAPE), jnp.uint8)
-    action, _, extras = jax.jit(POLICY.act)(
-        params, POLICY.initial_carry(4000), seen, jnp.ones(4000, bool), KEY
-    )
+    action, _, extras = jax.jit(POLICY.act)(params, POLICY.initial_carry(4000), seen, jnp.ones(4000, bool), KEY)
     share = np.bincount(action, minlength=3) / 4000
     for a in range(3):
-        (log_prob,) = (
-            np.unique(np.asarray(extras["log_prob"])[np.asarray(action) == a]) if share[a] else (-9,)
-        )
+        (log_prob,) = np.unique(np.asarray(extras["log_prob"])[np.asarray(action) == a]) if share[a] else (-9,)
         assert abs(np.exp(log_prob) - share[a]) < 0.03
 
 

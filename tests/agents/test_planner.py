@@ -74,9 +74,7 @@ def test_it_does_not_use_the_order_before_it_has_tried():
     states = openings(task)
     (action, reward, mistakes), _ = player(task)(states, params)
     entries = np.cumsum((np.asarray(reward) != 0) | (np.asarray(mistakes) != 0), 0)
-    until = (
-        np.concatenate([np.zeros((1, MAPS)), entries[:-1]]) < 2
-    )  # actions up to the one that enters the second
+    until = np.concatenate([np.zeros((1, MAPS)), entries[:-1]]) < 2  # actions up to the one that enters the second
     differs = []
     for order in ([0, 2, 1], [1, 0, 2], [2, 1, 0], [1, 2, 0]):
         own = states.task.replace(goals=states.task.goals[:, jnp.array(order)])

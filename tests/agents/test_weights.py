@@ -63,7 +63,10 @@ def test_a_loaded_agent_acts_as_the_saved_one(agent):
     back = load_agent(agent)
     seen = jax.random.randint(jax.random.PRNGKey(1), (16, 3, 3, 8), 0, 256).astype(jnp.uint8)
     act = jax.jit(policy().act)
-    told = [act(p, policy().initial_carry(16), seen, jnp.ones(16, bool), jax.random.PRNGKey(2)) for p in (params(), back.params)]
+    told = [
+        act(p, policy().initial_carry(16), seen, jnp.ones(16, bool), jax.random.PRNGKey(2))
+        for p in (params(), back.params)
+    ]
     assert_same(*told)
 
 

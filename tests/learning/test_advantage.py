@@ -40,9 +40,7 @@ def test_nothing_flows_back_over_an_episode_end():
 def test_the_authors_variant_by_hand():
     # delta1 = 0 + .9*(1 - .5) = .45; delta0 = 1 + .9*(.5 - .5) = 1; adv0 = 1 + .45*.45.
     # Return: 0 + .9*1 at the limit; 1 + .9*.9.
-    advantage, target = authors_gae(
-        f32(1, 0), f32(0.5, 0.5), f32(0.5, 1), NEVER, flags(0, 1), discount=0.9, decay=0.5
-    )
+    advantage, target = authors_gae(f32(1, 0), f32(0.5, 0.5), f32(0.5, 1), NEVER, flags(0, 1), discount=0.9, decay=0.5)
     np.testing.assert_allclose(advantage, [1.2025, 0.45], rtol=1e-6)
     np.testing.assert_allclose(target, [1.81, 0.9], rtol=1e-6)
     advantage, target = authors_gae(

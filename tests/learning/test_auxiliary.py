@@ -79,9 +79,7 @@ def test_next_targets_the_successor_and_this_the_present():
 
 def test_next_frame_never_crosses_an_episode_boundary():
     params, given = NextFrame().init(KEY, POLICY), inputs()
-    given["next_is_first"] = (
-        given["next_is_first"].at[1, 2].set(True)
-    )  # observation 2 of agent 2 opens an episode
+    given["next_is_first"] = given["next_is_first"].at[1, 2].set(True)  # observation 2 of agent 2 opens an episode
     value = jax.jit(lambda g: loss(NextFrame(), params, g))
     other = dict(given)
     other["hidden"] = given["hidden"].at[1, 2].add(5)

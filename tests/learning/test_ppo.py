@@ -66,9 +66,7 @@ WHOLE = PPO(  # every minibatch is the whole batch, so that order plays no part
 @functools.cache
 def updater(config, policy=TABLE):
     """The compiled update."""
-    return jax.jit(
-        lambda learner, trajectory, rates, key: ppo.update(config, policy, learner, trajectory, rates, key)
-    )
+    return jax.jit(lambda learner, trajectory, rates, key: ppo.update(config, policy, learner, trajectory, rates, key))
 
 
 def whole_loss(config, policy, params, batch, rates):
@@ -133,13 +131,9 @@ def test_sequences_are_contiguous_and_the_tail_is_masked():
         assert cut.observation[: real + 1, n, 0].tolist() == seen
         assert cut.is_first[: real + 1, n].tolist() == [t == 0 for t in [*steps, steps[-1] + 1]]
         for field in ("action", "log_prob"):
-            np.testing.assert_array_equal(
-                getattr(cut, field)[:real, n], getattr(trajectory, field)[steps, episode]
-            )
+            np.testing.assert_array_equal(getattr(cut, field)[:real, n], getattr(trajectory, field)[steps, episode])
         for field in ("advantage", "target"):
-            np.testing.assert_array_equal(
-                getattr(cut, field)[:real, n], getattr(fresh, field)[steps, episode]
-            )
+            np.testing.assert_array_equal(getattr(cut, field)[:real, n], getattr(fresh, field)[steps, episode])
         # The memory is that before the sequence's first observation.
         assert (cut.carry.hidden[n] == steps[0] * E + episode).all()
         assert (cut.carry.cell[n] == -(steps[0] * E + episode)).all()
@@ -191,10 +185,7 @@ def test_advantages_and_targets_by_a_slow_loop_and_normalised_over_what_counts()
     fresh = ppo.refresh(WHOLE, TABLE, params, trajectory)
     value = np.asarray(params["policy"]["value"]).reshape(T + 1, E)
     raw = np.stack(
-        [
-            slow_advantage(WHOLE, np.asarray(trajectory.reward)[:, e], value[:, e], terminated[:, e])
-            for e in range(E)
-        ],
+        [slow_advantage(WHOLE, np.asarray(trajectory.reward)[:, e], value[:, e], terminated[:, e]) for e in range(E)],
         1,
     )
     np.testing.assert_allclose(fresh.target, raw + value[:-1], atol=1e-5)
@@ -243,9 +234,7 @@ def pictures(episodes=8, steps=16, seed=3) -> Trajectory:
 
 
 def test_after_a_refresh_memories_are_those_of_a_fresh_unroll_and_without_one_they_go_stale():
-    config = PPO(
-        sequence_length=4, minibatches=1, sequences=32, refresh_every=None, kl_stop=None, kl_limit=None
-    )
+    config = PPO(sequence_length=4, minibatches=1, sequences=32, refresh_every=None, kl_stop=None, kl_limit=None)
     trajectory = pictures()
     learner = ppo.init(config, LSTM, KEY)
     refresh = jax.jit(lambda params: ppo.refresh(config, LSTM, params, trajectory))
@@ -257,9 +246,7 @@ def test_after_a_refresh_memories_are_those_of_a_fresh_unroll_and_without_one_th
         carry, before = LSTM.initial_carry(8), []
         for t in range(16):
             before.append(carry)
-            _, carry, _ = act(
-                learner.params["policy"], carry, trajectory.observation[t], trajectory.is_first[t], KEY
-            )
+            _, carry, _ = act(learner.params["policy"], carry, trajectory.observation[t], trajectory.is_first[t], KEY)
         unrolled = jax.tree.map(lambda *x: jnp.stack(x[::4]), *before)
         chex.assert_trees_all_close(refresh(learner.params).carry, unrolled, atol=1e-5)
         errors.append(float(jnp.abs(stale.carry.hidden - unrolled.hidden).max()))
@@ -271,15 +258,11 @@ def written_out(config, policy):
     """What a step of the reference needs, compiled: refresh, and the gradient over the whole batch."""
 
     def gradient(params, trajectory, fresh, rates):
-        everything = jnp.arange(
-            -(-len(trajectory.action) // config.sequence_length) * trajectory.action.shape[1]
-        )
+        everything = jnp.arange(-(-len(trajectory.action) // config.sequence_length) * trajectory.action.shape[1])
         batch = ppo.cut(config, trajectory, fresh, everything)
         return jax.grad(lambda p: whole_loss(config, policy, p, batch, rates)[0])(params)
 
-    return jax.jit(lambda params, trajectory: ppo.refresh(config, policy, params, trajectory)), jax.jit(
-        gradient
-    )
+    return jax.jit(lambda params, trajectory: ppo.refresh(config, policy, params, trajectory)), jax.jit(gradient)
 
 
 def reference_update(config, policy, learner, trajectory, rates, every):
@@ -353,9 +336,7 @@ def test_the_loss_equals_a_reference_written_with_numpy():
         sums["clipped"] += abs(ratio - 1) > 0.2
     mean = {name: x / len(steps) for name, x in sums.items()}
     assert 0 < mean["clipped"] < 1
-    np.testing.assert_allclose(
-        total, -mean["policy"] + 0.1 * mean["value"] - 0.03 * mean["entropy"], atol=1e-5
-    )
+    np.testing.assert_allclose(total, -mean["policy"] + 0.1 * mean["value"] - 0.03 * mean["entropy"], atol=1e-5)
     told = ("policy_loss", "value_loss", "entropy", "kl", "clipped_share")
     expected = (-mean["policy"], mean["value"], mean["entropy"], mean["kl"], mean["clipped"])
     np.testing.assert_allclose([float(parts[name]) for name in told], expected, atol=1e-5)
@@ -405,9 +386,7 @@ def test_a_minibatch_read_in_parts_gives_the_same_loss_and_gradient():
 
 def test_an_absent_agents_whole_episode_changes_nothing():
     trajectory = pictures()
-    config = PPO(
-        sequence_length=4, minibatches=2, sequences=16, refresh_every=None, auxiliary=(NextFrame(weight=1.0),)
-    )
+    config = PPO(sequence_length=4, minibatches=2, sequences=16, refresh_every=None, auxiliary=(NextFrame(weight=1.0),))
     learner = ppo.init(config, LSTM, KEY)
     mask = trajectory.mask.at[:, 2].set(False)
     trajectory = trajectory.replace(mask=mask, reward=trajectory.reward * mask)
@@ -451,9 +430,7 @@ def test_the_stop_takes_no_further_step():
 @pytest.mark.parametrize(("minibatches", "stop"), [(1, None), (4, None), (4, 0.01)])
 def test_the_limit_undoes_the_whole_update(minibatches, stop):
     """A huge step diverges; with one minibatch only its own last step shows it. A step into NaN is as bad."""
-    config = dataclasses.replace(
-        WHOLE, minibatches=minibatches, refresh_every=None, kl_stop=stop, kl_limit=0.03
-    )
+    config = dataclasses.replace(WHOLE, minibatches=minibatches, refresh_every=None, kl_stop=stop, kl_limit=0.03)
     learner = experienced(config)
     for rate in (5.0, float("inf")):
         after, told = updater(config)(learner, numbered(), Rates(jnp.float32(rate), *RATES[1:]), KEY)

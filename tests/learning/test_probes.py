@@ -26,9 +26,7 @@ STEPS, CUES, ACTIONS, DISCOUNT = 4, 2, 2, 0.8
 class ProbeParams:
     observation: jax.Array  # u8[cue, step]
     reward: jax.Array  # f32[cue, step, action]
-    length: (
-        jax.Array
-    )  # i32[]: the world terminates after so many steps; beyond STEPS, only the time limit ends it
+    length: jax.Array  # i32[]: the world terminates after so many steps; beyond STEPS, only the time limit ends it
 
 
 @struct.dataclass
@@ -152,9 +150,7 @@ def test_a_reward_to_come_is_discounted():
 
 def test_an_action_that_matters():
     """The policy's gradient: one action pays, and which one depends on what is seen."""
-    last, value, probability = solve(
-        probe(lambda c, t: 200 * c, lambda c, t, a: 1 if a == c else -1, length=1)
-    )
+    last, value, probability = solve(probe(lambda c, t: 200 * c, lambda c, t, a: 1 if a == c else -1, length=1))
     cue = (np.asarray(last.observation)[0, :, 0] > 100).astype(int)
     assert (probability[0, np.arange(64), cue] > 0.95).all()
     np.testing.assert_allclose(value[0], 1, atol=0.15)

@@ -28,9 +28,7 @@ def fresh(team, seed=0):
 
 @pytest.fixture(scope="module")
 def play():
-    return jax.jit(
-        lambda params, env_params, key, present: rollout(ENV, PAIRED, params, env_params, key, present)
-    )
+    return jax.jit(lambda params, env_params, key, present: rollout(ENV, PAIRED, params, env_params, key, present))
 
 
 @pytest.fixture(scope="module")
@@ -155,9 +153,7 @@ def test_absent_agents_steps_do_not_count(play):
 
 
 def test_what_follows_the_end_of_a_world_does_not_count(play):
-    trajectories, tally = play(
-        fresh(PAIRED), ENV.default_params().replace(length=jnp.int32(4)), KEY, EVERYBODY
-    )
+    trajectories, tally = play(fresh(PAIRED), ENV.default_params().replace(length=jnp.int32(4)), KEY, EVERYBODY)
     for own in trajectories.values():
         np.testing.assert_array_equal(own.mask, np.broadcast_to((np.arange(10) < 4)[:, None], own.mask.shape))
         np.testing.assert_array_equal(
@@ -172,9 +168,7 @@ def test_the_tally_by_hand():
     # Action 0 is paid 1, 1 is punished, 2 is neither.
     script = Script(((2, 0, 0, 2, 0, 1, 0, 2, 0, 1), (2,) * 10, (1, 0, 1, 0, 0, 1, 1, 1, 1, 0)))
     team = Team((Group("scripted", (0,), script), Group("others", (1, 2), RandomPolicy(3))))
-    play = jax.jit(
-        lambda: rollout(ENV, team, {"scripted": (), "others": ()}, ENV.default_params(), KEY, EVERYBODY)
-    )
+    play = jax.jit(lambda: rollout(ENV, team, {"scripted": (), "others": ()}, ENV.default_params(), KEY, EVERYBODY))
     trajectories, tally = play()
     assert trajectories == {}
     assert tally.episode_return[:3, 0].tolist() == [3, 0, -2]

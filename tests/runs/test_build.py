@@ -42,7 +42,9 @@ def test_the_planner_knows_the_size_of_a_drawn_map():
 def test_fit():
     check_fit(policy(), (3, 3, 8), 3, "it")
     check_fit(policy(), (3, 3, 8), 7, "it")  # it just never takes the others
-    with pytest.raises(MisfitError, match=r"it was trained on observations of \(3, 3, 8\), here it would see \(5, 5, 8\)"):
+    with pytest.raises(
+        MisfitError, match=r"it was trained on observations of \(3, 3, 8\), here it would see \(5, 5, 8\)"
+    ):
         check_fit(policy(), (5, 5, 8), 3, "it")
     seven = dataclasses.replace(policy(), actions=7)
     with pytest.raises(MisfitError, match="it has 7 actions, this world only 3; set actions=7"):

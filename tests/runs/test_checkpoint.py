@@ -153,8 +153,7 @@ def test_what_does_not_fit_is_named(tmp_path):
     path = checkpoint.save(tmp_path, 1, {"a": np.zeros((2, 3), np.float32), "b": [np.zeros(1)]})
     fits = {"a": np.zeros((2, 3), np.float32), "b": [np.zeros(1)]}
     cases = {
-        r"\['a'\] is float32\[2, 3\] there and float32\[2, 4\] here": fits
-        | {"a": np.zeros((2, 4), np.float32)},
+        r"\['a'\] is float32\[2, 3\] there and float32\[2, 4\] here": fits | {"a": np.zeros((2, 4), np.float32)},
         r"\['a'\] is float32\[2, 3\] there and int32\[2, 3\] here": fits | {"a": np.zeros((2, 3), np.int32)},
         r"it has no \['c'\]": fits | {"c": np.zeros(1)},
         r"it has \['b'\]\[0\], unknown here": {"a": fits["a"]},

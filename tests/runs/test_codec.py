@@ -271,9 +271,7 @@ def test_overrides(overrides, expected):
 
 
 def test_overrides_inside_the_team():
-    changed = apply_overrides(
-        CONFIG, ["team.0.slots=[0,1]", "team.0.learner.learning_rate=1e-3", "team.1.name=tutor"]
-    )
+    changed = apply_overrides(CONFIG, ["team.0.slots=[0,1]", "team.0.learner.learning_rate=1e-3", "team.1.name=tutor"])
     assert changed.team[0] == Group("novice", (0, 1), PPO(learning_rate=1e-3))
     assert changed.team[1] == Group("tutor", (1, 2))
     assert CONFIG.team[0].slots == (0,)

@@ -53,7 +53,7 @@ def test_updates_reach_the_steps():
         (["sedes=2"], "config.sedes is not known; did you mean 'seeds' or 'seed'?"),
         (["team.0.learner.clp=0.1"], "config.team.0.learner.clp is not known; did you mean 'clip'?"),
         (["task.veiws=[]"], "config.task.veiws is not known; did you mean 'views'?"),
-        (["team.0.policy.network.kind=lit"], "config.team.0.policy.network.kind \"lit\" is not known; did you mean 'lite'?"),
+        (["team.1.policy.kind=frzen"], "config.team.1.policy.kind \"frzen\" is not known; did you mean 'frozen'?"),
         (["team.7.name=x"], "config.team.7 is not known; allowed: 0 to 1"),
         (["seeds"], "override 'seeds' is not key=value"),
         (["seeds=two"], 'config.seeds is "two"; it must be a whole number'),
@@ -91,7 +91,7 @@ def test_updates_reach_the_steps():
         (["seed=-1"], "seed=-1 must lie in [0, 2^31 - seeds]"),
         (["seed=2147483647", "seeds=2"], "seed=2147483647 must lie in [0, 2^31 - seeds]"),
         (["evaluation_episodes=-1"], "evaluation_episodes=-1 must be at least 0"),
-        (["team.0.learner.minibatches=3", "team.0.learner.refresh_every=2"], "refresh_every=2 must divide minibatches=3"),
+        (["team.0.learner.minibatches=3", "team.0.learner.refresh_every=2"], "refresh_every=2 must divide"),
         (["team.0.learner.discount=0"], "discount=0.0 must lie in (0, 1]"),
     ],
 )  # fmt: skip

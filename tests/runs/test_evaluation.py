@@ -161,7 +161,9 @@ def test_the_sign_of_the_social_gain():
     returns = {}
     for mood in (0.0, 1.0, -1.0):
         params = {"expert": jnp.float32(mood), "other": ()}
-        returns[mood] = [match.play(params, 8, 0, np.array([True, company])).episode_return[:, 0] for company in (True, False)]
+        returns[mood] = [
+            match.play(params, 8, 0, np.array([True, company])).episode_return[:, 0] for company in (True, False)
+        ]
     np.testing.assert_array_equal(*returns[0.0])  # episode by episode, the same worlds in the same order
     assert returns[0.0][0].mean() > 2
     social, solo = returns[1.0]

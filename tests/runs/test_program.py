@@ -35,7 +35,9 @@ def test_members_lead_and_start_by_their_seed(started):
     for slot in range(2):
         assert_same(weights(state, 0, slot), weights(state, 2, slot))  # the same seed in either arm
         assert_same(weights(state, 1, slot), weights(state, 3, slot))
-    kernels = [weights(state, member, slot)["policy"]["encoder"]["dense1"]["kernel"] for member in (0, 1) for slot in (0, 1)]
+    kernels = [
+        weights(state, member, slot)["policy"]["encoder"]["dense1"]["kernel"] for member in (0, 1) for slot in (0, 1)
+    ]
     for i in range(4):
         for j in range(i):
             assert not np.array_equal(kernels[i], kernels[j])
@@ -114,4 +116,9 @@ def test_the_team_is_checked_before_anything_else():
     with pytest.raises(ConfigError, match="each slot must be filled exactly once"):
         build(tiny(team=(NOVICE,)))
     with pytest.raises(ConfigError, match=r"fills slots \[0, 1, 1\]"):
-        build(tiny(task=dataclasses.replace(TASK, views=TASK.views * 2), team=(NOVICE, OTHER, dataclasses.replace(OTHER, name="x"))))
+        build(
+            tiny(
+                task=dataclasses.replace(TASK, views=TASK.views * 2),
+                team=(NOVICE, OTHER, dataclasses.replace(OTHER, name="x")),
+            )
+        )

@@ -26,9 +26,7 @@ def test_lines_in_a_log():
             progress.update(i * 40_000, {"return novice": 1.02, "return expert": float("nan")})
         progress.note("checkpoint 00000011 saved")
     lines = out.getvalue().splitlines()
-    assert lines[0] == (
-        "[fig4] 40.0k/6.00M steps  0%  10,000 steps/s  9m56s left  return novice 1.02  return expert -"
-    )
+    assert lines[0] == ("[fig4] 40.0k/6.00M steps  0%  10,000 steps/s  9m56s left  return novice 1.02  return expert -")
     # every third update is the first at least ten seconds after the last line
     assert [line.split()[1].split("/")[0] for line in lines] == [
         "40.0k",

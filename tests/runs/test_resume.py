@@ -53,6 +53,14 @@ def kill_at(monkeypatch):
     return arm
 
 
+def refuses(path: Path) -> bool:
+    try:
+        load_agent(path)
+    except CorruptError as error:
+        return "resume it" in str(error)
+    return False
+
+
 def agents(run_dir: Path) -> list[Path]:
     return sorted((run_dir / "agents").glob("*.safetensors"))
 
@@ -153,9 +161,8 @@ def test_killed_while_saving(straight, tmp_path, kill_at, moment):
     heal()
     assert len(rows(run_dir)) == 6
     if moment.startswith("between an agent's"):
-        with pytest.raises(CorruptError, match="resume it"):
-            for path in agents(run_dir):
-                load_agent(path)
+        torn = [path for path in agents(run_dir) if refuses(path)]
+        assert len(torn) == 1
     resumed = resume(run_dir, quiet=True, stop_after=0)
     for path in agents(run_dir):
         assert load_agent(path).card["steps"] in (6 * 32, resumed.updates * 32)
@@ -336,6 +343,15 @@ def test_a_checkpoint_of_another_network(straight, tmp_path):
 # ------------------------------------------------------------------------------------------- the disk is full
 
 
+def refusal(run_dir: Path) -> str:
+    """What the disk's refusal became; nothing if the run needed fewer calls."""
+    try:
+        assert train(CONFIG, run_dir, quiet=True).finished
+    except StorageError as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize("call", ["fsync", "write"])
 def test_a_disk_that_fills_up(straight, tmp_path, monkeypatch, call):
     """Wherever the disk first refuses, the error is ours and the run resumes to the same numbers."""
@@ -352,11 +368,8 @@ def test_a_disk_that_fills_up(straight, tmp_path, monkeypatch, call):
 
         with monkeypatch.context() as patch:
             patch.setattr(os, call, full)
-            try:
-                result = train(CONFIG, run_dir, quiet=True)
-                assert result.finished  # it needed fewer
-            except StorageError as error:
-                assert "the disk is full; free some space" in str(error)
+            said = refusal(run_dir)
+        assert not said or "the disk is full; free some space" in said
         assert not [path for path in run_dir.rglob("*") if ".tmp" in path.name]
         if (run_dir / "config.json").exists():
             assert_same_run(resume(run_dir, quiet=True), straight)

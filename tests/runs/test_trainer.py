@@ -92,7 +92,11 @@ def test_metrics_hold_all_that_was_promised(straight):
 def test_metrics_tell_the_schedules(straight):
     """share = update / updates of the run done before the update, in every arm as configured."""
     share = np.arange(UPDATES) / UPDATES
-    found = {name: np.array([row[name][0] for row in rows(straight.run_dir)]) for name in rows(straight.run_dir)[0] if "/" in name}
+    found = {
+        name: np.array([row[name][0] for row in rows(straight.run_dir)])
+        for name in rows(straight.run_dir)[0]
+        if "/" in name
+    }
     close = {"rtol": 1e-5}
     np.testing.assert_allclose(found["social/task/penalty"], 1.5 * share, **close)
     np.testing.assert_allclose(found["social/novice/learning_rate"], 1e-2 - 9e-3 * share, **close)
@@ -224,5 +228,3 @@ def test_a_learner_in_no_episode_is_shown_without_a_warning(tmp_path):
     (row,) = rows(result.run_dir)
     assert row["main/pair-2/return"] == [None]
     assert row["main/pair-1/return"][0] is not None
-
-

@@ -177,9 +177,7 @@ def test_goals_the_map_leaves_open_are_drawn():
     assert (goals[:, :2] == [(3, 3), (1, 4)]).all()
     assert len({tuple(g) for g in goals[:, 2].tolist()}) > 5
     assert ((tiles == GOAL).sum((1, 2)) == 3).all()
-    assert not any(
-        tuple(g) in {(1, 1), (1, 7), (3, 6)} for g in goals[:, 2].tolist()
-    )  # start cells stay free
+    assert not any(tuple(g) in {(1, 1), (1, 7), (3, 6)} for g in goals[:, 2].tolist())  # start cells stay free
 
 
 def test_the_order_of_unnumbered_goals_is_drawn_each_episode():
@@ -241,7 +239,8 @@ def test_an_impossible_world_is_refused(change, message):
     ("change", "message"),
     [
         ({"size": 4}, "view size=4 must be odd"),
-        ({"size": 1}, "view size=1 must be odd and at least 3"),
+        ({"size": 1}, "view size=1 must be odd and lie in [3, 29]"),
+        ({"size": 31}, "view size=31 must be odd and lie in [3, 29]"),
         ({"offset": 7}, "view offset=7 must lie in [0, 7)"),
         ({"offset": -1}, "view offset=-1"),
         ({"kind": "text"}, "view kind='text' is not known; allowed: 'pixels', 'symbolic'"),

@@ -22,9 +22,7 @@ ROOM = """
 """
 
 
-@pytest.mark.parametrize(
-    ("heading", "to"), [(NORTH, (1, 2)), (EAST, (2, 3)), (SOUTH, (3, 2)), (WEST, (2, 1))]
-)
+@pytest.mark.parametrize(("heading", "to"), [(NORTH, (1, 2)), (EAST, (2, 3)), (SOUTH, (3, 2)), (WEST, (2, 1))])
 def test_forward_by_hand(heading, to):
     task = task_on(ROOM)
     state, _ = act(task, start(task, (2, 2), heading), FORWARD)
@@ -133,9 +131,7 @@ def wander(task: GoalCycle, worlds: int, steps: int):
 
 
 SIZES = [
-    GoalCycle(
-        height=5, width=9, goals=1, obstacles=5, views=(SMALL,) * 3, collide=True, spawn_delay=(0, 6, 11)
-    ),
+    GoalCycle(height=5, width=9, goals=1, obstacles=5, views=(SMALL,) * 3, collide=True, spawn_delay=(0, 6, 11)),
     GoalCycle(height=9, width=5, goals=4, obstacles=3, views=(SMALL,) * 4, collide=True),
     GoalCycle(height=3, width=12, goals=2, obstacles=0, views=(SMALL,) * 2),
 ]
@@ -145,9 +141,7 @@ SIZES = [
 @given(st.sampled_from(SIZES), st.integers(0, 2**31 - 1))
 def test_any_play_respects_walls_and_bodies(task, seed):
     state, (position, heading, active, _, action) = wander(task, worlds=8, steps=40)(jax.random.PRNGKey(seed))
-    state, position, heading, active, action = jax.tree.map(
-        np.asarray, (state, position, heading, active, action)
-    )
+    state, position, heading, active, action = jax.tree.map(np.asarray, (state, position, heading, active, action))
     world = np.arange(8)[None, :, None]
     assert (state.tiles[world, position[..., 0], position[..., 1]] != OBSTACLE).all()
     assert (position > 0).all()

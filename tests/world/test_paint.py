@@ -3,7 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.world.paint import observe, pixels, symbols, triangle
+from rookery.tasks.env import Env
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.world.paint import observe, observe_all, pixels, symbols, triangle
 from rookery.world.prestige import blue_share, update_prestige
 from rookery.world.spec import CHANNELS, View, WorldSpec
 from rookery.world.tiles import FLOOR, GOAL, OBSTACLE
@@ -169,6 +171,26 @@ def test_pictures_tell_all_that_symbols_tell():
     for encoded in encode(kind, seen, facing, shade):
         flat = np.asarray(encoded).reshape(len(cases), -1)
         assert len(np.unique(flat, axis=0)) == len(cases)
+
+
+@pytest.mark.parametrize("other", [View(hide_goals=True), View(size=5, kind="symbolic", offset=0)])
+def test_all_views_at_once_are_the_views_one_by_one(other):
+    views = (View(), other, View(see_through_walls=True), other)
+    task = GoalCycle(height=6, width=9, goals=4, obstacles=6, views=views, max_steps=5)
+    keys = jax.random.split(jax.random.PRNGKey(0), 16)
+
+    @jax.jit
+    @jax.vmap
+    def both(key):
+        state, _ = Env(task).reset(key, task.default_params())
+        state = state.replace(prestige=jax.random.uniform(key, (4,)), active=jax.random.uniform(key, (4,)) < 0.9)
+        return observe_all(state, task.world), [observe(state, agent, task.world) for agent in range(4)]
+
+    together, alone = both(keys)
+    for agent in range(4):
+        seen = together[agent] if isinstance(together, tuple) else together[:, agent]
+        np.testing.assert_array_equal(seen, alone[agent])
+    assert isinstance(together, tuple) == (other.kind == "symbolic")
 
 
 def test_views_of_different_shapes_side_by_side():

@@ -203,7 +203,7 @@ class Heads(nn.Module):
     actions: int
 
     @nn.compact
-    def __call__(self, hidden: Float[Array, "... M"]) -> tuple[Float[Array, "... A"], Float[Array, ...]]:
+    def __call__(self, hidden: Float[Array, "... M"]) -> tuple[Float[Array, "... A"], Float[Array, "..."]]:
         def tower(name: str, outputs: int, scale: float):
             x = jnp.tanh(_dense(self.width, f"{name}1")(hidden))
             x = jnp.tanh(_dense(self.width, f"{name}2")(x))

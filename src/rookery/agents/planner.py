@@ -27,11 +27,11 @@ class Plan(NamedTuple):
     """What one planner remembers."""
 
     cost: Int[Array, "K 4 H W"]  # actions to enter goal k from (heading, row, col)
-    chain: Int[Array, K]  # goals paid for, in order; -1 where not yet known
+    chain: Int[Array, "K"]  # goals paid for, in order; -1 where not yet known
     known: Int[Array, ""]  # length of the chain
     last: Int[Array, ""]  # last credited goal, -1 before the first
-    tried: Bool[Array, K]  # punished since the last credit
-    position: Int[Array, 2]  # where it stood one step ago
+    tried: Bool[Array, "K"]  # punished since the last credit
+    position: Int[Array, "2"]  # where it stood one step ago
 
 
 def path_costs(closed: Bool[Array, "H W"], goals: Int[Array, "K 2"]) -> Int[Array, "K 4 H W"]:

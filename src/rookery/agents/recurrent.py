@@ -78,9 +78,9 @@ class RecurrentPolicy:
         params: PyTree,
         carry: Memory,
         seen: UInt8[Array, "B ..."],
-        is_first: Bool[Array, B],
+        is_first: Bool[Array, "B"],
         key: Key,
-    ) -> tuple[Int[Array, B], Memory, dict[str, jax.Array]]:
+    ) -> tuple[Int[Array, "B"], Memory, dict[str, jax.Array]]:
         """Sample one action each."""
         features = run(self.network.encoder(), params["encoder"], seen)
         after, hidden, _ = run(self._lstm, params["memory"], carry, features[None], is_first[None])

@@ -72,7 +72,7 @@ def gather_view(observation, slots: tuple[int, ...]) -> jax.Array:
 
 
 def act(
-    group: Group, params: PyTree, carry: PyTree, observation, states, is_first: Bool[Array, B], key: Key
+    group: Group, params: PyTree, carry: PyTree, observation, states, is_first: Bool[Array, "B"], key: Key
 ) -> tuple[jax.Array, PyTree, dict[str, jax.Array]]:
     """Let a group act in B worlds. Carry, action i32[S, B] and extras lead with the group's S slots.
 

@@ -8,15 +8,15 @@ from jaxtyping import Array, Bool, Float
 
 
 def gae(
-    reward: Float[Array, T],
-    value: Float[Array, T],
-    next_value: Float[Array, T],
-    terminated: Bool[Array, T],
-    done: Bool[Array, T],
+    reward: Float[Array, "T"],
+    value: Float[Array, "T"],
+    next_value: Float[Array, "T"],
+    terminated: Bool[Array, "T"],
+    done: Bool[Array, "T"],
     *,
     discount: float,
     decay: float,
-) -> Float[Array, T]:
+) -> Float[Array, "T"]:
     """Generalised advantage estimates; one agent, one environment. Callers vmap.
 
     Args:
@@ -36,15 +36,15 @@ def gae(
 
 
 def authors_gae(
-    reward: Float[Array, T],
-    value: Float[Array, T],
-    next_value: Float[Array, T],
-    terminated: Bool[Array, T],
-    done: Bool[Array, T],
+    reward: Float[Array, "T"],
+    value: Float[Array, "T"],
+    next_value: Float[Array, "T"],
+    terminated: Bool[Array, "T"],
+    done: Bool[Array, "T"],
     *,
     discount: float,
     decay: float,
-) -> tuple[Float[Array, T], Float[Array, T]]:
+) -> tuple[Float[Array, "T"], Float[Array, "T"]]:
     """The variant in the authors' public code: advantages and critic targets, f32[T] each.
 
     Its one-step error is r + discount * (V' - V), and the critic's target is the discounted return,
@@ -58,7 +58,7 @@ def authors_gae(
     return advantage, target
 
 
-def _discounted_sum(x: Float[Array, T], factor: Float[Array, T]) -> Float[Array, T]:
+def _discounted_sum(x: Float[Array, "T"], factor: Float[Array, "T"]) -> Float[Array, "T"]:
     """y_t = x_t + factor_t * y_{t+1}."""
 
     def back(following, now):

@@ -143,7 +143,7 @@ class Sequences(NamedTuple):
     carry: PyTree  # f32[N, M]
 
 
-def cut(config: PPO, trajectory: Trajectory, fresh: Refreshed, chosen: Int[Array, N]) -> Sequences:
+def cut(config: PPO, trajectory: Trajectory, fresh: Refreshed, chosen: Int[Array, "N"]) -> Sequences:
     """Take sequences by number: number n is chunk n // E of episode n % E. The last chunk is padded, masked."""
     steps, episodes = trajectory.action.shape
     chunk, episode = chosen // episodes, chosen % episodes

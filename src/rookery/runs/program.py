@@ -29,7 +29,7 @@ class TrainState(struct.PyTreeNode):
     """All of a run's changing state; every leaf leads with the M members (arm, seed)."""
 
     learners: dict[str, PyTree]  # by group; leaves [M, S, ...], S slots
-    update: Int[Array, M]  # updates done
+    update: Int[Array, "M"]  # updates done
     key: Key  # [M, 2]; never changes, updates fold in their number
 
 
@@ -209,7 +209,7 @@ class Program:
         return Mesh(np.array(devices[:count]), ("member",))
 
 
-def summarise(tally: Tally) -> dict[str, Float[Array, A]]:
+def summarise(tally: Tally) -> dict[str, Float[Array, "A"]]:
     """Means and quantiles over the episodes each agent was present in; NaN where it was in none."""
 
     def mean(x):

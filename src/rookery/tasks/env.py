@@ -33,13 +33,13 @@ class Task(Protocol):
         """Arrays; must have a field `world: WorldParams`."""
         ...
 
-    def layout(self, key: Key) -> tuple[UInt8[Array, "H W"], Int[Array, "A 2"], Int[Array, A], PyTree]:
+    def layout(self, key: Key) -> tuple[UInt8[Array, "H W"], Int[Array, "A 2"], Int[Array, "A"], PyTree]:
         """Tiles, positions, headings and the task's own state at the start of an episode."""
         ...
 
     def pay(
         self, before: State, after: State, events: Events, params: PyTree
-    ) -> tuple[Float[Array, A], PyTree, dict[str, Float[Array, A]]]:
+    ) -> tuple[Float[Array, "A"], PyTree, dict[str, Float[Array, "A"]]]:
         """Reward, the task's next state, and what to count. `after` has moved but not yet been paid."""
         ...
 
@@ -73,7 +73,7 @@ class Env:
     def default_params(self) -> PyTree:
         return self.task.default_params()
 
-    def reset(self, key: Key, params: PyTree, present: Bool[Array, A] | None = None) -> tuple[State, TimeStep]:
+    def reset(self, key: Key, params: PyTree, present: Bool[Array, "A"] | None = None) -> tuple[State, TimeStep]:
         """Start an episode. Who is not `present` (default: all are) stays out of it to the end."""
         world = self.task.world
         layout_key, episode_key, hide_key = jax.random.split(key, 3)
@@ -94,7 +94,7 @@ class Env:
         )
         return state, self._time_step(state, jnp.zeros(world.agents), jnp.bool_(True), None)
 
-    def step(self, state: State, action: Int[Array, A], params: PyTree) -> tuple[State, TimeStep]:
+    def step(self, state: State, action: Int[Array, "A"], params: PyTree) -> tuple[State, TimeStep]:
         """Everybody acts once: move, pay, recolour, let latecomers in."""
         world = self.task.world
         moved, events = move(state, action, world.collide)

@@ -38,7 +38,7 @@ class GoalCycleParams(struct.PyTreeNode):
 
 class GoalCycleState(struct.PyTreeNode):
     goals: Int32[Array, "K 2"]  # (row, col) in cyclic order
-    last_goal: Int32[Array, A]  # last credited, -1 before the first
+    last_goal: Int32[Array, "A"]  # last credited, -1 before the first
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

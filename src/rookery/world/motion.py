@@ -13,14 +13,14 @@ LEFT, RIGHT, FORWARD = 0, 1, 2
 DELTA = ((-1, 0), (0, 1), (1, 0), (0, -1))  # (row, col) of a step north, east, south, west
 
 
-def delta(heading: Int[Array, ...]) -> Int[Array, "... 2"]:
+def delta(heading: Int[Array, "..."]) -> Int[Array, "... 2"]:
     """The step ahead as (row, col). Arithmetic rather than a table: it fuses, a gather does not."""
     row = (heading == 2).astype(jnp.int32) - (heading == 0).astype(jnp.int32)
     col = (heading == 1).astype(jnp.int32) - (heading == 3).astype(jnp.int32)
     return jnp.stack([row, col], -1)
 
 
-def move(state: State, action: Int[Array, A], collide: bool) -> tuple[State, Events]:
+def move(state: State, action: Int[Array, "A"], collide: bool) -> tuple[State, Events]:
     """Turn and walk all agents for one step; absent agents do nothing.
 
     Where agents collide they act one after another in an order drawn afresh each step, and a cell an
@@ -50,7 +50,7 @@ def move(state: State, action: Int[Array, A], collide: bool) -> tuple[State, Eve
     return state.replace(position=position, heading=heading), Events(moved=moved, action=action)
 
 
-def passable(kind: Int[Array, ...]) -> jax.Array:
+def passable(kind: Int[Array, "..."]) -> jax.Array:
     """Whether an agent may enter a tile of this kind."""
     closed = jnp.zeros(kind.shape, bool)
     for number, is_open in enumerate(PASSABLE):
@@ -59,7 +59,7 @@ def passable(kind: Int[Array, ...]) -> jax.Array:
     return ~closed
 
 
-def enter(state: State, spawn_delay: Int[Array, A], collide: bool) -> State:
+def enter(state: State, spawn_delay: Int[Array, "A"], collide: bool) -> State:
     """Bring in the agents whose delay is over. Where agents collide, one waits until its cell is free."""
     due = state.present & (state.step >= spawn_delay)
     if not collide:

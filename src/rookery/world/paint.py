@@ -6,13 +6,14 @@ What a cell shows is one number, its code: 0 unseen, else 1 + kind·LOOKS + look
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, UInt8
+from jaxtyping import Array, Bool, Int, UInt8
 
 from rookery.types import Observation
 from rookery.world.prestige import blue_share
@@ -25,57 +26,74 @@ LOOKS = 1 + 4 * 256
 CODES = 1 + KINDS * LOOKS
 
 
+class Viewer(NamedTuple):
+    """Whose view it is; with a leading axis, several of one geometry."""
+
+    number: Int[Array, ""] | int
+    position: Int[Array, "2"]
+    heading: Int[Array, ""]
+    active: Bool[Array, ""]
+    hides: Bool[Array, ""] | bool  # goals, in the episodes that hide them
+
+
 def perceive(state: State, agent: int, view: View):
     """Kinds u8[V, V] (goals already hidden), seen bool[V, V], agents bool[A, V, V] of one agent's view."""
-    return _perceive(state, state.position[agent], state.heading[agent], state.active[agent], view)
+    return _perceive(state, _viewer(state, agent, view), view)
 
 
-def _perceive(state: State, position, heading, active, view: View):
-    kind, seen = look(state.tiles, position, heading, view)
-    seen &= active  # an absent viewer sees nothing
-    if view.hide_goals:
-        kind = jnp.where(state.goals_hidden & (kind == GOAL), FLOOR, kind)
-    row, col = to_view(state.position, position, heading, view)
+def _viewer(state: State, agent: int, view: View) -> Viewer:
+    return Viewer(agent, state.position[agent], state.heading[agent], state.active[agent], view.hide_goals)
+
+
+def _perceive(state: State, viewer: Viewer, view: View):
+    kind, seen = look(state.tiles, viewer.position, viewer.heading, view)
+    seen &= viewer.active  # the absent see nothing
+    kind = jnp.where(viewer.hides & state.goals_hidden & (kind == GOAL), FLOOR, kind)
+    row, col = to_view(state.position, viewer.position, viewer.heading, view)
     cells = jnp.arange(view.size)
     at = (row[:, None, None] == cells[:, None]) & (col[:, None, None] == cells)
     return kind, seen, at & state.active[:, None, None] & seen
 
 
-def observe(state: State, agent: int, spec: WorldSpec) -> UInt8[Array, ...]:
+def observe(state: State, agent: int, spec: WorldSpec) -> UInt8[Array, "..."]:
     """What one agent sees, u8[View.shape]. Before it enters the world, all is unseen."""
-    viewer = agent, state.position[agent], state.heading[agent], state.active[agent]
-    return _observe(state, _blue(state, spec), *viewer, spec.views[agent])
+    view = spec.views[agent]
+    return _observe(state, _blue(state, spec), _viewer(state, agent, view), view)
 
 
 def observe_all(state: State, spec: WorldSpec) -> Observation:
     """What every agent sees: u8[A, ...], or a tuple with one array an agent where views differ in shape.
 
-    Agents with equal views are painted together: few large kernels are faster than many small ones.
+    Agents whose views differ at most in `hide_goals` are painted together: few large kernels are faster than
+    many small ones, and their pictures already lie side by side.
     """
     blue = _blue(state, spec)
-    viewers = jnp.arange(spec.agents), state.position, state.heading, state.active
+    hides = jnp.array([view.hide_goals for view in spec.views])
+    everyone = Viewer(jnp.arange(spec.agents), state.position, state.heading, state.active, hides)
+    geometry = [dataclasses.replace(view, hide_goals=False) for view in spec.views]
     pictures = {}
-    for view in dict.fromkeys(spec.views):
-        slots = [slot for slot, other in enumerate(spec.views) if other == view]
-        picture: Any = functools.partial(_observe, state, blue, view=view)
-        if len(slots) == spec.agents:
-            return jax.vmap(picture)(*viewers)
-        group = jax.vmap(picture)(*(values[np.array(slots)] for values in viewers))
-        pictures.update(zip(slots, group, strict=True))
+    for view in dict.fromkeys(geometry):
+        one: Any = functools.partial(_observe, state, blue, view=view)
+        paint = jax.vmap(one)
+        if geometry.count(view) == spec.agents:
+            return paint(everyone)
+        slots = np.array([slot for slot, other in enumerate(geometry) if other == view])
+        group = paint(jax.tree.map(lambda values, slots=slots: values[slots], everyone))
+        pictures.update(zip(slots.tolist(), group, strict=True))
     in_order = tuple(pictures[slot] for slot in range(spec.agents))
     return jnp.stack(in_order) if len({view.shape for view in spec.views}) == 1 else in_order
 
 
-def _blue(state: State, spec: WorldSpec) -> Int[Array, A]:
+def _blue(state: State, spec: WorldSpec) -> Int[Array, "A"]:
     return jnp.round(255 * blue_share(state.prestige, spec.prestige_rule)).astype(jnp.int32)
 
 
-def _observe(state: State, blue, agent, position, heading, active, view: View) -> UInt8[Array, ...]:
-    kind, seen, agents = _perceive(state, position, heading, active, view)
-    relative = (state.heading - heading) % 4
+def _observe(state: State, blue, viewer: Viewer, view: View) -> UInt8[Array, "..."]:
+    kind, seen, agents = _perceive(state, viewer, view)
+    relative = (state.heading - viewer.heading) % 4
     # Where several agents share a cell the viewer is drawn on top, then the lowest number.
     number = jnp.arange(len(blue))
-    layer = jnp.where(number == agent, len(blue) + 1, len(blue) - number)
+    layer = jnp.where(number == viewer.number, len(blue) + 1, len(blue) - number)
     encode = symbols if view.kind == "symbolic" else pixels
     return encode(kind, seen, agents, relative, blue, view, layer)
 

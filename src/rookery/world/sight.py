@@ -11,7 +11,7 @@ from rookery.world.spec import View
 from rookery.world.tiles import OBSTACLE, TRANSPARENT
 
 
-def view_cells(position: Int[Array, 2], heading: Int[Array, ""], view: View) -> Int[Array, "2 V V"]:
+def view_cells(position: Int[Array, "2"], heading: Int[Array, ""], view: View) -> Int[Array, "2 V V"]:
     """Map (row, col) of each cell of an agent's view; may lie outside the map."""
     ahead = view.row - jnp.arange(view.size)[:, None]  # cells in front of the agent
     right = jnp.arange(view.size)[None, :] - view.size // 2
@@ -24,7 +24,7 @@ def view_cells(position: Int[Array, 2], heading: Int[Array, ""], view: View) -> 
     return jnp.stack(jnp.broadcast_arrays(row, col))
 
 
-def to_view(target: Int[Array, "N 2"], position: Int[Array, 2], heading: Int[Array, ""], view: View):
+def to_view(target: Int[Array, "N 2"], position: Int[Array, "2"], heading: Int[Array, ""], view: View):
     """Where map cells lie in an agent's view: (row, col), each i32[N]; may lie outside the view."""
     ns = (heading == 2).astype(jnp.int32) - (heading == 0).astype(jnp.int32)
     ew = (heading == 1).astype(jnp.int32) - (heading == 3).astype(jnp.int32)
@@ -49,7 +49,7 @@ def crop(tiles: UInt8[Array, "H W"], position, heading, view: View) -> UInt8[Arr
     return jax.lax.select_n(heading, *(jnp.rot90(square, turns) for turns in range(4)))
 
 
-def transparent(kind: Int[Array, ...]) -> Bool[Array, ...]:
+def transparent(kind: Int[Array, "..."]) -> Bool[Array, "..."]:
     """Whether one can look through a tile of this kind."""
     dark = jnp.zeros(kind.shape, bool)
     for number, clear in enumerate(TRANSPARENT):

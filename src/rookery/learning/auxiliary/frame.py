@@ -18,7 +18,7 @@ from rookery.errors import ConfigError
 from rookery.types import Key, PyTree
 
 
-def masked_mean(x: Float[Array, ...], mask: Bool[Array, ...]) -> Float[Array, ""]:
+def masked_mean(x: Float[Array, "..."], mask: Bool[Array, "..."]) -> Float[Array, ""]:
     """Mean over the entries that count; 0 where none does."""
     return jnp.sum(x * mask) / jnp.maximum(mask.sum(), 1)
 
@@ -39,7 +39,7 @@ class _Frame:
         return self._decoder(policy).init(key, hidden, action)["params"]
 
     def predict(
-        self, params: PyTree, policy: RecurrentPolicy, hidden: Float[Array, "N M"], action: Int[Array, N]
+        self, params: PyTree, policy: RecurrentPolicy, hidden: Float[Array, "N M"], action: Int[Array, "N"]
     ) -> Float[Array, "N ..."]:
         """The predicted picture, about [0, 1]."""
         return run(self._decoder(policy), params, hidden, jax.nn.one_hot(action, policy.actions))
