@@ -1,10 +1,12 @@
 # Everything from a fresh machine with Python 3.11 or newer and make.
-# `make demo` trains novices beside experts and writes a report; `make test` checks everything.
+# `make demo` trains novices beside experts and writes a report (FLAGS='--seeds 5' for more seeds);
+# `make test` checks everything.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo
+FLAGS ?=
 
 .PHONY: demo test lint types clean
 
@@ -19,7 +21,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	@touch $@
 
 demo: $(VENV)/.ready
-	$(BIN)/rookery demo --out $(OUT)
+	$(BIN)/rookery demo --out $(OUT) $(FLAGS)
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n auto --dist loadfile -q

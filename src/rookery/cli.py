@@ -53,7 +53,7 @@ class Train:
     """Train a team and save metrics, checkpoints and agents in a new folder."""
 
     preset: Positional[str] = "demo"
-    """Where the configuration starts: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 4;
+    """Where the configuration starts: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 5;
     or the path of a config.json."""
     overrides: Overrides = ()
     out: Annotated[Path | None, _unset("FOLDER", "runs/NAME")] = None

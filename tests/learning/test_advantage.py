@@ -58,10 +58,7 @@ def slow(reward, value, next_value, terminated, done, discount, decay, authors):
         weight, power = 1.0, 1.0
         for k in range(t, length):
             after = 0.0 if terminated[k] else float(next_value[k])
-            if authors:
-                error = reward[k] + discount * (after - value[k])
-            else:
-                error = reward[k] + discount * after - value[k]
+            error = reward[k] + discount * after - (discount if authors else 1) * value[k]
             advantage[t] += weight * error
             target[t] += power * reward[k]
             weight, power = weight * discount * decay, power * discount

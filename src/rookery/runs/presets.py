@@ -66,11 +66,11 @@ def demo() -> RunConfig:
         ),
         arms=(Arm(name="social"), Arm(name="solo", social_share=0.0)),
         seeds=2,
-        steps=3_000_000,
+        steps=3_200_000,
         episodes=128,
         task_schedules={
-            "penalty": ((0.0, 0.3), (0.35, 0.3), (0.65, 1.5)),
-            "hide_share": ((0.0, 1.0), (0.6, 1.0), (0.8, 0.0)),
+            "penalty": ((0.0, 0.3), (0.3, 0.3), (0.75, 1.5)),
+            "hide_share": ((0.0, 1.0), (0.25, 1.0), (0.45, 0.0)),
         },
         checkpoint_every=20,
     )
@@ -176,6 +176,16 @@ def expert_4() -> RunConfig:
     )  # fmt: skip
 
 
+def expert_5() -> RunConfig:
+    """Fifth stage: larger batches, and a penalty that overshoots to 2, which makes it careful."""
+    return _expert_stage(
+        "expert-5", "goal-cycle-symbolic-v0", steps=11_000_000, episodes=128, minibatches=8,
+        learning_rate=((0.0, 8e-4), (0.6, 8e-4), (1.0, 5e-5)),
+        entropy=((0.0, 0.005), (0.4, 0.002), (1.0, 0.0002)),
+        penalty=((0.0, 0.75), (0.3, 1.5), (0.5, 2.0), (1.0, 2.0)), after="expert-4",
+    )  # fmt: skip
+
+
 def lite() -> RunConfig:
     """The demo's recipe in the paper's 13×13 worlds, beside lite experts. Untested at length."""
     base, task = demo(), registry.make("goal-cycle-symbolic-v0")
@@ -253,6 +263,7 @@ PRESETS: dict[str, Callable[[], RunConfig]] = {
     "expert-2": expert_2,
     "expert-3": expert_3,
     "expert-4": expert_4,
+    "expert-5": expert_5,
     "lite": lite,
     "paper": paper,
     "smoke": smoke,
