@@ -267,6 +267,25 @@ def test_two_that_start_together(tmp_path, monkeypatch):
     assert (run_dir / "config.json").read_text() == "{}"
 
 
+def test_a_power_cut_takes_no_metrics_that_a_checkpoint_counts_on(tmp_path, monkeypatch):
+    """What is not pushed to the disk is lost with the power: lines are pushed before each checkpoint."""
+    run_dir, safe = tmp_path / "run", []
+    sync, save = metrics.MetricsWriter.sync, checkpoint.save
+
+    def synced(self):
+        sync(self)
+        safe.append(len(rows(run_dir)))
+
+    def saved(directory, update, *rest, **more):
+        assert safe[-1] == update
+        return save(directory, update, *rest, **more)
+
+    monkeypatch.setattr(metrics.MetricsWriter, "sync", synced)
+    monkeypatch.setattr(checkpoint, "save", saved)
+    train(CONFIG, run_dir, quiet=True)
+    assert safe == [3, 6, 8]
+
+
 # ------------------------------------------------------------------------------------------- damaged
 
 

@@ -91,8 +91,9 @@ class Arm:
     def __post_init__(self):
         if not self.name or not self.name.replace("-", "").replace("_", "").isalnum():
             raise ConfigError(f"arm name {self.name!r} must be letters, digits, - and _")
-        for field, high in (("social_share", 1.0), ("learning_rate", 1e9), ("entropy", 1e9), ("auxiliary_scale", 1e9)):
+        for field in ("social_share", "learning_rate", "entropy", "auxiliary_scale"):
             if getattr(self, field) is not None:
+                high = 1.0 if field == "social_share" else float("inf")
                 check_schedule(f"arm {self.name}.{field}", getattr(self, field), high=high)
         for name, schedule in (self.task_schedules or {}).items():
             check_schedule(f"arm {self.name}.task_schedules.{name}", schedule, low=float("-inf"))

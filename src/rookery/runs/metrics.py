@@ -91,6 +91,13 @@ class MetricsWriter:
             raise
         self._size += len(line)
 
+    def sync(self) -> None:
+        """Push the lines written so far to the disk, to be there after a power cut. Raises: StorageError."""
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            raise storage_error("write", self._path, error) from error
+
     def close(self) -> None:
         """Finish both records; harmless twice. Raises: StorageError if the disk refuses."""
         if self._file >= 0:

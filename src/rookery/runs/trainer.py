@@ -174,9 +174,9 @@ class _Loop:
                 values["time/seconds"] = self._seconds()
                 # Asked once: who is asked to stop after this line saves first, at the end of the next update.
                 stopping = stop.asked or self._out_of_time()
-                # The metrics are written before the checkpoint that makes them final.
                 metrics.write(done, done * config.steps_per_update, values)
                 if due or stopping:
+                    metrics.sync()  # before the checkpoint that makes them final
                     self._save(state, done)
                     stopping = stopping or stop.asked
                 progress.update(done * per_update, self._shown(told))
