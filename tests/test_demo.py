@@ -123,7 +123,7 @@ def test_deviations_are_named_and_nothing_else():
     changed = demo.deviations(preset("demo"))
     names = [row["setting"] for row in changed]
     assert len(set(names)) == len(names)
-    assert {"task.height", "task.max_steps", "episodes", "steps"} <= set(names)
+    assert {"task.height", "task.max_steps", "task.width", "steps"} <= set(names)
 
 
 def test_the_sentence_says_what_was_seen():

@@ -31,7 +31,7 @@ Seeds = Annotated[int | None, _unset("INT", "the recipe's")]
 Minutes = Annotated[float | None, _unset("MINUTES", "no limit")]
 Cores = Annotated[int | None, _unset("INT", "all")]
 TaskId = Annotated[str | None, _unset("ID", "the one the agent was trained on")]
-Beside = Annotated[str | None, _unset("AGENT", "scripted")]
+Beside = Annotated[str | None, _unset("AGENT", "as trained, else scripted")]
 
 
 @dataclasses.dataclass
@@ -39,7 +39,7 @@ class Envs:
     """List the tasks, or show one: its rules, source, size and what each agent sees."""
 
     action: Positional[Literal["list", "show"]] = "list"
-    task: Positional[str | None] = None
+    task: Annotated[Positional[str | None], _unset("ID", "none")] = None
     """Id of the task to show."""
 
     def __call__(self) -> int:
@@ -151,7 +151,7 @@ class Zoo:
     """The trained agents that come with the package: list them, show a card, or verify the files."""
 
     action: Positional[Literal["list", "show", "verify"]] = "list"
-    name: Positional[str | None] = None
+    name: Annotated[Positional[str | None], _unset("NAME", "every entry")] = None
     """Which entry."""
 
     def __call__(self) -> int:

@@ -52,7 +52,7 @@ def cast(agent: str, beside: str | None, task_id: str | None, changes: tuple[str
     groups, params = [], {}
     others = tuple(range(1, env.agents))
     if others and beside is None:
-        beside = "scripted"
+        beside = (trained.card.get("beside") if trained is not None else None) or "scripted"
     for name, source, slots in (("agent", agent, (0,)), ("beside", beside, others)):
         if slots and source:
             policy, params[name] = _policy(source, env, slots, trained if name == "agent" else None)

@@ -19,7 +19,7 @@ from rookery.runs import checkpoint
 from rookery.runs.atomic import write_json
 from rookery.runs.build import build, starting_params
 from rookery.runs.codec import from_dict, load_json, to_dict
-from rookery.runs.config import RunConfig
+from rookery.runs.config import Frozen, RunConfig
 from rookery.runs.devices import machine
 from rookery.runs.evaluation import Evaluator
 from rookery.runs.guard import RunLock
@@ -211,11 +211,19 @@ class _Loop:
                         "name": f"{self.config.name} {arm} seed {seed} {group.name} (slot {slot})",
                         "task": to_dict(self.config.task),
                         "slot": slot,
+                        "beside": self._beside(),
                         "steps": done * self.config.steps_per_update,
                         "rookery": __version__,
                     }
                     path = self.run_dir / AGENTS / agent_file(arm, seed, group.name, slot)
                     save_agent(path, group.policy, params, card)
+
+    def _beside(self) -> str | None:
+        """Who did not learn, as `eval --beside` takes it; None where all learned or there was nobody else."""
+        for entry in self.config.team:
+            if entry.learner is None:
+                return entry.policy.source if isinstance(entry.policy, Frozen) else entry.policy.kind
+        return None
 
     def _watch(self, told: dict, done: int) -> None:
         """A number that is not finite would spread in silence; stop with the place named."""
