@@ -96,7 +96,9 @@ def measure(result, episodes: int) -> dict:
         "solo: alone": np.stack([alone for _, alone in returns["solo"]]),
         "solo: beside experts": np.stack([beside for beside, _ in returns["solo"]]),
     }
-    intervals = {name: nested_interval(values) for name, values in measured.items()}
+    # Of two or three seeds an interval over seeds says nothing; what can be said is said of just these novices.
+    over_seeds = len(returns["social"]) >= MOST_SEEDS
+    intervals = {name: nested_interval(values, over_seeds=over_seeds) for name, values in measured.items()}
     social, solo, gain = (intervals[k] for k in ("social: beside experts", "solo: alone", "social: gain"))
     claims = [
         {"text": "novices trained beside experts earn more than 1 (stop after one goal)", "holds": social[1] > 1},
@@ -105,6 +107,7 @@ def measure(result, episodes: int) -> dict:
     ]  # fmt: skip
     return {
         "claims": claims,
+        "intervals over": "seeds and episodes" if over_seeds else "episodes of these novices",
         "intervals": {
             name: dict(zip(("mean", "low", "high"), value, strict=True)) for name, value in intervals.items()
         },
@@ -163,7 +166,7 @@ def sentence(results: dict) -> str:
         f"[{social['low']:.1f}, {social['high']:.1f}] and {alone['mean']:.1f} when left alone, a social gain of "
         f"{gain['mean']:.1f} [{gain['low']:.1f}, {gain['high']:.1f}]; the same algorithm without experts earns "
         f"{solo['mean']:.1f} [{solo['low']:.1f}, {solo['high']:.1f}]. {gained} of {seeds} social seeds earn more "
-        "beside experts than alone."
+        f"beside experts than alone. Intervals are 95 %, over {results['intervals over']}."
     )
 
 

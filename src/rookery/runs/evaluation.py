@@ -105,19 +105,19 @@ class Match:
 
 
 def nested_interval(
-    values: np.ndarray, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+    values: np.ndarray, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0, over_seeds: bool = True
 ) -> tuple[float, float, float]:
     """Mean of f32[S, E] (S seeds, E episodes each) and a percentile interval: (mean, low, high).
 
     Seeds are drawn anew first, then each one's mean within its own error, so that few seeds give a wide
-    interval however many episodes each played.
+    interval however many episodes each played. Not `over_seeds`: the interval of the mean of just these seeds.
     """
     values = np.asarray(values, np.float64)
     seeds, episodes = values.shape
     means = values.mean(1)
     error = values.std(1, ddof=1) / np.sqrt(episodes) if episodes > 1 else np.zeros(seeds)
     random = np.random.default_rng(seed)
-    drawn = random.integers(0, seeds, (resamples, seeds))
+    drawn = random.integers(0, seeds, (resamples, seeds)) if over_seeds else np.tile(np.arange(seeds), (resamples, 1))
     again = means[drawn] + error[drawn] * random.standard_normal(drawn.shape)
     low, high = np.quantile(again.mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(means.mean()), float(low), float(high)
