@@ -46,7 +46,9 @@ def straight(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         trace_once(patch)
-        return on_host(train(CONFIG, tmp_path_factory.mktemp("straight") / "run", quiet=True))
+        result = on_host(train(CONFIG, tmp_path_factory.mktemp("straight") / "run", quiet=True))
+    assert result.finished, "somebody sent this process a signal"
+    return result
 
 
 @pytest.fixture(scope="session")

@@ -233,14 +233,18 @@ def pictures(episodes=8, steps=16, seed=3) -> Trajectory:
     return numbered(steps, episodes, seed, observation=jnp.asarray(observation))
 
 
+# Adam's epsilon is large here, or it would blow up the rounding of gradients that are nearly zero.
+WHOLE_PICTURES = dataclasses.replace(WHOLE, sequences=32, value_weight=0.5, adam_epsilon=1e-3)
+
+
 def test_after_a_refresh_memories_are_those_of_a_fresh_unroll_and_without_one_they_go_stale():
-    config = PPO(sequence_length=4, minibatches=1, sequences=32, refresh_every=None, kl_stop=None, kl_limit=None)
+    config = WHOLE_PICTURES
     trajectory = pictures()
     learner = ppo.init(config, LSTM, KEY)
     refresh = jax.jit(lambda params: ppo.refresh(config, LSTM, params, trajectory))
     act = jax.jit(LSTM.act)
     stale = refresh(learner.params)
-    update, errors = updater(config, LSTM), []
+    update, errors = updater(dataclasses.replace(config, refresh_every=None), LSTM), []
     for i in range(3):
         learner, _ = update(learner, trajectory, RATES, jax.random.PRNGKey(i))
         carry, before = LSTM.initial_carry(8), []
@@ -280,8 +284,7 @@ def reference_update(config, policy, learner, trajectory, rates, every):
 
 @pytest.mark.parametrize("every", [2, None])
 def test_an_update_equals_its_steps_written_out(every):
-    # Adam's epsilon is large here, or it would blow up the rounding of gradients that are nearly zero.
-    config = dataclasses.replace(WHOLE, sequences=32, value_weight=0.5, adam_epsilon=1e-3)
+    config = WHOLE_PICTURES
     trajectory, learner = pictures(), ppo.init(config, LSTM, KEY)
     rates = Rates(jnp.float32(1e-2), jnp.float32(0.01), jnp.float32(1))
     update = updater(dataclasses.replace(config, refresh_every=every), LSTM)

@@ -100,10 +100,7 @@ def test_a_film_plays(recording, tmp_path):
     np.testing.assert_allclose(dimmed, np.array(colours.WALL) * colours.DIM, atol=2)
     assert seen["jump"] == "4 step 4 / 4"
     assert seen["facts"] == "return-1.5reward-1.5actionforwardprestige1.00"
-    assert (
-        "A novice at row 2, column 9, facing east; B expert 1 at row 4, column 3, facing west"
-        in seen["label"]
-    )
+    assert "A novice at row 2, column 9, facing east; B expert 1 at row 4, column 3, facing west" in seen["label"]
     assert seen["playing"] == "true"
     assert seen["finished"] == "4 step 4 / 4"
 

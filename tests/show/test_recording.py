@@ -63,9 +63,7 @@ def test_a_harmed_file_says_so(recording, tmp_path, harm):
     else:
         altered = bytearray(whole)
         altered[len(whole) // 3] ^= 0xFF
-        path.write_bytes(
-            {"empty": b"", "truncated": whole[:-40], "text": b"hello", "altered": bytes(altered)}[harm]
-        )
+        path.write_bytes({"empty": b"", "truncated": whole[:-40], "text": b"hello", "altered": bytes(altered)}[harm])
     with pytest.raises(CorruptError, match=r"episode\.npz is not a whole recording"):
         Recording.load(path)
 

@@ -31,9 +31,7 @@ class Page(HTMLParser):
 def test_everything_in_one_page(recording, tmp_path):
     curve = learning_curves({"a": ([0, 1], [[0, 1], [1, 3]])}, resamples=100)
     dots = interval_dots({"a": [1, 2]})
-    report = (
-        Report("Title", "Subtitle").heading("Part").paragraph("Words.").figure(curve, "A curve").figure(dots)
-    )
+    report = Report("Title", "Subtitle").heading("Part").paragraph("Words.").figure(curve, "A curve").figure(dots)
     report.film(recording, "The best").film(recording)
     path = report.key_values({"seeds": 5}, "Run").write(tmp_path / "deep" / "report.html")
     text = path.read_text("utf-8")
@@ -84,9 +82,7 @@ def test_a_short_row_is_refused():
 
 def test_every_text_is_escaped(hostile):
     evil = hostile.task
-    report = (
-        Report(evil, evil).heading(evil).paragraph(evil).verdict(evil, True).table([evil], [[evil]], evil)
-    )
+    report = Report(evil, evil).heading(evil).paragraph(evil).verdict(evil, True).table([evil], [[evil]], evil)
     report.key_values({evil: evil}, evil).figure(interval_dots({"a": [1]}), evil).film(hostile, evil)
     page = Page(report.html())
     assert page.tags["img"] == 0

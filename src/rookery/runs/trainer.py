@@ -40,7 +40,7 @@ class Result:
     run_dir: Path
     updates: int  # done in all
     finished: bool  # False: stopped early, resume goes on
-    seconds: float  # that the run took in all its sessions, less what was lost when killed
+    seconds: float  # from start to last update, in all its sessions, less what was lost when killed
     state: TrainState
     program: Program
 
@@ -134,7 +134,7 @@ class _Loop:
         episodes = self.config.evaluation_episodes
         self.evaluate: Callable | None = Evaluator(program, episodes, devices) if episodes else None
         self.began = time.monotonic()
-        self.before = 0.0  # seconds of earlier sessions
+        self.seconds = 0.0  # of all sessions, up to the last update
 
     def run(self, state: TrainState, resume_at: int | None, notes: list[str] | None = None) -> Result:
         config, done = self.config, resume_at or 0
@@ -150,14 +150,14 @@ class _Loop:
                 progress.note(note)
             if done:
                 earlier = read_metrics(self.run_dir)
-                self.before = earlier[-1].get("time/seconds", 0.0) if earlier else 0.0
+                self.seconds = earlier[-1].get("time/seconds", 0.0) if earlier else 0.0
                 self._publish(state, done)  # who killed us may have come between the checkpoint and this
             if done < config.updates:
                 state, schedules = self.program.place((state, schedules), self.devices)
                 mark = time.monotonic()
                 update = self.program.compile_update(self.devices).lower(state, schedules).compile()
                 compile_seconds = time.monotonic() - mark
-            stopping = stop.asked
+            before, stopping = self.seconds, stop.asked
             while done < config.updates and not stopping:
                 mark = time.monotonic()
                 state, told = update(state, schedules)
@@ -171,7 +171,7 @@ class _Loop:
                 due = done % config.checkpoint_every == 0 or done == config.updates
                 if due and self.evaluate is not None:
                     values["evaluation"] = self._evaluation(self.evaluate(state.learners))
-                values["time/seconds"] = self._seconds()
+                self.seconds = values["time/seconds"] = before + time.monotonic() - self.began
                 # Asked once: who is asked to stop after this line saves first, at the end of the next update.
                 stopping = stop.asked or self._out_of_time()
                 metrics.write(done, done * config.steps_per_update, values)
@@ -180,10 +180,7 @@ class _Loop:
                     self._save(state, done)
                     stopping = stopping or stop.asked
                 progress.update(done * per_update, self._shown(told))
-        return Result(self.run_dir, done, done == config.updates, self._seconds(), state, self.program)
-
-    def _seconds(self) -> float:
-        return self.before + time.monotonic() - self.began
+        return Result(self.run_dir, done, done == config.updates, self.seconds, state, self.program)
 
     def _out_of_time(self) -> bool:
         return self.stop_after is not None and time.monotonic() - self.began > self.stop_after
@@ -197,7 +194,7 @@ class _Loop:
         """What others read of a run: its agents, and how far it is."""
         self._export(state, done)
         status = {"updates": done, "of": self.config.updates, "steps": done * self.config.steps_per_update}
-        write_json(self.run_dir / STATUS, {**status, "seconds": round(self._seconds(), 1), "machine": machine()})
+        write_json(self.run_dir / STATUS, {**status, "seconds": round(self.seconds, 1), "machine": machine()})
 
     def _export(self, state: TrainState, done: int) -> None:
         """Every learning agent as a file that `eval`, `replay` and other runs can load."""
