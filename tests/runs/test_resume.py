@@ -19,7 +19,7 @@ from rookery.errors import ConfigError, CorruptError, MisfitError, MissingError,
 from rookery.runs import checkpoint, metrics, trainer
 from rookery.runs.guard import RunLock
 from rookery.runs.trainer import load_config, resume, train
-from tests.tiny import CONFIG, UPDATES, assert_same_run, rookery, rows, tiny
+from tests.tiny import CONFIG, UPDATES, assert_same_run, rows
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -394,35 +394,3 @@ def test_a_disk_that_fills_up(straight, tmp_path, monkeypatch, call):
             assert_same_run(resume(run_dir, quiet=True), straight)
         else:
             assert not (run_dir / "metrics.jsonl").exists()
-
-
-def test_a_disk_that_is_really_full(straight, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = shutil.which("mount")
-    if os.geteuid() != 0 or mount is None:
-        pytest.skip("only root can mount a small disk")
-    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=320k", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("this system lets nobody mount a small disk")
-    try:
-        told = rookery("train", straight.run_dir / "config.json", "--out", disk / "run", "--quiet")
-        assert told.returncode == StorageError.exit_code
-        assert told.stderr.startswith("error: cannot ")
-        assert told.stderr.count("\n") == 1
-        assert "the disk is full" in told.stderr
-        for update in checkpoint.steps(disk / "run" / "checkpoints"):
-            checkpoint.verify(disk / "run" / "checkpoints" / f"{update:08d}")
-        subprocess.run([mount, "-o", "remount,size=16m", disk], check=True)
-        assert_same_run(resume(disk / "run", quiet=True), straight)
-    finally:
-        subprocess.run(["umount", disk], check=True)
-
-
-def test_seconds_are_of_the_kept_work_only(tmp_path):
-    """A clock going on from a run's own record, not from the day it was killed."""
-    train(tiny(evaluation_episodes=0), tmp_path / "run", quiet=True, stop_after=0)
-    first = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())["time/seconds"]
-    time.sleep(0.3)
-    result = resume(tmp_path / "run", quiet=True, stop_after=0)
-    spent = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[1])["time/seconds"]
-    assert first < spent == result.seconds

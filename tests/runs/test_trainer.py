@@ -218,13 +218,3 @@ def _like(config):
     from rookery.runs.build import build
 
     return jax.eval_shape(build(config).init)
-
-
-def test_a_learner_in_no_episode_is_shown_without_a_warning(tmp_path):
-    """With one solo episode an update only one of two learners takes part."""
-    pair = dataclasses.replace(NOVICE, name="pair", slots=(0, 1))
-    config = tiny(team=(pair,), arms=(Arm(social_share=0.0),), episodes=1, steps=8, evaluation_episodes=0)
-    result = train(config, tmp_path / "run")
-    (row,) = rows(result.run_dir)
-    assert row["main/pair-2/return"] == [None]
-    assert row["main/pair-1/return"][0] is not None

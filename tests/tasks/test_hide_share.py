@@ -68,5 +68,5 @@ def test_the_share_is_a_number_that_does_not_recompile():
 
 
 def test_a_share_outside_its_range_is_refused():
-    with pytest.raises(ConfigError, match="hide_share=1.5"):
+    with pytest.raises(ConfigError, match=r"hide_share=1\.5"):
         dataclasses.replace(TASK, hide_share=1.5)
