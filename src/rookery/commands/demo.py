@@ -166,7 +166,7 @@ def sentence(results: dict) -> str:
         f"[{social['low']:.1f}, {social['high']:.1f}] and {alone['mean']:.1f} when left alone, a social gain of "
         f"{gain['mean']:.1f} [{gain['low']:.1f}, {gain['high']:.1f}]; the same algorithm without experts earns "
         f"{solo['mean']:.1f} [{solo['low']:.1f}, {solo['high']:.1f}]. {gained} of {seeds} social seeds earn more "
-        f"beside experts than alone. Intervals are 95 %, over {results['intervals over']}."
+        f"beside experts than alone. Intervals are 95 %, over {results.get('intervals over', 'seeds and episodes')}."
     )
 
 

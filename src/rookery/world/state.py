@@ -13,10 +13,10 @@ class State(struct.PyTreeNode):
 
     tiles: UInt8[Array, "H W"]  # kinds of world/tiles.py
     position: Int32[Array, "A 2"]
-    heading: Int32[Array, A]  # 0 north (row - 1), 1 east (col + 1), 2 south, 3 west
-    present: Bool[Array, A]  # takes part in this episode at all
-    active: Bool[Array, A]  # is in the world now: seen, in the way, paid
-    prestige: Float32[Array, A]  # c_t of equation 4
+    heading: Int32[Array, "A"]  # 0 north (row - 1), 1 east (col + 1), 2 south, 3 west
+    present: Bool[Array, "A"]  # takes part in this episode at all
+    active: Bool[Array, "A"]  # is in the world now: seen, in the way, paid
+    prestige: Float32[Array, "A"]  # c_t of equation 4
     goals_hidden: Bool[Array, ""]  # this episode, from the agents whose view says hide_goals
     step: Int32[Array, ""]  # steps since reset
     key: Key  # of this episode; fold in `step`, never draw from it twice
@@ -26,13 +26,13 @@ class State(struct.PyTreeNode):
 class Events(struct.PyTreeNode):
     """What one step of motion did."""
 
-    moved: Bool[Array, A]  # changed cell
-    action: Int32[Array, A]
+    moved: Bool[Array, "A"]  # changed cell
+    action: Int32[Array, "A"]
 
 
 class WorldParams(struct.PyTreeNode):
     """Numbers a schedule may change during a run without recompiling."""
 
     prestige_decay: Float32[Array, ""]  # alpha of equation 4, per step
-    spawn_delay: Int32[Array, A]  # steps an agent is absent at the start
+    spawn_delay: Int32[Array, "A"]  # steps an agent is absent at the start
     hide_share: Float32[Array, ""]  # of episodes in which goals are hidden where a view says hide_goals
