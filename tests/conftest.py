@@ -9,8 +9,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tests.flags import quick_flags, without_haste
+
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before jax is imported; set it to test on an accelerator
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")  # to spread runs over
+
+if "XLA_FLAGS" not in os.environ:
+    os.environ["XLA_FLAGS"] = quick_flags()
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     # What one test has compiled the next one, and the processes it starts, need not compile again.
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="rookery-tests-")
@@ -30,9 +34,23 @@ settings.register_profile("rookery", deadline=None, derandomize=True)
 settings.load_profile("rookery")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    return without_haste(pyfuncitem) or None  # None: pytest calls it
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_programs():
+    """Compiled programs are given back after each file: a process has room for some thousand maps of memory only."""
+    yield
+    import jax
+
+    jax.clear_caches()
+
+
 @pytest.fixture
 def quick(monkeypatch):
-    """A program that was traced in this session is not traced again: runs alike start at once."""
+    """A program that this process has traced is not traced again: runs alike start at once."""
     from tests.tiny import trace_once
 
     trace_once(monkeypatch)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ from rookery.runs import checkpoint, metrics
 from rookery.runs.codec import to_dict
 from rookery.runs.presets import PRESETS
 from rookery.tasks import registry
+from rookery.world.tiles import DOOR, KEY_RACK, OBSTACLE
 from tests.tiny import CONFIG, assert_same, on_host, rookery, rows, save_novice, tiny
 
 
@@ -78,7 +80,7 @@ def test_help_names_every_option_and_its_default(run, name):
     for field in dataclasses.fields(command):
         if "Positional" not in str(field.type) and field.name != "overrides":
             assert f"--{field.name.replace('_', '-')} " in out.replace(",", " ")
-    assert out.count("(default: ") == len(dataclasses.fields(command)) - out.count("(required)")
+    assert out.count("(default:") == len(dataclasses.fields(command)) - out.count("(required)")
     assert "default: None" not in out
 
 
@@ -134,8 +136,9 @@ def test_arguments_that_no_command_has(run, arguments):
 KINDS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.RookeryError)]
 
 
-def test_every_error_has_a_code_of_its_own():
-    codes = {kind.__name__: kind.exit_code for kind in KINDS}
+def test_every_error_that_ends_a_command_has_a_code_of_its_own():
+    """Those of the adapters end no command: they are for who calls from Python."""
+    codes = {kind.__name__: kind.exit_code for kind in KINDS if kind not in (errors.ActionError, errors.OrderError)}
     assert codes == {
         "RookeryError": 1, "ConfigError": 2, "MisfitError": 3, "CorruptError": 4, "StorageError": 5,
         "MissingError": 6, "DivergedError": 7,
@@ -198,17 +201,34 @@ def test_envs_list(run):
 def test_envs_show(run, task):
     code, out, err = run("envs", "show", task)
     assert (code, err) == (0, "")
-    made = registry.make(task)
     assert f"{task}: {registry.describe(task)}" in out
     assert "Rules." in out
     assert "Source: " in out
+
+
+@pytest.mark.parametrize("task", [name for name in registry.TASKS if registry.make(name).kind == "goal-cycle"])
+def test_envs_show_draws_goal_cycle(run, task):
+    _, out, _ = run("envs", "show", task)
+    made = registry.make(task)
     drawn = [line.split() for line in out.splitlines()][-made.world.height :]
+    tiles, position, _, own = jax.device_get(jax.jit(made.layout)(jax.random.PRNGKey(0)))
     assert {len(line) for line in drawn} == {made.world.width}
     marks = [mark for line in drawn for mark in line]
-    assert sorted(mark for mark in marks if mark.isdigit()) == [str(k + 1) for k in range(made.goals)]
-    assert sum(mark in "^>v<" for mark in marks) == len(made.views)
-    border = 2 * (made.world.height + made.world.width) - 4
-    assert marks.count("#") == border + made.obstacle_count
+    assert sorted(mark for mark in marks if mark.isdigit()) == [str(k + 1) for k in range(len(own.goals))]
+    assert sum(mark in "^>v<" for mark in marks) == len(position)
+    assert marks.count("#") == (tiles == OBSTACLE).sum()
+    assert ("K" in marks, "D" in marks) == ((tiles == KEY_RACK).any(), (tiles == DOOR).any())
+
+
+@pytest.mark.parametrize(("task", "rows"), [("cleanup-v0", 25), ("box-trapped-v0", 7), ("matrix-chicken-v0", 3)])
+def test_envs_show_draws_worlds_of_another_kind(run, task, rows):
+    _, out, _ = run("envs", "show", task)
+    made = registry.make(task)
+    drawn = out.rstrip("\n").split("\n\n")[-1].splitlines()
+    assert len(drawn) == rows
+    if hasattr(made, "room"):
+        assert all(len(line) == made.room.width for line in drawn)
+        assert sum(mark in "^>v<" for line in drawn for mark in line) == made.agents
 
 
 def test_envs_of_no_such_name(refused):
@@ -470,10 +490,22 @@ def test_replay_writes_both_films(run, agent, tmp_path):
     assert (tmp_path / "films" / "one.html").read_bytes() == before
 
 
+def test_replay_of_a_run_is_of_its_whole_team(run, straight, tmp_path):
+    code, out, _ = run("replay", straight.run_dir, "--arm", "solo", "--out", tmp_path / "team", "--no-gif")
+    assert (code, out) == (0, f"{tmp_path / 'team'}.html\n")
+    page = (tmp_path / "team.html").read_text()
+    assert "tiny, solo, seed 3, 256 steps" in page
+    for said in ('"name":"novice","role":"frozen"', '"name":"other","role":"random"', '"most_influence":0.0'):
+        assert said in page
+
+
 def test_replay_refuses(refused, agent, straight, tmp_path):
-    said = refused(2, "replay", straight.run_dir)
-    assert "is a folder; name one of " in said
-    assert "social-seed3-novice-0.safetensors" in said
+    said = refused(2, "replay", straight.run_dir, "--beside", "random", "--set", "penalty=1")
+    assert "--set, --beside cannot be used here; a run's folder plays its own task" in said
+    assert "--arm cannot be used here; only a run's folder has arms" in refused(2, "replay", agent, "--arm", "solo")
+    said = refused(6, "replay", straight.run_dir, "--arm", "solo", "--trained-seed", "9")
+    assert "has no arm 'solo' with seed 9; it has: social 3, solo 3" in said
+    assert "holds no run" in refused(6, "replay", tmp_path)
     assert "name the films in it" in refused(2, "replay", agent, "--out", ".")
     (tmp_path / "file").write_text("")
     code = refused(5, "replay", agent, "--beside", "random", "--out", tmp_path / "file" / "film")
@@ -488,3 +520,28 @@ def test_json_lines_are_strict(capsys):
     assert capsys.readouterr().out == '{"a": 1.5, "b": null}\n'
     with pytest.raises(ValueError, match="JSON"):
         cli.print_json({"a": float(np.nan)})
+
+
+# ------------------------------------------------------------------------------------------------- cloning
+
+
+def test_an_expert_is_recorded_cloned_and_played(run, refused, tmp_path):
+    out = tmp_path / "clone"
+    small = ("network.width=4", "network.memory_size=4", "network.head=4", "learner.epochs=1")
+    task = ("--task", "goal-cycle-demo-v0", "--set", "height=5", "width=6", "obstacles=0", "max_steps=6")
+    asked = (*task, "--expert", "scripted", "--episodes", "3", "--out", out, "--quiet")
+    code, said, err = run("clone", *small, *asked)
+    assert (code, err) == (0, "")
+    agent = out / "agents" / "main-seed0-clone-0.safetensors"
+    assert said.startswith(f"{agent}: ")
+    assert "nats an action on held-out episodes" in said
+    assert run("clone", *small, *asked)[1] == said  # nothing left to do
+    code, said, _ = run("eval", out, "--episodes", "2")
+    assert code == 0
+    assert [json.loads(line)["condition"] for line in said.splitlines()] == ["social", "solo", "gain"]
+    other = tmp_path / "other"
+    assert "name --task and --expert" in refused(2, "clone", "--out", other)
+    assert "holds a task and its expert already" in refused(2, "clone", "--data", out / "data", *asked[:-1])
+    (out / "data" / "shard-00000.npz").write_bytes(b"x")
+    assert "the shard is not what was written" in refused(4, "clone", "--data", out / "data", "--out", other, "--quiet")
+    assert not (other / "config.json").exists()

@@ -118,21 +118,15 @@ def test_refused_before_anything_is_written(run, tmp_path, arguments, code, said
     assert not (tmp_path / "demo").exists()
 
 
-def test_deviations_are_named_and_nothing_else():
-    assert demo.deviations(preset("paper")) == []
-    changed = demo.deviations(preset("demo"))
-    names = [row["setting"] for row in changed]
-    assert len(set(names)) == len(names)
-    assert {"task.height", "task.max_steps", "task.width", "steps"} <= set(names)
-
-
 def test_the_sentence_says_what_was_seen():
     names = ("social: beside experts", "social: alone", "social: gain", "solo: alone")
     at = {name: {"mean": 2.0, "low": 1.5, "high": 2.5} for name in names}
     members = [{"arm": "social", "social gain": {"low": low}} for low in (0.5, -0.1)]
     members.append({"arm": "solo", "social gain": {"low": 1.0}})
-    told = demo.sentence({"intervals": at, "members": members, "claims": [{"holds": True}, {"holds": True}]})
+    results = {"intervals": at, "members": members, "intervals over": "2 seeds"}
+    told = demo.sentence({**results, "claims": [{"holds": True}, {"holds": True}]})
     assert told.startswith("Social learning was seen: ")
     assert "1 of 2 social seeds" in told
-    told = demo.sentence({"intervals": at, "members": members, "claims": [{"holds": True}, {"holds": False}]})
+    assert "over 2 seeds" in told
+    told = demo.sentence({**results, "claims": [{"holds": True}, {"holds": False}]})
     assert told.startswith("Social learning was not clearly seen: ")

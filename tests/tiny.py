@@ -149,6 +149,8 @@ class _Once:
 
 def _name(program, *without) -> str:
     data = {key: value for key, value in to_dict(program.config).items() if key not in without}
+    for group in data["team"]:
+        group["policy"] = {**group["policy"], "start": None}  # where weights come from compiles to nothing
     return json.dumps(data, sort_keys=True)
 
 

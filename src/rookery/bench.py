@@ -1,17 +1,17 @@
-"""How fast the world runs: whole Goal Cycle episodes of random actions, every view painted at every step."""
+"""How fast the worlds run: whole episodes of random actions, every view painted at every step."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from rookery.errors import ConfigError
-from rookery.tasks.env import Env
 from rookery.tasks.goal_cycle import GoalCycle
+from rookery.tasks.registry import environment
 from rookery.world.spec import View
 
 
@@ -23,6 +23,13 @@ def measure(
     width: int = 13,
     seconds: float = 5.0,
 ) -> dict:
+    """Speed of Goal Cycle with so many agents in worlds of this size: what `measure_task` tells, and these."""
+    task = GoalCycle(height=height, width=width, views=(View(kind=kind),) * agents)
+    size = {"height": height, "width": width}
+    return {"task": f"Goal Cycle {height}×{width}", **size, **measure_task(task, worlds, seconds)}
+
+
+def measure_task(task: Any, worlds: int = 4096, seconds: float = 5.0) -> dict:
     """Environment steps a second, resets included; a step moves all agents of one world and paints their views.
 
     A run is one episode of every world, the worlds divided among JAX's devices; on a CPU, make every core one
@@ -32,8 +39,8 @@ def measure(
     devices = jax.device_count()
     if worlds < 1 or worlds % devices:
         raise ConfigError(f"worlds={worlds} must be a positive multiple of the {devices} devices")
-    task = GoalCycle(height=height, width=width, views=(View(kind=kind),) * agents)
-    env, params = Env(task), task.default_params()
+    env = environment(task)
+    params, agents = env.default_params(), env.agents
 
     def episodes(keys):
         """One episode in each of a device's worlds. Returns the last views and the reward of all, f32[1]."""
@@ -64,12 +71,11 @@ def measure(
         jax.block_until_ready(run(keys))
         taken.append(time.perf_counter() - started)
     steps = worlds * env.max_steps
+    kinds = dict.fromkeys(view.kind for view in getattr(task, "views", ()))
     return {
-        "kind": kind,
+        "kind": "/".join(kinds) or "own views",
         "worlds": worlds,
         "agents": agents,
-        "height": height,
-        "width": width,
         "steps_per_second": steps / min(taken),
         "median_steps_per_second": steps / statistics.median(taken),
         "runs": len(taken),

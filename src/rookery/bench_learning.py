@@ -67,7 +67,7 @@ def measure_update(network: str = "paper", seconds: float = 5.0, episodes: int =
     policy = RecurrentPolicy(kind, shape, 7)
     # Without the KL stop no minibatch is skipped, whatever the random data.
     config = ppo.PPO(auxiliary=(NextFrame(),), kl_stop=None, kl_limit=None)
-    learner = ppo.init(config, policy, jax.random.PRNGKey(0))
+    learner = config.init(policy, jax.random.PRNGKey(0), steps=0)
     trajectory = _random_trajectory(shape, steps, episodes)
     rates = ppo.Rates(jnp.float32(1e-4), jnp.float32(1e-5), jnp.float32(1.0))
 

@@ -41,11 +41,13 @@ class Envs:
     action: Positional[Literal["list", "show"]] = "list"
     task: Annotated[Positional[str | None], _unset("ID", "none")] = None
     """Id of the task to show."""
+    png: Annotated[Path | None, _unset("FILE", "no picture")] = None
+    """Write a picture of the task to this file."""
 
     def __call__(self) -> int:
         from rookery.commands import envs
 
-        return envs.list_tasks() if self.action == "list" else envs.show(self.task)
+        return envs.list_tasks() if self.action == "list" else envs.show(self.task, self.png)
 
 
 @dataclasses.dataclass
@@ -53,7 +55,9 @@ class Train:
     """Train a team and save metrics, checkpoints and agents in a new folder."""
 
     preset: Positional[str] = "demo"
-    """Where the configuration starts: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 5;
+    """Where the configuration starts: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 7,
+    four-goals-1 to 2, expert-four-rooms, expert-maze, cleanup, harvest, cleanup-small-moa, harvest-small-moa,
+    box-trapped;
     or the path of a config.json."""
     overrides: Overrides = ()
     out: Annotated[Path | None, _unset("FOLDER", "runs/NAME")] = None
@@ -99,17 +103,58 @@ class Resume:
 
 
 @dataclasses.dataclass
+class Clone:
+    """Record an expert's episodes and train clones of it by behaviour cloning; goes on where it was stopped.
+
+    For example: rookery clone --task goal-cycle-symbolic-v0 --expert goal-cycle-lite-expert --out runs/clone
+    """
+
+    overrides: Overrides = ()
+    task: Annotated[str | None, _unset("ID", "the dataset's")] = None
+    """Task to record the expert in."""
+    set: tuple[str, ...] = ()
+    """Changes to the task, such as penalty=0.5 or goals=4."""
+    expert: Annotated[str | None, _unset("AGENT", "the dataset's")] = None
+    """Who plays in every slot: a zoo entry, a .safetensors file, 'scripted', 'scripted-own' or 'random'."""
+    episodes: int = 500
+    """Worlds to record; each gives one episode of every slot."""
+    alone: bool = False
+    """Record the expert with nobody else in the world."""
+    data: Annotated[Path | None, _unset("FOLDER", "recorded into OUT/data")] = None
+    """A dataset recorded before."""
+    data_seed: int = 0
+    """Of the recorded worlds, which are neither training's nor evaluation's."""
+    record_only: bool = False
+    """Record and train nothing."""
+    out: Path = Path("runs/clone")
+    """Folder of metrics, checkpoints and agents."""
+    seeds: Annotated[int | None, _unset("INT", "1")] = None
+    """Clones trained side by side on the same data."""
+    seed: Annotated[int | None, _unset("INT", "0")] = None
+    """The first seed; the others count up from it."""
+    minutes: Minutes = None
+    """Save and stop in good order after so many minutes."""
+    quiet: bool = False
+    """No progress."""
+
+    def __call__(self) -> int:
+        from rookery.commands import clone
+
+        return clone.main(self)
+
+
+@dataclasses.dataclass
 class Eval:
     """Play agents on episodes never trained on; print one JSON line for each: return, interval, goals, mistakes."""
 
     agent: Positional[str]
-    """A zoo entry, a .safetensors file, a run's folder (all its agents), 'scripted' or 'random'."""
+    """A zoo entry, a .safetensors file, a run's folder (all its agents), 'scripted', 'scripted-own' or 'random'."""
     task: TaskId = None
     """Task to play."""
     set: tuple[str, ...] = ()
     """Changes to the task, such as penalty=0.5 or goals=4."""
     beside: Beside = None
-    """Who fills the other slots: a zoo entry, a file, 'scripted', 'random' or 'nobody'."""
+    """Who fills the other slots: a zoo entry, a file, 'scripted', 'scripted-own', 'random' or 'nobody'."""
     episodes: int = 1000
     """Episodes for each agent and condition."""
     seed: int = 0
@@ -123,10 +168,11 @@ class Eval:
 
 @dataclasses.dataclass
 class Replay:
-    """Film one episode: a GIF and a self-contained HTML player (map, every agent's view, rewards)."""
+    """Film one episode: a GIF and a self-contained HTML player (map, every agent's view, rewards), or a video."""
 
     agent: Positional[str]
-    """A zoo entry, a .safetensors file, 'scripted' or 'random'."""
+    """A zoo entry, a .safetensors file, 'scripted', 'scripted-own' or 'random'; or a run's folder: all its team, with
+    influence between agents as arrows where they learned by it."""
     out: Path = Path("replay")
     """Path of the films without ending."""
     task: TaskId = None
@@ -135,15 +181,59 @@ class Replay:
     """Changes to the task, such as penalty=0.5 or goals=4."""
     beside: Beside = None
     """Who fills the other slots, as for `eval`; 'nobody' films it alone."""
+    arm: Annotated[str | None, _unset("NAME", "the first")] = None
+    """Of a run's folder: the arm to film."""
+    trained_seed: Annotated[int | None, _unset("SEED", "the first")] = None
+    """Of a run's folder: the seed the team was trained with."""
     seed: int = 0
     """Of the episode."""
     gif: bool = True
     """Write the GIF too."""
+    mp4: bool = False
+    """Write a video too; needs ffmpeg, which `pip install 'rookery[video]'` brings."""
+    png: Annotated[int | None, _unset("STEP", "no picture")] = None
+    """Write a picture of this step too; -1 is the end."""
 
     def __call__(self) -> int:
         from rookery.commands import play
 
         return play.replay(self)
+
+
+@dataclasses.dataclass
+class Play:
+    """Move one agent yourself, in a browser page or in the terminal, while the others move theirs.
+
+    Be the expert: play Goal Cycle, and watch a trained social learner follow you. Several browsers may join; each
+    takes a free slot, or watches. Until a person sits in a slot, and after, one of the cast moves it.
+    """
+
+    task: Positional[str] = "goal-cycle-demo-v0"
+    """Task to play."""
+    set: tuple[str, ...] = ()
+    """Changes to the task, such as penalty=0.5 or goals=4."""
+    slot: Annotated[tuple[int, ...], _unset("SLOT", "all but 0, where the novice is")] = ()
+    """Slots that persons may take, in this order."""
+    others: Annotated[tuple[str, ...], _unset("AGENT", "the zoo's novice for the task, then scripted")] = ()
+    """Who moves each slot while no person does, in slot order: a zoo entry, a .safetensors file,
+    'scripted', 'scripted-own' or 'random'; the last is for the rest."""
+    rate: float = 5.0
+    """Steps a second."""
+    seed: int = 0
+    """Of the episodes."""
+    terminal: bool = False
+    """Play here, in the terminal, without a server."""
+    host: str = "127.0.0.1"
+    """Address to serve at; the default is reached from this machine alone."""
+    port: int = 8765
+    """Port to serve at; 0 for any free one."""
+    browser: bool = False
+    """Open the page in this machine's browser."""
+
+    def __call__(self) -> int:
+        from rookery.commands import game
+
+        return game.main(self)
 
 
 @dataclasses.dataclass
@@ -161,13 +251,39 @@ class Zoo:
 
 
 @dataclasses.dataclass
+class Export:
+    """Save a run's agent as a file of its own, with a card: what it earns, alone and beside others, and its recipe."""
+
+    agent: Positional[str]
+    """A .safetensors file, of a run's folder `agents` if the card is to tell the recipe, or a zoo entry."""
+    out: Path
+    """The file to write, ending in .safetensors; its name is the agent's."""
+    title: str
+    """One line on the agent."""
+    beside: Beside = None
+    """Who fills the other slots, as for `eval`."""
+    episodes: int = 1000
+    """Episodes for each condition."""
+    seed: int = 2026
+    """Of the evaluation episodes, which are never training's."""
+
+    def __call__(self) -> int:
+        from rookery.commands import export
+
+        return export.main(self)
+
+
+@dataclasses.dataclass
 class Bench:
     """Measure speed on this machine; prints machine, versions and environment steps per second."""
 
-    what: Positional[Literal["world", "update", "all"]] = "world"
-    """The world alone with random actions, or the paper network's update against a matrix product."""
+    what: Positional[Literal["world", "dilemma", "update", "all"]] = "world"
+    """Goal Cycle alone with random actions, Cleanup and Harvest alike, or the paper network's update against a
+    matrix product."""
     seconds: float = 5.0
     """Seconds for each measurement."""
+    task: Annotated[str | None, _unset("ID", "Goal Cycle, as pixels and as channels")] = None
+    """Task whose world is measured, as it is registered."""
     worlds: int = 2048
     """Worlds side by side."""
     json: bool = False
@@ -176,7 +292,7 @@ class Bench:
     def __call__(self) -> int:
         from rookery.commands import bench
 
-        return bench.main(self.what, self.seconds, self.worlds, self.json)
+        return bench.main(self.what, self.seconds, self.worlds, self.json, self.task)
 
 
 @dataclasses.dataclass
@@ -210,16 +326,69 @@ class Demo:
         return demo.main(self.out, self.seeds, self.episodes, self.preset, self.quiet)
 
 
+@dataclasses.dataclass
+class Reproduce:
+    """Run a published experiment again: train what is missing, evaluate, judge its claims, write results and report."""
+
+    study: Annotated[Positional[str | None], _unset("STUDY", "list them all")] = None
+    """Such as ndousse2021/fig4."""
+    list: bool = False
+    """List every study: what it compares, its budgets with their cost, and whether results exist."""
+    budget: Literal["smoke", "desk", "paper"] = "desk"
+    """smoke: seconds, claims nothing. desk: one desktop. paper: the published hyperparameters to the letter."""
+    runs: Path = Path("runs")
+    """Folder of the runs; studies share them, and a stopped one is resumed."""
+    results: Annotated[Path | None, _unset("FOLDER", "results; RUNS/smoke-results for smoke")] = None
+    """Folder of the results."""
+    seeds: Annotated[int | None, _unset("INT", "the study's")] = None
+    """Seeds of each arm."""
+    seed: int = 0
+    """The first seed; the others count up from it."""
+    episodes: Annotated[int | None, _unset("INT", "1000; 8 for smoke")] = None
+    """Evaluation episodes for each agent and condition."""
+    minutes: Minutes = None
+    """Save and stop in good order after so many minutes; the same command goes on."""
+    cores: Cores = None
+    """CPU cores to spread seeds over."""
+    quiet: bool = False
+    """No progress."""
+
+    def __call__(self) -> int:
+        from rookery.commands import reproduce
+
+        return reproduce.main(self)
+
+
+@dataclasses.dataclass
+class Report:
+    """Draw a study's figures and page again from its results, judge its claims again, and index all results."""
+
+    study: Positional[str]
+    """Such as ndousse2021/fig4; 'all': every study that has results."""
+    results: Path = Path("results")
+    """Folder of the results."""
+
+    def __call__(self) -> int:
+        from rookery.commands import reproduce
+
+        return reproduce.report(self)
+
+
 COMMANDS = {
     "envs": Envs,
     "train": Train,
     "resume": Resume,
+    "clone": Clone,
     "eval": Eval,
     "replay": Replay,
+    "play": Play,
     "zoo": Zoo,
+    "export": Export,
     "bench": Bench,
     "doctor": Doctor,
     "demo": Demo,
+    "reproduce": Reproduce,
+    "report": Report,
 }
 
 

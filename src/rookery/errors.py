@@ -16,6 +16,18 @@ class ConfigError(RookeryError, ValueError):
     exit_code = 2
 
 
+class ActionError(RookeryError, ValueError):
+    """An action that is missing, of no known agent, no whole number or out of range; the world has not moved."""
+
+    exit_code = 2
+
+
+class OrderError(RookeryError, RuntimeError):
+    """A step before the first reset, after the end of an episode, or in a closed environment."""
+
+    exit_code = 2
+
+
 class MisfitError(RookeryError, ValueError):
     """A checkpoint or zoo entry that does not fit the task, network or team it is put to."""
 

@@ -5,11 +5,11 @@ Letters in shapes: A agents, B worlds side by side, T steps of an episode, H×W 
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import jax
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int, UInt32
+from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
 PyTree: TypeAlias = Any
 Key: TypeAlias = UInt32[Array, "2"]
@@ -48,6 +48,9 @@ class Env(Protocol):
     def reset(self, key: Key, params: PyTree, present: Bool[Array, "A"] | None = None) -> tuple[PyTree, TimeStep]: ...
     def step(self, state: PyTree, action: Int[Array, "A"], params: PyTree) -> tuple[PyTree, TimeStep]: ...
 
+    # An environment may also offer `in_view(state) -> bool[A, A]`: whom each agent sees now, itself never. Only
+    # methods that ask for it need it.
+
 
 class Policy(Protocol):
     """Who acts, for B agents at once. `act` sees either its own view or, if `privileged`, the worlds' states.
@@ -64,8 +67,33 @@ class Policy(Protocol):
     ) -> tuple[Int[Array, "B"], PyTree, dict[str, jax.Array]]: ...
 
 
+class Speech(struct.PyTreeNode):
+    """What one agent said in E episodes of T steps."""
+
+    message: Int[Array, "T E"]
+    log_prob: Float[Array, "T E"]
+    logits: Float[Array, "T E V"]  # over all its messages
+    reward: Float[Array, "T E"] | None = None  # what messages are paid, once a method has said
+
+
+class Company(struct.PyTreeNode):
+    """What a method asks to know of the others, and nothing it does not ask: None.
+
+    The agent itself comes first, then those of the slots after its own, round to those before it.
+    """
+
+    action: Int[Array, "T E A"] | None = None  # what everybody did; -1 of the absent
+    reward: Float[Array, "T E A"] | None = None  # extrinsic
+    in_view: Bool[Array, "T E N"] | None = None  # N = A - 1 others: it sees them before the step
+    present: Bool[Array, "T E A"] | None = None  # in the world, and the episode not over
+    influence: dict[str, Float[Array, "T E"]] | None = (
+        None  # worked out from others' true policies, by the method's kind
+    )
+
+
 class Trajectory(struct.PyTreeNode):
-    """What one learner needs of E whole episodes of T steps, and nothing of any other agent's. Time leads."""
+    """What one learner needs of E whole episodes of T steps, and nothing of any other agent's but what a method of
+    its own names (`company`). Time leads."""
 
     observation: jax.Array  # u8[T+1, E, ...], the final one too
     action: Int[Array, "T E"]
@@ -74,3 +102,52 @@ class Trajectory(struct.PyTreeNode):
     is_first: Bool[Array, "T+1 E"]
     terminated: Bool[Array, "T E"]  # nothing follows this step
     mask: Bool[Array, "T E"]  # the agent was in the world and the episode not over: the step counts
+    heard: UInt8[Array, "T+1 E H"] | None = None  # what it was told beside its view
+    logits: Float[Array, "T E K"] | None = None  # of all its actions, where a method asks
+    speech: Speech | None = None
+    company: Company | None = None
+    taught: Int[Array, "T E"] | None = None  # what its teacher would have done in its place
+
+
+class Learner(Protocol):
+    """How one agent changes: a frozen configuration of pure functions of that agent's own experience.
+
+    A learner's state is one pytree with a field `params`, of which `params["policy"]` is what acts; whatever else
+    it remembers (optimiser, replay memory) is in the state too, so that a checkpoint is all of it.
+    """
+
+    kind: Any  # a Literal: its name in a configuration
+    rates: ClassVar[dict[str, Any]]
+    """The numbers a schedule may change from update to update, by name, with their default schedules."""
+    watched: ClassVar[tuple[str, ...]]
+    """Metrics that must stay finite."""
+
+    def check(self, episodes: int, steps: int) -> None:
+        """Raises ConfigError where it cannot learn from batches of so many episodes of so many steps."""
+        ...
+
+    def agent(self, policy: Any) -> Any:
+        """The policy as this learner's agents play when they are not learning."""
+        ...
+
+    def explorer(self, policy: Any) -> Any:
+        """The policy that plays while learning; it takes what `acting` returns for parameters."""
+        ...
+
+    def init(self, policy: Any, key: Key, steps: int) -> PyTree:
+        """Fresh state, for episodes of `steps`."""
+        ...
+
+    def start(self, state: PyTree, params: PyTree) -> PyTree:
+        """A fresh state that goes on from a trained agent's parameters."""
+        ...
+
+    def acting(self, state: PyTree, rates: dict[str, Float[Array, ""]]) -> PyTree:
+        """Parameters of the explorer."""
+        ...
+
+    def update(
+        self, policy: Any, state: PyTree, trajectory: Trajectory, rates: dict[str, Float[Array, ""]], key: Key
+    ) -> tuple[PyTree, dict[str, Float[Array, ""]]]:
+        """Learn from one batch. Returns the new state and the metrics by name, one number each."""
+        ...

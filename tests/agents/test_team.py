@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from rookery.agents.networks import LiteNetwork
-from rookery.agents.planner import GoalCyclePlanner
 from rookery.agents.random import RandomPolicy
 from rookery.agents.recurrent import RecurrentPolicy
+from rookery.agents.scripted.goal_cycle import GoalCyclePlanner
 from rookery.agents.team import Group, Team, act, gather_view, initial_carry
 from rookery.errors import ConfigError
 from rookery.tasks.env import Env

@@ -184,3 +184,15 @@ def test_saving_again_replaces(agent):
     save_agent(agent, policy(), other, {})
     assert_same(load_agent(agent).params, other)
     assert "returns" not in read_card(agent.with_suffix(".json"))
+
+
+def test_how_an_agent_chooses_is_kept(tmp_path):
+    path = tmp_path / "agent.safetensors"
+    greedy = dataclasses.replace(policy(), epsilon=0.05)
+    save_agent(path, greedy, params(), {})
+    assert load_agent(path).policy == greedy
+    save_agent(path, policy(), params(), {})
+    assert "epsilon" not in read_card(path.with_suffix(".json"))
+    for wrong in (1.5, "often", True):
+        change(path, epsilon=wrong)
+        assert "epsilon must lie in [0, 1]" in refusal(CorruptError, path)

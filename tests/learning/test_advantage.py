@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.learning.advantage import authors_gae, gae
+from rookery.learning.advantage import authors_gae, gae, n_step
 
 NEVER = jnp.zeros(2, bool)
 
@@ -89,3 +89,40 @@ def test_equals_the_slow_sums(authors, jit):
 def test_lengths_must_agree():
     with pytest.raises((ValueError, TypeError)):  # where shapes are checked, theirs is the first to tell
         gae(f32(1, 0), f32(1, 0), f32(1), NEVER, NEVER, discount=0.9, decay=0.9)
+
+
+# n-step returns.
+
+
+def test_two_steps_by_hand():
+    """Discount 0.5. From the first: 1 + .5*2 + .25*30; from the last but one only one step can be seen ahead."""
+    reward, value = jnp.array([1.0, 2.0, 3.0, 0.0]), jnp.array([10.0, 20.0, 30.0, 40.0])
+    never = jnp.zeros(4, bool)
+    two = n_step(reward, value, never, never, discount=0.5, steps=2)
+    np.testing.assert_allclose(two, [1 + 1 + 7.5, 2 + 1.5 + 10, 3 + 20, 40])
+    one = n_step(reward, value, never, never, discount=0.5, steps=1)
+    np.testing.assert_allclose(one, [1 + 10, 2 + 15, 3 + 20, 40])
+
+
+def test_nothing_follows_death_and_the_value_stands_for_what_is_not_known():
+    """Terminated at 1: no value beyond it. Closed at 3: its own value stands in, and steps before it stop there."""
+    reward = jnp.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+    value = jnp.array([10.0, 20.0, 30.0, 40.0, 50.0, 60.0])
+    terminated = jnp.zeros(6, bool).at[1].set(True)
+    closed = jnp.zeros(6, bool).at[3].set(True)
+    found = n_step(reward, value, terminated, closed, discount=0.5, steps=3)
+    np.testing.assert_allclose(found, [1 + 1, 2, 4 + 20, 40, 16 + 30, 60])
+
+
+def test_as_many_steps_as_there_are_is_the_whole_discounted_return():
+    rng = np.random.default_rng(0)
+    reward, value = rng.standard_normal(9), rng.standard_normal(9)
+    never = jnp.zeros(9, bool)
+    found = n_step(
+        jnp.asarray(reward, jnp.float32), jnp.asarray(value, jnp.float32), never, never, discount=0.9, steps=20
+    )
+    total, expected = value[-1], [value[-1]]
+    for r in reward[-2::-1]:
+        total = r + 0.9 * total
+        expected.append(total)
+    np.testing.assert_allclose(found, expected[::-1], rtol=1e-5)

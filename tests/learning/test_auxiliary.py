@@ -113,7 +113,7 @@ def batch():
 def test_a_weight_or_scale_of_zero_gives_no_gradient(weight, scale):
     config = PPO(auxiliary=(NextFrame(weight=weight),))
     plain = PPO()
-    params = ppo.init(config, POLICY, KEY).params
+    params = config.init(POLICY, KEY, steps=0).params
     rates = Rates(jnp.float32(0), jnp.float32(0.01), jnp.float32(scale))
 
     def gradient(config):
@@ -128,7 +128,7 @@ def test_a_weight_or_scale_of_zero_gives_no_gradient(weight, scale):
 
 def test_weights_and_scale_add_up():
     config = PPO(auxiliary=(NextFrame(weight=3.0), ThisFrame(weight=0.5)))
-    params = ppo.init(config, POLICY, KEY).params
+    params = config.init(POLICY, KEY, steps=0).params
     assert set(params["auxiliary"]) == {"next-frame", "this-frame"}
 
     @jax.jit

@@ -240,7 +240,7 @@ WHOLE_PICTURES = dataclasses.replace(WHOLE, sequences=32, value_weight=0.5, adam
 def test_after_a_refresh_memories_are_those_of_a_fresh_unroll_and_without_one_they_go_stale():
     config = WHOLE_PICTURES
     trajectory = pictures()
-    learner = ppo.init(config, LSTM, KEY)
+    learner = config.init(LSTM, KEY, steps=0)
     refresh = jax.jit(lambda params: ppo.refresh(config, LSTM, params, trajectory))
     act = jax.jit(LSTM.act)
     stale = refresh(learner.params)
@@ -285,7 +285,7 @@ def reference_update(config, policy, learner, trajectory, rates, every):
 @pytest.mark.parametrize("every", [2, None])
 def test_an_update_equals_its_steps_written_out(every):
     config = WHOLE_PICTURES
-    trajectory, learner = pictures(), ppo.init(config, LSTM, KEY)
+    trajectory, learner = pictures(), config.init(LSTM, KEY, steps=0)
     rates = Rates(jnp.float32(1e-2), jnp.float32(0.01), jnp.float32(1))
     update = updater(dataclasses.replace(config, refresh_every=every), LSTM)
     after, told = update(learner, trajectory, rates, KEY)
@@ -372,7 +372,7 @@ def test_a_minibatch_read_in_parts_gives_the_same_loss_and_gradient():
     narrow = RecurrentPolicy(Narrow(width=8, memory_size=8, head=8), (3,), 3)
     rng = np.random.default_rng(0)
     trajectory = pictures().replace(mask=jnp.asarray(rng.random((16, 8)) < 0.6))
-    params = ppo.init(config, LSTM, KEY).params
+    params = config.init(LSTM, KEY, steps=0).params
 
     @functools.partial(jax.jit, static_argnums=0)
     def both(policy):
@@ -390,7 +390,7 @@ def test_a_minibatch_read_in_parts_gives_the_same_loss_and_gradient():
 def test_an_absent_agents_whole_episode_changes_nothing():
     trajectory = pictures()
     config = PPO(sequence_length=4, minibatches=2, sequences=16, refresh_every=None, auxiliary=(NextFrame(weight=1.0),))
-    learner = ppo.init(config, LSTM, KEY)
+    learner = config.init(LSTM, KEY, steps=0)
     mask = trajectory.mask.at[:, 2].set(False)
     trajectory = trajectory.replace(mask=mask, reward=trajectory.reward * mask)
     garbage = trajectory.replace(
@@ -477,7 +477,7 @@ def test_without_reward_or_value_only_the_auxiliary_loss_teaches():
     trajectory = pictures().replace(reward=jnp.zeros((16, 8)))
     plain = PPO(sequence_length=4, kl_stop=None)
     helped = dataclasses.replace(plain, auxiliary=(NextFrame(),))
-    learner = ppo.init(helped, LSTM, KEY)
+    learner = helped.init(LSTM, KEY, steps=0)
     heads = learner.params["policy"]["heads"]
     heads["value3"] = jax.tree.map(jnp.zeros_like, heads["value3"])
 

@@ -98,7 +98,7 @@ def learn(params: ProbeParams, key):
         learner, _ = ppo.update(CONFIG, POLICY, learner, play(learner, play_key), RATES, learn_key)
         return learner, None
 
-    learner, _ = jax.lax.scan(again, ppo.init(CONFIG, POLICY, key), jax.random.split(key, 120))
+    learner, _ = jax.lax.scan(again, CONFIG.init(POLICY, key, steps=0), jax.random.split(key, 120))
     last = play(learner, jax.random.fold_in(key, 1))
     logits, value, _, _ = POLICY.unroll(
         learner.params["policy"], POLICY.initial_carry(64), last.observation, last.is_first

@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rookery.agents.planner import GoalCyclePlanner
 from rookery.agents.random import RandomPolicy
+from rookery.agents.scripted.goal_cycle import GoalCyclePlanner
 from rookery.errors import ConfigError, CorruptError, MisfitError
 from rookery.runs.build import build, check_fit, starting_params
 from rookery.runs.config import Frozen, Recurrent, Scripted

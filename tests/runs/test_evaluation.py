@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from rookery.agents.planner import GoalCyclePlanner
 from rookery.agents.random import RandomPolicy
+from rookery.agents.scripted.goal_cycle import GoalCyclePlanner
 from rookery.agents.team import Group, Team
 from rookery.errors import ConfigError
 from rookery.runs import evaluation

@@ -24,7 +24,7 @@ def test_every_preset_is_sound(name):
     tunables(config)  # the task has all that is scheduled
     for group in config.team:
         assert max(group.slots) < len(config.task.views)
-        if group.learner:
+        if hasattr(group.learner, "sequences"):
             # A minibatch is never larger than the batch it is drawn from.
             cut = -(-config.task.max_steps // group.learner.sequence_length) * config.episodes
             assert group.learner.sequences <= cut

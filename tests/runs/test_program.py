@@ -58,7 +58,7 @@ def test_schedules_of_every_arm_stack():
         assert told.social_share[member, 0, 1] == share
     np.testing.assert_allclose(told.task["penalty"][0, :2], [[0, 0], [1, 1.5]])
     np.testing.assert_allclose(told.task["penalty"][2, 0], [0, 0.5])
-    np.testing.assert_allclose(told.rates["novice"].entropy[3], [[0, 1], [0.2, 2], [1, 3]], rtol=1e-6)
+    np.testing.assert_allclose(told.rates["novice"]["entropy"][3], [[0, 1], [0.2, 2], [1, 3]], rtol=1e-6)
 
 
 def test_what_one_arm_schedules_is_the_tasks_own_in_the_others():
@@ -90,10 +90,19 @@ def test_members_are_spread_evenly(seeds, devices, used):
     assert placed.sharding.spec == PartitionSpec("member")
 
 
-def test_members_that_do_not_divide_stay_together():
-    program = build(tiny(arms=CONFIG.arms[:1], seeds=3))
-    placed = program.place(jnp.zeros((3, 5)), jax.devices()[:2])
-    assert placed.sharding.device_set == {jax.devices()[0]}
+def test_members_that_do_not_divide_run_on_all_devices_to_the_same_numbers():
+    """Three seeds on two devices: one runs twice and counts once."""
+    program = build(tiny(arms=CONFIG.arms[:1], seeds=3, evaluation_episodes=0))
+    after = []
+    for devices in (jax.devices()[:1], jax.devices()[:2]):
+        state, schedules = program.place((program.init(), tunables(program.config)), devices)
+        assert len(jax.tree.leaves(state)[0].sharding.device_set) == len(devices)
+        update = program.compile_update(devices).lower(state, schedules).compile()
+        for _ in range(2):  # what comes out goes in again
+            state, told = update(state, schedules)
+        after.append(jax.device_get((state, told)))
+    assert {leaf.shape[0] for leaf in jax.tree.leaves(after)} == {3}
+    assert_same(*after)
 
 
 def test_summary_by_hand():

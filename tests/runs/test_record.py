@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.agents.planner import GoalCyclePlanner
 from rookery.agents.random import RandomPolicy
+from rookery.agents.scripted.goal_cycle import GoalCyclePlanner
 from rookery.agents.team import Group, Team
 from rookery.runs import record as module
 from rookery.runs.evaluation import evaluation_key
-from rookery.runs.record import PICTURE_PIXELS, record
+from rookery.runs.record import record
+from rookery.runs.scene import PICTURE_PIXELS
 from rookery.tasks.env import Env
 from rookery.world.spec import View
 from tests.tiny import TASK, params, policy
@@ -27,6 +28,11 @@ PARAMS = {"novice": params(), "expert": (), "chance": ()}
 STEP = np.array([[-1, 0], [0, 1], [1, 0], [0, -1]])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_players_of_other_files():
+    module._player.cache_clear()
+
+
 @pytest.fixture(scope="module")
 def film():
     return record(Env(FILMED), TEAM, PARAMS, seed=3, note="a note")
@@ -41,7 +47,7 @@ def test_what_it_says_of_itself(film):
     assert (film.steps, film.agents, film.height, film.width) == (12, 3, 5, 6)
     assert film.names == ("novice", "chance", "expert")
     assert film.roles == ("frozen", "random", "scripted")
-    assert film.action_names == ("left", "right", "forward")
+    assert film.action_names == ("left", "right", "forward", "wait")
     assert (film.task, film.note) == ("goal-cycle", "a note")
     side = TASK.views[0].size * PICTURE_PIXELS
     assert [view.shape for view in film.views] == [(13, side, side, 3), (13, 10, 10, 3), (13, 10, 10, 3)]
@@ -131,3 +137,49 @@ def test_the_median_of_several(monkeypatch):
     film = record(Env(FILMED), TEAM, PARAMS, seed=1, episodes=7, focus=2)
     assert len(returns) == 7
     assert film.returns()[-1, 2] == pytest.approx(sorted(returns)[3])
+
+
+def test_a_teams_film_holds_the_influence_of_the_episode_it_shows():
+    """A chain of two: what the film says is what the leader is paid on the mean, and 0 the other way."""
+    from rookery.learning.rollout import rollout
+    from rookery.runs.build import build
+    from rookery.runs.record import DOMAIN, record_team
+    from tests.runs.test_influence import config
+
+    program = build(config())
+    learners = jax.tree.map(lambda x: x[0], program.init().learners)
+    team = record_team(program, learners, seed=2, note="pair")
+    assert team.influence.shape == (6, 2, 2)
+    assert team.names == ("follower", "leader")
+    assert team.roles == ("frozen", "frozen")
+    key = evaluation_key(2, DOMAIN)
+    params, there = program.params(learners, {}), jnp.ones((1, 2), bool)
+    played, _ = rollout(program.env, program.team, params, program.env.default_params(), key, there)
+    for name, slot in (("leader", 1), ("follower", 0)):
+        np.testing.assert_array_equal(team.action[:, slot], played[name].action[0, :, 0])
+    # By hand: the divergence of the follower's policy, told what the leader did, from its mean over what it might do.
+    own = jax.tree.map(lambda x: x[0], played["follower"])
+    policy = next(group.policy for group in program.team.groups if group.name == "follower")
+    mine = jax.tree.map(lambda x: x[0], params["follower"])
+    leads = np.exp(jax.nn.log_softmax(played["leader"].logits[0, :, 0]))
+    carry = policy.initial_carry(1)
+    for t in range(6):
+        first = jnp.array([t == 0])
+        would = [policy.read(mine, carry, own.observation[t], first, jnp.eye(2)[k][None])[0][0] for k in range(2)]
+        would = np.exp(jax.nn.log_softmax(jnp.stack(would)))
+        mean = leads[t] @ would
+        taken = would[int(team.action[t, 1])]
+        np.testing.assert_allclose(team.influence[t, 1, 0], taken @ np.log(taken / mean), atol=1e-6)
+        _, _, carry = policy.read(mine, carry, own.observation[t], first, own.heard[t])
+    assert team.influence[:, 1, 0].max() > 0
+    assert team.influence[-1, 0, 1] == 0  # by its model: nobody answers the last step
+
+
+def test_who_learns_without_influence_has_none():
+    from rookery.runs.build import build
+    from rookery.runs.record import record_team
+    from tests.tiny import tiny
+
+    program = build(tiny())
+    learners = jax.tree.map(lambda x: x[0], program.init().learners)
+    assert record_team(program, learners).influence == ()

@@ -19,7 +19,7 @@ from rookery.errors import ConfigError, CorruptError, MisfitError, MissingError,
 from rookery.runs import checkpoint, metrics, trainer
 from rookery.runs.guard import RunLock
 from rookery.runs.trainer import load_config, resume, train
-from tests.tiny import CONFIG, UPDATES, assert_same_run, rows
+from tests.tiny import CONFIG, UPDATES, assert_same_run, rows, tiny
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -394,3 +394,13 @@ def test_a_disk_that_fills_up(straight, tmp_path, monkeypatch, call):
             assert_same_run(resume(run_dir, quiet=True), straight)
         else:
             assert not (run_dir / "metrics.jsonl").exists()
+
+
+def test_seconds_are_of_the_kept_work_only(tmp_path):
+    """A clock going on from a run's own record, not from the day it was killed."""
+    train(tiny(evaluation_episodes=0), tmp_path / "run", quiet=True, stop_after=0)
+    first = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())["time/seconds"]
+    time.sleep(0.3)
+    result = resume(tmp_path / "run", quiet=True, stop_after=0)
+    spent = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[1])["time/seconds"]
+    assert first < spent == result.seconds

@@ -137,6 +137,7 @@ def test_another_seed_is_another_run(straight, tmp_path):
     assert rows(other.run_dir) != rows(straight.run_dir)
 
 
+@pytest.mark.exact
 def test_seeds_side_by_side_are_the_seeds_one_at_a_time(straight, tmp_path):
     """Four members on two devices, and each seed's two alone."""
     wide = on_host(train(tiny(seeds=2, evaluation_episodes=0), tmp_path / "wide", quiet=True))
@@ -155,6 +156,7 @@ def test_one_device_or_two(straight, tmp_path):
     assert_same_run(result, straight)
 
 
+@pytest.mark.exact
 def test_an_arm_alone_is_the_arm_beside_another(straight, tmp_path):
     result = train(tiny(arms=CONFIG.arms[:1], evaluation_episodes=0), tmp_path / "run", quiet=True)
     assert_same(member(result, 0), member(straight, 0))
@@ -218,3 +220,13 @@ def _like(config):
     from rookery.runs.build import build
 
     return jax.eval_shape(build(config).init)
+
+
+def test_a_learner_in_no_episode_is_shown_without_a_warning(tmp_path):
+    """With one solo episode an update only one of two learners takes part."""
+    pair = dataclasses.replace(NOVICE, name="pair", slots=(0, 1))
+    config = tiny(team=(pair,), arms=(Arm(social_share=0.0),), episodes=1, steps=8, evaluation_episodes=0)
+    result = train(config, tmp_path / "run")
+    (row,) = rows(result.run_dir)
+    assert row["main/pair-2/return"] == [None]
+    assert row["main/pair-1/return"][0] is not None

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rookery.show import Report, colours, write_html
+from tests.show.test_arrows import together
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -34,19 +35,39 @@ const ready = setInterval(() => {
   const tile = map.height / 5;
   const pixel = (row, col, y, x) =>
     [...pen.getImageData((col + x) * tile, (row + y) * tile, 1, 1).data.slice(0, 3)].join();
+  const sight = film.querySelectorAll("select")[1];
+  if (sight) {
+    seen.glimmer = pixel(0, 0, 0.5, 0.5);
+    sight.value = "-1"; // the whole map
+    sight.dispatchEvent(new Event("change"));
+  }
   seen.start = state();
   seen.columns = map.width / tile;
   seen.wall = pixel(0, 0, 0.5, 0.5);
   seen.goal = pixel(1, 7, 0.2, 0.2);
   seen.agent = pixel(1, 4, 0.3, 0.2);
   seen.empty = pixel(3, 4, 0.5, 0.5);
+  const toggle = film.querySelector(".rk-arrows");
+  if (toggle) { // a page of influence: nothing else is asked of it
+    press("ArrowRight"); press("ArrowRight");
+    seen.arrow = pixel(2, 3, 0.62, 0.5);
+    seen.arrows = map.dataset.arrows;
+    seen.label = map.getAttribute("aria-label");
+    seen.scale = film.querySelector(".rk-scale").textContent;
+    seen.facts = film.querySelector(".rk-agent dl").textContent;
+    toggle.click();
+    seen.off = map.dataset.arrows + " " + pixel(2, 3, 0.62, 0.5);
+    press("i");
+    seen.on = map.dataset.arrows + " " + toggle.checked;
+    document.title = JSON.stringify(seen);
+    return;
+  }
   document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
   seen.unfocused = film.dataset.step;
   for (const key of ["End", "ArrowLeft", "Home", "ArrowRight"]) { press(key); seen[key] = state(); }
   seen.come = pixel(3, 4, 0.3, 0.8);
   const view = film.querySelector(".rk-agent canvas");
   seen.view = [...view.getContext("2d").getImageData(1, 2, 1, 1).data.slice(0, 3)].join();
-  const sight = film.querySelectorAll("select")[1];
   sight.value = "0";
   sight.dispatchEvent(new Event("change"));
   seen.dim = pixel(0, 0, 0.5, 0.5);
@@ -97,7 +118,10 @@ def test_a_film_plays(recording, tmp_path):
     assert seen["come"] == rgb(colours.PRESTIGE_HIGH)
     assert seen["view"] == rgb(recording.views[0][1][2, 1])
     dimmed = np.array(list(map(int, seen["dim"].split(","))))
-    np.testing.assert_allclose(dimmed, np.array(colours.WALL) * colours.DIM, atol=2)
+    night = np.array(colours.NIGHT)
+    np.testing.assert_allclose(dimmed, night + (colours.WALL - night) * colours.DIM, atol=2)
+    glimmer = np.array(list(map(int, seen["glimmer"].split(","))))
+    np.testing.assert_allclose(glimmer, night + (colours.WALL - night) * colours.GLIMMER, atol=2)
     assert seen["jump"] == "4 step 4 / 4"
     assert seen["facts"] == "return-1.5reward-1.5actionforwardprestige1.00"
     assert "A novice at row 2, column 9, facing east; B expert 1 at row 4, column 3, facing west" in seen["label"]
@@ -117,3 +141,15 @@ def test_hostile_films_share_a_report(hostile, recording, tmp_path):
     assert seen["names"] == f"A  {hostile.names[0]}"
     assert seen["unfocused"] == "0"  # in a report the keys scroll, until a film is chosen
     assert seen["others"] == "0,0"  # the other films have not moved with the first
+
+
+def test_arrows_can_be_seen_and_turned_off(recording, tmp_path):
+    film = together(recording)
+    seen = browse(write_html(film, tmp_path / "film.html"), tmp_path)
+    assert seen["arrow"] == rgb(colours.INFLUENCE)
+    assert seen["arrows"] == "2"
+    assert seen["label"].endswith("; A moves B by 1 nats")
+    assert "influence in a step; the widest arrow is 1 nats" in seen["scale"]
+    assert seen["facts"].endswith("moved others1 natswas moved0.02 nats")
+    assert seen["off"] == "0 " + rgb(colours.FLOOR)
+    assert seen["on"] == "2 true"

@@ -3,6 +3,8 @@ import dataclasses
 import json
 import os
 import re
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from rookery.errors import ConfigError, StorageError
-from rookery.show import film_fragment, paint_step, write_gif, write_html
+from rookery.show import film_fragment, paint_map, paint_step, write_gif, write_html, write_mp4, write_png
 
 
 def film_data(text):
@@ -70,7 +72,8 @@ def test_tiles_that_change_are_all_carried(recording):
     tiles[3, 2, 2] = 9
     data = film_data(film_fragment(dataclasses.replace(recording, tiles=tiles), "film"))
     np.testing.assert_array_equal(film_arrays(data)["tiles"], tiles)
-    assert "9" in data["kinds"]
+    assert data["present"] == [0, 1, 2, 9]
+    assert data["look"]["kinds"]["9"]["name"] == "goal, six-sided"
 
 
 def test_html_asks_the_network_for_nothing(recording, tmp_path):
@@ -96,6 +99,39 @@ def test_fragments_share_a_page(recording):
     for bad in ("", "1x", "a b", 'a"b', "a>"):
         with pytest.raises(ConfigError, match="element_id"):
             film_fragment(recording, bad)
+
+
+def test_mp4_frames_and_pace(recording, tmp_path):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="the extra 'video' is not installed")
+    path = write_mp4(recording, tmp_path / "film.mp4", fps=5)
+    height, width, _ = paint_step(recording, 0, 32).shape
+    command = [ffmpeg.get_ffmpeg_exe(), "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    told = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    assert f"{width}x{height}" in told.stderr.decode()
+    assert "5 fps" in told.stderr.decode()
+    pictures = np.frombuffer(told.stdout, np.uint8).reshape(-1, height, width, 3).astype(int)
+    assert len(pictures) == 5
+    assert np.abs(pictures[4] - paint_step(recording, 4, 32)).mean() < 4  # a lossy codec
+    assert os.listdir(tmp_path) == ["film.mp4"]
+
+
+def test_mp4_without_ffmpeg_says_what_to_install(recording, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(ConfigError, match=r"pip install 'rookery\[video\]'"):
+        write_mp4(recording, tmp_path / "film.mp4")
+    for bad in (0, 61, float("nan")):
+        with pytest.raises(ConfigError, match="fps="):
+            write_mp4(recording, tmp_path / "film.mp4", fps=bad)
+    assert not os.listdir(tmp_path)
+
+
+def test_png_of_a_moment(recording, tmp_path):
+    with Image.open(write_png(recording, tmp_path / "a.png", 3)) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), paint_step(recording, 3, 32))
+    with Image.open(write_png(recording, tmp_path / "b.png", 3, 10, 0, views=False)) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), paint_map(recording, 3, 10, 0))
+    with pytest.raises(ConfigError, match="t=9"):
+        write_png(recording, tmp_path / "c.png", 9)
 
 
 def test_refused_writes(recording, tmp_path):

@@ -1,10 +1,12 @@
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 
 from rookery.errors import ConfigError
 from rookery.show import colours, paint_map, paint_step
+from rookery.show.sprites import KNOWN, tile_stamp
 
 TILE = 24
 
@@ -82,11 +84,54 @@ def test_agents_in_one_cell_are_both_drawn(recording):
 def test_what_the_agent_does_not_see_is_dimmed(recording):
     lit, plain = paint_map(recording, 0, lit_for=0), paint_map(recording, 0)
     np.testing.assert_array_equal(cell(lit, 1, 5), cell(plain, 1, 5))
-    np.testing.assert_array_equal(cell(lit, 0, 0), np.rint(cell(plain, 0, 0) * colours.DIM))
-    np.testing.assert_array_equal(paint_map(recording, 0, lit_for=1), np.rint(plain * colours.DIM))
+    dark = np.array(colours.NIGHT) * (1 - colours.DIM)
+    np.testing.assert_array_equal(cell(lit, 0, 0), np.rint(cell(plain, 0, 0) * colours.DIM + dark))
+    np.testing.assert_array_equal(paint_map(recording, 0, lit_for=1), np.rint(plain * colours.DIM + dark))
 
 
-@pytest.mark.parametrize("kind", [3, 7, 8, 255])
+def test_what_nobody_sees_is_darker(recording):
+    shared, plain = paint_map(recording, 0, lit_for="anyone"), paint_map(recording, 0)
+    np.testing.assert_array_equal(cell(shared, 1, 5), cell(plain, 1, 5))  # A sees it, B does not
+    dark = np.array(colours.NIGHT) * (1 - colours.GLIMMER)
+    np.testing.assert_array_equal(cell(shared, 0, 0), np.rint(cell(plain, 0, 0) * colours.GLIMMER + dark))
+    blind = dataclasses.replace(recording, seen=())
+    np.testing.assert_array_equal(paint_map(blind, 0, lit_for="anyone"), plain)  # nothing is known of sight
+
+
+def test_what_an_agent_carries_is_shown(recording):
+    carrying = np.zeros((5, 2), int)
+    carrying[1:, 0] = 3
+    film = dataclasses.replace(recording, carrying=carrying)
+    np.testing.assert_array_equal(paint_map(film, 0), paint_map(recording, 0))
+    here, empty = cell(paint_map(film, 1), 1, 5), cell(paint_map(recording, 1), 1, 5)
+    np.testing.assert_array_equal(here[:10], empty[:10])
+    assert (here[14:, 14:] != empty[14:, 14:]).any()
+
+
+def test_every_known_tile_looks_different():
+    stamps = {kind: tile_stamp(kind, 24).astype(int) for kind in KNOWN}
+    for one, other in itertools.combinations(KNOWN, 2):
+        away = np.abs(stamps[one] - stamps[other]).mean()
+        if {one, other} != {67, 69}:  # river and stream are both water
+            assert away > 5, (KNOWN[one].name, KNOWN[other].name)
+
+
+def test_goals_are_apart_by_shape_too():
+    outlines = [(tile_stamp(kind, 24) != colours.FLOOR).any(-1)[1:, 1:] for kind in (2, 7, 8, 9, 10)]
+    for one, other in itertools.combinations(outlines, 2):
+        assert (one != other).mean() > 0.04
+
+
+def test_bodies_tell_roles(recording):
+    pictures = []
+    for role in ("frozen", "scripted", "random", "person"):
+        film = dataclasses.replace(recording, roles=(role, "frozen"))
+        pictures.append(cell(paint_map(film, 0), 1, 4))
+    for one, other in itertools.combinations(pictures, 2):
+        assert (one != other).any()
+
+
+@pytest.mark.parametrize("kind", [11, 63, 200, 255])
 def test_unknown_tiles_are_drawn_as_something(recording, kind):
     tiles = recording.tiles.copy()
     tiles[:, 2, 1] = kind

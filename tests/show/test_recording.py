@@ -47,6 +47,14 @@ def test_round_trip_is_lossless(recording, tmp_path):
     assert os.listdir(tmp_path / "deep") == ["episode"]
 
 
+def test_what_is_carried_round_trips(recording, tmp_path):
+    carrying = np.arange(10).reshape(5, 2)
+    film = dataclasses.replace(recording, carrying=carrying)
+    assert film.carried(2, 1) == 5
+    np.testing.assert_array_equal(Recording.load(film.save(tmp_path / "film.npz")).carrying, carrying)
+    assert recording.carried(2, 1) == 0
+
+
 def test_nothing_optional_round_trips(recording, tmp_path):
     bare = dataclasses.replace(recording, seen=(), goals=(), note="")
     loaded = Recording.load(bare.save(tmp_path / "bare.npz"))
@@ -123,6 +131,7 @@ def test_a_refused_write_keeps_the_old_file(recording, tmp_path, monkeypatch):
         ("views", (np.zeros((5, 3, 4, 3)),), "views has 1 entries for 2"),
         ("views", (np.zeros((4, 3, 4, 3)),) * 2, r"views\[0\] has shape"),
         ("seen", (np.zeros((5, 9, 5)),) * 2, r"seen\[0\] has shape \(5, 9, 5\), not \(5, 5, 9\)"),
+        ("carrying", np.zeros((4, 2)) + 1, r"carrying has shape \(4, 2\), not \(5, 2\)"),
         ("note", None, "note must be text"),
     ],
 )

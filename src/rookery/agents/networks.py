@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -39,9 +40,10 @@ class Memory(NamedTuple):
 
 
 class LSTM(nn.Module):
-    """Long short-term memory with two bias vectors, as the parameter count of the paper needs."""
+    """Long short-term memory, with two bias vectors or one, as the parameter count of the paper needs."""
 
     features: int
+    biases: int = 2
 
     @nn.compact
     def __call__(
@@ -54,21 +56,46 @@ class LSTM(nn.Module):
         input_kernel = self.param("input_kernel", orthogonal, (inputs.shape[-1], 4 * size))
         hidden_kernel = self.param("hidden_kernel", orthogonal, (size, 4 * size))
         input_bias = self.param("input_bias", _remember, (4 * size,))
-        hidden_bias = self.param("hidden_bias", zeros, (4 * size,))
-        projected = inputs @ input_kernel + (input_bias + hidden_bias)
+        bias = input_bias
+        if self.biases == 2:
+            bias = input_bias + self.param("hidden_bias", zeros, (4 * size,))
+        projected = inputs @ input_kernel + bias
 
         def step(memory, now):
             gates, first = now
             keep = ~first[:, None]
             before = Memory(memory.hidden * keep, memory.cell * keep)
-            gates = gates + before.hidden @ hidden_kernel
-            enter, forget, write, leave = jnp.split(gates, 4, -1)
-            cell = nn.sigmoid(forget) * before.cell + nn.sigmoid(enter) * jnp.tanh(write)
-            after = Memory(nn.sigmoid(leave) * jnp.tanh(cell), cell)
+            after = _remembered(gates + before.hidden @ hidden_kernel, before.cell)
             return after, (after.hidden, before)
 
         last, (outputs, before) = jax.lax.scan(step, memory, (projected, is_first))
         return last, outputs, before
+
+
+def _remembered(gates: Float[Array, "N G"], cell: Float[Array, "N M"]) -> Memory:
+    """The memory after a step, G = 4M."""
+    enter, forget, write, leave = jnp.split(gates, 4, -1)
+    cell = nn.sigmoid(forget) * cell + nn.sigmoid(enter) * jnp.tanh(write)
+    return Memory(nn.sigmoid(leave) * jnp.tanh(cell), cell)
+
+
+def if_told(
+    params: PyTree, before: Memory, inputs: Float[Array, "N F"], at: int, kinds: int, read: Callable
+) -> Float[Array, "K N ..."]:
+    """What `read` makes of the memory after one step of an LSTM, for each of K values of one one-hot input.
+
+    Args:
+      params: of the `LSTM`. before: the memory the step starts from; where an episode opens it is blank already.
+      inputs: as they were. at: where the one-hot part begins. kinds: K, how long it is.
+      read: from outputs f32[N, M] to anything of fixed shape.
+    All that does not change is worked out once: a one-hot input only picks a row of the kernel.
+    """
+    kernel = params["input_kernel"]
+    rest = inputs.at[:, at : at + kinds].set(0.0)
+    gates = rest @ kernel + params["input_bias"] + params.get("hidden_bias", 0.0)
+    gates = gates + before.hidden @ params["hidden_kernel"]
+    # In turn: side by side they would hold K times the gates of every step at once.
+    return jax.lax.map(lambda row: read(_remembered(gates + row, before.cell).hidden), kernel[at : at + kinds])
 
 
 def _remember(key, shape, dtype=jnp.float32):
@@ -169,6 +196,29 @@ class TransposedConv(nn.Module):
         return cells.transpose(0, 1, 3, 2, 4, 5).reshape(n, height * side, width * side, channels) + bias
 
 
+class InfluenceEncoder(nn.Module):
+    """A picture of any size to F features: one convolution (stride 1, no padding) and two dense layers."""
+
+    filters: int
+    width: int
+
+    def setup(self):
+        self.conv, self.dense1, self.dense2 = (
+            nn.Dense(n, kernel_init=nn.initializers.orthogonal(2**0.5)) for n in (self.filters, self.width, self.width)
+        )
+
+    def trunk(self, observation: UInt8[Array, "N H W C"]) -> Float[Array, "N D"]:
+        """What the convolution sees, flattened: the part that a model of others shares."""
+        x = nn.relu(self.conv(patches(observation.astype(jnp.float32) / 255, 3)))
+        return x.reshape(len(x), -1)
+
+    def features(self, trunk: Float[Array, "N D"]) -> Float[Array, "N F"]:
+        return nn.relu(self.dense2(nn.relu(self.dense1(trunk))))
+
+    def __call__(self, observation: UInt8[Array, "N H W C"]) -> Float[Array, "N F"]:
+        return self.features(self.trunk(observation))
+
+
 class DenseEncoder(nn.Module):
     """Any observation, flattened, through two dense layers."""
 
@@ -212,8 +262,32 @@ class Heads(nn.Module):
         return tower("policy", self.actions, 0.01), tower("value", 1, 1.0)[..., 0]
 
 
+class LinearHeads(nn.Module):
+    """Policy logits and value straight from the memory's output."""
+
+    actions: int
+
+    @nn.compact
+    def __call__(self, hidden: Float[Array, "... M"]) -> tuple[Float[Array, "... A"], Float[Array, "..."]]:
+        return _dense(self.actions, "policy", 0.01)(hidden), _dense(1, "value", 1.0)(hidden)[..., 0]
+
+
+class _WholeTrunk:
+    """Networks whose encoder has no part of its own to share: a model of others stands on all it sees."""
+
+    lstm_biases = 2
+
+    def trunk(self, encoder: PyTree, observation: UInt8[Array, "N ..."]) -> Float[Array, "N D"]:
+        """What a model of others shares with the policy, given the encoder's parameters."""
+        return run(self.encoder(), encoder, observation)  # type: ignore[attr-defined]
+
+    def features(self, encoder: PyTree, trunk: Float[Array, "N D"]) -> Float[Array, "N F"]:
+        """The encoder's output, of its trunk's."""
+        return trunk
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PaperNetwork:
+class PaperNetwork(_WholeTrunk):
     """The published network, for `pixels` of 7×7 cells: 497,096 parameters, 668,555 with its decoder."""
 
     kind: Literal["paper"] = "paper"
@@ -241,7 +315,7 @@ class PaperNetwork:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LiteNetwork:
+class LiteNetwork(_WholeTrunk):
     """A small dense network for CPUs; takes any observation, best `symbolic`."""
 
     kind: Literal["lite"] = "lite"
@@ -269,4 +343,51 @@ class LiteNetwork:
         return DenseDecoder(shape=shape, width=self.width)
 
 
-Network = PaperNetwork | LiteNetwork
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InfluenceNetwork:
+    """The network of Jaques et al. 2019, for pictures of any size; smaller numbers make a lite one.
+
+    With 15×15 views 117,426 parameters for 9 actions and 117,297 for 8; a model of four others adds 143,652 and
+    140,576. Its LSTM has a single bias.
+    """
+
+    kind: Literal["social-influence"] = "social-influence"
+    filters: int = 6  # of the convolution, 3×3
+    width: int = 32  # of both dense layers
+    memory_size: int = 128  # of the LSTM
+
+    cache_batch = 512
+    lstm_biases = 1
+
+    def __post_init__(self):
+        for field in ("filters", "width", "memory_size"):
+            if getattr(self, field) < 1:
+                raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raises ConfigError if this network cannot take observations of this shape."""
+        if len(shape) != 3 or min(shape[:2]) < 3:
+            raise ConfigError(
+                f"the social-influence network takes pictures of at least 3×3 cells, not {'×'.join(map(str, shape))}; "
+                "use a larger view, or the 'lite' network"
+            )
+
+    def encoder(self) -> InfluenceEncoder:
+        return InfluenceEncoder(filters=self.filters, width=self.width)
+
+    def trunk(self, encoder: PyTree, observation: UInt8[Array, "N H W C"]) -> Float[Array, "N D"]:
+        """As `PaperNetwork.trunk`: what the convolution sees."""
+        return self.encoder().apply({"params": encoder}, observation, method="trunk")  # type: ignore[return-value]
+
+    def features(self, encoder: PyTree, trunk: Float[Array, "N D"]) -> Float[Array, "N F"]:
+        """As `PaperNetwork.features`."""
+        return self.encoder().apply({"params": encoder}, trunk, method="features")  # type: ignore[return-value]
+
+    def heads(self, actions: int) -> nn.Module:
+        return LinearHeads(actions=actions)
+
+    def decoder(self, shape: tuple[int, ...], actions: int) -> nn.Module:
+        return DenseDecoder(shape=shape, width=self.width)
+
+
+Network = PaperNetwork | LiteNetwork | InfluenceNetwork

@@ -7,9 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Int
 
-from rookery.errors import ConfigError
+from rookery.agents.hearing import Board
+from rookery.errors import ConfigError, MisfitError
 from rookery.types import Env, Key, PyTree
 
 
@@ -21,6 +22,7 @@ class Group:
     slots: tuple[int, ...]
     policy: Any  # a Policy; a RecurrentPolicy where it learns
     learner: Any = None  # None: this group does not change
+    teacher: Any = None  # a privileged policy that tells learners what it would do in their place
 
     @property
     def learns(self) -> bool:
@@ -54,6 +56,38 @@ class Team:
                     f"group {group.name!r} sees {'×'.join(map(str, seen))}, "
                     f"its policy takes {'×'.join(map(str, taken))}"
                 )
+            self._check_hearing(group, env)
+
+    def _check_hearing(self, group: Group, env: Env) -> None:
+        hears = getattr(group.policy, "hears", None)
+        if hears is None or not group.policy.heard_size:
+            return
+        if (group.policy.agents, group.policy.actions) != (env.agents, env.actions):
+            raise ConfigError(
+                f"group {group.name!r} hears {group.policy.agents} agents of {group.policy.actions} actions, "
+                f"the world has {env.agents} of {env.actions}"
+            )
+        followers = {slot for g in self.groups if leaders(g) for slot in g.slots}
+        wrong = [slot for slot in hears.leaders if slot in followers or slot >= env.agents]
+        if wrong:
+            raise ConfigError(
+                f"group {group.name!r}: leaders {wrong} are no slots of this world, or follow leaders themselves; "
+                "those who act first and those who are told must be different agents"
+            )
+        if hears.symbols:
+            different = {getattr(g.policy, "symbols", 0) for g in self.groups} - {0, hears.symbols}
+            if different:
+                raise ConfigError(
+                    f"group {group.name!r} has {hears.symbols} symbols, another group {min(different)} symbols; "
+                    "all who speak must have as many"
+                )
+
+    @property
+    def in_turn(self) -> tuple[tuple[int, Group], ...]:
+        """The groups in the order in which they act within a step, each with its number: who is told what leaders do
+        comes after them; all others act at once, and in the order given."""
+        numbered = list(enumerate(self.groups))
+        return tuple(sorted(numbered, key=lambda n: bool(leaders(n[1]))))
 
     @property
     def learning(self) -> tuple[Group, ...]:
@@ -64,6 +98,39 @@ class Team:
         return tuple(slot for group in self.learning for slot in group.slots)
 
 
+def lesson(
+    group: Group, memory: PyTree, states, is_first: Bool[Array, "B"], key: Key
+) -> tuple[Int[Array, "S B"], PyTree]:
+    """What the teacher would do in the place of each of a group's agents, and its memories [S, B, ...]."""
+    chosen, memory, _ = act(_teaching(group), (), memory, None, states, is_first, key)
+    return chosen, memory
+
+
+def after_lesson(group: Group, memory: PyTree, states, action: Int[Array, "S B"]) -> PyTree:
+    """The teacher's memories once its pupils have done what they did instead, in states before the step."""
+    follow = getattr(group.teacher, "follow", None)
+    if follow is None:
+        return memory
+    slots = jnp.array(group.slots, jnp.int32)
+    return jax.vmap(lambda own, slot, done: follow(own, (states, jnp.full_like(done, slot)), done))(
+        memory, slots, action
+    )
+
+
+def teacher_memory(group: Group, batch: int) -> PyTree:
+    """Before an episode."""
+    return initial_carry(_teaching(group), batch)
+
+
+def _teaching(group: Group) -> Group:
+    return Group(group.name, group.slots, group.teacher)
+
+
+def leaders(group: Group) -> tuple[int, ...]:
+    """The slots whose actions of the same step a group is told; none for most."""
+    return getattr(getattr(group.policy, "hears", None), "leaders", ())
+
+
 def gather_view(observation, slots: tuple[int, ...]) -> jax.Array:
     """What some agents of B worlds see: [S, B, ...]."""
     if isinstance(observation, tuple):
@@ -72,11 +139,20 @@ def gather_view(observation, slots: tuple[int, ...]) -> jax.Array:
 
 
 def act(
-    group: Group, params: PyTree, carry: PyTree, observation, states, is_first: Bool[Array, "B"], key: Key
+    group: Group,
+    params: PyTree,
+    carry: PyTree,
+    observation,
+    states,
+    is_first: Bool[Array, "B"],
+    key: Key,
+    board: Board | None = None,
 ) -> tuple[jax.Array, PyTree, dict[str, jax.Array]]:
     """Let a group act in B worlds. Carry, action i32[S, B] and extras lead with the group's S slots.
 
-    `params` leads with S where the group learns (parameters of their own), and does not where it is frozen.
+    `params` leads with S where the group learns (parameters of their own), and does not where it is frozen. Extras of
+    a group that hears hold what it was told, u8[S, B, H].
+    Raises: MisfitError where the group hears and there is no board to read.
     """
     keys = jax.random.split(key, len(group.slots))
     if group.policy.privileged:
@@ -93,7 +169,38 @@ def act(
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)
     seen = gather_view(observation, group.slots)
     over = 0 if group.learns else None
-    return jax.vmap(group.policy.act, (over, 0, 0, None, 0))(params, carry, seen, is_first, keys)
+    if not getattr(group.policy, "heard_size", 0):
+        return jax.vmap(group.policy.act, (over, 0, 0, None, 0))(params, carry, seen, is_first, keys)
+    if board is None:
+        raise MisfitError(
+            f"group {group.name!r} hears what others do or say, which is told in runs, evaluations and films only"
+        )
+    heard = group.policy.hears.tell(board, group.policy.actions).astype(jnp.uint8)
+    action, carry, extras = jax.vmap(group.policy.act, (over, 0, 0, None, 0, None))(
+        params, carry, seen, is_first, keys, heard
+    )
+    return action, carry, {**extras, "heard": jnp.broadcast_to(heard, (len(group.slots), *heard.shape))}
+
+
+def note(board: Board, group: Group, action: jax.Array, extras: dict, active: Bool[Array, "B A"]) -> Board:
+    """The board once a group has acted.
+
+    Args:
+      action: i32[S, B]. active: who is in the world; what the absent do is never told.
+    """
+    slots = jnp.array(group.slots)
+    there = active[:, slots]
+    does = board.does.at[:, slots].set(jnp.where(there, action.T, -1))
+    says = board.says
+    if "message" in extras:
+        says = says.at[:, slots].set(jnp.where(there, extras["message"].T, -1))
+    return board._replace(does=does, says=says)
+
+
+def turn_over(board: Board) -> Board:
+    """The board for the next step, which tells what was done and said in this one."""
+    nothing = jnp.full_like(board.does, -1)
+    return Board(did=board.does, said=board.says, does=nothing, says=nothing)
 
 
 def initial_carry(group: Group, batch: int) -> PyTree:

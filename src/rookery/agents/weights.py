@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from rookery.agents.networks import LiteNetwork, Network, PaperNetwork
+from rookery.agents.hearing import Hears
+from rookery.agents.networks import InfluenceNetwork, LiteNetwork, Network, PaperNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import CorruptError, MisfitError, MissingError
 from rookery.types import PyTree
 
 FORMAT = 1
-NETWORKS = {"paper": PaperNetwork, "lite": LiteNetwork}
+NETWORKS = {"paper": PaperNetwork, "lite": LiteNetwork, "social-influence": InfluenceNetwork}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +75,8 @@ def save_agent(path: Path, policy: RecurrentPolicy, params: PyTree, card: dict[s
         "network": dataclasses.asdict(policy.network),
         "observation_shape": list(policy.observation_shape),
         "actions": policy.actions,
+        **({} if policy.epsilon is None else {"epsilon": policy.epsilon}),
+        **_heard(policy),
         "sha256": hashlib.sha256(blob).hexdigest(),
     }
     text = json.dumps(full, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
@@ -132,9 +135,23 @@ def _policy(card: dict[str, Any], path: Path) -> RecurrentPolicy:
         if not all(type(size) is int and size > 0 for size in sizes):
             raise ValueError("sizes must be whole numbers above 0")
         network: Network = NETWORKS[card["network"]["kind"]](**card["network"])
-        return RecurrentPolicy(network, tuple(card["observation_shape"]), card["actions"])
+        epsilon = card.get("epsilon")
+        if epsilon is not None and not (type(epsilon) in (int, float) and 0 <= epsilon <= 1):
+            raise ValueError("epsilon must lie in [0, 1]")
+        hears = Hears(**{**card["hears"], "leaders": tuple(card["hears"]["leaders"])}) if "hears" in card else None
+        agents = card.get("agents", 1)
+        if type(agents) is not int or agents < 1:
+            raise ValueError("agents must be a whole number above 0")
+        return RecurrentPolicy(network, tuple(card["observation_shape"]), card["actions"], epsilon, hears, agents)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptError(f"{path}: the card describes no network this version knows ({error})") from None
+
+
+def _heard(policy: RecurrentPolicy) -> dict[str, Any]:
+    """What an agent is told beside its view, where it is told anything."""
+    if policy.hears is None or not policy.heard_size:
+        return {}
+    return {"hears": dataclasses.asdict(policy.hears), "agents": policy.agents}
 
 
 def _check_fit(policy: RecurrentPolicy, params: PyTree, path: Path) -> None:

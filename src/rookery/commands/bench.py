@@ -8,17 +8,24 @@ from rookery.errors import ConfigError
 from rookery.runs.devices import machine, use_all_cores
 
 
-def main(what: str, seconds: float, worlds: int, as_json: bool) -> int:
-    """Measure and print. Raises ConfigError for a time or size that makes no sense."""
+def main(what: str, seconds: float, worlds: int, as_json: bool, task_id: str | None = None) -> int:
+    """Measure and print. Raises ConfigError for a time or size without sense, MissingError for an unknown task."""
     if seconds <= 0 or worlds < 1:
         raise ConfigError(f"seconds={seconds} and worlds={worlds} must be positive")
     use_all_cores()
-    from rookery.bench import measure
+    from rookery.bench import measure, measure_task
     from rookery.bench_learning import measure_update
+    from rookery.tasks import registry
 
     results: dict = {"machine": machine()}
-    if what in ("world", "all"):
+    if task_id is not None:
+        registry.check(task_id)
+    if what in ("world", "all") and task_id is not None:
+        results["world"] = [{"task": task_id, **measure_task(registry.make(task_id), worlds, seconds)}]
+    elif what in ("world", "all"):
         results["world"] = [measure(kind, worlds, 3, 13, 13, seconds) for kind in ("pixels", "symbolic")]
+    if what in ("dilemma", "all"):
+        results["dilemma"] = [measure_task(name, worlds, seconds) for name in ("cleanup-v0", "harvest-v0")]
     if what in ("update", "all"):
         results["update"] = [measure_update(network, seconds) for network in ("lite", "paper")]
     if as_json:
@@ -27,7 +34,12 @@ def main(what: str, seconds: float, worlds: int, as_json: bool) -> int:
     print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
     for row in results.get("world", []):
         print(
-            f"Goal Cycle 13×13, {row['agents']} agents, {row['kind']}, random actions, {row['worlds']} worlds: "
+            f"{row['task']}, {row['agents']} agents, {row['kind']}, random actions, {row['worlds']} worlds: "
+            f"{row['steps_per_second']:,.0f} environment steps/s"
+        )
+    for row in results.get("dilemma", []):
+        print(
+            f"{row['task']}, {row['agents']} agents, random actions, {row['worlds']} worlds: "
             f"{row['steps_per_second']:,.0f} environment steps/s"
         )
     for row in results.get("update", []):

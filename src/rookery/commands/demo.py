@@ -64,6 +64,7 @@ def measure(result, episodes: int) -> dict:
     """Play every trained novice beside the experts and alone, the experts alone, and judge the claims."""
     import jax
 
+    from rookery.runs.deviations import deviations
     from rookery.runs.evaluation import Match, nested_interval
 
     program, config = result.program, result.program.config
@@ -122,33 +123,6 @@ def _one(values) -> dict[str, float]:
     from rookery.show.intervals import mean_interval
 
     return {name: float(x) for name, x in zip(("mean", "low", "high"), mean_interval(values), strict=True)}
-
-
-def deviations(config) -> list[dict]:
-    """Everything in which a run differs from the paper's, setting by setting."""
-    from rookery.runs.codec import to_dict
-    from rookery.runs.presets import paper
-
-    ignored = ("name", "arms", "seed", "seeds", "checkpoint_every", "keep_checkpoints", "evaluation_episodes")
-    ours, theirs = (_flat({k: v for k, v in to_dict(c).items() if k not in ignored}) for c in (config, paper()))
-    return [
-        {"setting": name, "paper": theirs.get(name, "not there"), "here": ours.get(name, "not there")}
-        for name in [*ours, *(n for n in theirs if n not in ours)]
-        if ours.get(name, "not there") != theirs.get(name, "not there")
-    ]
-
-
-def _flat(data, prefix: str = "") -> dict:
-    """Nested settings as dotted names; schedules stay whole."""
-    if isinstance(data, dict):
-        return {k: v for name, item in data.items() for k, v in _flat(item, f"{prefix}{name}.").items()}
-    if isinstance(data, list) and data and isinstance(data[0], dict):
-        return {
-            k: v
-            for i, item in enumerate(data)
-            for k, v in _flat(item, f"{prefix}{item.get('name', item.get('kind', i))}.").items()
-        }
-    return {prefix[:-1]: data}
 
 
 def sentence(results: dict) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from pathlib import Path
 
+from rookery.agents import scripted
 from rookery.agents.random import RandomPolicy
 from rookery.agents.team import Group, Team
 from rookery.agents.zoo import load
@@ -15,8 +16,7 @@ from rookery.runs.build import check_fit, scripted_policy
 from rookery.runs.codec import from_dict
 from rookery.runs.config import Task
 from rookery.tasks import registry
-from rookery.tasks.env import Env
-from rookery.types import PyTree
+from rookery.types import Env, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +33,12 @@ def cast(agent: str, beside: str | None, task_id: str | None, changes: tuple[str
 
     Raises: MissingError, CorruptError, MisfitError or ConfigError, before anything is compiled.
     """
-    trained = None if agent in ("scripted", "random") else load(agent)
+    trained = None if agent in (*scripted.NAMES, "random") else load(agent)
     if task_id is not None:
         task = registry.make(task_id)
     elif trained is not None and "task" in trained.card:
         try:
-            task = from_dict(Task, trained.card["task"], "task")
+            task = from_dict(Task, trained.card["task"], "task")  # type: ignore[arg-type] (a union)
         except ConfigError as error:  # the card's sha256 is of the weights; a newer version may know more
             raise MisfitError(f"{agent}: its card has a task this version does not know: {error}; use --task") from None
     else:
@@ -48,21 +48,22 @@ def cast(agent: str, beside: str | None, task_id: str | None, changes: tuple[str
         task = dataclasses.replace(task, views=task.views[:1], spawn_delay=task.spawn_delay[:1])
     elif beside is not None and len(task.views) == 1:
         task = dataclasses.replace(task, views=task.views * 3, spawn_delay=())  # the paper's two experts
-    env = Env(task)
+    env = registry.environment(task)
     groups, params = [], {}
     others = tuple(range(1, env.agents))
     if others and beside is None:
         beside = (trained.card.get("beside") if trained is not None else None) or "scripted"
     for name, source, slots in (("agent", agent, (0,)), ("beside", beside, others)):
         if slots and source:
-            policy, params[name] = _policy(source, env, slots, trained if name == "agent" else None)
+            policy, params[name] = policy_of(source, env, slots, trained if name == "agent" else None)
             groups.append(Group(name, slots, policy))
     return Cast(env, Team(tuple(groups)), params)
 
 
-def _policy(source: str, env: Env, slots: tuple[int, ...], trained=None) -> tuple:
-    if source == "scripted":
-        return scripted_policy(env), ()
+def policy_of(source: str, env: Env, slots: tuple[int, ...], trained=None) -> tuple:
+    """A policy and its parameters by 'scripted', 'scripted-own', 'random', zoo name or file. Raises as `cast`."""
+    if source in scripted.NAMES:
+        return scripted_policy(env, scripted.NAMES[source]), ()
     if source == "random":
         return RandomPolicy(env.actions), ()
     agent = trained or load(source)
@@ -133,15 +134,21 @@ def replay(options) -> int:
     """Write the films and print where they are."""
     import numpy as np
 
-    from rookery.runs.record import record
-    from rookery.show.film import write_gif, write_html
+    from rookery.runs.record import record, record_team
+    from rookery.runs.trainer import load_learners
+    from rookery.show.film import write_gif, write_html, write_mp4, write_png
 
-    if Path(options.agent).is_dir():
-        raise ConfigError(f"{options.agent} is a folder; name one of {', '.join(_agents(options.agent))}")
     if not options.out.name:
         raise ConfigError(f"--out {options.out} is a folder; name the films in it, such as {options.out / 'replay'}")
-    chosen = cast(options.agent, options.beside, options.task, tuple(options.set))
-    film = record(chosen.env, chosen.team, chosen.params, seed=options.seed, present=np.ones(chosen.env.agents, bool))
+    whole_team = Path(options.agent).is_dir()
+    _check_fitting(options, whole_team)
+    if whole_team:
+        program, learners, who = load_learners(Path(options.agent), options.arm, options.trained_seed)
+        film = record_team(program, learners, seed=options.seed, note=who)
+    else:
+        chosen = cast(options.agent, options.beside, options.task, tuple(options.set))
+        everyone = np.ones(chosen.env.agents, bool)
+        film = record(chosen.env, chosen.team, chosen.params, seed=options.seed, present=everyone)
     page = options.out.with_suffix(".html")
     page.parent.mkdir(parents=True, exist_ok=True)
     write_html(film, page)
@@ -149,4 +156,18 @@ def replay(options) -> int:
     if options.gif:
         write_gif(film, page.with_suffix(".gif"))
         print(page.with_suffix(".gif"))
+    if options.mp4:
+        print(write_mp4(film, page.with_suffix(".mp4")))
+    if options.png is not None:
+        step = film.steps + 1 + options.png if options.png < 0 else options.png
+        print(write_png(film, page.with_suffix(".png"), step))
     return 0
+
+
+def _check_fitting(options, whole_team: bool) -> None:
+    """Raises ConfigError for options of a whole team given with one agent, or the other way round."""
+    wrong = ("task", "set", "beside") if whole_team else ("arm", "trained_seed")
+    given = [f"--{name.replace('_', '-')}" for name in wrong if getattr(options, name) not in (None, ())]
+    if given:
+        what = "a run's folder plays its own task with its own team" if whole_team else "only a run's folder has arms"
+        raise ConfigError(f"{options.agent}: {', '.join(given)} cannot be used here; {what}")

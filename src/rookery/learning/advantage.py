@@ -58,6 +58,34 @@ def authors_gae(
     return advantage, target
 
 
+def n_step(
+    reward: Float[Array, "T"],
+    value: Float[Array, "T"],
+    terminated: Bool[Array, "T"],
+    closed: Bool[Array, "T"],
+    *,
+    discount: float,
+    steps: int,
+) -> Float[Array, "T"]:
+    """n-step returns: n rewards, then the value of where they led; one agent, one environment. Callers vmap.
+
+    Args:
+      reward: paid for action t. value: V(obs t), of the same T observations.
+      terminated: nothing follows.
+      closed: what follows is not among the T, so the value of t stands for all that comes: the time limit, or the
+        end of what is at hand. The last one always is. Returns near it look ahead only as far as it.
+      steps: n, at least 1.
+    Returns: f32[T]; where closed, the value itself.
+    """
+    closed = closed.at[-1].set(True)
+
+    def longer(_, total):
+        following = jnp.concatenate([total[1:], value[-1:]])
+        return jnp.where(closed, value, reward + discount * jnp.where(terminated, 0.0, following))
+
+    return jax.lax.fori_loop(0, steps, longer, value)
+
+
 def _discounted_sum(x: Float[Array, "T"], factor: Float[Array, "T"]) -> Float[Array, "T"]:
     """y_t = x_t + factor_t * y_{t+1}."""
 

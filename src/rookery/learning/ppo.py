@@ -5,13 +5,21 @@ minibatch takes `sequences` of them in shuffled order, as many passes over the b
 the sequences' starts, values and advantages are recomputed with the present parameters every `refresh_every`
 minibatches.
 
-Source: Ndousse et al. 2021, sections 4.2 and 7.2; Schulman et al. 2017, arXiv:1707.06347.
+With a teacher, an expert that says at every step of the learner's own episodes what it would do there, the loss has a
+term more: -log pi(the teacher's action), weighed by the rate `teaching`. Alone it is DAgger, imitation where the
+learner itself gets to; falling to 0 it gives reinforcement learning a start. In a share of steps, the rate `heeding`,
+the learner does as the teacher says, so that at first it meets what the teacher would. Of those steps, too, the policy
+gradient knows only the learner's own probabilities; let the share fall to 0 where reward is to count.
+
+Source: Ndousse et al. 2021, sections 4.2 and 7.2; Schulman et al. 2017, arXiv:1707.06347. Of teaching: Ross et al.
+2011, arXiv:1011.0686; Schmitt et al. 2018, arXiv:1803.03835.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -23,11 +31,13 @@ from rookery.errors import ConfigError
 from rookery.learning.advantage import authors_gae, gae
 from rookery.learning.auxiliary import Auxiliary
 from rookery.learning.auxiliary.frame import masked_mean
+from rookery.learning.intrinsic import IntrinsicConfig, apply
+from rookery.learning.on_policy import Learner, OnPolicy, Rates
 from rookery.types import Key, PyTree, Trajectory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PPO:
+class PPO(OnPolicy):
     """Configuration. Defaults are the paper's novice; what a schedule changes is in `Rates`."""
 
     kind: Literal["ppo"] = "ppo"
@@ -45,6 +55,19 @@ class PPO:
     max_gradient_norm: float | None = None  # global
     adam_epsilon: float = 1e-8
     auxiliary: tuple[Auxiliary, ...] = ()
+    intrinsic: tuple[IntrinsicConfig, ...] = ()
+    teacher: Literal["map", "own"] | None = None  # the task's scripted expert of this sight
+
+    normalise: ClassVar[bool] = True  # advantages, over the steps of a batch that count
+    rates: ClassVar[dict[str, Any]] = {
+        "learning_rate": 1e-4,
+        "entropy": 1e-5,
+        "auxiliary_scale": 1.0,
+        "intrinsic_scale": 1.0,
+        "teaching": 1.0,
+        "heeding": 0.0,
+    }
+    watched: ClassVar[tuple[str, ...]] = ("policy_loss", "value_loss", "entropy", "kl_max")
 
     def __post_init__(self):
         for field in ("sequence_length", "minibatches", "sequences"):
@@ -63,29 +86,35 @@ class PPO:
                 raise ConfigError(f"{field}={value} must be at least 0")
         if self.advantage not in ("gae", "authors"):
             raise ConfigError(f"advantage={self.advantage!r} is not known; allowed: 'gae', 'authors'")
+        if self.teacher not in (None, "map", "own"):
+            raise ConfigError(f"teacher={self.teacher!r} is not known; allowed: None, 'map', 'own'")
         kinds = [auxiliary.kind for auxiliary in self.auxiliary]
         if len(set(kinds)) != len(kinds):
             raise ConfigError(f"auxiliary losses {kinds} must differ from each other")
+        apply.check(self.intrinsic)
+
+    def surrogate(self, log_prob: Array, old_log_prob: Array, advantage: Array) -> Array:
+        """What a step adds to the objective: Schulman et al. 2017, equation 7."""
+        ratio = jnp.exp(log_prob - old_log_prob)
+        clipped = jnp.clip(ratio, 1 - self.clip, 1 + self.clip)
+        return jnp.minimum(ratio * advantage, clipped * advantage)
 
     def optimiser(self) -> optax.GradientTransformation:
         """Adam without its step size, which `Rates` brings."""
         clip = optax.clip_by_global_norm(self.max_gradient_norm) if self.max_gradient_norm else optax.identity()
         return optax.chain(clip, optax.scale_by_adam(eps=self.adam_epsilon))
 
+    def check(self, episodes: int, steps: int) -> None:
+        return None
 
-class Rates(NamedTuple):
-    """Numbers that may change from update to update, f32[] each."""
-
-    learning_rate: jax.Array
-    entropy: jax.Array  # weight of the entropy bonus
-    auxiliary: jax.Array  # factor on every auxiliary loss's own weight
+    def learn(
+        self, policy: RecurrentPolicy, state: Learner, trajectory: Trajectory, rates: Rates, key: Key
+    ) -> tuple[Learner, dict[str, Float[Array, ""]]]:
+        return update(self, policy, state, trajectory, rates, key)
 
 
-class Learner(NamedTuple):
-    """All of one learner: {'policy', 'auxiliary'} parameters and the optimiser's state."""
-
-    params: PyTree
-    optimiser: PyTree
+ActorCritic: TypeAlias = Any
+"""PPO, or A2C, which shares what does not depend on the objective."""
 
 
 class Refreshed(NamedTuple):
@@ -94,40 +123,51 @@ class Refreshed(NamedTuple):
     carry: PyTree  # memory before each sequence's first observation, f32[C, E, M]
     advantage: Float[Array, "T E"]  # normalised over the steps that count
     target: Float[Array, "T E"]  # for the critic
+    own: dict[str, PyTree] = {}  # noqa: RUF012 (never changed): memories of models of others likewise, by kind
+    speech: tuple[Array, Array] | None = None  # advantage and target of what was said, f32[T, E] each
 
 
-def init(config: PPO, policy: RecurrentPolicy, key: Key) -> Learner:
-    """Fresh parameters and optimiser state."""
-    policy_key, auxiliary_key = jax.random.split(key)
-    params = {
-        "policy": policy.init(policy_key),
-        "auxiliary": {
-            loss.kind: loss.init(jax.random.fold_in(auxiliary_key, i), policy)
-            for i, loss in enumerate(config.auxiliary)
-        },
-    }
-    return Learner(params, config.optimiser().init(params))
-
-
-def refresh(config: PPO, policy: RecurrentPolicy, params: PyTree, trajectory: Trajectory) -> Refreshed:
+def refresh(config: ActorCritic, policy: RecurrentPolicy, params: PyTree, trajectory: Trajectory) -> Refreshed:
     """Unroll the whole batch with present parameters: memories, advantages and critic targets."""
     steps, episodes = trajectory.action.shape
-    _, value, _, before = policy.unroll(
-        params["policy"], policy.initial_carry(episodes), trajectory.observation, trajectory.is_first
+    blank = policy.initial_carry(episodes)
+    _, value, hidden, before = policy.unroll(
+        params["policy"], blank, trajectory.observation, trajectory.is_first, *_told(trajectory.heard)
     )
+    advantage, target = _estimate(config, trajectory, trajectory.reward, value)
+
+    def starts(memory):
+        return jax.tree.map(lambda x: x[: steps : config.sequence_length], memory)
+
+    own = {plug.kind: starts(plug.before(params, policy, trajectory)) for plug in apply.models(config.intrinsic)}
+    speech = None
+    if trajectory.speech is not None:
+        _, worth = policy.speak(params["policy"], hidden)
+        speech = _estimate(config, trajectory, trajectory.speech.reward, worth)
+    return Refreshed(starts(before), advantage, target, own, speech)
+
+
+def _told(heard: Array | None) -> tuple[Array, ...]:
+    """What a policy hears, as further arguments of its unroll: none where it hears nothing."""
+    return () if heard is None else (heard,)
+
+
+def _estimate(config: ActorCritic, trajectory: Trajectory, reward: Any, value: Array) -> tuple[Array, Array]:
+    """Advantages, and targets for the critic, of one kind of reward and value (f32[T, E], f32[T+1, E])."""
     # An episode ends before the next opening and at the end of the batch.
     done = trajectory.terminated | trajectory.is_first[1:].at[-1].set(True)
-    arguments = (trajectory.reward, value[:-1], value[1:], trajectory.terminated, done)
+    arguments = (reward, value[:-1], value[1:], trajectory.terminated, done)
     numbers = {"discount": config.discount, "decay": config.decay}
     if config.advantage == "authors":
         advantage, target = jax.vmap(lambda *a: authors_gae(*a, **numbers), 1, 1)(*arguments)
     else:
         advantage = jax.vmap(lambda *a: gae(*a, **numbers), 1, 1)(*arguments)
         target = advantage + value[:-1]
+    if not config.normalise:
+        return advantage, target
     mean = masked_mean(advantage, trajectory.mask)
     spread = jnp.sqrt(masked_mean((advantage - mean) ** 2, trajectory.mask))
-    starts = jax.tree.map(lambda x: x[: steps : config.sequence_length], before)
-    return Refreshed(starts, (advantage - mean) / (spread + 1e-8), target)
+    return (advantage - mean) / (spread + 1e-8), target
 
 
 class Sequences(NamedTuple):
@@ -141,9 +181,15 @@ class Sequences(NamedTuple):
     advantage: Float[Array, "L N"]
     target: Float[Array, "L N"]
     carry: PyTree  # f32[N, M]
+    own: dict[str, PyTree] = {}  # noqa: RUF012 (never changed): memories of models of others, by kind, f32[N, M]
+    heard: Array | None = None  # u8[L, N, H]
+    company: Any = None  # a `Company` of L+1 moments; beyond the end, the last again
+    follows: Any = None  # bool[L, N]: the next moment is a step of the same episode
+    said: tuple[Array, ...] | None = None  # message, its log-probability, advantage and target, [L, N] each
+    taught: Array | None = None  # i32[L, N], the teacher's actions
 
 
-def cut(config: PPO, trajectory: Trajectory, fresh: Refreshed, chosen: Int[Array, "N"]) -> Sequences:
+def cut(config: ActorCritic, trajectory: Trajectory, fresh: Refreshed, chosen: Int[Array, "N"]) -> Sequences:
     """Take sequences by number: number n is chunk n // E of episode n % E. The last chunk is padded, masked."""
     steps, episodes = trajectory.action.shape
     chunk, episode = chosen // episodes, chosen % episodes
@@ -151,6 +197,16 @@ def cut(config: PPO, trajectory: Trajectory, fresh: Refreshed, chosen: Int[Array
     within = time < steps
     now = jnp.minimum(time[:-1], steps - 1)
     with_next = jnp.minimum(time, steps)
+    company, follows, said = trajectory.company, None, None
+    if company is not None:
+        moments = jnp.minimum(time, steps - 1)
+        company = jax.tree.map(lambda x: x[moments, episode], company)
+        opens = trajectory.is_first[with_next, episode][1:]
+        counts = trajectory.mask[moments, episode]
+        follows = counts[:-1] & counts[1:] & within[1:] & ~opens
+    if trajectory.speech is not None and fresh.speech is not None:
+        spoken = (trajectory.speech.message, trajectory.speech.log_prob, *fresh.speech)
+        said = tuple(x[now, episode] for x in spoken)
     return Sequences(
         observation=trajectory.observation[with_next, episode],
         is_first=trajectory.is_first[with_next, episode],
@@ -160,19 +216,33 @@ def cut(config: PPO, trajectory: Trajectory, fresh: Refreshed, chosen: Int[Array
         advantage=fresh.advantage[now, episode],
         target=fresh.target[now, episode],
         carry=jax.tree.map(lambda x: x[chunk, episode], fresh.carry),
+        own=jax.tree.map(lambda x: x[chunk, episode], fresh.own),
+        heard=None if trajectory.heard is None else trajectory.heard[now, episode],
+        company=company,
+        follows=follows,
+        said=said,
+        taught=None if trajectory.taught is None else trajectory.taught[now, episode],
     )
 
 
-def totals(config: PPO, batch: Sequences) -> dict[str, Float[Array, ""]]:
-    """How many steps count, for the policy ('steps') and for each auxiliary loss; at least 1."""
+def totals(config: ActorCritic, batch: Sequences) -> dict[str, Float[Array, ""]]:
+    """How much counts: steps for the policy ('steps') and for each auxiliary loss, predictions for each model of
+    others; at least 1."""
     found = {"steps": batch.mask.sum()}
     for auxiliary in config.auxiliary:
         found[auxiliary.kind] = auxiliary.counts(batch.mask, batch.is_first[1:]).sum()
+    for model in apply.models(config.intrinsic):
+        found[model.kind] = model.counts(batch.company, batch.follows).sum()
     return {name: jnp.maximum(count, 1).astype(jnp.float32) for name, count in found.items()}
 
 
 def loss(
-    config: PPO, policy: RecurrentPolicy, params: PyTree, batch: Sequences, rates: Rates, total: dict[str, jax.Array]
+    config: ActorCritic,
+    policy: RecurrentPolicy,
+    params: PyTree,
+    batch: Sequences,
+    rates: Rates,
+    total: dict[str, jax.Array],
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """A minibatch's loss and its parts: sums over `batch` divided by `total`.
 
@@ -183,32 +253,64 @@ def loss(
     def mean(x):
         return jnp.sum(x * batch.mask) / total["steps"]
 
-    logits, value, hidden, _ = policy.unroll(params["policy"], batch.carry, batch.observation[:-1], batch.is_first[:-1])
+    logits, value, hidden, _ = policy.unroll(
+        params["policy"], batch.carry, batch.observation[:-1], batch.is_first[:-1], *_told(batch.heard)
+    )
     log_probs = jax.nn.log_softmax(logits)
     log_prob = jnp.take_along_axis(log_probs, batch.action[..., None], -1)[..., 0]
     difference = log_prob - batch.log_prob
     ratio = jnp.exp(difference)
-    clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
     parts = {
-        "policy_loss": -mean(jnp.minimum(ratio * batch.advantage, clipped * batch.advantage)),
+        "policy_loss": -mean(config.surrogate(log_prob, batch.log_prob, batch.advantage)),
         "value_loss": mean((value - batch.target) ** 2),
         "entropy": mean(-jnp.sum(jnp.exp(log_probs) * log_probs, -1)),
         # Non-negative and unbiased: KL(old || new) = E_old[(ratio - 1) - log ratio].
         "kl": mean(ratio - 1 - difference),
-        "clipped_share": mean(jnp.abs(ratio - 1) > config.clip),
     }
+    if config.clip is not None:
+        parts["clipped_share"] = mean(jnp.abs(ratio - 1) > config.clip)
     whole = parts["policy_loss"] + config.value_weight * parts["value_loss"] - rates.entropy * parts["entropy"]
+    if batch.taught is not None:
+        parts["teacher_loss"] = -mean(jnp.take_along_axis(log_probs, batch.taught[..., None], -1)[..., 0])
+        parts["teacher_agreement"] = mean(logits.argmax(-1) == batch.taught)
+        whole = whole + rates.teaching * parts["teacher_loss"]
     for auxiliary in config.auxiliary:
         counts = auxiliary.counts(batch.mask, batch.is_first[1:])
         own = params["auxiliary"][auxiliary.kind]
         error = auxiliary.loss(own, policy, hidden, batch.observation, batch.action, counts) / total[auxiliary.kind]
         parts[f"auxiliary_error/{auxiliary.kind}"] = error
         whole = whole + rates.auxiliary * auxiliary.weight * error
+    for model in apply.models(config.intrinsic):
+        counts = model.counts(batch.company, batch.follows)
+        error = model.loss(params, policy, batch, counts) / total[model.kind]
+        parts[f"model_error/{model.kind}"] = error
+        whole = whole + rates.auxiliary * model.loss_weight * error
+    if batch.said is not None:
+        added, told = _speech_loss(config, policy, params, batch, hidden, mean)
+        whole, parts = whole + added, parts | told
     return whole, parts
 
 
+def _speech_loss(
+    config: ActorCritic, policy: RecurrentPolicy, params: PyTree, batch: Sequences, hidden: Array, mean: Callable
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """The loss of what was said: as of what was done, with a policy, a value and rewards of its own."""
+    message, old, advantage, target = batch.said  # type: ignore[misc]
+    says, worth = policy.speak(params["policy"], hidden)
+    log_probs = jax.nn.log_softmax(says)
+    log_prob = jnp.take_along_axis(log_probs, message[..., None], -1)[..., 0]
+    parts = {
+        "speech_policy_loss": -mean(config.surrogate(log_prob, old, advantage)),
+        "speech_value_loss": mean((worth - target) ** 2),
+        "speech_entropy": mean(-jnp.sum(jnp.exp(log_probs) * log_probs, -1)),
+    }
+    plug = apply.speech(config.intrinsic)
+    whole = parts["speech_policy_loss"] + config.value_weight * parts["speech_value_loss"]
+    return plug.loss_weight * (whole - plug.entropy * parts["speech_entropy"]), parts
+
+
 def gradient(
-    config: PPO, policy: RecurrentPolicy, params: PyTree, batch: Sequences, rates: Rates
+    config: ActorCritic, policy: RecurrentPolicy, params: PyTree, batch: Sequences, rates: Rates
 ) -> tuple[dict[str, Float[Array, ""]], PyTree]:
     """A minibatch's loss parts and gradient, summed over parts that fit the caches where that pays."""
     total = totals(config, batch)
@@ -224,7 +326,10 @@ def gradient(
         split = x.reshape(*x.shape[:axis], pieces, sequences // pieces, *x.shape[axis + 1 :])
         return jnp.moveaxis(split, axis, 0)
 
-    small = Sequences(*(cut_up(x, 1) for x in batch[:-1]), carry=jax.tree.map(lambda x: cut_up(x, 0), batch.carry))
+    # Time leads everything but memories.
+    memories = {"carry": batch.carry, "own": batch.own}
+    small = jax.tree.map(lambda x: cut_up(x, 1), batch._replace(**dict.fromkeys(memories)))
+    small = small._replace(**jax.tree.map(lambda x: cut_up(x, 0), memories))
 
     def add(so_far, piece):
         return jax.tree.map(jnp.add, so_far, differentiate(params, piece)), None

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Literal
 
-from rookery.agents import zoo
-from rookery.agents.planner import GoalCyclePlanner
+import jax
+import numpy as np
+
+from rookery.agents import scripted, zoo
+from rookery.agents.hearing import Hears
 from rookery.agents.random import RandomPolicy
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team import Group, Team
 from rookery.errors import ConfigError, MisfitError
-from rookery.runs.config import Frozen, GroupConfig, Recurrent, RunConfig, Scripted
+from rookery.learning.rollout import asks
+from rookery.runs.config import Frozen, GroupConfig, Oracle, Recurrent, RunConfig, Scripted
 from rookery.runs.program import Program
-from rookery.tasks.env import Env
-from rookery.types import PyTree
+from rookery.tasks.registry import environment
+from rookery.types import Env, Policy, PyTree
+
+SEED = "{seed}"
+"""In the path of a starting agent: stands for each member's own seed."""
 
 
 def build(config: RunConfig) -> Program:
@@ -22,7 +29,7 @@ def build(config: RunConfig) -> Program:
 
     Raises: ConfigError, MissingError, CorruptError or MisfitError, before anything is compiled or written.
     """
-    env = Env(config.task)
+    env = environment(config.task)
     groups, frozen = [], {}
     for entry in config.team:
         if max(entry.slots) >= env.agents:
@@ -30,32 +37,44 @@ def build(config: RunConfig) -> Program:
                 f"group {entry.name!r} fills slot {max(entry.slots)}, the task has slots 0 to {env.agents - 1}; "
                 "give the task one view an agent"
             )
-        policy, params = _policy(entry, env)
-        groups.append(Group(entry.name, entry.slots, policy, entry.learner))
+        policy, params = group_policy(entry, env)
+        watched = getattr(entry.learner, "intrinsic", ()) or any("policies" in asks(other) for other in config.team)
+        if entry.learner is not None and watched and policy.hears is None:
+            # Methods weigh an agent's choices by its own policy, and count who is beside it.
+            policy = dataclasses.replace(policy, hears=Hears(), agents=env.agents)
+        if entry.learner is not None:
+            policy = entry.learner.agent(policy)
+        sight = getattr(entry.learner, "teacher", None)
+        teacher = None if sight is None else scripted_policy(env, sight)
+        groups.append(Group(entry.name, entry.slots, policy, entry.learner, teacher))
         if entry.learner is None:
             frozen[entry.name] = params
     return Program(config=config, env=env, team=Team(tuple(groups)), frozen=frozen)
 
 
-def _policy(entry: GroupConfig, env: Env) -> tuple:
+def group_policy(entry: GroupConfig, env: Env) -> tuple:
     """The group's policy, and its parameters where it is frozen (else None)."""
     shape = env.observation_shape(entry.slots[0])
     chosen = entry.policy
     if isinstance(chosen, Recurrent):
-        return RecurrentPolicy(chosen.network, shape, env.actions), None
+        policy = RecurrentPolicy(chosen.network, shape, env.actions)
+        if chosen.hears is not None:
+            policy = dataclasses.replace(policy, hears=chosen.hears, agents=env.agents)
+        return policy, None
     if isinstance(chosen, Frozen):
         agent = zoo.load(chosen.source)
         check_fit(agent.policy, shape, env.actions, f"group {entry.name!r}: {chosen.source}")
         return agent.policy, agent.params
     if isinstance(chosen, Scripted):
-        return scripted_policy(env), ()
+        return scripted_policy(env, chosen.sight), ()
+    if isinstance(chosen, Oracle):
+        return scripted.oracle(getattr(env, "task", env), chosen.noise), ()
     return RandomPolicy(env.actions), ()
 
 
-def scripted_policy(env: Env) -> GoalCyclePlanner:
-    """The task's scripted expert."""
-    task: Any = env.task
-    return GoalCyclePlanner(task.goals, task.world.height, task.world.width)
+def scripted_policy(env: Env, sight: Literal["map", "own"] = "map") -> Policy:
+    """The task's scripted expert of one sight. Raises ConfigError where it has none, naming those that have."""
+    return scripted.make(getattr(env, "task", env), sight)
 
 
 def check_fit(policy: RecurrentPolicy, shape: tuple[int, ...], actions: int, who: str) -> None:
@@ -70,19 +89,32 @@ def check_fit(policy: RecurrentPolicy, shape: tuple[int, ...], actions: int, who
 
 
 def starting_params(config: RunConfig, program: Program) -> dict[str, PyTree]:
-    """Policy parameters that learning groups start from instead of a fresh draw, by group."""
+    """Policy parameters that learning groups start from instead of a fresh draw, by group.
+
+    With '{seed}' in its path every member starts from the agent of its own seed; leaves then lead [M, 1].
+    """
     found = {}
     for entry in config.team:
         start = getattr(entry.policy, "start", None)
         if entry.learner is not None and start is not None:
-            agent = zoo.load(start)
             group = next(g for g in program.team.groups if g.name == entry.name)
-            if dataclasses.astuple(agent.policy) != dataclasses.astuple(group.policy):
-                raise MisfitError(
-                    f"group {entry.name!r}: {start} has network {agent.policy.network} "
-                    f"for {agent.policy.observation_shape} "
-                    f"and {agent.policy.actions} actions; the group has {group.policy.network} for "
-                    f"{group.policy.observation_shape} and {group.policy.actions}"
-                )
-            found[entry.name] = agent.params
+            if SEED in start:
+                own = {s: _start(start.replace(SEED, str(s)), group) for s in sorted({s for _, s in config.members})}
+                members = [own[seed] for _, seed in config.members]
+                found[entry.name] = jax.tree.map(lambda *leaves: np.stack(leaves)[:, None], *members)
+            else:
+                found[entry.name] = _start(start, group)
     return found
+
+
+def _start(start: str, group: Group) -> PyTree:
+    agent = zoo.load(start)
+    fits = [(p.network, p.observation_shape, p.actions) for p in (agent.policy, group.policy)]
+    if fits[0] != fits[1]:
+        raise MisfitError(
+            f"group {group.name!r}: {start} has network {agent.policy.network} "
+            f"for {agent.policy.observation_shape} "
+            f"and {agent.policy.actions} actions; the group has {group.policy.network} for "
+            f"{group.policy.observation_shape} and {group.policy.actions}"
+        )
+    return agent.params

@@ -12,6 +12,7 @@ process that calls `save` writes for itself: with many hosts, gather the state a
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
 import logging
@@ -226,14 +227,19 @@ def _match(path: Path, saved: list[dict[str, Any]], wanted: list[tuple[str, Any]
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Orbax speaks through absl's logger, and not to our users."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Orbax speaks through absl's logger, and asyncio of what Orbax dropped when it failed; not to our users."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
+    except BaseException:
+        gc.collect()  # asyncio tells of a dropped task when it is collected: now, while nobody listens
+        raise
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _orbax() -> tuple[Any, Any]:

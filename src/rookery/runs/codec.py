@@ -15,7 +15,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -23,6 +23,16 @@ from rookery.errors import ConfigError, MissingError, RookeryError
 from rookery.runs.atomic import storage_error
 
 T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """A note on a field, `Annotated[Any, OneOf(classes)]`: one of the dataclasses known when the field is read.
+
+    For unions that grow while the program runs, such as the tasks that other packages register.
+    """
+
+    classes: Callable[[], tuple[type, ...]]
 
 
 def to_dict(config: Any, where: str = "config") -> dict[str, Any]:
@@ -311,7 +321,7 @@ def _parse(hint: Any, text: str, where: str) -> Any:
 @functools.cache
 def _fields(cls: Any) -> dict[str, Any]:
     """Name to type of the fields a dataclass is built from."""
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
 
 
@@ -324,9 +334,12 @@ def _is_union(hint: Any) -> bool:
 
 
 def _bare(hint: Any) -> Any:
-    """Without Annotated's notes; None as its type."""
+    """Without Annotated's notes, of which only OneOf means anything here; None as its type."""
     while typing.get_origin(hint) is typing.Annotated:
-        hint = typing.get_args(hint)[0]
+        hint, *notes = typing.get_args(hint)
+        for note in notes:
+            if isinstance(note, OneOf):
+                hint = typing.Union[note.classes()]  # noqa: UP007 (of a tuple made at run time)
     return types.NoneType if hint is None else hint
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Any, Literal
 
+from rookery.agents.hearing import Hears
 from rookery.agents.networks import LiteNetwork, Network
 from rookery.errors import ConfigError
-from rookery.learning.ppo import PPO
+from rookery.learning.learners import LearnerConfig
+from rookery.runs.codec import OneOf
 from rookery.runs.schedules import Schedule, check_schedule
 from rookery.tasks.goal_cycle import GoalCycle
+from rookery.tasks.registry import task_types
 
-Task = GoalCycle
-"""Union of all task configurations."""
+Task = Annotated[Any, OneOf(task_types)]
+"""Any registered task's configuration."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,7 +24,9 @@ class Recurrent:
 
     kind: Literal["recurrent"] = "recurrent"
     network: Network = LiteNetwork()
-    start: str | None = None  # zoo entry or .safetensors file: how a curriculum goes from world to world
+    hears: Hears | None = None  # what it is told beside its view
+    start: str | None = None
+    """Zoo entry or .safetensors file, '{seed}' in it standing for each member's own: how a curriculum goes on."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,9 +39,22 @@ class Frozen:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scripted:
-    """The task's scripted expert: sees the map, finds the order by trying."""
+    """The task's scripted expert. What the task hides from all agents it finds by trying."""
 
     kind: Literal["scripted"] = "scripted"
+    sight: Literal["map", "own"] = "map"  # sees the whole map, or what its own view has shown it
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Oracle:
+    """An expert that is told the order of a goal sequence, and errs at times."""
+
+    kind: Literal["oracle"] = "oracle"
+    noise: float = 0.2  # probability to take another goal for the next one, after each goal
+
+    def __post_init__(self):
+        if not 0 <= self.noise <= 1:
+            raise ConfigError(f"noise={self.noise} must lie in [0, 1]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,7 +64,16 @@ class Random:
     kind: Literal["random"] = "random"
 
 
-PolicyConfig = Recurrent | Frozen | Scripted | Random
+PolicyConfig = Recurrent | Frozen | Scripted | Oracle | Random
+
+RESERVED = ("agents", "task", "social_share")
+
+SHARED_RATES = ("learning_rate", "entropy", "auxiliary_scale")
+"""Rates with a field of their own in `GroupConfig` and `Arm`; a learner that has no such rate passes it over."""
+
+
+TEACHERS_RATES = ("teaching", "heeding")
+"""Rates that mean something only where there is a teacher."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,14 +83,17 @@ class GroupConfig:
     name: str
     slots: tuple[int, ...]
     policy: PolicyConfig = Recurrent()
-    learner: PPO | None = None
+    learner: LearnerConfig | None = None
     learning_rate: Schedule = 1e-4
     entropy: Schedule = 1e-5  # weight of the bonus, per nat
     auxiliary_scale: Schedule = 1.0  # factor on the auxiliary losses' own weights
+    rates: dict[str, Schedule] = dataclasses.field(default_factory=dict)  # further ones of its learner, by name
 
     def __post_init__(self):
         if not self.name or not self.name.replace("-", "").replace("_", "").isalnum():
             raise ConfigError(f"group name {self.name!r} must be letters, digits, - and _")
+        if self.name in RESERVED:
+            raise ConfigError(f"group name {self.name!r} is taken by a metric of every run; choose another")
         if not self.slots or len(set(self.slots)) != len(self.slots) or min(self.slots) < 0:
             raise ConfigError(f"group {self.name!r}: slots {self.slots} must be one or more different slot numbers")
         if self.learner is not None and self.policy.kind != "recurrent":
@@ -73,8 +103,30 @@ class GroupConfig:
                 f"group {self.name!r}: a fresh network that does not learn is no use; give it a learner, "
                 "or a frozen, scripted or random policy"
             )
-        for field in ("learning_rate", "entropy", "auxiliary_scale"):
+        hears = self.policy.hears if isinstance(self.policy, Recurrent) else None
+        if hears is not None and not hasattr(self.learner, "intrinsic"):
+            raise ConfigError(
+                f"group {self.name!r}: its learner cannot hear; use kind 'ppo' or 'a2c', or leave hears out"
+            )
+        for field in SHARED_RATES:
             check_schedule(f"{self.name}.{field}", getattr(self, field))
+        allowed = [name for name in (self.learner.rates if self.learner else ()) if name not in SHARED_RATES]
+        for name, schedule in self.rates.items():
+            if name not in allowed:
+                raise ConfigError(
+                    f"{self.name}.rates.{name} is not a rate of its learner; allowed: {', '.join(allowed) or 'none'}"
+                )
+            if name in TEACHERS_RATES and getattr(self.learner, "teacher", None) is None:
+                raise ConfigError(
+                    f"{self.name}.rates.{name}: its learner has no teacher; set teacher to 'map' or 'own'"
+                )
+            check_schedule(f"{self.name}.rates.{name}", schedule, high=1.0 if name == "heeding" else float("inf"))
+
+    def rate(self, name: str) -> Schedule:
+        """The schedule of one of its learner's rates."""
+        assert self.learner is not None, "a group that does not learn has no rates"
+        default: Schedule = self.learner.rates[name]
+        return getattr(self, name) if name in SHARED_RATES else self.rates.get(name, default)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,17 +138,26 @@ class Arm:
     learning_rate: Schedule | None = None
     entropy: Schedule | None = None
     auxiliary_scale: Schedule | None = None
+    rates: dict[str, Schedule] | None = None  # as `GroupConfig.rates`, of every group whose learner has them
     task_schedules: dict[str, Schedule] | None = None
 
     def __post_init__(self):
         if not self.name or not self.name.replace("-", "").replace("_", "").isalnum():
             raise ConfigError(f"arm name {self.name!r} must be letters, digits, - and _")
-        for field in ("social_share", "learning_rate", "entropy", "auxiliary_scale"):
+        for field in ("social_share", *SHARED_RATES):
             if getattr(self, field) is not None:
                 high = 1.0 if field == "social_share" else float("inf")
                 check_schedule(f"arm {self.name}.{field}", getattr(self, field), high=high)
+        for name, schedule in (self.rates or {}).items():
+            if name in SHARED_RATES:
+                raise ConfigError(f"arm {self.name}.rates.{name}: set the arm's own field {name}")
+            check_schedule(f"arm {self.name}.rates.{name}", schedule)
         for name, schedule in (self.task_schedules or {}).items():
             check_schedule(f"arm {self.name}.task_schedules.{name}", schedule, low=float("-inf"))
+
+    def rate(self, name: str) -> Schedule | None:
+        """The schedule of a learner's rate in this arm; None: as in its group."""
+        return getattr(self, name) if name in SHARED_RATES else (self.rates or {}).get(name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,6 +193,17 @@ class RunConfig:
             raise ConfigError("the team is empty; give at least one group")
         if not any(group.learner for group in self.team):
             raise ConfigError("nobody in the team learns; give a group a learner")
+        learners = [group.learner for group in self.team if group.learner is not None]
+        known = {name for learner in learners for name in learner.rates} - set(SHARED_RATES)
+        for arm in self.arms:
+            for name in arm.rates or {}:
+                if name not in known:
+                    raise ConfigError(
+                        f"arm {arm.name}.rates.{name} is a rate of no learner; "
+                        f"allowed: {', '.join(sorted(known)) or 'none'}"
+                    )
+        for learner in learners:
+            learner.check(self.episodes, self.task.max_steps)
         if not self.arms or len({arm.name for arm in self.arms}) != len(self.arms):
             raise ConfigError("arms must have different names, and there must be at least one")
 

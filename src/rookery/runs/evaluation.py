@@ -50,12 +50,15 @@ class Evaluator:
                 mask = jnp.broadcast_to(present, (episodes, env.agents))
                 return summarise(program.play_member(learners, params, frozen, key, mask))
 
-            social = under(jnp.ones(env.agents, bool))
+            everyone = jnp.ones(env.agents, bool)
             if env.agents == 1:
-                return social, social
-            alone = [under(jnp.arange(env.agents) == slot) for slot in slots]
+                return (social := under(everyone)), social
+            # In turn, so that a whole episode is compiled once and not once for each presence.
+            who = jnp.stack([everyone, *(jnp.arange(env.agents) == slot for slot in slots)])
+            told = jax.lax.map(under, who)
+            social = {name: value[0] for name, value in told.items()}
             solo = {
-                name: jnp.stack([told[name][slot] for told, slot in zip(alone, slots, strict=True)]) for name in social
+                name: jnp.stack([value[1 + i, slot] for i, slot in enumerate(slots)]) for name, value in told.items()
             }
             return social, solo
 

@@ -11,6 +11,7 @@ from rookery.errors import MissingError
 from rookery.learning.auxiliary import NextFrame
 from rookery.learning.ppo import PPO
 from rookery.runs.config import Arm, Frozen, GroupConfig, Recurrent, RunConfig, Scripted
+from rookery.runs.presets_dilemma import DILEMMAS
 from rookery.runs.schedules import Schedule
 from rookery.tasks import registry
 from rookery.tasks.goal_cycle import GoalCycle
@@ -24,9 +25,8 @@ def _solo(task: GoalCycle) -> GoalCycle:
     return dataclasses.replace(task, views=task.views[:1])
 
 
-def _lite_ppo(task: GoalCycle, episodes: int, **changes) -> PPO:
-    """Four passes of four minibatches over sequences of 25 steps, memories refreshed every pass."""
-    length = 25
+def _lite_ppo(task: GoalCycle, episodes: int, length: int = 25, **changes) -> PPO:
+    """Four passes of four minibatches over sequences of `length` steps, memories refreshed every pass."""
     settings = {
         "sequence_length": length,
         "minibatches": 16,
@@ -85,13 +85,15 @@ def _expert_stage(
     minibatches: int,
     learning_rate: Schedule,
     entropy: Schedule,
-    penalty: Schedule,
+    penalty: Schedule | None = None,
     after: str | None = None,
+    start: str | None = None,
     decay: float = 0.97,
+    length: int = 25,
 ) -> RunConfig:
     """One stage of an expert's curriculum: an agent alone, going on from the stage before."""
     task = _solo(registry.make(task_id))
-    start = f"runs/{after}/agents/main-seed0-expert-0.safetensors" if after else None
+    start = f"runs/{after}/agents/main-seed0-expert-0.safetensors" if after else start
     return RunConfig(
         name=name,
         task=task,
@@ -100,14 +102,14 @@ def _expert_stage(
                 name="expert",
                 slots=(0,),
                 policy=Recurrent(network=LiteNetwork(), start=start),
-                learner=_lite_ppo(task, episodes, minibatches=minibatches, decay=decay),
+                learner=_lite_ppo(task, episodes, length, minibatches=minibatches, decay=decay),
                 learning_rate=learning_rate,
                 entropy=entropy,
             ),
         ),
         steps=steps,
         episodes=episodes,
-        task_schedules={"penalty": penalty},
+        task_schedules={} if penalty is None else {"penalty": penalty},
     )
 
 
@@ -183,6 +185,82 @@ def expert_5() -> RunConfig:
         learning_rate=((0.0, 8e-4), (0.6, 8e-4), (1.0, 5e-5)),
         entropy=((0.0, 0.005), (0.4, 0.002), (1.0, 0.0002)),
         penalty=((0.0, 0.75), (0.3, 1.5), (0.5, 2.0), (1.0, 2.0)), after="expert-4",
+    )  # fmt: skip
+
+
+def expert_6() -> RunConfig:
+    """Sixth stage: down and up again, slower, and held longer at the full penalty."""
+    return _expert_stage(
+        "expert-6", "goal-cycle-symbolic-v0", steps=30_000_000, episodes=128, minibatches=8,
+        learning_rate=((0.0, 8e-4), (0.5, 8e-4), (1.0, 3e-5)),
+        entropy=((0.0, 0.005), (0.35, 0.002), (1.0, 0.0001)),
+        penalty=((0.0, 0.3), (0.3, 0.3), (0.6, 1.5)), after="expert-5",
+    )  # fmt: skip
+
+
+def expert_7() -> RunConfig:
+    """Seventh stage: gradients through half an episode at once, so that memory of the order is taught."""
+    return _expert_stage(
+        "expert-7", "goal-cycle-symbolic-v0", steps=9_600_000, episodes=128, minibatches=8, length=125,
+        learning_rate=((0.0, 6e-4), (0.4, 6e-4), (1.0, 2e-5)),
+        entropy=((0.0, 0.002), (0.5, 0.0005), (1.0, 0.0001)),
+        penalty=((0.0, 1.0), (0.3, 1.5), (0.5, 1.75), (0.8, 1.5)), after="expert-6",
+    )  # fmt: skip
+
+
+def _taught(run: RunConfig, *, teaching: Schedule, heeding: Schedule) -> RunConfig:
+    """The same stage with the scripted expert as a teacher."""
+    (group,) = run.team
+    assert isinstance(group.learner, PPO)
+    learner = dataclasses.replace(group.learner, teacher="map")
+    taught = dataclasses.replace(group, learner=learner, rates={"teaching": teaching, "heeding": heeding})
+    return dataclasses.replace(run, team=(taught,))
+
+
+def _four_goals(name: str, **stage) -> RunConfig:
+    """A stage in the demo's world with four goals."""
+    run = _expert_stage(name, "goal-cycle-demo-v0", episodes=128, minibatches=16, length=125, penalty=1.5, **stage)
+    return dataclasses.replace(run, task=dataclasses.replace(run.task, goals=4))
+
+
+def four_goals_1() -> RunConfig:
+    """An expert for four goals, first stage: imitation where it gets to by itself, less and less led by the hand.
+
+    It goes on from a clone of the same expert:
+    `rookery clone --task goal-cycle-demo-v0 --set goals=4 --expert scripted --episodes 6000 --alone
+    --out runs/four-goals-clone learner.epochs=16 learner.episodes=32`.
+    """
+    stage = _four_goals(
+        "four-goals-1", steps=8_000_000, start="runs/four-goals-clone/agents/main-seed0-clone-0.safetensors",
+        learning_rate=((0.0, 1e-5), (0.01, 5e-4), (0.7, 5e-4), (1.0, 3e-5)), entropy=0.0,
+    )  # fmt: skip
+    return _taught(stage, teaching=100.0, heeding=((0.0, 0.7), (0.1, 0.6), (0.8, 0.0)))
+
+
+def four_goals_2() -> RunConfig:
+    """Second stage: on its own feet, in smaller steps. It came to 10.2 an episode, the scripted expert to 16.6."""
+    stage = _four_goals(
+        "four-goals-2", steps=8_000_000, after="four-goals-1",
+        learning_rate=((0.0, 1e-5), (0.02, 2e-4), (0.5, 1.5e-4), (1.0, 1e-5)), entropy=0.0,
+    )  # fmt: skip
+    return _taught(stage, teaching=100.0, heeding=0.0)
+
+
+def expert_four_rooms() -> RunConfig:
+    """An expert for four rooms, from the one for Goal Cycle, which knows how to walk."""
+    return _expert_stage(
+        "expert-four-rooms", "four-rooms-symbolic-v0", steps=3_200_000, episodes=128, minibatches=8,
+        learning_rate=((0.0, 8e-4), (0.5, 8e-4), (1.0, 3e-5)), entropy=((0.0, 0.005), (1.0, 0.0001)),
+        start="goal-cycle-lite-expert", length=125,
+    )  # fmt: skip
+
+
+def expert_maze() -> RunConfig:
+    """An expert for mazes, likewise."""
+    return _expert_stage(
+        "expert-maze", "maze-symbolic-v0", steps=4_800_000, episodes=128, minibatches=8,
+        learning_rate=((0.0, 8e-4), (0.5, 8e-4), (1.0, 3e-5)), entropy=((0.0, 0.005), (1.0, 0.0001)),
+        start="goal-cycle-lite-expert", length=125,
     )  # fmt: skip
 
 
@@ -264,9 +342,16 @@ PRESETS: dict[str, Callable[[], RunConfig]] = {
     "expert-3": expert_3,
     "expert-4": expert_4,
     "expert-5": expert_5,
+    "expert-6": expert_6,
+    "expert-7": expert_7,
+    "four-goals-1": four_goals_1,
+    "four-goals-2": four_goals_2,
+    "expert-four-rooms": expert_four_rooms,
+    "expert-maze": expert_maze,
     "lite": lite,
     "paper": paper,
     "smoke": smoke,
+    **DILEMMAS,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,14 +16,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rookery.agents.team import Team
 from rookery.errors import ConfigError
-from rookery.learning import ppo
+from rookery.learning.intrinsic import apply, counterfactual
 from rookery.learning.rollout import Tally, draw_presence, rollout
-from rookery.runs.config import Arm, RunConfig
+from rookery.runs.config import RunConfig
 from rookery.runs.schedules import Schedule, length, points, value_at
 from rookery.types import Env, Key, PyTree
 
-TRAINING, EVALUATION = 0, 1
-"""Domains of random keys: no episode of evaluation is ever one of training."""
+TRAINING, EVALUATION, DEMONSTRATION = 0, 1, 2
+"""Domains of random keys: no episode of evaluation is ever one of training, nor one that was recorded to learn from."""
 
 
 class TrainState(struct.PyTreeNode):
@@ -36,7 +37,7 @@ class TrainState(struct.PyTreeNode):
 class Tunables(NamedTuple):
     """What differs between arms and changes during a run: schedules' points, leaves [M, P, 2]."""
 
-    rates: dict[str, ppo.Rates]  # by group
+    rates: dict[str, dict[str, Float[Array, "M P 2"]]]  # by group, then by name of the rate
     social_share: Float[Array, "M P 2"]
     task: dict[str, Float[Array, "M P 2"]]  # by name of the task parameter
 
@@ -47,10 +48,6 @@ def _stack(trees: list) -> Any:
 
 def tunables(config: RunConfig) -> Tunables:
     """Stack the arms' schedules, arm by arm, each for all its seeds."""
-
-    def pick(arm: Arm, field: str, default) -> Any:
-        chosen = getattr(arm, field)
-        return default if chosen is None else chosen
 
     names = sorted({*config.task_schedules, *(n for arm in config.arms for n in arm.task_schedules or {})})
     params = config.task.default_params()
@@ -63,19 +60,18 @@ def tunables(config: RunConfig) -> Tunables:
         _check_values(config.task, schedules)
     listed: list[Any] = []  # Tunables whose leaves are still schedules
     for arm in config.arms:
-        rates = {
-            group.name: ppo.Rates(
-                pick(arm, "learning_rate", group.learning_rate),
-                pick(arm, "entropy", group.entropy),
-                pick(arm, "auxiliary_scale", group.auxiliary_scale),
-            )
+        rates: Any = {
+            group.name: {
+                name: group.rate(name) if (own := arm.rate(name)) is None else own for name in group.learner.rates
+            }
             for group in config.team
             if group.learner
         }
         given = {**config.task_schedules, **(arm.task_schedules or {})}
         task: Any = {name: given.get(name, float(_scalars(params)[name])) for name in names}
-        listed.append(Tunables(rates, pick(arm, "social_share", config.social_share), task))
-    is_schedule = lambda x: isinstance(x, float | int) or (type(x) is tuple)  # noqa: E731 (not a Rates)
+        share: Any = config.social_share if arm.social_share is None else arm.social_share
+        listed.append(Tunables(rates, share, task))
+    is_schedule = lambda x: isinstance(x, float | int) or type(x) is tuple  # noqa: E731 (not a Tunables)
     longest = max(length(s) for arm in listed for s in jax.tree.leaves(arm, is_leaf=is_schedule))
     per_arm = [jax.tree.map(lambda s: points(s, longest), arm, is_leaf=is_schedule) for arm in listed]
     return _stack([arm for arm in per_arm for _ in range(config.seeds)])
@@ -121,6 +117,7 @@ class Program:
 
     def __post_init__(self):
         self.team.check(self.env)
+        counterfactual.check(self.team)
 
     def init(self) -> TrainState:
         """Fresh learners for every member. The same seed starts alike in every arm."""
@@ -130,14 +127,25 @@ class Program:
             learners = {}
             for number, group in enumerate(self.team.learning):
                 keys = jax.random.split(jax.random.fold_in(key, 1_000_000 + number), len(group.slots))
-                learners[group.name] = jax.vmap(lambda k, g=group: ppo.init(g.learner, g.policy, k))(keys)
+                fresh = functools.partial(group.learner.init, group.policy, steps=self.env.max_steps)
+                learners[group.name] = jax.lax.map(fresh, keys)  # not vmap: orthogonal draws at once can hang
             return TrainState(learners=learners, update=jnp.int32(0), key=key)
 
         seeds = jnp.array([seed for _, seed in self.config.members], jnp.int32)
         return jax.jit(lambda seeds: jax.lax.map(member, seeds))(seeds)
 
+    @property
+    def explorers(self) -> Team:
+        """The team as it plays while it learns."""
+        return Team(
+            tuple(
+                dataclasses.replace(group, policy=group.learner.explorer(group.policy)) if group.learns else group
+                for group in self.team.groups
+            )
+        )
+
     def params(self, learners: dict[str, PyTree], frozen: dict[str, PyTree]) -> dict[str, PyTree]:
-        """Every group's policy parameters; a learning group's lead with its slots."""
+        """Every group's policy parameters as it plays without learning; a learning group's lead with its slots."""
         return {**frozen, **{name: learner.params["policy"] for name, learner in learners.items()}}
 
     def update_member(self, state: TrainState, tunables: Tunables, frozen) -> tuple[TrainState, dict]:
@@ -149,23 +157,43 @@ class Program:
         env_params = _with_scalars(self.env.default_params(), task)
         social_share = value_at(tunables.social_share, share)
         present = draw_presence(self.env, self.team, presence_key, config.episodes, social_share)
-        params = self.params(state.learners, frozen)
-        trajectories, tally = rollout(self.env, self.team, params, env_params, play_key, present)
+        rates = {name: {rate: value_at(p, share) for rate, p in own.items()} for name, own in tunables.rates.items()}
+        params = dict(frozen)
+        for group in self.team.learning:
+            acting = functools.partial(group.learner.acting, rates=rates[group.name])
+            params[group.name] = jax.vmap(acting)(state.learners[group.name])
+        pupils = [group.name for group in self.team.learning if group.teacher is not None]
+        heeding = {name: rates[name]["heeding"] for name in pupils}
+        trajectories, tally = rollout(self.env, self.explorers, params, env_params, play_key, present, heeding)
         metrics = {"social_share": social_share, "task": task, "agents": summarise(tally)}
+        trajectories, moved = counterfactual.add_influence(self.team, params, trajectories)
+        if any(getattr(group.learner, "intrinsic", ()) for group in self.team.learning):
+            steps = jnp.float32(state.update) * config.steps_per_update
+            rates = {name: {**own, "steps": steps} for name, own in rates.items()}
         learners = {}
         for number, group in enumerate(self.team.learning):
-            rates = ppo.Rates(*(value_at(p, share) for p in tunables.rates[group.name]))
             keys = jax.random.split(jax.random.fold_in(learn_key, number), len(group.slots))
 
-            def learn(arguments, g=group, r=rates):
+            def learn(arguments, g=group):
                 learner, trajectory, key = arguments
-                return ppo.update(g.learner, g.policy, learner, trajectory, r, key)
+                return g.learner.update(g.policy, learner, trajectory, rates[g.name], key)
 
-            # One after another: under vmap the KL stop could not skip the work it saves.
+            # One after another: under vmap what a learner skips would be worked out all the same.
             own = (state.learners[group.name], trajectories[group.name], keys)
-            learners[group.name], told = jax.lax.map(learn, own)
-            metrics[group.name] = {**told, "learning_rate": rates.learning_rate, "entropy_weight": rates.entropy}
+            learners[group.name], metrics[group.name] = jax.lax.map(learn, own)
+            moved = self._moved(moved, group, metrics[group.name].pop(apply.INFLUENCE_ON, None))
+        if moved is not None:
+            metrics["agents"]["influenced"] = moved
         return state.replace(learners=learners, update=state.update + 1), metrics
+
+    def _moved(self, moved, group, on_others) -> Float[Array, "A"] | None:
+        """How far each agent was moved in a step, with what a group's models of others say (f32[S, N]) added."""
+        if on_others is None:
+            return moved
+        agents = self.env.agents
+        moved = jnp.zeros(agents) if moved is None else moved
+        others = (jnp.array(group.slots)[:, None] + 1 + jnp.arange(agents - 1)) % agents
+        return moved.at[others].add(on_others)
 
     def play_member(self, learners, env_params, frozen, key: Key, present: Bool[Array, "E A"]) -> Tally:
         """Play E episodes with one member's agents as they are (no leading axis)."""
@@ -173,16 +201,20 @@ class Program:
 
     def compile_update(self, devices: list | None = None) -> Callable[[TrainState, Tunables], tuple[TrainState, dict]]:
         """The update of all members, their axis split over the devices, compiled once. The state is donated."""
-        return jax.jit(self.over_members(self.update_member, devices, arguments=2), donate_argnums=0)
+        update = self.over_members(self.update_member, devices, arguments=2)
+        return jax.jit(update, donate_argnums=0, out_shardings=self._sharding(devices))
 
     def over_members(self, function, devices: list | None = None, arguments: int = 1):
         """Lift a function of one member (and the frozen parameters, passed last) to all.
 
         On CPU the members of a device run one after another: a batched matrix product with a small matrix of its
         own for each seed is much slower there than the same products in turn. Elsewhere they run as a vmap.
+        Where the devices do not divide the members, some members run twice and count once: no device waits for
+        another that has all the rest to do.
         """
-        mesh = self._mesh(devices)
+        mesh, members = self._mesh(devices), len(self.config.members)
         in_turn = mesh.devices[0].platform == "cpu"
+        spare = -members % mesh.size
 
         def local(*args):
             *own, frozen = args
@@ -195,18 +227,29 @@ class Program:
             local, mesh=mesh, in_specs=(split,) * arguments + (whole,), out_specs=split, check_vma=False
         )
         frozen = self.frozen
-        return lambda *own: local(*own, frozen)
+        if not spare:
+            return lambda *own: local(*own, frozen)
+
+        def padded(*own):
+            own = jax.tree.map(lambda x: jnp.concatenate([x, x[:spare]]), own)
+            return jax.tree.map(lambda x: x[:members], local(*own, frozen))
+
+        return padded
 
     def place(self, tree: PyTree, devices: list | None = None) -> PyTree:
         """Put leaves that lead with the members where the update leaves them, so that it compiles only once."""
-        return jax.device_put(tree, NamedSharding(self._mesh(devices), PartitionSpec("member")))
+        return jax.device_put(tree, self._sharding(devices))
+
+    def _sharding(self, devices: list | None) -> NamedSharding:
+        """Where what leads with the members lives between updates: split, or whole on each where it does not divide."""
+        mesh = self._mesh(devices)
+        divides = len(self.config.members) % mesh.size == 0
+        return NamedSharding(mesh, PartitionSpec("member") if divides else PartitionSpec())
 
     def _mesh(self, devices: list | None) -> Mesh:
-        """As many of the devices as get the same number of members each."""
-        members = len(self.config.members)
+        """As many of the devices as have a member each."""
         devices = devices or jax.devices()
-        count = max(n for n in range(1, min(len(devices), members) + 1) if members % n == 0)
-        return Mesh(np.array(devices[:count]), ("member",))
+        return Mesh(np.array(devices[: len(self.config.members)]), ("member",))
 
 
 def summarise(tally: Tally) -> dict[str, Float[Array, "A"]]:

@@ -15,6 +15,7 @@ import numpy as np
 from rookery import __version__
 from rookery.agents.weights import save_agent
 from rookery.errors import ConfigError, CorruptError, DivergedError, MissingError
+from rookery.learning.intrinsic.apply import FAULT
 from rookery.runs import checkpoint
 from rookery.runs.atomic import write_json
 from rookery.runs.build import build, starting_params
@@ -68,7 +69,7 @@ def train(
     with RunLock(run_dir):
         _refuse_used(run_dir)  # another process may have been quicker
         write_json(run_dir / CONFIG, {"rookery": __version__, "config": to_dict(config)})
-        state = _start_from(program.init(), starts)
+        state = _start_from(program, starts)
         return _Loop(program, run_dir, devices, quiet, stop_after).run(state, resume_at=None)
 
 
@@ -90,7 +91,7 @@ def resume(
         except MissingError:
             # Killed before its first checkpoint, or none is sound: the beginning is as good, and exact.
             notes.append("no sound checkpoint; starting again from the beginning")
-            update, state = 0, _start_from(program.init(), starting_params(config, program))
+            update, state = 0, _start_from(program, starting_params(config, program))
         checkpoint.discard_after(run_dir / CHECKPOINTS, update)
         loop = _Loop(program, run_dir, devices, quiet, stop_after)
         return loop.run(state, resume_at=update, notes=notes)
@@ -115,13 +116,36 @@ def load_config(run_dir: Path, name: str = CONFIG) -> RunConfig:
         raise CorruptError(f"{path}: {error}") from None
 
 
-def _start_from(state: TrainState, starts: dict[str, Any]) -> TrainState:
-    """Put given policy weights in place of fresh ones, for every member and slot."""
+def load_learners(run_dir: Path, arm: str | None = None, seed: int | None = None) -> tuple[Program, Any, str]:
+    """A run's program, the learners of one member as its newest sound checkpoint has them, and who that is in words.
+
+    Args:
+      arm, seed: of the run; None is its first.
+    Raises: MissingError where there is no run, no checkpoint, or no such member; else as `resume`. Nothing is trained.
+    """
+    config = load_config(run_dir)
+    arm, seed = config.arms[0].name if arm is None else arm, config.seed if seed is None else seed
+    if (arm, seed) not in config.members:
+        told = ", ".join(f"{name} {number}" for name, number in config.members)
+        raise MissingError(f"{run_dir} has no arm {arm!r} with seed {seed}; it has: {told}")
+    program = build(config)
+    update, state = checkpoint.restore_latest(run_dir / CHECKPOINTS, jax.eval_shape(program.init), lambda note: None)
+    member = config.members.index((arm, seed))
+    learners = jax.tree.map(lambda x: jax.numpy.asarray(x[member]), state.learners)
+    return program, learners, f"{config.name}, {arm}, seed {seed}, {update * config.steps_per_update:,} steps"
+
+
+def _start_from(program: Program, starts: dict[str, Any]) -> TrainState:
+    """Fresh learners, with given policy weights in place of fresh ones, for every member and slot."""
+    state = program.init()
     learners = dict(state.learners)
-    for name, params in starts.items():
-        learner = learners[name]
-        given = jax.tree.map(lambda old, new: jax.numpy.broadcast_to(new, old.shape), learner.params["policy"], params)
-        learners[name] = learner._replace(params={**learner.params, "policy": given})
+    for group in program.team.learning:
+        if group.name in starts:
+            learner = learners[group.name]
+            given = jax.tree.map(
+                lambda old, new: jax.numpy.broadcast_to(new, old.shape), learner.params["policy"], starts[group.name]
+            )
+            learners[group.name] = group.learner.start(learner, given)
     return state.replace(learners=learners)
 
 
@@ -163,11 +187,11 @@ class _Loop:
                 state, told = update(state, schedules)
                 told = jax.device_get(told)
                 done += 1
+                self._watch(told, done)
                 values = self._values(told) | {
                     "time/steps_per_second": per_update / (time.monotonic() - mark),
                     "time/compile_seconds": compile_seconds,
                 }
-                self._watch(told, done)
                 due = done % config.checkpoint_every == 0 or done == config.updates
                 if due and self.evaluate is not None:
                     values["evaluation"] = self._evaluation(self.evaluate(state.learners))
@@ -208,6 +232,7 @@ class _Loop:
                         "name": f"{self.config.name} {arm} seed {seed} {group.name} (slot {slot})",
                         "task": to_dict(self.config.task),
                         "slot": slot,
+                        "seed": seed,
                         "beside": self._beside(),
                         "steps": done * self.config.steps_per_update,
                         "rookery": __version__,
@@ -225,7 +250,16 @@ class _Loop:
     def _watch(self, told: dict, done: int) -> None:
         """A number that is not finite would spread in silence; stop with the place named."""
         for group in self.program.team.learning:
-            for name in ("policy_loss", "value_loss", "entropy", "kl_max"):
+            fault = np.asarray(told[group.name].pop(FAULT, -1.0))
+            if (fault >= 0).any():
+                member, place = np.argwhere(fault >= 0)[0]
+                arm, seed = self.config.members[member]
+                raise DivergedError(
+                    f"an intrinsic reward of {group.name!r}, slot {group.slots[place]}, is not finite at step "
+                    f"{int(fault[member, place]) + 1} of an episode of update {done} (arm {arm!r}, seed {seed}); "
+                    "start another run with a lower learning_rate or intrinsic weight"
+                )
+            for name in group.learner.watched:
                 bad = np.argwhere(~np.isfinite(told[group.name][name]))
                 if len(bad):
                     arm, seed = self.config.members[bad[0][0]]

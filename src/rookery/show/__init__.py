@@ -5,7 +5,7 @@ imported inside the functions that need them, so `import rookery.show` is quick.
 """
 
 from rookery.show.events import Event, events
-from rookery.show.film import film_fragment, write_gif, write_html
+from rookery.show.film import film_fragment, write_gif, write_html, write_mp4, write_png
 from rookery.show.frames import paint_map, paint_step
 from rookery.show.intervals import mean_interval
 from rookery.show.plots import figure_to_svg, interval_dots, learning_curves
@@ -26,4 +26,6 @@ __all__ = [
     "paint_step",
     "write_gif",
     "write_html",
+    "write_mp4",
+    "write_png",
 ]

@@ -16,7 +16,9 @@ FAINT = (160, 164, 174)
 PRESTIGE_LOW = (176, 22, 42)
 PRESTIGE_HIGH = (108, 184, 255)
 
-DIM = 0.38  # brightness left to a cell out of sight
+NIGHT = (8, 8, 11)  # what lies over a cell out of sight
+DIM = 0.38  # how much is left of such a cell
+GLIMMER = 0.6  # and of one that nobody at all sees, where the sight of all is shown
 
 # Okabe and Ito 2008, eight colours that stay apart under every common colour blindness; black is for text.
 OKABE_ITO = (
@@ -28,6 +30,9 @@ OKABE_ITO = (
     (86, 180, 233),
     (240, 228, 66),
 )
+
+INFLUENCE = (255, 96, 214)  # arrows between agents: no tile, beam or agent has it
+AGAINST = (255, 255, 255)  # where it is below 0, which only one of its measures can be
 
 # Tile kinds from 3 on belong to the tasks (apples, river, boxes): each a colour, repeated when they run out.
 OTHER_TILES = ((0, 158, 115), (86, 180, 233), (204, 121, 167), (213, 94, 0), (0, 114, 178))

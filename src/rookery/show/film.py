@@ -1,6 +1,7 @@
-"""A recording as a moving picture: a GIF, or a page with a player that needs no network."""
+"""A recording as a moving picture: a GIF, a video, or a page with a player that needs no network; or as one still."""
 
 import base64
+import contextlib
 import html
 import json
 import os
@@ -11,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rookery.errors import ConfigError
+from rookery.errors import ConfigError, StorageError
 from rookery.show import colours
+from rookery.show.arrows import ASIDE, ENDS, LONGEST_HEAD, WIDEST
 from rookery.show.events import events
 from rookery.show.files import write_whole
-from rookery.show.frames import paint_step
+from rookery.show.frames import ANYONE, Lit, paint_map, paint_step
 from rookery.show.recording import Recording
+from rookery.show.sprites import board_data
 
 # A page may run what it carries and fetch nothing, whatever a name in the data tries.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
@@ -28,7 +31,7 @@ def write_gif(
     fps: float = 8,
     every: int = 1,
     tile: int = 24,
-    lit_for: int | None = None,
+    lit_for: Lit = ANYONE,
 ) -> Path:
     """Write the episode as a looping GIF of `paint_step` frames.
 
@@ -70,14 +73,86 @@ def write_gif(
     return write_whole(path, file.getvalue())
 
 
+def write_mp4(
+    recording: Recording,
+    path: str | os.PathLike,
+    fps: float = 8,
+    tile: int = 32,
+    lit_for: Lit = ANYONE,
+) -> Path:
+    """Write the episode as an H.264 video of `paint_step` frames, which any browser and player shows.
+
+    Args:
+      fps: frames a second, at most 60.
+      tile, lit_for: as in `paint_map`.
+    Returns: the path.
+    Raises: ConfigError where ffmpeg is not installed, or for an fps, tile or lit_for out of range; StorageError if
+      the disk refuses.
+    """
+    import subprocess
+    import tempfile
+
+    if not 0 < fps <= 60:
+        raise ConfigError(f"fps={fps} must lie in (0, 60]")
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+
+        ffmpeg = get_ffmpeg_exe()
+    except (ImportError, RuntimeError):
+        raise ConfigError(
+            "MP4 needs ffmpeg, which is not installed; pip install 'rookery[video]', or write a GIF instead"
+        ) from None
+    height, width, _ = paint_step(recording, 0, tile, lit_for).shape  # complains before a process starts
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "film.mp4"
+        given = f"-loglevel error -f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps} -i -".split()
+        wanted = ["-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+        frames = (paint_step(recording, t, tile, lit_for).tobytes() for t in range(recording.steps + 1))
+        with subprocess.Popen([ffmpeg, *given, *wanted, str(file)], stdin=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # it has given up, and said why
+                process.stdin.writelines(frames)
+        if process.returncode:
+            raise StorageError(f"ffmpeg could not write the video (exit code {process.returncode}); see what it said")
+        return write_whole(path, file.read_bytes())
+
+
+def write_png(
+    recording: Recording,
+    path: str | os.PathLike,
+    t: int = 0,
+    tile: int = 32,
+    lit_for: Lit = ANYONE,
+    views: bool = True,
+) -> Path:
+    """Write one moment as a picture: the map beside the agents' views, or, without `views`, the map alone.
+
+    Returns: the path.
+    Raises: ConfigError as `paint_map`; StorageError if the disk refuses.
+    """
+    from io import BytesIO
+
+    from PIL import Image
+
+    picture = (paint_step if views else paint_map)(recording, t, tile, lit_for)
+    file = BytesIO()
+    Image.fromarray(picture).save(file, "PNG", optimize=True)
+    return write_whole(path, file.getvalue())
+
+
 def write_html(recording: Recording, path: str | os.PathLike) -> Path:
     """Write one page that plays the episode from disk: no server, no network, no other file.
 
     Returns: the path.
     Raises: StorageError if the disk refuses.
     """
+    return write_whole(path, film_html(recording).encode("utf-8", "replace"))
+
+
+def film_html(recording: Recording) -> str:
+    """The text of that page."""
     body = f'<main class="rk-page">{film_fragment(recording, "film", standalone=True)}</main>'
-    return write_whole(path, page(f"{recording.task}: episode", body).encode("utf-8", "replace"))
+    return page(f"{recording.task}: episode", body)
 
 
 def film_fragment(recording: Recording, element_id: str, *, assets: bool = True, standalone: bool = False) -> str:
@@ -103,15 +178,18 @@ def film_fragment(recording: Recording, element_id: str, *, assets: bool = True,
         f'<script>RookeryFilm.mount(document.getElementById("{element_id}"));</script>',
     ]
     if assets:
-        parts[:0] = [f"<style>{asset('player.css')}</style>", f"<script>{asset('player.js')}</script>"]
+        parts[:0] = [
+            f"<style>{asset('player.css')}</style>",
+            f"<script>{asset('board.js')}\n{asset('player.js')}</script>",
+        ]
     return "\n".join(parts)
 
 
-def page(title: str, body: str, style: str = "") -> str:
+def page(title: str, body: str, style: str = "", policy: str = POLICY) -> str:
     """A whole HTML page; `body` and `style` are trusted, `title` is escaped."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{html.escape(title)}</title>\n<style>{style}</style>\n</head>\n"
@@ -138,11 +216,15 @@ def _film_data(recording):
         "reward": recording.reward,
         "action": recording.action,
     }
+    if len(recording.carrying):
+        arrays["carrying"] = recording.carrying
+    if recording.most_influence:
+        arrays["influence"] = recording.influence
     arrays |= {f"view{i}": view for i, view in enumerate(recording.views)}
     arrays |= {f"seen{i}": seen for i, seen in enumerate(recording.seen)}
     little = {name: a.astype(a.dtype.newbyteorder("<")) for name, a in arrays.items()}
     block = zlib.compress(b"".join(a.tobytes() for a in little.values()), 9)
-    kinds = {int(kind) for kind in np.unique(recording.tiles)}
+    kinds = np.union1d(recording.tiles, recording.carrying).astype(int)
     return {
         "task": recording.task,
         "note": recording.note,
@@ -157,16 +239,10 @@ def _film_data(recording):
         ],
         "events": [[e.step, e.agent, e.reward, e.text] for e in events(recording)],
         "sight": bool(recording.seen),
-        "kinds": {kind: colours.tile_colour(kind) for kind in sorted(kinds | {0, 1, 2})},
-        "colours": {
-            "grid": colours.GRID,
-            "ink": colours.INK,
-            "outline": colours.OUTLINE,
-            "low": colours.PRESTIGE_LOW,
-            "high": colours.PRESTIGE_HIGH,
-            "lines": colours.OKABE_ITO,
-            "dim": colours.DIM,
-        },
+        "most_influence": recording.most_influence,
+        "arrow": {"widest": WIDEST, "aside": ASIDE, "ends": ENDS, "head": LONGEST_HEAD},
+        "present": [int(kind) for kind in kinds],
+        "look": board_data(kinds, numbered=len(recording.goals) > 0),
         "arrays": [[name, a.dtype.name, a.shape] for name, a in little.items()],
         "block": base64.b64encode(block).decode("ascii"),
     }

@@ -3,70 +3,87 @@
 import dataclasses
 import functools
 import math
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from rookery.errors import ConfigError
-from rookery.show import colours
+from rookery.show import arrows, colours
 from rookery.show.recording import Recording
+from rookery.show.sprites import MARK_AT, MARKS_AT, agent_stamp, sprite, tile_stamp, turn
 
-# Corners of an agent that faces north, in cells from the top left of its box: tip, right, left.
-TRIANGLE = ((0.5, 0.08), (0.9, 0.9), (0.1, 0.9))
-MARK_AT = (0.5, 0.64)  # (x, y) of its letter
+Lit: TypeAlias = int | Literal["anyone"] | None
+ANYONE: Literal["anyone"] = "anyone"
 
-SMOOTH = 4  # triangles are drawn this much larger, then averaged down
-
-PAD, HEAD, LINE, TEXT_WIDTH, VIEW = 12, 30, 16, 132, 96  # pixels of `paint_step`'s layout
+PAD, HEAD, LINE, TEXT_WIDTH, VIEW, FOOT = 12, 30, 16, 132, 96, 26  # pixels of `paint_step`'s layout
 
 
-def paint_map(recording: Recording, t: int, tile: int = 24, lit_for: int | None = None) -> np.ndarray:
+def paint_map(recording: Recording, t: int, tile: int = 24, lit_for: Lit = None) -> np.ndarray:
     """The whole map at moment t. uint8[H*tile, W*tile, 3].
 
     Agents are triangles that point along their heading, red to blue by prestige, lettered A, B, …; those
-    that share a cell stand side by side in it. Goals carry their place in the cycle.
+    that share a cell stand side by side in it. Goals carry their place in the cycle. Arrows are influence in the
+    step that led here (arrows.py), the widest being the largest of the whole recording.
 
     Args:
       t: 0 … T; T is the end of the episode.
       tile: pixels along a cell, at least 1. Marks and numbers need about 14.
-      lit_for: an agent; cells it does not see are dimmed. None dims nothing.
-    Raises: ConfigError for a t, tile or agent out of range, or if sight was not recorded.
+      lit_for: an agent, and cells it does not see are dark; "anyone", and cells nobody sees are darker; None, and
+        all is lit.
+    Raises: ConfigError for a t, tile or agent out of range, or an agent whose sight was not recorded.
     """
     if not 0 <= t <= recording.steps:
         raise ConfigError(f"t={t} is not a moment of this recording; it has 0 to {recording.steps}")
     if tile < 1:
         raise ConfigError(f"tile={tile} must be at least 1 pixel")
-    if lit_for is not None and not 0 <= lit_for < len(recording.seen):
+    if isinstance(lit_for, int) and not 0 <= lit_for < len(recording.seen):
         has = f"agents 0 to {len(recording.seen) - 1}" if recording.seen else "no agent"
         raise ConfigError(f"lit_for={lit_for}: this recording holds the sight of {has}")
 
     kinds = recording.tiles[t]
     present, which = np.unique(kinds, return_inverse=True)
-    stamps = np.stack([_tile_stamp(int(kind), tile) for kind in present])
+    stamps = np.stack([tile_stamp(int(kind), tile) for kind in present])
     picture = stamps[which.reshape(kinds.shape)]  # [H, W, tile, tile, 3], put into place below
     picture = picture.swapaxes(1, 2).reshape(recording.height * tile, recording.width * tile, 3)
 
     for k, (row, col) in enumerate(recording.goals):
         if kinds[row, col] > 1:  # a goal that the task has taken away is floor again
-            colour = colours.tile_colour(int(kinds[row, col]))
+            look = sprite(int(kinds[row, col]))
             box = picture[row * tile : (row + 1) * tile, col * tile : (col + 1) * tile]
-            _write_mark(box, str(k + 1), (0.5, 0.5), colour)
+            _write_mark(box, str(k + 1), (0.5, 0.5), look.face or look.ground)
 
-    for agent, (top, left, size) in _boxes(recording, t, tile).items():
+    boxes = _boxes(recording, t, tile)
+    for agent, (top, left, size) in boxes.items():
         colour = colours.prestige_colour(recording.prestige[t, agent])
         box = picture[top : top + size, left : left + size]
-        stamp = _triangle_stamp(int(recording.heading[t, agent]), colour, size)
+        role, heading = recording.roles[agent], int(recording.heading[t, agent])
+        stamp = agent_stamp(role, heading, colour, size)
         opacity = stamp[..., 3:].astype(np.uint16)
         box[:] = (stamp[..., :3] * opacity + box * (255 - opacity) + 127) // 255
-        _write_mark(box, colours.mark(agent), _turn(MARK_AT, recording.heading[t, agent]), colour)
+        _write_mark(box, colours.mark(agent), turn(MARKS_AT.get(role, MARK_AT), heading), colour)
+        if held := recording.carried(t, agent):  # in a corner, as a small tile
+            side = max(1, round(size * 0.4))
+            box[size - side :, size - side :] = tile_stamp(held, side)
 
-    if lit_for is not None:
-        dark = ~np.kron(recording.seen[lit_for][t], np.ones((tile, tile), bool))
-        picture[dark] = np.rint(picture[dark] * colours.DIM).astype(np.uint8)
+    if lit_for is not None and recording.seen:
+        _darken(picture, recording, t, tile, lit_for)
+    at = {agent: (left + size / 2, top + size / 2) for agent, (top, left, size) in boxes.items()}
+    arrows.draw(picture, recording, t, at, tile)
     return picture
 
 
-def paint_step(recording: Recording, t: int, tile: int = 24, lit_for: int | None = None) -> np.ndarray:
-    """The map beside each agent's own view, with its name, return and last reward, and the step.
+def _darken(picture, recording, t, tile, lit_for):
+    if lit_for == ANYONE:
+        sight, left = np.any([seen[t] for seen in recording.seen], axis=0), colours.GLIMMER
+    else:
+        sight, left = recording.seen[lit_for][t], colours.DIM
+    dark = ~np.kron(sight, np.ones((tile, tile), bool))
+    picture[dark] = np.rint(picture[dark] * left + np.array(colours.NIGHT) * (1 - left)).astype(np.uint8)
+
+
+def paint_step(recording: Recording, t: int, tile: int = 24, lit_for: Lit = ANYONE) -> np.ndarray:
+    """The map beside each agent's own view, with its name, return and last reward, and the step; below, where there
+    are arrows, what the widest of them means.
 
     Returns: uint8[height, width, 3]; the same even height and width for every t of a recording.
     Raises: ConfigError as `paint_map`.
@@ -102,7 +119,16 @@ def paint_step(recording: Recording, t: int, tile: int = 24, lit_for: int | None
         for i, (text, size, colour) in enumerate(lines):
             at = (x + layout.view_width + 10, y + i * LINE)
             pen.text(at, _fit(pen, text, TEXT_WIDTH, size), colour, _font(size))
-    return np.asarray(image)
+    if not recording.most_influence:
+        return np.asarray(image)
+    text = f"influence on another agent in this step; the widest arrow is {recording.most_influence:.3g} nats"
+    below = layout.height - FOOT
+    pen.text(
+        (PAD + tile * 2 + 10, below + 5), _fit(pen, text, layout.width - tile * 2 - 30, 12), colours.FAINT, _font(12)
+    )
+    picture = np.array(image)
+    arrows.sample(picture, (PAD, below + FOOT / 2), tile)
+    return picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +156,7 @@ def _layout(recording, tile):
         for i in range(recording.agents)
     )
     width = PAD + map_width + PAD + columns * card_width
-    height = HEAD + max(map_height + PAD, rows * card_height)
+    height = HEAD + max(map_height + PAD, rows * card_height) + (FOOT if recording.most_influence else 0)
     # Video codecs refuse odd sizes.
     return _Layout(width + width % 2, height + height % 2, view_width, cards)
 
@@ -154,43 +180,6 @@ def _boxes(recording, t, tile):
             down, right = min(i // side * size, tile - size), min(i % side * size, tile - size)
             boxes[agent] = (row * tile + down, col * tile + right, size)
     return boxes
-
-
-def _turn(point, heading):
-    """A point (x, y) of the unit box, turned about its centre from north to `heading`."""
-    x, y = point
-    return ((x, y), (1 - y, x), (1 - x, 1 - y), (y, 1 - x))[int(heading)]
-
-
-@functools.lru_cache(512)
-def _tile_stamp(kind, tile):
-    """uint8[tile, tile, 3]; a hairline along the top and left where there is room."""
-    stamp = np.full((tile, tile, 3), colours.tile_colour(kind), np.uint8)
-    if tile >= 6:
-        stamp[0] = stamp[:, 0] = colours.GRID
-    stamp.setflags(write=False)
-    return stamp
-
-
-@functools.lru_cache(1024)
-def _triangle_stamp(heading, colour, size):
-    """uint8[size, size, 4] with opacity: `colour` inside a light outline."""
-    from PIL import Image, ImageDraw
-
-    large = size * SMOOTH
-    image = Image.new("RGBA", (large, large), (*colours.OUTLINE, 0))
-    corners = [tuple(c * large for c in _turn(corner, heading)) for corner in TRIANGLE]
-    pen = ImageDraw.Draw(image)
-    pen.polygon(corners, fill=(*colours.OUTLINE, 255))
-    # The outline is the triangle less a smaller one about the same centroid.
-    cx, cy = (sum(c[i] for c in corners) / 3 for i in (0, 1))
-    keep = 1 - min(0.4, max(0.2, 4.4 / size))
-    inner = [(cx + (x - cx) * keep, cy + (y - cy) * keep) for x, y in corners]
-    pen.polygon(inner, fill=(*colour, 255))
-    # Fully clear pixels have the outline's colour too, so averaging leaves no dark fringe.
-    stamp = np.array(image.resize((size, size), Image.Resampling.BOX))
-    stamp.setflags(write=False)
-    return stamp
 
 
 def _write_mark(box, text, at, colour):

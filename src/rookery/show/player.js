@@ -6,40 +6,23 @@
   const ARRAYS = {
     uint8: Uint8Array, int8: Int8Array, bool: Uint8Array, int16: Int16Array, float32: Float32Array,
   };
-  const TRIANGLE = [[0.5, 0.08], [0.9, 0.9], [0.1, 0.9]]; // as in frames.py
-  const MARK_AT = [0.5, 0.64];
-  const HEADINGS = ["north", "east", "south", "west"];
+  const { Board, paintView, legend, element, rgb } = window.RookeryBoard;
   const SPEEDS = [1, 2, 4, 8, 16, 32, 64];
   const ICONS = {
     first: "M3 3h2v10H3zM13 3v10L6 8z", back: "M11 3v10L4 8z", play: "M4 2v12l10-6z",
     pause: "M4 3h3v10H4zM9 3h3v10H9z", forward: "M5 3v10l7-5z", last: "M11 3h2v10h-2zM3 3v10l7-5z",
   };
   const MAX_TILE = 44, MAX_MAP_HEIGHT = 620, VIEW = 96;
+  const WHOLE = -1, ANYONE = -2; // what is lit, where it is not one agent
 
-  const rgb = (c) => "rgb(" + c.join(",") + ")";
   const short = (x) => String(Number(x.toPrecision(4)));
+  const nats = (x) => `${x && Math.abs(x) < 1e-3 ? x.toExponential(1) : short(x)} nats`;
   const signed = (x) => (x > 0 ? "+" : "") + short(x);
-
-  function element(tag, attributes, ...children) {
-    const node = document.createElement(tag);
-    for (const [key, value] of Object.entries(attributes || {})) {
-      if (key === "class") node.className = value;
-      else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-      else if (value !== false) node.setAttribute(key, value === true ? "" : value);
-    }
-    node.append(...children);
-    return node;
-  }
 
   function icon(name) { // the only markup parsed here, and it is our own
     const holder = element("span", { "aria-hidden": true });
     holder.innerHTML = `<svg viewBox="0 0 16 16" width="16" height="16"><path d="${ICONS[name]}"/></svg>`;
     return holder;
-  }
-
-  function luminance(c) { // WCAG 2
-    const [r, g, b] = c.map((v) => (v <= 10 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   }
 
   async function unpack(data) {
@@ -59,7 +42,7 @@
 
   class Film {
     constructor(root, data, arrays) {
-      Object.assign(this, { root, data, arrays, t: 0, playing: false, lit: -1, speed: 8 });
+      Object.assign(this, { root, data, arrays, t: 0, playing: false, arrows: true, lit: data.sight ? ANYONE : WHOLE, speed: 8 });
       this.count = data.agents.length;
       this.sum();
       this.build();
@@ -94,6 +77,8 @@
     build() {
       const { data, root } = this;
       this.map = element("canvas", { role: "img" });
+      this.board = new Board(this.map, data.look, data.height, data.width);
+      this.board.shape = data.arrow;
       this.mapBox = element("div", { class: "rk-map" }, this.map);
       this.cards = data.agents.map((agent, i) => this.card(agent, i));
       this.chart = element("canvas", { role: "img" });
@@ -119,7 +104,7 @@
       const role = element("div", { class: "rk-role" });
       const facts = {};
       const list = element("dl", {});
-      for (const key of ["return", "reward", "action", "prestige"]) {
+      for (const key of ["return", "reward", "action", "prestige", ...(this.data.most_influence ? ["moved others", "was moved"] : [])]) {
         facts[key] = element("dd", {});
         list.append(element("dt", {}, key), facts[key]);
       }
@@ -138,7 +123,7 @@
         type: "range", class: "rk-scrub", min: 0, max: this.data.steps, step: 1, "aria-label": "Step",
         oninput: () => { this.play(false); this.show(Number(this.scrub.value)); },
       });
-      const speed = element("select", { onchange: () => { this.speed = Number(speed.value); } });
+      const speed = this.speeds = element("select", { onchange: () => { this.speed = Number(speed.value); } });
       for (const s of SPEEDS) speed.append(element("option", { value: s, selected: s === this.speed }, `${s} steps/s`));
       const row = element("div", { class: "rk-row" },
         element("div", { class: "rk-buttons" },
@@ -151,9 +136,14 @@
         element("label", {}, "Speed", speed));
       if (this.data.sight) {
         this.sight = element("select", { onchange: () => { this.lit = Number(this.sight.value); this.show(this.t); } },
-          element("option", { value: -1 }, "whole map"),
+          element("option", { value: ANYONE }, "what anyone sees"),
+          element("option", { value: WHOLE }, "the whole map"),
           ...this.data.agents.map((a, i) => element("option", { value: i }, `what ${a.mark} ${a.name} sees`)));
         row.append(element("label", {}, "Light", this.sight));
+      }
+      if (this.data.most_influence) {
+        this.toggle = element("input", { type: "checkbox", class: "rk-arrows", checked: true, onchange: () => { this.arrows = this.toggle.checked; this.drawMap(); } });
+        row.append(element("label", {}, this.toggle, "Influence"));
       }
       return element("div", { class: "rk-bar" }, row, this.scrub);
     }
@@ -172,25 +162,25 @@
     }
 
     legend() {
-      const { colours, kinds, goals } = this.data;
-      const swatch = (background, text = "", wide = false) => {
-        const node = element("span", { class: "rk-swatch" + (wide ? " rk-wide" : ""), "aria-hidden": true }, text);
-        node.style.background = background;
-        node.style.color = rgb(colours.ink);
-        return node;
-      };
-      const names = { 0: "floor", 1: "obstacle", 2: goals.length ? "goal, with its place in the cycle" : "goal" };
-      const items = Object.entries(kinds).map(([kind, colour]) =>
-        element("li", {}, swatch(rgb(colour), kind === "2" && goals.length ? "1" : ""), names[kind] || `tile kind ${kind}`));
-      const shades = `linear-gradient(90deg, ${rgb(colours.low)}, ${rgb(colours.high)})`;
-      items.push(element("li", {}, swatch(shades, "", true), "agent, by prestige 0 to 1"));
-      if (this.data.sight) {
-        const seen = colours.outline, dim = seen.map((v) => Math.round(v * colours.dim));
-        items.push(element("li", {}, swatch(`linear-gradient(90deg, ${rgb(seen)} 50%, ${rgb(dim)} 50%)`, "", true), "in sight, out of sight"));
-      }
+      const { look, agents, present, sight } = this.data;
+      const items = legend(look, present, [...new Set(agents.map((a) => a.role))], sight);
       const key = (k) => element("kbd", {}, k);
-      items.push(element("li", { class: "rk-keys" }, key("space"), "play", key("←"), key("→"), "step", key("Home"), key("End"), "ends"));
+      if (this.data.most_influence) items.push(this.scale());
+      items.push(element("li", { class: "rk-keys" },
+        key("space"), "play", key("←"), key("→"), "step", key("Home"), key("End"), "ends", key("+"), key("−"), "speed", key("L"), "light",
+        ...(this.data.most_influence ? [key("I"), "influence"] : [])));
       return element("ul", { class: "rk-legend", "aria-label": "Legend" }, ...items);
+    }
+
+    scale() { // what an arrow's width says
+      const canvas = element("canvas", { width: 128, height: 40, class: "rk-swatch rk-wide", "aria-hidden": true });
+      const board = new Board(canvas, this.data.look, 1, 3), pen = canvas.getContext("2d");
+      Object.assign(board, { tile: 40, shape: { ...this.data.arrow, aside: 0 } });
+      pen.fillStyle = rgb(this.data.look.kinds[0].ground);
+      pen.fillRect(0, 0, 128, 40);
+      board.arrow(pen, [0, 20], [128, 20], 1, false);
+      const below = this.arrays.influence.values.some((x) => x < 0) ? "; another colour, below 0" : "";
+      return element("li", { class: "rk-scale" }, canvas, `influence in a step; the widest arrow is ${nats(this.data.most_influence)}${below}`);
     }
 
     // ---- time ---------------------------------------------------------------------------------------------
@@ -218,8 +208,25 @@
     key(event) {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       const tag = event.target.tagName;
-      if (tag === "SELECT" || (tag === "BUTTON" && event.key === " ")) return; // they have these keys for themselves
+      if (tag === "SELECT" || ((tag === "BUTTON" || event.target.type === "checkbox") && event.key === " ")) return; // they have these keys for themselves
+      const faster = (by) => {
+        const next = SPEEDS[SPEEDS.indexOf(this.speed) + by];
+        if (next) { this.speed = next; this.speeds.value = next; }
+      };
+      const lights = [ANYONE, WHOLE, ...this.data.agents.keys()];
       const act = {
+        "+": () => faster(1), "=": () => faster(1), "-": () => faster(-1),
+        l: () => {
+          if (!this.data.sight) return;
+          this.lit = lights[(lights.indexOf(this.lit) + 1) % lights.length];
+          this.sight.value = this.lit;
+          this.show(this.t);
+        },
+        i: () => {
+          if (!this.toggle) return;
+          this.toggle.checked = this.arrows = !this.arrows;
+          this.drawMap();
+        },
         " ": () => this.play(!this.playing),
         ArrowLeft: () => this.go(this.t - 1), ArrowRight: () => this.go(this.t + 1),
         Home: () => this.go(0), End: () => this.go(this.data.steps),
@@ -283,108 +290,54 @@
     // ---- pictures -----------------------------------------------------------------------------------------
 
     style(name) { return getComputedStyle(this.root).getPropertyValue(name).trim(); }
-    line(agent) { const { lines } = this.data.colours; return lines[agent % lines.length]; }
+    line(agent) { const { lines } = this.data.look.colours; return lines[agent % lines.length]; }
 
     resize() {
-      const ratio = window.devicePixelRatio || 1;
-      const { height, width } = this.data;
-      const room = Math.min(this.mapBox.clientWidth / width, MAX_MAP_HEIGHT / height, MAX_TILE);
-      const tile = Math.max(1, Math.floor(room * ratio)); // whole device pixels, so cells are all alike
-      if (tile !== this.tile) {
-        this.tile = tile;
-        this.map.width = tile * width;
-        this.map.height = tile * height;
-      }
-      this.map.style.width = this.map.width / ratio + "px";
-      this.map.style.height = this.map.height / ratio + "px";
+      this.board.resize(this.mapBox.clientWidth, MAX_MAP_HEIGHT, MAX_TILE);
       this.curves();
       this.drawMap();
       this.drawChart();
     }
 
     drawMap() {
-      const { data, tile, t } = this;
-      if (!tile) return;
-      const pen = this.map.getContext("2d");
-      const tiles = this.frame("tiles", t);
-      const cell = (i) => [(i % data.width) * tile, Math.floor(i / data.width) * tile];
-      tiles.forEach((kind, i) => {
-        const [x, y] = cell(i);
-        pen.fillStyle = rgb(data.kinds[kind]);
-        pen.fillRect(x, y, tile, tile);
-        pen.fillStyle = rgb(data.colours.grid);
-        if (tile >= 6) { pen.fillRect(x, y, tile, 1); pen.fillRect(x, y, 1, tile); }
-      });
-      data.goals.forEach(([row, col], k) => {
-        const kind = tiles[row * data.width + col];
-        if (kind > 1) this.write(pen, String(k + 1), col * tile, row * tile, tile, [0.5, 0.5], data.kinds[kind]);
-      });
-      const words = this.drawAgents(pen);
-      if (this.lit >= 0) {
-        pen.fillStyle = `rgba(0,0,0,${1 - data.colours.dim})`;
-        this.frame("seen" + this.lit, t).forEach((seen, i) => { if (!seen) pen.fillRect(...cell(i), tile, tile); });
-      }
-      this.map.setAttribute("aria-label", `Map at step ${t}. ${words.join("; ")}`);
+      const { t, data } = this;
+      const agents = data.agents.map((agent, i) => ({
+        ...agent, row: this.at("position", t, i, 0), col: this.at("position", t, i, 1),
+        heading: this.at("heading", t, i), prestige: this.at("prestige", t, i), carrying: this.arrays.carrying ? this.at("carrying", t, i) : 0,
+      })).filter((_, i) => this.at("active", t, i));
+      const arrows = this.arrows ? this.influenced() : [];
+      const words = this.board.paint(this.frame("tiles", t), data.goals, agents, this.light(), arrows);
+      const moved = arrows.filter((a) => a.share >= 0.25).map((a) => `; ${a.from} moves ${a.to} by ${nats(a.nats)}`);
+      this.map.setAttribute("aria-label", `Map at step ${t}. ${words}${moved.join("")}`);
+      this.map.dataset.arrows = String(arrows.length);
     }
 
-    drawAgents(pen) {
-      const { t, tile } = this;
-      const cells = new Map(), words = [];
-      this.data.agents.forEach((agent, i) => {
-        if (!this.at("active", t, i)) return;
-        const row = this.at("position", t, i, 0), col = this.at("position", t, i, 1);
-        const key = row * this.data.width + col;
-        cells.set(key, [...(cells.get(key) || []), i]);
-        words.push(`${agent.mark} ${agent.name} at row ${row + 1}, column ${col + 1}, facing ${HEADINGS[this.at("heading", t, i)]}`);
-      });
-      for (const [key, sharers] of cells) {
-        const side = Math.ceil(Math.sqrt(sharers.length)), size = tile / side;
-        sharers.forEach((agent, k) => {
-          const x = (key % this.data.width) * tile + (k % side) * size;
-          const y = Math.floor(key / this.data.width) * tile + Math.floor(k / side) * size;
-          this.triangle(pen, agent, x, y, size);
-        });
-      }
-      return words;
+    influenced() { // who moved whom in the step that led here, from the least
+      const { t, data } = this, found = [];
+      if (!t || !data.most_influence) return found;
+      const told = this.frame("influence", t - 1);
+      data.agents.forEach((a, k) => data.agents.forEach((b, j) => {
+        const nats = told[k * this.count + j];
+        if (nats && this.at("active", t, k) && this.at("active", t, j)) {
+          found.push({ from: a.mark, to: b.mark, nats, share: Math.abs(nats) / data.most_influence, against: nats < 0 });
+        }
+      }));
+      return found.sort((a, b) => a.share - b.share);
     }
 
-    triangle(pen, agent, x, y, size) {
-      const { low, high, outline } = this.data.colours;
-      const prestige = this.at("prestige", this.t, agent), heading = this.at("heading", this.t, agent);
-      const colour = low.map((v, i) => Math.round(v + (high[i] - v) * prestige));
-      const turn = ([u, v]) => [[u, v], [1 - v, u], [1 - u, 1 - v], [v, 1 - u]][heading];
-      pen.beginPath();
-      for (const corner of TRIANGLE) { const [u, v] = turn(corner); pen.lineTo(x + u * size, y + v * size); }
-      pen.closePath();
-      pen.fillStyle = rgb(colour);
-      pen.strokeStyle = rgb(outline);
-      pen.lineWidth = Math.max(1, size / 14);
-      pen.lineJoin = "round";
-      pen.fill();
-      pen.stroke();
-      this.write(pen, this.data.agents[agent].mark, x, y, size, turn(MARK_AT), colour);
-    }
-
-    write(pen, text, x, y, size, [u, v], background) {
-      if (size < 14) return;
-      const { ink, outline } = this.data.colours;
-      pen.font = `600 ${Math.round(size * (text.length === 1 ? 0.42 : 0.32))}px system-ui, sans-serif`;
-      pen.textAlign = "center";
-      pen.textBaseline = "middle";
-      pen.fillStyle = rgb(luminance(background) > 0.18 ? ink : outline);
-      pen.fillText(text, x + u * size, y + v * size);
+    light() {
+      if (this.lit === WHOLE) return null;
+      const { dim, glimmer } = this.data.look.colours;
+      if (this.lit !== ANYONE) { const seen = this.frame("seen" + this.lit, this.t); return (i) => (seen[i] ? 1 : dim); }
+      const all = this.data.agents.map((_, i) => this.frame("seen" + i, this.t));
+      return (i) => (all.some((seen) => seen[i]) ? 1 : glimmer);
     }
 
     drawCards() {
       const { t, data } = this;
       this.cards.forEach(({ box, view, role, facts }, i) => {
         const pixels = this.frame("view" + i, t);
-        const image = new ImageData(view.width, view.height);
-        for (let p = 0, q = 0; p < pixels.length; p += 3, q += 4) {
-          image.data[q] = pixels[p]; image.data[q + 1] = pixels[p + 1]; image.data[q + 2] = pixels[p + 2];
-          image.data[q + 3] = 255;
-        }
-        view.getContext("2d").putImageData(image, 0, 0);
+        paintView(view, pixels);
         const here = this.at("active", t, i), acted = t > 0 && this.at("active", t - 1, i);
         box.classList.toggle("rk-absent", !here);
         role.textContent = data.agents[i].role + (here ? "" : ", absent");
@@ -392,6 +345,11 @@
         facts.reward.textContent = t ? signed(this.at("reward", t - 1, i)) : "–";
         facts.action.textContent = acted ? data.actions[this.at("action", t - 1, i)] : "–";
         facts.prestige.textContent = this.at("prestige", t, i).toFixed(2);
+        if (!data.most_influence) return;
+        const told = this.frame("influence", Math.max(0, t - 1));
+        const sum = (pick) => data.agents.reduce((all, _, j) => all + told[pick(j)], 0);
+        facts["moved others"].textContent = t ? nats(sum((j) => i * this.count + j)) : "–";
+        facts["was moved"].textContent = t ? nats(sum((j) => j * this.count + i)) : "–";
       });
     }
 

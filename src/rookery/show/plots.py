@@ -106,7 +106,7 @@ def interval_dots(
     axes.grid(axis="y", visible=False)
     _level_lines(axes, levels or {}, along="y")
     axes.set_xlabel(f"{xlabel}\n◆ mean, bar: its {confidence:.0%} interval, dots: seeds")
-    _title(axes, title)
+    _title(axes, title, above=18 if levels else 6)
     return figure
 
 
@@ -165,7 +165,7 @@ def _level_lines(axes, levels, along):
 
 def _legend(figure, lines, names, title):
     """A legend above the axes; texts are set afterwards, for a leading "_" would drop an entry."""
-    columns = min(len(names), 3)
+    columns = max(1, min(len(names), 3, 100 // (max(map(len, names)) + 10)))  # what the width holds
     legend = figure.legend(
         lines, [f"{'x' * len(name)}" for name in names], loc="outside upper left", ncols=columns,
         frameon=False, fontsize=9, title=title, title_fontsize=8, alignment="left", handlelength=3.2,
@@ -174,6 +174,7 @@ def _legend(figure, lines, names, title):
         text.set(text=name, parse_math=False)
 
 
-def _title(axes, title):
+def _title(axes, title, above=6):
+    """`above` is in points: over the names of levels, where there are any."""
     if title:
-        axes.set_title(title, loc="left", fontsize=11, parse_math=False)
+        axes.set_title(title, loc="left", fontsize=11, parse_math=False, pad=above)

@@ -13,7 +13,7 @@ import numpy as np
 from rookery.errors import CorruptError, MissingError, StorageError
 from rookery.show.files import write_whole
 
-ROLES = ("learning", "frozen", "scripted", "random")
+ROLES = ("learning", "frozen", "scripted", "random", "person")
 
 FORMAT = 1  # of the file; raise it when a field changes its meaning
 
@@ -31,7 +31,7 @@ class Recording:
     task: str
     names: tuple[str, ...]  # [A], for a person: "novice", "expert 1"
     roles: tuple[str, ...]  # [A], each one of ROLES
-    tiles: np.ndarray  # uint8[T+1, H, W]; 0 floor, 1 obstacle, 2 goal, others are the task's own
+    tiles: np.ndarray  # uint8[T+1, H, W]; kinds of sprites.py
     position: np.ndarray  # int16[T+1, A, 2]; anything while an agent is absent
     heading: np.ndarray  # int8[T+1, A]; 0 north, 1 east, 2 south, 3 west
     active: np.ndarray  # bool[T+1, A]; an absent agent is not drawn
@@ -41,7 +41,9 @@ class Recording:
     action_names: tuple[str, ...]
     goals: np.ndarray  # int16[K, 2] in cyclic order; K = 0 where the task has no cycle
     views: tuple[np.ndarray, ...]  # [A] of uint8[T+1, h, w, 3]; h and w may differ between agents
+    carrying: np.ndarray | tuple = ()  # int8[T+1, A], kind of tile in hand, 0 nothing; () if nobody carries
     seen: tuple[np.ndarray, ...] = ()  # [A] of bool[T+1, H, W], map cells in sight; () if not recorded
+    influence: np.ndarray | tuple = ()  # float32[T, A, A], nats, of the first agent on the second; () if none is told
     note: str = ""
 
     def __post_init__(self):
@@ -77,6 +79,16 @@ class Recording:
                 value = np.zeros((0, 2), np.int16)
             object.__setattr__(self, field, _array(field, value, dtype, shape))
 
+        carrying = self.carrying if np.size(self.carrying) else ()
+        if np.size(carrying):
+            carrying = _array("carrying", carrying, np.int8, (frames, agents))
+        object.__setattr__(self, "carrying", carrying)
+
+        influence = self.influence if np.size(self.influence) else ()
+        if np.size(influence):
+            influence = _array("influence", influence, np.float32, (frames - 1, agents, agents))
+        object.__setattr__(self, "influence", influence)
+
         views = tuple(self.views)
         if len(views) != agents:
             raise ValueError(f"views has {len(views)} entries for {agents} agents")
@@ -108,6 +120,11 @@ class Recording:
             raise ValueError("prestige must lie in [0, 1]")
         if not np.isfinite(self.reward).all():
             raise ValueError("reward must be finite")
+        if isinstance(self.influence, np.ndarray):
+            if not np.isfinite(self.influence).all():
+                raise ValueError("influence must be finite")
+            if np.diagonal(self.influence, axis1=1, axis2=2).any():
+                raise ValueError("influence of an agent on itself must be 0")
         acted = self.action[self.active[:-1]]
         if acted.size and ((acted < 0) | (acted >= len(self.action_names))).any():
             raise ValueError(f"action must index the {len(self.action_names)} action_names")
@@ -129,6 +146,27 @@ class Recording:
     def width(self) -> int:
         return self.tiles.shape[2]
 
+    def carried(self, t: int, agent: int) -> int:
+        """The kind of tile an agent has in hand at moment t; 0 is nothing."""
+        return int(self.carrying[t, agent]) if isinstance(self.carrying, np.ndarray) else 0
+
+    def influenced(self, t: int) -> list[tuple[int, int, float]]:
+        """Who moved whom in the step that led to moment t, and how far: (influencer, influenced, nats).
+
+        From the least; none of 0, none at the start, none of agents that are not there.
+        """
+        if not isinstance(self.influence, np.ndarray) or t == 0:
+            return []
+        here = self.active[t]
+        told = np.where(here[:, None] & here, self.influence[t - 1], 0)
+        found = [(int(k), int(j), float(told[k, j])) for k, j in np.argwhere(told)]
+        return sorted(found, key=lambda one: abs(one[2]))
+
+    @property
+    def most_influence(self) -> float:
+        """The largest influence of any step, whichever its sign; 0 where none is told. Nats."""
+        return float(np.abs(self.influence).max()) if isinstance(self.influence, np.ndarray) else 0.0
+
     def returns(self) -> np.ndarray:
         """Undiscounted reward collected before each moment. f64[T+1, A]."""
         total = np.zeros((self.steps + 1, self.agents))
@@ -145,6 +183,10 @@ class Recording:
         # As bytes of JSON: numpy's own text arrays drop trailing NULs, and objects would need pickle.
         meta = json.dumps({"format": FORMAT, "views": len(self.views), "seen": len(self.seen), **text})
         arrays = {field: getattr(self, field) for field in _ARRAYS}
+        if len(self.carrying):
+            arrays["carrying"] = self.carrying
+        if len(self.influence):
+            arrays["influence"] = self.influence
         arrays |= {f"view_{i}": view for i, view in enumerate(self.views)}
         arrays |= {f"seen_{i}": seen for i, seen in enumerate(self.seen)}
         file = io.BytesIO()
@@ -171,7 +213,10 @@ class Recording:
                     raise ValueError("it has another format version")
                 views = tuple(file[f"view_{i}"] for i in range(meta.pop("views")))
                 seen = tuple(file[f"seen_{i}"] for i in range(meta.pop("seen")))
-                arrays = {field: file[field] for field in _ARRAYS}
+                arrays = {
+                    field: file[field]
+                    for field in (*_ARRAYS, *(name for name in ("carrying", "influence") if name in file.files))
+                }
             return cls(**meta, **arrays, views=views, seen=seen)
         except (ValueError, TypeError, KeyError, AttributeError, EOFError, OSError, zlib.error) as error:
             raise CorruptError(f"{path} is not a whole recording: {error}") from error

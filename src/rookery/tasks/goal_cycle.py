@@ -16,16 +16,15 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 from jaxtyping import Array, Float32, Int32
 
 from rookery.errors import ConfigError
+from rookery.tasks.base import GridTask, check_count
 from rookery.types import Key
-from rookery.world.layout import AsciiMap, border, draw_cells, parse_map
-from rookery.world.spec import View, WorldSpec
+from rookery.world.layout import draw_cells
 from rookery.world.state import Events, State, WorldParams
-from rookery.world.tiles import FLOOR, GOAL, OBSTACLE
+from rookery.world.tiles import GOAL, OBSTACLE
 
 
 class GoalCycleParams(struct.PyTreeNode):
@@ -42,67 +41,35 @@ class GoalCycleState(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GoalCycle:
+class GoalCycle(GridTask):
     """Configuration and rules. Defaults are the paper's; one view an agent."""
-
-    kind: Literal["goal-cycle"] = "goal-cycle"
-    height: int = 13  # cells, border included
-    width: int = 13
-    goals: int = 3
-    obstacles: int | None = None  # count; None: from the density
-    obstacle_density: float = 0.15  # of the cells inside the border
-    views: tuple[View, ...] = (View(), View(), View())
-    max_steps: int = 250
-    actions: Literal[3, 7] = 7
-    collide: bool = False
-    goal_reward: float = 1.0
-    penalty: float = 1.5
-    prestige_rule: Literal["tanh", "sigmoid"] = "tanh"
-    prestige_decay: float = 0.99  # per step
-    spawn_delay: tuple[int, ...] = ()  # steps of absence an agent; empty: nobody waits
-    hide_share: float = 1.0  # of episodes in which views with hide_goals do hide them
-    map: str | None = None  # ASCII, see world/layout.py; replaces height, width and obstacles
 
     counts = ("goals", "mistakes")
     """Names of what `pay` counts: entries that paid, entries that cost."""
 
+    kind: Literal["goal-cycle"] = "goal-cycle"
+    goals: int = 3
+    obstacles: int | None = None  # count; None: from the density
+    obstacle_density: float = 0.15  # of the cells inside the border
+    penalty: float = 1.5
+    map: str | None = None  # ASCII, see world/layout.py; replaces height, width and obstacles
+
     def __post_init__(self):
         if self.goals < 1:
             raise ConfigError(f"goals={self.goals} must be at least 1")
-        if self.obstacles is not None and self.obstacles < 0:
-            raise ConfigError(f"obstacles={self.obstacles} must be at least 0")
+        if self.obstacles is not None:
+            check_count("obstacles", self.obstacles)
         if not 0 <= self.obstacle_density < 1:
             raise ConfigError(f"obstacle_density={self.obstacle_density} must lie in [0, 1)")
         if self.penalty < 0:
             raise ConfigError(f"penalty={self.penalty} must be at least 0; it is taken, so write it without a sign")
-        if not 0 <= self.prestige_decay <= 1:
-            raise ConfigError(f"prestige_decay={self.prestige_decay} must lie in [0, 1]")
-        if not 0 <= self.hide_share <= 1:
-            raise ConfigError(f"hide_share={self.hide_share} must lie in [0, 1]")
-        if self.spawn_delay and len(self.spawn_delay) != len(self.views):
-            raise ConfigError(f"spawn_delay has {len(self.spawn_delay)} entries for {len(self.views)} agents")
-        if any(delay < 0 for delay in self.spawn_delay):
-            raise ConfigError(f"spawn_delay={self.spawn_delay} must not be negative")
-        world = self.world  # checks its own part
-        plan = self._plan
-        if plan is not None and len(plan.numbered_goals or plan.free_goals) > self.goals:
-            found = len(plan.numbered_goals or plan.free_goals)
-            raise ConfigError(f"the map has {found} goals for goals={self.goals}; raise goals or take some off")
-        free = len(self._floor)
-        things = len(self._drawn_goals_and_agents) + (0 if plan else self.obstacle_count)
-        if things > free:
+        super().__post_init__()
+        plan = self.plan
+        if plan is not None and len(plan.goals) > self.goals:
             raise ConfigError(
-                f"{things} goals, agents and obstacles do not fit on the {free} free cells of a "
-                f"{world.height}×{world.width} world; make it larger or take some away"
+                f"the map has {len(plan.goals)} goals for goals={self.goals}; raise goals or take some off"
             )
-        if plan is not None and plan.spawns and len(plan.spawns) < world.agents:
-            raise ConfigError(
-                f"the map has {len(plan.spawns)} start cells (A) for {world.agents} agents; add more, or none at all"
-            )
-
-    @property
-    def _plan(self) -> AsciiMap | None:
-        return None if self.map is None else parse_map(self.map)
+        self.fit(len(self._drawn_goals_and_agents) + (0 if plan else self.obstacle_count))
 
     @property
     def obstacle_count(self) -> int:
@@ -112,57 +79,23 @@ class GoalCycle:
         return int(self.obstacle_density * (self.height - 2) * (self.width - 2) + 1e-9)
 
     @property
-    def world(self) -> WorldSpec:
-        plan = self._plan
-        return WorldSpec(
-            height=plan.height if plan else self.height,
-            width=plan.width if plan else self.width,
-            views=self.views,
-            max_steps=self.max_steps,
-            actions=self.actions,
-            collide=self.collide,
-            prestige_rule=self.prestige_rule,
-        )
-
-    @property
-    def _room(self) -> np.ndarray:
-        plan = self._plan
-        return np.array(plan.tiles, np.uint8) if plan else border(self.height, self.width)
-
-    @property
-    def _floor(self) -> np.ndarray:
-        """Cells where something may be drawn: floor, less what the map has fixed. i32[N, 2]."""
-        tiles, plan = self._room.copy(), self._plan
-        if plan:
-            for cell in plan.numbered_goals + plan.free_goals + plan.spawns:
-                tiles[cell] = OBSTACLE
-        return np.argwhere(tiles == FLOOR).astype(np.int32)
-
-    @property
     def _drawn_goals_and_agents(self) -> range:
-        plan = self._plan
-        goals = self.goals - (len(plan.numbered_goals or plan.free_goals) if plan else 0)
+        plan = self.plan
+        goals = self.goals - (len(plan.goals) if plan else 0)
         return range(goals + (0 if plan and plan.spawns else len(self.views)))
 
     def default_params(self) -> GoalCycleParams:
-        delay = self.spawn_delay or (0,) * len(self.views)
         return GoalCycleParams(
-            world=WorldParams(
-                prestige_decay=jnp.float32(self.prestige_decay),
-                spawn_delay=jnp.array(delay, jnp.int32),
-                hide_share=jnp.float32(self.hide_share),
-            ),
-            goal=jnp.float32(self.goal_reward),
-            penalty=jnp.float32(self.penalty),
+            world=self.world_params(), goal=jnp.float32(self.goal_reward), penalty=jnp.float32(self.penalty)
         )
 
     def layout(self, key: Key):
         """Place goals, agents and obstacles on different cells, and draw the cyclic order and the headings."""
         place_key, order_key, spawn_key, heading_key = jax.random.split(key, 4)
-        plan, agents = self._plan, len(self.views)
+        plan, agents = self.plan, len(self.views)
         obstacles = 0 if plan else self.obstacle_count
-        drawn = draw_cells(place_key, jnp.asarray(self._floor), len(self._drawn_goals_and_agents) + obstacles)
-        fixed = [*(plan.numbered_goals or plan.free_goals)] if plan else []
+        drawn = draw_cells(place_key, jnp.asarray(self.floor), len(self._drawn_goals_and_agents) + obstacles)
+        fixed = [*plan.goals] if plan else []
         loose = self.goals - len(fixed)
         goals = drawn[:loose]
         if fixed:
@@ -174,7 +107,7 @@ class GoalCycle:
         else:
             position = drawn[loose : loose + agents]
         blocks = drawn[len(drawn) - obstacles :]
-        tiles = jnp.asarray(self._room)
+        tiles = jnp.asarray(self.room)
         tiles = tiles.at[blocks[:, 0], blocks[:, 1]].set(OBSTACLE)
         tiles = tiles.at[goals[:, 0], goals[:, 1]].set(GOAL)
         heading = jax.random.randint(heading_key, (agents,), 0, 4)

@@ -1,5 +1,7 @@
 """Replay recorded episodes of a reference environment and count what differs.
 
+Recordings of Cleanup and Harvest are told by their `meta`; `trace_dilemma` replays them.
+
 A Goal Cycle recording (.npz) of E episodes, T steps, A agents, K goals on H×W cells holds:
 `meta` (JSON: A, K, H, W, pen, offset, T, hide, and optionally view_size), `walls` bool[E,H,W],
 `goals` i16[E,K,2], `position` i16[E,T+1,A,2], `heading` i8[E,T+1,A], `action` i8[E,T,A], `reward` f32[E,T,A],
@@ -25,6 +27,7 @@ import numpy as np
 from rookery.errors import ConfigError, CorruptError, MissingError
 from rookery.tasks.env import Env
 from rookery.tasks.goal_cycle import GoalCycle, GoalCycleState
+from rookery.testing import trace_dilemma
 from rookery.world.paint import perceive
 from rookery.world.sight import crop
 from rookery.world.spec import View
@@ -47,14 +50,18 @@ def load(path: Path) -> dict[str, np.ndarray]:
         raise CorruptError(f"{path}: not a readable .npz recording ({error})") from None
     except Exception as error:  # zlib.error and whatever else a damaged archive provokes
         raise CorruptError(f"{path}: damaged recording ({error})") from None
-    missing = [name for name in NEEDED if name not in data]
+    dilemma = trace_dilemma.recognise(data)
+    missing = [name for name in (trace_dilemma.NEEDED if dilemma else NEEDED) if name not in data]
     if missing:
-        raise CorruptError(f"{path}: lacks the arrays {', '.join(missing)}; a Goal Cycle recording has them")
+        kind = "Cleanup or Harvest" if dilemma else "Goal Cycle"
+        raise CorruptError(f"{path}: lacks the arrays {', '.join(missing)}; a {kind} recording has them")
     return data
 
 
 def compare(data: Mapping[str, np.ndarray], where: str = "recording") -> dict[str, tuple[int, int]]:
     """Replay a recording; by array, how many entries differ and how many there are."""
+    if trace_dilemma.recognise(data):
+        return trace_dilemma.compare(data, where)
     meta = _meta(data, where)
     try:
         replayed = _replay(data, meta)
@@ -115,6 +122,7 @@ def _replay(data, meta: dict) -> dict[str, np.ndarray]:
         start = State(
             tiles=tiles, position=position, heading=heading, present=everyone, active=everyone,
             prestige=jnp.zeros(meta["A"]), goals_hidden=jnp.bool_(True), step=jnp.int32(0), key=jax.random.PRNGKey(0),
+            carrying=jnp.zeros(meta["A"], jnp.int32),
             task=GoalCycleState(goals=goals, last_goal=jnp.full(meta["A"], -1, jnp.int32)),
         )  # fmt: skip
 
@@ -149,7 +157,9 @@ def main(paths: list[str]) -> int:
     for path in paths:
         data = load(Path(path))
         print(path)
-        for name, (count, total) in compare(data, path).items():
-            print(f"  {name:12} {count} of {total} differ")
+        told = compare(data, path)
+        width = max(12, *map(len, told))
+        for name, (count, total) in told.items():
+            print(f"  {name:{width}} {count} of {total} differ")
             different += count
     return 1 if different else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +31,11 @@ class AsciiMap:
     spawns: tuple[tuple[int, int], ...]
 
     @property
+    def goals(self) -> tuple[tuple[int, int], ...]:
+        """Of either kind."""
+        return self.numbered_goals or self.free_goals
+
+    @property
     def height(self) -> int:
         return len(self.tiles)
 
@@ -38,15 +44,20 @@ class AsciiMap:
         return len(self.tiles[0])
 
 
-def parse_map(text: str) -> AsciiMap:
-    """Read a map. Raises ConfigError naming line and column (from 1) of what is malformed."""
+def parse_map(text: str, marks: Mapping[str, int] | None = None) -> AsciiMap:
+    """Read a map. Raises ConfigError naming line and column (from 1) of what is malformed.
+
+    marks: further letters a task allows, each with the tile kind it stands for.
+    """
+    marks = marks or {}
+    known = " ".join(["# . (space) G 1-9 A", *marks])
     lines = text.rstrip("\n").split("\n")
     if lines and not lines[0].strip():
         lines = lines[1:]  # a triple-quoted map opens with an empty line
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:
-        raise ConfigError("the map is empty; it needs rows of # . G 1-9 A")
+        raise ConfigError(f"the map is empty; it needs rows of {known}")
     width = len(lines[0])
     tiles, numbered, free, spawns = [], {}, [], []
     for r, line in enumerate(lines):
@@ -58,7 +69,9 @@ def parse_map(text: str) -> AsciiMap:
         row = []
         for c, mark in enumerate(line):
             where = f"map line {r + 1}, column {c + 1}"
-            row.append(OBSTACLE if mark == WALL_MARK else FLOOR)
+            row.append(OBSTACLE if mark == WALL_MARK else marks.get(mark, FLOOR))
+            if mark in marks:
+                continue
             if mark == GOAL_MARK:
                 free.append((r, c))
             elif mark.isascii() and mark.isdigit() and mark != "0":
@@ -68,7 +81,7 @@ def parse_map(text: str) -> AsciiMap:
             elif mark == SPAWN_MARK:
                 spawns.append((r, c))
             elif mark != WALL_MARK and mark not in FLOOR_MARKS:
-                raise ConfigError(f"{where}: {mark!r} is not known; allowed: # . (space) G 1-9 A")
+                raise ConfigError(f"{where}: {mark!r} is not known; allowed: {known}")
         tiles.append(tuple(row))
     missing = sorted(set(range(1, len(numbered) + 1)) - set(numbered))
     if missing:
@@ -86,23 +99,32 @@ def border(height: int, width: int) -> np.ndarray:
 
 
 def draw_cells(key: Key, cells: Int[Array, "N 2"], count: int) -> Int[Array, "C 2"]:
-    """`count` different cells of N, uniformly. Raises ValueError if N < count (static shapes, so at trace time).
+    """`count` different cells of N, uniformly. Raises ConfigError if N < count (static shapes, so at trace time)."""
+    return shuffle_cells(key, cells, count)[:count]
+
+
+def shuffle_cells(
+    key: Key, cells: Int[Array, "N 2"], count: int, total: Int[Array, ""] | None = None
+) -> Int[Array, "N 2"]:
+    """All cells, of which the first `count` are drawn uniformly and the rest follow in no particular order.
+
+    With `total`, only the first so many cells take part and the others stay where they are.
 
     The first `count` steps of a Fisher-Yates shuffle: each costs one swap, where a sort of all N costs far
-    more; a reset must be cheap.
+    more; a reset must be cheap. Raises ConfigError if N < count.
     """
-    total = cells.shape[0]
-    if count > total:
-        raise ConfigError(f"{count} things do not fit on {total} free cells")
+    length = cells.shape[0]
+    if count > length:
+        raise ConfigError(f"{count} things do not fit on {length} free cells")
     if count == 0:
-        return cells[:0]
+        return cells
+    among = length if total is None else total
     unit = jax.random.uniform(key, (count,))
     last = jnp.arange(count)
-    chosen = last + (unit * (total - last)).astype(jnp.int32).clip(0, total - 1 - last)
+    chosen = last + (unit * (among - last)).astype(jnp.int32).clip(0, among - 1 - last)
 
     def swap(i, deck):
         here, there = deck[i], deck[chosen[i]]
         return deck.at[chosen[i]].set(here).at[i].set(there)
 
-    deck = jax.lax.fori_loop(0, count, swap, jnp.arange(total))
-    return cells[deck[:count]]
+    return cells[jax.lax.fori_loop(0, count, swap, jnp.arange(length))]

@@ -1,7 +1,8 @@
 """An agent's view as numbers: `pixels` for convolutions, `symbolic` for small networks. Same information.
 
 What a cell shows is one number, its code: 0 unseen, else 1 + kind·LOOKS + look; a look is 0 for the bare tile, else
-1 + heading·256 + blue of the agent on it. A table holds the bytes of every code, so painting is copying.
+1 + heading·256 + blue of the agent on it, and 1024 more if that one carries something. A table holds the bytes of every
+code, so painting is copying.
 """
 
 from __future__ import annotations
@@ -18,11 +19,24 @@ from jaxtyping import Array, Bool, Int, UInt8
 from rookery.types import Observation
 from rookery.world.prestige import blue_share
 from rookery.world.sight import look, to_view
-from rookery.world.spec import CHANNELS, View, WorldSpec
+from rookery.world.spec import CHANNELS, OBJECT_CHANNELS, View, WorldSpec
 from rookery.world.state import State
-from rookery.world.tiles import COLOR, FLOOR, GOAL, KINDS, OBSTACLE, UNSEEN_COLOR
+from rookery.world.tiles import (
+    COLOR,
+    DOOR,
+    FLOOR,
+    GOAL,
+    GOALS,
+    KEY,
+    KEY_RACK,
+    KINDS,
+    OBSTACLE,
+    OPEN_DOOR,
+    UNSEEN_COLOR,
+)
 
-LOOKS = 1 + 4 * 256
+CARRYING = 4 * 256
+LOOKS = 1 + 2 * CARRYING
 CODES = 1 + KINDS * LOOKS
 
 
@@ -48,11 +62,13 @@ def _viewer(state: State, agent: int, view: View) -> Viewer:
 def _perceive(state: State, viewer: Viewer, view: View):
     kind, seen = look(state.tiles, viewer.position, viewer.heading, view)
     seen &= viewer.active  # the absent see nothing
-    kind = jnp.where(viewer.hides & state.goals_hidden & (kind == GOAL), FLOOR, kind)
+    is_goal = (kind == GOAL) | (kind >= GOALS[1])
+    kind = jnp.where(viewer.hides & state.goals_hidden & is_goal, FLOOR, kind)
     row, col = to_view(state.position, viewer.position, viewer.heading, view)
     cells = jnp.arange(view.size)
     at = (row[:, None, None] == cells[:, None]) & (col[:, None, None] == cells)
-    return kind, seen, at & state.active[:, None, None] & seen
+    shown = state.active if state.hidden is None else state.active & ~state.hidden[viewer.number]
+    return kind, seen, at & shown[:, None, None] & seen
 
 
 def observe(state: State, agent: int, spec: WorldSpec) -> UInt8[Array, "..."]:
@@ -94,40 +110,44 @@ def _observe(state: State, blue, viewer: Viewer, view: View) -> UInt8[Array, "..
     # Where several agents share a cell the viewer is drawn on top, then the lowest number.
     number = jnp.arange(len(blue))
     layer = jnp.where(number == viewer.number, len(blue) + 1, len(blue) - number)
-    encode = symbols if view.kind == "symbolic" else pixels
-    return encode(kind, seen, agents, relative, blue, view, layer)
+    encode = pixels if view.kind == "pixels" else symbols
+    return encode(kind, seen, agents, relative, blue, view, layer, state.carrying != FLOOR)
 
 
-def pixels(kind, seen, agents, relative, blue, view: View, layer=None) -> UInt8[Array, "P P 3"]:
+def pixels(kind, seen, agents, relative, blue, view: View, layer=None, carrying=None) -> UInt8[Array, "P P 3"]:
     """A picture of `tile_pixels` a cell: tiles in their colours, agents as triangles from red to blue.
 
     Arguments as `codes` takes them. One look-up a line of pixels: XLA makes each a copy of consecutive bytes, where
     from a look-up of whole tiles, interleaved afterwards, it makes a search for each byte.
     """
-    found = codes(kind, seen, agents, relative, blue, layer)
+    found = codes(kind, seen, agents, relative, blue, layer, carrying)
     lines = np.moveaxis(pixel_table(view.tile_pixels), 1, 0)
     copies = [jnp.asarray(line).at[found].get(mode="promise_in_bounds") for line in lines]
     return jnp.stack(copies, 1).reshape(view.size * view.tile_pixels, -1, 3)
 
 
-def symbols(kind, seen, agents, relative, blue, view: View, layer=None) -> UInt8[Array, "V V C"]:
-    """One channel of 0 or 255 for each of CHANNELS; the last is the shown agent's blue share."""
-    found = codes(kind, seen, agents, relative, blue, layer)
-    return jnp.asarray(symbol_table()).at[found].get(mode="promise_in_bounds")
+def symbols(kind, seen, agents, relative, blue, view: View, layer=None, carrying=None) -> UInt8[Array, "V V C"]:
+    """One channel of 0 or 255 for each of the view's channels; "prestige" is the shown agent's blue share."""
+    found = codes(kind, seen, agents, relative, blue, layer, carrying)
+    table = symbol_table() if view.kind == "symbolic" else object_table()
+    return jnp.asarray(table).at[found].get(mode="promise_in_bounds")
 
 
-def codes(kind, seen, agents, relative, blue, layer=None) -> Int[Array, "V V"]:
+def codes(kind, seen, agents, relative, blue, layer=None, carrying=None) -> Int[Array, "V V"]:
     """What each cell of a view shows.
 
     Args:
       kind: int[V, V]. seen: bool[V, V].
       agents: bool[A, V, V], where each is seen. relative: i32[A], its heading to the viewer's. blue: int[A].
       layer: i32[A] from 1, all different; the highest agent in a cell is shown. None: the first is the highest.
+      carrying: bool[A], who has something in hand. None: nobody.
     """
     agents, relative, blue = (jnp.asarray(x) for x in (agents, relative, blue))
     layer = jnp.arange(len(agents), 0, -1) if layer is None else layer
     bits = CODES.bit_length()
     looks = (layer << bits) + 1 + relative * 256 + blue.astype(jnp.int32)
+    if carrying is not None:
+        looks += CARRYING * carrying
     # The bare tile is layer 0, in every cell.
     shown = seen & jnp.pad(agents, ((1, 0), (0, 0), (0, 0)), constant_values=True)
     layers = jnp.pad(looks, (1, 0))[:, None, None] + (1 + kind.astype(jnp.int32) * LOOKS)
@@ -150,7 +170,10 @@ def triangle(side: int) -> np.ndarray:
 
 @functools.cache
 def pixel_table(side: int) -> np.ndarray:
-    """Pictures: tiles in their colours, agents as triangles from red to blue. u8[CODES, side, side·3]."""
+    """Pictures: tiles in their colours, agents as triangles from red to blue. u8[CODES, side, side·3].
+
+    A key in hand shows in the upper left corner, a third of the side, so not where a tile has fewer than 3 pixels.
+    """
     cover = np.round(triangle(side) * 255).astype(np.int32)[:, None, :, :, None]  # [4, 1, side, side, 1]
     blue = np.arange(256)
     agent = np.stack([255 - blue, 0 * blue, blue], -1)[:, None, None, :]  # [256, 1, 1, 3]
@@ -159,7 +182,10 @@ def pixel_table(side: int) -> np.ndarray:
     tiles = table[1:].reshape(KINDS, LOOKS, side, side, 3)
     for tile, color in zip(tiles, COLOR.astype(np.int32), strict=True):
         tile[0] = color
-        tile[1:] = ((color * 255 + (agent - color) * cover + 127) // 255).reshape(-1, side, side, 3)
+        tile[1:] = np.tile(
+            ((color * 255 + (agent - color) * cover + 127) // 255).reshape(-1, side, side, 3), (2, 1, 1, 1)
+        )
+        tile[1 + CARRYING :, : side // 3, : side // 3] = COLOR[KEY]
     return table.reshape(CODES, side, side * 3)
 
 
@@ -169,10 +195,24 @@ def symbol_table() -> np.ndarray:
     table = np.zeros((CODES, len(CHANNELS)), np.uint8)
     table[0, CHANNELS.index("unseen")] = 255
     tiles = table[1:].reshape(KINDS, LOOKS, len(CHANNELS))
-    tiles[OBSTACLE, :, CHANNELS.index("obstacle")] = 255
-    tiles[GOAL, :, CHANNELS.index("goal")] = 255
-    agents = tiles[:, 1:].reshape(KINDS, 4, 256, len(CHANNELS))
+    tiles[[OBSTACLE, DOOR], :, CHANNELS.index("obstacle")] = 255
+    tiles[GOALS, :, CHANNELS.index("goal")] = 255
+    agents = tiles[:, 1:].reshape(KINDS, 2, 4, 256, len(CHANNELS))
     for heading, name in enumerate(("agent ahead", "agent right", "agent back", "agent left")):
-        agents[:, heading, :, CHANNELS.index(name)] = 255
+        agents[:, :, heading, :, CHANNELS.index(name)] = 255
     agents[..., CHANNELS.index("prestige")] = np.arange(256)
+    return table
+
+
+@functools.cache
+def object_table() -> np.ndarray:
+    """`symbol_table` with the channels of things: one for each of OBJECT_CHANNELS. u8[CODES, C]."""
+    table = np.zeros((CODES, len(OBJECT_CHANNELS)), np.uint8)
+    table[:, : len(CHANNELS)] = symbol_table()
+    tiles = table[1:].reshape(KINDS, LOOKS, len(OBJECT_CHANNELS))
+    shown = {KEY: "key", KEY_RACK: "key", DOOR: "door", OPEN_DOOR: "open door"}
+    shown |= {kind: f"goal {number}" for number, kind in enumerate(GOALS, 1) if number > 1}
+    for kind, name in shown.items():
+        tiles[kind, :, OBJECT_CHANNELS.index(name)] = 255
+    tiles[:, 1 + CARRYING :, OBJECT_CHANNELS.index("carrying")] = 255
     return table

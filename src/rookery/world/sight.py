@@ -34,6 +34,15 @@ def to_view(target: Int[Array, "N 2"], position: Int[Array, "2"], heading: Int[A
     return view.row - ahead, view.size // 2 + right
 
 
+def whom(
+    position: Int[Array, "2"], heading: Int[Array, ""], seen: Bool[Array, "V V"], target: Int[Array, "N 2"], view: View
+) -> Bool[Array, "N"]:
+    """Which of N map cells an agent sees, given which cells of its view it sees."""
+    row, col = to_view(target, position, heading, view)
+    within = (row >= 0) & (row < view.size) & (col >= 0) & (col < view.size)
+    return within & seen[jnp.clip(row, 0, view.size - 1), jnp.clip(col, 0, view.size - 1)]
+
+
 def crop(tiles: UInt8[Array, "H W"], position, heading, view: View) -> UInt8[Array, "V V"]:
     """Tile kinds of an agent's view; beyond the map all is obstacle.
 

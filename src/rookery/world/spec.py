@@ -11,6 +11,9 @@ ACTION_NAMES = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
 CHANNELS = ("unseen", "obstacle", "goal", "agent ahead", "agent right", "agent back", "agent left", "prestige")
 """Symbolic channels. An agent shows in one of four by its heading relative to the viewer's."""
 
+OBJECT_CHANNELS = (*CHANNELS, "key", "door", "open door", "goal 2", "goal 3", "goal 4", "goal 5", "carrying")
+"""Those of `objects` views. A locked door is an obstacle too, and goals 2 to 5 are goals too."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class View:
@@ -21,7 +24,9 @@ class View:
 
     size: int = 7  # cells a side; odd
     offset: int = 1  # rows visible behind the agent
-    kind: Literal["pixels", "symbolic"] = "pixels"
+    kind: Literal["pixels", "symbolic", "objects"] = "pixels"
+    """`symbolic`: one channel for each of CHANNELS; `objects`: for each of OBJECT_CHANNELS, where there are keys,
+    doors or goals that look different."""
     tile_pixels: int = 3  # a cell's side in `pixels`
     see_through_walls: bool = False
     hide_goals: bool = False
@@ -33,8 +38,8 @@ class View:
             raise ConfigError(f"view size={self.size} must be odd and lie in [3, 29]")
         if not 0 <= self.offset < self.size:
             raise ConfigError(f"view offset={self.offset} must lie in [0, {self.size})")
-        if self.kind not in ("pixels", "symbolic"):
-            raise ConfigError(f"view kind={self.kind!r} is not known; allowed: 'pixels', 'symbolic'")
+        if self.kind not in ("pixels", "symbolic", "objects"):
+            raise ConfigError(f"view kind={self.kind!r} is not known; allowed: 'pixels', 'symbolic', 'objects'")
         if self.tile_pixels < 1:
             raise ConfigError(f"tile_pixels={self.tile_pixels} must be at least 1")
 
@@ -43,6 +48,8 @@ class View:
         """Of one observation, uint8."""
         if self.kind == "symbolic":
             return (self.size, self.size, len(CHANNELS))
+        if self.kind == "objects":
+            return (self.size, self.size, len(OBJECT_CHANNELS))
         side = self.size * self.tile_pixels
         return (side, side, 3)
 
@@ -63,6 +70,7 @@ class WorldSpec:
     actions: Literal[3, 7] = 7  # all of ACTION_NAMES, or only the three that move
     collide: bool = False  # agents block each other; else they walk through each other
     prestige_rule: Literal["tanh", "sigmoid"] = "tanh"
+    objects: bool = False  # pick up, drop and toggle do something
 
     def __post_init__(self):
         if self.height < 3 or self.width < 3:

@@ -14,6 +14,7 @@ class State(struct.PyTreeNode):
     tiles: UInt8[Array, "H W"]  # kinds of world/tiles.py
     position: Int32[Array, "A 2"]
     heading: Int32[Array, "A"]  # 0 north (row - 1), 1 east (col + 1), 2 south, 3 west
+    carrying: Int32[Array, "A"]  # kind of tile in hand; 0 is nothing
     present: Bool[Array, "A"]  # takes part in this episode at all
     active: Bool[Array, "A"]  # is in the world now: seen, in the way, paid
     prestige: Float32[Array, "A"]  # c_t of equation 4
@@ -21,6 +22,7 @@ class State(struct.PyTreeNode):
     step: Int32[Array, ""]  # steps since reset
     key: Key  # of this episode; fold in `step`, never draw from it twice
     task: PyTree  # the task's own; opaque to the world
+    hidden: Bool[Array, "A A"] | None = None  # agent of the row does not see the one of the column; None: all are seen
 
 
 class Events(struct.PyTreeNode):

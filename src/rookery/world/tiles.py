@@ -2,11 +2,32 @@
 
 import numpy as np
 
-FLOOR, OBSTACLE, GOAL = 0, 1, 2
-KINDS = 3
+FLOOR, OBSTACLE, GOAL, KEY, KEY_RACK, DOOR, OPEN_DOOR, GOAL_2, GOAL_3, GOAL_4, GOAL_5 = range(11)
+"""A key can be picked up once, a rack gives keys without end; `DOOR` is locked. Goals 2 to 5 are for tasks whose goals
+look different. One may walk over keys, racks and goals."""
+KINDS = 11
+GOALS = (GOAL, GOAL_2, GOAL_3, GOAL_4, GOAL_5)
 
-PASSABLE = np.array([True, False, True])
-TRANSPARENT = np.array([True, False, True])
+PASSABLE = np.array([kind not in (OBSTACLE, DOOR) for kind in range(KINDS)])
+TRANSPARENT = PASSABLE
 
-COLOR = np.array([(0, 0, 0), (74, 65, 42), (255, 255, 0)], np.uint8)
+COLOR = np.array(
+    [
+        (0, 0, 0),  # floor
+        (74, 65, 42),  # obstacle
+        (255, 255, 0),  # goal
+        (0, 200, 255),  # key
+        (0, 120, 160),  # key rack
+        (150, 75, 0),  # door
+        (60, 45, 10),  # open door
+        (0, 158, 115),  # goals 2 to 5: greenish, white, pink, orange; none as red or as blue as an agent
+        (240, 240, 240),
+        (204, 121, 167),
+        (230, 140, 0),
+    ],
+    np.uint8,
+)
 UNSEEN_COLOR = np.array((35, 25, 30), np.uint8)
+
+MARKS = {FLOOR: ".", OBSTACLE: "#", KEY: "k", KEY_RACK: "K", DOOR: "D", OPEN_DOOR: "/"} | dict.fromkeys(GOALS, "G")
+"""How a kind is written in text."""

@@ -1,0 +1,159 @@
+"""How steady the game's clock is: four agents and three browsers, measured at both ends.
+
+    python benchmarks/play.py [--rate TICKS_A_SECOND] [--seconds S] [--chromium]
+
+Prints one line for the server, how far apart its ticks began, and one a client, how far apart moments arrived. Clients
+are plain sockets, or with --chromium three tabs of a real one, without a screen, whose pages tell when they had shown
+each step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import os
+import struct
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from rookery.agents.team import Group, Team
+from rookery.commands.play import policy_of
+from rookery.play.game import Game, Troupe
+from rookery.play.server import Server
+from rookery.tasks import registry
+from rookery.tasks.env import Env
+
+HANDSHAKE = (
+    "GET /play HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def game() -> Game:
+    """Four agents of the demo's world: one trained, three scripted; persons may take those. It does not end."""
+    task = registry.make("goal-cycle-demo-v0")
+    task = dataclasses.replace(task, views=task.views[:1] * 4, max_steps=100_000)
+    env = Env(task)
+    trained, params = policy_of("goal-cycle-demo-expert", env, (0,))
+    script, none = policy_of("scripted", env, (1, 2, 3))
+    team = Team((Group("trained", (0,), trained), Group("scripted", (1, 2, 3), script)))
+    roles = ("frozen", "scripted", "scripted", "scripted")
+    names = ("trained", "expert 1", "expert 2", "expert 3")
+    return Game(Troupe(env, team, {"trained": params, "scripted": none}, names, roles, "benchmark"), (1, 2, 3), rest=10)
+
+
+async def browser(server: Server, arrivals: list[float], sizes: list[int]) -> None:
+    """Reads all it is told, and presses a key five times a second."""
+    reader, writer = await asyncio.open_connection(server.host, server.port, limit=1 << 24)
+    writer.write(HANDSHAKE.encode())
+    await reader.readuntil(b"\r\n\r\n")
+    pressed = 0.0
+    while True:
+        _, size = await reader.readexactly(2)
+        if size == 126:
+            (size,) = struct.unpack("!H", await reader.readexactly(2))
+        elif size == 127:
+            (size,) = struct.unpack("!Q", await reader.readexactly(8))
+        payload = await reader.readexactly(size)
+        if payload.startswith(b'{"moment"'):
+            arrivals.append(time.monotonic())
+            sizes.append(size)
+        if time.monotonic() - pressed > 0.2:
+            pressed = time.monotonic()
+            text = b'{"press":"forward"}'
+            writer.write(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
+
+
+def told(name: str, times: list[float], rate: float) -> str:
+    gaps = np.diff(times) * 1000
+    late = np.abs(gaps - 1000 / rate)
+    low, middle, high = np.quantile(late, (0.5, 0.95, 0.99))
+    return (
+        f"{name}: {len(gaps)} ticks, mean {gaps.mean():.2f} ms; off by median {low:.2f}, 95 % {middle:.2f}, "
+        f"99 % {high:.2f}, most {late.max():.2f} ms"
+    )
+
+
+NOTE_TIMES = """
+    window.shown = [];
+    new MutationObserver(() => window.shown.push(performance.now() / 1000))
+        .observe(document.querySelector("#game"), { attributes: true, attributeFilter: ["data-step"] });
+"""
+
+
+@contextlib.asynccontextmanager
+async def sockets(server: Server, count: int):
+    """Plain clients; yields a function that reads, for each, when moments came since the last reading."""
+    arrivals, sizes = [[] for _ in range(count)], []
+    clients = [asyncio.create_task(browser(server, times, sizes)) for times in arrivals]
+
+    async def read() -> list[list[float]]:
+        found = [list(times) for times in arrivals]
+        for times in arrivals:
+            times.clear()
+        return found
+
+    yield read
+    print(f"{np.mean(sizes) / 1000:.1f} kB a moment")
+    for task in clients:
+        task.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def tabs(server: Server, count: int):
+    """As `sockets`, with tabs of a Chromium."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.play.client import BROWSER, chromium
+
+    if BROWSER is None:
+        raise SystemExit("no Chromium on this machine; leave --chromium away to measure with plain sockets")
+    with tempfile.TemporaryDirectory() as folder:
+        async with chromium(Path(folder)) as visit:
+            pages = [await visit(server.url) for _ in range(count)]
+            for page in pages:
+                await page.until("document.querySelector('#game').dataset.step !== undefined")
+                await page.run(NOTE_TIMES)
+
+            async def read() -> list[list[float]]:
+                return [await page.run("window.shown.splice(0)") for page in pages]
+
+            yield read
+            problems = [problem for page in pages for problem in page.problems]
+            print(f"{len(problems)} errors in the pages")
+
+
+async def measure(rate: float, seconds: float, clients) -> None:
+    server = Server(game(), rate=rate)
+    ready = asyncio.Event()
+    running = asyncio.create_task(server.run(ready.set))
+    await ready.wait()
+    async with clients(server, 3) as read:
+        await asyncio.sleep(1)  # the first moments are not counted
+        await read()
+        begin, busy = time.monotonic(), time.process_time()
+        await asyncio.sleep(seconds)
+        busy = (time.process_time() - busy) / (time.monotonic() - begin)
+        arrivals = await read()
+        print(f"{rate:g} ticks a second asked, 4 agents, 3 browsers, load of the machine {os.getloadavg()[0]:.1f}")
+        print(told("server", [t for t in server.ticks if t >= begin], rate))
+        for number, times in enumerate(arrivals):
+            print(told(f"browser {number + 1}", times, rate))
+        print(f"this process took {100 * busy:.0f} % of one core")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--rate", type=float, default=10.0, help="ticks a second")
+    options.add_argument("--seconds", type=float, default=30.0, help="of measuring")
+    options.add_argument("--chromium", action="store_true", help="three tabs of a real browser as clients")
+    chosen = options.parse_args()
+    asyncio.run(measure(chosen.rate, chosen.seconds, tabs if chosen.chromium else sockets))

@@ -1,0 +1,29 @@
+"""Paints the pictures of these pages: a moment of an episode each, map and views, played by the default cast.
+
+python docs/tasks/paint.py [step]
+"""
+
+import sys
+from pathlib import Path
+
+from rookery.commands.game import troupe
+from rookery.play.game import Game
+from rookery.show import write_png
+
+TASKS = (
+    "key-door", "goal-sequence", "four-rooms", "maze", "goal-cycle", "single-goal", "sixteen-places", "box-trapped",
+    "cleanup-small", "harvest-small",
+)  # fmt: skip
+
+
+def main(step: int = 40) -> None:
+    for name in TASKS:
+        game = Game(troupe(f"{name}-v0", ()), (), seed=3)
+        while game.step < step and not game.over:
+            game.tick()
+        picture = Path(__file__).with_name(f"{name.removesuffix('-small')}.png")
+        print(write_png(game.recording(), picture, game.step), flush=True)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

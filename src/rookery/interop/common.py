@@ -1,0 +1,140 @@
+"""What all adapters share: which task, which key, which actions, and the picture of a world."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from rookery.errors import ActionError, ConfigError
+from rookery.tasks import registry
+from rookery.tasks.dilemma.env import DilemmaEnv
+from rookery.tasks.matrix import MatrixEnv
+from rookery.types import Env, Key, PyTree
+from rookery.world.state import State
+
+TILE_PIXELS = 24
+"""A cell's side in rendered pictures."""
+
+
+def resolve(task: Any, changes: dict[str, Any]) -> Any:
+    """A task's configuration, from its id or itself, with some fields changed.
+
+    Raises: MissingError for an unknown id; ConfigError for a field the task lacks or a value it refuses.
+    """
+    task = registry.make(task) if isinstance(task, str) else task
+    fields = [field.name for field in dataclasses.fields(task) if field.name != "kind"]
+    for name in changes:
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ConfigError(f"{task.kind} has no field {name!r}; {hint}it has: {', '.join(fields)}")
+    return dataclasses.replace(task, **changes)
+
+
+def agent_names(env: Env) -> list[str]:
+    """`agent_0` and so on, one a slot."""
+    return [f"agent_{slot}" for slot in range(env.agents)]
+
+
+def observation_shapes(env: Env) -> list[tuple[int, ...]]:
+    return [tuple(env.observation_shape(slot)) for slot in range(env.agents)]
+
+
+def episode_key(seed: jax.Array, episode: jax.Array) -> Key:
+    """Key that opens an episode in every adapter: the first of a seed has `PRNGKey(seed)` itself, so it is the episode
+    that `Env.reset(jax.random.PRNGKey(seed), params)` opens; later ones are folded from it. Both u32[]."""
+    key = jax.random.PRNGKey(seed)
+    return jax.numpy.where(episode == 0, key, jax.random.fold_in(key, episode))
+
+
+def check_seed(seed: int) -> int:
+    """Raises ConfigError for a seed that no key can be made of."""
+    try:
+        seed = operator.index(seed)
+    except TypeError:
+        raise ConfigError(f"seed={seed!r} must be a whole number") from None
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"seed={seed} must lie in [0, 2^32)")
+    return seed
+
+
+def fresh_seed() -> int:
+    """One nobody asked for, from the operating system."""
+    return int(np.random.SeedSequence().generate_state(1)[0])
+
+
+def check_actions(given: Any, actions: int, whose: Sequence[str]) -> np.ndarray:
+    """Actions as i32[A], one for each of `whose`.
+
+    Raises: ActionError naming whose action is no whole number, or not in 0 … actions - 1.
+    """
+    if type(given) is list and len(given) == len(whose) and all(type(a) is int and 0 <= a < actions for a in given):
+        return np.array(given, np.int32)  # the usual case, without a dozen calls of numpy
+    try:
+        values = np.asarray(given)
+    except ValueError:
+        values = np.empty(0, object)  # ragged
+    if values.shape != (len(whose),):
+        try:
+            values = np.array([np.asarray(one).reshape(()) for one in given])
+            assert values.shape == (len(whose),)
+        except (AssertionError, TypeError, ValueError):
+            raise ActionError(f"actions {given!r} must be {len(whose)} whole numbers, one an agent") from None
+    if values.dtype.kind not in "iu":
+        wrong = [(name, one) for name, one in zip(whose, given, strict=True) if np.asarray(one).dtype.kind not in "iu"]
+        name, one = wrong[0]
+        raise ActionError(f"{name}: action {one!r} is no whole number; allowed: 0 to {actions - 1}")
+    outside = (values < 0) | (values >= actions)
+    if outside.any():
+        first = int(outside.argmax())
+        raise ActionError(f"{whose[first]}: action {values[first]} is out of range; allowed: 0 to {actions - 1}")
+    return values.astype(np.int32)
+
+
+def can_paint(env: Env) -> bool:
+    """Whether a task's worlds can be drawn: maps of either kind, and games at a table. Other packages' may not be."""
+    state = jax.eval_shape(env.reset, jax.ShapeDtypeStruct((2,), np.uint32), jax.eval_shape(env.default_params))[0]
+    return isinstance(state, State) or isinstance(env, DilemmaEnv | MatrixEnv)
+
+
+def check_render_mode(mode: str | None, allowed: list[str]) -> str | None:
+    """Raises ConfigError for a mode that is not offered."""
+    if mode is not None and mode not in allowed:
+        offered = ", ".join(map(repr, allowed)) or "none, for its worlds are no maps"
+        raise ConfigError(f"render_mode={mode!r} is not offered; this task has: {offered}")
+    return mode
+
+
+def paint(env: Any, state: PyTree) -> np.ndarray:
+    """The whole map now, agents by prestige. u8[H*24, W*24, 3]."""
+    from rookery.runs.record import shown_fields
+    from rookery.show.frames import paint_map
+    from rookery.show.recording import Recording
+
+    moment = jax.tree.map(lambda x: np.asarray(x)[None], _scene(env)(state))
+    agents = env.agents
+    still = Recording(
+        task=env.task.kind,
+        names=tuple(agent_names(env)),
+        roles=("learning",) * agents,
+        reward=np.zeros((0, agents)),
+        action=np.zeros((0, agents), np.int8),
+        action_names=(),
+        **shown_fields(moment),
+    )
+    return paint_map(still, 0, TILE_PIXELS)
+
+
+@functools.lru_cache(maxsize=32)
+def _scene(env: Any):
+    """What there is to see of a state, compiled once for each environment."""
+    from rookery.runs.scene import scene_of
+
+    return jax.jit(scene_of(env))

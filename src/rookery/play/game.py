@@ -1,0 +1,233 @@
+"""The game itself: a world that goes on at every tick, whoever moves its agents. No clock, no socket, no terminal.
+
+Every slot has somebody of the cast who acts in it. In the open slots a person may sit down; from then on the
+person's actions count, and from the moment the person leaves those of the cast again, whose memory was kept up
+meanwhile. So a game never waits for anybody, and a person who vanishes leaves no hole.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+from collections.abc import Hashable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rookery.agents.team import Team, act, initial_carry
+from rookery.errors import ConfigError
+from rookery.runs.record import shown_fields
+from rookery.runs.scene import Scene, action_names, scene_of
+from rookery.show.recording import Recording
+from rookery.types import Env, PyTree
+
+QUEUE = 2
+"""Actions a person may be ahead of the world; more would make it lag behind the keys."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Troupe:
+    """Who acts in a game: the world, a team that fills every slot, and what to call them."""
+
+    env: Env
+    team: Team
+    params: dict[str, PyTree]
+    names: tuple[str, ...]  # [A]
+    roles: tuple[str, ...]  # [A], as in a Recording
+    task: str
+    about: str = ""  # one line on the task
+
+
+@dataclasses.dataclass
+class Seat:
+    """One person's: what they pressed and not yet done, and what they hold down."""
+
+    slot: int
+    pressed: collections.deque = dataclasses.field(default_factory=lambda: collections.deque(maxlen=QUEUE))
+    held: int | None = None
+
+
+class Game:
+    """A world, its cast and the persons in it. Episodes follow one another, each of another key.
+
+    `scene`, `returns`, `reward`, `action`, `step` and `over` tell the moment; all numpy, replaced at every tick.
+    """
+
+    def __init__(self, troupe: Troupe, open_slots: tuple[int, ...], *, seed: int = 0, rest: int = 15):
+        """Compiles and starts the first episode.
+
+        Args:
+          open_slots: where persons may sit, the first free one first.
+          rest: ticks between the end of an episode and the next.
+        Raises: ConfigError for slots the world lacks, or a team that does not fill it.
+        """
+        agents = troupe.env.agents
+        if len(set(open_slots)) != len(open_slots) or not set(open_slots) <= set(range(agents)):
+            raise ConfigError(
+                f"slots {list(open_slots)} cannot be opened to persons; the task has slots 0 to {agents - 1}, each once"
+            )
+        troupe.team.check(troupe.env)
+        self.troupe, self.open_slots, self.rest = troupe, tuple(open_slots), rest
+        self.actions, self.idle = action_names(troupe.env)
+        self.paused = False
+        self.episode = -1
+        self._seats: dict[Hashable, Seat] = {}
+        self._key = jax.random.PRNGKey(seed)
+        self._open, self._advance = _program(troupe.env, troupe.team)
+        self.restart()
+        self._advance(self._loop, troupe.params, *self._given())  # compiled before anybody waits for it
+
+    # ---- persons ------------------------------------------------------------------------------------------
+
+    @property
+    def seats(self) -> dict[Hashable, int]:
+        """Who sits where."""
+        return {person: seat.slot for person, seat in self._seats.items()}
+
+    def sit(self, person: Hashable, slot: int | None = None) -> int | None:
+        """Give a person a slot: this one, or the first that is free. Returns it; None if all are taken.
+
+        Raises: ConfigError for a slot that is not open or that another person has.
+        """
+        taken = {seat.slot for who, seat in self._seats.items() if who != person}
+        free = [s for s in self.open_slots if s not in taken]
+        if slot is None:
+            slot = self.seats.get(person, free[0] if free else None)
+        elif slot not in free:
+            state = "taken" if slot in taken else "not open to persons"
+            raise ConfigError(f"slot {slot} is {state}; free are {free or 'none'}")
+        if slot is not None and self.seats.get(person) != slot:
+            self._seats[person] = Seat(slot)
+        return slot
+
+    def leave(self, person: Hashable) -> None:
+        """The cast takes the slot over. Leaving twice is no mistake."""
+        self._seats.pop(person, None)
+
+    def press(self, person: Hashable, action: str) -> None:
+        """Do this at the next tick, or the one after. Raises ConfigError for no such action, or a spectator."""
+        self._seat(person).pressed.append(self._number(action))
+
+    def hold(self, person: Hashable, action: str | None) -> None:
+        """Do this at every tick until told otherwise, and once even if that comes at once; None is letting go.
+
+        Raises: ConfigError as `press`.
+        """
+        seat = self._seat(person)
+        if action is None:
+            seat.held = None
+        elif (number := self._number(action)) != seat.held:
+            seat.pressed.append(number)
+            seat.held = number
+
+    def _seat(self, person) -> Seat:
+        if person not in self._seats:
+            raise ConfigError("you are a spectator; take a free slot first")
+        return self._seats[person]
+
+    def _number(self, action: str) -> int:
+        if action not in self.actions:
+            raise ConfigError(f"no action {action[:40]!r}; allowed: {', '.join(self.actions)}")
+        return self.actions.index(action)
+
+    # ---- time ---------------------------------------------------------------------------------------------
+
+    def restart(self) -> None:
+        """End this episode, if one is on, and start another."""
+        self.episode += 1
+        self._loop, scene = self._open(jax.random.fold_in(self._key, self.episode), self.troupe.params)
+        self.scene: Scene = jax.device_get(scene)
+        agents = self.troupe.env.agents
+        self.step, self.over, self.restart_in = 0, False, 0
+        self.returns = np.zeros(agents)
+        self.reward = np.zeros(agents, np.float32)
+        self.action = np.full(agents, self.idle)
+        self._kept: tuple[list, list, list] = ([self.scene], [], [])
+        self._played = [False] * agents
+        for seat in self._seats.values():
+            seat.pressed.clear()
+
+    def tick(self) -> bool:
+        """One step; after the end one tick of rest; nothing while paused. Returns whether anything changed."""
+        if self.paused:
+            return False
+        if self.over:
+            self.restart_in -= 1
+            if self.restart_in <= 0:
+                self.restart()
+            return True
+        self._loop, told = self._advance(self._loop, self.troupe.params, *self._take())
+        self.scene, self.reward, self.action, self.over = jax.device_get(told)
+        self.step += 1
+        self.returns = self.returns + self.reward
+        for kept, now in zip(self._kept, (self.scene, self.reward, self.action), strict=True):
+            kept.append(now)
+        if self.over:
+            self.restart_in = self.rest
+        return True
+
+    def _take(self):
+        """What persons do now: (action i32[A], bool[A] where it counts)."""
+        action, person = self._given()
+        for seat in self._seats.values():
+            person[seat.slot] = self._played[seat.slot] = True
+            if seat.pressed:
+                action[seat.slot] = seat.pressed.popleft()
+            elif seat.held is not None:
+                action[seat.slot] = seat.held
+        return action, person
+
+    def _given(self):
+        agents = self.troupe.env.agents
+        return np.full(agents, self.idle, np.int32), np.zeros(agents, bool)
+
+    def recording(self) -> Recording:
+        """The episode so far, to be saved or shown as a film."""
+        scenes, rewards, actions = self._kept
+        whole: Any = jax.tree.map(lambda *moments: np.stack(moments), *scenes)
+        agents = self.troupe.env.agents
+        roles = ["person" if played else role for played, role in zip(self._played, self.troupe.roles, strict=True)]
+        return Recording(
+            task=self.troupe.task,
+            names=self.troupe.names,
+            roles=tuple(roles),
+            reward=np.array(rewards).reshape(-1, agents),
+            action=np.array(actions, int).reshape(-1, agents),
+            action_names=self.actions,
+            **shown_fields(whole),
+        )
+
+
+@functools.lru_cache(maxsize=8)
+def _program(env: Env, team: Team):
+    """How an episode opens and goes on, compiled once: the cast thinks at every step, for persons too."""
+    scene = scene_of(env)
+    env_params = env.default_params()
+
+    def start(key, params):
+        reset_key, act_key = jax.random.split(key)
+        state, told = env.reset(reset_key, env_params)
+        carries = {group.name: initial_carry(group, 1) for group in team.groups}
+        return (state, told, carries, act_key), scene(state)
+
+    def advance(loop, params, given, person):
+        state, told, carries, key = loop
+        step_key, key = jax.random.split(key)
+        batched = lambda tree: jax.tree.map(lambda x: x[None], tree)  # noqa: E731
+        action = jnp.zeros(env.agents, jnp.int32)
+        carries = dict(carries)
+        for group, group_key in zip(team.groups, jax.random.split(step_key, len(team.groups)), strict=True):
+            chosen, carries[group.name], _ = act(
+                group, params[group.name], carries[group.name], batched(told.observation), batched(state),
+                told.is_first[None], group_key,
+            )  # fmt: skip
+            action = action.at[jnp.array(group.slots)].set(chosen[:, 0])
+        action = jnp.where(person, given, action)
+        state, told = env.step(state, action, env_params)
+        over = told.terminated | told.truncated
+        return (state, told, carries, key), (scene(state), told.reward, action, over)
+
+    return jax.jit(start), jax.jit(advance)

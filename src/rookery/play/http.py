@@ -1,0 +1,86 @@
+"""The little of HTTP that a game needs: one request for one of a few fixed pages, read and answered with care."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+from rookery.errors import RookeryError
+
+HEAD_LIMIT = 8192  # bytes of a request's lines and headers
+PATIENCE = 5.0  # seconds a request may take to arrive
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+REASONS = {
+    101: "Switching Protocols", 200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed", 409: "Conflict", 426: "Upgrade Required", 503: "Service Unavailable",
+}  # fmt: skip
+
+
+class Refused(RookeryError):
+    """A request that gets no page: `status` and a line on why."""
+
+    def __init__(self, status: int, why: str):
+        super().__init__(why)
+        self.status = status
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    target: str
+    headers: dict[str, str]  # names in lower case
+
+
+async def read_request(reader: asyncio.StreamReader) -> Request:
+    """Read a GET request. Raises Refused for another, EOFError if nobody is there any more."""
+    try:
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+    except (asyncio.IncompleteReadError, TimeoutError, OSError):
+        raise EOFError from None
+    except asyncio.LimitOverrunError:
+        raise Refused(400, f"a request has at most {HEAD_LIMIT} bytes") from None
+    first, *lines = head[:-4].decode("latin-1").split("\r\n")
+    parts = first.split(" ")
+    if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
+        raise Refused(400, "this is not HTTP/1.1")
+    if parts[0] != "GET":
+        raise Refused(405, "only GET is served")
+    headers = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or name.lower() in headers:
+            raise Refused(400, "a header is malformed or stands twice")
+        headers[name.lower()] = value.strip()
+    return Request(parts[1], headers)
+
+
+def check_origin(request: Request, loopback: bool) -> None:
+    """Let no other site's page, and no name made to point here, reach the game through a visitor's browser.
+
+    Args:
+      loopback: the server is bound to loopback, so no other name for it is right.
+    Raises: Refused.
+    """
+    host = request.headers.get("host", "")
+    if loopback and host.rsplit(":", 1)[0] not in LOOPBACK and host not in LOOPBACK:
+        raise Refused(403, "this game is served to this machine alone, as localhost")
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != host:
+        raise Refused(403, "another site's page may not play here")
+
+
+def response(status: int, body: str, kind: str = "text/plain", headers: tuple[str, ...] = ()) -> bytes:
+    """A whole answer; the connection ends with it."""
+    content = body.encode("utf-8", "replace")
+    lines = [
+        f"HTTP/1.1 {status} {REASONS[status]}",
+        f"Content-Type: {kind}; charset=utf-8",
+        f"Content-Length: {len(content)}",
+        "Connection: close",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        "X-Frame-Options: DENY",
+        "Referrer-Policy: no-referrer",
+        *headers,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + content

@@ -1,0 +1,1 @@
+"""Published experiments as studies anyone can repeat: `rookery reproduce`."""

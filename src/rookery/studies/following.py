@@ -1,0 +1,90 @@
+"""How near an agent keeps to the others, step by step."""
+
+from __future__ import annotations
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from rookery.agents.team import Team, act, initial_carry
+from rookery.runs.atomic import write_json
+from rookery.runs.evaluation import evaluation_key
+from rookery.studies import statistics
+from rookery.studies.claims import enough, verdict
+from rookery.studies.results import Results
+from rookery.studies.session import Session
+from rookery.studies.study import Arm, Claim, Judgement, Scene
+from rookery.types import Env, Key, PyTree
+from rookery.world.state import State
+
+DOMAIN = 20_000
+"""Of the keys of these episodes: others than those the returns are measured on."""
+
+
+def distance(state: State) -> Float[Array, ""]:
+    """Fewest steps, walls aside, from agent 0 to another that is in the world; NaN if there is none."""
+    away = jnp.abs(state.position[1:] - state.position[0]).sum(-1)
+    nearest = jnp.min(jnp.where(state.active[1:], away, 10**6))
+    return jnp.where(nearest < 10**6, nearest * 1.0, jnp.nan)
+
+
+def distances(env: Env, team: Team, params: dict[str, PyTree], key: Key, episodes: int) -> Float[Array, "T"]:
+    """`distance` after every step of an episode, mean over episodes with everybody present."""
+    reset_key, act_key = jax.random.split(key)
+    env_params = env.default_params()
+    present = jnp.ones((episodes, env.agents), bool)
+    state, told = jax.vmap(env.reset, (0, None, 0))(jax.random.split(reset_key, episodes), env_params, present)
+    carries = {group.name: initial_carry(group, episodes) for group in team.groups}
+
+    def step(loop, t):
+        state, told, carries = loop
+        keys = jax.random.split(jax.random.fold_in(act_key, t), len(team.groups))
+        action, carries = jnp.zeros((episodes, env.agents), jnp.int32), dict(carries)
+        for group, group_key in zip(team.groups, keys, strict=True):
+            chosen, carries[group.name], _ = act(
+                group, params[group.name], carries[group.name], told.observation, state, told.is_first, group_key
+            )
+            action = action.at[:, jnp.array(group.slots)].set(chosen.T)
+        state, told = jax.vmap(env.step, (0, 0, None))(state, action, env_params)
+        return (state, told, carries), jnp.nanmean(jax.vmap(distance)(state))
+
+    return jax.lax.scan(step, (state, told, carries), jnp.arange(env.max_steps))[1]
+
+
+def distance_profiles(session: Session, scene: Scene, arms: tuple[Arm, ...], episodes: int = 250) -> dict:
+    """{'distance': {arm: one list a seed, cells after each step}}: agents in slot 0 beside the scene's company."""
+    stage = session.stage(scene)
+    count = min(episodes, session.episodes)
+    compiled: dict = {}
+    found: dict[str, list[list[float]]] = {}
+    for arm in arms:
+        for agent in session.subjects(arm.agents):
+            seed = session.seed if agent.seed is None else agent.seed
+            path = session.store / f"{stage.key(agent, seed)}-distance.json"
+            if not path.exists():
+                team, params = stage.team(agent.policy)
+                play = compiled.setdefault(
+                    team.groups[0].policy, jax.jit(lambda p, k, t=team: distances(stage.env, t, p, k, count))
+                )
+                told = np.asarray(play(params, evaluation_key(seed, DOMAIN)))
+                write_json(path, [round(float(x), 4) for x in told])
+            found.setdefault(arm.label, []).append(json.loads(path.read_text(encoding="utf-8")))
+    return {"distance": found}
+
+
+def nearer(text: str, arm: str, than: str) -> Claim:
+    """Over the second half of an episode the arm keeps nearer to an expert than another arm does."""
+
+    def judge(results: Results) -> Judgement:
+        halves = []
+        for name in (arm, than):
+            profile = np.array(results.data["measured"]["distance"][name])
+            halves.append(profile[:, profile.shape[1] // 2 :].mean(1))
+        found = enough(statistics.difference(*halves), min(map(len, halves)))
+        named = f"cells to the nearest expert of {arm} less of {than}; claimed < 0"
+        return Judgement(verdict(found, below=0.0), named, found)
+
+    return Claim(text=text, judge=judge)

@@ -1,0 +1,66 @@
+"""Play frozen agents on episodes no training saw, beside the others and alone, and store what was measured.
+
+Every measurement is one small file, so a study that is killed between two agents measures none of them twice.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from rookery.runs.atomic import write_json
+from rookery.studies.agents import Stage, Subject
+from rookery.studies.statistics import Interval, mean_over_episodes
+from rookery.studies.teams import TeamStage, TeamSubject
+
+MEASURES = ("beside", "alone", "gain")
+"""Return beside the others, return alone, and social gain: the one less the other, episode by episode."""
+
+
+def measure(stage: Stage | TeamStage, agent: Subject | TeamSubject, seed: int, store: Path) -> dict:
+    """One agent, or one team, in one scene. Returns a row: its measures with intervals, and what the task counts.
+
+    Args:
+      seed: of the evaluation episodes: agents of one seed meet the same worlds in every arm.
+      store: folder of measurements.
+    """
+    path = store / f"{stage.key(agent, seed)}.json"  # pyright: ignore[reportArgumentType]
+    if path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    row = stage.play(agent, seed) if isinstance(stage, TeamStage) else _play(stage, agent, seed)  # type: ignore[arg-type]
+    write_json(path, row)
+    return row
+
+
+def _play(stage: Stage, agent: Subject, seed: int) -> dict:
+    team, params = stage.team(agent.policy)
+    match = stage.match(team)
+    agents = stage.env.agents
+    everyone, itself = np.ones(agents, bool), np.arange(agents) == 0
+    social = match.play(params, stage.episodes, seed, everyone)
+    solo = match.play(params, stage.episodes, seed, itself)
+    beside, alone = social.episode_return[:, 0], solo.episode_return[:, 0]
+    others = slice(1, None) if agents > 1 else slice(0, 0)
+
+    def counted(tally, who) -> dict[str, float]:
+        if not tally.present[:, who].size:
+            return {}
+        events = {name: float(value[:, who].mean()) for name, value in tally.events.items()}
+        return {**events, "first goal at step": float(tally.first_reward[:, who].mean())}
+
+    return {
+        "episodes": stage.episodes,
+        "beside": _said(mean_over_episodes(beside)),
+        "alone": _said(mean_over_episodes(alone)),
+        "gain": _said(mean_over_episodes(beside - alone)),
+        "others": float(social.episode_return[:, others].mean()) if agents > 1 else None,
+        "counts beside": counted(social, slice(0, 1)),
+        "counts alone": counted(solo, slice(0, 1)),
+        "counts of others": counted(social, others),
+    }
+
+
+def _said(interval: Interval) -> dict[str, float | None]:
+    return {name: x if np.isfinite(x) else None for name, x in zip(("mean", "low", "high"), interval, strict=True)}

@@ -1,0 +1,146 @@
+"""What a society of agents comes to, and what its messages mean. Plain numpy on recorded episodes.
+
+Letters: T steps, A agents, V symbols. Sources: Perolat et al. 2017 and Hughes et al. 2018 (equality, sustainability,
+peace); Jaques et al. 2019, section 4.1 (speaker consistency, instantaneous coordination) and 3.2; Bogin et al. 2018
+(context independence).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from rookery.errors import ConfigError
+
+
+def collective_reward(reward: Float[np.ndarray, "... A"]) -> Float[np.ndarray, "..."]:
+    """The sum over agents."""
+    return np.asarray(reward, np.float64).sum(-1)
+
+
+def equality(returns: Float[np.ndarray, "... A"]) -> Float[np.ndarray, "..."]:
+    """1 - Gini = 1 - Σ_ij |e_i - e_j| / (2 A Σ e): 1 where all earn the same, 1/A where one of A earns all.
+
+    NaN where the sum is not above 0 and not all earn the same: there the index means nothing.
+    """
+    e = np.asarray(returns, np.float64)
+    apart = np.abs(e[..., :, None] - e[..., None, :]).sum((-2, -1))
+    total = e.sum(-1)
+    share = apart / np.where(total > 0, 2 * e.shape[-1] * total, np.nan)
+    return np.where(apart == 0, 1.0, 1 - share)
+
+
+def sustainability(reward: Float[np.ndarray, "T A"]) -> float:
+    """The mean step, from 1, at which an agent is paid, then the mean over the agents that are. NaN if none is."""
+    paid = np.asarray(reward) > 0
+    step = np.arange(1, len(paid) + 1)[:, None]
+    times = paid.sum(0)
+    if not times.any():
+        return float("nan")
+    return float(((paid * step).sum(0)[times > 0] / times[times > 0]).mean())
+
+
+def peace(struck: Float[np.ndarray, "T A"]) -> float:
+    """Agents less beams that hit one, a step on the mean: A where nobody is ever hit.
+
+    Perolat et al. take away agents that are timed out; in Jaques et al.'s worlds nobody is, so each hit counts once.
+    """
+    struck = np.asarray(struck)
+    return float(struck.shape[1] - struck.sum() / len(struck))
+
+
+def mutual_information(x: Int[np.ndarray, "N"], y: Int[np.ndarray, "N"]) -> float:
+    """Of two discrete variables, from how often their values occur together. Nats; biased upwards for few samples."""
+    together = _table(x, y)
+    p = together / max(together.sum(), 1)
+    apart = p.sum(1, keepdims=True) * p.sum(0)
+    there = p > 0
+    return float((p[there] * np.log(p[there] / apart[there])).sum())
+
+
+def coordination(
+    signal: Int[np.ndarray, "T A"], action: Int[np.ndarray, "T A"], when: Bool[np.ndarray, "T A"] | None = None
+) -> float:
+    """Instantaneous coordination: I(what k says or does at t; what j does at t+1), the largest of ordered pairs k ≠ j.
+
+    Args:
+      signal: messages or actions. when: the steps of k that count, such as those with influence at least its mean.
+    Raises: ConfigError for one agent alone. Source: Jaques et al. 2019, section 4.1.
+    """
+    signal, action = np.asarray(signal), np.asarray(action)
+    agents = signal.shape[1]
+    if agents < 2:
+        raise ConfigError(f"coordination is between agents; {agents} cannot have any")
+    when = np.ones(signal.shape, bool) if when is None else np.asarray(when)
+    pairs = [(k, j) for k in range(agents) for j in range(agents) if k != j]
+    return max(mutual_information(signal[:-1, k][when[:-1, k]], action[1:, j][when[:-1, k]]) for k, j in pairs)
+
+
+def speaker_consistency(
+    message: Int[np.ndarray, "N"], action: Int[np.ndarray, "N"], symbols: int, actions: int
+) -> float:
+    """How far a speaker's symbols and its own actions determine each other: 0 not at all, 1 one to one.
+
+    Half the mean over symbols of 1 - H(action | symbol) / ln(actions), plus half the mean over actions of
+    1 - H(symbol | action) / ln(symbols). What never occurs is left out of its mean.
+    Source: Jaques et al. 2019, equation 8, with means for its sums: only so does it lie in [0, 1] as they say.
+    """
+    together = _table(message, action, symbols, actions)
+    return 0.5 * (_certainty(together) + _certainty(together.T))
+
+
+def context_independence(message: Int[np.ndarray, "N"], concept: Int[np.ndarray, "N"]) -> float:
+    """How far each concept has a symbol of its own: the mean over concepts c of p(m | c) p(c | m), m = argmax p(c | m).
+
+    Source: Bogin, Geva and Berant 2018, arXiv:1809.00549, section 4.
+    """
+    together = _table(message, concept)
+    together = together[:, together.any(0)]
+    of_concept = together / together.sum(0)  # p(m | c)
+    of_message = together / np.maximum(together.sum(1, keepdims=True), 1)  # p(c | m)
+    best = of_message.argmax(0)
+    concepts = np.arange(together.shape[1])
+    return float((of_concept[best, concepts] * of_message[best, concepts]).mean())
+
+
+def share_above_mean(influence: Float[np.ndarray, "..."]) -> float:
+    """The share of steps whose influence is above its mean: small where influence is rare and strong."""
+    influence = np.asarray(influence, np.float64)
+    return float((influence > influence.mean()).mean())
+
+
+class Correlation(NamedTuple):
+    rho: float  # Pearson's
+    p: float  # of no correlation, two-sided
+
+
+def influenced_pays(influenced: Float[np.ndarray, "N"], reward: Float[np.ndarray, "N"]) -> Correlation:
+    """Do agents that are influenced more earn more themselves? One entry an agent and run.
+
+    Raises: ConfigError for fewer than three entries, or where one of the two never varies.
+    """
+    from scipy.stats import pearsonr
+
+    x, y = np.asarray(influenced, np.float64), np.asarray(reward, np.float64)
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        raise ConfigError(f"a correlation of {len(x)} entries needs at least 3, and both must vary")
+    rho, p = np.asarray(pearsonr(x, y))
+    return Correlation(float(rho), float(p))
+
+
+def _table(x, y, rows: int | None = None, columns: int | None = None) -> np.ndarray:
+    """How often each pair of values occurs."""
+    x, y = np.asarray(x).ravel(), np.asarray(y).ravel()
+    rows = int(x.max(initial=-1)) + 1 if rows is None else rows
+    columns = int(y.max(initial=-1)) + 1 if columns is None else columns
+    return np.bincount(x * columns + y, minlength=rows * columns).reshape(rows, columns).astype(np.float64)
+
+
+def _certainty(together: np.ndarray) -> float:
+    """Mean over rows that occur of 1 - H(column | row) / ln(columns)."""
+    together = together[together.any(1)]
+    p = together / together.sum(1, keepdims=True)
+    entropy = -np.sum(np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0), 1)
+    return float((1 - entropy / np.log(together.shape[1])).mean())

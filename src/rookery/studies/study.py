@@ -1,0 +1,126 @@
+"""What a study is: arms of agents, scenes they are tested in, claims about what comes out, figures.
+
+A study is one file that makes one `Study`. Its agents come from `Training`s, which studies share: the agents of
+figure 4 are tested again for figure 6.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from rookery.runs.config import PolicyConfig, RunConfig
+from rookery.studies.statistics import Interval
+
+if TYPE_CHECKING:
+    from rookery.studies.results import Results
+
+Budget = Literal["smoke", "desk", "paper"]
+BUDGETS: tuple[Budget, ...] = ("smoke", "desk", "paper")
+"""Seconds and no claims; one desktop; the published hyperparameters to the letter."""
+
+HOLDS, FAILS, UNDECIDED, UNJUDGED = "holds", "does not hold", "undecided at this budget", "not judged"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """One compiled program: arms × seeds that train side by side in one run."""
+
+    name: str  # of its folder; the same name is the same program in every study
+    configure: Callable[[Budget], RunConfig]  # the seeds are filled in by whoever runs it
+    after: Learned | None = None
+    """Each seed's novice starts as the agent of this training and arm with the same seed."""
+    published: Callable[[], RunConfig] | None = None
+    """The run as published, whose settings the report compares; None: Ndousse et al.'s."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Learned:
+    """The agents of one arm of a training, one a seed."""
+
+    training: Training
+    arm: str
+    group: str = "novice"
+    slot: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fixed:
+    """One agent that comes ready: from the zoo, scripted or random. It has no seeds."""
+
+    policy: Callable[[Budget], PolicyConfig]  # one that does not learn
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One condition of a study, under the name the reader sees."""
+
+    label: str
+    agents: Any  # Learned, Fixed, or another source of agents, such as a LearnedTeam (see teams.py)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Where frozen agents are tested: they take slot 0, the `beside` fill the others."""
+
+    name: str
+    task: Callable[[Budget], Any]
+    beside: Callable[[Budget], tuple[PolicyConfig, ...]]  # one for each slot from 1 on
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """What came of a claim."""
+
+    verdict: str  # HOLDS, FAILS or UNDECIDED
+    quantity: str  # what was measured, in words
+    interval: Interval
+    detail: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One sentence and the function that judges it by the results."""
+
+    text: str
+    judge: Callable[[Results], Judgement]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study:
+    """One published experiment. `figures` makes (name, matplotlib figure, caption) from results alone."""
+
+    name: str
+    title: str
+    source: str
+    compares: str
+    arms: tuple[Arm, ...]
+    scenes: tuple[Any, ...]  # Scene, or for teams TeamScene
+    claims: tuple[Claim, ...]
+    figures: Callable[[Results], list[tuple[str, Any, str]]]
+    seeds: int = 3  # at desk and paper
+    notes: tuple[str, ...] = ()  # deviations from the paper that no setting shows
+    measure: Callable | None = None
+    """What it measures beside the scenes: a function of a `Bench` (see running.py), giving JSON."""
+    budgets: tuple[Budget, ...] = BUDGETS
+    steps_per_second: dict[Budget, int] | None = None
+    """Environment steps that all seeds and arms of its programs make together on one core, by budget; for estimates.
+    None: as Goal Cycle's."""
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """Every training it needs, once each, those that others start from first."""
+        found: dict[str, Training] = {}
+
+        def add(training: Training) -> None:
+            if training.after:
+                add(training.after.training)
+            found.setdefault(training.name, training)
+
+        for arm in self.arms:
+            for training in getattr(arm.agents, "trainings", lambda: ())():
+                add(training)
+            if isinstance(arm.agents, Learned):
+                add(arm.agents.training)
+        return tuple(found.values())

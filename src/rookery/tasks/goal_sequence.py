@@ -1,0 +1,196 @@
+"""Goal sequence: enter goals that look different in a hidden order, trial after trial.
+
+Rules. An episode is a few trials. Goals, agents' starts and the order are drawn anew each episode and stay for all its
+trials; at the end of a trial every agent is back at its start, facing as at first, and the order begins again. The
+order is a long random row of goals, none twice running. Entering the goal that is next in an agent's order pays 1 and
+the one after it becomes next; entering any other costs the penalty and changes nothing. Every agent is paid for
+itself alone. A memory lasts over trials: only what is remembered, or seen of others, makes later trials better.
+With `sequence` the order is the same in all episodes and goes round: learning it "in weights".
+
+Agents in `fading` slots are those to learn from, and are taken away bit by bit, so that nobody comes to depend on
+them. At each step each of them is seen with probability `visibility` · (1 - `fade` · k / (K-1)) in trial k of K: with
+`fade=1` always in the first trial and never in the last; with a schedule of `visibility` less and less over training.
+Unseen they play on and are paid. They themselves see no other agent.
+
+Source: Cook et al. 2024, Artificial Generational Intelligence, Goal Sequence: 7×7 cells, three kinds of goal, 3×3 cells
+seen, +1 and -1; in context 4 trials of 30 steps and 1 - k/(K-1), in weights one of 50 and 1 - t/(T-1) at time t of T.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Bool, Float32, Int32
+
+from rookery.errors import ConfigError
+from rookery.tasks.base import GridTask, as_cells, check_count
+from rookery.types import Key
+from rookery.world.layout import draw_cells
+from rookery.world.state import Events, State, WorldParams
+from rookery.world.tiles import GOALS, OBSTACLE
+
+HIDE = 0xFADE  # sets the draws of who is seen apart from those of motion
+
+
+class GoalSequenceParams(struct.PyTreeNode):
+    """What a schedule may change without recompiling."""
+
+    world: WorldParams
+    goal: Float32[Array, ""]  # paid for the goal that is next
+    penalty: Float32[Array, ""]  # >= 0, taken for any other
+    visibility: Float32[Array, ""]  # share of steps in which those that fade are seen, in the first trial
+    fade: Float32[Array, ""]  # how much of that is gone in the last
+
+
+class GoalSequenceState(struct.PyTreeNode):
+    goals: Int32[Array, "K 2"]  # (row, col) by kind: goal k is of tile kind GOALS[k]
+    sequence: Int32[Array, "L"]  # goals in the order of a trial, as many as it has steps
+    progress: Int32[Array, "A"]  # of this trial's order already entered
+    start_position: Int32[Array, "A 2"]
+    start_heading: Int32[Array, "A"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GoalSequence(GridTask):
+    """Configuration and rules; one view an agent. The episode's length follows from trials and theirs."""
+
+    counts = ("goals", "mistakes", "last trial")
+    """Entries that paid, entries that cost, and entries that paid in the last trial."""
+
+    kind: Literal["goal-sequence"] = "goal-sequence"
+    height: int = 9
+    width: int = 9
+    max_steps: int = dataclasses.field(default=120, init=False)
+    goals: int = 3  # kinds; one of each
+    obstacles: int = 0
+    trials: int = 4
+    trial_steps: int = 30
+    penalty: float = 1.0
+    sequence: tuple[int, ...] = ()  # goals from 0, gone round in every trial; empty: drawn each episode
+    map: str | None = None  # ASCII, see world/layout.py; replaces height, width and obstacles
+    fading: tuple[int, ...] = ()  # slots whose agents the others see in a share of steps alone
+    visibility: float = 1.0  # that share in the first trial
+    fade: float = 0.0  # how much of it is gone in the last; 1 is all
+
+    def __post_init__(self):
+        for name in ("trials", "trial_steps"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+        object.__setattr__(self, "max_steps", self.trials * self.trial_steps)
+        super().__post_init__()
+        check_count("obstacles", self.obstacles)
+        if not 2 <= self.goals <= len(GOALS):
+            raise ConfigError(f"goals={self.goals} must lie in [2, {len(GOALS)}]: so many look different")
+        if self.penalty < 0:
+            raise ConfigError(f"penalty={self.penalty} must be at least 0; it is taken, so write it without a sign")
+        for name in ("visibility", "fade"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must lie in [0, 1]")
+        if any(not 0 <= slot < len(self.views) for slot in self.fading) or len(set(self.fading)) < len(self.fading):
+            raise ConfigError(f"fading={self.fading} must hold different slots from 0 to {len(self.views) - 1}")
+        if self.fading and self.collide:
+            raise ConfigError("agents that fade would stand in the way unseen; leave out fading or set collide=False")
+        if any(not 0 <= goal < self.goals for goal in self.sequence):
+            raise ConfigError(f"sequence={self.sequence} must hold goals from 0 to {self.goals - 1}")
+        if any(a == b for a, b in zip(self.sequence, self.sequence[1:] + self.sequence[:1], strict=True)):
+            raise ConfigError(f"sequence={self.sequence}: no goal may come twice running, also where it goes round")
+        found = len(self._fixed)
+        if found > self.goals:
+            raise ConfigError(f"the map has {found} goals for goals={self.goals}; raise goals or take some off")
+        agents = 0 if self.plan and self.plan.spawns else len(self.views)
+        self.fit(self.goals - found + agents + self._blocks)
+
+    @property
+    def _blocks(self) -> int:
+        return 0 if self.plan else self.obstacles
+
+    @property
+    def _fixed(self) -> tuple[tuple[int, int], ...]:
+        """Cells the map gives to goals."""
+        return self.plan.goals if self.plan else ()
+
+    def default_params(self) -> GoalSequenceParams:
+        return GoalSequenceParams(
+            world=self.world_params(),
+            goal=jnp.float32(self.goal_reward),
+            penalty=jnp.float32(self.penalty),
+            visibility=jnp.float32(self.visibility),
+            fade=jnp.float32(self.fade),
+        )
+
+    def layout(self, key: Key):
+        """Place goals, agents and obstacles on different cells, and draw the order."""
+        place_key, kind_key, spawn_key, heading_key, order_key = jax.random.split(key, 5)
+        plan, fixed, agents = self.plan, self._fixed, len(self.views)
+        loose, spawns = self.goals - len(fixed), plan.spawns if plan else ()
+        drawn = draw_cells(place_key, jnp.asarray(self.floor), loose + (0 if spawns else agents) + self._blocks)
+        goals = jnp.concatenate([as_cells(fixed), drawn[:loose]])
+        if plan and plan.free_goals:
+            goals = draw_cells(kind_key, goals, self.goals)
+        blocks = drawn[len(drawn) - self._blocks :]
+        position = draw_cells(spawn_key, as_cells(spawns), agents) if spawns else drawn[loose : loose + agents]
+        heading = jax.random.randint(heading_key, (agents,), 0, 4)
+        tiles = jnp.asarray(self.room).at[blocks[:, 0], blocks[:, 1]].set(OBSTACLE)
+        tiles = tiles.at[goals[:, 0], goals[:, 1]].set(jnp.array(GOALS[: self.goals], jnp.uint8))
+        own = GoalSequenceState(
+            goals=goals,
+            sequence=self._order(order_key),
+            progress=jnp.zeros(agents, jnp.int32),
+            start_position=position,
+            start_heading=heading,
+        )
+        return tiles, position, heading, own
+
+    def _order(self, key: Key) -> Int32[Array, "L"]:
+        if self.sequence:
+            return jnp.array(np.resize(self.sequence, self.trial_steps), jnp.int32)
+        # Each goal is 1 to K-1 places after the one before, in their circle: never the same.
+        first_key, next_key = jax.random.split(key)
+        first = jax.random.randint(first_key, (1,), 0, self.goals)
+        onward = jax.random.randint(next_key, (self.trial_steps - 1,), 1, self.goals)
+        return jnp.cumsum(jnp.concatenate([first, onward])) % self.goals
+
+    def pay(self, before: State, after: State, events: Events, params: GoalSequenceParams):
+        """Credit or punish each goal just entered."""
+        own: GoalSequenceState = before.task
+        on_goal = (after.position[:, None] == own.goals).all(-1) & events.moved[:, None]
+        entered, goal = on_goal.any(-1), jnp.argmax(on_goal, -1)
+        # A trial of T steps has at most T entries, so the order cannot run out before its last step.
+        correct = entered & (goal == own.sequence[jnp.minimum(own.progress, self.trial_steps - 1)])
+        mistake = entered & ~correct
+        reward = params.goal * correct - params.penalty * mistake
+        last = before.step >= (self.trials - 1) * self.trial_steps
+        counts = {"goals": correct, "mistakes": mistake, "last trial": correct & last}
+        counts = {name: value.astype(jnp.float32) for name, value in counts.items()}
+        return reward, own.replace(progress=own.progress + correct), counts
+
+    def rearrange(self, key: Key, before: State, after: State, events: Events) -> State:
+        """Where a trial is over and another follows, put everybody back to the start."""
+        own: GoalSequenceState = after.task
+        done = after.step + 1  # steps, this one included
+        over = (done % self.trial_steps == 0) & (done < self.max_steps)
+        return after.replace(
+            position=jnp.where(over, own.start_position, after.position),
+            heading=jnp.where(over, own.start_heading, after.heading),
+            task=own.replace(progress=jnp.where(over, 0, own.progress)),
+        )
+
+    def shown(self, step: Int32[Array, ""], params: GoalSequenceParams) -> Float32[Array, ""]:
+        """Probability that an agent that fades is seen after so many steps of an episode. f32[]."""
+        trial = jnp.minimum(step // self.trial_steps, self.trials - 1)
+        return params.visibility * (1 - params.fade * trial / max(self.trials - 1, 1))
+
+    def hidden(self, state: State, params: GoalSequenceParams) -> Bool[Array, "A A"] | None:
+        """Who does not see whom now."""
+        if not self.fading:
+            return None
+        key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), HIDE)
+        gone = jax.random.uniform(key, (len(self.fading),)) >= self.shown(state.step, params)
+        slots, agents = jnp.array(self.fading), len(self.views)
+        hidden = jnp.zeros((agents, agents), bool).at[:, slots].set(gone).at[slots].set(True)
+        return hidden & ~jnp.eye(agents, dtype=bool)

@@ -1,0 +1,88 @@
+"""The experts of the tasks beside Goal Cycle."""
+
+import numpy as np
+import pytest
+
+from rookery.agents import scripted
+from rookery.tasks.goal_sequence import GoalSequence
+from rookery.tasks.key_door import KeyDoor
+from rookery.tasks.maze import Maze
+from rookery.tasks.single_goal import SingleGoal
+from rookery.world.spec import View
+from tests.agents.scripted.play import play
+from tests.worlds import drawn
+
+VIEW = View(size=5, kind="symbolic")
+SIGHTS = ("map", "own")
+
+
+def episodes(task, sight, count=6):
+    return [play(scripted.make(task, sight), task, seed) for seed in range(count)]
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_a_maze(sight):
+    task = Maze(height=7, width=9, views=(VIEW,), actions=3, max_steps=80)
+    played = episodes(task, sight)
+    assert all(one.counts["success"].sum() == 1 for one in played)
+    assert np.mean([one.reward.sum() for one in played]) > 3
+    # The one limited to its view does the same whatever is behind the walls; the other does not.
+    assert all(one.same.all() for one in played) == (sight == "own")
+
+
+@pytest.mark.parametrize("when_reached", ["move goal", "respawn"])
+def test_the_way_to_a_goal_it_knows_is_the_shortest(when_reached):
+    corridor = drawn("""
+        ##########
+        #G######G#
+        #........#
+        ####A#####
+        ##########
+    """)
+    task = SingleGoal(map=corridor, views=(VIEW,), actions=3, max_steps=70, when_reached=when_reached)
+    played = episodes(task, "own")
+    for one in played:
+        steps = np.diff(np.flatnonzero(one.reward))
+        if when_reached == "respawn":  # from its start, facing any way: 1 + 3 + 1 or 1 + 4 + 1 steps, two corners
+            assert set(steps) <= {7, 8, 9, 10}
+            assert len(steps) >= 3
+        else:  # about, one down, seven across, one up, two corners; it does not see where the goal went, yet looks
+            assert (steps >= 2 + 9 + 2).all()
+            assert len(steps) >= 2
+    assert all(one.same.all() for one in played)
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_key_and_door(sight):
+    task = KeyDoor(height=6, width=9, views=(VIEW, VIEW), max_steps=100)
+    played = episodes(task, sight)
+    for one in played:
+        goals, doors, keys = (one.counts[name].sum() for name in ("goals", "doors", "keys"))
+        assert goals >= 2
+        assert goals <= doors <= keys <= doors + 1  # each visit takes a key and a door, and no key is fetched in vain
+    assert all(one.same.all() for one in played) == (sight == "own")
+
+
+def test_a_visit_behind_a_door_by_hand():
+    task = KeyDoor(map="#########\n#KA.D..G#\n#########", views=(VIEW,), max_steps=60)
+    for one in episodes(task, "map", 3):
+        # Turned to the rack: pick up, about-turn, to the door, toggle, through and on: 1 + 2 + 1 + 1 + 4.
+        picked, paid = np.flatnonzero(one.counts["keys"]), np.flatnonzero(one.reward)
+        assert (paid - picked[: len(paid)] == 2 + 1 + 1 + 4).all()
+        assert one.action[picked].tolist() == [3] * len(picked)
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+@pytest.mark.parametrize("sequence", [(), (0, 1, 2, 1)])
+def test_goal_sequence(sight, sequence):
+    task = GoalSequence(height=6, width=8, views=(View(size=3, offset=0, kind="objects"),), sequence=sequence)
+    played = episodes(task, sight)
+    trials = np.stack([one.counts["goals"].reshape(task.trials, -1).sum(1) for one in played])
+    mistakes = np.stack([one.counts["mistakes"].reshape(task.trials, -1).sum(1) for one in played])
+    # At the first place two tries may be wrong, at every later one a single try: the one just entered is out.
+    limit = len(sequence) or trials.max(1)
+    assert (mistakes.sum(1) <= limit + 2).all()
+    assert trials[:, -1].mean() > trials[:, 0].mean() + 1
+    assert mistakes[:, -1].mean() < mistakes[:, 0].mean()
+    if sight == "own":
+        assert all(one.same.all() for one in played)

@@ -1,0 +1,85 @@
+"""A task with a world of its own, small enough to follow by hand: it counts actions up to a limit."""
+
+import dataclasses
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rookery.types import TimeStep
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Counting:
+    """Two agents, three actions; each action's number is paid and added up, and the episode ends at the limit.
+
+    Agent 0 sees the sum, u8[1, 1]; agent 1 the number drawn for the episode and the step, u8[1, 2]. Agent 1 comes in
+    after the first step.
+    """
+
+    kind: Literal["counting"] = "counting"
+    limit: int = 6
+    max_steps: int = 5
+
+    def environment(self):
+        return CountingEnv(self)
+
+
+class CountingState(struct.PyTreeNode):
+    drawn: jax.Array
+    total: jax.Array
+    step: jax.Array
+    present: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class CountingEnv:
+    task: Counting
+    agents = 2
+    actions = 3
+
+    @property
+    def max_steps(self):
+        return self.task.max_steps
+
+    def observation_shape(self, slot):
+        return ((1, 1), (1, 2))[slot]
+
+    def default_params(self):
+        return jnp.float32(1)  # what a unit pays
+
+    def reset(self, key, params, present=None):
+        present = jnp.ones(2, bool) if present is None else present
+        zero = jnp.int32(0)
+        state = CountingState(drawn=jax.random.randint(key, (), 0, 256), total=zero, step=zero, present=present)
+        return state, self._tell(state, jnp.zeros(2), jnp.bool_(True))
+
+    def step(self, state, action, params):
+        action = jnp.where(self._active(state), action, 0)
+        state = state.replace(total=state.total + action.sum(), step=state.step + 1)
+        return state, self._tell(state, params * action, jnp.bool_(False))
+
+    def _active(self, state):
+        return state.present & jnp.array([True, state.step > 0])
+
+    def _tell(self, state, reward, is_first):
+        return TimeStep(
+            observation=(
+                state.total.astype(jnp.uint8)[None, None],
+                jnp.stack([state.drawn, state.step]).astype(jnp.uint8)[None],
+            ),
+            reward=reward,
+            terminated=state.total >= self.task.limit,
+            truncated=state.step >= self.max_steps,
+            is_first=is_first,
+            active=self._active(state),
+            events={"units": reward, "half": reward / 2},
+        )
+
+
+def drawn(seed: int, episode: int = 0) -> int:
+    """The number of an episode, found by hand."""
+    key = jax.random.PRNGKey(seed)
+    key = jax.random.fold_in(key, episode) if episode else key
+    return int(jax.random.randint(key, (), 0, 256))

@@ -1,0 +1,92 @@
+"""What the adapters share."""
+
+import jax
+import numpy as np
+import pytest
+
+from rookery.errors import ActionError, ConfigError, MissingError
+from rookery.interop.common import check_actions, check_render_mode, check_seed, episode_key, paint, resolve
+from rookery.tasks.env import Env
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.tasks.registry import make
+from tests.interop.counting import Counting
+from tests.worlds import start, task_on
+
+
+def test_a_task_is_found_by_its_id_and_changed():
+    assert resolve("goal-cycle-v0", {"goals": 4}) == GoalCycle(goals=4)
+    assert resolve(Counting(), {}) == Counting()
+    with pytest.raises(MissingError, match="did you mean goal-cycle-v0"):
+        resolve("goal-cycle-v9", {})
+    with pytest.raises(ConfigError, match="goal-cycle has no field 'goal'; did you mean goals"):
+        resolve("goal-cycle-v0", {"goal": 4})
+    with pytest.raises(ConfigError, match="goals=0 must be at least 1"):
+        resolve("goal-cycle-v0", {"goals": 0})
+    assert make("goal-cycle-v0") == GoalCycle()
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**31, 2**32 - 1])
+def test_the_first_episode_of_a_seed_is_that_of_its_key(seed):
+    opened = jax.jit(episode_key)(np.uint32(seed), np.uint32(0))
+    assert (opened == jax.random.PRNGKey(seed)).all()
+    later = jax.jit(episode_key)(np.uint32(seed), np.uint32(2))
+    assert (later == jax.random.fold_in(jax.random.PRNGKey(seed), 2)).all()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "3", None])
+def test_seeds_no_key_can_be_made_of_are_refused(seed):
+    with pytest.raises(ConfigError, match="seed="):
+        check_seed(seed)
+
+
+def test_actions_of_many_kinds_are_taken():
+    for given in ([1, 2], (np.int64(1), np.uint8(2)), np.array([1, 2]), [np.array(1), np.array([2])]):
+        taken = check_actions(given, 3, ["a", "b"])
+        assert taken.dtype == np.int32
+        assert taken.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([0, 3], "b: action 3 is out of range; allowed: 0 to 2"),
+        ([-1, 0], "a: action -1 is out of range"),
+        ([0, 1.0], "b: action 1.0 is no whole number"),
+        ([0, None], "b: action None is no whole number"),
+        ([True, 0.5], "a: action True is no whole number"),
+        (["up", 0], "a: action 'up' is no whole number"),
+        ([0], "must be 2 whole numbers, one an agent"),
+        ([[0, 1], [1, 2]], "must be 2 whole numbers, one an agent"),
+        ([[0, 1], 1], "must be 2 whole numbers, one an agent"),
+        (5, "must be 2 whole numbers, one an agent"),
+    ],
+)
+def test_actions_that_are_none_are_named(given, said):
+    with pytest.raises(ActionError, match=said) as caught:
+        check_actions(given, 3, ["a", "b"])
+    assert isinstance(caught.value, ValueError)
+
+
+def test_render_modes():
+    assert check_render_mode(None, []) is None
+    assert check_render_mode("rgb_array", ["rgb_array"]) == "rgb_array"
+    with pytest.raises(ConfigError, match="'human' is not offered; this task has: 'rgb_array'"):
+        check_render_mode("human", ["rgb_array"])
+    with pytest.raises(ConfigError, match="none, for its worlds are no maps"):
+        check_render_mode("rgb_array", [])
+
+
+def test_a_world_is_painted_as_it_stands():
+    task = task_on(
+        """
+        ######
+        #1.A.#
+        ######
+        """
+    )
+    picture = paint(Env(task), start(task, position=(1, 3), heading=1))
+    assert picture.shape == (3 * 24, 6 * 24, 3)
+    cell = lambda row, col: picture[row * 24 + 2 : row * 24 + 23, col * 24 + 2 : col * 24 + 23]  # noqa: E731
+    assert (cell(1, 2) == cell(1, 4)).all()  # floor
+    for other in (cell(0, 0), cell(1, 1), cell(1, 3)):  # wall, goal, agent
+        assert (other != cell(1, 2)).any()

@@ -1,0 +1,256 @@
+"""Gymnasium's own check for every task, and its vector form world by world."""
+
+import copy
+import warnings
+
+import gymnasium
+import jax
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
+
+import rookery.interop  # registers
+from rookery.errors import ActionError, ConfigError, MisfitError, MissingError, OrderError
+from rookery.interop.gymnasium import SingleAgentEnv, SingleAgentVectorEnv
+from rookery.tasks import registry
+from tests.interop.counting import Counting, drawn
+from tests.tiny import TASK, save_novice
+
+
+@pytest.fixture(autouse=True)
+def strict():
+    """Warnings are errors, DeprecationWarning too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.mark.parametrize("name", registry.TASKS)
+def test_every_task_conforms(name):
+    made = gymnasium.make(f"rookery/{name}")
+    assert isinstance(made, SingleAgentEnv), "no wrapper stands between"
+    check_env(made)
+
+
+def test_a_task_without_a_map_conforms():
+    gymnasium.register("test/Counting-v0", entry_point=SingleAgentEnv, kwargs={"task": Counting()})
+    try:
+        check_env(gymnasium.make("test/Counting-v0").unwrapped)
+    finally:
+        del gymnasium.registry["test/Counting-v0"]
+
+
+def test_changes_and_companions_are_given_to_make():
+    made = gymnasium.make("rookery/goal-cycle-demo-v0", goals=2, agent=1, others={0: "scripted"})
+    assert made.unwrapped._arena.env.task.goals == 2
+    assert made.unwrapped._arena.present.tolist() == [True, True, False]
+    with pytest.raises(ConfigError, match="has no field 'golas'; did you mean goals"):
+        gymnasium.make("rookery/goal-cycle-demo-v0", golas=2)
+
+
+def test_an_episode_by_hand():
+    world = SingleAgentEnv(Counting(), agent=1)
+    observation, info = world.reset(seed=3)
+    assert observation.tolist() == [[drawn(3), 0]]
+    assert info == {"active": False, "half": 0.0, "units": 0.0}
+    assert world.step(2)[1:] == (0.0, False, False, {"active": True, "half": 0.0, "units": 0.0})
+    assert world.step(2)[1:] == (2.0, False, False, {"active": True, "half": 1.0, "units": 2.0})
+    assert world.step(np.int64(2))[1:4] == (2.0, False, False)
+    observation, reward, terminated, truncated, _ = world.step(2)
+    assert (observation.tolist(), reward, terminated, truncated) == ([[drawn(3), 4]], 2.0, True, False)
+    with pytest.raises(OrderError, match="is over; call reset"):
+        world.step(0)
+    assert world.reset()[0].tolist() == [[drawn(3, 1), 0]]
+    for _ in range(5):
+        last = world.step(0)
+    assert last[2:4] == (False, True)  # the time limit
+
+
+def test_steps_out_of_turn_and_wrong_actions_are_errors():
+    world = SingleAgentEnv(Counting())
+    with pytest.raises(OrderError, match="has not begun"):
+        world.step(0)
+    world.reset(seed=0)
+    for wrong, said in (
+        (3, "action 3 is out of range; allowed: 0 to 2"),
+        (0.5, "no whole number"),
+        ([0, 1], "must be 1"),
+    ):
+        with pytest.raises(ActionError, match=said):
+            world.step(wrong)
+    assert world.step(1)[0].tolist() == [[1]]
+    world.close()
+    with pytest.raises(OrderError, match="has not begun"):
+        world.step(0)
+
+
+def test_a_copy_goes_its_own_way_with_the_same_program():
+    world = SingleAgentEnv(Counting())
+    world.reset(seed=0)
+    other = copy.deepcopy(world)
+    world.step(1)
+    assert other.step(2)[0].tolist() == [[2]]
+    assert world.step(2)[0].tolist() == [[3]]
+    assert other._arena is world._arena
+
+
+def test_who_may_stand_where():
+    with pytest.raises(ConfigError, match="agent=2 is no slot of this task; it has 0 to 1"):
+        SingleAgentEnv(Counting(), agent=2)
+    with pytest.raises(ConfigError, match=r"others has slot 0; slots beside agent 0 are: \[1\]"):
+        SingleAgentEnv(Counting(), others={0: "random"})
+    with pytest.raises(MissingError, match="the zoo has no 'goal-cycle-demo-exprt'; did you mean goal-cycle-demo"):
+        SingleAgentEnv(TASK, others="goal-cycle-demo-exprt")
+    with pytest.raises(MisfitError, match="was trained on observations of"):
+        SingleAgentEnv(TASK, others="goal-cycle-demo-expert")
+
+
+def test_the_same_numbers_as_the_functional_environment():
+    plain = registry.environment(TASK)
+    params = plain.default_params()
+    reset, step = jax.jit(plain.reset), jax.jit(plain.step)
+    alone = np.array([False, True])
+    world = SingleAgentEnv(TASK, agent=1)
+    observation, _ = world.reset(seed=11)
+    state, told = reset(jax.random.PRNGKey(11), params, alone)
+    random = np.random.default_rng(1)
+    for _ in range(TASK.max_steps):
+        np.testing.assert_array_equal(observation, told.observation[1])
+        action = int(random.integers(3))
+        observation, reward, _, truncated, info = world.step(action)
+        state, told = step(state, np.array([0, action], np.int32), params)
+        assert reward == told.reward[1]
+        assert info["goals"] == told.events["goals"][1]
+    assert truncated
+    assert bool(told.truncated)
+
+
+@pytest.mark.parametrize("others", ["random", "scripted", "frozen"])
+def test_each_world_of_a_vector_is_the_single_one_of_its_seed(others, tmp_path):
+    if others == "frozen":
+        others = str(save_novice(tmp_path / "novice.safetensors"))
+    single = [SingleAgentEnv(TASK, others=others) for _ in range(3)]
+    many = SingleAgentVectorEnv(TASK, 3, others=others)
+    observation, _ = many.reset(seed=40)
+    for world, one in enumerate(single):
+        np.testing.assert_array_equal(observation[world], one.reset(seed=40 + world)[0])
+    random = np.random.default_rng(2)
+    moved = False
+    over = [False] * 3
+    for _ in range(2 * TASK.max_steps + 3):
+        action = random.integers(3, size=3)
+        observation, reward, terminated, truncated, info = many.step(action)
+        for world, one in enumerate(single):
+            if over[world]:
+                seen, note = one.reset()
+                told = (0.0, False, False)
+            else:
+                seen, *told, note = one.step(int(action[world]))
+            np.testing.assert_array_equal(observation[world], seen)
+            assert (reward[world], terminated[world], truncated[world]) == tuple(told)
+            assert {name: info[name][world] for name in note} == note
+            over[world] = told[1] or told[2]
+        position = np.asarray(many._loop.states.position)[:, 1]
+        moved |= (position != position[0]).any()
+    assert moved, "the companions act"
+
+
+def test_next_step_mode_by_hand():
+    many = SingleAgentVectorEnv(Counting(limit=2), 2, agent=1)
+    assert many.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    observation, info = many.reset(seed=7)
+    assert observation.tolist() == [[[drawn(7), 0]], [[drawn(8), 0]]]
+    assert info["active"].tolist() == [False, False]
+    many.step([0, 0])
+    observation, reward, terminated, truncated, info = many.step([2, 1])
+    assert (reward.tolist(), terminated.tolist(), truncated.tolist()) == ([2, 1], [True, False], [False, False])
+    assert observation.tolist() == [[[drawn(7), 2]], [[drawn(8), 2]]]
+    assert info["units"].tolist() == [2, 1]
+    assert info["_units"].tolist() == [True, True]
+    # The action of the world that opens anew is ignored, and pays nothing.
+    observation, reward, terminated, *_ = many.step([2, 1])
+    assert (reward.tolist(), terminated.tolist()) == ([0, 1], [False, True])
+    assert observation.tolist() == [[[drawn(7, 1), 0]], [[drawn(8), 3]]]
+
+
+def test_same_step_mode_by_hand():
+    many = SingleAgentVectorEnv(Counting(limit=2), 2, agent=1, autoreset_mode="SameStep")
+    assert many.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    many.reset(seed=7)
+    assert "final_obs" not in many.step([0, 0])[4]
+    observation, reward, terminated, _, info = many.step([2, 1])
+    assert (reward.tolist(), terminated.tolist()) == ([2, 1], [True, False])
+    assert observation.tolist() == [[[drawn(7, 1), 0]], [[drawn(8), 2]]]
+    assert info["_final_obs"].tolist() == [True, False]
+    assert info["final_obs"][0].tolist() == [[drawn(7), 2]]
+    assert info["final_obs"][1] is None
+    assert info["final_info"]["units"][0] == 2
+    assert info["active"].tolist() == [False, True]
+    observation, reward, terminated, *_ = many.step([2, 1])
+    assert (reward.tolist(), terminated.tolist()) == ([0, 1], [False, True])
+    assert observation.tolist() == [[[drawn(7, 1), 1]], [[drawn(8, 1), 0]]]
+
+
+def test_disabled_mode_by_hand():
+    many = SingleAgentVectorEnv(Counting(limit=2), 2, autoreset_mode=AutoresetMode.DISABLED)
+    many.reset(seed=7)
+    many.step([1, 2])
+    with pytest.raises(OrderError, match="world 1 is over; open it with reset"):
+        many.step([0, 0])
+    observation, info = many.reset(options={"reset_mask": np.array([False, True])})
+    assert observation.tolist() == [[[1]], [[0]]]
+    assert info["_active"].tolist() == [False, True]
+    assert many.step([1, 0])[2].tolist() == [True, False]
+
+
+def test_seeds_of_a_vector():
+    many = SingleAgentVectorEnv(Counting(), 2, agent=1)
+    opened = lambda **how: many.reset(**how)[0][:, 0, 0].tolist()  # noqa: E731
+    assert opened(seed=[9, 4]) == [drawn(9), drawn(4)]
+    assert opened() == [drawn(9, 1), drawn(4, 1)]
+    assert opened(seed=[None, 5]) == [drawn(9, 2), drawn(5)]
+    with pytest.raises(ConfigError, match="3 seeds for 2 worlds"):
+        many.reset(seed=[1, 2, 3])
+    with pytest.raises(ConfigError, match="must lie in"):
+        many.reset(seed=2**32 - 1)
+    unseeded = SingleAgentVectorEnv(Counting(), 2)
+    with pytest.raises(OrderError, match="call reset"):
+        unseeded.step([0, 0])
+    unseeded.reset()
+    assert unseeded._seeds[0] != unseeded._seeds[1]
+
+
+def test_wrong_uses_of_a_vector_are_errors():
+    with pytest.raises(ConfigError, match="num_envs=0"):
+        SingleAgentVectorEnv(Counting(), 0)
+    with pytest.raises(ConfigError, match="allowed: 'NextStep', 'SameStep', 'Disabled'"):
+        SingleAgentVectorEnv(Counting(), 1, autoreset_mode="never")
+    many = SingleAgentVectorEnv(Counting(), 2)
+    many.reset(seed=0)
+    for wrong, said in (([0, 3], "world 1: action 3 is out of range"), ([0], "must be 2 whole numbers")):
+        with pytest.raises(ActionError, match=said):
+            many.step(wrong)
+    for mask in ([True], [0, 1], [False, False]):
+        with pytest.raises(ConfigError, match=r"reset_mask must be bool\[2\]"):
+            many.reset(options={"reset_mask": mask})
+    many.close()
+    with pytest.raises(OrderError):
+        many.step([0, 0])
+
+
+def test_gymnasium_makes_vectors_of_ours():
+    many = gymnasium.make_vec("rookery/goal-cycle-demo-v0", num_envs=2, render_mode="rgb_array")
+    assert isinstance(many, SingleAgentVectorEnv)
+    observation, _ = many.reset(seed=0)
+    assert observation in many.observation_space
+    many.step(many.action_space.sample())
+    pictures = many.render()
+    assert [picture.shape for picture in pictures] == [(216, 216, 3)] * 2
+    assert (pictures[0] != pictures[1]).any()
+    many.close()
+
+
+def test_ids_are_known_after_the_import():
+    assert {f"rookery/{name}" for name in registry.TASKS} <= set(gymnasium.registry)
+    assert rookery.interop.NAMESPACE == "rookery"

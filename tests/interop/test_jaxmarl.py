@@ -1,0 +1,119 @@
+"""The interface by dictionaries."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.errors import ActionError, ConfigError
+from rookery.interop.jaxmarl import DictEnv
+from rookery.tasks import registry
+from tests.interop.counting import Counting, drawn
+from tests.tiny import TASK
+
+BOTH = ("agent_0", "agent_1")
+
+
+@pytest.mark.parametrize("name", registry.TASKS)
+def test_every_task_has_spaces_that_hold_what_it_tells(name):
+    env = DictEnv(name)
+    observations, _ = jax.eval_shape(env.reset, jax.random.PRNGKey(0))
+    assert list(observations) == env.agents
+    assert env.num_agents == len(env.agents)
+    for agent in env.agents:
+        space = env.observation_space(agent)
+        assert (observations[agent].shape, observations[agent].dtype) == (space.shape, space.dtype)
+        assert env.action_space(agent).n == registry.environment(registry.make(name)).actions
+
+
+def test_an_episode_by_hand_and_the_next_one_opens_at_once():
+    env = DictEnv(Counting(), limit=3)
+    reset, step = jax.jit(env.reset), jax.jit(env.step)
+    observations, state = reset(jax.random.PRNGKey(3))
+    assert observations["agent_1"].tolist() == [[drawn(3), 0]]
+    observations, state, rewards, dones, infos = step(jax.random.PRNGKey(4), state, {"agent_0": 1, "agent_1": 2})
+    assert observations["agent_0"].tolist() == [[1]]
+    assert {name: float(reward) for name, reward in rewards.items()} == {"agent_0": 1.0, "agent_1": 0.0}
+    assert not any(dones.values())
+    assert set(dones) == {*BOTH, "__all__"}
+    assert infos["active"].tolist() == [True, True]
+    observations, state, rewards, dones, infos = step(jax.random.PRNGKey(5), state, {"agent_0": 0, "agent_1": 2})
+    assert all(dones.values())
+    assert float(rewards["agent_1"]) == 2.0
+    assert infos["units"].tolist() == [0.0, 2.0]
+    assert (bool(infos["terminated"]), bool(infos["truncated"])) == (True, False)
+    assert infos["final_observation"]["agent_0"].tolist() == [[3]]
+    assert observations["agent_0"].tolist() == [[0]]
+    assert observations["agent_1"].tolist() == [[drawn(5), 0]]
+    assert int(state.step) == 0
+
+
+def test_step_env_opens_nothing_anew():
+    env = DictEnv(Counting(), limit=1)
+    _, state = env.reset(jax.random.PRNGKey(3))
+    observations, state, _, dones, _ = env.step_env(jax.random.PRNGKey(4), state, {"agent_0": 2, "agent_1": 0})
+    assert bool(dones["__all__"])
+    assert observations["agent_0"].tolist() == [[2]]
+    assert int(state.step) == 1
+
+
+def test_the_same_numbers_as_the_functional_environment_under_vmap():
+    plain, env = registry.environment(TASK), DictEnv(TASK)
+    params = plain.default_params()
+    keys = jax.random.split(jax.random.PRNGKey(0), 4)
+    observations, states = jax.jit(jax.vmap(env.reset))(keys)
+    plain_states, told = jax.jit(jax.vmap(plain.reset, (0, None)))(keys, params)
+    step = jax.jit(jax.vmap(env.step))
+    plain_step = jax.jit(jax.vmap(plain.step, (0, 0, None)))
+    random = np.random.default_rng(0)
+    for _ in range(TASK.max_steps - 1):
+        action = random.integers(plain.actions, size=(4, env.num_agents)).astype(np.int32)
+        by_agent = {agent: action[:, slot] for slot, agent in enumerate(env.agents)}
+        observations, states, rewards, _, _ = step(keys, states, by_agent)
+        plain_states, told = plain_step(plain_states, action, params)
+        for slot, agent in enumerate(env.agents):
+            np.testing.assert_array_equal(observations[agent], told.observation[:, slot])
+            np.testing.assert_array_equal(rewards[agent], told.reward[:, slot])
+
+
+def test_a_tasks_numbers_change_without_compiling_anew():
+    env = DictEnv(Counting())
+    step = jax.jit(env.step_env)
+    _, state = env.reset(jax.random.PRNGKey(0))
+    actions = {"agent_0": 2, "agent_1": 0}
+    for pays in (1.0, 0.25):
+        *_, rewards, _, _ = step(jax.random.PRNGKey(0), state, actions, jnp.float32(pays))
+        assert float(rewards["agent_0"]) == 2 * pays
+    assert step._cache_size() == 1
+
+
+def test_wrong_actions_are_errors():
+    env = DictEnv(Counting())
+    key = jax.random.PRNGKey(0)
+    _, state = env.reset(key)
+    with pytest.raises(ActionError, match="agent_1: action 3 is out of range; allowed: 0 to 2"):
+        env.step(key, state, {"agent_0": 0, "agent_1": 3})
+    for wrong in ({"agent_0": 0}, {"agent_0": 0, "agent_1": 0, "agent_2": 0}):
+        with pytest.raises(ActionError, match="give one for each of: agent_0, agent_1"):
+            env.step(key, state, wrong)
+        with pytest.raises(ActionError, match="give one for each of"):
+            jax.jit(env.step)(key, state, wrong)
+    with pytest.raises(ConfigError, match="has no field 'limits'; did you mean limit"):
+        DictEnv(Counting(), limits=3)
+
+
+def test_spaces_sample_what_they_hold():
+    env = DictEnv(Counting())
+    keys = jax.random.split(jax.random.PRNGKey(0), 300)
+    actions = jax.vmap(env.action_space("agent_0").sample)(keys)
+    assert sorted(set(actions.tolist())) == [0, 1, 2]
+    assert bool(env.action_space("agent_0").contains(2))
+    assert not bool(env.action_space("agent_0").contains(3))
+    space = env.observation_space("agent_1")
+    seen = jax.vmap(space.sample)(keys)
+    assert (seen.shape, seen.dtype) == ((300, 1, 2), jnp.uint8)
+    assert int(seen.max()) > 250  # 255 can be drawn: the range is closed
+    assert bool(space.contains(seen[0]))
+    assert not bool(space.contains(seen))
+    available = env.get_avail_actions(None)
+    assert available["agent_1"].tolist() == [True, True, True]

@@ -1,0 +1,188 @@
+"""A WebSocket client for tests, and a Chromium driven through one."""
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import struct
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rookery.play.websocket import CLOSE, PING, PONG, TEXT, unmask
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+FLAGS = """
+    --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+    --disable-component-update --disable-sync --hide-scrollbars --remote-debugging-port=0
+"""
+PATIENCE = 60.0  # seconds for anything a test waits for: enough where two cores are shared
+
+
+class Socket:
+    """One connection, its messages as text."""
+
+    def __init__(self, reader, writer):
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def open(cls, url: str, headers: tuple[str, ...] = ()) -> "Socket":
+        """Raises ConnectionError with the first line of the answer where the handshake is refused."""
+        where = urlsplit(url)
+        reader, writer = await asyncio.open_connection(where.hostname, where.port, limit=1 << 26)
+        lines = (
+            f"GET {where.path} HTTP/1.1", f"Host: {where.netloc}", "Upgrade: websocket", "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}", "Sec-WebSocket-Version: 13", *headers,
+        )  # fmt: skip
+        writer.write("\r\n".join((*lines, "", "")).encode())
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        if not answer.startswith(b"HTTP/1.1 101"):
+            writer.close()
+            raise ConnectionError(answer.split(b"\r\n")[0].decode())
+        return cls(reader, writer)
+
+    def send(self, payload: bytes | str | dict, kind: int = TEXT, *, final: bool = True, masked: bool = True) -> None:
+        if isinstance(payload, dict):
+            payload = json.dumps(payload)
+        payload = payload.encode() if isinstance(payload, str) else payload
+        mask = os.urandom(4)
+        size = len(payload)
+        head = bytes([(0x80 if final else 0) | kind])
+        bit = 0x80 if masked else 0
+        if size < 126:
+            head += bytes([bit | size])
+        elif size < 1 << 16:
+            head += struct.pack("!BH", bit | 126, size)
+        else:
+            head += struct.pack("!BQ", bit | 127, size)
+        self.writer.write(head + (mask + unmask(payload, mask) if masked else payload))
+
+    async def next(self) -> dict | tuple[str, int]:
+        """The next message, read as JSON; ("closed", code) when the server closes, 1006 without a word."""
+        while True:
+            try:
+                kind, payload = await asyncio.wait_for(self._frame(), PATIENCE)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return "closed", 1006
+            if kind == PING:
+                self.send(payload, PONG)
+            elif kind == CLOSE:
+                return "closed", struct.unpack("!H", payload[:2])[0]
+            elif kind == TEXT:
+                return json.loads(payload)
+
+    async def until(self, key: str, wanted=lambda value: True):
+        """The value of the next message that has this key and is wanted; others are passed over."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                told = await self.next()
+                if isinstance(told, tuple):
+                    raise ConnectionError(told)
+                if key in told and wanted(told[key]):
+                    return told[key]
+
+    async def _frame(self):
+        first, second = await self.reader.readexactly(2)
+        size = second & 0x7F
+        if size == 126:
+            (size,) = struct.unpack("!H", await self.reader.readexactly(2))
+        elif size == 127:
+            (size,) = struct.unpack("!Q", await self.reader.readexactly(8))
+        return first & 0x0F, await self.reader.readexactly(size)
+
+    def vanish(self) -> None:
+        """Be gone without a word."""
+        self.writer.transport.abort()
+
+
+class Page:
+    """One tab of a headless Chromium, over its debugging protocol."""
+
+    def __init__(self, socket: Socket):
+        self.socket, self.numbers, self.problems = socket, itertools.count(1), []
+
+    async def call(self, method: str, **params):
+        number = next(self.numbers)
+        self.socket.send({"id": number, "method": method, "params": params})
+        while True:
+            told = await self.socket.next()
+            if told.get("id") == number:
+                if "error" in told:
+                    raise RuntimeError(f"{method}: {told['error']}")
+                return told["result"]
+            if told.get("method") == "Runtime.exceptionThrown":
+                self.problems.append(told["params"]["exceptionDetails"])
+            elif told.get("method") == "Log.entryAdded" and told["params"]["entry"]["level"] == "error":
+                self.problems.append(told["params"]["entry"]["text"])
+
+    async def run(self, script: str):
+        """The value of a JavaScript expression in the page."""
+        told = await self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in told:
+            raise RuntimeError(told["exceptionDetails"])
+        return told["result"].get("value")
+
+    async def until(self, script: str):
+        """Wait until an expression is true; returns its value."""
+        async with asyncio.timeout(PATIENCE):
+            while not (value := await self.run(script)):
+                await asyncio.sleep(0.02)
+        return value
+
+    async def key(self, key: str, down: bool = True, up: bool = True) -> None:
+        text = {"text": key} if len(key) == 1 else {}
+        if down:
+            await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        if up:
+            await self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    async def click(self, selector: str) -> None:
+        """With the mouse, in the middle of an element."""
+        x, y = await self.run(
+            f"(() => {{ const node = document.querySelector({json.dumps(selector)}); node.scrollIntoView(); "
+            "const box = node.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    async def screenshot(self, path: Path) -> None:
+        told = await self.call("Page.captureScreenshot", format="png")
+        path.write_bytes(base64.b64decode(told["data"]))
+
+
+@contextlib.asynccontextmanager
+async def chromium(folder: Path, size: tuple[int, int] = (1200, 900)):
+    """A function that opens a page in a browser of its own."""
+    profile = folder / "profile"
+    browser = await asyncio.create_subprocess_exec(
+        BROWSER, *FLAGS.split(), f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}", "about:blank",
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    sockets = []
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not (port_file := profile / "DevToolsActivePort").exists() or not port_file.read_text():
+                await asyncio.sleep(0.05)
+        port = port_file.read_text().split()[0]
+
+        async def visit(url: str) -> Page:
+            asked = urllib.request.Request(f"http://127.0.0.1:{port}/json/new?about:blank", method="PUT")
+            told = await asyncio.to_thread(lambda: json.load(urllib.request.urlopen(asked, timeout=PATIENCE)))
+            page = Page(await Socket.open(told["webSocketDebuggerUrl"].replace("ws://", "http://")))
+            sockets.append(page.socket)
+            for domain in ("Page", "Runtime", "Log"):
+                await page.call(f"{domain}.enable")
+            await page.call("Page.navigate", url=url)
+            await page.until("location.href !== 'about:blank' && document.readyState === 'complete'")
+            return page
+
+        yield visit
+    finally:
+        for socket in sockets:
+            socket.vanish()
+        browser.kill()
+        await browser.wait()

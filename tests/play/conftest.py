@@ -1,0 +1,100 @@
+"""A small game whose cast does one and the same thing for ever, so that every change is a person's."""
+
+import asyncio
+import contextlib
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from rookery.agents.team import Group, Team
+from rookery.play.game import Game, Troupe
+from rookery.play.server import Server
+from rookery.runs.scene import scene_of
+from rookery.tasks.env import Env
+from tests.worlds import EAST, WEST, put, task_on
+
+# Oblong, so that a transposed axis shows.
+TASK = task_on(
+    """
+    #########
+    #A.1..2.#
+    #.......#
+    #A......#
+    #########
+    """,
+    2,
+    max_steps=8,
+    penalty=0.5,
+    actions=3,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Always:
+    """Does one action, for ever."""
+
+    action: int
+    privileged = False
+
+    def init(self, key):
+        return ()
+
+    def initial_carry(self, batch):
+        return ()
+
+    def act(self, params, carry, seen, is_first, key):
+        return jnp.full(is_first.shape, self.action, jnp.int32), carry, {}
+
+
+TROUPE = Troupe(
+    env=Env(TASK),
+    team=Team((Group("left", (0,), Always(0)), Group("ahead", (1,), Always(2)))),
+    params={"left": (), "ahead": ()},
+    names=("turner", "walker"),
+    roles=("scripted", "scripted"),
+    task="a-task-v0",
+    about="what it is",
+)
+
+SCENE = jax.jit(scene_of(TROUPE.env))
+
+
+def start(open_slots=(0, 1), **more) -> Game:
+    """Agent 0 at (1, 1) facing east, goal 1 two cells ahead; agent 1 at (3, 7) facing west."""
+    game = Game(TROUPE, open_slots, rest=2, **more)
+    place(game, [(1, 1), (3, 7)], [EAST, WEST])
+    return game
+
+
+def place(game, position, heading):
+    state, *rest = game._loop
+    state = put(state, position, heading)
+    game._loop = (state, *rest)
+    game.scene = jax.device_get(SCENE(state))
+
+
+@pytest.fixture
+def game():
+    return start()
+
+
+@contextlib.asynccontextmanager
+async def served(game, **more):
+    """The game on a real socket, as long as the block lasts."""
+    server = Server(game, **{"rate": 20.0, **more})
+    ready = asyncio.Event()
+    running = asyncio.create_task(server.run(ready.set))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if running.done():
+        running.result()
+    try:
+        yield server
+        assert not running.done(), "the game stopped"
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running

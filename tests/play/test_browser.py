@@ -1,0 +1,114 @@
+"""The page in a real browser: keys and clicks move the agent, everybody sees it, and nothing outside is asked for."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rookery.show import colours
+from tests.play.client import BROWSER, chromium
+from tests.play.conftest import place, served, start
+from tests.worlds import EAST, WEST
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+
+GAME = "document.querySelector('#game')"
+ON = f"{GAME}.dataset.state === 'on' && {GAME}.dataset.step !== undefined"
+
+
+def text(selector):
+    return f"document.querySelector({selector!r}).textContent"
+
+
+def test_three_browsers_play_and_watch(tmp_path):
+    game = start()
+    game.paused = True
+    place(game, [(1, 1), (3, 7)], [EAST, WEST])
+
+    async def scenario():
+        async with served(game, rate=30) as server, chromium(tmp_path) as visit:
+            one, two, three = [await visit(server.url) for _ in range(3)]
+            for page in (one, two, three):
+                await page.until(ON)
+            await one.until(f"{text('.rk-you')} === 'You are A; 1 watching'")
+            await three.until(f"{text('.rk-you')} === 'You are watching'")
+            await one.until(f"{text('.rk-curtain strong')} === 'Paused'")
+            assert await three.run("[...document.querySelectorAll('.rk-pad button')].every((b) => b.disabled)")
+            # The map is painted when its first layout is known, which on a slow machine is after the first message.
+            assert await one.until("document.querySelector('.rk-map canvas').getAttribute('aria-label')") == (
+                "Map at step 0. A turner at row 2, column 2, facing east; B walker at row 4, column 8, facing west"
+            )
+            await one.screenshot(tmp_path / "one.png")
+
+            # A key of the player's ends the pause and moves the agent: to the goal two cells on.
+            game.rest = 10_000  # a slow machine may notice only after the end of the episode
+            await one.key("ArrowUp", up=False)
+            await one.until(f"{GAME}.dataset.step >= 4")
+            await one.key("ArrowUp", down=False)
+            await asyncio.sleep(0.2)  # and the walker may have come to the next goal, too
+            earned = int(game.returns[0])
+            assert earned >= 1
+            assert game.seats == {1: 0, 2: 1}
+            await three.until(f"document.querySelectorAll('.rk-agent dd')[0].textContent === '{earned}'")
+
+            # The episode ends, its returns are shown, and the next begins at once with R.
+            await two.until(f"{GAME}.dataset.over === 'true'")
+            await two.until(f"{text('.rk-curtain')}.includes('A turner: {earned}')")
+            await two.key("r")
+            await two.until(f"{GAME}.dataset.episode === '2'")
+            assert game.episode == 1
+
+            # Seats change hands by click; a watcher takes the free one.
+            await one.click(".rk-agent button")
+            await one.until(f"{GAME}.dataset.seat === 'null'")
+            await three.click(".rk-agent button")
+            await three.until(f"{GAME}.dataset.seat === '0'")
+            before = int(game.scene.heading[0])
+            await three.key("p")
+            await three.until(f"{GAME}.dataset.paused === 'true'")
+            before = int(game.scene.heading[0])
+            await three.click(".rk-pad button:nth-child(2)")  # right, once
+            await three.until(f"{GAME}.dataset.paused === 'false'")
+            await three.key("p")
+            await three.until(f"{GAME}.dataset.paused === 'true'")
+            if game.step and not game.over:
+                assert game.scene.heading[0] in ((before + 1) % 4, (before + 2) % 4)
+
+            # Fog hides what the agent does not see.
+            await three.key("f")
+            await three.until("document.querySelector('input[type=checkbox]').checked")
+            await three.screenshot(tmp_path / "fog.png")
+
+            # The film of the episode is a page of its own that plays.
+            film = await visit(server.url)
+            await film.until(ON)
+            assert await film.run("fetch('/film').then((r) => r.text()).then((t) => t.includes('RookeryFilm'))")
+            # Who closes the tab is gone.
+            await two.call("Page.close")
+            await three.until("document.querySelectorAll('.rk-role')[1].textContent !== 'a person'")
+            problems = [page.problems for page in (one, three, film)]
+            assert problems == [[], [], []]
+
+    asyncio.run(scenario())
+    bright = np.asarray(Image.open(tmp_path / "one.png").convert("RGB"))
+    dark = np.asarray(Image.open(tmp_path / "fog.png").convert("RGB"))
+    night = (np.abs(dark.astype(int) - colours.NIGHT).max(-1) < 8).mean()
+    assert night > 0.08
+    assert (np.abs(bright.astype(int) - colours.NIGHT).max(-1) < 3).mean() < 0.05
+
+
+def test_a_lost_game_is_found_again(tmp_path):
+    async def scenario():
+        async with chromium(tmp_path) as visit:
+            async with served(start()) as server:
+                page = await visit(server.url)
+                await page.until(ON)
+                port = server.port
+            await page.until(f"{GAME}.dataset.state === 'lost'")
+            await page.until(f"{text('.rk-say')}.includes('the game was closed')")
+            async with served(start(), port=port):
+                await page.until(f"{GAME}.dataset.state === 'on'")
+                await page.until(f"{text('.rk-say')} === ''")
+
+    asyncio.run(scenario())

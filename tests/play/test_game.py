@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+
+from rookery.errors import ConfigError
+from rookery.play.game import Game
+from tests.play.conftest import TROUPE, start
+
+
+def at(game, agent):
+    return tuple(game.scene.position[agent])
+
+
+def test_without_persons_the_cast_plays(game):
+    game.tick()
+    assert at(game, 0) == (1, 1)
+    assert game.scene.heading.tolist() == [0, 3]  # turned left; went ahead
+    assert at(game, 1) == (3, 6)
+    assert game.action.tolist() == [0, 2]
+
+
+def test_a_person_decides_alone(game):
+    assert game.sit("p") == 0
+    game.tick()
+    assert (at(game, 0), game.scene.heading[0]) == ((1, 1), 1)  # an idle person stands still
+    assert at(game, 1) == (3, 6)  # the others do not wait
+    game.press("p", "forward")
+    game.tick()
+    assert at(game, 0) == (1, 2)
+    game.tick()
+    assert at(game, 0) == (1, 2)
+    assert game.actions[game.action[0]] == "wait"
+
+
+def test_goals_pay_and_wrong_ones_cost(game):
+    game.sit("p")
+    game.hold("p", "forward")
+    seen = []
+    for _ in range(5):
+        game.tick()
+        seen.append((at(game, 0)[1], float(game.reward[0])))
+    assert seen == [(2, 0), (3, 1), (4, 0), (5, 0), (6, 1)]
+    assert game.returns.tolist() == [2, 0]
+    game.hold("p", "left")
+    for _ in range(2):
+        game.tick()
+    game.hold("p", "forward")  # to (1, 5): it has turned right round
+    game.tick()
+    assert at(game, 0) == (1, 5)
+    assert game.over  # eight steps
+
+
+def test_a_wrong_goal(game):
+    game.sit("p")
+    state, *rest = game._loop
+    state = state.replace(task=state.task.replace(last_goal=state.task.last_goal.at[0].set(0)))
+    game._loop = (state, *rest)  # goal 1 was the last
+    game.press("p", "forward")
+    game.press("p", "forward")
+    game.tick()
+    game.tick()
+    assert game.returns[0] == -0.5
+
+
+def test_a_tap_between_ticks_counts_once(game):
+    game.sit("p")
+    game.hold("p", "right")
+    game.hold("p", None)
+    game.tick()
+    game.tick()
+    assert game.scene.heading[0] == 2
+
+
+def test_holding_goes_on_until_released(game):
+    game.sit("p")
+    game.hold("p", "right")
+    game.hold("p", "right")  # a repeated message is not a second key
+    for wanted in (2, 3, 0):
+        game.tick()
+        assert game.scene.heading[0] == wanted
+    game.hold("p", None)
+    game.tick()
+    assert game.scene.heading[0] == 0
+
+
+def test_nobody_gets_further_ahead_than_two(game):
+    game.sit("p")
+    for _ in range(50):
+        game.press("p", "right")
+    for _ in range(4):
+        game.tick()
+    assert game.scene.heading[0] == 3  # east, then two turns right
+
+
+def test_the_cast_takes_over_from_who_leaves(game):
+    game.sit("p", 1)
+    game.hold("p", "left")
+    game.tick()
+    game.leave("p")
+    game.leave("p")
+    game.tick()
+    assert game.action[1] == 2
+    assert at(game, 1) == (4 - 1, 7)  # facing south now, a wall ahead
+    assert game.seats == {}
+
+
+def test_slots_are_given_once():
+    game = start(open_slots=(1,))
+    assert game.sit("a") == 1
+    assert game.sit("a") == 1
+    assert game.sit("b") is None
+    with pytest.raises(ConfigError, match=r"slot 1 is taken; free are none"):
+        game.sit("b", 1)
+    with pytest.raises(ConfigError, match=r"slot 0 is not open to persons"):
+        game.sit("b", 0)
+    with pytest.raises(ConfigError, match="spectator"):
+        game.press("b", "forward")
+    game.leave("a")
+    assert game.sit("b", 1) == 1
+
+
+def test_changing_the_seat_frees_the_old_one(game):
+    assert game.sit("a") == 0
+    assert game.sit("a", 1) == 1
+    assert game.sit("b") == 0
+    assert game.seats == {"a": 1, "b": 0}
+
+
+def test_the_episode_ends_rests_and_another_begins(game):
+    game.sit("p")
+    for _ in range(8):
+        assert not game.over
+        assert game.tick()
+    assert game.over
+    assert (game.step, game.restart_in) == (8, 2)
+    before = game.scene
+    game.press("p", "forward")
+    game.tick()
+    assert game.scene is before
+    game.tick()
+    assert (game.over, game.step, game.episode) == (False, 0, 1)
+    assert game.returns.tolist() == [0, 0]
+    place = at(game, 0)
+    game.tick()
+    assert at(game, 0) == place  # what was pressed in the last episode is forgotten
+    assert game.seats == {"p": 0}
+
+
+def test_paused_nothing_moves(game):
+    game.paused = True
+    before = game.scene
+    assert not game.tick()
+    assert game.scene is before
+    game.paused = False
+    assert game.tick()
+    assert game.step == 1
+
+
+def test_unknown_actions_and_slots(game):
+    game.sit("p")
+    for say in (game.press, game.hold):
+        with pytest.raises(ConfigError, match="no action 'jump'; allowed: left, right, forward, wait"):
+            say("p", "jump")
+    for slots in ((2,), (-1,), (0, 0)):
+        with pytest.raises(ConfigError, match="slots 0 to 1"):
+            Game(TROUPE, slots)
+
+
+def test_it_can_be_kept_as_a_film(game):
+    game.tick()
+    game.sit("p")
+    game.press("p", "forward")
+    game.tick()
+    film = game.recording()
+    assert (film.steps, film.task, film.names) == (2, "a-task-v0", ("turner", "walker"))
+    assert film.roles == ("person", "scripted")
+    assert film.action_names == ("left", "right", "forward", "wait")
+    assert film.action.tolist() == [[0, 2], [2, 2]]
+    np.testing.assert_array_equal(film.goals, [[1, 3], [1, 6]])
+    np.testing.assert_array_equal(film.position[-1], game.scene.position)
+    np.testing.assert_array_equal(film.seen[1][-1], game.scene.lit[1])
+    game.restart()
+    assert game.recording().steps == 0  # nobody has acted yet
+
+
+def test_the_seed_tells_the_episodes():
+    def told(seed):
+        game = Game(TROUPE, (0,), seed=seed)
+        headings = []
+        for _ in range(6):
+            headings.append(game.scene.heading.tolist())
+            game.restart()
+        return headings
+
+    assert told(1) == told(1)
+    assert told(1) != told(2)

@@ -1,0 +1,337 @@
+"""The server over real sockets: what it shows, whom it lets in, and that nobody spoils the game for the rest."""
+
+import asyncio
+import base64
+import json
+import random
+
+import pytest
+
+from rookery.errors import ConfigError, StorageError
+from rookery.play import server as module
+from rookery.play.server import Server
+from tests.play.client import Socket
+from tests.play.conftest import served, start
+
+
+def play(scenario, game=None, **more):
+    """Run `scenario(server, connect)` against a served game."""
+    game = game or start()
+
+    async def run():
+        async with served(game, **more) as server:
+            sockets = []
+
+            async def connect(*headers):
+                sockets.append(await Socket.open(server.url + "play", headers))
+                return sockets[-1]
+
+            try:
+                await scenario(server, connect)
+            finally:
+                for socket in sockets:
+                    socket.vanish()
+
+    asyncio.run(run())
+
+
+async def fetch(server, request: str | bytes) -> tuple[int, dict, str]:
+    """Status, headers and body of whatever is sent."""
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    writer.write(request.encode("latin-1") if isinstance(request, str) else request)
+    head, _, body = (await asyncio.wait_for(reader.read(), 30)).decode().partition("\r\n\r\n")
+    writer.close()
+    first, *lines = head.split("\r\n")
+    return int(first.split()[1]), dict(line.split(": ", 1) for line in lines), body
+
+
+def get(server, path="/", host=None, more=""):
+    return fetch(server, f"GET {path} HTTP/1.1\r\nHost: {host or f'localhost:{server.port}'}\r\n{more}\r\n")
+
+
+def test_a_person_joins_plays_and_leaves():
+    async def scenario(server, connect):
+        one = await connect()
+        hello = await one.until("hello")
+        assert (hello["task"], hello["height"], hello["width"], hello["limit"]) == ("a-task-v0", 5, 9, 8)
+        assert hello["actions"] == ["left", "right", "forward", "wait"]
+        assert [agent["name"] for agent in hello["agents"]] == ["turner", "walker"]
+        assert (await one.until("seats"))["you"] == 0
+        other = await connect()
+        assert (await other.until("seats"))["you"] == 1
+        third = await connect()
+        assert await third.until("seats") == {"you": None, "taken": [0, 1], "watching": 1}
+        assert (await one.until("seats", lambda s: s["watching"]))["you"] == 0
+        one.vanish()
+        await third.until("seats", lambda s: s["taken"] == [1])
+        third.send({"sit": 0})
+        assert (await third.until("seats"))["you"] == 0
+
+    play(scenario)
+
+
+def test_moments_tell_what_the_game_shows():
+    game = start()
+    game.paused = True
+
+    async def scenario(server, connect):
+        client = await connect()
+        moment = await client.until("moment")
+        assert (moment["step"], moment["over"], moment["paused"]) == (0, False, True)
+        assert moment["position"] == game.scene.position.tolist()
+        assert moment["goals"] == [[1, 3], [1, 6]]
+        assert base64.b64decode(moment["tiles"]) == game.scene.tiles.tobytes()
+        assert base64.b64decode(moment["views"][1]) == game.scene.views[1].tobytes()
+        assert list(base64.b64decode(moment["seen"][0])) == game.scene.lit[0].reshape(-1).astype(int).tolist()
+        client.send({"pause": False})
+        await client.until("moment", lambda m: not m["paused"] and m["step"])
+
+    play(scenario, game)
+
+
+def test_keys_move_the_agent():
+    async def scenario(server, connect):
+        client = await connect()
+        client.send({"pause": True})
+        client.send({"restart": True})
+        before = await client.until("moment", lambda m: m["paused"] and m["episode"] == 2)
+        client.send({"press": "right"})
+        client.send({"pause": False})
+        after = await client.until("moment", lambda m: m["step"] > before["step"])
+        assert after["heading"][0] == (before["heading"][0] + 1) % 4
+        assert after["action"][0] == 1
+        client.send({"restart": True})
+        await client.until("moment", lambda m: m["episode"] == before["episode"] + 1)
+
+    play(scenario, rate=5)
+
+
+def test_episodes_end_and_others_begin():
+    async def scenario(server, connect):
+        client = await connect()
+        over = await client.until("moment", lambda m: m["over"])
+        assert (over["step"], over["rest"]) == (8, 0.1)  # two ticks, twenty a second
+        assert (await client.until("moment", lambda m: not m["over"]))["episode"] == over["episode"] + 1
+
+    play(scenario)
+
+
+def test_what_is_no_message_gets_an_error_and_the_game_goes_on():
+    async def scenario(server, connect):
+        bad, good = await connect(), await connect()
+        for text in ("hello", "{}", '{"press": "jump"}', '{"sit": 7}', '{"sit": 1}', "\U0001f600", '{"press": 3}'):
+            bad.send(text)
+            assert await bad.until("error")
+        step = (await good.until("moment"))["step"]
+        await good.until("moment", lambda m: m["step"] != step)
+        assert (await bad.until("moment"))["step"] >= 0
+
+    play(scenario)
+
+
+def test_spectators_stop_nothing():
+    async def scenario(server, connect):
+        players = [await connect(), await connect()]
+        watcher = await connect()
+        for message in ({"pause": True}, {"restart": True}):
+            watcher.send(message)
+            assert "only who plays" in await watcher.until("error")
+        watcher.send({"press": "left"})
+        assert "spectator" in await watcher.until("error")
+        assert not (await players[0].until("moment"))["paused"]
+        for player in players:
+            player.send({"sit": None})
+        await watcher.until("seats", lambda s: not s["taken"])
+        watcher.send({"pause": True})  # nobody plays: whoever watches may
+        await watcher.until("moment", lambda m: m["paused"])
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("harm", "code"),
+    [
+        (lambda s: s.send("x" * 300), 1009),
+        (lambda s: s.send(b"\x00", 2), 1003),
+        (lambda s: s.send("x", masked=False), 1002),
+        (lambda s: s.send(b"\x03\xe8", 8), 1000),
+        (lambda s: s.writer.write(bytes(random.Random(1).randbytes(5000))), 1002),
+    ],
+)
+def test_who_breaks_the_protocol_is_hung_up_on(harm, code):
+    async def scenario(server, connect):
+        bad, good = await connect(), await connect()
+        harm(bad)
+        with pytest.raises(ConnectionError, match=str(code)):
+            await bad.until("never")
+        await good.until("seats", lambda s: s["taken"] == [1])
+        step = (await good.until("moment"))["step"]
+        await good.until("moment", lambda m: m["step"] != step)
+
+    play(scenario)
+
+
+def test_a_flood_slows_the_flooder_and_ends_with_it(monkeypatch):
+    monkeypatch.setattr(module, "FLOOD", 30)
+
+    async def scenario(server, connect):
+        bad, good = await connect(), await connect()
+        await good.until("moment")
+        for _ in range(20_000):
+            bad.send({"press": "left"})
+        assert "messages a second" in await bad.until("error")
+        first = server.ticks[-1]
+        for _ in range(10):
+            await good.until("moment")
+        assert server.ticks[-1] - first < 3  # ten ticks at twenty a second, on a busy machine
+        with pytest.raises(ConnectionError):
+            await bad.until("never")
+        await good.until("seats", lambda s: s["taken"] == [1])
+
+    play(scenario)
+
+
+def test_who_does_not_read_is_passed_over_then_dropped(monkeypatch):
+    monkeypatch.setattr(module, "STALLED", 0.5)
+    monkeypatch.setattr(module, "BACKLOG", 1000)
+
+    async def scenario(server, connect):
+        await connect()  # and reads nothing
+        good = await connect()
+        await good.until("seats", lambda s: s["taken"] == [0, 1])
+        server._latest = server._latest * 2000  # more than the system's own buffers take
+        for client in server.clients.values():
+            if client.number == 1:
+                client.send(server._latest * 8)
+        await good.until("seats", lambda s: s["taken"] == [1])
+        assert list(server.clients) == [2]
+
+    play(scenario)
+
+
+def test_who_says_nothing_for_long_is_dropped(monkeypatch):
+    monkeypatch.setattr(module, "SILENCE", 0.6)
+    monkeypatch.setattr(module, "PING_EVERY", 0.1)
+
+    async def scenario(server, connect):
+        await connect()  # answers no ping
+        good = await connect()  # does, while it waits
+        await good.until("seats", lambda s: s["taken"] == [1])
+
+    play(scenario)
+
+
+def test_pages_and_nothing_else_are_served():
+    async def scenario(server, connect):
+        status, headers, body = await get(server)
+        assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert "connect-src 'self'" in body
+        assert "http:" not in body.replace("http://www.w3.org", "")
+        status, headers, body = await get(server, "/film")
+        assert status == 200
+        assert headers["Content-Disposition"].startswith("attachment")
+        assert "RookeryFilm" in body
+        for path in ("/etc/passwd", "/../pyproject.toml", "/%2e%2e/", "//", "/film?x=1", "http://other/", "/play/"):
+            assert (await get(server, path))[0] == 404
+        assert (await get(server, "/play"))[0] == 426
+        for method in ("POST", "PUT", "OPTIONS", "HEAD"):
+            assert (await fetch(server, f"{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n"))[0] == 405
+        for nonsense in ("\r\n\r\n", "GET /\r\n\r\n", "GET / FTP/1\r\n\r\n", "GET / HTTP/1.1\r\nHost\r\n\r\n"):
+            assert (await fetch(server, nonsense))[0] == 400
+        assert (await fetch(server, b"GET / HTTP/1.1\r\nA: " + b"x" * 20_000 + b"\r\n\r\n"))[0] == 400
+
+    play(scenario)
+
+
+def test_only_this_machine_and_its_own_page_are_let_in():
+    async def scenario(server, connect):
+        here = f"127.0.0.1:{server.port}"
+        for host in ("evil.example", f"evil.example:{server.port}", "localhost.evil.example", ""):
+            assert (await get(server, host=host or " "))[0] == 403
+        for host in (here, "localhost", "[::1]:1", "localhost:9"):  # forwarded ports have other numbers
+            assert (await get(server, host=host))[0] == 200
+        for origin in ("http://evil.example", "null", "http://localhost:1"):
+            with pytest.raises(ConnectionError, match="403"):
+                await connect(f"Origin: {origin}")
+        await (await connect(f"Origin: http://{here}")).until("hello")
+
+    play(scenario)
+
+
+def test_so_many_and_no_more(monkeypatch):
+    monkeypatch.setattr(module, "CLIENTS", 3)
+
+    async def scenario(server, connect):
+        clients = [await connect() for _ in range(3)]
+        with pytest.raises(ConnectionError, match="503"):
+            await connect()
+        clients[0].vanish()
+        await clients[1].until("seats", lambda s: s["watching"] == 0)
+        await (await connect()).until("hello")
+
+    play(scenario)
+
+
+def test_half_a_request_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(module.http, "PATIENCE", 0.2)
+
+    async def scenario(server, connect):
+        for half in (b"", b"GET / HT"):
+            reader, writer = await asyncio.open_connection(server.host, server.port)
+            writer.write(half)
+            assert await asyncio.wait_for(reader.read(), 20) == b""
+            writer.close()
+
+    play(scenario)
+
+
+def test_a_crowd_of_the_mad():
+    """Clients that vanish, talk nonsense and break off at random, while one plays on."""
+    chance = random.Random(7)
+
+    async def mad(connect):
+        client = await connect()
+        for _ in range(chance.randrange(6)):
+            client.send(
+                chance.choice((chance.randbytes(50), json.dumps({"press": "left"}), b"{}", b"")),
+                chance.choice((0, 1, 1, 1, 2, 9)),
+            )
+            await asyncio.sleep(0)
+        client.vanish()
+
+    async def scenario(server, connect):
+        good = await connect()
+        for _ in range(8):
+            await asyncio.gather(*(mad(connect) for _ in range(6)))
+        await good.until("seats", lambda s: s["taken"] == [0] and s["watching"] == 0)
+        step = (await good.until("moment"))["step"]
+        await good.until("moment", lambda m: m["step"] != step)
+        assert len(server.clients) == 1
+
+    play(scenario)
+
+
+def test_numbers_out_of_range(game):
+    for bad in ({"rate": 0}, {"rate": 31}, {"rate": float("nan")}, {"port": -1}, {"port": 1 << 16}):
+        with pytest.raises(ConfigError):
+            Server(game, **bad)
+
+
+def test_a_port_that_is_taken(game):
+    async def scenario(server, connect):
+        with pytest.raises(StorageError, match="choose another --port"):
+            async with served(start(), port=server.port):
+                pass
+
+    play(scenario, game)
+
+
+def test_who_is_loopback(game):
+    for host, here in (
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("10.0.0.1", False),
+    ):
+        assert Server(game, host=host).loopback is here

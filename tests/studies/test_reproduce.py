@@ -1,0 +1,243 @@
+"""A study from nothing to its results, and through every kind of stop."""
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+
+import pytest
+
+from rookery.errors import ConfigError
+from rookery.runs import metrics
+from rookery.studies import measuring, session
+from rookery.studies.reproduce import cost, reproduce
+from rookery.studies.results import Results
+from rookery.studies.session import Session
+from rookery.studies.study import Arm, Learned, Training
+from rookery.studies.writing import check_replaceable, read, write
+from tests.studies.tiny import SCENE, STUDY, TRAINING, without_clocks
+from tests.tiny import CONFIG, UPDATES, rows
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+MEMBERS = [("social", 4), ("social", 5), ("solo", 4), ("solo", 5), ("experts", None)]
+
+
+def a_session(runs, **changes) -> Session:
+    return Session(**{"budget": "desk", "runs": runs, "seed": 4, "seeds": 2, "episodes": 6, "quiet": True, **changes})
+
+
+def silent(text: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """The tiny study without a stop: its session and results."""
+    from tests.tiny import trace_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        trace_once(patch)
+        asked = a_session(tmp_path_factory.mktemp("straight"))
+        return asked, reproduce(STUDY, asked, silent)
+
+
+def test_results_hold_every_arm_and_seed(straight):
+    _, data = straight
+    assert [(row["arm"], row["seed"]) for row in data["rows"]] == MEMBERS
+    assert data["seeds"] == [4, 5]
+    for row in data["rows"]:
+        assert row["gain"]["mean"] == pytest.approx(row["beside"]["mean"] - row["alone"]["mean"], abs=1e-6)
+        assert row["beside"]["low"] <= row["beside"]["mean"] <= row["beside"]["high"]
+        assert set(row["counts beside"]) == {"goals", "mistakes", "first goal at step"}
+    # The return is what goals and mistakes come to at the task's own penalty.
+    row = data["rows"][0]
+    assert row["beside"]["mean"] == pytest.approx(
+        row["counts beside"]["goals"] - 1.5 * row["counts beside"]["mistakes"], abs=1e-5
+    )
+    assert data["trainings"][0]["steps of each seed"] == UPDATES * 4 * 8
+    assert data["curves"]["social"]["checkpoints"]["steps"] == [96, 192, 256]
+    assert len(data["curves"]["solo"]["learning"]["return"][0]) == UPDATES
+    assert {c["verdict"] for c in data["claims"]} <= {"holds", "does not hold", "undecided at this budget"}
+    # Two seeds decide nothing about seeds.
+    assert data["claims"][0]["verdict"] == "undecided at this budget"
+
+
+def test_again_nothing_is_trained_or_played(straight, monkeypatch):
+    asked, data = straight
+    for module, name in ((session, "train"), (session, "resume"), (measuring, "_play")):
+        monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("done before"))
+    assert without_clocks(reproduce(STUDY, asked, silent)) == without_clocks(data)
+
+
+class Killed(BaseException):
+    """As sudden as a signal nobody can catch."""
+
+
+def test_stopped_or_killed_and_started_again_it_comes_to_the_same(straight, tmp_path, monkeypatch):
+    asked, data = straight
+    write_row, play = metrics.MetricsWriter.write, measuring._play
+    again = a_session(tmp_path)
+
+    def interrupt(self, update, *rest):
+        if update == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        write_row(self, update, *rest)
+
+    with monkeypatch.context() as patch:  # a stop in good order
+        patch.setattr(metrics.MetricsWriter, "write", interrupt)
+        assert reproduce(STUDY, again, silent) is None
+
+    def kill(self, update, *rest):
+        if update == 5:
+            raise Killed
+        write_row(self, update, *rest)
+
+    with monkeypatch.context() as patch:  # death between two checkpoints: those are at 3 and 6
+        patch.setattr(metrics.MetricsWriter, "write", kill)
+        with pytest.raises(Killed):
+            reproduce(STUDY, again, silent)
+    found = []
+
+    def count(self, update, *rest):
+        found.append(update)
+        write_row(self, update, *rest)
+
+    def die(*arguments):
+        raise Killed
+
+    with monkeypatch.context() as patch:  # the next call starts at the last checkpoint, no earlier
+        patch.setattr(metrics.MetricsWriter, "write", count)
+        patch.setattr(measuring, "_play", die)
+        with pytest.raises(Killed):  # and dies at the first evaluation
+            reproduce(STUDY, again, silent)
+    assert found == [4, 5, 6, 7, 8]
+
+    played = []
+    with monkeypatch.context() as patch:  # death after the first evaluation
+
+        def once(*arguments):
+            if played:
+                raise Killed
+            played.append(arguments[1].seed)
+            return play(*arguments)
+
+        patch.setattr(measuring, "_play", once)
+        with pytest.raises(Killed):
+            reproduce(STUDY, again, silent)
+    with monkeypatch.context() as patch:
+        patch.setattr(measuring, "_play", lambda *a: (played.append(a[1].seed), play(*a))[1])
+        ended = reproduce(STUDY, again, silent)
+    assert played == [seed for _, seed in MEMBERS]  # none twice
+    assert without_clocks(ended) == without_clocks(data)
+    assert rows(again.folder(TRAINING)) == rows(asked.folder(TRAINING))
+
+
+def test_another_recipe_in_the_folder_is_refused(straight):
+    asked, _ = straight
+    longer = dataclasses.replace(TRAINING, configure=lambda _: dataclasses.replace(CONFIG, steps=CONFIG.steps * 2))
+    other = dataclasses.replace(STUDY, arms=(Arm(label="social", agents=Learned(training=longer, arm="social")),))
+    with pytest.raises(ConfigError, match=r"holds a run of another recipe \(it differs in steps\)"):
+        reproduce(other, asked, silent)
+
+
+def test_a_run_of_more_seeds_serves_fewer(straight, monkeypatch):
+    many, data = straight
+    few = a_session(many.runs, seed=5, seeds=1)
+    assert few.folder(TRAINING) == many.folder(TRAINING)
+    monkeypatch.setattr(session, "train", lambda *_, **__: pytest.fail("trained before"))
+    found = reproduce(STUDY, few, silent)
+    assert found["rows"][:2] == [row for row in data["rows"] if row["seed"] == 5]
+    own, all_ = (d["curves"]["solo"]["checkpoints"]["gain"] for d in (found, data))
+    assert own == all_[1:]
+    # Seeds nobody trained yet get a run of their own.
+    assert a_session(many.runs, seed=6).folder(TRAINING) != many.folder(TRAINING)
+
+
+def test_a_training_starts_from_anothers_agents_seed_by_seed(straight):
+    arms = tuple(dataclasses.replace(arm, learning_rate=0.0) for arm in CONFIG.arms)
+    frozen = dataclasses.replace(CONFIG, arms=arms)
+    first = Learned(training=TRAINING, arm="solo")
+    second = Training(name="second", configure=lambda _: frozen, after=first)
+    after = Learned(training=second, arm="social")
+    study = dataclasses.replace(
+        STUDY, arms=(Arm(label="before", agents=first), Arm(label="after", agents=after)), claims=()
+    )
+    assert [training.name for training in study.trainings] == ["tiny", "second"]
+    both, _ = straight
+    data = reproduce(study, both, silent)
+    # Without a step size, who goes on stays who it was: each seed's own agent.
+    results = Results(data)
+    assert [r["beside"] for r in results.rows("after")] == [r["beside"] for r in results.rows("before")]
+    before, now = (both.subjects(agents) for agents in (first, after))
+    assert [a.identity for a in now] == [a.identity for a in before]
+    assert now[0].identity != now[1].identity
+
+
+def test_results_are_written_and_read_back(straight, tmp_path):
+    _, data = straight
+    folder = tmp_path / "results" / "test" / "tiny"
+    write(STUDY, data, folder)
+    assert read(folder) == data
+    with open(folder / "table.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [(row["arm"], row["seed"]) for row in table] == [(arm, str(seed or "")) for arm, seed in MEMBERS]
+    assert float(table[0]["gain high"]) == data["rows"][0]["gain"]["high"]
+    assert float(table[0]["mistakes beside"]) == data["rows"][0]["counts beside"]["mistakes"]
+    assert [row["arm"] for row in json.loads((folder / "table.json").read_text())] == [arm for arm, _ in MEMBERS]
+    for name in ("figure", "gain", "agents"):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (folder / f"{name}.svg").read_text().startswith("<svg")
+    page = (folder / "report.html").read_text()
+    assert "They gain." in page
+    assert page.count("<svg") == 3
+    # A second time takes the place of the first, whole.
+    (folder / "stray").write_text("old")
+    write(STUDY, data, folder)
+    assert not (folder / "stray").exists()
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["tiny"]
+
+
+def test_a_failed_drawing_leaves_the_older_results(straight, tmp_path):
+    _, data = straight
+    folder = tmp_path / "tiny"
+    write(STUDY, data, folder)
+
+    def fail(results):
+        raise RuntimeError("no ink")
+
+    with pytest.raises(RuntimeError):
+        write(dataclasses.replace(STUDY, figures=fail), {**data, "episodes": 7}, folder)
+    assert read(folder) == data
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_a_smaller_budget_does_not_replace_a_larger_one(straight, tmp_path):
+    _, data = straight
+    folder = tmp_path / "tiny"
+    write(STUDY, data, folder)
+    check_replaceable(folder, "desk")
+    check_replaceable(folder, "paper")
+    with pytest.raises(ConfigError, match="holds results of budget 'desk', which 'smoke' may not replace"):
+        check_replaceable(folder, "smoke")
+    # Killed between stepping aside and coming in, the older ones come back.
+    folder.rename(tmp_path / ".tiny.before")
+    check_replaceable(folder, "desk")
+    assert read(folder) == data
+
+
+def test_cost_counts_every_member():
+    # Two arms of three seeds, eight updates of four episodes of eight steps.
+    assert cost(STUDY, "desk", 3) == 2 * 3 * UPDATES * 4 * 8
+
+
+@pytest.mark.parametrize(("change", "said"), [({"seeds": 0}, "seeds=0"), ({"episodes": 1}, "episodes=1")])
+def test_refused(tmp_path, change, said):
+    with pytest.raises(ConfigError, match=said):
+        a_session(tmp_path, **change)
+
+
+def test_the_scene_is_the_task_as_configured():
+    assert SCENE.task("desk").penalty == 1.5

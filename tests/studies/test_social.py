@@ -1,0 +1,73 @@
+"""What a society comes to, worked out by hand."""
+
+import numpy as np
+import pytest
+
+from rookery.errors import ConfigError
+from rookery.studies import social
+
+
+def test_collective_reward_and_equality():
+    assert social.collective_reward(np.array([1.0, 2.0, -1.0])) == 2
+    # Equal; one of five earns all: G = 8/(2·5) = .8; 1 and 3: G = 4/(2·2·4) = .25.
+    np.testing.assert_allclose(social.equality(np.array([[2.0] * 5, [0, 0, 0, 0, 3.0]])), [1, 0.2])
+    np.testing.assert_allclose(social.equality(np.array([1.0, 3.0])), 0.75)
+    assert social.equality(np.zeros(3)) == 1
+    assert np.isnan(social.equality(np.array([1.0, -2.0])))
+
+
+def test_sustainability_and_peace():
+    reward = np.array([[1, 0], [0, 0], [1, -1], [0, 1]])
+    assert social.sustainability(reward) == (2 + 4) / 2  # steps 1 and 3; step 4
+    assert np.isnan(social.sustainability(np.zeros((3, 2))))
+    assert social.peace(np.array([[0, 1], [1, 1], [0, 0], [0, 0]])) == 2 - 3 / 4
+
+
+def test_mutual_information():
+    assert social.mutual_information(np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1])) == pytest.approx(np.log(2))
+    assert social.mutual_information(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])) == pytest.approx(0)
+
+
+def test_coordination_is_of_the_next_step_and_the_best_pair():
+    random = np.random.default_rng(0)
+    signal = random.integers(0, 4, (4000, 3))
+    action = random.integers(0, 4, (4000, 3))
+    action[1:, 2] = signal[:-1, 0]
+    assert social.coordination(signal, action) == pytest.approx(np.log(4), abs=0.01)
+    assert social.coordination(signal, np.roll(action, -1, 0)) < 0.02  # in the same step there is nothing
+    own = random.integers(0, 4, (4000, 2))
+    itself = np.roll(own, 1, 0)  # each follows itself: that is no coordination
+    assert social.coordination(own, itself) < 0.02
+    when = np.zeros((4000, 3), bool)
+    when[:2000, 0] = True
+    action[2000:, 2] = random.integers(0, 4, 2000)  # now only in the first half
+    assert social.coordination(signal, action, when) == pytest.approx(np.log(4), abs=0.01)
+    assert social.coordination(signal, action) < 1.0
+    with pytest.raises(ConfigError, match="between agents"):
+        social.coordination(signal[:, :1], action[:, :1])
+
+
+def test_speaker_consistency():
+    symbols = np.tile(np.arange(4), 50)
+    assert social.speaker_consistency(symbols, (symbols + 1) % 4, 4, 4) == pytest.approx(1)
+    apart = np.repeat(np.arange(4), 50), np.tile(np.arange(5), 40)
+    assert social.speaker_consistency(*apart, 4, 5) == pytest.approx(0, abs=1e-9)
+    # Symbol 0 with actions 0 and 1 alike, symbol 1 with action 2: H(a|0) = ln 2 of ln 3, all else is certain.
+    half = 0.5 * ((1 - np.log(2) / np.log(3)) + 1) / 2 + 0.5
+    assert social.speaker_consistency(np.array([0, 0, 1, 1]), np.array([0, 1, 2, 2]), 2, 3) == pytest.approx(half)
+
+
+def test_context_independence():
+    assert social.context_independence(np.array([2, 0, 1]), np.array([0, 1, 2])) == pytest.approx(1)
+    # One symbol for two concepts: p(m|c) = 1, p(c|m) = 1/2.
+    assert social.context_independence(np.zeros(4, int), np.array([0, 1, 0, 1])) == pytest.approx(0.5)
+
+
+def test_influence_that_is_rare_and_what_it_pays():
+    assert social.share_above_mean(np.array([0, 0, 0, 4.0])) == 0.25
+    found = social.influenced_pays(np.arange(6.0), np.array([0, 2, 1, 3, 5, 4.0]))
+    # Ranks: Σ d² = 0+1+1+0+1+1 = 4, rho = 1 - 6·4/(6·35) = .8857.
+    assert found.rho == pytest.approx(1 - 24 / 210)
+    assert 0.01 < found.p < 0.05
+    with pytest.raises(ConfigError, match="at least 3"):
+        social.influenced_pays(np.arange(2.0), np.arange(2.0))

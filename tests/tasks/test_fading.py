@@ -1,0 +1,211 @@
+"""Goal sequence: agents to learn from that are seen less and less, by hand and by share."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rookery.agents import scripted
+from rookery.errors import ConfigError
+from rookery.learning.ppo import PPO
+from rookery.runs.build import build
+from rookery.runs.config import GroupConfig, Oracle, RunConfig
+from rookery.runs.program import tunables
+from rookery.tasks.env import Env
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.tasks.goal_sequence import GoalSequence
+from rookery.world.spec import OBJECT_CHANNELS, View
+from tests.worlds import EAST, STAY, WEST, drawn
+
+PLAN = drawn("""
+#########
+#.1.....#
+#.2.....#
+#.3.....#
+#########
+""")
+SYMBOLS = View(size=5, offset=0, kind="objects", see_through_walls=True)
+PIXELS = View(size=5, offset=0, tile_pixels=3, see_through_walls=True)
+HEADINGS = [OBJECT_CHANNELS.index(f"agent {way}") for way in ("ahead", "right", "back", "left")]
+TASK = GoalSequence(map=PLAN, views=(SYMBOLS,) * 3, trials=4, trial_steps=5, actions=3, fading=(1,), fade=1.0)
+RED = np.array([255, 0, 0])
+WORLDS = 60
+
+
+def facing(task, params, worlds: int = WORLDS):
+    """0 and 2 look at 1 from the west, and 1 at both, in an episode in which nobody moves.
+
+    Returns for each step, the first observation too: in view bool[T+1, B, A, A], and all that was told.
+    """
+    env = Env(task)
+
+    def stand(state):
+        return state.replace(position=jnp.array([[2, 4], [2, 6], [2, 4]]), heading=jnp.array([EAST, WEST, EAST]))
+
+    def episode(key, params):
+        state, _ = env.reset(key, params)
+
+        def step(state, _):
+            following, told = env.step(stand(state), jnp.full(3, STAY), params)
+            return following, (env.in_view(stand(state)), env.observe(stand(state)), told)
+
+        return jax.lax.scan(step, state, None, task.max_steps)[1]
+
+    keys = jax.random.split(jax.random.PRNGKey(1), worlds)
+    return jax.device_get(jax.jit(jax.vmap(episode, (0, None), 1))(keys, params))
+
+
+def shares(seen):
+    """Of the steps of each trial in which agent 0 sees agent 1. f64[K]."""
+    return seen[:, :, 0, 1].reshape(TASK.trials, -1).mean(1)
+
+
+def test_seen_in_all_of_the_first_trial_and_none_of_the_last():
+    seen, views, told = facing(TASK, TASK.default_params())
+    found = shares(seen)
+    assert found[0] == 1
+    assert found[3] == 0
+    # 300 draws a trial: a standard error of at most 0.028.
+    np.testing.assert_allclose(found[1:3], [2 / 3, 1 / 3], atol=0.11)
+    assert (seen[:, :, 0, 1] == seen[:, :, 2, 1]).all(), "one draw for all who look"
+    assert not seen[:, :, 1].any(), "it sees nobody"
+    assert seen[:, :, 2, 0].all(), "the others are seen as ever"
+    assert told.active.all(), "it is there all the same"
+    # 0 stands in the middle of its nearest row; 1 is two cells ahead of it, and looks back at it.
+    at_one = views[:, :, 0, 2, 2][..., HEADINGS]
+    assert (at_one[..., 2] == 255 * seen[:, :, 0, 1]).all()
+    assert not at_one[..., [0, 1, 3]].any()
+
+
+def test_pixels_show_the_same_as_symbols():
+    task = dataclasses.replace(TASK, views=(PIXELS,) * 3)
+    seen, views, _ = facing(task, task.default_params(), worlds=4)
+    again, *_ = facing(TASK, TASK.default_params(), worlds=4)
+    assert (seen == again).all()
+    cell = views[:, :, 0, 6:9, 6:9]  # row 2, column 2
+    painted = (cell == RED).all(-1).any((-2, -1)) | (cell[..., 0] > cell[..., 1]).any((-2, -1))
+    assert (painted == seen[:, :, 0, 1]).all()
+
+
+def test_it_is_paid_and_moves_unseen():
+    task = dataclasses.replace(TASK, sequence=(0, 1), visibility=0.0)
+    env = Env(task)
+    params = task.default_params()
+    state, _ = env.reset(jax.random.PRNGKey(0), params)
+    assert state.hidden.tolist() == [[False, True, False], [True, False, True], [False, True, False]]
+    state = state.replace(position=jnp.array([[3, 4], [1, 1], [3, 5]]), heading=jnp.array([EAST, EAST, EAST]))
+    state, told = jax.jit(env.step)(state, jnp.array([0, 2, 0]), params)
+    assert told.reward.tolist() == [0, 1, 0]
+    assert state.position[1].tolist() == [1, 2]
+
+
+def test_a_schedule_changes_what_is_seen_in_one_program():
+    task = dataclasses.replace(TASK, fade=0.0)
+    env, traces = Env(task), []
+
+    @jax.jit
+    def opening(params):
+        traces.append(1)
+        keys = jax.random.split(jax.random.PRNGKey(5), 400)
+        return jax.vmap(env.reset, (0, None))(keys, params)[0].hidden[:, 0, 1]
+
+    for step in range(5):  # 1 - t / (T-1)
+        params = task.default_params().replace(visibility=jnp.float32(1 - step / 4))
+        assert abs(opening(params).mean() - step / 4) < 0.08
+    assert len(traces) == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    trials=st.integers(1, 6),
+    visibility=st.floats(0, 1, width=32),
+    fade=st.floats(0, 1, width=32),
+    step=st.integers(0, 200),
+)
+def test_the_share_falls_from_trial_to_trial_and_stays_a_share(trials, visibility, fade, step):
+    task = GoalSequence(map=PLAN, trials=trials, trial_steps=3, fading=(0,), visibility=visibility, fade=fade)
+    params = task.default_params()
+    now, later = (float(task.shown(jnp.int32(at), params)) for at in (step, step + 3))
+    assert -1e-6 <= later <= now + 1e-6 <= visibility + 2e-6
+    assert float(task.shown(jnp.int32(0), params)) == pytest.approx(visibility)
+    if trials > 1:
+        assert float(task.shown(jnp.int32(3 * trials), params)) == pytest.approx(visibility * (1 - fade), abs=1e-6)
+
+
+def test_without_fading_nothing_is_hidden():
+    env = Env(dataclasses.replace(TASK, fading=()))
+    state, _ = jax.eval_shape(env.reset, jax.random.PRNGKey(0), env.default_params())
+    assert state.hidden is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"fading": (3,)}, r"fading=\(3,\) must hold different slots from 0 to 2"),
+        ({"fading": (1, 1)}, "must hold different slots"),
+        ({"fade": 1.5}, r"fade=1.5 must lie in \[0, 1\]"),
+        ({"visibility": -0.1}, r"visibility=-0.1 must lie in \[0, 1\]"),
+        ({"collide": True}, "set collide=False"),
+    ],
+)
+def test_impossible_settings_are_refused(changes, said):
+    with pytest.raises(ConfigError, match=said):
+        dataclasses.replace(TASK, **changes)
+
+
+def run_of(task, policy, **more):
+    groups = (
+        GroupConfig(name="novice", slots=(0, 2), learner=PPO(sequence_length=5)),
+        GroupConfig(name="expert", slots=(1,), policy=policy),
+    )
+    return RunConfig(name="fade", task=task, team=groups, **more)
+
+
+def test_a_run_may_fade_them_over_training():
+    task = dataclasses.replace(TASK, fade=0.0)
+    tunables(run_of(task, Oracle(), task_schedules={"visibility": ((0, 1.0), (1, 0.0)), "fade": 0.5}))
+    with pytest.raises(ConfigError, match=r"task_schedules.visibility: visibility=2.0 must lie in"):
+        tunables(run_of(task, Oracle(), task_schedules={"visibility": 2.0}))
+
+
+def oracle_at_work(noise: float):
+    """Goals and mistakes of an oracle in many episodes, f64[B, T] each."""
+    task = GoalSequence(height=5, width=9, views=(SYMBOLS,), actions=3)
+    expert, env, params = scripted.oracle(task, noise), Env(task), task.default_params()
+
+    def play(key):
+        state, _ = jax.vmap(env.reset, (0, None))(jax.random.split(key, 16), params)
+
+        def step(loop, t):
+            state, carry = loop
+            action, carry, _ = expert.act(
+                (), carry, (state, jnp.zeros(16, jnp.int32)), jnp.full(16, t == 0), jax.random.fold_in(key, t)
+            )
+            state, told = jax.vmap(env.step, (0, 0, None))(state, action[:, None], params)
+            return (state, carry), (told.events["goals"][:, 0], told.events["mistakes"][:, 0])
+
+        return jax.lax.scan(step, (state, expert.initial_carry(16)), jnp.arange(task.max_steps))[1]
+
+    return [np.asarray(x).T for x in jax.jit(play)(jax.random.PRNGKey(2))]
+
+
+def test_an_oracle_knows_the_order_and_errs_as_often_as_it_is_told_to():
+    goals, mistakes = oracle_at_work(0.0)
+    assert goals[:, :30].sum(1).min() >= 2
+    assert mistakes.sum() <= 0.03 * goals.sum(), "only where another goal bars the way"
+    noisy, errors = oracle_at_work(0.2)
+    assert noisy.sum() < goals.sum()
+    # An error in the last steps of a trial is not seen, and one may lead to a goal that bars the way: wide bounds.
+    assert 0.1 < errors.sum() / noisy.sum() < 0.3
+
+
+def test_an_oracle_belongs_to_goal_sequence_alone():
+    assert build(run_of(TASK, Oracle(noise=0.5))).team.groups[1].policy.noise == 0.5
+    with pytest.raises(ConfigError, match="'goal-cycle' has no order an oracle could be told"):
+        scripted.oracle(GoalCycle())
+    with pytest.raises(ConfigError, match=r"noise=1.2 must lie in \[0, 1\]"):
+        Oracle(noise=1.2)

@@ -1,0 +1,48 @@
+"""Whom each agent sees, in both kinds of world: oblong ones, worked out by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rookery.tasks.dilemma.harvest import Harvest
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.tasks.registry import environment
+from rookery.world.spec import View
+from rookery.world.tiles import OBSTACLE
+
+NORTH, EAST, SOUTH, WEST = range(4)
+
+MAP = """
+###########
+#A...A...A#
+#.........#
+#....A....#
+###########
+"""
+
+
+def in_view(env, state) -> list[list[int]]:
+    seen = np.asarray(env.in_view(state))
+    return [list(np.flatnonzero(row)) for row in seen]
+
+
+def test_in_a_dilemma_all_within_the_square():
+    env = environment(Harvest(map=MAP, agents=4, view_radius=2))
+    state, _ = env.reset(jax.random.PRNGKey(0), env.default_params())
+    state = state.replace(position=jnp.array([[1, 1], [1, 3], [3, 3], [3, 6]]), heading=jnp.array([0, 1, 2, 3]))
+    assert in_view(env, state) == [[1, 2], [0, 2], [0, 1], []]
+    assert in_view(env, state.replace(active=jnp.array([True, False, True, True]))) == [[2], [], [0], []]
+
+
+def test_in_a_grid_ahead_and_not_behind_obstacles():
+    view = View(size=5, offset=0, kind="symbolic")
+    env = environment(GoalCycle(height=6, width=9, goals=2, obstacles=1, views=(view,) * 3, actions=3))
+    state, _ = env.reset(jax.random.PRNGKey(0), env.default_params())
+    clear = state.tiles.at[1:-1, 1:-1].set(0)
+    state = state.replace(
+        tiles=clear, position=jnp.array([[2, 1], [2, 4], [2, 6]]), heading=jnp.array([EAST, WEST, EAST])
+    )
+    assert in_view(env, state) == [[1], [0], []]  # 2 is five cells off, and looks away
+    wall = state.replace(tiles=clear.at[1:4, 3].set(OBSTACLE))
+    assert in_view(env, wall) == [[], [], []]
+    assert in_view(env, state.replace(heading=jnp.array([EAST, EAST, WEST]))) == [[1], [2], [1]]

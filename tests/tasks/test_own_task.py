@@ -1,0 +1,70 @@
+"""A map and a reward of one's own need nothing in the package."""
+
+import dataclasses
+from typing import Literal
+
+import jax.numpy as jnp
+import pytest
+
+from rookery.errors import ConfigError, MissingError
+from rookery.runs.codec import from_dict, to_dict
+from rookery.runs.config import RunConfig
+from rookery.tasks import registry
+from rookery.tasks.single_goal import SingleGoal
+from tests.tasks.conformance import check, layouts
+from tests.tiny import CONFIG
+from tests.worlds import FORWARD, SMALL, STAY, act, start
+
+HOUSE = """
+#########
+#A..#..G#
+#...#...#
+#A.....G#
+#########
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hurry(SingleGoal):
+    """Each step costs a little."""
+
+    kind: Literal["hurry"] = "hurry"
+    step_cost: float = 0.25
+
+    def pay(self, before, after, events, params):
+        reward, own, counts = super().pay(before, after, events, params)
+        return reward - self.step_cost * after.active, own, counts
+
+
+TASK = Hurry(map=HOUSE, views=(SMALL,) * 2)
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    monkeypatch.setattr(registry, "TASKS", dict(registry.TASKS))
+    registry.register("hurry-v0", "each step costs a little", TASK)
+
+
+def test_a_map_of_ones_own():
+    _, position, _, own = layouts(TASK)
+    assert {tuple(cell) for cell in own.goals[:, 0].tolist()} == {(1, 7), (3, 7)}
+    assert {tuple(cell) for cell in position.reshape(-1, 2).tolist()} == {(1, 1), (3, 1)}
+
+
+def test_a_reward_of_ones_own():
+    check(TASK)
+    state = start(TASK, [(1, 6), (2, 1)], [1, 0])
+    state = state.replace(task=state.task.replace(goals=jnp.array([[1, 7]])))
+    _, told = act(TASK, state, FORWARD, STAY)
+    assert told.reward.tolist() == [0.75, -0.25]
+
+
+@pytest.mark.usefixtures("registered")
+def test_it_is_known_by_its_id_and_a_run_may_hold_it():
+    assert registry.make("hurry-v0") is TASK
+    with pytest.raises(MissingError, match="did you mean hurry-v0"):
+        registry.make("hury-v0")
+    with pytest.raises(ConfigError, match="the id 'hurry-v0' is taken"):
+        registry.register("hurry-v0", "again", TASK)
+    config = dataclasses.replace(CONFIG, task=TASK)
+    assert from_dict(RunConfig, to_dict(config)) == config

@@ -1,0 +1,99 @@
+"""Tasks of other packages, found by entry point; here as an installer would have written it."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "third_party_task"
+
+
+def install(folder: Path, package: str, entry_point: str, code: str | None = None) -> None:
+    """What `pip install` leaves of a package with one module."""
+    info = folder / f"{package}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[rookery.tasks]\n{package} = {entry_point}\n")
+    if code is not None:
+        (folder / f"{package}.py").write_text(textwrap.dedent(code))
+
+
+def python(code: str, *paths: Path) -> subprocess.CompletedProcess:
+    path = os.pathsep.join([*map(str, paths), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.run(
+        [sys.executable, "-W", "always::UserWarning", "-c", textwrap.dedent(code)],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+
+
+def test_the_example_package_adds_a_task_that_every_tool_sees(tmp_path):
+    install(tmp_path, "meeting-place", "meeting_place:add_tasks")
+    told = python(
+        """
+        from rookery.tasks import registry
+        assert "meeting-place-v0" not in registry.TASKS, "loaded only when asked for"
+        task = registry.make("meeting-place-v0")
+        assert type(task) in registry.task_types()
+        assert "meeting-place-v0" in registry.names()
+
+        import jax, jax.numpy as jnp
+        env = registry.environment(task)
+        params = env.default_params()
+        state, _ = jax.jit(env.reset)(jax.random.PRNGKey(0), params)
+        state = state.replace(position=jnp.array([[1, 1], [2, 1], [1, 1]]))
+        _, told = jax.jit(env.step)(state, jnp.array([0, 0, 1]), params)
+        assert told.reward.tolist() == [1, 0, 1], told.reward
+
+        import gymnasium, rookery.interop
+        made = gymnasium.make("rookery/meeting-place-v0", views=task.views[:2])
+        assert made.observation_space.shape == (7, 7, 8)
+
+        from rookery.runs.codec import from_dict, to_dict
+        from rookery.runs.config import Task
+        assert from_dict(Task, to_dict(task), "task") == task
+        """,
+        tmp_path,
+        EXAMPLE / "src",
+    )
+    assert (told.returncode, told.stderr) == (0, "")
+
+
+def test_the_example_package_declares_what_the_test_installs():
+    text = (EXAMPLE / "pyproject.toml").read_text()
+    assert '[project.entry-points."rookery.tasks"]\nmeeting-place = "meeting_place:add_tasks"' in text
+
+
+def test_a_broken_package_is_named_and_breaks_no_other(tmp_path):
+    install(tmp_path, "sound", "sound:add", """
+        from rookery.tasks.goal_cycle import GoalCycle
+        from rookery.tasks.registry import register
+        def add():
+            register("sound-v0", "fine", GoalCycle(goals=2))
+    """)  # fmt: skip
+    install(tmp_path, "halfway", "halfway:add", """
+        from rookery.tasks.goal_cycle import GoalCycle
+        from rookery.tasks.registry import register
+        def add():
+            register("halfway-v0", "added before it fails", GoalCycle(goals=2))
+            register("goal-cycle-v0", "taken", GoalCycle(goals=2))
+    """)  # fmt: skip
+    install(tmp_path, "gone", "gone:add")
+    install(tmp_path, "nothing", "nothing:add", "add = 3")
+    told = python(
+        """
+        from rookery.tasks import registry
+        from rookery.tasks.goal_cycle import GoalCycle
+        names = registry.names()
+        assert "sound-v0" in names and "halfway-v0" not in names
+        assert registry.make("goal-cycle-v0") == GoalCycle()
+        registry.names()  # warned of once
+        """,
+        tmp_path,
+    )
+    assert told.returncode == 0, told.stderr
+    warned = [line.split("UserWarning: ")[1] for line in told.stderr.splitlines() if "UserWarning: " in line]
+    assert sorted(line.split(":")[0] for line in warned) == ["gone", "halfway", "nothing"]
+    said = dict(line.split(": ", 1) for line in warned)
+    assert "entry point gone = gone:add failed: ModuleNotFoundError: No module named 'gone'" in said["gone"]
+    assert "the id 'goal-cycle-v0' is taken" in said["halfway"]
