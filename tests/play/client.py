@@ -133,7 +133,12 @@ class Page:
                 await asyncio.sleep(0.02)
         return value
 
+    async def front(self) -> None:
+        """Be the tab that is looked at; another is painted, and hears mouse and keys, when the browser likes."""
+        await self.call("Page.bringToFront")
+
     async def key(self, key: str, down: bool = True, up: bool = True) -> None:
+        await self.front()
         text = {"text": key} if len(key) == 1 else {}
         if down:
             await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
@@ -142,6 +147,7 @@ class Page:
 
     async def click(self, selector: str) -> None:
         """With the mouse, in the middle of an element."""
+        await self.front()
         x, y = await self.run(
             f"(() => {{ const node = document.querySelector({json.dumps(selector)}); node.scrollIntoView(); "
             "const box = node.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; })()"
@@ -150,6 +156,7 @@ class Page:
             await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     async def screenshot(self, path: Path) -> None:
+        await self.front()
         told = await self.call("Page.captureScreenshot", format="png")
         path.write_bytes(base64.b64decode(told["data"]))
 

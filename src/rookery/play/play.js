@@ -75,7 +75,10 @@
         this.legend,
       );
       if (first) this.listen();
-      this.watch = new ResizeObserver(() => { this.board.resize(this.mapBox.clientWidth, MAX_MAP_HEIGHT, MAX_TILE); if (this.moment) this.draw(); });
+      const fit = () => { this.board.resize(this.mapBox.clientWidth, MAX_MAP_HEIGHT, MAX_TILE); if (this.moment) this.draw(); };
+      fit(); // a tab in the background is not told its size until somebody looks at it
+      if (this.watch) this.watch.disconnect();
+      this.watch = new ResizeObserver(fit);
       this.watch.observe(this.mapBox);
     }
 
