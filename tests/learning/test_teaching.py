@@ -17,7 +17,7 @@ from rookery.learning.ppo import PPO, Rates
 from rookery.learning.rollout import rollout
 from rookery.runs.build import build
 from rookery.runs.codec import from_dict, to_dict
-from rookery.runs.config import GroupConfig, Recurrent, RunConfig
+from rookery.runs.config import Arm, GroupConfig, Recurrent, RunConfig
 from rookery.runs.trainer import train
 from rookery.tasks import registry
 from rookery.tasks.env import Env
@@ -176,10 +176,15 @@ def test_configurations():
         PPO(teacher="all")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"rates\.teaching"):
         GroupConfig(name="pupil", slots=(0,), learner=PPO(teacher="map"), rates={"teaching": -1.0})
-    with pytest.raises(ConfigError, match=r"pupil\.rates\.heeding: its learner has no teacher; set teacher to"):
+    with pytest.raises(ConfigError, match=r"pupil\.rates\.heeding: there is no teacher; set the learner"):
         GroupConfig(name="pupil", slots=(0,), learner=PPO(), rates={"heeding": 0.5})
     with pytest.raises(ConfigError, match=r"rates\.heeding"):
         GroupConfig(name="pupil", slots=(0,), learner=PPO(teacher="map"), rates={"heeding": 1.5})
+    untaught = GroupConfig(name="pupil", slots=(0,), learner=PPO())
+    with pytest.raises(ConfigError, match=r"arm main\.rates\.heeding: there is no teacher"):
+        RunConfig(team=(untaught,), arms=(Arm(rates={"heeding": 0.5}),))
+    with pytest.raises(ConfigError, match=r"arm main\.rates\.heeding"):
+        Arm(rates={"heeding": 1.5})
     learner = PPO(teacher="own")
     assert from_dict(PPO, to_dict(learner)) == learner
     assert build(CONFIG).team.groups[0].teacher is None

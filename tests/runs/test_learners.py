@@ -90,7 +90,7 @@ def test_its_agents_say_how_they_play(whole, tmp_path):
         (lambda: dataclasses.replace(NOVICE, rates={"epsilon": 0.1}), "novice.rates.epsilon is not a rate of its"),
         (lambda: dataclasses.replace(OTHER, rates={"epsilon": 0.1}), "allowed: none"),
         (lambda: Arm(rates={"entropy": 0.1}), "set the arm's own field entropy"),
-        (lambda: tiny(arms=(Arm(rates={"epsilon": 0.1}),)), "arm main.rates.epsilon is a rate of no learner"),
+        (lambda: tiny(arms=(Arm(rates={"epsilon": 0.1}),)), "arm main.rates.epsilon is not a rate of any learner"),
         (lambda: dataclasses.replace(SETTINGS, episodes=7), "capacity=6 must be at least the episodes of an update"),
     ],
 )

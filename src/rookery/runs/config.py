@@ -110,17 +110,15 @@ class GroupConfig:
             )
         for field in SHARED_RATES:
             check_schedule(f"{self.name}.{field}", getattr(self, field))
-        allowed = [name for name in (self.learner.rates if self.learner else ()) if name not in SHARED_RATES]
         for name, schedule in self.rates.items():
-            if name not in allowed:
-                raise ConfigError(
-                    f"{self.name}.rates.{name} is not a rate of its learner; allowed: {', '.join(allowed) or 'none'}"
-                )
-            if name in TEACHERS_RATES and getattr(self.learner, "teacher", None) is None:
-                raise ConfigError(
-                    f"{self.name}.rates.{name}: its learner has no teacher; set teacher to 'map' or 'own'"
-                )
-            check_schedule(f"{self.name}.rates.{name}", schedule, high=1.0 if name == "heeding" else float("inf"))
+            _check_rate(f"{self.name}.rates.{name}", name, "its learner", (self,))
+            check_schedule(f"{self.name}.rates.{name}", schedule, high=_most(name))
+
+    @property
+    def further_rates(self) -> frozenset[str]:
+        """Names of its learner's rates that `rates` may set; none if it does not learn."""
+        names = frozenset(self.learner.rates if self.learner else ()) - set(SHARED_RATES)
+        return names - set(TEACHERS_RATES) if getattr(self.learner, "teacher", None) is None else names
 
     def rate(self, name: str) -> Schedule:
         """The schedule of one of its learner's rates."""
@@ -151,13 +149,28 @@ class Arm:
         for name, schedule in (self.rates or {}).items():
             if name in SHARED_RATES:
                 raise ConfigError(f"arm {self.name}.rates.{name}: set the arm's own field {name}")
-            check_schedule(f"arm {self.name}.rates.{name}", schedule)
+            check_schedule(f"arm {self.name}.rates.{name}", schedule, high=_most(name))
         for name, schedule in (self.task_schedules or {}).items():
             check_schedule(f"arm {self.name}.task_schedules.{name}", schedule, low=float("-inf"))
 
     def rate(self, name: str) -> Schedule | None:
         """The schedule of a learner's rate in this arm; None: as in its group."""
         return getattr(self, name) if name in SHARED_RATES else (self.rates or {}).get(name)
+
+
+def _most(name: str) -> float:
+    """The largest value of a rate: heeding is a share of steps."""
+    return 1.0 if name == "heeding" else float("inf")
+
+
+def _check_rate(place: str, name: str, whose: str, groups: tuple[GroupConfig, ...]) -> None:
+    """Raises ConfigError if none of the groups has a rate of this name beside the shared ones."""
+    allowed = frozenset().union(*(group.further_rates for group in groups))
+    if name in allowed:
+        return
+    if name in TEACHERS_RATES and any(hasattr(group.learner, "teacher") for group in groups):
+        raise ConfigError(f"{place}: there is no teacher; set the learner's teacher to 'map' or 'own'")
+    raise ConfigError(f"{place} is not a rate of {whose}; allowed: {', '.join(sorted(allowed)) or 'none'}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -194,14 +207,9 @@ class RunConfig:
         if not any(group.learner for group in self.team):
             raise ConfigError("nobody in the team learns; give a group a learner")
         learners = [group.learner for group in self.team if group.learner is not None]
-        known = {name for learner in learners for name in learner.rates} - set(SHARED_RATES)
         for arm in self.arms:
             for name in arm.rates or {}:
-                if name not in known:
-                    raise ConfigError(
-                        f"arm {arm.name}.rates.{name} is a rate of no learner; "
-                        f"allowed: {', '.join(sorted(known)) or 'none'}"
-                    )
+                _check_rate(f"arm {arm.name}.rates.{name}", name, "any learner", self.team)
         for learner in learners:
             learner.check(self.episodes, self.task.max_steps)
         if not self.arms or len({arm.name for arm in self.arms}) != len(self.arms):
