@@ -55,7 +55,7 @@ class Train:
     """Train a team and save metrics, checkpoints and agents in a new folder."""
 
     preset: Positional[str] = "demo"
-    """Where the configuration starts: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 7,
+    """Where the configuration starts: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 8,
     four-goals-1 to 2, expert-four-rooms, expert-maze, cleanup, harvest, cleanup-small-moa, harvest-small-moa,
     box-trapped;
     or the path of a config.json."""

@@ -208,6 +208,16 @@ def expert_7() -> RunConfig:
     )  # fmt: skip
 
 
+def expert_8() -> RunConfig:
+    """Eighth stage: down and up once more, now with gradients through half an episode all the way."""
+    return _expert_stage(
+        "expert-8", "goal-cycle-symbolic-v0", steps=20_000_000, episodes=128, minibatches=8, length=125,
+        learning_rate=((0.0, 8e-4), (0.5, 8e-4), (1.0, 2e-5)),
+        entropy=((0.0, 0.004), (0.4, 0.001), (1.0, 0.0001)),
+        penalty=((0.0, 0.3), (0.3, 0.3), (0.6, 1.5), (0.7, 1.75), (0.9, 1.5)), after="expert-7",
+    )  # fmt: skip
+
+
 def _taught(run: RunConfig, *, teaching: Schedule, heeding: Schedule) -> RunConfig:
     """The same stage with the scripted expert as a teacher."""
     (group,) = run.team
@@ -344,6 +354,7 @@ PRESETS: dict[str, Callable[[], RunConfig]] = {
     "expert-5": expert_5,
     "expert-6": expert_6,
     "expert-7": expert_7,
+    "expert-8": expert_8,
     "four-goals-1": four_goals_1,
     "four-goals-2": four_goals_2,
     "expert-four-rooms": expert_four_rooms,
