@@ -261,7 +261,16 @@ def expert_four_rooms() -> RunConfig:
     return _expert_stage(
         "expert-four-rooms", "four-rooms-symbolic-v0", steps=3_200_000, episodes=128, minibatches=8,
         learning_rate=((0.0, 8e-4), (0.5, 8e-4), (1.0, 3e-5)), entropy=((0.0, 0.005), (1.0, 0.0001)),
-        start="goal-cycle-lite-expert", length=125,
+        after="expert-7", length=125,
+    )  # fmt: skip
+
+
+def expert_four_rooms_2() -> RunConfig:
+    """Second stage: more of the same, with more randomness at first."""
+    return _expert_stage(
+        "expert-four-rooms-2", "four-rooms-symbolic-v0", steps=12_000_000, episodes=128, minibatches=8,
+        learning_rate=((0.0, 8e-4), (0.5, 8e-4), (1.0, 3e-5)), entropy=((0.0, 0.01), (0.5, 0.003), (1.0, 0.0001)),
+        after="expert-four-rooms", length=125,
     )  # fmt: skip
 
 
@@ -270,7 +279,7 @@ def expert_maze() -> RunConfig:
     return _expert_stage(
         "expert-maze", "maze-symbolic-v0", steps=4_800_000, episodes=128, minibatches=8,
         learning_rate=((0.0, 8e-4), (0.5, 8e-4), (1.0, 3e-5)), entropy=((0.0, 0.005), (1.0, 0.0001)),
-        start="goal-cycle-lite-expert", length=125,
+        after="expert-7", length=125,
     )  # fmt: skip
 
 
@@ -358,6 +367,7 @@ PRESETS: dict[str, Callable[[], RunConfig]] = {
     "four-goals-1": four_goals_1,
     "four-goals-2": four_goals_2,
     "expert-four-rooms": expert_four_rooms,
+    "expert-four-rooms-2": expert_four_rooms_2,
     "expert-maze": expert_maze,
     "lite": lite,
     "paper": paper,
