@@ -69,7 +69,8 @@ HARVESTERS = 4  # agents in Harvest: three of them are the published influencers
 STEPS_PER_SECOND: dict[Budget, int] = {"desk": 3_800, "paper": 500}
 BOX_STEPS_PER_SECOND: dict[Budget, int] = {"desk": 6_000, "paper": 1_000}
 """Environment steps a second on one core of a Xeon. Box Trapped at `desk` was timed; the
-others are worked out from it, by agents and the arithmetic of their networks, and were not timed."""
+others are worked out from it, by agents and the arithmetic of their networks, and were not timed there. On one core of
+an AMD EPYC Cleanup at `desk` makes 3,500, eight teams side by side."""
 
 
 def game(budget: Budget, name: Game) -> Any:
