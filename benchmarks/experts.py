@@ -80,7 +80,7 @@ def agents() -> list[dict]:
     """Cards of the zoo's agents that learned alone: experts, not novices."""
     from rookery.agents import zoo
 
-    return [card for card in map(zoo.card, zoo.names()) if card["beside"] is None]
+    return [card for card in map(zoo.card, zoo.names()) if card.get("beside") is None]
 
 
 def trained(card: dict) -> str:
