@@ -73,7 +73,7 @@ def page(rows: list[dict]) -> str:
         )
         line = [f"`{task}`", *cells, f"{last['first_reward_step']:.0f}", counted, str(last["episodes"])]
         lines.append(f"| {' | '.join(line)} |")
-    return "\n".join((INTRODUCTION + "\n".join(lines), "", TRAINED + "\n".join(map(trained, agents())), "", LAST))
+    return "\n".join((INTRODUCTION + "\n".join(lines), "", TRAINED + "\n".join(map(trained, agents())), ""))
 
 
 def agents() -> list[dict]:
@@ -86,10 +86,9 @@ def agents() -> list[dict]:
 def trained(card: dict) -> str:
     """A line of the second table."""
     earned = card["returns"]
-    title = card["title"] if "imperfect" not in card["name"] else IMPERFECT
     line = [
         f"`{card['name']}`",
-        title.split(":")[0].removesuffix(", symbolic views"),
+        card["title"].split(":")[0].removesuffix(", symbolic views"),
         f"{earned['mean']:.1f} [{earned['low']:.1f}, {earned['high']:.1f}]",
         f"{card['scripted']['mean']:.1f}",
         f"{card['steps'] / 1e6:.0f}M",
@@ -121,18 +120,13 @@ every cell. Repeat a cell with `rookery eval scripted-own --task ID --beside nob
 |---|---|---|---|---|---|
 """
 
-IMPERFECT = "three goals, 13×13, 250 steps, penalty 1.5"
-
 TRAINED = """## Trained
 
 The zoo's, a network of 128 each, on symbolic views of 7×7 cells. Mean return alone over 1,000 fresh episodes with its
 95 % interval, and the scripted expert's in the same worlds; `rookery zoo show NAME` has the whole recipe.
 
-| agent | task | it earns | `scripted` | trained for, all stages |
+| agent | made for | it earns | `scripted` | trained for, all stages |
 |---|---|---|---|---|
-"""
-
-LAST = """The imperfect one is meant to be: it gambles on the second goal and gives up when it loses.
 """
 
 

@@ -182,6 +182,26 @@ def act(
     return action, carry, {**extras, "heard": jnp.broadcast_to(heard, (len(group.slots), *heard.shape))}
 
 
+def act_all(
+    team: Team, params: dict[str, PyTree], carries: dict[str, PyTree], told, states, key: Key
+) -> tuple[Int[Array, "B A"], dict[str, PyTree]]:
+    """Let every group of a team in which nobody hears act once in B worlds; its members all act at once.
+
+    Args:
+      told: the TimeStep of each world. states: their states.
+    Returns: the actions, and every group's carry.
+    Raises: MisfitError where a group hears.
+    """
+    agents = sum(len(group.slots) for group in team.groups)
+    action, carries = jnp.zeros((told.is_first.shape[0], agents), jnp.int32), dict(carries)
+    for group, group_key in zip(team.groups, jax.random.split(key, len(team.groups)), strict=True):
+        chosen, carries[group.name], _ = act(
+            group, params[group.name], carries[group.name], told.observation, states, told.is_first, group_key
+        )
+        action = action.at[:, jnp.array(group.slots)].set(chosen.T)
+    return action, carries
+
+
 def note(board: Board, group: Group, action: jax.Array, extras: dict, active: Bool[Array, "B A"]) -> Board:
     """The board once a group has acted.
 

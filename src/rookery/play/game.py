@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rookery.agents.team import Team, act, initial_carry
+from rookery.agents.team import Team, act_all, initial_carry
 from rookery.errors import ConfigError
 from rookery.runs.record import shown_fields
 from rookery.runs.scene import Scene, action_names, scene_of
@@ -216,15 +216,8 @@ def _program(env: Env, team: Team):
     def advance(loop, params, given, person):
         state, told, carries, key = loop
         step_key, key = jax.random.split(key)
-        batched = lambda tree: jax.tree.map(lambda x: x[None], tree)  # noqa: E731
-        action = jnp.zeros(env.agents, jnp.int32)
-        carries = dict(carries)
-        for group, group_key in zip(team.groups, jax.random.split(step_key, len(team.groups)), strict=True):
-            chosen, carries[group.name], _ = act(
-                group, params[group.name], carries[group.name], batched(told.observation), batched(state),
-                told.is_first[None], group_key,
-            )  # fmt: skip
-            action = action.at[jnp.array(group.slots)].set(chosen[:, 0])
+        worlds, moments = jax.tree.map(lambda x: x[None], (state, told))
+        (action,), carries = act_all(team, params, carries, moments, worlds, step_key)
         action = jnp.where(person, given, action)
         state, told = env.step(state, action, env_params)
         over = told.terminated | told.truncated

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rookery.agents.team import Team, act, initial_carry
+from rookery.agents.team import Team, act_all, initial_carry
 from rookery.runs.atomic import write_json
 from rookery.runs.evaluation import evaluation_key
 from rookery.studies import statistics
@@ -41,13 +41,7 @@ def distances(env: Env, team: Team, params: dict[str, PyTree], key: Key, episode
 
     def step(loop, t):
         state, told, carries = loop
-        keys = jax.random.split(jax.random.fold_in(act_key, t), len(team.groups))
-        action, carries = jnp.zeros((episodes, env.agents), jnp.int32), dict(carries)
-        for group, group_key in zip(team.groups, keys, strict=True):
-            chosen, carries[group.name], _ = act(
-                group, params[group.name], carries[group.name], told.observation, state, told.is_first, group_key
-            )
-            action = action.at[:, jnp.array(group.slots)].set(chosen.T)
+        action, carries = act_all(team, params, carries, told, state, jax.random.fold_in(act_key, t))
         state, told = jax.vmap(env.step, (0, 0, None))(state, action, env_params)
         return (state, told, carries), jnp.nanmean(jax.vmap(distance)(state))
 

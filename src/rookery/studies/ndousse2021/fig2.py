@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rookery.agents.team import act, initial_carry
+from rookery.agents.team import act_all, initial_carry
 from rookery.learning.auxiliary import NextFrame
 from rookery.learning.ppo import PPO
 from rookery.runs.evaluation import evaluation_key
@@ -74,13 +74,7 @@ def _player(env, team, loss: NextFrame, episodes: int):
 
         def step(loop, t):
             state, told, carries = loop
-            keys = jax.random.split(jax.random.fold_in(act_key, t), len(team.groups))
-            action, carries = jnp.zeros((episodes, env.agents), jnp.int32), dict(carries)
-            for group, group_key in zip(team.groups, keys, strict=True):
-                chosen, carries[group.name], _ = act(
-                    group, params[group.name], carries[group.name], told.observation, state, told.is_first, group_key
-                )
-                action = action.at[:, jnp.array(group.slots)].set(chosen.T)
+            action, carries = act_all(team, params, carries, told, state, jax.random.fold_in(act_key, t))
             hidden = carries["subject"].hidden[0]
 
             def other(a):
