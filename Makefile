@@ -23,8 +23,13 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 demo: $(VENV)/.ready
 	$(BIN)/rookery demo --out $(OUT) $(FLAGS)
 
+# Tests that drive a browser, a terminal or a server share the machine with compilers: what fails (exit status 1) beside
+# others is said, and tried once more with the machine to itself.
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile -q
+	@$(BIN)/python -m pytest -n auto --dist loadfile --max-worker-restart 2 -q || { \
+	  [ $$? -eq 1 ] || exit 1; \
+	  echo "What failed is tried once more, alone:"; \
+	  $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

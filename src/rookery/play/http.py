@@ -34,7 +34,8 @@ class Request:
 async def read_request(reader: asyncio.StreamReader) -> Request:
     """Read a GET request. Raises Refused for another, EOFError if nobody is there any more."""
     try:
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        async with asyncio.timeout(PATIENCE):  # not `wait_for`, which before Python 3.12 may lose a cancellation
+            head = await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, TimeoutError, OSError):
         raise EOFError from None
     except asyncio.LimitOverrunError:

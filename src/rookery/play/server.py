@@ -154,8 +154,11 @@ class Server:
         self._connections[task] = writer
         try:
             writer.write(await self._answer(reader, writer))
-            await asyncio.wait_for(writer.drain(), http.PATIENCE)
-        except (EOFError, OSError, TimeoutError):
+            async with asyncio.timeout(http.PATIENCE):
+                await writer.drain()
+        except TimeoutError:
+            writer.transport.abort()  # who does not read must not hold its place
+        except (EOFError, OSError):
             pass
         finally:
             writer.close()
@@ -166,7 +169,7 @@ class Server:
     async def _answer(self, reader, writer) -> bytes:
         """Serve one request; returns what is left to send."""
         try:
-            if len(self._connections) > CLIENTS:
+            if sum(not other.is_closing() for other in self._connections.values()) > CLIENTS:
                 raise Refused(503, "too many browsers at once")
             request = await http.read_request(reader)
             http.check_origin(request, self.loopback)
