@@ -293,7 +293,7 @@ def test_who_never_reads_its_page_holds_no_place(monkeypatch):
     monkeypatch.setattr(Server, "_film", lambda self: bytes(1 << 26))  # more than the system's own buffers take
 
     async def scenario(server, connect):
-        reader, writer = await asyncio.open_connection(server.host, server.port, limit=1 << 10)
+        _, writer = await asyncio.open_connection(server.host, server.port, limit=1 << 10)
         writer.write(f"GET /film HTTP/1.1\r\nHost: localhost:{server.port}\r\n\r\n".encode())
         async with asyncio.timeout(20):
             while not server._connections:

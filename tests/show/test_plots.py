@@ -3,6 +3,7 @@ import pytest
 
 from rookery.errors import ConfigError
 from rookery.show import figure_to_svg, interval_dots, learning_curves
+from rookery.show.plots import count_bars
 
 X = [0, 10, 20]
 ARMS = {"social": (X, [[0, 1, 2], [0, 3, 6]]), "solo": (X, [[0, 1, 1]])}
@@ -91,3 +92,21 @@ def test_dots_that_do_not_fit():
             interval_dots(arms)
     with pytest.raises(ConfigError, match="level 'experts'"):
         interval_dots({"a": [1]}, levels={"experts": np.nan})
+
+
+def test_bars_are_cut_into_their_kinds():
+    figure = count_bars({"with": {"good": 2, "bad": 1}, "a $name_": {"good": 0, "bad": 3}}, xlabel="seeds")
+    parts = [
+        (bar.get_x(), bar.get_width(), round(bar.get_y() + bar.get_height() / 2)) for bar in figure.axes[0].patches
+    ]
+    assert parts == [(0, 2, 0), (0, 0, 1), (2, 1, 0), (0, 3, 1)]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["2", "", "1", "3"]
+    svg = figure_to_svg(figure)
+    for word in ("with", "a $name_", "good", "bad", "seeds"):
+        assert word in svg
+
+
+@pytest.mark.parametrize("rows", [{}, {"a": {"x": -1}}, {"a": {"x": 1}, "b": {"y": 1}}])
+def test_bars_that_cannot_be(rows):
+    with pytest.raises(ConfigError):
+        count_bars(rows)

@@ -15,7 +15,7 @@ from rookery.studies.reproduce import cost, reproduce
 from rookery.studies.results import Results
 from rookery.studies.session import Session
 from rookery.studies.study import Arm, Learned, Training
-from rookery.studies.writing import check_replaceable, read, write
+from rookery.studies.writing import check_replaceable, read, report, write
 from tests.studies.tiny import SCENE, STUDY, TRAINING, without_clocks
 from tests.tiny import CONFIG, UPDATES, rows
 
@@ -70,6 +70,27 @@ def test_again_nothing_is_trained_or_played(straight, monkeypatch):
     for module, name in ((session, "train"), (session, "resume"), (measuring, "_play")):
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("done before"))
     assert without_clocks(reproduce(STUDY, asked, silent)) == without_clocks(data)
+
+
+def test_an_arm_may_be_tested_in_some_scenes_only(straight):
+    asked, data = straight
+    other = dataclasses.replace(SCENE, name="away")
+    social, solo, experts = STUDY.arms
+    study = dataclasses.replace(
+        STUDY, scenes=(SCENE, other), arms=(social, dataclasses.replace(solo, scenes=(other,)), experts)
+    )
+    found = reproduce(study, asked, silent)
+    places = [(row["scene"], row["arm"]) for row in found["rows"] if row["seed"] in (4, None)]
+    assert places == [("home", "social"), ("home", "experts"), ("away", "social"), ("away", "solo"),
+                      ("away", "experts")]  # fmt: skip
+    results = Results(found)
+    assert results.arms_in("home") == ["social", "experts"]
+    assert results.scenes_of("solo") == ["away"]
+    assert list(results.values("solo")) == [row["beside"]["mean"] for row in data["rows"][2:4]]
+    assert [(entry["scene"], entry["arm"]) for entry in found["summary"]] == [*places[:3], *places[:2:-1]]
+    report(study, found, study.figures(results))
+    with pytest.raises(ConfigError, match="arm 'solo' is tested in 'away', which is no scene"):
+        dataclasses.replace(STUDY, arms=(dataclasses.replace(solo, scenes=(other,)),))
 
 
 class Killed(BaseException):

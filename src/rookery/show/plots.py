@@ -96,17 +96,42 @@ def interval_dots(
         axes.plot([low, high], [i, i], color=_colour(i), linewidth=3, solid_capstyle="butt")
         axes.plot([mean], [i], "D", color=_colour(i), markersize=7, markeredgecolor="white")
     axes.set_ylim(len(arms) - 0.4, -0.45)  # the first arm on top
-    axes.set_yticks(range(len(arms)), [""] * len(arms))
-    for label, name in zip(axes.get_yticklabels(), arms, strict=True):
-        label.set_parse_math(False)
-        label.set_text(name)
-    # Ticks forget a text set on them; a formatter does not.
-    names = list(arms)
-    axes.yaxis.set_major_formatter(lambda value, _: names[round(value)])
+    _name_rows(axes, list(arms))
     axes.grid(axis="y", visible=False)
     _level_lines(axes, levels or {}, along="y")
     axes.set_xlabel(f"{xlabel}\n◆ mean, bar: its {confidence:.0%} interval, dots: seeds")
     _title(axes, title, above=18 if levels else 6)
+    return figure
+
+
+def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", title: str = ""):
+    """A bar a row, cut into kinds, each part with its number: what became of how many. matplotlib Figure.
+
+    Args: rows: name → kind → count; every row has the same kinds, in the order they are drawn.
+    Raises: ConfigError if there is no row, the kinds differ, or a count is below 0.
+    """
+    if not rows:
+        raise ConfigError("count_bars needs at least one row")
+    kinds = list(next(iter(rows.values())))
+    for name, counts in rows.items():
+        if list(counts) != kinds or min(counts.values()) < 0:
+            raise ConfigError(
+                f"row {name!r} counts {dict(counts)}; it needs a number of at least 0 for each of {kinds}"
+            )
+    figure, axes = _figure(7.2, 1.2 + 0.32 * len(rows))
+    left, bars = np.zeros(len(rows)), []
+    for i, kind in enumerate(kinds):
+        width = np.array([counts[kind] for counts in rows.values()])
+        bars.append(axes.barh(range(len(rows)), width, left=left, height=0.72, color=_colour(i), alpha=0.8))
+        axes.bar_label(bars[-1], [str(w) if w else "" for w in width], label_type="center", fontsize=9)
+        left += width
+    _name_rows(axes, list(rows))
+    axes.grid(axis="y", visible=False)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top
+    axes.set_xlabel(xlabel)
+    _legend(figure, bars, kinds, None)
+    _title(axes, title)
     return figure
 
 
@@ -139,6 +164,15 @@ def _figure(width, height):
 
 def _colour(i):
     return tuple(c / 255 for c in OKABE_ITO[i % len(OKABE_ITO)])
+
+
+def _name_rows(axes, names):
+    axes.set_yticks(range(len(names)), [""] * len(names))
+    for label, name in zip(axes.get_yticklabels(), names, strict=True):
+        label.set_parse_math(False)
+        label.set_text(name)
+    # Ticks forget a text set on them; a formatter does not.
+    axes.yaxis.set_major_formatter(lambda value, _: names[round(value)])
 
 
 def _level_lines(axes, levels, along):

@@ -27,6 +27,7 @@ STUDIES = {
     "ndousse2021/talk/dqn": "rookery.studies.ndousse2021.talk.dqn",
     "ndousse2021/talk/solo-after": "rookery.studies.ndousse2021.talk.solo_after",
     "ndousse2021/theory": "rookery.studies.ndousse2021.theory",
+    "ndousse2021/walk": "rookery.studies.ndousse2021.walk",
     "ndousse2021/waiting": "rookery.studies.ndousse2021.waiting",
     "jaques2019/centralised": "rookery.studies.jaques2019.centralised",
     "jaques2019/centralised-harvest": "rookery.studies.jaques2019.centralised_harvest",

@@ -45,7 +45,7 @@ def levels_of(results: Results, scene: str | None = None) -> dict[str, float]:
     """Mean return of every arm that has no learning curve, and of stopping after one goal."""
     fixed = {
         arm: results.level(arm, "beside", scene)
-        for arm in results.arms
+        for arm in results.arms_in(scene)
         if not results.has_seeds(arm) or arm not in results.data["curves"]
     }
     return {**fixed, "stop after one goal": 1.0}
@@ -56,7 +56,7 @@ def everyone(results: Results, name: str, arms: list[str] | None = None) -> Figu
     found = []
     for number, scene in enumerate(results.scenes):
         rows = {}
-        for arm in arms or results.arms:
+        for arm in arms or results.arms_in(scene):
             if results.has_seeds(arm):
                 for measure, word in (("beside", "beside others"), ("alone", "alone")):
                     rows[f"{arm}, {word}"] = results.values(arm, measure, scene)

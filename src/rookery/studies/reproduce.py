@@ -41,6 +41,8 @@ def reproduce(study: Study, session: Session, say: Callable[[str], None] = print
     rows, seeds = [], session.own_seeds
     for scene in study.scenes:
         for arm in study.arms:
+            if arm.scenes is not None and scene not in arm.scenes:
+                continue
             for agent in session.subjects(arm.agents):
                 stage = session.stage(scene)
                 row = measure(stage, agent, agent.seed if agent.seed is not None else session.seed, session.store)
@@ -83,7 +85,7 @@ def summary(results: Results) -> list[dict]:
     """Of every arm in every scene: mean and interquartile mean over seeds, and how many seeds beat the experts."""
     found = []
     for scene in results.scenes:
-        for arm in results.arms:
+        for arm in results.arms_in(scene):
             entry: dict = {"arm": arm, "scene": scene, "seeds": len(results.rows(arm, scene))}
             for name in results.measures(arm, scene):
                 values = results.values(arm, name, scene)
@@ -96,7 +98,7 @@ def summary(results: Results) -> list[dict]:
                     }
                 else:
                     entry[name] = {"mean": _said(results.intervals(arm, name, scene)[0])}
-            if results.has_seeds(arm) and "experts" in results.arms:
+            if results.has_seeds(arm) and "experts" in results.arms_in(scene):
                 above = results.values(arm, "beside", scene) > results.level("experts", "beside", scene)
                 entry["seeds above experts"] = int(above.sum())
                 entry["share above experts"] = _said(statistics.share(int(above.sum()), len(above)))

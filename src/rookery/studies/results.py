@@ -26,9 +26,16 @@ class Results:
     def scenes(self) -> list[str]:
         return list(dict.fromkeys(row["scene"] for row in self.data["rows"]))
 
+    def arms_in(self, scene: str | None) -> list[str]:
+        """The arms that were tested in one scene; None: in any."""
+        return [arm for arm in self.arms if scene is None or scene in self.scenes_of(arm)]
+
+    def scenes_of(self, arm: str) -> list[str]:
+        return list(dict.fromkeys(row["scene"] for row in self.data["rows"] if row["arm"] == arm))
+
     def rows(self, arm: str, scene: str | None = None) -> list[dict]:
-        """An arm's rows in one scene (default: the study's first), by seed. Raises MissingError."""
-        scene = scene or self.scenes[0]
+        """An arm's rows in one scene (default: its first), by seed. Raises MissingError."""
+        scene = scene or next(iter(self.scenes_of(arm)), None)
         found = [row for row in self.data["rows"] if (row["arm"], row["scene"]) == (arm, scene)]
         if not found:
             raise MissingError(f"no results of arm {arm!r} in scene {scene!r}; there are: {', '.join(self.arms)}")

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from rookery.errors import ConfigError
 from rookery.runs.config import PolicyConfig, RunConfig
 from rookery.studies.statistics import Interval
 
@@ -58,6 +59,9 @@ class Arm:
 
     label: str
     agents: Any  # Learned, Fixed, or another source of agents, such as a LearnedTeam (see teams.py)
+    scenes: tuple[Any, ...] | None = None
+    """Where it is tested, of the study's scenes; None: in all. For agents that fit no other, such as ones that see
+    pixels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,6 +111,12 @@ class Study:
     steps_per_second: dict[Budget, int] | None = None
     """Environment steps that all seeds and arms of its programs make together on one core, by budget; for estimates.
     None: as Goal Cycle's."""
+
+    def __post_init__(self):
+        for arm in self.arms:
+            for scene in arm.scenes or ():
+                if scene not in self.scenes:
+                    raise ConfigError(f"{self.name}: arm {arm.label!r} is tested in {scene.name!r}, which is no scene")
 
     @property
     def trainings(self) -> tuple[Training, ...]:
