@@ -16,7 +16,7 @@ from rookery.runs import presets
 from rookery.runs.config import Arm, RunConfig
 from rookery.show.plots import count_bars, interval_dots
 from rookery.studies import figures, recipe, statistics
-from rookery.studies.claims import enough, exceeds, more, verdict
+from rookery.studies.claims import SAYS, enough, exceeds, more, verdict
 from rookery.studies.ndousse2021.programs import EXPERTS, HOME, SOCIAL_NEXT, VANILLA
 from rookery.studies.results import Results
 from rookery.studies.study import Arm as Condition
@@ -172,17 +172,20 @@ def _claims() -> tuple[Claim, ...]:
 def _figures(results: Results) -> figures.Figures:
     arms = [arm.label for pair in CONDITIONS.values() for arm in pair]
     bars = count_bars({arm: kinds(results, arm) for arm in arms})
-    rows = {arm: results.values(arm, "gain") for arm in arms}
-    gains = interval_dots(rows, levels={"no gain": 0.0}, xlabel="social gain an episode")
     text = (
         "What each seed became. Watcher: earns more than one goal beside experts, at least half of it social gain; "
         "explorer: more than one goal, most of it without them; neither: one goal at most."
     )
-    return [
-        ("figure", bars, text),
-        ("gain", gains, "Social gain of every frozen agent over fresh episodes, in the setting it trained in."),
-        *figures.everyone(results, "agents"),
-    ]
+    found: figures.Figures = [("figure", bars, text)]
+    levels = {"gain": {"no gain": 0.0}, "beside": figures.levels_of(results), "alone": {"stop after one goal": 1.0}}
+    for measure, level in levels.items():
+        words = SAYS[measure]
+        dots = interval_dots({arm: results.values(arm, measure) for arm in arms}, levels=level, xlabel=words)
+        caption = f"{words.capitalize()}, of every frozen agent over fresh episodes, in the setting it trained in."
+        if measure == "beside":
+            caption += f" The experts' line is theirs in the world of {HERE}."
+        found.append((measure, dots, caption))
+    return found
 
 
 STUDY = Study(
