@@ -127,7 +127,7 @@ def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", 
         left += width
     _name_rows(axes, list(rows))
     axes.grid(axis="y", visible=False)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params("x", integer=True)
     axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top
     axes.set_xlabel(xlabel)
     _legend(figure, bars, kinds, None)

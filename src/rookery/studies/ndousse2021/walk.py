@@ -64,14 +64,10 @@ def _pair(budget: Budget, name: str, task: Any, **changes) -> RunConfig:
 
 def _train_large(budget: Budget) -> RunConfig:
     """Episodes are twice as long, so half as many make an update of the same size."""
-    halved = {} if budget == "smoke" else {"episodes": recipe.EPISODES // 2}
-    task = _large(budget)
-    config = _pair(budget, "walk-large", task, **halved)
     if budget == "smoke":
-        return config
-    novice = config.team[0]
-    learner = dataclasses.replace(novice.learner, sequences=recipe.ppo(budget, recipe.home(budget)).sequences)
-    return dataclasses.replace(config, team=(dataclasses.replace(novice, learner=learner), *config.team[1:]))
+        return _pair(budget, "walk-large", _large(budget))
+    same = {"sequences": recipe.ppo(budget, recipe.home(budget)).sequences}
+    return _pair(budget, "walk-large", _large(budget), episodes=recipe.EPISODES // 2, learner=same)
 
 
 IN_COURSES = Training(name="walk-courses", configure=_courses)
