@@ -102,6 +102,9 @@ def _conditions() -> dict[str, tuple[Condition, Condition]]:
 
 
 CONDITIONS = _conditions()
+HALF = 0.5
+"""Of a goal an episode: what social gain must exceed to count. Where all stop after one goal, others in the way make a
+thousandth of it, with an interval over seeds as narrow."""
 KINDS = ("watcher", "explorer", "neither")
 ONE_GOAL = 1.05
 """What an agent earns at most that takes one goal and shuns the rest."""
@@ -153,8 +156,8 @@ def _claims() -> tuple[Claim, ...]:
     for words, (with_loss, without) in CONDITIONS.items():
         start = words[0].upper() + words[1:]
         found += [
-            exceeds(f"{start}: with the next-frame loss novices learn socially.", with_loss.label, 0.0, "gain"),
-            exceeds(f"{start}: so they do without.", without.label, 0.0, "gain"),
+            exceeds(f"{start}: with the next-frame loss novices learn socially.", with_loss.label, HALF, "gain"),
+            exceeds(f"{start}: so they do without.", without.label, HALF, "gain"),
             more(f"{start}: the loss adds to social gain.", with_loss.label, without.label, "gain"),
         ]
         if words != HERE:
