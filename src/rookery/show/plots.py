@@ -99,7 +99,9 @@ def interval_dots(
     _name_rows(axes, list(arms))
     axes.grid(axis="y", visible=False)
     _level_lines(axes, levels or {}, along="y")
-    axes.set_xlabel(f"{xlabel}\n◆ mean, bar: its {confidence:.0%} interval, dots: seeds")
+    # Beside long names the axes are narrower than this label, which must not run out of the figure.
+    place = "right" if max(map(len, arms)) > 40 else "center"
+    axes.set_xlabel(f"{xlabel}\n◆ mean, bar: its {confidence:.0%} interval, dots: seeds", loc=place)
     _title(axes, title, above=18 if levels else 6)
     return figure
 
