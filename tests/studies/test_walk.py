@@ -50,7 +50,13 @@ def test_a_third_of_training_and_its_end():
 
 @pytest.mark.parametrize(
     ("early", "late", "share"),
-    [([1, 2, 3], [4, 5, 6], 1), ([1, 2, 3], [6, 5, 4], 0), ([1, 2, 3], [4, 6, 5], 2 / 3), ([1, 1], [1, 2], 1 / 2)],
+    [
+        ([1, 2, 3], [4, 5, 6], 1),
+        ([1, 2, 3], [6, 5, 4], 0),
+        ([1, 2, 3], [4, 6, 5], 2 / 3),
+        ([1, 1], [1, 2], 1 / 2),
+        ([3], [4], 1 / 2),
+    ],
 )
 def test_pairs_that_keep_their_order(early, late, share):
     assert walk.order_kept(np.array(early), np.array(late)) == pytest.approx(share)

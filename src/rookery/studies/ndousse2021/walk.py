@@ -136,7 +136,9 @@ def early_and_late(curve: dict) -> tuple[np.ndarray, np.ndarray]:
 
 
 def order_kept(early: np.ndarray, late: np.ndarray) -> float:
-    """Share of pairs of seeds of which the one ahead early is ahead late; ties count half."""
+    """Share of pairs of seeds of which the one ahead early is ahead late; ties count half, as does one seed alone."""
+    if len(early) < 2:
+        return 0.5
     i, j = np.triu_indices(len(early), 1)
     agree = np.sign(early[i] - early[j]) * np.sign(late[i] - late[j])
     return float(np.mean((agree + 1) / 2))
