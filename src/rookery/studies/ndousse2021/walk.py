@@ -23,14 +23,14 @@ from rookery.studies.study import Arm as Condition
 from rookery.studies.study import Budget, Claim, Judgement, Learned, Scene, Study, Training
 from rookery.world.spec import View
 
-PAPER_ENTROPY, PAPER_LEARNING_RATE = 1e-5, 1e-4
+PUBLISHED = presets.paper().team[0]
 SHOWN, FULL = {"hide_share": 0.0}, {"penalty": 1.5}
 COURSES: dict[str, tuple[str, dict[str, Any]]] = {
     "shown": ("goals shown from the start", {"task_schedules": SHOWN}),
     "full": ("full penalty from the start", {"task_schedules": FULL}),
     "plain": ("goals shown and full penalty", {"task_schedules": SHOWN | FULL}),
-    "entropy": ("the paper's entropy weight, 1e-5", {"entropy": PAPER_ENTROPY}),
-    "slow": ("the paper's step size, 1e-4", {"learning_rate": PAPER_LEARNING_RATE}),
+    "entropy": ("the paper's entropy weight, 1e-5", {"entropy": PUBLISHED.entropy}),
+    "slow": ("the paper's step size, 1e-4", {"learning_rate": PUBLISHED.learning_rate}),
 }
 """Changes of schedules alone: all of them train in one program."""
 
