@@ -79,25 +79,30 @@ LARGE = Scene(name="3-goal cycle, 13×13", task=_large, beside=recipe.experts)
 HERE = "the desk recipe"
 
 
-def _conditions() -> dict[str, tuple[Condition, Condition]]:
-    """What was changed → the arm with the loss and the arm without."""
+Pair = tuple[Condition, Condition]
+"""The arm with the next-frame loss, and the arm without."""
 
-    def pair(words: str, agents: tuple[Learned, Learned], scene: Scene) -> tuple[Condition, Condition]:
-        with_loss, without = (f"{words}; {loss}" for loss in ("next frame", "no loss"))
-        return (
-            Condition(label=with_loss, agents=agents[0], scenes=(scene,)),
-            Condition(label=without, agents=agents[1], scenes=(scene,)),
-        )
 
-    def of(training: Training, *names: str) -> tuple[Learned, Learned]:
-        first, second = (Learned(training=training, arm=name) for name in names)
-        return first, second
+def _labelled(words: str, agents: tuple[Any, Any], scene: Scene) -> Pair:
+    with_loss, without = (
+        Condition(label=f"{words}; {loss}", agents=learned, scenes=(scene,))
+        for loss, learned in zip(("next frame", "no loss"), agents, strict=True)
+    )
+    return with_loss, without
 
-    found = {HERE: pair(HERE, (SOCIAL_NEXT.agents, VANILLA.agents), HOME)}
+
+def pair(words: str, training: Training, names: tuple[str, str], scene: Scene) -> Pair:
+    """Two arms of a training, by their names in it."""
+    return _labelled(words, tuple(Learned(training=training, arm=name) for name in names), scene)  # type: ignore[arg-type]
+
+
+def _conditions() -> dict[str, Pair]:
+    """What was changed → who learned so."""
+    found = {HERE: _labelled(HERE, (SOCIAL_NEXT.agents, VANILLA.agents), HOME)}
     for name, (words, _) in COURSES.items():
-        found[words] = pair(words, of(IN_COURSES, name, f"{name}-vanilla"), HOME)
+        found[words] = pair(words, IN_COURSES, (name, f"{name}-vanilla"), HOME)
     for words, training, scene in (("pixels", IN_PIXELS, SEES_PIXELS), ("13×13, 250 steps", IN_LARGE, LARGE)):
-        found[words] = pair(words, of(training, "next", "vanilla"), scene)
+        found[words] = pair(words, training, ("next", "vanilla"), scene)
     return found
 
 
@@ -152,16 +157,22 @@ def _shows_early(results: Results) -> Judgement:
     return Judgement(verdict(found, above=0.5), f"{named}, mean over arms; claimed > 0.5", found)
 
 
+def claims_of(words: str, arms: Pair) -> list[Claim]:
+    """What is asked of every setting: do they learn socially, with the loss and without, and does it add to that?"""
+    start, (with_loss, without) = words[0].upper() + words[1:], arms
+    return [
+        exceeds(f"{start}: with the next-frame loss novices learn socially.", with_loss.label, HALF, "gain"),
+        exceeds(f"{start}: so they do without.", without.label, HALF, "gain"),
+        more(f"{start}: the loss adds to social gain.", with_loss.label, without.label, "gain"),
+    ]
+
+
 def _claims() -> tuple[Claim, ...]:
     found = []
     here = CONDITIONS[HERE]
     for words, (with_loss, without) in CONDITIONS.items():
         start = words[0].upper() + words[1:]
-        found += [
-            exceeds(f"{start}: with the next-frame loss novices learn socially.", with_loss.label, HALF, "gain"),
-            exceeds(f"{start}: so they do without.", without.label, HALF, "gain"),
-            more(f"{start}: the loss adds to social gain.", with_loss.label, without.label, "gain"),
-        ]
+        found += claims_of(words, (with_loss, without))
         if words != HERE:
             found += [
                 more(f"{start}: less social gain than by {HERE}.", here[0].label, with_loss.label, "gain"),
@@ -170,8 +181,9 @@ def _claims() -> tuple[Claim, ...]:
     return (*found, Claim(text="What a seed becomes shows after a third of its training.", judge=_shows_early))
 
 
-def _figures(results: Results) -> figures.Figures:
-    arms = [arm.label for pair in CONDITIONS.values() for arm in pair]
+def figures_of(results: Results, conditions: dict[str, Pair]) -> figures.Figures:
+    """What became of whom, and a row an arm for each measure."""
+    arms = [arm.label for pair in conditions.values() for arm in pair]
     bars = count_bars({arm: kinds(results, arm) for arm in arms})
     text = (
         "What each seed became. Watcher: earns more than one goal beside experts, at least half of it social gain; "
@@ -198,7 +210,7 @@ STUDY = Study(
     arms=(*(arm for pair in CONDITIONS.values() for arm in pair), EXPERTS),
     scenes=(HOME, SEES_PIXELS, LARGE),
     claims=_claims(),
-    figures=_figures,
+    figures=lambda results: figures_of(results, CONDITIONS),
     seeds=5,
     budgets=("smoke", "desk"),
 )
