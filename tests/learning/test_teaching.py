@@ -172,8 +172,6 @@ def test_configurations():
     config = team_of(registry.make("matrix-stag-hunt-v0"))
     with pytest.raises(ConfigError, match="has no scripted expert; these have: goal-cycle"):
         build(config)
-    with pytest.raises(ConfigError, match="teacher='all' is not known; allowed: None, 'map', 'own'"):
-        PPO(teacher="all")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"rates\.teaching"):
         GroupConfig(name="pupil", slots=(0,), learner=PPO(teacher="map"), rates={"teaching": -1.0})
     with pytest.raises(ConfigError, match=r"pupil\.rates\.heeding: there is no teacher; set the learner"):

@@ -5,14 +5,15 @@ minibatch takes `sequences` of them in shuffled order, as many passes over the b
 the sequences' starts, values and advantages are recomputed with the present parameters every `refresh_every`
 minibatches.
 
-With a teacher, an expert that says at every step of the learner's own episodes what it would do there, the loss has a
-term more: -log pi(the teacher's action), weighed by the rate `teaching`. Alone it is DAgger, imitation where the
-learner itself gets to; falling to 0 it gives reinforcement learning a start. In a share of steps, the rate `heeding`,
-the learner does as the teacher says, so that at first it meets what the teacher would. Of those steps, too, the policy
-gradient knows only the learner's own probabilities; let the share fall to 0 where reward is to count.
+With a teacher, scripted or trained, that says at every step of the learner's own episodes what it would do there, the
+loss has a term more: -log pi(the teacher's action), weighed by the rate `teaching`. Alone it is DAgger, imitation where
+the learner itself gets to; falling to 0 it gives reinforcement learning a start. A trained teacher's action is drawn
+from its policy, so that the term is, in the mean, the cross-entropy of the two policies. In a share of steps, the rate
+`heeding`, the learner does as the teacher says, so that at first it meets what the teacher would. Of those steps, too,
+the policy gradient knows only the learner's own probabilities; let the share fall to 0 where reward is to count.
 
 Source: Ndousse et al. 2021, sections 4.2 and 7.2; Schulman et al. 2017, arXiv:1707.06347. Of teaching: Ross et al.
-2011, arXiv:1011.0686; Schmitt et al. 2018, arXiv:1803.03835.
+2011, arXiv:1011.0686; Rusu et al. 2015, arXiv:1511.06295; Schmitt et al. 2018, arXiv:1803.03835.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class PPO(OnPolicy):
     adam_epsilon: float = 1e-8
     auxiliary: tuple[Auxiliary, ...] = ()
     intrinsic: tuple[IntrinsicConfig, ...] = ()
-    teacher: Literal["map", "own"] | None = None  # the task's scripted expert of this sight
+    teacher: str | None = None
+    """The task's scripted expert of one sight, 'map' or 'own'; or a trained agent, by its name in the zoo or the path
+    of its .safetensors file. It sees the cells that its pupil's view covers, as it was trained to, and every goal."""
 
     normalise: ClassVar[bool] = True  # advantages, over the steps of a batch that count
     rates: ClassVar[dict[str, Any]] = {
@@ -86,8 +89,6 @@ class PPO(OnPolicy):
                 raise ConfigError(f"{field}={value} must be at least 0")
         if self.advantage not in ("gae", "authors"):
             raise ConfigError(f"advantage={self.advantage!r} is not known; allowed: 'gae', 'authors'")
-        if self.teacher not in (None, "map", "own"):
-            raise ConfigError(f"teacher={self.teacher!r} is not known; allowed: None, 'map', 'own'")
         kinds = [auxiliary.kind for auxiliary in self.auxiliary]
         if len(set(kinds)) != len(kinds):
             raise ConfigError(f"auxiliary losses {kinds} must differ from each other")

@@ -12,13 +12,15 @@ from rookery.agents import scripted, zoo
 from rookery.agents.hearing import Hears
 from rookery.agents.random import RandomPolicy
 from rookery.agents.recurrent import RecurrentPolicy
+from rookery.agents.seeing import seeing
 from rookery.agents.team import Group, Team
-from rookery.errors import ConfigError, MisfitError
+from rookery.errors import ConfigError, MisfitError, MissingError
 from rookery.learning.rollout import asks
 from rookery.runs.config import Frozen, GroupConfig, Oracle, Recurrent, RunConfig, Scripted
 from rookery.runs.program import Program
 from rookery.tasks.registry import environment
 from rookery.types import Env, Policy, PyTree
+from rookery.world.spec import WorldSpec
 
 SEED = "{seed}"
 """In the path of a starting agent: stands for each member's own seed."""
@@ -44,8 +46,7 @@ def build(config: RunConfig) -> Program:
             policy = dataclasses.replace(policy, hears=Hears(), agents=env.agents)
         if entry.learner is not None:
             policy = entry.learner.agent(policy)
-        sight = getattr(entry.learner, "teacher", None)
-        teacher = None if sight is None else scripted_policy(env, sight)
+        teacher = None if (name := getattr(entry.learner, "teacher", None)) is None else _teacher(name, entry, env)
         groups.append(Group(entry.name, entry.slots, policy, entry.learner, teacher))
         if entry.learner is None:
             frozen[entry.name] = params
@@ -70,6 +71,23 @@ def group_policy(entry: GroupConfig, env: Env) -> tuple:
     if isinstance(chosen, Oracle):
         return scripted.oracle(getattr(env, "task", env), chosen.noise), ()
     return RandomPolicy(env.actions), ()
+
+
+def _teacher(name: str, entry: GroupConfig, env: Env) -> Policy:
+    """Who teaches a group: the task's scripted expert, or a trained agent that sees by a view of its own."""
+    if name in ("map", "own"):
+        return scripted_policy(env, name)  # type: ignore[arg-type]
+    who = f"group {entry.name!r}: teacher={name!r}"
+    try:
+        agent = zoo.load(name)
+    except MissingError as error:
+        raise MissingError(
+            f"{who} is neither 'map' nor 'own', the scripted experts, nor a trained agent: {error}"
+        ) from None
+    spec = getattr(getattr(env, "task", None), "world", None)
+    if not isinstance(spec, WorldSpec):
+        raise ConfigError(f"{who}: only tasks of the grid can show a trained teacher its pupil's place")
+    return seeing(agent, spec, entry.slots[0], who)
 
 
 def scripted_policy(env: Env, sight: Literal["map", "own"] = "map") -> Policy:

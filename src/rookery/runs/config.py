@@ -169,7 +169,7 @@ def _check_rate(place: str, name: str, whose: str, groups: tuple[GroupConfig, ..
     if name in allowed:
         return
     if name in TEACHERS_RATES and any(hasattr(group.learner, "teacher") for group in groups):
-        raise ConfigError(f"{place}: there is no teacher; set the learner's teacher to 'map' or 'own'")
+        raise ConfigError(f"{place}: there is no teacher; set the learner's teacher to 'map', 'own' or a trained agent")
     raise ConfigError(f"{place} is not a rate of {whose}; allowed: {', '.join(sorted(allowed)) or 'none'}")
 
 

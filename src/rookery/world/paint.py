@@ -55,7 +55,7 @@ def perceive(state: State, agent: int, view: View):
     return _perceive(state, _viewer(state, agent, view), view)
 
 
-def _viewer(state: State, agent: int, view: View) -> Viewer:
+def _viewer(state: State, agent: Int[Array, ""] | int, view: View) -> Viewer:
     return Viewer(agent, state.position[agent], state.heading[agent], state.active[agent], view.hide_goals)
 
 
@@ -73,7 +73,11 @@ def _perceive(state: State, viewer: Viewer, view: View):
 
 def observe(state: State, agent: int, spec: WorldSpec) -> UInt8[Array, "..."]:
     """What one agent sees, u8[View.shape]. Before it enters the world, all is unseen."""
-    view = spec.views[agent]
+    return observe_by(state, agent, spec.views[agent], spec)
+
+
+def observe_by(state: State, agent: Int[Array, ""] | int, view: View, spec: WorldSpec) -> UInt8[Array, "..."]:
+    """What one agent would see by any view, u8[View.shape]."""
     return _observe(state, _blue(state, spec), _viewer(state, agent, view), view)
 
 
