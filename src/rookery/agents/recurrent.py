@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -81,10 +82,27 @@ class RecurrentPolicy:
     ) -> tuple[Float[Array, "T N A"], Float[Array, "T N"], Float[Array, "T N M"], Memory]:
         """Read T observations of N agents, and what they were told (u8[T, N, H]) where they hear. Returns logits,
         values, memory outputs, and the memory before each observation (f32[T, N, M] each)."""
+        steps, agents = observation.shape[:2]
+        if self._caches_matter(steps * agents):
+            return jax.lax.scan(self._unroll_step(params), carry, (observation, is_first, heard))[1]
         inputs = self.inputs(params, observation, heard)
         _, hidden, before = run(self._lstm, params["memory"], carry, inputs, is_first)
         logits, value = run(self.network.heads(self.actions), params["heads"], hidden)
         return logits, value, hidden, before
+
+    def _unroll_step(self, params: PyTree) -> Callable:
+        """One step of `unroll` with all its layers: what goes from one to the next stays in the caches."""
+
+        def step(memory, now):
+            seen, first, told = now
+            before = jax.tree.map(lambda x: x * ~first[:, None], memory)
+            logits, value, after = self.read(params, memory, seen, first, told)
+            return after, (logits, value, after.hidden, before)
+
+        return step
+
+    def _caches_matter(self, observations: int) -> bool:
+        return bool(self.cache_batch) and observations > 2 * self.cache_batch
 
     def inputs(
         self, params: PyTree, observation: UInt8[Array, "T N ..."], heard: Array | None = None
@@ -95,7 +113,7 @@ class RecurrentPolicy:
         def encode(seen):
             return run(self.network.encoder(), params["encoder"], seen)
 
-        if self.cache_batch and steps * agents > 2 * self.cache_batch:
+        if self._caches_matter(steps * agents):
             features = jax.lax.map(encode, observation)  # a step's observations at a time
         else:
             features = encode(observation.reshape(steps * agents, *self.observation_shape))
