@@ -56,8 +56,8 @@ class Train:
 
     preset: Positional[str] = "demo"
     """Where the configuration starts: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 8,
-    four-goals-1 to 2, expert-four-rooms, expert-four-rooms-2, expert-maze, cleanup, harvest, cleanup-small-moa,
-    harvest-small-moa, box-trapped;
+    four-goals-1 to 2, expert-paper, expert-four-rooms, expert-four-rooms-2, expert-maze, cleanup, harvest,
+    cleanup-small-moa, harvest-small-moa, box-trapped;
     or the path of a config.json."""
     overrides: Overrides = ()
     out: Annotated[Path | None, _unset("FOLDER", "runs/NAME")] = None

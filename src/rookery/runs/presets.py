@@ -256,6 +256,37 @@ def four_goals_2() -> RunConfig:
     return _taught(stage, teaching=100.0, heeding=0.0)
 
 
+def expert_paper() -> RunConfig:
+    """The paper's network as an expert: it sees pixels and learns the policy of the small expert, who sees symbols.
+
+    That one has been through the whole curriculum, 140 million steps; by reward alone the paper's network would need
+    days of a CPU for as many.
+    """
+    task = _solo(registry.make("goal-cycle-v0"))
+    sequences = 5 * 64 // 8  # an eighth of a batch
+    return RunConfig(
+        name="expert-paper",
+        task=task,
+        team=(
+            GroupConfig(
+                name="expert",
+                slots=(0,),
+                policy=Recurrent(network=PaperNetwork()),
+                learner=_lite_ppo(
+                    task, 64, 50, minibatches=16, refresh_every=8, sequences=sequences, teacher="goal-cycle-lite-expert"
+                ),
+                learning_rate=((0.0, 1e-5), (0.005, 7e-4), (0.5, 7e-4), (1.0, 3e-5)),
+                entropy=0.0,
+                rates={"teaching": 100.0, "heeding": ((0.0, 0.6), (0.3, 0.2), (0.5, 0.0))},
+            ),
+        ),
+        steps=9_000_000,
+        episodes=64,
+        task_schedules={"penalty": 1.5},
+        checkpoint_every=20,
+    )
+
+
 def expert_four_rooms() -> RunConfig:
     """An expert for four rooms, from the one for Goal Cycle, which knows how to walk."""
     return _expert_stage(
@@ -366,6 +397,7 @@ PRESETS: dict[str, Callable[[], RunConfig]] = {
     "expert-8": expert_8,
     "four-goals-1": four_goals_1,
     "four-goals-2": four_goals_2,
+    "expert-paper": expert_paper,
     "expert-four-rooms": expert_four_rooms,
     "expert-four-rooms-2": expert_four_rooms_2,
     "expert-maze": expert_maze,
