@@ -270,6 +270,21 @@ def test_nothing_sound_left(pristine, tmp_path):
 # ------------------------------------------------------------------------------------------- the disk refuses
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE, errno.EACCES])
+def test_what_cannot_be_read_now_is_not_taken_for_damaged(pristine, tmp_path, monkeypatch, number):
+    """Who went back to an older checkpoint for that would go on to remove the newer one."""
+    directory = shutil.copytree(pristine, tmp_path / "c")
+
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(checkpoint, "_digest", refuse)
+    with pytest.raises(StorageError, match=f"{os.strerror(number)}; nothing was changed"):
+        checkpoint.restore_latest(directory, state(), pytest.fail)
+    monkeypatch.undo()
+    assert checkpoint.restore_latest(directory, state(), pytest.fail)[0] == 12
+
+
 @pytest.mark.parametrize("call", ["fsync", "rename"])
 def test_a_full_disk_leaves_the_older_ones(pristine, tmp_path, monkeypatch, call):
     directory = shutil.copytree(pristine, tmp_path / "c")

@@ -36,6 +36,7 @@ MANIFEST = "manifest.json"
 _FINAL = re.compile(r"\d{8,}")
 _ASIDE = re.compile(r"\.aside-(\d{8,})")  # an old checkpoint on its way out, while its successor comes in
 _TEMPORARY = re.compile(r"\.tmp-(\d+)-(.*)-[^-]*")  # .tmp-<process>-<host>-<what>
+NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _FOREIGN_AGE = 24 * 3600.0  # seconds after which another host's leftovers are taken for dead
 
 
@@ -86,7 +87,8 @@ def verify(path: Path | str) -> dict[str, Any]:
 
     Returns: the manifest's content.
     Raises: CorruptError naming the first file that is absent, of the wrong size or altered; MissingError if
-      there is no such checkpoint; MisfitError if a newer version of this package wrote it.
+      there is no such checkpoint; MisfitError if a newer version of this package wrote it; StorageError if the disk
+      refuses to read.
     """
     path = Path(path)
     if not path.is_dir():
@@ -96,10 +98,10 @@ def verify(path: Path | str) -> dict[str, Any]:
     for name, (size, digest) in manifest["files"].items():
         try:
             found_size, found_digest = _digest(path / name)
-        except FileNotFoundError:
+        except NO_FILE:
             raise _corrupt(path, f"{name} is absent") from None
         except OSError as error:
-            raise _corrupt(path, f"{name} cannot be read ({error.strerror})") from error
+            raise _unreadable(path, name, error) from error
         if found_size != size:
             raise _corrupt(path, f"{name} has {found_size} bytes instead of {size}")
         if found_digest != digest:
@@ -333,10 +335,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         content = json.loads(text)["content"]
         if text != _manifest_text(content):
             raise ValueError
-    except FileNotFoundError:
+    except NO_FILE:
         raise _corrupt(path, f"{MANIFEST} is absent") from None
     except OSError as error:
-        raise _corrupt(path, f"{MANIFEST} cannot be read ({error.strerror})") from error
+        raise _unreadable(path, MANIFEST, error) from error
     except (ValueError, TypeError, KeyError, RecursionError):
         raise _corrupt(path, f"{MANIFEST} is altered") from None
     if content["format"] != FORMAT:
@@ -344,6 +346,14 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             f"checkpoint {path.name} has format {content['format']}, this version reads {FORMAT}; upgrade"
         )
     return content
+
+
+def _unreadable(path: Path, name: str, error: OSError) -> StorageError:
+    """What may pass, such as a lost network disk or too many open files, is no damage: nothing is given up for it."""
+    return StorageError(
+        f"cannot read {name} of checkpoint {path}: {error.strerror}; nothing was changed: try again, or, if it is lost "
+        "for good, remove that checkpoint to go on from the one before"
+    )
 
 
 def _corrupt(path: Path, what: str) -> CorruptError:
