@@ -14,6 +14,9 @@ from jaxtyping import Bool, Float, Int
 
 from rookery.errors import ConfigError
 
+SHUFFLES = 10
+"""Pairings with other episodes, to tell what chance makes of a measure."""
+
 
 def collective_reward(reward: Float[np.ndarray, "... A"]) -> Float[np.ndarray, "..."]:
     """The sum over agents."""
@@ -23,12 +26,14 @@ def collective_reward(reward: Float[np.ndarray, "... A"]) -> Float[np.ndarray, "
 def equality(returns: Float[np.ndarray, "... A"]) -> Float[np.ndarray, "..."]:
     """1 - Gini = 1 - Σ_ij |e_i - e_j| / (2 A Σ e): 1 where all earn the same, 1/A where one of A earns all.
 
-    NaN where the sum is not above 0 and not all earn the same: there the index means nothing.
+    NaN where somebody earns less than nothing or all earn nothing, unless all earn the same: there the index means
+    nothing, and near a sum of 0 it has no bound.
     """
     e = np.asarray(returns, np.float64)
     apart = np.abs(e[..., :, None] - e[..., None, :]).sum((-2, -1))
     total = e.sum(-1)
-    share = apart / np.where(total > 0, 2 * e.shape[-1] * total, np.nan)
+    means = (total > 0) & (e >= 0).all(-1)
+    share = apart / np.where(means, 2 * e.shape[-1] * total, np.nan)
     return np.where(apart == 0, 1.0, 1 - share)
 
 
@@ -61,27 +66,40 @@ def mutual_information(x: Int[np.ndarray, "N"], y: Int[np.ndarray, "N"]) -> floa
 
 
 def coordination(
-    signal: Int[np.ndarray, "T A"], action: Int[np.ndarray, "T A"], when: Bool[np.ndarray, "T A"] | None = None
+    signal: Int[np.ndarray, "E T A"], action: Int[np.ndarray, "E T A"], when: Bool[np.ndarray, "E T A"] | None = None
 ) -> float:
-    """Instantaneous coordination: I(what k says or does at t; what j does at t+1), the largest of ordered pairs k ≠ j.
+    """Instantaneous coordination: I(what k says or does at t; what j does at t+1), the largest of ordered pairs k ≠ j,
+    less what chance makes of it.
+
+    Few samples make mutual information of nothing, fewer more of it, and the largest of many pairs more again. So from
+    what is measured is taken the mean of the same with j's actions of other episodes.
 
     Args:
       signal: messages or actions. when: the steps of k that count, such as those with influence at least its mean.
-    Raises: ConfigError for one agent alone. Source: Jaques et al. 2019, section 4.1.
+    Raises: ConfigError for one agent alone, or one episode. Source: Jaques et al. 2019, section 4.1.
     """
     signal, action = np.asarray(signal), np.asarray(action)
-    agents = signal.shape[1]
-    if agents < 2:
-        raise ConfigError(f"coordination is between agents; {agents} cannot have any")
-    when = np.ones(signal.shape, bool) if when is None else np.asarray(when)
+    episodes, _, agents = signal.shape
+    if agents < 2 or episodes < 2:
+        raise ConfigError(f"coordination is between agents, over episodes; {agents} in {episodes} cannot have any")
+    now = np.ones(signal.shape, bool)[:, :-1] if when is None else np.asarray(when)[:, :-1]
     pairs = [(k, j) for k in range(agents) for j in range(agents) if k != j]
-    return max(mutual_information(signal[:-1, k][when[:-1, k]], action[1:, j][when[:-1, k]]) for k, j in pairs)
+
+    def largest(then):
+        return max(mutual_information(signal[:, :-1, k][now[..., k]], then[..., j][now[..., k]]) for k, j in pairs)
+
+    then = action[:, 1:]
+    shifts = np.unique(np.linspace(1, episodes - 1, min(episodes - 1, SHUFFLES)).astype(int))
+    return largest(then) - float(np.mean([largest(np.roll(then, shift, 0)) for shift in shifts]))
 
 
 def speaker_consistency(
     message: Int[np.ndarray, "N"], action: Int[np.ndarray, "N"], symbols: int, actions: int
 ) -> float:
-    """How far a speaker's symbols and its own actions determine each other: 0 not at all, 1 one to one.
+    """How far a speaker's symbols and its own actions determine each other: 1 one to one.
+
+    0 where neither tells of the other and all are as frequent; more where some are rare, though nothing is told: lay
+    beside it what it comes to with the messages of other episodes.
 
     Half the mean over symbols of 1 - H(action | symbol) / ln(actions), plus half the mean over actions of
     1 - H(symbol | action) / ln(symbols). What never occurs is left out of its mean.

@@ -33,7 +33,7 @@ TEAM_MEASURES = ("collective", "equality", "sustainability", "peace")
 """Collective reward of an episode; 1 - Gini of what the agents earned in it; the mean step of being paid; agents less
 those hit in a step."""
 
-FORMAT = 1
+FORMAT = 2
 """Of a stored measurement; a change of what is measured makes another."""
 
 
