@@ -8,8 +8,9 @@ import random
 import pytest
 
 from rookery.errors import ConfigError, StorageError
+from rookery.play import http
 from rookery.play import server as module
-from rookery.play.server import Server
+from rookery.play.server import PING_EVERY, Client, Server
 from tests.play.client import Socket
 from tests.play.conftest import served, start
 
@@ -355,3 +356,50 @@ def test_who_is_loopback(game):
         ("10.0.0.1", False),
     ):
         assert Server(game, host=host).loopback is here
+
+
+def test_names_of_this_machine():
+    for host in ("localhost:8765", "localhost", "127.0.0.1:1", "127.0.0.2:1", "[::1]:1", "[::1]"):
+        http.check_origin(http.Request("/", {"host": host}), loopback=True)
+    for host in (
+        "evil.example:8765",
+        "localhost.evil.example",
+        "10.0.0.1:1",
+        "",
+        ":1",
+        "[::1].evil",
+        "127.0.0.1.evil:1",
+    ):
+        with pytest.raises(http.Refused, match="this machine alone"):
+            http.check_origin(http.Request("/", {"host": host}), loopback=True)
+
+
+def test_no_other_site_asks_for_films(game):
+    async def scenario(server, connect):
+        async def film(*headers):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            lines = ("GET /film HTTP/1.1", f"Host: 127.0.0.1:{server.port}", *headers, "", "")
+            writer.write("\r\n".join(lines).encode())
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+        assert b" 403 " in await film("Sec-Fetch-Site: cross-site")
+        assert b" 403 " in await film("Sec-Fetch-Site: same-site")
+        for own in ((), ("Sec-Fetch-Site: same-origin",), ("Sec-Fetch-Site: none",)):
+            assert (await film(*own)).startswith(b"HTTP/1.1 200 ")
+
+    play(scenario, game)
+
+
+def test_who_only_watches_is_asked_for_a_sign_of_life_however_late_ticks_are(game, monkeypatch):
+    """Every PING_EVERY seconds by the clock, not where a tick happens to fall."""
+    client = Client(1, None, heard=0.0)  # type: ignore[arg-type]
+    sent = []
+    monkeypatch.setattr(Client, "send", lambda self, data: sent.append(data))
+    server = Server(game, rate=30)
+    server.clients[1] = client
+    for tick in range(200):
+        now = client.heard = 0.37 * tick  # a tick takes eleven times as long as it should
+        server._look_after(now)
+    assert abs(len(sent) - 0.37 * 199 / PING_EVERY) <= 2

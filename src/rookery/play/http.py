@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import ipaddress
 
 from rookery.errors import RookeryError
 
 HEAD_LIMIT = 8192  # bytes of a request's lines and headers
 PATIENCE = 5.0  # seconds a request may take to arrive
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 REASONS = {
     101: "Switching Protocols", 200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found",
@@ -63,11 +63,29 @@ def check_origin(request: Request, loopback: bool) -> None:
     Raises: Refused.
     """
     host = request.headers.get("host", "")
-    if loopback and host.rsplit(":", 1)[0] not in LOOPBACK and host not in LOOPBACK:
+    if loopback and not _names_loopback(host):
         raise Refused(403, "this game is served to this machine alone, as localhost")
     origin = request.headers.get("origin")
     if origin is not None and origin.partition("://")[2] != host:
         raise Refused(403, "another site's page may not play here")
+
+
+def check_asked_here(request: Request) -> None:
+    """What costs work is made for the game's own page, or who names it, and for no other site's picture or link.
+
+    Raises: Refused.
+    """
+    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        raise Refused(403, "another site's page may not ask for this")
+
+
+def _names_loopback(host: str) -> bool:
+    """Whether a Host header means this machine by a name that no other can take."""
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    try:
+        return name == "localhost" or ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def response(status: int, body: str, kind: str = "text/plain", headers: tuple[str, ...] = ()) -> bytes:

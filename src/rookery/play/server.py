@@ -47,6 +47,7 @@ class Client:
     filled: float = 0.0  # when tokens were last counted
     excess: int = 0
     heard: float = 0.0  # when it last gave a sign of life
+    pinged: float = 0.0  # when it was last asked for one
     behind: float | None = None  # since when frames pass it over
 
     def send(self, data: bytes) -> None:
@@ -74,6 +75,7 @@ class Server:
         self._numbers = itertools.count(1)
         self._page = game_page(game.troupe.task)
         self._latest = b""
+        self._filming = asyncio.Lock()
 
     @property
     def url(self) -> str:
@@ -83,9 +85,10 @@ class Server:
         """Serve and play; `ready` is called when `url` can be opened. Raises StorageError if the port is taken."""
         try:
             server = await asyncio.start_server(self._connect, self.host, self.port, limit=http.HEAD_LIMIT)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or error
             raise StorageError(
-                f"cannot serve at {self.host} port {self.port}: {error.strerror or error}; choose another --port"
+                f"cannot serve at {self.host} port {self.port}: {why}; choose another --port or --host"
             ) from None
         self.port = server.sockets[0].getsockname()[1]
         async with server:
@@ -143,7 +146,8 @@ class Server:
             stalled = client.behind is not None and now - client.behind > STALLED
             if stalled or now - client.heard > SILENCE:
                 client.writer.transport.abort()  # its reader finds out and leaves
-            elif int(now / PING_EVERY) != int((now - 1 / self.rate) / PING_EVERY):
+            elif now - client.pinged >= PING_EVERY:
+                client.pinged = now
                 client.send(websocket.frame(websocket.PING))
 
     # ---- one connection -----------------------------------------------------------------------------------
@@ -179,21 +183,24 @@ class Server:
             if request.target == "/":
                 return http.response(200, self._page, "text/html")
             if request.target == "/film":
-                return self._film()
+                http.check_asked_here(request)
+                return await self._film()
             raise Refused(404, "there is no such page; the game is at /")
         except Refused as refusal:
             return http.response(refusal.status, f"{refusal}\n")
 
-    def _film(self) -> bytes:
+    async def _film(self) -> bytes:
         from rookery.show.film import film_html
 
-        film = self.game.recording()
-        name = f'Content-Disposition: attachment; filename="episode-{self.game.episode + 1}.html"'
-        return http.response(200, film_html(film), "text/html", (name,))
+        async with self._filming:  # one at a time, and beside the clock: a long episode takes seconds
+            film, episode = self.game.recording(), self.game.episode + 1
+            page = await asyncio.to_thread(film_html, film)
+        name = f'Content-Disposition: attachment; filename="episode-{episode}.html"'
+        return http.response(200, page, "text/html", (name,))
 
     async def _serve(self, reader, writer) -> bytes:
         now = time.monotonic()
-        client = Client(next(self._numbers), writer, filled=now, heard=now)
+        client = Client(next(self._numbers), writer, filled=now, heard=now, pinged=now)
         self.clients[client.number] = client
         try:
             self.game.sit(client.number)
