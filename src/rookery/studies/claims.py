@@ -79,7 +79,8 @@ def no_more(text: str, arm: str, than: str, measure: str = "beside", scene: str 
 
     def judge(results: Results) -> Judgement:
         found, named, detail = _compared(results, arm, than, (measure, None), (scene, None))
-        return Judgement(verdict(found, below=0.0), f"{named}; claimed ≤ 0", found, detail)
+        said = HOLDS if found.high <= 0 else verdict(found, below=0.0)
+        return Judgement(said, f"{named}; claimed ≤ 0", found, detail)
 
     return Claim(text=text, judge=judge)
 
