@@ -109,3 +109,17 @@ def test_it_walks_as_many_actions_as_the_costs_say(seed):
             row, col = row + STEP[heading][0], col + STEP[heading][1]
             assert not closed[row, col]
     assert expected >= FAR or taken == expected
+
+
+def test_a_wish_in_vain_leaves_nothing_to_the_next():
+    """Nobody gets to the first; nothing is wanted in the second; the third is ahead."""
+    nothing, everywhere = cells("......"), cells("######")
+    vain = Wish(cells("#....."), nothing)
+    assert go((vain, Wish(nothing, everywhere), Wish(cells(".....#"), everywhere, TOGGLE)), 0, 4, EAST) == (TOGGLE, 2)
+
+
+def test_the_way_of_a_later_wish_is_a_shortest():
+    """What was flooded for the first wish is no place to go for the second."""
+    narrow = Wish(cells("#......"), cells(".##...."))  # open up to column 2, and no farther
+    wide = Wish(cells("......#"), cells("#######"))
+    assert go((narrow, wide), 0, 4, EAST) == (FORWARD, 1)

@@ -73,8 +73,7 @@ def approach(
     `len(wishes)`, and the action turns left. Returns (action i32[], number i32[]).
 
     Breadth first from the wanted cells, back to the agent. A wave holds, for each heading, the cells from which
-    the wish is so many actions off. A later wish goes on from where an earlier one stopped: it is only tried when
-    the agent cannot be reached from there, so what was flooded in vain does no harm.
+    the wish is so many actions off; it grows from nothing for each wish.
     """
     wanted = jnp.stack([_pack(wish.cells) for wish in wishes])
     ways = jnp.stack([_pack(wish.open) for wish in wishes])
@@ -102,7 +101,9 @@ def approach(
     def step(flood: Flood) -> Flood:
         wave = spread(flood.wave, flood.number)
         stuck = jnp.stack([(new == old).all() for new, old in zip(wave, flood.wave, strict=True)]).all()
-        return Flood(wave, flood.wave, flood.number + stuck, here(wave)[heading])
+        found = here(wave)[heading]
+        wave = tuple(jnp.where(stuck & ~found, jnp.uint32(0), cells) for cells in wave)
+        return Flood(wave, flood.wave, flood.number + (stuck & ~found), found)
 
     nothing = (jnp.zeros_like(wanted[0]),) * 4
     start = Flood(nothing, nothing, jnp.int32(0), jnp.bool_(False))
