@@ -536,6 +536,10 @@ def test_an_expert_is_recorded_cloned_and_played(run, refused, tmp_path):
     assert said.startswith(f"{agent}: ")
     assert "nats an action on held-out episodes" in said
     assert run("clone", *small, *asked)[1] == said  # nothing left to do
+    assert "scripted in 3 worlds already, and differs from what is asked in: expert, worlds, alone, seed;" in refused(
+        2, "clone", "--expert", "random", "--episodes", "4", "--data-seed", "1", "--alone", "--out", out, "--quiet"
+    )
+    assert "in: task; name another --out" in refused(2, "clone", "--task", "maze-symbolic-v0", "--out", out)
     code, said, _ = run("eval", out, "--episodes", "2")
     assert code == 0
     assert [json.loads(line)["condition"] for line in said.splitlines()] == ["social", "solo", "gain"]
@@ -545,3 +549,36 @@ def test_an_expert_is_recorded_cloned_and_played(run, refused, tmp_path):
     (out / "data" / "shard-00000.npz").write_bytes(b"x")
     assert "the shard is not what was written" in refused(4, "clone", "--data", out / "data", "--out", other, "--quiet")
     assert not (other / "config.json").exists()
+
+
+def test_games_that_cannot_be_cut_to_one(run, refused):
+    """Cleanup has no views to leave out, and in a matrix game two always play."""
+    said = refused(2, "eval", "random", "--task", "box-trapped-v0", "--beside", "nobody", "--episodes", "2")
+    assert "cannot be cut to one agent; leave out --beside nobody" in said
+    code, out, _ = run("eval", "random", "--task", "matrix-chicken-v0", "--beside", "random", "--episodes", "2")
+    assert (code, len(out.splitlines())) == (0, 3)
+
+
+def test_films_have_the_name_they_are_given(run, refused, tmp_path):
+    """A dot in it is no ending; and what cannot be drawn is found before anything is written."""
+    film = ("replay", "random", "--task", "goal-cycle-demo-v0", "--beside", "random", "--set", "max_steps=3")
+    assert "t=999 is not a moment" in refused(2, *film, "--out", tmp_path / "pen-0.5", "--png", "999")
+    assert list(tmp_path.iterdir()) == []
+    assert run(*film, "--out", tmp_path / "pen-0.5", "--png", "1")[0] == 0
+    assert run(*film, "--out", tmp_path / "other.gif")[0] == 0
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == ["other.gif", "other.html", "pen-0.5.gif", "pen-0.5.html", "pen-0.5.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("play", "--rate", "nan"), "rate=nan must lie in"),
+        (("play", "--rate", "inf"), "rate=inf must lie in"),
+        (("reproduce", "--list", "--cores", "-3"), "cores=-3 must be at least 1"),
+        (("reproduce", "ndousse2021/theory", "--cores", "0"), "cores=0 must be at least 1"),
+        (("reproduce", "ndousse2021/theory", "--minutes", "-1"), "minutes=-1.0 must be at least 0"),
+    ],
+)
+def test_numbers_out_of_range(refused, arguments, said):
+    assert said in refused(2, *arguments)

@@ -116,13 +116,13 @@ class Clone:
     """Changes to the task, such as penalty=0.5 or goals=4."""
     expert: Annotated[str | None, _unset("AGENT", "the dataset's")] = None
     """Who plays in every slot: a zoo entry, a .safetensors file, 'scripted', 'scripted-own' or 'random'."""
-    episodes: int = 500
+    episodes: Annotated[int | None, _unset("INT", "500")] = None
     """Worlds to record; each gives one episode of every slot."""
     alone: bool = False
     """Record the expert with nobody else in the world."""
     data: Annotated[Path | None, _unset("FOLDER", "recorded into OUT/data")] = None
     """A dataset recorded before."""
-    data_seed: int = 0
+    data_seed: Annotated[int | None, _unset("INT", "0")] = None
     """Of the recorded worlds, which are neither training's nor evaluation's."""
     record_only: bool = False
     """Record and train nothing."""

@@ -254,3 +254,10 @@ def test_gymnasium_makes_vectors_of_ours():
 def test_ids_are_known_after_the_import():
     assert {f"rookery/{name}" for name in registry.TASKS} <= set(gymnasium.registry)
     assert rookery.interop.NAMESPACE == "rookery"
+
+
+def test_seeds_of_numpy_are_numbers():
+    """No wrapping round at the end of a small type, and no complaint of another library's."""
+    one, many = SingleAgentEnv(Counting(), agent=1), SingleAgentVectorEnv(Counting(), 3, agent=1)
+    assert one.reset(seed=np.int64(9))[0][0, 0].tolist() == drawn(9)
+    assert many.reset(seed=np.uint8(254))[0][:, 0, 0].tolist() == [drawn(254), drawn(255), drawn(256)]

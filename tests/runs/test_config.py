@@ -1,12 +1,16 @@
 import dataclasses
 import re
 
+import jax.numpy as jnp
 import pytest
 
 from rookery.agents import zoo
 from rookery.errors import ConfigError, RookeryError
+from rookery.learning.dqn import DQN
+from rookery.learning.ppo import PPO
 from rookery.runs.codec import apply_overrides, from_dict, to_dict
 from rookery.runs.config import Arm, Frozen, GroupConfig, Random, Recurrent, RunConfig, Scripted
+from rookery.runs.program import _share
 from rookery.runs.trainer import train
 from rookery.world.spec import View
 from tests.tiny import CONFIG, NETWORK, NOVICE, OTHER, TASK, save_novice, tiny
@@ -68,7 +72,7 @@ def test_updates_reach_the_steps():
         (["task.map="], "the map is empty"),
         (["team.0.slots=[0,1]"], "the team fills slots [0, 1, 1], the world has slots [0, 1]"),
         (["team.1.slots=[2]"], "group 'other' fills slot 2, the task has slots 0 to 1"),
-        (["team.1.name=novice"], "group names ['novice', 'novice'] must differ"),
+        (["team.1.name=novice"], "would be called novice, novice, which must differ"),
         (["team.1.slots=[]"], "slots () must be one or more different slot numbers"),
         (["team.1.name=a b"], "group name 'a b' must be letters, digits"),
         (["team=[]"], "the team is empty"),
@@ -87,6 +91,7 @@ def test_updates_reach_the_steps():
         (["arms.0.task_schedules={\"goals\": 3}"], "task_schedules.goals is not a number of this task"),
         (["task_schedules.penalty=[[0, 0.5], [1, -0.5]]"], "task_schedules.penalty: penalty=-0.5 must be at least 0"),
         (["steps=0"], "steps=0 must be at least 1"),
+        (["arms.0.name=evaluation"], "arm name 'evaluation' is taken in metrics"),
         (["seeds=0"], "seeds=0 must be at least 1"),
         (["seed=-1"], "seed=-1 must lie in [0, 2^31 - seeds]"),
         (["seed=2147483647", "seeds=2"], "seed=2147483647 must lie in [0, 2^31 - seeds]"),
@@ -143,7 +148,7 @@ def test_a_start_must_fit_the_network(tmp_path):
     novice = dataclasses.replace(NOVICE, policy=Recurrent(network=network, start=str(path)))
     told = trained(tmp_path, tiny(team=(novice, OTHER)))
     assert told.startswith("MisfitError: group 'novice': ")
-    assert re.search(r"has network .*head=4.* the group has .*head=5", told)
+    assert re.search(r"has .*head=4.* the group has .*head=5", told)
 
 
 def test_views_of_one_group_must_be_alike(tmp_path):
@@ -159,3 +164,23 @@ def test_a_used_folder_is_refused_and_untouched(tmp_path):
     told = refusal(ConfigError, lambda: train(CONFIG, run_dir, quiet=True))
     assert "already holds a run; continue it with 'rookery resume'" in told
     assert [path.name for path in run_dir.iterdir()] == ["config.json"]
+
+
+def test_shares_are_no_more_than_all():
+    for name in ("epsilon", "importance"):
+        with pytest.raises(ConfigError, match=rf"pupil\.rates\.{name}: value 5.0 must lie in \[0.0, 1.0\]"):
+            GroupConfig(name="pupil", slots=(0,), learner=DQN(), rates={name: 5.0})
+
+
+def test_agents_of_different_groups_have_different_names():
+    """One of them would write its numbers over the other's."""
+    pair = GroupConfig(name="a", slots=(0, 1), learner=PPO())
+    with pytest.raises(ConfigError, match="would be called a-1, a-2, a-1, which must differ"):
+        RunConfig(team=(pair, GroupConfig(name="a-1", slots=(2,), policy=Random())))
+
+
+def test_more_steps_than_an_int32_holds():
+    few, many = tiny(steps=2**31 - 1), tiny(steps=3 * 2**31)
+    assert _share(jnp.int32(1000), few) == pytest.approx(1000 * few.steps_per_update / few.steps)
+    half = many.updates // 2
+    assert _share(jnp.int32(half), many) == pytest.approx(0.5, rel=1e-3)

@@ -12,14 +12,18 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
-from rookery.agents.weights import load_agent
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.agents.weights import load_agent, save_agent
 from rookery.errors import ConfigError, CorruptError, MisfitError, MissingError, StorageError
 from rookery.runs import checkpoint, metrics, trainer
+from rookery.runs.config import Frozen, GroupConfig
 from rookery.runs.guard import RunLock
 from rookery.runs.trainer import load_config, resume, train
-from tests.tiny import CONFIG, UPDATES, assert_same_run, rows, tiny
+from tests.tiny import CONFIG, NETWORK, NOVICE, UPDATES, VIEW, assert_same_run, rows, tiny
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -404,3 +408,28 @@ def test_seconds_are_of_the_kept_work_only(tmp_path):
     result = resume(tmp_path / "run", quiet=True, stop_after=0)
     spent = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[1])["time/seconds"]
     assert first < spent == result.seconds
+
+
+def test_who_plays_beside_is_pinned(tmp_path):
+    """With another agent under the same name the numbers would be others: resuming says so, and changes nothing."""
+    policy = RecurrentPolicy(NETWORK, VIEW.shape, 3)
+    for number in (0, 1):
+        params = jax.tree.map(np.asarray, policy.init(jax.random.PRNGKey(number)))
+        save_agent(tmp_path / f"{number}.safetensors", policy, params, {})
+    source = tmp_path / "beside.safetensors"
+
+    def stands_beside(number):
+        for ending in (".safetensors", ".json"):
+            shutil.copy(tmp_path / f"{number}{ending}", source.with_suffix(ending))
+
+    stands_beside(0)
+    beside = GroupConfig(name="other", slots=(1,), policy=Frozen(source=str(source)))
+    run_dir = tmp_path / "run"
+    train(tiny(team=(NOVICE, beside)), run_dir, quiet=True, stop_after=0)
+    before = sorted(path.name for path in (run_dir / "checkpoints").iterdir())
+    stands_beside(1)
+    with pytest.raises(MisfitError, match=r"begun with an agent .*beside\.safetensors of SHA-256"):
+        resume(run_dir, quiet=True)
+    assert sorted(path.name for path in (run_dir / "checkpoints").iterdir()) == before
+    stands_beside(0)
+    assert resume(run_dir, quiet=True).finished

@@ -57,6 +57,7 @@ def test_one_compilation_for_every_schedule_of_a_length():
         (((-0.1, 1.0),), "each within [0, 1]"),
         (((0.0, 1.0), (1.0, 2.5)), "value 2.5 must lie in [0.0, 2.0]"),
         (-1, "value -1.0 must lie in [0.0, 2.0]"),
+        (float("inf"), "value inf must lie in [0.0, 2.0]"),
     ],
 )
 def test_what_is_malformed_is_refused(schedule, said):
@@ -69,3 +70,8 @@ def test_what_is_malformed_is_refused(schedule, said):
 @given(schedules())
 def test_what_is_well_formed_is_not(schedule):
     check_schedule("x", schedule, low=float("-inf"))
+
+
+def test_no_schedule_goes_to_infinity():
+    with pytest.raises(ConfigError, match="rate: value inf must be finite"):
+        check_schedule("rate", ((0.0, 1.0), (1.0, float("inf"))))

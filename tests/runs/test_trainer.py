@@ -12,8 +12,8 @@ from rookery.agents.weights import load_agent
 from rookery.errors import DivergedError
 from rookery.runs import checkpoint, metrics
 from rookery.runs.codec import to_dict
-from rookery.runs.config import Arm, GroupConfig, Random
-from rookery.runs.trainer import agent_names, load_config, resume, train
+from rookery.runs.config import Arm, GroupConfig, Random, agent_names
+from rookery.runs.trainer import load_config, resume, train
 from tests.tiny import CONFIG, NOVICE, UPDATES, assert_same, assert_same_run, on_host, rows, tiny
 
 pytestmark = pytest.mark.usefixtures("quick")

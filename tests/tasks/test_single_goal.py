@@ -132,6 +132,7 @@ def test_nobody_is_set_down_on_another_where_agents_collide():
         ({"map": "#####\n#1.x#\n#####"}, r"line 2, column 4: 'x' is not known"),
         ({"map": "#####\n#1.#\n#####"}, "line 2, column 5: 4 cells where line 1 has 5"),
         ({"map": "#####\n#1..#\n#####", "goal_at": (1, 2)}, "goal_at=.*and the map's own goal"),
+        ({"map": "#####\n#AAA#\n#...#\n#####", "goal_at": (1, 1)}, r"goal_at=\(1, 1\) is a start cell"),
         ({"goal_at": (0, 0)}, r"goal_at=\(0, 0\) is not a floor cell"),
         ({"goal_at": (13, 2)}, "is not a floor cell of the 13×13 map"),
         ({"goal_at": (2, 2), "when_reached": "move goal"}, "cannot move"),

@@ -9,6 +9,9 @@ from rookery.cli import parse_task_changes
 from rookery.errors import ConfigError
 
 DATA = "data"
+RECORDING = ("task", "expert", "set", "episodes", "alone", "data_seed")
+"""Options that say what is recorded."""
+WORLDS = 500
 
 
 def main(options) -> int:
@@ -24,12 +27,16 @@ def main(options) -> int:
     config = apply_overrides(CloneConfig(name=options.out.name or "clone"), options.overrides)
     given = {name: getattr(options, name) for name in ("seeds", "seed") if getattr(options, name) is not None}
     config = dataclasses.replace(config, **given)
-    if options.data is not None and (options.task, options.expert) != (None, None):
-        raise ConfigError("--data holds a task and its expert already; leave out --task and --expert")
+    asked = [name for name in RECORDING if getattr(options, name) not in (None, (), False)]
+    if options.data is not None and asked:
+        told = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise ConfigError(f"--data holds a task and its expert already; leave out {told}")
     folder = options.data or options.out / DATA
     if options.data is None and not (folder / MANIFEST).exists():
         _record(folder, options)
     manifest = read_manifest(folder)
+    if options.data is None:
+        _check_asked(folder, manifest, asked, options)
     if not options.quiet:
         earned = manifest["return"]
         print(
@@ -47,14 +54,45 @@ def main(options) -> int:
 
 
 def _record(folder: Path, options) -> None:
-    from rookery.agents import scripted
-    from rookery.runs.config import Frozen, Random, Scripted
     from rookery.runs.dataset import record_dataset
-    from rookery.tasks import registry
 
     if options.task is None or options.expert is None:
         raise ConfigError("name --task and --expert to record, or --data with a recorded dataset")
+    worlds = WORLDS if options.episodes is None else options.episodes
+    seed = 0 if options.data_seed is None else options.data_seed
+    record_dataset(folder, _task(options), _expert(options.expert), worlds=worlds, seed=seed, alone=options.alone)
+
+
+def _task(options):
+    from rookery.tasks import registry
+
+    return parse_task_changes(registry.make(options.task), tuple(options.set))
+
+
+def _expert(name: str):
+    from rookery.agents import scripted
+    from rookery.runs.config import Frozen, Random, Scripted
+
     named = {name: Scripted(sight=sight) for name, sight in scripted.NAMES.items()} | {"random": Random()}
-    task = parse_task_changes(registry.make(options.task), tuple(options.set))
-    expert = named.get(options.expert, Frozen(source=options.expert))
-    record_dataset(folder, task, expert, worlds=options.episodes, seed=options.data_seed, alone=options.alone)
+    return named.get(name, Frozen(source=name))
+
+
+def _check_asked(folder: Path, manifest: dict, asked: list[str], options) -> None:
+    """Raises ConfigError where a dataset is there already, and is not what is asked for."""
+    from rookery.runs.codec import to_dict
+    from rookery.runs.dataset import called
+
+    wanted = {
+        "task": lambda: ("task", to_dict(_task(options))),
+        "set": lambda: ("task", to_dict(_task(options)) if options.task else None),
+        "expert": lambda: ("expert", called(_expert(options.expert))),
+        "episodes": lambda: ("worlds", options.episodes),
+        "data_seed": lambda: ("seed", options.data_seed),
+        "alone": lambda: ("alone", True),
+    }
+    differs = dict.fromkeys(part for part, value in (wanted[name]() for name in asked) if manifest[part] != value)
+    if differs:
+        raise ConfigError(
+            f"{folder} holds {manifest['expert']} in {manifest['worlds']} worlds already, and differs from what is "
+            f"asked in: {', '.join(differs)}; name another --out, or leave those options out"
+        )

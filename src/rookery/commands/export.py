@@ -74,9 +74,8 @@ def _interval(values: Any, episodes: int, seed: int) -> dict[str, Any]:
 
 def _yardstick(source: str, episodes: int, seed: int) -> dict[str, Any]:
     """What the task's scripted expert earns alone in the same worlds; nothing where it has none."""
-    task = cast(source, "nobody", None, ()).env.task  # type: ignore[attr-defined] (a grid world has one)
-    env = environment(task)
     try:
+        env = environment(cast(source, "nobody", None, ()).env.task)  # type: ignore[attr-defined] (a grid world has one)
         team = Team((Group("agent", (0,), scripted_policy(env)),))
     except ConfigError:
         return {}

@@ -20,6 +20,8 @@ REST = 4.0
 
 def main(options) -> int:
     """Play until interrupted."""
+    if not 0.5 <= options.rate <= 30:
+        raise ConfigError(f"rate={options.rate} must lie in [0.5, 30] ticks a second")
     cast = troupe(options.task, options.others, tuple(options.set))
     open_slots = options.slot or default_slots(cast.env.agents)
     if options.terminal and len(open_slots) > 1:

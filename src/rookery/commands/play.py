@@ -11,7 +11,7 @@ from rookery.agents.random import RandomPolicy
 from rookery.agents.team import Group, Team
 from rookery.agents.zoo import load
 from rookery.cli import parse_task_changes, print_json
-from rookery.errors import ConfigError, MisfitError, MissingError
+from rookery.errors import ConfigError, CorruptError, MisfitError, MissingError
 from rookery.runs.build import check_fit, scripted_policy
 from rookery.runs.codec import from_dict
 from rookery.runs.config import Task
@@ -44,15 +44,23 @@ def cast(agent: str, beside: str | None, task_id: str | None, changes: tuple[str
     else:
         task = registry.make("goal-cycle-v0")
     task = parse_task_changes(task, changes)
+    grid = {"views", "spawn_delay"} <= {field.name for field in dataclasses.fields(task)}
+    if beside == "nobody" and not grid:
+        raise ConfigError(
+            f"tasks of kind {task.kind!r} cannot be cut to one agent; leave out --beside nobody: the agent is played "
+            "alone as well"
+        )
     if beside == "nobody":
         task = dataclasses.replace(task, views=task.views[:1], spawn_delay=task.spawn_delay[:1])
-    elif beside is not None and len(task.views) == 1:
+    elif beside is not None and grid and len(task.views) == 1:
         task = dataclasses.replace(task, views=task.views * 3, spawn_delay=())  # the paper's two experts
     env = registry.environment(task)
     groups, params = [], {}
     others = tuple(range(1, env.agents))
     if others and beside is None:
         beside = (trained.card.get("beside") if trained is not None else None) or "scripted"
+        if not isinstance(beside, str):
+            raise CorruptError(f"{agent}: its card says beside={beside!r}, which names nobody; use --beside")
     for name, source, slots in (("agent", agent, (0,)), ("beside", beside, others)):
         if slots and source:
             policy, params[name] = policy_of(source, env, slots, trained if name == "agent" else None)
@@ -136,7 +144,8 @@ def replay(options) -> int:
 
     from rookery.runs.record import record, record_team
     from rookery.runs.trainer import load_learners
-    from rookery.show.film import write_gif, write_html, write_mp4, write_png
+    from rookery.show.film import find_ffmpeg, write_gif, write_html, write_mp4, write_png
+    from rookery.show.frames import check_moment
 
     if not options.out.name:
         raise ConfigError(f"--out {options.out} is a folder; name the films in it, such as {options.out / 'replay'}")
@@ -149,18 +158,20 @@ def replay(options) -> int:
         chosen = cast(options.agent, options.beside, options.task, tuple(options.set))
         everyone = np.ones(chosen.env.agents, bool)
         film = record(chosen.env, chosen.team, chosen.params, seed=options.seed, present=everyone)
-    page = options.out.with_suffix(".html")
-    page.parent.mkdir(parents=True, exist_ok=True)
-    write_html(film, page)
-    print(page)
-    if options.gif:
-        write_gif(film, page.with_suffix(".gif"))
-        print(page.with_suffix(".gif"))
+    name = options.out.stem if options.out.suffix in (".html", ".gif", ".mp4", ".png") else options.out.name
+    ending = lambda kind: options.out.with_name(f"{name}.{kind}")  # noqa: E731 (no suffix: a name may have a dot)
+    step = 0 if options.png is None else film.steps + 1 + options.png if options.png < 0 else options.png
+    check_moment(film, step)
     if options.mp4:
-        print(write_mp4(film, page.with_suffix(".mp4")))
+        find_ffmpeg()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    print(write_html(film, ending("html")))
+    if options.gif:
+        print(write_gif(film, ending("gif")))
+    if options.mp4:
+        print(write_mp4(film, ending("mp4")))
     if options.png is not None:
-        step = film.steps + 1 + options.png if options.png < 0 else options.png
-        print(write_png(film, page.with_suffix(".png"), step))
+        print(write_png(film, ending("png"), step))
     return 0
 
 

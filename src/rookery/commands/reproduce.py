@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from rookery.errors import ConfigError
-from rookery.runs.devices import use_all_cores
 
 EPISODES = {"smoke": 8, "desk": 1000, "paper": 1000}
 SMOKE_SEEDS = 2
@@ -19,7 +18,10 @@ for estimates."""
 
 def main(options) -> int:
     """Returns 0; prints the verdicts and where the report is."""
-    use_all_cores(options.cores)
+    from rookery.commands.runs import _seconds, _use_cores
+
+    stop_after = _seconds(options.minutes)
+    _use_cores(options.cores)
     if options.list or options.study is None:
         return list_studies(options.results or RESULTS)
     from rookery.studies.catalogue import load
@@ -38,7 +40,7 @@ def main(options) -> int:
         seeds=options.seeds if options.seeds is not None else SMOKE_SEEDS if budget == "smoke" else study.seeds,
         episodes=options.episodes if options.episodes is not None else EPISODES[budget],
         quiet=options.quiet,
-        stop_after=None if options.minutes is None else 60 * options.minutes,
+        stop_after=stop_after,
     )
     # What proves nothing does not lie among the results by itself.
     folder = (options.results or (options.runs / "smoke-results" if budget == "smoke" else RESULTS)) / study.name

@@ -1,7 +1,7 @@
 """Rookery's tasks in the forms other tools expect. Importing this registers them where those tools look.
 
 `gymnasium.make("rookery/goal-cycle-v0")`, `gymnasium.make_vec(...)` and
-`pettingzoo.env_registry.make("parallel", "rookery/goal-cycle-v0")` work after `import rookery.interop`.
+`pettingzoo.env_registry.registration.make("parallel", "rookery/goal-cycle-v0")` work after `import rookery.interop`.
 Needs the extra `interop`; only `rookery.interop.jaxmarl` does without.
 """
 

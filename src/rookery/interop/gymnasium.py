@@ -1,7 +1,8 @@
 """Tasks as Gymnasium environments: one agent is yours, the others act inside, or are not there.
 
 `SingleAgentEnv` is one world, `SingleAgentVectorEnv` many in one compiled call. World i of a vector made with seed s
-is to the last bit the single environment of seed s + i, later episodes included.
+is to the last bit the single environment of seed s + i, later episodes included, unless scripted companions that block
+each other's way draw lots to step aside.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         There are no options. Raises ConfigError for a seed outside [0, 2^32).
         """
         if seed is not None:
-            self._seed, self._episode = check_seed(seed), 0
+            seed = check_seed(seed)
+            self._seed, self._episode = seed, 0
         super().reset(seed=seed)
         if self._seed is None:
             self._seed = int(self.np_random.integers(2**32))
@@ -248,7 +250,8 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
                 fresh = self.np_random.integers(2**32, size=self.num_envs).tolist()
                 seeds = [other if one is None else one for one, other in zip(seeds, fresh, strict=True)]
         else:
-            super().reset(seed=check_seed(seed))
+            seed = check_seed(seed)
+            super().reset(seed=seed)
             check_seed(seed + self.num_envs - 1)
             seeds = [seed + world for world in range(self.num_envs)]
         for world in np.flatnonzero(mask):

@@ -53,6 +53,17 @@ def build(config: RunConfig) -> Program:
     return Program(config=config, env=env, team=Team(tuple(groups)), frozen=frozen)
 
 
+def pins(config: RunConfig) -> dict[str, str]:
+    """SHA-256 of the weights of every trained agent that plays or teaches as it is, by what the run calls it.
+
+    Raises: as `zoo.load`.
+    """
+    named: set[str] = {entry.policy.source for entry in config.team if isinstance(entry.policy, Frozen)}
+    teachers = {getattr(entry.learner, "teacher", None) for entry in config.team}
+    named |= {name for name in teachers if name is not None} - {"map", "own"}
+    return {source: zoo.load(source).card["sha256"] for source in sorted(named)}
+
+
 def group_policy(entry: GroupConfig, env: Env) -> tuple:
     """The group's policy, and its parameters where it is frozen (else None)."""
     shape = env.observation_shape(entry.slots[0])
@@ -127,12 +138,12 @@ def starting_params(config: RunConfig, program: Program) -> dict[str, PyTree]:
 
 def _start(start: str, group: Group) -> PyTree:
     agent = zoo.load(start)
-    fits = [(p.network, p.observation_shape, p.actions) for p in (agent.policy, group.policy)]
-    if fits[0] != fits[1]:
-        raise MisfitError(
-            f"group {group.name!r}: {start} has network {agent.policy.network} "
-            f"for {agent.policy.observation_shape} "
-            f"and {agent.policy.actions} actions; the group has {group.policy.network} for "
-            f"{group.policy.observation_shape} and {group.policy.actions}"
-        )
+
+    def fit(policy: RecurrentPolicy) -> str:
+        shape = "×".join(map(str, policy.observation_shape))
+        told = f", {policy.heard_size} numbers heard and {policy.symbols} symbols" if policy.heard_size else ""
+        return f"{policy.network} for views of {shape}, {policy.actions} actions{told}"
+
+    if fit(agent.policy) != fit(group.policy):
+        raise MisfitError(f"group {group.name!r}: {start} has {fit(agent.policy)}; the group has {fit(group.policy)}")
     return agent.params

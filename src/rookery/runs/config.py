@@ -67,6 +67,7 @@ class Random:
 PolicyConfig = Recurrent | Frozen | Scripted | Oracle | Random
 
 RESERVED = ("agents", "task", "social_share")
+ARMS_RESERVED = ("evaluation", "time", "update", "steps")
 
 SHARED_RATES = ("learning_rate", "entropy", "auxiliary_scale")
 """Rates with a field of their own in `GroupConfig` and `Arm`; a learner that has no such rate passes it over."""
@@ -74,6 +75,9 @@ SHARED_RATES = ("learning_rate", "entropy", "auxiliary_scale")
 
 TEACHERS_RATES = ("teaching", "heeding")
 """Rates that mean something only where there is a teacher."""
+
+SHARES = ("heeding", "epsilon", "importance")
+"""Rates between 0 and 1: of steps, or how much of a bias is made good."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,6 +146,10 @@ class Arm:
     def __post_init__(self):
         if not self.name or not self.name.replace("-", "").replace("_", "").isalnum():
             raise ConfigError(f"arm name {self.name!r} must be letters, digits, - and _")
+        if self.name in ARMS_RESERVED:
+            raise ConfigError(
+                f"arm name {self.name!r} is taken in metrics; others than {', '.join(ARMS_RESERVED)} are free"
+            )
         for field in ("social_share", *SHARED_RATES):
             if getattr(self, field) is not None:
                 high = 1.0 if field == "social_share" else float("inf")
@@ -159,8 +167,8 @@ class Arm:
 
 
 def _most(name: str) -> float:
-    """The largest value of a rate: heeding is a share of steps."""
-    return 1.0 if name == "heeding" else float("inf")
+    """The largest value of a rate: some are shares."""
+    return 1.0 if name in SHARES else float("inf")
 
 
 def _check_rate(place: str, name: str, whose: str, groups: tuple[GroupConfig, ...]) -> None:
@@ -212,6 +220,9 @@ class RunConfig:
                 _check_rate(f"arm {arm.name}.rates.{name}", name, "any learner", self.team)
         for learner in learners:
             learner.check(self.episodes, self.task.max_steps)
+        names = agent_names(self)
+        if len(set(names)) != len(names):
+            raise ConfigError(f"the agents would be called {', '.join(names)}, which must differ: rename a group")
         if not self.arms or len({arm.name for arm in self.arms}) != len(self.arms):
             raise ConfigError("arms must have different names, and there must be at least one")
 
@@ -229,3 +240,12 @@ class RunConfig:
     def members(self) -> tuple[tuple[str, int], ...]:
         """(arm name, seed) of everything trained side by side, in order."""
         return tuple((arm.name, self.seed + i) for arm in self.arms for i in range(self.seeds))
+
+
+def agent_names(config: RunConfig) -> list[str]:
+    """A name for every slot: the group's, numbered where it fills several."""
+    names = {}
+    for group in config.team:
+        for number, slot in enumerate(group.slots):
+            names[slot] = group.name if len(group.slots) == 1 else f"{group.name}-{number + 1}"
+    return [names[slot] for slot in sorted(names)]

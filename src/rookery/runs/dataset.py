@@ -143,7 +143,7 @@ def record_dataset(
         "format": FORMAT,
         "rookery": __version__,
         "task": to_dict(task),
-        "expert": expert.source if isinstance(expert, Frozen) else expert.kind,
+        "expert": called(expert),
         "slots": list(kept),
         "alone": alone,
         "worlds": worlds,
@@ -156,6 +156,11 @@ def record_dataset(
     }
     write_text(folder / MANIFEST, json.dumps({"content": manifest, "sha256": _sha(_canonical(manifest))}, indent=1))
     return folder
+
+
+def called(expert: PolicyConfig) -> str:
+    """What a dataset calls who was recorded."""
+    return expert.source if isinstance(expert, Frozen) else expert.kind
 
 
 def read_dataset(folder: Path) -> Dataset:

@@ -151,7 +151,7 @@ class Program:
     def update_member(self, state: TrainState, tunables: Tunables, frozen) -> tuple[TrainState, dict]:
         """One update of one member (no leading axis): play a batch of episodes, then let each learner learn."""
         config = self.config
-        share = state.update * config.steps_per_update / config.steps
+        share = _share(state.update, config)
         presence_key, play_key, learn_key = jax.random.split(jax.random.fold_in(state.key, state.update), 3)
         task = {name: value_at(p, share) for name, p in tunables.task.items()}
         env_params = _with_scalars(self.env.default_params(), task)
@@ -250,6 +250,13 @@ class Program:
         """As many of the devices as have a member each."""
         devices = devices or jax.devices()
         return Mesh(np.array(devices[: len(self.config.members)]), ("member",))
+
+
+def _share(update: Int[Array, ""], config: RunConfig) -> Float[Array, ""]:
+    """How much of the run is done, by which schedules go."""
+    if config.steps >= 2**31:  # steps do not fit an int32
+        return update * (config.steps_per_update / config.steps)
+    return update * config.steps_per_update / config.steps
 
 
 def summarise(tally: Tally) -> dict[str, Float[Array, "A"]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -23,6 +25,8 @@ def check_schedule(name: str, schedule: Schedule, low: float = 0.0, high: float 
     for _, value in schedule:
         if not low <= value <= high:
             raise ConfigError(f"{name}: value {value} must lie in [{low}, {high}]")
+        if math.isinf(value):
+            raise ConfigError(f"{name}: value {value} must be finite")
 
 
 def points(schedule: Schedule, count: int) -> Float[Array, "P 2"]:

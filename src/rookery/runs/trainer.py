@@ -14,13 +14,13 @@ import numpy as np
 
 from rookery import __version__
 from rookery.agents.weights import save_agent
-from rookery.errors import ConfigError, CorruptError, DivergedError, MissingError
+from rookery.errors import ConfigError, CorruptError, DivergedError, MisfitError, MissingError
 from rookery.learning.intrinsic.apply import FAULT
 from rookery.runs import checkpoint
 from rookery.runs.atomic import write_json
-from rookery.runs.build import build, starting_params
+from rookery.runs.build import build, pins, starting_params
 from rookery.runs.codec import from_dict, load_json, to_dict
-from rookery.runs.config import Frozen, RunConfig
+from rookery.runs.config import Frozen, RunConfig, agent_names
 from rookery.runs.devices import machine
 from rookery.runs.evaluation import Evaluator
 from rookery.runs.guard import RunLock
@@ -32,6 +32,7 @@ CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
 AGENTS = "agents"
 STATUS = "status.json"
+PINNED = "agents"  # in CONFIG
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,9 @@ def train(
     _refuse_used(run_dir)
     with RunLock(run_dir):
         _refuse_used(run_dir)  # another process may have been quicker
-        write_json(run_dir / CONFIG, {"rookery": __version__, "config": to_dict(config)})
+        pinned = pins(config)
+        begun = {"rookery": __version__, "config": to_dict(config), **({PINNED: pinned} if pinned else {})}
+        write_json(run_dir / CONFIG, begun)
         state = _start_from(program, starts)
         return _Loop(program, run_dir, devices, quiet, stop_after).run(state, resume_at=None)
 
@@ -79,9 +82,10 @@ def resume(
     """Continue a run from its newest sound checkpoint, to the same numbers as if it had never stopped.
 
     Raises: MissingError if there is no run; CorruptError if its configuration is unreadable; MisfitError if its
-      checkpoint is of another configuration; else as `train`.
+      checkpoint is of another configuration, or who plays beside the learners is another by now; else as `train`.
     """
     config = load_config(run_dir)
+    check_pins(run_dir, config)
     program = build(config)
     with RunLock(run_dir):
         notes: list[str] = []
@@ -116,6 +120,32 @@ def load_config(run_dir: Path, name: str = CONFIG) -> RunConfig:
         raise CorruptError(f"{path}: {error}") from None
 
 
+def check_pins(run_dir: Path, config: RunConfig) -> None:
+    """Whether the trained agents that a run names are those it was begun with.
+
+    Raises: MisfitError where one is not, for its numbers would be others; MissingError where one is gone.
+    """
+    begun = load_json(run_dir / CONFIG, CorruptError).get(PINNED, {})
+    if not isinstance(begun, dict) or not all(isinstance(digest, str) for digest in begun.values()):
+        raise CorruptError(f"{run_dir / CONFIG}: {PINNED!r} does not name agents and their SHA-256")
+    for source, digest in pins(config).items() if begun else ():
+        if digest != begun.get(source, digest):
+            raise MisfitError(
+                f"{run_dir} was begun with an agent {source} of SHA-256 {begun[source][:12]}…, which is {digest[:12]}… "
+                "now; put the old one back, or start another run"
+            )
+
+
+def load_state(run_dir: Path) -> tuple[Program, TrainState]:
+    """A run's program, and its state as the newest sound checkpoint has it. Nothing is trained, nothing written.
+
+    Raises: MissingError where there is no run or no checkpoint; else as `resume`.
+    """
+    program = build(load_config(run_dir))
+    like = jax.eval_shape(program.init)
+    return program, checkpoint.restore_latest(run_dir / CHECKPOINTS, like, lambda note: None)[1]
+
+
 def load_learners(run_dir: Path, arm: str | None = None, seed: int | None = None) -> tuple[Program, Any, str]:
     """A run's program, the learners of one member as its newest sound checkpoint has them, and who that is in words.
 
@@ -128,10 +158,10 @@ def load_learners(run_dir: Path, arm: str | None = None, seed: int | None = None
     if (arm, seed) not in config.members:
         told = ", ".join(f"{name} {number}" for name, number in config.members)
         raise MissingError(f"{run_dir} has no arm {arm!r} with seed {seed}; it has: {told}")
-    program = build(config)
-    update, state = checkpoint.restore_latest(run_dir / CHECKPOINTS, jax.eval_shape(program.init), lambda note: None)
+    program, state = load_state(run_dir)
     member = config.members.index((arm, seed))
     learners = jax.tree.map(lambda x: jax.numpy.asarray(x[member]), state.learners)
+    update = int(state.update[member])
     return program, learners, f"{config.name}, {arm}, seed {seed}, {update * config.steps_per_update:,} steps"
 
 
@@ -309,15 +339,6 @@ class _Loop:
                 own = own[np.isfinite(own)]  # no number where an agent was in no episode
                 shown[f"return {label}"] = float(own.mean()) if own.size else float("nan")
         return shown
-
-
-def agent_names(config: RunConfig) -> list[str]:
-    """A name for every slot: the group's, numbered where it fills several."""
-    names = {}
-    for group in config.team:
-        for number, slot in enumerate(group.slots):
-            names[slot] = group.name if len(group.slots) == 1 else f"{group.name}-{number + 1}"
-    return [names[slot] for slot in sorted(names)]
 
 
 def agent_file(arm: str, seed: int, group: str, slot: int) -> str:

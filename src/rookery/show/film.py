@@ -73,6 +73,18 @@ def write_gif(
     return write_whole(path, file.getvalue())
 
 
+def find_ffmpeg() -> str:
+    """Where ffmpeg is. Raises ConfigError where it is not."""
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+
+        return get_ffmpeg_exe()
+    except (ImportError, RuntimeError):
+        raise ConfigError(
+            "MP4 needs ffmpeg, which is not installed; pip install 'rookery[video]', or write a GIF instead"
+        ) from None
+
+
 def write_mp4(
     recording: Recording,
     path: str | os.PathLike,
@@ -94,14 +106,7 @@ def write_mp4(
 
     if not 0 < fps <= 60:
         raise ConfigError(f"fps={fps} must lie in (0, 60]")
-    try:
-        from imageio_ffmpeg import get_ffmpeg_exe
-
-        ffmpeg = get_ffmpeg_exe()
-    except (ImportError, RuntimeError):
-        raise ConfigError(
-            "MP4 needs ffmpeg, which is not installed; pip install 'rookery[video]', or write a GIF instead"
-        ) from None
+    ffmpeg = find_ffmpeg()
     height, width, _ = paint_step(recording, 0, tile, lit_for).shape  # complains before a process starts
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "film.mp4"

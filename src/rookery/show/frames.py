@@ -18,6 +18,12 @@ ANYONE: Literal["anyone"] = "anyone"
 PAD, HEAD, LINE, TEXT_WIDTH, VIEW, FOOT = 12, 30, 16, 132, 96, 26  # pixels of `paint_step`'s layout
 
 
+def check_moment(recording: Recording, t: int) -> None:
+    """Raises ConfigError where there is no step t."""
+    if not 0 <= t <= recording.steps:
+        raise ConfigError(f"t={t} is not a moment of this recording; it has 0 to {recording.steps}")
+
+
 def paint_map(recording: Recording, t: int, tile: int = 24, lit_for: Lit = None) -> np.ndarray:
     """The whole map at moment t. uint8[H*tile, W*tile, 3].
 
@@ -32,8 +38,7 @@ def paint_map(recording: Recording, t: int, tile: int = 24, lit_for: Lit = None)
         all is lit.
     Raises: ConfigError for a t, tile or agent out of range, or an agent whose sight was not recorded.
     """
-    if not 0 <= t <= recording.steps:
-        raise ConfigError(f"t={t} is not a moment of this recording; it has 0 to {recording.steps}")
+    check_moment(recording, t)
     if tile < 1:
         raise ConfigError(f"tile={tile} must be at least 1 pixel")
     if isinstance(lit_for, int) and not 0 <= lit_for < len(recording.seen):

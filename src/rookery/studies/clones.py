@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from rookery.errors import ConfigError
 from rookery.learning.cloning import Cloning
 from rookery.runs.cloning import GROUP, CloneConfig, clone
+from rookery.runs.codec import to_dict
 from rookery.runs.config import Frozen
-from rookery.runs.dataset import MANIFEST, record_dataset
+from rookery.runs.dataset import MANIFEST, called, read_manifest, record_dataset
 from rookery.runs.metrics import read_metrics
 from rookery.studies import recipe
 from rookery.studies.agents import Subject, agent_path, subject
@@ -32,9 +34,10 @@ class Cloned:
     def prepare(self, session: Session) -> bool:
         """Record the expert if that is not done, and train the clones. Returns whether they are finished."""
         budget, data = session.budget, self._data(session)
-        if not (data / MANIFEST).exists():
-            expert = self.scene.beside(budget)[0]
-            task = self.scene.task(budget)
+        expert, task = self.scene.beside(budget)[0], self.scene.task(budget)
+        if (data / MANIFEST).exists():
+            _check_recorded(data, task=to_dict(task), expert=called(expert), worlds=WORLDS[budget], seed=DATA_SEED)
+        else:
             record_dataset(data, task, expert, worlds=WORLDS[budget], seed=DATA_SEED)
         config = CloneConfig(
             name=self.name,
@@ -67,3 +70,14 @@ class Cloned:
 
     def _folder(self, session: Session) -> Path:
         return session.runs / FOLDER / f"{self.name}-{session.budget}-seeds-{session.seed}-to-{session.own_seeds[-1]}"
+
+
+def _check_recorded(data: Path, **wanted) -> None:
+    """Raises ConfigError where a dataset is of another task, expert or number of worlds."""
+    manifest = read_manifest(data)
+    changed = [name for name, value in wanted.items() if manifest[name] != value]
+    if changed:
+        raise ConfigError(
+            f"{data} holds episodes of another recipe (they differ in {', '.join(changed)}); "
+            "name another folder with --runs, or remove it"
+        )

@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rookery.runs.config import agent_names
 from rookery.runs.deviations import deviations
 from rookery.runs.devices import machine
 from rookery.runs.metrics import read_metrics
-from rookery.runs.trainer import agent_names, load_config
+from rookery.runs.trainer import load_config
 from rookery.studies import statistics
 from rookery.studies.measuring import measure
 from rookery.studies.results import Results

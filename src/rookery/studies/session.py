@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -11,7 +12,7 @@ from typing import Any
 
 from rookery.errors import ConfigError, MissingError
 from rookery.runs.config import Frozen, Recurrent, RunConfig
-from rookery.runs.trainer import STATUS, load_config, resume, train
+from rookery.runs.trainer import STATUS, check_pins, load_config, resume, train
 from rookery.studies.agents import Stage, agent_path, subject
 from rookery.studies.study import Budget, Fixed, Learned, Scene, Training
 from rookery.studies.teams import TeamScene, TeamStage
@@ -83,7 +84,8 @@ class Session:
     def train(self, training: Training) -> bool:
         """Carry the training's run to its end, from wherever it is. Returns whether it got there.
 
-        Raises: ConfigError if its folder holds a run of another configuration; else as `runs.trainer.train`.
+        Raises: ConfigError if its folder holds a run of another configuration, MisfitError if of one beside other
+          agents than bear their names now; else as `runs.trainer.train`.
         """
         folder, wanted = self.folder(training), self.config(training)
         if not (folder / "config.json").exists():
@@ -97,6 +99,8 @@ class Session:
                 "name another folder with --runs, or remove it"
             )
         if _finished(folder):
+            with contextlib.suppress(MissingError):  # gone since: nothing to compare with
+                check_pins(folder, found)
             return True
         return resume(folder, quiet=self.quiet, stop_after=self.left).finished
 

@@ -17,7 +17,7 @@ from rookery.learning.rollout import rollout
 from rookery.runs.evaluation import evaluation_key
 from rookery.runs.influence import influence
 from rookery.runs.program import Program
-from rookery.runs.trainer import load_config, resume
+from rookery.runs.trainer import load_state
 from rookery.studies.session import Session
 from rookery.studies.teams import LearnedTeam
 from rookery.types import Env, Key, PyTree
@@ -38,13 +38,11 @@ class Trace(NamedTuple):
 
 def traces(session: Session, agents: LearnedTeam, episodes: int) -> Iterator[tuple[int, Trace]]:
     """Each seed with what its team does, numpy; the same worlds for a seed in every arm."""
-    folder = session.folder(agents.training)
-    config = load_config(folder)
-    result = resume(folder, quiet=True)  # a finished run: only its last state is read
-    play = jax.jit(lambda learners, key: trace(result.program, learners, key, episodes))
+    program, state = load_state(session.folder(agents.training))
+    play = jax.jit(lambda learners, key: trace(program, learners, key, episodes))
     for seed in session.own_seeds:
-        member = config.members.index((agents.arm, seed))
-        learners = jax.tree.map(lambda x, m=member: jnp.asarray(x[m]), result.state.learners)
+        member = program.config.members.index((agents.arm, seed))
+        learners = jax.tree.map(lambda x, m=member: jnp.asarray(x[m]), state.learners)
         yield seed, jax.device_get(play(learners, evaluation_key(seed, DOMAIN)))
 
 

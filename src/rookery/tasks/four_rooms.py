@@ -2,8 +2,8 @@
 
 Rules. Two walls cross in the middle; each of their four arms has one doorway, drawn anew each episode, as are the
 goal, the agents and any obstacles. Who enters the goal is paid 1 and is set down elsewhere, facing anywhere; the
-goal stays until the episode's end (or moves, or ends it: `when_reached`). Nothing is ever put into a doorway or in
-front of one.
+goal stays until the episode's end (or moves, or ends it: `when_reached`). No obstacle is ever put into a doorway
+or in front of one.
 
 Source: Ndousse et al. 2021, figure 6b (transfer): 17×17, one goal, goal and obstacles random each
 episode. Rewards and length are not printed; here they are Goal Cycle's 1 and 250 steps.

@@ -47,6 +47,8 @@ class SingleGoal(ReachTask):
                 raise ConfigError(f"goal_at={self.goal_at} and the map's own goal; use one of them")
             if not (0 <= row < world.height and 0 <= col < world.width) or self.room[row, col] != FLOOR:
                 raise ConfigError(f"goal_at={self.goal_at} is not a floor cell of the {world.height}×{world.width} map")
+            if plan and tuple(self.goal_at) in {tuple(map(int, cell)) for cell in plan.spawns}:
+                raise ConfigError(f"goal_at={self.goal_at} is a start cell (A) of the map; name another")
         if self.when_reached == "move goal" and places is not None and len(places) == 1:
             raise ConfigError("a goal that has one place cannot move; leave goal_at out, or draw several G")
         agents = 0 if plan and plan.spawns else len(self.views)

@@ -52,9 +52,10 @@ def parse_map(text: str, marks: Mapping[str, int] | None = None) -> AsciiMap:
     marks = marks or {}
     known = " ".join(["# . (space) G 1-9 A", *marks])
     lines = text.rstrip("\n").split("\n")
-    if lines and not lines[0].strip():
-        lines = lines[1:]  # a triple-quoted map opens with an empty line
-    while lines and not lines[-1].strip():
+    # A triple-quoted map opens with an empty line and closes with an indented one; a row of floor may be all spaces.
+    if lines and not lines[0]:
+        lines = lines[1:]
+    while lines and not lines[-1].strip() and len(lines[-1]) != len(lines[0]):
         lines.pop()
     if not lines:
         raise ConfigError(f"the map is empty; it needs rows of {known}")

@@ -1,4 +1,6 @@
-"""An agent's view as numbers: `pixels` for convolutions, `symbolic` for small networks. Same information.
+"""An agent's view as numbers: `pixels` for convolutions, `symbolic` and `objects` for small networks.
+
+The same information, but that `symbolic` shows neither keys nor doors, nor one goal from another.
 
 What a cell shows is one number, its code: 0 unseen, else 1 + kind·LOOKS + look; a look is 0 for the bare tile, else
 1 + heading·256 + blue of the agent on it, and 1024 more if that one carries something. A table holds the bytes of every

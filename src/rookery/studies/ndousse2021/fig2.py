@@ -15,7 +15,7 @@ from rookery.agents.team import act_all, initial_carry
 from rookery.learning.auxiliary import NextFrame
 from rookery.learning.ppo import PPO
 from rookery.runs.evaluation import evaluation_key
-from rookery.runs.trainer import load_config, resume
+from rookery.runs.trainer import load_state
 from rookery.show.plots import interval_dots
 from rookery.studies import figures, statistics
 from rookery.studies.claims import enough, verdict
@@ -35,9 +35,8 @@ IDLE = ACTION_NAMES[3:]
 
 def _predictions(session: Session) -> dict:
     """For each seed the error of each action's prediction and how often it was taken; a few pictures of the first."""
-    folder = session.folder(NEXT)
-    params = resume(folder, quiet=True).state.learners["novice"].params
-    config = load_config(folder)
+    program, state = load_state(session.folder(NEXT))
+    params, config = state.learners["novice"].params, program.config
     learner = config.team[0].learner
     assert isinstance(learner, PPO)
     loss = next(a for a in learner.auxiliary if isinstance(a, NextFrame))
