@@ -104,7 +104,9 @@ def test_who_cannot_teach():
     with pytest.raises(MisfitError, match="7 actions, this world only 3"):
         seeing(Agent(many, {}, {}), TASK.world, 0, "it")
     teacher = (
-        build(pupil("goal-cycle-lite-expert", registry.make("goal-cycle-v0", views=(View(),)))).team.groups[0].teacher
+        build(pupil("goal-cycle-lite-expert", dataclasses.replace(registry.make("goal-cycle-v0"), views=(View(),))))
+        .team.groups[0]
+        .teacher
     )
     assert teacher.view == View(kind="symbolic")
     assert teacher.policy == zoo.load("goal-cycle-lite-expert").policy
