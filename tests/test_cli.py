@@ -536,7 +536,7 @@ def test_an_expert_is_recorded_cloned_and_played(run, refused, tmp_path):
     assert said.startswith(f"{agent}: ")
     assert "nats an action on held-out episodes" in said
     assert run("clone", *small, *asked)[1] == said  # nothing left to do
-    assert "scripted in 3 worlds already, and differs from what is asked in: expert, worlds, alone, seed;" in refused(
+    assert "scripted in 3 worlds already, and differs from what is asked in: expert, worlds, seed, alone;" in refused(
         2, "clone", "--expert", "random", "--episodes", "4", "--data-seed", "1", "--alone", "--out", out, "--quiet"
     )
     assert "in: task; name another --out" in refused(2, "clone", "--task", "maze-symbolic-v0", "--out", out)

@@ -80,18 +80,16 @@ def _expert(name: str):
 def _check_asked(folder: Path, manifest: dict, asked: list[str], options) -> None:
     """Raises ConfigError where a dataset is there already, and is not what is asked for."""
     from rookery.runs.codec import to_dict
-    from rookery.runs.dataset import called
+    from rookery.runs.dataset import called, differences
 
-    wanted = {
-        "task": lambda: ("task", to_dict(_task(options))),
-        "set": lambda: ("task", to_dict(_task(options)) if options.task else None),
-        "expert": lambda: ("expert", called(_expert(options.expert))),
-        "episodes": lambda: ("worlds", options.episodes),
-        "data_seed": lambda: ("seed", options.data_seed),
-        "alone": lambda: ("alone", True),
-    }
-    differs = dict.fromkeys(part for part, value in (wanted[name]() for name in asked) if manifest[part] != value)
-    if differs:
+    wanted: dict = {}
+    if {"task", "set"} & set(asked):
+        wanted["task"] = to_dict(_task(options)) if options.task else None  # changes to what task?
+    if "expert" in asked:
+        wanted["expert"] = called(_expert(options.expert))
+    fields = {"episodes": "worlds", "data_seed": "seed", "alone": "alone"}
+    wanted |= {field: getattr(options, name) for name, field in fields.items() if name in asked}
+    if differs := differences(manifest, wanted):
         raise ConfigError(
             f"{folder} holds {manifest['expert']} in {manifest['worlds']} worlds already, and differs from what is "
             f"asked in: {', '.join(differs)}; name another --out, or leave those options out"

@@ -18,7 +18,6 @@ from rookery.runs.build import scripted_policy
 from rookery.runs.cloning import load_clone_config
 from rookery.runs.codec import to_dict
 from rookery.runs.config import RunConfig
-from rookery.runs.devices import machine
 from rookery.runs.evaluation import Match
 from rookery.runs.trainer import CONFIG, STATUS, load_config
 from rookery.show.intervals import mean_interval
@@ -101,7 +100,7 @@ def _origin(path: Path) -> dict[str, Any] | None:
     return {
         "steps": before.get("steps", 0) + status["steps"],
         "minutes": before.get("minutes", 0) + round(status["seconds"] / 60),
-        "machine": machine(),
+        "machine": status["machine"],
         "recipe": [*before.get("recipe", []), _stage(config, group, status["steps"])],
     }
 

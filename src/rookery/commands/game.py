@@ -11,7 +11,7 @@ from rookery.agents.team import Group, Team
 from rookery.cli import parse_task_changes
 from rookery.commands.play import policy_of
 from rookery.errors import ConfigError, MisfitError
-from rookery.play.game import Game, Troupe
+from rookery.play.game import Game, Troupe, check_rate
 from rookery.tasks import registry
 
 REST = 4.0
@@ -20,8 +20,7 @@ REST = 4.0
 
 def main(options) -> int:
     """Play until interrupted."""
-    if not 0.5 <= options.rate <= 30:
-        raise ConfigError(f"rate={options.rate} must lie in [0.5, 30] ticks a second")
+    check_rate(options.rate)
     cast = troupe(options.task, options.others, tuple(options.set))
     open_slots = options.slot or default_slots(cast.env.agents)
     if options.terminal and len(open_slots) > 1:

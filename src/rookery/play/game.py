@@ -201,6 +201,12 @@ class Game:
         )
 
 
+def check_rate(rate: float) -> None:
+    """Raises ConfigError for ticks a second that nobody can play at."""
+    if not 0.5 <= rate <= 30:
+        raise ConfigError(f"rate={rate} must lie in [0.5, 30] ticks a second")
+
+
 @functools.lru_cache(maxsize=8)
 def _program(env: Env, team: Team):
     """How an episode opens and goes on, compiled once: the cast thinks at every step, for persons too."""

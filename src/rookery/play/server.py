@@ -22,7 +22,7 @@ import numpy as np
 
 from rookery.errors import ConfigError, StorageError
 from rookery.play import http, websocket
-from rookery.play.game import Game
+from rookery.play.game import Game, check_rate
 from rookery.play.http import Refused, Request
 from rookery.play.messages import LIMIT, Message, parse
 from rookery.play.page import game_page
@@ -63,8 +63,7 @@ class Server:
           host: address to bind to. port: 0 for any free one. rate: ticks a second.
         Raises: ConfigError for a rate or port out of range.
         """
-        if not 0.5 <= rate <= 30:
-            raise ConfigError(f"rate={rate} must lie in [0.5, 30] ticks a second")
+        check_rate(rate)
         if not 0 <= port < 1 << 16:
             raise ConfigError(f"port={port} must lie in [0, 65535]")
         self.game, self.host, self.port, self.rate = game, host, port, rate

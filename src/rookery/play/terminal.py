@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from rookery.errors import ConfigError
-from rookery.play.game import Game
+from rookery.play.game import Game, check_rate
 from rookery.show import colours
 from rookery.show.sprites import sprite
 
@@ -175,8 +175,7 @@ def play_in_terminal(game: Game, rate: float) -> int:
     import termios
     import tty
 
-    if not 0.5 <= rate <= 30:
-        raise ConfigError(f"rate={rate} must lie in [0.5, 30] ticks a second")
+    check_rate(rate)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError("--terminal needs a terminal for input and output; without it, open the page it serves")
     given, shown = sys.stdin.fileno(), sys.stdout.fileno()

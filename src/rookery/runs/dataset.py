@@ -198,6 +198,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def differences(manifest: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Names of what a dataset has otherwise than wanted: 'task' and 'expert' (as `to_dict` and `called` say it),
+    'worlds', 'seed', 'alone'."""
+    return [name for name, value in wanted.items() if manifest[name] != value]
+
+
 def _pack(part: Trajectory) -> bytes:
     buffer = io.BytesIO()
     fields = {field.name: getattr(part, field.name) for field in dataclasses.fields(Trajectory)}

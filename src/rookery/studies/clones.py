@@ -10,7 +10,7 @@ from rookery.learning.cloning import Cloning
 from rookery.runs.cloning import GROUP, CloneConfig, clone
 from rookery.runs.codec import to_dict
 from rookery.runs.config import Frozen
-from rookery.runs.dataset import MANIFEST, called, read_manifest, record_dataset
+from rookery.runs.dataset import MANIFEST, called, differences, read_manifest, record_dataset
 from rookery.runs.metrics import read_metrics
 from rookery.studies import recipe
 from rookery.studies.agents import Subject, agent_path, subject
@@ -74,8 +74,7 @@ class Cloned:
 
 def _check_recorded(data: Path, **wanted) -> None:
     """Raises ConfigError where a dataset is of another task, expert or number of worlds."""
-    manifest = read_manifest(data)
-    changed = [name for name, value in wanted.items() if manifest[name] != value]
+    changed = differences(read_manifest(data), wanted)
     if changed:
         raise ConfigError(
             f"{data} holds episodes of another recipe (they differ in {', '.join(changed)}); "
