@@ -36,6 +36,9 @@ def main() -> None:
     if chosen.there:
         print(json.dumps(forerunner(chosen)))
         return
+    from rookery.runs.devices import use_all_cores  # not there in the other interpreter
+
+    use_all_cores()
     command = [chosen.python, *sys.argv, "--there"]
     told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     theirs = json.loads(told.splitlines()[-1])

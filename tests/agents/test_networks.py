@@ -4,7 +4,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.agents import networks
 from rookery.agents.networks import LSTM, LiteNetwork, Memory, PaperDecoder, PaperEncoder, PaperNetwork
 from rookery.agents.recurrent import RecurrentPolicy, count_parameters
 from rookery.errors import ConfigError
@@ -111,32 +110,6 @@ def leaky(x):
 def convolve(x, part, side, stride):
     kernel = part["kernel"].reshape(side, side, x.shape[-1], -1)
     return jax.lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=LAYOUT) + part["bias"]
-
-
-def test_patches_times_matrix_is_a_convolution():
-    picture = jax.random.normal(KEY, (2, 6, 9, 3))  # oblong, so that a transposed axis shows
-    kernel = jax.random.normal(KEY, (3, 3, 3, 5))
-    matrix = kernel.reshape(27, 5)
-    one = jax.lax.conv_general_dilated(picture, kernel, (1, 1), "VALID", dimension_numbers=LAYOUT)
-    np.testing.assert_allclose(networks.patches(picture, 3) @ matrix, one, atol=1e-4)
-    three = jax.lax.conv_general_dilated(picture, kernel, (3, 3), "VALID", dimension_numbers=LAYOUT)
-    np.testing.assert_allclose(networks.blocks(picture, 3) @ matrix, three, atol=1e-4)
-
-
-def test_adding_patches_is_the_transpose_of_taking_them():
-    """<patches(x), y> = <x, add_patches(y)>, and either is the other's gradient."""
-    picture = jax.random.normal(KEY, (2, 5, 8, 3))
-    cut = jax.random.normal(jax.random.PRNGKey(1), (2, 3, 6, 27))
-    assert networks.patches(picture, 3).shape == cut.shape
-    np.testing.assert_allclose(
-        jnp.vdot(networks.patches(picture, 3), cut),
-        jnp.vdot(picture, networks.add_patches(cut, 3)),
-        rtol=1e-4,
-    )
-    _, pull = jax.vjp(lambda x: networks.patches(x, 3), picture)
-    np.testing.assert_allclose(pull(cut)[0], networks.add_patches(cut, 3), atol=1e-5)
-    _, pull = jax.vjp(lambda y: networks.add_patches(y, 3), cut)
-    np.testing.assert_allclose(pull(picture)[0], networks.patches(picture, 3), atol=1e-5)
 
 
 def by_library_encoder(p, picture):

@@ -1,4 +1,5 @@
 import dataclasses
+import types
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +7,9 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
+from rookery.agents.networks import LiteNetwork
 from rookery.errors import ConfigError
+from rookery.learning import lanes
 from rookery.learning.rollout import Tally
 from rookery.runs.build import build
 from rookery.runs.config import Arm
@@ -103,6 +106,47 @@ def test_members_that_do_not_divide_run_on_all_devices_to_the_same_numbers():
         after.append(jax.device_get((state, told)))
     assert {leaf.shape[0] for leaf in jax.tree.leaves(after)} == {3}
     assert_same(*after)
+
+
+def test_devices_that_share_a_member_come_to_the_same_numbers(monkeypatch):
+    """One seed on one device and on two: lanes of episodes and of a minibatch's parts."""
+    monkeypatch.setattr(LiteNetwork, "cache_batch", 4)  # a minibatch of four parts
+    program = build(
+        tiny(arms=CONFIG.arms[:1], episodes=32, steps=4 * 32 * CONFIG.task.max_steps, evaluation_episodes=0)
+    )
+    after, shared = [], []
+    monkeypatch.setattr(lanes, "in_lanes", lambda *a, was=lanes.in_lanes: shared.append(lanes.cores()) or was(*a))
+    for number in (1, 2):
+        devices = jax.devices()[:number]
+        state, schedules = program.place((program.init(), tunables(program.config)), devices)
+        assert len(jax.tree.leaves(state)[0].sharding.device_set) == number
+        shared.clear()
+        update = program.compile_update(devices).lower(state, schedules).compile()
+        assert len(shared) > 1
+        assert set(shared) == {number}
+        for _ in range(2):
+            state, told = update(state, schedules)
+        after.append(jax.device_get((state, told)))
+    assert_same(*after)
+
+
+@pytest.mark.parametrize(
+    ("devices", "members", "used"), [(2, 1, (1, 2)), (2, 2, (2, 1)), (2, 5, (2, 1)), (16, 5, (5, 2)), (3, 1, (1, 2))]
+)
+def test_devices_left_over_share_members(devices, members, used):
+    cpus = [types.SimpleNamespace(platform="cpu", id=n) for n in range(devices)]
+    program = build(tiny(arms=CONFIG.arms[:1], seeds=members))
+    assert shape_of_mesh(program, cpus) == used
+    gpus = [types.SimpleNamespace(platform="gpu", id=n) for n in range(devices)]
+    assert shape_of_mesh(program, gpus) == (used[0], 1)
+
+
+def shape_of_mesh(program, devices):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rookery.runs.program.Mesh", lambda chosen, names: (chosen.shape, names))
+        shape, names = program._mesh(devices)
+    assert names == ("member", lanes.AXIS)
+    return shape
 
 
 def test_summary_by_hand():

@@ -1,9 +1,6 @@
 """Networks of a recurrent agent: encoder, memory, heads and decoder.
 
-All work on time-major batches, so that everything but the recurrence is one large matrix product. Convolutions
-are written as patches × matrix: on CPU as fast as a library's, and many times faster where the library must
-differentiate a transposed convolution (benchmarks/convolution.py). With weights of their own for each seed they
-stay matrix products, where a library's would become grouped convolutions.
+All work on time-major batches, so that everything but the recurrence is one large matrix product.
 
 Source of `PaperNetwork`: Ndousse et al. 2021, section 4.2 and figure 3; 668,555 parameters with its decoder.
 """
@@ -11,16 +8,15 @@ Source of `PaperNetwork`: Ndousse et al. 2021, section 4.2 and figure 3; 668,555
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, UInt8
 
+from rookery.agents.convolution import blocks, correlate, patches, spread, unblocks
 from rookery.errors import ConfigError
 from rookery.types import PyTree
 
@@ -108,43 +104,15 @@ def _dense(features: int, name: str, scale: float = 2**0.5) -> nn.Dense:
     return nn.Dense(features, kernel_init=nn.initializers.orthogonal(scale), name=name)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def patches(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P"]:
-    """All side×side patches at stride 1, flattened in (row, col, channel) order. h = H - side + 1, w likewise.
+class Correlation(nn.Module):
+    """A layer of `correlate` with its bias, f32[F]."""
 
-    One gather, and its gradient is `add_patches`: several times faster on CPU than slices joined together.
-    """
-    count, height, width, channels = picture.shape
-    high, wide = height - side + 1, width - side + 1
-    corner = np.arange(high)[:, None] * width + np.arange(wide)
-    within = np.arange(side)[:, None] * width + np.arange(side)
-    cells = corner[:, :, None] + within.reshape(-1)
-    taken = picture.reshape(count, height * width, channels)[:, cells]
-    return taken.reshape(count, high, wide, side * side * channels)
+    features: int
 
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def add_patches(cut: Float[Array, "N h w P"], side: int) -> Float[Array, "N H W C"]:
-    """Lay side×side patches at stride 1 over each other and add them up: the transpose of `patches`."""
-    count, high, wide, _ = cut.shape
-    cut = cut.reshape(count, high, wide, side, side, -1)
-    picture = jnp.zeros((count, high + side - 1, wide + side - 1, cut.shape[-1]))
-    for r in range(side):
-        for c in range(side):
-            picture = picture.at[:, r : r + high, c : c + wide].add(cut[:, :, :, r, c])
-    return picture
-
-
-# Each is the other's gradient, for both are linear and each is the other's transpose.
-patches.defvjp(lambda x, side: (patches(x, side), None), lambda side, _, g: (add_patches(g, side),))
-add_patches.defvjp(lambda x, side: (add_patches(x, side), None), lambda side, _, g: (patches(g, side),))
-
-
-def blocks(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P"]:
-    """Non-overlapping side×side patches (stride = side)."""
-    n, height, width, channels = picture.shape
-    cut = picture.reshape(n, height // side, side, width // side, side, channels)
-    return cut.transpose(0, 1, 3, 2, 4, 5).reshape(n, height // side, width // side, side * side * channels)
+    @nn.compact
+    def __call__(self, x: Float[Array, "P N C"]) -> Float[Array, "Q N F"]:
+        kernel = self.param("kernel", nn.initializers.orthogonal(2**0.5), (9 * x.shape[-1], self.features))
+        return correlate(x, kernel) + self.param("bias", nn.initializers.zeros_init(), (self.features,))
 
 
 class PaperEncoder(nn.Module):
@@ -152,11 +120,12 @@ class PaperEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, observation: UInt8[Array, "N 21 21 3"]) -> Float[Array, "N 192"]:
-        x = observation.astype(jnp.float32) / 255
-        x = nn.leaky_relu(_dense(32, "conv1")(blocks(x, 3)), LEAK)
-        x = nn.leaky_relu(_dense(64, "conv2")(patches(x, 3)), LEAK)
-        x = nn.leaky_relu(_dense(64, "conv3")(patches(x, 3)), LEAK)
-        return jnp.tanh(_dense(192, "dense")(x.reshape(len(x), -1)))
+        x = blocks(observation, 3).astype(jnp.float32) / 255
+        x = nn.leaky_relu(_dense(32, "conv1")(x), LEAK)
+        x = nn.leaky_relu(Correlation(64, name="conv2")(x), LEAK)
+        x = nn.leaky_relu(Correlation(64, name="conv3")(x), LEAK)
+        x = x.transpose(1, 0, 2).reshape(len(observation), -1)
+        return jnp.tanh(_dense(192, "dense")(x))
 
 
 class PaperDecoder(nn.Module):
@@ -167,33 +136,25 @@ class PaperDecoder(nn.Module):
     @nn.compact
     def __call__(self, hidden: Float[Array, "N M"], action: Float[Array, "N A"]) -> Float[Array, "N 21 21 3"]:
         x = nn.leaky_relu(_dense(576, "dense")(jnp.concatenate([hidden, action], -1)), LEAK)
-        x = x.reshape(-1, 3, 3, 64)
-        x = nn.leaky_relu(TransposedConv(64, side=3, stride=1, name="deconv1")(x), LEAK)
-        x = nn.leaky_relu(TransposedConv(32, side=3, stride=1, name="deconv2")(x), LEAK)
-        return TransposedConv(3, side=3, stride=3, name="deconv3")(x)
+        x = x.reshape(-1, 9, 64).transpose(1, 0, 2)
+        x = nn.leaky_relu(TransposedConv(64, name="deconv1")(x), LEAK)
+        x = nn.leaky_relu(TransposedConv(32, name="deconv2")(x), LEAK)
+        return unblocks(TransposedConv(3, overlap=False, name="deconv3")(x), 3)
 
 
 class TransposedConv(nn.Module):
-    """Each cell becomes a side×side block; blocks are laid out at the stride (1, or side) and added up.
-
-    One matrix product of the cells themselves: patches of a zero-padded picture would double the arithmetic.
-    """
+    """Each cell becomes a 3×3 block; blocks are laid out a cell apart and added up, or side by side and left so."""
 
     channels: int
-    side: int
-    stride: int
+    overlap: bool = True
 
     @nn.compact
-    def __call__(self, x: Float[Array, "N h w F"]) -> Float[Array, "N H W C"]:
-        n, height, width, features = x.shape
-        side, channels = self.side, self.channels
-        kernel = self.param("kernel", nn.initializers.orthogonal(2**0.5), (features, side * side * channels))
-        bias = self.param("bias", nn.initializers.zeros_init(), (channels,))
-        cells = (x.reshape(-1, features) @ kernel).reshape(n, height, width, side * side * channels)
-        if self.stride == 1:
-            return jnp.asarray(add_patches(cells, side)) + bias
-        cells = cells.reshape(n, height, width, side, side, channels)
-        return cells.transpose(0, 1, 3, 2, 4, 5).reshape(n, height * side, width * side, channels) + bias
+    def __call__(self, x: Float[Array, "P N F"]) -> Float[Array, "Q N C"]:
+        kernel = self.param("kernel", nn.initializers.orthogonal(2**0.5), (x.shape[-1], 9 * self.channels))
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
+        if self.overlap:
+            return spread(x, kernel) + bias
+        return x @ kernel + jnp.tile(bias, 9)
 
 
 class InfluenceEncoder(nn.Module):

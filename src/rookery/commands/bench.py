@@ -45,8 +45,8 @@ def main(what: str, seconds: float, worlds: int, as_json: bool, task_id: str | N
     for row in results.get("update", []):
         print(
             f"{row['network']} network, {row['minibatches']} minibatches of {row['sequences']}×{row['length']}: "
-            f"update {row['seconds']:.1f} s, {row['gflops']:.0f} GFLOP/s, {row['share_of_matmul']:.2f} of the "
-            f"{row['matmul_gflops']:.0f} GFLOP/s of a float32 matrix product; "
+            f"update {row['seconds']:.1f} s, {row['gflops']:.0f} GFLOP/s ({row['performed_gflops']:.0f} performed), "
+            f"{row['share_of_matmul']:.2f} of the {row['matmul_gflops']:.0f} GFLOP/s of a float32 matrix product; "
             f"compiled in {row['compile_seconds']:.0f} s; "
             f"{row['steps_per_second']:,.0f} environment steps/s learned"
         )

@@ -29,6 +29,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError
+from rookery.learning import lanes
 from rookery.learning.advantage import authors_gae, gae
 from rookery.learning.auxiliary import Auxiliary
 from rookery.learning.auxiliary.frame import masked_mean
@@ -114,6 +115,9 @@ class PPO(OnPolicy):
         return update(self, policy, state, trajectory, rates, key)
 
 
+EPISODES_A_LANE = 16
+"""At least so many go into one lane: a product of fewer rows costs a processor as much as of so many."""
+
 ActorCritic: TypeAlias = Any
 """PPO, or A2C, which shares what does not depend on the objective."""
 
@@ -131,21 +135,26 @@ class Refreshed(NamedTuple):
 def refresh(config: ActorCritic, policy: RecurrentPolicy, params: PyTree, trajectory: Trajectory) -> Refreshed:
     """Unroll the whole batch with present parameters: memories, advantages and critic targets."""
     steps, episodes = trajectory.action.shape
-    blank = policy.initial_carry(episodes)
-    _, value, hidden, before = policy.unroll(
-        params["policy"], blank, trajectory.observation, trajectory.is_first, *_told(trajectory.heard)
-    )
-    advantage, target = _estimate(config, trajectory, trajectory.reward, value)
+    number = lanes.lanes(episodes, fewest=EPISODES_A_LANE) if policy.cache_batch else 1
 
     def starts(memory):
         return jax.tree.map(lambda x: x[: steps : config.sequence_length], memory)
 
+    def unroll(read):
+        observation, is_first, heard = read
+        blank = policy.initial_carry(episodes // number)
+        _, value, hidden, before = policy.unroll(params["policy"], blank, observation, is_first, *_told(heard))
+        worth = None if trajectory.speech is None else policy.speak(params["policy"], hidden)[1]
+        return value, worth, starts(before)
+
+    read = (trajectory.observation, trajectory.is_first, trajectory.heard)
+    value, worth, carry = lanes.join(lanes.in_lanes(unroll, lanes.split(read, number, 1)), 1)
+    advantage, target = _estimate(config, trajectory, trajectory.reward, value)
     own = {plug.kind: starts(plug.before(params, policy, trajectory)) for plug in apply.models(config.intrinsic)}
     speech = None
     if trajectory.speech is not None:
-        _, worth = policy.speak(params["policy"], hidden)
-        speech = _estimate(config, trajectory, trajectory.speech.reward, worth)
-    return Refreshed(starts(before), advantage, target, own, speech)
+        speech = _estimate(config, trajectory, trajectory.speech.reward, worth)  # type: ignore[arg-type]
+    return Refreshed(carry, advantage, target, own, speech)
 
 
 def _told(heard: Array | None) -> tuple[Array, ...]:
@@ -322,15 +331,10 @@ def gradient(
         slope, parts = differentiate(params, batch)
         return parts, slope
 
-    def cut_up(x, axis):
-        """[..., N, ...] to [pieces, ..., N / pieces, ...]."""
-        split = x.reshape(*x.shape[:axis], pieces, sequences // pieces, *x.shape[axis + 1 :])
-        return jnp.moveaxis(split, axis, 0)
-
     # Time leads everything but memories.
     memories = {"carry": batch.carry, "own": batch.own}
-    small = jax.tree.map(lambda x: cut_up(x, 1), batch._replace(**dict.fromkeys(memories)))
-    small = small._replace(**jax.tree.map(lambda x: cut_up(x, 0), memories))
+    small = lanes.split(batch._replace(**dict.fromkeys(memories)), pieces, 1)
+    small = small._replace(**lanes.split(memories, pieces, 0))
 
     def add(so_far, piece):
         return jax.tree.map(jnp.add, so_far, differentiate(params, piece)), None
@@ -339,7 +343,9 @@ def gradient(
         lambda x: jnp.zeros(x.shape, x.dtype),
         jax.eval_shape(differentiate, params, jax.tree.map(lambda x: x[0], small)),
     )
-    (slope, parts), _ = jax.lax.scan(add, nothing, small)
+    small = lanes.split(small, lanes.lanes(pieces), 0)
+    sums = lanes.in_lanes(lambda own: jax.lax.scan(add, nothing, own)[0], small)
+    slope, parts = lanes.add_up(sums)
     return parts, slope
 
 

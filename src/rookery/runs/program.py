@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rookery.agents.team import Team
 from rookery.errors import ConfigError
+from rookery.learning import lanes
 from rookery.learning.intrinsic import apply, counterfactual
 from rookery.learning.rollout import Tally, draw_presence, rollout
 from rookery.runs.config import RunConfig
@@ -207,14 +208,16 @@ class Program:
     def over_members(self, function, devices: list | None = None, arguments: int = 1):
         """Lift a function of one member (and the frozen parameters, passed last) to all.
 
+        Devices that share a member (`_mesh`) each do all of it but what `learning.lanes` spreads over them.
+
         On CPU the members of a device run one after another: a batched matrix product with a small matrix of its
         own for each seed is much slower there than the same products in turn. Elsewhere they run as a vmap.
         Where the devices do not divide the members, some members run twice and count once: no device waits for
         another that has all the rest to do.
         """
         mesh, members = self._mesh(devices), len(self.config.members)
-        in_turn = mesh.devices[0].platform == "cpu"
-        spare = -members % mesh.size
+        in_turn = mesh.devices.flat[0].platform == "cpu"
+        spare = -members % mesh.shape["member"]
 
         def local(*args):
             *own, frozen = args
@@ -243,13 +246,15 @@ class Program:
     def _sharding(self, devices: list | None) -> NamedSharding:
         """Where what leads with the members lives between updates: split, or whole on each where it does not divide."""
         mesh = self._mesh(devices)
-        divides = len(self.config.members) % mesh.size == 0
+        divides = len(self.config.members) % mesh.shape["member"] == 0
         return NamedSharding(mesh, PartitionSpec("member") if divides else PartitionSpec())
 
     def _mesh(self, devices: list | None) -> Mesh:
-        """As many of the devices as have a member each."""
+        """As many of the devices as have a member each; if a CPU has more, several share a member's lanes."""
         devices = devices or jax.devices()
-        return Mesh(np.array(devices[: len(self.config.members)]), ("member",))
+        members = min(len(devices), len(self.config.members))
+        shared = lanes.share(len(devices) // members) if devices[0].platform == "cpu" else 1
+        return Mesh(np.array(devices[: members * shared]).reshape(members, shared), ("member", lanes.AXIS))
 
 
 def _share(update: Int[Array, ""], config: RunConfig) -> Float[Array, ""]:
