@@ -1,8 +1,10 @@
-"""Convolutions of 21×21 pictures on this machine: patches × matrix against the library's, forward and backward.
+"""Convolutions of 21×21 pictures on this machine, forward and backward: by values at points, as patches × matrix, and
+the library's.
 
     python benchmarks/convolution.py [--pictures 128]
 
-Prints GFLOP per second of process time, so that a busy machine disturbs it little.
+Prints GFLOP per second of process time, so that a busy machine disturbs it little; of all three the arithmetic of
+patches × matrix is counted.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rookery.agents.networks import add_patches, patches
+from rookery.agents.convolution import correlate, plainly, spread
 from rookery.runs.devices import machine
 
 LAYERS = {"conv 7→5": (7, 32, 64, False), "conv 5→3": (5, 64, 64, False), "deconv 3→5": (3, 64, 64, True),
@@ -25,13 +27,18 @@ def library(x, kernel, transposed):
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def ours(x, kernel, transposed):
-    """The same arithmetic as one matrix product."""
-    features, outputs = kernel.shape[2:]
+def by_values(x, kernel, transposed):
+    """The same, cells first."""
+    count, side, _, features = x.shape
+    cells = x.transpose(1, 2, 0, 3).reshape(side * side, count, features)
     if transposed:
-        flat = kernel.transpose(2, 0, 1, 3).reshape(features, -1)
-        return add_patches((x.reshape(-1, features) @ flat).reshape(*x.shape[:3], -1), 3)
-    return patches(x, 3) @ kernel.reshape(-1, outputs)
+        return spread(cells, kernel.transpose(2, 0, 1, 3).reshape(features, -1))
+    return correlate(cells, kernel.reshape(-1, kernel.shape[-1]))
+
+
+def by_patches(x, kernel, transposed):
+    with plainly():
+        return by_values(x, kernel, transposed)
 
 
 def rate(function, flops, *arguments) -> float:
@@ -58,14 +65,16 @@ def main() -> None:
         cells = side**2 if transposed else (side - 2) ** 2
         flops = 3 * 2 * count * cells * 9 * features * outputs  # forward, and backward to both arguments
         found = []
-        for form in (ours, library):
+        for form in (by_values, by_patches, library):
 
             def both(x, kernel, form=form, transposed=transposed):
                 return jax.grad(lambda x, k: jnp.sum(form(x, k, transposed) ** 2), argnums=(0, 1))(x, kernel)
 
             found.append(rate(both, flops, x, kernel))
-        ratio = found[0] / found[1]
-        print(f"{name:12} patches × matrix {found[0]:6.1f}   library {found[1]:6.1f} GFLOP/s   ratio {ratio:.1f}")
+        told = "   ".join(
+            f"{form} {rate:6.1f}" for form, rate in zip(("values", "patches", "library"), found, strict=True)
+        )
+        print(f"{name:12} {told} GFLOP/s   values / patches {found[0] / found[1]:.1f}")
 
 
 if __name__ == "__main__":

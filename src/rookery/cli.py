@@ -71,7 +71,7 @@ class Train:
     minutes: Minutes = None
     """Save and stop in good order after so many minutes; `rookery resume` goes on."""
     cores: Cores = None
-    """CPU cores to spread seeds over."""
+    """CPU cores to spread seeds over; cores left over share a seed's updates."""
     quiet: bool = False
     """No progress."""
     dry_run: bool = False
@@ -92,7 +92,7 @@ class Resume:
     minutes: Minutes = None
     """Save and stop in good order after so many minutes."""
     cores: Cores = None
-    """CPU cores to spread seeds over."""
+    """CPU cores to spread seeds over; cores left over share a seed's updates."""
     quiet: bool = False
     """No progress."""
 
@@ -349,7 +349,7 @@ class Reproduce:
     minutes: Minutes = None
     """Save and stop in good order after so many minutes; the same command goes on."""
     cores: Cores = None
-    """CPU cores to spread seeds over."""
+    """CPU cores to spread seeds over; cores left over share a seed's updates."""
     quiet: bool = False
     """No progress."""
 
