@@ -8,6 +8,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from rookery.agents.networks import LiteNetwork
+from rookery.agents.team import Team
 from rookery.errors import ConfigError
 from rookery.learning import lanes
 from rookery.learning.rollout import Tally
@@ -137,6 +138,9 @@ def test_devices_left_over_share_members(devices, members, used):
     cpus = [types.SimpleNamespace(platform="cpu", id=n) for n in range(devices)]
     program = build(tiny(arms=CONFIG.arms[:1], seeds=members))
     assert shape_of_mesh(program, cpus) == used
+    without = types.SimpleNamespace(in_lanes=False)
+    alone = Team(tuple(dataclasses.replace(g, learner=without if g.learns else None) for g in program.team.groups))
+    assert shape_of_mesh(dataclasses.replace(program, team=alone), cpus) == (used[0], 1)
     gpus = [types.SimpleNamespace(platform="gpu", id=n) for n in range(devices)]
     assert shape_of_mesh(program, gpus) == (used[0], 1)
 

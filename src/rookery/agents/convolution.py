@@ -1,13 +1,12 @@
 """Convolutions of small pictures, as matrix products.
 
 A convolution at stride 1 is a product of polynomials. On CPU those of the paper's network are worked out by their
-values at points (Toom and Cook; of convolutional networks: Lavin and Gray 2016, arXiv:1509.09308): to the points, one
-product of matrices each, and back. It takes 81 / 25 (3×3 outputs) and 225 / 49 (5×5) times fewer multiplications there
-than `patches` × matrix and moves as much less memory, at two to ten times the rounding error (relative error 2e-6). On
-accelerators, which may multiply with 10 bits, and for other sizes, patches × matrix stays; its kernel gradient is many
-times faster than a library's where the library must differentiate a transposed convolution
-(benchmarks/convolution.py). With weights of their own for each seed all stay matrix products, where a library's would
-become grouped convolutions.
+values at points (Toom and Cook; in convolutional networks: Lavin and Gray 2016, arXiv:1509.09308): to the points, one
+product of matrices each, and back. That takes 81 / 25 (3×3 outputs) and 225 / 49 (5×5) times fewer multiplications than
+`patches` × matrix and moves as much less memory, at three to ten times the rounding error (2e-6 of the result). On
+accelerators, which may multiply with 10 bits, and for other sizes, patches × matrix stays: many times faster than a
+library where that must differentiate a transposed convolution (benchmarks/convolution.py). With weights of their own
+for each seed all stay matrix products, where a library's would become grouped convolutions.
 
 Pictures are [P, N, C] here, cells first: P = side × side cells in row order of N pictures with C channels.
 """
@@ -68,7 +67,7 @@ def _transposed(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...
 def both_axes(matrix: tuple[tuple[float, ...], ...], x: Float[Array, "P N C"]) -> Float[Array, "Q N C"]:
     """One small matrix [q, p] along rows and along columns: P = p², Q = q².
 
-    Written as sums, which a compiler makes one pass of: a product of so few rows would not fill a processor's.
+    Written as sums: XLA makes one pass of each, quicker than a matrix product of so few rows.
     """
     rows, columns = len(matrix), len(matrix[0])
     _, count, channels = x.shape

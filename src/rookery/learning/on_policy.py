@@ -6,7 +6,7 @@ The actions such a learner learns from are those its agents take: it explores by
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import optax
@@ -55,6 +55,10 @@ class OnPolicy:
     intrinsic: tuple[Any, ...]
     optimiser: Callable[[], optax.GradientTransformation]
     learn: Callable[..., tuple[Learner, dict[str, Float[Array, ""]]]]
+
+    in_lanes: ClassVar[bool] = True
+    """Its updates go in lanes (`learning.lanes`), so cores without a run of their own can share them. A learner that
+    does not say so has one core: others would hold copies of all it remembers and do the same work."""
 
     def agent(self, policy: RecurrentPolicy) -> RecurrentPolicy:
         return policy

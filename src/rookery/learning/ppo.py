@@ -322,7 +322,7 @@ def _speech_loss(
 def gradient(
     config: ActorCritic, policy: RecurrentPolicy, params: PyTree, batch: Sequences, rates: Rates
 ) -> tuple[dict[str, Float[Array, ""]], PyTree]:
-    """A minibatch's loss parts and gradient, summed over parts that fit the caches where that pays."""
+    """A minibatch's loss parts and gradient, summed over parts that fit the caches where that pays, in lanes."""
     total = totals(config, batch)
     differentiate = jax.grad(lambda p, b: loss(config, policy, p, b, rates, total), has_aux=True)
     length, sequences = batch.action.shape

@@ -250,10 +250,12 @@ class Program:
         return NamedSharding(mesh, PartitionSpec("member") if divides else PartitionSpec())
 
     def _mesh(self, devices: list | None) -> Mesh:
-        """As many of the devices as have a member each; if a CPU has more, several share a member's lanes."""
+        """As many of the devices as have a member each. If a CPU has more, several share a member's lanes where all
+        its learners have any."""
         devices = devices or jax.devices()
         members = min(len(devices), len(self.config.members))
-        shared = lanes.share(len(devices) // members) if devices[0].platform == "cpu" else 1
+        shares = all(getattr(group.learner, "in_lanes", False) for group in self.team.learning)
+        shared = lanes.share(len(devices) // members) if shares and devices[0].platform == "cpu" else 1
         return Mesh(np.array(devices[: members * shared]).reshape(members, shared), ("member", lanes.AXIS))
 
 
