@@ -17,6 +17,7 @@ from rookery.agents.networks import LiteNetwork, PaperNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.learning import lanes, ppo
 from rookery.learning.auxiliary import NextFrame
+from rookery.runs.devices import can_share
 from rookery.types import Trajectory
 
 
@@ -78,7 +79,7 @@ def measure_update(network: str = "paper", seconds: float = 5.0, episodes: int =
     def update(learner, trajectory, key):
         return ppo.update(config, policy, learner, trajectory, rates, key)[0]
 
-    mesh = Mesh(np.array(jax.devices()[: lanes.share(jax.device_count())]), (lanes.AXIS,))
+    mesh = Mesh(np.array(jax.devices()[: can_share(jax.device_count())]), (lanes.AXIS,))
     whole = PartitionSpec()
     shared = jax.shard_map(update, mesh=mesh, in_specs=whole, out_specs=whole, check_vma=False)
 

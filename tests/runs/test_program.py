@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import types
 
 import jax
@@ -14,6 +15,7 @@ from rookery.learning import lanes
 from rookery.learning.rollout import Tally
 from rookery.runs.build import build
 from rookery.runs.config import Arm
+from rookery.runs.devices import PATIENCE
 from rookery.runs.program import TRAINING, summarise, tunables
 from tests.tiny import CONFIG, NOVICE, OTHER, TASK, assert_same, tiny
 
@@ -109,7 +111,7 @@ def test_members_that_do_not_divide_run_on_all_devices_to_the_same_numbers():
     assert_same(*after)
 
 
-def test_devices_that_share_a_member_come_to_the_same_numbers(monkeypatch):
+def test_devices_that_share_a_member_come_to_the_same_numbers(patient, monkeypatch):
     """One seed on one device and on two: lanes of episodes and of a minibatch's parts."""
     monkeypatch.setattr(LiteNetwork, "cache_batch", 4)  # a minibatch of four parts
     program = build(
@@ -131,10 +133,16 @@ def test_devices_that_share_a_member_come_to_the_same_numbers(monkeypatch):
     assert_same(*after)
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """Whatever the version, devices wait for each other."""
+    monkeypatch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {PATIENCE}=604800")
+
+
 @pytest.mark.parametrize(
     ("devices", "members", "used"), [(2, 1, (1, 2)), (2, 2, (2, 1)), (2, 5, (2, 1)), (16, 5, (5, 2)), (3, 1, (1, 2))]
 )
-def test_devices_left_over_share_members(devices, members, used):
+def test_devices_left_over_share_members(patient, devices, members, used):
     cpus = [types.SimpleNamespace(platform="cpu", id=n) for n in range(devices)]
     program = build(tiny(arms=CONFIG.arms[:1], seeds=members))
     assert shape_of_mesh(program, cpus) == used

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 
 FLAG = "--xla_force_host_platform_device_count"
+PATIENCE = "--xla_cpu_collective_call_terminate_timeout_seconds"
 
 
 def use_all_cores(wanted: int | None = None) -> int:
     """Present the CPU's cores to JAX as devices of their own, so that seeds run side by side on them.
 
-    Small matrix products do not fill several cores; whole seeds do. Must be called before JAX starts its
-    backend; does nothing if the user set the flag, or JAX_PLATFORMS names something else than the CPU.
+    Small matrix products do not fill several cores; whole seeds do. Cores are told to wait for each other, too
+    (`patience`). Must be called before JAX starts its backend; does nothing if the user set the flag, or
+    JAX_PLATFORMS names something else than the CPU.
 
     Returns: the number of CPU devices asked for.
     """
@@ -19,8 +22,27 @@ def use_all_cores(wanted: int | None = None) -> int:
     if FLAG in flags:
         return int(flags.split(FLAG + "=")[1].split()[0])
     count = wanted or available_cores()
-    os.environ["XLA_FLAGS"] = f"{flags} {FLAG}={count}".strip()
+    os.environ["XLA_FLAGS"] = f"{flags} {FLAG}={count} {patience()}".strip()
     return count
+
+
+def patience() -> str:
+    """Flags that let a CPU's devices wait for each other for a week, and not speak of it for ten minutes.
+
+    Without, XLA ends the process when one has waited 40 s: a core that others use as well may be so late. XLA also
+    ends a process that names a flag it does not know, and versions before 0.10 may not: '' for them.
+    """
+    version = importlib.metadata.version("jaxlib").split(".")
+    if (int(version[0]), int(version[1])) < (0, 10):
+        return ""
+    return f"{PATIENCE}=604800 --xla_cpu_collective_call_warn_stuck_timeout_seconds=600"
+
+
+def can_share(devices: int) -> int:
+    """How many of so many devices of a CPU may share one learner's lanes: 1 unless they wait for each other."""
+    from rookery.learning import lanes  # and with it JAX, which is to read its flags later
+
+    return lanes.share(devices) if PATIENCE in os.environ.get("XLA_FLAGS", "") else 1
 
 
 def available_cores() -> int:

@@ -20,6 +20,7 @@ from rookery.learning import lanes
 from rookery.learning.intrinsic import apply, counterfactual
 from rookery.learning.rollout import Tally, draw_presence, rollout
 from rookery.runs.config import RunConfig
+from rookery.runs.devices import can_share
 from rookery.runs.schedules import Schedule, length, points, value_at
 from rookery.types import Env, Key, PyTree
 
@@ -255,7 +256,7 @@ class Program:
         devices = devices or jax.devices()
         members = min(len(devices), len(self.config.members))
         shares = all(getattr(group.learner, "in_lanes", False) for group in self.team.learning)
-        shared = lanes.share(len(devices) // members) if shares and devices[0].platform == "cpu" else 1
+        shared = can_share(len(devices) // members) if shares and devices[0].platform == "cpu" else 1
         return Mesh(np.array(devices[: members * shared]).reshape(members, shared), ("member", lanes.AXIS))
 
 
