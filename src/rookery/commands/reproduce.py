@@ -12,8 +12,8 @@ RESULTS = Path("results")
 ALL = "all"  # studies, to `report`
 
 STEPS_PER_SECOND = {"desk": 31_000, "paper": 1_400}
-"""Environment steps a second that all agents of a program together make on two cores of a Xeon, as measured (README);
-for estimates."""
+"""Environment steps a second that all seeds of a program together make on two cores, as measured: the demo (README),
+and `rookery train paper --seeds 1` on an AMD EPYC; for estimates."""
 
 
 def main(options) -> int:
