@@ -31,12 +31,12 @@ def main() -> None:
         jax.config.update("jax_cpu_enable_async_dispatch", False)
     from rookery.interop.gymnasium import SingleAgentEnv, SingleAgentVectorEnv
     from rookery.interop.pettingzoo import parallel_env
-    from rookery.runs.devices import machine
+    from rookery.training.devices import machine_info
 
     random = np.random.default_rng(0)
-    together, alone = parallel_env(chosen.task), SingleAgentEnv(chosen.task, others="random")
-    many = SingleAgentVectorEnv(chosen.task, chosen.worlds, others="random")
-    limit, actions = together._env.max_steps, together._env.actions
+    together, alone = parallel_env(chosen.task), SingleAgentEnv(chosen.task, partners="random")
+    many = SingleAgentVectorEnv(chosen.task, chosen.worlds, partners="random")
+    limit, actions = together._env.max_steps, together._env.num_actions
     joint = [dict(zip(together.possible_agents, row, strict=True)) for row in drawn(random, actions, limit, 3)]
     single, batch = drawn(random, actions, limit), random.integers(actions, size=(limit, chosen.worlds))
     timed = {
@@ -46,9 +46,9 @@ def main() -> None:
     }
     results = {name: measure(*how, chosen.seconds) for name, how in timed.items()}
     if chosen.json:
-        print(json.dumps({"machine": machine(), "synchronous": chosen.synchronous, "results": results}))
+        print(json.dumps({"machine": machine_info(), "synchronous": chosen.synchronous, "results": results}))
         return
-    print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    print(", ".join(f"{name} {value}" for name, value in machine_info().items()))
     for name, (best, median, cpu) in results.items():
         print(f"{name:24} {best:10,.0f} environment steps/s, median {median:,.0f}, {cpu:,.0f} per CPU second", end="")
         print(f"; {best / MARLGRID:.0f}× marlgrid" if "PettingZoo" in name else "")

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rookery.agents.convolution import correlate, plainly, spread
-from rookery.runs.devices import machine
+from rookery.agents.convolution import conv3x3, conv_transpose3x3, force_im2col
+from rookery.training.devices import machine_info
 
 LAYERS = {"conv 7→5": (7, 32, 64, False), "conv 5→3": (5, 64, 64, False), "deconv 3→5": (3, 64, 64, True),
           "deconv 5→7": (5, 64, 32, True)}  # fmt: skip
@@ -32,12 +32,12 @@ def by_values(x, kernel, transposed):
     count, side, _, features = x.shape
     cells = x.transpose(1, 2, 0, 3).reshape(side * side, count, features)
     if transposed:
-        return spread(cells, kernel.transpose(2, 0, 1, 3).reshape(features, -1))
-    return correlate(cells, kernel.reshape(-1, kernel.shape[-1]))
+        return conv_transpose3x3(cells, kernel.transpose(2, 0, 1, 3).reshape(features, -1))
+    return conv3x3(cells, kernel.reshape(-1, kernel.shape[-1]))
 
 
 def by_patches(x, kernel, transposed):
-    with plainly():
+    with force_im2col():
         return by_values(x, kernel, transposed)
 
 
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=128, help="in one batch (default 128)")
     count = parser.parse_args().pictures
-    print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    print(", ".join(f"{name} {value}" for name, value in machine_info().items()))
     for name, (side, features, outputs, transposed) in LAYERS.items():
         keys = jax.random.split(jax.random.PRNGKey(0))
         x = jax.random.normal(keys[0], (count, side, side, features))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from rookery.runs.devices import machine, use_all_cores
+from rookery.training.devices import machine_info, use_all_cores
 
 
 def main() -> None:
@@ -17,11 +17,11 @@ def main() -> None:
     chosen = options.parse_args()
 
     use_all_cores()
-    from rookery.bench import measure_task  # only now may JAX start
+    from rookery.training.benchmark_env import measure_task  # only now may JAX start
 
     names = chosen.task or ("cleanup-v0", "harvest-v0")
     results = [measure_task(name, chosen.worlds, chosen.seconds) for name in names]
-    facts = machine()
+    facts = machine_info()
     if chosen.json:
         print(json.dumps({"machine": facts, "results": results}))
         return

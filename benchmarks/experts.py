@@ -14,7 +14,7 @@ import types
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-AGENTS = ("scripted", "scripted-own")
+AGENTS = ("scripted", "scripted-partial")
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=ROOT / "docs" / "experts.md")
     chosen = options.parse_args()
 
-    from rookery.commands.play import evaluate_agent
+    from rookery.commands.evaluate import evaluate_agent
 
     rows = [json.loads(line) for line in chosen.rows.read_text().splitlines()] if chosen.rows.exists() else []
     for task in chosen.tasks or ids():
@@ -51,10 +51,10 @@ def ids() -> list[str]:
 
     kept = {}
     for name, (_, task) in registry.TASKS.items():
-        if (task.kind, "map") not in scripted.EXPERTS:
+        if (task.kind, "map") not in scripted.EXPERT_FACTORIES:
             continue
-        views = tuple(dataclasses.replace(view, kind="symbolic", tile_pixels=1) for view in task.views)
-        kept.setdefault(dataclasses.replace(task, views=views, actions=7), name)
+        views = tuple(dataclasses.replace(view, observation_type="symbolic", tile_size=1) for view in task.views)
+        kept.setdefault(dataclasses.replace(task, views=views, num_actions=7), name)
     return list(kept.values())
 
 
@@ -69,9 +69,9 @@ def page(rows: list[dict]) -> str:
         ]
         last = found.get(AGENTS[1]) or found[AGENTS[0]]
         counted = ", ".join(
-            f"{last[name]:.2f} {name}" for name in ("mistakes", "success", "last trial") if name in last
+            f"{last[name]:.2f} {name}" for name in ("mistakes", "success", "last_trial_goals") if name in last
         )
-        line = [f"`{task}`", *cells, f"{last['first_reward_step']:.0f}", counted, str(last["episodes"])]
+        line = [f"`{task}`", *cells, f"{last['steps_to_first_reward']:.0f}", counted, str(last["episodes"])]
         lines.append(f"| {' | '.join(line)} |")
     return "\n".join((INTRODUCTION + "\n".join(lines), "", TRAINED + "\n".join(map(trained, agents())), ""))
 
@@ -80,7 +80,7 @@ def agents() -> list[dict]:
     """Cards of the zoo's agents that learned alone: experts, not novices."""
     from rookery.agents import zoo
 
-    return [card for card in map(zoo.card, zoo.names()) if card.get("beside") is None]
+    return [card for card in map(zoo.entry_card, zoo.entry_names()) if card.get("beside") is None]
 
 
 def trained(card: dict) -> str:

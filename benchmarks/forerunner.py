@@ -36,7 +36,7 @@ def main() -> None:
     if chosen.there:
         print(json.dumps(forerunner(chosen)))
         return
-    from rookery.runs.devices import use_all_cores  # not there in the other interpreter
+    from rookery.training.devices import use_all_cores  # not there in the other interpreter
 
     use_all_cores()
     command = [chosen.python, *sys.argv, "--there"]
@@ -56,32 +56,39 @@ def ours(network: str) -> tuple[float, dict]:
     """
     import dataclasses
 
-    from rookery.agents.networks import LiteNetwork, PaperNetwork
+    from rookery.agents.networks import MLPNetwork, NdousseNetwork
+    from rookery.gridworld.spec import ViewConfig
     from rookery.learning.ppo import PPO
-    from rookery.runs import presets
-    from rookery.runs.config import GroupConfig, Recurrent
-    from rookery.runs.devices import machine
-    from rookery.runs.metrics import read_metrics
-    from rookery.runs.trainer import train
-    from rookery.studies import recipe
-    from rookery.world.spec import View
+    from rookery.storage.metrics import read_metrics
+    from rookery.studies import budgets
+    from rookery.training import presets
+    from rookery.training.config import GroupConfig, RecurrentPolicyConfig
+    from rookery.training.devices import machine_info
+    from rookery.training.trainer import train
 
     paper = presets.paper()
-    view = View() if network == "paper" else View(kind="symbolic")
+    view = ViewConfig() if network == "paper" else ViewConfig(observation_type="symbolic")
     task = dataclasses.replace(paper.task, views=(view,))
-    networks = {"paper": PaperNetwork(), "lite": LiteNetwork(), "small": recipe.NETWORK, "recipe": recipe.NETWORK}
-    published = PPO(auxiliary=(), kl_stop=None, kl_limit=None)
-    learner = recipe.ppo("desk", task, None) if network == "recipe" else published
-    novice = GroupConfig(name="novice", slots=(0,), policy=Recurrent(network=networks[network]), learner=learner)
+    networks = {
+        "paper": NdousseNetwork(),
+        "lite": MLPNetwork(),
+        "small": budgets.DESK_NETWORK,
+        "recipe": budgets.DESK_NETWORK,
+    }
+    published = PPO(auxiliary=(), target_kl=None, rollback_kl=None)
+    learner = budgets.novice_ppo("desk", task, None) if network == "recipe" else published
+    novice = GroupConfig(
+        name="novice", slots=(0,), policy=RecurrentPolicyConfig(network=networks[network]), learner=learner
+    )
     updates = 3 if network == "paper" else 10
     config = dataclasses.replace(
-        paper, name="speed", task=task, team=(novice,), steps=updates * paper.episodes * STEPS,
-        checkpoint_every=updates + 1,
+        paper, name="speed", task=task, team=(novice,), steps=updates * paper.num_envs * STEPS,
+        checkpoint_interval=updates + 1,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         train(config, Path(folder) / "run", quiet=True)
         rates = [row["time/steps_per_second"] for row in read_metrics(Path(folder) / "run")[1:]]
-    return len(rates) / sum(1 / rate for rate in rates), machine()
+    return len(rates) / sum(1 / rate for rate in rates), machine_info()
 
 
 def forerunner(chosen) -> dict:

@@ -14,21 +14,21 @@ from typing import Any
 
 import jax
 
-from rookery.runs.build import build
-from rookery.runs.devices import machine
-from rookery.runs.presets_dilemma import published
-from rookery.runs.program import tunables
+from rookery.training.build import build
+from rookery.training.devices import machine_info
+from rookery.training.presets_dilemma import published_run
+from rookery.training.train_step import replica_schedules
 
 
 def measure(method: str, steps: int, episodes: int, rounds: int) -> dict[str, Any]:
     """Seconds of the best of so many updates."""
-    config = published("cleanup", method)
+    config = published_run("cleanup", method)
     task = dataclasses.replace(config.task, max_steps=steps)
     config = dataclasses.replace(config, task=task, episodes=episodes, steps=steps * episodes)
     program = build(config)
-    state, schedules = program.place((program.init(), tunables(config)))
+    state, schedules = program.place_on_devices((program.init(), replica_schedules(config)))
     began = time.perf_counter()
-    update = program.compile_update().lower(state, schedules).compile()
+    update = program.compile_train_step().lower(state, schedules).compile()
     compiled, taken = time.perf_counter() - began, []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -51,7 +51,7 @@ def main() -> None:
     chosen = options.parse_args()
     results = [measure(m, chosen.steps, chosen.episodes, chosen.rounds) for m in ("a3c", "moa")]
     ratio = results[1]["seconds"] / results[0]["seconds"]
-    print(json.dumps({"machine": machine(), "results": results, "times_the_baseline": ratio}))
+    print(json.dumps({"machine": machine_info(), "results": results, "times_the_baseline": ratio}))
 
 
 if __name__ == "__main__":

@@ -33,5 +33,5 @@ if __name__ == "__main__":
 
         mean = missed(normal, 0.0, statistics.mean_over_seeds, times)
         modes = missed(bimodal, 5.0, statistics.mean_over_seeds, times)
-        pair = missed(lambda n=normal: (n(), n()), 0.0, lambda x: statistics.difference(*x), times)
+        pair = missed(lambda n=normal: (n(), n()), 0.0, lambda x: statistics.difference_of_means(*x), times)
         print(f"{seeds:5d} {mean:6.0%} {modes:14.0%} {pair:24.0%}")

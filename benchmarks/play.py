@@ -22,12 +22,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rookery.agents.team import Group, Team
-from rookery.commands.play import policy_of
-from rookery.play.game import Game, Troupe
+from rookery.agents.team import AgentGroup, Team
+from rookery.commands.evaluate import load_policy
+from rookery.play.game import Game, GameSetup
 from rookery.play.server import Server
 from rookery.tasks import registry
-from rookery.tasks.env import Env
+from rookery.tasks.grid_env import GridEnv
 
 HANDSHAKE = (
     "GET /play HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -37,15 +37,17 @@ HANDSHAKE = (
 
 def game() -> Game:
     """Four agents of the demo's world: one trained, three scripted; persons may take those. It does not end."""
-    task = registry.make("goal-cycle-demo-v0")
+    task = registry.get_task("goal-cycle-demo-v0")
     task = dataclasses.replace(task, views=task.views[:1] * 4, max_steps=100_000)
-    env = Env(task)
-    trained, params = policy_of("goal-cycle-demo-expert", env, (0,))
-    script, none = policy_of("scripted", env, (1, 2, 3))
-    team = Team((Group("trained", (0,), trained), Group("scripted", (1, 2, 3), script)))
+    env = GridEnv(task)
+    trained, params = load_policy("goal-cycle-demo-expert", env, (0,))
+    script, none = load_policy("scripted", env, (1, 2, 3))
+    team = Team((AgentGroup("trained", (0,), trained), AgentGroup("scripted", (1, 2, 3), script)))
     roles = ("frozen", "scripted", "scripted", "scripted")
     names = ("trained", "expert 1", "expert 2", "expert 3")
-    return Game(Troupe(env, team, {"trained": params, "scripted": none}, names, roles, "benchmark"), (1, 2, 3), rest=10)
+    return Game(
+        GameSetup(env, team, {"trained": params, "scripted": none}, names, roles, "benchmark"), (1, 2, 3), rest_ticks=10
+    )
 
 
 async def browser(server: Server, arrivals: list[float], sizes: list[int]) -> None:
@@ -130,7 +132,7 @@ async def tabs(server: Server, count: int):
 
 
 async def measure(rate: float, seconds: float, clients) -> None:
-    server = Server(game(), rate=rate)
+    server = Server(game(), fps=rate)
     ready = asyncio.Event()
     running = asyncio.create_task(server.run(ready.set))
     await ready.wait()
@@ -142,7 +144,7 @@ async def measure(rate: float, seconds: float, clients) -> None:
         busy = (time.process_time() - busy) / (time.monotonic() - begin)
         arrivals = await read()
         print(f"{rate:g} ticks a second asked, 4 agents, 3 browsers, load of the machine {os.getloadavg()[0]:.1f}")
-        print(told("server", [t for t in server.ticks if t >= begin], rate))
+        print(told("server", [t for t in server.tick_times if t >= begin], rate))
         for number, times in enumerate(arrivals):
             print(told(f"browser {number + 1}", times, rate))
         print(f"this process took {100 * busy:.0f} % of one core")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from rookery.runs.devices import machine, use_all_cores
+from rookery.training.devices import machine_info, use_all_cores
 
 
 def main() -> None:
@@ -20,11 +20,11 @@ def main() -> None:
     chosen = options.parse_args()
 
     use_all_cores()
-    from rookery.bench import measure  # only now may JAX start
+    from rookery.training.benchmark_env import measure_goal_cycle  # only now may JAX start
 
     size = (chosen.worlds, chosen.agents, chosen.height, chosen.width)
-    results = [measure(kind, *size, chosen.seconds) for kind in chosen.kind or ("pixels", "symbolic")]
-    facts = machine()
+    results = [measure_goal_cycle(kind, *size, chosen.seconds) for kind in chosen.kind or ("pixels", "symbolic")]
+    facts = machine_info()
     if chosen.json:
         print(json.dumps({"machine": facts, "results": results}))
         return

@@ -12,11 +12,19 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from rookery.gridworld.spec import ViewConfig
 from rookery.tasks.goal_cycle import GoalCycle
-from rookery.tasks.registry import environment
-from rookery.world.spec import View
+from rookery.tasks.registry import make_env
 
-TASK = GoalCycle(height=7, width=7, goals=1, obstacles=0, actions=3, max_steps=50, views=(View(kind="symbolic"),))
+TASK = GoalCycle(
+    height=7,
+    width=7,
+    num_goals=1,
+    num_obstacles=0,
+    num_actions=3,
+    max_steps=50,
+    views=(ViewConfig(observation_type="symbolic"),),
+)
 WORLDS, EPOCHS, MINIBATCHES, DISCOUNT, DECAY, CLIP = 256, 4, 8, 0.97, 0.95, 0.2
 
 
@@ -32,9 +40,9 @@ class ActorCritic(nn.Module):
 
 
 def make_train(updates):
-    env = environment(TASK)
-    task_params, network = env.default_params(), ActorCritic(env.actions)
-    optimiser = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(1e-3))
+    env = make_env(TASK)
+    task_params, network = env.default_params(), ActorCritic(env.num_actions)
+    optimizer = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(1e-3))
     reset, step = jax.vmap(env.reset, (0, None)), jax.vmap(env.step, (0, 0, None))
 
     def act(params, carry, key):
@@ -57,7 +65,7 @@ def make_train(updates):
 
     def learn(carry, batch):
         params, memory = carry
-        change, memory = optimiser.update(jax.grad(loss)(params, batch), memory)
+        change, memory = optimizer.update(jax.grad(loss)(params, batch), memory)
         return (optax.apply_updates(params, change), memory), None
 
     def update(carry, key):
@@ -79,7 +87,7 @@ def make_train(updates):
     def train(key):
         init_key, key = jax.random.split(key)
         params = network.init(init_key, jnp.zeros(env.observation_shape(0)))
-        return jax.lax.scan(update, (params, optimiser.init(params)), jax.random.split(key, updates))
+        return jax.lax.scan(update, (params, optimizer.init(params)), jax.random.split(key, updates))
 
     return jax.jit(train)
 

@@ -15,8 +15,8 @@ import supersuit
 from stable_baselines3 import PPO
 from stable_baselines3.common.utils import set_random_seed
 
+from rookery.gridworld.spec import ViewConfig
 from rookery.interop.pettingzoo import parallel_env
-from rookery.world.spec import View
 
 
 def main() -> None:
@@ -24,9 +24,9 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=48_000, help="agent steps")
     chosen = options.parse_args()
 
-    views = (View(kind="symbolic"),) * 3
+    views = (ViewConfig(observation_type="symbolic"),) * 3
     worlds = parallel_env(
-        "goal-cycle-v0", height=7, width=7, goals=1, obstacles=0, actions=3, max_steps=50, views=views
+        "goal-cycle-v0", height=7, width=7, num_goals=1, num_obstacles=0, num_actions=3, max_steps=50, views=views
     )
     worlds = supersuit.flatten_v0(supersuit.normalize_obs_v0(supersuit.dtype_v0(worlds, "float32"), 0, 1))
     worlds = supersuit.pettingzoo_env_to_vec_env_v1(worlds)

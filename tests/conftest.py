@@ -59,7 +59,7 @@ def quick(monkeypatch):
 @pytest.fixture(scope="session")
 def straight(tmp_path_factory):
     """A tiny run carried through without a stop: its result, with the last state as numpy arrays."""
-    from rookery.runs.trainer import train
+    from rookery.training.trainer import train
     from tests.tiny import CONFIG, on_host, trace_once
 
     with pytest.MonkeyPatch.context() as patch:

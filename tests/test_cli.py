@@ -13,11 +13,11 @@ import pytest
 
 from rookery import __version__, cli, errors
 from rookery.agents import zoo
-from rookery.runs import checkpoint, metrics
-from rookery.runs.codec import to_dict
-from rookery.runs.presets import PRESETS
+from rookery.gridworld.tiles import DOOR, KEY_RACK, OBSTACLE
+from rookery.storage import checkpoint, metrics
+from rookery.storage.serialization import to_dict
 from rookery.tasks import registry
-from rookery.world.tiles import DOOR, KEY_RACK, OBSTACLE
+from rookery.training.presets import PRESETS
 from tests.tiny import CONFIG, assert_same, on_host, rookery, rows, save_novice, tiny
 
 
@@ -138,7 +138,11 @@ KINDS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(
 
 def test_every_error_that_ends_a_command_has_a_code_of_its_own():
     """Those of the adapters end no command: they are for who calls from Python."""
-    codes = {kind.__name__: kind.exit_code for kind in KINDS if kind not in (errors.ActionError, errors.OrderError)}
+    codes = {
+        kind.__name__: kind.exit_code
+        for kind in KINDS
+        if kind not in (errors.InvalidActionError, errors.ResetNeededError)
+    }
     assert codes == {
         "RookeryError": 1, "ConfigError": 2, "MisfitError": 3, "CorruptError": 4, "StorageError": 5,
         "MissingError": 6, "DivergedError": 7,
@@ -158,12 +162,12 @@ def test_errors_become_one_line_and_a_code(refused, monkeypatch, error, code, li
     def fail(self):
         raise error
 
-    monkeypatch.setattr(cli.Doctor, "__call__", fail)
+    monkeypatch.setattr(cli.DoctorCommand, "__call__", fail)
     assert refused(code, "doctor") == f"{line}\n"
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(run, monkeypatch):
-    monkeypatch.setattr(cli.Doctor, "__call__", lambda self: 1 / 0)
+    monkeypatch.setattr(cli.DoctorCommand, "__call__", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("doctor")
 
@@ -206,13 +210,13 @@ def test_envs_show(run, task):
     assert "Source: " in out
 
 
-@pytest.mark.parametrize("task", [name for name in registry.TASKS if registry.make(name).kind == "goal-cycle"])
+@pytest.mark.parametrize("task", [name for name in registry.TASKS if registry.get_task(name).kind == "goal-cycle"])
 def test_envs_show_draws_goal_cycle(run, task):
     _, out, _ = run("envs", "show", task)
-    made = registry.make(task)
-    drawn = [line.split() for line in out.splitlines()][-made.world.height :]
-    tiles, position, _, own = jax.device_get(jax.jit(made.layout)(jax.random.PRNGKey(0)))
-    assert {len(line) for line in drawn} == {made.world.width}
+    made = registry.get_task(task)
+    drawn = [line.split() for line in out.splitlines()][-made.grid_spec.height :]
+    tiles, position, _, own = jax.device_get(jax.jit(made.generate)(jax.random.PRNGKey(0)))
+    assert {len(line) for line in drawn} == {made.grid_spec.width}
     marks = [mark for line in drawn for mark in line]
     assert sorted(mark for mark in marks if mark.isdigit()) == [str(k + 1) for k in range(len(own.goals))]
     assert sum(mark in "^>v<" for mark in marks) == len(position)
@@ -223,12 +227,12 @@ def test_envs_show_draws_goal_cycle(run, task):
 @pytest.mark.parametrize(("task", "rows"), [("cleanup-v0", 25), ("box-trapped-v0", 7), ("matrix-chicken-v0", 3)])
 def test_envs_show_draws_worlds_of_another_kind(run, task, rows):
     _, out, _ = run("envs", "show", task)
-    made = registry.make(task)
+    made = registry.get_task(task)
     drawn = out.rstrip("\n").split("\n\n")[-1].splitlines()
     assert len(drawn) == rows
     if hasattr(made, "room"):
-        assert all(len(line) == made.room.width for line in drawn)
-        assert sum(mark in "^>v<" for line in drawn for mark in line) == made.agents
+        assert all(len(line) == made.parsed_map.width for line in drawn)
+        assert sum(mark in "^>v<" for line in drawn for mark in line) == made.num_agents
 
 
 def test_envs_of_no_such_name(refused):
@@ -263,7 +267,7 @@ def test_zoo(run, refused, tmp_path, monkeypatch):
 def test_the_shipped_zoo_is_sound(run):
     code, out, err = run("zoo", "verify")
     assert (code, err) == (0, "")
-    assert [line.split(":")[0] for line in out.splitlines()] == zoo.names()
+    assert [line.split(":")[0] for line in out.splitlines()] == zoo.entry_names()
 
 
 def test_doctor(run):
@@ -272,13 +276,13 @@ def test_doctor(run):
     told = {line[:18].strip(): line[18:].strip() for line in out.splitlines()}
     assert told["compiles and runs"] == "yes"
     assert told["rookery"] == __version__
-    assert told["zoo"] == f"{len(zoo.names())} agents"
+    assert told["zoo"] == f"{len(zoo.entry_names())} agents"
 
 
 def test_doctor_finds_what_is_missing(run, tmp_path, monkeypatch):
     from rookery.commands import doctor
 
-    monkeypatch.setattr(doctor, "CORE", (*doctor.CORE, "no-such-package"))
+    monkeypatch.setattr(doctor, "CORE", (*doctor.REQUIRED_PACKAGES, "no-such-package"))
     code, out, _ = run("doctor")
     assert code == 1
     assert re.search(r"no-such-package +missing: pip install no-such-package", out)
@@ -384,7 +388,7 @@ def test_interrupted(run, straight, recipe, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("quick")
 def test_diverged(refused, recipe, tmp_path):
-    arms = (CONFIG.arms[0], dataclasses.replace(CONFIG.arms[1], learning_rate=1e38))
+    arms = (CONFIG.variants[0], dataclasses.replace(CONFIG.variants[1], learning_rate=1e38))
     said = refused(7, "train", recipe(arms=arms), "--out", tmp_path / "run", "--quiet")
     assert "is not finite at update" in said
     assert "(arm 'solo', seed 3)" in said
@@ -427,7 +431,7 @@ def test_eval_prints_json_lines(run, agent):
     assert [row["condition"] for row in (social, solo, gain)] == ["social", "solo", "gain"]
     for row in (social, solo):
         told = {"agent", "condition", "episodes", "return", "low", "high"}
-        told |= {"goals", "mistakes", "streak", "first_reward_step"}
+        told |= {"goals", "mistakes", "longest_streak", "steps_to_first_reward"}
         assert set(row) == (told | {"return_of_others"} if row is social else told)
         assert row["low"] <= row["return"] <= row["high"]
         assert row["episodes"] == 6
@@ -444,14 +448,14 @@ def test_eval_of_one_episode_has_no_interval(run, agent):
 
 
 def test_eval_of_a_run_is_of_all_its_agents_with_one_program(run, straight):
-    from rookery.commands import play
+    from rookery.commands import evaluate
 
-    before = play._match.cache_info().misses
+    before = evaluate._team_evaluator.cache_info().misses
     code, out, _ = run("eval", straight.run_dir, "--beside", "random", "--episodes", "4", "--set", "penalty=0.25")
     assert code == 0
     names = [row["agent"].split("/")[-1] for row in json_lines(out)]
     assert names == ["social-seed3-novice-0.safetensors"] * 3 + ["solo-seed3-novice-0.safetensors"] * 3
-    assert play._match.cache_info().misses <= before + 1
+    assert evaluate._team_evaluator.cache_info().misses <= before + 1
 
 
 def test_eval_refuses(refused, agent, tmp_path):
@@ -527,7 +531,7 @@ def test_json_lines_are_strict(capsys):
 
 def test_an_expert_is_recorded_cloned_and_played(run, refused, tmp_path):
     out = tmp_path / "clone"
-    small = ("network.width=4", "network.memory_size=4", "network.head=4", "learner.epochs=1")
+    small = ("network.width=4", "network.hidden_size=4", "network.head=4", "learner.epochs=1")
     task = ("--task", "goal-cycle-demo-v0", "--set", "height=5", "width=6", "obstacles=0", "max_steps=6")
     asked = (*task, "--expert", "scripted", "--episodes", "3", "--out", out, "--quiet")
     code, said, err = run("clone", *small, *asked)

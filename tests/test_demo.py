@@ -9,9 +9,10 @@ import pytest
 
 from rookery import cli
 from rookery.commands import demo
-from rookery.runs import metrics, trainer
-from rookery.runs.presets import preset
-from rookery.runs.trainer import load_config
+from rookery.storage import metrics
+from rookery.training import trainer
+from rookery.training.presets import preset
+from rookery.training.trainer import load_config
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 
@@ -124,9 +125,9 @@ def test_the_sentence_says_what_was_seen():
     members = [{"arm": "social", "social gain": {"low": low}} for low in (0.5, -0.1)]
     members.append({"arm": "solo", "social gain": {"low": 1.0}})
     results = {"intervals": at, "members": members, "intervals over": "2 seeds"}
-    told = demo.sentence({**results, "claims": [{"holds": True}, {"holds": True}]})
+    told = demo.summary_sentence({**results, "claims": [{"holds": True}, {"holds": True}]})
     assert told.startswith("Social learning was seen: ")
     assert "1 of 2 social seeds" in told
     assert "over 2 seeds" in told
-    told = demo.sentence({**results, "claims": [{"holds": True}, {"holds": False}]})
+    told = demo.summary_sentence({**results, "claims": [{"holds": True}, {"holds": False}]})
     assert told.startswith("Social learning was not clearly seen: ")

@@ -98,8 +98,8 @@ def test_importing_the_package_is_quick_and_silent():
 def test_the_lower_layers_do_without_the_optional_libraries():
     told = python(
         "import sys",
-        "import rookery.tasks.env, rookery.tasks.goal_cycle, rookery.agents.team, rookery.agents.scripted",
-        "import rookery.learning.ppo, rookery.learning.rollout, rookery.runs.program",
+        "import rookery.tasks.grid_env, rookery.tasks.goal_cycle, rookery.agents.team, rookery.agents.scripted",
+        "import rookery.learning.ppo, rookery.learning.rollout, rookery.training.train_step",
         "edge = {'matplotlib', 'orbax', 'tensorboardX', 'imageio', 'pettingzoo', 'gymnasium', 'wandb', 'ray'}",
         "print(sorted(edge & set(sys.modules)))",
     )

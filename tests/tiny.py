@@ -13,47 +13,47 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from rookery.agents.networks import LiteNetwork
+from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.weights import save_agent
-from rookery.learning.auxiliary import NextFrame
+from rookery.gridworld.spec import ViewConfig
+from rookery.learning.auxiliary import NextFramePrediction
 from rookery.learning.ppo import PPO
-from rookery.runs.build import build
-from rookery.runs.codec import to_dict
-from rookery.runs.config import Arm, GroupConfig, Random, Recurrent, RunConfig
+from rookery.storage.serialization import to_dict
 from rookery.tasks.goal_cycle import GoalCycle
-from rookery.world.spec import View
+from rookery.training.build import build
+from rookery.training.config import GroupConfig, RandomPolicyConfig, RecurrentPolicyConfig, RunConfig, Variant
 
-VIEW = View(size=3, kind="symbolic")
-NETWORK = LiteNetwork(width=4, memory_size=4, head=4)
-TASK = GoalCycle(height=5, width=6, goals=2, obstacles=1, actions=3, max_steps=8, views=(VIEW, VIEW))
+VIEW = ViewConfig(size=3, observation_type="symbolic")
+NETWORK = MLPNetwork(encoder_size=4, hidden_size=4, head_size=4)
+TASK = GoalCycle(height=5, width=6, num_goals=2, num_obstacles=1, num_actions=3, max_steps=8, views=(VIEW, VIEW))
 NOVICE = GroupConfig(
     name="novice",
     slots=(0,),
-    policy=Recurrent(network=NETWORK),
+    policy=RecurrentPolicyConfig(network=NETWORK),
     learner=PPO(
-        sequence_length=4, minibatches=2, sequences=4, refresh_every=1, auxiliary=(NextFrame(weight=1.0),),
-        kl_stop=None, kl_limit=None,
+        sequence_length=4, num_minibatches=2, minibatch_size=4, recompute_every=1, auxiliary=(NextFramePrediction(weight=1.0),),
+        target_kl=None, rollback_kl=None,
     ),
     learning_rate=((0.0, 1e-2), (1.0, 1e-3)),
-    entropy=((0.0, 0.1), (0.5, 0.01)),
+    ent_coef=((0.0, 0.1), (0.5, 0.01)),
 )  # fmt: skip
-OTHER = GroupConfig(name="other", slots=(1,), policy=Random())
+OTHER = GroupConfig(name="other", slots=(1,), policy=RandomPolicyConfig())
 UPDATES = 8
 
 CONFIG = RunConfig(
     name="tiny",
     task=TASK,
     team=(NOVICE, OTHER),
-    arms=(Arm(name="social"), Arm(name="solo", social_share=0.0, learning_rate=2e-2)),
+    variants=(Variant(name="social"), Variant(name="solo", social_episode_prob=0.0, learning_rate=2e-2)),
     seed=3,
-    steps=UPDATES * 4 * TASK.max_steps,
-    episodes=4,
-    social_share=((0.0, 1.0), (1.0, 0.5)),
-    task_schedules={"penalty": ((0.0, 0.0), (1.0, 1.5))},
-    checkpoint_every=3,
-    keep_checkpoints=2,
-    evaluation_episodes=4,
+    total_timesteps=UPDATES * 4 * TASK.max_steps,
+    num_envs=4,
+    social_episode_prob=((0.0, 1.0), (1.0, 0.5)),
+    env_schedules={"penalty": ((0.0, 0.0), (1.0, 1.5))},
+    checkpoint_interval=3,
+    max_checkpoints=2,
+    eval_episodes=4,
 )
 
 
@@ -125,7 +125,7 @@ def rookery(*arguments, timeout: float = 600, **options) -> subprocess.Completed
 # Tracing a program takes seconds, and every run traces its own: here those that are alike are traced once.
 
 _UPDATES, _EVALUATORS, _STATES = {}, {}, {}
-_ON_THE_HOST = ("name", "checkpoint_every", "keep_checkpoints", "evaluation_episodes", "arms", "task_schedules")
+_ON_THE_HOST = ("name", "checkpoint_interval", "max_checkpoints", "eval_episodes", "arms", "env_schedules")
 """What of a configuration reaches the compiled update as an argument, or not at all."""
 
 
@@ -156,11 +156,11 @@ def _name(program, *without) -> str:
 
 def trace_once(monkeypatch) -> None:
     """Runs of programs that were traced before start at once; all else is as ever."""
-    from rookery.runs import trainer
-    from rookery.runs.evaluation import Evaluator
-    from rookery.runs.program import Program
+    from rookery.training import trainer
+    from rookery.training.evaluation import RunEvaluator
+    from rookery.training.train_step import Run
 
-    compile_update, init = Program.compile_update, Program.init
+    compile_update, init = Run.compile_train_step, Run.init
 
     def once(self, devices=None):
         return _Once(compile_update(self, devices), _name(self, "seed", *_ON_THE_HOST))
@@ -168,7 +168,7 @@ def trace_once(monkeypatch) -> None:
     def evaluator(program, episodes, devices=None):
         key = (_name(program), str(devices))
         if key not in _EVALUATORS:
-            _EVALUATORS[key] = Evaluator(program, episodes, devices)
+            _EVALUATORS[key] = RunEvaluator(program, episodes, devices)
         return _EVALUATORS[key]
 
     def fresh(self):
@@ -177,6 +177,6 @@ def trace_once(monkeypatch) -> None:
             _STATES[key] = jax.device_get(init(self))
         return jax.tree.map(jax.numpy.asarray, _STATES[key])
 
-    monkeypatch.setattr(Program, "compile_update", once)
-    monkeypatch.setattr(Program, "init", fresh)
+    monkeypatch.setattr(Run, "compile_update", once)
+    monkeypatch.setattr(Run, "init", fresh)
     monkeypatch.setattr(trainer, "Evaluator", evaluator)

@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rookery.tasks.env import Env
+from rookery.gridworld.observation import observe_grid
+from rookery.gridworld.spec import ViewConfig
+from rookery.gridworld.tiles import GOAL, OBSTACLE
 from rookery.tasks.goal_cycle import GoalCycle
-from rookery.world.paint import perceive
-from rookery.world.spec import View
-from rookery.world.tiles import GOAL, OBSTACLE
+from rookery.tasks.grid_env import GridEnv
 
 NORTH, EAST, SOUTH, WEST = range(4)
 LEFT, RIGHT, FORWARD, STAY = 0, 1, 2, 6
-SMALL = View(size=3, kind="symbolic")  # cheap to compile
+SMALL = ViewConfig(size=3, observation_type="symbolic")  # cheap to compile
 
 
 def drawn(text: str) -> str:
@@ -23,7 +23,7 @@ def drawn(text: str) -> str:
     return "\n".join(line.strip() for line in text.strip().split("\n"))
 
 
-def task_on(text: str, agents: int = 1, view: View = SMALL, **more) -> GoalCycle:
+def task_on(text: str, agents: int = 1, view: ViewConfig = SMALL, **more) -> GoalCycle:
     """A Goal Cycle on a drawn map."""
     more.setdefault("goals", max(1, sum(c.isdigit() or c == "G" for c in text)))
     if text.count("A") < agents:
@@ -34,14 +34,14 @@ def task_on(text: str, agents: int = 1, view: View = SMALL, **more) -> GoalCycle
 class Game(NamedTuple):
     """One task, compiled."""
 
-    env: Env
+    env: GridEnv
     reset: object
     step: object
 
 
 @functools.cache
 def game(task: GoalCycle) -> Game:
-    env = Env(task)
+    env = GridEnv(task)
     return Game(env, jax.jit(env.reset), jax.jit(env.step))
 
 
@@ -65,11 +65,11 @@ def act(task: GoalCycle, state, *action: int, params=None):
 
 
 @functools.cache
-def _perceive(view: View):
-    return jax.jit(lambda state, agent: perceive(state, agent, view), static_argnums=1)
+def _perceive(view: ViewConfig):
+    return jax.jit(lambda state, agent: observe_grid(state, agent, view), static_argnums=1)
 
 
-def view_text(state, agent: int, view: View) -> str:
+def view_text(state, agent: int, view: ViewConfig) -> str:
     """What an agent sees, drawn: ? unseen, # obstacle, . floor, G goal, a digit for an agent seen there."""
     kind, seen, agents = (np.asarray(x) for x in _perceive(view)(state, agent))
     marks = np.where(kind == OBSTACLE, "#", np.where(kind == GOAL, "G", "."))

@@ -6,9 +6,9 @@ python docs/tasks/paint.py [step]
 import sys
 from pathlib import Path
 
-from rookery.commands.game import troupe
+from rookery.commands.play import make_game_setup
 from rookery.play.game import Game
-from rookery.show import write_png
+from rookery.viz import write_png
 
 TASKS = (
     "key-door", "goal-sequence", "four-rooms", "maze", "goal-cycle", "single-goal", "sixteen-places", "box-trapped",
@@ -18,8 +18,8 @@ TASKS = (
 
 def main(step: int = 40) -> None:
     for name in TASKS:
-        game = Game(troupe(f"{name}-v0", ()), (), seed=3)
-        while game.step < step and not game.over:
+        game = Game(make_game_setup(f"{name}-v0", ()), (), seed=3)
+        while game.step < step and not game.done:
             game.tick()
         picture = Path(__file__).with_name(f"{name.removesuffix('-small')}.png")
         print(write_png(game.recording(), picture, game.step), flush=True)

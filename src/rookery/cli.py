@@ -22,36 +22,36 @@ Overrides = Annotated[
 ]
 
 
-def _unset(metavar: str, default: str):
+def _optional(metavar: str, default: str):
     """How help shows an option that is None unless given."""
     return arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
 
 
-Seeds = Annotated[int | None, _unset("INT", "the recipe's")]
-Minutes = Annotated[float | None, _unset("MINUTES", "no limit")]
-Cores = Annotated[int | None, _unset("INT", "all")]
-TaskId = Annotated[str | None, _unset("ID", "the one the agent was trained on")]
-Beside = Annotated[str | None, _unset("AGENT", "as trained, else scripted")]
+PresetInt = Annotated[int | None, _optional("INT", "the recipe's")]
+TimeLimit = Annotated[float | None, _optional("MINUTES", "no limit")]
+Cores = Annotated[int | None, _optional("INT", "all")]
+TaskId = Annotated[str | None, _optional("ID", "the one the agent was trained on")]
+Partners = Annotated[str | None, _optional("AGENT", "as trained, else scripted")]
 
 
 @dataclasses.dataclass
-class Envs:
+class EnvsCommand:
     """List the tasks, or show one: its rules, source, size and what each agent sees."""
 
     action: Positional[Literal["list", "show"]] = "list"
-    task: Annotated[Positional[str | None], _unset("ID", "none")] = None
+    task: Annotated[Positional[str | None], _optional("ID", "none")] = None
     """Id of the task to show."""
-    png: Annotated[Path | None, _unset("FILE", "no picture")] = None
+    png: Annotated[Path | None, _optional("FILE", "no picture")] = None
     """Write a picture of the task to this file."""
 
     def __call__(self) -> int:
         from rookery.commands import envs
 
-        return envs.list_tasks() if self.action == "list" else envs.show(self.task, self.png)
+        return envs.list_tasks() if self.action == "list" else envs.show_task(self.task, self.png)
 
 
 @dataclasses.dataclass
-class Train:
+class TrainCommand:
     """Train a team and save metrics, checkpoints and agents in a new folder."""
 
     preset: Positional[str] = "demo"
@@ -60,15 +60,15 @@ class Train:
     cleanup-small-moa, harvest-small-moa, box-trapped;
     or the path of a config.json."""
     overrides: Overrides = ()
-    out: Annotated[Path | None, _unset("FOLDER", "runs/NAME")] = None
+    out: Annotated[Path | None, _optional("FOLDER", "runs/NAME")] = None
     """Folder of the run."""
-    seeds: Seeds = None
+    seeds: PresetInt = None
     """Seeds of each arm, trained side by side in one program."""
-    seed: Seeds = None
+    seed: PresetInt = None
     """The first seed; the others count up from it."""
-    steps: Annotated[float | None, _unset("STEPS", "the recipe's")] = None
+    steps: Annotated[float | None, _optional("STEPS", "the recipe's")] = None
     """Environment steps of each seed, such as 5e6."""
-    minutes: Minutes = None
+    time_limit: TimeLimit = None
     """Save and stop in good order after so many minutes; `rookery resume` goes on."""
     cores: Cores = None
     """CPU cores to spread seeds over; cores left over share a seed's updates."""
@@ -78,18 +78,18 @@ class Train:
     """Print the resolved configuration and do nothing."""
 
     def __call__(self) -> int:
-        from rookery.commands import runs
+        from rookery.commands import train
 
-        return runs.train(self)
+        return train.run_train(self)
 
 
 @dataclasses.dataclass
-class Resume:
+class ResumeCommand:
     """Continue a stopped or killed run, to the same numbers as if it had never stopped."""
 
     run: Positional[Path]
     """The run's folder."""
-    minutes: Minutes = None
+    time_limit: TimeLimit = None
     """Save and stop in good order after so many minutes."""
     cores: Cores = None
     """CPU cores to spread seeds over; cores left over share a seed's updates."""
@@ -97,42 +97,42 @@ class Resume:
     """No progress."""
 
     def __call__(self) -> int:
-        from rookery.commands import runs
+        from rookery.commands import train
 
-        return runs.resume(self)
+        return train.run_resume(self)
 
 
 @dataclasses.dataclass
-class Clone:
-    """Record an expert's episodes and train clones of it by behaviour cloning; goes on where it was stopped.
+class CloneCommand:
+    """Record an expert's episodes and train clones of it by behavior cloning; goes on where it was stopped.
 
     For example: rookery clone --task goal-cycle-symbolic-v0 --expert goal-cycle-lite-expert --out runs/clone
     """
 
     overrides: Overrides = ()
-    task: Annotated[str | None, _unset("ID", "the dataset's")] = None
+    task: Annotated[str | None, _optional("ID", "the dataset's")] = None
     """Task to record the expert in."""
-    set: tuple[str, ...] = ()
+    task_overrides: tuple[str, ...] = ()
     """Changes to the task, such as penalty=0.5 or goals=4."""
-    expert: Annotated[str | None, _unset("AGENT", "the dataset's")] = None
+    expert: Annotated[str | None, _optional("AGENT", "the dataset's")] = None
     """Who plays in every slot: a zoo entry, a .safetensors file, 'scripted', 'scripted-own' or 'random'."""
-    episodes: Annotated[int | None, _unset("INT", "500")] = None
+    episodes: Annotated[int | None, _optional("INT", "500")] = None
     """Worlds to record; each gives one episode of every slot."""
-    alone: bool = False
+    solo: bool = False
     """Record the expert with nobody else in the world."""
-    data: Annotated[Path | None, _unset("FOLDER", "recorded into OUT/data")] = None
+    data: Annotated[Path | None, _optional("FOLDER", "recorded into OUT/data")] = None
     """A dataset recorded before."""
-    data_seed: Annotated[int | None, _unset("INT", "0")] = None
+    data_seed: Annotated[int | None, _optional("INT", "0")] = None
     """Of the recorded worlds, which are neither training's nor evaluation's."""
     record_only: bool = False
     """Record and train nothing."""
     out: Path = Path("runs/clone")
     """Folder of metrics, checkpoints and agents."""
-    seeds: Annotated[int | None, _unset("INT", "1")] = None
+    seeds: Annotated[int | None, _optional("INT", "1")] = None
     """Clones trained side by side on the same data."""
-    seed: Annotated[int | None, _unset("INT", "0")] = None
+    seed: Annotated[int | None, _optional("INT", "0")] = None
     """The first seed; the others count up from it."""
-    minutes: Minutes = None
+    time_limit: TimeLimit = None
     """Save and stop in good order after so many minutes."""
     quiet: bool = False
     """No progress."""
@@ -140,20 +140,20 @@ class Clone:
     def __call__(self) -> int:
         from rookery.commands import clone
 
-        return clone.main(self)
+        return clone.run_clone(self)
 
 
 @dataclasses.dataclass
-class Eval:
+class EvalCommand:
     """Play agents on episodes never trained on; print one JSON line for each: return, interval, goals, mistakes."""
 
     agent: Positional[str]
     """A zoo entry, a .safetensors file, a run's folder (all its agents), 'scripted', 'scripted-own' or 'random'."""
     task: TaskId = None
     """Task to play."""
-    set: tuple[str, ...] = ()
+    task_overrides: tuple[str, ...] = ()
     """Changes to the task, such as penalty=0.5 or goals=4."""
-    beside: Beside = None
+    partners: Partners = None
     """Who fills the other slots: a zoo entry, a file, 'scripted', 'scripted-own', 'random' or 'nobody'."""
     episodes: int = 1000
     """Episodes for each agent and condition."""
@@ -161,13 +161,13 @@ class Eval:
     """Of the evaluation episodes, which are never training's."""
 
     def __call__(self) -> int:
-        from rookery.commands import play
+        from rookery.commands import evaluate
 
-        return play.evaluate(self)
+        return evaluate.run_eval(self)
 
 
 @dataclasses.dataclass
-class Replay:
+class ReplayCommand:
     """Film one episode: a GIF and a self-contained HTML player (map, every agent's view, rewards), or a video."""
 
     agent: Positional[str]
@@ -177,13 +177,13 @@ class Replay:
     """Path of the films without ending."""
     task: TaskId = None
     """Task to play."""
-    set: tuple[str, ...] = ()
+    task_overrides: tuple[str, ...] = ()
     """Changes to the task, such as penalty=0.5 or goals=4."""
-    beside: Beside = None
+    partners: Partners = None
     """Who fills the other slots, as for `eval`; 'nobody' films it alone."""
-    arm: Annotated[str | None, _unset("NAME", "the first")] = None
+    variant: Annotated[str | None, _optional("NAME", "the first")] = None
     """Of a run's folder: the arm to film."""
-    trained_seed: Annotated[int | None, _unset("SEED", "the first")] = None
+    train_seed: Annotated[int | None, _optional("SEED", "the first")] = None
     """Of a run's folder: the seed the team was trained with."""
     seed: int = 0
     """Of the episode."""
@@ -191,17 +191,17 @@ class Replay:
     """Write the GIF too."""
     mp4: bool = False
     """Write a video too; needs ffmpeg, which `pip install 'rookery[video]'` brings."""
-    png: Annotated[int | None, _unset("STEP", "no picture")] = None
+    png: Annotated[int | None, _optional("STEP", "no picture")] = None
     """Write a picture of this step too; -1 is the end."""
 
     def __call__(self) -> int:
-        from rookery.commands import play
+        from rookery.commands import evaluate
 
-        return play.replay(self)
+        return evaluate.run_replay(self)
 
 
 @dataclasses.dataclass
-class Play:
+class PlayCommand:
     """Move one agent yourself, in a browser page or in the terminal, while the others move theirs.
 
     Be the expert: play Goal Cycle, and watch a trained social learner follow you. Several browsers may join; each
@@ -210,14 +210,14 @@ class Play:
 
     task: Positional[str] = "goal-cycle-demo-v0"
     """Task to play."""
-    set: tuple[str, ...] = ()
+    task_overrides: tuple[str, ...] = ()
     """Changes to the task, such as penalty=0.5 or goals=4."""
-    slot: Annotated[tuple[int, ...], _unset("SLOT", "all but 0, where the novice is")] = ()
+    human_slots: Annotated[tuple[int, ...], _optional("SLOT", "all but 0, where the novice is")] = ()
     """Slots that persons may take, in this order."""
-    others: Annotated[tuple[str, ...], _unset("AGENT", "the zoo's novice for the task, then scripted")] = ()
+    policies: Annotated[tuple[str, ...], _optional("AGENT", "the zoo's novice for the task, then scripted")] = ()
     """Who moves each slot while no person does, in slot order: a zoo entry, a .safetensors file,
     'scripted', 'scripted-own' or 'random'; the last is for the rest."""
-    rate: float = 5.0
+    fps: float = 5.0
     """Steps a second."""
     seed: int = 0
     """Of the episodes."""
@@ -231,27 +231,27 @@ class Play:
     """Open the page in this machine's browser."""
 
     def __call__(self) -> int:
-        from rookery.commands import game
+        from rookery.commands import play
 
-        return game.main(self)
+        return play.run_play(self)
 
 
 @dataclasses.dataclass
-class Zoo:
+class ZooCommand:
     """The trained agents that come with the package: list them, show a card, or verify the files."""
 
     action: Positional[Literal["list", "show", "verify"]] = "list"
-    name: Annotated[Positional[str | None], _unset("NAME", "every entry")] = None
+    name: Annotated[Positional[str | None], _optional("NAME", "every entry")] = None
     """Which entry."""
 
     def __call__(self) -> int:
         from rookery.commands import zoo
 
-        return zoo.main(self.action, self.name)
+        return zoo.run_zoo(self.action, self.name)
 
 
 @dataclasses.dataclass
-class Export:
+class ExportCommand:
     """Save a run's agent as a file of its own, with a card: what it earns, alone and beside others, and its recipe."""
 
     agent: Positional[str]
@@ -260,7 +260,7 @@ class Export:
     """The file to write, ending in .safetensors; its name is the agent's."""
     title: str
     """One line on the agent."""
-    beside: Beside = None
+    partners: Partners = None
     """Who fills the other slots, as for `eval`."""
     episodes: int = 1000
     """Episodes for each condition."""
@@ -270,21 +270,21 @@ class Export:
     def __call__(self) -> int:
         from rookery.commands import export
 
-        return export.main(self)
+        return export.run_export(self)
 
 
 @dataclasses.dataclass
-class Bench:
+class BenchCommand:
     """Measure speed on this machine; prints machine, versions and environment steps per second."""
 
-    what: Positional[Literal["world", "dilemma", "update", "all"]] = "world"
+    target: Positional[Literal["world", "dilemma", "update", "all"]] = "world"
     """Goal Cycle alone with random actions, Cleanup and Harvest alike, or the paper network's update against a
     matrix product."""
     seconds: float = 5.0
     """Seconds for each measurement."""
-    task: Annotated[str | None, _unset("ID", "Goal Cycle, as pixels and as channels")] = None
+    task: Annotated[str | None, _optional("ID", "Goal Cycle, as pixels and as channels")] = None
     """Task whose world is measured, as it is registered."""
-    worlds: int = 2048
+    num_envs: int = 2048
     """Worlds side by side."""
     json: bool = False
     """One JSON object instead of lines."""
@@ -292,26 +292,26 @@ class Bench:
     def __call__(self) -> int:
         from rookery.commands import bench
 
-        return bench.main(self.what, self.seconds, self.worlds, self.json, self.task)
+        return bench.run_bench(self.target, self.seconds, self.num_envs, self.json, self.task)
 
 
 @dataclasses.dataclass
-class Doctor:
+class DoctorCommand:
     """Versions, devices, and what is missing."""
 
     def __call__(self) -> int:
         from rookery.commands import doctor
 
-        return doctor.main()
+        return doctor.run_doctor()
 
 
 @dataclasses.dataclass
-class Demo:
+class DemoCommand:
     """Train novices beside experts and alone, evaluate both, and write report.html. Goes on where it was stopped."""
 
     out: Path = Path("demo")
     """Folder of the report and its run."""
-    seeds: Annotated[int | None, _unset("INT", "as many as the cores carry in the time, 2 to 5")] = None
+    seeds: Annotated[int | None, _optional("INT", "as many as the cores carry in the time, 2 to 5")] = None
     """Seeds of each arm."""
     episodes: int = 1000
     """Evaluation episodes for each agent and condition."""
@@ -323,14 +323,14 @@ class Demo:
     def __call__(self) -> int:
         from rookery.commands import demo
 
-        return demo.main(self.out, self.seeds, self.episodes, self.preset, self.quiet)
+        return demo.run_demo(self.out, self.seeds, self.episodes, self.preset, self.quiet)
 
 
 @dataclasses.dataclass
-class Reproduce:
+class ReproduceCommand:
     """Run a published experiment again: train what is missing, evaluate, judge its claims, write results and report."""
 
-    study: Annotated[Positional[str | None], _unset("STUDY", "list them all")] = None
+    study: Annotated[Positional[str | None], _optional("STUDY", "list them all")] = None
     """Such as ndousse2021/fig4."""
     list: bool = False
     """List every study: what it compares, its budgets with their cost, and whether results exist."""
@@ -338,15 +338,15 @@ class Reproduce:
     """smoke: seconds, claims nothing. desk: one desktop. paper: the published hyperparameters to the letter."""
     runs: Path = Path("runs")
     """Folder of the runs; studies share them, and a stopped one is resumed."""
-    results: Annotated[Path | None, _unset("FOLDER", "results; RUNS/smoke-results for smoke")] = None
+    results: Annotated[Path | None, _optional("FOLDER", "results; RUNS/smoke-results for smoke")] = None
     """Folder of the results."""
-    seeds: Annotated[int | None, _unset("INT", "the study's")] = None
+    seeds: Annotated[int | None, _optional("INT", "the study's")] = None
     """Seeds of each arm."""
     seed: int = 0
     """The first seed; the others count up from it."""
-    episodes: Annotated[int | None, _unset("INT", "1000; 8 for smoke")] = None
+    episodes: Annotated[int | None, _optional("INT", "1000; 8 for smoke")] = None
     """Evaluation episodes for each agent and condition."""
-    minutes: Minutes = None
+    time_limit: TimeLimit = None
     """Save and stop in good order after so many minutes; the same command goes on."""
     cores: Cores = None
     """CPU cores to spread seeds over; cores left over share a seed's updates."""
@@ -356,11 +356,11 @@ class Reproduce:
     def __call__(self) -> int:
         from rookery.commands import reproduce
 
-        return reproduce.main(self)
+        return reproduce.run_reproduce(self)
 
 
 @dataclasses.dataclass
-class Report:
+class ReportCommand:
     """Draw a study's figures and page again from its results, judge its claims again, and index all results."""
 
     study: Positional[str]
@@ -371,24 +371,24 @@ class Report:
     def __call__(self) -> int:
         from rookery.commands import reproduce
 
-        return reproduce.report(self)
+        return reproduce.run_report(self)
 
 
 COMMANDS = {
-    "envs": Envs,
-    "train": Train,
-    "resume": Resume,
-    "clone": Clone,
-    "eval": Eval,
-    "replay": Replay,
-    "play": Play,
-    "zoo": Zoo,
-    "export": Export,
-    "bench": Bench,
-    "doctor": Doctor,
-    "demo": Demo,
-    "reproduce": Reproduce,
-    "report": Report,
+    "envs": EnvsCommand,
+    "train": TrainCommand,
+    "resume": ResumeCommand,
+    "clone": CloneCommand,
+    "eval": EvalCommand,
+    "replay": ReplayCommand,
+    "play": PlayCommand,
+    "zoo": ZooCommand,
+    "export": ExportCommand,
+    "bench": BenchCommand,
+    "doctor": DoctorCommand,
+    "demo": DemoCommand,
+    "reproduce": ReproduceCommand,
+    "report": ReportCommand,
 }
 
 
@@ -434,11 +434,11 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def parse_task_changes(task, changes: tuple[str, ...]):
+def apply_task_overrides(task, task_overrides: tuple[str, ...]):
     """A task configuration with KEY=VALUE changes. Raises ConfigError."""
-    from rookery.runs.codec import apply_overrides
+    from rookery.storage.serialization import apply_overrides
 
-    return apply_overrides(task, changes) if changes else task
+    return apply_overrides(task, task_overrides) if task_overrides else task
 
 
 def print_json(row: dict) -> None:

@@ -12,7 +12,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
 PyTree: TypeAlias = Any
-Key: TypeAlias = UInt32[Array, "2"]
+PRNGKey: TypeAlias = UInt32[Array, "2"]
 Observation: TypeAlias = jax.Array | tuple[jax.Array, ...]
 """What the agents see: u8[A, ...] where all views have one shape, else a tuple with one array an agent."""
 
@@ -30,22 +30,24 @@ class TimeStep(struct.PyTreeNode):
     terminated: Bool[Array, ""]
     truncated: Bool[Array, ""]
     is_first: Bool[Array, ""]
-    active: Bool[Array, "A"]  # the agent is in the world: its step counts
-    events: dict[str, Float[Array, "A"]]  # what the task counts, by name; never shown to an agent
+    agent_mask: Bool[Array, "A"]  # the agent is in the world: its step counts
+    info: dict[str, Float[Array, "A"]]  # what the task counts, by name; never shown to an agent
 
 
 class Env(Protocol):
     """A task joined to a world. Pure functions on arrays; every method is for one world."""
 
     @property
-    def agents(self) -> int: ...
+    def num_agents(self) -> int: ...
     @property
-    def actions(self) -> int: ...
+    def num_actions(self) -> int: ...
     @property
     def max_steps(self) -> int: ...
     def observation_shape(self, slot: int) -> tuple[int, ...]: ...
     def default_params(self) -> PyTree: ...
-    def reset(self, key: Key, params: PyTree, present: Bool[Array, "A"] | None = None) -> tuple[PyTree, TimeStep]: ...
+    def reset(
+        self, key: PRNGKey, params: PyTree, agent_mask: Bool[Array, "A"] | None = None
+    ) -> tuple[PyTree, TimeStep]: ...
     def step(self, state: PyTree, action: Int[Array, "A"], params: PyTree) -> tuple[PyTree, TimeStep]: ...
 
     # An environment may also offer `in_view(state) -> bool[A, A]`: whom each agent sees now, itself never. Only
@@ -60,14 +62,14 @@ class Policy(Protocol):
 
     privileged: bool
 
-    def init(self, key: Key) -> PyTree: ...
+    def init(self, key: PRNGKey) -> PyTree: ...
     def initial_carry(self, batch: int) -> PyTree: ...
     def act(
-        self, params: PyTree, carry: PyTree, seen: PyTree, is_first: Bool[Array, "B"], key: Key
+        self, params: PyTree, carry: PyTree, obs: PyTree, is_first: Bool[Array, "B"], key: PRNGKey
     ) -> tuple[Int[Array, "B"], PyTree, dict[str, jax.Array]]: ...
 
 
-class Speech(struct.PyTreeNode):
+class MessageTrajectory(struct.PyTreeNode):
     """What one agent said in E episodes of T steps."""
 
     message: Int[Array, "T E"]
@@ -76,7 +78,7 @@ class Speech(struct.PyTreeNode):
     reward: Float[Array, "T E"] | None = None  # what messages are paid, once a method has said
 
 
-class Company(struct.PyTreeNode):
+class OthersInfo(struct.PyTreeNode):
     """What a method asks to know of the others, and nothing it does not ask: None.
 
     The agent itself comes first, then those of the slots after its own, round to those before it.
@@ -85,7 +87,7 @@ class Company(struct.PyTreeNode):
     action: Int[Array, "T E A"] | None = None  # what everybody did; -1 of the absent
     reward: Float[Array, "T E A"] | None = None  # extrinsic
     in_view: Bool[Array, "T E N"] | None = None  # N = A - 1 others: it sees them before the step
-    present: Bool[Array, "T E A"] | None = None  # in the world, and the episode not over
+    agent_mask: Bool[Array, "T E A"] | None = None  # in the world, and the episode not over
     influence: dict[str, Float[Array, "T E"]] | None = (
         None  # worked out from others' true policies, by the method's kind
     )
@@ -101,53 +103,53 @@ class Trajectory(struct.PyTreeNode):
     log_prob: Float[Array, "T E"]  # of the action, under the policy that took it
     is_first: Bool[Array, "T+1 E"]
     terminated: Bool[Array, "T E"]  # nothing follows this step
-    mask: Bool[Array, "T E"]  # the agent was in the world and the episode not over: the step counts
-    heard: UInt8[Array, "T+1 E H"] | None = None  # what it was told beside its view
+    loss_mask: Bool[Array, "T E"]  # the agent was in the world and the episode not over: the step counts
+    comms_obs: UInt8[Array, "T+1 E H"] | None = None  # what it was told beside its view
     logits: Float[Array, "T E K"] | None = None  # of all its actions, where a method asks
-    speech: Speech | None = None
-    company: Company | None = None
-    taught: Int[Array, "T E"] | None = None  # what its teacher would have done in its place
+    messages: MessageTrajectory | None = None
+    others: OthersInfo | None = None
+    teacher_action: Int[Array, "T E"] | None = None  # what its teacher would have done in its place
 
 
 class Learner(Protocol):
     """How one agent changes: a frozen configuration of pure functions of that agent's own experience.
 
     A learner's state is one pytree with a field `params`, of which `params["policy"]` is what acts; whatever else
-    it remembers (optimiser, replay memory) is in the state too, so that a checkpoint is all of it.
+    it remembers (optimizer, replay memory) is in the state too, so that a checkpoint is all of it.
     """
 
     kind: Any  # a Literal: its name in a configuration
-    rates: ClassVar[dict[str, Any]]
+    hparams: ClassVar[dict[str, Any]]
     """The numbers a schedule may change from update to update, by name, with their default schedules."""
-    watched: ClassVar[tuple[str, ...]]
+    nan_guarded_metrics: ClassVar[tuple[str, ...]]
     """Metrics that must stay finite."""
 
-    def check(self, episodes: int, steps: int) -> None:
+    def validate(self, episodes: int, steps: int) -> None:
         """Raises ConfigError where it cannot learn from batches of so many episodes of so many steps."""
         ...
 
-    def agent(self, policy: Any) -> Any:
+    def eval_policy(self, policy: Any) -> Any:
         """The policy as this learner's agents play when they are not learning."""
         ...
 
-    def explorer(self, policy: Any) -> Any:
+    def behavior_policy(self, policy: Any) -> Any:
         """The policy that plays while learning; it takes what `acting` returns for parameters."""
         ...
 
-    def init(self, policy: Any, key: Key, steps: int) -> PyTree:
+    def init(self, policy: Any, key: PRNGKey, steps: int) -> PyTree:
         """Fresh state, for episodes of `steps`."""
         ...
 
-    def start(self, state: PyTree, params: PyTree) -> PyTree:
+    def load_pretrained(self, state: PyTree, params: PyTree) -> PyTree:
         """A fresh state that goes on from a trained agent's parameters."""
         ...
 
-    def acting(self, state: PyTree, rates: dict[str, Float[Array, ""]]) -> PyTree:
+    def behavior_params(self, state: PyTree, hparams: dict[str, Float[Array, ""]]) -> PyTree:
         """Parameters of the explorer."""
         ...
 
     def update(
-        self, policy: Any, state: PyTree, trajectory: Trajectory, rates: dict[str, Float[Array, ""]], key: Key
+        self, policy: Any, state: PyTree, trajectory: Trajectory, hparams: dict[str, Float[Array, ""]], key: PRNGKey
     ) -> tuple[PyTree, dict[str, Float[Array, ""]]]:
         """Learn from one batch. Returns the new state and the metrics by name, one number each."""
         ...

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.agents.networks import LSTM, LiteNetwork, Memory, PaperDecoder, PaperEncoder, PaperNetwork
+from rookery.agents.networks import LSTM, LSTMState, MLPNetwork, NdousseDecoder, NdousseEncoder, NdousseNetwork
 from rookery.agents.recurrent import RecurrentPolicy, count_parameters
 from rookery.errors import ConfigError
 
@@ -20,10 +20,10 @@ def shaken(params, seed=1):
 
 
 def test_the_paper_network_has_exactly_its_parameters():
-    policy = RecurrentPolicy(PaperNetwork(), (21, 21, 3), 7)
+    policy = RecurrentPolicy(NdousseNetwork(), (21, 21, 3), 7)
     params = jax.eval_shape(policy.init, KEY)
     assert count_parameters(params) == 497_096
-    decoder = PaperNetwork().decoder((21, 21, 3), 7)
+    decoder = NdousseNetwork().decoder((21, 21, 3), 7)
     decoding = jax.eval_shape(decoder.init, KEY, jnp.zeros((1, 192)), jnp.zeros((1, 7)))
     assert count_parameters(params) + count_parameters(decoding) == 668_555
     encoder = params["encoder"]
@@ -39,13 +39,13 @@ def test_the_paper_network_has_exactly_its_parameters():
 
 def test_the_paper_network_takes_its_pictures_only():
     with pytest.raises(ConfigError, match="21×21×3, not 7×7×8"):
-        RecurrentPolicy(PaperNetwork(), (7, 7, 8), 7)
+        RecurrentPolicy(NdousseNetwork(), (7, 7, 8), 7)
 
 
-@pytest.mark.parametrize("field", ["width", "memory_size", "head"])
+@pytest.mark.parametrize("field", ["width", "hidden_size", "head"])
 def test_a_lite_network_needs_some_width(field):
     with pytest.raises(ConfigError, match=f"{field}=0 must be at least 1"):
-        LiteNetwork(**{field: 0})
+        MLPNetwork(**{field: 0})
 
 
 def sigmoid(x):
@@ -82,7 +82,7 @@ def test_the_memory_equals_a_slow_one():
     inputs = rng.standard_normal((6, 3, 5)).astype(np.float32)
     is_first = np.zeros((6, 3), bool)
     is_first[0, 0] = is_first[3, 1] = is_first[4, 1] = True  # agent 2 goes on from a memory all along
-    memory = Memory(*jnp.asarray(rng.standard_normal((2, 3, 4)), jnp.float32))
+    memory = LSTMState(*jnp.asarray(rng.standard_normal((2, 3, 4)), jnp.float32))
     inputs, is_first = jnp.asarray(inputs), jnp.asarray(is_first)
     lstm = LSTM(4)
     params = shaken(lstm.init(KEY, memory, inputs, is_first)["params"])
@@ -97,7 +97,7 @@ def test_the_memory_equals_a_slow_one():
 
 def test_the_forget_gate_starts_open():
     params = LSTM(4).init(
-        KEY, Memory(jnp.zeros((1, 4)), jnp.zeros((1, 4))), jnp.ones((1, 1, 2)), jnp.ones((1, 1), bool)
+        KEY, LSTMState(jnp.zeros((1, 4)), jnp.zeros((1, 4))), jnp.ones((1, 1, 2)), jnp.ones((1, 1), bool)
     )
     assert params["params"]["input_bias"].tolist() == [0] * 4 + [1] * 4 + [0] * 8
     assert not params["params"]["hidden_bias"].any()
@@ -140,7 +140,7 @@ def assert_close(ours, library):
 
 def test_the_encoder_equals_the_library_convolutions():
     picture = jax.random.randint(KEY, (3, 21, 21, 3), 0, 256).astype(jnp.uint8)
-    encoder = PaperEncoder()
+    encoder = NdousseEncoder()
     params = shaken(encoder.init(KEY, picture)["params"])
     params["dense"]["kernel"] *= 0.02  # keeps the tanh off its flat ends
     ours = value_and_slope(lambda p, x: encoder.apply({"params": p}, x), params, picture)
@@ -166,7 +166,7 @@ def by_library_decoder(p, hidden, action):
 
 def test_the_decoder_equals_the_library_transposed_convolutions():
     hidden, action = jax.random.normal(KEY, (2, 192)), jax.nn.one_hot(jnp.array([1, 6]), 7)
-    decoder = PaperDecoder(7)
+    decoder = NdousseDecoder(7)
     params = shaken(decoder.init(KEY, hidden, action)["params"])
     ours = value_and_slope(lambda p, h, a: decoder.apply({"params": p}, h, a), params, hidden, action)
     assert ours[0].shape == (2, 21, 21, 3)
@@ -176,7 +176,7 @@ def test_the_decoder_equals_the_library_transposed_convolutions():
 # The policy around the network.
 
 SHAPE = (3, 3, 8)
-POLICY = RecurrentPolicy(LiteNetwork(width=8, memory_size=8, head=8), SHAPE, 3)
+POLICY = RecurrentPolicy(MLPNetwork(encoder_size=8, hidden_size=8, head_size=8), SHAPE, 3)
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def test_acting_step_by_step_equals_unrolling(params):
 
 def test_an_opening_observation_forgets_all_before_it(params):
     seen = jnp.ones((2, *SHAPE), jnp.uint8)
-    full = Memory(jnp.ones((2, 8)), jnp.ones((2, 8)))
+    full = LSTMState(jnp.ones((2, 8)), jnp.ones((2, 8)))
     act = jax.jit(POLICY.act)
     _, carry, _ = act(params, full, seen, jnp.array([True, False]), KEY)
     _, fresh, _ = act(params, POLICY.initial_carry(2), seen, jnp.array([True, True]), KEY)
@@ -229,7 +229,7 @@ def test_a_blank_memory_is_two_buffers():
 
 
 def test_the_lite_network_takes_any_shape_and_predicts_the_same():
-    network = LiteNetwork(width=8, memory_size=8, head=8)
+    network = MLPNetwork(encoder_size=8, hidden_size=8, head_size=8)
     for shape in ((4,), (3, 3, 8), (9, 6, 3)):
         decoder = network.decoder(shape, 3)
         hidden, action = jnp.zeros((2, 8)), jnp.zeros((2, 3))

@@ -10,19 +10,23 @@ import pytest
 
 import rookery
 from rookery.agents import zoo
-from rookery.agents.hearing import Hears
-from rookery.agents.networks import InfluenceNetwork, LiteNetwork, PaperNetwork
-from rookery.agents.numpy_actor import NumpyActor, _patches
+from rookery.agents.communication import CommunicationConfig
+from rookery.agents.networks import JaquesNetwork, MLPNetwork, NdousseNetwork
+from rookery.agents.numpy_actor import NumpyActor, _im2col
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.weights import Agent, save_agent
-from rookery.errors import ConfigError, MisfitError, MissingError
+from rookery.errors import ConfigError, IncompatibleError, NotFoundError
 
 POLICIES = {
-    "paper": RecurrentPolicy(PaperNetwork(), (21, 21, 3), 7),
-    "lite": RecurrentPolicy(LiteNetwork(width=24, memory_size=16, head=12), (3, 5, 8), 3),
-    "influence": RecurrentPolicy(InfluenceNetwork(), (7, 9, 3), 8),
+    "paper": RecurrentPolicy(NdousseNetwork(), (21, 21, 3), 7),
+    "lite": RecurrentPolicy(MLPNetwork(encoder_size=24, hidden_size=16, head_size=12), (3, 5, 8), 3),
+    "influence": RecurrentPolicy(JaquesNetwork(), (7, 9, 3), 8),
     "follower": RecurrentPolicy(
-        InfluenceNetwork(memory_size=16), (5, 6, 3), 8, hears=Hears(actions=True, leaders=(1,)), agents=3
+        JaquesNetwork(hidden_size=16),
+        (5, 6, 3),
+        8,
+        communication=CommunicationConfig(visible_actions=True, influencers=(1,)),
+        num_agents=3,
     ),
 }
 
@@ -51,14 +55,16 @@ def test_logits_values_and_memories_are_the_policys(agent):
     seen = random.integers(0, 256, (steps, batch, *policy.observation_shape)).astype(np.uint8)
     first = np.zeros((steps, batch), bool)
     first[0] = first[4, 1] = True  # one world's next episode opens midway
-    heard = random.integers(0, 2, (steps, batch, policy.heard_size)).astype(np.uint8) if policy.heard_size else None
+    heard = (
+        random.integers(0, 2, (steps, batch, policy.comms_obs_size)).astype(np.uint8) if policy.comms_obs_size else None
+    )
     logits, value, *_ = jax.jit(policy.unroll)(agent.params, policy.initial_carry(batch), seen, first, heard)
     actor = NumpyActor(agent)
-    assert actor.heard_size == (4 * 8 if policy.hears else 0)  # three agents' actions, and a leader's
+    assert actor.comms_obs_size == (4 * 8 if policy.hears else 0)  # three agents' actions, and a leader's
     state = actor.initial_state(batch)
     for t in range(steps):
-        ours, worth, state = actor.evaluate(
-            seen[t], state, is_first=first[t], heard=None if heard is None else heard[t]
+        ours, worth, state = actor.forward(
+            seen[t], state, is_first=first[t], comms_obs=None if heard is None else heard[t]
         )
         assert ours.dtype == worth.dtype == np.float32
         np.testing.assert_allclose(ours, logits[t], atol=1e-5, rtol=1e-5)
@@ -69,9 +75,9 @@ def test_logits_values_and_memories_are_the_policys(agent):
 def test_one_alone_is_one_of_many(agent):
     actor = NumpyActor(agent)
     seen = np.random.default_rng(2).integers(0, 256, (2, *actor.observation_shape)).astype(np.uint8)
-    together, _, states = actor.evaluate(seen)
-    alone, value, state = actor.evaluate(seen[1])
-    assert (alone.shape, value.shape) == ((actor.actions,), ())
+    together, _, states = actor.forward(seen)
+    alone, value, state = actor.forward(seen[1])
+    assert (alone.shape, value.shape) == ((actor.num_actions,), ())
     np.testing.assert_allclose(alone, together[1], atol=1e-6)
     np.testing.assert_allclose(state.hidden[0], states.hidden[1], atol=1e-6)
 
@@ -79,11 +85,11 @@ def test_one_alone_is_one_of_many(agent):
 def test_an_episode_that_opens_forgets_the_one_before(agent):
     actor = NumpyActor(agent)
     seen = np.random.default_rng(3).integers(0, 256, (2, *actor.observation_shape)).astype(np.uint8)
-    blank, *_ = actor.evaluate(seen[1])
-    _, _, state = actor.evaluate(seen[0])
-    again, *_ = actor.evaluate(seen[1], state, is_first=True)
+    blank, *_ = actor.forward(seen[1])
+    _, _, state = actor.forward(seen[0])
+    again, *_ = actor.forward(seen[1], state, is_first=True)
     np.testing.assert_array_equal(again, blank)
-    remembered, *_ = actor.evaluate(seen[1], state)
+    remembered, *_ = actor.forward(seen[1], state)
     assert np.abs(remembered - blank).max() > 1e-3
 
 
@@ -117,23 +123,23 @@ def test_the_draw_depends_on_seed_and_step_alone():
 
 
 def test_every_zoo_entry_acts():
-    for name in zoo.names():
+    for name in zoo.entry_names():
         actor = rookery.load(name)
         action, _ = actor.act(np.zeros(actor.observation_shape, np.uint8))
-        assert 0 <= action < actor.actions
-        assert actor.card == zoo.card(name)
+        assert 0 <= action < actor.num_actions
+        assert actor.card == zoo.entry_card(name)
 
 
 def test_it_is_loaded_from_a_file_and_errors_are_clear(tmp_path):
     mine = drawn_agent("lite")
     save_agent(tmp_path / "mine.safetensors", mine.policy, mine.params, mine.card)
     actor = rookery.load(str(tmp_path / "mine.safetensors"))
-    with pytest.raises(MissingError, match="the zoo has no 'nobody'"):
+    with pytest.raises(NotFoundError, match="the zoo has no 'nobody'"):
         rookery.load("nobody")
     for shape in ((3, 5), (3, 5, 7), (0, 3, 5, 8), (2, 2, 3, 5, 8)):
-        with pytest.raises(MisfitError, match=r"the agent sees \(3, 5, 8\)"):
+        with pytest.raises(IncompatibleError, match=r"the agent sees \(3, 5, 8\)"):
             actor.act(np.zeros(shape, np.uint8))
-    with pytest.raises(MisfitError, match=r"make one with initial_state\(4\)"):
+    with pytest.raises(IncompatibleError, match=r"make one with initial_state\(4\)"):
         actor.act(np.zeros((4, 3, 5, 8), np.uint8), actor.initial_state(2))
     with pytest.raises(ConfigError, match="batch=0"):
         actor.initial_state(0)
@@ -144,24 +150,26 @@ def test_it_is_loaded_from_a_file_and_errors_are_clear(tmp_path):
 def test_what_is_heard_must_fit_and_who_speaks_is_refused():
     agent = drawn_agent("follower")
     actor, seen = NumpyActor(agent), np.zeros((5, 6, 3), np.uint8)
-    silence, *_ = actor.evaluate(seen)
-    np.testing.assert_array_equal(actor.evaluate(seen, heard=np.zeros(32))[0], silence)
-    told, *_ = actor.evaluate(seen, heard=np.eye(32)[3])
+    silence, *_ = actor.forward(seen)
+    np.testing.assert_array_equal(actor.forward(seen, comms_obs=np.zeros(32))[0], silence)
+    told, *_ = actor.forward(seen, comms_obs=np.eye(32)[3])
     assert np.abs(told - silence).max() > 1e-3
-    with pytest.raises(MisfitError, match=r"heard has shape \(31,\), this agent is told \(32,\)"):
-        actor.act(seen, heard=np.zeros(31))
-    with pytest.raises(MisfitError, match=r"heard has shape \(1,\), this agent is told \(0,\)"):
-        NumpyActor(drawn_agent("lite")).act(np.zeros((3, 5, 8), np.uint8), heard=np.zeros(1))
-    speaks = dataclasses.replace(agent, policy=dataclasses.replace(agent.policy, hears=Hears(symbols=4)))
-    with pytest.raises(MisfitError, match="says one of 4 symbols a step"):
+    with pytest.raises(IncompatibleError, match=r"heard has shape \(31,\), this agent is told \(32,\)"):
+        actor.act(seen, comms_obs=np.zeros(31))
+    with pytest.raises(IncompatibleError, match=r"heard has shape \(1,\), this agent is told \(0,\)"):
+        NumpyActor(drawn_agent("lite")).act(np.zeros((3, 5, 8), np.uint8), comms_obs=np.zeros(1))
+    speaks = dataclasses.replace(
+        agent, policy=dataclasses.replace(agent.policy, hears=CommunicationConfig(vocab_size=4))
+    )
+    with pytest.raises(IncompatibleError, match="says one of 4 symbols a step"):
         NumpyActor(speaks)
 
 
 def test_patches_by_hand():
     picture = np.arange(12, dtype=np.float32).reshape(1, 3, 4, 1)
-    assert _patches(picture, 2)[0, 1, 2].tolist() == [6, 7, 10, 11]
-    assert _patches(picture, 2, stride=2).shape == (1, 1, 2, 4)
-    assert _patches(picture, 2, stride=2)[0, 0, 1].tolist() == [2, 3, 6, 7]
+    assert _im2col(picture, 2)[0, 1, 2].tolist() == [6, 7, 10, 11]
+    assert _im2col(picture, 2, stride=2).shape == (1, 1, 2, 4)
+    assert _im2col(picture, 2, stride=2)[0, 0, 1].tolist() == [2, 3, 6, 7]
 
 
 def test_loading_is_offered_without_importing_anything_heavy():

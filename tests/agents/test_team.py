@@ -4,21 +4,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.agents.networks import LiteNetwork
-from rookery.agents.random import RandomPolicy
+from rookery.agents.networks import MLPNetwork
+from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.recurrent import RecurrentPolicy
-from rookery.agents.scripted.goal_cycle import GoalCyclePlanner
-from rookery.agents.team import Group, Team, act, gather_view, initial_carry
+from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner
+from rookery.agents.team import AgentGroup, Team, act_group, gather_observations, initial_carry
 from rookery.errors import ConfigError
-from rookery.tasks.env import Env
+from rookery.gridworld.spec import ViewConfig
 from rookery.tasks.goal_cycle import GoalCycle
-from rookery.world.spec import View
+from rookery.tasks.grid_env import GridEnv
 from tests.worlds import SMALL
 
-TASK = GoalCycle(height=7, width=8, goals=2, obstacles=0, views=(SMALL,) * 3, max_steps=9)
-ENV = Env(TASK)
+TASK = GoalCycle(height=7, width=8, num_goals=2, num_obstacles=0, views=(SMALL,) * 3, max_steps=9)
+ENV = GridEnv(TASK)
 RANDOM = RandomPolicy(3)
-RECURRENT = RecurrentPolicy(LiteNetwork(width=8, memory_size=8, head=8), SMALL.shape, 3)
+RECURRENT = RecurrentPolicy(MLPNetwork(encoder_size=8, hidden_size=8, head_size=8), SMALL.shape, 3)
 KEY = jax.random.PRNGKey(0)
 ALONE = jax.jit(RECURRENT.act)
 INIT = jax.jit(jax.vmap(RECURRENT.init))
@@ -26,15 +26,15 @@ INIT = jax.jit(jax.vmap(RECURRENT.init))
 
 def refused(*groups, env=ENV):
     with pytest.raises(ConfigError) as caught:
-        Team(groups).check(env)
+        Team(groups).validate(env)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_a_team_that_fits():
-    team = Team((Group("a", (1,), RECURRENT, learner="any"), Group("b", (2, 0), RANDOM)))
-    team.check(ENV)
-    assert [group.name for group in team.learning] == ["a"]
+    team = Team((AgentGroup("a", (1,), RECURRENT, learner="any"), AgentGroup("b", (2, 0), RANDOM)))
+    team.validate(ENV)
+    assert [group.name for group in team.learning_groups] == ["a"]
     assert team.learning_slots == (1,)
     assert team.groups[0].learns
     assert not team.groups[1].learns
@@ -44,26 +44,26 @@ def test_a_team_that_fits():
     "slots", [((0, 1),), ((0, 1), (1, 2)), ((0, 1, 2, 3),), ((0, 0), (1, 2)), ((-1, 0, 1),), ((), (1,))]
 )
 def test_slots_must_be_filled_exactly_once(slots):
-    groups = [Group(f"g{i}", s, RANDOM) for i, s in enumerate(slots)]
+    groups = [AgentGroup(f"g{i}", s, RANDOM) for i, s in enumerate(slots)]
     filled = sorted(slot for group in slots for slot in group)
     assert f"the team fills slots {filled}, the world has slots [0, 1, 2]" in refused(*groups)
 
 
 def test_names_must_differ():
-    assert "must differ" in refused(Group("a", (0, 1), RANDOM), Group("a", (2,), RANDOM))
+    assert "must differ" in refused(AgentGroup("a", (0, 1), RANDOM), AgentGroup("a", (2,), RANDOM))
 
 
 def test_the_views_of_a_group_must_have_one_shape():
-    env = Env(GoalCycle(views=(SMALL, View(), View())))
+    env = GridEnv(GoalCycle(views=(SMALL, ViewConfig(), ViewConfig())))
     assert "group 'a' has slots whose views differ in shape: [(3, 3, 8), (21, 21, 3)]" in refused(
-        Group("a", (0, 1), RANDOM), Group("b", (2,), RANDOM), env=env
+        AgentGroup("a", (0, 1), RANDOM), AgentGroup("b", (2,), RANDOM), env=env
     )
-    Team((Group("a", (0,), RANDOM), Group("b", (1, 2), RANDOM))).check(env)
+    Team((AgentGroup("a", (0,), RANDOM), AgentGroup("b", (1, 2), RANDOM))).validate(env)
 
 
 def test_a_policy_must_fit_what_it_would_see():
-    env = Env(GoalCycle(views=(View(), View(), View())))
-    told = refused(Group("a", (0,), RECURRENT), Group("b", (1, 2), RANDOM), env=env)
+    env = GridEnv(GoalCycle(views=(ViewConfig(), ViewConfig(), ViewConfig())))
+    told = refused(AgentGroup("a", (0,), RECURRENT), AgentGroup("b", (1, 2), RANDOM), env=env)
     assert "group 'a'" in told
     assert "3×3×8" in told
     assert "21×21×3" in told
@@ -71,10 +71,10 @@ def test_a_policy_must_fit_what_it_would_see():
 
 def test_gather_view():
     same = jnp.arange(5 * 3 * 2).reshape(5, 3, 2)
-    np.testing.assert_array_equal(gather_view(same, (2, 0)), np.stack([same[:, 2], same[:, 0]]))
+    np.testing.assert_array_equal(gather_observations(same, (2, 0)), np.stack([same[:, 2], same[:, 0]]))
     mixed = (jnp.zeros((5, 2)), jnp.ones((5, 7)), jnp.full((5, 7), 2))
-    assert gather_view(mixed, (2, 1)).shape == (2, 5, 7)
-    assert gather_view(mixed, (2, 1))[:, 0, 0].tolist() == [2, 1]
+    assert gather_observations(mixed, (2, 1)).shape == (2, 5, 7)
+    assert gather_observations(mixed, (2, 1))[:, 0, 0].tolist() == [2, 1]
 
 
 def test_random_actions_are_uniform():
@@ -93,11 +93,11 @@ def worlds():
 
 def test_agents_of_a_learning_group_act_by_their_own_parameters(worlds):
     state, told = worlds
-    group = Group("a", (0, 2), RECURRENT, learner="any")
+    group = AgentGroup("a", (0, 2), RECURRENT, learner="any")
     params = INIT(jax.random.split(KEY, 2))
     carry = initial_carry(group, 4)
     chex.assert_tree_shape_prefix(carry, (2, 4))
-    action, after, extras = jax.jit(lambda *a: act(group, *a))(
+    action, after, extras = jax.jit(lambda *a: act_group(group, *a))(
         params, carry, told.observation, state, told.is_first, KEY
     )
     assert action.shape == extras["value"].shape == extras["log_prob"].shape == (2, 4)
@@ -114,9 +114,9 @@ def test_agents_of_a_learning_group_act_by_their_own_parameters(worlds):
 
 def test_agents_of_a_frozen_group_share_parameters(worlds):
     state, told = worlds
-    group = Group("a", (0, 2), RECURRENT)
+    group = AgentGroup("a", (0, 2), RECURRENT)
     params = jax.tree.map(lambda x: x[0], INIT(jax.random.split(KEY, 2)))
-    _, _, extras = jax.jit(lambda *a: act(group, *a))(
+    _, _, extras = jax.jit(lambda *a: act_group(group, *a))(
         params, initial_carry(group, 4), told.observation, state, told.is_first, KEY
     )
     for i, slot in enumerate(group.slots):
@@ -127,8 +127,8 @@ def test_agents_of_a_frozen_group_share_parameters(worlds):
 def test_a_privileged_group_plans_for_each_of_its_slots(worlds):
     state, told = worlds
     planner = GoalCyclePlanner(2, 7, 8)
-    group = Group("experts", (2, 1), planner)
-    action, carry, _ = jax.jit(lambda *a: act(group, (), *a))(
+    group = AgentGroup("experts", (2, 1), planner)
+    action, carry, _ = jax.jit(lambda *a: act_group(group, (), *a))(
         initial_carry(group, 4), told.observation, state, told.is_first, KEY
     )
     assert action.shape == (2, 4)
@@ -142,8 +142,8 @@ def test_a_privileged_group_plans_for_each_of_its_slots(worlds):
 def test_slots_of_a_random_group_draw_apart(worlds):
     state, _ = worlds
     many = jnp.zeros(200, bool)
-    group = Group("r", (0, 1), RANDOM)
+    group = AgentGroup("r", (0, 1), RANDOM)
     observation = jnp.zeros((200, 3, 1), jnp.uint8)
-    action, _, _ = act(group, (), initial_carry(group, 200), observation, state, many, KEY)
+    action, _, _ = act_group(group, (), initial_carry(group, 200), observation, state, many, KEY)
     assert action.shape == (2, 200)
     assert 0.2 < (action[0] == action[1]).mean() < 0.5

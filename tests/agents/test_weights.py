@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from rookery.agents.networks import LiteNetwork, PaperNetwork
+from rookery.agents.networks import MLPNetwork, NdousseNetwork
 from rookery.agents.recurrent import RecurrentPolicy
-from rookery.agents.weights import flatten, load_agent, read_card, save_agent, unflatten
-from rookery.errors import CorruptError, MisfitError, MissingError, RookeryError, StorageError
+from rookery.agents.weights import flatten_params, load_agent, read_card, save_agent, unflatten_params
+from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError, RookeryError, StorageError
 from tests.tiny import assert_same, params, policy, save_novice
 
 
@@ -53,7 +53,7 @@ def test_round_trip(agent):
 
 
 def test_the_paper_network_too(tmp_path):
-    paper = RecurrentPolicy(PaperNetwork(), (21, 21, 3), 7)
+    paper = RecurrentPolicy(NdousseNetwork(), (21, 21, 3), 7)
     weights = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(paper.init, jax.random.PRNGKey(0)))
     save_agent(tmp_path / "a.safetensors", paper, weights, {})
     assert load_agent(tmp_path / "a.safetensors").policy == paper
@@ -72,8 +72,8 @@ def test_a_loaded_agent_acts_as_the_saved_one(agent):
 
 def test_nested_names():
     nested = {"a": {"b": {"c": 1}, "d": 2}, "e": 3}
-    assert flatten(nested) == {"a/b/c": 1, "a/d": 2, "e": 3}
-    assert unflatten(flatten(nested)) == nested
+    assert flatten_params(nested) == {"a/b/c": 1, "a/d": 2, "e": 3}
+    assert unflatten_params(flatten_params(nested)) == nested
 
 
 def test_any_flipped_bit_is_found(agent):
@@ -82,39 +82,39 @@ def test_any_flipped_bit_is_found(agent):
         data = bytearray(good)
         data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
         agent.write_bytes(data)
-        assert "sha256 differs" in refusal(CorruptError, agent)
+        assert "sha256 differs" in refusal(CorruptFileError, agent)
 
 
 @pytest.mark.parametrize("size", [0, 7, 100, -1])
 def test_truncated(agent, size):
     agent.write_bytes(agent.read_bytes()[:size])
-    assert "sha256 differs" in refusal(CorruptError, agent)
+    assert "sha256 differs" in refusal(CorruptFileError, agent)
 
 
 def test_not_safetensors_though_the_card_vouches_for_it(agent):
     for content in (b"", b"\x80\x04K\x01.", b"{" * 1000):
         agent.write_bytes(content)
         change(agent, sha256=hashlib.sha256(content).hexdigest())
-        assert "not a readable safetensors file" in refusal(CorruptError, agent)
+        assert "not a readable safetensors file" in refusal(CorruptFileError, agent)
 
 
 def test_missing(agent, tmp_path):
-    assert "no such card" in refusal(MissingError, tmp_path / "other.safetensors")
+    assert "no such card" in refusal(NotFoundError, tmp_path / "other.safetensors")
     agent.unlink()
-    assert f"{agent}: no such agent" in refusal(MissingError, agent)
+    assert f"{agent}: no such agent" in refusal(NotFoundError, agent)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"null", b"{}"])
 def test_a_malformed_card(agent, content):
     agent.with_suffix(".json").write_bytes(content)
-    said = refusal(CorruptError, agent)
+    said = refusal(CorruptFileError, agent)
     assert "not a readable card" in said or "the card lacks format, network" in said
 
 
 @pytest.mark.parametrize("key", ["format", "network", "observation_shape", "actions", "sha256"])
 def test_a_card_that_lacks_something(agent, key):
     change(agent, **{key: None})
-    assert f"the card lacks {key}" in refusal(CorruptError, agent)
+    assert f"the card lacks {key}" in refusal(CorruptFileError, agent)
 
 
 @pytest.mark.parametrize(
@@ -140,30 +140,32 @@ def test_a_card_that_lacks_something(agent, key):
 )
 def test_a_card_of_no_known_network(agent, values):
     change(agent, **values)
-    assert "describes no network this version knows" in refusal(CorruptError, agent)
+    assert "describes no network this version knows" in refusal(CorruptFileError, agent)
 
 
 def test_a_newer_format(agent):
     change(agent, format=2)
-    assert "card format 2, this version reads 1" in refusal(MisfitError, agent)
+    assert "card format 2, this version reads 1" in refusal(IncompatibleError, agent)
 
 
 def test_weights_of_another_network(agent):
-    change(agent, network=dataclasses.asdict(LiteNetwork(width=4, memory_size=4, head=5)))
-    said = refusal(MisfitError, agent)
+    change(agent, network=dataclasses.asdict(MLPNetwork(encoder_size=4, hidden_size=4, head_size=5)))
+    said = refusal(IncompatibleError, agent)
     assert "weight heads/policy1/bias is float32[4], the card's network needs float32[5]" in said
     change(agent, network=dataclasses.asdict(policy().network), actions=7)
-    assert "weight heads/policy3/" in refusal(MisfitError, agent)
+    assert "weight heads/policy3/" in refusal(IncompatibleError, agent)
 
 
 def test_weights_too_few_too_many_or_of_another_type(agent):
     tensors = load_file(agent)
     rewrite(agent, {**tensors, "more": np.zeros(1)})
-    assert "weight more is float64[1], the card's network needs nothing" in refusal(MisfitError, agent)
+    assert "weight more is float64[1], the card's network needs nothing" in refusal(IncompatibleError, agent)
     rewrite(agent, {name: x for name, x in tensors.items() if name != "memory/hidden_bias"})
-    assert "weight memory/hidden_bias is nothing, the card's network needs float32[16]" in refusal(MisfitError, agent)
+    assert "weight memory/hidden_bias is nothing, the card's network needs float32[16]" in refusal(
+        IncompatibleError, agent
+    )
     rewrite(agent, {**tensors, "memory/hidden_bias": tensors["memory/hidden_bias"].astype(np.float16)})
-    assert "is float16[16], the card's network needs float32[16]" in refusal(MisfitError, agent)
+    assert "is float16[16], the card's network needs float32[16]" in refusal(IncompatibleError, agent)
 
 
 def test_a_card_that_is_no_json_writes_nothing(tmp_path):
@@ -195,4 +197,4 @@ def test_how_an_agent_chooses_is_kept(tmp_path):
     assert "epsilon" not in read_card(path.with_suffix(".json"))
     for wrong in (1.5, "often", True):
         change(path, epsilon=wrong)
-        assert "epsilon must lie in [0, 1]" in refusal(CorruptError, path)
+        assert "epsilon must lie in [0, 1]" in refusal(CorruptFileError, path)

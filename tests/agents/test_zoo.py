@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from rookery.agents import zoo
-from rookery.errors import MissingError
-from rookery.runs.build import build, check_fit, starting_params
-from rookery.runs.codec import from_dict
-from rookery.runs.config import Task
-from rookery.runs.presets import PRESETS, preset
-from rookery.tasks.env import Env
+from rookery.errors import NotFoundError
+from rookery.storage.serialization import from_dict
+from rookery.tasks.grid_env import GridEnv
+from rookery.training.build import build, check_compatible, initial_params
+from rookery.training.config import TaskConfig
+from rookery.training.presets import PRESETS, preset
 from tests.tiny import assert_same, params, save_novice
 
 NEEDED = ("title", "task", "steps", "returns", "rookery")
@@ -26,54 +26,56 @@ def stocked(tmp_path, monkeypatch):
 
 
 def refusal(call) -> str:
-    with pytest.raises(MissingError) as caught:
+    with pytest.raises(NotFoundError) as caught:
         call()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_by_name_or_by_path(stocked):
-    assert zoo.names() == ["goal-cycle-expert", "goal-cycle-rookie"]
+    assert zoo.entry_names() == ["goal-cycle-expert", "goal-cycle-rookie"]
     for source in ("goal-cycle-expert", str(stocked / "goal-cycle-expert.safetensors")):
-        assert_same(zoo.load(source).params, params())
-    assert zoo.card("goal-cycle-rookie")["title"] == "goal-cycle-rookie"
+        assert_same(zoo.load_trained_agent(source).params, params())
+    assert zoo.entry_card("goal-cycle-rookie")["title"] == "goal-cycle-rookie"
 
 
 def test_a_name_that_is_not_there(stocked):
-    said = refusal(lambda: zoo.load("goal-cycle-exprt"))
+    said = refusal(lambda: zoo.load_trained_agent("goal-cycle-exprt"))
     assert said.startswith("the zoo has no 'goal-cycle-exprt'; did you mean goal-cycle-expert")
     assert said.endswith("it has: goal-cycle-expert, goal-cycle-rookie")
-    assert "did you mean" not in refusal(lambda: zoo.card("zzz"))
+    assert "did you mean" not in refusal(lambda: zoo.entry_card("zzz"))
 
 
 def test_what_is_no_agent(stocked):
-    assert "an agent is a .safetensors file or one of: goal-cycle-expert" in refusal(lambda: zoo.load("some/folder"))
-    assert "no such card" in refusal(lambda: zoo.load("absent.safetensors"))
+    assert "an agent is a .safetensors file or one of: goal-cycle-expert" in refusal(
+        lambda: zoo.load_trained_agent("some/folder")
+    )
+    assert "no such card" in refusal(lambda: zoo.load_trained_agent("absent.safetensors"))
 
 
 def test_an_empty_zoo(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "FOLDER", tmp_path)
-    assert zoo.names() == []
-    assert refusal(lambda: zoo.load("x")) == "the zoo has no 'x'; it has: nothing"
+    assert zoo.entry_names() == []
+    assert refusal(lambda: zoo.load_trained_agent("x")) == "the zoo has no 'x'; it has: nothing"
 
 
 # ------------------------------------------------------------------------------------------- what is shipped
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", zoo.entry_names())
 def test_every_entry_is_sound(name):
-    agent = zoo.load(name)
+    agent = zoo.load_trained_agent(name)
     assert [key for key in NEEDED if key not in agent.card] == []
     assert agent.card["steps"] > 0
     assert agent.card["returns"]["low"] <= agent.card["returns"]["mean"] <= agent.card["returns"]["high"]
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(agent.params))
-    env = Env(from_dict(Task, agent.card["task"], "task"))
-    check_fit(agent.policy, env.observation_shape(agent.card.get("slot", 0)), env.actions, name)
+    env = GridEnv(from_dict(TaskConfig, agent.card["task"], "task"))
+    check_compatible(agent.policy, env.observation_shape(agent.card.get("slot", 0)), env.num_actions, name)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", zoo.entry_names())
 def test_every_entry_acts(name):
-    agent = zoo.load(name)
+    agent = zoo.load_trained_agent(name)
     seen = jnp.zeros((2, *agent.policy.observation_shape), jnp.uint8)
     act = jax.jit(agent.policy.act)
     action, carry, _ = act(agent.params, agent.policy.initial_carry(2), seen, jnp.ones(2, bool), jax.random.PRNGKey(0))
@@ -87,4 +89,4 @@ def test_the_presets_find_their_agents(name):
     config = preset(name)
     program = build(config)
     if not any((getattr(group.policy, "start", None) or "").startswith("runs/") for group in config.team):
-        starting_params(config, program)
+        initial_params(config, program)

@@ -5,13 +5,13 @@ import json
 
 import pytest
 
-from rookery.agents.zoo import load
+from rookery.agents.zoo import load_trained_agent
 from rookery.cli import main
-from rookery.learning.cloning import Cloning
-from rookery.runs.cloning import CloneConfig, clone
-from rookery.runs.config import Recurrent, Scripted
-from rookery.runs.dataset import record_dataset
-from rookery.runs.trainer import train
+from rookery.learning.cloning import BehaviorCloning
+from rookery.training.clone_trainer import CloneConfig, train_clones
+from rookery.training.config import RecurrentPolicyConfig, ScriptedPolicyConfig
+from rookery.training.demonstrations import record_dataset
+from rookery.training.trainer import train
 from tests.tiny import NETWORK, NOVICE, OTHER, TASK, assert_same, tiny
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -43,14 +43,12 @@ def test_what_it_earns_and_its_recipe(straight, tmp_path, capsys):
     assert told["social gain"]["mean"] == pytest.approx(rows["gain"]["return"])
     assert told["goals"] == pytest.approx(rows["social"]["goals"])
     assert told["scripted"]["episodes"] == 6
-    assert_same(load(str(out)).params, load(str(straight.run_dir / FILE)).params)
+    assert_same(load_trained_agent(str(out)).params, load_trained_agent(str(straight.run_dir / FILE)).params)
 
 
 def test_stages_follow_each_other(straight, tmp_path):
-    start = Recurrent(network=NETWORK, start=str(straight.run_dir / FILE))
-    onward = tiny(
-        name="onward", team=(dataclasses.replace(NOVICE, policy=start), OTHER), steps=64, evaluation_episodes=0
-    )
+    start = RecurrentPolicyConfig(network=NETWORK, init_from=str(straight.run_dir / FILE))
+    onward = tiny(name="onward", team=(dataclasses.replace(NOVICE, policy=start), OTHER), steps=64, eval_episodes=0)
     train(onward, tmp_path / "run", quiet=True)
     assert export(tmp_path / "run" / FILE, tmp_path / "far.safetensors") == 0
     told = card(tmp_path / "far.safetensors")
@@ -60,16 +58,22 @@ def test_stages_follow_each_other(straight, tmp_path):
 
 def test_a_clone_may_be_the_first_stage(tmp_path):
     """And a teacher stands in the recipe with its weights."""
-    data = record_dataset(tmp_path / "data", TASK, Scripted(), worlds=4)
-    cloned = clone(CloneConfig(name="pupil", network=NETWORK, learner=Cloning(epochs=1)), data, tmp_path / "clone")
-    start = Recurrent(network=NETWORK, start=str(cloned.agents[0]))
+    data = record_dataset(tmp_path / "data", TASK, ScriptedPolicyConfig(), num_episodes=4)
+    cloned = train_clones(
+        CloneConfig(name="pupil", network=NETWORK, learner=BehaviorCloning(epochs=1)), data, tmp_path / "clone"
+    )
+    start = RecurrentPolicyConfig(network=NETWORK, init_from=str(cloned.agent_files[0]))
     learner = dataclasses.replace(NOVICE.learner, teacher="map")
-    taught = dataclasses.replace(NOVICE, policy=start, learner=learner, rates={"heeding": 0.5})
-    train(tiny(name="taught", team=(taught, OTHER), steps=64, evaluation_episodes=0), tmp_path / "run", quiet=True)
+    taught = dataclasses.replace(NOVICE, policy=start, learner=learner, rates={"teacher_action_prob": 0.5})
+    train(tiny(name="teacher_action", team=(taught, OTHER), steps=64, eval_episodes=0), tmp_path / "run", quiet=True)
     assert export(tmp_path / "run" / FILE, tmp_path / "far.safetensors") == 0
     first, second = card(tmp_path / "far.safetensors")["recipe"]
     assert (first["clone"], first["expert"], first["worlds"]) == ("pupil", "scripted", 4)
-    assert (second["preset"], second["learner"]["teacher"], second["rates"]) == ("taught", "map", {"heeding": 0.5})
+    assert (second["preset"], second["learner"]["teacher"], second["rates"]) == (
+        "teacher_action",
+        "map",
+        {"teacher_action_prob": 0.5},
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ class Counting:
     limit: int = 6
     max_steps: int = 5
 
-    def environment(self):
+    def make_env(self):
         return CountingEnv(self)
 
 
@@ -36,8 +36,8 @@ class CountingState(struct.PyTreeNode):
 @dataclasses.dataclass(frozen=True)
 class CountingEnv:
     task: Counting
-    agents = 2
-    actions = 3
+    num_agents = 2
+    num_actions = 3
 
     @property
     def max_steps(self):
@@ -49,10 +49,10 @@ class CountingEnv:
     def default_params(self):
         return jnp.float32(1)  # what a unit pays
 
-    def reset(self, key, params, present=None):
-        present = jnp.ones(2, bool) if present is None else present
+    def reset(self, key, params, agent_mask=None):
+        agent_mask = jnp.ones(2, bool) if agent_mask is None else agent_mask
         zero = jnp.int32(0)
-        state = CountingState(drawn=jax.random.randint(key, (), 0, 256), total=zero, step=zero, present=present)
+        state = CountingState(drawn=jax.random.randint(key, (), 0, 256), total=zero, step=zero, present=agent_mask)
         return state, self._tell(state, jnp.zeros(2), jnp.bool_(True))
 
     def step(self, state, action, params):
@@ -73,8 +73,8 @@ class CountingEnv:
             terminated=state.total >= self.task.limit,
             truncated=state.step >= self.max_steps,
             is_first=is_first,
-            active=self._active(state),
-            events={"units": reward, "half": reward / 2},
+            agent_mask=self._active(state),
+            info={"units": reward, "half": reward / 2},
         )
 
 

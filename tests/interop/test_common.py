@@ -4,25 +4,25 @@ import jax
 import numpy as np
 import pytest
 
-from rookery.errors import ActionError, ConfigError, MissingError
-from rookery.interop.common import check_actions, check_render_mode, check_seed, episode_key, paint, resolve
-from rookery.tasks.env import Env
+from rookery.errors import ConfigError, InvalidActionError, NotFoundError
+from rookery.interop.common import check_actions, check_render_mode, check_seed, episode_key, render_rgb, resolve_task
 from rookery.tasks.goal_cycle import GoalCycle
-from rookery.tasks.registry import make
+from rookery.tasks.grid_env import GridEnv
+from rookery.tasks.registry import get_task
 from tests.interop.counting import Counting
 from tests.worlds import start, task_on
 
 
 def test_a_task_is_found_by_its_id_and_changed():
-    assert resolve("goal-cycle-v0", {"goals": 4}) == GoalCycle(goals=4)
-    assert resolve(Counting(), {}) == Counting()
-    with pytest.raises(MissingError, match="did you mean goal-cycle-v0"):
-        resolve("goal-cycle-v9", {})
+    assert resolve_task("goal-cycle-v0", {"goals": 4}) == GoalCycle(num_goals=4)
+    assert resolve_task(Counting(), {}) == Counting()
+    with pytest.raises(NotFoundError, match="did you mean goal-cycle-v0"):
+        resolve_task("goal-cycle-v9", {})
     with pytest.raises(ConfigError, match="goal-cycle has no field 'goal'; did you mean goals"):
-        resolve("goal-cycle-v0", {"goal": 4})
+        resolve_task("goal-cycle-v0", {"goal": 4})
     with pytest.raises(ConfigError, match="goals=0 must be at least 1"):
-        resolve("goal-cycle-v0", {"goals": 0})
-    assert make("goal-cycle-v0") == GoalCycle()
+        resolve_task("goal-cycle-v0", {"goals": 0})
+    assert get_task("goal-cycle-v0") == GoalCycle()
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**31, 2**32 - 1])
@@ -62,7 +62,7 @@ def test_actions_of_many_kinds_are_taken():
     ],
 )
 def test_actions_that_are_none_are_named(given, said):
-    with pytest.raises(ActionError, match=said) as caught:
+    with pytest.raises(InvalidActionError, match=said) as caught:
         check_actions(given, 3, ["a", "b"])
     assert isinstance(caught.value, ValueError)
 
@@ -84,7 +84,7 @@ def test_a_world_is_painted_as_it_stands():
         ######
         """
     )
-    picture = paint(Env(task), start(task, position=(1, 3), heading=1))
+    picture = render_rgb(GridEnv(task), start(task, position=(1, 3), heading=1))
     assert picture.shape == (3 * 24, 6 * 24, 3)
     cell = lambda row, col: picture[row * 24 + 2 : row * 24 + 23, col * 24 + 2 : col * 24 + 23]  # noqa: E731
     assert (cell(1, 2) == cell(1, 4)).all()  # floor

@@ -11,7 +11,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import rookery.interop  # registers
-from rookery.errors import ActionError, ConfigError, MisfitError, MissingError, OrderError
+from rookery.errors import ConfigError, IncompatibleError, InvalidActionError, NotFoundError, ResetNeededError
 from rookery.interop.gymnasium import SingleAgentEnv, SingleAgentVectorEnv
 from rookery.tasks import registry
 from tests.interop.counting import Counting, drawn
@@ -42,8 +42,8 @@ def test_a_task_without_a_map_conforms():
 
 
 def test_changes_and_companions_are_given_to_make():
-    made = gymnasium.make("rookery/goal-cycle-demo-v0", goals=2, agent=1, others={0: "scripted"})
-    assert made.unwrapped._arena.env.task.goals == 2
+    made = gymnasium.make("rookery/goal-cycle-demo-v0", num_goals=2, agent=1, others={0: "scripted"})
+    assert made.unwrapped._arena.env.task.num_goals == 2
     assert made.unwrapped._arena.present.tolist() == [True, True, False]
     with pytest.raises(ConfigError, match="has no field 'golas'; did you mean goals"):
         gymnasium.make("rookery/goal-cycle-demo-v0", golas=2)
@@ -59,7 +59,7 @@ def test_an_episode_by_hand():
     assert world.step(np.int64(2))[1:4] == (2.0, False, False)
     observation, reward, terminated, truncated, _ = world.step(2)
     assert (observation.tolist(), reward, terminated, truncated) == ([[drawn(3), 4]], 2.0, True, False)
-    with pytest.raises(OrderError, match="is over; call reset"):
+    with pytest.raises(ResetNeededError, match="is over; call reset"):
         world.step(0)
     assert world.reset()[0].tolist() == [[drawn(3, 1), 0]]
     for _ in range(5):
@@ -69,7 +69,7 @@ def test_an_episode_by_hand():
 
 def test_steps_out_of_turn_and_wrong_actions_are_errors():
     world = SingleAgentEnv(Counting())
-    with pytest.raises(OrderError, match="has not begun"):
+    with pytest.raises(ResetNeededError, match="has not begun"):
         world.step(0)
     world.reset(seed=0)
     for wrong, said in (
@@ -77,11 +77,11 @@ def test_steps_out_of_turn_and_wrong_actions_are_errors():
         (0.5, "no whole number"),
         ([0, 1], "must be 1"),
     ):
-        with pytest.raises(ActionError, match=said):
+        with pytest.raises(InvalidActionError, match=said):
             world.step(wrong)
     assert world.step(1)[0].tolist() == [[1]]
     world.close()
-    with pytest.raises(OrderError, match="has not begun"):
+    with pytest.raises(ResetNeededError, match="has not begun"):
         world.step(0)
 
 
@@ -92,22 +92,22 @@ def test_a_copy_goes_its_own_way_with_the_same_program():
     world.step(1)
     assert other.step(2)[0].tolist() == [[2]]
     assert world.step(2)[0].tolist() == [[3]]
-    assert other._arena is world._arena
+    assert other._batch is world._batch
 
 
 def test_who_may_stand_where():
     with pytest.raises(ConfigError, match="agent=2 is no slot of this task; it has 0 to 1"):
         SingleAgentEnv(Counting(), agent=2)
     with pytest.raises(ConfigError, match=r"others has slot 0; slots beside agent 0 are: \[1\]"):
-        SingleAgentEnv(Counting(), others={0: "random"})
-    with pytest.raises(MissingError, match="the zoo has no 'goal-cycle-demo-exprt'; did you mean goal-cycle-demo"):
-        SingleAgentEnv(TASK, others="goal-cycle-demo-exprt")
-    with pytest.raises(MisfitError, match="was trained on observations of"):
-        SingleAgentEnv(TASK, others="goal-cycle-demo-expert")
+        SingleAgentEnv(Counting(), partners={0: "random"})
+    with pytest.raises(NotFoundError, match="the zoo has no 'goal-cycle-demo-exprt'; did you mean goal-cycle-demo"):
+        SingleAgentEnv(TASK, partners="goal-cycle-demo-exprt")
+    with pytest.raises(IncompatibleError, match="was trained on observations of"):
+        SingleAgentEnv(TASK, partners="goal-cycle-demo-expert")
 
 
 def test_the_same_numbers_as_the_functional_environment():
-    plain = registry.environment(TASK)
+    plain = registry.make_env(TASK)
     params = plain.default_params()
     reset, step = jax.jit(plain.reset), jax.jit(plain.step)
     alone = np.array([False, True])
@@ -121,7 +121,7 @@ def test_the_same_numbers_as_the_functional_environment():
         observation, reward, _, truncated, info = world.step(action)
         state, told = step(state, np.array([0, action], np.int32), params)
         assert reward == told.reward[1]
-        assert info["goals"] == told.events["goals"][1]
+        assert info["goals"] == told.info["goals"][1]
     assert truncated
     assert bool(told.truncated)
 
@@ -130,8 +130,8 @@ def test_the_same_numbers_as_the_functional_environment():
 def test_each_world_of_a_vector_is_the_single_one_of_its_seed(others, tmp_path):
     if others == "frozen":
         others = str(save_novice(tmp_path / "novice.safetensors"))
-    single = [SingleAgentEnv(TASK, others=others) for _ in range(3)]
-    many = SingleAgentVectorEnv(TASK, 3, others=others)
+    single = [SingleAgentEnv(TASK, partners=others) for _ in range(3)]
+    many = SingleAgentVectorEnv(TASK, 3, partners=others)
     observation, _ = many.reset(seed=40)
     for world, one in enumerate(single):
         np.testing.assert_array_equal(observation[world], one.reset(seed=40 + world)[0])
@@ -151,7 +151,7 @@ def test_each_world_of_a_vector_is_the_single_one_of_its_seed(others, tmp_path):
             assert (reward[world], terminated[world], truncated[world]) == tuple(told)
             assert {name: info[name][world] for name in note} == note
             over[world] = told[1] or told[2]
-        position = np.asarray(many._loop.states.position)[:, 1]
+        position = np.asarray(many._batch_state.states.position)[:, 1]
         moved |= (position != position[0]).any()
     assert moved, "the companions act"
 
@@ -196,7 +196,7 @@ def test_disabled_mode_by_hand():
     many = SingleAgentVectorEnv(Counting(limit=2), 2, autoreset_mode=AutoresetMode.DISABLED)
     many.reset(seed=7)
     many.step([1, 2])
-    with pytest.raises(OrderError, match="world 1 is over; open it with reset"):
+    with pytest.raises(ResetNeededError, match="world 1 is over; open it with reset"):
         many.step([0, 0])
     observation, info = many.reset(options={"reset_mask": np.array([False, True])})
     assert observation.tolist() == [[[1]], [[0]]]
@@ -215,7 +215,7 @@ def test_seeds_of_a_vector():
     with pytest.raises(ConfigError, match="must lie in"):
         many.reset(seed=2**32 - 1)
     unseeded = SingleAgentVectorEnv(Counting(), 2)
-    with pytest.raises(OrderError, match="call reset"):
+    with pytest.raises(ResetNeededError, match="call reset"):
         unseeded.step([0, 0])
     unseeded.reset()
     assert unseeded._seeds[0] != unseeded._seeds[1]
@@ -229,13 +229,13 @@ def test_wrong_uses_of_a_vector_are_errors():
     many = SingleAgentVectorEnv(Counting(), 2)
     many.reset(seed=0)
     for wrong, said in (([0, 3], "world 1: action 3 is out of range"), ([0], "must be 2 whole numbers")):
-        with pytest.raises(ActionError, match=said):
+        with pytest.raises(InvalidActionError, match=said):
             many.step(wrong)
     for mask in ([True], [0, 1], [False, False]):
         with pytest.raises(ConfigError, match=r"reset_mask must be bool\[2\]"):
             many.reset(options={"reset_mask": mask})
     many.close()
-    with pytest.raises(OrderError):
+    with pytest.raises(ResetNeededError):
         many.step([0, 0])
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.errors import ActionError, ConfigError
+from rookery.errors import ConfigError, InvalidActionError
 from rookery.interop.jaxmarl import DictEnv
 from rookery.tasks import registry
 from tests.interop.counting import Counting, drawn
@@ -23,7 +23,7 @@ def test_every_task_has_spaces_that_hold_what_it_tells(name):
     for agent in env.agents:
         space = env.observation_space(agent)
         assert (observations[agent].shape, observations[agent].dtype) == (space.shape, space.dtype)
-        assert env.action_space(agent).n == registry.environment(registry.make(name)).actions
+        assert env.action_space(agent).n == registry.make_env(registry.get_task(name)).num_actions
 
 
 def test_an_episode_by_hand_and_the_next_one_opens_at_once():
@@ -58,7 +58,7 @@ def test_step_env_opens_nothing_anew():
 
 
 def test_the_same_numbers_as_the_functional_environment_under_vmap():
-    plain, env = registry.environment(TASK), DictEnv(TASK)
+    plain, env = registry.make_env(TASK), DictEnv(TASK)
     params = plain.default_params()
     keys = jax.random.split(jax.random.PRNGKey(0), 4)
     observations, states = jax.jit(jax.vmap(env.reset))(keys)
@@ -67,7 +67,7 @@ def test_the_same_numbers_as_the_functional_environment_under_vmap():
     plain_step = jax.jit(jax.vmap(plain.step, (0, 0, None)))
     random = np.random.default_rng(0)
     for _ in range(TASK.max_steps - 1):
-        action = random.integers(plain.actions, size=(4, env.num_agents)).astype(np.int32)
+        action = random.integers(plain.num_actions, size=(4, env.num_agents)).astype(np.int32)
         by_agent = {agent: action[:, slot] for slot, agent in enumerate(env.agents)}
         observations, states, rewards, _, _ = step(keys, states, by_agent)
         plain_states, told = plain_step(plain_states, action, params)
@@ -91,12 +91,12 @@ def test_wrong_actions_are_errors():
     env = DictEnv(Counting())
     key = jax.random.PRNGKey(0)
     _, state = env.reset(key)
-    with pytest.raises(ActionError, match="agent_1: action 3 is out of range; allowed: 0 to 2"):
+    with pytest.raises(InvalidActionError, match="agent_1: action 3 is out of range; allowed: 0 to 2"):
         env.step(key, state, {"agent_0": 0, "agent_1": 3})
     for wrong in ({"agent_0": 0}, {"agent_0": 0, "agent_1": 0, "agent_2": 0}):
-        with pytest.raises(ActionError, match="give one for each of: agent_0, agent_1"):
+        with pytest.raises(InvalidActionError, match="give one for each of: agent_0, agent_1"):
             env.step(key, state, wrong)
-        with pytest.raises(ActionError, match="give one for each of"):
+        with pytest.raises(InvalidActionError, match="give one for each of"):
             jax.jit(env.step)(key, state, wrong)
     with pytest.raises(ConfigError, match="has no field 'limits'; did you mean limit"):
         DictEnv(Counting(), limits=3)

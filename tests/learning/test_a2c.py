@@ -7,24 +7,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.agents.team import Group, Team
+from rookery.agents.team import AgentGroup, Team
 from rookery.errors import ConfigError
 from rookery.learning import a2c, ppo
 from rookery.learning.a2c import A2C
-from rookery.learning.ppo import Rates
+from rookery.learning.ppo import ScheduledHparams
 from rookery.learning.rollout import rollout
 from tests.learning.test_probes import DISCOUNT, POLICY, PRESENT, STEPS, Probe, probe
 
 CONFIG = A2C(
-    sequence_length=STEPS, minibatches=4, discount=DISCOUNT, optimiser_kind="adam", normalise=True,
-    max_gradient_norm=1.0,
+    sequence_length=STEPS, num_minibatches=4, gamma=DISCOUNT, optimizer_kind="adam", normalize_advantages=True,
+    max_grad_norm=1.0,
 )  # fmt: skip
 
 
 @jax.jit
 def learn(params, key):
     """Train, then play once more: the last trajectory, and its probabilities, [T(+1), E]."""
-    team = Team((Group("learner", (0,), POLICY, learner=CONFIG),))
+    team = Team((AgentGroup("learner", (0,), POLICY, learner=CONFIG),))
 
     def play(learner, key):
         lifted = jax.tree.map(lambda x: x[None], learner.params["policy"])
@@ -33,7 +33,7 @@ def learn(params, key):
 
     def again(learner, key):
         play_key, learn_key = jax.random.split(key)
-        rates = {"learning_rate": 1e-2, "entropy": 1e-3, "auxiliary_scale": 1.0, "intrinsic_scale": 1.0}
+        rates = {"learning_rate": 1e-2, "entropy": 1e-3, "aux_loss_scale": 1.0, "intrinsic_scale": 1.0}
         rates = {name: jnp.float32(value) for name, value in rates.items()}
         return CONFIG.update(POLICY, learner, play(learner, play_key), rates, learn_key)
 
@@ -54,7 +54,7 @@ def test_a_cue_that_must_be_remembered():
     cue = (np.asarray(last.observation)[0, :, 0] > 100).astype(int)
     assert (np.asarray(probability)[2, np.arange(64), cue] > 0.95).all()
     np.testing.assert_allclose(value[0], 0.64, atol=0.2)
-    assert set(CONFIG.watched) <= set(told)
+    assert set(CONFIG.nan_guarded_metrics) <= set(told)
     np.testing.assert_allclose(told["kl"][0], 0, atol=1e-2)
 
 
@@ -75,17 +75,17 @@ def test_its_slope_is_the_policy_gradient():
 def test_each_sequence_is_read_once(monkeypatch):
     seen = []
     last = _random()
-    config = dataclasses.replace(CONFIG, sequence_length=2, minibatches=4)
+    config = dataclasses.replace(CONFIG, sequence_length=2, num_minibatches=4)
 
     def cut(config, trajectory, fresh, chosen):
         jax.debug.callback(lambda c: seen.append(np.asarray(c)), chosen)
         return original(config, trajectory, fresh, chosen)
 
-    original = ppo.cut
+    original = ppo.take_sequences
     monkeypatch.setattr(a2c.ppo, "cut", cut)
-    rates = Rates(jnp.float32(0.0), jnp.float32(0.0), jnp.float32(0.0))
+    rates = ScheduledHparams(jnp.float32(0.0), jnp.float32(0.0), jnp.float32(0.0))
     learner = config.init(POLICY, jax.random.PRNGKey(0), STEPS)
-    after, _ = a2c.update(config, POLICY, learner, last, rates, jax.random.PRNGKey(1))
+    after, _ = a2c.a2c_update(config, POLICY, learner, last, rates, jax.random.PRNGKey(1))
     jax.effects_barrier()
     assert [len(c) for c in seen] == [2] * 4
     assert sorted(np.concatenate(seen)) == list(range(8))
@@ -94,7 +94,7 @@ def test_each_sequence_is_read_once(monkeypatch):
 
 
 def _random():
-    team = Team((Group("learner", (0,), POLICY, learner=CONFIG),))
+    team = Team((AgentGroup("learner", (0,), POLICY, learner=CONFIG),))
     learner = CONFIG.init(POLICY, jax.random.PRNGKey(0), STEPS)
     lifted = jax.tree.map(lambda x: x[None], learner.params["policy"])
     params = probe(lambda c, t: 60 * t, lambda c, t, a: a, length=STEPS + 1)
@@ -106,9 +106,9 @@ def _random():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"minibatches": 0}, "minibatches=0 must be at least 1"),
+        ({"num_minibatches": 0}, "minibatches=0 must be at least 1"),
         ({"discount": 1.5}, "discount=1.5 must lie in"),
-        ({"optimiser_kind": "sgd"}, "optimiser_kind='sgd' is not known"),
+        ({"optimizer_kind": "sgd"}, "optimizer_kind='sgd' is not known"),
     ],
 )
 def test_a_configuration_out_of_range_is_refused(change, message):
@@ -118,5 +118,5 @@ def test_a_configuration_out_of_range_is_refused(change, message):
 
 def test_shares_of_a_batch_are_equal():
     with pytest.raises(ConfigError, match="minibatches=5 must divide the 8 sequences"):
-        A2C(sequence_length=50, minibatches=5).check(4, 100)
-    A2C(sequence_length=50, minibatches=4).check(4, 100)
+        A2C(sequence_length=50, num_minibatches=5).validate(4, 100)
+    A2C(sequence_length=50, num_minibatches=4).validate(4, 100)

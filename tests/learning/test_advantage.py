@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.learning.advantage import authors_gae, gae, n_step
+from rookery.learning.advantage import gae, n_step_returns, reference_code_gae
 
 NEVER = jnp.zeros(2, bool)
 
@@ -18,33 +18,35 @@ def flags(*numbers):
 
 def test_gae_by_hand():
     # delta1 = .9*1 - .5 = .4; delta0 = 1 + .9*.5 - .5 = .95; adv0 = .95 + .45*.4
-    advantage = gae(f32(1, 0), f32(0.5, 0.5), f32(0.5, 1), NEVER, NEVER, discount=0.9, decay=0.5)
+    advantage = gae(f32(1, 0), f32(0.5, 0.5), f32(0.5, 1), NEVER, NEVER, gamma=0.9, gae_lambda=0.5)
     np.testing.assert_allclose(advantage, [1.13, 0.4], rtol=1e-6)
 
 
 def test_the_time_limit_bootstraps_and_death_does_not():
     arguments = f32(1, 0), f32(0.5, 0.5), f32(0.5, 1)
-    limit = gae(*arguments, NEVER, flags(0, 1), discount=0.9, decay=0.5)
+    limit = gae(*arguments, NEVER, flags(0, 1), gamma=0.9, gae_lambda=0.5)
     np.testing.assert_allclose(limit, [1.13, 0.4], rtol=1e-6)
     # delta1 = -.5; adv0 = .95 - .45*.5
-    death = gae(*arguments, flags(0, 1), flags(0, 1), discount=0.9, decay=0.5)
+    death = gae(*arguments, flags(0, 1), flags(0, 1), gamma=0.9, gae_lambda=0.5)
     np.testing.assert_allclose(death, [0.725, -0.5], rtol=1e-6)
 
 
 def test_nothing_flows_back_over_an_episode_end():
     arguments = f32(1, 0), f32(0.5, 0.5), f32(0.5, 1)
-    cut = gae(*arguments, NEVER, flags(1, 0), discount=0.9, decay=0.5)
+    cut = gae(*arguments, NEVER, flags(1, 0), gamma=0.9, gae_lambda=0.5)
     np.testing.assert_allclose(cut, [0.95, 0.4], rtol=1e-6)
 
 
 def test_the_authors_variant_by_hand():
     # delta1 = 0 + .9*(1 - .5) = .45; delta0 = 1 + .9*(.5 - .5) = 1; adv0 = 1 + .45*.45.
     # Return: 0 + .9*1 at the limit; 1 + .9*.9.
-    advantage, target = authors_gae(f32(1, 0), f32(0.5, 0.5), f32(0.5, 1), NEVER, flags(0, 1), discount=0.9, decay=0.5)
+    advantage, target = reference_code_gae(
+        f32(1, 0), f32(0.5, 0.5), f32(0.5, 1), NEVER, flags(0, 1), gamma=0.9, gae_lambda=0.5
+    )
     np.testing.assert_allclose(advantage, [1.2025, 0.45], rtol=1e-6)
     np.testing.assert_allclose(target, [1.81, 0.9], rtol=1e-6)
-    advantage, target = authors_gae(
-        f32(1, 0), f32(0.5, 0.5), f32(0.5, 1), flags(0, 1), flags(0, 1), discount=0.9, decay=0.5
+    advantage, target = reference_code_gae(
+        f32(1, 0), f32(0.5, 0.5), f32(0.5, 1), flags(0, 1), flags(0, 1), gamma=0.9, gae_lambda=0.5
     )
     np.testing.assert_allclose(advantage, [1 - 0.45 * 0.45, -0.45], rtol=1e-6)
     np.testing.assert_allclose(target, [1, 0], rtol=1e-6)
@@ -69,15 +71,15 @@ def slow(reward, value, next_value, terminated, done, discount, decay, authors):
 
 
 @pytest.mark.parametrize("jit", [True, False])
-@pytest.mark.parametrize("authors", [False, True])
+@pytest.mark.parametrize("reference_code", [False, True])
 def test_equals_the_slow_sums(authors, jit):
     rng = np.random.default_rng(0)
     reward, value, next_value = rng.standard_normal((3, 30)).astype(np.float32)
     terminated = rng.random(30) < 0.1
     done = terminated | (rng.random(30) < 0.1)
     done[-1] = True
-    function = authors_gae if authors else gae
-    fast = (jax.jit if jit else lambda f: f)(lambda *a: function(*a, discount=0.9, decay=0.8))
+    function = reference_code_gae if authors else gae
+    fast = (jax.jit if jit else lambda f: f)(lambda *a: function(*a, gamma=0.9, gae_lambda=0.8))
     arguments = [jnp.asarray(x) for x in (reward, value, next_value, terminated, done)]
     told = fast(*arguments)
     advantage, target = slow(reward, value, next_value, terminated, done, 0.9, 0.8, authors)
@@ -88,7 +90,7 @@ def test_equals_the_slow_sums(authors, jit):
 
 def test_lengths_must_agree():
     with pytest.raises((ValueError, TypeError)):  # where shapes are checked, theirs is the first to tell
-        gae(f32(1, 0), f32(1, 0), f32(1), NEVER, NEVER, discount=0.9, decay=0.9)
+        gae(f32(1, 0), f32(1, 0), f32(1), NEVER, NEVER, gamma=0.9, gae_lambda=0.9)
 
 
 # n-step returns.
@@ -98,9 +100,9 @@ def test_two_steps_by_hand():
     """Discount 0.5. From the first: 1 + .5*2 + .25*30; from the last but one only one step can be seen ahead."""
     reward, value = jnp.array([1.0, 2.0, 3.0, 0.0]), jnp.array([10.0, 20.0, 30.0, 40.0])
     never = jnp.zeros(4, bool)
-    two = n_step(reward, value, never, never, discount=0.5, steps=2)
+    two = n_step_returns(reward, value, never, never, gamma=0.5, n=2)
     np.testing.assert_allclose(two, [1 + 1 + 7.5, 2 + 1.5 + 10, 3 + 20, 40])
-    one = n_step(reward, value, never, never, discount=0.5, steps=1)
+    one = n_step_returns(reward, value, never, never, gamma=0.5, n=1)
     np.testing.assert_allclose(one, [1 + 10, 2 + 15, 3 + 20, 40])
 
 
@@ -110,7 +112,7 @@ def test_nothing_follows_death_and_the_value_stands_for_what_is_not_known():
     value = jnp.array([10.0, 20.0, 30.0, 40.0, 50.0, 60.0])
     terminated = jnp.zeros(6, bool).at[1].set(True)
     closed = jnp.zeros(6, bool).at[3].set(True)
-    found = n_step(reward, value, terminated, closed, discount=0.5, steps=3)
+    found = n_step_returns(reward, value, terminated, closed, gamma=0.5, n=3)
     np.testing.assert_allclose(found, [1 + 1, 2, 4 + 20, 40, 16 + 30, 60])
 
 
@@ -118,8 +120,8 @@ def test_as_many_steps_as_there_are_is_the_whole_discounted_return():
     rng = np.random.default_rng(0)
     reward, value = rng.standard_normal(9), rng.standard_normal(9)
     never = jnp.zeros(9, bool)
-    found = n_step(
-        jnp.asarray(reward, jnp.float32), jnp.asarray(value, jnp.float32), never, never, discount=0.9, steps=20
+    found = n_step_returns(
+        jnp.asarray(reward, jnp.float32), jnp.asarray(value, jnp.float32), never, never, gamma=0.9, n=20
     )
     total, expected = value[-1], [value[-1]]
     for r in reward[-2::-1]:

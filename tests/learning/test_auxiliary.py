@@ -3,23 +3,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.agents.networks import LiteNetwork
+from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError
 from rookery.learning import ppo
-from rookery.learning.auxiliary import NextFrame, ThisFrame
-from rookery.learning.auxiliary.frame import masked_mean
-from rookery.learning.ppo import PPO, Rates, Sequences
+from rookery.learning.auxiliary import NextFramePrediction, Reconstruction
+from rookery.learning.auxiliary.frame_prediction import masked_mean
+from rookery.learning.ppo import PPO, ScheduledHparams, Sequences
 
 KEY = jax.random.PRNGKey(0)
 SHAPE = (2, 3, 4)
-POLICY = RecurrentPolicy(LiteNetwork(width=6, memory_size=5, head=6), SHAPE, 3)
+POLICY = RecurrentPolicy(MLPNetwork(encoder_size=6, hidden_size=5, head_size=6), SHAPE, 3)
 L, N = 4, 3
 
 
 def knowing(picture):
     """A decoder that always predicts this picture."""
-    params = jax.tree.map(jnp.zeros_like, NextFrame().init(KEY, POLICY))
+    params = jax.tree.map(jnp.zeros_like, NextFramePrediction().init(KEY, POLICY))
     params["output"]["bias"] = picture.astype(jnp.float32).reshape(-1) / 255
     return params
 
@@ -37,12 +37,12 @@ def inputs(seed=0):
 
 def loss(auxiliary, params, given):
     """The mean over the steps that count."""
-    counts = auxiliary.counts(given["mask"], given["next_is_first"])
+    counts = auxiliary.loss_mask(given["mask"], given["next_is_first"])
     seen = (given["hidden"], given["observation"], given["action"])
     return auxiliary.loss(params, POLICY, *seen, counts) / counts.sum()
 
 
-@pytest.mark.parametrize("auxiliary", [NextFrame(), ThisFrame()])
+@pytest.mark.parametrize("auxiliary", [NextFramePrediction(), Reconstruction()])
 def test_a_perfect_prediction_costs_nothing(auxiliary):
     picture = inputs()["observation"][0, 0]
     given = {**inputs(), "observation": jnp.broadcast_to(picture, (L + 1, N, *SHAPE))}
@@ -56,11 +56,11 @@ def test_the_error_by_hand():
     given = inputs()
     black = knowing(jnp.zeros(SHAPE, jnp.uint8))
     pictures = np.asarray(given["observation"], np.float64) / 255
-    np.testing.assert_allclose(loss(NextFrame(), black, given), pictures[1:].mean(), rtol=1e-5)
-    np.testing.assert_allclose(loss(ThisFrame(), black, given), pictures[:-1].mean(), rtol=1e-5)
+    np.testing.assert_allclose(loss(NextFramePrediction(), black, given), pictures[1:].mean(), rtol=1e-5)
+    np.testing.assert_allclose(loss(Reconstruction(), black, given), pictures[:-1].mean(), rtol=1e-5)
     given["mask"] = given["mask"].at[0].set(False).at[2, 1].set(False)
     kept = np.asarray(given["mask"])
-    np.testing.assert_allclose(loss(NextFrame(), black, given), pictures[1:][kept].mean(), rtol=1e-5)
+    np.testing.assert_allclose(loss(NextFramePrediction(), black, given), pictures[1:][kept].mean(), rtol=1e-5)
 
 
 def test_next_targets_the_successor_and_this_the_present():
@@ -71,16 +71,16 @@ def test_next_targets_the_successor_and_this_the_present():
     )
     for t in range(L):
         one_step = given | {"mask": jnp.zeros((L, N), bool).at[t].set(True)}
-        for auxiliary, target in ((NextFrame(), t + 1), (ThisFrame(), t)):
+        for auxiliary, target in ((NextFramePrediction(), t + 1), (Reconstruction(), t)):
             picture = jnp.full(SHAPE, target, jnp.uint8)
             assert loss(auxiliary, knowing(picture), one_step) == 0
             assert loss(auxiliary, knowing(picture + 1), one_step) > 0
 
 
 def test_next_frame_never_crosses_an_episode_boundary():
-    params, given = NextFrame().init(KEY, POLICY), inputs()
+    params, given = NextFramePrediction().init(KEY, POLICY), inputs()
     given["next_is_first"] = given["next_is_first"].at[1, 2].set(True)  # observation 2 of agent 2 opens an episode
-    value = jax.jit(lambda g: loss(NextFrame(), params, g))
+    value = jax.jit(lambda g: loss(NextFramePrediction(), params, g))
     other = dict(given)
     other["hidden"] = given["hidden"].at[1, 2].add(5)
     other["action"] = given["action"].at[1, 2].set((given["action"][1, 2] + 1) % 3)
@@ -88,14 +88,14 @@ def test_next_frame_never_crosses_an_episode_boundary():
     assert value(other) == value(given)
     unmarked = given | {"next_is_first": jnp.zeros((L, N), bool)}
     assert value(unmarked) != value(given)
-    this = jax.jit(lambda g: loss(ThisFrame(), params, g))
+    this = jax.jit(lambda g: loss(Reconstruction(), params, g))
     assert this(unmarked) == this(given)  # the present picture is its own episode's
 
 
 def test_the_prediction_depends_on_the_action():
-    params = NextFrame().init(KEY, POLICY)
+    params = NextFramePrediction().init(KEY, POLICY)
     hidden = jnp.broadcast_to(inputs()["hidden"][0, 0], (3, 5))
-    pictures = NextFrame().predict(params, POLICY, hidden, jnp.arange(3))
+    pictures = NextFramePrediction().predict(params, POLICY, hidden, jnp.arange(3))
     assert pictures.shape == (3, *SHAPE)
     assert jnp.abs(pictures[0] - pictures[1]).max() > 1e-3
 
@@ -111,14 +111,14 @@ def batch():
 
 @pytest.mark.parametrize(("weight", "scale"), [(0.0, 1.0), (3.0, 0.0)])
 def test_a_weight_or_scale_of_zero_gives_no_gradient(weight, scale):
-    config = PPO(auxiliary=(NextFrame(weight=weight),))
+    config = PPO(auxiliary=(NextFramePrediction(weight=weight),))
     plain = PPO()
     params = config.init(POLICY, KEY, steps=0).params
-    rates = Rates(jnp.float32(0), jnp.float32(0.01), jnp.float32(scale))
+    rates = ScheduledHparams(jnp.float32(0), jnp.float32(0.01), jnp.float32(scale))
 
     def gradient(config):
-        total = ppo.totals(config, batch())
-        return jax.jit(jax.grad(lambda p: ppo.loss(config, POLICY, p, batch(), rates, total)[0]))(params)
+        total = ppo.loss_denominators(config, batch())
+        return jax.jit(jax.grad(lambda p: ppo.actor_critic_loss(config, POLICY, p, batch(), rates, total)[0]))(params)
 
     with_it, without = gradient(config), gradient(plain)
     assert not any(leaf.any() for leaf in jax.tree.leaves(with_it["auxiliary"]))
@@ -127,24 +127,24 @@ def test_a_weight_or_scale_of_zero_gives_no_gradient(weight, scale):
 
 
 def test_weights_and_scale_add_up():
-    config = PPO(auxiliary=(NextFrame(weight=3.0), ThisFrame(weight=0.5)))
+    config = PPO(auxiliary=(NextFramePrediction(weight=3.0), Reconstruction(weight=0.5)))
     params = config.init(POLICY, KEY, steps=0).params
-    assert set(params["auxiliary"]) == {"next-frame", "this-frame"}
+    assert set(params["auxiliary"]) == {"next-frame", "reconstruction"}
 
     @jax.jit
     def value(scale):
-        rates = Rates(jnp.float32(0), jnp.float32(0), scale)
-        return ppo.loss(config, POLICY, params, batch(), rates, ppo.totals(config, batch()))
+        rates = ScheduledHparams(jnp.float32(0), jnp.float32(0), scale)
+        return ppo.actor_critic_loss(config, POLICY, params, batch(), rates, ppo.loss_denominators(config, batch()))
 
     total, parts = value(jnp.float32(2))
     base, _ = value(jnp.float32(0))
-    expected = 2 * (3 * parts["auxiliary_error/next-frame"] + 0.5 * parts["auxiliary_error/this-frame"])
+    expected = 2 * (3 * parts["aux_loss/next-frame"] + 0.5 * parts["aux_loss/this-frame"])
     np.testing.assert_allclose(total - base, expected, rtol=1e-4)
 
 
 def test_a_negative_weight_is_refused():
     with pytest.raises(ConfigError, match=r"auxiliary weight=-1.0 must be at least 0"):
-        NextFrame(weight=-1.0)
+        NextFramePrediction(weight=-1.0)
 
 
 def test_masked_mean():

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.agents.networks import LiteNetwork
+from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError
 from rookery.learning import cloning
-from rookery.learning.cloning import Clone, Cloning
+from rookery.learning.cloning import BehaviorCloning, CloningState
 from rookery.types import Trajectory
 from tests.learning.worlds import TABLE
 
@@ -28,7 +28,7 @@ def episodes(observation, action, mask=None) -> Trajectory:
         log_prob=jnp.zeros((steps, count)),
         is_first=jnp.zeros((steps + 1, count), bool).at[0].set(True),
         terminated=jnp.zeros((steps, count), bool),
-        mask=jnp.ones((steps, count), bool) if mask is None else jnp.asarray(mask),
+        loss_mask=jnp.ones((steps, count), bool) if mask is None else jnp.asarray(mask),
     )
 
 
@@ -43,8 +43,8 @@ def table(seed=1):
     return {"logits": logits, "value": jnp.zeros((T + 1) * E)}
 
 
-def pupil(config, params) -> Clone:
-    return Clone(params, config.optimiser().init(params), params, jnp.float32(jnp.inf))
+def pupil(config, params) -> CloningState:
+    return CloningState(params, config.optimizer()().init(params), params, jnp.float32(jnp.inf))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def pupil(config, params) -> Clone:
 )
 def test_a_configuration_out_of_range_is_refused(change, message):
     with pytest.raises(ConfigError) as caught:
-        Cloning(**change)
+        BehaviorCloning(**change)
     assert message in str(caught.value)
 
 
@@ -68,11 +68,11 @@ def test_the_loss_by_hand():
     row = np.log([1.0, 2.0, 5.0])
     params = {"logits": jnp.asarray(np.tile(row, (6, 1)), jnp.float32), "value": jnp.zeros(6)}
     data = episodes(np.arange(6).reshape(3, 2, 1), np.array([[2, 0], [0, 2]]))
-    nats, told = cloning.totals(TABLE, params, data)
+    nats, told = cloning.summed_loss(TABLE, params, data)
     assert float(nats) == pytest.approx(-2 * np.log(5 / 8) - 2 * np.log(1 / 8), rel=1e-6)
     assert (float(told["steps"]), float(told["hits"])) == (4, 2)
-    part = data.replace(mask=jnp.array([[True, False], [True, False]]))
-    nats, told = cloning.totals(TABLE, params, part)
+    part = data.replace(loss_mask=jnp.array([[True, False], [True, False]]))
+    nats, told = cloning.summed_loss(TABLE, params, part)
     assert float(nats) == pytest.approx(-np.log(5 / 8) - np.log(1 / 8), rel=1e-6)
     assert (float(told["steps"]), float(told["hits"])) == (2, 1)
 
@@ -81,7 +81,7 @@ def test_the_gradient_is_the_policys_mistake_at_each_step_that_counts():
     """d(-log pi)/d logits = pi - (the expert's action); nothing reaches the value table."""
     mask = np.random.default_rng(3).random((T, E)) < 0.6
     params, data = table(), numbered(mask)
-    slope = jax.grad(lambda p: cloning.totals(TABLE, p, data)[0])(params)
+    slope = jax.grad(lambda p: cloning.summed_loss(TABLE, p, data)[0])(params)
     expected = jax.nn.softmax(params["logits"]) - jnp.concatenate(
         [jax.nn.one_hot(data.action.reshape(-1), 3), jnp.zeros((E, 3))]
     )
@@ -92,9 +92,9 @@ def test_the_gradient_is_the_policys_mistake_at_each_step_that_counts():
 
 @pytest.mark.parametrize(("size", "moved"), [(2, 4), (3, 3), (4, 4), (9, 4)])
 def test_a_pass_takes_whole_episodes_once(size, moved):
-    config = Cloning(episodes=size)
+    config = BehaviorCloning(minibatch_size=size)
     before = table()
-    after, told = cloning.epoch(config, TABLE, pupil(config, before), numbered(), jnp.float32(0.1), KEY)
+    after, told = cloning.train_epoch(config, TABLE, pupil(config, before), numbered(), jnp.float32(0.1), KEY)
     changed = np.asarray(after.params["logits"] != before["logits"]).any(-1)[: T * E].reshape(T, E)
     assert (changed.all(0) == changed.any(0)).all()
     assert changed.all(0).sum() == moved
@@ -103,13 +103,13 @@ def test_a_pass_takes_whole_episodes_once(size, moved):
 
 def test_a_pass_with_one_minibatch_is_one_step_of_adam():
     """Its first step moves every logit by the step size, against the sign of its gradient."""
-    config = Cloning(episodes=E, max_gradient_norm=None, adam_epsilon=0.0)
+    config = BehaviorCloning(minibatch_size=E, max_grad_norm=None, adam_eps=0.0)
     before = table()
-    slope = jax.grad(lambda p: cloning.totals(TABLE, p, numbered())[0])(before)["logits"]
-    after, told = cloning.epoch(config, TABLE, pupil(config, before), numbered(), jnp.float32(0.1), KEY)
+    slope = jax.grad(lambda p: cloning.summed_loss(TABLE, p, numbered())[0])(before)["logits"]
+    after, told = cloning.train_epoch(config, TABLE, pupil(config, before), numbered(), jnp.float32(0.1), KEY)
     moved = (after.params["logits"] - before["logits"])[: T * E]
     np.testing.assert_allclose(moved, -0.1 * np.sign(slope[: T * E]), rtol=1e-4)
-    nats, counts = cloning.totals(TABLE, before, numbered())
+    nats, counts = cloning.summed_loss(TABLE, before, numbered())
     assert float(told["loss"]) == pytest.approx(float(nats) / (T * E), rel=1e-6)
     assert float(told["accuracy"]) == pytest.approx(float(counts["hits"]) / (T * E))
 
@@ -118,27 +118,27 @@ def test_a_pass_with_one_minibatch_is_one_step_of_adam():
 def test_judging_in_parts_counts_every_episode_once(size):
     mask = np.random.default_rng(4).random((T, E)) < 0.6
     params, data = table(), numbered(mask)
-    nats, told = cloning.totals(TABLE, params, data)
-    judged = cloning.judge(Cloning(episodes=size), TABLE, params, data)
+    nats, told = cloning.summed_loss(TABLE, params, data)
+    judged = cloning.evaluate_cloning(BehaviorCloning(minibatch_size=size), TABLE, params, data)
     assert float(judged["loss"]) == pytest.approx(float(nats / mask.sum()), rel=1e-5)
     assert float(judged["accuracy"]) == pytest.approx(float(told["hits"] / mask.sum()), rel=1e-6)
 
 
 def test_the_best_parameters_are_those_of_the_lowest_loss():
-    clone = pupil(Cloning(), {"w": jnp.float32(0)})
+    clone = pupil(BehaviorCloning(), {"w": jnp.float32(0)})
     for weight, loss in ((1.0, 0.9), (2.0, 0.5), (3.0, 0.7), (4.0, float("nan"))):
         clone = cloning.keep_best(clone._replace(params={"w": jnp.float32(weight)}), jnp.float32(loss))
-    assert (float(clone.best["w"]), float(clone.best_loss)) == (2.0, 0.5)
+    assert (float(clone.best_params["w"]), float(clone.best_loss)) == (2.0, 0.5)
 
 
 def test_the_step_size_falls_in_a_straight_line():
-    config = Cloning(epochs=5, learning_rate=1e-2, last_learning_rate=2e-3)
-    rates = [float(config.rate(jnp.int32(n))) for n in range(5)]
+    config = BehaviorCloning(epochs=5, learning_rate=1e-2, final_learning_rate=2e-3)
+    rates = [float(config.learning_rate_at(jnp.int32(n))) for n in range(5)]
     np.testing.assert_allclose(rates, [1e-2, 8e-3, 6e-3, 4e-3, 2e-3], rtol=1e-5)
-    assert float(Cloning(epochs=1).rate(jnp.int32(0))) == pytest.approx(1e-3)
+    assert float(BehaviorCloning(epochs=1).learning_rate_at(jnp.int32(0))) == pytest.approx(1e-3)
 
 
-LSTM = RecurrentPolicy(LiteNetwork(width=16, memory_size=16, head=16), (2,), 2)
+LSTM = RecurrentPolicy(MLPNetwork(encoder_size=16, hidden_size=16, head_size=16), (2,), 2)
 
 
 @functools.cache
@@ -151,24 +151,24 @@ def delayed():
 
 
 def test_what_was_seen_first_is_remembered_to_the_last():
-    config = dataclasses.replace(Cloning(), episodes=16)
+    config = dataclasses.replace(BehaviorCloning(), minibatch_size=16)
     train = jax.tree.map(lambda x: x[:, :48], delayed())
     held_out = jax.tree.map(lambda x: x[:, 48:], delayed())
 
     @jax.jit
     def learn(key):
         def again(clone, key):
-            return cloning.epoch(config, LSTM, clone, train, jnp.float32(1e-2), key)
+            return cloning.train_epoch(config, LSTM, clone, train, jnp.float32(1e-2), key)
 
-        return jax.lax.scan(again, cloning.init(config, LSTM, key), jax.random.split(key, 60))
+        return jax.lax.scan(again, cloning.init_cloning(config, LSTM, key), jax.random.split(key, 60))
 
     clone, told = learn(KEY)
     assert told["loss"][0] == pytest.approx(np.log(2), abs=0.05)
-    judged = cloning.judge(config, LSTM, clone.params, held_out)
+    judged = cloning.evaluate_cloning(config, LSTM, clone.params, held_out)
     assert judged["accuracy"] == 1
     assert judged["loss"] < 0.05
     chex.assert_trees_all_equal(learn(KEY), (clone, told))
     # The value head is never touched.
-    start = cloning.init(config, LSTM, KEY).params["heads"]
+    start = cloning.init_cloning(config, LSTM, KEY).params["heads"]
     for name in ("value1", "value2", "value3"):
         chex.assert_trees_all_equal(clone.params["heads"][name], start[name])

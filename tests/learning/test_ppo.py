@@ -8,17 +8,17 @@ import numpy as np
 import optax
 import pytest
 
-from rookery.agents.networks import LiteNetwork
+from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError
 from rookery.learning import ppo
-from rookery.learning.auxiliary import NextFrame
-from rookery.learning.ppo import PPO, Learner, Rates, Sequences
+from rookery.learning.auxiliary import NextFramePrediction
+from rookery.learning.ppo import PPO, LearnerState, ScheduledHparams, Sequences
 from rookery.types import Trajectory
 from tests.learning.worlds import TABLE
 
 KEY = jax.random.PRNGKey(0)
-RATES = Rates(jnp.float32(0.01), jnp.float32(0.0), jnp.float32(1.0))
+RATES = ScheduledHparams(jnp.float32(0.01), jnp.float32(0.0), jnp.float32(1.0))
 T, E = 10, 3
 
 
@@ -49,29 +49,31 @@ def table(numbers=(T + 1) * E, seed=None):
 
 
 def learner_of(config, params):
-    return Learner(params, config.optimiser().init(params))
+    return LearnerState(params, config.optimizer()().init(params))
 
 
 WHOLE = PPO(  # every minibatch is the whole batch, so that order plays no part
     sequence_length=4,
-    minibatches=4,
-    sequences=3 * E,
-    refresh_every=2,
-    kl_stop=None,
-    kl_limit=None,
-    discount=0.9,
+    num_minibatches=4,
+    minibatch_size=3 * E,
+    recompute_every=2,
+    target_kl=None,
+    rollback_kl=None,
+    gamma=0.9,
 )
 
 
 @functools.cache
 def updater(config, policy=TABLE):
     """The compiled update."""
-    return jax.jit(lambda learner, trajectory, rates, key: ppo.update(config, policy, learner, trajectory, rates, key))
+    return jax.jit(
+        lambda learner, trajectory, rates, key: ppo.ppo_update(config, policy, learner, trajectory, rates, key)
+    )
 
 
 def whole_loss(config, policy, params, batch, rates):
     """The loss of a minibatch that is not cut into parts, and its parts."""
-    return ppo.loss(config, policy, params, batch, rates, ppo.totals(config, batch))
+    return ppo.actor_critic_loss(config, policy, params, batch, rates, ppo.loss_denominators(config, batch))
 
 
 # Configuration.
@@ -81,17 +83,17 @@ def whole_loss(config, policy, params, batch, rates):
     ("change", "message"),
     [
         ({"sequence_length": 0}, "sequence_length=0 must be at least 1"),
-        ({"minibatches": 0, "refresh_every": None}, "minibatches=0 must be at least 1"),
+        ({"num_minibatches": 0, "recompute_every": None}, "minibatches=0 must be at least 1"),
         ({"sequences": 0}, "sequences=0 must be at least 1"),
-        ({"refresh_every": 0}, "refresh_every=0 must lie in [1, minibatches=20]"),
-        ({"refresh_every": 21}, "refresh_every=21 must lie in"),
-        ({"refresh_every": 3}, "refresh_every=3 must divide minibatches=20"),
+        ({"recompute_every": 0}, "recompute_every=0 must lie in [1, minibatches=20]"),
+        ({"recompute_every": 21}, "recompute_every=21 must lie in"),
+        ({"recompute_every": 3}, "recompute_every=3 must divide minibatches=20"),
         ({"discount": 0.0}, "discount=0.0 must lie in (0, 1]"),
         ({"decay": 1.1}, "decay=1.1 must lie in (0, 1]"),
         ({"clip": -0.1}, "clip=-0.1 must be at least 0"),
-        ({"kl_stop": -1.0}, "kl_stop=-1.0 must be at least 0"),
+        ({"target_kl": -1.0}, "target_kl=-1.0 must be at least 0"),
         ({"advantage": "td"}, "advantage='td' is not known; allowed: 'gae', 'authors'"),
-        ({"auxiliary": (NextFrame(), NextFrame(weight=1.0))}, "must differ from each other"),
+        ({"auxiliary": (NextFramePrediction(), NextFramePrediction(weight=1.0))}, "must differ from each other"),
     ],
 )
 def test_a_configuration_out_of_range_is_refused(change, message):
@@ -102,15 +104,15 @@ def test_a_configuration_out_of_range_is_refused(change, message):
 
 def test_the_defaults_are_the_papers():
     config = PPO()
-    assert (config.sequence_length, config.minibatches, config.sequences, config.refresh_every) == (
+    assert (config.sequence_length, config.num_minibatches, config.minibatch_size, config.recompute_every) == (
         16,
         20,
         512,
         2,
     )
-    assert (config.discount, config.decay, config.clip, config.value_weight) == (0.993, 0.97, 0.2, 0.1)
-    assert (config.kl_stop, config.kl_limit) == (0.01, 0.03)
-    assert NextFrame().weight == 3
+    assert (config.gamma, config.gae_lambda, config.clip_eps, config.vf_coef) == (0.993, 0.97, 0.2, 0.1)
+    assert (config.target_kl, config.rollback_kl) == (0.01, 0.03)
+    assert NextFramePrediction().weight == 3
 
 
 # Cutting a batch into sequences.
@@ -119,14 +121,14 @@ def test_the_defaults_are_the_papers():
 def test_sequences_are_contiguous_and_the_tail_is_masked():
     trajectory = numbered()
     params = table(seed=1)
-    fresh = ppo.refresh(WHOLE, TABLE, params, trajectory)
+    fresh = ppo.recompute(WHOLE, TABLE, params, trajectory)
     chosen = jnp.arange(3 * E)  # three chunks of 4 steps, 10 steps in all
-    cut = ppo.cut(WHOLE, trajectory, fresh, chosen)
+    cut = ppo.take_sequences(WHOLE, trajectory, fresh, chosen)
     for n in range(3 * E):
         chunk, episode = divmod(n, E)
         steps = [t for t in range(4 * chunk, 4 * chunk + 4) if t < T]
         real = len(steps)
-        assert cut.mask[:, n].tolist() == [True] * real + [False] * (4 - real)
+        assert cut.loss_mask[:, n].tolist() == [True] * real + [False] * (4 - real)
         seen = [t * E + episode for t in [*steps, steps[-1] + 1]]  # and the observation after the last
         assert cut.observation[: real + 1, n, 0].tolist() == seen
         assert cut.is_first[: real + 1, n].tolist() == [t == 0 for t in [*steps, steps[-1] + 1]]
@@ -141,19 +143,19 @@ def test_sequences_are_contiguous_and_the_tail_is_masked():
 
 def test_steps_that_do_not_count_are_not_counted_when_cut():
     mask = jnp.ones((T, E), bool).at[:6, 1].set(False)
-    trajectory = numbered(mask=mask)
-    fresh = ppo.refresh(WHOLE, TABLE, table(), trajectory)
-    cut = ppo.cut(WHOLE, trajectory, fresh, jnp.array([1, E + 1, 2]))
-    assert cut.mask.T.tolist() == [[False] * 4, [False, False, True, True], [True] * 4]
+    trajectory = numbered(loss_mask=mask)
+    fresh = ppo.recompute(WHOLE, TABLE, table(), trajectory)
+    cut = ppo.take_sequences(WHOLE, trajectory, fresh, jnp.array([1, E + 1, 2]))
+    assert cut.loss_mask.T.tolist() == [[False] * 4, [False, False, True, True], [True] * 4]
 
 
 @pytest.mark.parametrize(
-    ("minibatches", "sequences", "share"),
+    ("num_minibatches", "sequences", "share"),
     [(1, 3 * E, 1.0), (3, E, 1.0), (1, 4, 4 / 9), (2, 2, 4 / 9), (4, 2, 8 / 9)],
 )
 def test_a_pass_takes_each_sequence_once(minibatches, sequences, share):
     """What was learned from moved in the table: whole sequences, and as many different ones as were drawn."""
-    config = dataclasses.replace(WHOLE, minibatches=minibatches, sequences=sequences, refresh_every=None)
+    config = dataclasses.replace(WHOLE, num_minibatches=minibatches, minibatch_size=sequences, recompute_every=None)
     trajectory = numbered(steps=12)
     before = table(13 * E)
     after, _ = updater(config)(learner_of(config, before), trajectory, RATES, KEY)
@@ -169,20 +171,20 @@ def slow_advantage(config, reward, value, terminated):
     out, following = np.zeros_like(reward), 0.0
     for t in reversed(range(len(reward))):
         going = 1.0 - terminated[t]
-        error = reward[t] + config.discount * value[t + 1] * going - value[t]
-        out[t] = following = error + config.discount * config.decay * going * following
+        error = reward[t] + config.gamma * value[t + 1] * going - value[t]
+        out[t] = following = error + config.gamma * config.gae_lambda * going * following
     return out
 
 
-def test_advantages_and_targets_by_a_slow_loop_and_normalised_over_what_counts():
+def test_advantages_and_targets_by_a_slow_loop_and_normalized_over_what_counts():
     rng = np.random.default_rng(1)
     mask = rng.random((T, E)) < 0.7
     terminated = np.zeros((T, E), bool)
     terminated[6, 2] = True
     mask[7:, 2] = False
-    trajectory = numbered(mask=jnp.asarray(mask), terminated=jnp.asarray(terminated))
+    trajectory = numbered(loss_mask=jnp.asarray(mask), terminated=jnp.asarray(terminated))
     params = table(seed=2)
-    fresh = ppo.refresh(WHOLE, TABLE, params, trajectory)
+    fresh = ppo.recompute(WHOLE, TABLE, params, trajectory)
     value = np.asarray(params["policy"]["value"]).reshape(T + 1, E)
     raw = np.stack(
         [slow_advantage(WHOLE, np.asarray(trajectory.reward)[:, e], value[:, e], terminated[:, e]) for e in range(E)],
@@ -195,15 +197,15 @@ def test_advantages_and_targets_by_a_slow_loop_and_normalised_over_what_counts()
     assert np.asarray(fresh.advantage)[mask].std() == pytest.approx(1, abs=1e-4)
 
 
-def test_equal_advantages_normalise_to_zero():
+def test_equal_advantages_normalize_to_zero():
     trajectory = numbered(reward=jnp.zeros((T, E)))
-    fresh = ppo.refresh(WHOLE, TABLE, table(), trajectory)
+    fresh = ppo.recompute(WHOLE, TABLE, table(), trajectory)
     assert not fresh.advantage.any()
-    nobody = trajectory.replace(mask=jnp.zeros((T, E), bool), reward=jnp.ones((T, E)))
-    assert np.isfinite(ppo.refresh(WHOLE, TABLE, table(), nobody).advantage).all()
+    nobody = trajectory.replace(loss_mask=jnp.zeros((T, E), bool), reward=jnp.ones((T, E)))
+    assert np.isfinite(ppo.recompute(WHOLE, TABLE, table(), nobody).advantage).all()
 
 
-@pytest.mark.parametrize("advantage", ["gae", "authors"])
+@pytest.mark.parametrize("advantage", ["gae", "reference_code"])
 def test_a_world_that_pays_one_for_ever_is_worth_one_over_one_minus_discount(advantage):
     """Episodes cut off by a time limit: targets fed back as values settle at 10 for a discount of 0.9."""
     config = dataclasses.replace(WHOLE, advantage=advantage)
@@ -214,7 +216,7 @@ def test_a_world_that_pays_one_for_ever_is_worth_one_over_one_minus_discount(adv
     def settle(trajectory):
         def again(_, value):
             params = {"policy": {"logits": jnp.zeros(((T + 1) * E, 3)), "value": value.reshape(-1)}}
-            target = ppo.refresh(config, TABLE, params, trajectory).target
+            target = ppo.recompute(config, TABLE, params, trajectory).target
             return jnp.concatenate([target, target[-1:]])  # the final observation is like any other
 
         return jax.lax.fori_loop(0, 300, again, jnp.zeros((T + 1, E)))
@@ -224,7 +226,7 @@ def test_a_world_that_pays_one_for_ever_is_worth_one_over_one_minus_discount(adv
     np.testing.assert_allclose(settle(dying)[:-1], np.tile((1 - 0.9**left) / 0.1, (E, 1)).T, rtol=1e-4)
 
 
-LSTM = RecurrentPolicy(LiteNetwork(width=8, memory_size=8, head=8), (3,), 3)
+LSTM = RecurrentPolicy(MLPNetwork(encoder_size=8, hidden_size=8, head_size=8), (3,), 3)
 
 
 def pictures(episodes=8, steps=16, seed=3) -> Trajectory:
@@ -234,17 +236,17 @@ def pictures(episodes=8, steps=16, seed=3) -> Trajectory:
 
 
 # Adam's epsilon is large here, or it would blow up the rounding of gradients that are nearly zero.
-WHOLE_PICTURES = dataclasses.replace(WHOLE, sequences=32, value_weight=0.5, adam_epsilon=1e-3)
+WHOLE_PICTURES = dataclasses.replace(WHOLE, minibatch_size=32, vf_coef=0.5, adam_eps=1e-3)
 
 
 def test_after_a_refresh_memories_are_those_of_a_fresh_unroll_and_without_one_they_go_stale():
     config = WHOLE_PICTURES
     trajectory = pictures()
     learner = config.init(LSTM, KEY, steps=0)
-    refresh = jax.jit(lambda params: ppo.refresh(config, LSTM, params, trajectory))
+    refresh = jax.jit(lambda params: ppo.recompute(config, LSTM, params, trajectory))
     act = jax.jit(LSTM.act)
     stale = refresh(learner.params)
-    update, errors = updater(dataclasses.replace(config, refresh_every=None), LSTM), []
+    update, errors = updater(dataclasses.replace(config, recompute_every=None), LSTM), []
     for i in range(3):
         learner, _ = update(learner, trajectory, RATES, jax.random.PRNGKey(i))
         carry, before = LSTM.initial_carry(8), []
@@ -263,21 +265,21 @@ def written_out(config, policy):
 
     def gradient(params, trajectory, fresh, rates):
         everything = jnp.arange(-(-len(trajectory.action) // config.sequence_length) * trajectory.action.shape[1])
-        batch = ppo.cut(config, trajectory, fresh, everything)
+        batch = ppo.take_sequences(config, trajectory, fresh, everything)
         return jax.grad(lambda p: whole_loss(config, policy, p, batch, rates)[0])(params)
 
-    return jax.jit(lambda params, trajectory: ppo.refresh(config, policy, params, trajectory)), jax.jit(gradient)
+    return jax.jit(lambda params, trajectory: ppo.recompute(config, policy, params, trajectory)), jax.jit(gradient)
 
 
 def reference_update(config, policy, learner, trajectory, rates, every):
     """Step by step in Python; each minibatch is the whole batch, and `every` steps all is refreshed."""
     refresh, gradient = written_out(config, policy)
-    optimiser = optax.adam(float(rates.learning_rate), eps=config.adam_epsilon)
-    params, state = learner.params, optimiser.init(learner.params)
-    for i in range(config.minibatches):
+    optimizer = optax.adam(float(rates.learning_rate), eps=config.adam_eps)
+    params, state = learner.params, optimizer.init(learner.params)
+    for i in range(config.num_minibatches):
         if i % every == 0:
             fresh = refresh(params, trajectory)
-        change, state = optimiser.update(gradient(params, trajectory, fresh, rates), state)
+        change, state = optimizer.update(gradient(params, trajectory, fresh, rates), state)
         params = optax.apply_updates(params, change)
     return params
 
@@ -286,8 +288,8 @@ def reference_update(config, policy, learner, trajectory, rates, every):
 def test_an_update_equals_its_steps_written_out(every):
     config = WHOLE_PICTURES
     trajectory, learner = pictures(), config.init(LSTM, KEY, steps=0)
-    rates = Rates(jnp.float32(1e-2), jnp.float32(0.01), jnp.float32(1))
-    update = updater(dataclasses.replace(config, refresh_every=every), LSTM)
+    rates = ScheduledHparams(jnp.float32(1e-2), jnp.float32(0.01), jnp.float32(1))
+    update = updater(dataclasses.replace(config, recompute_every=every), LSTM)
     after, told = update(learner, trajectory, rates, KEY)
     expected = reference_update(config, LSTM, learner, trajectory, rates, every or 4)
     chex.assert_trees_all_close(after.params, expected, atol=2e-5)
@@ -309,7 +311,7 @@ def fixed_batch(seed=4, steps=4, count=5) -> tuple[dict, Sequences]:
         is_first=jnp.zeros((steps + 1, count), bool),
         action=jnp.asarray(rng.integers(0, 3, (steps, count))),
         log_prob=jnp.asarray(rng.uniform(-2, -0.5, (steps, count)), jnp.float32),
-        mask=jnp.asarray(rng.random((steps, count)) < 0.7),
+        loss_mask=jnp.asarray(rng.random((steps, count)) < 0.7),
         advantage=jnp.asarray(rng.standard_normal((steps, count)), jnp.float32),
         target=jnp.asarray(rng.standard_normal((steps, count)), jnp.float32),
         carry=TABLE.initial_carry(count),
@@ -319,13 +321,13 @@ def fixed_batch(seed=4, steps=4, count=5) -> tuple[dict, Sequences]:
 
 def test_the_loss_equals_a_reference_written_with_numpy():
     params, batch = fixed_batch()
-    rates = Rates(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
-    config = PPO(clip=0.2, value_weight=0.1)
+    rates = ScheduledHparams(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
+    config = PPO(clip_eps=0.2, vf_coef=0.1)
     total, parts = jax.jit(lambda p, b: whole_loss(config, TABLE, p, b, rates))(params, batch)
 
     sums = dict.fromkeys(("policy", "value", "entropy", "kl", "clipped"), 0.0)
     logits, value = (np.asarray(params["policy"][k], np.float64) for k in ("logits", "value"))
-    steps = [(t, n) for t in range(4) for n in range(5) if batch.mask[t, n]]
+    steps = [(t, n) for t in range(4) for n in range(5) if batch.loss_mask[t, n]]
     for t, n in steps:
         row = logits[t * 5 + n]
         p = np.exp(row - row.max())
@@ -340,46 +342,46 @@ def test_the_loss_equals_a_reference_written_with_numpy():
     mean = {name: x / len(steps) for name, x in sums.items()}
     assert 0 < mean["clipped"] < 1
     np.testing.assert_allclose(total, -mean["policy"] + 0.1 * mean["value"] - 0.03 * mean["entropy"], atol=1e-5)
-    told = ("policy_loss", "value_loss", "entropy", "kl", "clipped_share")
+    told = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")
     expected = (-mean["policy"], mean["value"], mean["entropy"], mean["kl"], mean["clipped"])
     np.testing.assert_allclose([float(parts[name]) for name in told], expected, atol=1e-5)
 
 
 def test_steps_that_do_not_count_change_nothing():
     params, batch = fixed_batch()
-    rates = Rates(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
+    rates = ScheduledHparams(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
     value_and_grad = jax.jit(jax.value_and_grad(lambda p, b: whole_loss(PPO(), TABLE, p, b, rates)[0]))
     garbage = batch._replace(
-        action=jnp.where(batch.mask, batch.action, 2 - batch.action),
-        log_prob=jnp.where(batch.mask, batch.log_prob, -3.0),
-        advantage=jnp.where(batch.mask, batch.advantage, 1e4),
-        target=jnp.where(batch.mask, batch.target, -1e4),
+        action=jnp.where(batch.loss_mask, batch.action, 2 - batch.action),
+        log_prob=jnp.where(batch.loss_mask, batch.log_prob, -3.0),
+        advantage=jnp.where(batch.loss_mask, batch.advantage, 1e4),
+        target=jnp.where(batch.loss_mask, batch.target, -1e4),
     )
     chex.assert_trees_all_equal(value_and_grad(params, batch), value_and_grad(params, garbage))
 
 
-class Narrow(LiteNetwork):
+class Narrow(MLPNetwork):
     """A network whose batches are read in parts of eight observations."""
 
-    cache_batch = 8
+    cpu_chunk_size = 8
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="minibatches are cut into parts on CPU only")
 def test_a_minibatch_read_in_parts_gives_the_same_loss_and_gradient():
     """Though its parts do not all hold as many steps that count."""
-    config = PPO(sequence_length=4, auxiliary=(NextFrame(),))
-    rates = Rates(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
-    narrow = RecurrentPolicy(Narrow(width=8, memory_size=8, head=8), (3,), 3)
+    config = PPO(sequence_length=4, auxiliary=(NextFramePrediction(),))
+    rates = ScheduledHparams(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
+    narrow = RecurrentPolicy(Narrow(width=8, hidden_size=8, head=8), (3,), 3)
     rng = np.random.default_rng(0)
-    trajectory = pictures().replace(mask=jnp.asarray(rng.random((16, 8)) < 0.6))
+    trajectory = pictures().replace(loss_mask=jnp.asarray(rng.random((16, 8)) < 0.6))
     params = config.init(LSTM, KEY, steps=0).params
 
     @functools.partial(jax.jit, static_argnums=0)
     def both(policy):
-        fresh = ppo.refresh(config, policy, params, trajectory)
-        batch = ppo.cut(config, trajectory, fresh, jnp.arange(2, 32))
+        fresh = ppo.recompute(config, policy, params, trajectory)
+        batch = ppo.take_sequences(config, trajectory, fresh, jnp.arange(2, 32))
         slope, parts = jax.grad(lambda p: whole_loss(config, policy, p, batch, rates), has_aux=True)(params)
-        return (parts, slope), ppo.gradient(config, policy, params, batch, rates), batch.mask
+        return (parts, slope), ppo.gradient(config, policy, params, batch, rates), batch.loss_mask
 
     whole, parted, mask = both(narrow)
     assert len(set(mask.sum(0).tolist())) > 1
@@ -389,10 +391,16 @@ def test_a_minibatch_read_in_parts_gives_the_same_loss_and_gradient():
 
 def test_an_absent_agents_whole_episode_changes_nothing():
     trajectory = pictures()
-    config = PPO(sequence_length=4, minibatches=2, sequences=16, refresh_every=None, auxiliary=(NextFrame(weight=1.0),))
+    config = PPO(
+        sequence_length=4,
+        num_minibatches=2,
+        minibatch_size=16,
+        recompute_every=None,
+        auxiliary=(NextFramePrediction(weight=1.0),),
+    )
     learner = config.init(LSTM, KEY, steps=0)
-    mask = trajectory.mask.at[:, 2].set(False)
-    trajectory = trajectory.replace(mask=mask, reward=trajectory.reward * mask)
+    mask = trajectory.loss_mask.at[:, 2].set(False)
+    trajectory = trajectory.replace(loss_mask=mask, reward=trajectory.reward * mask)
     garbage = trajectory.replace(
         observation=trajectory.observation.at[:, 2].add(77),
         action=trajectory.action.at[:, 2].set(1),
@@ -407,22 +415,22 @@ def test_an_absent_agents_whole_episode_changes_nothing():
 
 
 def experienced(config):
-    """A learner whose optimiser is not blank."""
+    """A learner whose optimizer is not blank."""
     params = table()
     push = jax.tree.map(lambda x: 0.1 + 0 * x, params)
-    return Learner(params, config.optimiser().update(push, config.optimiser().init(params))[1])
+    return LearnerState(params, config.optimizer()().update(push, config.optimizer()().init(params))[1])
 
 
 def test_the_stop_takes_no_further_step():
-    config = dataclasses.replace(WHOLE, minibatches=6, kl_stop=1e-6)
+    config = dataclasses.replace(WHOLE, num_minibatches=6, target_kl=1e-6)
     learner = experienced(config)
     after, told = updater(config)(learner, numbered(), RATES, KEY)
     # The first minibatch sees no divergence and takes its step of about 0.01; the second sees it and stops.
     assert told["gradient_steps"] == 1
-    assert told["reverted"] == 0
-    assert told["kl_max"] > 1e-6
-    assert int(after.optimiser[1].count) == 2
-    expected, _ = updater(dataclasses.replace(config, minibatches=1, refresh_every=None))(
+    assert told["rolled_back"] == 0
+    assert told["approx_kl_max"] > 1e-6
+    assert int(after.optimizer()[1].count) == 2
+    expected, _ = updater(dataclasses.replace(config, num_minibatches=1, recompute_every=None))(
         learner, numbered(), RATES, KEY
     )
     chex.assert_trees_all_close(after, expected, rtol=1e-6)
@@ -430,41 +438,43 @@ def test_the_stop_takes_no_further_step():
     assert told["gradient_steps"] == 4
 
 
-@pytest.mark.parametrize(("minibatches", "stop"), [(1, None), (4, None), (4, 0.01)])
+@pytest.mark.parametrize(("num_minibatches", "stop"), [(1, None), (4, None), (4, 0.01)])
 def test_the_limit_undoes_the_whole_update(minibatches, stop):
     """A huge step diverges; with one minibatch only its own last step shows it. A step into NaN is as bad."""
-    config = dataclasses.replace(WHOLE, minibatches=minibatches, refresh_every=None, kl_stop=stop, kl_limit=0.03)
+    config = dataclasses.replace(
+        WHOLE, num_minibatches=minibatches, recompute_every=None, target_kl=stop, rollback_kl=0.03
+    )
     learner = experienced(config)
     for rate in (5.0, float("inf")):
-        after, told = updater(config)(learner, numbered(), Rates(jnp.float32(rate), *RATES[1:]), KEY)
-        assert not told["kl_max"] <= 0.03
-        assert told["reverted"] == 1
+        after, told = updater(config)(learner, numbered(), ScheduledHparams(jnp.float32(rate), *RATES[1:]), KEY)
+        assert not told["approx_kl_max"] <= 0.03
+        assert told["rolled_back"] == 1
         chex.assert_trees_all_equal(after, learner)
 
 
 def test_without_a_limit_a_huge_step_stays():
     learner = experienced(WHOLE)
-    after, told = updater(WHOLE)(learner, numbered(), Rates(jnp.float32(5.0), *RATES[1:]), KEY)
-    assert told["kl_max"] > 0.03
-    assert told["reverted"] == 0
+    after, told = updater(WHOLE)(learner, numbered(), ScheduledHparams(jnp.float32(5.0), *RATES[1:]), KEY)
+    assert told["approx_kl_max"] > 0.03
+    assert told["rolled_back"] == 0
     assert (after.params["policy"]["logits"] != 0).any()
-    assert int(after.optimiser[1].count) == 5
+    assert int(after.optimizer()[1].count) == 5
 
 
 def test_a_calm_update_stays():
-    config = dataclasses.replace(WHOLE, kl_stop=0.01, kl_limit=0.03)
+    config = dataclasses.replace(WHOLE, target_kl=0.01, rollback_kl=0.03)
     learner = learner_of(config, table())
-    after, told = updater(config)(learner, numbered(), Rates(jnp.float32(1e-3), *RATES[1:]), KEY)
-    assert told["reverted"] == 0
+    after, told = updater(config)(learner, numbered(), ScheduledHparams(jnp.float32(1e-3), *RATES[1:]), KEY)
+    assert told["rolled_back"] == 0
     assert told["gradient_steps"] == 4
-    assert 0 <= told["kl_max"] < 0.01
+    assert 0 <= told["approx_kl_max"] < 0.01
     assert (after.params["policy"]["logits"] != 0).any()
 
 
 def test_the_gradient_is_clipped_by_its_norm_over_all_parameters():
-    config = PPO(max_gradient_norm=0.5)
+    config = PPO(max_grad_norm=0.5)
     gradient = {"a": jnp.array([3.0, 0.0]), "b": jnp.array([4.0])}
-    _, state = config.optimiser().update(gradient, config.optimiser().init(gradient))
+    _, state = config.optimizer().update(gradient, config.optimizer().init(gradient))
     mean = state[1].mu  # a tenth of what reached Adam: the gradient of norm 5, brought to 0.5
     np.testing.assert_allclose(mean["a"], [0.03, 0.0], rtol=1e-5)
     np.testing.assert_allclose(mean["b"], [0.04], rtol=1e-5)
@@ -475,15 +485,15 @@ def test_the_gradient_is_clipped_by_its_norm_over_all_parameters():
 
 def test_without_reward_or_value_only_the_auxiliary_loss_teaches():
     trajectory = pictures().replace(reward=jnp.zeros((16, 8)))
-    plain = PPO(sequence_length=4, kl_stop=None)
-    helped = dataclasses.replace(plain, auxiliary=(NextFrame(),))
+    plain = PPO(sequence_length=4, target_kl=None)
+    helped = dataclasses.replace(plain, auxiliary=(NextFramePrediction(),))
     learner = helped.init(LSTM, KEY, steps=0)
     heads = learner.params["policy"]["heads"]
     heads["value3"] = jax.tree.map(jnp.zeros_like, heads["value3"])
 
     def gradient(config):
-        fresh = ppo.refresh(config, LSTM, learner.params, trajectory)
-        batch = ppo.cut(config, trajectory, fresh, jnp.arange(32))
+        fresh = ppo.recompute(config, LSTM, learner.params, trajectory)
+        batch = ppo.take_sequences(config, trajectory, fresh, jnp.arange(32))
         return jax.grad(lambda p: whole_loss(config, LSTM, p, batch, RATES)[0])(learner.params)
 
     without = jax.jit(lambda: gradient(plain))()
@@ -498,11 +508,11 @@ def test_without_reward_or_value_only_the_auxiliary_loss_teaches():
 
 
 def test_two_slots_of_a_group_train_apart():
-    config = dataclasses.replace(WHOLE, sequences=4)
+    config = dataclasses.replace(WHOLE, minibatch_size=4)
 
     @jax.jit
     def train(learners, trajectories, keys):
-        return jax.lax.map(lambda own: ppo.update(config, TABLE, own[0], own[1], RATES, own[2])[0], (
+        return jax.lax.map(lambda own: ppo.ppo_update(config, TABLE, own[0], own[1], RATES, own[2])[0], (
             learners, trajectories, keys,
         ))  # fmt: skip
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from flax import struct
 
-from rookery.agents.networks import LiteNetwork
+from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
-from rookery.agents.team import Group, Team
+from rookery.agents.team import AgentGroup, Team
 from rookery.learning import ppo
-from rookery.learning.ppo import PPO, Rates
+from rookery.learning.ppo import PPO, ScheduledHparams
 from rookery.learning.rollout import rollout
 from rookery.types import TimeStep
 
@@ -39,8 +39,8 @@ class ProbeState:
 class Probe:
     """One agent, one of two cues drawn at the start; what is seen and paid stands in a table."""
 
-    agents = 1
-    actions = ACTIONS
+    num_agents = 1
+    num_actions = ACTIONS
     max_steps = STEPS
 
     def observation_shape(self, slot):
@@ -51,7 +51,7 @@ class Probe:
             jnp.zeros((CUES, STEPS + 1), jnp.uint8), jnp.zeros((CUES, STEPS, ACTIONS)), jnp.int32(STEPS + 1)
         )
 
-    def reset(self, key, params, present=None):
+    def reset(self, key, params, agent_mask=None):
         state = ProbeState(jax.random.randint(key, (), 0, CUES), jnp.int32(0))
         return state, self._tell(state, jnp.zeros(1), True, params)
 
@@ -68,19 +68,19 @@ class Probe:
             terminated=state.step >= params.length,
             truncated=state.step >= STEPS,
             is_first=jnp.bool_(is_first),
-            active=jnp.ones(1, bool),
-            events={},
+            agent_mask=jnp.ones(1, bool),
+            info={},
         )
 
 
 CONFIG = PPO(
-    sequence_length=STEPS, minibatches=4, sequences=64, refresh_every=2, discount=DISCOUNT, decay=0.95,
-    value_weight=0.5, kl_stop=0.05, kl_limit=None,
+    sequence_length=STEPS, num_minibatches=4, minibatch_size=64, recompute_every=2, gamma=DISCOUNT, gae_lambda=0.95,
+    vf_coef=0.5, target_kl=0.05, rollback_kl=None,
 )  # fmt: skip
-POLICY = RecurrentPolicy(LiteNetwork(width=16, memory_size=16, head=16), (2,), ACTIONS)
-TEAM = Team((Group("learner", (0,), POLICY, learner=CONFIG),))
+POLICY = RecurrentPolicy(MLPNetwork(encoder_size=16, hidden_size=16, head_size=16), (2,), ACTIONS)
+TEAM = Team((AgentGroup("learner", (0,), POLICY, learner=CONFIG),))
 PRESENT = jnp.ones((64, 1), bool)
-RATES = Rates(jnp.float32(1e-2), jnp.float32(1e-3), jnp.float32(1))
+RATES = ScheduledHparams(jnp.float32(1e-2), jnp.float32(1e-3), jnp.float32(1))
 
 
 @jax.jit
@@ -95,7 +95,7 @@ def learn(params: ProbeParams, key):
 
     def again(learner, key):
         play_key, learn_key = jax.random.split(key)
-        learner, _ = ppo.update(CONFIG, POLICY, learner, play(learner, play_key), RATES, learn_key)
+        learner, _ = ppo.ppo_update(CONFIG, POLICY, learner, play(learner, play_key), RATES, learn_key)
         return learner, None
 
     learner, _ = jax.lax.scan(again, CONFIG.init(POLICY, key, steps=0), jax.random.split(key, 120))
@@ -168,4 +168,4 @@ def test_a_cue_that_must_be_remembered():
     cue = (np.asarray(last.observation)[0, :, 0] > 100).astype(int)
     assert (probability[2, np.arange(64), cue] > 0.95).all()
     np.testing.assert_allclose(value[0], 0.64, atol=0.15)
-    assert not last.mask[3].any()
+    assert not last.loss_mask[3].any()

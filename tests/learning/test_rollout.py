@@ -4,14 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.agents.random import RandomPolicy
-from rookery.agents.team import Group, Team
-from rookery.learning.rollout import draw_presence, rollout
+from rookery.agents.random_policy import RandomPolicy
+from rookery.agents.team import AgentGroup, Team
+from rookery.learning.rollout import rollout, sample_agent_mask
 from tests.learning.worlds import SMALL, Rooms, Script
 
 E = 6
 ENV = Rooms()
-PAIRED = Team((Group("rookie", (0,), SMALL, learner="any"), Group("pair", (2, 1), SMALL, learner="any")))
+PAIRED = Team((AgentGroup("rookie", (0,), SMALL, learner="any"), AgentGroup("pair", (2, 1), SMALL, learner="any")))
 KEY = jax.random.PRNGKey(5)
 EVERYBODY = jnp.ones((E, 3), bool)
 
@@ -61,7 +61,7 @@ def test_shapes(played):
         assert own.is_first.shape == (slots, 11, E)
         for field in ("action", "reward", "log_prob", "terminated", "mask"):
             assert getattr(own, field).shape == (slots, 10, E), field
-        assert own.mask.all()
+        assert own.loss_mask.all()
         assert own.is_first[:, 0].all()
         assert not own.is_first[:, 1:].any()
     assert tally.episode_return.shape == (E, 3)
@@ -146,16 +146,16 @@ def test_absent_agents_steps_do_not_count(play):
     present = EVERYBODY.at[::2, 0].set(False)
     trajectories, tally = play(fresh(PAIRED), ENV.default_params(), KEY, present)
     own = slot(trajectories["rookie"], 0)
-    np.testing.assert_array_equal(own.mask, np.broadcast_to(present[:, 0], (10, E)))
+    np.testing.assert_array_equal(own.loss_mask, np.broadcast_to(present[:, 0], (10, E)))
     assert not own.reward[:, ::2].any()
-    assert trajectories["pair"].mask.all()
-    np.testing.assert_array_equal(tally.present, present)
+    assert trajectories["pair"].loss_mask.all()
+    np.testing.assert_array_equal(tally.agent_mask, present)
 
 
 def test_what_follows_the_end_of_a_world_does_not_count(play):
     trajectories, tally = play(fresh(PAIRED), ENV.default_params().replace(length=jnp.int32(4)), KEY, EVERYBODY)
     for own in trajectories.values():
-        np.testing.assert_array_equal(own.mask, np.broadcast_to((np.arange(10) < 4)[:, None], own.mask.shape))
+        np.testing.assert_array_equal(own.loss_mask, np.broadcast_to((np.arange(10) < 4)[:, None], own.loss_mask.shape))
         np.testing.assert_array_equal(
             own.terminated, np.broadcast_to((np.arange(10) == 3)[:, None], own.terminated.shape)
         )
@@ -167,22 +167,22 @@ def test_what_follows_the_end_of_a_world_does_not_count(play):
 def test_the_tally_by_hand():
     # Action 0 is paid 1, 1 is punished, 2 is neither.
     script = Script(((2, 0, 0, 2, 0, 1, 0, 2, 0, 1), (2,) * 10, (1, 0, 1, 0, 0, 1, 1, 1, 1, 0)))
-    team = Team((Group("scripted", (0,), script), Group("others", (1, 2), RandomPolicy(3))))
+    team = Team((AgentGroup("scripted", (0,), script), AgentGroup("others", (1, 2), RandomPolicy(3))))
     play = jax.jit(lambda: rollout(ENV, team, {"scripted": (), "others": ()}, ENV.default_params(), KEY, EVERYBODY))
     trajectories, tally = play()
     assert trajectories == {}
     assert tally.episode_return[:3, 0].tolist() == [3, 0, -2]
-    assert tally.events["paid"][:3, 0].tolist() == [5, 0, 4]
-    assert tally.events["punished"][:3, 0].tolist() == [2, 0, 6]
-    assert tally.streak[:3, 0].tolist() == [3, 0, 2]
-    assert tally.first_reward[:3, 0].tolist() == [2, 11, 2]
+    assert tally.task_metrics["paid"][:3, 0].tolist() == [5, 0, 4]
+    assert tally.task_metrics["punished"][:3, 0].tolist() == [2, 0, 6]
+    assert tally.longest_streak[:3, 0].tolist() == [3, 0, 2]
+    assert tally.steps_to_first_reward[:3, 0].tolist() == [2, 11, 2]
 
 
 # Presence.
 
 
-def shares(team, social_share, episodes=2000):
-    return np.asarray(draw_presence(ENV, team, KEY, episodes, jnp.float32(social_share)))
+def shares(team, social_episode_prob, episodes=2000):
+    return np.asarray(sample_agent_mask(ENV, team, KEY, episodes, jnp.float32(social_episode_prob)))
 
 
 def test_presence_is_social_as_often_as_asked():
@@ -193,7 +193,7 @@ def test_presence_is_social_as_often_as_asked():
 
 
 def test_solo_episodes_hold_one_learner_in_turn():
-    team = Team((Group("rookie", (0,), SMALL, learner="any"), Group("expert", (1, 2), RandomPolicy(3))))
+    team = Team((AgentGroup("rookie", (0,), SMALL, learner="any"), AgentGroup("expert", (1, 2), RandomPolicy(3))))
     present = shares(team, 0.25)
     assert set(map(tuple, present.tolist())) == {(True, True, True), (True, False, False)}
     present = shares(PAIRED, 0.0, episodes=9)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rookery.agents.networks import LiteNetwork, Memory
+from rookery.agents.networks import LSTMState, MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.types import TimeStep
 
@@ -31,42 +31,42 @@ class RoomsState:
 class Rooms:
     """Every agent alone in a room of its own: nothing one does, sees or is paid reaches another."""
 
-    agents: int = 3
-    actions: int = 3
+    num_agents: int = 3
+    num_actions: int = 3
     max_steps: int = 10
 
     def observation_shape(self, slot):
         return (3,)
 
     def default_params(self):
-        pay = 10.0 ** jnp.arange(self.agents)[:, None] * jnp.array([1.0, -1.0, 0.0])
-        return RoomsParams(pay, jnp.zeros(self.agents, jnp.uint8), jnp.int32(1000))
+        pay = 10.0 ** jnp.arange(self.num_agents)[:, None] * jnp.array([1.0, -1.0, 0.0])
+        return RoomsParams(pay, jnp.zeros(self.num_agents, jnp.uint8), jnp.int32(1000))
 
-    def reset(self, key, params, present=None):
-        present = jnp.ones(self.agents, bool) if present is None else present
-        state = RoomsState(jnp.int32(0), jax.random.randint(key, (self.agents,), 0, self.actions), present)
-        return state, self._tell(state, jnp.zeros(self.agents), True, params)
+    def reset(self, key, params, agent_mask=None):
+        agent_mask = jnp.ones(self.num_agents, bool) if agent_mask is None else agent_mask
+        state = RoomsState(jnp.int32(0), jax.random.randint(key, (self.num_agents,), 0, self.num_actions), agent_mask)
+        return state, self._tell(state, jnp.zeros(self.num_agents), True, params)
 
     def step(self, state, action, params):
-        reward = params.pay[jnp.arange(self.agents), action] * state.present
+        reward = params.pay[jnp.arange(self.num_agents), action] * state.present
         state = state.replace(step=state.step + 1, last=action)
         return state, self._tell(state, reward, False, params)
 
     def _tell(self, state, reward, is_first, params):
-        number = jnp.arange(self.agents)
-        seen = jnp.stack([jnp.full(self.agents, state.step * 20), state.last * 50, number * 10], -1)
+        number = jnp.arange(self.num_agents)
+        seen = jnp.stack([jnp.full(self.num_agents, state.step * 20), state.last * 50, number * 10], -1)
         return TimeStep(
             observation=seen.astype(jnp.uint8) + params.tint[:, None],
             reward=reward,
             terminated=state.step >= params.length,
             truncated=state.step >= self.max_steps,
             is_first=jnp.bool_(is_first),
-            active=state.present,
-            events={"paid": (reward > 0).astype(jnp.float32), "punished": (reward < 0).astype(jnp.float32)},
+            agent_mask=state.present,
+            info={"paid": (reward > 0).astype(jnp.float32), "punished": (reward < 0).astype(jnp.float32)},
         )
 
 
-SMALL = RecurrentPolicy(LiteNetwork(width=8, memory_size=8, head=8), (3,), 3)
+SMALL = RecurrentPolicy(MLPNetwork(encoder_size=8, hidden_size=8, head_size=8), (3,), 3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Script:
     def initial_carry(self, batch):
         return jnp.zeros(batch, jnp.int32)
 
-    def act(self, params, carry, seen, is_first, key):
+    def act(self, params, carry, obs, is_first, key):
         time = jnp.where(is_first, 0, carry)
         action = jnp.array(self.actions)[jnp.arange(len(time)) % len(self.actions), time]
         return action, time + 1, {}
@@ -97,8 +97,8 @@ class Table(RecurrentPolicy):
 
     def unroll(self, params, carry, observation, is_first):
         number = observation[..., 0]
-        hidden = jnp.broadcast_to(number[..., None], (*number.shape, self.network.memory_size)) * 1.0
-        return params["logits"][number], params["value"][number], hidden, Memory(hidden, -hidden)
+        hidden = jnp.broadcast_to(number[..., None], (*number.shape, self.network.hidden_size)) * 1.0
+        return params["logits"][number], params["value"][number], hidden, LSTMState(hidden, -hidden)
 
 
-TABLE = Table(LiteNetwork(width=2, memory_size=2, head=2), (1,), 3)
+TABLE = Table(MLPNetwork(encoder_size=2, hidden_size=2, head_size=2), (1,), 3)

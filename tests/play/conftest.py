@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from rookery.agents.team import Group, Team
-from rookery.play.game import Game, Troupe
+from rookery.agents.team import AgentGroup, Team
+from rookery.play.game import Game, GameSetup
 from rookery.play.server import Server
-from rookery.runs.scene import scene_of
-from rookery.tasks.env import Env
+from rookery.tasks.grid_env import GridEnv
+from rookery.viz.render_state import make_render_state
 from tests.worlds import EAST, WEST, put, task_on
 
 # Oblong, so that a transposed axis shows.
@@ -27,7 +27,7 @@ TASK = task_on(
     2,
     max_steps=8,
     penalty=0.5,
-    actions=3,
+    num_actions=3,
 )
 
 
@@ -44,26 +44,26 @@ class Always:
     def initial_carry(self, batch):
         return ()
 
-    def act(self, params, carry, seen, is_first, key):
+    def act(self, params, carry, obs, is_first, key):
         return jnp.full(is_first.shape, self.action, jnp.int32), carry, {}
 
 
-TROUPE = Troupe(
-    env=Env(TASK),
-    team=Team((Group("left", (0,), Always(0)), Group("ahead", (1,), Always(2)))),
+TROUPE = GameSetup(
+    env=GridEnv(TASK),
+    team=Team((AgentGroup("left", (0,), Always(0)), AgentGroup("ahead", (1,), Always(2)))),
     params={"left": (), "ahead": ()},
-    names=("turner", "walker"),
+    agent_names=("turner", "walker"),
     roles=("scripted", "scripted"),
-    task="a-task-v0",
-    about="what it is",
+    task_id="a-task-v0",
+    description="what it is",
 )
 
-SCENE = jax.jit(scene_of(TROUPE.env))
+SCENE = jax.jit(make_render_state(TROUPE.env))
 
 
 def start(open_slots=(0, 1), **more) -> Game:
     """Agent 0 at (1, 1) facing east, goal 1 two cells ahead; agent 1 at (3, 7) facing west."""
-    game = Game(TROUPE, open_slots, rest=2, **more)
+    game = Game(TROUPE, open_slots, rest_ticks=2, **more)
     place(game, [(1, 1), (3, 7)], [EAST, WEST])
     return game
 
@@ -96,5 +96,5 @@ async def served(game, **more):
         assert not running.done(), "the game stopped"
     finally:
         running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CanceledError):
             await running

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rookery.show import colours
+from rookery.viz import colors
 from tests.play.client import BROWSER, chromium
 from tests.play.conftest import place, served, start
 from tests.worlds import EAST, WEST
@@ -42,7 +42,7 @@ def test_three_browsers_play_and_watch(tmp_path):
             await one.screenshot(tmp_path / "one.png")
 
             # A key of the player's ends the pause and moves the agent: to the goal two cells on.
-            game.rest = 10_000  # a slow machine may notice only after the end of the episode
+            game.rest_ticks = 10_000  # a slow machine may notice only after the end of the episode
             await one.key("ArrowUp", up=False)
             await one.until(f"{GAME}.dataset.step >= 4")
             await one.key("ArrowUp", down=False)
@@ -67,12 +67,12 @@ def test_three_browsers_play_and_watch(tmp_path):
             await three.until(f"{GAME}.dataset.paused === 'true'")
             await three.key("r")
             await three.until(f"{GAME}.dataset.episode === '3' && {GAME}.dataset.step === '0'")
-            before = int(game.scene.heading[0])
+            before = int(game.render_state.heading[0])
             await three.click(".rk-pad button:nth-child(2)")  # right, once or for as many steps as the click lasts
             await three.until(f"{GAME}.dataset.over === 'true'")
-            turns = list(game.recording().action[:, 0]).count(game.actions.index("right"))
+            turns = list(game.recording().action[:, 0]).count(game.action_names.index("right"))
             assert turns >= 1
-            assert game.scene.heading[0] == (before + turns) % 4
+            assert game.render_state.heading[0] == (before + turns) % 4
 
             # Fog hides what the agent does not see.
             await three.key("f")
@@ -92,9 +92,9 @@ def test_three_browsers_play_and_watch(tmp_path):
     asyncio.run(scenario())
     bright = np.asarray(Image.open(tmp_path / "one.png").convert("RGB"))
     dark = np.asarray(Image.open(tmp_path / "fog.png").convert("RGB"))
-    night = (np.abs(dark.astype(int) - colours.NIGHT).max(-1) < 8).mean()
+    night = (np.abs(dark.astype(int) - colors.UNSEEN_OVERLAY_COLOR).max(-1) < 8).mean()
     assert night > 0.08
-    assert (np.abs(bright.astype(int) - colours.NIGHT).max(-1) < 3).mean() < 0.05
+    assert (np.abs(bright.astype(int) - colors.UNSEEN_OVERLAY_COLOR).max(-1) < 3).mean() < 0.05
 
 
 def test_a_lost_game_is_found_again(tmp_path):

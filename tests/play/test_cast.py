@@ -5,50 +5,52 @@ import dataclasses
 import pytest
 
 from rookery.agents import zoo
-from rookery.commands.game import default_slots, title, troupe
-from rookery.errors import ConfigError, MisfitError, MissingError
+from rookery.commands.play import default_human_slots, display_name, make_game_setup
+from rookery.errors import ConfigError, IncompatibleError, NotFoundError
 
 
 def test_the_novice_of_the_zoo_and_scripted_experts(monkeypatch):
-    expert = zoo.load("goal-cycle-demo-expert")
+    expert = zoo.load_trained_agent("goal-cycle-demo-expert")
     monkeypatch.setattr(zoo, "names", lambda: ["goal-cycle-demo-novice"])
-    monkeypatch.setattr("rookery.commands.play.load", lambda name: expert)
-    cast = troupe("goal-cycle-demo-v0", ())
-    assert cast.names == ("novice", "expert 1", "expert 2")
+    monkeypatch.setattr("rookery.commands.evaluate.load", lambda name: expert)
+    cast = make_game_setup("goal-cycle-demo-v0", ())
+    assert cast.agent_names == ("novice", "expert 1", "expert 2")
     assert cast.roles == ("frozen", "scripted", "scripted")
     assert [group.slots for group in cast.team.groups] == [(0,), (1, 2)]
-    assert troupe("goal-cycle-demo-v0", (), ("views.0.size=5",)).roles == ("scripted",) * 3  # it cannot see that
-    with pytest.raises(MisfitError):
-        troupe("goal-cycle-demo-v0", ("goal-cycle-demo-novice",), ("views.0.size=5",))
+    assert (
+        make_game_setup("goal-cycle-demo-v0", (), ("views.0.size=5",)).roles == ("scripted",) * 3
+    )  # it cannot see that
+    with pytest.raises(IncompatibleError):
+        make_game_setup("goal-cycle-demo-v0", ("goal-cycle-demo-novice",), ("views.0.size=5",))
 
 
 def test_without_a_novice_all_are_scripted_and_without_a_script_random():
-    assert troupe("key-door-v0", ()).roles == ("scripted",) * 3
-    cast = troupe("matrix-chicken-v0", ())
-    assert (cast.names, cast.roles) == (("random 1", "random 2"), ("random",) * 2)
+    assert make_game_setup("key-door-v0", ()).roles == ("scripted",) * 3
+    cast = make_game_setup("matrix-chicken-v0", ())
+    assert (cast.agent_names, cast.roles) == (("random 1", "random 2"), ("random",) * 2)
 
 
 def test_others_are_taken_in_order_and_the_last_for_the_rest():
-    cast = troupe("goal-cycle-demo-v0", ("random", "scripted-own", "scripted"))
-    assert cast.names == ("random", "expert 1", "expert 2")
+    cast = make_game_setup("goal-cycle-demo-v0", ("random", "scripted-partial", "scripted"))
+    assert cast.agent_names == ("random", "expert 1", "expert 2")
     assert cast.roles == ("random", "scripted", "scripted")
-    assert troupe("goal-cycle-demo-v0", ("goal-cycle-demo-expert",)).roles == ("frozen",) * 3
+    assert make_game_setup("goal-cycle-demo-v0", ("goal-cycle-demo-expert",)).roles == ("frozen",) * 3
     with pytest.raises(ConfigError, match="names 4 agents; goal-cycle-demo-v0 has 3"):
-        troupe("goal-cycle-demo-v0", ("random",) * 4)
-    with pytest.raises(MissingError, match="did you mean"):
-        troupe("goal-cycle-demo-v0", ("goal-cycle-demo-expart",))
-    with pytest.raises(MissingError, match="did you mean goal-cycle"):
-        troupe("goal-cycle-dem-v0", ())
+        make_game_setup("goal-cycle-demo-v0", ("random",) * 4)
+    with pytest.raises(NotFoundError, match="did you mean"):
+        make_game_setup("goal-cycle-demo-v0", ("goal-cycle-demo-expart",))
+    with pytest.raises(NotFoundError, match="did you mean goal-cycle"):
+        make_game_setup("goal-cycle-dem-v0", ())
 
 
 def test_slots_and_titles():
-    assert [default_slots(agents) for agents in (1, 2, 4)] == [(0,), (1,), (1, 2, 3)]
+    assert [default_human_slots(agents) for agents in (1, 2, 4)] == [(0,), (1,), (1, 2, 3)]
     names = ("scripted", "random", "goal-cycle-demo-novice", "runs/a/agents/social-0.safetensors", "x")
-    assert [title(name) for name in names] == ["expert", "random", "novice", "social-0", "x"]
+    assert [display_name(name) for name in names] == ["expert", "random", "novice", "social-0", "x"]
 
 
 def test_the_cast_fits_its_world():
     for name in ("goal-cycle-demo-v0", "goal-cycle-v0", "cleanup-small-v0"):
-        cast = troupe(name, ())
-        cast.team.check(cast.env)
+        cast = make_game_setup(name, ())
+        cast.team.validate(cast.env)
         assert dataclasses.is_dataclass(cast)

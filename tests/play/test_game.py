@@ -187,7 +187,7 @@ def test_the_seed_tells_the_episodes():
         game = Game(TROUPE, (0,), seed=seed)
         headings = []
         for _ in range(6):
-            headings.append(game.scene.heading.tolist())
+            headings.append(game.render_state.heading.tolist())
             game.restart()
         return headings
 

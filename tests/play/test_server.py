@@ -10,7 +10,7 @@ import pytest
 from rookery.errors import ConfigError, StorageError
 from rookery.play import http
 from rookery.play import server as module
-from rookery.play.server import PING_EVERY, Client, Server
+from rookery.play.server import PING_INTERVAL, Client, Server
 from tests.play.client import Socket
 from tests.play.conftest import served, start
 
@@ -80,11 +80,13 @@ def test_moments_tell_what_the_game_shows():
         client = await connect()
         moment = await client.until("moment")
         assert (moment["step"], moment["over"], moment["paused"]) == (0, False, True)
-        assert moment["position"] == game.scene.position.tolist()
+        assert moment["position"] == game.render_state.position.tolist()
         assert moment["goals"] == [[1, 3], [1, 6]]
-        assert base64.b64decode(moment["tiles"]) == game.scene.tiles.tobytes()
-        assert base64.b64decode(moment["views"][1]) == game.scene.views[1].tobytes()
-        assert list(base64.b64decode(moment["seen"][0])) == game.scene.lit[0].reshape(-1).astype(int).tolist()
+        assert base64.b64decode(moment["tiles"]) == game.render_state.tiles.tobytes()
+        assert base64.b64decode(moment["views"][1]) == game.render_state.views[1].tobytes()
+        assert (
+            list(base64.b64decode(moment["seen"][0])) == game.render_state.visible[0].reshape(-1).astype(int).tolist()
+        )
         client.send({"pause": False})
         await client.until("moment", lambda m: not m["paused"] and m["step"])
 
@@ -360,7 +362,7 @@ def test_who_is_loopback(game):
 
 def test_names_of_this_machine():
     for host in ("localhost:8765", "localhost", "127.0.0.1:1", "127.0.0.2:1", "[::1]:1", "[::1]"):
-        http.check_origin(http.Request("/", {"host": host}), loopback=True)
+        http.check_origin(http.HttpRequest("/", {"host": host}), loopback=True)
     for host in (
         "evil.example:8765",
         "localhost.evil.example",
@@ -370,8 +372,8 @@ def test_names_of_this_machine():
         "[::1].evil",
         "127.0.0.1.evil:1",
     ):
-        with pytest.raises(http.Refused, match="this machine alone"):
-            http.check_origin(http.Request("/", {"host": host}), loopback=True)
+        with pytest.raises(http.HttpError, match="this machine alone"):
+            http.check_origin(http.HttpRequest("/", {"host": host}), loopback=True)
 
 
 def test_no_other_site_asks_for_films(game):
@@ -394,12 +396,12 @@ def test_no_other_site_asks_for_films(game):
 
 def test_who_only_watches_is_asked_for_a_sign_of_life_however_late_ticks_are(game, monkeypatch):
     """Every PING_EVERY seconds by the clock, not where a tick happens to fall."""
-    client = Client(1, None, heard=0.0)  # type: ignore[arg-type]
+    client = Client(1, None, last_received_at=0.0)  # type: ignore[arg-type]
     sent = []
     monkeypatch.setattr(Client, "send", lambda self, data: sent.append(data))
-    server = Server(game, rate=30)
+    server = Server(game, fps=30)
     server.clients[1] = client
     for tick in range(200):
-        now = client.heard = 0.37 * tick  # a tick takes eleven times as long as it should
-        server._look_after(now)
-    assert abs(len(sent) - 0.37 * 199 / PING_EVERY) <= 2
+        now = client.last_received_at = 0.37 * tick  # a tick takes eleven times as long as it should
+        server._check_clients(now)
+    assert abs(len(sent) - 0.37 * 199 / PING_INTERVAL) <= 2

@@ -17,15 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.errors import ConfigError
-from rookery.play.terminal import PERSON, Screen, bindings, play_in_terminal, read_keys
+from rookery.play.terminal import TERMINAL_PLAYER, Screen, key_bindings, play_in_terminal, read_keys
 
 PLAIN = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @pytest.fixture
 def screen(game):
-    game.sit(PERSON)
-    return Screen(game, depth=0)
+    game.sit(TERMINAL_PLAYER)
+    return Screen(game, color_depth=0)
 
 
 def test_the_whole_picture(screen):
@@ -45,8 +45,8 @@ def test_the_whole_picture(screen):
 
 
 def test_ascii_where_the_terminal_has_no_more(game):
-    game.sit(PERSON)
-    text = "\n".join(Screen(game, depth=0, unicode=False).lines(60, 20))
+    game.sit(TERMINAL_PLAYER)
+    text = "\n".join(Screen(game, color_depth=0, unicode=False).lines(60, 20))
     assert ">A" in text
     assert text.isascii()
 
@@ -63,9 +63,9 @@ def test_fog_leaves_what_the_agent_sees(screen):
 @pytest.mark.parametrize("depth", [0, 8, 24])
 @pytest.mark.parametrize("size", [(24, 8), (30, 10), (40, 30), (80, 24), (300, 100)])
 def test_it_keeps_to_the_terminals_size(game, depth, size):
-    game.sit(PERSON)
+    game.sit(TERMINAL_PLAYER)
     columns, rows = size
-    lines = [PLAIN.sub("", line) for line in Screen(game, depth=depth).lines(columns, rows)]
+    lines = [PLAIN.sub("", line) for line in Screen(game, color_depth=depth).lines(columns, rows)]
     assert len(lines) <= rows
     assert max(map(len, lines)) <= columns
     assert any("▶A" in line for line in lines)  # the person's agent is always in the picture
@@ -76,15 +76,15 @@ def test_too_small(screen):
     assert screen.lines(3, 1) == ["at "]
 
 
-def test_colours(game):
-    game.sit(PERSON)
-    assert "\x1b[1;38;2;" in "\n".join(Screen(game, depth=24).lines(80, 24))
-    assert "48;2;" not in "\n".join(Screen(game, depth=8).lines(80, 24))
-    assert "48;5;" in "\n".join(Screen(game, depth=8).lines(80, 24))
+def test_colors(game):
+    game.sit(TERMINAL_PLAYER)
+    assert "\x1b[1;38;2;" in "\n".join(Screen(game, color_depth=24).lines(80, 24))
+    assert "48;2;" not in "\n".join(Screen(game, color_depth=8).lines(80, 24))
+    assert "48;5;" in "\n".join(Screen(game, color_depth=8).lines(80, 24))
 
 
 def test_keys_and_their_actions(game):
-    assert bindings(game) == {
+    assert key_bindings(game) == {
         "left": "left", "a": "left", "right": "right", "d": "right", "up": "forward", "w": "forward",
     }  # fmt: skip
 

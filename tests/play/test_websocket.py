@@ -9,11 +9,11 @@ from rookery.play.websocket import (
     PING,
     PONG,
     TEXT,
-    Closed,
-    Incoming,
+    MessageReader,
+    WebSocketClosed,
     accept_key,
-    closing,
-    frame,
+    encode_close_frame,
+    encode_frame,
     unmask,
 )  # fmt: skip
 
@@ -32,11 +32,11 @@ def read(content: bytes, limit: int = 200):
         reader = asyncio.StreamReader()
         reader.feed_data(content)
         reader.feed_eof()
-        incoming, found = Incoming(reader, limit), []
+        incoming, found = MessageReader(reader, limit), []
         try:
             while True:
-                found.append(await incoming.next())
-        except Closed as closed:
+                found.append(await incoming.read_message())
+        except WebSocketClosed as closed:
             return found, closed.code, closed.reason
 
     return asyncio.run(all_of_it())
@@ -51,9 +51,9 @@ def test_the_handshake_of_the_standard():
 def test_a_text_of_the_standard():
     hello = bytes.fromhex("818537fa213d7f9f4d5158")  # RFC 6455, section 5.7: a masked "Hello"
     assert read(hello)[0] == [(TEXT, b"Hello")]
-    assert frame(TEXT, b"Hello") == bytes.fromhex("810548656c6c6f")
-    assert frame(TEXT, b"a" * 256)[:4] == bytes.fromhex("817e0100")
-    assert frame(TEXT, b"a" * 65536)[:10] == bytes.fromhex("817f0000000000010000")
+    assert encode_frame(TEXT, b"Hello") == bytes.fromhex("810548656c6c6f")
+    assert encode_frame(TEXT, b"a" * 256)[:4] == bytes.fromhex("817e0100")
+    assert encode_frame(TEXT, b"a" * 65536)[:10] == bytes.fromhex("817f0000000000010000")
 
 
 def test_texts_in_pieces_with_a_ping_between():
@@ -101,5 +101,5 @@ def test_masks_come_off(payload, mask):
 
 
 def test_a_reason_too_long_is_cut():
-    assert len(closing(1008, "é" * 200)) <= 127
-    assert closing(1001)[:2] == bytes([0x80 | CLOSE, 2])
+    assert len(encode_close_frame(1008, "é" * 200)) <= 127
+    assert encode_close_frame(1001)[:2] == bytes([0x80 | CLOSE, 2])

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from rookery.studies import claims
-from rookery.studies.claims import verdict
+from rookery.studies.claims import judge_interval
 from rookery.studies.results import Results
 from rookery.studies.statistics import Interval
 from rookery.studies.study import FAILS, HOLDS, UNDECIDED
@@ -42,107 +42,107 @@ def results(half=0.1, **arms) -> Results:
     ],
 )
 def test_verdicts(interval, above, below, found):
-    assert verdict(Interval(0.0, *interval), above, below) == found
+    assert judge_interval(Interval(0.0, *interval), above, below) == found
 
 
 def test_exceeds_needs_three_seeds():
-    claim = claims.exceeds("", "a", 1.0)
-    assert claim.judge(results(a=[2.0, 3.0, 4.0])).verdict == HOLDS
-    assert claim.judge(results(a=[0.5, 3.0, 4.0])).verdict == UNDECIDED
-    assert claim.judge(results(a=[0.0, 0.5, 1.0])).verdict == FAILS
+    claim = claims.mean_above("", "a", 1.0)
+    assert claim.judge(results(a=[2.0, 3.0, 4.0])).outcome == HOLDS
+    assert claim.judge(results(a=[0.5, 3.0, 4.0])).outcome == UNDECIDED
+    assert claim.judge(results(a=[0.0, 0.5, 1.0])).outcome == FAILS
     two = claim.judge(results(a=[2.0, 3.0]))
-    assert (two.verdict, two.interval.value) == (UNDECIDED, 2.5)
+    assert (two.outcome, two.interval.value) == (UNDECIDED, 2.5)
     # One agent without seeds is judged by its episodes.
-    assert claim.judge(results(a=1.2)).verdict == HOLDS
-    assert claim.judge(results(a=1.05)).verdict == UNDECIDED
+    assert claim.judge(results(a=1.2)).outcome == HOLDS
+    assert claim.judge(results(a=1.05)).outcome == UNDECIDED
 
 
 def test_two_agents_without_seeds_are_compared_over_their_episodes():
-    claim = claims.more("", "a", "b")
+    claim = claims.mean_greater("", "a", "b")
     found = claim.judge(results(half=0.3, a=1.5, b=1.0)).interval
     assert found == pytest.approx((0.5, 0.5 - 0.3 * 2**0.5, 0.5 + 0.3 * 2**0.5))
-    assert claim.judge(results(half=0.3, a=1.5, b=1.0)).verdict == HOLDS
-    assert claim.judge(results(half=0.3, a=1.4, b=1.0)).verdict == UNDECIDED
-    assert claim.judge(results(half=0.3, a=0.5, b=1.0)).verdict == FAILS
+    assert claim.judge(results(half=0.3, a=1.5, b=1.0)).outcome == HOLDS
+    assert claim.judge(results(half=0.3, a=1.4, b=1.0)).outcome == UNDECIDED
+    assert claim.judge(results(half=0.3, a=0.5, b=1.0)).outcome == FAILS
 
 
 def test_counts_of_one_agent_have_an_interval_only_where_they_are_shares():
-    always = claims.exceeds("", "a", 0.95, "counts beside: success").judge(results(a=1.0))
-    assert (always.verdict, always.interval.low) == (HOLDS, pytest.approx(0.025**0.01))  # of 100 of 100
-    assert claims.exceeds("", "a", 0.95, "counts beside: success").judge(results(a=0.96)).verdict == UNDECIDED
-    assert claims.exceeds("", "a", 0.95, "counts beside: mistakes").judge(results(a=9.0)).verdict == UNDECIDED
+    always = claims.mean_above("", "a", 0.95, "counts beside: success").judge(results(a=1.0))
+    assert (always.outcome, always.interval.low) == (HOLDS, pytest.approx(0.025**0.01))  # of 100 of 100
+    assert claims.mean_above("", "a", 0.95, "counts beside: success").judge(results(a=0.96)).outcome == UNDECIDED
+    assert claims.mean_above("", "a", 0.95, "counts beside: mistakes").judge(results(a=9.0)).outcome == UNDECIDED
 
 
 def test_falls_below():
-    claim = claims.falls_below("", "a", 1.0, "counts beside: mistakes")
-    assert claim.judge(results(a=[0.1, 0.2, 0.4])).verdict == HOLDS
-    assert claim.judge(results(a=[0.6, 0.7, 0.8])).verdict == FAILS
+    claim = claims.mean_below("", "a", 1.0, "counts beside: mistakes")
+    assert claim.judge(results(a=[0.1, 0.2, 0.4])).outcome == HOLDS
+    assert claim.judge(results(a=[0.6, 0.7, 0.8])).outcome == FAILS
 
 
 def test_more_than_another_arm_or_a_level():
-    claim = claims.more("", "a", "b")
+    claim = claims.mean_greater("", "a", "b")
     found = claim.judge(results(a=[4.0, 5.0, 6.0], b=[1.0, 2.0, 3.0]))
-    assert (found.verdict, found.interval.value) == (HOLDS, 3.0)
+    assert (found.outcome, found.interval.value) == (HOLDS, 3.0)
     assert found.detail == "probability of improvement 1.00 [1.00, 1.00]"
-    assert claim.judge(results(a=[1.0, 5.0, 6.0], b=[1.0, 2.0, 6.0])).verdict == UNDECIDED
-    assert claim.judge(results(a=[1.0, 1.1, 1.2], b=2.0)).verdict == FAILS
-    assert claim.judge(results(a=[4.0, 5.0], b=[1.0, 2.0])).verdict == UNDECIDED
+    assert claim.judge(results(a=[1.0, 5.0, 6.0], b=[1.0, 2.0, 6.0])).outcome == UNDECIDED
+    assert claim.judge(results(a=[1.0, 1.1, 1.2], b=2.0)).outcome == FAILS
+    assert claim.judge(results(a=[4.0, 5.0], b=[1.0, 2.0])).outcome == UNDECIDED
     # Another measure of the other arm: its return alone is 0.
-    other = claims.more("", "a", "b", of_other="alone")
+    other = claims.mean_greater("", "a", "b", other_measure="alone")
     assert other.judge(results(a=[1.0, 2.0, 3.0], b=[9.0, 9.0, 9.0])).interval.value == 2.0
 
 
 def test_alike_within_a_share():
-    claim = claims.alike("", "a", "b", within=0.5)
-    assert claim.judge(results(a=[2.0, 2.2, 2.1], b=[2.0, 2.0, 2.0])).verdict == HOLDS
-    assert claim.judge(results(a=[4.0, 4.0, 4.1], b=[2.0, 2.0, 2.0])).verdict == FAILS
-    assert claim.judge(results(a=[2.0, 4.0, 3.0], b=[2.0, 2.0, 2.0])).verdict == UNDECIDED
+    claim = claims.equivalent_within("", "a", "b", tolerance=0.5)
+    assert claim.judge(results(a=[2.0, 2.2, 2.1], b=[2.0, 2.0, 2.0])).outcome == HOLDS
+    assert claim.judge(results(a=[4.0, 4.0, 4.1], b=[2.0, 2.0, 2.0])).outcome == FAILS
+    assert claim.judge(results(a=[2.0, 4.0, 3.0], b=[2.0, 2.0, 2.0])).outcome == UNDECIDED
 
 
 def test_every_seed_at_most():
     claim = claims.every_seed_at_most("", "a", 1.0)
-    assert claim.judge(results(a=[0.8, 0.9])).verdict == HOLDS
-    assert claim.judge(results(a=[0.8, 0.95])).verdict == UNDECIDED  # 0.95 ± 0.1
+    assert claim.judge(results(a=[0.8, 0.9])).outcome == HOLDS
+    assert claim.judge(results(a=[0.8, 0.95])).outcome == UNDECIDED  # 0.95 ± 0.1
     found = claim.judge(results(a=[0.8, 1.2]))
-    assert (found.verdict, found.interval, found.detail) == (
+    assert (found.outcome, found.interval, found.detail) == (
         FAILS, (1.2, pytest.approx(1.1), pytest.approx(1.3)), "1 of 2 seeds above",
     )  # fmt: skip
 
 
 def test_most_seeds_exceed_a_level():
-    claim = claims.most_seeds_exceed("", "a", "experts", least=0.6)
+    claim = claims.most_seeds_exceed("", "a", "experts", min_fraction=0.6)
     # Of five, three must.
-    assert claim.judge(results(a=[5.0, 5.0, 5.0, 0.0, 0.0], experts=4.0)).verdict == HOLDS
-    assert claim.judge(results(a=[5.0, 5.0, 0.0, 0.0, 0.0], experts=4.0)).verdict == FAILS
+    assert claim.judge(results(a=[5.0, 5.0, 5.0, 0.0, 0.0], experts=4.0)).outcome == HOLDS
+    assert claim.judge(results(a=[5.0, 5.0, 0.0, 0.0, 0.0], experts=4.0)).outcome == FAILS
     close = claim.judge(results(a=[5.0, 5.0, 4.05, 0.0, 0.0], experts=4.0))
-    assert close.verdict == UNDECIDED
+    assert close.outcome == UNDECIDED
     assert close.interval.value == 0.6
     assert close.detail.startswith("2 surely above, 2 surely not")
 
 
 def test_few_seeds_exceed_a_level():
-    claim = claims.few_seeds_exceed("", "a", "experts", most=0.4)
+    claim = claims.few_seeds_exceed("", "a", "experts", max_fraction=0.4)
     # Of five, two may.
-    assert claim.judge(results(a=[5.0, 5.0, 0.0, 0.0, 0.0], experts=4.0)).verdict == HOLDS
-    assert claim.judge(results(a=[5.0, 5.0, 5.0, 0.0, 0.0], experts=4.0)).verdict == FAILS
-    assert claim.judge(results(a=[5.0, 5.0, 3.95, 0.0, 0.0], experts=4.0)).verdict == UNDECIDED
+    assert claim.judge(results(a=[5.0, 5.0, 0.0, 0.0, 0.0], experts=4.0)).outcome == HOLDS
+    assert claim.judge(results(a=[5.0, 5.0, 5.0, 0.0, 0.0], experts=4.0)).outcome == FAILS
+    assert claim.judge(results(a=[5.0, 5.0, 3.95, 0.0, 0.0], experts=4.0)).outcome == UNDECIDED
 
 
 def test_no_more_than_another_arm():
-    claim = claims.no_more("", "a", "b")
-    assert claim.judge(results(a=[1.0, 1.1, 1.2], b=2.0)).verdict == HOLDS
-    assert claim.judge(results(a=[3.0, 3.1, 3.2], b=2.0)).verdict == FAILS
-    assert claim.judge(results(a=[1.0, 3.1, 3.2], b=2.0)).verdict == UNDECIDED
+    claim = claims.mean_not_greater("", "a", "b")
+    assert claim.judge(results(a=[1.0, 1.1, 1.2], b=2.0)).outcome == HOLDS
+    assert claim.judge(results(a=[3.0, 3.1, 3.2], b=2.0)).outcome == FAILS
+    assert claim.judge(results(a=[1.0, 3.1, 3.2], b=2.0)).outcome == UNDECIDED
 
 
 def test_the_same_agents_are_compared_agent_by_agent():
     # Mistakes are twice the return: the differences are 1, 50 and 99, and each of their means of three is above 0.
-    claim = claims.more("", "a", "a", "counts beside: mistakes", of_other="beside")
+    claim = claims.mean_greater("", "a", "a", "counts beside: mistakes", other_measure="beside")
     found = claim.judge(results(a=[1.0, 50.0, 99.0]))
     assert found.interval.value == 50
-    assert (found.verdict, found.detail) == (HOLDS, "3 of 3 seeds")
-    alone = claims.more("", "a", "a", "beside", of_other="alone")
-    assert alone.judge(results(a=[1.0, 2.0])).verdict == UNDECIDED  # two seeds
+    assert (found.outcome, found.detail) == (HOLDS, "3 of 3 seeds")
+    alone = claims.mean_greater("", "a", "a", "beside", other_measure="alone")
+    assert alone.judge(results(a=[1.0, 2.0])).outcome == UNDECIDED  # two seeds
 
 
 def test_another_scene():
@@ -151,8 +151,8 @@ def test_another_scene():
         {**row, "scene": "elsewhere", "beside": {"mean": 0.5, "low": 0.0, "high": 1.0}} for row in there.rows("a")
     ]
     both = Results({**there.data, "rows": [*there.data["rows"], *elsewhere]})
-    claim = claims.more("", "a", "a", scene="home", other_scene="elsewhere")
+    claim = claims.mean_greater("", "a", "a", eval_condition="home", other_eval_condition="elsewhere")
     found = claim.judge(both)
-    assert (found.verdict, found.interval.value) == (HOLDS, 1.5)
+    assert (found.outcome, found.interval.value) == (HOLDS, 1.5)
     assert "in home" in found.quantity
     assert "in elsewhere" in found.quantity

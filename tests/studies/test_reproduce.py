@@ -9,13 +9,13 @@ import signal
 import pytest
 
 from rookery.errors import ConfigError
-from rookery.runs import metrics
-from rookery.studies import measuring, session
-from rookery.studies.reproduce import cost, reproduce
+from rookery.storage import metrics
+from rookery.studies import evaluate, session
+from rookery.studies.reproduce import count_training_steps, reproduce
 from rookery.studies.results import Results
 from rookery.studies.session import Session
-from rookery.studies.study import Arm, Learned, Training
-from rookery.studies.writing import check_replaceable, read, report, write
+from rookery.studies.study import Condition, TrainedAgents, TrainingRun
+from rookery.studies.results_io import check_replaceable, read_results, build_report, write_results
 from tests.studies.tiny import SCENE, STUDY, TRAINING, without_clocks
 from tests.tiny import CONFIG, UPDATES, rows
 
@@ -67,7 +67,7 @@ def test_results_hold_every_arm_and_seed(straight):
 
 def test_again_nothing_is_trained_or_played(straight, monkeypatch):
     asked, data = straight
-    for module, name in ((session, "train"), (session, "resume"), (measuring, "_play")):
+    for module, name in ((session, "train"), (session, "resume"), (evaluate, "_play")):
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("done before"))
     assert without_clocks(reproduce(STUDY, asked, silent)) == without_clocks(data)
 
@@ -75,7 +75,7 @@ def test_again_nothing_is_trained_or_played(straight, monkeypatch):
 def test_an_arm_may_be_tested_in_some_scenes_only(straight):
     asked, data = straight
     other = dataclasses.replace(SCENE, name="away")
-    social, solo, experts = STUDY.arms
+    social, solo, experts = STUDY.conditions
     study = dataclasses.replace(
         STUDY, scenes=(SCENE, other), arms=(social, dataclasses.replace(solo, scenes=(other,)), experts)
     )
@@ -84,11 +84,11 @@ def test_an_arm_may_be_tested_in_some_scenes_only(straight):
     assert places == [("home", "social"), ("home", "experts"), ("away", "social"), ("away", "solo"),
                       ("away", "experts")]  # fmt: skip
     results = Results(found)
-    assert results.arms_in("home") == ["social", "experts"]
-    assert results.scenes_of("solo") == ["away"]
+    assert results.conditions_in("home") == ["social", "experts"]
+    assert results.eval_conditions_of("solo") == ["away"]
     assert list(results.values("solo")) == [row["beside"]["mean"] for row in data["rows"][2:4]]
     assert [(entry["scene"], entry["arm"]) for entry in found["summary"]] == [*places[:3], *places[:2:-1]]
-    report(study, found, study.figures(results))
+    build_report(study, found, study.figures(results))
     with pytest.raises(ConfigError, match="arm 'solo' is tested in 'away', which is no scene"):
         dataclasses.replace(STUDY, arms=(dataclasses.replace(solo, scenes=(other,)),))
 
@@ -99,7 +99,7 @@ class Killed(BaseException):
 
 def test_stopped_or_killed_and_started_again_it_comes_to_the_same(straight, tmp_path, monkeypatch):
     asked, data = straight
-    write_row, play = metrics.MetricsWriter.write, measuring._play
+    write_row, play = metrics.MetricsWriter.write, evaluate._evaluate_agent
     again = a_session(tmp_path)
 
     def interrupt(self, update, *rest):
@@ -131,7 +131,7 @@ def test_stopped_or_killed_and_started_again_it_comes_to_the_same(straight, tmp_
 
     with monkeypatch.context() as patch:  # the next call starts at the last checkpoint, no earlier
         patch.setattr(metrics.MetricsWriter, "write", count)
-        patch.setattr(measuring, "_play", die)
+        patch.setattr(evaluate, "_play", die)
         with pytest.raises(Killed):  # and dies at the first evaluation
             reproduce(STUDY, again, silent)
     assert found == [4, 5, 6, 7, 8]
@@ -145,21 +145,25 @@ def test_stopped_or_killed_and_started_again_it_comes_to_the_same(straight, tmp_
             played.append(arguments[1].seed)
             return play(*arguments)
 
-        patch.setattr(measuring, "_play", once)
+        patch.setattr(evaluate, "_play", once)
         with pytest.raises(Killed):
             reproduce(STUDY, again, silent)
     with monkeypatch.context() as patch:
-        patch.setattr(measuring, "_play", lambda *a: (played.append(a[1].seed), play(*a))[1])
+        patch.setattr(evaluate, "_play", lambda *a: (played.append(a[1].seed), play(*a))[1])
         ended = reproduce(STUDY, again, silent)
     assert played == [seed for _, seed in MEMBERS]  # none twice
     assert without_clocks(ended) == without_clocks(data)
-    assert rows(again.folder(TRAINING)) == rows(asked.folder(TRAINING))
+    assert rows(again.run_dir(TRAINING)) == rows(asked.folder(TRAINING))
 
 
 def test_another_recipe_in_the_folder_is_refused(straight):
     asked, _ = straight
-    longer = dataclasses.replace(TRAINING, configure=lambda _: dataclasses.replace(CONFIG, steps=CONFIG.steps * 2))
-    other = dataclasses.replace(STUDY, arms=(Arm(label="social", agents=Learned(training=longer, arm="social")),))
+    longer = dataclasses.replace(
+        TRAINING, configure=lambda _: dataclasses.replace(CONFIG, steps=CONFIG.total_timesteps * 2)
+    )
+    other = dataclasses.replace(
+        STUDY, arms=(Condition(label="social", agents=TrainedAgents(run=longer, variant="social")),)
+    )
     with pytest.raises(ConfigError, match=r"holds a run of another recipe \(it differs in steps\)"):
         reproduce(other, asked, silent)
 
@@ -167,26 +171,26 @@ def test_another_recipe_in_the_folder_is_refused(straight):
 def test_a_run_of_more_seeds_serves_fewer(straight, monkeypatch):
     many, data = straight
     few = a_session(many.runs, seed=5, seeds=1)
-    assert few.folder(TRAINING) == many.folder(TRAINING)
+    assert few.run_dir(TRAINING) == many.folder(TRAINING)
     monkeypatch.setattr(session, "train", lambda *_, **__: pytest.fail("trained before"))
     found = reproduce(STUDY, few, silent)
     assert found["rows"][:2] == [row for row in data["rows"] if row["seed"] == 5]
     own, all_ = (d["curves"]["solo"]["checkpoints"]["gain"] for d in (found, data))
     assert own == all_[1:]
     # Seeds nobody trained yet get a run of their own.
-    assert a_session(many.runs, seed=6).folder(TRAINING) != many.folder(TRAINING)
+    assert a_session(many.runs, seed=6).run_dir(TRAINING) != many.folder(TRAINING)
 
 
 def test_a_training_starts_from_anothers_agents_seed_by_seed(straight):
-    arms = tuple(dataclasses.replace(arm, learning_rate=0.0) for arm in CONFIG.arms)
+    arms = tuple(dataclasses.replace(arm, learning_rate=0.0) for arm in CONFIG.variants)
     frozen = dataclasses.replace(CONFIG, arms=arms)
-    first = Learned(training=TRAINING, arm="solo")
-    second = Training(name="second", configure=lambda _: frozen, after=first)
-    after = Learned(training=second, arm="social")
+    first = TrainedAgents(run=TRAINING, variant="solo")
+    second = TrainingRun(name="second", configure=lambda _: frozen, init_from=first)
+    after = TrainedAgents(run=second, variant="social")
     study = dataclasses.replace(
-        STUDY, arms=(Arm(label="before", agents=first), Arm(label="after", agents=after)), claims=()
+        STUDY, arms=(Condition(label="before", agents=first), Condition(label="after", agents=after)), claims=()
     )
-    assert [training.name for training in study.trainings] == ["tiny", "second"]
+    assert [training.name for training in study.runs] == ["tiny", "second"]
     both, _ = straight
     data = reproduce(study, both, silent)
     # Without a step size, who goes on stays who it was: each seed's own agent.
@@ -200,8 +204,8 @@ def test_a_training_starts_from_anothers_agents_seed_by_seed(straight):
 def test_results_are_written_and_read_back(straight, tmp_path):
     _, data = straight
     folder = tmp_path / "results" / "test" / "tiny"
-    write(STUDY, data, folder)
-    assert read(folder) == data
+    write_results(STUDY, data, folder)
+    assert read_results(folder) == data
     with open(folder / "table.csv", newline="") as file:
         table = list(csv.DictReader(file))
     assert [(row["arm"], row["seed"]) for row in table] == [(arm, str(seed or "")) for arm, seed in MEMBERS]
@@ -216,7 +220,7 @@ def test_results_are_written_and_read_back(straight, tmp_path):
     assert page.count("<svg") == 3
     # A second time takes the place of the first, whole.
     (folder / "stray").write_text("old")
-    write(STUDY, data, folder)
+    write_results(STUDY, data, folder)
     assert not (folder / "stray").exists()
     assert sorted(path.name for path in folder.parent.iterdir()) == ["tiny"]
 
@@ -224,21 +228,21 @@ def test_results_are_written_and_read_back(straight, tmp_path):
 def test_a_failed_drawing_leaves_the_older_results(straight, tmp_path):
     _, data = straight
     folder = tmp_path / "tiny"
-    write(STUDY, data, folder)
+    write_results(STUDY, data, folder)
 
     def fail(results):
         raise RuntimeError("no ink")
 
     with pytest.raises(RuntimeError):
-        write(dataclasses.replace(STUDY, figures=fail), {**data, "episodes": 7}, folder)
-    assert read(folder) == data
+        write_results(dataclasses.replace(STUDY, figures=fail), {**data, "episodes": 7}, folder)
+    assert read_results(folder) == data
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
 def test_a_smaller_budget_does_not_replace_a_larger_one(straight, tmp_path):
     _, data = straight
     folder = tmp_path / "tiny"
-    write(STUDY, data, folder)
+    write_results(STUDY, data, folder)
     check_replaceable(folder, "desk")
     check_replaceable(folder, "paper")
     with pytest.raises(ConfigError, match="holds results of budget 'desk', which 'smoke' may not replace"):
@@ -246,12 +250,12 @@ def test_a_smaller_budget_does_not_replace_a_larger_one(straight, tmp_path):
     # Killed between stepping aside and coming in, the older ones come back.
     folder.rename(tmp_path / ".tiny.before")
     check_replaceable(folder, "desk")
-    assert read(folder) == data
+    assert read_results(folder) == data
 
 
 def test_cost_counts_every_member():
     # Two arms of three seeds, eight updates of four episodes of eight steps.
-    assert cost(STUDY, "desk", 3) == 2 * 3 * UPDATES * 4 * 8
+    assert count_training_steps(STUDY, "desk", 3) == 2 * 3 * UPDATES * 4 * 8
 
 
 @pytest.mark.parametrize(("change", "said"), [({"seeds": 0}, "seeds=0"), ({"episodes": 1}, "episodes=1")])

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from rookery import cli
-from rookery.studies.catalogue import STUDIES, load
-from rookery.studies.study import BUDGETS, Learned
-from rookery.studies.teams import LearnedTeam
+from rookery.studies.registry import STUDIES, load_study
+from rookery.studies.study import BUDGETS, TrainedAgents
+from rookery.studies.trained_teams import TrainedTeam
 
 pytestmark = [pytest.mark.slow]
 
@@ -42,7 +42,7 @@ def once(run, runs, name):
 # The studies in Harvest are those in Cleanup with another map; `test_teams.py` builds them.
 @pytest.mark.parametrize("name", [name for name in STUDIES if not name.endswith("-harvest")])
 def test_smoke(name, run, runs):
-    study = load(name)
+    study = load_study(name)
     code, said, err = run("reproduce", name, "--budget", "smoke", "--runs", runs, "--quiet")
     assert (code, err) == (0, "")
     folder = runs / "smoke-results" / name
@@ -56,19 +56,19 @@ def test_smoke(name, run, runs):
     # Every arm is in every scene of its own, each trained one with every seed.
     found = {(row["scene"], row["arm"], row["seed"]) for row in data["rows"]}
     assert len(found) == len(data["rows"])
-    for scene in study.scenes:
-        for arm in study.arms:
-            if scene not in (arm.scenes or study.scenes):
+    for scene in study.eval_conditions:
+        for arm in study.conditions:
+            if scene not in (arm.eval_conditions or study.eval_conditions):
                 assert not any((scene.name, arm.label, seed) in found for seed in (None, 0, 1))
                 continue
             seeds = [None] if (scene.name, arm.label, None) in found else [0, 1]
             assert all((scene.name, arm.label, seed) in found for seed in seeds)
-    for arm in study.arms:
-        if isinstance(arm.agents, Learned):
+    for arm in study.conditions:
+        if isinstance(arm.agents, TrainedAgents):
             curve = data["curves"][arm.label]
             assert len(curve["learning"]["return"]) == 2
             assert len(curve["checkpoints"]["gain"][0]) == len(curve["checkpoints"]["steps"]) > 0
-        if isinstance(arm.agents, LearnedTeam):
+        if isinstance(arm.agents, TrainedTeam):
             curve = data["curves"][arm.label]["learning"]
             assert np.shape(curve["return"]) == (2, len(curve["steps"])) != (2, 0)
     page = (folder / "report.html").read_text()
@@ -97,7 +97,7 @@ def test_the_list_names_every_study_budget_and_cost(run, tmp_path):
     code, said, err = run("reproduce", "--list", "--results", tmp_path)
     assert (code, err) == (0, "")
     for name in STUDIES:
-        study = load(name)
+        study = load_study(name)
         block = re.split(r"\n(?=\w+2\d+/)", said.split(f"{name}\n", 1)[1], maxsplit=1)[0]
         assert study.compares in block
         for budget in study.budgets:
@@ -118,10 +118,10 @@ def test_the_list_says_what_has_results(run, runs, tmp_path):
 
 def test_studies_name_themselves_and_their_parts_once():
     for name in STUDIES:
-        study = load(name)
+        study = load_study(name)
         assert study.name == name
-        assert len({arm.label for arm in study.arms}) == len(study.arms)
-        assert len({scene.name for scene in study.scenes}) == len(study.scenes)
+        assert len({arm.label for arm in study.conditions}) == len(study.conditions)
+        assert len({scene.name for scene in study.eval_conditions}) == len(study.eval_conditions)
         assert len({claim.text for claim in study.claims}) == len(study.claims)
         assert set(study.budgets) <= set(BUDGETS)
 
@@ -129,8 +129,8 @@ def test_studies_name_themselves_and_their_parts_once():
 def test_one_name_is_one_program():
     found = {}
     for name in STUDIES:
-        for training in load(name).trainings:
-            for budget in load(name).budgets:
+        for training in load_study(name).runs:
+            for budget in load_study(name).budgets:
                 known = found.setdefault((training.name, budget), training.configure(budget))
                 assert known == training.configure(budget), training.name
 

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from rookery.errors import ConfigError
 from rookery.studies.statistics import (
-    difference,
+    binomial_fraction,
+    difference_of_means,
     iqm,
     iqm_over_seeds,
     mean_over_episodes,
     mean_over_seeds,
     probability_of_improvement,
-    share,
 )  # fmt: skip
 
 values = st.lists(st.floats(-100, 100), min_size=2, max_size=6)
@@ -58,14 +58,14 @@ def test_one_seed_has_no_interval_and_equal_seeds_one_of_no_width():
     assert value == 2.0
     assert np.isnan([low, high]).all()
     assert iqm_over_seeds([4.0, 4.0, 4.0]) == (4.0, 4.0, 4.0)
-    assert difference([4.0, 4.0], [1.0, 1.0]) == (3.0, 3.0, 3.0)
+    assert difference_of_means([4.0, 4.0], [1.0, 1.0]) == (3.0, 3.0, 3.0)
 
 
 def test_difference_of_arms():
     # 1 or 3, less a level of 1: from 0 to 2.
-    assert difference([1.0, 3.0], [1.0, 1.0]) == (1.0, 0.0, 2.0)
+    assert difference_of_means([1.0, 3.0], [1.0, 1.0]) == (1.0, 0.0, 2.0)
     # 1 or 3 less 0 or 2: each end needs both draws at once, one in sixteen.
-    assert difference([1.0, 3.0], [0.0, 2.0]) == (1.0, -1.0, 3.0)
+    assert difference_of_means([1.0, 3.0], [0.0, 2.0]) == (1.0, -1.0, 3.0)
 
 
 def test_probability_of_improvement_by_hand():
@@ -98,10 +98,10 @@ def test_mean_over_episodes_by_hand():
 
 def test_shares_are_exact():
     # Five of five: the lowest share under which that has a chance of 2.5 % is its fifth root.
-    assert share(5, 5) == pytest.approx((1.0, 0.025**0.2, 1.0))
-    assert share(0, 5) == pytest.approx((0.0, 0.0, 1 - 0.025**0.2))
+    assert binomial_fraction(5, 5) == pytest.approx((1.0, 0.025**0.2, 1.0))
+    assert binomial_fraction(0, 5) == pytest.approx((0.0, 0.0, 1 - 0.025**0.2))
     with pytest.raises(ConfigError, match="6 of 5 is no share"):
-        share(6, 5)
+        binomial_fraction(6, 5)
 
 
 @pytest.mark.parametrize(("given", "said"), [([], "at least one"), ([[1.0]], "at least one"), ([np.nan], "finite")])

@@ -2,30 +2,30 @@
 
 import json
 
-from rookery.runs.config import Random
 from rookery.studies import figures
-from rookery.studies.claims import exceeds, most_seeds_exceed
-from rookery.studies.study import Arm, Fixed, Learned, Scene, Study, Training
+from rookery.studies.claims import mean_above, most_seeds_exceed
+from rookery.studies.study import Condition, EvalCondition, PretrainedAgent, Study, TrainedAgents, TrainingRun
+from rookery.training.config import RandomPolicyConfig
 from tests.tiny import CONFIG, TASK
 
-TRAINING = Training(name="tiny", configure=lambda budget: CONFIG)
-SCENE = Scene(name="home", task=lambda budget: TASK, beside=lambda budget: (Random(),))
+TRAINING = TrainingRun(name="tiny", configure=lambda budget: CONFIG)
+SCENE = EvalCondition(name="home", task=lambda budget: TASK, partners=lambda budget: (RandomPolicyConfig(),))
 STUDY = Study(
     name="test/tiny",
     title="Tiny",
     source="none",
     compares="a tiny thing with itself",
-    arms=(
-        Arm(label="social", agents=Learned(training=TRAINING, arm="social")),
-        Arm(label="solo", agents=Learned(training=TRAINING, arm="solo")),
-        Arm(label="experts", agents=Fixed(policy=lambda budget: Random())),
+    conditions=(
+        Condition(label="social", agents=TrainedAgents(run=TRAINING, variant="social")),
+        Condition(label="solo", agents=TrainedAgents(run=TRAINING, variant="solo")),
+        Condition(label="experts", agents=PretrainedAgent(policy=lambda budget: RandomPolicyConfig())),
     ),
-    scenes=(SCENE,),
+    eval_conditions=(SCENE,),
     claims=(
-        exceeds("They gain.", "social", 0.0),
+        mean_above("They gain.", "social", 0.0),
         most_seeds_exceed("Most beat experts.", "social", "experts"),
     ),
-    figures=figures.training,
+    figures=figures.training_figures,
 )
 
 

@@ -4,14 +4,14 @@ import pytest
 
 from rookery.tasks import registry
 from rookery.tasks.base import GridTask
-from rookery.tasks.reach import ReachTask
+from rookery.tasks.goal_reaching import GoalReachingTask
 from tests.tasks.conformance import check, check_jit
 from tests.worlds import SMALL
 
 
 @pytest.mark.parametrize("name", registry.TASKS)
 def test_conforms(name):
-    check(registry.make(name))
+    check(registry.get_task(name))
 
 
 OBLONG = {
@@ -25,7 +25,7 @@ OBLONG = {
 }
 
 
-KINDS = {type(registry.make(name)).kind: type(registry.make(name)) for name in registry.TASKS}
+KINDS = {type(registry.get_task(name)).kind: type(registry.get_task(name)) for name in registry.TASKS}
 
 
 def oblong(kind, **more):
@@ -41,7 +41,7 @@ def test_conforms_on_an_oblong_world_where_agents_collide(kind):
     check(oblong(kind, collide=True))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in OBLONG if issubclass(KINDS[kind], ReachTask)])
+@pytest.mark.parametrize("kind", [kind for kind in OBLONG if issubclass(KINDS[kind], GoalReachingTask)])
 def test_conforms_where_goals_move(kind):
     check(oblong(kind, when_reached="move goal"))
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from rookery.agents import scripted
 from rookery.errors import ConfigError
+from rookery.gridworld.spec import OBJECT_CHANNELS, ViewConfig
 from rookery.learning.ppo import PPO
-from rookery.runs.build import build
-from rookery.runs.config import GroupConfig, Oracle, RunConfig
-from rookery.runs.program import tunables
-from rookery.tasks.env import Env
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.goal_sequence import GoalSequence
-from rookery.world.spec import OBJECT_CHANNELS, View
+from rookery.tasks.grid_env import GridEnv
+from rookery.training.build import build
+from rookery.training.config import GroupConfig, OraclePolicyConfig, RunConfig
+from rookery.training.train_step import replica_schedules
 from tests.worlds import EAST, STAY, WEST, drawn
 
 PLAN = drawn("""
@@ -28,10 +28,12 @@ PLAN = drawn("""
 #.3.....#
 #########
 """)
-SYMBOLS = View(size=5, offset=0, kind="objects", see_through_walls=True)
-PIXELS = View(size=5, offset=0, tile_pixels=3, see_through_walls=True)
+SYMBOLS = ViewConfig(size=5, rows_behind=0, observation_type="objects", see_through_walls=True)
+PIXELS = ViewConfig(size=5, rows_behind=0, tile_size=3, see_through_walls=True)
 HEADINGS = [OBJECT_CHANNELS.index(f"agent {way}") for way in ("ahead", "right", "back", "left")]
-TASK = GoalSequence(map=PLAN, views=(SYMBOLS,) * 3, trials=4, trial_steps=5, actions=3, fading=(1,), fade=1.0)
+TASK = GoalSequence(
+    map=PLAN, views=(SYMBOLS,) * 3, num_trials=4, trial_steps=5, num_actions=3, fading_slots=(1,), fade=1.0
+)
 RED = np.array([255, 0, 0])
 WORLDS = 60
 
@@ -41,7 +43,7 @@ def facing(task, params, worlds: int = WORLDS):
 
     Returns for each step, the first observation too: in view bool[T+1, B, A, A], and all that was told.
     """
-    env = Env(task)
+    env = GridEnv(task)
 
     def stand(state):
         return state.replace(position=jnp.array([[2, 4], [2, 6], [2, 4]]), heading=jnp.array([EAST, WEST, EAST]))
@@ -61,7 +63,7 @@ def facing(task, params, worlds: int = WORLDS):
 
 def shares(seen):
     """Of the steps of each trial in which agent 0 sees agent 1. f64[K]."""
-    return seen[:, :, 0, 1].reshape(TASK.trials, -1).mean(1)
+    return seen[:, :, 0, 1].reshape(TASK.num_trials, -1).mean(1)
 
 
 def test_seen_in_all_of_the_first_trial_and_none_of_the_last():
@@ -74,7 +76,7 @@ def test_seen_in_all_of_the_first_trial_and_none_of_the_last():
     assert (seen[:, :, 0, 1] == seen[:, :, 2, 1]).all(), "one draw for all who look"
     assert not seen[:, :, 1].any(), "it sees nobody"
     assert seen[:, :, 2, 0].all(), "the others are seen as ever"
-    assert told.active.all(), "it is there all the same"
+    assert told.agent_mask.all(), "it is there all the same"
     # 0 stands in the middle of its nearest row; 1 is two cells ahead of it, and looks back at it.
     at_one = views[:, :, 0, 2, 2][..., HEADINGS]
     assert (at_one[..., 2] == 255 * seen[:, :, 0, 1]).all()
@@ -93,10 +95,10 @@ def test_pixels_show_the_same_as_symbols():
 
 def test_it_is_paid_and_moves_unseen():
     task = dataclasses.replace(TASK, sequence=(0, 1), visibility=0.0)
-    env = Env(task)
+    env = GridEnv(task)
     params = task.default_params()
     state, _ = env.reset(jax.random.PRNGKey(0), params)
-    assert state.hidden.tolist() == [[False, True, False], [True, False, True], [False, True, False]]
+    assert state.invisible_agents.tolist() == [[False, True, False], [True, False, True], [False, True, False]]
     state = state.replace(position=jnp.array([[3, 4], [1, 1], [3, 5]]), heading=jnp.array([EAST, EAST, EAST]))
     state, told = jax.jit(env.step)(state, jnp.array([0, 2, 0]), params)
     assert told.reward.tolist() == [0, 1, 0]
@@ -105,13 +107,13 @@ def test_it_is_paid_and_moves_unseen():
 
 def test_a_schedule_changes_what_is_seen_in_one_program():
     task = dataclasses.replace(TASK, fade=0.0)
-    env, traces = Env(task), []
+    env, traces = GridEnv(task), []
 
     @jax.jit
     def opening(params):
         traces.append(1)
         keys = jax.random.split(jax.random.PRNGKey(5), 400)
-        return jax.vmap(env.reset, (0, None))(keys, params)[0].hidden[:, 0, 1]
+        return jax.vmap(env.reset, (0, None))(keys, params)[0].invisible_agents[:, 0, 1]
 
     for step in range(5):  # 1 - t / (T-1)
         params = task.default_params().replace(visibility=jnp.float32(1 - step / 4))
@@ -127,19 +129,21 @@ def test_a_schedule_changes_what_is_seen_in_one_program():
     step=st.integers(0, 200),
 )
 def test_the_share_falls_from_trial_to_trial_and_stays_a_share(trials, visibility, fade, step):
-    task = GoalSequence(map=PLAN, trials=trials, trial_steps=3, fading=(0,), visibility=visibility, fade=fade)
+    task = GoalSequence(map=PLAN, num_trials=trials, trial_steps=3, fading_slots=(0,), visibility=visibility, fade=fade)
     params = task.default_params()
-    now, later = (float(task.shown(jnp.int32(at), params)) for at in (step, step + 3))
+    now, later = (float(task.visibility_prob(jnp.int32(at), params)) for at in (step, step + 3))
     assert -1e-6 <= later <= now + 1e-6 <= visibility + 2e-6
-    assert float(task.shown(jnp.int32(0), params)) == pytest.approx(visibility)
+    assert float(task.visibility_prob(jnp.int32(0), params)) == pytest.approx(visibility)
     if trials > 1:
-        assert float(task.shown(jnp.int32(3 * trials), params)) == pytest.approx(visibility * (1 - fade), abs=1e-6)
+        assert float(task.visibility_prob(jnp.int32(3 * trials), params)) == pytest.approx(
+            visibility * (1 - fade), abs=1e-6
+        )
 
 
 def test_without_fading_nothing_is_hidden():
-    env = Env(dataclasses.replace(TASK, fading=()))
+    env = GridEnv(dataclasses.replace(TASK, fading_slots=()))
     state, _ = jax.eval_shape(env.reset, jax.random.PRNGKey(0), env.default_params())
-    assert state.hidden is None
+    assert state.invisible_agents is None
 
 
 @pytest.mark.parametrize(
@@ -167,15 +171,17 @@ def run_of(task, policy, **more):
 
 def test_a_run_may_fade_them_over_training():
     task = dataclasses.replace(TASK, fade=0.0)
-    tunables(run_of(task, Oracle(), task_schedules={"visibility": ((0, 1.0), (1, 0.0)), "fade": 0.5}))
-    with pytest.raises(ConfigError, match=r"task_schedules.visibility: visibility=2.0 must lie in"):
-        tunables(run_of(task, Oracle(), task_schedules={"visibility": 2.0}))
+    replica_schedules(
+        run_of(task, OraclePolicyConfig(), env_schedules={"visibility": ((0, 1.0), (1, 0.0)), "fade": 0.5})
+    )
+    with pytest.raises(ConfigError, match=r"env_schedules.visibility: visibility=2.0 must lie in"):
+        replica_schedules(run_of(task, OraclePolicyConfig(), env_schedules={"visibility": 2.0}))
 
 
 def oracle_at_work(noise: float):
     """Goals and mistakes of an oracle in many episodes, f64[B, T] each."""
-    task = GoalSequence(height=5, width=9, views=(SYMBOLS,), actions=3)
-    expert, env, params = scripted.oracle(task, noise), Env(task), task.default_params()
+    task = GoalSequence(height=5, width=9, views=(SYMBOLS,), num_actions=3)
+    expert, env, params = scripted.make_oracle(task, noise), GridEnv(task), task.default_params()
 
     def play(key):
         state, _ = jax.vmap(env.reset, (0, None))(jax.random.split(key, 16), params)
@@ -186,7 +192,7 @@ def oracle_at_work(noise: float):
                 (), carry, (state, jnp.zeros(16, jnp.int32)), jnp.full(16, t == 0), jax.random.fold_in(key, t)
             )
             state, told = jax.vmap(env.step, (0, 0, None))(state, action[:, None], params)
-            return (state, carry), (told.events["goals"][:, 0], told.events["mistakes"][:, 0])
+            return (state, carry), (told.info["goals"][:, 0], told.info["mistakes"][:, 0])
 
         return jax.lax.scan(step, (state, expert.initial_carry(16)), jnp.arange(task.max_steps))[1]
 
@@ -204,8 +210,8 @@ def test_an_oracle_knows_the_order_and_errs_as_often_as_it_is_told_to():
 
 
 def test_an_oracle_belongs_to_goal_sequence_alone():
-    assert build(run_of(TASK, Oracle(noise=0.5))).team.groups[1].policy.noise == 0.5
+    assert build(run_of(TASK, OraclePolicyConfig(error_prob=0.5))).team.groups[1].policy.noise == 0.5
     with pytest.raises(ConfigError, match="'goal-cycle' has no order an oracle could be told"):
-        scripted.oracle(GoalCycle())
+        scripted.make_oracle(GoalCycle())
     with pytest.raises(ConfigError, match=r"noise=1.2 must lie in \[0, 1\]"):
-        Oracle(noise=1.2)
+        OraclePolicyConfig(error_prob=1.2)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rookery.errors import ConfigError
+from rookery.gridworld.tiles import GOAL, OBSTACLE
 from rookery.tasks.four_rooms import FourRooms
-from rookery.world.tiles import GOAL, OBSTACLE
 from tests.tasks.conformance import layouts, reachable
 from tests.worlds import SMALL
 
@@ -32,7 +32,7 @@ def test_one_doorway_in_each_arm_joins_all_rooms(size):
 
 def test_obstacles_leave_doorways_free():
     height, width = 7, 12
-    tiles, _, _, own = layouts(FourRooms(height=height, width=width, obstacles=20, views=VIEWS))
+    tiles, _, _, own = layouts(FourRooms(height=height, width=width, num_obstacles=20, views=VIEWS))
     row, col = 3, 6
     closed = tiles == OBSTACLE
     walls = 2 * (height + width) - 4 + (height - 2) + (width - 2) - 1 - 4
@@ -51,4 +51,4 @@ def test_impossible_settings_are_refused():
     with pytest.raises(ConfigError, match="four rooms do not fit into 4×17"):
         FourRooms(height=4)
     with pytest.raises(ConfigError, match="do not fit on the 4 free cells"):
-        FourRooms(height=5, width=5, obstacles=2)
+        FourRooms(height=5, width=5, num_obstacles=2)

@@ -4,10 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.tasks.env import Env
+from rookery.gridworld.spec import ViewConfig
 from rookery.tasks.goal_cycle import GoalCycle
+from rookery.tasks.grid_env import GridEnv
 from rookery.types import TimeStep
-from rookery.world.spec import View
 from tests.worlds import EAST, FORWARD, LEFT, NORTH, SMALL, act, game, put, start, task_on
 
 # Goal k stands at (k, 2) of its own row with floor to its left, so that one step east enters it.
@@ -88,7 +88,7 @@ def test_standing_on_a_goal_is_free():
         state, told = act(task, state, action)
         assert state.position.tolist() == [[1, 2]]
         assert told.reward.tolist() == [0]
-        assert told.events["goals"].tolist() == told.events["mistakes"].tolist() == [0]
+        assert told.info["goals"].tolist() == told.info["mistakes"].tolist() == [0]
 
 
 def test_an_episode_may_start_on_a_goal_and_that_pays_nothing():
@@ -108,8 +108,8 @@ def test_each_agent_is_paid_for_itself_alone():
     assert state.task.last_goal.tolist() == [0, 0, 2]
     state, told = enter(task, state, B, B, B)  # all on one cell
     assert told.reward.tolist() == [1, 1, -1.5]
-    assert told.events["goals"].tolist() == [1, 1, 0]
-    assert told.events["mistakes"].tolist() == [0, 0, 1]
+    assert told.info["goals"].tolist() == [1, 1, 0]
+    assert told.info["mistakes"].tolist() == [0, 0, 1]
 
 
 def test_what_others_do_changes_no_reward():
@@ -155,22 +155,22 @@ def test_a_changed_penalty_is_felt_and_does_not_recompile():
     @jax.jit
     def step(state, action, params):
         traces.append(1)
-        return Env(task).step(state, action, params)
+        return GridEnv(task).step(state, action, params)
 
     state = put(start(task), (1, 1), EAST)
     state = state.replace(task=state.task.replace(last_goal=jnp.array([A])))
     for penalty in (1.5, 0.5, 0.0):
         _, told = step(state, jnp.array([FORWARD]), params.replace(penalty=jnp.float32(penalty)))
         assert told.reward.tolist() == [-penalty]
-        assert told.events["mistakes"].tolist() == [1]
-    _, told = step(put(state, (2, 1)), jnp.array([FORWARD]), params.replace(goal=jnp.float32(2)))
+        assert told.info["mistakes"].tolist() == [1]
+    _, told = step(put(state, (2, 1)), jnp.array([FORWARD]), params.replace(goal_reward=jnp.float32(2)))
     assert told.reward.tolist() == [2]
     assert len(traces) == 1
 
 
 def test_reset_and_step_tell_the_same_things():
-    task = GoalCycle(height=7, width=9, views=(SMALL,) * 2, obstacles=4)
-    env, params = Env(task), task.default_params()
+    task = GoalCycle(height=7, width=9, views=(SMALL,) * 2, num_obstacles=4)
+    env, params = GridEnv(task), task.default_params()
     state, first = game(task).reset(jax.random.PRNGKey(0), params)
     after, told = game(task).step(state, jnp.array([2, 2]), params)
     assert isinstance(told, TimeStep)
@@ -179,20 +179,20 @@ def test_reset_and_step_tell_the_same_things():
     assert first.observation.dtype == np.uint8
     assert first.observation.shape == (2, *env.observation_shape(0))
     assert first.reward.tolist() == [0, 0]
-    assert (env.agents, env.actions, env.max_steps) == (2, 7, 250)
+    assert (env.num_agents, env.num_actions, env.max_steps) == (2, 7, 250)
 
 
 def test_views_of_different_shapes_come_as_a_tuple():
-    task = GoalCycle(height=7, width=7, obstacles=0, views=(SMALL, View(size=5)))
-    env = Env(task)
+    task = GoalCycle(height=7, width=7, num_obstacles=0, views=(SMALL, ViewConfig(size=5)))
+    env = GridEnv(task)
     told = jax.eval_shape(env.reset, jax.random.PRNGKey(0), task.default_params())[1]
     assert [view.shape for view in told.observation] == [(3, 3, 8), (15, 15, 3)]
     assert [env.observation_shape(slot) for slot in range(2)] == [(3, 3, 8), (15, 15, 3)]
 
 
 def test_three_actions():
-    assert Env(GoalCycle(actions=3)).actions == 3
-    task = task_on(LINE, actions=3)
+    assert GridEnv(GoalCycle(num_actions=3)).num_actions == 3
+    task = task_on(LINE, num_actions=3)
     for action, position, heading in ((0, [2, 5], NORTH), (1, [2, 5], 2), (2, [2, 6], EAST)):
         state, _ = act(task, start(task, (2, 5), EAST), action)
         assert (state.position[0].tolist(), int(state.heading[0])) == (position, heading)

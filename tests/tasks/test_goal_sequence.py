@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from rookery.errors import ConfigError
+from rookery.gridworld.tiles import GOAL_KINDS
 from rookery.tasks.goal_sequence import GoalSequence
-from rookery.world.tiles import GOALS
 from tests.tasks.conformance import layouts
 from tests.worlds import EAST, FORWARD, SMALL, STAY, act, drawn, start
 
@@ -48,8 +48,8 @@ def test_rewards_by_hand(order, paid):
     for goal in order:
         state, told = enter(task, state, goal)
         found.append(float(told.reward[0]))
-        assert told.events["goals"][0] == (found[-1] > 0)
-        assert told.events["mistakes"][0] == (found[-1] < 0)
+        assert told.info["goals"][0] == (found[-1] > 0)
+        assert told.info["mistakes"][0] == (found[-1] < 0)
     assert found == paid
 
 
@@ -63,19 +63,19 @@ def test_each_agent_is_paid_for_itself_alone():
 
 
 def test_a_trial_ends_where_it_began_and_the_order_begins_again():
-    task = task_with(A, B, trials=3, trial_steps=2)
+    task = task_with(A, B, num_trials=3, trial_steps=2)
     assert task.max_steps == 6
     first = state = start(task)
     last = []
     for trial in range(3):
         state, told = enter(task, state, A)
         assert told.reward[0] == 1
-        last.append(float(told.events["last trial"][0]))
+        last.append(float(told.info["last_trial_goals"][0]))
         assert not told.is_first
         assert not told.truncated
         state, told = enter(task, state, B)
         assert told.reward[0] == 1
-        last.append(float(told.events["last trial"][0]))
+        last.append(float(told.info["last_trial_goals"][0]))
         if trial < 2:
             assert (state.position == first.position).all()
             assert (state.heading == first.heading).all()
@@ -89,7 +89,7 @@ def test_a_trial_ends_where_it_began_and_the_order_begins_again():
 
 
 def test_the_drawn_order_never_repeats_a_goal_at_once_and_uses_all():
-    tiles, position, _, own = layouts(GoalSequence(height=5, width=9, obstacles=2, views=(SMALL,) * 2), count=200)
+    tiles, position, _, own = layouts(GoalSequence(height=5, width=9, num_obstacles=2, views=(SMALL,) * 2), count=200)
     sequence = own.sequence
     assert sequence.shape == (200, 30)
     assert (sequence[:, 1:] != sequence[:, :-1]).all()
@@ -97,7 +97,7 @@ def test_the_drawn_order_never_repeats_a_goal_at_once_and_uses_all():
     for goal in range(3):
         assert 35 < (sequence[:, 0] == goal).sum() < 100
         at = own.goals[:, goal]
-        assert (tiles[np.arange(200), at[:, 0], at[:, 1]] == GOALS[goal]).all()
+        assert (tiles[np.arange(200), at[:, 0], at[:, 1]] == GOAL_KINDS[goal]).all()
     onward = (sequence[:, 1:] - sequence[:, :-1]) % 3
     assert 0.45 < (onward == 1).mean() < 0.55
     assert (position == own.start_position).all()

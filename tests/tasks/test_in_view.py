@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rookery.tasks.dilemma.harvest import Harvest
+from rookery.gridworld.spec import ViewConfig
+from rookery.gridworld.tiles import OBSTACLE
 from rookery.tasks.goal_cycle import GoalCycle
-from rookery.tasks.registry import environment
-from rookery.world.spec import View
-from rookery.world.tiles import OBSTACLE
+from rookery.tasks.registry import make_env
+from rookery.tasks.social_dilemmas.harvest import Harvest
 
 NORTH, EAST, SOUTH, WEST = range(4)
 
@@ -27,16 +27,16 @@ def in_view(env, state) -> list[list[int]]:
 
 
 def test_in_a_dilemma_all_within_the_square():
-    env = environment(Harvest(map=MAP, agents=4, view_radius=2))
+    env = make_env(Harvest(map=MAP, num_agents=4, view_radius=2))
     state, _ = env.reset(jax.random.PRNGKey(0), env.default_params())
     state = state.replace(position=jnp.array([[1, 1], [1, 3], [3, 3], [3, 6]]), heading=jnp.array([0, 1, 2, 3]))
     assert in_view(env, state) == [[1, 2], [0, 2], [0, 1], []]
-    assert in_view(env, state.replace(active=jnp.array([True, False, True, True]))) == [[2], [], [0], []]
+    assert in_view(env, state.replace(agent_mask=jnp.array([True, False, True, True]))) == [[2], [], [0], []]
 
 
 def test_in_a_grid_ahead_and_not_behind_obstacles():
-    view = View(size=5, offset=0, kind="symbolic")
-    env = environment(GoalCycle(height=6, width=9, goals=2, obstacles=1, views=(view,) * 3, actions=3))
+    view = ViewConfig(size=5, rows_behind=0, observation_type="symbolic")
+    env = make_env(GoalCycle(height=6, width=9, num_goals=2, num_obstacles=1, views=(view,) * 3, num_actions=3))
     state, _ = env.reset(jax.random.PRNGKey(0), env.default_params())
     clear = state.tiles.at[1:-1, 1:-1].set(0)
     state = state.replace(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rookery.errors import ConfigError
+from rookery.gridworld.tiles import DOOR, KEY, KEY_RACK, OBSTACLE
 from rookery.tasks.key_door import KeyDoor
-from rookery.world.tiles import DOOR, KEY, KEY_RACK, OBSTACLE
 from tests.tasks.conformance import layouts, reachable
 from tests.worlds import EAST, FORWARD, LEFT, SMALL, STAY, act, drawn, start
 
@@ -29,7 +29,7 @@ def test_the_whole_way_pays_once_and_each_visit_needs_a_key_of_its_own():
         assert total == 0
         state, told = act(TASK, state, action, STAY)
         total += float(told.reward[0])
-        counts.append([float(told.events[name][0]) for name in ("keys", "doors", "goals", "success")])
+        counts.append([float(told.info[name][0]) for name in ("keys", "doors", "goals", "success")])
     assert total == 1
     assert np.sum(counts, 0).tolist() == [1, 1, 1, 1]
     assert state.position[0].tolist() in ([1, 1], [1, 2]), "set down on the near side"
@@ -66,7 +66,7 @@ def test_two_sides_keys_and_agents_near_the_goal_far(endless):
         things = [*map(tuple, keys), *map(tuple, position[world])]
         assert all(near[thing] for thing in things)
         assert len(set(things)) == len(things)
-        again = [tuple(cell) for cell in own.cells[world, : own.count[world]]]
+        again = [tuple(cell) for cell in own.respawn_cells[world, : own.num_respawn_cells[world]]]
         assert len(set(again)) == len(again) == near.sum() - len(keys)
         assert all(near[cell] for cell in again)
     assert doors == {(r, c) for r in range(1, 5) for c in range(2, 7)}
@@ -78,7 +78,7 @@ def test_a_goal_that_moves_stays_on_the_far_side():
     for world in range(len(tiles)):
         (door,) = np.argwhere(tiles[world] == DOOR)
         far = reachable((tiles[world] == OBSTACLE) | (tiles[world] == DOOR), np.add(door, (0, 1)))
-        again = {tuple(cell) for cell in own.cells[world, : own.count[world]].tolist()}
+        again = {tuple(cell) for cell in own.respawn_cells[world, : own.num_respawn_cells[world]].tolist()}
         assert again | {tuple(own.goals[world, 0].tolist())} == {tuple(cell) for cell in np.argwhere(far).tolist()}
 
 

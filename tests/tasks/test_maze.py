@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from rookery.errors import ConfigError
-from rookery.tasks.maze import Maze, dig
-from rookery.world.tiles import OBSTACLE
+from rookery.gridworld.tiles import OBSTACLE
+from rookery.tasks.maze import Maze, carve_maze
 from tests.tasks.conformance import layouts, reachable
 from tests.worlds import SMALL
 
@@ -38,7 +38,7 @@ def test_each_episode_has_another_maze():
 
 def test_all_trees_of_two_by_two_chambers_come():
     """Of 4 walls between 4 chambers one stays shut; the walk takes either way round from the first chamber."""
-    dug = jax.device_get(jax.vmap(lambda key: dig(key, 2, 2))(jax.random.split(jax.random.PRNGKey(0), 100)))
+    dug = jax.device_get(jax.vmap(lambda key: carve_maze(key, 2, 2))(jax.random.split(jax.random.PRNGKey(0), 100)))
     walls = {(1, 2), (2, 1), (2, 3), (3, 2)}
     shut = [walls - {tuple(cell) for cell in one.tolist()} for one in dug]
     assert all(len(one) == 1 for one in shut)
@@ -49,14 +49,14 @@ def test_all_trees_of_two_by_two_chambers_come():
 
 
 def test_loops_open_further_walls():
-    task = Maze(height=7, width=9, loops=3, views=VIEWS)
+    task = Maze(height=7, width=9, num_loops=3, views=VIEWS)
     tiles, _, _, own = layouts(task)
     closed = tiles == OBSTACLE
     assert (~closed).sum((1, 2)).tolist() == [2 * 12 - 1 + 3] * len(tiles)
     assert all((reachable(c, goal[0]) == ~c).all() for c, goal in zip(closed, own.goals, strict=True))
     assert closed[:, ::2, ::2].all()
     # One wall more than can be opened is refused; all of them leave no wall between chambers.
-    assert (layouts(Maze(height=5, width=5, loops=1, views=VIEWS))[0] == OBSTACLE).sum((1, 2)).max() == 16 + 1
+    assert (layouts(Maze(height=5, width=5, num_loops=1, views=VIEWS))[0] == OBSTACLE).sum((1, 2)).max() == 16 + 1
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from typing import Literal
 import jax.numpy as jnp
 import pytest
 
-from rookery.errors import ConfigError, MissingError
-from rookery.runs.codec import from_dict, to_dict
-from rookery.runs.config import RunConfig
+from rookery.errors import ConfigError, NotFoundError
+from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks import registry
 from rookery.tasks.single_goal import SingleGoal
+from rookery.training.config import RunConfig
 from tests.tasks.conformance import check, layouts
 from tests.tiny import CONFIG
 from tests.worlds import FORWARD, SMALL, STAY, act, start
@@ -31,9 +31,9 @@ class Hurry(SingleGoal):
     kind: Literal["hurry"] = "hurry"
     step_cost: float = 0.25
 
-    def pay(self, before, after, events, params):
-        reward, own, counts = super().pay(before, after, events, params)
-        return reward - self.step_cost * after.active, own, counts
+    def reward(self, before, after, move_result, params):
+        reward, own, counts = super().reward(before, after, move_result, params)
+        return reward - self.step_cost * after.agent_mask, own, counts
 
 
 TASK = Hurry(map=HOUSE, views=(SMALL,) * 2)
@@ -61,9 +61,9 @@ def test_a_reward_of_ones_own():
 
 @pytest.mark.usefixtures("registered")
 def test_it_is_known_by_its_id_and_a_run_may_hold_it():
-    assert registry.make("hurry-v0") is TASK
-    with pytest.raises(MissingError, match="did you mean hurry-v0"):
-        registry.make("hury-v0")
+    assert registry.get_task("hurry-v0") is TASK
+    with pytest.raises(NotFoundError, match="did you mean hurry-v0"):
+        registry.get_task("hury-v0")
     with pytest.raises(ConfigError, match="the id 'hurry-v0' is taken"):
         registry.register("hurry-v0", "again", TASK)
     config = dataclasses.replace(CONFIG, task=TASK)

@@ -49,8 +49,8 @@ def test_the_example_package_adds_a_task_that_every_tool_sees(tmp_path):
         made = gymnasium.make("rookery/meeting-place-v0", views=task.views[:2])
         assert made.observation_space.shape == (7, 7, 8)
 
-        from rookery.runs.codec import from_dict, to_dict
-        from rookery.runs.config import Task
+        from rookery.storage.serialization import from_dict, to_dict
+        from rookery.training.config import Task
         assert from_dict(Task, to_dict(task), "task") == task
         """,
         tmp_path,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rookery.errors import ConfigError
-from rookery.tasks.reach import ReachTask
+from rookery.tasks.goal_reaching import GoalReachingTask
 from rookery.tasks.single_goal import SingleGoal
 from tests.tasks.conformance import layouts, play
 from tests.worlds import EAST, FORWARD, LEFT, SMALL, STAY, act, drawn, start
@@ -41,11 +41,11 @@ def test_who_reaches_the_goal_is_paid_and_set_down_elsewhere():
     assert tuple(state.position[0].tolist()) in FLOOR
     assert state.position[1].tolist() == list(AWAY)
     assert not told.terminated
-    assert told.events["goals"].tolist() == [1, 0]
-    assert told.events["success"].tolist() == [1, 0]
+    assert told.info["goals"].tolist() == [1, 0]
+    assert told.info["success"].tolist() == [1, 0]
     state, told = reach(TASK, state)
     assert told.reward.tolist() == [1, 0]
-    assert told.events["success"].tolist() == [0, 0], "success is told once an episode"
+    assert told.info["success"].tolist() == [0, 0], "success is told once an episode"
 
 
 def test_all_free_cells_serve_and_steps_differ():
@@ -99,7 +99,7 @@ def test_the_goal_may_move_between_its_places():
 
 
 def test_places_of_the_goal():
-    fixed = SingleGoal(height=5, width=9, obstacles=3, goal_at=(3, 7), views=(SMALL,) * 2)
+    fixed = SingleGoal(height=5, width=9, num_obstacles=3, goal_at=(3, 7), views=(SMALL,) * 2)
     assert (layouts(fixed)[3].goals == (3, 7)).all()
     anywhere = layouts(dataclasses.replace(fixed, goal_at=None))[3].goals[:, 0]
     assert len(np.unique(anywhere, axis=0)) > 10
@@ -150,9 +150,9 @@ def test_impossible_settings_are_refused(settings, said):
 def test_a_schedule_may_change_the_reward():
     params = TASK.default_params()
     state = start_at(start(TASK), [BESIDE, AWAY])
-    _, told = act(TASK, state, FORWARD, STAY, params=params.replace(goal=jax.numpy.float32(2.5)))
+    _, told = act(TASK, state, FORWARD, STAY, params=params.replace(goal_reward=jax.numpy.float32(2.5)))
     assert told.reward.tolist() == [2.5, 0]
 
 
 def test_reach_is_no_task_by_itself():
-    assert not hasattr(ReachTask, "layout")
+    assert not hasattr(GoalReachingTask, "layout")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from rookery.errors import ConfigError
+from rookery.gridworld.spec import CHANNELS
+from rookery.gridworld.tiles import OBSTACLE
 from rookery.tasks import registry
 from rookery.tasks.sixteen_places import SixteenPlaces
-from rookery.world.spec import CHANNELS
-from rookery.world.tiles import OBSTACLE
 from tests.tasks.conformance import layouts, play, reachable
 from tests.worlds import SMALL, drawn
 
@@ -26,7 +26,7 @@ def test_the_house_by_hand():
     #...........#
     #############
     """)
-    assert "\n".join("".join("#" if kind else "." for kind in row) for row in task.room) == house
+    assert "\n".join("".join("#" if kind else "." for kind in row) for row in task.base_tiles) == house
 
 
 def test_the_goal_is_in_the_middle_of_any_of_sixteen_rooms():
@@ -40,7 +40,7 @@ def test_the_goal_is_in_the_middle_of_any_of_sixteen_rooms():
 
 
 def test_the_novice_may_not_see_the_goal():
-    task = registry.make("sixteen-places-hidden-symbolic-v0")
+    task = registry.get_task("sixteen-places-hidden-symbolic-v0")
     views = tuple(dataclasses.replace(view, see_through_walls=True) for view in task.views)
     _, _, (_, told), _ = play(dataclasses.replace(task, views=views), 40)
     goals = (told.observation[..., CHANNELS.index("goal")] > 0).sum((0, 1, 3, 4))

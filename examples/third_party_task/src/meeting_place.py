@@ -14,16 +14,16 @@ import jax.numpy as jnp
 from flax import struct
 
 from rookery.errors import ConfigError
+from rookery.gridworld.layout import empty_room, sample_cells
+from rookery.gridworld.spec import GridSpec, ViewConfig
+from rookery.gridworld.state import GridParams
 from rookery.tasks.registry import register
-from rookery.world.layout import border, draw_cells
-from rookery.world.spec import View, WorldSpec
-from rookery.world.state import WorldParams
 
 
 class MeetingParams(struct.PyTreeNode):
     """What a schedule may change during a run."""
 
-    world: WorldParams
+    world: GridParams
     company: jax.Array  # f32[], paid a step for each other agent on the cell
 
 
@@ -34,11 +34,11 @@ class MeetingPlace:
     kind: Literal["meeting-place"] = "meeting-place"
     height: int = 9
     width: int = 9
-    views: tuple[View, ...] = (View(kind="symbolic"),) * 3
+    views: tuple[ViewConfig, ...] = (ViewConfig(observation_type="symbolic"),) * 3
     max_steps: int = 100
     company: float = 1.0
 
-    counts = ("met",)
+    metric_names = ("met",)
 
     def __post_init__(self):
         room = (self.height - 2) * (self.width - 2)
@@ -46,33 +46,38 @@ class MeetingPlace:
             raise ConfigError(f"{len(self.views)} agents do not fit into a {self.height}×{self.width} room; enlarge it")
 
     @property
-    def world(self) -> WorldSpec:
-        return WorldSpec(
-            height=self.height, width=self.width, views=self.views, max_steps=self.max_steps, actions=3, collide=False
+    def grid_spec(self) -> GridSpec:
+        return GridSpec(
+            height=self.height,
+            width=self.width,
+            views=self.views,
+            max_steps=self.max_steps,
+            num_actions=3,
+            collide=False,
         )
 
     def default_params(self) -> MeetingParams:
-        world = WorldParams(
+        world = GridParams(
             prestige_decay=jnp.float32(0.99),
             spawn_delay=jnp.zeros(len(self.views), jnp.int32),
-            hide_share=jnp.float32(0),
+            goal_hiding_prob=jnp.float32(0),
         )
         return MeetingParams(world=world, company=jnp.float32(self.company))
 
-    def layout(self, key):
+    def generate(self, key):
         """An empty room; agents on different cells."""
         cell_key, heading_key = jax.random.split(key)
-        tiles = jnp.asarray(border(self.height, self.width))
+        tiles = jnp.asarray(empty_room(self.height, self.width))
         rows, cols = jnp.meshgrid(jnp.arange(1, self.height - 1), jnp.arange(1, self.width - 1), indexing="ij")
         cells = jnp.stack([rows.ravel(), cols.ravel()], -1)
-        position = draw_cells(cell_key, cells, len(self.views))
+        position = sample_cells(cell_key, cells, len(self.views))
         heading = jax.random.randint(heading_key, (len(self.views),), 0, 4)
         return tiles, position, heading, ()
 
-    def pay(self, before, after, events, params: MeetingParams):
+    def reward(self, before, after, move_result, params: MeetingParams):
         """Pay for company. An absent agent is none, and gets none."""
-        same = (after.position[:, None] == after.position).all(-1) & before.active
-        met = jnp.where(before.active, same.sum(-1) - 1, 0).astype(jnp.float32)
+        same = (after.position[:, None] == after.position).all(-1) & before.agent_mask
+        met = jnp.where(before.agent_mask, same.sum(-1) - 1, 0).astype(jnp.float32)
         return params.company * met, before.task, {"met": met}
 
 

@@ -24,23 +24,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-POINTS = {3: (0.5, -0.5, 1.5, -1.5, np.inf), 5: (0.25, -0.25, 0.75, -0.75, 2.0, -2.0, np.inf)}
+INTERPOLATION_POINTS = {3: (0.5, -0.5, 1.5, -1.5, np.inf), 5: (0.25, -0.25, 0.75, -0.75, 2.0, -2.0, np.inf)}
 """Where the polynomials of a product are known, by the side of the smaller picture. Of points in pairs, exact in
 binary, these lose least; `inf` is the leading coefficient."""
 
 
-class Values(NamedTuple):
+class WinogradTransform(NamedTuple):
     """Matrices between coefficients and values at the m + 2 points, for one axis; rows as tuples."""
 
-    small: tuple[tuple[float, ...], ...]  # [m+2, m]: of the smaller picture
-    kernel: np.ndarray  # f32[(m+2)^2, 9]: of the kernel, both axes at once
-    large: tuple[tuple[float, ...], ...]  # [m+2, m+2]: from values back to the larger picture's coefficients
+    small_to_points: tuple[tuple[float, ...], ...]  # [m+2, m]: of the smaller picture
+    kernel_to_points: np.ndarray  # f32[(m+2)^2, 9]: of the kernel, both axes at once
+    points_to_large: tuple[tuple[float, ...], ...]  # [m+2, m+2]: from values back to the larger picture's coefficients
 
 
 @functools.cache
-def values(side: int) -> Values:
+def winograd_transform(side: int) -> WinogradTransform:
     """For a smaller picture of side×side cells and a kernel of 3×3."""
-    points = np.array(POINTS[side])
+    points = np.array(INTERPOLATION_POINTS[side])
 
     def powers(count: int) -> np.ndarray:
         finite = np.isfinite(points)[:, None]
@@ -52,7 +52,7 @@ def values(side: int) -> Values:
     of_small, of_kernel = abs(small).max(1), abs(kernel).max(1)
     small, kernel = small / of_small[:, None], kernel / of_kernel[:, None]
     large = large * of_small * of_kernel
-    return Values(_rows(small), np.kron(kernel, kernel).astype(np.float32), _rows(large))
+    return WinogradTransform(_rows(small), np.kron(kernel, kernel).astype(np.float32), _rows(large))
 
 
 def _rows(matrix: np.ndarray) -> tuple[tuple[float, ...], ...]:
@@ -64,7 +64,7 @@ def _transposed(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def both_axes(matrix: tuple[tuple[float, ...], ...], x: Float[Array, "P N C"]) -> Float[Array, "Q N C"]:
+def apply_to_both_axes(matrix: tuple[tuple[float, ...], ...], x: Float[Array, "P N C"]) -> Float[Array, "Q N C"]:
     """One small matrix [q, p] along rows and along columns: P = p², Q = q².
 
     Written as sums: XLA makes one pass of each, quicker than a matrix product of so few rows.
@@ -81,39 +81,40 @@ def both_axes(matrix: tuple[tuple[float, ...], ...], x: Float[Array, "P N C"]) -
 
 
 # Linear, so its gradient is its transpose; left to itself it would be a sum of one scattered row at a time.
-both_axes.defvjp(
-    lambda matrix, x: (both_axes(matrix, x), None), lambda matrix, _, g: (both_axes(_transposed(matrix), g),)
+apply_to_both_axes.defvjp(
+    lambda matrix, x: (apply_to_both_axes(matrix, x), None),
+    lambda matrix, _, g: (apply_to_both_axes(_transposed(matrix), g),),
 )
 
 
-def correlate(x: Float[Array, "P N C"], kernel: Float[Array, "K F"]) -> Float[Array, "Q N F"]:
+def conv3x3(x: Float[Array, "P N C"], kernel: Float[Array, "K F"]) -> Float[Array, "Q N F"]:
     """A layer of 3×3 at stride 1 without padding, of square pictures: q = p - 2. K = 9·C, in (row, column, channel)
     order."""
     cells, count, channels = x.shape
     side, outputs = _side(cells) - 2, kernel.shape[-1]
-    if not _by_values(side):
+    if not _use_winograd(side):
         picture = x.transpose(1, 0, 2).reshape(count, side + 2, side + 2, channels)
-        return (jnp.asarray(patches(picture, 3)) @ kernel).reshape(count, side * side, outputs).transpose(1, 0, 2)
-    of = values(side)
-    at_points = (of.kernel @ kernel.reshape(9, -1)).reshape(cells, channels, outputs)
+        return (jnp.asarray(im2col(picture, 3)) @ kernel).reshape(count, side * side, outputs).transpose(1, 0, 2)
+    of = winograd_transform(side)
+    at_points = (of.kernel_to_points @ kernel.reshape(9, -1)).reshape(cells, channels, outputs)
     # The transpose of `spread` along cells: a correlation is the transpose of a product of polynomials.
-    products = jnp.matmul(both_axes(_transposed(of.large), x), at_points)
-    return both_axes(_transposed(of.small), products)
+    products = jnp.matmul(apply_to_both_axes(_transposed(of.points_to_large), x), at_points)
+    return apply_to_both_axes(_transposed(of.small_to_points), products)
 
 
-def spread(x: Float[Array, "Q N C"], kernel: Float[Array, "C K"]) -> Float[Array, "P N F"]:
+def conv_transpose3x3(x: Float[Array, "Q N C"], kernel: Float[Array, "C K"]) -> Float[Array, "P N F"]:
     """A transposed layer of 3×3 at stride 1, of square pictures: each cell becomes a block, blocks are added up;
     p = q + 2. K = 9·F, in (row, column, channel) order."""
     cells, count, channels = x.shape
     side, outputs = _side(cells), kernel.shape[-1] // 9
-    if not _by_values(side):
+    if not _use_winograd(side):
         # One product of the cells themselves: patches of a zero-padded picture would double the arithmetic.
         cut = (x.transpose(1, 0, 2) @ kernel).reshape(count, side, side, 9 * outputs)
-        return jnp.asarray(add_patches(cut, 3)).reshape(count, -1, outputs).transpose(1, 0, 2)
-    of = values(side)
+        return jnp.asarray(col2im(cut, 3)).reshape(count, -1, outputs).transpose(1, 0, 2)
+    of = winograd_transform(side)
     by_cell = kernel.reshape(channels, 9, outputs).transpose(1, 0, 2)
-    at_points = (of.kernel @ by_cell.reshape(9, -1)).reshape(-1, channels, outputs)
-    return both_axes(of.large, jnp.matmul(both_axes(of.small, x), at_points))
+    at_points = (of.kernel_to_points @ by_cell.reshape(9, -1)).reshape(-1, channels, outputs)
+    return apply_to_both_axes(of.points_to_large, jnp.matmul(apply_to_both_axes(of.small_to_points, x), at_points))
 
 
 def _side(cells: int) -> int:
@@ -122,25 +123,25 @@ def _side(cells: int) -> int:
     return side
 
 
-_plain = contextvars.ContextVar("plain", default=False)
+_im2col_only = contextvars.ContextVar("plain", default=False)
 
 
 @contextlib.contextmanager
-def plainly() -> Iterator[None]:
+def force_im2col() -> Iterator[None]:
     """What is traced within convolves by patches × matrix everywhere: to compare with, and to count by."""
-    token = _plain.set(True)
+    token = _im2col_only.set(True)
     try:
         yield
     finally:
-        _plain.reset(token)
+        _im2col_only.reset(token)
 
 
-def _by_values(side: int) -> bool:
-    return side in POINTS and jax.default_backend() == "cpu" and not _plain.get()
+def _use_winograd(side: int) -> bool:
+    return side in INTERPOLATION_POINTS and jax.default_backend() == "cpu" and not _im2col_only.get()
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def patches(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P"]:
+def im2col(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P"]:
     """All side×side patches at stride 1, flattened in (row, col, channel) order. h = H - side + 1, w likewise.
 
     One gather, and its gradient is `add_patches`: several times faster on CPU than slices joined together.
@@ -155,23 +156,23 @@ def patches(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w 
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def add_patches(cut: Float[Array, "N h w P"], side: int) -> Float[Array, "N H W C"]:
+def col2im(columns: Float[Array, "N h w P"], side: int) -> Float[Array, "N H W C"]:
     """Lay side×side patches at stride 1 over each other and add them up: the transpose of `patches`."""
-    count, high, wide, _ = cut.shape
-    cut = cut.reshape(count, high, wide, side, side, -1)
-    picture = jnp.zeros((count, high + side - 1, wide + side - 1, cut.shape[-1]))
+    count, high, wide, _ = columns.shape
+    columns = columns.reshape(count, high, wide, side, side, -1)
+    picture = jnp.zeros((count, high + side - 1, wide + side - 1, columns.shape[-1]))
     for r in range(side):
         for c in range(side):
-            picture = picture.at[:, r : r + high, c : c + wide].add(cut[:, :, :, r, c])
+            picture = picture.at[:, r : r + high, c : c + wide].add(columns[:, :, :, r, c])
     return picture
 
 
 # Each is the other's gradient, for both are linear and each is the other's transpose.
-patches.defvjp(lambda x, side: (patches(x, side), None), lambda side, _, g: (add_patches(g, side),))
-add_patches.defvjp(lambda x, side: (add_patches(x, side), None), lambda side, _, g: (patches(g, side),))
+im2col.defvjp(lambda x, side: (im2col(x, side), None), lambda side, _, g: (col2im(g, side),))
+col2im.defvjp(lambda x, side: (col2im(x, side), None), lambda side, _, g: (im2col(g, side),))
 
 
-def blocks(picture: Array, side: int) -> Array:
+def patchify(picture: Array, side: int) -> Array:
     """Pictures [N, H, W, C], H = W, in side×side tiles: [P, N, side·side·C], the tiles first, each flattened."""
     count, height, _, channels = picture.shape
     tiles = height // side
@@ -179,9 +180,9 @@ def blocks(picture: Array, side: int) -> Array:
     return cut.transpose(1, 3, 0, 2, 4, 5).reshape(tiles * tiles, count, side * side * channels)
 
 
-def unblocks(cells: Array, side: int) -> Array:
+def unpatchify(patches: Array, side: int) -> Array:
     """What `blocks` made of pictures, back to pictures."""
-    number, count, _ = cells.shape
+    number, count, _ = patches.shape
     tiles = _side(number)
-    cut = cells.reshape(tiles, tiles, count, side, side, -1)
+    cut = patches.reshape(tiles, tiles, count, side, side, -1)
     return cut.transpose(2, 0, 3, 1, 4, 5).reshape(count, tiles * side, tiles * side, -1)

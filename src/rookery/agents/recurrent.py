@@ -9,85 +9,85 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from rookery.agents.hearing import Hears
-from rookery.agents.networks import LSTM, Memory, Network, if_told, run
-from rookery.types import Key, PyTree
+from rookery.agents.communication import CommunicationConfig
+from rookery.agents.networks import LSTM, LSTMState, NetworkConfig, apply_module, counterfactual_outputs
+from rookery.types import PRNGKey, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentPolicy:
     """Pure functions of one agent's parameters, for B (or N) agents with those same parameters."""
 
-    network: Network
+    network: NetworkConfig
     observation_shape: tuple[int, ...]
-    actions: int
+    num_actions: int
     epsilon: float | None = None
     """None: actions are drawn with the probabilities that the logits say. A number: the action with the largest logit
     is taken, but in this share of steps one at random; so play agents whose logits are action values."""
-    hears: Hears | None = None  # None: nothing beside its view
-    agents: int = 1  # in its world, itself included; of those who hear, or have a model of others
+    communication: CommunicationConfig | None = None  # None: nothing beside its view
+    num_agents: int = 1  # in its world, itself included; of those who hear, or have a model of others
 
     privileged = False
 
     def __post_init__(self):
-        self.network.check(self.observation_shape)
+        self.network.validate(self.observation_shape)
 
     @property
     def _lstm(self) -> LSTM:
-        return LSTM(self.network.memory_size, self.network.lstm_biases)
+        return LSTM(self.network.hidden_size, self.network.num_lstm_biases)
 
     @property
-    def heard_size(self) -> int:
+    def comms_obs_size(self) -> int:
         """Numbers told each step beside the view: H in the shapes below."""
-        return self.hears.size(self.agents, self.actions) if self.hears else 0
+        return self.communication.size(self.num_agents, self.num_actions) if self.communication else 0
 
     @property
-    def symbols(self) -> int:
+    def vocab_size(self) -> int:
         """How many different messages it has; 0: it does not speak."""
-        return self.hears.symbols if self.hears else 0
+        return self.communication.vocab_size if self.communication else 0
 
     @property
-    def cache_batch(self) -> int | None:
+    def cpu_chunk_size(self) -> int | None:
         """Observations to read at once where caches matter, None elsewhere."""
-        return self.network.cache_batch if jax.default_backend() == "cpu" else None
+        return self.network.cpu_chunk_size if jax.default_backend() == "cpu" else None
 
-    def init(self, key: Key) -> PyTree:
+    def init(self, key: PRNGKey) -> PyTree:
         """Parameters drawn afresh: {'encoder', 'memory', 'heads'}, and 'speech' where it speaks."""
         encoder_key, memory_key, heads_key = jax.random.split(key, 3)
         blank = jnp.zeros((1, *self.observation_shape), jnp.uint8)
         encoder = self.network.encoder().init(encoder_key, blank)["params"]
-        features = run(self.network.encoder(), encoder, blank)
-        features = jnp.concatenate([features, jnp.zeros((1, self.heard_size))], -1)
+        features = apply_module(self.network.encoder(), encoder, blank)
+        features = jnp.concatenate([features, jnp.zeros((1, self.comms_obs_size))], -1)
         start = self.initial_carry(1)
         memory = self._lstm.init(memory_key, start, features[None], jnp.ones((1, 1), bool))["params"]
-        heads = self.network.heads(self.actions).init(heads_key, start.hidden)["params"]
+        heads = self.network.heads(self.num_actions).init(heads_key, start.hidden)["params"]
         params = {"encoder": encoder, "memory": memory, "heads": heads}
-        if self.symbols:
+        if self.vocab_size:
             speech_key = jax.random.fold_in(heads_key, 1)
-            params["speech"] = self.network.heads(self.symbols).init(speech_key, start.hidden)["params"]
+            params["speech"] = self.network.heads(self.vocab_size).init(speech_key, start.hidden)["params"]
         return params
 
-    def initial_carry(self, batch: int) -> Memory:
+    def initial_carry(self, batch: int) -> LSTMState:
         """A blank memory. Two arrays, not one twice: a program may not be given one buffer to reuse twice."""
-        size = (batch, self.network.memory_size)
-        return Memory(jnp.zeros(size), jnp.zeros(size))
+        size = (batch, self.network.hidden_size)
+        return LSTMState(jnp.zeros(size), jnp.zeros(size))
 
     def unroll(
         self,
         params: PyTree,
-        carry: Memory,
+        carry: LSTMState,
         observation: UInt8[Array, "T N ..."],
         is_first: Bool[Array, "T N"],
-        heard: Array | None = None,
-    ) -> tuple[Float[Array, "T N A"], Float[Array, "T N"], Float[Array, "T N M"], Memory]:
+        comms_obs: Array | None = None,
+    ) -> tuple[Float[Array, "T N A"], Float[Array, "T N"], Float[Array, "T N M"], LSTMState]:
         """Read T observations of N agents, and what they were told (u8[T, N, H]) where they hear. Returns logits,
         values, memory outputs, and the memory before each observation (f32[T, N, M] each)."""
         steps, agents = observation.shape[:2]
-        if self._caches_matter(steps * agents):
-            return jax.lax.scan(self._unroll_step(params), carry, (observation, is_first, heard))[1]
-        inputs = self.inputs(params, observation, heard)
-        _, hidden, before = run(self._lstm, params["memory"], carry, inputs, is_first)
-        logits, value = run(self.network.heads(self.actions), params["heads"], hidden)
+        if self._use_cpu_chunks(steps * agents):
+            return jax.lax.scan(self._unroll_step(params), carry, (observation, is_first, comms_obs))[1]
+        inputs = self.inputs(params, observation, comms_obs)
+        _, hidden, before = apply_module(self._lstm, params["memory"], carry, inputs, is_first)
+        logits, value = apply_module(self.network.heads(self.num_actions), params["heads"], hidden)
         return logits, value, hidden, before
 
     def _unroll_step(self, params: PyTree) -> Callable:
@@ -96,32 +96,32 @@ class RecurrentPolicy:
         def step(memory, now):
             seen, first, told = now
             before = jax.tree.map(lambda x: x * ~first[:, None], memory)
-            logits, value, after = self.read(params, memory, seen, first, told)
+            logits, value, after = self.forward(params, memory, seen, first, told)
             return after, (logits, value, after.hidden, before)
 
         return step
 
-    def _caches_matter(self, observations: int) -> bool:
-        return bool(self.cache_batch) and observations > 2 * self.cache_batch
+    def _use_cpu_chunks(self, num_observations: int) -> bool:
+        return bool(self.cpu_chunk_size) and num_observations > 2 * self.cpu_chunk_size
 
     def inputs(
-        self, params: PyTree, observation: UInt8[Array, "T N ..."], heard: Array | None = None
+        self, params: PyTree, observation: UInt8[Array, "T N ..."], comms_obs: Array | None = None
     ) -> Float[Array, "T N F"]:
         """What goes into the memory: the encoder's features, then what was told."""
         steps, agents = observation.shape[:2]
 
         def encode(seen):
-            return run(self.network.encoder(), params["encoder"], seen)
+            return apply_module(self.network.encoder(), params["encoder"], seen)
 
-        if self._caches_matter(steps * agents):
+        if self._use_cpu_chunks(steps * agents):
             features = jax.lax.map(encode, observation)  # a step's observations at a time
         else:
             features = encode(observation.reshape(steps * agents, *self.observation_shape))
             features = features.reshape(steps, agents, -1)
-        return features if heard is None else jnp.concatenate([features, heard], -1)
+        return features if comms_obs is None else jnp.concatenate([features, comms_obs], -1)
 
-    def if_told(
-        self, params: PyTree, before: Memory, inputs: Float[Array, "N F"], at: int, kinds: int
+    def counterfactual_logits(
+        self, params: PyTree, pre_step_state: LSTMState, inputs: Float[Array, "N F"], comms_offset: int, num_values: int
     ) -> Float[Array, "K N A"]:
         """Logits had one one-hot part of what was told been each of K values: counterfactuals.
 
@@ -129,58 +129,65 @@ class RecurrentPolicy:
           before: the memory before the step. inputs: what went into it, as `inputs` gives it.
           at: where in what was told that part begins (`Hears.leader_at`, `Hears.message_at`). kinds: K.
         """
-        start = inputs.shape[-1] - self.heard_size + at
-        heads = self.network.heads(self.actions)
-        return if_told(
-            params["memory"], before, inputs, start, kinds, lambda hidden: run(heads, params["heads"], hidden)[0]
+        start = inputs.shape[-1] - self.comms_obs_size + comms_offset
+        heads = self.network.heads(self.num_actions)
+        return counterfactual_outputs(
+            params["memory"],
+            pre_step_state,
+            inputs,
+            start,
+            num_values,
+            lambda hidden: apply_module(heads, params["heads"], hidden)[0],
         )
 
-    def speak(self, params: PyTree, hidden: Float[Array, "... M"]) -> tuple[Float[Array, "... V"], Float[Array, "..."]]:
+    def message_logits_and_value(
+        self, params: PyTree, hidden: Float[Array, "... M"]
+    ) -> tuple[Float[Array, "... V"], Float[Array, "..."]]:
         """Logits over messages, and the value of what messages earn."""
-        return run(self.network.heads(self.symbols), params["speech"], hidden)
+        return apply_module(self.network.heads(self.vocab_size), params["speech"], hidden)
 
     def act(
         self,
         params: PyTree,
-        carry: Memory,
-        seen: UInt8[Array, "B ..."],
+        carry: LSTMState,
+        obs: UInt8[Array, "B ..."],
         is_first: Bool[Array, "B"],
-        key: Key,
-        heard: Array | None = None,
-    ) -> tuple[Int[Array, "B"], Memory, dict[str, jax.Array]]:
+        key: PRNGKey,
+        comms_obs: Array | None = None,
+    ) -> tuple[Int[Array, "B"], LSTMState, dict[str, jax.Array]]:
         """Choose one action each, and a message where they speak."""
-        logits, value, after = self.read(params, carry, seen, is_first, heard)
+        logits, value, after = self.forward(params, carry, obs, is_first, comms_obs)
         if self.epsilon is not None:
             action, log_prob = epsilon_greedy(logits, self.epsilon, key)
         else:
             action = jax.random.categorical(key, logits)
             log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], -1)[:, 0]
         extras = {"log_prob": log_prob, "value": value, "logits": logits}
-        if self.symbols:
-            says, _ = self.speak(params, after.hidden)
+        if self.vocab_size:
+            says, _ = self.message_logits_and_value(params, after.hidden)
             message = jax.random.categorical(jax.random.fold_in(key, 1), says)
             extras |= {"message": message, "message_logits": says}
         return action, after, extras
 
-    def read(
+    def forward(
         self,
         params: PyTree,
-        carry: Memory,
-        seen: UInt8[Array, "B ..."],
+        carry: LSTMState,
+        obs: UInt8[Array, "B ..."],
         is_first: Bool[Array, "B"],
-        heard: Array | None = None,
-    ) -> tuple[Float[Array, "B A"], Float[Array, "B"], Memory]:
+        comms_obs: Array | None = None,
+    ) -> tuple[Float[Array, "B A"], Float[Array, "B"], LSTMState]:
         """Read one observation each, and what was told (u8[B, H]). Returns logits, values and the memory after."""
-        features = run(self.network.encoder(), params["encoder"], seen)
-        if heard is not None:
-            features = jnp.concatenate([features, heard], -1)
-        after, hidden, _ = run(self._lstm, params["memory"], carry, features[None], is_first[None])
-        logits, value = run(self.network.heads(self.actions), params["heads"], hidden[0])
+        features = apply_module(self.network.encoder(), params["encoder"], obs)
+        if comms_obs is not None:
+            features = jnp.concatenate([features, comms_obs], -1)
+        after, hidden, _ = apply_module(self._lstm, params["memory"], carry, features[None], is_first[None])
+        logits, value = apply_module(self.network.heads(self.num_actions), params["heads"], hidden[0])
         return logits, value, after
 
 
 @dataclasses.dataclass(frozen=True)
-class EpsilonGreedy:
+class EpsilonGreedyPolicy:
     """A recurrent policy whose share of random actions is one of its parameters, and so may follow a schedule.
 
     Parameters: {'policy': the policy's own, 'epsilon': f32[]}.
@@ -194,20 +201,20 @@ class EpsilonGreedy:
     def observation_shape(self) -> tuple[int, ...]:
         return self.policy.observation_shape
 
-    def init(self, key: Key) -> PyTree:
+    def init(self, key: PRNGKey) -> PyTree:
         return {"policy": self.policy.init(key), "epsilon": jnp.float32(1.0)}
 
-    def initial_carry(self, batch: int) -> Memory:
+    def initial_carry(self, batch: int) -> LSTMState:
         return self.policy.initial_carry(batch)
 
-    def act(self, params: PyTree, carry: Memory, seen, is_first, key: Key):
+    def act(self, params: PyTree, carry: LSTMState, obs, is_first, key: PRNGKey):
         """As `RecurrentPolicy.act`."""
-        logits, value, after = self.policy.read(params["policy"], carry, seen, is_first)
+        logits, value, after = self.policy.forward(params["policy"], carry, obs, is_first)
         action, log_prob = epsilon_greedy(logits, params["epsilon"], key)
         return action, after, {"log_prob": log_prob, "value": value}
 
 
-def epsilon_greedy(logits: Float[Array, "B A"], epsilon, key: Key) -> tuple[Int[Array, "B"], Float[Array, "B"]]:
+def epsilon_greedy(logits: Float[Array, "B A"], epsilon, key: PRNGKey) -> tuple[Int[Array, "B"], Float[Array, "B"]]:
     """The action with the largest logit, but with chance `epsilon` any. Returns actions and their log-probabilities."""
     when_key, which_key = jax.random.split(key)
     batch, actions = logits.shape

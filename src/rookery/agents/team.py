@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from rookery.agents.hearing import Board
-from rookery.errors import ConfigError, MisfitError
-from rookery.types import Env, Key, PyTree
+from rookery.agents.communication import CommState
+from rookery.errors import ConfigError, IncompatibleError
+from rookery.types import Env, PRNGKey, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
-class Group:
+class AgentGroup:
     """Agents with one policy. A learning group's agents have parameters of their own each; others share theirs."""
 
     name: str
@@ -33,14 +33,14 @@ class Group:
 class Team:
     """Groups that fill each slot of a world exactly once."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[AgentGroup, ...]
 
-    def check(self, env: Env) -> None:
+    def validate(self, env: Env) -> None:
         """Raises ConfigError where the groups do not fill the slots, or a policy does not fit what it would see."""
         filled = sorted(slot for group in self.groups for slot in group.slots)
-        if filled != list(range(env.agents)):
+        if filled != list(range(env.num_agents)):
             raise ConfigError(
-                f"the team fills slots {filled}, the world has slots {list(range(env.agents))}; "
+                f"the team fills slots {filled}, the world has slots {list(range(env.num_agents))}; "
                 "each slot must be filled exactly once"
             )
         names = [group.name for group in self.groups]
@@ -56,19 +56,19 @@ class Team:
                     f"group {group.name!r} sees {'×'.join(map(str, seen))}, "
                     f"its policy takes {'×'.join(map(str, taken))}"
                 )
-            self._check_hearing(group, env)
+            self._validate_communication(group, env)
 
-    def _check_hearing(self, group: Group, env: Env) -> None:
-        hears = getattr(group.policy, "hears", None)
-        if hears is None or not group.policy.heard_size:
+    def _validate_communication(self, group: AgentGroup, env: Env) -> None:
+        hears = getattr(group.policy, "communication", None)
+        if hears is None or not group.policy.comms_obs_size:
             return
-        if (group.policy.agents, group.policy.actions) != (env.agents, env.actions):
+        if (group.policy.num_agents, group.policy.num_actions) != (env.num_agents, env.num_actions):
             raise ConfigError(
                 f"group {group.name!r} hears {group.policy.agents} agents of {group.policy.actions} actions, "
-                f"the world has {env.agents} of {env.actions}"
+                f"the world has {env.num_agents} of {env.num_actions}"
             )
-        followers = {slot for g in self.groups if leaders(g) for slot in g.slots}
-        wrong = [slot for slot in hears.leaders if slot in followers or slot >= env.agents]
+        followers = {slot for g in self.groups if influencers(g) for slot in g.slots}
+        wrong = [slot for slot in hears.leaders if slot in followers or slot >= env.num_agents]
         if wrong:
             raise ConfigError(
                 f"group {group.name!r}: leaders {wrong} are no slots of this world, or follow leaders themselves; "
@@ -83,70 +83,70 @@ class Team:
                 )
 
     @property
-    def in_turn(self) -> tuple[tuple[int, Group], ...]:
+    def acting_order(self) -> tuple[tuple[int, AgentGroup], ...]:
         """The groups in the order in which they act within a step, each with its number: who is told what leaders do
         comes after them; all others act at once, and in the order given."""
         numbered = list(enumerate(self.groups))
-        return tuple(sorted(numbered, key=lambda n: bool(leaders(n[1]))))
+        return tuple(sorted(numbered, key=lambda n: bool(influencers(n[1]))))
 
     @property
-    def learning(self) -> tuple[Group, ...]:
+    def learning_groups(self) -> tuple[AgentGroup, ...]:
         return tuple(group for group in self.groups if group.learns)
 
     @property
     def learning_slots(self) -> tuple[int, ...]:
-        return tuple(slot for group in self.learning for slot in group.slots)
+        return tuple(slot for group in self.learning_groups for slot in group.slots)
 
 
-def lesson(
-    group: Group, memory: PyTree, states, is_first: Bool[Array, "B"], key: Key
+def sample_teacher_action(
+    group: AgentGroup, carry: PyTree, states, is_first: Bool[Array, "B"], key: PRNGKey
 ) -> tuple[Int[Array, "S B"], PyTree]:
     """What the teacher would do in the place of each of a group's agents, and its memories [S, B, ...]."""
-    chosen, memory, _ = act(_teaching(group), (), memory, None, states, is_first, key)
-    return chosen, memory
+    chosen, carry, _ = act_group(_teacher_group(group), (), carry, None, states, is_first, key)
+    return chosen, carry
 
 
-def after_lesson(group: Group, memory: PyTree, states, action: Int[Array, "S B"]) -> PyTree:
+def update_teacher_carry(group: AgentGroup, carry: PyTree, states, action: Int[Array, "S B"]) -> PyTree:
     """The teacher's memories once its pupils have done what they did instead, in states before the step."""
     follow = getattr(group.teacher, "follow", None)
     if follow is None:
-        return memory
+        return carry
     slots = jnp.array(group.slots, jnp.int32)
     return jax.vmap(lambda own, slot, done: follow(own, (states, jnp.full_like(done, slot)), done))(
-        memory, slots, action
+        carry, slots, action
     )
 
 
-def teacher_memory(group: Group, batch: int) -> PyTree:
+def initial_teacher_carry(group: AgentGroup, num_envs: int) -> PyTree:
     """Before an episode."""
-    return initial_carry(_teaching(group), batch)
+    return initial_carry(_teacher_group(group), num_envs)
 
 
-def _teaching(group: Group) -> Group:
-    return Group(group.name, group.slots, group.teacher)
+def _teacher_group(group: AgentGroup) -> AgentGroup:
+    return AgentGroup(group.name, group.slots, group.teacher)
 
 
-def leaders(group: Group) -> tuple[int, ...]:
+def influencers(group: AgentGroup) -> tuple[int, ...]:
     """The slots whose actions of the same step a group is told; none for most."""
-    return getattr(getattr(group.policy, "hears", None), "leaders", ())
+    return getattr(getattr(group.policy, "communication", None), "leaders", ())
 
 
-def gather_view(observation, slots: tuple[int, ...]) -> jax.Array:
+def gather_observations(observation, slots: tuple[int, ...]) -> jax.Array:
     """What some agents of B worlds see: [S, B, ...]."""
     if isinstance(observation, tuple):
         return jnp.stack([observation[slot] for slot in slots])
     return jnp.stack([observation[:, slot] for slot in slots])
 
 
-def act(
-    group: Group,
+def act_group(
+    group: AgentGroup,
     params: PyTree,
     carry: PyTree,
     observation,
     states,
     is_first: Bool[Array, "B"],
-    key: Key,
-    board: Board | None = None,
+    key: PRNGKey,
+    comm_state: CommState | None = None,
 ) -> tuple[jax.Array, PyTree, dict[str, jax.Array]]:
     """Let a group act in B worlds. Carry, action i32[S, B] and extras lead with the group's S slots.
 
@@ -167,23 +167,23 @@ def act(
             privileged(jax.tree.map(lambda x, i=i: x[i], carry), slot, keys[i]) for i, slot in enumerate(group.slots)
         ]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)
-    seen = gather_view(observation, group.slots)
+    seen = gather_observations(observation, group.slots)
     over = 0 if group.learns else None
-    if not getattr(group.policy, "heard_size", 0):
+    if not getattr(group.policy, "comms_obs_size", 0):
         return jax.vmap(group.policy.act, (over, 0, 0, None, 0))(params, carry, seen, is_first, keys)
-    if board is None:
-        raise MisfitError(
+    if comm_state is None:
+        raise IncompatibleError(
             f"group {group.name!r} hears what others do or say, which is told in runs, evaluations and films only"
         )
-    heard = group.policy.hears.tell(board, group.policy.actions).astype(jnp.uint8)
+    heard = group.policy.hears.tell(comm_state, group.policy.actions).astype(jnp.uint8)
     action, carry, extras = jax.vmap(group.policy.act, (over, 0, 0, None, 0, None))(
         params, carry, seen, is_first, keys, heard
     )
-    return action, carry, {**extras, "heard": jnp.broadcast_to(heard, (len(group.slots), *heard.shape))}
+    return action, carry, {**extras, "comms_obs": jnp.broadcast_to(heard, (len(group.slots), *heard.shape))}
 
 
 def act_all(
-    team: Team, params: dict[str, PyTree], carries: dict[str, PyTree], told, states, key: Key
+    team: Team, params: dict[str, PyTree], carries: dict[str, PyTree], timestep, states, key: PRNGKey
 ) -> tuple[Int[Array, "B A"], dict[str, PyTree]]:
     """Let every group of a team in which nobody hears act once in B worlds; its members all act at once.
 
@@ -193,37 +193,41 @@ def act_all(
     Raises: MisfitError where a group hears.
     """
     agents = sum(len(group.slots) for group in team.groups)
-    action, carries = jnp.zeros((told.is_first.shape[0], agents), jnp.int32), dict(carries)
+    action, carries = jnp.zeros((timestep.is_first.shape[0], agents), jnp.int32), dict(carries)
     for group, group_key in zip(team.groups, jax.random.split(key, len(team.groups)), strict=True):
-        chosen, carries[group.name], _ = act(
-            group, params[group.name], carries[group.name], told.observation, states, told.is_first, group_key
+        chosen, carries[group.name], _ = act_group(
+            group, params[group.name], carries[group.name], timestep.observation, states, timestep.is_first, group_key
         )
         action = action.at[:, jnp.array(group.slots)].set(chosen.T)
     return action, carries
 
 
-def note(board: Board, group: Group, action: jax.Array, extras: dict, active: Bool[Array, "B A"]) -> Board:
+def record_actions(
+    comm_state: CommState, group: AgentGroup, action: jax.Array, extras: dict, agent_mask: Bool[Array, "B A"]
+) -> CommState:
     """The board once a group has acted.
 
     Args:
       action: i32[S, B]. active: who is in the world; what the absent do is never told.
     """
     slots = jnp.array(group.slots)
-    there = active[:, slots]
-    does = board.does.at[:, slots].set(jnp.where(there, action.T, -1))
-    says = board.says
+    there = agent_mask[:, slots]
+    does = comm_state.actions.at[:, slots].set(jnp.where(there, action.T, -1))
+    says = comm_state.messages
     if "message" in extras:
         says = says.at[:, slots].set(jnp.where(there, extras["message"].T, -1))
-    return board._replace(does=does, says=says)
+    return comm_state._replace(does=does, says=says)
 
 
-def turn_over(board: Board) -> Board:
+def advance(comm_state: CommState) -> CommState:
     """The board for the next step, which tells what was done and said in this one."""
-    nothing = jnp.full_like(board.does, -1)
-    return Board(did=board.does, said=board.says, does=nothing, says=nothing)
+    nothing = jnp.full_like(comm_state.actions, -1)
+    return CommState(
+        prev_actions=comm_state.actions, prev_messages=comm_state.messages, actions=nothing, messages=nothing
+    )
 
 
-def initial_carry(group: Group, batch: int) -> PyTree:
+def initial_carry(group: AgentGroup, num_envs: int) -> PyTree:
     """A blank memory for every slot of the group in B worlds: [S, B, ...]."""
-    parts = [group.policy.initial_carry(batch) for _ in group.slots]
+    parts = [group.policy.initial_carry(num_envs) for _ in group.slots]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)

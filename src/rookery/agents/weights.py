@@ -1,6 +1,6 @@
 """Trained agents on disk: safetensors beside a JSON card. Never pickle.
 
-`NAME.safetensors` holds the policy's parameters (and no optimiser), `NAME.json` the card: what the agent sees,
+`NAME.safetensors` holds the policy's parameters (and no optimizer), `NAME.json` the card: what the agent sees,
 its network, how it was trained, what it earned, and the sha256 of the weights.
 """
 
@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from rookery.agents.hearing import Hears
-from rookery.agents.networks import InfluenceNetwork, LiteNetwork, Network, PaperNetwork
+from rookery.agents.communication import CommunicationConfig
+from rookery.agents.networks import JaquesNetwork, MLPNetwork, NdousseNetwork, NetworkConfig
 from rookery.agents.recurrent import RecurrentPolicy
-from rookery.errors import CorruptError, MisfitError, MissingError
+from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
 from rookery.types import PyTree
 
-FORMAT = 1
-NETWORKS = {"paper": PaperNetwork, "lite": LiteNetwork, "social-influence": InfluenceNetwork}
+CARD_FORMAT = 1
+NETWORK_TYPES = {"paper": NdousseNetwork, "lite": MLPNetwork, "jaques2019": JaquesNetwork}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,17 +33,17 @@ class Agent:
     card: dict[str, Any]
 
 
-def flatten(params: PyTree, prefix: str = "") -> dict[str, Any]:
+def flatten_params(params: PyTree, prefix: str = "") -> dict[str, Any]:
     """Nested dictionaries to one, keys joined by '/'."""
     if not isinstance(params, dict):
         return {prefix: params}
     flat = {}
     for name, value in params.items():
-        flat |= flatten(value, f"{prefix}/{name}" if prefix else name)
+        flat |= flatten_params(value, f"{prefix}/{name}" if prefix else name)
     return flat
 
 
-def unflatten(flat: dict[str, np.ndarray]) -> PyTree:
+def unflatten_params(flat: dict[str, np.ndarray]) -> PyTree:
     """The inverse of `flatten`."""
     nested: dict[str, Any] = {}
     for name, value in flat.items():
@@ -66,17 +66,17 @@ def save_agent(path: Path, policy: RecurrentPolicy, params: PyTree, card: dict[s
     """
     from safetensors.numpy import save
 
-    from rookery.runs.atomic import write_bytes, write_text
+    from rookery.storage.atomic import write_bytes, write_text
 
-    blob = save({name: np.ascontiguousarray(value) for name, value in flatten(params).items()})
+    blob = save({name: np.ascontiguousarray(value) for name, value in flatten_params(params).items()})
     full = {
-        "format": FORMAT,
+        "format": CARD_FORMAT,
         **card,
         "network": dataclasses.asdict(policy.network),
         "observation_shape": list(policy.observation_shape),
-        "actions": policy.actions,
+        "actions": policy.num_actions,
         **({} if policy.epsilon is None else {"epsilon": policy.epsilon}),
-        **_heard(policy),
+        **_communication_fields(policy),
         "sha256": hashlib.sha256(blob).hexdigest(),
     }
     text = json.dumps(full, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
@@ -97,17 +97,17 @@ def load_agent(path: Path) -> Agent:
     try:
         blob = path.read_bytes()
     except FileNotFoundError:
-        raise MissingError(f"{path}: no such agent") from None
+        raise NotFoundError(f"{path}: no such agent") from None
     if hashlib.sha256(blob).hexdigest() != card["sha256"]:
-        raise CorruptError(
+        raise CorruptFileError(
             f"{path}: the weights are not those of its card (sha256 differs); fetch them again, or, if a run wrote "
             "them, resume it"
         )
     try:
-        params = unflatten(load(blob))
+        params = unflatten_params(load(blob))
     except (SafetensorError, ValueError, KeyError) as error:
-        raise CorruptError(f"{path}: not a readable safetensors file ({error})") from None
-    policy = _policy(card, path)
+        raise CorruptFileError(f"{path}: not a readable safetensors file ({error})") from None
+    policy = _policy_from_card(card, path)
     _check_fit(policy, params, path)
     return Agent(policy, params, card)
 
@@ -117,49 +117,53 @@ def read_card(path: Path) -> dict[str, Any]:
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise MissingError(f"{path}: no such card; an agent is NAME.safetensors beside NAME.json") from None
+        raise NotFoundError(f"{path}: no such card; an agent is NAME.safetensors beside NAME.json") from None
     except (ValueError, OSError) as error:
-        raise CorruptError(f"{path}: not a readable card ({error})") from None
+        raise CorruptFileError(f"{path}: not a readable card ({error})") from None
     needed = ("format", "network", "observation_shape", "actions", "sha256")
     missing = [key for key in needed if not isinstance(card, dict) or key not in card]
     if missing:
-        raise CorruptError(f"{path}: the card lacks {', '.join(missing)}")
-    if card["format"] != FORMAT:
-        raise MisfitError(f"{path}: card format {card['format']}, this version reads {FORMAT}")
+        raise CorruptFileError(f"{path}: the card lacks {', '.join(missing)}")
+    if card["format"] != CARD_FORMAT:
+        raise IncompatibleError(f"{path}: card format {card['format']}, this version reads {CARD_FORMAT}")
     return card
 
 
-def _policy(card: dict[str, Any], path: Path) -> RecurrentPolicy:
+def _policy_from_card(card: dict[str, Any], path: Path) -> RecurrentPolicy:
     try:
         sizes = [*card["observation_shape"], card["actions"], *(v for k, v in card["network"].items() if k != "kind")]
         if not all(type(size) is int and size > 0 for size in sizes):
             raise ValueError("sizes must be whole numbers above 0")
-        network: Network = NETWORKS[card["network"]["kind"]](**card["network"])
+        network: NetworkConfig = NETWORK_TYPES[card["network"]["kind"]](**card["network"])
         epsilon = card.get("epsilon")
         if epsilon is not None and not (type(epsilon) in (int, float) and 0 <= epsilon <= 1):
             raise ValueError("epsilon must lie in [0, 1]")
-        hears = Hears(**{**card["hears"], "leaders": tuple(card["hears"]["leaders"])}) if "hears" in card else None
+        hears = (
+            CommunicationConfig(**{**card["communication"], "leaders": tuple(card["communication"]["leaders"])})
+            if "communication" in card
+            else None
+        )
         agents = card.get("agents", 1)
         if type(agents) is not int or agents < 1:
             raise ValueError("agents must be a whole number above 0")
         return RecurrentPolicy(network, tuple(card["observation_shape"]), card["actions"], epsilon, hears, agents)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CorruptError(f"{path}: the card describes no network this version knows ({error})") from None
+        raise CorruptFileError(f"{path}: the card describes no network this version knows ({error})") from None
 
 
-def _heard(policy: RecurrentPolicy) -> dict[str, Any]:
+def _communication_fields(policy: RecurrentPolicy) -> dict[str, Any]:
     """What an agent is told beside its view, where it is told anything."""
-    if policy.hears is None or not policy.heard_size:
+    if policy.communication is None or not policy.comms_obs_size:
         return {}
-    return {"hears": dataclasses.asdict(policy.hears), "agents": policy.agents}
+    return {"communication": dataclasses.asdict(policy.communication), "agents": policy.num_agents}
 
 
 def _check_fit(policy: RecurrentPolicy, params: PyTree, path: Path) -> None:
     import jax
 
-    wanted = flatten(jax.eval_shape(policy.init, jax.ShapeDtypeStruct((2,), np.uint32)), "")
-    found = flatten(params)
+    wanted = flatten_params(jax.eval_shape(policy.init, jax.ShapeDtypeStruct((2,), np.uint32)), "")
+    found = flatten_params(params)
     for name in sorted(set(wanted) | set(found)):
         need, has = (f"{s[name].dtype}{list(s[name].shape)}" if name in s else "nothing" for s in (wanted, found))
         if need != has:
-            raise MisfitError(f"{path}: weight {name} is {has}, the card's network needs {need}")
+            raise IncompatibleError(f"{path}: weight {name} is {has}, the card's network needs {need}")

@@ -5,27 +5,27 @@ from __future__ import annotations
 import json
 
 from rookery.errors import ConfigError
-from rookery.runs.devices import machine, use_all_cores
+from rookery.training.devices import machine_info, use_all_cores
 
 
-def main(what: str, seconds: float, worlds: int, as_json: bool, task_id: str | None = None) -> int:
+def run_bench(what: str, seconds: float, num_envs: int, as_json: bool, task_id: str | None = None) -> int:
     """Measure and print. Raises ConfigError for a time or size without sense, MissingError for an unknown task."""
-    if seconds <= 0 or worlds < 1:
-        raise ConfigError(f"seconds={seconds} and worlds={worlds} must be positive")
+    if seconds <= 0 or num_envs < 1:
+        raise ConfigError(f"seconds={seconds} and worlds={num_envs} must be positive")
     use_all_cores()
-    from rookery.bench import measure, measure_task
-    from rookery.bench_learning import measure_update
     from rookery.tasks import registry
+    from rookery.training.benchmark_env import measure_goal_cycle, measure_task
+    from rookery.training.benchmark_update import measure_update
 
-    results: dict = {"machine": machine()}
+    results: dict = {"machine": machine_info()}
     if task_id is not None:
-        registry.check(task_id)
+        registry.check_task_id(task_id)
     if what in ("world", "all") and task_id is not None:
-        results["world"] = [{"task": task_id, **measure_task(registry.make(task_id), worlds, seconds)}]
+        results["world"] = [{"task": task_id, **measure_task(registry.get_task(task_id), num_envs, seconds)}]
     elif what in ("world", "all"):
-        results["world"] = [measure(kind, worlds, 3, 13, 13, seconds) for kind in ("pixels", "symbolic")]
+        results["world"] = [measure_goal_cycle(kind, num_envs, 3, 13, 13, seconds) for kind in ("pixels", "symbolic")]
     if what in ("dilemma", "all"):
-        results["dilemma"] = [measure_task(name, worlds, seconds) for name in ("cleanup-v0", "harvest-v0")]
+        results["dilemma"] = [measure_task(name, num_envs, seconds) for name in ("cleanup-v0", "harvest-v0")]
     if what in ("update", "all"):
         results["update"] = [measure_update(network, seconds) for network in ("lite", "paper")]
     if as_json:

@@ -9,31 +9,31 @@ from pathlib import Path
 import numpy as np
 
 from rookery.errors import ConfigError
-from rookery.runs.devices import available_cores, machine, use_all_cores
+from rookery.training.devices import available_cores, machine_info, use_all_cores
 
-RUN = "run"
-RESULTS = "results.json"
-REPORT = "report.html"
-LEAST_SEEDS, MOST_SEEDS = 2, 5
+RUN_DIR = "run"
+RESULTS_FILE = "results.json"
+REPORT_FILE = "report.html"
+MIN_SEEDS, MAX_SEEDS = 2, 5
 
 
-def main(out: Path, seeds: int | None, episodes: int, preset: str, quiet: bool) -> int:
+def run_demo(out: Path, num_seeds: int | None, episodes: int, preset: str, quiet: bool) -> int:
     """Returns 0; prints where the report is."""
     use_all_cores()
-    from rookery.runs.atomic import write_json
-    from rookery.runs.presets import preset as configuration
-    from rookery.runs.trainer import load_config, resume, train
+    from rookery.storage.atomic import write_json
+    from rookery.training.presets import preset as configuration
+    from rookery.training.trainer import load_config, resume, train
 
     if episodes < 2:
         raise ConfigError(f"episodes={episodes} must be at least 2 to give an interval")
-    run_dir = out / RUN
+    run_dir = out / RUN_DIR
     started = load_config(run_dir) if (run_dir / "config.json").exists() else None
-    if seeds is None:
+    if num_seeds is None:
         # A core carries one seed of each arm in about the time two cores need for two.
         # Who goes on, perhaps with other cores, goes on with the seeds it has.
-        seeds = started.seeds if started else min(MOST_SEEDS, max(LEAST_SEEDS, available_cores()))
-    config = dataclasses.replace(configuration(preset), seeds=seeds)
-    if {arm.name for arm in config.arms} != {"social", "solo"}:
+        num_seeds = started.num_seeds if started else min(MAX_SEEDS, max(MIN_SEEDS, available_cores()))
+    config = dataclasses.replace(configuration(preset), seeds=num_seeds)
+    if {arm.name for arm in config.variants} != {"social", "solo"}:
         raise ConfigError(f"preset {preset!r} has no arms 'social' and 'solo'; use demo or smoke")
     if started:
         if started != config:
@@ -45,50 +45,50 @@ def main(out: Path, seeds: int | None, episodes: int, preset: str, quiet: bool) 
         print(f"stopped; the same command goes on from {run_dir}")
         return 0
     began = time.monotonic()
-    results = measure(result, episodes)
+    results = evaluate_demo(result, episodes)
     seconds = {"training": result.seconds, "evaluation": time.monotonic() - began}
     results |= {
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
-        "steps": {"each seed": config.updates * config.steps_per_update, "seeds of each arm": seeds},
-        "machine": machine(),
+        "steps": {"each seed": config.total_updates * config.steps_per_update, "seeds of each arm": num_seeds},
+        "machine": machine_info(),
     }
-    write_json(out / RESULTS, results)
-    write_report(result, results, out / REPORT)
+    write_json(out / RESULTS_FILE, results)
+    write_report(result, results, out / REPORT_FILE)
     for claim in results["claims"]:
         print(f"{'holds' if claim['holds'] else 'does not hold':14} {claim['text']}")
-    print(f"report: {(out / REPORT).resolve()}")
+    print(f"report: {(out / REPORT_FILE).resolve()}")
     return 0
 
 
-def measure(result, episodes: int) -> dict:
+def evaluate_demo(result, episodes: int) -> dict:
     """Play every trained novice beside the experts and alone, the experts alone, and judge the claims."""
     import jax
 
-    from rookery.runs.deviations import deviations
-    from rookery.runs.evaluation import Match, nested_interval
+    from rookery.training.config_diff import config_diff
+    from rookery.training.evaluation import TeamEvaluator, two_level_interval
 
     program, config = result.program, result.program.config
-    match = Match(program.env, program.team)
-    everyone = np.ones(program.env.agents, bool)
-    novice = np.arange(program.env.agents) == 0
+    match = TeamEvaluator(program.env, program.team)
+    everyone = np.ones(program.env.num_agents, bool)
+    novice = np.arange(program.env.num_agents) == 0
     learners = jax.device_get(result.state.learners)["novice"].params["policy"]
     rows, returns = [], {}
     for number, (arm, seed) in enumerate(config.members):
         params = {**program.frozen, "novice": jax.tree.map(lambda x, n=number: x[n, 0], learners)}
-        social = match.play(params, episodes, seed, everyone)
-        solo = match.play(params, episodes, seed, novice)
+        social = match.evaluate(params, episodes, seed, everyone)
+        solo = match.evaluate(params, episodes, seed, novice)
         beside, alone = social.episode_return[:, 0], solo.episode_return[:, 0]
         returns.setdefault(arm, []).append((beside, alone))
         rows.append({
             "arm": arm, "seed": seed,
-            "beside experts": _one(beside), "alone": _one(alone), "social gain": _one(beside - alone),
-            "goals": float(social.events["goals"][:, 0].mean()),
-            "mistakes": float(social.events["mistakes"][:, 0].mean()),
-            "first goal at step": float(social.first_reward[:, 0].mean()),
-            "first goal at step, experts": float(social.first_reward[:, 1:].mean()),
+            "beside experts": _mean_interval(beside), "alone": _mean_interval(alone), "social gain": _mean_interval(beside - alone),
+            "goals": float(social.task_metrics["goals"][:, 0].mean()),
+            "mistakes": float(social.task_metrics["mistakes"][:, 0].mean()),
+            "first goal at step": float(social.steps_to_first_reward[:, 0].mean()),
+            "first goal at step, experts": float(social.steps_to_first_reward[:, 1:].mean()),
             "experts": float(social.episode_return[:, 1:].mean()),
         })  # fmt: skip
-    expert_alone = match.play(params, episodes, 0, np.arange(program.env.agents) == 1).episode_return[:, 1]
+    expert_alone = match.evaluate(params, episodes, 0, np.arange(program.env.num_agents) == 1).episode_return[:, 1]
     # The solo arm never met an expert: what it learned is what it earns alone.
     measured = {
         "social: beside experts": np.stack([beside for beside, _ in returns["social"]]),
@@ -98,8 +98,8 @@ def measure(result, episodes: int) -> dict:
         "solo: beside experts": np.stack([beside for beside, _ in returns["solo"]]),
     }
     # Of two or three seeds an interval over seeds says nothing; what can be said is said of just these novices.
-    over_seeds = len(returns["social"]) >= MOST_SEEDS
-    intervals = {name: nested_interval(values, over_seeds=over_seeds) for name, values in measured.items()}
+    over_seeds = len(returns["social"]) >= MAX_SEEDS
+    intervals = {name: two_level_interval(values, over_seeds=over_seeds) for name, values in measured.items()}
     social, solo, gain = (intervals[k] for k in ("social: beside experts", "solo: alone", "social: gain"))
     claims = [
         {"text": "novices trained beside experts earn more than 1 (stop after one goal)", "holds": social[1] > 1},
@@ -113,19 +113,19 @@ def measure(result, episodes: int) -> dict:
             name: dict(zip(("mean", "low", "high"), value, strict=True)) for name, value in intervals.items()
         },
         "members": rows,
-        "expert alone": _one(expert_alone),
+        "expert alone": _mean_interval(expert_alone),
         "episodes": episodes,
-        "deviations": deviations(config),
+        "deviations": config_diff(config),
     }
 
 
-def _one(values) -> dict[str, float]:
-    from rookery.show.intervals import mean_interval
+def _mean_interval(values) -> dict[str, float]:
+    from rookery.viz.mean_intervals import mean_interval
 
     return {name: float(x) for name, x in zip(("mean", "low", "high"), mean_interval(values), strict=True)}
 
 
-def sentence(results: dict) -> str:
+def summary_sentence(results: dict) -> str:
     """What was seen, in plain words."""
     at = results["intervals"]
     social, alone, gain, solo = (
@@ -148,10 +148,10 @@ def write_report(result, results: dict, path: Path) -> None:
     """The page a person opens: sentence, verdicts, curves, table, films, deviations, machine."""
     import jax
 
-    from rookery.runs.metrics import read_metrics
-    from rookery.runs.record import record
-    from rookery.show.plots import interval_dots, learning_curves
-    from rookery.show.report import Report
+    from rookery.storage.metrics import read_metrics
+    from rookery.viz.plots import interval_dots, learning_curves
+    from rookery.viz.record_episode import record_episode
+    from rookery.viz.report import Report
 
     program, config = result.program, result.program.config
     metrics = read_metrics(result.run_dir)
@@ -162,12 +162,14 @@ def write_report(result, results: dict, path: Path) -> None:
     }
     levels = {"experts": expert, "stop after one goal": 1.0}
     report = Report("Learning from others in Goal Cycle", "Novices beside experts, and the same novices alone")
-    report.paragraph(sentence(results))
-    report.paragraph(_course(config))
+    report.paragraph(summary_sentence(results))
+    report.paragraph(_training_description(config))
     for claim in results["claims"]:
         report.verdict(claim["text"], claim["holds"])
     report.figure(
-        learning_curves(curves, levels=levels, xlabel="environment steps of each seed", ylabel="return an episode"),
+        learning_curves(
+            curves, reference_levels=levels, xlabel="environment steps of each seed", ylabel="return an episode"
+        ),
         "Return while learning, under the penalty of the moment. Thin: each seed. Bold: mean, with its 95 % interval.",
     )
     checked = [row for row in metrics if "evaluation/social/novice/gain/return" in row]
@@ -179,7 +181,7 @@ def write_report(result, results: dict, path: Path) -> None:
         }
         report.figure(
             learning_curves(
-                gains, levels={"no gain": 0.0}, xlabel="environment steps of each seed", ylabel="social gain"
+                gains, reference_levels={"no gain": 0.0}, xlabel="environment steps of each seed", ylabel="social gain"
             ),
             "Social gain at each checkpoint, at the full penalty: return beside experts less return alone.",
         )
@@ -193,18 +195,18 @@ def write_report(result, results: dict, path: Path) -> None:
         )
     }
     report.figure(
-        interval_dots(dots, levels=levels, xlabel="return an episode"),
+        interval_dots(dots, reference_levels=levels, xlabel="return an episode"),
         f"Every trained novice, frozen, over {results['episodes']} fresh episodes at the full penalty.",
     )
     report.table(
         ["arm", "seed", "beside experts", "alone", "social gain", "goals", "mistakes", "first goal at step"],
         [
-            [row["arm"], row["seed"], *(_shown(row[k]) for k in ("beside experts", "alone", "social gain")),
+            [row["arm"], row["seed"], *(_format_interval(row[k]) for k in ("beside experts", "alone", "social gain")),
              f"{row['goals']:.1f}", f"{row['mistakes']:.1f}", f"{row['first goal at step']:.0f}"]
             for row in results["members"]
         ],
         f"Mean over {results['episodes']} episodes [95 % interval]. Goals, mistakes and first goal: beside experts. "
-        f"The experts earn {expert:.1f}; alone {_shown(results['expert alone'])}.",
+        f"The experts earn {expert:.1f}; alone {_format_interval(results['expert alone'])}.",
     )  # fmt: skip
     social = [row for row in results["members"] if row["arm"] == "social"]
     best = max(social, key=lambda row: row["social gain"]["mean"])
@@ -212,12 +214,14 @@ def write_report(result, results: dict, path: Path) -> None:
     learners = jax.device_get(result.state.learners)["novice"].params["policy"]
     params = {**program.frozen, "novice": jax.tree.map(lambda x: x[number, 0], learners)}
     films = (
-        ("beside the experts", np.ones(program.env.agents, bool)),
-        ("alone", np.arange(program.env.agents) == 0),
+        ("beside the experts", np.ones(program.env.num_agents, bool)),
+        ("alone", np.arange(program.env.num_agents) == 0),
     )
     for label, present in films:
-        film = record(program.env, program.team, params, episodes=21, seed=1, present=present, note=f"novice {label}")
-        report.film(
+        film = record_episode(
+            program.env, program.team, params, episodes=21, seed=1, agent_mask=present, note=f"novice {label}"
+        )
+        report.replay(
             film,
             f"The social novice of seed {best['seed']} (the one with the largest gain) {label}: "
             "the episode of median return among 21.",
@@ -228,26 +232,26 @@ def write_report(result, results: dict, path: Path) -> None:
     report.write(path)
 
 
-def _course(config) -> str:
+def _training_description(config) -> str:
     """How both arms were trained, in a sentence or two."""
     text = (
         f"Both arms are one algorithm in one compiled program; only the experts' presence differs. Each seed learns "
         f"for {config.updates * config.steps_per_update:,} steps. A wrong goal costs "
-        f"{_schedule(config.task_schedules.get('penalty'))} of the run."
+        f"{_format_schedule(config.env_schedules.get('penalty'))} of the run."
     )
-    if "hide_share" in config.task_schedules:
+    if "goal_hiding_prob" in config.env_schedules:
         text += (
             " Goals are hidden from the novices of both arms in a share of training episodes: "
-            f"{_schedule(config.task_schedules['hide_share'])} of the run. They are shown in every evaluation."
+            f"{_format_schedule(config.env_schedules['goal_hiding_prob'])} of the run. They are shown in every evaluation."
         )
     return text
 
 
-def _shown(interval: dict[str, float]) -> str:
+def _format_interval(interval: dict[str, float]) -> str:
     return f"{interval['mean']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
 
 
-def _schedule(schedule) -> str:
+def _format_schedule(schedule) -> str:
     if not isinstance(schedule, tuple):
         return f"{schedule} throughout" if schedule is not None else "the task's own throughout"
     return " to ".join(f"{value:g} at {share:.0%}" for share, value in schedule)

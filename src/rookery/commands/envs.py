@@ -12,19 +12,19 @@ from rookery.tasks import registry
 
 
 def list_tasks() -> int:
-    names = registry.names()
+    names = registry.task_ids()
     width = max(map(len, names))
     for name in names:
         print(f"{name:{width}}  {registry.describe(name)}")
     return 0
 
 
-def show(name: str | None, png: Path | None = None) -> int:
+def show_task(name: str | None, png: Path | None = None) -> int:
     """Rules and source, the settings, what each agent sees, and a drawn layout, in text and to a file if named."""
     if name is None:
-        raise ConfigError(f"name the task to show: {', '.join(registry.names())}")
-    task = registry.make(name)
-    env = registry.environment(task)
+        raise ConfigError(f"name the task to show: {', '.join(registry.task_ids())}")
+    task = registry.get_task(name)
+    env = registry.make_env(task)
     print(f"{name}: {registry.describe(name)}\n")
     print((sys.modules[type(task).__module__].__doc__ or "").strip(), "\n")
     for field in dataclasses.fields(task):
@@ -32,35 +32,35 @@ def show(name: str | None, png: Path | None = None) -> int:
             print(f"  {field.name:18} {getattr(task, field.name)}")
     for slot, view in enumerate(getattr(task, "views", ())):
         print(
-            f"  agent {slot} sees      {view.kind} u8{list(view.shape)}: "
-            f"{view.size}×{view.size} cells, offset {view.offset}"
+            f"  agent {slot} sees      {view.observation_type} u8{list(view.shape)}: "
+            f"{view.size}×{view.size} cells, offset {view.rows_behind}"
         )
-    from rookery.runs.scene import action_names
+    from rookery.viz.render_state import action_names
 
-    print(f"  actions           {', '.join(action_names(env)[0][: env.actions])}")
+    print(f"  actions           {', '.join(action_names(env)[0][: env.num_actions])}")
     print(f"  counted           {', '.join(task.counts)}")
-    print(f"\n{picture(task)}")
+    print(f"\n{ascii_layout(task)}")
     if png is not None:
-        from rookery.runs.record import still
-        from rookery.show.film import write_png
+        from rookery.viz.record_episode import record_initial_state
+        from rookery.viz.video import write_png
 
-        print(f"\n{write_png(still(env), png, views=False)}")
+        print(f"\n{write_png(record_initial_state(env), png, show_views=False)}")
     return 0
 
 
-def picture(task) -> str:
+def ascii_layout(task) -> str:
     """One drawn layout as text: # obstacle, 1-9 goals in their order, K keys without end, k key, D locked door,
     ^ > v < agents; ? a kind of tile that is a task's own. Tasks of other worlds draw their own."""
     import jax
 
     if hasattr(task, "picture"):
-        env = registry.environment(task)
-        return task.picture(jax.device_get(jax.jit(env.reset)(jax.random.PRNGKey(0), env.default_params())[0]))
-    from rookery.world.tiles import MARKS
+        env = registry.make_env(task)
+        return task.to_text(jax.device_get(jax.jit(env.reset)(jax.random.PRNGKey(0), env.default_params())[0]))
+    from rookery.gridworld.tiles import TILE_TO_CHAR
 
-    layout: Any = jax.jit(task.layout)(jax.random.PRNGKey(0))
+    layout: Any = jax.jit(task.generate)(jax.random.PRNGKey(0))
     tiles, position, heading, own = jax.device_get(layout)
-    rows = [[MARKS.get(int(kind), "?") for kind in row] for row in tiles]
+    rows = [[TILE_TO_CHAR.get(int(kind), "?") for kind in row] for row in tiles]
     goals: Any = getattr(own, "goals", ())
     for number, (row, col) in enumerate(goals):
         rows[row][col] = str(number + 1)

@@ -1,184 +1,119 @@
-"""`rookery eval` and `rookery replay`: agents at play, never learning."""
+"""`rookery play`: a person among the agents, in a browser or in the terminal."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-from pathlib import Path
+import asyncio
+import sys
+from collections.abc import Sequence
 
-from rookery.agents import scripted
-from rookery.agents.random import RandomPolicy
-from rookery.agents.team import Group, Team
-from rookery.agents.zoo import load
-from rookery.cli import parse_task_changes, print_json
-from rookery.errors import ConfigError, CorruptError, MisfitError, MissingError
-from rookery.runs.build import check_fit, scripted_policy
-from rookery.runs.codec import from_dict
-from rookery.runs.config import Task
+from rookery.agents import scripted, zoo
+from rookery.agents.team import AgentGroup, Team
+from rookery.cli import apply_task_overrides
+from rookery.commands.evaluate import load_policy
+from rookery.errors import ConfigError, IncompatibleError
+from rookery.play.game import Game, GameSetup, check_fps
 from rookery.tasks import registry
-from rookery.types import Env, PyTree
+
+REST_SECONDS = 4.0
+"""Seconds between an episode and the next."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Cast:
-    """One agent in slot 0 and who stands beside it, ready to play."""
+def run_play(options) -> int:
+    """Play until interrupted."""
+    check_fps(options.rate)
+    cast = make_game_setup(options.task, options.others, tuple(options.set))
+    open_slots = options.slot or default_human_slots(cast.env.num_agents)
+    if options.terminal and len(open_slots) > 1:
+        open_slots = open_slots[:1]  # there is one keyboard
+    for slot, (name, role) in enumerate(zip(cast.agent_names, cast.roles, strict=True)):
+        person = " until a person takes it" if slot in open_slots else ""
+        kind = "trained" if role == "frozen" else role
+        print(f"slot {slot}: {name} ({kind}){person}", file=sys.stderr)
+    game = Game(cast, tuple(open_slots), seed=options.seed, rest_ticks=round(REST_SECONDS * options.rate))
+    if options.terminal:
+        from rookery.play.terminal import play_in_terminal
 
-    env: Env
-    team: Team
-    params: dict[str, PyTree]
+        return play_in_terminal(game, options.rate)
+    from rookery.play.server import Server
+
+    server = Server(game, host=options.host, port=options.port, fps=options.rate)
+    if not server.loopback:
+        print(f"warning: anyone who reaches {options.host} may play; there is no password", file=sys.stderr)
+
+    def ready():
+        print(f"playing at {server.url} (Ctrl-C ends it)", flush=True)
+        if options.browser:
+            import webbrowser
+
+            webbrowser.open(server.url)
+
+    try:
+        asyncio.run(server.run(ready))
+    except KeyboardInterrupt:
+        print("the game is closed", file=sys.stderr)
+    return 0
 
 
-def cast(agent: str, beside: str | None, task_id: str | None, changes: tuple[str, ...]) -> Cast:
-    """Put an agent in slot 0 of a task, and others in the rest.
+def default_human_slots(agents: int) -> tuple[int, ...]:
+    """Where persons may sit: wherever an expert stands, or where the only agent does. Slot 0 is the novice's."""
+    return tuple(range(1, agents)) or (0,)
 
+
+def make_game_setup(task_id: str, policies: Sequence[str], task_overrides: tuple[str, ...] = ()) -> GameSetup:
+    """Who moves each slot of a task while no person does.
+
+    Args:
+      others: a source for each slot, in order; the last is for the rest. Empty: the zoo's novice for this task, if
+        it has one, and scripted agents beside it.
     Raises: MissingError, CorruptError, MisfitError or ConfigError, before anything is compiled.
     """
-    trained = None if agent in (*scripted.NAMES, "random") else load(agent)
-    if task_id is not None:
-        task = registry.make(task_id)
-    elif trained is not None and "task" in trained.card:
-        try:
-            task = from_dict(Task, trained.card["task"], "task")  # type: ignore[arg-type] (a union)
-        except ConfigError as error:  # the card's sha256 is of the weights; a newer version may know more
-            raise MisfitError(f"{agent}: its card has a task this version does not know: {error}; use --task") from None
-    else:
-        task = registry.make("goal-cycle-v0")
-    task = parse_task_changes(task, changes)
-    grid = {"views", "spawn_delay"} <= {field.name for field in dataclasses.fields(task)}
-    if beside == "nobody" and not grid:
+    task = apply_task_overrides(registry.get_task(task_id), task_overrides)
+    env = registry.make_env(task)
+    sources = list(policies) or default_policies(task_id, task)
+    if len(sources) > env.num_agents:
         raise ConfigError(
-            f"tasks of kind {task.kind!r} cannot be cut to one agent; leave out --beside nobody: the agent is played "
-            "alone as well"
+            f"--others names {len(sources)} agents; {task_id} has {env.num_agents}, slots 0 to {env.num_agents - 1}"
         )
-    if beside == "nobody":
-        task = dataclasses.replace(task, views=task.views[:1], spawn_delay=task.spawn_delay[:1])
-    elif beside is not None and grid and len(task.views) == 1:
-        task = dataclasses.replace(task, views=task.views * 3, spawn_delay=())  # the paper's two experts
-    env = registry.environment(task)
+    sources += sources[-1:] * (env.num_agents - len(sources))
+    shared: dict[tuple, list[int]] = {}
+    for slot, source in enumerate(sources):
+        shared.setdefault((source, env.observation_shape(slot)), []).append(slot)
     groups, params = [], {}
-    others = tuple(range(1, env.agents))
-    if others and beside is None:
-        beside = (trained.card.get("beside") if trained is not None else None) or "scripted"
-        if not isinstance(beside, str):
-            raise CorruptError(f"{agent}: its card says beside={beside!r}, which names nobody; use --beside")
-    for name, source, slots in (("agent", agent, (0,)), ("beside", beside, others)):
-        if slots and source:
-            policy, params[name] = policy_of(source, env, slots, trained if name == "agent" else None)
-            groups.append(Group(name, slots, policy))
-    return Cast(env, Team(tuple(groups)), params)
+    names, roles = [""] * env.num_agents, [""] * env.num_agents
+    titles = [display_name(source) for source in sources]
+    for number, ((source, _), slots) in enumerate(shared.items()):
+        try:
+            policy, mine = load_policy(source, env, tuple(slots))
+        except IncompatibleError:
+            if policies:
+                raise
+            return make_game_setup(
+                task_id, default_policies(task_id, task)[1:], task_overrides
+            )  # the novice was trained for others
+        group = AgentGroup(f"{number}", tuple(slots), policy)
+        groups.append(group)
+        params[group.name] = mine
+        for slot in slots:
+            alike = [other for other in range(env.num_agents) if titles[other] == titles[slot]]
+            names[slot] = titles[slot] if len(alike) == 1 else f"{titles[slot]} {alike.index(slot) + 1}"
+            roles[slot] = (
+                "scripted" if source in scripted.OBSERVABILITY_BY_NAME else "random" if source == "random" else "frozen"
+            )
+    return GameSetup(env, Team(tuple(groups)), params, tuple(names), tuple(roles), task_id, registry.describe(task_id))
 
 
-def policy_of(source: str, env: Env, slots: tuple[int, ...], trained=None) -> tuple:
-    """A policy and its parameters by 'scripted', 'scripted-own', 'random', zoo name or file. Raises as `cast`."""
-    if source in scripted.NAMES:
-        return scripted_policy(env, scripted.NAMES[source]), ()
-    if source == "random":
-        return RandomPolicy(env.actions), ()
-    agent = trained or load(source)
-    for slot in slots:
-        check_fit(agent.policy, env.observation_shape(slot), env.actions, source)
-    return agent.policy, agent.params
+def default_policies(task_id: str, task) -> list[str]:
+    """The zoo's novice in slot 0 where there is one, then scripted agents, or random ones where a task has none."""
+    novice = f"{task_id.rpartition('-v')[0] or task_id}-novice"
+    kinds = {kind for kind, _ in scripted.EXPERT_FACTORIES}
+    rest = "scripted" if getattr(task, "kind", None) in kinds else "random"
+    return [novice, rest] if novice in zoo.entry_names() else [rest]
 
 
-def evaluate(options) -> int:
-    """Print a JSON line a condition: the agent beside the others, alone, and its social gain."""
-    for source in _agents(options.agent):
-        for row in evaluate_agent(source, options):
-            print_json({"agent": source, **row})
-    return 0
-
-
-def evaluate_agent(source: str, options) -> list[dict]:
-    """Rows for one agent: 'social' and 'solo' and, where there are others, 'gain'."""
-    import numpy as np
-
-    from rookery.show.intervals import mean_interval
-
-    chosen = cast(source, options.beside, options.task, tuple(options.set))
-    rows, returns = [], {}
-    alone = np.arange(chosen.env.agents) == 0
-    conditions = {"solo": alone} if chosen.env.agents == 1 else {"social": np.ones_like(alone), "solo": alone}
-    match = _match(chosen.env, chosen.team)
-    for name, present in conditions.items():
-        tally = match.play(chosen.params, options.episodes, options.seed, present)
-        returns[name] = tally.episode_return[:, 0]
-        row = {"condition": name, "episodes": options.episodes, **_interval(returns[name], mean_interval)}
-        row |= {event: float(count[:, 0].mean()) for event, count in tally.events.items()}
-        row |= {"streak": float(tally.streak[:, 0].mean()), "first_reward_step": float(tally.first_reward[:, 0].mean())}
-        if name == "social":
-            row["return_of_others"] = float(tally.episode_return[:, 1:].mean())
-        rows.append(row)
-    if len(returns) == 2:
-        # The same worlds in the same order, so the gain is paired.
-        rows.append({"condition": "gain", **_interval(returns["social"] - returns["solo"], mean_interval)})
-    return rows
-
-
-@functools.cache
-def _match(env: Env, team: Team):
-    """A run's agents differ in nothing but their parameters: compiled once for all of them."""
-    from rookery.runs.evaluation import Match
-
-    return Match(env, team)
-
-
-def _interval(values, mean_interval) -> dict[str, float | None]:
-    mean, low, high = (float(x) for x in mean_interval(values))
-    return {"return": mean, "low": low if low == low else None, "high": high if high == high else None}
-
-
-def _agents(source: str) -> list[str]:
-    """A run's folder stands for all its agents."""
-    folder = Path(source)
-    if not folder.is_dir():
-        return [source]
-    found = sorted(str(path) for path in (folder / "agents").glob("*.safetensors"))
-    if not found:
-        raise MissingError(f"{folder} holds no agents; a run writes them at its first checkpoint")
-    return found
-
-
-def replay(options) -> int:
-    """Write the films and print where they are."""
-    import numpy as np
-
-    from rookery.runs.record import record, record_team
-    from rookery.runs.trainer import load_learners
-    from rookery.show.film import find_ffmpeg, write_gif, write_html, write_mp4, write_png
-    from rookery.show.frames import check_moment
-
-    if not options.out.name:
-        raise ConfigError(f"--out {options.out} is a folder; name the films in it, such as {options.out / 'replay'}")
-    whole_team = Path(options.agent).is_dir()
-    _check_fitting(options, whole_team)
-    if whole_team:
-        program, learners, who = load_learners(Path(options.agent), options.arm, options.trained_seed)
-        film = record_team(program, learners, seed=options.seed, note=who)
-    else:
-        chosen = cast(options.agent, options.beside, options.task, tuple(options.set))
-        everyone = np.ones(chosen.env.agents, bool)
-        film = record(chosen.env, chosen.team, chosen.params, seed=options.seed, present=everyone)
-    name = options.out.stem if options.out.suffix in (".html", ".gif", ".mp4", ".png") else options.out.name
-    ending = lambda kind: options.out.with_name(f"{name}.{kind}")  # noqa: E731 (no suffix: a name may have a dot)
-    step = 0 if options.png is None else film.steps + 1 + options.png if options.png < 0 else options.png
-    check_moment(film, step)
-    if options.mp4:
-        find_ffmpeg()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    print(write_html(film, ending("html")))
-    if options.gif:
-        print(write_gif(film, ending("gif")))
-    if options.mp4:
-        print(write_mp4(film, ending("mp4")))
-    if options.png is not None:
-        print(write_png(film, ending("png"), step))
-    return 0
-
-
-def _check_fitting(options, whole_team: bool) -> None:
-    """Raises ConfigError for options of a whole team given with one agent, or the other way round."""
-    wrong = ("task", "set", "beside") if whole_team else ("arm", "trained_seed")
-    given = [f"--{name.replace('_', '-')}" for name in wrong if getattr(options, name) not in (None, ())]
-    if given:
-        what = "a run's folder plays its own task with its own team" if whole_team else "only a run's folder has arms"
-        raise ConfigError(f"{options.agent}: {', '.join(given)} cannot be used here; {what}")
+def display_name(source: str) -> str:
+    """What to call an agent: `goal-cycle-demo-novice` is a novice."""
+    if source in scripted.OBSERVABILITY_BY_NAME:
+        return "expert"
+    if source.endswith(".safetensors"):
+        return source.removesuffix(".safetensors").rpartition("/")[2]
+    return source.rpartition("-")[2]

@@ -14,7 +14,7 @@ from rookery.tasks import registry
 NAMESPACE = "rookery"
 
 
-def register() -> None:
+def register_envs() -> None:
     """Tell Gymnasium and PettingZoo, whichever are installed, of every task they do not know yet.
 
     Done once at import; call it again after `rookery.tasks.registry.register`.
@@ -23,7 +23,7 @@ def register() -> None:
         import gymnasium
 
         module = f"{__name__}.gymnasium"
-        for name in registry.names():
+        for name in registry.task_ids():
             if f"{NAMESPACE}/{name}" not in gymnasium.registry:
                 # Our own checks stand in for Gymnasium's wrappers: their errors say more, and they cost less.
                 gymnasium.register(
@@ -38,7 +38,7 @@ def register() -> None:
         from pettingzoo.env_registry import registration
 
         module = f"{__name__}.pettingzoo"
-        for name in registry.names():
+        for name in registry.task_ids():
             known_as, how = f"{NAMESPACE}/{name}", {"task": name}
             if known_as not in registration.parallel_registry:
                 registration.register("parallel", known_as, entry_point=f"{module}:parallel_env", kwargs=how)
@@ -46,4 +46,4 @@ def register() -> None:
                 registration.register("aec", known_as, entry_point=f"{module}:env", kwargs=how)
 
 
-register()
+register_envs()

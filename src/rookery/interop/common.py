@@ -12,23 +12,23 @@ from typing import Any
 import jax
 import numpy as np
 
-from rookery.errors import ActionError, ConfigError
+from rookery.errors import ConfigError, InvalidActionError
+from rookery.gridworld.state import GridState
 from rookery.tasks import registry
-from rookery.tasks.dilemma.env import DilemmaEnv
-from rookery.tasks.matrix import MatrixEnv
-from rookery.types import Env, Key, PyTree
-from rookery.world.state import State
+from rookery.tasks.matrix_games import MatrixEnv
+from rookery.tasks.social_dilemmas.env import DilemmaEnv
+from rookery.types import Env, PRNGKey, PyTree
 
-TILE_PIXELS = 24
+RENDER_TILE_SIZE = 24
 """A cell's side in rendered pictures."""
 
 
-def resolve(task: Any, changes: dict[str, Any]) -> Any:
+def resolve_task(task: Any, changes: dict[str, Any]) -> Any:
     """A task's configuration, from its id or itself, with some fields changed.
 
     Raises: MissingError for an unknown id; ConfigError for a field the task lacks or a value it refuses.
     """
-    task = registry.make(task) if isinstance(task, str) else task
+    task = registry.get_task(task) if isinstance(task, str) else task
     fields = [field.name for field in dataclasses.fields(task) if field.name != "kind"]
     for name in changes:
         if name not in fields:
@@ -38,16 +38,16 @@ def resolve(task: Any, changes: dict[str, Any]) -> Any:
     return dataclasses.replace(task, **changes)
 
 
-def agent_names(env: Env) -> list[str]:
+def agent_ids(env: Env) -> list[str]:
     """`agent_0` and so on, one a slot."""
-    return [f"agent_{slot}" for slot in range(env.agents)]
+    return [f"agent_{slot}" for slot in range(env.num_agents)]
 
 
 def observation_shapes(env: Env) -> list[tuple[int, ...]]:
-    return [tuple(env.observation_shape(slot)) for slot in range(env.agents)]
+    return [tuple(env.observation_shape(slot)) for slot in range(env.num_agents)]
 
 
-def episode_key(seed: jax.Array, episode: jax.Array) -> Key:
+def episode_key(seed: jax.Array, episode: jax.Array) -> PRNGKey:
     """Key that opens an episode in every adapter: the first of a seed has `PRNGKey(seed)` itself, so it is the episode
     that `Env.reset(jax.random.PRNGKey(seed), params)` opens; later ones are folded from it. Both u32[]."""
     key = jax.random.PRNGKey(seed)
@@ -65,43 +65,53 @@ def check_seed(seed: int) -> int:
     return seed
 
 
-def fresh_seed() -> int:
+def random_seed() -> int:
     """One nobody asked for, from the operating system."""
     return int(np.random.SeedSequence().generate_state(1)[0])
 
 
-def check_actions(given: Any, actions: int, whose: Sequence[str]) -> np.ndarray:
+def check_actions(actions: Any, num_actions: int, agent_ids: Sequence[str]) -> np.ndarray:
     """Actions as i32[A], one for each of `whose`.
 
     Raises: ActionError naming whose action is no whole number, or not in 0 … actions - 1.
     """
-    if type(given) is list and len(given) == len(whose) and all(type(a) is int and 0 <= a < actions for a in given):
-        return np.array(given, np.int32)  # the usual case, without a dozen calls of numpy
+    if (
+        type(actions) is list
+        and len(actions) == len(agent_ids)
+        and all(type(a) is int and 0 <= a < num_actions for a in actions)
+    ):
+        return np.array(actions, np.int32)  # the usual case, without a dozen calls of numpy
     try:
-        values = np.asarray(given)
+        values = np.asarray(actions)
     except ValueError:
         values = np.empty(0, object)  # ragged
-    if values.shape != (len(whose),):
+    if values.shape != (len(agent_ids),):
         try:
-            values = np.array([np.asarray(one).reshape(()) for one in given])
-            assert values.shape == (len(whose),)
+            values = np.array([np.asarray(one).reshape(()) for one in actions])
+            assert values.shape == (len(agent_ids),)
         except (AssertionError, TypeError, ValueError):
-            raise ActionError(f"actions {given!r} must be {len(whose)} whole numbers, one an agent") from None
+            raise InvalidActionError(
+                f"actions {actions!r} must be {len(agent_ids)} whole numbers, one an agent"
+            ) from None
     if values.dtype.kind not in "iu":
-        wrong = [(name, one) for name, one in zip(whose, given, strict=True) if np.asarray(one).dtype.kind not in "iu"]
+        wrong = [
+            (name, one) for name, one in zip(agent_ids, actions, strict=True) if np.asarray(one).dtype.kind not in "iu"
+        ]
         name, one = wrong[0]
-        raise ActionError(f"{name}: action {one!r} is no whole number; allowed: 0 to {actions - 1}")
-    outside = (values < 0) | (values >= actions)
+        raise InvalidActionError(f"{name}: action {one!r} is no whole number; allowed: 0 to {num_actions - 1}")
+    outside = (values < 0) | (values >= num_actions)
     if outside.any():
         first = int(outside.argmax())
-        raise ActionError(f"{whose[first]}: action {values[first]} is out of range; allowed: 0 to {actions - 1}")
+        raise InvalidActionError(
+            f"{agent_ids[first]}: action {values[first]} is out of range; allowed: 0 to {num_actions - 1}"
+        )
     return values.astype(np.int32)
 
 
-def can_paint(env: Env) -> bool:
+def can_render(env: Env) -> bool:
     """Whether a task's worlds can be drawn: maps of either kind, and games at a table. Other packages' may not be."""
     state = jax.eval_shape(env.reset, jax.ShapeDtypeStruct((2,), np.uint32), jax.eval_shape(env.default_params))[0]
-    return isinstance(state, State) or isinstance(env, DilemmaEnv | MatrixEnv)
+    return isinstance(state, GridState) or isinstance(env, DilemmaEnv | MatrixEnv)
 
 
 def check_render_mode(mode: str | None, allowed: list[str]) -> str | None:
@@ -112,29 +122,29 @@ def check_render_mode(mode: str | None, allowed: list[str]) -> str | None:
     return mode
 
 
-def paint(env: Any, state: PyTree) -> np.ndarray:
+def render_rgb(env: Any, state: PyTree) -> np.ndarray:
     """The whole map now, agents by prestige. u8[H*24, W*24, 3]."""
-    from rookery.runs.record import shown_fields
-    from rookery.show.frames import paint_map
-    from rookery.show.recording import Recording
+    from rookery.viz.frames import render_map
+    from rookery.viz.record_episode import recording_fields
+    from rookery.viz.recording import Recording
 
-    moment = jax.tree.map(lambda x: np.asarray(x)[None], _scene(env)(state))
-    agents = env.agents
+    moment = jax.tree.map(lambda x: np.asarray(x)[None], _compile_render_state(env)(state))
+    agents = env.num_agents
     still = Recording(
         task=env.task.kind,
-        names=tuple(agent_names(env)),
+        agent_names=tuple(agent_ids(env)),
         roles=("learning",) * agents,
         reward=np.zeros((0, agents)),
         action=np.zeros((0, agents), np.int8),
         action_names=(),
-        **shown_fields(moment),
+        **recording_fields(moment),
     )
-    return paint_map(still, 0, TILE_PIXELS)
+    return render_map(still, 0, RENDER_TILE_SIZE)
 
 
 @functools.lru_cache(maxsize=32)
-def _scene(env: Any):
+def _compile_render_state(env: Any):
     """What there is to see of a state, compiled once for each environment."""
-    from rookery.runs.scene import scene_of
+    from rookery.viz.render_state import make_render_state
 
-    return jax.jit(scene_of(env))
+    return jax.jit(make_render_state(env))

@@ -16,12 +16,12 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from rookery.errors import ConfigError, OrderError
-from rookery.interop.arena import NOBODY, arena, companions
-from rookery.interop.common import can_paint, check_actions, check_render_mode, check_seed, paint, resolve
-from rookery.tasks.registry import environment
+from rookery.errors import ConfigError, ResetNeededError
+from rookery.interop.common import can_render, check_actions, check_render_mode, check_seed, render_rgb, resolve_task
+from rookery.interop.single_agent_batch import NO_PARTNER, resolve_partners, single_agent_batch
+from rookery.tasks.registry import make_env
 
-FACTS = ("reward", "terminated", "truncated", "active")
+SCALAR_NAMES = ("reward", "terminated", "truncated", "active")
 """Rows of `Seen.facts` before the counts."""
 
 
@@ -49,19 +49,19 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         task: Any = "goal-cycle-v0",
         *,
         agent: int = 0,
-        others: str | dict[int, str] = NOBODY,
+        partners: str | dict[int, str] = NO_PARTNER,
         render_mode: str | None = None,
         **changes: Any,
     ):
-        config = resolve(task, changes)
-        env = environment(config)
-        self._arena = arena(config, agent, companions(env, agent, others))
-        modes = ["rgb_array"] if can_paint(env) else []
+        config = resolve_task(task, changes)
+        env = make_env(config)
+        self._batch = single_agent_batch(config, agent, resolve_partners(env, agent, partners))
+        modes = ["rgb_array"] if can_render(env) else []
         self.metadata = {"render_modes": modes, "render_fps": 10}
         self.render_mode = check_render_mode(render_mode, modes)
         self.observation_space = Box(0, 255, tuple(env.observation_shape(agent)), np.uint8)
-        self.action_space = Discrete(env.actions)
-        self._loop, self._over = None, False
+        self.action_space = Discrete(env.num_actions)
+        self._batch_state, self._done = None, False
         self._seed, self._episode = None, 0
 
     def reset(
@@ -77,9 +77,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         super().reset(seed=seed)
         if self._seed is None:
             self._seed = int(self.np_random.integers(2**32))
-        self._loop, seen = self._arena.open(self._arena.params, _u32(self._seed), _u32(self._episode))
-        self._episode, self._over = self._episode + 1, False
-        observation, (_, _, _, active, *counts) = self._read(seen)
+        self._batch_state, seen = self._batch.reset(self._batch.params, _as_batch(self._seed), _as_batch(self._episode))
+        self._episode, self._done = self._episode + 1, False
+        observation, (_, _, _, active, *counts) = self._to_numpy(seen)
         return observation, self._info(active, counts)
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -88,31 +88,33 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         Raises: OrderError before the first reset, after the end, or when closed; ActionError for an action that is no
           whole number or out of range. The world has then not moved.
         """
-        if self._loop is None or self._over:
-            raise OrderError(f"the episode {'is over' if self._over else 'has not begun'}; call reset() before step()")
-        chosen = check_actions([action], self._arena.env.actions, ["the agent"])
-        self._loop, seen = self._arena.step(self._arena.params, self._loop, chosen)
-        observation, (reward, terminated, truncated, active, *counts) = self._read(seen)
-        self._over = terminated > 0 or truncated > 0
+        if self._batch_state is None or self._done:
+            raise ResetNeededError(
+                f"the episode {'is over' if self._done else 'has not begun'}; call reset() before step()"
+            )
+        chosen = check_actions([action], self._batch.env.num_actions, ["the agent"])
+        self._batch_state, seen = self._batch.step(self._batch.params, self._batch_state, chosen)
+        observation, (reward, terminated, truncated, active, *counts) = self._to_numpy(seen)
+        self._done = terminated > 0 or truncated > 0
         return observation, reward, terminated > 0, truncated > 0, self._info(active, counts)
 
     def render(self) -> np.ndarray | None:
         """The map, u8[H*24, W*24, 3], if made with `render_mode='rgb_array'`. Raises OrderError before a reset."""
         if self.render_mode is None:
             return None
-        if self._loop is None:
-            raise OrderError("there is nothing to show yet; call reset() before render()")
-        return paint(self._arena.env, jax.tree.map(lambda x: x[0], self._loop.states))
+        if self._batch_state is None:
+            raise ResetNeededError("there is nothing to show yet; call reset() before render()")
+        return render_rgb(self._batch.env, jax.tree.map(lambda x: x[0], self._batch_state.states))
 
     def close(self) -> None:
         """Let go of the world; another reset opens it again."""
-        self._loop, self._over = None, False
+        self._batch_state, self._done = None, False
 
-    def _read(self, seen) -> tuple[np.ndarray, list[float]]:
+    def _to_numpy(self, seen) -> tuple[np.ndarray, list[float]]:
         return np.array(seen.observation)[0], np.asarray(seen.facts)[:, 0].tolist()
 
     def _info(self, active: float, counts: list[float]) -> dict[str, Any]:
-        return {"active": active > 0, **dict(zip(self._arena.counts, counts, strict=True))}
+        return {"active": active > 0, **dict(zip(self._batch.metric_names, counts, strict=True))}
 
 
 class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
@@ -136,7 +138,7 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         num_envs: int = 1,
         *,
         agent: int = 0,
-        others: str | dict[int, str] = NOBODY,
+        partners: str | dict[int, str] = NO_PARTNER,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         **changes: Any,
@@ -144,24 +146,24 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         if num_envs < 1:
             raise ConfigError(f"num_envs={num_envs} must be at least 1")
         try:
-            self._mode = AutoresetMode(autoreset_mode)
+            self._autoreset_mode = AutoresetMode(autoreset_mode)
         except ValueError:
             allowed = ", ".join(repr(mode.value) for mode in AutoresetMode)
             raise ConfigError(f"autoreset_mode={autoreset_mode!r} is not known; allowed: {allowed}") from None
-        config = resolve(task, changes)
-        env = environment(config)
-        self._arena = arena(config, agent, companions(env, agent, others))
+        config = resolve_task(task, changes)
+        env = make_env(config)
+        self._batch = single_agent_batch(config, agent, resolve_partners(env, agent, partners))
         self.num_envs = num_envs
-        modes = ["rgb_array"] if can_paint(env) else []
-        self.metadata = {"render_modes": modes, "render_fps": 10, "autoreset_mode": self._mode}
+        modes = ["rgb_array"] if can_render(env) else []
+        self.metadata = {"render_modes": modes, "render_fps": 10, "autoreset_mode": self._autoreset_mode}
         self.render_mode = check_render_mode(render_mode, modes)
         self.single_observation_space = Box(0, 255, tuple(env.observation_shape(agent)), np.uint8)
-        self.single_action_space = Discrete(env.actions)
+        self.single_action_space = Discrete(env.num_actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._whose = [f"world {i}" for i in range(num_envs)]
-        self._loop, self._last = None, None
-        self._over = np.zeros(num_envs, bool)
+        self._env_labels = [f"world {i}" for i in range(num_envs)]
+        self._batch_state, self._last_timestep = None, None
+        self._done = np.zeros(num_envs, bool)
         self._seeds, self._episodes = np.zeros(num_envs, np.uint32), np.zeros(num_envs, np.uint32)
 
     def reset(
@@ -178,16 +180,16 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
             mask = np.asarray(options["reset_mask"])
             if mask.dtype != bool or mask.shape != (self.num_envs,) or not mask.any():
                 raise ConfigError(f"reset_mask must be bool[{self.num_envs}] with at least one True")
-        self._take_seeds(seed, mask)
-        if self._loop is None or mask.all():
+        self._set_seeds(seed, mask)
+        if self._batch_state is None or mask.all():
             if not mask.all():
-                raise OrderError("the worlds have not begun; call reset() without a mask first")
-            self._loop, self._last = self._arena.open(self._arena.params, self._seeds, self._episodes)
+                raise ResetNeededError("the worlds have not begun; call reset() without a mask first")
+            self._batch_state, self._last_timestep = self._batch.reset(self._batch.params, self._seeds, self._episodes)
             self._episodes = self._episodes + np.uint32(1)
-            self._over = np.zeros(self.num_envs, bool)
+            self._done = np.zeros(self.num_envs, bool)
         else:
-            self._reopen(mask)
-        observation, facts = self._read(self._last)
+            self._reset_where(mask)
+        observation, facts = self._to_numpy(self._last_timestep)
         return observation, self._info(facts, mask)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -197,29 +199,29 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         Raises: OrderError before the first reset or, where resetting is disabled, in a world that is over; ActionError
           for actions that are not one whole number in range for each world. Nothing has then moved.
         """
-        if self._loop is None:
-            raise OrderError("the worlds have not begun; call reset() before step()")
-        over = self._over
-        if self._mode is AutoresetMode.DISABLED and over.any():
-            raise OrderError(
+        if self._batch_state is None:
+            raise ResetNeededError("the worlds have not begun; call reset() before step()")
+        over = self._done
+        if self._autoreset_mode is AutoresetMode.DISABLED and over.any():
+            raise ResetNeededError(
                 f"world {int(over.argmax())} is over; open it with reset(options={{'reset_mask': mask}}) before step()"
             )
-        chosen = check_actions(actions, self._arena.env.actions, self._whose)
-        self._loop, self._last = self._arena.step(self._arena.params, self._loop, chosen)
-        if self._mode is AutoresetMode.NEXT_STEP and over.any():
-            self._reopen(over)
-        observation, facts = self._read(self._last)
+        chosen = check_actions(actions, self._batch.env.num_actions, self._env_labels)
+        self._batch_state, self._last_timestep = self._batch.step(self._batch.params, self._batch_state, chosen)
+        if self._autoreset_mode is AutoresetMode.NEXT_STEP and over.any():
+            self._reset_where(over)
+        observation, facts = self._to_numpy(self._last_timestep)
         reward, terminated, truncated = facts[0], facts[1] > 0, facts[2] > 0
-        self._over = terminated | truncated
+        self._done = terminated | truncated
         info = self._info(facts, np.ones(self.num_envs, bool))
-        if self._mode is AutoresetMode.SAME_STEP and self._over.any():
-            ended = self._over
+        if self._autoreset_mode is AutoresetMode.SAME_STEP and self._done.any():
+            ended = self._done
             final = np.full(self.num_envs, None, object)
             for world in np.flatnonzero(ended):
                 final[world] = observation[world].copy()
             final_info = self._info(facts, ended)
-            self._reopen(ended)
-            observation, opened = self._read(self._last)
+            self._reset_where(ended)
+            observation, opened = self._to_numpy(self._last_timestep)
             info = self._info(opened, np.ones(self.num_envs, bool))
             info |= {"final_obs": final, "_final_obs": ended, "final_info": final_info, "_final_info": ended.copy()}
         return observation, reward, terminated, truncated, info
@@ -228,17 +230,17 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         """The map of every world, each u8[H*24, W*24, 3]. Raises OrderError before a reset."""
         if self.render_mode is None:
             return None
-        if self._loop is None:
-            raise OrderError("there is nothing to show yet; call reset() before render()")
-        states = jax.device_get(self._loop.states)
+        if self._batch_state is None:
+            raise ResetNeededError("there is nothing to show yet; call reset() before render()")
+        states = jax.device_get(self._batch_state.states)
         pick = lambda world: jax.tree.map(lambda x: x[world], states)  # noqa: E731
-        return tuple(paint(self._arena.env, pick(world)) for world in range(self.num_envs))
+        return tuple(render_rgb(self._batch.env, pick(world)) for world in range(self.num_envs))
 
     def close_extras(self, **kwargs: Any) -> None:
-        self._loop = None
+        self._batch_state = None
 
-    def _take_seeds(self, seed, mask: np.ndarray) -> None:
-        if seed is None and self._loop is None:
+    def _set_seeds(self, seed, mask: np.ndarray) -> None:
+        if seed is None and self._batch_state is None:
             seed = int(self.np_random.integers(2**32 - self.num_envs))
         if seed is None:
             return
@@ -246,7 +248,7 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
             if len(seed) != self.num_envs:
                 raise ConfigError(f"{len(seed)} seeds for {self.num_envs} worlds; give one each, or one number")
             seeds = [None if one is None else check_seed(one) for one in seed]
-            if self._loop is None and None in seeds:
+            if self._batch_state is None and None in seeds:
                 fresh = self.np_random.integers(2**32, size=self.num_envs).tolist()
                 seeds = [other if one is None else one for one, other in zip(seeds, fresh, strict=True)]
         else:
@@ -258,23 +260,23 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
             if (one := seeds[world]) is not None:
                 self._seeds[world], self._episodes[world] = one, 0
 
-    def _reopen(self, mask: np.ndarray) -> None:
+    def _reset_where(self, mask: np.ndarray) -> None:
         """Fresh episodes in some worlds; the others stay as they are."""
-        self._loop, self._last = self._arena.reopen(
-            self._arena.params, self._loop, self._last, mask, self._seeds, self._episodes
+        self._batch_state, self._last_timestep = self._batch.reset_where(
+            self._batch.params, self._batch_state, self._last_timestep, mask, self._seeds, self._episodes
         )
         self._episodes = self._episodes + mask.astype(np.uint32)
-        self._over = self._over & ~mask
+        self._done = self._done & ~mask
 
-    def _read(self, seen) -> tuple[np.ndarray, np.ndarray]:
+    def _to_numpy(self, seen) -> tuple[np.ndarray, np.ndarray]:
         return np.array(seen.observation), np.array(seen.facts)
 
     def _info(self, facts: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
         """Gymnasium's form: each entry with a mask of the worlds it is of."""
-        rows = {"active": facts[3] > 0, **dict(zip(self._arena.counts, facts[4:].copy(), strict=True))}
+        rows = {"active": facts[3] > 0, **dict(zip(self._batch.metric_names, facts[4:].copy(), strict=True))}
         return {k: v for name, row in rows.items() for k, v in ((name, row), (f"_{name}", mask.copy()))}
 
 
-def _u32(number: int) -> np.ndarray:
+def _as_batch(number: int) -> np.ndarray:
     """One world's, as a batch of one."""
     return np.array([number], np.uint32)

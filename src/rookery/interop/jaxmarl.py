@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from rookery.errors import ActionError
-from rookery.interop.common import agent_names, check_actions, observation_shapes, resolve
-from rookery.tasks.registry import environment
-from rookery.types import Key, PyTree
+from rookery.errors import InvalidActionError
+from rookery.interop.common import agent_ids, check_actions, observation_shapes, resolve_task
+from rookery.tasks.registry import make_env
+from rookery.types import PRNGKey, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Discrete:
 
     shape = ()
 
-    def sample(self, key: Key) -> jax.Array:
+    def sample(self, key: PRNGKey) -> jax.Array:
         return jax.random.randint(key, (), 0, self.n, self.dtype)
 
     def contains(self, x: Any) -> jax.Array:
@@ -48,7 +48,7 @@ class Box:
     shape: tuple[int, ...]
     dtype: Any = jnp.uint8
 
-    def sample(self, key: Key) -> jax.Array:
+    def sample(self, key: PRNGKey) -> jax.Array:
         return jax.random.randint(key, self.shape, self.low, self.high + 1).astype(self.dtype)
 
     def contains(self, x: Any) -> jax.Array:
@@ -66,14 +66,14 @@ class DictEnv:
     """
 
     def __init__(self, task: Any = "goal-cycle-v0", **changes: Any):
-        config = resolve(task, changes)
-        self._env = environment(config)
+        config = resolve_task(task, changes)
+        self._env = make_env(config)
         self.name = config.kind
-        self.agents = agent_names(self._env)
+        self.agents = agent_ids(self._env)
         self.num_agents = len(self.agents)
         shapes = zip(self.agents, observation_shapes(self._env), strict=True)
         self.observation_spaces = {name: Box(0, 255, shape) for name, shape in shapes}
-        self.action_spaces = {name: Discrete(self._env.actions) for name in self.agents}
+        self.action_spaces = {name: Discrete(self._env.num_actions) for name in self.agents}
 
     @property
     def max_steps(self) -> int:
@@ -91,13 +91,13 @@ class DictEnv:
     def action_space(self, agent: str) -> Discrete:
         return self.action_spaces[agent]
 
-    def reset(self, key: Key, params: PyTree | None = None) -> tuple[dict[str, jax.Array], PyTree]:
+    def reset(self, key: PRNGKey, params: PyTree | None = None) -> tuple[dict[str, jax.Array], PyTree]:
         """Open an episode, the same as `Env.reset` with this key. Returns observations by agent, and the state."""
         state, told = self._env.reset(key, self.default_params if params is None else params)
         return self._by_agent(told.observation), state
 
     def step(
-        self, key: Key, state: PyTree, actions: dict[str, Any], params: PyTree | None = None
+        self, key: PRNGKey, state: PyTree, actions: dict[str, Any], params: PyTree | None = None
     ) -> tuple[dict[str, jax.Array], PyTree, dict[str, jax.Array], dict[str, jax.Array], dict[str, Any]]:
         """`step_env`, and where the episode ends the next one opens at once, with `key`.
 
@@ -111,7 +111,7 @@ class DictEnv:
         return mixed, state, rewards, dones, {**infos, "final_observation": observation}
 
     def step_env(
-        self, key: Key, state: PyTree, actions: dict[str, Any], params: PyTree | None = None
+        self, key: PRNGKey, state: PyTree, actions: dict[str, Any], params: PyTree | None = None
     ) -> tuple[dict[str, jax.Array], PyTree, dict[str, jax.Array], dict[str, jax.Array], dict[str, Any]]:
         """Everybody acts once; nothing opens anew. `key` is not used: an episode carries its own.
 
@@ -121,14 +121,16 @@ class DictEnv:
           of jit an action out of range does nothing.
         """
         if set(actions) != set(self.agents):
-            raise ActionError(f"actions are of {sorted(actions)}; give one for each of: {', '.join(self.agents)}")
+            raise InvalidActionError(
+                f"actions are of {sorted(actions)}; give one for each of: {', '.join(self.agents)}"
+            )
         given = [actions[name] for name in self.agents]
         if not any(isinstance(action, Tracer) for action in given):
-            given = check_actions([np.asarray(action) for action in given], self._env.actions, self.agents)
+            given = check_actions([np.asarray(action) for action in given], self._env.num_actions, self.agents)
         joint = jnp.stack([jnp.asarray(action, jnp.int32) for action in given])
         state, told = self._env.step(state, joint, self.default_params if params is None else params)
         over = told.terminated | told.truncated
-        infos = {"active": told.active, "terminated": told.terminated, "truncated": told.truncated, **told.events}
+        infos = {"active": told.agent_mask, "terminated": told.terminated, "truncated": told.truncated, **told.info}
         rewards = {name: told.reward[slot] for slot, name in enumerate(self.agents)}
         dones = {**dict.fromkeys(self.agents, over), "__all__": over}
         return self._by_agent(told.observation), state, rewards, dones, infos

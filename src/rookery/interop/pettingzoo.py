@@ -15,20 +15,20 @@ from gymnasium.spaces import Box, Discrete
 from pettingzoo.utils.conversions import parallel_to_aec
 from pettingzoo.utils.env import AECEnv, ParallelEnv
 
-from rookery.errors import ActionError, OrderError
+from rookery.errors import InvalidActionError, ResetNeededError
 from rookery.interop.common import (
-    agent_names,
-    can_paint,
+    agent_ids,
+    can_render,
     check_actions,
     check_render_mode,
     check_seed,
     episode_key,
-    fresh_seed,
     observation_shapes,
-    paint,
-    resolve,
+    random_seed,
+    render_rgb,
+    resolve_task,
 )
-from rookery.tasks.registry import environment
+from rookery.tasks.registry import make_env
 
 
 def parallel_env(
@@ -45,7 +45,7 @@ def parallel_env(
     """
     if max_cycles is not None:
         changes["max_steps"] = max_cycles
-    return RookeryParallelEnv(resolve(task, changes), render_mode)
+    return RookeryParallelEnv(resolve_task(task, changes), render_mode)
 
 
 def env(task: Any = "goal-cycle-v0", **options: Any) -> AECEnv:
@@ -63,18 +63,18 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
     """
 
     def __init__(self, task: Any, render_mode: str | None = None):
-        self._world = world(task)
-        self._env = self._world.env
-        modes = ["rgb_array"] if can_paint(self._env) else []
+        self._compiled = compiled_env(task)
+        self._env = self._compiled.env
+        modes = ["rgb_array"] if can_render(self._env) else []
         self.metadata = {"name": f"rookery/{task.kind}", "render_modes": modes, "is_parallelizable": True}
         self.render_mode = check_render_mode(render_mode, modes)
-        self.possible_agents = agent_names(self._env)
+        self.possible_agents = agent_ids(self._env)
         self.agents: list[str] = []
         self.observation_spaces: dict[str, Any] = {
             name: Box(0, 255, shape, np.uint8)
             for name, shape in zip(self.possible_agents, observation_shapes(self._env), strict=True)
         }
-        self.action_spaces: dict[str, Any] = {name: Discrete(self._env.actions) for name in self.possible_agents}
+        self.action_spaces: dict[str, Any] = {name: Discrete(self._env.num_actions) for name in self.possible_agents}
         self._state = None
         self._seed, self._episode = None, 0
 
@@ -91,11 +91,11 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         if seed is not None:
             self._seed, self._episode = check_seed(seed), 0
         elif self._seed is None:
-            self._seed = fresh_seed()
-        self._state, observation, facts = self._world.reset(np.uint32(self._seed), np.uint32(self._episode))
+            self._seed = random_seed()
+        self._state, observation, facts = self._compiled.reset(np.uint32(self._seed), np.uint32(self._episode))
         self._episode += 1
         self.agents = list(self.possible_agents)
-        told = self._read(observation, facts)
+        told = self._unpack(observation, facts)
         return told[0], told[4]
 
     def step(self, actions: dict[str, int]):
@@ -106,17 +106,17 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         """
         if not self.agents:
             when = "is over" if self._state is not None else "has not begun"
-            raise OrderError(f"the episode {when}; call reset() before step()")
+            raise ResetNeededError(f"the episode {when}; call reset() before step()")
         if actions.keys() != self.action_spaces.keys():
             missing = [name for name in self.possible_agents if name not in actions]
             unknown = [name for name in actions if name not in self.action_spaces]
             wrong = f"no action for {', '.join(missing)}" if missing else f"there is no agent {unknown[0]!r}"
-            raise ActionError(f"{wrong}; give one for each of: {', '.join(self.possible_agents)}")
+            raise InvalidActionError(f"{wrong}; give one for each of: {', '.join(self.possible_agents)}")
         chosen = check_actions(
-            [actions[name] for name in self.possible_agents], self._env.actions, self.possible_agents
+            [actions[name] for name in self.possible_agents], self._env.num_actions, self.possible_agents
         )
-        self._state, observation, facts = self._world.step(self._state, chosen)
-        told = self._read(observation, facts)
+        self._state, observation, facts = self._compiled.step(self._state, chosen)
+        told = self._unpack(observation, facts)
         if told[2][self.possible_agents[0]] or told[3][self.possible_agents[0]]:
             self.agents = []
         return told
@@ -126,15 +126,15 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         if self.render_mode is None:
             return None
         if self._state is None:
-            raise OrderError("there is nothing to show yet; call reset() before render()")
-        return paint(self._env, self._state)
+            raise ResetNeededError("there is nothing to show yet; call reset() before render()")
+        return render_rgb(self._env, self._state)
 
     def close(self) -> None:
         """Let go of the world; another reset opens it again."""
         self._state, self.agents = None, []
 
-    def _read(self, observation, facts):
-        names, counts = self.possible_agents, self._world.counts
+    def _unpack(self, observation, facts):
+        names, counts = self.possible_agents, self._compiled.metric_names
         # Copies: the caller may keep and change them.
         seen = [np.array(view) for view in observation] if isinstance(observation, tuple) else np.array(observation)
         told, many = np.asarray(facts).tolist(), len(names)
@@ -153,7 +153,7 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         )
 
 
-class World:
+class CompiledEnv:
     """One world's reset and step, compiled once a task; and the names of what it counts.
 
     reset(seed u32[], episode u32[]) and step(state, action i32[A]) return state, observation, and facts
@@ -162,32 +162,32 @@ class World:
     """
 
     def __init__(self, task: Any):
-        self.task, self.env = task, environment(task)
-        self._params = self.env.default_params()
-        told = jax.eval_shape(self.env.reset, jax.random.PRNGKey(0), self._params)[1]
-        self.counts: tuple[str, ...] = tuple(sorted(told.events))
+        self.task, self.env = task, make_env(task)
+        self._env_params = self.env.default_params()
+        told = jax.eval_shape(self.env.reset, jax.random.PRNGKey(0), self._env_params)[1]
+        self.metric_names: tuple[str, ...] = tuple(sorted(told.info))
         self.reset = jax.jit(self._reset)
         self.step = jax.jit(self._step, donate_argnums=0)
 
     def __reduce__(self):
         # A copied environment shares the compiled program; one sent to another process compiles it there.
-        return world, (self.task,)
+        return compiled_env, (self.task,)
 
     def _reset(self, seed, episode):
-        state, told = self.env.reset(episode_key(seed, episode), self._params)
-        return state, told.observation, self._facts(told)
+        state, told = self.env.reset(episode_key(seed, episode), self._env_params)
+        return state, told.observation, self._pack_scalars(told)
 
     def _step(self, state, action):
-        state, told = self.env.step(state, action, self._params)
-        return state, told.observation, self._facts(told)
+        state, told = self.env.step(state, action, self._env_params)
+        return state, told.observation, self._pack_scalars(told)
 
-    def _facts(self, told):
+    def _pack_scalars(self, told):
         ended = jnp.stack([told.terminated, told.truncated])
-        rows = [ended, told.reward, told.active, *(told.events[name] for name in self.counts)]
+        rows = [ended, told.reward, told.agent_mask, *(told.info[name] for name in self.metric_names)]
         return jnp.concatenate([row.astype(jnp.float32) for row in rows])
 
 
 @functools.lru_cache(maxsize=64)
-def world(task: Any) -> World:
+def compiled_env(task: Any) -> CompiledEnv:
     """One for all environments alike."""
-    return World(task)
+    return CompiledEnv(task)

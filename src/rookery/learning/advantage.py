@@ -14,10 +14,10 @@ def gae(
     terminated: Bool[Array, "T"],
     done: Bool[Array, "T"],
     *,
-    discount: float,
-    decay: float,
+    gamma: float,
+    gae_lambda: float,
 ) -> Float[Array, "T"]:
-    """Generalised advantage estimates; one agent, one environment. Callers vmap.
+    """Generalized advantage estimates; one agent, one environment. Callers vmap.
 
     Args:
       reward: paid for action t.
@@ -31,19 +31,19 @@ def gae(
     lengths = {x.shape[0] for x in (reward, value, next_value, terminated, done)}
     if len(lengths) != 1:
         raise ValueError(f"gae needs arrays of one length, got {sorted(lengths)}")
-    delta = reward + discount * next_value * ~terminated - value
-    return _discounted_sum(delta, discount * decay * ~done)
+    delta = reward + gamma * next_value * ~terminated - value
+    return _discounted_sum(delta, gamma * gae_lambda * ~done)
 
 
-def authors_gae(
+def reference_code_gae(
     reward: Float[Array, "T"],
     value: Float[Array, "T"],
     next_value: Float[Array, "T"],
     terminated: Bool[Array, "T"],
     done: Bool[Array, "T"],
     *,
-    discount: float,
-    decay: float,
+    gamma: float,
+    gae_lambda: float,
 ) -> tuple[Float[Array, "T"], Float[Array, "T"]]:
     """The variant in the authors' public code: advantages and critic targets, f32[T] each.
 
@@ -51,21 +51,21 @@ def authors_gae(
     bootstrapped only from the last value.
     """
     continues = ~terminated
-    delta = reward + discount * (next_value * continues - value)
-    advantage = _discounted_sum(delta, discount * decay * ~done)
-    bootstrap = jnp.where(done & continues, discount * next_value, 0.0)
-    target = _discounted_sum(reward + bootstrap, discount * ~done)
+    delta = reward + gamma * (next_value * continues - value)
+    advantage = _discounted_sum(delta, gamma * gae_lambda * ~done)
+    bootstrap = jnp.where(done & continues, gamma * next_value, 0.0)
+    target = _discounted_sum(reward + bootstrap, gamma * ~done)
     return advantage, target
 
 
-def n_step(
+def n_step_returns(
     reward: Float[Array, "T"],
     value: Float[Array, "T"],
     terminated: Bool[Array, "T"],
-    closed: Bool[Array, "T"],
+    is_boundary: Bool[Array, "T"],
     *,
-    discount: float,
-    steps: int,
+    gamma: float,
+    n: int,
 ) -> Float[Array, "T"]:
     """n-step returns: n rewards, then the value of where they led; one agent, one environment. Callers vmap.
 
@@ -77,13 +77,13 @@ def n_step(
       steps: n, at least 1.
     Returns: f32[T]; where closed, the value itself.
     """
-    closed = closed.at[-1].set(True)
+    is_boundary = is_boundary.at[-1].set(True)
 
     def longer(_, total):
         following = jnp.concatenate([total[1:], value[-1:]])
-        return jnp.where(closed, value, reward + discount * jnp.where(terminated, 0.0, following))
+        return jnp.where(is_boundary, value, reward + gamma * jnp.where(terminated, 0.0, following))
 
-    return jax.lax.fori_loop(0, steps, longer, value)
+    return jax.lax.fori_loop(0, n, longer, value)
 
 
 def _discounted_sum(x: Float[Array, "T"], factor: Float[Array, "T"]) -> Float[Array, "T"]:

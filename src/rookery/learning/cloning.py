@@ -1,4 +1,4 @@
-"""Behaviour cloning: a recurrent policy learns to do what an expert did, and earns nothing.
+"""Behavior cloning: a recurrent policy learns to do what an expert did, and earns nothing.
 
 The policy reads whole episodes of the expert's, as the expert saw them, and is moved towards the action the
 expert took at every step: -log pi(expert's action | what was seen so far). No value, no auxiliary loss; the encoder,
@@ -20,60 +20,60 @@ from jaxtyping import Array, Float, Int
 
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError
-from rookery.types import Key, PyTree, Trajectory
+from rookery.types import PRNGKey, PyTree, Trajectory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Cloning:
+class BehaviorCloning:
     """Configuration. The step size falls in a straight line to `last_learning_rate`."""
 
     kind: Literal["cloning"] = "cloning"
     epochs: int = 20  # passes over the episodes learned from
-    episodes: int = 16  # in a minibatch, whole
+    minibatch_size: int = 16  # in a minibatch, whole
     learning_rate: float = 1e-3
-    last_learning_rate: float = 1e-4
-    max_gradient_norm: float | None = 0.5  # global
-    adam_epsilon: float = 1e-5
-    held_out: float = 0.1  # share of the worlds whose episodes are only judged by
+    final_learning_rate: float = 1e-4
+    max_grad_norm: float | None = 0.5  # global
+    adam_eps: float = 1e-5
+    validation_fraction: float = 0.1  # share of the worlds whose episodes are only judged by
 
     def __post_init__(self):
         for field in ("epochs", "episodes"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
-        for field in ("learning_rate", "last_learning_rate", "max_gradient_norm", "adam_epsilon"):
+        for field in ("learning_rate", "last_learning_rate", "max_grad_norm", "adam_eps"):
             value = getattr(self, field)
             if value is not None and value < 0:
                 raise ConfigError(f"{field}={value} must be at least 0")
-        if not 0 < self.held_out < 1:
-            raise ConfigError(f"held_out={self.held_out} must lie in (0, 1)")
+        if not 0 < self.validation_fraction < 1:
+            raise ConfigError(f"held_out={self.validation_fraction} must lie in (0, 1)")
 
-    def optimiser(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformation:
         """Adam without its step size."""
-        clip = optax.clip_by_global_norm(self.max_gradient_norm) if self.max_gradient_norm else optax.identity()
-        return optax.chain(clip, optax.scale_by_adam(eps=self.adam_epsilon))
+        clip = optax.clip_by_global_norm(self.max_grad_norm) if self.max_grad_norm else optax.identity()
+        return optax.chain(clip, optax.scale_by_adam(eps=self.adam_eps))
 
-    def rate(self, epoch: Int[Array, ""]) -> Float[Array, ""]:
+    def learning_rate_at(self, epoch: Int[Array, ""]) -> Float[Array, ""]:
         """Step size of an epoch, counted from 0."""
         share = epoch / max(self.epochs - 1, 1)
-        return self.learning_rate + (self.last_learning_rate - self.learning_rate) * share
+        return self.learning_rate + (self.final_learning_rate - self.learning_rate) * share
 
 
-class Clone(NamedTuple):
+class CloningState(NamedTuple):
     """All of one pupil."""
 
     params: PyTree  # the policy's
-    optimiser: PyTree
-    best: PyTree  # parameters after the epoch that was best on the episodes held out
+    opt_state: PyTree
+    best_params: PyTree  # parameters after the epoch that was best on the episodes held out
     best_loss: Float[Array, ""]  # nats an action, held out; infinite before the first epoch
 
 
-def init(config: Cloning, policy: RecurrentPolicy, key: Key) -> Clone:
+def init_cloning(config: BehaviorCloning, policy: RecurrentPolicy, key: PRNGKey) -> CloningState:
     """A pupil that knows nothing."""
     params = policy.init(key)
-    return Clone(params, config.optimiser().init(params), jax.tree.map(jnp.copy, params), jnp.float32(jnp.inf))
+    return CloningState(params, config.optimizer().init(params), jax.tree.map(jnp.copy, params), jnp.float32(jnp.inf))
 
 
-def totals(
+def summed_loss(
     policy: RecurrentPolicy, params: PyTree, batch: Trajectory
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Of E whole episodes: the sum of -log pi(action) over the steps that count, in nats; and how many steps count
@@ -81,40 +81,47 @@ def totals(
     episodes = batch.action.shape[1]
     logits, _, _, _ = policy.unroll(params, policy.initial_carry(episodes), batch.observation[:-1], batch.is_first[:-1])
     log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), batch.action[..., None], -1)[..., 0]
-    hits = jnp.sum((logits.argmax(-1) == batch.action) & batch.mask)
-    told = {"steps": batch.mask.sum(), "hits": hits}
-    return -jnp.sum(log_prob * batch.mask), {name: count.astype(jnp.float32) for name, count in told.items()}
+    hits = jnp.sum((logits.argmax(-1) == batch.action) & batch.loss_mask)
+    told = {"steps": batch.loss_mask.sum(), "hits": hits}
+    return -jnp.sum(log_prob * batch.loss_mask), {name: count.astype(jnp.float32) for name, count in told.items()}
 
 
-def epoch(
-    config: Cloning, policy: RecurrentPolicy, clone: Clone, data: Trajectory, rate: Float[Array, ""], key: Key
-) -> tuple[Clone, dict[str, Float[Array, ""]]]:
+def train_epoch(
+    config: BehaviorCloning,
+    policy: RecurrentPolicy,
+    clone: CloningState,
+    data: Trajectory,
+    learning_rate: Float[Array, ""],
+    key: PRNGKey,
+) -> tuple[CloningState, dict[str, Float[Array, ""]]]:
     """One pass in shuffled minibatches of whole episodes; what is left over waits for another pass.
 
     Returns the pupil and the means over the pass: 'loss' in nats an action, and 'accuracy'.
     """
     episodes = data.action.shape[1]
-    size = min(config.episodes, episodes)
+    size = min(config.minibatch_size, episodes)
     order = jax.random.permutation(key, episodes)[: episodes // size * size].reshape(-1, size)
-    optimiser = config.optimiser()
+    optimizer = config.optimizer()
 
     def minibatch(loop, chosen):
         params, state = loop
         batch = jax.tree.map(lambda x: x[:, chosen], data)
-        (nats, told), slope = jax.value_and_grad(lambda p: totals(policy, p, batch), has_aux=True)(params)
+        (nats, told), slope = jax.value_and_grad(lambda p: summed_loss(policy, p, batch), has_aux=True)(params)
         slope = jax.tree.map(lambda g: g / jnp.maximum(told["steps"], 1), slope)
-        change, state = optimiser.update(slope, state, params)
-        params = optax.apply_updates(params, jax.tree.map(lambda c: -rate * c, change))
+        change, state = optimizer.update(slope, state, params)
+        params = optax.apply_updates(params, jax.tree.map(lambda c: -learning_rate * c, change))
         return (params, state), {"nats": nats, **told}
 
-    (params, state), told = jax.lax.scan(minibatch, (clone.params, clone.optimiser), order)
-    return clone._replace(params=params, optimiser=state), _means(told)
+    (params, state), told = jax.lax.scan(minibatch, (clone.params, clone.opt_state), order)
+    return clone._replace(params=params, opt_state=state), _mean_metrics(told)
 
 
-def judge(config: Cloning, policy: RecurrentPolicy, params: PyTree, data: Trajectory) -> dict[str, Float[Array, ""]]:
+def evaluate_cloning(
+    config: BehaviorCloning, policy: RecurrentPolicy, params: PyTree, data: Trajectory
+) -> dict[str, Float[Array, ""]]:
     """'loss' (nats an action) and 'accuracy' on episodes not learned from."""
     episodes = data.action.shape[1]
-    size = min(config.episodes, episodes)
+    size = min(config.minibatch_size, episodes)
     count = -(-episodes // size)
     # The last part is filled up with the first episode, which counts only once.
     order = jnp.concatenate([jnp.arange(episodes), jnp.zeros(count * size - episodes, jnp.int32)])
@@ -123,19 +130,19 @@ def judge(config: Cloning, policy: RecurrentPolicy, params: PyTree, data: Trajec
     def part(chosen):
         which, real = chosen
         batch = jax.tree.map(lambda x: x[:, which], data)
-        nats, told = totals(policy, params, batch.replace(mask=batch.mask & real))
+        nats, told = summed_loss(policy, params, batch.replace(loss_mask=batch.loss_mask & real))
         return {"nats": nats, **told}
 
-    return _means(jax.lax.map(part, (order.reshape(count, size), counts.reshape(count, size))))
+    return _mean_metrics(jax.lax.map(part, (order.reshape(count, size), counts.reshape(count, size))))
 
 
-def keep_best(clone: Clone, loss: Float[Array, ""]) -> Clone:
+def keep_best(clone: CloningState, loss: Float[Array, ""]) -> CloningState:
     """Remember the present parameters if they are the best so far on the episodes held out."""
     better = loss < clone.best_loss
-    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), clone.params, clone.best)
-    return clone._replace(best=best, best_loss=jnp.where(better, loss, clone.best_loss))
+    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), clone.params, clone.best_params)
+    return clone._replace(best_params=best, best_loss=jnp.where(better, loss, clone.best_loss))
 
 
-def _means(told: dict[str, Float[Array, "N"]]) -> dict[str, Float[Array, ""]]:
-    steps = jnp.maximum(told["steps"].sum(), 1)
-    return {"loss": told["nats"].sum() / steps, "accuracy": told["hits"].sum() / steps}
+def _mean_metrics(outputs: dict[str, Float[Array, "N"]]) -> dict[str, Float[Array, ""]]:
+    steps = jnp.maximum(outputs["steps"].sum(), 1)
+    return {"loss": outputs["nats"].sum() / steps, "accuracy": outputs["hits"].sum() / steps}

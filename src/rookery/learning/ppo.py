@@ -1,8 +1,8 @@
-"""Recurrent proximal policy optimisation of one independent learner.
+"""Recurrent proximal policy optimization of one independent learner.
 
 An update reads one batch of whole episodes in `minibatches` steps. Episodes are cut into sequences; each
 minibatch takes `sequences` of them in shuffled order, as many passes over the batch as that makes. Memories at
-the sequences' starts, values and advantages are recomputed with the present parameters every `refresh_every`
+the sequences' starts, values and advantages are recomputed with the present parameters every `recompute_every`
 minibatches.
 
 With a teacher, scripted or trained, that says at every step of the learner's own episodes what it would do there, the
@@ -29,113 +29,122 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError
-from rookery.learning import lanes
-from rookery.learning.advantage import authors_gae, gae
-from rookery.learning.auxiliary import Auxiliary
-from rookery.learning.auxiliary.frame import masked_mean
-from rookery.learning.intrinsic import IntrinsicConfig, apply
-from rookery.learning.on_policy import Learner, OnPolicy, Rates
-from rookery.types import Key, PyTree, Trajectory
+from rookery.learning import batch_sharding
+from rookery.learning.actor_critic import ActorCritic, LearnerState, ScheduledHparams
+from rookery.learning.advantage import gae, reference_code_gae
+from rookery.learning.auxiliary import AuxiliaryConfig
+from rookery.learning.auxiliary.frame_prediction import masked_mean
+from rookery.learning.intrinsic import IntrinsicConfig, combine
+from rookery.types import PRNGKey, PyTree, Trajectory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PPO(OnPolicy):
+class PPO(ActorCritic):
     """Configuration. Defaults are the paper's novice; what a schedule changes is in `Rates`."""
 
     kind: Literal["ppo"] = "ppo"
     sequence_length: int = 16  # steps
-    minibatches: int = 20  # gradient steps an update, one after another
-    sequences: int = 512  # in a minibatch
-    refresh_every: int | None = 2  # minibatches; None: only once, at the start
-    discount: float = 0.993  # per step
-    decay: float = 0.97  # lambda of the advantage estimate
-    clip: float = 0.2
-    value_weight: float = 0.1
-    kl_stop: float | None = 0.01  # no further minibatch in this update once exceeded
-    kl_limit: float | None = 0.03  # once exceeded, parameters and optimiser go back to before the update
-    advantage: Literal["gae", "authors"] = "gae"
-    max_gradient_norm: float | None = None  # global
-    adam_epsilon: float = 1e-8
-    auxiliary: tuple[Auxiliary, ...] = ()
+    num_minibatches: int = 20  # gradient steps an update, one after another
+    minibatch_size: int = 512  # in a minibatch
+    recompute_every: int | None = 2  # minibatches; None: only once, at the start
+    gamma: float = 0.993  # per step
+    gae_lambda: float = 0.97  # lambda of the advantage estimate
+    clip_eps: float = 0.2
+    vf_coef: float = 0.1
+    target_kl: float | None = 0.01  # no further minibatch in this update once exceeded
+    rollback_kl: float | None = 0.03  # once exceeded, parameters and optimizer go back to before the update
+    advantage: Literal["gae", "reference_code"] = "gae"
+    max_grad_norm: float | None = None  # global
+    adam_eps: float = 1e-8
+    auxiliary: tuple[AuxiliaryConfig, ...] = ()
     intrinsic: tuple[IntrinsicConfig, ...] = ()
     teacher: str | None = None
     """The task's scripted expert of one sight, 'map' or 'own'; or a trained agent, by its name in the zoo or the path
     of its .safetensors file. It sees the cells that its pupil's view covers, as it was trained to, and every goal."""
 
-    normalise: ClassVar[bool] = True  # advantages, over the steps of a batch that count
-    rates: ClassVar[dict[str, Any]] = {
+    normalize_advantages: ClassVar[bool] = True  # advantages, over the steps of a batch that count
+    hparams: ClassVar[dict[str, Any]] = {
         "learning_rate": 1e-4,
         "entropy": 1e-5,
-        "auxiliary_scale": 1.0,
+        "aux_loss_scale": 1.0,
         "intrinsic_scale": 1.0,
-        "teaching": 1.0,
-        "heeding": 0.0,
+        "distill_coef": 1.0,
+        "teacher_action_prob": 0.0,
     }
-    watched: ClassVar[tuple[str, ...]] = ("policy_loss", "value_loss", "entropy", "kl_max")
+    nan_guarded_metrics: ClassVar[tuple[str, ...]] = ("policy_loss", "value_loss", "entropy", "approx_kl_max")
 
     def __post_init__(self):
-        for field in ("sequence_length", "minibatches", "sequences"):
+        for field in ("sequence_length", "num_minibatches", "minibatch_size"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
-        if self.refresh_every is not None and not 1 <= self.refresh_every <= self.minibatches:
-            raise ConfigError(f"refresh_every={self.refresh_every} must lie in [1, minibatches={self.minibatches}]")
-        if self.refresh_every is not None and self.minibatches % self.refresh_every:
-            raise ConfigError(f"refresh_every={self.refresh_every} must divide minibatches={self.minibatches}")
-        for field in ("discount", "decay"):
+        if self.recompute_every is not None and not 1 <= self.recompute_every <= self.num_minibatches:
+            raise ConfigError(
+                f"recompute_every={self.recompute_every} must lie in [1, minibatches={self.num_minibatches}]"
+            )
+        if self.recompute_every is not None and self.num_minibatches % self.recompute_every:
+            raise ConfigError(f"recompute_every={self.recompute_every} must divide minibatches={self.num_minibatches}")
+        for field in ("gamma", "gae_lambda"):
             if not 0 < getattr(self, field) <= 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must lie in (0, 1]")
-        for field in ("clip", "value_weight", "kl_stop", "kl_limit", "max_gradient_norm", "adam_epsilon"):
+        for field in ("clip_eps", "vf_coef", "target_kl", "rollback_kl", "max_grad_norm", "adam_eps"):
             value = getattr(self, field)
             if value is not None and value < 0:
                 raise ConfigError(f"{field}={value} must be at least 0")
-        if self.advantage not in ("gae", "authors"):
+        if self.advantage not in ("gae", "reference_code"):
             raise ConfigError(f"advantage={self.advantage!r} is not known; allowed: 'gae', 'authors'")
         kinds = [auxiliary.kind for auxiliary in self.auxiliary]
         if len(set(kinds)) != len(kinds):
             raise ConfigError(f"auxiliary losses {kinds} must differ from each other")
-        apply.check(self.intrinsic)
+        combine.check_distinct_kinds(self.intrinsic)
 
     def surrogate(self, log_prob: Array, old_log_prob: Array, advantage: Array) -> Array:
         """What a step adds to the objective: Schulman et al. 2017, equation 7."""
         ratio = jnp.exp(log_prob - old_log_prob)
-        clipped = jnp.clip(ratio, 1 - self.clip, 1 + self.clip)
+        clipped = jnp.clip(ratio, 1 - self.clip_eps, 1 + self.clip_eps)
         return jnp.minimum(ratio * advantage, clipped * advantage)
 
-    def optimiser(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformation:
         """Adam without its step size, which `Rates` brings."""
-        clip = optax.clip_by_global_norm(self.max_gradient_norm) if self.max_gradient_norm else optax.identity()
-        return optax.chain(clip, optax.scale_by_adam(eps=self.adam_epsilon))
+        clip = optax.clip_by_global_norm(self.max_grad_norm) if self.max_grad_norm else optax.identity()
+        return optax.chain(clip, optax.scale_by_adam(eps=self.adam_eps))
 
-    def check(self, episodes: int, steps: int) -> None:
+    def validate(self, episodes: int, steps: int) -> None:
         return None
 
     def learn(
-        self, policy: RecurrentPolicy, state: Learner, trajectory: Trajectory, rates: Rates, key: Key
-    ) -> tuple[Learner, dict[str, Float[Array, ""]]]:
-        return update(self, policy, state, trajectory, rates, key)
+        self,
+        policy: RecurrentPolicy,
+        state: LearnerState,
+        trajectory: Trajectory,
+        hparams: ScheduledHparams,
+        key: PRNGKey,
+    ) -> tuple[LearnerState, dict[str, Float[Array, ""]]]:
+        return ppo_update(self, policy, state, trajectory, hparams, key)
 
 
-EPISODES_A_LANE = 16
+MIN_EPISODES_PER_SHARD = 16
 """At least so many go into one lane: a product of fewer rows costs a processor as much as of so many."""
 
-ActorCritic: TypeAlias = Any
+ActorCriticConfig: TypeAlias = Any
 """PPO, or A2C, which shares what does not depend on the objective."""
 
 
-class Refreshed(NamedTuple):
+class RecomputedBatch(NamedTuple):
     """What is recomputed with the present parameters, padded in time to whole sequences."""
 
     carry: PyTree  # memory before each sequence's first observation, f32[C, E, M]
-    advantage: Float[Array, "T E"]  # normalised over the steps that count
+    advantage: Float[Array, "T E"]  # normalized over the steps that count
     target: Float[Array, "T E"]  # for the critic
-    own: dict[str, PyTree] = {}  # noqa: RUF012 (never changed): memories of models of others likewise, by kind
-    speech: tuple[Array, Array] | None = None  # advantage and target of what was said, f32[T, E] each
+    moa_carry: dict[str, PyTree] = {}  # noqa: RUF012 (never changed): memories of models of others likewise, by kind
+    message_estimates: tuple[Array, Array] | None = None  # advantage and target of what was said, f32[T, E] each
 
 
-def refresh(config: ActorCritic, policy: RecurrentPolicy, params: PyTree, trajectory: Trajectory) -> Refreshed:
+def recompute(
+    config: ActorCriticConfig, policy: RecurrentPolicy, params: PyTree, trajectory: Trajectory
+) -> RecomputedBatch:
     """Unroll the whole batch with present parameters: memories, advantages and critic targets."""
     steps, episodes = trajectory.action.shape
-    number = lanes.lanes(episodes, fewest=EPISODES_A_LANE) if policy.cache_batch else 1
+    number = batch_sharding.num_shards(episodes, min_per_shard=MIN_EPISODES_PER_SHARD) if policy.cpu_chunk_size else 1
 
     def starts(memory):
         return jax.tree.map(lambda x: x[: steps : config.sequence_length], memory)
@@ -143,40 +152,47 @@ def refresh(config: ActorCritic, policy: RecurrentPolicy, params: PyTree, trajec
     def unroll(read):
         observation, is_first, heard = read
         blank = policy.initial_carry(episodes // number)
-        _, value, hidden, before = policy.unroll(params["policy"], blank, observation, is_first, *_told(heard))
-        worth = None if trajectory.speech is None else policy.speak(params["policy"], hidden)[1]
+        _, value, hidden, before = policy.unroll(params["policy"], blank, observation, is_first, *_comms_args(heard))
+        worth = None if trajectory.messages is None else policy.message_logits_and_value(params["policy"], hidden)[1]
         return value, worth, starts(before)
 
-    read = (trajectory.observation, trajectory.is_first, trajectory.heard)
-    value, worth, carry = lanes.join(lanes.in_lanes(unroll, lanes.split(read, number, 1)), 1)
-    advantage, target = _estimate(config, trajectory, trajectory.reward, value)
-    own = {plug.kind: starts(plug.before(params, policy, trajectory)) for plug in apply.models(config.intrinsic)}
+    read = (trajectory.observation, trajectory.is_first, trajectory.comms_obs)
+    value, worth, carry = batch_sharding.join_shards(
+        batch_sharding.map_shards(unroll, batch_sharding.split_shards(read, number, 1)), 1
+    )
+    advantage, target = _advantages_and_targets(config, trajectory, trajectory.reward, value)
+    own = {
+        plug.kind: starts(plug.pre_step_state(params, policy, trajectory))
+        for plug in combine.trainable(config.intrinsic)
+    }
     speech = None
-    if trajectory.speech is not None:
-        speech = _estimate(config, trajectory, trajectory.speech.reward, worth)  # type: ignore[arg-type]
-    return Refreshed(carry, advantage, target, own, speech)
+    if trajectory.messages is not None:
+        speech = _advantages_and_targets(config, trajectory, trajectory.messages.reward, worth)  # type: ignore[arg-type]
+    return RecomputedBatch(carry, advantage, target, own, speech)
 
 
-def _told(heard: Array | None) -> tuple[Array, ...]:
+def _comms_args(comms_obs: Array | None) -> tuple[Array, ...]:
     """What a policy hears, as further arguments of its unroll: none where it hears nothing."""
-    return () if heard is None else (heard,)
+    return () if comms_obs is None else (comms_obs,)
 
 
-def _estimate(config: ActorCritic, trajectory: Trajectory, reward: Any, value: Array) -> tuple[Array, Array]:
+def _advantages_and_targets(
+    config: ActorCriticConfig, trajectory: Trajectory, reward: Any, value: Array
+) -> tuple[Array, Array]:
     """Advantages, and targets for the critic, of one kind of reward and value (f32[T, E], f32[T+1, E])."""
     # An episode ends before the next opening and at the end of the batch.
     done = trajectory.terminated | trajectory.is_first[1:].at[-1].set(True)
     arguments = (reward, value[:-1], value[1:], trajectory.terminated, done)
-    numbers = {"discount": config.discount, "decay": config.decay}
-    if config.advantage == "authors":
-        advantage, target = jax.vmap(lambda *a: authors_gae(*a, **numbers), 1, 1)(*arguments)
+    numbers = {"discount": config.gamma, "decay": config.gae_lambda}
+    if config.advantage == "reference_code":
+        advantage, target = jax.vmap(lambda *a: reference_code_gae(*a, **numbers), 1, 1)(*arguments)
     else:
         advantage = jax.vmap(lambda *a: gae(*a, **numbers), 1, 1)(*arguments)
         target = advantage + value[:-1]
-    if not config.normalise:
+    if not config.normalize_advantages:
         return advantage, target
-    mean = masked_mean(advantage, trajectory.mask)
-    spread = jnp.sqrt(masked_mean((advantage - mean) ** 2, trajectory.mask))
+    mean = masked_mean(advantage, trajectory.loss_mask)
+    spread = jnp.sqrt(masked_mean((advantage - mean) ** 2, trajectory.loss_mask))
     return (advantage - mean) / (spread + 1e-8), target
 
 
@@ -187,72 +203,74 @@ class Sequences(NamedTuple):
     is_first: Bool[Array, "L+1 N"]
     action: Int[Array, "L N"]
     log_prob: Float[Array, "L N"]
-    mask: Bool[Array, "L N"]
+    loss_mask: Bool[Array, "L N"]
     advantage: Float[Array, "L N"]
     target: Float[Array, "L N"]
     carry: PyTree  # f32[N, M]
-    own: dict[str, PyTree] = {}  # noqa: RUF012 (never changed): memories of models of others, by kind, f32[N, M]
-    heard: Array | None = None  # u8[L, N, H]
-    company: Any = None  # a `Company` of L+1 moments; beyond the end, the last again
-    follows: Any = None  # bool[L, N]: the next moment is a step of the same episode
-    said: tuple[Array, ...] | None = None  # message, its log-probability, advantage and target, [L, N] each
-    taught: Array | None = None  # i32[L, N], the teacher's actions
+    moa_carry: dict[str, PyTree] = {}  # noqa: RUF012 (never changed): memories of models of others, by kind, f32[N, M]
+    comms_obs: Array | None = None  # u8[L, N, H]
+    others: Any = None  # a `Company` of L+1 moments; beyond the end, the last again
+    next_in_episode: Any = None  # bool[L, N]: the next moment is a step of the same episode
+    messages: tuple[Array, ...] | None = None  # message, its log-probability, advantage and target, [L, N] each
+    teacher_action: Array | None = None  # i32[L, N], the teacher's actions
 
 
-def cut(config: ActorCritic, trajectory: Trajectory, fresh: Refreshed, chosen: Int[Array, "N"]) -> Sequences:
+def take_sequences(
+    config: ActorCriticConfig, trajectory: Trajectory, recomputed: RecomputedBatch, indices: Int[Array, "N"]
+) -> Sequences:
     """Take sequences by number: number n is chunk n // E of episode n % E. The last chunk is padded, masked."""
     steps, episodes = trajectory.action.shape
-    chunk, episode = chosen // episodes, chosen % episodes
+    chunk, episode = indices // episodes, indices % episodes
     time = chunk * config.sequence_length + jnp.arange(config.sequence_length + 1)[:, None]  # L+1, N
     within = time < steps
     now = jnp.minimum(time[:-1], steps - 1)
     with_next = jnp.minimum(time, steps)
-    company, follows, said = trajectory.company, None, None
+    company, follows, said = trajectory.others, None, None
     if company is not None:
         moments = jnp.minimum(time, steps - 1)
         company = jax.tree.map(lambda x: x[moments, episode], company)
         opens = trajectory.is_first[with_next, episode][1:]
-        counts = trajectory.mask[moments, episode]
+        counts = trajectory.loss_mask[moments, episode]
         follows = counts[:-1] & counts[1:] & within[1:] & ~opens
-    if trajectory.speech is not None and fresh.speech is not None:
-        spoken = (trajectory.speech.message, trajectory.speech.log_prob, *fresh.speech)
+    if trajectory.messages is not None and recomputed.message_estimates is not None:
+        spoken = (trajectory.messages.message, trajectory.messages.log_prob, *recomputed.message_estimates)
         said = tuple(x[now, episode] for x in spoken)
     return Sequences(
         observation=trajectory.observation[with_next, episode],
         is_first=trajectory.is_first[with_next, episode],
         action=trajectory.action[now, episode],
         log_prob=trajectory.log_prob[now, episode],
-        mask=trajectory.mask[now, episode] & within[:-1],
-        advantage=fresh.advantage[now, episode],
-        target=fresh.target[now, episode],
-        carry=jax.tree.map(lambda x: x[chunk, episode], fresh.carry),
-        own=jax.tree.map(lambda x: x[chunk, episode], fresh.own),
-        heard=None if trajectory.heard is None else trajectory.heard[now, episode],
-        company=company,
-        follows=follows,
-        said=said,
-        taught=None if trajectory.taught is None else trajectory.taught[now, episode],
+        loss_mask=trajectory.loss_mask[now, episode] & within[:-1],
+        advantage=recomputed.advantage[now, episode],
+        target=recomputed.target[now, episode],
+        carry=jax.tree.map(lambda x: x[chunk, episode], recomputed.carry),
+        moa_carry=jax.tree.map(lambda x: x[chunk, episode], recomputed.moa_carry),
+        comms_obs=None if trajectory.comms_obs is None else trajectory.comms_obs[now, episode],
+        others=company,
+        next_in_episode=follows,
+        messages=said,
+        teacher_action=None if trajectory.teacher_action is None else trajectory.teacher_action[now, episode],
     )
 
 
-def totals(config: ActorCritic, batch: Sequences) -> dict[str, Float[Array, ""]]:
+def loss_denominators(config: ActorCriticConfig, batch: Sequences) -> dict[str, Float[Array, ""]]:
     """How much counts: steps for the policy ('steps') and for each auxiliary loss, predictions for each model of
     others; at least 1."""
-    found = {"steps": batch.mask.sum()}
+    found = {"steps": batch.loss_mask.sum()}
     for auxiliary in config.auxiliary:
-        found[auxiliary.kind] = auxiliary.counts(batch.mask, batch.is_first[1:]).sum()
-    for model in apply.models(config.intrinsic):
-        found[model.kind] = model.counts(batch.company, batch.follows).sum()
+        found[auxiliary.kind] = auxiliary.loss_mask(batch.loss_mask, batch.is_first[1:]).sum()
+    for model in combine.trainable(config.intrinsic):
+        found[model.kind] = model.loss_mask(batch.others, batch.next_in_episode).sum()
     return {name: jnp.maximum(count, 1).astype(jnp.float32) for name, count in found.items()}
 
 
-def loss(
-    config: ActorCritic,
+def actor_critic_loss(
+    config: ActorCriticConfig,
     policy: RecurrentPolicy,
     params: PyTree,
     batch: Sequences,
-    rates: Rates,
-    total: dict[str, jax.Array],
+    hparams: ScheduledHparams,
+    denominators: dict[str, jax.Array],
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """A minibatch's loss and its parts: sums over `batch` divided by `total`.
 
@@ -261,10 +279,10 @@ def loss(
     """
 
     def mean(x):
-        return jnp.sum(x * batch.mask) / total["steps"]
+        return jnp.sum(x * batch.loss_mask) / denominators["steps"]
 
     logits, value, hidden, _ = policy.unroll(
-        params["policy"], batch.carry, batch.observation[:-1], batch.is_first[:-1], *_told(batch.heard)
+        params["policy"], batch.carry, batch.observation[:-1], batch.is_first[:-1], *_comms_args(batch.comms_obs)
     )
     log_probs = jax.nn.log_softmax(logits)
     log_prob = jnp.take_along_axis(log_probs, batch.action[..., None], -1)[..., 0]
@@ -277,64 +295,66 @@ def loss(
         # Non-negative and unbiased: KL(old || new) = E_old[(ratio - 1) - log ratio].
         "kl": mean(ratio - 1 - difference),
     }
-    if config.clip is not None:
-        parts["clipped_share"] = mean(jnp.abs(ratio - 1) > config.clip)
-    whole = parts["policy_loss"] + config.value_weight * parts["value_loss"] - rates.entropy * parts["entropy"]
-    if batch.taught is not None:
-        parts["teacher_loss"] = -mean(jnp.take_along_axis(log_probs, batch.taught[..., None], -1)[..., 0])
-        parts["teacher_agreement"] = mean(logits.argmax(-1) == batch.taught)
-        whole = whole + rates.teaching * parts["teacher_loss"]
+    if config.clip_eps is not None:
+        parts["clip_fraction"] = mean(jnp.abs(ratio - 1) > config.clip_eps)
+    whole = parts["policy_loss"] + config.vf_coef * parts["value_loss"] - hparams.ent_coef * parts["entropy"]
+    if batch.teacher_action is not None:
+        parts["distill_loss"] = -mean(jnp.take_along_axis(log_probs, batch.teacher_action[..., None], -1)[..., 0])
+        parts["teacher_agreement"] = mean(logits.argmax(-1) == batch.teacher_action)
+        whole = whole + hparams.distill_coef * parts["distill_loss"]
     for auxiliary in config.auxiliary:
-        counts = auxiliary.counts(batch.mask, batch.is_first[1:])
+        counts = auxiliary.loss_mask(batch.loss_mask, batch.is_first[1:])
         own = params["auxiliary"][auxiliary.kind]
-        error = auxiliary.loss(own, policy, hidden, batch.observation, batch.action, counts) / total[auxiliary.kind]
-        parts[f"auxiliary_error/{auxiliary.kind}"] = error
-        whole = whole + rates.auxiliary * auxiliary.weight * error
-    for model in apply.models(config.intrinsic):
-        counts = model.counts(batch.company, batch.follows)
-        error = model.loss(params, policy, batch, counts) / total[model.kind]
-        parts[f"model_error/{model.kind}"] = error
-        whole = whole + rates.auxiliary * model.loss_weight * error
-    if batch.said is not None:
-        added, told = _speech_loss(config, policy, params, batch, hidden, mean)
+        error = (
+            auxiliary.loss(own, policy, hidden, batch.observation, batch.action, counts) / denominators[auxiliary.kind]
+        )
+        parts[f"aux_loss/{auxiliary.kind}"] = error
+        whole = whole + hparams.aux_loss_scale * auxiliary.weight * error
+    for model in combine.trainable(config.intrinsic):
+        counts = model.loss_mask(batch.others, batch.next_in_episode)
+        error = model.loss(params, policy, batch, counts) / denominators[model.kind]
+        parts[f"moa_loss/{model.kind}"] = error
+        whole = whole + hparams.aux_loss_scale * model.loss_weight * error
+    if batch.messages is not None:
+        added, told = _message_loss(config, policy, params, batch, hidden, mean)
         whole, parts = whole + added, parts | told
     return whole, parts
 
 
-def _speech_loss(
-    config: ActorCritic, policy: RecurrentPolicy, params: PyTree, batch: Sequences, hidden: Array, mean: Callable
+def _message_loss(
+    config: ActorCriticConfig, policy: RecurrentPolicy, params: PyTree, batch: Sequences, hidden: Array, mean: Callable
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """The loss of what was said: as of what was done, with a policy, a value and rewards of its own."""
-    message, old, advantage, target = batch.said  # type: ignore[misc]
-    says, worth = policy.speak(params["policy"], hidden)
+    message, old, advantage, target = batch.messages  # type: ignore[misc]
+    says, worth = policy.message_logits_and_value(params["policy"], hidden)
     log_probs = jax.nn.log_softmax(says)
     log_prob = jnp.take_along_axis(log_probs, message[..., None], -1)[..., 0]
     parts = {
-        "speech_policy_loss": -mean(config.surrogate(log_prob, old, advantage)),
-        "speech_value_loss": mean((worth - target) ** 2),
-        "speech_entropy": mean(-jnp.sum(jnp.exp(log_probs) * log_probs, -1)),
+        "message_policy_loss": -mean(config.surrogate(log_prob, old, advantage)),
+        "message_value_loss": mean((worth - target) ** 2),
+        "message_entropy": mean(-jnp.sum(jnp.exp(log_probs) * log_probs, -1)),
     }
-    plug = apply.speech(config.intrinsic)
-    whole = parts["speech_policy_loss"] + config.value_weight * parts["speech_value_loss"]
-    return plug.loss_weight * (whole - plug.entropy * parts["speech_entropy"]), parts
+    plug = combine.message_influence(config.intrinsic)
+    whole = parts["message_policy_loss"] + config.vf_coef * parts["message_value_loss"]
+    return plug.loss_weight * (whole - plug.ent_coef * parts["message_entropy"]), parts
 
 
 def gradient(
-    config: ActorCritic, policy: RecurrentPolicy, params: PyTree, batch: Sequences, rates: Rates
+    config: ActorCriticConfig, policy: RecurrentPolicy, params: PyTree, batch: Sequences, hparams: ScheduledHparams
 ) -> tuple[dict[str, Float[Array, ""]], PyTree]:
     """A minibatch's loss parts and gradient, summed over parts that fit the caches where that pays, in lanes."""
-    total = totals(config, batch)
-    differentiate = jax.grad(lambda p, b: loss(config, policy, p, b, rates, total), has_aux=True)
+    total = loss_denominators(config, batch)
+    differentiate = jax.grad(lambda p, b: actor_critic_loss(config, policy, p, b, hparams, total), has_aux=True)
     length, sequences = batch.action.shape
-    pieces = _pieces(sequences, length, policy.cache_batch)
+    pieces = _num_pieces(sequences, length, policy.cpu_chunk_size)
     if pieces == 1:
         slope, parts = differentiate(params, batch)
         return parts, slope
 
     # Time leads everything but memories.
-    memories = {"carry": batch.carry, "own": batch.own}
-    small = lanes.split(batch._replace(**dict.fromkeys(memories)), pieces, 1)
-    small = small._replace(**lanes.split(memories, pieces, 0))
+    memories = {"carry": batch.carry, "own": batch.moa_carry}
+    small = batch_sharding.split_shards(batch._replace(**dict.fromkeys(memories)), pieces, 1)
+    small = small._replace(**batch_sharding.split_shards(memories, pieces, 0))
 
     def add(so_far, piece):
         return jax.tree.map(jnp.add, so_far, differentiate(params, piece)), None
@@ -343,47 +363,54 @@ def gradient(
         lambda x: jnp.zeros(x.shape, x.dtype),
         jax.eval_shape(differentiate, params, jax.tree.map(lambda x: x[0], small)),
     )
-    small = lanes.split(small, lanes.lanes(pieces), 0)
-    sums = lanes.in_lanes(lambda own: jax.lax.scan(add, nothing, own)[0], small)
-    slope, parts = lanes.add_up(sums)
+    small = batch_sharding.split_shards(small, batch_sharding.num_shards(pieces), 0)
+    sums = batch_sharding.map_shards(lambda own: jax.lax.scan(add, nothing, own)[0], small)
+    slope, parts = batch_sharding.ordered_sum(sums)
     return parts, slope
 
 
-def _pieces(sequences: int, length: int, cache_batch: int | None) -> int:
-    """Into how many equal parts to cut a minibatch so that each holds about `cache_batch` observations."""
-    if cache_batch is None:
+def _num_pieces(num_sequences: int, length: int, cpu_chunk_size: int | None) -> int:
+    """Into how many equal parts to cut a minibatch so that each holds about `cpu_chunk_size` observations."""
+    if cpu_chunk_size is None:
         return 1
-    wanted = max(1, sequences * length // cache_batch)
-    return max(n for n in range(1, wanted + 1) if sequences % n == 0)
+    wanted = max(1, num_sequences * length // cpu_chunk_size)
+    return max(n for n in range(1, wanted + 1) if num_sequences % n == 0)
 
 
-def update(
-    config: PPO, policy: RecurrentPolicy, learner: Learner, trajectory: Trajectory, rates: Rates, key: Key
-) -> tuple[Learner, dict[str, Float[Array, ""]]]:
+def ppo_update(
+    config: PPO,
+    policy: RecurrentPolicy,
+    learner_state: LearnerState,
+    trajectory: Trajectory,
+    hparams: ScheduledHparams,
+    key: PRNGKey,
+) -> tuple[LearnerState, dict[str, Float[Array, ""]]]:
     """One update from one batch. Returns the new learner and the means of what its minibatches measured."""
     steps, episodes = trajectory.action.shape
     total = -(-steps // config.sequence_length) * episodes
-    wanted = config.minibatches * config.sequences
+    wanted = config.num_minibatches * config.minibatch_size
     passes = -(-wanted // total)
     shuffled = jax.vmap(lambda k: jax.random.permutation(k, total))(jax.random.split(key, passes))
-    every = config.refresh_every or config.minibatches
-    order = shuffled.reshape(-1)[:wanted].reshape(config.minibatches // every, every, config.sequences)
-    optimiser = config.optimiser()
+    every = config.recompute_every or config.num_minibatches
+    order = shuffled.reshape(-1)[:wanted].reshape(config.num_minibatches // every, every, config.minibatch_size)
+    optimizer = config.optimizer()
 
     def exceeds(kl, bound):
         return jnp.bool_(False) if bound is None else ~(kl <= bound)  # NaN exceeds every bound
 
-    def apply(learner: Learner, slope) -> Learner:
-        change, state = optimiser.update(slope, learner.optimiser, learner.params)
-        change = jax.tree.map(lambda c: -rates.learning_rate * c, change)
-        return Learner(optax.apply_updates(learner.params, change), state)
+    def apply(learner: LearnerState, slope) -> LearnerState:
+        change, state = optimizer.update(slope, learner.opt_state, learner.params)
+        change = jax.tree.map(lambda c: -hparams.learning_rate * c, change)
+        return LearnerState(optax.apply_updates(learner.params, change), state)
 
     def minibatch(loop, chosen):
         learner, fresh, _, worst = loop
-        parts, slope = gradient(config, policy, learner.params, cut(config, trajectory, fresh, chosen), rates)
+        parts, slope = gradient(
+            config, policy, learner.params, take_sequences(config, trajectory, fresh, chosen), hparams
+        )
         worst = jnp.maximum(worst, parts["kl"])
         # The minibatch that trips the stop is measured but takes no step.
-        trips = exceeds(parts["kl"], config.kl_stop) | exceeds(parts["kl"], config.kl_limit)
+        trips = exceeds(parts["kl"], config.target_kl) | exceeds(parts["kl"], config.rollback_kl)
         learner = jax.tree.map(lambda old, new: jnp.where(trips, old, new), learner, apply(learner, slope))
         return (learner, fresh, trips, worst), (parts, jnp.bool_(True), ~trips)
 
@@ -396,19 +423,23 @@ def update(
         loop, told = jax.lax.scan(lambda l, c: jax.lax.cond(l[2], skip, minibatch, l, c), loop, chosen)
         learner, fresh, stopped, worst = loop
         more = (number + 1 < len(order)) & ~stopped
-        fresh = jax.lax.cond(more, lambda: refresh(config, policy, learner.params, trajectory), lambda: fresh)
+        fresh = jax.lax.cond(more, lambda: recompute(config, policy, learner.params, trajectory), lambda: fresh)
         return (learner, fresh, stopped, worst), told
 
-    fresh = refresh(config, policy, learner.params, trajectory)
-    start = (learner, fresh, jnp.bool_(False), jnp.float32(0))
+    fresh = recompute(config, policy, learner_state.params, trajectory)
+    start = (learner_state, fresh, jnp.bool_(False), jnp.float32(0))
     (after, fresh, _, worst), told = jax.lax.scan(group, start, (jnp.arange(len(order)), order))
     parts, measured, taken = told
     # A minibatch tells of the steps before it, so the last step has yet to be judged.
-    last = cut(config, trajectory, fresh, order[-1, -1])
-    _, closing = loss(config, policy, after.params, last, rates, totals(config, last))
+    last = take_sequences(config, trajectory, fresh, order[-1, -1])
+    _, closing = actor_critic_loss(config, policy, after.params, last, hparams, loss_denominators(config, last))
     worst = jnp.maximum(worst, closing["kl"])
-    reverted = exceeds(worst, config.kl_limit)
-    after = jax.tree.map(lambda old, new: jnp.where(reverted, old, new), learner, after)
+    reverted = exceeds(worst, config.rollback_kl)
+    after = jax.tree.map(lambda old, new: jnp.where(reverted, old, new), learner_state, after)
     metrics = {name: masked_mean(value, measured) for name, value in parts.items()}
-    metrics |= {"kl_max": worst, "reverted": reverted.astype(jnp.float32), "gradient_steps": taken.sum() * 1.0}
+    metrics |= {
+        "approx_kl_max": worst,
+        "rolled_back": reverted.astype(jnp.float32),
+        "gradient_steps": taken.sum() * 1.0,
+    }
     return after, metrics

@@ -19,26 +19,26 @@ import numpy as np
 
 from rookery.agents.team import Team, act_all, initial_carry
 from rookery.errors import ConfigError
-from rookery.runs.record import shown_fields
-from rookery.runs.scene import Scene, action_names, scene_of
-from rookery.show.recording import Recording
 from rookery.types import Env, PyTree
+from rookery.viz.record_episode import recording_fields
+from rookery.viz.recording import Recording
+from rookery.viz.render_state import RenderState, action_names, make_render_state
 
-QUEUE = 2
+MAX_QUEUED_ACTIONS = 2
 """Actions a person may be ahead of the world; more would make it lag behind the keys."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Troupe:
+class GameSetup:
     """Who acts in a game: the world, a team that fills every slot, and what to call them."""
 
     env: Env
     team: Team
     params: dict[str, PyTree]
-    names: tuple[str, ...]  # [A]
+    agent_names: tuple[str, ...]  # [A]
     roles: tuple[str, ...]  # [A], as in a Recording
-    task: str
-    about: str = ""  # one line on the task
+    task_id: str
+    description: str = ""  # one line on the task
 
 
 @dataclasses.dataclass
@@ -46,8 +46,10 @@ class Seat:
     """One person's: what they pressed and not yet done, and what they hold down."""
 
     slot: int
-    pressed: collections.deque = dataclasses.field(default_factory=lambda: collections.deque(maxlen=QUEUE))
-    held: int | None = None
+    queued_actions: collections.deque = dataclasses.field(
+        default_factory=lambda: collections.deque(maxlen=MAX_QUEUED_ACTIONS)
+    )
+    held_action: int | None = None
 
 
 class Game:
@@ -56,7 +58,7 @@ class Game:
     `scene`, `returns`, `reward`, `action`, `step` and `over` tell the moment; all numpy, replaced at every tick.
     """
 
-    def __init__(self, troupe: Troupe, open_slots: tuple[int, ...], *, seed: int = 0, rest: int = 15):
+    def __init__(self, setup: GameSetup, human_slots: tuple[int, ...], *, seed: int = 0, rest_ticks: int = 15):
         """Compiles and starts the first episode.
 
         Args:
@@ -64,21 +66,21 @@ class Game:
           rest: ticks between the end of an episode and the next.
         Raises: ConfigError for slots the world lacks, or a team that does not fill it.
         """
-        agents = troupe.env.agents
-        if len(set(open_slots)) != len(open_slots) or not set(open_slots) <= set(range(agents)):
+        agents = setup.env.num_agents
+        if len(set(human_slots)) != len(human_slots) or not set(human_slots) <= set(range(agents)):
             raise ConfigError(
-                f"slots {list(open_slots)} cannot be opened to persons; the task has slots 0 to {agents - 1}, each once"
+                f"slots {list(human_slots)} cannot be opened to persons; the task has slots 0 to {agents - 1}, each once"
             )
-        troupe.team.check(troupe.env)
-        self.troupe, self.open_slots, self.rest = troupe, tuple(open_slots), rest
-        self.actions, self.idle = action_names(troupe.env)
+        setup.team.validate(setup.env)
+        self.setup, self.human_slots, self.rest_ticks = setup, tuple(human_slots), rest_ticks
+        self.action_names, self.idle_action = action_names(setup.env)
         self.paused = False
         self.episode = -1
         self._seats: dict[Hashable, Seat] = {}
-        self._key = jax.random.PRNGKey(seed)
-        self._open, self._advance = _program(troupe.env, troupe.team)
+        self._base_key = jax.random.PRNGKey(seed)
+        self._reset, self._advance = _compile_game(setup.env, setup.team)
         self.restart()
-        self._advance(self._loop, troupe.params, *self._given())  # compiled before anybody waits for it
+        self._advance(self._loop, setup.params, *self._idle_actions())  # compiled before anybody waits for it
 
     # ---- persons ------------------------------------------------------------------------------------------
 
@@ -93,7 +95,7 @@ class Game:
         Raises: ConfigError for a slot that is not open or that another person has.
         """
         taken = {seat.slot for who, seat in self._seats.items() if who != person}
-        free = [s for s in self.open_slots if s not in taken]
+        free = [s for s in self.human_slots if s not in taken]
         if slot is None:
             slot = self.seats.get(person, free[0] if free else None)
         elif slot not in free:
@@ -109,7 +111,7 @@ class Game:
 
     def press(self, person: Hashable, action: str) -> None:
         """Do this at the next tick, or the one after. Raises ConfigError for no such action, or a spectator."""
-        self._seat(person).pressed.append(self._number(action))
+        self._seat(person).queued_actions.append(self._action_index(action))
 
     def hold(self, person: Hashable, action: str | None) -> None:
         """Do this at every tick until told otherwise, and once even if that comes at once; None is letting go.
@@ -118,99 +120,101 @@ class Game:
         """
         seat = self._seat(person)
         if action is None:
-            seat.held = None
-        elif (number := self._number(action)) != seat.held:
-            seat.pressed.append(number)
-            seat.held = number
+            seat.held_action = None
+        elif (number := self._action_index(action)) != seat.held_action:
+            seat.queued_actions.append(number)
+            seat.held_action = number
 
     def _seat(self, person) -> Seat:
         if person not in self._seats:
             raise ConfigError("you are a spectator; take a free slot first")
         return self._seats[person]
 
-    def _number(self, action: str) -> int:
-        if action not in self.actions:
-            raise ConfigError(f"no action {action[:40]!r}; allowed: {', '.join(self.actions)}")
-        return self.actions.index(action)
+    def _action_index(self, action: str) -> int:
+        if action not in self.action_names:
+            raise ConfigError(f"no action {action[:40]!r}; allowed: {', '.join(self.action_names)}")
+        return self.action_names.index(action)
 
     # ---- time ---------------------------------------------------------------------------------------------
 
     def restart(self) -> None:
         """End this episode, if one is on, and start another."""
         self.episode += 1
-        self._loop, scene = self._open(jax.random.fold_in(self._key, self.episode), self.troupe.params)
-        self.scene: Scene = jax.device_get(scene)
-        agents = self.troupe.env.agents
-        self.step, self.over, self.restart_in = 0, False, 0
+        self._loop, scene = self._reset(jax.random.fold_in(self._base_key, self.episode), self.setup.params)
+        self.render_state: RenderState = jax.device_get(scene)
+        agents = self.setup.env.num_agents
+        self.step, self.done, self.ticks_to_restart = 0, False, 0
         self.returns = np.zeros(agents)
         self.reward = np.zeros(agents, np.float32)
-        self.action = np.full(agents, self.idle)
-        self._kept: tuple[list, list, list] = ([self.scene], [], [])
-        self._played = [False] * agents
+        self.action = np.full(agents, self.idle_action)
+        self._history: tuple[list, list, list] = ([self.render_state], [], [])
+        self._human_played = [False] * agents
         for seat in self._seats.values():
-            seat.pressed.clear()
+            seat.queued_actions.clear()
 
     def tick(self) -> bool:
         """One step; after the end one tick of rest; nothing while paused. Returns whether anything changed."""
         if self.paused:
             return False
-        if self.over:
-            self.restart_in -= 1
-            if self.restart_in <= 0:
+        if self.done:
+            self.ticks_to_restart -= 1
+            if self.ticks_to_restart <= 0:
                 self.restart()
             return True
-        self._loop, told = self._advance(self._loop, self.troupe.params, *self._take())
-        self.scene, self.reward, self.action, self.over = jax.device_get(told)
+        self._loop, told = self._advance(self._loop, self.setup.params, *self._human_actions())
+        self.render_state, self.reward, self.action, self.done = jax.device_get(told)
         self.step += 1
         self.returns = self.returns + self.reward
-        for kept, now in zip(self._kept, (self.scene, self.reward, self.action), strict=True):
+        for kept, now in zip(self._history, (self.render_state, self.reward, self.action), strict=True):
             kept.append(now)
-        if self.over:
-            self.restart_in = self.rest
+        if self.done:
+            self.ticks_to_restart = self.rest_ticks
         return True
 
-    def _take(self):
+    def _human_actions(self):
         """What persons do now: (action i32[A], bool[A] where it counts)."""
-        action, person = self._given()
+        action, person = self._idle_actions()
         for seat in self._seats.values():
-            person[seat.slot] = self._played[seat.slot] = True
-            if seat.pressed:
-                action[seat.slot] = seat.pressed.popleft()
-            elif seat.held is not None:
-                action[seat.slot] = seat.held
+            person[seat.slot] = self._human_played[seat.slot] = True
+            if seat.queued_actions:
+                action[seat.slot] = seat.queued_actions.popleft()
+            elif seat.held_action is not None:
+                action[seat.slot] = seat.held_action
         return action, person
 
-    def _given(self):
-        agents = self.troupe.env.agents
-        return np.full(agents, self.idle, np.int32), np.zeros(agents, bool)
+    def _idle_actions(self):
+        agents = self.setup.env.num_agents
+        return np.full(agents, self.idle_action, np.int32), np.zeros(agents, bool)
 
     def recording(self) -> Recording:
         """The episode so far, to be saved or shown as a film."""
-        scenes, rewards, actions = self._kept
+        scenes, rewards, actions = self._history
         whole: Any = jax.tree.map(lambda *moments: np.stack(moments), *scenes)
-        agents = self.troupe.env.agents
-        roles = ["person" if played else role for played, role in zip(self._played, self.troupe.roles, strict=True)]
+        agents = self.setup.env.num_agents
+        roles = [
+            "person" if played else role for played, role in zip(self._human_played, self.setup.roles, strict=True)
+        ]
         return Recording(
-            task=self.troupe.task,
-            names=self.troupe.names,
+            task=self.setup.task_id,
+            agent_names=self.setup.agent_names,
             roles=tuple(roles),
             reward=np.array(rewards).reshape(-1, agents),
             action=np.array(actions, int).reshape(-1, agents),
-            action_names=self.actions,
-            **shown_fields(whole),
+            action_names=self.action_names,
+            **recording_fields(whole),
         )
 
 
-def check_rate(rate: float) -> None:
+def check_fps(fps: float) -> None:
     """Raises ConfigError for ticks a second that nobody can play at."""
-    if not 0.5 <= rate <= 30:
-        raise ConfigError(f"rate={rate} must lie in [0.5, 30] ticks a second")
+    if not 0.5 <= fps <= 30:
+        raise ConfigError(f"rate={fps} must lie in [0.5, 30] ticks a second")
 
 
 @functools.lru_cache(maxsize=8)
-def _program(env: Env, team: Team):
+def _compile_game(env: Env, team: Team):
     """How an episode opens and goes on, compiled once: the cast thinks at every step, for persons too."""
-    scene = scene_of(env)
+    scene = make_render_state(env)
     env_params = env.default_params()
 
     def start(key, params):

@@ -8,54 +8,54 @@ import ipaddress
 
 from rookery.errors import RookeryError
 
-HEAD_LIMIT = 8192  # bytes of a request's lines and headers
-PATIENCE = 5.0  # seconds a request may take to arrive
+MAX_HEADER_BYTES = 8192  # bytes of a request's lines and headers
+REQUEST_TIMEOUT = 5.0  # seconds a request may take to arrive
 
-REASONS = {
+REASON_PHRASES = {
     101: "Switching Protocols", 200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found",
     405: "Method Not Allowed", 409: "Conflict", 426: "Upgrade Required", 503: "Service Unavailable",
 }  # fmt: skip
 
 
-class Refused(RookeryError):
+class HttpError(RookeryError):
     """A request that gets no page: `status` and a line on why."""
 
-    def __init__(self, status: int, why: str):
-        super().__init__(why)
+    def __init__(self, status: int, reason: str):
+        super().__init__(reason)
         self.status = status
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class HttpRequest:
     target: str
     headers: dict[str, str]  # names in lower case
 
 
-async def read_request(reader: asyncio.StreamReader) -> Request:
+async def read_request(reader: asyncio.StreamReader) -> HttpRequest:
     """Read a GET request. Raises Refused for another, EOFError if nobody is there any more."""
     try:
-        async with asyncio.timeout(PATIENCE):  # not `wait_for`, which before Python 3.12 may lose a cancellation
+        async with asyncio.timeout(REQUEST_TIMEOUT):  # not `wait_for`, which before Python 3.12 may lose a cancellation
             head = await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, TimeoutError, OSError):
         raise EOFError from None
     except asyncio.LimitOverrunError:
-        raise Refused(400, f"a request has at most {HEAD_LIMIT} bytes") from None
+        raise HttpError(400, f"a request has at most {MAX_HEADER_BYTES} bytes") from None
     first, *lines = head[:-4].decode("latin-1").split("\r\n")
     parts = first.split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
-        raise Refused(400, "this is not HTTP/1.1")
+        raise HttpError(400, "this is not HTTP/1.1")
     if parts[0] != "GET":
-        raise Refused(405, "only GET is served")
+        raise HttpError(405, "only GET is served")
     headers = {}
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or name.lower() in headers:
-            raise Refused(400, "a header is malformed or stands twice")
+            raise HttpError(400, "a header is malformed or stands twice")
         headers[name.lower()] = value.strip()
-    return Request(parts[1], headers)
+    return HttpRequest(parts[1], headers)
 
 
-def check_origin(request: Request, loopback: bool) -> None:
+def check_origin(request: HttpRequest, loopback: bool) -> None:
     """Let no other site's page, and no name made to point here, reach the game through a visitor's browser.
 
     Args:
@@ -63,23 +63,23 @@ def check_origin(request: Request, loopback: bool) -> None:
     Raises: Refused.
     """
     host = request.headers.get("host", "")
-    if loopback and not _names_loopback(host):
-        raise Refused(403, "this game is served to this machine alone, as localhost")
+    if loopback and not _is_loopback_name(host):
+        raise HttpError(403, "this game is served to this machine alone, as localhost")
     origin = request.headers.get("origin")
     if origin is not None and origin.partition("://")[2] != host:
-        raise Refused(403, "another site's page may not play here")
+        raise HttpError(403, "another site's page may not play here")
 
 
-def check_asked_here(request: Request) -> None:
+def check_same_origin(request: HttpRequest) -> None:
     """What costs work is made for the game's own page, or who names it, and for no other site's picture or link.
 
     Raises: Refused.
     """
     if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-        raise Refused(403, "another site's page may not ask for this")
+        raise HttpError(403, "another site's page may not ask for this")
 
 
-def _names_loopback(host: str) -> bool:
+def _is_loopback_name(host: str) -> bool:
     """Whether a Host header means this machine by a name that no other can take."""
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     try:
@@ -88,12 +88,12 @@ def _names_loopback(host: str) -> bool:
         return False
 
 
-def response(status: int, body: str, kind: str = "text/plain", headers: tuple[str, ...] = ()) -> bytes:
+def http_response(status: int, body: str, content_type: str = "text/plain", headers: tuple[str, ...] = ()) -> bytes:
     """A whole answer; the connection ends with it."""
     content = body.encode("utf-8", "replace")
     lines = [
-        f"HTTP/1.1 {status} {REASONS[status]}",
-        f"Content-Type: {kind}; charset=utf-8",
+        f"HTTP/1.1 {status} {REASON_PHRASES[status]}",
+        f"Content-Type: {content_type}; charset=utf-8",
         f"Content-Length: {len(content)}",
         "Connection: close",
         "Cache-Control: no-store",

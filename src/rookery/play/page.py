@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from importlib import resources
 
-from rookery.show.film import POLICY, asset, page
-from rookery.show.sprites import KNOWN, board_data
+from rookery.viz.sprites import SPRITES, sprite_data
+from rookery.viz.video import CONTENT_SECURITY_POLICY, html_page, read_asset
 
 # What it carries, and its own WebSocket.
-GAME_POLICY = f"{POLICY}; connect-src 'self'"
+GAME_CONTENT_SECURITY_POLICY = f"{CONTENT_SECURITY_POLICY}; connect-src 'self'"
 
 
 def game_page(task: str) -> str:
     """The page of a game of this task, HTML."""
-    look = json.dumps(board_data(list(KNOWN), numbered=True)).replace("<", "\\u003c")
+    look = json.dumps(sprite_data(list(SPRITES), numbered=True)).replace("<", "\\u003c")
     folder = resources.files("rookery.play")
     style, script = (folder.joinpath(name).read_text("utf-8") for name in ("play.css", "play.js"))
     body = "\n".join((
@@ -22,6 +22,6 @@ def game_page(task: str) -> str:
         f'<script type="application/json" class="rk-look">{look}</script>',
         '<p class="rk-wait" role="status">Reaching the game…</p>',
         "</section></main>",
-        f"<script>{asset('board.js')}\n{script}</script>",
+        f"<script>{read_asset('board.js')}\n{script}</script>",
     ))  # fmt: skip
-    return page(f"Play {task}", body, f"{asset('player.css')}\n{style}", GAME_POLICY)
+    return html_page(f"Play {task}", body, f"{read_asset('player.css')}\n{style}", GAME_CONTENT_SECURITY_POLICY)

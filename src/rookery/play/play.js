@@ -110,7 +110,7 @@
       if (!this.hello.open.includes(i)) seat.hidden = true;
       const name = element("div", { class: "rk-name" }, `${agent.mark}  ${agent.name}`);
       const box = element("div", { class: "rk-agent" }, view, element("div", { class: "rk-facts" }, name, role, list, seat));
-      box.style.setProperty("--rk-line", rgb(this.look.colours.lines[i % this.look.colours.lines.length]));
+      box.style.setProperty("--rk-line", rgb(this.look.colors.lines[i % this.look.colors.lines.length]));
       box.addEventListener("animationend", () => box.classList.remove("rk-paid", "rk-fined"));
       return { box, view, role, facts, seat };
     }
@@ -267,7 +267,7 @@
       })).filter((_, i) => moment.active[i]);
       // Lit is what my agent sees, or, for who watches, what any agent sees.
       const mine = seats.you === null ? moment.seen : [moment.seen[seats.you]];
-      const left = this.fog && seats.you !== null ? DARK : this.look.colours.glimmer;
+      const left = this.fog && seats.you !== null ? DARK : this.look.colors.glimmer;
       const words = this.board.paint(moment.tiles, moment.goals, agents, (i) => (mine.some((seen) => seen[i]) ? 1 : left));
       this.map.setAttribute("aria-label", `Map at step ${moment.step}. ${words}`);
     }

@@ -11,16 +11,23 @@ import binascii
 import hashlib
 import struct
 
-TEXT, BINARY, CLOSE, PING, PONG, MORE = 0x1, 0x2, 0x8, 0x9, 0xA, 0x0
-MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # of RFC 6455, section 1.3
+TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 0x1, 0x2, 0x8, 0x9, 0xA, 0x0
+HANDSHAKE_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # of RFC 6455, section 1.3
 
-NORMAL, GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED, POLICY, TOO_BIG = 1000, 1001, 1002, 1003, 1008, 1009
+NORMAL_CLOSURE, GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED, POLICY_VIOLATION, MESSAGE_TOO_BIG = (
+    1000,
+    1001,
+    1002,
+    1003,
+    1008,
+    1009,
+)
 
-FRAMES = 8
+MAX_FRAMES = 8
 """Frames one message may come in."""
 
 
-class Closed(Exception):
+class WebSocketClosed(Exception):
     """The peer is gone, or must go: `code` is what to close with, None if there is nobody to tell."""
 
     def __init__(self, code: int | None, reason: str = ""):
@@ -35,27 +42,27 @@ def accept_key(key: str) -> str | None:
             return None
     except (binascii.Error, ValueError):
         return None
-    return base64.b64encode(hashlib.sha1(key.encode() + MAGIC).digest()).decode()
+    return base64.b64encode(hashlib.sha1(key.encode() + HANDSHAKE_GUID).digest()).decode()
 
 
-def frame(kind: int, payload: bytes = b"") -> bytes:
+def encode_frame(opcode: int, payload: bytes = b"") -> bytes:
     """One whole, unmasked message, as servers send them."""
     size = len(payload)
     if size < 126:
-        head = struct.pack("!BB", 0x80 | kind, size)
+        head = struct.pack("!BB", 0x80 | opcode, size)
     elif size < 1 << 16:
-        head = struct.pack("!BBH", 0x80 | kind, 126, size)
+        head = struct.pack("!BBH", 0x80 | opcode, 126, size)
     else:
-        head = struct.pack("!BBQ", 0x80 | kind, 127, size)
+        head = struct.pack("!BBQ", 0x80 | opcode, 127, size)
     return head + payload
 
 
-def closing(code: int, reason: str = "") -> bytes:
+def encode_close_frame(code: int, reason: str = "") -> bytes:
     """A close frame; the reason is cut to what one may hold."""
-    return frame(CLOSE, struct.pack("!H", code) + reason.encode()[:120])
+    return encode_frame(CLOSE, struct.pack("!H", code) + reason.encode()[:120])
 
 
-class Incoming:
+class MessageReader:
     """What a client sends, message by message."""
 
     def __init__(self, reader: asyncio.StreamReader, limit: int):
@@ -63,46 +70,48 @@ class Incoming:
         self._reader, self._limit = reader, max(limit, 125)
         self._parts: list[bytes] | None = None  # of a text that comes in several frames
 
-    async def next(self) -> tuple[int, bytes]:
+    async def read_message(self) -> tuple[int, bytes]:
         """The next text message, ping or pong: (TEXT | PING | PONG, payload).
 
         Raises: Closed when the peer closed, vanished, or broke the protocol.
         """
         try:
             while True:
-                kind, final, payload = await self._frame()
+                kind, final, payload = await self._read_frame()
                 if kind == CLOSE:
-                    raise Closed(NORMAL)
+                    raise WebSocketClosed(NORMAL_CLOSURE)
                 if kind in (PING, PONG):
                     return kind, payload
                 if kind == BINARY:
-                    raise Closed(UNSUPPORTED, "messages are text")
-                if kind not in (TEXT, MORE) or (kind == MORE) != (self._parts is not None):
-                    raise Closed(PROTOCOL_ERROR, "a frame out of place")
+                    raise WebSocketClosed(UNSUPPORTED, "messages are text")
+                if kind not in (TEXT, CONTINUATION) or (kind == CONTINUATION) != (self._parts is not None):
+                    raise WebSocketClosed(PROTOCOL_ERROR, "a frame out of place")
                 self._parts = [*(self._parts or []), payload]
-                if len(self._parts) > FRAMES or sum(map(len, self._parts)) > self._limit:
-                    raise Closed(TOO_BIG, f"a message has at most {self._limit} bytes in {FRAMES} frames")
+                if len(self._parts) > MAX_FRAMES or sum(map(len, self._parts)) > self._limit:
+                    raise WebSocketClosed(
+                        MESSAGE_TOO_BIG, f"a message has at most {self._limit} bytes in {MAX_FRAMES} frames"
+                    )
                 if final:
                     text, self._parts = b"".join(self._parts), None
                     return TEXT, text
         except (asyncio.IncompleteReadError, OSError):
-            raise Closed(None, "vanished") from None
+            raise WebSocketClosed(None, "vanished") from None
 
-    async def _frame(self) -> tuple[int, bool, bytes]:
+    async def _read_frame(self) -> tuple[int, bool, bytes]:
         first, second = await self._reader.readexactly(2)
         final, kind, size = bool(first & 0x80), first & 0x0F, second & 0x7F
         if first & 0x70:
-            raise Closed(PROTOCOL_ERROR, "no extension was agreed on")
+            raise WebSocketClosed(PROTOCOL_ERROR, "no extension was agreed on")
         if not second & 0x80:
-            raise Closed(PROTOCOL_ERROR, "a client masks its frames")
+            raise WebSocketClosed(PROTOCOL_ERROR, "a client masks its frames")
         if kind >= CLOSE and (size > 125 or not final):
-            raise Closed(PROTOCOL_ERROR, "control frames are short and whole")
+            raise WebSocketClosed(PROTOCOL_ERROR, "control frames are short and whole")
         if size == 126:
             (size,) = struct.unpack("!H", await self._reader.readexactly(2))
         elif size == 127:
             (size,) = struct.unpack("!Q", await self._reader.readexactly(8))
         if size > self._limit:
-            raise Closed(TOO_BIG, f"a message has at most {self._limit} bytes")
+            raise WebSocketClosed(MESSAGE_TOO_BIG, f"a message has at most {self._limit} bytes")
         mask = await self._reader.readexactly(4)
         return kind, final, unmask(await self._reader.readexactly(size), mask)
 

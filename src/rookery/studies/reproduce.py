@@ -8,85 +8,87 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rookery.runs.config import agent_names
-from rookery.runs.deviations import deviations
-from rookery.runs.devices import machine
-from rookery.runs.metrics import read_metrics
-from rookery.runs.trainer import load_config
+from rookery.storage.metrics import read_metrics
 from rookery.studies import statistics
-from rookery.studies.measuring import measure
+from rookery.studies.evaluate import measure_or_load
 from rookery.studies.results import Results
 from rookery.studies.session import Session
 from rookery.studies.statistics import Interval
-from rookery.studies.study import UNJUDGED, Learned, Study, Training
-from rookery.studies.teams import TEAM_MEASURES, LearnedTeam
+from rookery.studies.study import UNJUDGED, Study, TrainedAgents, TrainingRun
+from rookery.studies.trained_teams import TEAM_MEASURES, TrainedTeam
+from rookery.training.config import slot_names
+from rookery.training.config_diff import config_diff
+from rookery.training.devices import machine_info
+from rookery.training.trainer import load_config
 
-CURVE_POINTS = 200
+MAX_CURVE_POINTS = 200
 """At most so many points of a learning curve are kept."""
 
 
-def reproduce(study: Study, session: Session, say: Callable[[str], None] = print) -> dict | None:
+def reproduce(study: Study, session: Session, log: Callable[[str], None] = print) -> dict | None:
     """Train what is missing, measure, judge. Returns the content of results.json; None if training was stopped."""
-    for training in study.trainings:
-        members = session.config(training).members
-        say(f"{training.name}: {len(members)} agents in {session.folder(training)}")
+    for training in study.runs:
+        members = session.run_config(training).replicas
+        log(f"{training.name}: {len(members)} agents in {session.run_dir(training)}")
         if not session.train(training):
             return None
     began = time.monotonic()
-    for arm in study.arms:
+    for arm in study.conditions:
         prepare = getattr(arm.agents, "prepare", None)
         if prepare is not None:
-            say(f"{arm.label}: {session.seeds} agents")
+            log(f"{arm.label}: {session.num_seeds} agents")
             if not prepare(session):
                 return None
-    rows, seeds = [], session.own_seeds
-    for scene in study.scenes:
-        for arm in study.arms:
-            if arm.scenes is not None and scene not in arm.scenes:
+    rows, seeds = [], session.seed_range
+    for scene in study.eval_conditions:
+        for arm in study.conditions:
+            if arm.eval_conditions is not None and scene not in arm.eval_conditions:
                 continue
-            for agent in session.subjects(arm.agents):
-                stage = session.stage(scene)
-                row = measure(stage, agent, agent.seed if agent.seed is not None else session.seed, session.store)
+            for agent in session.evaluated_agents(arm.agents):
+                stage = session.evaluator(scene)
+                row = measure_or_load(
+                    stage, agent, agent.seed if agent.seed is not None else session.seed, session.measurements_dir
+                )
                 rows.append({"arm": arm.label, "seed": agent.seed, "scene": scene.name, **row})
-    more = study.measure(session) if study.measure else {}
-    seconds = {f"training {t.name}": session.status(t)["seconds"] for t in study.trainings}
+    more = study.measure_extra(session) if study.measure_extra else {}
+    seconds = {f"training {t.name}": session.run_status(t)["seconds"] for t in study.runs}
     data = {
         "study": study.name,
         "budget": session.budget,
         "seeds": list(seeds),
-        "episodes": session.episodes,
+        "episodes": session.eval_episodes,
         "rows": rows,
-        "curves": curves(study, session),
+        "curves": collect_curves(study, session),
         "measured": more,
-        "trainings": trainings(study, session),
-        "deviations": all_deviations(study, session),
+        "trainings": summarize_runs(study, session),
+        "deviations": all_config_diffs(study, session),
         "notes": list(study.notes),
         "seconds": {**seconds, "evaluation": round(time.monotonic() - began, 1)},
-        "machine": machine(),
+        "machine": machine_info(),
     }
-    return {**data, "summary": summary(Results(data)), "claims": judged(study, data)}
+    return {**data, "summary": summarize_results(Results(data)), "claims": judge_claims(study, data)}
 
 
-def judged(study: Study, data: dict) -> list[dict]:
+def judge_claims(study: Study, data: dict) -> list[dict]:
     """Every claim with its verdict, what it was judged by, and the interval; smoke judges nothing."""
     found = []
     for claim in study.claims:
         judgement = claim.judge(Results(data))
         found.append({
             "claim": claim.text,
-            "verdict": UNJUDGED if data["budget"] == "smoke" else judgement.verdict,
+            "verdict": UNJUDGED if data["budget"] == "smoke" else judgement.outcome,
             "quantity": judgement.quantity,
-            **_said(judgement.interval),
+            **_interval_to_dict(judgement.interval),
             "detail": judgement.detail,
         })  # fmt: skip
     return found
 
 
-def summary(results: Results) -> list[dict]:
+def summarize_results(results: Results) -> list[dict]:
     """Of every arm in every scene: mean and interquartile mean over seeds, and how many seeds beat the experts."""
     found = []
-    for scene in results.scenes:
-        for arm in results.arms_in(scene):
+    for scene in results.eval_conditions:
+        for arm in results.conditions_in(scene):
             entry: dict = {"arm": arm, "scene": scene, "seeds": len(results.rows(arm, scene))}
             for name in results.measures(arm, scene):
                 values = results.values(arm, name, scene)
@@ -94,70 +96,72 @@ def summary(results: Results) -> list[dict]:
                     entry[name] = {}  # such as the equality of those who earned nothing
                 elif results.has_seeds(arm):
                     entry[name] = {
-                        "mean": _said(statistics.mean_over_seeds(values)),
-                        "iqm": _said(statistics.iqm_over_seeds(values)),
+                        "mean": _interval_to_dict(statistics.mean_over_seeds(values)),
+                        "iqm": _interval_to_dict(statistics.iqm_over_seeds(values)),
                     }
                 else:
-                    entry[name] = {"mean": _said(results.intervals(arm, name, scene)[0])}
-            if results.has_seeds(arm) and "experts" in results.arms_in(scene):
-                above = results.values(arm, "beside", scene) > results.level("experts", "beside", scene)
+                    entry[name] = {"mean": _interval_to_dict(results.intervals(arm, name, scene)[0])}
+            if results.has_seeds(arm) and "experts" in results.conditions_in(scene):
+                above = results.values(arm, "beside", scene) > results.mean("experts", "beside", scene)
                 entry["seeds above experts"] = int(above.sum())
-                entry["share above experts"] = _said(statistics.share(int(above.sum()), len(above)))
+                entry["share above experts"] = _interval_to_dict(
+                    statistics.binomial_fraction(int(above.sum()), len(above))
+                )
             found.append(entry)
     return found
 
 
-def curves(study: Study, session: Session) -> dict:
+def collect_curves(study: Study, session: Session) -> dict:
     """Of every trained arm, for each seed: what it earned while learning, and frozen at each checkpoint."""
     found = {}
-    for arm in study.arms:
-        if isinstance(arm.agents, Learned) and arm.agents.training.name not in found.get(arm.label, {}):
-            found[arm.label] = _curve(arm.agents, session)
-        if isinstance(arm.agents, LearnedTeam):
+    for arm in study.conditions:
+        if isinstance(arm.agents, TrainedAgents) and arm.agents.run.name not in found.get(arm.label, {}):
+            found[arm.label] = _agent_curve(arm.agents, session)
+        if isinstance(arm.agents, TrainedTeam):
             found[arm.label] = _team_curve(arm.agents, session)
     return found
 
 
-def _curve(agents: Learned, session: Session) -> dict:
-    rows, names, own = _logged(agents.training, session)
+def _agent_curve(agents: TrainedAgents, session: Session) -> dict:
+    rows, names, own = _run_metrics(agents.run, session)
     name = names[agents.slot]
-    checked = f"evaluation/{agents.arm}/{name}"
+    checked = f"evaluation/{agents.variant}/{name}"
     keys = {"beside": f"{checked}/social/return", "alone": f"{checked}/solo/return", "gain": f"{checked}/gain/return"}
     found: dict = {"checkpoints": _series([row for row in rows if keys["gain"] in row], keys, own)}
-    learning = {"return": f"{agents.arm}/{name}/return"}
-    for kind in ("next-frame", "this-frame"):
-        key = f"{agents.arm}/{name}/auxiliary_error/{kind}"
+    learning = {"return": f"{agents.variant}/{name}/return"}
+    for kind in ("next-frame", "reconstruction"):
+        key = f"{agents.variant}/{name}/aux_loss/{kind}"
         if rows and key in rows[0]:
             learning["auxiliary error"] = key
-    found["learning"] = _series(_thin(rows), learning, own)
+    found["learning"] = _series(_subsample(rows), learning, own)
     return found
 
 
-def _team_curve(agents: LearnedTeam, session: Session) -> dict:
+def _team_curve(agents: TrainedTeam, session: Session) -> dict:
     """What a team earned together while learning, and what else its members tell, on the mean over them."""
-    rows, names, own = _logged(agents.training, session)
-    rows = _thin(rows)
+    rows, names, own = _run_metrics(agents.run, session)
+    rows = _subsample(rows)
     found: dict = {"steps": [row["steps"] for row in rows]}
-    kinds = sorted({key.split("/", 2)[2] for key in rows[0] if key.startswith(f"{agents.arm}/{names[0]}/")})
-    told = [kind for kind in kinds if kind.split("/")[0] in ("intrinsic", "above_mean", "model_error")]
+    kinds = sorted({key.split("/", 2)[2] for key in rows[0] if key.startswith(f"{agents.variant}/{names[0]}/")})
+    told = [kind for kind in kinds if kind.split("/")[0] in ("intrinsic", "influence_above_mean_fraction", "moa_loss")]
     for kind in ("return", *told):
-        keys = [key for name in names if (key := f"{agents.arm}/{name}/{kind}") in rows[0]]
+        keys = [key for name in names if (key := f"{agents.variant}/{name}/{kind}") in rows[0]]
         values = np.array([[list(row[key])[own] for key in keys] for row in rows], float)  # [rows, agents, seeds]
         combined = values.sum(1) if kind == "return" else values.mean(1)
         found[kind] = combined.T.tolist()
     return {"learning": found}
 
 
-def _logged(training: Training, session: Session) -> tuple[list[dict], list[str], slice]:
+def _run_metrics(training: TrainingRun, session: Session) -> tuple[list[dict], list[str], slice]:
     """What a run logged, the names of its agents, and where the session's seeds stand among its own."""
-    folder = session.folder(training)
+    folder = session.run_dir(training)
     config = load_config(folder)
     first = session.seed - config.seed
-    return read_metrics(folder), agent_names(config), slice(first, first + session.seeds)
+    return read_metrics(folder), slot_names(config), slice(first, first + session.num_seeds)
 
 
-def _thin(rows: list[dict]) -> list[dict]:
-    return rows[:: max(1, -(-len(rows) // CURVE_POINTS))]
+def _subsample(rows: list[dict]) -> list[dict]:
+    return rows[:: max(1, -(-len(rows) // MAX_CURVE_POINTS))]
 
 
 def _series(rows: list[dict], keys: dict[str, str], own: slice) -> dict:
@@ -169,42 +173,42 @@ def _series(rows: list[dict], keys: dict[str, str], own: slice) -> dict:
     }
 
 
-def trainings(study: Study, session: Session) -> list[dict]:
+def summarize_runs(study: Study, session: Session) -> list[dict]:
     """What each program came to: its arms, steps, machine and time."""
     found = []
-    for training in study.trainings:
-        config, status = session.config(training), session.status(training)
+    for training in study.runs:
+        config, status = session.run_config(training), session.run_status(training)
         found.append({
             "training": training.name,
-            "arms": [arm.name for arm in config.arms],
-            "steps of each seed": config.updates * config.steps_per_update,
+            "arms": [arm.name for arm in config.variants],
+            "steps of each seed": config.total_updates * config.steps_per_update,
             "seconds": status["seconds"],
             "machine": status["machine"],
         })  # fmt: skip
     return found
 
 
-def all_deviations(study: Study, session: Session) -> list[dict]:
+def all_config_diffs(study: Study, session: Session) -> list[dict]:
     """In what each program differs from the paper's; what several share is listed once."""
     found: dict[str, dict] = {}
-    for training in study.trainings:
-        published = None if training.published is None else training.published()
-        for row in deviations(session.config(training), published):
+    for training in study.runs:
+        published = None if training.published_config is None else training.published_config()
+        for row in config_diff(session.run_config(training), published):
             if isinstance(row["here"], str):  # where the runs lie is nobody else's business
-                row["here"] = row["here"].replace(str(session.runs), "runs")
+                row["here"] = row["here"].replace(str(session.runs_dir), "runs")
             key = repr((row["setting"], row["paper"], row["here"]))
             found.setdefault(key, {**row, "trainings": []})["trainings"].append(training.name)
     return list(found.values())
 
 
-def cost(study: Study, budget, seeds: int) -> int:
+def count_training_steps(study: Study, budget, num_seeds: int) -> int:
     """Environment steps that learning agents take in all the study's programs."""
     total = 0
-    for training in study.trainings:
-        config = dataclasses.replace(training.configure(budget), seed=0, seeds=seeds)
-        total += config.updates * config.steps_per_update * len(config.members)
+    for training in study.runs:
+        config = dataclasses.replace(training.configure(budget), seed=0, seeds=num_seeds)
+        total += config.total_updates * config.steps_per_update * len(config.replicas)
     return total
 
 
-def _said(interval: Interval) -> dict[str, float | None]:
+def _interval_to_dict(interval: Interval) -> dict[str, float | None]:
     return {n: float(x) if np.isfinite(x) else None for n, x in zip(("value", "low", "high"), interval, strict=True)}

@@ -6,10 +6,10 @@ import dataclasses
 
 import numpy as np
 
-from rookery.errors import MissingError
-from rookery.studies.measuring import MEASURES
+from rookery.errors import NotFoundError
+from rookery.studies.evaluate import MEASURES
 from rookery.studies.statistics import Interval
-from rookery.studies.teams import TEAM_MEASURES
+from rookery.studies.trained_teams import TEAM_MEASURES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,53 +19,57 @@ class Results:
     data: dict
 
     @property
-    def arms(self) -> list[str]:
+    def conditions(self) -> list[str]:
         return list(dict.fromkeys(row["arm"] for row in self.data["rows"]))
 
     @property
-    def scenes(self) -> list[str]:
+    def eval_conditions(self) -> list[str]:
         return list(dict.fromkeys(row["scene"] for row in self.data["rows"]))
 
-    def arms_in(self, scene: str | None) -> list[str]:
+    def conditions_in(self, eval_condition: str | None) -> list[str]:
         """The arms that were tested in one scene; None: in any."""
-        return [arm for arm in self.arms if scene is None or scene in self.scenes_of(arm)]
+        return [
+            arm for arm in self.conditions if eval_condition is None or eval_condition in self.eval_conditions_of(arm)
+        ]
 
-    def scenes_of(self, arm: str) -> list[str]:
-        return list(dict.fromkeys(row["scene"] for row in self.data["rows"] if row["arm"] == arm))
+    def eval_conditions_of(self, condition: str) -> list[str]:
+        return list(dict.fromkeys(row["scene"] for row in self.data["rows"] if row["arm"] == condition))
 
-    def rows(self, arm: str, scene: str | None = None) -> list[dict]:
+    def rows(self, condition: str, eval_condition: str | None = None) -> list[dict]:
         """An arm's rows in one scene (default: its first), by seed. Raises MissingError."""
-        scene = scene or next(iter(self.scenes_of(arm)), None)
-        found = [row for row in self.data["rows"] if (row["arm"], row["scene"]) == (arm, scene)]
+        eval_condition = eval_condition or next(iter(self.eval_conditions_of(condition)), None)
+        found = [row for row in self.data["rows"] if (row["arm"], row["scene"]) == (condition, eval_condition)]
         if not found:
-            raise MissingError(f"no results of arm {arm!r} in scene {scene!r}; there are: {', '.join(self.arms)}")
+            raise NotFoundError(
+                f"no results of arm {condition!r} in scene {eval_condition!r}; there are: {', '.join(self.conditions)}"
+            )
         return found
 
-    def measures(self, arm: str, scene: str | None = None) -> list[str]:
+    def measures(self, condition: str, eval_condition: str | None = None) -> list[str]:
         """The measures with intervals that an arm's rows have."""
-        return [name for name in (*MEASURES, *TEAM_MEASURES) if name in self.rows(arm, scene)[0]]
+        return [name for name in (*MEASURES, *TEAM_MEASURES) if name in self.rows(condition, eval_condition)[0]]
 
-    def has_seeds(self, arm: str) -> bool:
-        return self.rows(arm)[0]["seed"] is not None
+    def has_seeds(self, condition: str) -> bool:
+        return self.rows(condition)[0]["seed"] is not None
 
-    def values(self, arm: str, measure: str = "beside", scene: str | None = None) -> np.ndarray:
+    def values(self, condition: str, measure: str = "beside", eval_condition: str | None = None) -> np.ndarray:
         """Means of an arm's agents, f[seeds]; one value for an arm without seeds."""
-        return np.array([self._mean(row, measure) for row in self.rows(arm, scene)], float)
+        return np.array([self._row_mean(row, measure) for row in self.rows(condition, eval_condition)], float)
 
-    def intervals(self, arm: str, measure: str = "beside", scene: str | None = None) -> list[Interval]:
+    def intervals(self, condition: str, measure: str = "beside", eval_condition: str | None = None) -> list[Interval]:
         """Of each agent's mean, over its episodes."""
         nan = float("nan")
         return [
             Interval(*(nan if (x := row[measure][k]) is None else x for k in ("mean", "low", "high")))
-            for row in self.rows(arm, scene)
+            for row in self.rows(condition, eval_condition)
         ]
 
-    def level(self, arm: str, measure: str = "beside", scene: str | None = None) -> float:
+    def mean(self, condition: str, measure: str = "beside", eval_condition: str | None = None) -> float:
         """An arm's mean."""
-        return float(self.values(arm, measure, scene).mean())
+        return float(self.values(condition, measure, eval_condition).mean())
 
     @staticmethod
-    def _mean(row: dict, measure: str) -> float:
+    def _row_mean(row: dict, measure: str) -> float:
         """A measure with an interval, or 'PART: NAME' such as 'counts beside: mistakes'."""
         if ": " in measure:
             part, name = measure.split(": ", 1)

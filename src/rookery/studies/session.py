@@ -10,15 +10,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rookery.errors import ConfigError, MissingError
-from rookery.runs.config import Frozen, Recurrent, RunConfig
-from rookery.runs.trainer import STATUS, check_pins, load_config, resume, train
-from rookery.studies.agents import Stage, agent_path, subject
-from rookery.studies.study import Budget, Fixed, Learned, Scene, Training
-from rookery.studies.teams import TeamScene, TeamStage
+from rookery.errors import ConfigError, NotFoundError
+from rookery.studies.evaluated_agents import ConditionEvaluator, agent_path, evaluated_agent
+from rookery.studies.study import Budget, EvalCondition, PretrainedAgent, TrainedAgents, TrainingRun
+from rookery.studies.trained_teams import TeamConditionEvaluator, TeamEvalCondition
+from rookery.training.config import FrozenPolicyConfig, RecurrentPolicyConfig, RunConfig
+from rookery.training.trainer import STATUS_FILE, check_checkpoint_hashes, load_config, resume, train
 
-FOLDER = "studies"
-MEASURED = "measured"
+STUDIES_DIR = "studies"
+MEASUREMENTS_DIR = "measured"
 
 
 @dataclasses.dataclass
@@ -26,114 +26,122 @@ class Session:
     """What is asked for. Folders of runs and measurements lie in `runs/studies`, and studies share them."""
 
     budget: Budget
-    runs: Path
+    runs_dir: Path
     seed: int
-    seeds: int
-    episodes: int
+    num_seeds: int
+    eval_episodes: int
     quiet: bool = False
     stop_after: float | None = None  # seconds, for all runs together
 
     def __post_init__(self):
-        if self.seeds < 1:
-            raise ConfigError(f"seeds={self.seeds} must be at least 1")
-        if self.episodes < 2:
-            raise ConfigError(f"episodes={self.episodes} must be at least 2 to give an interval")
-        self._began = time.monotonic()
-        self._stages: dict[str, Any] = {}
+        if self.num_seeds < 1:
+            raise ConfigError(f"seeds={self.num_seeds} must be at least 1")
+        if self.eval_episodes < 2:
+            raise ConfigError(f"episodes={self.eval_episodes} must be at least 2 to give an interval")
+        self._start_time = time.monotonic()
+        self._evaluators: dict[str, Any] = {}
 
     @property
-    def own_seeds(self) -> range:
-        return range(self.seed, self.seed + self.seeds)
+    def seed_range(self) -> range:
+        return range(self.seed, self.seed + self.num_seeds)
 
     @property
-    def left(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Seconds until everything must stop; None: no limit."""
-        return None if self.stop_after is None else max(0.0, self.stop_after - (time.monotonic() - self._began))
+        return None if self.stop_after is None else max(0.0, self.stop_after - (time.monotonic() - self._start_time))
 
     @property
-    def store(self) -> Path:
+    def measurements_dir(self) -> Path:
         """Folder of measurements."""
-        return self.runs / FOLDER / MEASURED
+        return self.runs_dir / STUDIES_DIR / MEASUREMENTS_DIR
 
-    def config(self, training: Training) -> RunConfig:
+    def run_config(self, run: TrainingRun) -> RunConfig:
         """The training's run with these seeds."""
-        config = dataclasses.replace(training.configure(self.budget), seed=self.seed, seeds=self.seeds)
-        if training.after is None:
+        config = dataclasses.replace(run.configure(self.budget), seed=self.seed, seeds=self.num_seeds)
+        if run.init_from is None:
             return config
-        return dataclasses.replace(config, team=tuple(self._start(group, training.after) for group in config.team))
+        return dataclasses.replace(
+            config, team=tuple(self._with_init_from(group, run.init_from) for group in config.team)
+        )
 
-    def _start(self, group, after: Learned):
-        if group.name != after.group:
+    def _with_init_from(self, group, init_from: TrainedAgents):
+        if group.name != init_from.group:
             return group
-        start = agent_path(self.folder(after.training), after.arm, "{seed}", after.group, after.slot)
-        assert isinstance(group.policy, Recurrent)
+        start = agent_path(self.run_dir(init_from.run), init_from.variant, "{seed}", init_from.group, init_from.slot)
+        assert isinstance(group.policy, RecurrentPolicyConfig)
         return dataclasses.replace(group, policy=dataclasses.replace(group.policy, start=str(start)))
 
-    def folder(self, training: Training) -> Path:
+    def run_dir(self, run: TrainingRun) -> Path:
         """Of its run: one already there that has these seeds among others, else one with just these."""
-        parent, stem = self.runs / FOLDER, f"{training.name}-{self.budget}-seeds-"
-        own = parent / f"{stem}{self.seed}-to-{self.seed + self.seeds - 1}"
+        parent, stem = self.runs_dir / STUDIES_DIR, f"{run.name}-{self.budget}-seeds-"
+        own = parent / f"{stem}{self.seed}-to-{self.seed + self.num_seeds - 1}"
         if own.exists() or not parent.is_dir():
             return own
         for path in sorted(parent.glob(f"{stem}*")):
             named = re.fullmatch(re.escape(stem) + r"(\d+)-to-(\d+)", path.name)
-            if named and int(named[1]) <= self.seed and self.own_seeds[-1] <= int(named[2]):
+            if named and int(named[1]) <= self.seed and self.seed_range[-1] <= int(named[2]):
                 return path
         return own
 
-    def train(self, training: Training) -> bool:
+    def train(self, run: TrainingRun) -> bool:
         """Carry the training's run to its end, from wherever it is. Returns whether it got there.
 
         Raises: ConfigError if its folder holds a run of another configuration, MisfitError if of one beside other
           agents than bear their names now; else as `runs.trainer.train`.
         """
-        folder, wanted = self.folder(training), self.config(training)
+        folder, wanted = self.run_dir(run), self.run_config(run)
         if not (folder / "config.json").exists():
-            return train(wanted, folder, quiet=self.quiet, stop_after=self.left).finished
+            return train(wanted, folder, quiet=self.quiet, stop_after=self.seconds_left).finished
         found = load_config(folder)
-        alike = dataclasses.replace(found, seed=self.seed, seeds=self.seeds)
+        alike = dataclasses.replace(found, seed=self.seed, seeds=self.num_seeds)
         if alike != wanted:
             changed = [f.name for f in dataclasses.fields(found) if getattr(alike, f.name) != getattr(wanted, f.name)]
             raise ConfigError(
                 f"{folder} holds a run of another recipe (it differs in {', '.join(changed)}); "
                 "name another folder with --runs, or remove it"
             )
-        if _finished(folder):
-            with contextlib.suppress(MissingError):  # gone since: nothing to compare with
-                check_pins(folder, found)
+        if _is_finished(folder):
+            with contextlib.suppress(NotFoundError):  # gone since: nothing to compare with
+                check_checkpoint_hashes(folder, found)
             return True
-        return resume(folder, quiet=self.quiet, stop_after=self.left).finished
+        return resume(folder, quiet=self.quiet, stop_after=self.seconds_left).finished
 
-    def subjects(self, agents: Any) -> list[Any]:
+    def evaluated_agents(self, agents: Any) -> list[Any]:
         """The frozen agents (or teams) of an arm: one a seed, or one without."""
-        if isinstance(agents, Fixed):
-            return [subject(agents.policy(self.budget))]
-        if isinstance(agents, Learned):
-            folder = self.folder(agents.training)
-            paths = {seed: agent_path(folder, agents.arm, seed, agents.group, agents.slot) for seed in self.own_seeds}
-            return [subject(Frozen(source=str(path)), seed) for seed, path in paths.items()]
+        if isinstance(agents, PretrainedAgent):
+            return [evaluated_agent(agents.policy(self.budget))]
+        if isinstance(agents, TrainedAgents):
+            folder = self.run_dir(agents.run)
+            paths = {
+                seed: agent_path(folder, agents.variant, seed, agents.group, agents.slot) for seed in self.seed_range
+            }
+            return [evaluated_agent(FrozenPolicyConfig(checkpoint=str(path)), seed) for seed, path in paths.items()]
         return agents.subjects(self)
 
-    def stage(self, scene: Scene | TeamScene) -> Any:
+    def evaluator(self, eval_condition: EvalCondition | TeamEvalCondition) -> Any:
         """The scene, set up once."""
-        if scene.name not in self._stages:
-            about = self.budget, self.episodes
-            is_team = isinstance(scene, TeamScene)
-            self._stages[scene.name] = TeamStage(scene, *about) if is_team else Stage(scene, *about)
-        return self._stages[scene.name]
+        if eval_condition.name not in self._evaluators:
+            about = self.budget, self.eval_episodes
+            is_team = isinstance(eval_condition, TeamEvalCondition)
+            self._evaluators[eval_condition.name] = (
+                TeamConditionEvaluator(eval_condition, *about)
+                if is_team
+                else ConditionEvaluator(eval_condition, *about)
+            )
+        return self._evaluators[eval_condition.name]
 
-    def status(self, training: Training) -> dict:
+    def run_status(self, run: TrainingRun) -> dict:
         """What a finished run says of itself: updates, seconds, machine."""
-        path = self.folder(training) / STATUS
+        path = self.run_dir(run) / STATUS_FILE
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise MissingError(f"{path} is missing; run the study again to train it") from None
+            raise NotFoundError(f"{path} is missing; run the study again to train it") from None
 
 
-def _finished(folder: Path) -> bool:
+def _is_finished(run_dir: Path) -> bool:
     try:
-        status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+        status = json.loads((run_dir / STATUS_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return False
     return status["updates"] == status["of"]

@@ -15,7 +15,7 @@ import numpy as np
 from rookery.errors import ConfigError
 
 CONFIDENCE = 0.95
-RESAMPLES = 10_000
+NUM_RESAMPLES = 10_000
 
 
 class Interval(NamedTuple):
@@ -50,7 +50,7 @@ def iqm_over_seeds(values) -> Interval:
     return _bootstrap(iqm, values)
 
 
-def difference(ours, theirs) -> Interval:
+def difference_of_means(ours, theirs) -> Interval:
     """Mean of one arm less mean of another, each arm's seeds drawn anew."""
     return _bootstrap(lambda x, y, axis: np.mean(x, axis) - np.mean(y, axis), ours, theirs)
 
@@ -70,7 +70,7 @@ def probability_of_improvement(ours, theirs) -> Interval:
 
 def mean_over_episodes(values) -> Interval:
     """Mean of f[n], one value an episode of one agent, with its normal interval (1.96 standard errors)."""
-    values = _checked(values)
+    values = _check_values(values)
     mean = float(values.mean())
     if len(values) < 2:
         return Interval(mean, float("nan"), float("nan"))
@@ -85,7 +85,7 @@ def difference_of_agents(ours: Interval, theirs: Interval) -> Interval:
     return Interval(value, value - half, value + half)
 
 
-def share(hits: int, total: int) -> Interval:
+def binomial_fraction(hits: int, total: int) -> Interval:
     """`hits` of `total` seeds as a share with its exact binomial (Clopper-Pearson) interval."""
     from scipy.stats import binomtest
 
@@ -95,7 +95,7 @@ def share(hits: int, total: int) -> Interval:
     return Interval(hits / total, float(found.low), float(found.high))
 
 
-def _checked(values) -> np.ndarray:
+def _check_values(values) -> np.ndarray:
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or not values.size:
         raise ConfigError(f"an interval needs a list of at least one value, not shape {values.shape}")
@@ -108,7 +108,7 @@ def _bootstrap(statistic: Callable, *samples) -> Interval:
     """A statistic of one or more independent samples; the same samples always give the same interval."""
     from scipy.stats import bootstrap
 
-    arrays = [_checked(values) for values in samples]
+    arrays = [_check_values(values) for values in samples]
     value = float(statistic(*arrays, axis=-1))
     if min(len(array) for array in arrays) < 2:
         return Interval(value, float("nan"), float("nan"))
@@ -119,6 +119,6 @@ def _bootstrap(statistic: Callable, *samples) -> Interval:
     generator: dict[str, Any] = {named: np.random.default_rng(0)}
     found = bootstrap(
         tuple(arrays), statistic, vectorized=True, method="percentile", confidence_level=CONFIDENCE,
-        n_resamples=RESAMPLES, **generator,
+        n_resamples=NUM_RESAMPLES, **generator,
     ).confidence_interval  # fmt: skip
     return Interval(value, float(found.low), float(found.high))

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from rookery.errors import ConfigError
-from rookery.runs.config import PolicyConfig, RunConfig
 from rookery.studies.statistics import Interval
+from rookery.training.config import PolicyConfig, RunConfig
 
 if TYPE_CHECKING:
     from rookery.studies.results import Results
@@ -25,59 +25,59 @@ HOLDS, FAILS, UNDECIDED, UNJUDGED = "holds", "does not hold", "undecided at this
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingRun:
     """One compiled program: arms × seeds that train side by side in one run."""
 
     name: str  # of its folder; the same name is the same program in every study
     configure: Callable[[Budget], RunConfig]  # the seeds are filled in by whoever runs it
-    after: Learned | None = None
+    init_from: TrainedAgents | None = None
     """Each seed's novice starts as the agent of this training and arm with the same seed."""
-    published: Callable[[], RunConfig] | None = None
+    published_config: Callable[[], RunConfig] | None = None
     """The run as published, whose settings the report compares; None: Ndousse et al.'s."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Learned:
+class TrainedAgents:
     """The agents of one arm of a training, one a seed."""
 
-    training: Training
-    arm: str
+    run: TrainingRun
+    variant: str
     group: str = "novice"
     slot: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Fixed:
+class PretrainedAgent:
     """One agent that comes ready: from the zoo, scripted or random. It has no seeds."""
 
     policy: Callable[[Budget], PolicyConfig]  # one that does not learn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Arm:
+class Condition:
     """One condition of a study, under the name the reader sees."""
 
     label: str
     agents: Any  # Learned, Fixed, or another source of agents, such as a LearnedTeam (see teams.py)
-    scenes: tuple[Any, ...] | None = None
+    eval_conditions: tuple[Any, ...] | None = None
     """Where it is tested, of the study's scenes; None: in all. For agents that fit no other, such as ones that see
     pixels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Scene:
+class EvalCondition:
     """Where frozen agents are tested: they take slot 0, the `beside` fill the others."""
 
     name: str
     task: Callable[[Budget], Any]
-    beside: Callable[[Budget], tuple[PolicyConfig, ...]]  # one for each slot from 1 on
+    partners: Callable[[Budget], tuple[PolicyConfig, ...]]  # one for each slot from 1 on
 
 
 @dataclasses.dataclass(frozen=True)
-class Judgement:
+class Verdict:
     """What came of a claim."""
 
-    verdict: str  # HOLDS, FAILS or UNDECIDED
+    outcome: str  # HOLDS, FAILS or UNDECIDED
     quantity: str  # what was measured, in words
     interval: Interval
     detail: str = ""
@@ -88,7 +88,7 @@ class Claim:
     """One sentence and the function that judges it by the results."""
 
     text: str
-    judge: Callable[[Results], Judgement]
+    judge: Callable[[Results], Verdict]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,13 +99,13 @@ class Study:
     title: str
     source: str
     compares: str
-    arms: tuple[Arm, ...]
-    scenes: tuple[Any, ...]  # Scene, or for teams TeamScene
+    conditions: tuple[Condition, ...]
+    eval_conditions: tuple[Any, ...]  # Scene, or for teams TeamScene
     claims: tuple[Claim, ...]
     figures: Callable[[Results], list[tuple[str, Any, str]]]
-    seeds: int = 3  # at desk and paper
+    num_seeds: int = 3  # at desk and paper
     notes: tuple[str, ...] = ()  # deviations from the paper that no setting shows
-    measure: Callable | None = None
+    measure_extra: Callable | None = None
     """What it measures beside the scenes: a function of a `Bench` (see running.py), giving JSON."""
     budgets: tuple[Budget, ...] = BUDGETS
     steps_per_second: dict[Budget, int] | None = None
@@ -113,24 +113,24 @@ class Study:
     None: as Goal Cycle's."""
 
     def __post_init__(self):
-        for arm in self.arms:
-            for scene in arm.scenes or ():
-                if scene not in self.scenes:
+        for arm in self.conditions:
+            for scene in arm.eval_conditions or ():
+                if scene not in self.eval_conditions:
                     raise ConfigError(f"{self.name}: arm {arm.label!r} is tested in {scene.name!r}, which is no scene")
 
     @property
-    def trainings(self) -> tuple[Training, ...]:
+    def runs(self) -> tuple[TrainingRun, ...]:
         """Every training it needs, once each, those that others start from first."""
-        found: dict[str, Training] = {}
+        found: dict[str, TrainingRun] = {}
 
-        def add(training: Training) -> None:
-            if training.after:
-                add(training.after.training)
+        def add(training: TrainingRun) -> None:
+            if training.init_from:
+                add(training.init_from.run)
             found.setdefault(training.name, training)
 
-        for arm in self.arms:
+        for arm in self.conditions:
             for training in getattr(arm.agents, "trainings", lambda: ())():
                 add(training)
-            if isinstance(arm.agents, Learned):
-                add(arm.agents.training)
+            if isinstance(arm.agents, TrainedAgents):
+                add(arm.agents.run)
         return tuple(found.values())

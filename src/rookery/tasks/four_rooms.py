@@ -19,39 +19,39 @@ import jax.numpy as jnp
 import numpy as np
 
 from rookery.errors import ConfigError
-from rookery.tasks.base import as_cells, check_count
-from rookery.tasks.reach import ReachTask
-from rookery.types import Key
-from rookery.world.layout import border
-from rookery.world.motion import DELTA
-from rookery.world.tiles import FLOOR, OBSTACLE
+from rookery.gridworld.layout import empty_room
+from rookery.gridworld.movement import DIRECTION_VECTORS
+from rookery.gridworld.tiles import FLOOR, OBSTACLE
+from rookery.tasks.base import as_cells, check_non_negative
+from rookery.tasks.goal_reaching import GoalReachingTask
+from rookery.types import PRNGKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FourRooms(ReachTask):
+class FourRooms(GoalReachingTask):
     """Configuration and rules; one view an agent."""
 
     kind: Literal["four-rooms"] = "four-rooms"
     height: int = 17
     width: int = 17
-    obstacles: int = 0  # drawn; those that would stand in front of a doorway are left out
+    num_obstacles: int = 0  # drawn; those that would stand in front of a doorway are left out
 
     def __post_init__(self):
         super().__post_init__()
-        check_count("obstacles", self.obstacles)
+        check_non_negative("obstacles", self.num_obstacles)
         if self.height < 5 or self.width < 5:
             raise ConfigError(f"four rooms do not fit into {self.height}×{self.width}; at least 5×5")
-        self.fit(1 + len(self.views) + self.obstacles)
+        self.check_capacity(1 + len(self.views) + self.num_obstacles)
 
     @property
-    def room(self) -> np.ndarray:
-        tiles = border(self.height, self.width)
+    def base_tiles(self) -> np.ndarray:
+        tiles = empty_room(self.height, self.width)
         tiles[self.height // 2] = OBSTACLE
         tiles[:, self.width // 2] = OBSTACLE
         return tiles
 
     @property
-    def _arms(self) -> tuple[np.ndarray, ...]:
+    def _wall_arms(self) -> tuple[np.ndarray, ...]:
         """Cells of the walls' four arms: north, south, west, east. Each i32[N, 2]."""
         row, col = self.height // 2, self.width // 2
         north = [(r, col) for r in range(1, row)]
@@ -60,23 +60,23 @@ class FourRooms(ReachTask):
         east = [(row, c) for c in range(col + 1, self.width - 1)]
         return tuple(np.array(arm, np.int32) for arm in (north, south, west, east))
 
-    def layout(self, key: Key):
+    def generate(self, key: PRNGKey):
         """Open a doorway in each arm; place goal, obstacles and agents on different cells."""
         place_key, *door_keys = jax.random.split(key, 5)
         doors = jnp.stack(
             [
                 jnp.asarray(arm)[jax.random.randint(door_key, (), 0, len(arm))]
-                for arm, door_key in zip(self._arms, door_keys, strict=True)
+                for arm, door_key in zip(self._wall_arms, door_keys, strict=True)
             ]
         )
-        tiles, position, heading, own = self.arrange(
-            place_key, jnp.asarray(self.room), as_cells(self.floor), None, self.obstacles
+        tiles, position, heading, own = self.place_goal_and_agents(
+            place_key, jnp.asarray(self.base_tiles), as_cells(self.free_cells), None, self.num_obstacles
         )
         tiles = tiles.at[doors[:, 0], doors[:, 1]].set(FLOOR)
-        if self.obstacles:
-            row, col = jnp.moveaxis(doors[:, None] + jnp.array(DELTA), -1, 0)  # 4 doors, 4 neighbours
+        if self.num_obstacles:
+            row, col = jnp.moveaxis(doors[:, None] + jnp.array(DIRECTION_VECTORS), -1, 0)  # 4 doors, 4 neighbors
             inner = np.zeros((self.height, self.width), bool)
-            inner[tuple(self.floor.T)] = True
+            inner[tuple(self.free_cells.T)] = True
             blocked = jnp.asarray(inner)[row, col] & (tiles[row, col] == OBSTACLE)
             tiles = tiles.at[row, col].set(jnp.where(blocked, FLOOR, tiles[row, col]))
         return tiles, position, heading, own

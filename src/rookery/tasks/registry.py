@@ -9,41 +9,41 @@ from importlib import metadata
 from typing import Any
 
 from rookery import types
-from rookery.errors import ConfigError, MissingError
-from rookery.tasks.dilemma.box_trapped import BoxTrapped
-from rookery.tasks.dilemma.cleanup import Cleanup
-from rookery.tasks.dilemma.harvest import Harvest
-from rookery.tasks.dilemma.maps import CLEANUP_SMALL, HARVEST_SMALL
-from rookery.tasks.env import Env
+from rookery.errors import ConfigError, NotFoundError
+from rookery.gridworld.spec import ViewConfig
 from rookery.tasks.four_rooms import FourRooms
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.goal_sequence import GoalSequence
+from rookery.tasks.grid_env import GridEnv
 from rookery.tasks.key_door import KeyDoor
-from rookery.tasks.matrix import MatrixGame
+from rookery.tasks.matrix_games import MatrixGame
 from rookery.tasks.maze import Maze
 from rookery.tasks.single_goal import SingleGoal
 from rookery.tasks.sixteen_places import SixteenPlaces
-from rookery.world.spec import View
+from rookery.tasks.social_dilemmas.box_trapped import BoxTrapped
+from rookery.tasks.social_dilemmas.cleanup import Cleanup
+from rookery.tasks.social_dilemmas.harvest import Harvest
+from rookery.tasks.social_dilemmas.maps import CLEANUP_SMALL, HARVEST_SMALL
 
-SYMBOLIC = View(kind="symbolic")
-OBJECTS = View(kind="objects")
-AHEAD = View(size=3, offset=0, tile_pixels=7)  # 21×21 pixels, what the paper's network reads
-HIDDEN = View(hide_goals=True)
-SMALL: Any = {"views": (SYMBOLIC,) * 3, "actions": 3}
+SYMBOLIC_VIEW = ViewConfig(observation_type="symbolic")
+OBJECTS_VIEW = ViewConfig(observation_type="objects")
+FRONT_VIEW = ViewConfig(size=3, rows_behind=0, tile_size=7)  # 21×21 pixels, what the paper's network reads
+HIDDEN_GOALS_VIEW = ViewConfig(can_hide_goals=True)
+SYMBOLIC_KWARGS: Any = {"views": (SYMBOLIC_VIEW,) * 3, "num_actions": 3}
 """For small networks on CPU: channels instead of pixels, and only the actions that move."""
 
 TASKS: dict[str, tuple[str, Any]] = {}
 """Id to (one line on it, its configuration)."""
 
 
-def register(name: str, line: str, task: Any) -> None:
+def register(task_id: str, description: str, task: Any) -> None:
     """Add a task under an id such as `goal-cycle-v0`. Raises ConfigError for an id already taken.
 
     Other packages do this in a function without arguments that an entry point of the group `rookery.tasks` names.
     """
-    if name in TASKS:
-        raise ConfigError(f"the id {name!r} is taken; an old id never changes meaning, so choose another version")
-    TASKS[name] = (line, task)
+    if task_id in TASKS:
+        raise ConfigError(f"the id {task_id!r} is taken; an old id never changes meaning, so choose another version")
+    TASKS[task_id] = (description, task)
 
 
 @functools.cache
@@ -68,21 +68,21 @@ def load_plugins() -> None:
             )
 
 
-def names() -> list[str]:
+def task_ids() -> list[str]:
     """Every id, those of other packages included."""
     load_plugins()
     return list(TASKS)
 
 
-def make(name: str) -> Any:
+def get_task(task_id: str) -> Any:
     """A task's configuration by id. Raises MissingError, offering the nearest names."""
-    return TASKS[check(name)][1]
+    return TASKS[check_task_id(task_id)][1]
 
 
-def environment(task: Any) -> types.Env:
+def make_env(task: Any) -> types.Env:
     """The task joined to its world: the shared grid world, or the one its `environment` makes."""
     own = getattr(task, "environment", None)
-    return own() if own is not None else Env(task)
+    return own() if own is not None else GridEnv(task)
 
 
 def task_types() -> tuple[type, ...]:
@@ -91,40 +91,40 @@ def task_types() -> tuple[type, ...]:
     return tuple(dict.fromkeys(type(task) for _, task in TASKS.values()))
 
 
-def describe(name: str) -> str:
+def describe(task_id: str) -> str:
     """One line on a task."""
-    return TASKS[check(name)][0]
+    return TASKS[check_task_id(task_id)][0]
 
 
-def check(name: str) -> str:
-    if name not in TASKS:
+def check_task_id(task_id: str) -> str:
+    if task_id not in TASKS:
         load_plugins()
-    if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, 3)
+    if task_id not in TASKS:
+        near = difflib.get_close_matches(task_id, TASKS, 3)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise MissingError(f"no task {name!r}; {hint}there are: {', '.join(TASKS)}")
-    return name
+        raise NotFoundError(f"no task {task_id!r}; {hint}there are: {', '.join(TASKS)}")
+    return task_id
 
 
 register("goal-cycle-v0", "the paper's: three goals, 13×13, penalty 1.5, pixels, three agents", GoalCycle())
-register("goal-cycle-4-v0", "the paper's transfer task: four goals, six possible orders", GoalCycle(goals=4))
+register("goal-cycle-4-v0", "the paper's transfer task: four goals, six possible orders", GoalCycle(num_goals=4))
 register(
     "goal-cycle-symbolic-v0",
     "the paper's worlds seen as channels, for small networks",
-    GoalCycle(views=(SYMBOLIC,) * 3, actions=3),
+    GoalCycle(views=(SYMBOLIC_VIEW,) * 3, num_actions=3),
 )
 register(
     "goal-cycle-4-symbolic-v0",
     "goal-cycle-4-v0 seen as channels, for small networks",
-    GoalCycle(goals=4, **SMALL),
+    GoalCycle(num_goals=4, **SYMBOLIC_KWARGS),
 )
 register(
     "goal-cycle-demo-v0",
     "a 9×9 world with two obstacles and 125 steps, for a laptop's CPU",
-    GoalCycle(height=9, width=9, obstacles=2, max_steps=125, actions=3, views=(SYMBOLIC,) * 3),
+    GoalCycle(height=9, width=9, num_obstacles=2, max_steps=125, num_actions=3, views=(SYMBOLIC_VIEW,) * 3),
 )
-register("goal-cycle-5-v0", "five goals, 24 possible orders", GoalCycle(goals=5))
-register("empty-room-v0", "one goal in an empty 13×13 room", SingleGoal(obstacles=0))
+register("goal-cycle-5-v0", "five goals, 24 possible orders", GoalCycle(num_goals=5))
+register("empty-room-v0", "one goal in an empty 13×13 room", SingleGoal(num_obstacles=0))
 register("single-goal-v0", "one goal among Goal Cycle's 18 obstacles, anywhere", SingleGoal())
 register("single-goal-fixed-v0", "one goal among 18 obstacles, always in the same corner", SingleGoal(goal_at=(11, 11)))
 register("four-rooms-v0", "the paper's transfer task: one goal in four rooms, 17×17", FourRooms())
@@ -133,33 +133,36 @@ register("sixteen-places-v0", "4×4 rooms, the goal in the middle of one", Sixte
 register(
     "sixteen-places-hidden-v0",
     "4×4 rooms, the goal in the middle of one, unseen by agent 0",
-    SixteenPlaces(views=(HIDDEN, View(), View())),
+    SixteenPlaces(views=(HIDDEN_GOALS_VIEW, ViewConfig(), ViewConfig())),
 )
 for _name, _task in (
-    ("empty-room", SingleGoal(obstacles=0, **SMALL)),
-    ("single-goal", SingleGoal(**SMALL)),
-    ("single-goal-fixed", SingleGoal(goal_at=(11, 11), **SMALL)),
-    ("four-rooms", FourRooms(**SMALL)),
-    ("maze", Maze(**SMALL)),
-    ("sixteen-places", SixteenPlaces(**SMALL)),
+    ("empty-room", SingleGoal(num_obstacles=0, **SYMBOLIC_KWARGS)),
+    ("single-goal", SingleGoal(**SYMBOLIC_KWARGS)),
+    ("single-goal-fixed", SingleGoal(goal_at=(11, 11), **SYMBOLIC_KWARGS)),
+    ("four-rooms", FourRooms(**SYMBOLIC_KWARGS)),
+    ("maze", Maze(**SYMBOLIC_KWARGS)),
+    ("sixteen-places", SixteenPlaces(**SYMBOLIC_KWARGS)),
 ):
     register(f"{_name}-symbolic-v0", f"{_name}-v0 seen as channels, for small networks", _task)
 register(
     "sixteen-places-hidden-symbolic-v0",
     "sixteen-places-hidden-v0 seen as channels, for small networks",
-    SixteenPlaces(views=(View(kind="symbolic", hide_goals=True), SYMBOLIC, SYMBOLIC), actions=3),
+    SixteenPlaces(
+        views=(ViewConfig(observation_type="symbolic", can_hide_goals=True), SYMBOLIC_VIEW, SYMBOLIC_VIEW),
+        num_actions=3,
+    ),
 )
 register("cleanup-v0", "the paper's: five agents, apples grow only while the river is clean", Cleanup())
 register("harvest-v0", "the paper's: five agents, apples grow back only beside apples", Harvest())
 register(
     "cleanup-small-v0",
     "three agents on 10×13 cells, 9×9 views, 200 steps; waste grows slower, as there is less to eat",
-    Cleanup(map=CLEANUP_SMALL, agents=3, view_radius=4, max_steps=200, waste_chance=0.15),
+    Cleanup(map=CLEANUP_SMALL, num_agents=3, view_radius=4, max_steps=200, waste_spawn_prob=0.15),
 )
 register(
     "harvest-small-v0",
     "three agents on 10×14 cells, five clumps of apples, 9×9 views, 200 steps",
-    Harvest(map=HARVEST_SMALL, agents=3, view_radius=4, max_steps=200),
+    Harvest(map=HARVEST_SMALL, num_agents=3, view_radius=4, max_steps=200),
 )
 register("box-trapped-v0", "one agent boxed in, the other can let it out or eat on; 100 steps", BoxTrapped())
 register("matrix-prisoners-dilemma-v0", "iterated prisoner's dilemma: defecting always pays more", MatrixGame())
@@ -177,15 +180,15 @@ register("key-door-v0", "a goal behind a locked door that closes behind you, key
 register(
     "key-door-symbolic-v0",
     "key-door-v0 seen as channels, for small networks",
-    KeyDoor(views=(OBJECTS,) * 3),
+    KeyDoor(views=(OBJECTS_VIEW,) * 3),
 )
 register(
     "goal-sequence-v0",
     "three goals of different looks in a hidden order, four trials of 30 steps",
-    GoalSequence(views=(AHEAD,) * 3),
+    GoalSequence(views=(FRONT_VIEW,) * 3),
 )
 register(
     "goal-sequence-symbolic-v0",
     "goal-sequence-v0 seen as channels, for small networks",
-    GoalSequence(views=(View(size=3, offset=0, kind="objects"),) * 3, actions=3),
+    GoalSequence(views=(ViewConfig(size=3, rows_behind=0, observation_type="objects"),) * 3, num_actions=3),
 )

@@ -10,7 +10,7 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments[0] != "trace":
             raise ConfigError(f"{arguments[0]!r} is not known; allowed: trace")
-        from rookery.testing.trace import main as trace
+        from rookery.testing.gridworld_traces import check_traces as trace
 
         return trace(arguments[1:])
     except RookeryError as error:

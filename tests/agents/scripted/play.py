@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rookery.tasks.env import Env
-from rookery.world.sight import look, view_cells
-from rookery.world.tiles import KINDS
+from rookery.gridworld.tiles import NUM_TILE_KINDS
+from rookery.gridworld.visibility import agent_view, view_cells
+from rookery.tasks.grid_env import GridEnv
 
 
 class Played(NamedTuple):
@@ -24,7 +24,7 @@ class Played(NamedTuple):
 def visible(state, slot, view):
     """Cells an agent sees now, found without the expert's own memory: bool[H, W]."""
     height, width = state.tiles.shape
-    _, seen = look(state.tiles, state.position[slot], state.heading[slot], view)
+    _, seen = agent_view(state.tiles, state.position[slot], state.heading[slot], view)
     row, col = view_cells(state.position[slot], state.heading[slot], view)
     row = jnp.where(seen & (row >= 0), row, height)
     return jnp.zeros((height, width), bool).at[row, jnp.where(col >= 0, col, width)].set(True, mode="drop")
@@ -32,7 +32,7 @@ def visible(state, slot, view):
 
 def unseen_changed(state, slot, view, key):
     """The same world to the agent, another one to everybody else."""
-    noise = jax.random.randint(key, state.tiles.shape, 0, KINDS).astype(state.tiles.dtype)
+    noise = jax.random.randint(key, state.tiles.shape, 0, NUM_TILE_KINDS).astype(state.tiles.dtype)
     lit = visible(state, slot, view)
     other = jnp.arange(state.position.shape[0]) != slot
     shown = lit[state.position[:, 0], state.position[:, 1]]
@@ -51,7 +51,7 @@ def unseen_changed(state, slot, view, key):
 @functools.cache
 def player(expert, task):
     """Compiled; the other agents act at random."""
-    env = Env(task)
+    env = GridEnv(task)
 
     def play(key):
         reset_key, key = jax.random.split(key)
@@ -64,9 +64,9 @@ def player(expert, task):
             both = jax.tree.map(lambda a, b: jnp.stack([a, b]), state, twin)
             action, carry, _ = expert.act((), carry, (both, slots), jnp.full(2, t == 0), rest_key)
             same = [(leaf[0] == leaf[1]).all() for leaf in jax.tree.leaves((action, carry))]
-            everyone = jax.random.randint(rest_key, (env.agents,), 0, 3).at[0].set(action[0])
+            everyone = jax.random.randint(rest_key, (env.num_agents,), 0, 3).at[0].set(action[0])
             following, told = env.step(state, everyone, params)
-            counts = {name: count[0] for name, count in told.events.items()}
+            counts = {name: count[0] for name, count in told.info.items()}
             return (following, carry), Played(action[0], told.reward[0], counts, jnp.stack(same).all())
 
         start = env.reset(reset_key, params)[0], expert.initial_carry(2)

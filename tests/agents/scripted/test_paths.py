@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.agents.scripted.paths import FAR, Wish, approach, path_costs
-from rookery.world.motion import FORWARD, LEFT, RIGHT
+from rookery.agents.scripted.paths import UNREACHABLE, Subgoal, next_action, path_costs
+from rookery.gridworld.movement import FORWARD, LEFT, RIGHT
 
 NORTH, EAST, SOUTH, WEST = range(4)
 TOGGLE = 5
-APPROACH, COSTS = jax.jit(approach), jax.jit(path_costs)
+APPROACH, COSTS = jax.jit(next_action), jax.jit(path_costs)
 STEP = ((-1, 0), (0, 1), (1, 0), (0, -1))
 
 
@@ -18,9 +18,9 @@ def cells(*rows: str, mark: str = "#"):
     return jnp.array([[c == mark for c in row] for row in rows])
 
 
-def wish(*rows: str, action: int = FORWARD) -> Wish:
+def wish(*rows: str, action: int = FORWARD) -> Subgoal:
     """`G` is wanted, `#` closed; `g` is wanted and closed."""
-    return Wish(cells(*rows, mark="G") | cells(*rows, mark="g"), ~cells(*rows) & ~cells(*rows, mark="g"), action)
+    return Subgoal(cells(*rows, mark="G") | cells(*rows, mark="g"), ~cells(*rows) & ~cells(*rows, mark="g"), action)
 
 
 def go(wishes, row, col, heading):
@@ -37,7 +37,7 @@ def test_path_costs_by_hand():
     assert cost[0, NORTH, 2, 1] == 1 + 1 + 3  # north, turn, east
     assert cost[1, EAST, 1, 4] == 4  # from the other goal: turn, south, turn, east
     assert cost[1, EAST, 1, 1] == 3 + 25 + 4  # through the other goal: a detour's worth more
-    assert cost[0, NORTH, 0, 6] == FAR  # in a corner nobody comes out of
+    assert cost[0, NORTH, 0, 6] == UNREACHABLE  # in a corner nobody comes out of
 
 
 def test_the_next_action_by_hand():
@@ -70,7 +70,7 @@ def test_the_first_wish_that_can_be_fulfilled():
     assert go((nothing,), 0, 1, WEST) == (FORWARD, 0)
     # The first way is through what the second leaves open.
     cells_, toll = cells("..G", mark="G"), cells(".t.", mark="t")
-    assert go((Wish(cells_, ~toll), Wish(cells_, ~cells_ | True)), 0, 0, EAST) == (FORWARD, 1)
+    assert go((Subgoal(cells_, ~toll), Subgoal(cells_, ~cells_ | True)), 0, 0, EAST) == (FORWARD, 1)
 
 
 def test_the_world_does_not_go_round():
@@ -99,8 +99,8 @@ def test_it_walks_as_many_actions_as_the_costs_say(seed):
     expected = int(COSTS(closed, np.array([[goal // 9, goal % 9]]))[0, heading, row, col])
     taken = 0
     while True:
-        action, number = go((Wish(wanted, ~closed),), row, col, heading)
-        assert (number == 0) == (expected < FAR)
+        action, number = go((Subgoal(wanted, ~closed),), row, col, heading)
+        assert (number == 0) == (expected < UNREACHABLE)
         if number or wanted[row, col]:
             break
         taken += 1
@@ -108,18 +108,21 @@ def test_it_walks_as_many_actions_as_the_costs_say(seed):
         if action == FORWARD:
             row, col = row + STEP[heading][0], col + STEP[heading][1]
             assert not closed[row, col]
-    assert expected >= FAR or taken == expected
+    assert expected >= UNREACHABLE or taken == expected
 
 
 def test_a_wish_in_vain_leaves_nothing_to_the_next():
     """Nobody gets to the first; nothing is wanted in the second; the third is ahead."""
     nothing, everywhere = cells("......"), cells("######")
-    vain = Wish(cells("#....."), nothing)
-    assert go((vain, Wish(nothing, everywhere), Wish(cells(".....#"), everywhere, TOGGLE)), 0, 4, EAST) == (TOGGLE, 2)
+    vain = Subgoal(cells("#....."), nothing)
+    assert go((vain, Subgoal(nothing, everywhere), Subgoal(cells(".....#"), everywhere, TOGGLE)), 0, 4, EAST) == (
+        TOGGLE,
+        2,
+    )
 
 
 def test_the_way_of_a_later_wish_is_a_shortest():
     """What was flooded for the first wish is no place to go for the second."""
-    narrow = Wish(cells("#......"), cells(".##...."))  # open up to column 2, and no farther
-    wide = Wish(cells("......#"), cells("#######"))
+    narrow = Subgoal(cells("#......"), cells(".##...."))  # open up to column 2, and no farther
+    wide = Subgoal(cells("......#"), cells("#######"))
     assert go((narrow, wide), 0, 4, EAST) == (FORWARD, 1)

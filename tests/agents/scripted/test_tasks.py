@@ -4,25 +4,25 @@ import numpy as np
 import pytest
 
 from rookery.agents import scripted
+from rookery.gridworld.spec import ViewConfig
 from rookery.tasks.goal_sequence import GoalSequence
 from rookery.tasks.key_door import KeyDoor
 from rookery.tasks.maze import Maze
 from rookery.tasks.single_goal import SingleGoal
-from rookery.world.spec import View
 from tests.agents.scripted.play import play
 from tests.worlds import drawn
 
-VIEW = View(size=5, kind="symbolic")
+VIEW = ViewConfig(size=5, observation_type="symbolic")
 SIGHTS = ("map", "own")
 
 
 def episodes(task, sight, count=6):
-    return [play(scripted.make(task, sight), task, seed) for seed in range(count)]
+    return [play(scripted.make_expert(task, sight), task, seed) for seed in range(count)]
 
 
 @pytest.mark.parametrize("sight", SIGHTS)
 def test_a_maze(sight):
-    task = Maze(height=7, width=9, views=(VIEW,), actions=3, max_steps=80)
+    task = Maze(height=7, width=9, views=(VIEW,), num_actions=3, max_steps=80)
     played = episodes(task, sight)
     assert all(one.counts["success"].sum() == 1 for one in played)
     assert np.mean([one.reward.sum() for one in played]) > 3
@@ -39,7 +39,7 @@ def test_the_way_to_a_goal_it_knows_is_the_shortest(when_reached):
         ####A#####
         ##########
     """)
-    task = SingleGoal(map=corridor, views=(VIEW,), actions=3, max_steps=70, when_reached=when_reached)
+    task = SingleGoal(map=corridor, views=(VIEW,), num_actions=3, max_steps=70, when_reached=when_reached)
     played = episodes(task, "own")
     for one in played:
         steps = np.diff(np.flatnonzero(one.reward))
@@ -75,10 +75,12 @@ def test_a_visit_behind_a_door_by_hand():
 @pytest.mark.parametrize("sight", SIGHTS)
 @pytest.mark.parametrize("sequence", [(), (0, 1, 2, 1)])
 def test_goal_sequence(sight, sequence):
-    task = GoalSequence(height=6, width=8, views=(View(size=3, offset=0, kind="objects"),), sequence=sequence)
+    task = GoalSequence(
+        height=6, width=8, views=(ViewConfig(size=3, rows_behind=0, observation_type="objects"),), sequence=sequence
+    )
     played = episodes(task, sight)
-    trials = np.stack([one.counts["goals"].reshape(task.trials, -1).sum(1) for one in played])
-    mistakes = np.stack([one.counts["mistakes"].reshape(task.trials, -1).sum(1) for one in played])
+    trials = np.stack([one.counts["goals"].reshape(task.num_trials, -1).sum(1) for one in played])
+    mistakes = np.stack([one.counts["mistakes"].reshape(task.num_trials, -1).sum(1) for one in played])
     # At the first place two tries may be wrong, at every later one a single try: the one just entered is out.
     limit = len(sequence) or trials.max(1)
     assert (mistakes.sum(1) <= limit + 2).all()

@@ -7,49 +7,49 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.agents.hearing import Hears
-from rookery.agents.networks import InfluenceNetwork, LiteNetwork, Memory
+from rookery.agents.communication import CommunicationConfig
+from rookery.agents.networks import JaquesNetwork, LSTMState, MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
-from rookery.agents.team import Group, Team
+from rookery.agents.team import AgentGroup, Team
 from rookery.errors import ConfigError
 from rookery.learning import ppo
 from rookery.learning.a2c import A2C
-from rookery.learning.intrinsic import CentralisedInfluence, MessageInfluence, ModelledInfluence, counterfactual
-from rookery.learning.intrinsic.measure import influence
-from rookery.learning.ppo import Rates
-from rookery.types import Company, Speech, Trajectory
+from rookery.learning.intrinsic import CentralizedInfluence, MessageInfluence, MOAInfluence, counterfactual
+from rookery.learning.intrinsic.influence import influence
+from rookery.learning.ppo import ScheduledHparams
+from rookery.types import MessageTrajectory, OthersInfo, Trajectory
 
 STEPS, EPISODES, ACTIONS, AGENTS = 4, 2, 3, 3
-NETWORK = LiteNetwork(width=4, memory_size=4, head=4)
+NETWORK = MLPNetwork(encoder_size=4, hidden_size=4, head_size=4)
 
 
 class Listener(RecurrentPolicy):
     """Its logits: a table's row for what it is told, turned by its memory, which counts the steps gone by."""
 
-    def inputs(self, params, observation, heard=None):
-        return jnp.asarray(heard, jnp.float32)
+    def inputs(self, params, observation, comms_obs=None):
+        return jnp.asarray(comms_obs, jnp.float32)
 
-    def unroll(self, params, carry, observation, is_first, heard=None):
+    def unroll(self, params, carry, observation, is_first, comms_obs=None):
         steps = jnp.broadcast_to(jnp.arange(len(observation))[:, None, None] * 1.0, (*observation.shape[:2], 4))
-        return None, None, steps, Memory(steps, steps)
+        return None, None, steps, LSTMState(steps, steps)
 
-    def if_told(self, params, before, inputs, at, kinds):
-        told = jnp.arange(kinds)[:, None] if kinds else None
-        return params["table"][told] * (1 + before.hidden[None, :, :1])
+    def counterfactual_logits(self, params, pre_step_state, inputs, comms_offset, num_values):
+        told = jnp.arange(num_values)[:, None] if num_values else None
+        return params["table"][told] * (1 + pre_step_state.hidden[None, :, :1])
 
 
 def listener(**hears) -> Listener:
-    return Listener(NETWORK, (1,), ACTIONS, hears=Hears(**hears), agents=AGENTS)
+    return Listener(NETWORK, (1,), ACTIONS, hears=CommunicationConfig(**hears), agents=AGENTS)
 
 
-def played(key, hears: Hears, symbols: int = 0) -> Trajectory:
+def played(key, hears: CommunicationConfig, symbols: int = 0) -> Trajectory:
     """A random trajectory of one slot."""
     keys = jax.random.split(key, 5)
     speech = None
     if symbols:
         message = jax.random.randint(keys[3], (STEPS, EPISODES), 0, symbols)
         says = jax.random.normal(keys[4], (STEPS, EPISODES, symbols))
-        speech = Speech(message=message, log_prob=jnp.zeros((STEPS, EPISODES)), logits=says)
+        speech = MessageTrajectory(message=message, log_prob=jnp.zeros((STEPS, EPISODES)), logits=says)
     return Trajectory(
         observation=jnp.zeros((STEPS + 1, EPISODES, 1), jnp.uint8),
         action=jax.random.randint(keys[0], (STEPS, EPISODES), 0, ACTIONS),
@@ -57,10 +57,10 @@ def played(key, hears: Hears, symbols: int = 0) -> Trajectory:
         log_prob=jnp.zeros((STEPS, EPISODES)),
         is_first=jnp.zeros((STEPS + 1, EPISODES), bool).at[0].set(True),
         terminated=jnp.zeros((STEPS, EPISODES), bool),
-        mask=jnp.ones((STEPS, EPISODES), bool),
-        heard=jnp.zeros((STEPS + 1, EPISODES, hears.size(AGENTS, ACTIONS)), jnp.uint8),
+        loss_mask=jnp.ones((STEPS, EPISODES), bool),
+        comms_obs=jnp.zeros((STEPS + 1, EPISODES, hears.size(AGENTS, ACTIONS)), jnp.uint8),
         logits=jax.random.normal(keys[2], (STEPS, EPISODES, ACTIONS)),
-        speech=speech,
+        messages=speech,
     )
 
 
@@ -77,44 +77,44 @@ def conditional(t: int) -> jax.Array:
 
 
 @pytest.fixture(scope="module")
-def centralised():
+def centralized():
     """Slot 0 leads, slots 1 and 2 listen. Returns team, trajectories as played, and as told."""
-    hears = Hears(leaders=(0,))
-    learner = A2C(intrinsic=(CentralisedInfluence(),))
+    hears = CommunicationConfig(influencers=(0,))
+    learner = A2C(intrinsic=(CentralizedInfluence(),))
     team = Team((
-        Group("leader", (0,), RecurrentPolicy(NETWORK, (1,), ACTIONS, hears=Hears(), agents=AGENTS), learner),
-        Group("listener", (1, 2), listener(leaders=(0,)), learner),
+        AgentGroup("leader", (0,), RecurrentPolicy(NETWORK, (1,), ACTIONS, communication=CommunicationConfig(), num_agents=AGENTS), learner),
+        AgentGroup("listener", (1, 2), listener(leaders=(0,)), learner),
     ))  # fmt: skip
     keys = jax.random.split(jax.random.PRNGKey(0), 3)
-    leader = played(keys[0], Hears())
+    leader = played(keys[0], CommunicationConfig())
     out = played(keys[2], hears)
     trajectories = {
         "leader": stack(leader),
-        "listener": stack(played(keys[1], hears), out.replace(mask=out.mask.at[2:, 1].set(False))),
+        "listener": stack(played(keys[1], hears), out.replace(loss_mask=out.loss_mask.at[2:, 1].set(False))),
     }
     params = {"leader": None, "listener": {"table": jnp.stack([TABLE, TABLE])}}
     had, moved = counterfactual.add_influence(team, params, trajectories)
     return team, trajectories, had, moved
 
 
-def test_true_policies_from_the_memory_before_the_step(centralised):
-    _, trajectories, had, moved = centralised
+def test_true_policies_from_the_memory_before_the_step(centralized):
+    _, trajectories, had, moved = centralized
     leader = trajectories["leader"]
-    found = had["leader"].company.influence["influence-centralised"][0]
-    felt = had["listener"].company.influence["influence-centralised"]
+    found = had["leader"].others.influence["influence-centralized"][0]
+    felt = had["listener"].others.influence["influence-centralized"]
     for t in range(STEPS):
         for e in range(EPISODES):
             own, choice = leader.logits[0, t, e], leader.action[0, t, e]
             one = influence(conditional(t), own, choice, jnp.zeros(1, jnp.int32), "kl")[0]
-            here = trajectories["listener"].mask[:, t, e]  # the absent are not influenced
+            here = trajectories["listener"].loss_mask[:, t, e]  # the absent are not influenced
             np.testing.assert_allclose(found[t, e], one * here.sum(), rtol=1e-4, atol=1e-6)
             np.testing.assert_allclose(felt[:, t, e], one * here, rtol=1e-4, atol=1e-6)
     assert (found > 0.01).all()
-    steps = trajectories["listener"].mask.sum((1, 2))
+    steps = trajectories["listener"].loss_mask.sum((1, 2))
     np.testing.assert_allclose(moved, [0, *(felt.sum((1, 2)) / steps)], rtol=1e-5)
 
 
-class Exact(ModelledInfluence):
+class Exact(MOAInfluence):
     """A model that knows the listeners' tables."""
 
     def predictions(self, params, policy, trajectory):
@@ -124,53 +124,53 @@ class Exact(ModelledInfluence):
         )  # fmt: skip
 
 
-def modelled(leader: Trajectory, in_view=True) -> Trajectory:
+def modeled(leader: Trajectory, in_view=True) -> Trajectory:
     everybody = jnp.zeros((STEPS, EPISODES, AGENTS), jnp.int32)
-    company = Company(
+    company = OthersInfo(
         action=everybody,
         in_view=jnp.broadcast_to(jnp.asarray(in_view), (STEPS, EPISODES, AGENTS - 1)),
-        present=everybody == 0,
+        agent_mask=everybody == 0,
     )
-    return leader.replace(company=company)
+    return leader.replace(others=company)
 
 
-def test_an_exact_model_tells_what_the_true_policies_tell(centralised):
+def test_an_exact_model_tells_what_the_true_policies_tell(centralized):
     """But of the last step, after which the model sees nobody do anything."""
-    _, trajectories, had, _ = centralised
-    leader = modelled(jax.tree.map(lambda x: x[0], trajectories["leader"]))
+    _, trajectories, had, _ = centralized
+    leader = modeled(jax.tree.map(lambda x: x[0], trajectories["leader"]))
     own = Exact().reward({}, None, leader)
-    told = had["leader"].company.influence["influence-centralised"][0]
-    both = np.array(trajectories["listener"].mask.all(0))
+    told = had["leader"].others.influence["influence-centralized"][0]
+    both = np.array(trajectories["listener"].loss_mask.all(0))
     both[-1] = False
     np.testing.assert_allclose(own[both], told[both], rtol=1e-4)
     np.testing.assert_array_equal(own[-1], 0)
     assert both.sum() == 5
 
 
-def test_who_is_out_of_view_or_absent_counts_nothing(centralised):
-    leader = jax.tree.map(lambda x: x[0], centralised[1]["leader"])
-    whole = Exact().influence_on({}, None, modelled(leader))
-    half = Exact().influence_on({}, None, modelled(leader, in_view=[True, False]))
+def test_who_is_out_of_view_or_absent_counts_nothing(centralized):
+    leader = jax.tree.map(lambda x: x[0], centralized[1]["leader"])
+    whole = Exact().influence_on({}, None, modeled(leader))
+    half = Exact().influence_on({}, None, modeled(leader, in_view=[True, False]))
     np.testing.assert_array_equal(half[..., 0], whole[..., 0])
     np.testing.assert_array_equal(half[..., 1], 0)
     assert (whole[:-1] > 0.01).all()
-    gone = modelled(leader)
-    gone = gone.replace(company=gone.company.replace(present=gone.company.present.at[1, :, 2].set(False)))
+    gone = modeled(leader)
+    gone = gone.replace(others=gone.others.replace(agent_mask=gone.others.agent_mask.at[1, :, 2].set(False)))
     assert not Exact().influence_on({}, None, gone)[1, :, 1].any()
 
 
 def test_messages_move_the_next_step_and_nobody_moves_itself():
     symbols = ACTIONS  # so that the table has a row for each
     plug = MessageInfluence()
-    group = Group("all", (0, 1), listener(symbols=symbols), A2C(intrinsic=(plug,)))
-    mute = Group("mute", (2,), None)
+    group = AgentGroup("all", (0, 1), listener(symbols=symbols), A2C(intrinsic=(plug,)))
+    mute = AgentGroup("mute", (2,), None)
     keys = jax.random.split(jax.random.PRNGKey(0), 2)
     trajectories = {"all": stack(*(played(k, group.policy.hears, symbols) for k in keys))}
     params = {"all": {"table": jnp.stack([TABLE, TABLE * 0])}}  # the second listens to nobody
     had, moved = counterfactual.add_influence(Team((group, mute)), params, trajectories)
-    found = had["all"].company.influence["influence-messages"]
+    found = had["all"].others.influence["influence-messages"]
     np.testing.assert_allclose(found[0], 0, atol=1e-6)  # only the deaf hears the first
-    speech = trajectories["all"].speech
+    speech = trajectories["all"].messages
     for t in range(STEPS - 1):
         for e in range(EPISODES):
             answer = jnp.zeros(1, jnp.int32)
@@ -182,38 +182,40 @@ def test_messages_move_the_next_step_and_nobody_moves_itself():
 
 
 def test_impossible_teams_are_refused():
-    own = RecurrentPolicy(NETWORK, (1,), ACTIONS, hears=Hears(), agents=AGENTS)
-    lone = Group("lone", (0,), own, A2C(intrinsic=(CentralisedInfluence(),)))
+    own = RecurrentPolicy(NETWORK, (1,), ACTIONS, communication=CommunicationConfig(), num_agents=AGENTS)
+    lone = AgentGroup("lone", (0,), own, A2C(intrinsic=(CentralizedInfluence(),)))
     with pytest.raises(ConfigError, match="no learning group hears it"):
-        counterfactual.check(Team((lone,)))
+        counterfactual.check_influence_setup(Team((lone,)))
     with pytest.raises(ConfigError, match="go together"):
-        counterfactual.check(Team((Group("mute", (0,), own, A2C(intrinsic=(MessageInfluence(),))),)))
+        counterfactual.check_influence_setup(
+            Team((AgentGroup("mute", (0,), own, A2C(intrinsic=(MessageInfluence(),))),))
+        )
     with pytest.raises(ConfigError, match="go together"):
-        counterfactual.check(Team((Group("loud", (0,), listener(symbols=3), A2C()),)))
+        counterfactual.check_influence_setup(Team((AgentGroup("loud", (0,), listener(symbols=3), A2C()),)))
 
 
 # -------------------------------------------------------------------------------- the losses, on a real small network
 
-SMALL = InfluenceNetwork(filters=2, width=4, memory_size=4)
-POLICY = RecurrentPolicy(SMALL, (3, 5, 3), ACTIONS, hears=Hears(symbols=2), agents=AGENTS)
+SMALL = JaquesNetwork(filters=2, encoder_size=4, hidden_size=4)
+POLICY = RecurrentPolicy(SMALL, (3, 5, 3), ACTIONS, communication=CommunicationConfig(vocab_size=2), num_agents=AGENTS)
 
 
 def batch_of(reward, influence_told, environment: float):
     """Loss slopes of one agent with messages and a model, for these rewards."""
     keys = jax.random.split(jax.random.PRNGKey(5), 3)
-    trajectory = played(keys[0], POLICY.hears, 2)
-    company = dataclasses.replace(modelled(trajectory).company, influence={"influence-messages": influence_told})
+    trajectory = played(keys[0], POLICY.communication, 2)
+    company = dataclasses.replace(modeled(trajectory).others, influence={"influence-messages": influence_told})
     seen = jax.random.randint(keys[1], (STEPS + 1, EPISODES, 3, 5, 3), 0, 256).astype(jnp.uint8)
-    trajectory = trajectory.replace(observation=seen, reward=reward, company=company)
+    trajectory = trajectory.replace(observation=seen, reward=reward, others=company)
     config = A2C(
-        sequence_length=STEPS, intrinsic=(MessageInfluence(environment=environment), ModelledInfluence(loss_weight=2.0))
+        sequence_length=STEPS, intrinsic=(MessageInfluence(extrinsic_coef=environment), MOAInfluence(loss_weight=2.0))
     )  # fmt: skip
     learner = config.init(POLICY, keys[2], STEPS)
-    plain = config.intrinsic[0].environment * reward + influence_told
-    trajectory = trajectory.replace(speech=trajectory.speech.replace(reward=plain))
-    fresh = ppo.refresh(config, POLICY, learner.params, trajectory)
-    sequences = ppo.cut(config, trajectory, fresh, jnp.arange(EPISODES))
-    rates = Rates(jnp.float32(1.0), jnp.float32(0.0), jnp.float32(1.0))
+    plain = config.intrinsic[0].extrinsic_coef * reward + influence_told
+    trajectory = trajectory.replace(messages=trajectory.messages.replace(reward=plain))
+    fresh = ppo.recompute(config, POLICY, learner.params, trajectory)
+    sequences = ppo.take_sequences(config, trajectory, fresh, jnp.arange(EPISODES))
+    rates = ScheduledHparams(jnp.float32(1.0), jnp.float32(0.0), jnp.float32(1.0))
     return ppo.gradient(config, POLICY, learner.params, sequences, rates)
 
 
@@ -237,28 +239,28 @@ def test_each_policy_learns_from_its_own_rewards():
     assert same(base, other_world, "intrinsic")
     assert same(base, other_influence, "intrinsic")
     assert np.abs(base["intrinsic"]["influence-moa"]["output"]["kernel"]).max() > 0
-    np.testing.assert_allclose(parts["model_error/influence-moa"], np.log(ACTIONS), rtol=0.02)  # knows nothing yet
+    np.testing.assert_allclose(parts["moa_loss/influence-moa"], np.log(ACTIONS), rtol=0.02)  # knows nothing yet
 
 
 def test_the_model_trains_the_convolution_and_shares_nothing_else():
-    plug = ModelledInfluence()
+    plug = MOAInfluence()
     keys = jax.random.split(jax.random.PRNGKey(2), 3)
-    policy = dataclasses.replace(POLICY, hears=Hears())
-    trajectory = modelled(played(keys[0], Hears()))
+    policy = dataclasses.replace(POLICY, hears=CommunicationConfig())
+    trajectory = modeled(played(keys[0], CommunicationConfig()))
     seen = jax.random.randint(keys[1], (STEPS + 1, EPISODES, 3, 5, 3), 0, 256).astype(jnp.uint8)
     trajectory = trajectory.replace(observation=seen)
     config = A2C(sequence_length=STEPS, intrinsic=(plug,))
     params = config.init(policy, keys[2], STEPS).params
 
     def loss(params):
-        fresh = ppo.Refreshed(
+        fresh = ppo.RecomputedBatch(
             policy.initial_carry(EPISODES), trajectory.reward, trajectory.reward,
             {plug.kind: policy.initial_carry(EPISODES)},
         )  # fmt: skip
-        fresh = jax.tree.map(lambda x: x[None], (fresh.carry, fresh.own))
-        made = ppo.Refreshed(fresh[0], trajectory.reward, trajectory.reward, fresh[1])
-        batch = ppo.cut(config, trajectory, made, jnp.arange(EPISODES))
-        counts = plug.counts(batch.company, batch.follows)
+        fresh = jax.tree.map(lambda x: x[None], (fresh.carry, fresh.moa_carry))
+        made = ppo.RecomputedBatch(fresh[0], trajectory.reward, trajectory.reward, fresh[1])
+        batch = ppo.take_sequences(config, trajectory, made, jnp.arange(EPISODES))
+        counts = plug.loss_mask(batch.others, batch.next_in_episode)
         return plug.loss(params, policy, batch, counts), counts
 
     slope, counts = jax.jit(jax.grad(loss, has_aux=True))(params)

@@ -14,26 +14,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, UInt32
 
-from rookery.world.motion import FORWARD, LEFT, RIGHT
+from rookery.gridworld.movement import FORWARD, LEFT, RIGHT
 
-DETOUR = 25  # steps it would walk around rather than through a wrong goal: about what the penalty costs it
-FAR = 10_000  # more than any path
-WORD = 32
+DETOUR_COST = 25  # steps it would walk around rather than through a wrong goal: about what the penalty costs it
+UNREACHABLE = 10_000  # more than any path
+WORD_BITS = 32
 
 
-def path_costs(closed: Bool[Array, "H W"], goals: Int[Array, "K 2"]) -> Int[Array, "K 4 H W"]:
+def path_costs(blocked: Bool[Array, "H W"], goals: Int[Array, "K 2"]) -> Int[Array, "K 4 H W"]:
     """Fewest actions (turns and steps) to enter each goal, other goals counted as DETOUR steps to cross.
 
     Value iteration over (heading, cell) until nothing changes. FAR where there is no way.
     """
-    closed, goals = jnp.pad(closed, 1, constant_values=True), goals + 1  # no way leads round an open edge
-    height, width = closed.shape
+    blocked, goals = jnp.pad(blocked, 1, constant_values=True), goals + 1  # no way leads round an open edge
+    height, width = blocked.shape
     is_goal = jnp.zeros((height, width), bool).at[goals[:, 0], goals[:, 1]].set(True)
 
     def to_one(goal):
         at = jnp.zeros((height, width), bool).at[goal[0], goal[1]].set(True)
-        toll = 1 + jnp.where(is_goal & ~at, DETOUR, 0)  # cost of entering a cell
-        enter = jnp.where(closed, FAR, toll)
+        toll = 1 + jnp.where(is_goal & ~at, DETOUR_COST, 0)  # cost of entering a cell
+        enter = jnp.where(blocked, UNREACHABLE, toll)
 
         def ahead(grid, heading):
             """Value of the cell one step ahead, for each cell."""
@@ -50,22 +50,22 @@ def path_costs(closed: Bool[Array, "H W"], goals: Int[Array, "K 2"]) -> Int[Arra
             better = jnp.minimum(cost, jnp.minimum(forward, turn))
             return better, (better != cost).any()
 
-        start = jnp.full((4, height, width), FAR, jnp.int32)
+        start = jnp.full((4, height, width), UNREACHABLE, jnp.int32)
         return jax.lax.while_loop(lambda c: c[1], relax, (start, jnp.bool_(True)))[0]
 
     return jax.vmap(to_one)(goals)[:, :, 1:-1, 1:-1]
 
 
-class Wish(NamedTuple):
+class Subgoal(NamedTuple):
     """Cells to reach, where the way may lead, and what to do in front of them."""
 
     cells: Bool[Array, "H W"]
-    open: Bool[Array, "H W"]  # cells the way may cross; those wanted need not be
+    walkable: Bool[Array, "H W"]  # cells the way may cross; those wanted need not be
     action: int = FORWARD  # with a wanted cell straight ahead: enter it, or pick up or toggle what is there
 
 
-def approach(
-    wishes: tuple[Wish, ...], position: Int[Array, "2"], heading: Int[Array, ""]
+def next_action(
+    subgoals: tuple[Subgoal, ...], position: Int[Array, "2"], heading: Int[Array, ""]
 ) -> tuple[Int[Array, ""], Int[Array, ""]]:
     """The next action, and which wish it serves: the first that can be fulfilled at all, by a shortest way.
 
@@ -75,10 +75,10 @@ def approach(
     Breadth first from the wanted cells, back to the agent. A wave holds, for each heading, the cells from which
     the wish is so many actions off; it grows from nothing for each wish.
     """
-    wanted = jnp.stack([_pack(wish.cells) for wish in wishes])
-    ways = jnp.stack([_pack(wish.open) for wish in wishes])
-    actions = jnp.array([wish.action for wish in wishes], jnp.int32)
-    row, word, bit = position[0], position[1] // WORD, (position[1] % WORD).astype(jnp.uint32)
+    wanted = jnp.stack([_pack(wish.cells) for wish in subgoals])
+    ways = jnp.stack([_pack(wish.walkable) for wish in subgoals])
+    actions = jnp.array([wish.action for wish in subgoals], jnp.int32)
+    row, word, bit = position[0], position[1] // WORD_BITS, (position[1] % WORD_BITS).astype(jnp.uint32)
 
     def here(wave) -> Bool[Array, "4"]:
         """For each heading, whether the wave has come to the agent's cell."""
@@ -107,23 +107,23 @@ def approach(
 
     nothing = (jnp.zeros_like(wanted[0]),) * 4
     start = Flood(nothing, nothing, jnp.int32(0), jnp.bool_(False))
-    flood = jax.lax.while_loop(lambda f: ~f.found & (f.number < len(wishes)), step, start)
+    flood = jax.lax.while_loop(lambda f: ~f.found & (f.number < len(subgoals)), step, start)
 
-    number = jnp.minimum(flood.number, len(wishes) - 1)
+    number = jnp.minimum(flood.number, len(subgoals) - 1)
     cells, way = wanted[number], ways[number]
     arrives = here([_ahead(cells, h) for h in range(4)])[heading]
     walks = here([_ahead(flood.last[h] & way, h) for h in range(4)])[heading]
     left = here(flood.last)[(heading - 1) % 4] | ~flood.found
     turn = jnp.where(left, LEFT, RIGHT)
     action = jnp.where(arrives, actions[number], jnp.where(walks, FORWARD, turn))
-    return jnp.where(flood.found, action, LEFT), jnp.where(flood.found, flood.number, len(wishes))
+    return jnp.where(flood.found, action, LEFT), jnp.where(flood.found, flood.number, len(subgoals))
 
 
 def _pack(cells: Bool[Array, "H W"]) -> UInt32[Array, "H Q"]:
     """Rows as words: bit b of word q is column 32·q + b."""
     height, width = cells.shape
-    filled = jnp.pad(cells, ((0, 0), (0, -width % WORD))).reshape(height, -1, WORD)
-    weights = np.left_shift(np.uint32(1), np.arange(WORD, dtype=np.uint32))
+    filled = jnp.pad(cells, ((0, 0), (0, -width % WORD_BITS))).reshape(height, -1, WORD_BITS)
+    weights = np.left_shift(np.uint32(1), np.arange(WORD_BITS, dtype=np.uint32))
     return jnp.sum(jnp.where(filled, weights, 0), -1, dtype=jnp.uint32)
 
 
@@ -134,5 +134,5 @@ def _ahead(cells: UInt32[Array, "H Q"], heading: int) -> UInt32[Array, "H Q"]:
     if heading == 2:
         return jnp.pad(cells[1:], ((0, 1), (0, 0)))
     if heading == 1:
-        return cells >> 1 | jnp.pad(cells[:, 1:], ((0, 0), (0, 1))) << (WORD - 1)
-    return cells << 1 | jnp.pad(cells[:, :-1], ((0, 0), (1, 0))) >> (WORD - 1)
+        return cells >> 1 | jnp.pad(cells[:, 1:], ((0, 0), (0, 1))) << (WORD_BITS - 1)
+    return cells << 1 | jnp.pad(cells[:, :-1], ((0, 0), (1, 0))) >> (WORD_BITS - 1)

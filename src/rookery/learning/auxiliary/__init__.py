@@ -4,8 +4,8 @@ A new one needs a frozen dataclass with `kind`, `weight`, `init` and `loss` as i
 the union below.
 """
 
-from rookery.learning.auxiliary.frame import NextFrame, ThisFrame
+from rookery.learning.auxiliary.frame_prediction import NextFramePrediction, Reconstruction
 
-Auxiliary = NextFrame | ThisFrame
+AuxiliaryConfig = NextFramePrediction | Reconstruction
 
-__all__ = ["Auxiliary", "NextFrame", "ThisFrame"]
+__all__ = ["AuxiliaryConfig", "NextFramePrediction", "Reconstruction"]

@@ -4,21 +4,21 @@ A new one needs a frozen dataclass based on `base.Intrinsic`, with a `kind` and 
 below. What it may know of other agents it names in `sees`; it is handed that and nothing more.
 """
 
-from rookery.learning.intrinsic.base import WHAT
-from rookery.learning.intrinsic.centralised import CentralisedInfluence
+from rookery.learning.intrinsic.base import REQUESTABLE_INFO
+from rookery.learning.intrinsic.centralized import CentralizedInfluence
 from rookery.learning.intrinsic.inequity import InequityAversion
-from rookery.learning.intrinsic.messages import MessageInfluence
-from rookery.learning.intrinsic.moa import ModelledInfluence
+from rookery.learning.intrinsic.message_influence import MessageInfluence
+from rookery.learning.intrinsic.moa import MOAInfluence
 from rookery.learning.intrinsic.prosocial import Prosocial
 
-IntrinsicConfig = CentralisedInfluence | MessageInfluence | ModelledInfluence | Prosocial | InequityAversion
+IntrinsicConfig = CentralizedInfluence | MessageInfluence | MOAInfluence | Prosocial | InequityAversion
 
 __all__ = [
-    "WHAT",
-    "CentralisedInfluence",
+    "REQUESTABLE_INFO",
+    "CentralizedInfluence",
     "InequityAversion",
     "IntrinsicConfig",
+    "MOAInfluence",
     "MessageInfluence",
-    "ModelledInfluence",
     "Prosocial",
 ]

@@ -12,13 +12,13 @@ from jaxtyping import Array, Float
 from rookery.errors import ConfigError
 from rookery.types import PyTree, Trajectory
 
-WHAT = ("action", "reward", "in_view", "present", "logits", "policies")
+REQUESTABLE_INFO = ("action", "reward", "in_view", "present", "logits", "policies")
 """What a method may ask to know: fields of `types.Company`; 'logits', its agent's own; 'policies', the influence that
 is worked out from the others' true policies and memories."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Intrinsic:
+class BaseIntrinsicReward:
     """Base. The reward counts `weight` times, from 0 rising over the first `curriculum` environment steps.
 
     A learner's rate `intrinsic_scale` multiplies the weights of all its intrinsic rewards: a schedule, or an arm of
@@ -26,21 +26,23 @@ class Intrinsic:
     """
 
     weight: float = 1.0
-    curriculum: float = 0.0  # environment steps of the run until the weight is whole
+    warmup_steps: float = 0.0  # environment steps of the run until the weight is whole
 
-    sees: ClassVar[tuple[str, ...]] = ()
+    required_info: ClassVar[tuple[str, ...]] = ()
     """What it is told of others, of `WHAT`."""
     kind: Any = dataclasses.field(default="", init=False, repr=False)
 
     def __post_init__(self):
-        if self.weight < 0 or self.curriculum < 0:
-            raise ConfigError(f"{self.kind}: weight={self.weight} and curriculum={self.curriculum} must be at least 0")
+        if self.weight < 0 or self.warmup_steps < 0:
+            raise ConfigError(
+                f"{self.kind}: weight={self.weight} and curriculum={self.warmup_steps} must be at least 0"
+            )
 
-    def weight_at(self, steps: Float[Array, ""]) -> Float[Array, ""]:
+    def weight_at(self, timesteps: Float[Array, ""]) -> Float[Array, ""]:
         """The weight once a run has come to `steps`. Source: Jaques et al. 2019, appendix: curriculum."""
-        if not self.curriculum:
+        if not self.warmup_steps:
             return jnp.float32(self.weight)
-        return self.weight * jnp.minimum(steps / self.curriculum, 1.0)
+        return self.weight * jnp.minimum(timesteps / self.warmup_steps, 1.0)
 
     def reward(self, params: PyTree, policy: Any, trajectory: Trajectory) -> Float[Array, "T E"]:
         """The reward of each step, not yet weighted; what does not count is masked later.
@@ -51,6 +53,6 @@ class Intrinsic:
         raise NotImplementedError
 
 
-def others(x: Any) -> jax.Array:
+def exclude_self(x: Any) -> jax.Array:
     """A field of `Company`, [..., A], less the agent itself."""
     return x[..., 1:]

@@ -1,6 +1,6 @@
 """What the others would have done: their true policies, asked again from their memories before the step.
 
-Centralised: it runs other agents' networks on what they saw. Only methods that say so in their name, or in their
+Centralized: it runs other agents' networks on what they saw. Only methods that say so in their name, or in their
 file (messages), are given what comes of it, and never more than one number a step.
 """
 
@@ -12,28 +12,28 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rookery.agents.team import Group, Team, leaders
+from rookery.agents.team import AgentGroup, Team, influencers
 from rookery.errors import ConfigError
-from rookery.learning.intrinsic.measure import Form, influences
-from rookery.types import Company, PyTree, Trajectory
+from rookery.learning.intrinsic.influence import Divergence, batched_influence
+from rookery.types import OthersInfo, PyTree, Trajectory
 
-CENTRALISED, MESSAGES = "influence-centralised", "influence-messages"
+CENTRALIZED, MESSAGES = "influence-centralized", "influence-messages"
 
 
-def check(team: Team) -> None:
+def check_influence_setup(team: Team) -> None:
     """Raises ConfigError where a group asks for an influence that nobody can have or feel."""
     learning = set(team.learning_slots)
-    told = {slot for group in team.learning for slot in leaders(group)}
-    for group in team.learning:
+    told = {slot for group in team.learning_groups for slot in influencers(group)}
+    for group in team.learning_groups:
         kinds = {plug.kind for plug in getattr(group.learner, "intrinsic", ())}
-        if CENTRALISED in kinds:
-            if not leaders(group) and not told.intersection(group.slots):
+        if CENTRALIZED in kinds:
+            if not influencers(group) and not told.intersection(group.slots):
                 raise ConfigError(
-                    f"group {group.name!r} has influence-centralised, but no learning group hears it: "
+                    f"group {group.name!r} has influence-centralized, but no learning group hears it: "
                     "name its slots in another group's policy.hears.leaders"
                 )
-            if not learning.issuperset(leaders(group)):
-                raise ConfigError(f"group {group.name!r}: leaders {leaders(group)} must learn")
+            if not learning.issuperset(influencers(group)):
+                raise ConfigError(f"group {group.name!r}: leaders {influencers(group)} must learn")
         if (MESSAGES in kinds) != bool(getattr(group.policy, "symbols", 0)):
             raise ConfigError(
                 f"group {group.name!r}: policy.hears.symbols and the intrinsic reward influence-messages go together"
@@ -47,7 +47,7 @@ def add_influence(
 
     Returns the trajectories, and how far each agent was moved in a step, on the mean, in all; None where nobody asks.
     """
-    asking = [(group, plug) for group in team.learning for plug in _asking(group)]
+    asking = [(group, plug) for group in team.learning_groups for plug in _influence_methods(group)]
     if not asking:
         return trajectories, None
     had = dict(trajectories)
@@ -55,45 +55,49 @@ def add_influence(
     moved: Any = jnp.zeros(agents)
     counted = set()
     for group, plug in asking:
-        matrix = by_pair(team, params, trajectories, plug.kind, plug.divergence)
+        matrix = pairwise_influence(team, params, trajectories, plug.kind, plug.divergence)
         if plug.kind not in counted:
             counted.add(plug.kind)
-            moved = moved + _felt(matrix, trajectories, team, agents)
-        felt = plug.kind == CENTRALISED and bool(leaders(group))
+            moved = moved + _mean_influence_received(matrix, trajectories, team, agents)
+        felt = plug.kind == CENTRALIZED and bool(influencers(group))
         rows = []
         for slot in group.slots:
             parts = [value for (k, j), value in matrix.items() if (j if felt else k) == slot]
             rows.append(sum(parts) if parts else jnp.zeros_like(trajectories[group.name].reward[0]))
-        company = had[group.name].company or Company()
+        company = had[group.name].others or OthersInfo()
         influence = {**(company.influence or {}), plug.kind: jnp.stack(rows)}
-        had[group.name] = had[group.name].replace(company=company.replace(influence=influence))
+        had[group.name] = had[group.name].replace(others=company.replace(influence=influence))
     return had, moved
 
 
-def _asking(group: Group):
-    return [plug for plug in getattr(group.learner, "intrinsic", ()) if "policies" in plug.sees]
+def _influence_methods(group: AgentGroup):
+    return [plug for plug in getattr(group.learner, "intrinsic", ()) if "policies" in plug.required_info]
 
 
-def _felt(matrix, trajectories, team: Team, agents: int) -> Float[Array, "A"]:
+def _mean_influence_received(matrix, trajectories, team: Team, agents: int) -> Float[Array, "A"]:
     """How far each agent was moved in a step, over the steps that count."""
-    steps = {slot: trajectories[g.name].mask[i].sum() for g in team.learning for i, slot in enumerate(g.slots)}
+    steps = {
+        slot: trajectories[g.name].loss_mask[i].sum() for g in team.learning_groups for i, slot in enumerate(g.slots)
+    }
     total = [sum(value.sum() for (_, j), value in matrix.items() if j == slot) for slot in range(agents)]
     return jnp.stack([jnp.asarray(t, jnp.float32) / jnp.maximum(steps.get(slot, 1), 1) for slot, t in enumerate(total)])
 
 
-def by_pair(
-    team: Team, params: dict[str, PyTree], trajectories: dict[str, Trajectory], kind: str, form: Form
+def pairwise_influence(
+    team: Team, params: dict[str, PyTree], trajectories: dict[str, Trajectory], kind: str, divergence: Divergence
 ) -> dict[tuple[int, int], Float[Array, "T E"]]:
     """Influence of slot k on slot j at each step of k, by (k, j)."""
-    place = {slot: (group.name, i) for group in team.learning for i, slot in enumerate(group.slots)}
-    speakers = [slot for group in team.learning if getattr(group.policy, "symbols", 0) for slot in group.slots]
+    place = {slot: (group.name, i) for group in team.learning_groups for i, slot in enumerate(group.slots)}
+    speakers = [slot for group in team.learning_groups if getattr(group.policy, "symbols", 0) for slot in group.slots]
     matrix = {}
-    for group in team.learning:
-        sources = leaders(group) if kind == CENTRALISED else [k for k in speakers if group.policy.symbols]
+    for group in team.learning_groups:
+        sources = influencers(group) if kind == CENTRALIZED else [k for k in speakers if group.policy.symbols]
         if not sources:
             continue
         whole = [jax.tree.map(lambda x, i=i: x[i], trajectories[name]) for name, i in (place[k] for k in sources)]
-        found = influence_of(group.policy, params[group.name], trajectories[group.name], sources, whole, kind, form)
+        found = counterfactual_influence(
+            group.policy, params[group.name], trajectories[group.name], sources, whole, kind, divergence
+        )
         for n, k in enumerate(sources):
             for i, j in enumerate(group.slots):
                 if j != k:
@@ -101,14 +105,14 @@ def by_pair(
     return matrix
 
 
-def influence_of(
+def counterfactual_influence(
     policy: Any,
     params: PyTree,
     listeners: Trajectory,
-    sources: tuple[int, ...] | list[int],
-    played: list[Any],
+    influencers: tuple[int, ...] | list[int],
+    influencer_trajectories: list[Any],
     kind: str,
-    form: Form,
+    divergence: Divergence,
 ) -> Float[Array, "S N T E"]:
     """How far each of N sources moved each of S listeners of one group.
 
@@ -123,7 +127,7 @@ def influence_of(
     def listener(own):
         params, trajectory = own
         steps, episodes = trajectory.action.shape
-        seen = trajectory.observation[:-1], trajectory.heard[:-1]
+        seen = trajectory.observation[:-1], trajectory.comms_obs[:-1]
         blank = policy.initial_carry(episodes)
         _, _, _, before = policy.unroll(params, blank, seen[0], trajectory.is_first[:-1], seen[1])
         inputs = policy.inputs(params, *seen)
@@ -133,17 +137,17 @@ def influence_of(
         at_hand = jax.tree.map(lambda x: flat(x[first:]), (before, inputs))
         answer = flat(trajectory.action[first:])[:, None]
         told = []
-        for slot, source in zip(sources, played, strict=True):
+        for slot, source in zip(influencers, influencer_trajectories, strict=True):
             if late:
                 at, kinds = policy.hears.message_at(slot, policy.agents, policy.actions), policy.symbols
-                own_logits, choice = source.speech.logits[:-1], source.speech.message[:-1]
-                counts = trajectory.mask[1:] & source.mask[:-1] & ~trajectory.is_first[1:-1]
+                own_logits, choice = source.messages.logits[:-1], source.messages.message[:-1]
+                counts = trajectory.loss_mask[1:] & source.loss_mask[:-1] & ~trajectory.is_first[1:-1]
             else:
                 at, kinds = policy.hears.leader_at(slot, policy.agents, policy.actions), policy.actions
                 own_logits, choice = source.logits, source.action
-                counts = trajectory.mask & source.mask
-            conditional = policy.if_told(params, *at_hand, at, kinds)[:, :, None]
-            moved = influences(conditional, flat(own_logits), flat(choice), answer, form)
+                counts = trajectory.loss_mask & source.loss_mask
+            conditional = policy.counterfactual_logits(params, *at_hand, at, kinds)[:, :, None]
+            moved = batched_influence(conditional, flat(own_logits), flat(choice), answer, divergence)
             moved = jnp.where(counts, moved.reshape(counts.shape), 0.0)
             told.append(jnp.pad(moved, ((0, first), (0, 0))))
         return jnp.stack(told)

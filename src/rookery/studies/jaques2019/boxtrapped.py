@@ -7,55 +7,55 @@ from __future__ import annotations
 
 import numpy as np
 
-from rookery.show.plots import interval_dots, learning_curves
 from rookery.studies import figures, statistics
-from rookery.studies.claims import enough, exceeds, falls_below, more, verdict
-from rookery.studies.jaques2019 import recipe
+from rookery.studies.claims import judge_interval, mean_above, mean_below, mean_greater, withhold_if_few_seeds
+from rookery.studies.jaques2019 import influence_budgets
 from rookery.studies.results import Results
+from rookery.studies.rollout_traces import rollout_traces
 from rookery.studies.session import Session
-from rookery.studies.study import Arm, Claim, Judgement, Study, Training
-from rookery.studies.teams import LearnedTeam, TeamScene
-from rookery.studies.traces import traces
+from rookery.studies.study import Claim, Condition, Study, TrainingRun, Verdict
+from rookery.studies.trained_teams import TeamEvalCondition, TrainedTeam
+from rookery.viz.plots import interval_dots, learning_curves
 
-EPISODES = {"smoke": 4, "desk": 100, "paper": 100}
+_NUM_EPISODES = {"smoke": 4, "desk": 100, "paper": 100}
 """Watched step by step; the paper looks at 100."""
-BEFORE, AFTER = 3, 12
+STEPS_BEFORE, STEPS_AFTER = 3, 12
 """Steps shown round the opening."""
 
-BOX = Training(
+BOX_TRAPPED_RUN = TrainingRun(
     name="jaques-box-trapped",
-    configure=lambda budget: recipe.trapped(budget, "jaques-box-trapped"),
-    published=lambda: recipe.trapped("paper", "jaques-box-trapped"),
+    configure=lambda budget: influence_budgets.box_trapped_run_config(budget, "jaques-box-trapped"),
+    published_config=lambda: influence_budgets.box_trapped_run_config("paper", "jaques-box-trapped"),
 )
-PAID = Arm(label="influence", agents=LearnedTeam(training=BOX, arm="influence"))
-UNPAID = Arm(label="no influence", agents=LearnedTeam(training=BOX, arm="baseline"))
-HOME = TeamScene(name="Box Trapped", task=recipe.box)
+_INFLUENCE = Condition(label="influence", agents=TrainedTeam(run=BOX_TRAPPED_RUN, variant="influence"))
+_NO_INFLUENCE = Condition(label="no influence", agents=TrainedTeam(run=BOX_TRAPPED_RUN, variant="baseline"))
+_BOX_TRAPPED = TeamEvalCondition(name="Box Trapped", task=influence_budgets.box_trapped_task)
 
 
-def _opening(session: Session) -> dict:
+def _measure_opening(session: Session) -> dict:
     """Of the influence arm, by seed: how the free agent's influence lies about the step in which it opens the box."""
     found: dict = {"opens at step": [], "largest on opening": [], "opening less others": [], "influence around": []}
-    for _, told in traces(session, PAID.agents, EPISODES[session.budget]):
+    for _, told in rollout_traces(session, _INFLUENCE.agents, _NUM_EPISODES[session.budget]):
         influence = np.asarray(told.influence)[:, :, 0].sum(-1)  # [T, E]
-        opened = np.asarray(told.events["opened"])[:, :, 0] > 0
-        opening = _around(influence, opened)
+        opened = np.asarray(told.info["opened"])[:, :, 0] > 0
+        opening = _influence_around_opening(influence, opened)
         for name, value in opening.items():
             found[name].append(value)
     return found
 
 
-def _around(influence: np.ndarray, opened: np.ndarray) -> dict:
+def _influence_around_opening(influence: np.ndarray, opened: np.ndarray) -> dict:
     """f[T, E] and bool[T, E] to means over the episodes in which the box is opened; None where it never is."""
     episodes = np.flatnonzero(opened.any(0))
     if not episodes.size:
         names = ("opens at step", "largest on opening", "opening less others")
-        return {**dict.fromkeys(names), "influence around": [None] * (BEFORE + 1 + AFTER)}
+        return {**dict.fromkeys(names), "influence around": [None] * (STEPS_BEFORE + 1 + STEPS_AFTER)}
     at = opened.argmax(0)[episodes]
     own = influence[:, episodes]
     there = own[at, np.arange(len(episodes))]
     others = (own.sum(0) - there) / (len(own) - 1)
-    around = np.full((BEFORE + 1 + AFTER, len(episodes)), np.nan)
-    for row, offset in enumerate(range(-BEFORE, AFTER + 1)):
+    around = np.full((STEPS_BEFORE + 1 + STEPS_AFTER, len(episodes)), np.nan)
+    for row, offset in enumerate(range(-STEPS_BEFORE, STEPS_AFTER + 1)):
         inside = (at + offset >= 0) & (at + offset < len(own))
         around[row, inside] = own[at[inside] + offset, np.flatnonzero(inside)]
     shown = [float(row[np.isfinite(row)].mean()) if np.isfinite(row).any() else None for row in around]
@@ -67,35 +67,37 @@ def _around(influence: np.ndarray, opened: np.ndarray) -> dict:
     }
 
 
-def _measured(text: str, name: str, above: float, words: str) -> Claim:
+def _claim_over_opening_seeds(text: str, name: str, above: float, words: str) -> Claim:
     """Over the seeds that open the box at all, a number lies above another."""
 
-    def judge(results: Results) -> Judgement:
+    def judge(results: Results) -> Verdict:
         told = results.data["measured"][name]
         values = np.array([value for value in told if value is not None], float)
         if not len(values):
             none = statistics.Interval(*[float("nan")] * 3)
-            return Judgement(verdict(none), f"{words}: no seed opens the box", none)
-        found = enough(statistics.mean_over_seeds(values), len(values))
+            return Verdict(judge_interval(none), f"{words}: no seed opens the box", none)
+        found = withhold_if_few_seeds(statistics.mean_over_seeds(values), len(values))
         detail = f"{len(values)} of {len(told)} seeds open the box"
-        return Judgement(verdict(found, above=above), f"{words}, mean over seeds; claimed > {above:g}", found, detail)
+        return Verdict(
+            judge_interval(found, above=above), f"{words}, mean over seeds; claimed > {above:g}", found, detail
+        )
 
     return Claim(text=text, judge=judge)
 
 
 def _figures(results: Results) -> figures.Figures:
-    shares = {arm: results.values(arm, "counts: opened") for arm in results.arms}
+    shares = {arm: results.values(arm, "counts: opened") for arm in results.conditions}
     dots = interval_dots(shares, xlabel="share of episodes in which the box is opened")
     told = results.data["measured"]["influence around"]
     around = np.array([[np.nan if x is None else x for x in row] for row in told], float)
     found: figures.Figures = [("figure", dots, "Share of episodes in which the boxed agent is let out. Dots: seeds.")]
     if np.isfinite(around).any():
         curve = learning_curves(
-            {"influence": (np.arange(-BEFORE, AFTER + 1, dtype=float), around)},
+            {"influence": (np.arange(-STEPS_BEFORE, STEPS_AFTER + 1, dtype=float), around)},
             xlabel="steps from the opening of the box", ylabel="influence (nats)",
         )  # fmt: skip
         found.append(("opening", curve, "Influence of the free agent about the step in which it opens the box."))
-    return [*found, *figures.society(results)]
+    return [*found, *figures.team_figures(results)]
 
 
 STUDY = Study(
@@ -103,26 +105,26 @@ STUDY = Study(
     title="Box Trapped",
     source="Jaques et al. 2019, section 3.2 (the Box Trapped environment)",
     compares="a free agent paid for its influence on one that is boxed in, and the same agents paid for apples alone",
-    arms=(PAID, UNPAID),
-    scenes=(HOME,),
+    conditions=(_INFLUENCE, _NO_INFLUENCE),
+    eval_conditions=(_BOX_TRAPPED,),
     claims=(
-        exceeds("An agent paid for influence opens the box in most episodes (published: 88 %).",
-                PAID.label, 0.5, "counts: opened"),
-        falls_below("An agent paid for apples alone hardly ever opens it (published: 0 %).",
-                    UNPAID.label, 0.1, "counts: opened"),
-        more("Influence is why it opens.", PAID.label, UNPAID.label, "counts: opened"),
-        _measured("Influence is larger on the opening step than on the others.", "opening less others", 0.0,
+        mean_above("An agent paid for influence opens the box in most episodes (published: 88 %).",
+                _INFLUENCE.label, 0.5, "counts: opened"),
+        mean_below("An agent paid for apples alone hardly ever opens it (published: 0 %).",
+                    _NO_INFLUENCE.label, 0.1, "counts: opened"),
+        mean_greater("Influence is why it opens.", _INFLUENCE.label, _NO_INFLUENCE.label, "counts: opened"),
+        _claim_over_opening_seeds("Influence is larger on the opening step than on the others.", "opening less others", 0.0,
                   "influence on the opening step less the mean of the other steps"),
-        _measured("The opening step is the one with the most influence of its episode.", "largest on opening", 0.5,
+        _claim_over_opening_seeds("The opening step is the one with the most influence of its episode.", "largest on opening", 0.5,
                   "share of opening episodes with the most influence on the opening step"),
     ),
     figures=_figures,
-    seeds=5,
-    steps_per_second=recipe.BOX_STEPS_PER_SECOND,
+    num_seeds=5,
+    steps_per_second=influence_budgets.BOX_TRAPPED_STEPS_PER_SECOND,
     notes=(
         "The paper gives neither a map nor sizes nor numbers of this world; at `paper` they are ours, with the best "
         "published rates of basic influence in Cleanup.",
         "Without influence, too, the boxed agent is told what the free one does: the arms differ in the reward alone.",
     ),
-    measure=_opening,
+    measure_extra=_measure_opening,
 )  # fmt: skip

@@ -1,5 +1,5 @@
 """`messages.py` in Harvest."""
 
-from rookery.studies.jaques2019.messages import study
+from rookery.studies.jaques2019.messages import messages_study
 
-STUDY = study("jaques2019/messages-harvest", "harvest")
+STUDY = messages_study("jaques2019/messages-harvest", "harvest")

@@ -1,5 +1,5 @@
 """`moa.py` in Harvest."""
 
-from rookery.studies.jaques2019.moa import study
+from rookery.studies.jaques2019.moa import moa_study
 
-STUDY = study("jaques2019/moa-harvest", "harvest")
+STUDY = moa_study("jaques2019/moa-harvest", "harvest")

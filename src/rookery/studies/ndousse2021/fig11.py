@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from rookery.show.plots import learning_curves
 from rookery.studies import figures, statistics
-from rookery.studies.claims import enough, more, verdict
-from rookery.studies.ndousse2021.programs import CLONES, EXPERTS, HOME
+from rookery.studies.claims import judge_interval, mean_greater, withhold_if_few_seeds
+from rookery.studies.ndousse2021.shared_runs import CLONED_EXPERTS, EXPERT_AGENTS, GOAL_CYCLE_3
 from rookery.studies.results import Results
-from rookery.studies.study import Claim, Judgement, Study
+from rookery.studies.study import Claim, Study, Verdict
+from rookery.viz.plots import learning_curves
 
 
-def _rises(results: Results) -> Judgement:
+def _judge_accuracy_rises(results: Results) -> Verdict:
     accuracy = np.array(results.data["measured"]["held out accuracy"], float)
     rise = accuracy[:, -1] - accuracy[:, 0]
-    found = enough(statistics.mean_over_seeds(rise), len(rise))
+    found = withhold_if_few_seeds(statistics.mean_over_seeds(rise), len(rise))
     named = "accuracy on held-out episodes, last epoch less first; claimed > 0"
-    return Judgement(verdict(found, above=0.0), named, found)
+    return Verdict(judge_interval(found, above=0.0), named, found)
 
 
 def _figures(results: Results) -> figures.Figures:
@@ -31,7 +31,7 @@ def _figures(results: Results) -> figures.Figures:
         arms = {part: (epochs, np.array(told[f"{part} {key}"], float)) for part in ("train", "held out")}
         figure = learning_curves(arms, xlabel="epoch", ylabel=f"{key} ({label})")
         drawn.append((name, figure, f"Cloning: {key} on the episodes learned from and on those held out."))
-    return [*drawn, *figures.everyone(results, "agents")]
+    return [*drawn, *figures.return_dots(results, "agents")]
 
 
 STUDY = Study(
@@ -39,13 +39,13 @@ STUDY = Study(
     title="Cloning the experts",
     source="Ndousse et al. 2021, figure 11",
     compares="loss and accuracy of cloning over its course; returns of clones and experts",
-    arms=(CLONES, EXPERTS),
-    scenes=(HOME,),
+    conditions=(CLONED_EXPERTS, EXPERT_AGENTS),
+    eval_conditions=(GOAL_CYCLE_3,),
     claims=(
-        Claim(text="What is learned holds for episodes not learned from: accuracy rises.", judge=_rises),
-        more("Clones earn less than the experts they were made of.", "experts", CLONES.label),
+        Claim(text="What is learned holds for episodes not learned from: accuracy rises.", judge=_judge_accuracy_rises),
+        mean_greater("Clones earn less than the experts they were made of.", "experts", CLONED_EXPERTS.label),
     ),
     figures=_figures,
-    seeds=5,
-    measure=lambda session: CLONES.agents.curve(session),
+    num_seeds=5,
+    measure_extra=lambda session: CLONED_EXPERTS.agents.curve(session),
 )

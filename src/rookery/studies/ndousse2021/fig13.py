@@ -8,38 +8,41 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from rookery.runs.config import Random, Scripted
-from rookery.runs.evaluation import evaluation_key
-from rookery.show.plots import interval_dots
 from rookery.studies import figures
-from rookery.studies.claims import exceeds, more
-from rookery.studies.ndousse2021.programs import MAZE, TASK_EXPERTS
-from rookery.studies.pictures import tiles
+from rookery.studies.claims import mean_above, mean_greater
+from rookery.studies.image_grid import draw_tile_maps
+from rookery.studies.ndousse2021.shared_runs import MAZE, TASK_EXPERTS
 from rookery.studies.results import Results
 from rookery.studies.session import Session
-from rookery.studies.study import Arm, Fixed, Study
+from rookery.studies.study import Condition, PretrainedAgent, Study
+from rookery.training.config import RandomPolicyConfig, ScriptedPolicyConfig
+from rookery.training.evaluation import evaluation_key
+from rookery.viz.plots import interval_dots
 
-OWN = Arm(label="expert that sees its own view", agents=Fixed(policy=lambda budget: Scripted(sight="own")))
-BLIND = Arm(label="random mover", agents=Fixed(policy=lambda budget: Random()))
-SHOWN = 4
+_PARTIAL_VIEW_EXPERT = Condition(
+    label="expert that sees its own view",
+    agents=PretrainedAgent(policy=lambda budget: ScriptedPolicyConfig(observability="own")),
+)
+_RANDOM_MOVER = Condition(label="random mover", agents=PretrainedAgent(policy=lambda budget: RandomPolicyConfig()))
+_NUM_MAZES_SHOWN = 4
 """Mazes drawn."""
 
 
-def _mazes(session: Session) -> dict:
+def _sample_mazes(session: Session) -> dict:
     """Tiles of a few mazes: {'mazes': [[[kind]]]}."""
-    env = session.stage(MAZE).env
-    keys = jax.random.split(evaluation_key(session.seed), SHOWN)
+    env = session.evaluator(MAZE).env
+    keys = jax.random.split(evaluation_key(session.seed), _NUM_MAZES_SHOWN)
     states, _ = jax.vmap(lambda key: env.reset(key, env.default_params()))(keys)
     return {"mazes": np.asarray(states.tiles).tolist()}
 
 
 def _figures(results: Results) -> figures.Figures:
-    rows = {arm: results.values(arm) for arm in results.arms}
+    rows = {arm: results.values(arm) for arm in results.conditions}
     dots = interval_dots(rows, xlabel="goals an episode")
     return [
         (
             "figure",
-            tiles(results.data["measured"]["mazes"]),
+            draw_tile_maps(results.data["measured"]["mazes"]),
             "Mazes, a new one each episode; the goal is yellow.",
         ),
         ("agents", dots, "Goals an episode of ready-made agents."),
@@ -51,13 +54,17 @@ STUDY = Study(
     title="A maze",
     source="Ndousse et al. 2021, figure 13",
     compares="a maze: what it looks like, and what ready-made agents earn in it",
-    arms=(TASK_EXPERTS, OWN, BLIND),
-    scenes=(MAZE,),
+    conditions=(TASK_EXPERTS, _PARTIAL_VIEW_EXPERT, _RANDOM_MOVER),
+    eval_conditions=(MAZE,),
     claims=(
-        exceeds("Who sees the map reaches a goal in nearly every episode.", "experts", 0.95, "counts alone: success"),
-        more("Who sees the map earns more than who sees its own view.", "experts", OWN.label),
-        more("Who sees its own view earns more than a random mover.", OWN.label, BLIND.label),
+        mean_above(
+            "Who sees the map reaches a goal in nearly every episode.", "experts", 0.95, "counts alone: success"
+        ),
+        mean_greater("Who sees the map earns more than who sees its own view.", "experts", _PARTIAL_VIEW_EXPERT.label),
+        mean_greater(
+            "Who sees its own view earns more than a random mover.", _PARTIAL_VIEW_EXPERT.label, _RANDOM_MOVER.label
+        ),
     ),
     figures=_figures,
-    measure=_mazes,
+    measure_extra=_sample_mazes,
 )

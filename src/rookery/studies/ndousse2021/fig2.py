@@ -12,58 +12,58 @@ import jax.numpy as jnp
 import numpy as np
 
 from rookery.agents.team import act_all, initial_carry
-from rookery.learning.auxiliary import NextFrame
+from rookery.gridworld.spec import ACTION_NAMES
+from rookery.learning.auxiliary import NextFramePrediction
 from rookery.learning.ppo import PPO
-from rookery.runs.evaluation import evaluation_key
-from rookery.runs.trainer import load_state
-from rookery.show.plots import interval_dots
 from rookery.studies import figures, statistics
-from rookery.studies.claims import enough, verdict
-from rookery.studies.ndousse2021.programs import EXPERTS, HOME, NEXT, SOCIAL_NEXT
-from rookery.studies.pictures import gallery, to_rgb
+from rookery.studies.claims import judge_interval, withhold_if_few_seeds
+from rookery.studies.image_grid import image_grid, view_to_rgb
+from rookery.studies.ndousse2021.shared_runs import EXPERT_AGENTS, GOAL_CYCLE_3, NEXT_FRAME_RUN, SOCIAL_NEXT_FRAME
 from rookery.studies.results import Results
 from rookery.studies.session import Session
-from rookery.studies.study import Claim, Judgement, Study
-from rookery.world.spec import ACTION_NAMES
+from rookery.studies.study import Claim, Study, Verdict
+from rookery.training.evaluation import evaluation_key
+from rookery.training.trainer import load_state
+from rookery.viz.plots import interval_dots
 
-EPISODES = {"smoke": 2, "desk": 32, "paper": 8}
-DOMAIN = 30_000
+_NUM_EPISODES = {"smoke": 2, "desk": 32, "paper": 8}
+_EVAL_STREAM = 30_000
 """Of the keys of these episodes."""
-IDLE = ACTION_NAMES[3:]
+_IDLE_ACTIONS = ACTION_NAMES[3:]
 """Actions that do nothing in these worlds."""
 
 
-def _predictions(session: Session) -> dict:
+def _measure_predictions(session: Session) -> dict:
     """For each seed the error of each action's prediction and how often it was taken; a few pictures of the first."""
-    program, state = load_state(session.folder(NEXT))
+    program, state = load_state(session.run_dir(NEXT_FRAME_RUN))
     params, config = state.learners["novice"].params, program.config
     learner = config.team[0].learner
     assert isinstance(learner, PPO)
-    loss = next(a for a in learner.auxiliary if isinstance(a, NextFrame))
-    stage, agents = session.stage(HOME), session.subjects(SOCIAL_NEXT.agents)
+    loss = next(a for a in learner.auxiliary if isinstance(a, NextFramePrediction))
+    stage, agents = session.evaluator(GOAL_CYCLE_3), session.evaluated_agents(SOCIAL_NEXT_FRAME.agents)
     play = None
-    found: dict = {"actions": list(ACTION_NAMES[: stage.env.actions]), "error": [], "taken": [], "copying": []}
-    for seed, agent in zip(session.own_seeds, agents, strict=True):
-        member = config.members.index(("social", seed))
+    found: dict = {"actions": list(ACTION_NAMES[: stage.env.num_actions]), "error": [], "taken": [], "copying": []}
+    for seed, agent in zip(session.seed_range, agents, strict=True):
+        member = config.replicas.index(("social", seed))
         decoder = jax.tree.map(lambda x, m=member: jnp.asarray(x[m, 0]), params["auxiliary"][loss.kind])
         team, frozen = stage.team(agent.policy)
-        play = play or jax.jit(_player(stage.env, team, loss, EPISODES[session.budget]))
-        told, shown = jax.device_get(play(frozen, decoder, evaluation_key(seed, DOMAIN)))
+        play = play or jax.jit(_compile_rollout(stage.env, team, loss, _NUM_EPISODES[session.budget]))
+        told, shown = jax.device_get(play(frozen, decoder, evaluation_key(seed, _EVAL_STREAM)))
         for name in ("error", "taken", "copying"):
             found[name].append(np.asarray(told[name], float).round(6).tolist())
         if "pictures" not in found:
-            found["pictures"] = _pictures(shown)
+            found["pictures"] = _select_images(shown)
     return found
 
 
-def _player(env, team, loss: NextFrame, episodes: int):
+def _compile_rollout(env, team, loss: NextFramePrediction, episodes: int):
     """A function of parameters, decoder and key: means over all steps, and one episode's frames."""
-    policy, actions = team.groups[0].policy, env.actions
+    policy, actions = team.groups[0].policy, env.num_actions
 
     def play(params, decoder, key):
         reset_key, act_key = jax.random.split(key)
         env_params = env.default_params()
-        everyone = jnp.ones((episodes, env.agents), bool)
+        everyone = jnp.ones((episodes, env.num_agents), bool)
         state, told = jax.vmap(env.reset, (0, None, 0))(jax.random.split(reset_key, episodes), env_params, everyone)
         carries = {group.name: initial_carry(group, episodes) for group in team.groups}
 
@@ -99,44 +99,44 @@ def _player(env, team, loss: NextFrame, episodes: int):
     return play
 
 
-def _pictures(shown: dict) -> dict:
+def _select_images(shown: dict) -> dict:
     """Of one episode the step after which the actions' views differ most: now, and each action's two pictures."""
     spread = np.asarray(shown["truth"]).std(1).reshape(len(shown["now"]), -1).mean(-1)
     step = int(spread.argmax())
-    colours = {name: to_rgb(np.asarray(value[step])).round(2).tolist() for name, value in shown.items()}
-    return {"step": step, **colours}
+    colors = {name: view_to_rgb(np.asarray(value[step])).round(2).tolist() for name, value in shown.items()}
+    return {"step": step, **colors}
 
 
-def _accurate(results: Results) -> Judgement:
+def _judge_accuracy(results: Results) -> Verdict:
     told = results.data["measured"]
     taken, error, copying = (np.array(told[k], float) for k in ("taken", "error", "copying"))
-    used = np.array([name not in IDLE for name in told["actions"]])
+    used = np.array([name not in _IDLE_ACTIONS for name in told["actions"]])
     weight = taken * used
     share = (error * weight).sum(1) / np.maximum((copying * weight).sum(1), 1e-9)
-    found = enough(statistics.mean_over_seeds(share), len(share))
+    found = withhold_if_few_seeds(statistics.mean_over_seeds(share), len(share))
     named = "error of the predicted view as a share of the error of predicting no change, moves taken; claimed < 1"
-    return Judgement(verdict(found, below=1.0), named, found)
+    return Verdict(judge_interval(found, below=1.0), named, found)
 
 
-def _idle_is_worse(results: Results) -> Judgement:
+def _judge_idle_worse(results: Results) -> Verdict:
     """Judged only where there are actions that do nothing."""
     told = results.data["measured"]
-    idle = np.array([name in IDLE for name in told["actions"]])
+    idle = np.array([name in _IDLE_ACTIONS for name in told["actions"]])
     nothing = statistics.Interval(float("nan"), float("nan"), float("nan"))
     named = "error for actions that do nothing less for the moves; claimed > 0"
     if not idle.any():
-        return Judgement(verdict(nothing), f"{named}; this budget has only the moves", nothing)
+        return Verdict(judge_interval(nothing), f"{named}; this budget has only the moves", nothing)
     error = np.array(told["error"], float)
     excess = error[:, idle].mean(1) - error[:, ~idle].mean(1)
-    found = enough(statistics.mean_over_seeds(excess), len(excess))
-    return Judgement(verdict(found, above=0.0), named, found)
+    found = withhold_if_few_seeds(statistics.mean_over_seeds(excess), len(excess))
+    return Verdict(judge_interval(found, above=0.0), named, found)
 
 
 def _figures(results: Results) -> figures.Figures:
     told = results.data["measured"]
     pictures = told["pictures"]
     now, predicted, truth = (np.array(pictures[name]) for name in ("now", "predicted", "truth"))
-    drawn = gallery(
+    drawn = image_grid(
         [[now, *predicted], [now, *truth]], titles=["now", *told["actions"]], labels=["predicted", "what came"]
     )
     rows = {}
@@ -156,13 +156,13 @@ STUDY = Study(
     title="Predicting the next view",
     source="Ndousse et al. 2021, figure 2",
     compares="predicted next frame for every action, pictures beside the truth, error per action",
-    arms=(SOCIAL_NEXT, EXPERTS),
-    scenes=(HOME,),
+    conditions=(SOCIAL_NEXT_FRAME, EXPERT_AGENTS),
+    eval_conditions=(GOAL_CYCLE_3,),
     claims=(
-        Claim(text="The next view is predicted better than by no change.", judge=_accurate),
-        Claim(text="It is predicted worse for actions that do nothing and are rarely taken.", judge=_idle_is_worse),
+        Claim(text="The next view is predicted better than by no change.", judge=_judge_accuracy),
+        Claim(text="It is predicted worse for actions that do nothing and are rarely taken.", judge=_judge_idle_worse),
     ),
     figures=_figures,
-    seeds=5,
-    measure=_predictions,
+    num_seeds=5,
+    measure_extra=_measure_predictions,
 )

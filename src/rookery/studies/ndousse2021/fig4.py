@@ -6,11 +6,21 @@ Source: Ndousse et al. 2021, figure 4 and section 5.
 from __future__ import annotations
 
 from rookery.studies import figures
-from rookery.studies.claims import every_seed_at_most, exceeds, more, most_seeds_exceed
-from rookery.studies.ndousse2021.programs import CLONES, EXPERTS, HOME, SOCIAL_NEXT, SOCIAL_THIS, SOLO, VANILLA
+from rookery.studies.claims import every_seed_at_most, mean_above, mean_greater, most_seeds_exceed
+from rookery.studies.ndousse2021.shared_runs import (
+    CLONED_EXPERTS,
+    EXPERT_AGENTS,
+    GOAL_CYCLE_3,
+    SOCIAL_NEXT_FRAME,
+    SOCIAL_RECONSTRUCTION,
+    SOCIAL_VANILLA,
+    SOLO_NEXT_FRAME,
+)
 from rookery.studies.study import Study
 
-NEXT, THIS, PLAIN, ALONE = (arm.label for arm in (SOCIAL_NEXT, SOCIAL_THIS, VANILLA, SOLO))
+_NEXT_FRAME, _RECONSTRUCTION, _VANILLA, _SOLO = (
+    arm.label for arm in (SOCIAL_NEXT_FRAME, SOCIAL_RECONSTRUCTION, SOCIAL_VANILLA, SOLO_NEXT_FRAME)
+)
 
 STUDY = Study(
     name="ndousse2021/fig4",
@@ -18,22 +28,22 @@ STUDY = Study(
     source="Ndousse et al. 2021, figure 4",
     compares="3-goal cycle, penalty 1.5: social + next frame, social + this frame, social vanilla, solo + next frame; "
     "levels of experts and cloning",
-    arms=(SOCIAL_NEXT, SOCIAL_THIS, VANILLA, SOLO, EXPERTS, CLONES),
-    scenes=(HOME,),
+    conditions=(SOCIAL_NEXT_FRAME, SOCIAL_RECONSTRUCTION, SOCIAL_VANILLA, SOLO_NEXT_FRAME, EXPERT_AGENTS, CLONED_EXPERTS),
+    eval_conditions=(GOAL_CYCLE_3,),
     claims=(
-        every_seed_at_most("Solo learners stop after one goal, in every seed.", ALONE, 1.05, "alone"),
-        every_seed_at_most("Vanilla social learners stop after one goal, in every seed.", PLAIN, 1.05),
-        most_seeds_exceed("Most social learners with the next-frame loss out-earn their experts.", NEXT, "experts"),
-        most_seeds_exceed("Most of them earn more than clones of the experts.", NEXT, CLONES.label),
-        more("The next-frame loss earns more than the this-frame loss.", NEXT, THIS),
-        more("The this-frame loss earns more than none.", THIS, PLAIN),
-        more("The next-frame loss earns more than none.", NEXT, PLAIN),
-        more("Social learners earn more than solo learners, each tested as it trained.", NEXT, ALONE, of_other="alone"),
-        exceeds("With the next-frame loss learners learn socially: frozen, they earn more beside experts than alone.",
-                NEXT, 0.0, "gain"),
-        more("The next-frame loss makes learning more social than none: its social gain is larger.",
-             NEXT, PLAIN, "gain"),
+        every_seed_at_most("Solo learners stop after one goal, in every seed.", _SOLO, 1.05, "alone"),
+        every_seed_at_most("Vanilla social learners stop after one goal, in every seed.", _VANILLA, 1.05),
+        most_seeds_exceed("Most social learners with the next-frame loss out-earn their experts.", _NEXT_FRAME, "experts"),
+        most_seeds_exceed("Most of them earn more than clones of the experts.", _NEXT_FRAME, CLONED_EXPERTS.label),
+        mean_greater("The next-frame loss earns more than the this-frame loss.", _NEXT_FRAME, _RECONSTRUCTION),
+        mean_greater("The this-frame loss earns more than none.", _RECONSTRUCTION, _VANILLA),
+        mean_greater("The next-frame loss earns more than none.", _NEXT_FRAME, _VANILLA),
+        mean_greater("Social learners earn more than solo learners, each tested as it trained.", _NEXT_FRAME, _SOLO, other_measure="alone"),
+        mean_above("With the next-frame loss learners learn socially: frozen, they earn more beside experts than alone.",
+                _NEXT_FRAME, 0.0, "gain"),
+        mean_greater("The next-frame loss makes learning more social than none: its social gain is larger.",
+             _NEXT_FRAME, _VANILLA, "gain"),
     ),
-    figures=figures.training,
-    seeds=5,
+    figures=figures.training_figures,
+    num_seeds=5,
 )  # fmt: skip

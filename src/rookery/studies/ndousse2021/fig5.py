@@ -5,49 +5,51 @@ Source: Ndousse et al. 2021, figure 5.
 
 from __future__ import annotations
 
-from rookery.runs.config import Arm, RunConfig
-from rookery.studies import figures, recipe
-from rookery.studies.claims import exceeds, few_seeds_exceed, more
-from rookery.studies.ndousse2021.programs import (
-    EXPERTS,
-    HOME,
-    HOME_IMPERFECT,
-    SOCIAL_NEXT,
-    SOLO,
+from rookery.studies import budgets, figures
+from rookery.studies.claims import few_seeds_exceed, mean_above, mean_greater
+from rookery.studies.ndousse2021.shared_runs import (
+    EXPERT_AGENTS,
+    GOAL_CYCLE_3,
+    GOAL_CYCLE_3_IMPERFECT,
+    SOCIAL_NEXT_FRAME,
+    SOLO_NEXT_FRAME,
     THREE_GOAL_EXPERTS,
     imperfect_experts,
 )  # fmt: skip
-from rookery.studies.study import Arm as Condition
-from rookery.studies.study import Budget, Learned, Study, Training
+from rookery.studies.study import Budget, Study, TrainedAgents, TrainingRun
+from rookery.studies.study import Condition as Condition
+from rookery.training.config import RunConfig, Variant
 
 
-def _imperfect(budget: Budget) -> RunConfig:
-    return recipe.run(budget, "imperfect", (Arm(name="social"),), beside=imperfect_experts(budget))
+def _imperfect_config(budget: Budget) -> RunConfig:
+    return budgets.run_config(budget, "imperfect", (Variant(name="social"),), partners=imperfect_experts(budget))
 
 
-IMPERFECT = Training(name="imperfect", configure=_imperfect)
-BESIDE = Condition(label="social, imperfect experts", agents=Learned(training=IMPERFECT, arm="social"))
-LEVEL = Condition(label="imperfect experts", agents=THREE_GOAL_EXPERTS.agents)
-NEXT, ALONE, IT = SOCIAL_NEXT.label, SOLO.label, HOME_IMPERFECT.name
+_IMPERFECT_RUN = TrainingRun(name="imperfect", configure=_imperfect_config)
+_SOCIAL_IMPERFECT = Condition(
+    label="social, imperfect experts", agents=TrainedAgents(run=_IMPERFECT_RUN, variant="social")
+)
+_IMPERFECT_EXPERTS = Condition(label="imperfect experts", agents=THREE_GOAL_EXPERTS.agents)
+_NEXT_FRAME, _SOLO, _WITH_IMPERFECT = SOCIAL_NEXT_FRAME.label, SOLO_NEXT_FRAME.label, GOAL_CYCLE_3_IMPERFECT.name
 
 STUDY = Study(
     name="ndousse2021/fig5",
     title="Near-optimal and imperfect experts",
     source="Ndousse et al. 2021, figure 5",
     compares="social + next frame beside near-optimal and beside imperfect experts, both frozen, and solo",
-    arms=(SOCIAL_NEXT, BESIDE, SOLO, EXPERTS, LEVEL),
-    scenes=(HOME, HOME_IMPERFECT),
+    conditions=(SOCIAL_NEXT_FRAME, _SOCIAL_IMPERFECT, SOLO_NEXT_FRAME, EXPERT_AGENTS, _IMPERFECT_EXPERTS),
+    eval_conditions=(GOAL_CYCLE_3, GOAL_CYCLE_3_IMPERFECT),
     claims=(
-        more("Beside near-optimal experts novices earn more than solo learners alone.", NEXT, ALONE, of_other="alone"),
-        more("Beside imperfect experts novices still earn more than solo learners alone.",
-             BESIDE.label, ALONE, scene=IT, of_other="alone"),
-        exceeds("Novices trained beside imperfect experts learn socially: they earn more beside them than alone.",
-                BESIDE.label, 0.0, "gain", IT),
-        more("Near-optimal experts make better novices: each tested beside those it trained with.",
-             NEXT, BESIDE.label, scene=HOME.name, other_scene=IT),
+        mean_greater("Beside near-optimal experts novices earn more than solo learners alone.", _NEXT_FRAME, _SOLO, other_measure="alone"),
+        mean_greater("Beside imperfect experts novices still earn more than solo learners alone.",
+             _SOCIAL_IMPERFECT.label, _SOLO, eval_condition=_WITH_IMPERFECT, other_measure="alone"),
+        mean_above("Novices trained beside imperfect experts learn socially: they earn more beside them than alone.",
+                _SOCIAL_IMPERFECT.label, 0.0, "gain", _WITH_IMPERFECT),
+        mean_greater("Near-optimal experts make better novices: each tested beside those it trained with.",
+             _NEXT_FRAME, _SOCIAL_IMPERFECT.label, eval_condition=GOAL_CYCLE_3.name, other_eval_condition=_WITH_IMPERFECT),
         few_seeds_exceed("Few novices come to earn more than the imperfect experts.",
-                         BESIDE.label, LEVEL.label, most=0.4, scene=IT),
+                         _SOCIAL_IMPERFECT.label, _IMPERFECT_EXPERTS.label, max_fraction=0.4, eval_condition=_WITH_IMPERFECT),
     ),
-    figures=figures.training,
-    seeds=4,
+    figures=figures.training_figures,
+    num_seeds=4,
 )  # fmt: skip

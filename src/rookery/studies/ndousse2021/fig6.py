@@ -6,44 +6,58 @@ Source: Ndousse et al. 2021, figure 6 and section 5.2.
 from __future__ import annotations
 
 from rookery.studies import figures
-from rookery.studies.claims import exceeds, falls_below, more
-from rookery.studies.ndousse2021.programs import (
-    CLONES,
-    FOUR_GOALS,
-    HOME,
+from rookery.studies.claims import mean_above, mean_below, mean_greater
+from rookery.studies.ndousse2021.shared_runs import (
+    CLONED_EXPERTS,
+    FOUR_ROOMS,
+    GOAL_CYCLE_3,
+    GOAL_CYCLE_4,
     MAZE,
-    ROOMS,
-    SOCIAL_NEXT,
-    SOLO,
+    SOCIAL_NEXT_FRAME,
+    SOCIAL_VANILLA,
+    SOLO_NEXT_FRAME,
     TASK_EXPERTS,
     THREE_GOAL_CLONES,
     THREE_GOAL_EXPERTS,
-    VANILLA,
 )  # fmt: skip
 from rookery.studies.study import Claim, Study
 
-NEXT, ALONE, CLONE, OLD = (arm.label for arm in (SOCIAL_NEXT, SOLO, CLONES, THREE_GOAL_EXPERTS))
-TASKS = (FOUR_GOALS, ROOMS, MAZE)
+_NEXT_FRAME, _SOLO, _CLONES, _THREE_GOAL_EXPERTS = (
+    arm.label for arm in (SOCIAL_NEXT_FRAME, SOLO_NEXT_FRAME, CLONED_EXPERTS, THREE_GOAL_EXPERTS)
+)
+_TRANSFER_CONDITIONS = (GOAL_CYCLE_4, FOUR_ROOMS, MAZE)
 
 
 def _claims() -> tuple[Claim, ...]:
     found = []
-    for scene in TASKS:
+    for scene in _TRANSFER_CONDITIONS:
         name = scene.name
         found += [
-            more(f"In {name}, social learners earn more than solo learners.", NEXT, ALONE, scene=name),
-            more(f"In {name}, social learners earn more than clones.", NEXT, CLONE, scene=name),
-            more(f"In {name}, the 3-goal experts earn more than their clones.",
-                 OLD, THREE_GOAL_CLONES.label, scene=name),
-            exceeds(f"In {name}, social learners use the experts: their social gain is above 0.",
-                    NEXT, 0.0, "gain", name),
+            mean_greater(f"In {name}, social learners earn more than solo learners.", _NEXT_FRAME, _SOLO, eval_condition=name),
+            mean_greater(f"In {name}, social learners earn more than clones.", _NEXT_FRAME, _CLONES, eval_condition=name),
+            mean_greater(f"In {name}, the 3-goal experts earn more than their clones.",
+                 _THREE_GOAL_EXPERTS, THREE_GOAL_CLONES.label, eval_condition=name),
+            mean_above(f"In {name}, social learners use the experts: their social gain is above 0.",
+                    _NEXT_FRAME, 0.0, "gain", name),
         ]  # fmt: skip
-    four, maze = FOUR_GOALS.name, MAZE.name
+    four, maze = GOAL_CYCLE_4.name, MAZE.name
     return (
         *found,
-        falls_below(f"In {four}, the 3-goal experts lose: they earn less than 0.", OLD, 0.0, scene=four),
-        more(f"In {four}, social learners earn more than the 3-goal experts.", NEXT, OLD, scene=four),
-        more(f"In {maze}, social learners earn more than the 3-goal experts.", NEXT, OLD, scene=maze),
+        mean_below(
+            f"In {four}, the 3-goal experts lose: they earn less than 0.", _THREE_GOAL_EXPERTS, 0.0, eval_condition=four
+        ),
+        mean_greater(
+            f"In {four}, social learners earn more than the 3-goal experts.",
+            _NEXT_FRAME,
+            _THREE_GOAL_EXPERTS,
+            eval_condition=four,
+        ),
+        mean_greater(
+            f"In {maze}, social learners earn more than the 3-goal experts.",
+            _NEXT_FRAME,
+            _THREE_GOAL_EXPERTS,
+            eval_condition=maze,
+        ),
     )
 
 
@@ -53,11 +67,19 @@ STUDY = Study(
     source="Ndousse et al. 2021, figure 6",
     compares="zero-shot, frozen: 4-goal cycle, four rooms, maze, each with that task's experts; social, solo, cloning, "
     "3-goal experts",
-    arms=(SOCIAL_NEXT, VANILLA, SOLO, CLONES, THREE_GOAL_CLONES, THREE_GOAL_EXPERTS, TASK_EXPERTS),
-    scenes=(*TASKS, HOME),
+    conditions=(
+        SOCIAL_NEXT_FRAME,
+        SOCIAL_VANILLA,
+        SOLO_NEXT_FRAME,
+        CLONED_EXPERTS,
+        THREE_GOAL_CLONES,
+        THREE_GOAL_EXPERTS,
+        TASK_EXPERTS,
+    ),
+    eval_conditions=(*_TRANSFER_CONDITIONS, GOAL_CYCLE_3),
     claims=_claims(),
-    figures=figures.scenes,
-    seeds=5,
+    figures=figures.eval_condition_figures,
+    num_seeds=5,
     notes=(
         "The 3-goal experts under test are trained agents, the imperfect experts of figure 5: the scripted ones that "
         "novices were trained beside find the order of any task.",

@@ -6,32 +6,38 @@ Source: Ndousse et al. 2021, section 5, where it is told and not measured.
 from __future__ import annotations
 
 from rookery.studies import figures
-from rookery.studies.claims import more
-from rookery.studies.following import distance_profiles, nearer
-from rookery.studies.ndousse2021.programs import EXPERTS, HOME, SOCIAL_NEXT, SOLO, VANILLA
+from rookery.studies.claims import mean_greater
+from rookery.studies.expert_distance import distance_profiles, stays_nearer
+from rookery.studies.ndousse2021.shared_runs import (
+    EXPERT_AGENTS,
+    GOAL_CYCLE_3,
+    SOCIAL_NEXT_FRAME,
+    SOCIAL_VANILLA,
+    SOLO_NEXT_FRAME,
+)
 from rookery.studies.study import Study
 
-NEXT, ALONE = SOCIAL_NEXT.label, SOLO.label
-ARMS = (SOCIAL_NEXT, VANILLA, SOLO, EXPERTS)
+_NEXT_FRAME, _SOLO = SOCIAL_NEXT_FRAME.label, SOLO_NEXT_FRAME.label
+_CONDITIONS = (SOCIAL_NEXT_FRAME, SOCIAL_VANILLA, SOLO_NEXT_FRAME, EXPERT_AGENTS)
 
 STUDY = Study(
     name="ndousse2021/waiting",
     title="Waiting for those who know",
     source="Ndousse et al. 2021, section 5",
     compares="mistakes, step of the first goal and distance to the nearest expert over an episode: novices and experts",
-    arms=ARMS,
-    scenes=(HOME,),
+    conditions=_CONDITIONS,
+    eval_conditions=(GOAL_CYCLE_3,),
     claims=(
-        more("Novices make fewer mistakes than the experts beside them.",
-             NEXT, NEXT, "counts of others: mistakes", of_other="counts beside: mistakes"),
-        more("They reach their first goal later than the experts beside them.",
-             NEXT, NEXT, "counts beside: first goal at step", of_other="counts of others: first goal at step"),
-        more("They make fewer mistakes beside experts than alone.",
-             NEXT, NEXT, "counts alone: mistakes", of_other="counts beside: mistakes"),
-        nearer("Over the second half of an episode they are nearer to an expert than solo learners put beside one.",
-               NEXT, ALONE),
+        mean_greater("Novices make fewer mistakes than the experts beside them.",
+             _NEXT_FRAME, _NEXT_FRAME, "counts of others: mistakes", other_measure="counts beside: mistakes"),
+        mean_greater("They reach their first goal later than the experts beside them.",
+             _NEXT_FRAME, _NEXT_FRAME, "counts beside: first goal at step", other_measure="counts of others: first goal at step"),
+        mean_greater("They make fewer mistakes beside experts than alone.",
+             _NEXT_FRAME, _NEXT_FRAME, "counts alone: mistakes", other_measure="counts beside: mistakes"),
+        stays_nearer("Over the second half of an episode they are nearer to an expert than solo learners put beside one.",
+               _NEXT_FRAME, _SOLO),
     ),
-    figures=figures.waiting,
-    seeds=5,
-    measure=lambda session: distance_profiles(session, HOME, ARMS),
+    figures=figures.waiting_figures,
+    num_seeds=5,
+    measure_extra=lambda session: distance_profiles(session, GOAL_CYCLE_3, _CONDITIONS),
 )  # fmt: skip

@@ -1,0 +1,51 @@
+"""Finding a hidden cyclic order by trying, and then knowing it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+
+class CycleBelief(NamedTuple):
+    """What one agent knows of the order of K things among N that it tells apart by number."""
+
+    chain: Int[Array, "K"]  # things paid for, in order; -1 where not yet known
+    num_known: Int[Array, ""]  # length of the chain
+    last_rewarded: Int[Array, ""]  # last credited, -1 before the first
+    tried: Bool[Array, "N"]  # punished since the last credit
+
+    @classmethod
+    def initial(cls, length: int, num_things: int) -> CycleBelief:
+        return cls(
+            chain=jnp.full(length, -1, jnp.int32),
+            num_known=jnp.int32(0),
+            last_rewarded=jnp.int32(-1),
+            tried=jnp.zeros(num_things, bool),
+        )
+
+    @property
+    def candidates(self) -> Bool[Array, "N"]:
+        """Things worth trying now.
+
+        With the chain closed that is the successor; while it is open, any thing outside it that was not tried.
+        """
+        things = jnp.arange(self.tried.shape[0])
+        place = jnp.argmax(self.chain == self.last_rewarded)
+        successor = self.chain[(place + 1) % self.chain.shape[0]]
+        in_chain = (self.chain[:, None] == things).any(0)
+        return jnp.where(self.num_known >= self.chain.shape[0], things == successor, ~in_chain & ~self.tried)
+
+    def update(self, entered: Bool[Array, ""], thing: Int[Array, ""], rewarded: Bool[Array, ""]) -> CycleBelief:
+        """After one step: whether a thing was entered, which, and whether that was paid."""
+        length = self.chain.shape[0]
+        right, wrong = entered & rewarded, entered & ~rewarded
+        is_new = right & (self.num_known < length) & ~(self.chain == thing).any()
+        struck = self.tried | wrong & (jnp.arange(self.tried.shape[0]) == thing)
+        return CycleBelief(
+            chain=jnp.where(is_new & (jnp.arange(length) == self.num_known), thing, self.chain),
+            num_known=self.num_known + is_new,
+            last_rewarded=jnp.where(right, thing, self.last_rewarded),
+            tried=jnp.where(right, False, struck),
+        )

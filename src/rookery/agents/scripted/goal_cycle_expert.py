@@ -1,0 +1,137 @@
+"""Scripted experts for Goal Cycle without hidden knowledge: they find the order by trying.
+
+They keep the chain of goals they have been paid for. While the chain is open they walk to the nearest goal that may
+come next (not in the chain, not yet tried from here); a punished try is struck off. Once the chain holds all
+goals they follow it round. Whether an entry was paid they read from their own prestige, which every agent shows: it
+rises when they are paid and at no other time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from rookery.agents.scripted.cycle_belief import CycleBelief
+from rookery.agents.scripted.grid_expert import Belief, GridExpert
+from rookery.agents.scripted.paths import DETOUR_COST, UNREACHABLE, Subgoal, path_costs
+from rookery.agents.scripted.perception import broadcast_to_batch
+from rookery.gridworld.movement import FORWARD, LEFT, RIGHT, direction_vector, is_walkable
+from rookery.gridworld.state import GridState
+from rookery.types import PRNGKey, PyTree
+
+
+class PlannerState(NamedTuple):
+    """What one planner remembers."""
+
+    cost: Int[Array, "K 4 H W"]  # actions to enter goal k from (heading, row, col)
+    order: CycleBelief  # of goals by number
+    last_position: Int[Array, "2"]  # where it stood one step ago
+    last_prestige: Float[Array, ""]  # and what it was worth
+
+
+@dataclasses.dataclass(frozen=True)
+class GoalCyclePlanner:
+    """Sees the whole map. `seen` is (states of B worlds, slots i32[B])."""
+
+    num_goals: int
+    height: int
+    width: int
+
+    privileged = True
+
+    def init(self, key: PRNGKey) -> PyTree:
+        return ()
+
+    def initial_carry(self, batch: int) -> PlannerState:
+        blank = PlannerState(
+            cost=jnp.full((self.num_goals, 4, self.height, self.width), UNREACHABLE, jnp.int32),
+            order=CycleBelief.initial(self.num_goals, self.num_goals),
+            last_position=jnp.zeros(2, jnp.int32),
+            last_prestige=jnp.float32(0),
+        )
+        return broadcast_to_batch(blank, batch)
+
+    def act(self, params, carry: PlannerState, obs, is_first, key):
+        states, slots = obs
+        # All episodes of a batch open together, so maps are planned once an episode and not once a step.
+        carry = jax.lax.cond(
+            is_first.any(), lambda: jax.vmap(self._opening_state)(carry, states, slots, is_first), lambda: carry
+        )
+        action, carry = jax.vmap(self._act)(carry, states, slots)
+        return action, carry, {}
+
+    def _opening_state(self, carry: PlannerState, state: GridState, slot, is_first) -> PlannerState:
+        fresh = PlannerState(
+            cost=path_costs(~is_walkable(state.tiles), state.task.goals),
+            order=CycleBelief.initial(self.num_goals, self.num_goals),
+            last_position=state.position[slot],
+            last_prestige=state.prestige[slot],
+        )
+        return jax.tree.map(lambda new, old: jnp.where(is_first, new, old), fresh, carry)
+
+    def _act(self, carry: PlannerState, state: GridState, slot):
+        position, heading = state.position[slot], state.heading[slot]
+        on_goal = (state.task.goals == position).all(-1)
+        entered = on_goal.any() & (position != carry.last_position).any()
+        order = carry.order.update(entered, jnp.argmax(on_goal), state.prestige[slot] > carry.last_prestige)
+        row, col = position
+        here = carry.cost[:, :, row, col]  # K, 4
+        # Of goals equally near the first on the map, not the first by number: numbers hold the hidden order.
+        place_on_map = state.task.goals @ jnp.array([self.width, 1])
+        near = jnp.where(order.candidates, here[:, heading], 2 * UNREACHABLE)
+        target = jnp.argmin(near * (self.height * self.width) + place_on_map)
+        cost = carry.cost[target]
+        step = direction_vector(heading)
+        next_row, next_col = row + step[0], col + step[1]
+        goal = state.task.goals[target]
+        arrives = (next_row == goal[0]) & (next_col == goal[1])
+        crossing = (state.task.goals == jnp.stack([next_row, next_col])).all(-1).any() & ~arrives
+        walk = 1 + DETOUR_COST * crossing + jnp.where(arrives, 0, cost[heading, next_row, next_col])
+        inside = (next_row >= 0) & (next_row < self.height) & (next_col >= 0) & (next_col < self.width)
+        walk = jnp.where(inside & is_walkable(state.tiles[next_row, next_col]), walk, UNREACHABLE)
+        left = 1 + cost[(heading - 1) % 4, row, col]
+        right = 1 + cost[(heading + 1) % 4, row, col]
+        action = jnp.argmin(jnp.stack([walk, left, right]))
+        action = jnp.stack([jnp.int32(FORWARD), jnp.int32(LEFT), jnp.int32(RIGHT)])[action]
+        return action, PlannerState(carry.cost, order, position, state.prestige[slot])
+
+
+class ScoutMemory(NamedTuple):
+    """What a scout remembers beside its map."""
+
+    order: CycleBelief  # of goals by the cell they are in, counted row by row
+    goals: Bool[Array, "H W"]  # cells known to hold one
+
+
+@dataclasses.dataclass(frozen=True)
+class GoalCycleScout(GridExpert):
+    """Sees what its own view shows, and remembers it.
+
+    It tries goals as soon as it has seen one that may come next, and else walks to the nearest cell it has not
+    seen. It goes round other goals, unless there is no other way. A goal hidden from it is known to it once it has
+    been paid or punished there.
+    """
+
+    num_goals: int
+
+    def initial_task_memory(self) -> ScoutMemory:
+        shape = (self.perception.height, self.perception.width)
+        return ScoutMemory(order=CycleBelief.initial(self.num_goals, shape[0] * shape[1]), goals=jnp.zeros(shape, bool))
+
+    def subgoals(self, task_memory: ScoutMemory, belief: Belief):
+        goals = task_memory.goals | belief.map_memory.goals | (belief.entered & belief.rewarded_or_penalized)
+        entered = goals & belief.entered
+        order = task_memory.order.update(entered.any(), jnp.argmax(entered), belief.rewarded)
+        wanted = goals & order.candidates.reshape(goals.shape)
+        around, frontier = belief.free & ~goals, belief.map_memory.frontier
+        wishes = (
+            Subgoal(wanted, around),
+            Subgoal(wanted, belief.free),
+            Subgoal(frontier, around),
+            Subgoal(frontier, belief.free),
+        )
+        return ScoutMemory(order, goals), wishes

@@ -1,0 +1,20 @@
+"""The color that tells others how well an agent has been doing."""
+
+import jax.numpy as jnp
+from jax import nn
+
+
+def update_prestige(prestige, reward, decay):
+    """c_t = alpha * c_{t-1} + r_t, or 0 after a penalty. f32[A].
+
+    Source: Ndousse et al. 2021, equation 4.
+    """
+    return jnp.where(reward < 0, 0.0, decay * prestige + reward)
+
+
+def blue_fraction(prestige, rule: str):
+    """How blue (rather than red) an agent is drawn, in [0, 1]. f32[A].
+
+    'tanh' is tanh(c/2), the authors' code: red at c = 0. 'sigmoid' is the paper's text: purple at c = 0.
+    """
+    return jnp.tanh(prestige / 2) if rule == "tanh" else nn.sigmoid(prestige)

@@ -1,0 +1,91 @@
+"""The fixed facts of a world: size, agents, what each may see. Frozen and hashable, so it can be a static argument."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from rookery.errors import ConfigError
+
+ACTION_NAMES = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
+CHANNELS = ("unseen", "obstacle", "goal", "agent ahead", "agent right", "agent back", "agent left", "prestige")
+"""Symbolic channels. An agent shows in one of four by its heading relative to the viewer's."""
+
+OBJECT_CHANNELS = (*CHANNELS, "key", "door", "open door", "goal 2", "goal 3", "goal 4", "goal 5", "carrying")
+"""Those of `objects` views. A locked door is an obstacle too, and goals 2 to 5 are goals too."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ViewConfig:
+    """What one agent sees: a square of cells turned to its heading.
+
+    Source: Ndousse et al. 2021, section 4.1; the authors' environment for the offset and the hidden goals.
+    """
+
+    size: int = 7  # cells a side; odd
+    rows_behind: int = 1  # rows visible behind the agent
+    observation_type: Literal["pixels", "symbolic", "objects"] = "pixels"
+    """`symbolic`: one channel for each of CHANNELS; `objects`: for each of OBJECT_CHANNELS, where there are keys,
+    doors or goals that look different."""
+    tile_size: int = 3  # a cell's side in `pixels`
+    see_through_walls: bool = False
+    can_hide_goals: bool = False
+    """Goal tiles look like floor to this agent, in the share of episodes the task's `goal_hiding_prob` says (default
+    all); agents on them still show."""
+
+    def __post_init__(self):
+        if not 3 <= self.size <= 29 or self.size % 2 == 0:
+            raise ConfigError(f"view size={self.size} must be odd and lie in [3, 29]")
+        if not 0 <= self.rows_behind < self.size:
+            raise ConfigError(f"view offset={self.rows_behind} must lie in [0, {self.size})")
+        if self.observation_type not in ("pixels", "symbolic", "objects"):
+            raise ConfigError(
+                f"view kind={self.observation_type!r} is not known; allowed: 'pixels', 'symbolic', 'objects'"
+            )
+        if self.tile_size < 1:
+            raise ConfigError(f"tile_size={self.tile_size} must be at least 1")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one observation, uint8."""
+        if self.observation_type == "symbolic":
+            return (self.size, self.size, len(CHANNELS))
+        if self.observation_type == "objects":
+            return (self.size, self.size, len(OBJECT_CHANNELS))
+        side = self.size * self.tile_size
+        return (side, side, 3)
+
+    @property
+    def agent_row(self) -> int:
+        """The viewer's own row in its view; its column is `size // 2`."""
+        return self.size - 1 - self.rows_behind
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GridSpec:
+    """A grid of height×width cells, border included, and the agents in it."""
+
+    height: int = 13
+    width: int = 13
+    views: tuple[ViewConfig, ...] = (ViewConfig(), ViewConfig(), ViewConfig())  # one an agent
+    max_steps: int = 250
+    num_actions: Literal[3, 7] = 7  # all of ACTION_NAMES, or only the three that move
+    collide: bool = False  # agents block each other; else they walk through each other
+    prestige_rule: Literal["tanh", "sigmoid"] = "tanh"
+    has_objects: bool = False  # pick up, drop and toggle do something
+
+    def __post_init__(self):
+        if self.height < 3 or self.width < 3:
+            raise ConfigError(f"a world of {self.height}×{self.width} has no room inside its border; at least 3×3")
+        if not self.views:
+            raise ConfigError("a world needs at least one agent")
+        if self.max_steps < 1:
+            raise ConfigError(f"max_steps={self.max_steps} must be at least 1")
+        if self.num_actions not in (3, 7):
+            raise ConfigError(f"actions={self.num_actions} must be 3 (left, right, forward) or 7")
+        if self.prestige_rule not in ("tanh", "sigmoid"):
+            raise ConfigError(f"prestige_rule={self.prestige_rule!r} is not known; allowed: 'tanh', 'sigmoid'")
+
+    @property
+    def num_agents(self) -> int:
+        return len(self.views)

@@ -1,0 +1,144 @@
+"""One registry for each kind of extension, open to other packages through entry points.
+
+A registry maps the `kind` of a configuration (the string that stands in JSON) to its class. The classes of this
+package are named by import path, so that listing kinds imports nothing heavy. Another installed package adds its own by
+an entry point of the registry's group that names either the class itself or a function without arguments that calls
+`register`. In a script or notebook, call `register` directly.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable, MutableMapping
+from importlib import metadata
+from typing import Any, TypeVar
+
+from rookery.errors import ConfigError, NotFoundError, suggest
+
+C = TypeVar("C", bound=type)
+
+
+class Registry:
+    """Classes of one kind of extension, by the value of their field `kind`.
+
+    Args:
+      noun: what one entry is, for messages, such as "network".
+      group: entry point group, such as "rookery.networks".
+      builtins: `kind` to "module:Class" of this package's own entries.
+    """
+
+    def __init__(self, noun: str, group: str, builtins: dict[str, str]):
+        self.noun, self.group = noun, group
+        self._entries: dict[str, str | type] = dict(builtins)
+        self._loaded = False
+
+    def register(self, cls: C) -> C:
+        """Add a class under the default of its field `kind`; usable as a decorator.
+
+        Raises: ConfigError if the class has no `kind`, or another class already has this one.
+        """
+        kind = getattr(cls, "kind", None)
+        if not isinstance(kind, str) or not kind:
+            raise ConfigError(f'{cls.__name__} needs a field `kind: Literal["..."] = "..."` to be registered')
+        present = self._entries.get(kind)
+        path = f"{cls.__module__}:{cls.__qualname__}"
+        same = present is cls or path in (present, _path(present))
+        if present is not None and not same:
+            raise ConfigError(f"the {self.noun} kind {kind!r} is taken by {_path(present)}; choose another kind")
+        self._entries[kind] = cls
+        return cls
+
+    def names(self) -> list[str]:
+        """Every kind, including those of other packages."""
+        self._load_entry_points()
+        return list(self._entries)
+
+    def get(self, kind: str) -> type:
+        """The class of a kind. Raises NotFoundError with the nearest names."""
+        if kind not in self._entries:
+            self._load_entry_points()
+        if kind not in self._entries:
+            raise NotFoundError(f"no {self.noun} {kind!r}; {suggest(kind, self._entries)}")
+        entry = self._entries[kind]
+        if isinstance(entry, str):
+            module, _, name = entry.partition(":")
+            entry = self._entries[kind] = getattr(importlib.import_module(module), name)
+        return entry  # type: ignore[return-value]
+
+    def classes(self) -> tuple[type, ...]:
+        """Every class; imports them all."""
+        return tuple(self.get(kind) for kind in self.names())
+
+    def _load_entry_points(self) -> None:
+        if not self._loaded:
+            self._loaded = True
+            load_entry_points(self.group, self._entries, self.register)
+
+
+def load_entry_points(group: str, entries: MutableMapping[str, Any], register: Callable[[Any], Any]) -> None:
+    """Let other packages add their entries; a package that fails is named in a warning and adds nothing.
+
+    Args:
+      group: entry point group.
+      entries: the registry's mapping; restored if a package fails halfway.
+      register: called with what the entry point names if that is a class; a function is called instead.
+    """
+    for point in metadata.entry_points(group=group):
+        before = dict(entries)
+        try:
+            found = point.load()
+            register(found) if isinstance(found, type) else found()
+        except Exception as error:
+            # Whatever is wrong in another package, the entries that are already here must stay usable.
+            entries.clear()
+            entries.update(before)
+            owner = point.dist.name if point.dist else "unknown package"
+            warnings.warn(
+                f"{owner}: its entries of {group} are left out, because the entry point {point.name} = {point.value} "
+                f"failed: {type(error).__name__}: {error}",
+                stacklevel=3,
+            )
+
+
+def _path(entry: str | type | None) -> str | None:
+    return entry if entry is None or isinstance(entry, str) else f"{entry.__module__}:{entry.__qualname__}"
+
+
+NETWORKS = Registry(
+    "network",
+    "rookery.networks",
+    {
+        "ndousse2021": "rookery.agents.networks:NdousseNetwork",
+        "mlp": "rookery.agents.networks:MLPNetwork",
+        "jaques2019": "rookery.agents.networks:JaquesNetwork",
+    },
+)
+AUXILIARY_LOSSES = Registry(
+    "auxiliary loss",
+    "rookery.auxiliary_losses",
+    {
+        "next-frame": "rookery.learning.auxiliary.frame_prediction:NextFramePrediction",
+        "reconstruction": "rookery.learning.auxiliary.frame_prediction:Reconstruction",
+    },
+)
+INTRINSIC_REWARDS = Registry(
+    "intrinsic reward",
+    "rookery.intrinsic_rewards",
+    {
+        "influence-centralized": "rookery.learning.intrinsic.centralized:CentralizedInfluence",
+        "influence-messages": "rookery.learning.intrinsic.message_influence:MessageInfluence",
+        "influence-moa": "rookery.learning.intrinsic.moa:MOAInfluence",
+        "prosocial": "rookery.learning.intrinsic.prosocial:Prosocial",
+        "inequity": "rookery.learning.intrinsic.inequity:InequityAversion",
+    },
+)
+LEARNERS = Registry(
+    "learner",
+    "rookery.learners",
+    {
+        "ppo": "rookery.learning.ppo:PPO",
+        "a2c": "rookery.learning.a2c:A2C",
+        "r2d2": "rookery.learning.r2d2:R2D2",
+    },
+)

@@ -1,0 +1,442 @@
+"""Checkpoints: a run's whole state as one folder, `<directory>/<update:08d>/`.
+
+Inside, `tree/` holds the arrays as Orbax writes them, one entry a leaf, named by its number; `manifest.json`
+holds every leaf's path, shape and dtype and every file's size and SHA-256. A checkpoint is written under a
+hidden name, pushed to the disk and then renamed, so a name that can be seen is a checkpoint that is whole;
+what happens to the disk later is found by the digests.
+
+Leaves are jax or numpy arrays (and plain numbers). Random keys are raw uint32 arrays, not typed keys. Every
+process that calls `save` writes for itself: with many hosts, gather the state and let one of them save.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, RookeryError, StorageError
+from rookery.storage.atomic import storage_error, sync_directory
+
+CHECKPOINT_FORMAT = 1
+CHECKPOINT_MANIFEST = "manifest.json"
+_FINAL = re.compile(r"\d{8,}")
+_ASIDE = re.compile(r"\.aside-(\d{8,})")  # an old checkpoint on its way out, while its successor comes in
+_TEMPORARY = re.compile(r"\.tmp-(\d+)-(.*)-[^-]*")  # .tmp-<process>-<host>-<what>
+NOT_A_FILE_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_STALE_AFTER_SECONDS = 24 * 3600.0  # seconds after which another host's leftovers are taken for dead
+
+
+def saved_updates(directory: Path | str) -> list[int]:
+    """The updates that have a checkpoint, oldest first; whether they are sound is for `verify` to say."""
+    return sorted(_candidates(Path(directory)))
+
+
+def save(directory: Path | str, update: int, tree: Any, *, max_checkpoints: int = 3) -> Path:
+    """Write `tree` as the checkpoint of `update`; an older one of the same update is replaced.
+
+    After the new one is in place and verified, only the `keep` newest up to `update` stay; later ones are
+    left alone (see `discard_after`). Stale temporary folders of dead processes are removed.
+
+    Returns: the checkpoint's folder.
+    Raises: StorageError if the disk refuses: nothing half-written stays and older checkpoints are intact.
+      ConfigError for keep < 1 or update < 0. TypeError for a leaf that is no array, ValueError for one that
+      lives partly on other hosts.
+    """
+    if max_checkpoints < 1 or update < 0:
+        raise ConfigError(f"update={update} must be 0 or more and keep={max_checkpoints} 1 or more")
+    directory = Path(directory)
+    leaves = [(path, _to_host(path, leaf)) for path, leaf in _flatten(tree)]
+    temporary = directory / _temporary_name("new")
+    final = directory / f"{update:08d}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _remove_stale(directory)
+        temporary.mkdir()
+        _write_tree(temporary / "tree", leaves)
+        _write_manifest(temporary, update, leaves)
+        _move_into_place(temporary, final)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError) and not isinstance(error, RookeryError):
+            raise storage_error("save checkpoint", final, error) from error
+        raise
+    try:
+        verify(final)
+    except CorruptFileError as error:
+        raise StorageError(f"{error}, right after it was written: check the disk; older ones are kept") from error
+    _delete(directory, [u for u in saved_updates(directory) if u <= update][:-max_checkpoints])
+    return final
+
+
+def verify(path: Path | str) -> dict[str, Any]:
+    """Check every file of a checkpoint against its manifest.
+
+    Returns: the manifest's content.
+    Raises: CorruptError naming the first file that is absent, of the wrong size or altered; MissingError if
+      there is no such checkpoint; MisfitError if a newer version of this package wrote it; StorageError if the disk
+      refuses to read.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        known = ", ".join(f"{u:08d}" for u in saved_updates(path.parent)) or "none"
+        raise NotFoundError(f"there is no checkpoint {path}; those there: {known}")
+    manifest = _read_manifest(path)
+    for name, (size, digest) in manifest["files"].items():
+        try:
+            found_size, found_digest = _digest(path / name)
+        except NOT_A_FILE_ERRORS:
+            raise _corrupt(path, f"{name} is absent") from None
+        except OSError as error:
+            raise _unreadable(path, name, error) from error
+        if found_size != size:
+            raise _corrupt(path, f"{name} has {found_size} bytes instead of {size}")
+        if found_digest != digest:
+            raise _corrupt(path, f"{name} is altered (SHA-256 differs)")
+    return manifest
+
+
+def restore(path: Path | str, like: Any) -> Any:
+    """Read a checkpoint back, bit for bit, into the structure of `like`.
+
+    Args:
+      path: the checkpoint's folder.
+      like: a pytree of arrays or `jax.ShapeDtypeStruct`; only structure, shape, dtype and sharding are used.
+    Returns: the tree. A leaf is a jax array where `like` holds one (placed as it is) or names a sharding,
+      else a numpy array.
+    Raises: as `verify`; MisfitError naming the first leaf that differs from `like`.
+    """
+    path = Path(path)
+    manifest = verify(path)
+    wanted = _flatten(like)
+    index = _match_leaves(path, manifest["leaves"], wanted)
+    arrays = _read_tree(path, manifest["leaves"])
+    restored = [_place(arrays[index[name]], leaf) for name, leaf in wanted]
+    return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(like), restored)
+
+
+def restore_latest(directory: Path | str, like: Any, on_skip: Callable[[str], None]) -> tuple[int, Any]:
+    """The newest sound checkpoint.
+
+    Args:
+      directory, like: as `save` and `restore`.
+      on_skip: called with one line for each damaged checkpoint passed over.
+    Returns: its update and its tree.
+    Raises: MissingError if there is none or none is sound; MisfitError if the newest sound one does not fit.
+    """
+    directory = Path(directory)
+    damaged: dict[int, CorruptFileError] = {}
+    while True:
+        # Listed anew each time: a training process may add and remove checkpoints while we read.
+        candidates = _candidates(directory)
+        left = [u for u in sorted(candidates) if u not in damaged]
+        if not left:
+            break
+        update = left[-1]
+        try:
+            return update, restore(candidates[update], like)
+        except (CorruptFileError, NotFoundError) as error:
+            if not candidates[update].exists():  # removed or replaced under our hands, not damaged
+                time.sleep(0.01)
+                continue
+            damaged[update] = error if isinstance(error, CorruptFileError) else CorruptFileError(str(error))
+            older = f"; going back to {left[-2]:08d}" if len(left) > 1 else ""
+            on_skip(f"{error}{older}")
+    if damaged:
+        names = ", ".join(f"{u:08d}" for u in sorted(damaged))
+        raise NotFoundError(f"no sound checkpoint in {directory}: {names} all damaged; start the run afresh")
+    raise NotFoundError(f"there is no checkpoint in {directory}; train first, or name another run")
+
+
+def discard_after(directory: Path | str, update: int) -> list[int]:
+    """Remove the checkpoints later than `update`: the abandoned future of a run resumed from there.
+
+    Returns: the updates removed, oldest first. Raises: StorageError if the disk refuses.
+    """
+    directory = Path(directory)
+    gone = [u for u in saved_updates(directory) if u > update]
+    _delete(directory, gone)
+    return gone
+
+
+# ---------------------------------------------------------------------------------------------- leaves
+
+
+def _flatten(tree: Any) -> list[tuple[str, Any]]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [(jax.tree_util.keystr(path).lstrip(".") or "the tree", leaf) for path, leaf in leaves]
+
+
+def _to_host(path: str, leaf: Any) -> np.ndarray:
+    dtype = getattr(leaf, "dtype", None)
+    if dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended):
+        raise TypeError(f"{path} is a typed random key; keep keys raw: jax.random.key_data(key)")
+    if isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated):
+        raise ValueError(f"{path} lives partly on other hosts; gather it before saving")
+    array = np.asarray(leaf)
+    if array.dtype.hasobject or array.dtype.names or array.dtype.kind in "SUMm":
+        raise TypeError(f"{path} is {type(leaf).__name__}; a checkpoint holds arrays of numbers only")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _place(array: np.ndarray, like: Any) -> Any:
+    if isinstance(like, jax.Array):
+        # An uncommitted array must come back uncommitted, or the next step would compile again.
+        return jax.device_put(array, like.sharding) if like.committed else jax.numpy.asarray(array)
+    sharding = getattr(like, "sharding", None)
+    return array if sharding is None else jax.device_put(array, sharding)
+
+
+def _dtype(name: str) -> np.dtype:
+    return jax.numpy.dtype(name)  # knows bfloat16 and its kin
+
+
+def _match_leaves(path: Path, saved: list[dict[str, Any]], wanted: list[tuple[str, Any]]) -> dict[str, int]:
+    """Where each wanted leaf stands in the checkpoint. Raises: MisfitError for the first that differs."""
+    index = {leaf["path"]: i for i, leaf in enumerate(saved)}
+    advice = "use the settings and the version it was saved with"
+    for name, leaf in wanted:
+        if name not in index:
+            raise IncompatibleError(f"checkpoint {path.name} does not fit: it has no {name}; {advice}")
+        record = saved[index[name]]
+        have = (tuple(record["shape"]), _dtype(record["dtype"]))
+        leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
+        want = (tuple(leaf.shape), leaf.dtype)
+        if have != want:
+            there, here = (f"{dtype}[{', '.join(map(str, shape))}]" for shape, dtype in (have, want))
+            raise IncompatibleError(
+                f"checkpoint {path.name} does not fit: {name} is {there} there and {here} here; {advice}"
+            )
+    unwanted = [leaf["path"] for leaf in saved if leaf["path"] not in {name for name, _ in wanted}]
+    if unwanted:
+        raise IncompatibleError(f"checkpoint {path.name} does not fit: it has {unwanted[0]}, unknown here; {advice}")
+    return index
+
+
+# ---------------------------------------------------------------------------------------------- files
+
+
+@contextlib.contextmanager
+def _silence_orbax() -> Iterator[None]:
+    """Orbax speaks through absl's logger, and asyncio of what Orbax dropped when it failed; not to our users."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    except BaseException:
+        gc.collect()  # asyncio tells of a dropped task when it is collected: now, while nobody listens
+        raise
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _orbax() -> tuple[Any, Any]:
+    """Orbax and a checkpointer that waits for no other process."""
+    import orbax.checkpoint as ocp  # a third of a second: not at import
+
+    options = {}
+    if jax.process_count() > 1:
+        me = jax.process_index()
+        options["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
+            primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"rookery-{me}"
+        )
+    return ocp, ocp.Checkpointer(ocp.PyTreeCheckpointHandler(**options), **options)
+
+
+def _write_tree(folder: Path, leaves: list[tuple[str, np.ndarray]]) -> None:
+    # Orbax refuses arrays without elements: the manifest alone holds those.
+    item = {f"{i:05d}": array for i, (_, array) in enumerate(leaves) if array.size}
+    if not item:
+        folder.mkdir()
+        return
+    try:
+        with _silence_orbax():
+            ocp, checkpointer = _orbax()
+            with checkpointer:
+                checkpointer.save(folder.absolute(), args=ocp.args.PyTreeSave(item))
+    except Exception as error:  # its storage layer reports a full disk as ValueError, among others
+        raise storage_error("save checkpoint in", folder.parent.parent, error) from error
+
+
+def _read_tree(path: Path, saved: list[dict[str, Any]]) -> list[np.ndarray]:
+    arrays = [np.zeros(leaf["shape"], _dtype(leaf["dtype"])) for leaf in saved]
+    item = {f"{i:05d}": array for i, array in enumerate(arrays) if array.size}
+    if item:
+        try:
+            with _silence_orbax():
+                ocp, checkpointer = _orbax()
+                how = {key: ocp.RestoreArgs(restore_type=np.ndarray) for key in item}
+                with checkpointer:
+                    read = checkpointer.restore(
+                        (path / "tree").absolute(), args=ocp.args.PyTreeRestore(item=item, restore_args=how)
+                    )
+        except Exception as error:
+            # Every byte was verified, so this is no damage but, say, memory, or a far newer Orbax.
+            said = " ".join(str(error).split())[:300]
+            raise StorageError(f"cannot read checkpoint {path}: {said}; its files are intact") from error
+        for key, array in read.items():
+            arrays[int(key)] = np.asarray(array)
+    return arrays
+
+
+def _digest(path: Path, sync: bool = False) -> tuple[int, str]:
+    """Size in bytes and SHA-256; with `sync`, the file is first pushed to the disk."""
+    with open(path, "rb") as file:
+        if sync:
+            os.fsync(file.fileno())
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return os.fstat(file.fileno()).st_size, digest
+
+
+def _write_manifest(folder: Path, update: int, leaves: list[tuple[str, np.ndarray]]) -> None:
+    files = {}
+    for name in sorted(folder.rglob("*")):
+        if name.is_dir():
+            sync_directory(name)
+        else:
+            files[name.relative_to(folder).as_posix()] = _digest(name, sync=True)
+    content = {
+        "format": CHECKPOINT_FORMAT,
+        "update": update,
+        "leaves": [{"path": p, "shape": list(a.shape), "dtype": a.dtype.name} for p, a in leaves],
+        "files": files,
+    }
+    with open(folder / CHECKPOINT_MANIFEST, "w", encoding="ascii", newline="") as file:
+        file.write(_manifest_text(content))
+        file.flush()
+        os.fsync(file.fileno())
+    sync_directory(folder)
+
+
+def _manifest_text(content: dict[str, Any]) -> str:
+    """The manifest with its own digest, byte for byte: who alters one bit of it is found out too."""
+    text = json.dumps(content, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps({"content": content, "sha256": digest}, sort_keys=True, indent=1) + "\n"
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        text = (path / CHECKPOINT_MANIFEST).read_bytes().decode("ascii")
+        content = json.loads(text)["content"]
+        if text != _manifest_text(content):
+            raise ValueError
+    except NOT_A_FILE_ERRORS:
+        raise _corrupt(path, f"{CHECKPOINT_MANIFEST} is absent") from None
+    except OSError as error:
+        raise _unreadable(path, CHECKPOINT_MANIFEST, error) from error
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise _corrupt(path, f"{CHECKPOINT_MANIFEST} is altered") from None
+    if content["format"] != CHECKPOINT_FORMAT:
+        raise IncompatibleError(
+            f"checkpoint {path.name} has format {content['format']}, this version reads {CHECKPOINT_FORMAT}; upgrade"
+        )
+    return content
+
+
+def _unreadable(path: Path, name: str, error: OSError) -> StorageError:
+    """What may pass, such as a lost network disk or too many open files, is no damage: nothing is given up for it."""
+    return StorageError(
+        f"cannot read {name} of checkpoint {path}: {error.strerror}; nothing was changed: try again, or, if it is lost "
+        "for good, remove that checkpoint to go on from the one before"
+    )
+
+
+def _corrupt(path: Path, what: str) -> CorruptFileError:
+    return CorruptFileError(f"checkpoint {path.name.removeprefix('.aside-')} is damaged: {what}")
+
+
+# ---------------------------------------------------------------------------------------------- names
+
+
+def _candidates(directory: Path) -> dict[int, Path]:
+    """The folder of each update; one set aside counts where its successor never came."""
+    final, aside = {}, {}
+    try:
+        for entry in directory.iterdir():
+            if _FINAL.fullmatch(entry.name) and entry.is_dir():
+                final[int(entry.name)] = entry
+            elif match := _ASIDE.fullmatch(entry.name):
+                aside[int(match[1])] = entry
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise storage_error("list", directory, error) from error
+    return aside | final
+
+
+def _temporary_name(what: str) -> str:
+    return f".tmp-{os.getpid()}-{socket.gethostname()}-{what}"
+
+
+def _move_into_place(temporary: Path, final: Path) -> None:
+    """Rename to the final name. A folder cannot be renamed over another: an old one steps aside first."""
+    aside = final.with_name(f".aside-{final.name}")
+    if final.exists():
+        os.rename(final, aside)
+    os.rename(temporary, final)
+    sync_directory(final.parent)
+    if aside.exists():
+        _remove(aside)
+
+
+def _delete(directory: Path, updates: list[int]) -> None:
+    candidates = _candidates(directory)
+    for update in updates:
+        try:
+            _remove(candidates[update])
+        except OSError as error:
+            raise storage_error("remove checkpoint", candidates[update], error) from error
+
+
+def _remove(path: Path) -> None:
+    """Hide, then delete: a visible checkpoint is never a half-deleted one."""
+    hidden = path.with_name(_temporary_name(f"old{path.name.removeprefix('.aside-')}"))
+    shutil.rmtree(hidden, ignore_errors=True)
+    os.rename(path, hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _remove_stale(directory: Path) -> None:
+    """Clear what dead processes left: half-written folders go, an orphan set aside comes back."""
+    for entry in list(directory.iterdir()):
+        if match := _ASIDE.fullmatch(entry.name):
+            final = directory / match[1]
+            if final.exists():
+                _remove(entry)
+            else:
+                os.rename(entry, final)
+        elif (match := _TEMPORARY.fullmatch(entry.name)) and _is_stale(int(match[1]), match[2], entry):
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _is_stale(process: int, host: str, entry: Path) -> bool:
+    if host != socket.gethostname():
+        with contextlib.suppress(FileNotFoundError):
+            return time.time() - entry.stat().st_mtime > _STALE_AFTER_SECONDS
+        return False
+    if process == os.getpid():  # saving is synchronous: what bears our number is an earlier process's
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,415 @@
+"""Frozen dataclasses to JSON and back, with nothing guessed and nothing ignored.
+
+Known field types: bool, int, float, str, None, Literal, `X | Y`, tuples, `dict[str, ...]` and dataclasses of
+these. Where a union offers several dataclasses, each has a field `kind: Literal["..."]` to tell them apart.
+Every refusal is a `ConfigError` that opens with the dotted path of what is wrong: `config.team.0.slots`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import functools
+import json
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from rookery.errors import ConfigError, NotFoundError, RookeryError
+from rookery.storage.atomic import storage_error
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """A note on a field, `Annotated[Any, OneOf(classes)]`: one of the dataclasses known when the field is read.
+
+    For unions that grow while the program runs, such as the tasks that other packages register.
+    """
+
+    classes: Callable[[], tuple[type, ...]]
+
+
+def to_dict(config: Any, where: str = "config") -> dict[str, Any]:
+    """A dataclass as JSON values: what `from_dict` turns back into an equal one.
+
+    Raises: ConfigError for a value that is not what its field promises.
+    """
+    data = _encode(config, where)
+    from_dict(type(config), data, where)
+    return data
+
+
+def from_dict(cls: type[T], data: object, where: str = "config") -> T:
+    """Build a dataclass from JSON values. `where` names it in messages.
+
+    An int is taken for a float; a bool is not an int; NaN and infinity are refused; lists become tuples.
+    Raises: ConfigError for unknown or missing keys, wrong types, and values the dataclass itself refuses.
+      TypeError for a field type this module does not know, which is a mistake in the program.
+    """
+    return _decode(cls, data, where)
+
+
+def apply_overrides(config: T, overrides: Iterable[str]) -> T:
+    """A copy of `config` changed by `key=value` texts, in order: `learner.learning_rate=1e-3`, `seeds=5`.
+
+    Keys are dotted; tuple elements go by index (`team.0.slots=[0,1]`). Values are JSON, or bare words where a
+    string fits. Setting a union's `kind` to another one starts that one from its defaults. All is checked
+    once, at the end, so values that only fit together may be given in any order.
+    Raises: ConfigError as `from_dict`.
+    """
+    data = to_dict(config)
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"override {text!r} is not key=value; write, say, learner.learning_rate=1e-3")
+        _apply_override(type(config), data, key.strip().split("."), value.strip(), "config")
+    return from_dict(type(config), data)
+
+
+def load_json(path: Path | str, error: type[RookeryError] = ConfigError) -> Any:
+    """The content of a JSON file: no NaN, no key twice.
+
+    Args:
+      error: raised for malformed content; CorruptError suits a file the program wrote itself.
+    Raises: `error` with line and column; MissingError; StorageError if the file cannot be read.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {path}; check the path") from None
+    except OSError as refusal:
+        raise storage_error("read", path, refusal) from refusal
+    try:
+        text = raw.decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=_reject_duplicate_keys, parse_constant=_reject_nonfinite)
+    except UnicodeDecodeError as bad:
+        line, column = _line_and_column(raw[: bad.start].decode(errors="replace"))
+        raise error(f"{path} line {line} column {column}: not UTF-8 text; save it as UTF-8") from bad
+    except json.JSONDecodeError as bad:
+        raise error(f"{path} line {bad.lineno} column {bad.colno}: not JSON ({bad.msg}); correct it there") from bad
+    except (ValueError, RecursionError) as bad:
+        said = "nested too deeply" if isinstance(bad, RecursionError) else bad
+        raise error(f"{path} is not JSON as this program reads it: {said}; correct it") from bad
+
+
+# -------------------------------------------------------------------------------------------- encoding
+
+
+def _encode(value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            f.name: _encode(getattr(value, f.name), f"{where}.{f.name}") for f in dataclasses.fields(value) if f.init
+        }
+    if isinstance(value, tuple):
+        return [_encode(item, f"{where}.{i}") for i, item in enumerate(value)]
+    if isinstance(value, dict):
+        return {key: _encode(item, _join_path(where, key)) for key, item in value.items()}
+    if value is None or isinstance(value, bool):
+        return value
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    raise ConfigError(f"{where} is a {type(value).__name__}; a config holds plain numbers, strings and tuples")
+
+
+# -------------------------------------------------------------------------------------------- decoding
+
+
+def _decode(hint: Any, data: Any, where: str) -> Any:
+    hint = _strip_annotations(hint)
+    if _is_dataclass(hint):
+        return _decode_dataclass(hint, data, where)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if any(type(data) is type(a) and data == a for a in args):
+            return data
+    elif _is_union(hint):
+        return _decode_union(args, data, where)
+    elif origin is tuple:
+        return _decode_tuple(hint, args, data, where)
+    elif origin is dict:
+        if isinstance(data, dict):
+            keys = [_decode(args[0], key, _join_path(where, key)) for key in data]
+            return {key: _decode(args[1], data[key], _join_path(where, key)) for key in keys}
+    elif hint is float:
+        if type(data) in (int, float):
+            with contextlib.suppress(OverflowError):
+                if math.isfinite(number := float(data)):
+                    return number
+    elif hint in (bool, int, types.NoneType):
+        if type(data) is hint:
+            return data
+    elif hint is str:
+        if isinstance(data, str) and not any("\ud800" <= c <= "\udfff" for c in data):
+            return data
+    else:
+        raise TypeError(f"{where}: fields of type {hint} cannot be kept in JSON")
+    raise ConfigError(f"{where} is {_abbreviate(data)}; it must be {_describe(hint)}")
+
+
+def _decode_dataclass(cls: Any, data: Any, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where} is {_abbreviate(data)}; it must be {_describe(cls)}")
+    hints = _fields(cls)
+    for key in data:
+        if key not in hints:
+            raise _unknown_key_error(where, key, hints)
+    missing = [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.name in hints and f.name not in data and f.default is f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where} lacks {', '.join(map(repr, missing))}, which must be given; add it")
+    values = {key: _decode(hints[key], value, _join_path(where, key)) for key, value in data.items()}
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {' '.join(str(error).split())}") from error
+
+
+def _decode_tuple(hint: Any, args: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(data, list | tuple):
+        raise ConfigError(f"{where} is {_abbreviate(data)}; it must be {_describe(hint)}")
+    if len(args) == 2 and args[1] is Ellipsis:
+        args = (args[0],) * len(data)
+    if len(args) != len(data):
+        raise ConfigError(f"{where} has {len(data)} elements; it must be {_describe(hint)}")
+    return tuple(_decode(arm, item, f"{where}.{i}") for i, (arm, item) in enumerate(zip(args, data, strict=True)))
+
+
+def _decode_union(arms: tuple[Any, ...], data: Any, where: str) -> Any:
+    rest = [arm for arm in arms if arm is not types.NoneType]
+    if data is None and len(rest) < len(arms):
+        return None
+    classes = [arm for arm in rest if _is_dataclass(_strip_annotations(arm))]
+    if classes and isinstance(data, dict):
+        return _decode(_class_of_kind(classes, data, where), data, where)
+    shape = {list: tuple, tuple: tuple, dict: dict}.get(type(data))
+    alike = [arm for arm in rest if shape and typing.get_origin(_strip_annotations(arm)) is shape]
+    if len(alike) == 1:  # no doubt which is meant, so the message may point inside it
+        return _decode(alike[0], data, where)
+    # The arm of the very type comes first: 3 stays an int where int and float are both allowed.
+    for arm in sorted(rest, key=lambda arm: arm is not type(data)):
+        with contextlib.suppress(ConfigError):
+            return _decode(arm, data, where)
+    raise ConfigError(f"{where} is {_abbreviate(data)}; it must be {' or '.join(map(_describe, arms))}")
+
+
+def _class_of_kind(classes: Sequence[Any], data: dict[str, Any], where: str) -> Any:
+    """The dataclass that `data["kind"]` names; the only one needs no name."""
+    if len(classes) == 1:
+        return classes[0]
+    kinds: dict[str, Any] = {}
+    for cls in classes:
+        hint = _fields(cls).get("kind")
+        if typing.get_origin(hint) is not Literal:
+            raise TypeError(f'{cls.__name__} needs a field kind: Literal["..."] to stand in a union')
+        kinds |= dict.fromkeys(typing.get_args(hint), cls)
+    allowed = f"allowed: {', '.join(map(repr, kinds))}"
+    if "kind" not in data:
+        raise ConfigError(f"{where} lacks 'kind', which tells what it is; {allowed}")
+    kind = data["kind"]
+    if not isinstance(kind, str) or kind not in kinds:
+        near = _did_you_mean(kind, kinds) if isinstance(kind, str) else ""
+        raise ConfigError(f"{where}.kind {_abbreviate(kind)} is not known; {near}{allowed}")
+    return kinds[kind]
+
+
+# -------------------------------------------------------------------------------------------- overrides
+
+
+def _apply_override(hint: Any, node: Any, parts: list[str], text: str, where: str) -> None:
+    """Write one override into JSON values, walking the types beside them."""
+    for depth, part in enumerate(parts):
+        classes = _classes(hint)
+        arm = _alternative_of(hint, node, where)
+        key, hint = _field_of(arm, node, part, where)
+        where = _join_path(where, part)
+        if depth == len(parts) - 1:
+            value = _parse(hint if len(classes) < 2 or part != "kind" else str, text, where)
+            if len(classes) > 1 and part == "kind" and value != node.get("kind"):
+                node.clear()  # another kind has other fields: start from its defaults
+                node |= _defaults(_class_of_kind(classes, {"kind": value}, where.rpartition(".")[0]))
+            node[key] = value
+        else:
+            if isinstance(node, dict):
+                node.setdefault(key, {})  # without a default, in a kind just changed to
+            node = node[key]
+
+
+def _defaults(cls: Any) -> dict[str, Any]:
+    """The JSON values of every field that has a default."""
+    data = {}
+    for f in dataclasses.fields(cls):
+        if f.init and f.default is not dataclasses.MISSING:
+            data[f.name] = _encode(f.default, f.name)
+        elif f.init and f.default_factory is not dataclasses.MISSING:
+            data[f.name] = _encode(f.default_factory(), f.name)
+    return data
+
+
+def _alternative_of(hint: Any, node: Any, where: str) -> Any:
+    """The one alternative of a type that the present value has."""
+    hint = _strip_annotations(hint)
+    if not _is_union(hint):
+        return hint
+    classes = _classes(hint)
+    if classes and isinstance(node, dict):
+        return _class_of_kind(classes, node, where)
+    wanted = {list: tuple, dict: dict}.get(type(node))
+    for arm in map(_strip_annotations, typing.get_args(hint)):
+        if wanted and typing.get_origin(arm) is wanted:
+            return arm
+    return type(node)
+
+
+def _field_of(hint: Any, node: Any, part: str, where: str) -> tuple[Any, Any]:
+    """The key and the type of `part` inside a value of type `hint`."""
+    if _is_dataclass(hint) and isinstance(node, dict):
+        hints = _fields(hint)
+        if part not in hints:
+            raise _unknown_key_error(where, part, hints)
+        return part, hints[part]
+    args = typing.get_args(hint)
+    if typing.get_origin(hint) is dict and isinstance(node, dict):
+        return part, args[1]
+    if typing.get_origin(hint) is tuple and isinstance(node, list):
+        if not (part.isascii() and part.isdigit() and int(part) < len(node)):
+            allowed = f"0 to {len(node) - 1}" if node else "none: it is empty"
+            raise ConfigError(f"{_join_path(where, part)} is not known; allowed: {allowed}")
+        index = int(part)
+        return index, args[0] if len(args) == 2 and args[1] is Ellipsis else args[index]
+    raise ConfigError(f"{where} is {_abbreviate(node)} and has no {part!r} inside; set {where.partition('.')[2]} whole")
+
+
+def _parse(hint: Any, text: str, where: str) -> Any:
+    """The JSON value that a typed text means for a field: the first reading that fits."""
+    readings: list[Any] = []
+    words = {"True": True, "False": False, "None": None}
+    if text in words:
+        readings.append(words[text])
+    with contextlib.suppress(ValueError, RecursionError):
+        readings.append(json.loads(text, object_pairs_hook=_reject_duplicate_keys, parse_constant=_reject_nonfinite))
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            readings.append(kind(text))  # 1_000, .5
+    for number in [r for r in readings if type(r) is float and r.is_integer()]:
+        readings.append(int(number))  # 1e6 for a whole number
+    readings.append(text)
+    first: ConfigError | None = None
+    for reading in readings:
+        try:
+            _decode(hint, reading, where)
+            return reading
+        except ConfigError as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+# -------------------------------------------------------------------------------------------- types
+
+
+@functools.cache
+def _fields(cls: Any) -> dict[str, Any]:
+    """Name to type of the fields a dataclass is built from."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
+
+
+def _is_dataclass(hint: Any) -> bool:
+    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _strip_annotations(hint: Any) -> Any:
+    """Without Annotated's notes, of which only OneOf means anything here; None as its type."""
+    while typing.get_origin(hint) is typing.Annotated:
+        hint, *notes = typing.get_args(hint)
+        for note in notes:
+            if isinstance(note, OneOf):
+                hint = typing.Union[note.classes()]  # noqa: UP007 (of a tuple made at run time)
+    return types.NoneType if hint is None else hint
+
+
+def _classes(hint: Any) -> list[Any]:
+    """The dataclasses among a union's alternatives."""
+    hint = _strip_annotations(hint)
+    arms = map(_strip_annotations, typing.get_args(hint)) if _is_union(hint) else [hint]
+    return [arm for arm in arms if _is_dataclass(arm)]
+
+
+# -------------------------------------------------------------------------------------------- messages
+
+
+def _join_path(where: str, key: str) -> str:
+    """One step further; a key that would break the line is quoted."""
+    return f"{where}.{key if isinstance(key, str) and key.isprintable() else repr(key)}"
+
+
+def _describe(hint: Any) -> str:
+    hint = _strip_annotations(hint)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if _is_dataclass(hint):
+        return f"an object ({hint.__name__})"
+    if origin is Literal:
+        return ("one of " if len(args) > 1 else "") + ", ".join(map(_abbreviate, args))
+    if _is_union(hint):
+        return " or ".join(map(_describe, args))
+    if origin is tuple:
+        if len(args) == 2 and args[1] is Ellipsis:
+            return f"a list, each element {_describe(args[0])}"
+        return f"a list of {len(args)}: {', '.join(map(_describe, args))}"
+    if origin is dict:
+        return f"an object, each value {_describe(args[1])}"
+    names = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a string"}
+    return names.get(hint, "null")
+
+
+def _abbreviate(value: Any) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=True)
+    except (TypeError, ValueError):
+        text = repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _did_you_mean(key: str, allowed: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(key), list(allowed), n=2)
+    return f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+
+
+def _unknown_key_error(where: str, key: str, allowed: Iterable[str]) -> ConfigError:
+    allowed = list(allowed)
+    listed = ", ".join(allowed) or "nothing"
+    return ConfigError(f"{_join_path(where, key)} is not known; {_did_you_mean(key, allowed)}allowed: {listed}")
+
+
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ValueError(f"the key {key!r} stands twice in one object")
+        result[key] = value
+    return result
+
+
+def _reject_nonfinite(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON number")
+
+
+def _line_and_column(before: str) -> tuple[int, int]:
+    """Line and column, from 1, of the character after `before`."""
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1

@@ -1,5 +1,0 @@
-"""`prior.py` in Harvest, where the published order of the two is the other way round."""
-
-from rookery.studies.jaques2019.prior import study
-
-STUDY = study("jaques2019/prior-harvest", "harvest")

@@ -1,0 +1,126 @@
+"""The programs, arms and scenes that several studies share."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from rookery.gridworld.spec import ViewConfig
+from rookery.learning.auxiliary import NextFramePrediction, Reconstruction
+from rookery.studies import budgets
+from rookery.studies.cloned_agents import ClonedAgents
+from rookery.studies.study import Budget, EvalCondition, PretrainedAgent, TrainedAgents, TrainingRun
+from rookery.studies.study import Condition as Condition
+from rookery.tasks.four_rooms import FourRooms
+from rookery.tasks.maze import Maze
+from rookery.training.config import (
+    FrozenPolicyConfig,
+    PolicyConfig,
+    RandomPolicyConfig,
+    RunConfig,
+    ScriptedPolicyConfig,
+    Variant,
+)
+
+
+def _next_frame_config(budget: Budget) -> RunConfig:
+    return budgets.run_config(
+        budget,
+        "next",
+        (Variant(name="social"), Variant(name="solo", social_episode_prob=0.0)),
+        auxiliary=NextFramePrediction,
+    )
+
+
+def _reconstruction_config(budget: Budget) -> RunConfig:
+    arms = (Variant(name="social"), Variant(name="vanilla", aux_loss_scale=0.0))
+    return budgets.run_config(budget, "this", arms, auxiliary=Reconstruction)
+
+
+NEXT_FRAME_RUN = TrainingRun(name="next", configure=_next_frame_config)
+RECONSTRUCTION_RUN = TrainingRun(name="this", configure=_reconstruction_config)
+"""The vanilla learner stands in this program too: with its loss weighted by 0 the decoder is never touched."""
+
+SOCIAL_NEXT_FRAME = Condition(label="social + next frame", agents=TrainedAgents(run=NEXT_FRAME_RUN, variant="social"))
+SOCIAL_RECONSTRUCTION = Condition(
+    label="social + this frame", agents=TrainedAgents(run=RECONSTRUCTION_RUN, variant="social")
+)
+SOCIAL_VANILLA = Condition(label="social, vanilla", agents=TrainedAgents(run=RECONSTRUCTION_RUN, variant="vanilla"))
+SOLO_NEXT_FRAME = Condition(label="solo + next frame", agents=TrainedAgents(run=NEXT_FRAME_RUN, variant="solo"))
+EXPERT_AGENTS = Condition(
+    label="experts", agents=PretrainedAgent(policy=lambda budget: budgets.expert_partners(budget)[0])
+)
+"""An expert in the novice's place, beside the other experts."""
+
+
+def imperfect_experts(budget: Budget) -> tuple[PolicyConfig, ...]:
+    """Experts that know less. At `paper` nobody ships any that see pixels: they see their own view only."""
+    return (
+        ScriptedPolicyConfig(observability="own")
+        if budget == "paper"
+        else FrozenPolicyConfig(checkpoint=budgets.IMPERFECT_EXPERT),
+    ) * 2
+
+
+def four_goal_task(budget: Budget) -> Any:
+    """The same world with four goals: six possible orders."""
+    return dataclasses.replace(budgets.goal_cycle_task(budget), num_goals=4)
+
+
+def task_experts(budget: Budget) -> tuple[PolicyConfig, ...]:
+    """The scripted expert of whatever task: it sees the map, and finds a hidden order by trying."""
+    return (ScriptedPolicyConfig(), ScriptedPolicyConfig())
+
+
+def four_rooms_task(budget: Budget) -> Any:
+    """Four rooms and one goal, beside one expert."""
+    if budget == "paper":
+        return FourRooms(views=(ViewConfig(),) * 2)
+    height, width, steps = (11, 11, 125) if budget == "desk" else (7, 8, 10)
+    return FourRooms(height=height, width=width, max_steps=steps, views=(budgets.DESK_VIEW,) * 2, num_actions=3)
+
+
+def maze_task(budget: Budget, num_agents: int = 2) -> Any:
+    """A fresh maze and one goal, beside one expert."""
+    if budget == "paper":
+        return Maze(views=(ViewConfig(),) * num_agents)
+    height, width, steps = (11, 11, 125) if budget == "desk" else (7, 9, 10)
+    return Maze(height=height, width=width, max_steps=steps, views=(budgets.DESK_VIEW,) * num_agents, num_actions=3)
+
+
+CLONED_EXPERTS = Condition(
+    label="cloning",
+    agents=ClonedAgents(
+        name="clones",
+        eval_condition=EvalCondition(
+            name="recorded", task=budgets.task_with_expert_views, partners=budgets.expert_partners
+        ),
+    ),
+)
+"""Clones of the experts that novices stand beside, from what these saw and did."""
+THREE_GOAL_EXPERTS = Condition(
+    label="3-goal experts", agents=PretrainedAgent(policy=lambda budget: imperfect_experts(budget)[0])
+)
+"""Trained agents: the scripted experts know every task."""
+THREE_GOAL_CLONES = Condition(
+    label="clones of 3-goal experts",
+    agents=ClonedAgents(
+        name="clones-of-trained",
+        eval_condition=EvalCondition(name="recorded", task=budgets.task_with_expert_views, partners=imperfect_experts),
+    ),
+)
+
+GOAL_CYCLE_3 = EvalCondition(name="3-goal cycle", task=budgets.goal_cycle_task, partners=budgets.expert_partners)
+GOAL_CYCLE_3_IMPERFECT = EvalCondition(
+    name="3-goal cycle, imperfect experts", task=budgets.goal_cycle_task, partners=imperfect_experts
+)
+GOAL_CYCLE_4 = EvalCondition(name="4-goal cycle", task=four_goal_task, partners=task_experts)
+FOUR_ROOMS = EvalCondition(name="four rooms", task=four_rooms_task, partners=lambda budget: (ScriptedPolicyConfig(),))
+MAZE = EvalCondition(name="maze", task=maze_task, partners=lambda budget: (ScriptedPolicyConfig(),))
+CROWDED_MAZE = EvalCondition(
+    name="maze with random movers",
+    task=lambda budget: maze_task(budget, 4),
+    partners=lambda budget: (ScriptedPolicyConfig(), RandomPolicyConfig(), RandomPolicyConfig()),
+)
+TASK_EXPERTS = Condition(label="experts", agents=PretrainedAgent(policy=lambda budget: ScriptedPolicyConfig()))
+"""Whoever is an expert of the scene at hand."""

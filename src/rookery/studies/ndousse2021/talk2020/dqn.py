@@ -1,0 +1,56 @@
+"""Q-learning against policy gradients: the learners tried before.
+
+Source: the first author's talk of 2020 and Ndousse et al. 2021, section 5: DQN, with memory, with prioritized replay,
+stayed weak; PPO gained at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rookery.learning.r2d2 import R2D2
+from rookery.studies import budgets, figures
+from rookery.studies.claims import mean_greater
+from rookery.studies.ndousse2021.shared_runs import (
+    EXPERT_AGENTS,
+    GOAL_CYCLE_3,
+    SOCIAL_NEXT_FRAME,
+    SOCIAL_VANILLA,
+    SOLO_NEXT_FRAME,
+)
+from rookery.studies.study import Budget, Study, TrainedAgents, TrainingRun
+from rookery.studies.study import Condition as Condition
+from rookery.training.config import RunConfig, Variant
+
+
+def _dqn_config(budget: Budget) -> RunConfig:
+    """The recipe with another learner; its step size and exploration are its own."""
+    arms = (Variant(name="social"), Variant(name="solo", social_episode_prob=0.0))
+    config = budgets.run_config(budget, "dqn", arms)
+    learner = R2D2(capacity=budgets.REPLAY_CAPACITY)
+    if budget == "smoke":
+        learner = R2D2(capacity=16, sequence_length=5, burn_in=2, n_step=2, gradient_steps=2, minibatch_size=8)
+    novice = dataclasses.replace(config.team[0], learner=learner, learning_rate=budgets.REPLAY_LEARNING_RATE)
+    return dataclasses.replace(config, team=(novice, *config.team[1:]))
+
+
+_DQN_RUN = TrainingRun(name="dqn", configure=_dqn_config)
+_DQN_SOCIAL = Condition(label="DQN, social", agents=TrainedAgents(run=_DQN_RUN, variant="social"))
+_DQN_SOLO = Condition(label="DQN, solo", agents=TrainedAgents(run=_DQN_RUN, variant="solo"))
+
+STUDY = Study(
+    name="ndousse2021/talk/dqn",
+    title="Q-learning and policy gradients",
+    source="Ndousse 2020, talk; Ndousse et al. 2021, section 5",
+    compares="DQN + LSTM + prioritized replay against PPO at equal steps, social and solo",
+    conditions=(_DQN_SOCIAL, _DQN_SOLO, SOCIAL_VANILLA, SOCIAL_NEXT_FRAME, SOLO_NEXT_FRAME, EXPERT_AGENTS),
+    eval_conditions=(GOAL_CYCLE_3,),
+    claims=(
+        mean_greater(
+            "Beside experts PPO without auxiliary loss earns more than DQN.", SOCIAL_VANILLA.label, _DQN_SOCIAL.label
+        ),
+        mean_greater("Its social gain is larger.", SOCIAL_VANILLA.label, _DQN_SOCIAL.label, "gain"),
+        mean_greater("Alone PPO earns more than DQN.", SOLO_NEXT_FRAME.label, _DQN_SOLO.label, "alone"),
+    ),
+    figures=figures.training_figures,
+)

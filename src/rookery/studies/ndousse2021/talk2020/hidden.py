@@ -1,0 +1,43 @@
+"""Goals that novices cannot see: whoever finds them follows somebody.
+
+Source: the first author's talk of 2020: novices then follow robustly, and end slightly below the experts.
+"""
+
+from __future__ import annotations
+
+from rookery.studies import budgets, figures
+from rookery.studies.claims import mean_above, mean_greater
+from rookery.studies.ndousse2021.shared_runs import GOAL_CYCLE_3
+from rookery.studies.study import Budget, EvalCondition, Study, TrainedAgents, TrainingRun
+from rookery.studies.study import Condition as Condition
+from rookery.training.config import RunConfig, Variant
+
+
+def _hidden_goals_config(budget: Budget) -> RunConfig:
+    arms = (Variant(name="social"), Variant(name="solo", social_episode_prob=0.0))
+    schedules = {} if budget == "paper" else {"penalty": budgets.PENALTY}
+    return budgets.run_config(budget, "hidden", arms, task=budgets.hidden_goals_task(budget), env_schedules=schedules)
+
+
+_HIDDEN_GOALS_RUN = TrainingRun(name="hidden", configure=_hidden_goals_config)
+_HIDDEN_SOCIAL = Condition(label="goals hidden, social", agents=TrainedAgents(run=_HIDDEN_GOALS_RUN, variant="social"))
+_HIDDEN_SOLO = Condition(label="goals hidden, solo", agents=TrainedAgents(run=_HIDDEN_GOALS_RUN, variant="solo"))
+_HIDDEN_GOALS_CONDITION = EvalCondition(
+    name="3-goal cycle, goals hidden from slot 0", task=budgets.hidden_goals_task, partners=budgets.expert_partners
+)
+
+STUDY = Study(
+    name="ndousse2021/talk/hidden",
+    title="Goals hidden from novices",
+    source="Ndousse 2020, talk: masked goals",
+    compares="goals hidden from novices throughout: social against solo",
+    conditions=(_HIDDEN_SOCIAL, _HIDDEN_SOLO),
+    eval_conditions=(_HIDDEN_GOALS_CONDITION, GOAL_CYCLE_3),
+    claims=(
+        mean_greater("Beside experts novices earn more than solo learners alone.", _HIDDEN_SOCIAL.label, _HIDDEN_SOLO.label, other_measure="alone"),
+        mean_above("They do it by following: their social gain is above 0.", _HIDDEN_SOCIAL.label, 0.0, "gain"),
+        mean_greater("They end below the experts beside them, who see the goals.",
+             _HIDDEN_SOCIAL.label, _HIDDEN_SOCIAL.label, "others", other_measure="beside"),
+    ),
+    figures=figures.training_figures,
+)  # fmt: skip

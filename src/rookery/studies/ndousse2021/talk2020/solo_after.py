@@ -1,0 +1,41 @@
+"""What of social learning is left when the experts have gone.
+
+Source: planned in the first author's talk of 2020: a solo test after social training.
+"""
+
+from __future__ import annotations
+
+from rookery.studies import figures
+from rookery.studies.claims import mean_above, mean_greater
+from rookery.studies.ndousse2021.shared_runs import (
+    EXPERT_AGENTS,
+    GOAL_CYCLE_3,
+    SOCIAL_NEXT_FRAME,
+    SOCIAL_VANILLA,
+    SOLO_NEXT_FRAME,
+)
+from rookery.studies.study import Study
+
+_NEXT_FRAME, _SOLO = SOCIAL_NEXT_FRAME.label, SOLO_NEXT_FRAME.label
+
+STUDY = Study(
+    name="ndousse2021/talk/solo-after",
+    title="Alone after company",
+    source="Ndousse 2020, talk: solo test after social training",
+    compares="social learners tested alone, at every checkpoint and at the end, against solo learners",
+    conditions=(SOCIAL_NEXT_FRAME, SOCIAL_VANILLA, SOLO_NEXT_FRAME, EXPERT_AGENTS),
+    eval_conditions=(GOAL_CYCLE_3,),
+    claims=(
+        mean_greater(
+            "Left alone, social learners earn less than beside experts.",
+            _NEXT_FRAME,
+            _NEXT_FRAME,
+            "beside",
+            other_measure="alone",
+        ),
+        mean_greater("Left alone, social learners earn more than solo learners do.", _NEXT_FRAME, _SOLO, "alone"),
+        mean_above("Left alone, social learners earn more than stopping after one goal.", _NEXT_FRAME, 1.05, "alone"),
+    ),
+    figures=figures.solo_figures,
+    num_seeds=5,
+)

@@ -1,0 +1,55 @@
+"""Every study by name. A study's module is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+
+from rookery.errors import NotFoundError
+from rookery.studies.study import Study
+
+STUDIES = {
+    "ndousse2021/fig2": "rookery.studies.ndousse2021.fig2",
+    "ndousse2021/fig4": "rookery.studies.ndousse2021.fig4",
+    "ndousse2021/fig5": "rookery.studies.ndousse2021.fig5",
+    "ndousse2021/fig6": "rookery.studies.ndousse2021.fig6",
+    "ndousse2021/fig7": "rookery.studies.ndousse2021.fig7",
+    "ndousse2021/fig8": "rookery.studies.ndousse2021.fig8",
+    "ndousse2021/fig9": "rookery.studies.ndousse2021.fig9",
+    "ndousse2021/fig10": "rookery.studies.ndousse2021.fig10",
+    "ndousse2021/fig11": "rookery.studies.ndousse2021.fig11",
+    "ndousse2021/fig12": "rookery.studies.ndousse2021.fig12",
+    "ndousse2021/fig13": "rookery.studies.ndousse2021.fig13",
+    "ndousse2021/talk/penalty": "rookery.studies.ndousse2021.talk2020.penalty",
+    "ndousse2021/talk/refresh": "rookery.studies.ndousse2021.talk2020.refresh",
+    "ndousse2021/talk/hidden": "rookery.studies.ndousse2021.talk2020.hidden",
+    "ndousse2021/talk/single-goal": "rookery.studies.ndousse2021.talk2020.single_goal",
+    "ndousse2021/talk/dqn": "rookery.studies.ndousse2021.talk2020.dqn",
+    "ndousse2021/talk/solo-after": "rookery.studies.ndousse2021.talk2020.solo_after",
+    "ndousse2021/theory": "rookery.studies.ndousse2021.theory",
+    "ndousse2021/walk": "rookery.studies.ndousse2021.paper_gap",
+    "ndousse2021/longer/plain": "rookery.studies.ndousse2021.extended_training.plain",
+    "ndousse2021/longer/slow": "rookery.studies.ndousse2021.extended_training.slow",
+    "ndousse2021/longer/pixels": "rookery.studies.ndousse2021.extended_training.pixels",
+    "ndousse2021/waiting": "rookery.studies.ndousse2021.waiting",
+    "jaques2019/centralized": "rookery.studies.jaques2019.centralized",
+    "jaques2019/centralized-harvest": "rookery.studies.jaques2019.centralized_harvest",
+    "jaques2019/messages": "rookery.studies.jaques2019.messages",
+    "jaques2019/messages-harvest": "rookery.studies.jaques2019.messages_harvest",
+    "jaques2019/moa": "rookery.studies.jaques2019.moa",
+    "jaques2019/moa-harvest": "rookery.studies.jaques2019.moa_harvest",
+    "jaques2019/prior": "rookery.studies.jaques2019.baselines",
+    "jaques2019/prior-harvest": "rookery.studies.jaques2019.baselines_harvest",
+    "jaques2019/boxtrapped": "rookery.studies.jaques2019.boxtrapped",
+    "jaques2019/metrics": "rookery.studies.jaques2019.communication_metrics",
+}
+"""Name to the module whose STUDY it is."""
+
+
+def load_study(name: str) -> Study:
+    """A study by name. Raises MissingError, offering the nearest."""
+    if name not in STUDIES:
+        near = difflib.get_close_matches(name, STUDIES, 3)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise NotFoundError(f"no study {name!r}; {hint}there are: {', '.join(STUDIES)}")
+    return importlib.import_module(STUDIES[name]).STUDY

@@ -1,0 +1,162 @@
+"""Iterated matrix games: two players, two moves, the same four payoffs every step; small enough to solve by hand.
+
+Rules. Both choose at once, cooperate (0) or defect (1); both cooperating pays each `reward`, both defecting
+`punishment`; a lone defector gets `temptation` and the other `sucker`. Then both see what both did, and play again. The
+order of the four numbers makes the game: temptation > reward > punishment > sucker is the prisoner's dilemma, reward >
+temptation >= punishment > sucker the stag hunt, temptation > reward > sucker > punishment chicken.
+
+Source: Rapoport and Guyer 1966 for the games; Axelrod 1984 for playing them again and again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Bool, Float, Float32, Int, Int32, UInt8
+
+from rookery.errors import ConfigError
+from rookery.types import PRNGKey, TimeStep
+
+COOPERATE, DEFECT = 0, 1
+MOVE_COLORS = ((0, 0, 0), (0, 200, 60), (230, 40, 40))  # nothing yet, cooperated, defected
+
+
+class Payoffs(struct.PyTreeNode):
+    """Numbers a schedule may change without recompiling."""
+
+    reward: Float32[Array, ""]  # to each of two who cooperate
+    sucker: Float32[Array, ""]  # to who cooperates alone
+    temptation: Float32[Array, ""]  # to who defects alone
+    punishment: Float32[Array, ""]  # to each of two who defect
+
+
+class MatrixParams(struct.PyTreeNode):
+    world: Payoffs
+
+
+class MatrixState(struct.PyTreeNode):
+    last_action: Int32[Array, "2"]  # what each did, -1 before the first step and of the absent
+    agent_mask: Bool[Array, "2"]
+    step: Int32[Array, ""]  # steps since reset
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MatrixGame:
+    """Configuration. Defaults are Axelrod's prisoner's dilemma."""
+
+    kind: Literal["matrix"] = "matrix"
+    moves: tuple[str, str] = ("cooperate", "defect")  # for people
+    reward: float = 3.0
+    sucker: float = 0.0
+    temptation: float = 5.0
+    punishment: float = 1.0
+    max_steps: int = 100
+
+    num_agents = 2
+    metric_names = ("cooperations",)
+    """Steps in which the agent cooperated."""
+
+    def __post_init__(self):
+        if len(self.moves) != 2 or self.moves[0] == self.moves[1]:
+            raise ConfigError(f"moves={self.moves} must be two different names, the one that cooperates first")
+        if self.max_steps < 1:
+            raise ConfigError(f"max_steps={self.max_steps} must be at least 1")
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        return self.moves
+
+    def default_params(self) -> MatrixParams:
+        names = (field.name for field in dataclasses.fields(Payoffs))
+        return MatrixParams(world=Payoffs(**{name: jnp.float32(getattr(self, name)) for name in names}))
+
+    def make_env(self) -> MatrixEnv:
+        return MatrixEnv(self)
+
+    def to_text(self, state: MatrixState | None = None) -> str:
+        """The payoffs to (row, column): the same in every state."""
+        width = max(map(len, self.moves))
+        pay = (
+            ((self.reward, self.reward), (self.sucker, self.temptation)),
+            ((self.temptation, self.sucker), (self.punishment, self.punishment)),
+        )
+        lines = [" " * width + "".join(f"  {name:>11}" for name in self.moves)]
+        for name, row in zip(self.moves, pay, strict=True):
+            lines.append(f"{name:{width}}" + "".join(f"  {f'{a:g}, {b:g}':>11}" for a, b in row))
+        return "\n".join(lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class MatrixEnv:
+    """The game as pure functions; callers vmap over keys and states.
+
+    Observation: u8[2, 1, 2, 3], for each player a picture of two pixels, its own last move and the other's: black
+    before the first, green for cooperating, red for defecting. Action: i32[2]; any but 0 and 1 sits the step out.
+    Reward: f32[2]; nobody is paid in a step that one of them sits out. Truncated at `max_steps`, never terminated.
+    """
+
+    task: MatrixGame
+
+    num_agents = 2
+    num_actions = 2
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        return self.task.moves
+
+    @property
+    def max_steps(self) -> int:
+        return self.task.max_steps
+
+    def observation_shape(self, slot: int) -> tuple[int, ...]:
+        return (1, 2, 3)
+
+    def default_params(self) -> MatrixParams:
+        return self.task.default_params()
+
+    def reset(
+        self, key: PRNGKey, params: MatrixParams, agent_mask: Bool[Array, "2"] | None = None
+    ) -> tuple[MatrixState, TimeStep]:
+        """Start an episode; nothing is drawn, so the key makes no difference."""
+        state = MatrixState(
+            last_action=jnp.full(2, -1, jnp.int32),
+            agent_mask=jnp.ones(2, bool) if agent_mask is None else agent_mask,
+            step=jnp.int32(0),
+        )
+        return state, self._time_step(state, jnp.zeros(2), jnp.bool_(True), jnp.zeros(2))
+
+    def step(self, state: MatrixState, action: Int[Array, "2"], params: MatrixParams) -> tuple[MatrixState, TimeStep]:
+        """Both choose at once."""
+        pay = params.world
+        plays = state.agent_mask & ((action == COOPERATE) | (action == DEFECT))
+        own, other = action == COOPERATE, action[::-1] == COOPERATE
+        cooperating = jnp.where(other, pay.reward, pay.sucker)
+        defecting = jnp.where(other, pay.temptation, pay.punishment)
+        reward = jnp.where(plays.all(), jnp.where(own, cooperating, defecting), 0.0)
+        after = state.replace(last_action=jnp.where(plays, action, -1).astype(jnp.int32), step=state.step + 1)
+        return after, self._time_step(after, reward, jnp.bool_(False), (own & plays).astype(jnp.float32))
+
+    def observe(self, state: MatrixState) -> UInt8[Array, "2 1 2 3"]:
+        """What both see now; the absent see nothing."""
+        both = jnp.stack([state.last_action, state.last_action[::-1]], -1)
+        return jnp.asarray(MOVE_COLORS, jnp.uint8)[jnp.where(state.agent_mask[:, None], both, -1) + 1][:, None]
+
+    def in_view(self, state: MatrixState) -> Bool[Array, "2 2"]:
+        """Both see each other."""
+        return state.agent_mask.all() & ~jnp.eye(2, dtype=bool)
+
+    def _time_step(
+        self, state: MatrixState, reward: Float[Array, "2"], is_first: Bool[Array, ""], cooperated: Float[Array, "2"]
+    ) -> TimeStep:
+        return TimeStep(
+            observation=self.observe(state),
+            reward=reward,
+            terminated=jnp.bool_(False),
+            truncated=state.step >= self.max_steps,
+            is_first=is_first,
+            agent_mask=state.agent_mask,
+            info={"cooperations": cooperated},
+        )

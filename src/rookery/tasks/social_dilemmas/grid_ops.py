@@ -1,0 +1,37 @@
+"""Reading and writing a few cells of a map without touching each."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int, UInt8, UInt32
+
+from rookery.tasks.social_dilemmas.tiles import SOLID
+
+
+def is_solid(kind: UInt8[Array, "..."]) -> Bool[Array, "..."]:
+    """Whether neither agents nor beams get through a tile of this kind."""
+    closed = jnp.zeros(kind.shape, bool)
+    for number in SOLID:
+        closed |= kind == number
+    return closed
+
+
+def look_up(tiles: UInt8[Array, "H W"], row: Int[Array, "..."], col: Int[Array, "..."]) -> UInt8[Array, "..."]:
+    """Tile kinds at some cells. Cells off the map give anything: who asks must have met the outer wall before."""
+    return tiles.reshape(-1).at[row * tiles.shape[1] + col].get(mode="clip")
+
+
+def rectangle_bitmask(
+    low: Int[Array, "N 2"], high: Int[Array, "N 2"], on: Bool[Array, "N"], shape: tuple[int, ...]
+) -> UInt32[Array, "H W"]:
+    """For each cell, which of N <= 32 rectangles (corners included) cover it: bit n for rectangle n.
+
+    Rows and columns are tested apart, then joined by one `and` a cell: far cheaper than N tests a cell or a scatter.
+    """
+    bit = jnp.where(on, jnp.uint32(1) << jnp.arange(len(on), dtype=jnp.uint32), 0).astype(jnp.uint32)
+
+    def along(axis: int):
+        line = jnp.arange(shape[axis])[:, None]
+        return jnp.sum(jnp.where((low[:, axis] <= line) & (line <= high[:, axis]), bit, 0), -1).astype(jnp.uint32)
+
+    return along(0)[:, None] & along(1)

@@ -1,0 +1,120 @@
+"""How fast a learner's update is, beside the rate of a plain matrix product measured in the same run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from rookery.agents import convolution
+from rookery.agents.networks import MLPNetwork, NdousseNetwork
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.learning import batch_sharding, ppo
+from rookery.learning.auxiliary import NextFramePrediction
+from rookery.training.devices import max_sharing_devices
+from rookery.types import Trajectory
+
+
+def count_flops(function: Callable, *arguments: Any) -> int:
+    """Multiplications and additions of every matrix product a function makes, loops counted as often as they run.
+
+    Of a condition, the dearer branch counts; of a loop without a known length, one round.
+    """
+    return _flops(jax.make_jaxpr(function)(*arguments).jaxpr)
+
+
+def _flops(jaxpr) -> int:
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            inner = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+            total += 2 * inner * math.prod(equation.outvars[0].aval.shape)
+        elif equation.primitive.name == "cond":
+            total += max(_flops(branch.jaxpr) for branch in equation.params["branches"])
+        else:
+            times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+            inner = [p for p in equation.params.values() if hasattr(p, "jaxpr") or hasattr(p, "eqns")]
+            total += times * sum(_flops(getattr(p, "jaxpr", p)) for p in inner)
+    return total
+
+
+def matmul_flops(size: int = 2048, seconds: float = 2.0) -> float:
+    """Operations a second of a float32 product of two size×size matrices: the best of several."""
+    product = jax.jit(lambda a, b: a @ b)
+    a = jax.random.normal(jax.random.PRNGKey(0), (size, size))
+    jax.block_until_ready(product(a, a))
+    best, began = math.inf, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        start = time.perf_counter()
+        jax.block_until_ready(product(a, a))
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def measure_update(network: str = "paper", seconds: float = 5.0, num_envs: int = 128, num_steps: int = 250) -> dict:
+    """Time whole PPO updates at the paper's schedule: 20 minibatches of 512×16, refreshed every 2.
+
+    Args:
+      network: 'paper' (pixels) or 'lite' (symbolic).
+      seconds: measure at least this long, and at least one update.
+    Returns: seconds an update (best), its arithmetic rate and its share of a matrix product's (convolutions counted as
+      patches × matrix, as is the custom), the rate of the products it really makes, compile seconds, environment steps
+      learned a second (playing them not counted). On CPU the devices share the update, as in a run of one seed.
+    """
+    kind, shape = {"paper": (NdousseNetwork(), (21, 21, 3)), "lite": (MLPNetwork(), (7, 7, 8))}[network]
+    policy = RecurrentPolicy(kind, shape, 7)
+    # Without the KL stop no minibatch is skipped, whatever the random data.
+    config = ppo.PPO(auxiliary=(NextFramePrediction(),), target_kl=None, rollback_kl=None)
+    learner = config.init(policy, jax.random.PRNGKey(0), steps=0)
+    trajectory = _random_trajectory(shape, num_steps, num_envs)
+    rates = ppo.ScheduledHparams(jnp.float32(1e-4), jnp.float32(1e-5), jnp.float32(1.0))
+
+    def update(learner, trajectory, key):
+        return ppo.ppo_update(config, policy, learner, trajectory, rates, key)[0]
+
+    mesh = Mesh(np.array(jax.devices()[: max_sharing_devices(jax.device_count())]), (batch_sharding.SHARD_AXIS,))
+    whole = PartitionSpec()
+    shared = jax.shard_map(update, mesh=mesh, in_specs=whole, out_specs=whole, check_vma=False)
+
+    arguments = (learner, trajectory, jax.random.PRNGKey(1))
+    performed = count_flops(update, *arguments)
+    with convolution.force_im2col():
+        flops = count_flops(lambda *a: update(*a), *arguments)  # another function: what was traced is remembered
+    began = time.perf_counter()
+    compiled = jax.jit(shared).lower(*arguments).compile()
+    compile_seconds = time.perf_counter() - began
+    memory = compiled.memory_analysis()
+    best, began = math.inf, time.perf_counter()
+    while best == math.inf or time.perf_counter() - began < seconds:
+        start = time.perf_counter()
+        jax.block_until_ready(compiled(*arguments))
+        best = min(best, time.perf_counter() - start)
+    rate = matmul_flops()
+    return {
+        "network": network, "num_minibatches": config.num_minibatches, "sequences": config.minibatch_size,
+        "length": config.sequence_length, "seconds": best, "compile_seconds": compile_seconds,
+        "gflops": flops / best / 1e9, "matmul_gflops": rate / 1e9, "share_of_matmul": flops / best / rate,
+        "performed_gflops": performed / best / 1e9,
+        "steps_per_second": num_envs * num_steps / best,
+        "temporary_bytes": getattr(memory, "temp_size_in_bytes", None),
+    }  # fmt: skip
+
+
+def _random_trajectory(shape: tuple[int, ...], steps: int, episodes: int) -> Trajectory:
+    keys = jax.random.split(jax.random.PRNGKey(2), 3)
+    return Trajectory(
+        observation=jax.random.randint(keys[0], (steps + 1, episodes, *shape), 0, 256).astype(jnp.uint8),
+        action=jax.random.randint(keys[1], (steps, episodes), 0, 7),
+        reward=jax.random.normal(keys[2], (steps, episodes)),
+        log_prob=jnp.full((steps, episodes), -math.log(7)),
+        is_first=jnp.zeros((steps + 1, episodes), bool).at[0].set(True),
+        terminated=jnp.zeros((steps, episodes), bool),
+        loss_mask=jnp.ones((steps, episodes), bool),
+    )

@@ -1,0 +1,216 @@
+"""Curves and dots of a study. Nothing here keeps state: every call makes a figure of its own."""
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+
+from rookery.errors import ConfigError
+from rookery.viz.colors import OKABE_ITO
+from rookery.viz.mean_intervals import mean_band, mean_interval
+
+LINE_STYLES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))  # lines stay apart in gray print as well
+
+
+def learning_curves(
+    conditions: Mapping[str, tuple],
+    *,
+    reference_levels: Mapping[str, float] | None = None,
+    xlabel: str = "environment steps",
+    ylabel: str = "return per episode",
+    title: str = "",
+    confidence: float = 0.95,
+    num_resamples: int = 2_000,
+):
+    """Learning curves: a thin line a seed, a bold mean an arm, and how sure the mean is. matplotlib Figure.
+
+    Args:
+      arms: name → (x f[N], y f[seeds, N]). A NaN in y is a point that was not measured: that line has a gap
+        there, and so have mean and band, for a mean over other seeds would be another quantity.
+      levels: name → y; a labeled horizontal line each, such as the experts' mean return.
+      xlabel, ylabel: with their units.
+      confidence: of the band, a percentile bootstrap over seeds; none with fewer than two seeds.
+    Raises: ConfigError if there is no arm, or shapes do not fit.
+    """
+    if not conditions:
+        raise ConfigError("learning_curves needs at least one arm")
+    figure, axes = _figure(7.2, 4.4)
+    lines = []
+    for i, (name, (x, y)) in enumerate(conditions.items()):
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        if x.ndim != 1 or y.ndim != 2 or y.shape[1] != len(x) or not y.size:
+            raise ConfigError(f"arm {name!r}: x has shape {x.shape} and y {y.shape}, not [N] and [seeds, N]")
+        color = _color(i)
+        axes.plot(x, y.T, color=color, alpha=0.35, linewidth=0.8)
+        whole = np.isfinite(y).all(0)
+        mean, low, high = np.full((3, len(x)), np.nan)
+        mean[whole] = y[:, whole].mean(0)
+        if len(y) > 1 and whole.any():
+            low[whole], high[whole] = mean_band(y[:, whole], confidence=confidence, num_resamples=num_resamples)
+            axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+        lines += axes.plot(x, mean, color=color, linewidth=2.4, linestyle=LINE_STYLES[i % len(LINE_STYLES)])
+    _draw_reference_levels(axes, reference_levels or {}, along="x")
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.margins(x=0.01)
+    if max(np.max(x, initial=0) for x, _ in conditions.values()) >= 10_000:
+        from matplotlib.ticker import EngFormatter
+
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 20M reads better than 2.0 and a lost 1e7
+    most = max(len(y) for _, y in conditions.values())
+    names = [f"{name} ({len(y)} seed{'s' if len(y) > 1 else ''})" for name, (_, y) in conditions.items()]
+    band = f"band: {confidence:.0%} interval of the mean" if most > 1 else None
+    _legend(figure, lines, names, band)
+    _title(axes, title)
+    return figure
+
+
+def interval_dots(
+    conditions: Mapping[str, object],
+    *,
+    reference_levels: Mapping[str, float] | None = None,
+    xlabel: str = "return per episode",
+    title: str = "",
+    confidence: float = 0.95,
+):
+    """A row an arm: a dot a seed, a diamond for their mean and a bar for its interval. matplotlib Figure.
+
+    Args:
+      arms: name → f[seeds], finite.
+      levels: name → value; a labeled vertical line each.
+      xlabel: with its unit.
+    Raises: ConfigError if there is no arm, or an arm's values are none or not finite.
+    """
+    if not conditions:
+        raise ConfigError("interval_dots needs at least one arm")
+    figure, axes = _figure(7.2, 1.3 + 0.55 * len(conditions))
+    for i, (name, values) in enumerate(conditions.items()):
+        values = np.asarray(values, float)
+        try:
+            mean, low, high = mean_interval(values, confidence)
+        except ConfigError as error:
+            raise ConfigError(f"arm {name!r}: {error}") from error
+        # Spread downwards in a fixed pattern: seeds with equal values stay countable, the bar stays clear.
+        below = i + 0.2 + 0.09 * (np.arange(len(values)) % 3)
+        axes.plot(values, below, "o", color=_color(i), markersize=5, alpha=0.75, markeredgewidth=0)
+        axes.plot([low, high], [i, i], color=_color(i), linewidth=3, solid_capstyle="butt")
+        axes.plot([mean], [i], "D", color=_color(i), markersize=7, markeredgecolor="white")
+    axes.set_ylim(len(conditions) - 0.4, -0.45)  # the first arm on top
+    _label_rows(axes, list(conditions))
+    axes.grid(axis="y", visible=False)
+    _draw_reference_levels(axes, reference_levels or {}, along="y")
+    # Beside long names the axes are narrower than this label, which must not run out of the figure.
+    place = "right" if max(map(len, conditions)) > 40 else "center"
+    axes.set_xlabel(f"{xlabel}\n◆ mean, bar: its {confidence:.0%} interval, dots: seeds", loc=place)
+    _title(axes, title, above=18 if reference_levels else 6)
+    return figure
+
+
+def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", title: str = ""):
+    """A bar a row, cut into kinds, each part with its number: what became of how many. matplotlib Figure.
+
+    Args: rows: name → kind → count; every row has the same kinds, in the order they are drawn.
+    Raises: ConfigError if there is no row, the kinds differ, or a count is below 0.
+    """
+    if not rows:
+        raise ConfigError("count_bars needs at least one row")
+    kinds = list(next(iter(rows.values())))
+    for name, counts in rows.items():
+        if list(counts) != kinds or min(counts.values()) < 0:
+            raise ConfigError(
+                f"row {name!r} counts {dict(counts)}; it needs a number of at least 0 for each of {kinds}"
+            )
+    figure, axes = _figure(7.2, 1.2 + 0.32 * len(rows))
+    left, bars = np.zeros(len(rows)), []
+    for i, kind in enumerate(kinds):
+        width = np.array([counts[kind] for counts in rows.values()])
+        bars.append(axes.barh(range(len(rows)), width, left=left, height=0.72, color=_color(i), alpha=0.8))
+        axes.bar_label(bars[-1], [str(w) if w else "" for w in width], label_type="center", fontsize=9)
+        left += width
+    _label_rows(axes, list(rows))
+    axes.grid(axis="y", visible=False)
+    axes.locator_params("x", integer=True)
+    axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top
+    axes.set_xlabel(xlabel)
+    _legend(figure, bars, kinds, None)
+    _title(axes, title)
+    return figure
+
+
+def figure_to_svg(figure) -> str:
+    """The figure as an `<svg>` element: equal figures give equal text, and words stay words."""
+    import matplotlib
+
+    file = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "rookery", "svg.fonttype": "none"}):
+        unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(file, format="svg", metadata=unsaid, facecolor="white")
+    # What stands before the element belongs to a file of its own, and names addresses on the web.
+    svg = file.getvalue()
+    return svg[svg.index("<svg") :].strip()
+
+
+def _figure(width, height):
+    """A figure of width × height inches with one pair of axes; no pyplot, hence no window and no global."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=100)
+    FigureCanvasAgg(figure)  # attaches itself
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _color(i):
+    return tuple(c / 255 for c in OKABE_ITO[i % len(OKABE_ITO)])
+
+
+def _label_rows(axes, names):
+    axes.set_yticks(range(len(names)), [""] * len(names))
+    for label, name in zip(axes.get_yticklabels(), names, strict=True):
+        label.set_parse_math(False)
+        label.set_text(name)
+    # Ticks forget a text set on them; a formatter does not.
+    axes.yaxis.set_major_formatter(lambda value, _: names[round(value)])
+
+
+def _draw_reference_levels(axes, levels, along):
+    """Dotted lines across, behind the data, named at their far end."""
+    style = {"color": "0.25", "linewidth": 1.2, "linestyle": ":", "zorder": 1.6}
+    for name, value in levels.items():
+        if not np.isfinite(value):
+            raise ConfigError(f"level {name!r} is {value}; it must be finite")
+        if along == "x":
+            axes.axhline(value, **style)
+            text = axes.annotate(
+                name, (1, value), (-3, 3), xycoords=("axes fraction", "data"), textcoords="offset points"
+            )
+            text.set_horizontalalignment("right")
+        else:
+            axes.axvline(value, **style)
+            text = axes.annotate(
+                name, (value, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points"
+            )
+            text.set_horizontalalignment("center")
+        text.set(fontsize=9, color="0.25", parse_math=False)
+        text.set_bbox({"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5})
+
+
+def _legend(figure, lines, names, title):
+    """A legend above the axes; texts are set afterwards, for a leading "_" would drop an entry."""
+    columns = max(1, min(len(names), 3, 100 // (max(map(len, names)) + 10)))  # what the width holds
+    legend = figure.legend(
+        lines, [f"{'x' * len(name)}" for name in names], loc="outside upper left", ncols=columns,
+        frameon=False, fontsize=9, title=title, title_fontsize=8, alignment="left", handlelength=3.2,
+    )  # fmt: skip
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set(text=name, parse_math=False)
+
+
+def _title(axes, title, above=6):
+    """`above` is in points: over the names of levels, where there are any."""
+    if title:
+        axes.set_title(title, loc="left", fontsize=11, parse_math=False, pad=above)

@@ -1,0 +1,190 @@
+"""A teacher tells learners what it would do in their place, and remembers what they did instead."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.agents import scripted
+from rookery.agents.random_policy import RandomPolicy
+from rookery.agents.team import AgentGroup, Team, initial_teacher_carry, sample_teacher_action, update_teacher_carry
+from rookery.errors import ConfigError
+from rookery.gridworld.spec import ViewConfig
+from rookery.learning import ppo
+from rookery.learning.ppo import PPO, ScheduledHparams
+from rookery.learning.rollout import rollout
+from rookery.storage.serialization import from_dict, to_dict
+from rookery.tasks import registry
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.tasks.grid_env import GridEnv
+from rookery.tasks.single_goal import SingleGoal
+from rookery.training.build import build
+from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig, Variant
+from rookery.training.trainer import train
+from tests.learning.test_ppo import E, T, numbered, table
+from tests.learning.worlds import TABLE
+from tests.tiny import CONFIG, NETWORK, rows
+
+VIEW = ViewConfig(size=5, observation_type="symbolic")
+CYCLE = GoalCycle(height=6, width=7, num_goals=3, num_obstacles=2, num_actions=3, max_steps=40, views=(VIEW, VIEW))
+
+
+@dataclasses.dataclass(frozen=True)
+class Student:
+    """Any policy as one that learns: it tells logits, by which every action is as likely."""
+
+    policy: Any
+    privileged = property(lambda self: self.policy.privileged)
+
+    def initial_carry(self, batch):
+        return self.policy.initial_carry(batch)
+
+    def act(self, params, carry, obs, is_first, key):
+        action, carry, _ = self.policy.act(params, carry, obs, is_first, key)
+        return action, carry, {"log_prob": jnp.zeros(action.shape), "logits": jnp.zeros((*action.shape, 3))}
+
+
+def taught(task, pupil, teacher, heeds=0.0, episodes=6):
+    """Trajectories of the pupil in both slots, [S, T, E], with what the teacher would have done."""
+    env = GridEnv(task)
+    team = Team((AgentGroup("pupil", (0, 1), Student(pupil), "recorded", teacher),))
+    present = jnp.ones((episodes, 2), bool)
+    heeding = None if teacher is None else {"pupil": jnp.float32(heeds)}
+    found, _ = rollout(env, team, {"pupil": ()}, env.default_params(), jax.random.PRNGKey(1), present, heeding)
+    return found["pupil"]
+
+
+def test_who_does_as_its_teacher_hears_what_it_does():
+    expert = scripted.make_expert(CYCLE, "own")
+    found = taught(CYCLE, expert, expert)
+    np.testing.assert_array_equal(found.teacher_action, found.action)
+    assert (found.reward > 0).any()
+
+
+def test_who_heeds_does_as_it_is_told():
+    expert = scripted.make_expert(CYCLE, "own")
+    found = taught(CYCLE, RandomPolicy(3), expert, heeds=1.0)
+    np.testing.assert_array_equal(found.teacher_action, found.action)
+    np.testing.assert_allclose(found.log_prob, -np.log(3), rtol=1e-6)
+    found = taught(CYCLE, RandomPolicy(3), expert, heeds=0.5)
+    assert 0.55 < (found.teacher_action == found.action).mean() < 0.78  # a half, and a third of the other half
+
+
+def test_nobody_is_taught_without_a_teacher():
+    assert taught(CYCLE, RandomPolicy(3), None).teacher_action is None
+
+
+def test_a_teacher_knows_what_its_pupil_found_out():
+    """The pupil heeds every second advice; the order the teacher holds is that in which the pupil was paid."""
+    env, teacher = GridEnv(CYCLE), scripted.make_expert(CYCLE, "own")
+    group = AgentGroup("pupil", (0,), RandomPolicy(3), "none", teacher)
+    params = env.default_params()
+
+    @jax.jit
+    def step(state, memory, first, key):
+        worlds = jax.tree.map(lambda x: x[None], state)
+        advice, memory = sample_teacher_action(group, memory, worlds, first, key)
+        heeds, own = jax.random.bernoulli(key), jax.random.choice(key, jnp.array([0, 1, 2, 2, 2]))
+        action = jnp.where(heeds, advice, own)
+        memory = update_teacher_carry(group, memory, worlds, action)
+        state, told = env.step(state, jnp.array([action[0, 0], 0]), params)
+        return state, memory, told.reward[0]
+
+    complete = 0
+    for seed in range(12):
+        key = jax.random.PRNGKey(seed)
+        state, _ = env.reset(key, params, jnp.array([True, False]))
+        memory, chain = initial_teacher_carry(group, 1), []
+        for t in range(40):
+            state, memory, reward = step(state, memory, jnp.array([t == 0]), jax.random.fold_in(key, t))
+            order = memory.own.order
+            known = [int(x) for x in order.chain[0, 0][: int(order.known[0, 0])]]
+            assert known == chain  # of all but the step just taken, whose pay it sees with the next view
+            if reward > 0:
+                row, col = (int(x) for x in state.position[0])
+                number = row * CYCLE.width + col
+                chain += [number] if number not in chain else []
+        complete += len(chain) == 3
+    assert complete >= 5
+
+
+def test_the_loss_of_advice_by_hand():
+    """Uniform over three actions, so ln 3 a step that counts; its weight is a rate."""
+    advice = jnp.zeros((T, E), jnp.int32)
+    batch = numbered(teacher_action=advice, loss_mask=jnp.ones((T, E), bool).at[:, 0].set(False))
+    config = PPO(
+        sequence_length=T, num_minibatches=1, minibatch_size=E, recompute_every=1, target_kl=None, rollback_kl=None
+    )
+    params = table()
+
+    def loss(params, teaching, trajectory=batch):
+        rates = ScheduledHparams(jnp.float32(0.01), jnp.float32(0), jnp.float32(1), distill_coef=teaching)
+        fresh = ppo.recompute(config, TABLE, params, trajectory)
+        sequences = ppo.take_sequences(config, trajectory, fresh, jnp.arange(E))
+        return ppo.actor_critic_loss(config, TABLE, params, sequences, rates, ppo.loss_denominators(config, sequences))
+
+    whole, parts = loss(params, 2.0)
+    plain, fewer = loss(params, 2.0, batch.replace(teacher_action=None))
+    np.testing.assert_allclose(parts["distill_loss"], np.log(3), rtol=1e-6)
+    assert parts["teacher_agreement"] == 1  # of equals the first is taken, and the advice is the first
+    np.testing.assert_allclose(whole - plain, 2 * np.log(3), rtol=1e-6)
+    assert "distill_loss" not in fewer
+    np.testing.assert_allclose(loss(params, 0.0)[0], plain, rtol=1e-6)
+    # d/d logits of -log softmax: p - 1 for what is advised, p for the rest, over the steps that count.
+    slope = jax.grad(lambda p: loss(p, 1.0)[0] - loss(p, 0.0)[0])(params)["policy"]["logits"]
+    slope = np.asarray(slope).reshape(T + 1, E, 3)
+    counted = T * (E - 1)
+    np.testing.assert_allclose(
+        slope[:T, 1:], np.broadcast_to([-2 / 3, 1 / 3, 1 / 3], (T, E - 1, 3)) / counted, atol=1e-6
+    )
+    np.testing.assert_array_equal(slope[:, 0], 0)
+
+
+def team_of(task, **changes):
+    """One learner, alone, that is taught and nothing else: its rewards are 0."""
+    learner = PPO(
+        sequence_length=10, num_minibatches=4, minibatch_size=32, recompute_every=2, target_kl=None, rollback_kl=None, teacher="map",
+        adam_eps=1e-5, max_grad_norm=0.5,
+    )  # fmt: skip
+    network = dataclasses.replace(NETWORK, width=32, hidden_size=32, head=16)
+    group = GroupConfig(
+        name="pupil", slots=(0,), policy=RecurrentPolicyConfig(network=network), learner=learner, learning_rate=3e-3, ent_coef=0.0,
+        hparams={"distill_coef": 10.0},
+    )  # fmt: skip
+    settings = {
+        "task": task, "team": (group,), "steps": 25 * 32 * 20, "episodes": 32, "eval_episodes": 0,
+        "checkpoint_interval": 25,
+    }  # fmt: skip
+    return RunConfig(**{**settings, **changes})
+
+
+def test_a_pupil_comes_to_do_as_it_is_told(tmp_path):
+    task = SingleGoal(height=5, width=6, num_obstacles=0, num_actions=3, max_steps=20, views=(VIEW,))
+    train(team_of(task), tmp_path / "run", quiet=True)
+    told = rows(tmp_path / "run")
+    assert told[0]["main/pupil/teacher_agreement"][0] < 0.6
+    assert told[-1]["main/pupil/teacher_agreement"][0] > 0.8
+    assert told[-1]["main/pupil/return"][0] > 3 * max(told[0]["main/pupil/return"][0], 0.1)
+
+
+def test_configurations():
+    config = team_of(registry.get_task("matrix-stag-hunt-v0"))
+    with pytest.raises(ConfigError, match="has no scripted expert; these have: goal-cycle"):
+        build(config)
+    with pytest.raises(ConfigError, match=r"rates\.teaching"):
+        GroupConfig(name="pupil", slots=(0,), learner=PPO(teacher="map"), hparams={"distill_coef": -1.0})
+    with pytest.raises(ConfigError, match=r"pupil\.rates\.heeding: there is no teacher; set the learner"):
+        GroupConfig(name="pupil", slots=(0,), learner=PPO(), hparams={"teacher_action_prob": 0.5})
+    with pytest.raises(ConfigError, match=r"rates\.heeding"):
+        GroupConfig(name="pupil", slots=(0,), learner=PPO(teacher="map"), hparams={"teacher_action_prob": 1.5})
+    untaught = GroupConfig(name="pupil", slots=(0,), learner=PPO())
+    with pytest.raises(ConfigError, match=r"arm main\.rates\.heeding: there is no teacher"):
+        RunConfig(team=(untaught,), variants=(Variant(hparams={"teacher_action_prob": 0.5}),))
+    with pytest.raises(ConfigError, match=r"arm main\.rates\.heeding"):
+        Variant(hparams={"teacher_action_prob": 1.5})
+    learner = PPO(teacher="own")
+    assert from_dict(PPO, to_dict(learner)) == learner
+    assert build(CONFIG).team.groups[0].teacher is None

@@ -1,0 +1,87 @@
+import errno
+import os
+
+import pytest
+
+from rookery.errors import StorageError
+from rookery.storage import atomic
+
+
+def test_writes_whole_files_and_makes_folders(tmp_path):
+    atomic.write_text(tmp_path / "a" / "b" / "x.txt", "één\n")
+    assert (tmp_path / "a" / "b" / "x.txt").read_text(encoding="utf-8") == "één\n"
+    atomic.write_bytes(tmp_path / "x", b"\0\n\r")
+    assert (tmp_path / "x").read_bytes() == b"\0\n\r"
+    atomic.write_json(tmp_path / "x", {"a": [1, None]})
+    assert (tmp_path / "x").read_text() == '{\n  "a": [\n    1,\n    null\n  ]\n}\n'
+
+
+def test_follows_a_symbolic_link(tmp_path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    atomic.write_text(tmp_path / "link", "new")
+    assert (tmp_path / "real").read_text() == "new"
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_nan_is_refused_before_anything_is_written(tmp_path):
+    (tmp_path / "x").write_text("old")
+    with pytest.raises(ValueError, match="JSON"):
+        atomic.write_json(tmp_path / "x", {"a": float("nan")})
+    assert os.listdir(tmp_path) == ["x"]
+    assert (tmp_path / "x").read_text() == "old"
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "full"), (errno.EACCES, "permission"), (errno.EROFS, "read-only")]
+)
+def test_a_refusal_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, call, number, words):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "x").write_text("old")
+    monkeypatch.setattr(os, call, refuse)
+    with pytest.raises(StorageError, match=words) as caught:
+        atomic.write_text(tmp_path / "x", "new")
+    assert str(tmp_path / "x") in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == ["x"]
+    assert (tmp_path / "x").read_text() == "old"
+
+
+def test_an_interrupt_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    (tmp_path / "x").write_text("old")
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        atomic.write_text(tmp_path / "x", "new")
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_paths_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StorageError, match="choose another path"):
+        atomic.write_text(tmp_path / "file" / "x", "")
+    with pytest.raises(StorageError, match="choose another path"):
+        atomic.write_text(tmp_path / "folder", "")
+    with pytest.raises(StorageError, match="shorter"):
+        atomic.write_text(tmp_path / ("n" * 300), "")
+
+
+def test_a_disk_without_the_call_for_folders_is_passed_over(tmp_path, monkeypatch):
+    real = os.fsync
+    folders = []
+
+    def picky(descriptor):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            folders.append(descriptor)
+            raise OSError(errno.EINVAL, "no")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", picky)
+    atomic.write_text(tmp_path / "x", "new")
+    assert (tmp_path / "x").read_text() == "new"

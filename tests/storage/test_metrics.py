@@ -1,0 +1,191 @@
+import errno
+import json
+import os
+import struct
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+from rookery.errors import CorruptFileError, NotFoundError, StorageError
+from rookery.storage import metrics
+from rookery.storage.metrics import MetricsWriter, read_metrics
+
+
+def lines(run_dir):
+    return (run_dir / "metrics.jsonl").read_bytes().splitlines()
+
+
+def events(run_dir):
+    """The events of every file, oldest file first."""
+    found = []
+    for path in sorted((run_dir / "tb").iterdir(), key=lambda p: int(p.name.rsplit(".", 1)[1])):
+        data = path.read_bytes()
+        while data:
+            (size,) = struct.unpack("<Q", data[:8])
+            found.append(Event.FromString(data[12 : 12 + size]))
+            data = data[16 + size :]
+    return found
+
+
+def scalars(run_dir):
+    return {(e.step, v.tag): v.simple_value for e in events(run_dir) for v in e.summary.value}
+
+
+def record(run_dir, updates, resume_at=None):
+    with MetricsWriter(run_dir, resume_at) as writer:
+        for update in updates:
+            writer.write(update, 100 * update, {"loss": float(update)})
+
+
+def test_one_line_an_update_and_curves_for_tensorboard(tmp_path):
+    with MetricsWriter(tmp_path) as writer:
+        writer.write(
+            1,
+            4000,
+            {
+                "novice": {"return": np.array([1.0, 2.0], np.float32), "loss": {"next": jnp.float32(0.5)}},
+                "half": jnp.asarray([1.5, 2.5], jnp.bfloat16),
+                "count": np.uint8(7),
+                "flags": np.array([True, False]),
+                "by agent": np.array([[1.0, 3.0], [5.0, 7.0]]),
+                "bad": float("nan"),
+                "some bad": np.array([np.inf, 4.0]),
+                "unknown": None,
+            },
+        )
+        # each line is there at once, for whoever looks
+        (row,) = read_metrics(tmp_path)
+    assert row == {
+        "update": 1,
+        "steps": 4000,
+        "novice/return": [1.0, 2.0],
+        "novice/loss/next": 0.5,
+        "half": [1.5, 2.5],
+        "count": 7,
+        "flags": [1, 0],
+        "by agent": [[1.0, 3.0], [5.0, 7.0]],
+        "bad": None,
+        "some bad": [None, 4.0],
+        "unknown": None,
+    }
+    curves = {tag: value for (step, tag), value in scalars(tmp_path).items() if step == 4000}
+    assert curves == {
+        "novice/return": 1.5,
+        "novice/return/seed0": 1.0,
+        "novice/return/seed1": 2.0,
+        "novice/loss/next": 0.5,
+        "half": 2.0,
+        "half/seed0": 1.5,
+        "half/seed1": 2.5,
+        "count": 7.0,
+        "flags": 0.5,
+        "flags/seed0": 1.0,
+        "flags/seed1": 0.0,
+        "by agent": 4.0,
+        "by agent/seed0": 2.0,
+        "by agent/seed1": 6.0,
+        "some bad": 4.0,
+        "some bad/seed1": 4.0,
+    }
+
+
+def test_what_cannot_be_recorded(tmp_path):
+    with MetricsWriter(tmp_path) as writer:
+        for values, error in [
+            ({"a": "text"}, TypeError),
+            ({"a": [1, None]}, TypeError),
+            ({"a": 1j}, TypeError),
+            ({"a": np.zeros(2, "datetime64[s]")}, TypeError),
+            ({"": 1.0}, ValueError),
+            ({1: 1.0}, ValueError),
+            ({"steps": 1.0}, ValueError),
+            ({"a/b": 1.0, "a": {"b": 2.0}}, ValueError),
+        ]:
+            with pytest.raises(error, match="metric"):
+                writer.write(1, 1, values)
+    assert lines(tmp_path) == []
+
+
+def test_a_new_run_does_not_write_into_an_old_one(tmp_path):
+    record(tmp_path, [1])
+    with pytest.raises(StorageError, match="exists already; resume that run or choose another run name"):
+        MetricsWriter(tmp_path)
+    assert len(lines(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"update": 5, "st', b'{"update": 5', b"\0\0\0\0", b'"\xc3'])
+def test_resuming_drops_the_abandoned_future_and_a_torn_line(tmp_path, torn):
+    record(tmp_path, [1, 2, 3, 4])
+    with open(tmp_path / "metrics.jsonl", "ab") as file:
+        file.write(torn)
+    assert [row["update"] for row in read_metrics(tmp_path)] == [1, 2, 3, 4]
+    before = lines(tmp_path)[:2]
+    record(tmp_path, [3], resume_at=2)
+    assert lines(tmp_path)[:2] == before
+    assert [row["update"] for row in read_metrics(tmp_path)] == [1, 2, 3]
+    assert sorted(os.listdir(tmp_path)) == ["metrics.jsonl", "tb"]
+
+
+def test_tensorboard_is_told_to_forget_the_same_steps(tmp_path):
+    record(tmp_path, [1, 2, 3, 4])
+    record(tmp_path, [3], resume_at=2)
+    record(tmp_path, [], resume_at=0)
+    assert len(os.listdir(tmp_path / "tb")) == 3  # within one second, each its own file
+    starts = [e.step for e in events(tmp_path) if e.session_log.status == SessionLog.START]
+    assert starts == [201, 0]
+
+
+def test_resuming_where_nothing_was_written(tmp_path):
+    record(tmp_path, [1], resume_at=0)
+    assert [row["update"] for row in read_metrics(tmp_path)] == [1]
+
+
+def test_a_whole_last_line_that_lost_only_its_end_counts(tmp_path):
+    record(tmp_path, [1, 2])
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert [row["update"] for row in read_metrics(tmp_path)] == [1, 2]
+    record(tmp_path, [3], resume_at=2)
+    assert [row["update"] for row in read_metrics(tmp_path)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("bad", [b"{torn", b"", b"[1]", b'{"steps": 1}', b'{"update": true, "steps": 1}', b"\xff"])
+def test_a_bad_line_in_the_middle_is_named(tmp_path, bad):
+    record(tmp_path, [1, 2, 3])
+    path = tmp_path / "metrics.jsonl"
+    content = path.read_bytes().split(b"\n")
+    content[1] = bad
+    path.write_bytes(b"\n".join(content))
+    for call in (lambda: read_metrics(tmp_path), lambda: MetricsWriter(tmp_path, 2)):
+        with pytest.raises(CorruptFileError, match="line 2 is not a record") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    assert path.read_bytes() == b"\n".join(content)
+
+
+def test_no_metrics(tmp_path):
+    with pytest.raises(NotFoundError, match="there is no"):
+        read_metrics(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="choose another path"):
+        MetricsWriter(tmp_path / "file")
+
+
+def test_a_full_disk_leaves_no_torn_line(tmp_path, monkeypatch):
+    real = os.write
+    with MetricsWriter(tmp_path) as writer:
+        writer.write(1, 100, {"loss": 1.0})
+
+        def full(descriptor, data):
+            if len(data) > 10:
+                return real(descriptor, data[:10])  # a part still fits
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(metrics.os, "write", full)
+        with pytest.raises(StorageError, match="the disk is full"):
+            writer.write(2, 200, {"loss": 2.0})
+        monkeypatch.undo()
+        writer.write(2, 200, {"loss": 3.0})
+    assert [json.loads(line)["loss"] for line in lines(tmp_path)] == [1.0, 3.0]

@@ -1,0 +1,48 @@
+"""Distances to the nearest other agent, by hand and in a world where nobody moves."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.agents.random_policy import RandomPolicy
+from rookery.agents.team import AgentGroup, Team
+from rookery.gridworld.spec import ViewConfig
+from rookery.studies.expert_distance import distance_to_nearest, mean_distances, stays_nearer
+from rookery.studies.results import Results
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.tasks.grid_env import GridEnv
+
+VIEW = ViewConfig(size=3, observation_type="symbolic")
+ENV = GridEnv(GoalCycle(height=5, width=9, num_goals=2, num_obstacles=0, num_actions=3, max_steps=6, views=(VIEW,) * 3))
+
+
+def place(positions, active=(True, True, True)):
+    state, _ = ENV.reset(jax.random.PRNGKey(0), ENV.default_params())
+    return state.replace(position=jnp.array(positions), agent_mask=jnp.array(active))
+
+
+def test_the_nearest_other_by_hand():
+    # From (1, 1): (3, 5) is 2 + 4 away, (2, 7) is 1 + 6.
+    assert distance_to_nearest(place([(1, 1), (3, 5), (2, 7)])) == 6
+    assert distance_to_nearest(place([(1, 1), (3, 5), (2, 7)], (True, False, True))) == 7
+    assert distance_to_nearest(place([(1, 1), (1, 1), (2, 7)])) == 0
+    assert np.isnan(distance_to_nearest(place([(1, 1), (3, 5), (2, 7)], (True, False, False))))
+
+
+def test_a_profile_has_a_step_each_and_cells_within_the_world():
+    team = Team((AgentGroup("subject", (0,), RandomPolicy(3)), AgentGroup("other-0", (1, 2), RandomPolicy(3))))
+    params = {"subject": (), "other-0": ()}
+    found = mean_distances(ENV, team, params, jax.random.PRNGKey(1), 5)
+    assert found.shape == (6,)
+    assert ((found >= 0) & (found <= 3 + 7)).all()
+    # One step moves each agent by at most one cell.
+    assert (jnp.abs(jnp.diff(found)) <= 2).all()
+
+
+@pytest.mark.parametrize(("ours", "verdict"), [(1.0, "holds"), (4.0, "does not hold")])
+def test_nearer_is_judged_by_the_second_half(ours, verdict):
+    # First halves are equal and far.
+    near, far = [[9.0, 9.0, ours, ours]] * 3, [[9.0, 9.0, 3.0, 3.0]] * 3
+    found = stays_nearer("", "a", "b").judge(Results({"rows": [], "measured": {"distance": {"a": near, "b": far}}}))
+    assert (found.outcome, found.interval.value) == (verdict, ours - 3)

@@ -1,0 +1,45 @@
+"""The page over all results, from results made up by hand."""
+
+import json
+
+from rookery.studies.verdict_index import VERDICTS_FILE, studies_with_results, write_verdict_index
+
+
+def put(root, name, **changed):
+    claim = {
+        "claim": "a | b", "verdict": "undecided at this budget", "quantity": "q", "value": 1.0, "low": 0.5,
+        "high": None, "detail": "",
+    }  # fmt: skip
+    data = {
+        "rows": [], "budget": "desk", "seeds": [3, 4, 5], "episodes": 7, "trainings": [],
+        "claims": [claim | {"high": 1.5}], **changed,
+    }  # fmt: skip
+    (root / name).mkdir(parents=True)
+    (root / name / "results.json").write_text(json.dumps(data))
+
+
+def test_every_study_with_results_is_there_in_the_order_of_the_catalogue(tmp_path):
+    put(tmp_path, "jaques2019/moa", trainings=[{"steps of each seed": 4_000}], seeds=[0, 1])
+    put(tmp_path, "ndousse2021/talk/dqn")
+    (tmp_path / "ndousse2021" / "fig4").mkdir()  # holds no results
+    assert studies_with_results(tmp_path) == ["ndousse2021/talk/dqn", "jaques2019/moa"]
+    path = write_verdict_index(tmp_path)
+    assert path == tmp_path / VERDICTS_FILE
+    first, second = path.read_text().split("\n## ")[1:]
+    assert "(ndousse2021/talk/dqn/report.html)" in first
+    assert "3 seeds an arm, 7 fresh episodes" in first
+    assert "`rookery reproduce ndousse2021/talk/dqn --budget desk --seeds 3 --seed 3`" in first
+    assert "| undecided | a \\| b | q: 1.00 [0.50, 1.50] |" in first
+    assert "2 seeds an arm, 4,000 steps a seed" in second
+    assert "--seeds 2`" in second
+
+
+def test_results_that_cannot_be_read_are_named_and_stop_no_other(tmp_path):
+    put(tmp_path, "ndousse2021/fig2")
+    put(tmp_path, "ndousse2021/fig5", seeds=[])
+    (tmp_path / "ndousse2021" / "fig2" / "results.json").write_text("{")
+    put(tmp_path, "jaques2019/moa")
+    first, second, third = write_verdict_index(tmp_path).read_text().split("\n## ")[1:]
+    assert "cannot be read" in first
+    assert "cannot be read" in second
+    assert "| undecided |" in third

@@ -1,0 +1,82 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rookery.agents.random_policy import RandomPolicy
+from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError
+from rookery.training.build import build, check_compatible, initial_params
+from rookery.training.config import FrozenPolicyConfig, RecurrentPolicyConfig, ScriptedPolicyConfig
+from rookery.training.trainer import train
+from tests.tiny import CONFIG, NETWORK, NOVICE, OTHER, TASK, assert_same, params, policy, save_novice, tiny
+
+
+def test_every_kind_of_policy(tmp_path):
+    source = str(save_novice(tmp_path / "agent.safetensors"))
+    task = dataclasses.replace(TASK, views=TASK.views * 2, num_obstacles=0)
+    team = (
+        dataclasses.replace(OTHER, name="scripted", slots=(3,), policy=ScriptedPolicyConfig()),
+        dataclasses.replace(OTHER, name="frozen", slots=(2,), policy=FrozenPolicyConfig(checkpoint=source)),
+        OTHER,
+        NOVICE,
+    )
+    program = build(tiny(task=task, team=team))
+    scripted, frozen, random, novice = program.team.groups
+    assert scripted.policy == GoalCyclePlanner(num_goals=2, height=5, width=6)
+    assert frozen.policy == novice.policy == policy()
+    assert random.policy == RandomPolicy(3)
+    assert [group.learns for group in program.team.groups] == [False, False, False, True]
+    assert program.team.learning_slots == (0,)
+    assert set(program.frozen_params) == {"scripted", "frozen", "other"}
+    assert_same(program.frozen_params["frozen"], params())
+
+
+def test_the_planner_knows_the_size_of_a_drawn_map():
+    task = dataclasses.replace(TASK, map="########\n#..1.2.#\n#......#\n########")
+    program = build(tiny(task=task, team=(NOVICE, dataclasses.replace(OTHER, policy=ScriptedPolicyConfig()))))
+    planner = program.team.groups[1].policy
+    assert (planner.height, planner.width) == (4, 8)
+
+
+def test_fit():
+    check_compatible(policy(), (3, 3, 8), 3, "it")
+    check_compatible(policy(), (3, 3, 8), 7, "it")  # it just never takes the others
+    with pytest.raises(
+        IncompatibleError, match=r"it was trained on observations of \(3, 3, 8\), here it would see \(5, 5, 8\)"
+    ):
+        check_compatible(policy(), (5, 5, 8), 3, "it")
+    seven = dataclasses.replace(policy(), actions=7)
+    with pytest.raises(IncompatibleError, match="it has 7 actions, this world only 3; set actions=7"):
+        check_compatible(seven, (3, 3, 8), 3, "it")
+
+
+def test_a_damaged_frozen_agent(tmp_path):
+    path = save_novice(tmp_path / "agent.safetensors")
+    path.write_bytes(path.read_bytes()[:-1])
+    frozen = dataclasses.replace(OTHER, policy=FrozenPolicyConfig(checkpoint=str(path)))
+    with pytest.raises(CorruptFileError, match="sha256 differs"):
+        build(tiny(team=(NOVICE, frozen)))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_start_is_where_every_member_begins(tmp_path):
+    source = str(save_novice(tmp_path / "agent.safetensors"))
+    novice = dataclasses.replace(
+        NOVICE, policy=RecurrentPolicyConfig(network=NETWORK, init_from=source), learning_rate=0.0
+    )
+    arms = tuple(dataclasses.replace(arm, learning_rate=0.0) for arm in CONFIG.variants)
+    config = tiny(team=(novice, OTHER), arms=arms, eval_episodes=0)
+    given = initial_params(config, build(config))
+    assert_same(given["novice"], params())
+    assert initial_params(CONFIG, build(CONFIG)) == {}
+    # With a learning rate of nothing they are where the run ends, too.
+    result = train(config, tmp_path / "run", quiet=True, stop_after=0)
+    ended = result.state.learners["novice"].params["policy"]["heads"]["policy3"]["kernel"]
+    for member in np.asarray(ended):
+        np.testing.assert_array_equal(member[0], params()["heads"]["policy3"]["kernel"])
+
+
+def test_slots():
+    with pytest.raises(ConfigError, match="fills slot 5, the task has slots 0 to 1; give the task one view an agent"):
+        build(tiny(team=(NOVICE, dataclasses.replace(OTHER, slots=(1, 5)))))

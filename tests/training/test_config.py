@@ -1,0 +1,198 @@
+import dataclasses
+import re
+
+import jax.numpy as jnp
+import pytest
+
+from rookery.agents import zoo
+from rookery.errors import ConfigError, RookeryError
+from rookery.gridworld.spec import ViewConfig
+from rookery.learning.ppo import PPO
+from rookery.learning.r2d2 import R2D2
+from rookery.storage.serialization import apply_overrides, from_dict, to_dict
+from rookery.training.config import (
+    FrozenPolicyConfig,
+    GroupConfig,
+    RandomPolicyConfig,
+    RecurrentPolicyConfig,
+    RunConfig,
+    ScriptedPolicyConfig,
+    Variant,
+)
+from rookery.training.train_step import _fraction_done
+from rookery.training.trainer import train
+from tests.tiny import CONFIG, NETWORK, NOVICE, OTHER, TASK, save_novice, tiny
+
+
+def refusal(kind: type[RookeryError], call) -> str:
+    with pytest.raises(kind) as caught:
+        call()
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def trained(tmp_path, config=None, changes=()) -> str:
+    """What `train` says to a configuration, which must leave nothing behind."""
+    run_dir = tmp_path / "run"
+
+    def call():
+        train(apply_overrides(config or CONFIG, changes), run_dir, quiet=True)
+
+    with pytest.raises(RookeryError) as caught:
+        call()
+    assert not run_dir.exists()
+    assert "\n" not in str(caught.value)
+    return f"{type(caught.value).__name__}: {caught.value}"
+
+
+def test_round_trip():
+    assert from_dict(RunConfig, to_dict(CONFIG)) == CONFIG
+
+
+def test_updates_reach_the_steps():
+    assert (CONFIG.steps_per_update, CONFIG.total_updates) == (32, 8)
+    assert tiny(steps=1).total_updates == 1
+    assert tiny(steps=33).total_updates == 2
+    assert CONFIG.replicas == (("social", 3), ("solo", 3))
+    both = (("social", 3), ("social", 4), ("solo", 3), ("solo", 4))
+    assert tiny(seeds=2).replicas == both
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["sedes=2"], "config.sedes is not known; did you mean 'seeds' or 'seed'?"),
+        (["team.0.learner.clp=0.1"], "config.team.0.learner.clp is not known; did you mean 'clip'?"),
+        (["task.veiws=[]"], "config.task.veiws is not known; did you mean 'views'?"),
+        (["team.1.policy.kind=frzen"], "config.team.1.policy.kind \"frzen\" is not known; did you mean 'frozen'?"),
+        (["team.7.name=x"], "config.team.7 is not known; allowed: 0 to 1"),
+        (["seeds"], "override 'seeds' is not key=value"),
+        (["seeds=two"], 'config.seeds is "two"; it must be a whole number'),
+        (["task.height=2"], "a world of 2×6 has no room inside its border"),
+        (["task.obstacles=40"], "do not fit on the 12 free cells of a 5×6 world"),
+        (["task.goals=0"], "goals=0 must be at least 1"),
+        (["task.penalty=-1"], "penalty=-1.0 must be at least 0"),
+        (["task.max_steps=0"], "max_steps=0 must be at least 1"),
+        (["task.views.0.size=4"], "config.task.views.0: view size=4 must be odd"),
+        (["task.map=####\n#x.#\n####"], "config.task: map line 2, column 2: 'x' is not known"),
+        (["task.map=####\n#..#\n###"], "config.task: map line 3, column 4: 3 cells where line 1 has 4"),
+        (["task.map="], "the map is empty"),
+        (["team.0.slots=[0,1]"], "the team fills slots [0, 1, 1], the world has slots [0, 1]"),
+        (["team.1.slots=[2]"], "group 'other' fills slot 2, the task has slots 0 to 1"),
+        (["team.1.name=novice"], "would be called novice, novice, which must differ"),
+        (["team.1.slots=[]"], "slots () must be one or more different slot numbers"),
+        (["team.1.name=a b"], "group name 'a b' must be letters, digits"),
+        (["team=[]"], "the team is empty"),
+        (["team.0.learner=null"], "a fresh network that does not learn is no use"),
+        (["team.0.policy.network.kind=paper"], "the paper network takes pictures of 21×21×3, not 3×3×8"),
+        (["team.0.policy.network.width=0"], "width=0 must be at least 1"),
+        (["team.0.learning_rate=[[0,1],[0,2]]"], "novice.learning_rate: shares of the run [0.0, 0.0] must rise"),
+        (["team.0.learning_rate=-1"], "novice.learning_rate: value -1.0 must lie in"),
+        (["team.0.learning_rate=[[0,1,2]]"], "config.team.0.learning_rate.0 has 3 elements"),
+        (["team.0.entropy=[]"], "novice.entropy has no points"),
+        (["social_episode_prob=1.5"], "social_episode_prob: value 1.5 must lie in [0.0, 1.0]"),
+        (["arms.1.social_episode_prob=-1"], "arm solo.social_episode_prob: value -1.0 must lie in [0.0, 1.0]"),
+        (["arms.0.name=solo"], "arms must have different names"),
+        (["arms=[]"], "arms must have different names, and there must be at least one"),
+        (["env_schedules.penatly=1"], "env_schedules.penatly is not a number of this task; allowed: "),
+        (["arms.0.env_schedules={\"goals\": 3}"], "env_schedules.goals is not a number of this task"),
+        (["env_schedules.penalty=[[0, 0.5], [1, -0.5]]"], "env_schedules.penalty: penalty=-0.5 must be at least 0"),
+        (["steps=0"], "steps=0 must be at least 1"),
+        (["arms.0.name=evaluation"], "arm name 'evaluation' is taken in metrics"),
+        (["seeds=0"], "seeds=0 must be at least 1"),
+        (["seed=-1"], "seed=-1 must lie in [0, 2^31 - seeds]"),
+        (["seed=2147483647", "seeds=2"], "seed=2147483647 must lie in [0, 2^31 - seeds]"),
+        (["eval_episodes=-1"], "eval_episodes=-1 must be at least 0"),
+        (["team.0.learner.minibatches=3", "team.0.learner.recompute_every=2"], "recompute_every=2 must divide"),
+        (["team.0.learner.discount=0"], "discount=0.0 must lie in (0, 1]"),
+    ],
+)  # fmt: skip
+def test_refused_with_its_place_before_anything_is_compiled_or_written(tmp_path, changes, said, monkeypatch):
+    monkeypatch.setattr("rookery.training.train_step.Program.compile_update", lambda *_: pytest.fail("compiled"))
+    told = trained(tmp_path, changes=changes)
+    assert told.startswith("ConfigError: ")
+    assert said in told
+
+
+def test_who_learns():
+    def group(**changes):
+        return lambda: dataclasses.replace(OTHER, **changes)
+
+    learner = NOVICE.learner
+    for kind, policy in (
+        ("scripted", ScriptedPolicyConfig()),
+        ("random", RandomPolicyConfig()),
+        ("frozen", FrozenPolicyConfig(checkpoint="x")),
+    ):
+        assert f"a {kind} policy cannot learn" in refusal(ConfigError, group(policy=policy, learner=learner))
+    assert "nobody in the team learns" in refusal(ConfigError, lambda: tiny(team=(OTHER,)))
+    assert "arm name" in refusal(ConfigError, lambda: Variant(name="a/b"))
+
+
+def test_frozen_agents_are_found_or_the_zoo_is_listed(tmp_path):
+    def team(source):
+        return tiny(team=(NOVICE, dataclasses.replace(OTHER, policy=FrozenPolicyConfig(checkpoint=source))))
+
+    told = trained(tmp_path, team("goal-cycle-dmo-expert"))
+    assert told.startswith("MissingError: the zoo has no 'goal-cycle-dmo-expert'; ")
+    assert all(name in told for name in zoo.entry_names())
+    told = trained(tmp_path, team(f"{tmp_path}/absent.safetensors"))
+    assert told.startswith("MissingError: ")
+    assert "no such card" in told
+    told = trained(tmp_path, team(f"{tmp_path}/folder"))
+    assert "an agent is a .safetensors file or one of" in told
+
+
+def test_frozen_agents_must_fit_the_task(tmp_path):
+    path = save_novice(tmp_path / "agent.safetensors")
+    frozen = dataclasses.replace(OTHER, policy=FrozenPolicyConfig(checkpoint=str(path)))
+    wide = ViewConfig(size=5, observation_type="symbolic")
+    task = dataclasses.replace(TASK, views=(TASK.views[0], wide))
+    told = trained(tmp_path, tiny(task=task, team=(NOVICE, frozen)))
+    assert told.startswith("MisfitError: group 'other': ")
+    assert "was trained on observations of (3, 3, 8), here it would see (5, 5, 8)" in told
+
+
+def test_a_start_must_fit_the_network(tmp_path):
+    path = save_novice(tmp_path / "agent.safetensors")
+    network = dataclasses.replace(NETWORK, head=5)
+    novice = dataclasses.replace(NOVICE, policy=RecurrentPolicyConfig(network=network, init_from=str(path)))
+    told = trained(tmp_path, tiny(team=(novice, OTHER)))
+    assert told.startswith("MisfitError: group 'novice': ")
+    assert re.search(r"has .*head=4.* the group has .*head=5", told)
+
+
+def test_views_of_one_group_must_be_alike(tmp_path):
+    both = GroupConfig(name="both", slots=(0, 1), policy=NOVICE.policy, learner=NOVICE.learner)
+    task = dataclasses.replace(TASK, views=(TASK.views[0], ViewConfig(size=5, observation_type="symbolic")))
+    assert "whose views differ in shape" in trained(tmp_path, tiny(task=task, team=(both,)))
+
+
+def test_a_used_folder_is_refused_and_untouched(tmp_path):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / "config.json").write_text("{}")
+    told = refusal(ConfigError, lambda: train(CONFIG, run_dir, quiet=True))
+    assert "already holds a run; continue it with 'rookery resume'" in told
+    assert [path.name for path in run_dir.iterdir()] == ["config.json"]
+
+
+def test_shares_are_no_more_than_all():
+    for name in ("epsilon", "importance_exponent"):
+        with pytest.raises(ConfigError, match=rf"pupil\.rates\.{name}: value 5.0 must lie in \[0.0, 1.0\]"):
+            GroupConfig(name="pupil", slots=(0,), learner=R2D2(), hparams={name: 5.0})
+
+
+def test_agents_of_different_groups_have_different_names():
+    """One of them would write its numbers over the other's."""
+    pair = GroupConfig(name="a", slots=(0, 1), learner=PPO())
+    with pytest.raises(ConfigError, match="would be called a-1, a-2, a-1, which must differ"):
+        RunConfig(team=(pair, GroupConfig(name="a-1", slots=(2,), policy=RandomPolicyConfig())))
+
+
+def test_more_steps_than_an_int32_holds():
+    few, many = tiny(steps=2**31 - 1), tiny(steps=3 * 2**31)
+    assert _fraction_done(jnp.int32(1000), few) == pytest.approx(1000 * few.steps_per_update / few.total_timesteps)
+    half = many.total_updates // 2
+    assert _fraction_done(jnp.int32(half), many) == pytest.approx(0.5, rel=1e-3)

@@ -1,0 +1,83 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from rookery.training.devices import (
+    COLLECTIVE_TIMEOUT_FLAG,
+    DEVICE_COUNT_FLAG,
+    available_cores,
+    collective_timeout_flags,
+    machine_info,
+    max_sharing_devices,
+    use_all_cores,
+)
+
+
+@pytest.fixture
+def flags(monkeypatch):
+    """Set XLA_FLAGS for one test; what the test makes of them is undone too."""
+    return lambda text: monkeypatch.setenv("XLA_FLAGS", text)
+
+
+def test_one_device_a_core_unless_told_otherwise(flags):
+    flags("--xla_x=1")
+    assert use_all_cores() == available_cores()
+    assert (
+        os.environ["XLA_FLAGS"]
+        == f"--xla_x=1 {DEVICE_COUNT_FLAG}={available_cores()} {collective_timeout_flags()}".strip()
+    )
+    flags("")
+    assert use_all_cores(3) == 3
+    assert os.environ["XLA_FLAGS"] == f"{DEVICE_COUNT_FLAG}=3 {collective_timeout_flags()}".strip()
+
+
+def test_the_users_own_choice_stays(flags):
+    flags(f"{DEVICE_COUNT_FLAG}=5 --xla_x=1")
+    assert use_all_cores(3) == 5
+    assert os.environ["XLA_FLAGS"] == f"{DEVICE_COUNT_FLAG}=5 --xla_x=1"
+
+
+@pytest.mark.parametrize(("version", "waits"), [("0.7.2", False), ("0.9.2", False), ("0.10.0", True), ("1.0", True)])
+def test_older_versions_are_not_told_flags_they_may_not_know(monkeypatch, version, waits):
+    """XLA would end the process."""
+    monkeypatch.setattr("importlib.metadata.version", {"jaxlib": version}.__getitem__)
+    assert collective_timeout_flags().startswith(COLLECTIVE_TIMEOUT_FLAG) == waits
+    assert bool(collective_timeout_flags()) == waits
+
+
+def test_cores_share_a_learner_only_where_they_wait_for_each_other(flags):
+    flags(f"{DEVICE_COUNT_FLAG}=4")
+    assert max_sharing_devices(4) == 1
+    flags(f"{DEVICE_COUNT_FLAG}=4 {COLLECTIVE_TIMEOUT_FLAG}=604800")
+    assert max_sharing_devices(4) == 4
+    assert max_sharing_devices(3) == 2
+
+
+def test_jax_obeys():
+    script = (
+        "from rookery.training.devices import use_all_cores; use_all_cores(3); import jax; print(jax.device_count())"
+    )
+    env = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+    assert (told.stdout, told.stderr) == ("3\n", "")
+
+
+def test_cores_are_those_this_process_may_use():
+    assert 1 <= available_cores() <= os.cpu_count()
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    mine = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(mine)})
+        assert available_cores() == 1
+    finally:
+        os.sched_setaffinity(0, mine)
+
+
+def test_machine():
+    told = machine_info()
+    assert set(told) == {"processor", "cores", "device", "system", "python", "jax", "rookery"}
+    assert all(isinstance(value, str | int) and value for value in told.values())
+    assert "\n" not in " ".join(map(str, told.values()))

@@ -1,0 +1,79 @@
+import dataclasses
+import inspect
+import re
+
+import pytest
+
+from rookery.agents.networks import NdousseNetwork
+from rookery.cli import TrainCommand
+from rookery.errors import NotFoundError
+from rookery.storage.serialization import from_dict, to_dict
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.training.config import RunConfig, ScriptedPolicyConfig
+from rookery.training.presets import PRESETS, preset
+from rookery.training.train_step import replica_schedules
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_sound(name):
+    config = preset(name)
+    assert config.name == name
+    assert from_dict(RunConfig, to_dict(config)) == config
+    assert preset(name) == config
+    assert config.total_updates >= 5
+    replica_schedules(config)  # the task has all that is scheduled
+    for group in config.team:
+        assert max(group.slots) < len(config.task.views)
+        if hasattr(group.learner, "sequences"):
+            # A minibatch is never larger than the batch it is drawn from.
+            cut = -(-config.task.max_steps // group.learner.sequence_length) * config.num_envs
+            assert group.learner.minibatch_size <= cut
+
+
+def test_unknown_names_get_the_nearest():
+    with pytest.raises(NotFoundError, match="no preset 'dmo'; did you mean demo") as caught:
+        preset("dmo")
+    assert all(name in str(caught.value) for name in PRESETS)
+    with pytest.raises(NotFoundError, match="no preset 'zzz'; there are: demo"):
+        preset("zzz")
+
+
+def test_the_command_line_names_them_all():
+    """Stages of one curriculum are named together: expert-1 to 4."""
+    source = inspect.getsource(TrainCommand)
+    for name in PRESETS:
+        stem, _, number = name.rpartition("-")
+        listed = re.search(rf"(?<![\w-]){stem}-1 to (\d+)", source) if number.isdigit() else None
+        assert name in source or (listed and int(number) <= int(listed[1])), name
+
+
+def test_the_papers_numbers_to_the_letter():
+    """Ndousse et al. 2021, sections 4.2 and 7.2."""
+    config = preset("paper")
+    novice, expert = config.team
+    learner = novice.learner
+    assert config.task == GoalCycle()
+    assert (config.task.max_steps, config.task.penalty, config.task.num_goals, config.task.height) == (250, 1.5, 3, 13)
+    assert (config.num_envs, config.steps_per_update, config.total_timesteps) == (128, 32_000, 375_000_000)
+    assert (learner.num_minibatches, learner.minibatch_size, learner.sequence_length, learner.recompute_every) == (
+        20,
+        512,
+        16,
+        2,
+    )
+    assert (learner.gamma, learner.gae_lambda, learner.clip_eps, learner.vf_coef) == (0.993, 0.97, 0.2, 0.1)
+    assert (learner.target_kl, learner.rollback_kl, learner.max_grad_norm) == (0.01, 0.03, None)
+    assert (novice.learning_rate, novice.ent_coef) == (1e-4, 1e-5)
+    assert [(a.kind, a.weight) for a in learner.auxiliary] == [("next-frame", 3.0)]
+    assert novice.policy.network == NdousseNetwork()
+    assert expert.policy == ScriptedPolicyConfig()
+    assert config.social_episode_prob == 1.0
+
+
+def test_the_demo_compares_by_one_algorithm():
+    """Novices beside experts and alone differ in nothing but company."""
+    for name in ("demo", "smoke"):
+        social, solo = preset(name).variants
+        assert (social.name, solo.name) == ("social", "solo")
+        assert dataclasses.replace(solo, name="social", social_episode_prob=None) == social
+        assert solo.social_episode_prob == 0.0

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+
+from rookery.errors import ConfigError
+from rookery.viz import figure_to_svg, interval_dots, learning_curves
+from rookery.viz.plots import count_bars
+
+X = [0, 10, 20]
+ARMS = {"social": (X, [[0, 1, 2], [0, 3, 6]]), "solo": (X, [[0, 1, 1]])}
+
+
+def bold(figure):
+    return [line.get_ydata() for line in figure.axes[0].lines if line.get_linewidth() > 2]
+
+
+def test_curves_by_hand():
+    figure = learning_curves(ARMS, num_resamples=200)
+    means = bold(figure)
+    np.testing.assert_array_equal(means[0], [0, 2, 4])
+    np.testing.assert_array_equal(means[1], [0, 1, 1])
+    assert len([line for line in figure.axes[0].lines if line.get_linewidth() < 1]) == 3  # one a seed
+    (band,) = figure.axes[0].collections  # none for a single seed
+    corners = band.get_paths()[0].vertices
+    # Two seeds: the interval of their mean is from one to the other.
+    assert (corners[corners[:, 0] == 20][:, 1].min(), corners[corners[:, 0] == 20][:, 1].max()) == (2, 6)
+
+
+def test_unmeasured_points_are_gaps():
+    figure = learning_curves({"a": (X, [[0, np.nan, 2], [0, 3, 6]])}, num_resamples=200)
+    np.testing.assert_array_equal(bold(figure)[0], [0, np.nan, 4])
+    figure_to_svg(figure)
+
+
+def test_labels_levels_and_seeds_are_written():
+    figure = learning_curves(
+        ARMS, reference_levels={"experts": 3, "stop after one goal": 1}, title="T", num_resamples=200
+    )
+    svg = figure_to_svg(figure)
+    words = "environment steps|return per episode|experts|stop after one goal|social (2 seeds)|solo (1 seed)"
+    for word in words.split("|"):
+        assert word in svg
+    heights = [line.get_ydata()[0] for line in figure.axes[0].lines[-2:]]
+    assert heights == [3, 1]
+
+
+def test_many_steps_are_counted_in_millions():
+    svg = figure_to_svg(learning_curves({"a": ([0, 2e7], [[0, 1]])}))
+    assert "20M" in svg
+
+
+def test_svg_is_an_element_and_equal_for_equal_figures():
+    svg = figure_to_svg(learning_curves(ARMS, num_resamples=200))
+    assert svg.startswith("<svg")
+    assert svg.endswith("</svg>")
+    assert "metadata" not in svg
+    assert svg == figure_to_svg(learning_curves(ARMS, num_resamples=200))
+
+
+@pytest.mark.parametrize("name", ["$x^2$", r"$\frac{", "_hidden", "<b>&", "a\nb"])
+def test_any_name_will_do(name):
+    arms = {name: (X, [[0, 1, 2], [1, 2, 4]])}
+    for figure in (
+        learning_curves(arms, reference_levels={name: 1}, title=name, num_resamples=100),
+        interval_dots({name: [1, 2]}, reference_levels={name: 1.5}, title=name),
+    ):
+        svg = figure_to_svg(figure)
+        assert "<b>" not in svg
+
+
+def test_dots_by_hand():
+    figure = interval_dots({"social": [0, 1], "solo": [3]}, reference_levels={"experts": 2})
+    lines = figure.axes[0].lines
+    dots = [line.get_xdata().tolist() for line in lines if line.get_marker() == "o"]
+    means = [line.get_xdata().tolist() for line in lines if line.get_marker() == "D"]
+    assert dots == [[0, 1], [3]]
+    assert means == [[0.5], [3]]
+    assert lines[1].get_xdata().tolist() == [0, 1]
+    svg = figure_to_svg(figure)
+    assert all(word in svg for word in ("social", "solo", "experts", "95% interval"))
+
+
+@pytest.mark.parametrize(
+    "arms",
+    [{}, {"a": (X, [0, 1, 2])}, {"a": (X, [[0, 1]])}, {"a": ([[0]], [[0]])}, {"a": (X, np.zeros((0, 3)))}],
+)
+def test_curves_that_do_not_fit(arms):
+    with pytest.raises(ConfigError):
+        learning_curves(arms)
+
+
+def test_dots_that_do_not_fit():
+    for arms in ({}, {"a": []}, {"a": [1, np.nan]}):
+        with pytest.raises(ConfigError):
+            interval_dots(arms)
+    with pytest.raises(ConfigError, match="level 'experts'"):
+        interval_dots({"a": [1]}, reference_levels={"experts": np.nan})
+
+
+def test_bars_are_cut_into_their_kinds():
+    figure = count_bars({"with": {"good": 2, "bad": 1}, "a $name_": {"good": 0, "bad": 3}}, xlabel="seeds")
+    parts = [
+        (bar.get_x(), bar.get_width(), round(bar.get_y() + bar.get_height() / 2)) for bar in figure.axes[0].patches
+    ]
+    assert parts == [(0, 2, 0), (0, 0, 1), (2, 1, 0), (0, 3, 1)]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["2", "", "1", "3"]
+    svg = figure_to_svg(figure)
+    for word in ("with", "a $name_", "good", "bad", "seeds"):
+        assert word in svg
+
+
+@pytest.mark.parametrize("rows", [{}, {"a": {"x": -1}}, {"a": {"x": 1}, "b": {"y": 1}}])
+def test_bars_that_cannot_be(rows):
+    with pytest.raises(ConfigError):
+        count_bars(rows)

@@ -1,0 +1,90 @@
+"""What there is to see, in each kind of world."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.gridworld import tiles
+from rookery.tasks import registry
+from rookery.tasks.social_dilemmas.tiles import APPLE, BOX, CLEAN_BEAM, FIRE_BEAM, RIVER, STREAM, WASTE
+from rookery.viz.record_episode import record_initial_state
+from rookery.viz.render_state import (
+    BEAM_TILES_START,
+    MATRIX_MOVE_TILES_START,
+    TASK_TILES_START,
+    action_names,
+    make_render_state,
+)
+from rookery.viz.sprites import SPRITES
+from tests.worlds import start, task_on
+
+KEY = jax.random.PRNGKey(0)
+
+
+def test_the_idle_action():
+    assert action_names(registry.make_env(task_on("#####\n#A.1#\n#####", num_actions=3)))[0][-1] == "wait"
+    assert action_names(registry.make_env(task_on("#####\n#A.1#\n#####", num_actions=7))) == (
+        ("left", "right", "forward", "pick up", "drop", "toggle", "done"),
+        6,
+    )
+    names, idle = action_names(registry.make_env(registry.get_task("harvest-small-v0")))
+    assert names[idle] == "stay"
+    assert action_names(registry.make_env(registry.get_task("matrix-chicken-v0"))) == (("swerve", "dare", "wait"), 2)
+
+
+def test_every_kind_of_tile_has_a_look_and_the_right_one():
+    named = {getattr(tiles, name): name for name in ("FLOOR", "OBSTACLE", "GOAL", "KEY", "DOOR", "OPEN_DOOR")}
+    assert set(range(tiles.NUM_TILE_KINDS)) <= set(SPRITES)
+    words = {"FLOOR": "floor", "OBSTACLE": "obstacle", "GOAL": "goal", "KEY": "key"}
+    words |= {"DOOR": "locked door", "OPEN_DOOR": "open door"}
+    assert {name: SPRITES[kind].name for kind, name in named.items()} == words
+    own = {APPLE: "apple", RIVER: "river", WASTE: "waste", STREAM: "stream", BOX: "box"}
+    assert {kind: SPRITES[TASK_TILES_START + kind].name for kind in own} == own
+    assert [SPRITES[BEAM_TILES_START + beam].name for beam in (FIRE_BEAM, CLEAN_BEAM)] == [
+        "beam of fire",
+        "beam of water",
+    ]
+
+
+def test_a_grid_world():
+    task = task_on("#######\n#A.1.2#\n#######")
+    env = registry.make_env(task)
+    scene = make_render_state(env)(start(task, [(1, 1)], [1]))
+    np.testing.assert_array_equal(scene.tiles[1], [1, 0, 0, 2, 0, 2, 1])
+    np.testing.assert_array_equal(scene.goals, [[1, 3], [1, 5]])
+    assert scene.visible[0][1, 2]
+    assert not scene.visible[0][1, 6]  # a view of three cells
+    assert scene.views[0].shape == (15, 15, 3)  # five pixels a cell, where the view is no picture
+
+
+def test_a_world_of_boxes_and_apples():
+    env = registry.make_env(registry.get_task("box-trapped-v0"))
+    state, _ = env.reset(KEY, env.default_params())
+    state = state.replace(beam=state.beam.at[1, 1].set(FIRE_BEAM))
+    scene = jax.device_get(make_render_state(env)(state))
+    assert scene.tiles[1, 1] == BEAM_TILES_START + FIRE_BEAM
+    assert (scene.tiles == TASK_TILES_START + BOX).sum() == (np.asarray(state.tiles) == BOX).sum() > 0
+    assert (scene.tiles == TASK_TILES_START + APPLE).sum() == (np.asarray(state.tiles) == APPLE).sum() > 0
+    assert {int(kind) for kind in np.unique(scene.tiles)} <= set(SPRITES)
+    np.testing.assert_array_equal(scene.position, state.position)
+
+
+def test_a_game_without_a_map():
+    env = registry.make_env(registry.get_task("matrix-stag-hunt-v0"))
+    state, _ = env.reset(KEY, env.default_params())
+    scene = make_render_state(env)(state)
+    assert not np.any(scene.tiles)
+    state, _ = env.step(state, jnp.array([1, 0]), env.default_params())
+    scene = make_render_state(env)(state)
+    np.testing.assert_array_equal(
+        scene.tiles, [[0] * 5, [0, MATRIX_MOVE_TILES_START + 1, 0, MATRIX_MOVE_TILES_START, 0], [0] * 5]
+    )
+    np.testing.assert_array_equal(scene.position, [[1, 1], [1, 3]])
+
+
+@pytest.mark.parametrize("name", ["box-trapped-v0", "matrix-chicken-v0"])
+def test_a_still(name):
+    film = record_initial_state(registry.make_env(registry.get_task(name)), seed=1)
+    assert film.num_steps == 0
+    assert film.num_agents == len(film.views) == 2

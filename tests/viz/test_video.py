@@ -1,0 +1,140 @@
+import base64
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rookery.errors import ConfigError, StorageError
+from rookery.viz import render_map, render_step, replay_fragment, write_gif, write_mp4, write_png, write_replay_html
+
+
+def film_data(text):
+    """The film's own JSON out of a page."""
+    return json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.S)[1])
+
+
+def film_arrays(data):
+    block, offset, arrays = zlib.decompress(base64.b64decode(data["block"])), 0, {}
+    for name, dtype, shape in data["arrays"]:
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        arrays[name] = np.frombuffer(block[offset : offset + size], dtype).reshape(shape)
+        offset += size
+    assert offset == len(block)
+    return arrays
+
+
+def test_gif_frames_size_and_pace(recording, tmp_path):
+    with Image.open(write_gif(recording, tmp_path / "film.gif", fps=10)) as film:
+        assert film.n_frames == 5
+        assert film.size == render_step(recording, 0).shape[1::-1]
+        assert film.info["duration"] == 100
+        assert film.info["loop"] == 0
+        film.seek(4)
+        error = np.abs(np.asarray(film.convert("RGB")).astype(int) - render_step(recording, 4))
+    assert error.mean() < 1  # 255 colors: the odd edge may differ a little
+    assert (error.max(-1) > 40).mean() < 0.001
+
+
+def test_gif_keeps_the_last_moment(recording, tmp_path):
+    with Image.open(write_gif(recording, tmp_path / "film.gif", frame_interval=3)) as film:
+        assert film.n_frames == 3  # moments 0, 3 and 4
+
+
+def test_gif_refuses_nonsense(recording, tmp_path):
+    for bad in ({"fps": 0}, {"fps": 51}, {"fps": float("nan")}, {"every": 0}):
+        with pytest.raises(ConfigError):
+            write_gif(recording, tmp_path / "film.gif", **bad)
+    assert not os.listdir(tmp_path)
+
+
+def test_html_carries_the_whole_recording(recording, tmp_path):
+    text = write_replay_html(recording, tmp_path / "film.html").read_text("utf-8")
+    data = film_data(text)
+    arrays = film_arrays(data)
+    np.testing.assert_array_equal(arrays["tiles"], recording.tiles[:1])  # they never change here
+    for name in ("position", "heading", "active", "prestige", "reward", "action"):
+        np.testing.assert_array_equal(arrays[name], getattr(recording, name))
+    np.testing.assert_array_equal(arrays["view1"], recording.views[1])
+    np.testing.assert_array_equal(arrays["seen0"], recording.seen[0])
+    assert data["events"] == [[3, 0, 1.0, "+1 goal 1"], [4, 1, -1.5, "-1.5 mistake at goal 2"]]
+    assert os.listdir(tmp_path) == ["film.html"]
+
+
+def test_tiles_that_change_are_all_carried(recording):
+    tiles = recording.tiles.copy()
+    tiles[3, 2, 2] = 9
+    data = film_data(replay_fragment(dataclasses.replace(recording, tiles=tiles), "film"))
+    np.testing.assert_array_equal(film_arrays(data)["tiles"], tiles)
+    assert data["present"] == [0, 1, 2, 9]
+    assert data["look"]["kinds"]["9"]["name"] == "goal, six-sided"
+
+
+def test_html_asks_the_network_for_nothing(recording, tmp_path):
+    text = write_replay_html(recording, tmp_path / "film.html").read_text("utf-8")
+    assert "default-src 'none'" in text
+    for word in ("http:", "https:", " src=", "href=", "@import", "url(", "fetch(", "XMLHttpRequest"):
+        assert word not in text, word
+
+
+def test_hostile_texts_stay_texts(hostile, tmp_path):
+    text = write_replay_html(hostile, tmp_path / "film.html").read_text("utf-8")
+    assert len(re.findall("<script", text)) == len(re.findall("</script>", text)) == 3
+    assert "<img" not in text
+    assert film_data(text)["agents"][0]["name"] == hostile.names[0]
+
+
+def test_fragments_share_a_page(recording):
+    first = replay_fragment(recording, "one")
+    second = replay_fragment(recording, "two", assets=False)
+    assert re.findall(r'\bid="([^"]*)"', first + second) == ["one", "two"]
+    assert "<style>" in first
+    assert "<style>" not in second
+    for bad in ("", "1x", "a b", 'a"b', "a>"):
+        with pytest.raises(ConfigError, match="element_id"):
+            replay_fragment(recording, bad)
+
+
+def test_mp4_frames_and_pace(recording, tmp_path):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="the extra 'video' is not installed")
+    path = write_mp4(recording, tmp_path / "film.mp4", fps=5)
+    height, width, _ = render_step(recording, 0, 32).shape
+    command = [ffmpeg.get_ffmpeg_exe(), "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    told = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    assert f"{width}x{height}" in told.stderr.decode()
+    assert "5 fps" in told.stderr.decode()
+    pictures = np.frombuffer(told.stdout, np.uint8).reshape(-1, height, width, 3).astype(int)
+    assert len(pictures) == 5
+    assert np.abs(pictures[4] - render_step(recording, 4, 32)).mean() < 4  # a lossy codec
+    assert os.listdir(tmp_path) == ["film.mp4"]
+
+
+def test_mp4_without_ffmpeg_says_what_to_install(recording, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(ConfigError, match=r"pip install 'rookery\[video\]'"):
+        write_mp4(recording, tmp_path / "film.mp4")
+    for bad in (0, 61, float("nan")):
+        with pytest.raises(ConfigError, match="fps="):
+            write_mp4(recording, tmp_path / "film.mp4", fps=bad)
+    assert not os.listdir(tmp_path)
+
+
+def test_png_of_a_moment(recording, tmp_path):
+    with Image.open(write_png(recording, tmp_path / "a.png", 3)) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), render_step(recording, 3, 32))
+    with Image.open(write_png(recording, tmp_path / "b.png", 3, 10, 0, show_views=False)) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), render_map(recording, 3, 10, 0))
+    with pytest.raises(ConfigError, match="t=9"):
+        write_png(recording, tmp_path / "c.png", 9)
+
+
+def test_refused_writes(recording, tmp_path):
+    with pytest.raises(StorageError):
+        write_replay_html(recording, tmp_path)
+    assert not os.listdir(tmp_path)
