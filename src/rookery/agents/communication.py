@@ -42,9 +42,9 @@ class CommunicationConfig:
 
     def __post_init__(self):
         if self.vocab_size < 0 or self.vocab_size == 1:
-            raise ConfigError(f"symbols={self.vocab_size} must be 0 (nobody speaks) or at least 2")
+            raise ConfigError(f"vocab_size={self.vocab_size} must be 0 (nobody speaks) or at least 2")
         if len(set(self.influencers)) != len(self.influencers) or min(self.influencers, default=0) < 0:
-            raise ConfigError(f"leaders={self.influencers} must be different slot numbers")
+            raise ConfigError(f"influencers={self.influencers} must be different slot numbers")
 
     def size(self, num_agents: int, num_actions: int) -> int:
         """Numbers told each step."""

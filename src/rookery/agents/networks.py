@@ -260,7 +260,7 @@ class _SharesWholeEncoder:
 class NdousseNetwork(_SharesWholeEncoder):
     """The published network, for `pixels` of 7×7 cells: 497,096 parameters, 668,555 with its decoder."""
 
-    kind: Literal["paper"] = "paper"
+    kind: Literal["ndousse2021"] = "ndousse2021"
 
     hidden_size = 192
     cpu_chunk_size = 128
@@ -270,8 +270,8 @@ class NdousseNetwork(_SharesWholeEncoder):
         """Raises ConfigError if this network cannot take observations of this shape."""
         if observation_shape != (21, 21, 3):
             raise ConfigError(
-                f"the paper network takes pictures of 21×21×3, not {'×'.join(map(str, observation_shape))}: "
-                "use view size=7, kind='pixels', tile_size=3, or the 'lite' network"
+                f"the ndousse2021 network takes pictures of 21×21×3, not {'×'.join(map(str, observation_shape))}: "
+                "use a view with size=7, observation_type='pixels' and tile_size=3, or the 'mlp' network"
             )
 
     def encoder(self) -> nn.Module:
@@ -288,7 +288,7 @@ class NdousseNetwork(_SharesWholeEncoder):
 class MLPNetwork(_SharesWholeEncoder):
     """A small dense network for CPUs; takes any observation, best `symbolic`."""
 
-    kind: Literal["lite"] = "lite"
+    kind: Literal["mlp"] = "mlp"
     encoder_size: int = 128  # of both encoder layers and the decoder's
     hidden_size: int = 128  # of the LSTM
     head_size: int = 64  # of both layers of each head
@@ -296,7 +296,7 @@ class MLPNetwork(_SharesWholeEncoder):
     cpu_chunk_size = 512
 
     def __post_init__(self):
-        for field in ("width", "hidden_size", "head"):
+        for field in ("encoder_size", "hidden_size", "head_size"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
 
@@ -330,7 +330,7 @@ class JaquesNetwork:
     num_lstm_biases = 1
 
     def __post_init__(self):
-        for field in ("filters", "width", "hidden_size"):
+        for field in ("filters", "encoder_size", "hidden_size"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
 
@@ -338,8 +338,8 @@ class JaquesNetwork:
         """Raises ConfigError if this network cannot take observations of this shape."""
         if len(observation_shape) != 3 or min(observation_shape[:2]) < 3:
             raise ConfigError(
-                f"the social-influence network takes pictures of at least 3×3 cells, not {'×'.join(map(str, observation_shape))}; "
-                "use a larger view, or the 'lite' network"
+                f"the jaques2019 network takes pictures of at least 3×3 cells, not {'×'.join(map(str, observation_shape))}; "
+                "use a larger view, or the 'mlp' network"
             )
 
     def encoder(self) -> JaquesEncoder:
@@ -351,7 +351,7 @@ class JaquesNetwork:
 
     def features_from_shared(self, encoder_params: PyTree, shared_features: Float[Array, "N D"]) -> Float[Array, "N F"]:
         """As `PaperNetwork.features`."""
-        return self.encoder().apply({"params": encoder_params}, shared_features, method="features")  # type: ignore[return-value]
+        return self.encoder().apply({"params": encoder_params}, shared_features, method="features_from_shared")  # type: ignore[return-value]
 
     def heads(self, num_actions: int) -> nn.Module:
         return LinearHeads(num_actions=num_actions)

@@ -46,7 +46,7 @@ class NumpyActor:
 
     def __init__(self, agent: Agent):
         kind = agent.policy.network.kind
-        encoders = {"lite": _encode_mlp, "paper": _encode_ndousse, "jaques2019": _encode_jaques}
+        encoders = {"mlp": _encode_mlp, "ndousse2021": _encode_ndousse, "jaques2019": _encode_jaques}
         if kind not in encoders:
             raise IncompatibleError(f"network {kind!r} has no numpy form; it has: {', '.join(encoders)}")
         if agent.policy.vocab_size:
@@ -151,7 +151,7 @@ class NumpyActor:
             return np.zeros((batch_size, self.comms_obs_size), np.float32)
         told = np.asarray(comms_obs, np.float32)
         if told.shape != wanted:
-            raise IncompatibleError(f"heard has shape {told.shape}, this agent is told {wanted} beside what it sees")
+            raise IncompatibleError(f"comms_obs has shape {told.shape}, this agent is told {wanted} beside what it sees")
         return told.reshape(batch_size, self.comms_obs_size)
 
 

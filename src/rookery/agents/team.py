@@ -64,21 +64,21 @@ class Team:
             return
         if (group.policy.num_agents, group.policy.num_actions) != (env.num_agents, env.num_actions):
             raise ConfigError(
-                f"group {group.name!r} hears {group.policy.agents} agents of {group.policy.actions} actions, "
+                f"group {group.name!r} hears {group.policy.num_agents} agents of {group.policy.num_actions} actions, "
                 f"the world has {env.num_agents} of {env.num_actions}"
             )
         followers = {slot for g in self.groups if influencers(g) for slot in g.slots}
-        wrong = [slot for slot in hears.leaders if slot in followers or slot >= env.num_agents]
+        wrong = [slot for slot in hears.influencers if slot in followers or slot >= env.num_agents]
         if wrong:
             raise ConfigError(
-                f"group {group.name!r}: leaders {wrong} are no slots of this world, or follow leaders themselves; "
+                f"group {group.name!r}: influencers {wrong} are no slots of this world, or follow leaders themselves; "
                 "those who act first and those who are told must be different agents"
             )
-        if hears.symbols:
-            different = {getattr(g.policy, "symbols", 0) for g in self.groups} - {0, hears.symbols}
+        if hears.vocab_size:
+            different = {getattr(g.policy, "vocab_size", 0) for g in self.groups} - {0, hears.vocab_size}
             if different:
                 raise ConfigError(
-                    f"group {group.name!r} has {hears.symbols} symbols, another group {min(different)} symbols; "
+                    f"group {group.name!r} has {hears.vocab_size} symbols, another group {min(different)} symbols; "
                     "all who speak must have as many"
                 )
 
@@ -108,7 +108,7 @@ def sample_teacher_action(
 
 def update_teacher_carry(group: AgentGroup, carry: PyTree, states, action: Int[Array, "S B"]) -> PyTree:
     """The teacher's memories once its pupils have done what they did instead, in states before the step."""
-    follow = getattr(group.teacher, "follow", None)
+    follow = getattr(group.teacher, "set_executed_action", None)
     if follow is None:
         return carry
     slots = jnp.array(group.slots, jnp.int32)
@@ -128,7 +128,7 @@ def _teacher_group(group: AgentGroup) -> AgentGroup:
 
 def influencers(group: AgentGroup) -> tuple[int, ...]:
     """The slots whose actions of the same step a group is told; none for most."""
-    return getattr(getattr(group.policy, "communication", None), "leaders", ())
+    return getattr(getattr(group.policy, "communication", None), "influencers", ())
 
 
 def gather_observations(observation, slots: tuple[int, ...]) -> jax.Array:
@@ -175,7 +175,7 @@ def act_group(
         raise IncompatibleError(
             f"group {group.name!r} hears what others do or say, which is told in runs, evaluations and films only"
         )
-    heard = group.policy.hears.tell(comm_state, group.policy.actions).astype(jnp.uint8)
+    heard = group.policy.communication.encode(comm_state, group.policy.num_actions).astype(jnp.uint8)
     action, carry, extras = jax.vmap(group.policy.act, (over, 0, 0, None, 0, None))(
         params, carry, seen, is_first, keys, heard
     )
@@ -216,7 +216,7 @@ def record_actions(
     says = comm_state.messages
     if "message" in extras:
         says = says.at[:, slots].set(jnp.where(there, extras["message"].T, -1))
-    return comm_state._replace(does=does, says=says)
+    return comm_state._replace(actions=does, messages=says)
 
 
 def advance(comm_state: CommState) -> CommState:

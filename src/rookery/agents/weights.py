@@ -21,7 +21,7 @@ from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
 from rookery.types import PyTree
 
 CARD_FORMAT = 1
-NETWORK_TYPES = {"paper": NdousseNetwork, "lite": MLPNetwork, "jaques2019": JaquesNetwork}
+NETWORK_TYPES = {"ndousse2021": NdousseNetwork, "mlp": MLPNetwork, "jaques2019": JaquesNetwork}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ def save_agent(path: Path, policy: RecurrentPolicy, params: PyTree, card: dict[s
         **card,
         "network": dataclasses.asdict(policy.network),
         "observation_shape": list(policy.observation_shape),
-        "actions": policy.num_actions,
+        "num_actions": policy.num_actions,
         **({} if policy.epsilon is None else {"epsilon": policy.epsilon}),
         **_communication_fields(policy),
         "sha256": hashlib.sha256(blob).hexdigest(),
@@ -120,7 +120,7 @@ def read_card(path: Path) -> dict[str, Any]:
         raise NotFoundError(f"{path}: no such card; an agent is NAME.safetensors beside NAME.json") from None
     except (ValueError, OSError) as error:
         raise CorruptFileError(f"{path}: not a readable card ({error})") from None
-    needed = ("format", "network", "observation_shape", "actions", "sha256")
+    needed = ("format", "network", "observation_shape", "num_actions", "sha256")
     missing = [key for key in needed if not isinstance(card, dict) or key not in card]
     if missing:
         raise CorruptFileError(f"{path}: the card lacks {', '.join(missing)}")
@@ -131,7 +131,7 @@ def read_card(path: Path) -> dict[str, Any]:
 
 def _policy_from_card(card: dict[str, Any], path: Path) -> RecurrentPolicy:
     try:
-        sizes = [*card["observation_shape"], card["actions"], *(v for k, v in card["network"].items() if k != "kind")]
+        sizes = [*card["observation_shape"], card["num_actions"], *(v for k, v in card["network"].items() if k != "kind")]
         if not all(type(size) is int and size > 0 for size in sizes):
             raise ValueError("sizes must be whole numbers above 0")
         network: NetworkConfig = NETWORK_TYPES[card["network"]["kind"]](**card["network"])
@@ -139,14 +139,14 @@ def _policy_from_card(card: dict[str, Any], path: Path) -> RecurrentPolicy:
         if epsilon is not None and not (type(epsilon) in (int, float) and 0 <= epsilon <= 1):
             raise ValueError("epsilon must lie in [0, 1]")
         hears = (
-            CommunicationConfig(**{**card["communication"], "leaders": tuple(card["communication"]["leaders"])})
+            CommunicationConfig(**{**card["communication"], "influencers": tuple(card["communication"]["influencers"])})
             if "communication" in card
             else None
         )
-        agents = card.get("agents", 1)
+        agents = card.get("num_agents", 1)
         if type(agents) is not int or agents < 1:
-            raise ValueError("agents must be a whole number above 0")
-        return RecurrentPolicy(network, tuple(card["observation_shape"]), card["actions"], epsilon, hears, agents)
+            raise ValueError("num_agents must be a whole number above 0")
+        return RecurrentPolicy(network, tuple(card["observation_shape"]), card["num_actions"], epsilon, hears, agents)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path}: the card describes no network this version knows ({error})") from None
 
@@ -155,7 +155,7 @@ def _communication_fields(policy: RecurrentPolicy) -> dict[str, Any]:
     """What an agent is told beside its view, where it is told anything."""
     if policy.communication is None or not policy.comms_obs_size:
         return {}
-    return {"communication": dataclasses.asdict(policy.communication), "agents": policy.num_agents}
+    return {"communication": dataclasses.asdict(policy.communication), "num_agents": policy.num_agents}
 
 
 def _check_fit(policy: RecurrentPolicy, params: PyTree, path: Path) -> None:

@@ -69,7 +69,7 @@ def checkpoint_hashes(config: RunConfig) -> dict[str, str]:
     """
     named: set[str] = {entry.policy.checkpoint for entry in config.team if isinstance(entry.policy, FrozenPolicyConfig)}
     teachers = {getattr(entry.learner, "teacher", None) for entry in config.team}
-    named |= {name for name in teachers if name is not None} - {"map", "own"}
+    named |= {name for name in teachers if name is not None} - set(scripted.OBSERVABILITY_BY_NAME)
     return {source: zoo.load_trained_agent(source).card["sha256"] for source in sorted(named)}
 
 
@@ -95,14 +95,14 @@ def group_policy(entry: GroupConfig, env: Env) -> tuple:
 
 def _make_teacher(name: str, entry: GroupConfig, env: Env) -> Policy:
     """Who teaches a group: the task's scripted expert, or a trained agent that sees by a view of its own."""
-    if name in ("map", "own"):
-        return scripted_policy(env, name)  # type: ignore[arg-type]
+    if name in scripted.OBSERVABILITY_BY_NAME:
+        return scripted_policy(env, scripted.OBSERVABILITY_BY_NAME[name])
     who = f"group {entry.name!r}: teacher={name!r}"
     try:
         agent = zoo.load_trained_agent(name)
     except NotFoundError as error:
         raise NotFoundError(
-            f"{who} is neither 'map' nor 'own', the scripted experts, nor a trained agent: {error}"
+            f"{who} is neither 'scripted' nor 'scripted-partial', the scripted experts, nor a trained agent: {error}"
         ) from None
     spec = getattr(getattr(env, "task", None), "world", None)
     if not isinstance(spec, GridSpec):
@@ -110,7 +110,7 @@ def _make_teacher(name: str, entry: GroupConfig, env: Env) -> Policy:
     return make_trained_teacher(agent, spec, entry.slots[0], who)
 
 
-def scripted_policy(env: Env, observability: Literal["map", "own"] = "map") -> Policy:
+def scripted_policy(env: Env, observability: Literal["full", "partial"] = "full") -> Policy:
     """The task's scripted expert of one sight. Raises ConfigError where it has none, naming those that have."""
     return scripted.make_expert(getattr(env, "task", env), observability)
 

@@ -42,7 +42,7 @@ class ScriptedPolicyConfig:
     """The task's scripted expert. What the task hides from all agents it finds by trying."""
 
     kind: Literal["scripted"] = "scripted"
-    observability: Literal["map", "own"] = "map"  # sees the whole map, or what its own view has shown it
+    observability: Literal["full", "partial"] = "full"  # sees the whole map, or what its own view has shown it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -179,7 +179,7 @@ def _check_hparam(place: str, name: str, whose: str, groups: tuple[GroupConfig, 
     if name in allowed:
         return
     if name in TEACHER_HPARAMS and any(hasattr(group.learner, "teacher") for group in groups):
-        raise ConfigError(f"{place}: there is no teacher; set the learner's teacher to 'map', 'own' or a trained agent")
+        raise ConfigError(f"{place}: there is no teacher; set the learner's teacher to 'scripted', 'scripted-partial' or a trained agent")
     raise ConfigError(f"{place} is not a rate of {whose}; allowed: {', '.join(sorted(allowed)) or 'none'}")
 
 

@@ -18,7 +18,7 @@ from rookery.agents.scripted.perception import OBSERVABILITIES, Observability, P
 from rookery.errors import ConfigError
 from rookery.types import Policy
 
-OBSERVABILITY_BY_NAME: dict[str, Observability] = {"scripted": "map", "scripted-partial": "own"}
+OBSERVABILITY_BY_NAME: dict[str, Observability] = {"scripted": "full", "scripted-partial": "partial"}
 """What the scripted experts are called on the command line, and what each sees."""
 
 ExpertFactory = Callable[[Any], Policy]
@@ -34,7 +34,7 @@ def register_expert(kind: str, observability: Observability, factory: ExpertFact
     Raises: ConfigError for an unknown sight, and where the kind has one of that sight already.
     """
     if observability not in OBSERVABILITIES:
-        raise ConfigError(f"sight={observability!r} is not known; allowed: {', '.join(map(repr, OBSERVABILITIES))}")
+        raise ConfigError(f"observability={observability!r} is not known; allowed: {', '.join(map(repr, OBSERVABILITIES))}")
     if (kind, observability) in EXPERT_FACTORIES:
         raise ConfigError(
             f"tasks of kind {kind!r} have a scripted expert of sight {observability!r}; take another kind"
@@ -42,7 +42,7 @@ def register_expert(kind: str, observability: Observability, factory: ExpertFact
     EXPERT_FACTORIES[kind, observability] = factory
 
 
-def make_expert(task: Any, observability: Observability = "map") -> Policy:
+def make_expert(task: Any, observability: Observability = "full") -> Policy:
     """The scripted expert of a task. Raises ConfigError naming the tasks, or the sights, that have one."""
     kind = getattr(task, "kind", type(task).__name__)
     if (kind, observability) in EXPERT_FACTORIES:
@@ -59,13 +59,13 @@ def make_expert(task: Any, observability: Observability = "map") -> Policy:
 def _full_goal_cycle_expert(task: Any) -> Policy:
     """The planner is the quicker to compute, but walks as if nobody could stand in its way."""
     if task.grid_spec.collide:
-        return GoalCycleScout(Perception.from_spec(task.grid_spec, "map"), task.num_goals)
+        return GoalCycleScout(Perception.from_spec(task.grid_spec, "full"), task.num_goals)
     return GoalCyclePlanner(task.num_goals, task.grid_spec.height, task.grid_spec.width)
 
 
-register_expert("goal-cycle", "map", _full_goal_cycle_expert)
+register_expert("goal-cycle", "full", _full_goal_cycle_expert)
 register_expert(
-    "goal-cycle", "own", lambda task: GoalCycleScout(Perception.from_spec(task.grid_spec, "own"), task.num_goals)
+    "goal-cycle", "partial", lambda task: GoalCycleScout(Perception.from_spec(task.grid_spec, "partial"), task.num_goals)
 )
 for _sight in OBSERVABILITIES:
     for _kind in ("single-goal", "four-rooms", "maze", "sixteen-places"):

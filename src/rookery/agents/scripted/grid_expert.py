@@ -84,7 +84,7 @@ class GridExpert:
         def aim(state: GridState, slot, action):
             return jnp.where(action == FORWARD, state.position[slot] + direction_vector(state.heading[slot]), -1)
 
-        return carry._replace(aim=jax.vmap(aim)(states, slots, action))
+        return carry._replace(target_cell=jax.vmap(aim)(states, slots, action))
 
     def _opening_state(self, position, prestige) -> GridExpertState:
         return GridExpertState(

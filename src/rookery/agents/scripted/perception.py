@@ -16,8 +16,8 @@ from rookery.gridworld.state import GridState
 from rookery.gridworld.tiles import FLOOR, GOAL_KINDS
 from rookery.gridworld.visibility import agent_view, view_cells
 
-Observability = Literal["map", "own"]
-OBSERVABILITIES: tuple[Observability, ...] = ("map", "own")
+Observability = Literal["full", "partial"]
+OBSERVABILITIES: tuple[Observability, ...] = ("full", "partial")
 
 UNKNOWN = 255  # the kind of a cell never seen
 
@@ -64,7 +64,7 @@ class Perception:
     collide: bool = False  # agents block each other
 
     def __post_init__(self):
-        if self.observability == "own" and any(view.agent_row == 0 for view in self.views):
+        if self.observability == "partial" and any(view.agent_row == 0 for view in self.views):
             raise ConfigError(
                 "a scripted expert limited to its own view must see the cell ahead of it; "
                 "give every view an offset below its size - 1"
@@ -84,7 +84,7 @@ class Perception:
 
         Where a goal is gone from, it is anew to be looked for everywhere.
         """
-        if self.observability == "map":
+        if self.observability == "full":
             everywhere = jnp.ones_like(memory.visible)
             return MapMemory(state.tiles, everywhere, everywhere)
         kind, lit = memory.tiles, jnp.zeros_like(memory.visible)
