@@ -84,7 +84,7 @@ def on_host(result):
 
 def assert_same_run(result, other) -> None:
     """Two runs came to the same numbers, in their states and on disk."""
-    assert (result.updates, result.finished) == (other.updates, other.finished)
+    assert (result.num_updates, result.finished) == (other.num_updates, other.finished)
     assert_same(on_host(result).state, on_host(other).state)
     assert rows(result.run_dir) == rows(other.run_dir)
     for path in (other.run_dir / "agents").iterdir():
@@ -95,7 +95,7 @@ def member_params(result, number: int) -> dict:
     """One member's parameters by group, as a team that does not learn takes them."""
     learners = result.state.learners
     own = {name: jax.tree.map(lambda x: np.asarray(x)[number, 0], l.params["policy"]) for name, l in learners.items()}
-    return {**result.program.frozen, **own}
+    return {**result.run.frozen_params, **own}
 
 
 @functools.cache
@@ -125,7 +125,7 @@ def rookery(*arguments, timeout: float = 600, **options) -> subprocess.Completed
 # Tracing a program takes seconds, and every run traces its own: here those that are alike are traced once.
 
 _UPDATES, _EVALUATORS, _STATES = {}, {}, {}
-_ON_THE_HOST = ("name", "checkpoint_interval", "max_checkpoints", "eval_episodes", "arms", "env_schedules")
+_ON_THE_HOST = ("name", "checkpoint_interval", "max_checkpoints", "eval_episodes", "variants", "env_schedules")
 """What of a configuration reaches the compiled update as an argument, or not at all."""
 
 
@@ -150,7 +150,7 @@ class _Once:
 def _name(program, *without) -> str:
     data = {key: value for key, value in to_dict(program.config).items() if key not in without}
     for group in data["team"]:
-        group["policy"] = {**group["policy"], "start": None}  # where weights come from compiles to nothing
+        group["policy"] = {**group["policy"], "init_from": None}  # where weights come from compiles to nothing
     return json.dumps(data, sort_keys=True)
 
 
@@ -172,11 +172,11 @@ def trace_once(monkeypatch) -> None:
         return _EVALUATORS[key]
 
     def fresh(self):
-        key = _name(self, *_ON_THE_HOST) + str(self.config.members)
+        key = _name(self, *_ON_THE_HOST) + str(self.config.replicas)
         if key not in _STATES:
             _STATES[key] = jax.device_get(init(self))
         return jax.tree.map(jax.numpy.asarray, _STATES[key])
 
-    monkeypatch.setattr(Run, "compile_update", once)
+    monkeypatch.setattr(Run, "compile_train_step", once)
     monkeypatch.setattr(Run, "init", fresh)
-    monkeypatch.setattr(trainer, "Evaluator", evaluator)
+    monkeypatch.setattr(trainer, "RunEvaluator", evaluator)

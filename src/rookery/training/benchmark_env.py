@@ -38,7 +38,7 @@ def measure_task(task: Any, num_envs: int = 4096, seconds: float = 5.0) -> dict:
     """
     devices = jax.device_count()
     if num_envs < 1 or num_envs % devices:
-        raise ConfigError(f"worlds={num_envs} must be a positive multiple of the {devices} devices")
+        raise ConfigError(f"num_envs={num_envs} must be a positive multiple of the {devices} devices")
     env = make_env(task)
     params, agents = env.default_params(), env.num_agents
 
@@ -58,8 +58,8 @@ def measure_task(task: Any, num_envs: int = 4096, seconds: float = 5.0) -> dict:
         _, views, total = jax.lax.scan(advance, start, step_keys)[0]
         return views, total[None]
 
-    mesh = jax.make_mesh((devices,), ("worlds",), axis_types=(AxisType.Auto,))
-    spec = PartitionSpec("worlds")
+    mesh = jax.make_mesh((devices,), ("envs",), axis_types=(AxisType.Auto,))
+    spec = PartitionSpec("envs")
     run = jax.jit(jax.shard_map(episodes, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False))
     keys = jax.device_put(jax.random.split(jax.random.PRNGKey(0), num_envs), NamedSharding(mesh, spec))
     started = time.perf_counter()
@@ -73,9 +73,9 @@ def measure_task(task: Any, num_envs: int = 4096, seconds: float = 5.0) -> dict:
     steps = num_envs * env.max_steps
     kinds = dict.fromkeys(view.observation_type for view in getattr(task, "views", ()))
     return {
-        "kind": "/".join(kinds) or "own views",
-        "worlds": num_envs,
-        "agents": agents,
+        "observation_type": "/".join(kinds) or "own views",
+        "num_envs": num_envs,
+        "num_agents": agents,
         "steps_per_second": steps / min(taken),
         "median_steps_per_second": steps / statistics.median(taken),
         "runs": len(taken),

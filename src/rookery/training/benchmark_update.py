@@ -58,17 +58,17 @@ def matmul_flops(size: int = 2048, seconds: float = 2.0) -> float:
     return 2 * size**3 / best
 
 
-def measure_update(network: str = "paper", seconds: float = 5.0, num_envs: int = 128, num_steps: int = 250) -> dict:
+def measure_update(network: str = "ndousse2021", seconds: float = 5.0, num_envs: int = 128, num_steps: int = 250) -> dict:
     """Time whole PPO updates at the paper's schedule: 20 minibatches of 512×16, refreshed every 2.
 
     Args:
-      network: 'paper' (pixels) or 'lite' (symbolic).
+      network: 'ndousse2021' (pixels) or 'mlp' (symbolic).
       seconds: measure at least this long, and at least one update.
     Returns: seconds an update (best), its arithmetic rate and its share of a matrix product's (convolutions counted as
       patches × matrix, as is the custom), the rate of the products it really makes, compile seconds, environment steps
       learned a second (playing them not counted). On CPU the devices share the update, as in a run of one seed.
     """
-    kind, shape = {"paper": (NdousseNetwork(), (21, 21, 3)), "lite": (MLPNetwork(), (7, 7, 8))}[network]
+    kind, shape = {"ndousse2021": (NdousseNetwork(), (21, 21, 3)), "mlp": (MLPNetwork(), (7, 7, 8))}[network]
     policy = RecurrentPolicy(kind, shape, 7)
     # Without the KL stop no minibatch is skipped, whatever the random data.
     config = ppo.PPO(auxiliary=(NextFramePrediction(),), target_kl=None, rollback_kl=None)
@@ -98,9 +98,9 @@ def measure_update(network: str = "paper", seconds: float = 5.0, num_envs: int =
         best = min(best, time.perf_counter() - start)
     rate = matmul_flops()
     return {
-        "network": network, "num_minibatches": config.num_minibatches, "sequences": config.minibatch_size,
-        "length": config.sequence_length, "seconds": best, "compile_seconds": compile_seconds,
-        "gflops": flops / best / 1e9, "matmul_gflops": rate / 1e9, "share_of_matmul": flops / best / rate,
+        "network": network, "num_minibatches": config.num_minibatches, "minibatch_size": config.minibatch_size,
+        "sequence_length": config.sequence_length, "seconds": best, "compile_seconds": compile_seconds,
+        "gflops": flops / best / 1e9, "matmul_gflops": rate / 1e9, "fraction_of_matmul": flops / best / rate,
         "performed_gflops": performed / best / 1e9,
         "steps_per_second": num_envs * num_steps / best,
         "temporary_bytes": getattr(memory, "temp_size_in_bytes", None),

@@ -50,9 +50,9 @@ def build(config: RunConfig) -> Run:
         watched = getattr(entry.learner, "intrinsic", ()) or any(
             "policies" in requested_info(other) for other in config.team
         )
-        if entry.learner is not None and watched and policy.hears is None:
+        if entry.learner is not None and watched and policy.communication is None:
             # Methods weigh an agent's choices by its own policy, and count who is beside it.
-            policy = dataclasses.replace(policy, hears=CommunicationConfig(), agents=env.num_agents)
+            policy = dataclasses.replace(policy, communication=CommunicationConfig(), num_agents=env.num_agents)
         if entry.learner is not None:
             policy = entry.learner.eval_policy(policy)
         teacher = None if (name := getattr(entry.learner, "teacher", None)) is None else _make_teacher(name, entry, env)
@@ -80,7 +80,7 @@ def group_policy(entry: GroupConfig, env: Env) -> tuple:
     if isinstance(chosen, RecurrentPolicyConfig):
         policy = RecurrentPolicy(chosen.network, shape, env.num_actions)
         if chosen.communication is not None:
-            policy = dataclasses.replace(policy, hears=chosen.communication, agents=env.num_agents)
+            policy = dataclasses.replace(policy, communication=chosen.communication, num_agents=env.num_agents)
         return policy, None
     if isinstance(chosen, FrozenPolicyConfig):
         agent = zoo.load_trained_agent(chosen.checkpoint)
@@ -104,7 +104,7 @@ def _make_teacher(name: str, entry: GroupConfig, env: Env) -> Policy:
         raise NotFoundError(
             f"{who} is neither 'scripted' nor 'scripted-partial', the scripted experts, nor a trained agent: {error}"
         ) from None
-    spec = getattr(getattr(env, "task", None), "world", None)
+    spec = getattr(getattr(env, "task", None), "grid_spec", None)
     if not isinstance(spec, GridSpec):
         raise ConfigError(f"{who}: only tasks of the grid can show a trained teacher its pupil's place")
     return make_trained_teacher(agent, spec, entry.slots[0], who)
@@ -124,7 +124,7 @@ def check_compatible(policy: RecurrentPolicy, observation_shape: tuple[int, ...]
         )
     if policy.num_actions > num_actions:
         raise IncompatibleError(
-            f"{label} has {policy.num_actions} actions, this world only {num_actions}; set actions=7"
+            f"{label} has {policy.num_actions} actions, this world only {num_actions}; set num_actions=7"
         )
 
 
@@ -135,7 +135,7 @@ def initial_params(config: RunConfig, run: Run) -> dict[str, PyTree]:
     """
     found = {}
     for entry in config.team:
-        start = getattr(entry.policy, "start", None)
+        start = getattr(entry.policy, "init_from", None)
         if entry.learner is not None and start is not None:
             group = next(g for g in run.team.groups if g.name == entry.name)
             if SEED_PLACEHOLDER in start:

@@ -49,11 +49,11 @@ class CloneConfig:
     checkpoint_interval: int = 5  # epochs
 
     def __post_init__(self):
-        for field in ("seeds", "checkpoint_interval"):
+        for field in ("num_seeds", "checkpoint_interval"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
         if not 0 <= self.seed <= 2**31 - self.num_seeds:
-            raise ConfigError(f"seed={self.seed} must lie in [0, 2^31 - seeds]")
+            raise ConfigError(f"seed={self.seed} must lie in [0, 2^31 - num_seeds]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ def train_clones(
       saw; what `read_dataset` raises; StorageError; DivergedError.
     """
     data = read_dataset(dataset)
-    policy = RecurrentPolicy(config.network, tuple(data.manifest["observation_shape"]), data.manifest["actions"])
+    policy = RecurrentPolicy(config.network, tuple(data.manifest["observation_shape"]), data.manifest["num_actions"])
     learned, judged = data.split(config.learner.validation_fraction)
     run_dir = Path(run_dir)
     with RunLock(run_dir):
@@ -155,7 +155,7 @@ class _CloneLoop:
                     metrics.sync()
                     checkpoint.save(self.run_dir / CHECKPOINTS_DIR, done, state, max_checkpoints=2)
                     self._export(state, done)
-                shown = {"loss": told["held_out"]["loss"].mean(), "accuracy": told["held_out"]["accuracy"].mean()}
+                shown = {"loss": told["validation"]["loss"].mean(), "accuracy": told["validation"]["accuracy"].mean()}
                 progress.update(done * steps, {name: float(value) for name, value in shown.items()})
         agents = self._export(state, done)  # who killed us may have come between checkpoint and export
         return CloneResult(self.run_dir, done, done == learner.epochs, agents, np.asarray(state.best_loss))
@@ -172,7 +172,7 @@ class _CloneLoop:
             key = jax.random.fold_in(_key(seed), 1 + number)
             clone, train = train_epoch(learner, policy, clone, learned, learner.learning_rate_at(number), key)
             held_out = evaluate_cloning(learner, policy, clone.params, judged)
-            return keep_best(clone, held_out["loss"]), {"train": train, "held_out": held_out}
+            return keep_best(clone, held_out["loss"]), {"train": train, "validation": held_out}
 
         in_turn = jax.default_backend() == "cpu"  # see Program.over_members
         own = (state, self.seeds)
@@ -196,14 +196,14 @@ class _CloneLoop:
                 "name": f"{self.config.name} of {manifest['expert']}, seed {seed}",
                 "task": manifest["task"],
                 "slot": 0,
-                "beside": None if manifest["alone"] else manifest["expert"],
-                "cloned": {
+                "partners": None if manifest["solo"] else manifest["expert"],
+                "cloning": {
                     "expert": manifest["expert"],
                     "return": manifest["return"],
-                    "worlds": manifest["worlds"],
+                    "num_episodes": manifest["num_episodes"],
                     "dataset": self.data.digest,
                     "epochs": done,
-                    "loss": float(state.best_loss[number]),
+                    "validation_loss": float(state.best_loss[number]),
                 },
                 "rookery": __version__,
             }

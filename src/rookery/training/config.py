@@ -54,7 +54,7 @@ class OraclePolicyConfig:
 
     def __post_init__(self):
         if not 0 <= self.error_prob <= 1:
-            raise ConfigError(f"noise={self.error_prob} must lie in [0, 1]")
+            raise ConfigError(f"error_prob={self.error_prob} must lie in [0, 1]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,10 +68,10 @@ PolicyConfig = (
     RecurrentPolicyConfig | FrozenPolicyConfig | ScriptedPolicyConfig | OraclePolicyConfig | RandomPolicyConfig
 )
 
-RESERVED_GROUP_NAMES = ("agents", "task", "social_episode_prob")
+RESERVED_GROUP_NAMES = ("agents", "env_params", "social_episode_prob")
 RESERVED_VARIANT_NAMES = ("evaluation", "time", "update", "steps")
 
-COMMON_HPARAMS = ("learning_rate", "entropy", "aux_loss_scale")
+COMMON_HPARAMS = ("learning_rate", "ent_coef", "aux_loss_scale")
 """Rates with a field of their own in `GroupConfig` and `Arm`; a learner that has no such rate passes it over."""
 
 
@@ -109,16 +109,16 @@ class GroupConfig:
                 f"group {self.name!r}: a fresh network that does not learn is no use; give it a learner, "
                 "or a frozen, scripted or random policy"
             )
-        hears = self.policy.communication if isinstance(self.policy, RecurrentPolicyConfig) else None
-        if hears is not None and not hasattr(self.learner, "intrinsic"):
+        communication = self.policy.communication if isinstance(self.policy, RecurrentPolicyConfig) else None
+        if communication is not None and not hasattr(self.learner, "intrinsic"):
             raise ConfigError(
-                f"group {self.name!r}: its learner cannot hear; use kind 'ppo' or 'a2c', or leave hears out"
+                f"group {self.name!r}: its learner does not support communication; use kind 'ppo' or 'a2c', or leave communication out"
             )
         for field in COMMON_HPARAMS:
             check_schedule(f"{self.name}.{field}", getattr(self, field))
         for name, schedule in self.hparams.items():
-            _check_hparam(f"{self.name}.rates.{name}", name, "its learner", (self,))
-            check_schedule(f"{self.name}.rates.{name}", schedule, high=_upper_bound(name))
+            _check_hparam(f"{self.name}.hparams.{name}", name, "its learner", (self,))
+            check_schedule(f"{self.name}.hparams.{name}", schedule, high=_upper_bound(name))
 
     @property
     def extra_hparams(self) -> frozenset[str]:
@@ -147,21 +147,21 @@ class Variant:
 
     def __post_init__(self):
         if not self.name or not self.name.replace("-", "").replace("_", "").isalnum():
-            raise ConfigError(f"arm name {self.name!r} must be letters, digits, - and _")
+            raise ConfigError(f"variant name {self.name!r} must be letters, digits, - and _")
         if self.name in RESERVED_VARIANT_NAMES:
             raise ConfigError(
-                f"arm name {self.name!r} is taken in metrics; others than {', '.join(RESERVED_VARIANT_NAMES)} are free"
+                f"variant name {self.name!r} is taken in metrics; others than {', '.join(RESERVED_VARIANT_NAMES)} are free"
             )
         for field in ("social_episode_prob", *COMMON_HPARAMS):
             if getattr(self, field) is not None:
                 high = 1.0 if field == "social_episode_prob" else float("inf")
-                check_schedule(f"arm {self.name}.{field}", getattr(self, field), high=high)
+                check_schedule(f"variant {self.name}.{field}", getattr(self, field), high=high)
         for name, schedule in (self.hparams or {}).items():
             if name in COMMON_HPARAMS:
-                raise ConfigError(f"arm {self.name}.rates.{name}: set the arm's own field {name}")
-            check_schedule(f"arm {self.name}.rates.{name}", schedule, high=_upper_bound(name))
+                raise ConfigError(f"variant {self.name}.hparams.{name}: set the variant's own field {name}")
+            check_schedule(f"variant {self.name}.hparams.{name}", schedule, high=_upper_bound(name))
         for name, schedule in (self.env_schedules or {}).items():
-            check_schedule(f"arm {self.name}.env_schedules.{name}", schedule, low=float("-inf"))
+            check_schedule(f"variant {self.name}.env_schedules.{name}", schedule, low=float("-inf"))
 
     def hparam_schedule(self, name: str) -> Schedule | None:
         """The schedule of a learner's rate in this arm; None: as in its group."""
@@ -202,11 +202,11 @@ class RunConfig:
     eval_episodes: int = 64  # at every checkpoint, per arm and seed: social, and again solo
 
     def __post_init__(self):
-        for field in ("seeds", "steps", "episodes", "checkpoint_interval", "max_checkpoints"):
+        for field in ("num_seeds", "total_timesteps", "num_envs", "checkpoint_interval", "max_checkpoints"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
         if not 0 <= self.seed <= 2**31 - self.num_seeds:
-            raise ConfigError(f"seed={self.seed} must lie in [0, 2^31 - seeds]")
+            raise ConfigError(f"seed={self.seed} must lie in [0, 2^31 - num_seeds]")
         if self.eval_episodes < 0:
             raise ConfigError(f"eval_episodes={self.eval_episodes} must be at least 0")
         check_schedule("social_episode_prob", self.social_episode_prob, high=1.0)
@@ -217,16 +217,16 @@ class RunConfig:
         if not any(group.learner for group in self.team):
             raise ConfigError("nobody in the team learns; give a group a learner")
         learners = [group.learner for group in self.team if group.learner is not None]
-        for arm in self.variants:
-            for name in arm.hparams or {}:
-                _check_hparam(f"arm {arm.name}.rates.{name}", name, "any learner", self.team)
+        for variant in self.variants:
+            for name in variant.hparams or {}:
+                _check_hparam(f"variant {variant.name}.hparams.{name}", name, "any learner", self.team)
         for learner in learners:
             learner.validate(self.num_envs, self.task.max_steps)
         names = slot_names(self)
         if len(set(names)) != len(names):
             raise ConfigError(f"the agents would be called {', '.join(names)}, which must differ: rename a group")
-        if not self.variants or len({arm.name for arm in self.variants}) != len(self.variants):
-            raise ConfigError("arms must have different names, and there must be at least one")
+        if not self.variants or len({variant.name for variant in self.variants}) != len(self.variants):
+            raise ConfigError("variants must have different names, and there must be at least one")
 
     @property
     def steps_per_update(self) -> int:
@@ -241,7 +241,7 @@ class RunConfig:
     @property
     def replicas(self) -> tuple[tuple[str, int], ...]:
         """(arm name, seed) of everything trained side by side, in order."""
-        return tuple((arm.name, self.seed + i) for arm in self.variants for i in range(self.num_seeds))
+        return tuple((variant.name, self.seed + i) for variant in self.variants for i in range(self.num_seeds))
 
 
 def slot_names(config: RunConfig) -> list[str]:

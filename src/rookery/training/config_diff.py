@@ -6,7 +6,7 @@ from rookery.storage.serialization import to_dict
 from rookery.training.config import RunConfig
 from rookery.training.presets import paper
 
-IGNORED_SETTINGS = ("name", "arms", "seed", "seeds", "checkpoint_interval", "max_checkpoints", "eval_episodes")
+IGNORED_SETTINGS = ("name", "variants", "seed", "num_seeds", "checkpoint_interval", "max_checkpoints", "eval_episodes")
 """Settings that change no number of the experiment, or are the study's own."""
 
 

@@ -56,7 +56,7 @@ class Dataset:
 
     def split(self, validation_fraction: float) -> tuple[Trajectory, Trajectory]:
         """Episodes to learn from, and those of the last worlds to judge by. Raises ConfigError if either is empty."""
-        worlds = self.manifest["worlds"]
+        worlds = self.manifest["num_episodes"]
         kept = worlds - max(1, round(validation_fraction * worlds))
         if kept < 1:
             raise ConfigError(f"{worlds} worlds are too few to hold out a share of {validation_fraction}; record more")
@@ -102,7 +102,7 @@ def record_dataset(
     Raises: ConfigError, MissingError, CorruptError or MisfitError before anything is written; StorageError.
     """
     if num_episodes < 2:
-        raise ConfigError(f"worlds={num_episodes} must be at least 2, one to learn from and one to judge by")
+        raise ConfigError(f"num_episodes={num_episodes} must be at least 2, one to learn from and one to judge by")
     if not 0 <= seed < 2**32:
         raise ConfigError(f"seed={seed} must lie in [0, 2^32)")
     folder = Path(folder)
@@ -137,7 +137,7 @@ def record_dataset(
         blob = _pack(part)
         name = f"shard-{number:05d}.npz"
         write_bytes(folder / name, blob)
-        shards.append({"file": name, "episodes": count, "bytes": len(blob), "sha256": _sha(blob)})
+        shards.append({"file": name, "num_trajectories": count, "bytes": len(blob), "sha256": _sha(blob)})
     earned = np.concatenate(returns)
     manifest = {
         "format": DATASET_FORMAT,
@@ -145,13 +145,13 @@ def record_dataset(
         "task": to_dict(task),
         "expert": expert_name(expert),
         "slots": list(kept),
-        "alone": solo,
-        "worlds": num_episodes,
+        "solo": solo,
+        "num_episodes": num_episodes,
         "seed": seed,
-        "steps": env.max_steps,
-        "actions": env.num_actions,
+        "max_steps": env.max_steps,
+        "num_actions": env.num_actions,
         "observation_shape": list(env.observation_shape(0)),
-        "return": {"mean": float(earned.mean()), "deviation": float(earned.std())},
+        "return": {"mean": float(earned.mean()), "std": float(earned.std())},
         "shards": shards,
     }
     write_text(
@@ -233,7 +233,7 @@ def _unpack(path: Path, shard: dict[str, Any], manifest: dict[str, Any]) -> Traj
             part = Trajectory(**{name: archive[name] for name in archive.files})
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise corrupt(f"not a readable archive ({error})") from None
-    steps, episodes = manifest["steps"], shard["episodes"]
+    steps, episodes = manifest["max_steps"], shard["num_trajectories"]
     if part.action.shape != (steps, episodes) or part.observation.shape[:2] != (steps + 1, episodes):
         raise corrupt(f"holds {part.action.shape} steps × episodes, its manifest says {(steps, episodes)}")
     return part

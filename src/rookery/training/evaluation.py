@@ -70,7 +70,7 @@ class RunEvaluator:
         keys = jnp.stack([evaluation_key(seed + number) for _, number in self._members])
         social, solo = jax.device_get(self._play(learners, keys))
         social = {name: value[:, list(self.slots)] for name, value in social.items()}
-        return {"social": social, "solo": solo, "gain": {"return": social["return"] - solo["return"]}}
+        return {"social": social, "solo": solo, "social_gain": {"return": social["return"] - solo["return"]}}
 
 
 class TeamEvaluator:

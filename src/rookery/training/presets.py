@@ -37,7 +37,7 @@ def _desktop_ppo(task: GoalCycle, num_envs: int, sequence_length: int = 25, **ch
     settings = {
         "sequence_length": sequence_length,
         "num_minibatches": 16,
-        "sequences": -(-task.max_steps // sequence_length) * num_envs // 4,
+        "minibatch_size": -(-task.max_steps // sequence_length) * num_envs // 4,
         "recompute_every": 4,
         "vf_coef": 0.5,
         "target_kl": None,
@@ -231,9 +231,9 @@ def _with_teacher(run: RunConfig, *, distill_coef: Schedule, teacher_action_prob
     """The same stage with the scripted expert as a teacher."""
     (group,) = run.team
     assert isinstance(group.learner, PPO)
-    learner = dataclasses.replace(group.learner, teacher="map")
+    learner = dataclasses.replace(group.learner, teacher="scripted")
     taught = dataclasses.replace(
-        group, learner=learner, rates={"distill_coef": distill_coef, "teacher_action_prob": teacher_action_prob}
+        group, learner=learner, hparams={"distill_coef": distill_coef, "teacher_action_prob": teacher_action_prob}
     )
     return dataclasses.replace(run, team=(taught,))
 
@@ -250,12 +250,12 @@ def four_goals_1() -> RunConfig:
     """An expert for four goals, first stage: imitation where it gets to by itself, less and less led by the hand.
 
     It goes on from a clone of the same expert:
-    `rookery clone --task goal-cycle-demo-v0 --set goals=4 --expert scripted --episodes 6000 --alone
-    --out runs/four-goals-clone learner.epochs=16 learner.episodes=32`.
+    `rookery clone --task goal-cycle-demo-v0 --task-overrides num_goals=4 --expert scripted --episodes 6000 --solo
+    --out runs/four-goals-clone learner.epochs=16 learner.minibatch_size=32`.
     """
     stage = _four_goals(
-        "four-goals-1", steps=8_000_000, start="runs/four-goals-clone/agents/main-seed0-clone-0.safetensors",
-        learning_rate=((0.0, 1e-5), (0.01, 5e-4), (0.7, 5e-4), (1.0, 3e-5)), entropy=0.0,
+        "four-goals-1", total_timesteps=8_000_000, init_from="runs/four-goals-clone/agents/main-seed0-clone-0.safetensors",
+        learning_rate=((0.0, 1e-5), (0.01, 5e-4), (0.7, 5e-4), (1.0, 3e-5)), ent_coef=0.0,
     )  # fmt: skip
     return _with_teacher(stage, distill_coef=100.0, teacher_action_prob=((0.0, 0.7), (0.1, 0.6), (0.8, 0.0)))
 
@@ -263,8 +263,8 @@ def four_goals_1() -> RunConfig:
 def four_goals_2() -> RunConfig:
     """Second stage: on its own feet, in smaller steps. It came to 10.2 an episode, the scripted expert to 16.6."""
     stage = _four_goals(
-        "four-goals-2", steps=8_000_000, after="four-goals-1",
-        learning_rate=((0.0, 1e-5), (0.02, 2e-4), (0.5, 1.5e-4), (1.0, 1e-5)), entropy=0.0,
+        "four-goals-2", total_timesteps=8_000_000, previous_stage="four-goals-1",
+        learning_rate=((0.0, 1e-5), (0.02, 2e-4), (0.5, 1.5e-4), (1.0, 1e-5)), ent_coef=0.0,
     )  # fmt: skip
     return _with_teacher(stage, distill_coef=100.0, teacher_action_prob=0.0)
 
@@ -350,9 +350,9 @@ def lite() -> RunConfig:
             ),
             dataclasses.replace(experts, policy=FrozenPolicyConfig(checkpoint="goal-cycle-lite-expert")),
         ),
-        seeds=1,
-        steps=10_000_000,
-        episodes=128,
+        num_seeds=1,
+        total_timesteps=10_000_000,
+        num_envs=128,
     )
 
 

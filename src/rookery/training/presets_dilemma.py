@@ -132,14 +132,14 @@ def make_team(
     listening = learner((felt,) if felt else ())
     return (
         GroupConfig(
-            name="leader",
+            name="influencer",
             slots=told.influencers,
             policy=RecurrentPolicyConfig(network=network),
             learner=own,
             **schedules,
         ),
         GroupConfig(
-            name="follower",
+            name="influencee",
             slots=tuple(range(first, num_agents)),
             policy=RecurrentPolicyConfig(network=network, communication=told),
             learner=listening,
@@ -158,7 +158,7 @@ def published_run(game: SocialDilemmaName, method: str = "moa") -> RunConfig:
     entropy, start, end = PUBLISHED_HPARAMS[method][game]
     task = registry.get_task(f"{game}-v0")
     make = functools.partial(_a2c, num_minibatches=8)
-    rates: dict[str, Any] = {"learning_rate": ((0.0, start), (1.0, end)), "entropy": entropy}
+    rates: dict[str, Any] = {"learning_rate": ((0.0, start), (1.0, end)), "ent_coef": entropy}
     return RunConfig(
         name=game,
         task=task,
@@ -231,7 +231,7 @@ def box_trapped() -> RunConfig:
     network = JaquesNetwork(encoder_size=64, hidden_size=64)
     rates: dict[str, Any] = {
         "learning_rate": ((0.0, 1e-3), (0.7, 5e-4), (1.0, 1e-4)),
-        "entropy": ((0.0, 0.02), (0.7, 0.005), (1.0, 0.001)),
+        "ent_coef": ((0.0, 0.02), (0.7, 0.005), (1.0, 0.001)),
     }
 
     def learner(paid: tuple[IntrinsicConfig, ...]) -> PPO:

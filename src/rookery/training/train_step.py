@@ -170,11 +170,11 @@ class Run:
         pupils = [group.name for group in self.team.learning_groups if group.teacher is not None]
         heeding = {name: rates[name]["teacher_action_prob"] for name in pupils}
         trajectories, tally = rollout(self.env, self.behavior_team, params, env_params, play_key, present, heeding)
-        metrics = {"social_episode_prob": social_episode_prob, "task": task, "agents": summarize(tally)}
+        metrics = {"social_episode_prob": social_episode_prob, "env_params": task, "agents": summarize(tally)}
         trajectories, moved = counterfactual.add_influence(self.team, params, trajectories)
         if any(getattr(group.learner, "intrinsic", ()) for group in self.team.learning_groups):
             steps = jnp.float32(state.num_updates) * config.steps_per_update
-            rates = {name: {**own, "steps": steps} for name, own in rates.items()}
+            rates = {name: {**own, "timesteps": steps} for name, own in rates.items()}
         learners = {}
         for number, group in enumerate(self.team.learning_groups):
             keys = jax.random.split(jax.random.fold_in(learn_key, number), len(group.slots))
@@ -189,7 +189,7 @@ class Run:
             moved = self._add_modeled_influence(moved, group, metrics[group.name].pop(combine.INFLUENCE_ON, None))
         if moved is not None:
             metrics["agents"]["influence_received"] = moved
-        return state.replace(learners=learners, update=state.num_updates + 1), metrics
+        return state.replace(learners=learners, num_updates=state.num_updates + 1), metrics
 
     def _add_modeled_influence(self, moved, group, on_others) -> Float[Array, "A"] | None:
         """How far each agent was moved in a step, with what a group's models of others say (f32[S, N]) added."""
@@ -225,7 +225,7 @@ class Run:
         """
         mesh, members = self._mesh(devices), len(self.config.replicas)
         in_turn = mesh.devices.flat[0].platform == "cpu"
-        spare = -members % mesh.shape["member"]
+        spare = -members % mesh.shape["replica"]
 
         def local(*args):
             *own, frozen = args
@@ -233,7 +233,7 @@ class Run:
                 return jax.lax.map(lambda a: function(*a, frozen), tuple(own))
             return jax.vmap(lambda *a: function(*a, frozen))(*own)
 
-        split, whole = PartitionSpec("member"), PartitionSpec()
+        split, whole = PartitionSpec("replica"), PartitionSpec()
         local = jax.shard_map(
             local, mesh=mesh, in_specs=(split,) * num_args + (whole,), out_specs=split, check_vma=False
         )
@@ -254,18 +254,18 @@ class Run:
     def _sharding(self, devices: list | None) -> NamedSharding:
         """Where what leads with the members lives between updates: split, or whole on each where it does not divide."""
         mesh = self._mesh(devices)
-        divides = len(self.config.replicas) % mesh.shape["member"] == 0
-        return NamedSharding(mesh, PartitionSpec("member") if divides else PartitionSpec())
+        divides = len(self.config.replicas) % mesh.shape["replica"] == 0
+        return NamedSharding(mesh, PartitionSpec("replica") if divides else PartitionSpec())
 
     def _mesh(self, devices: list | None) -> Mesh:
         """As many of the devices as have a member each. If a CPU has more, several share a member's lanes where all
         its learners have any."""
         devices = devices or jax.devices()
         members = min(len(devices), len(self.config.replicas))
-        shares = all(getattr(group.learner, "map_shards", False) for group in self.team.learning_groups)
+        shares = all(getattr(group.learner, "supports_sharding", False) for group in self.team.learning_groups)
         shared = max_sharing_devices(len(devices) // members) if shares and devices[0].platform == "cpu" else 1
         return Mesh(
-            np.array(devices[: members * shared]).reshape(members, shared), ("member", batch_sharding.SHARD_AXIS)
+            np.array(devices[: members * shared]).reshape(members, shared), ("replica", batch_sharding.SHARD_AXIS)
         )
 
 

@@ -32,7 +32,7 @@ CONFIG_FILE = "config.json"
 CHECKPOINTS_DIR = "checkpoints"
 AGENTS_DIR = "agents"
 STATUS_FILE = "status.json"
-CHECKPOINT_HASHES_KEY = "agents"  # in CONFIG
+CHECKPOINT_HASHES_KEY = "checkpoint_hashes"  # in CONFIG
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,7 +257,7 @@ class _TrainLoop:
     def _publish(self, state: TrainState, done: int) -> None:
         """What others read of a run: its agents, and how far it is."""
         self._export(state, done)
-        status = {"updates": done, "of": self.config.total_updates, "steps": done * self.config.steps_per_update}
+        status = {"num_updates": done, "total_updates": self.config.total_updates, "steps": done * self.config.steps_per_update}
         write_json(self.run_dir / STATUS_FILE, {**status, "seconds": round(self.seconds, 1), "machine": machine_info()})
 
     def _export(self, state: TrainState, done: int) -> None:
@@ -273,7 +273,7 @@ class _TrainLoop:
                         "task": to_dict(self.config.task),
                         "slot": slot,
                         "seed": seed,
-                        "beside": self._partners(),
+                        "partners": self._partners(),
                         "steps": done * self.config.steps_per_update,
                         "rookery": __version__,
                     }
@@ -314,7 +314,7 @@ class _TrainLoop:
         values: dict[str, Any] = {}
         for number, arm in enumerate(self.config.variants):
             own = jax.tree.map(lambda x, n=number: x[n * seeds : (n + 1) * seeds], told)
-            entry: dict[str, Any] = {"social_episode_prob": own["social_episode_prob"], "task": own["task"]}
+            entry: dict[str, Any] = {"social_episode_prob": own["social_episode_prob"], "env_params": own["env_params"]}
             for name, value in own["agents"].items():
                 for slot, agent in enumerate(agents):
                     entry.setdefault(agent, {})[name] = value[:, slot]
