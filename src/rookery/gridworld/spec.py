@@ -37,10 +37,10 @@ class ViewConfig:
         if not 3 <= self.size <= 29 or self.size % 2 == 0:
             raise ConfigError(f"view size={self.size} must be odd and lie in [3, 29]")
         if not 0 <= self.rows_behind < self.size:
-            raise ConfigError(f"view offset={self.rows_behind} must lie in [0, {self.size})")
+            raise ConfigError(f"view rows_behind={self.rows_behind} must lie in [0, {self.size})")
         if self.observation_type not in ("pixels", "symbolic", "objects"):
             raise ConfigError(
-                f"view kind={self.observation_type!r} is not known; allowed: 'pixels', 'symbolic', 'objects'"
+                f"view observation_type={self.observation_type!r} is not known; allowed: 'pixels', 'symbolic', 'objects'"
             )
         if self.tile_size < 1:
             raise ConfigError(f"tile_size={self.tile_size} must be at least 1")
@@ -82,7 +82,7 @@ class GridSpec:
         if self.max_steps < 1:
             raise ConfigError(f"max_steps={self.max_steps} must be at least 1")
         if self.num_actions not in (3, 7):
-            raise ConfigError(f"actions={self.num_actions} must be 3 (left, right, forward) or 7")
+            raise ConfigError(f"num_actions={self.num_actions} must be 3 (left, right, forward) or 7")
         if self.prestige_rule not in ("tanh", "sigmoid"):
             raise ConfigError(f"prestige_rule={self.prestige_rule!r} is not known; allowed: 'tanh', 'sigmoid'")
 

@@ -38,7 +38,7 @@ class FourRooms(GoalReachingTask):
 
     def __post_init__(self):
         super().__post_init__()
-        check_non_negative("obstacles", self.num_obstacles)
+        check_non_negative("num_obstacles", self.num_obstacles)
         if self.height < 5 or self.width < 5:
             raise ConfigError(f"four rooms do not fit into {self.height}×{self.width}; at least 5×5")
         self.check_capacity(1 + len(self.views) + self.num_obstacles)

@@ -56,18 +56,18 @@ class GoalCycle(GridTask):
 
     def __post_init__(self):
         if self.num_goals < 1:
-            raise ConfigError(f"goals={self.num_goals} must be at least 1")
+            raise ConfigError(f"num_goals={self.num_goals} must be at least 1")
         if self.num_obstacles is not None:
-            check_non_negative("obstacles", self.num_obstacles)
+            check_non_negative("num_obstacles", self.num_obstacles)
         if not 0 <= self.obstacle_density < 1:
             raise ConfigError(f"obstacle_density={self.obstacle_density} must lie in [0, 1)")
         if self.penalty < 0:
-            raise ConfigError(f"penalty={self.penalty} must be at least 0; it is taken, so write it without a sign")
+            raise ConfigError(f"penalty={self.penalty} must be non-negative; it is subtracted from the reward")
         super().__post_init__()
         plan = self.ascii_map
         if plan is not None and len(plan.goals) > self.num_goals:
             raise ConfigError(
-                f"the map has {len(plan.goals)} goals for goals={self.num_goals}; raise goals or take some off"
+                f"the map has {len(plan.goals)} goals for num_goals={self.num_goals}; raise num_goals or remove some"
             )
         self.check_capacity(len(self._sampled_goals_and_agents) + (0 if plan else self.resolved_num_obstacles))
 

@@ -78,23 +78,23 @@ class GoalSequence(GridTask):
     fade: float = 0.0  # how much of it is gone in the last; 1 is all
 
     def __post_init__(self):
-        for name in ("trials", "trial_steps"):
+        for name in ("num_trials", "trial_steps"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
         object.__setattr__(self, "max_steps", self.num_trials * self.trial_steps)
         super().__post_init__()
-        check_non_negative("obstacles", self.num_obstacles)
+        check_non_negative("num_obstacles", self.num_obstacles)
         if not 2 <= self.num_goals <= len(GOAL_KINDS):
-            raise ConfigError(f"goals={self.num_goals} must lie in [2, {len(GOAL_KINDS)}]: so many look different")
+            raise ConfigError(f"num_goals={self.num_goals} must lie in [2, {len(GOAL_KINDS)}]: so many look different")
         if self.penalty < 0:
-            raise ConfigError(f"penalty={self.penalty} must be at least 0; it is taken, so write it without a sign")
+            raise ConfigError(f"penalty={self.penalty} must be non-negative; it is subtracted from the reward")
         for name in ("visibility", "fade"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must lie in [0, 1]")
         if any(not 0 <= slot < len(self.views) for slot in self.fading_slots) or len(set(self.fading_slots)) < len(
             self.fading_slots
         ):
-            raise ConfigError(f"fading={self.fading_slots} must hold different slots from 0 to {len(self.views) - 1}")
+            raise ConfigError(f"fading_slots={self.fading_slots} must hold different slots from 0 to {len(self.views) - 1}")
         if self.fading_slots and self.collide:
             raise ConfigError("agents that fade would stand in the way unseen; leave out fading or set collide=False")
         if any(not 0 <= goal < self.num_goals for goal in self.sequence):
@@ -103,7 +103,7 @@ class GoalSequence(GridTask):
             raise ConfigError(f"sequence={self.sequence}: no goal may come twice running, also where it goes round")
         found = len(self._map_goals)
         if found > self.num_goals:
-            raise ConfigError(f"the map has {found} goals for goals={self.num_goals}; raise goals or take some off")
+            raise ConfigError(f"the map has {found} goals for num_goals={self.num_goals}; raise num_goals or remove some")
         agents = 0 if self.ascii_map and self.ascii_map.spawn_cells else len(self.views)
         self.check_capacity(self.num_goals - found + agents + self._num_sampled_obstacles)
 

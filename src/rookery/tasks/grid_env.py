@@ -118,7 +118,7 @@ class GridEnv:
         moved, events = (step_interactions if world.has_objects else step_movement)(state, action, world.collide)
         reward, own, counts = self.task.reward(state, moved, events, params)
         prestige = update_prestige(state.prestige, reward, params.world.prestige_decay)
-        rearrange = getattr(self.task, "rearrange", None)
+        rearrange = getattr(self.task, "post_step", None)
         if rearrange is not None:
             key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), POST_STEP_KEY_ID)
             moved = rearrange(key, state, moved.replace(task=own), events)
@@ -143,13 +143,13 @@ class GridEnv:
         return jnp.stack(seen) & ~jnp.eye(self.num_agents, dtype=bool)
 
     def _update_invisible_agents(self, state: GridState, params: PyTree) -> GridState:
-        hidden = getattr(self.task, "hidden", None)
+        hidden = getattr(self.task, "invisible_agents", None)
         return state if hidden is None else state.replace(invisible_agents=hidden(state, params))
 
     def _time_step(self, state: GridState, reward, is_first, info) -> TimeStep:
         if info is None:
             info = {name: jnp.zeros(self.num_agents) for name in self.task.metric_names}
-        ended = getattr(self.task, "ended", None)
+        ended = getattr(self.task, "is_terminal", None)
         return TimeStep(
             observation=self.observe(state),
             reward=reward,

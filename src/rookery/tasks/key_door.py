@@ -48,7 +48,7 @@ class KeyDoor(GoalReachingTask):
     def __post_init__(self):
         super().__post_init__()
         if self.num_actions != 7:
-            raise ConfigError(f"actions={self.num_actions}: keys and doors need all 7")
+            raise ConfigError(f"num_actions={self.num_actions}: keys and doors need all 7")
         plan, agents = self.ascii_map, len(self.views)
         if plan:
             goals = plan.goals

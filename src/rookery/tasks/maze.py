@@ -44,11 +44,11 @@ class Maze(GoalReachingTask):
         super().__post_init__()
         if self.height % 2 == 0 or self.width % 2 == 0 or self.height < 5 or self.width < 5:
             raise ConfigError(f"a maze of {self.height}×{self.width} has no room for walls; use odd numbers from 5")
-        check_non_negative("loops", self.num_loops)
+        check_non_negative("num_loops", self.num_loops)
         rows, cols = self._chamber_grid
         shut = rows * (cols - 1) + cols * (rows - 1) - (rows * cols - 1)
         if self.num_loops > shut:
-            raise ConfigError(f"loops={self.num_loops}: a maze of {self.height}×{self.width} has {shut} walls to open")
+            raise ConfigError(f"num_loops={self.num_loops}: a maze of {self.height}×{self.width} has {shut} walls to open")
         agents, cells = len(self.views), 2 * rows * cols - 1 + self.num_loops
         if agents + 1 > cells:
             raise ConfigError(f"{agents} agents and a goal do not fit on the {cells} free cells; make it larger")

@@ -81,7 +81,7 @@ def get_task(task_id: str) -> Any:
 
 def make_env(task: Any) -> types.Env:
     """The task joined to its world: the shared grid world, or the one its `environment` makes."""
-    own = getattr(task, "environment", None)
+    own = getattr(task, "make_env", None)
     return own() if own is not None else GridEnv(task)
 
 

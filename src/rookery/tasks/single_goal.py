@@ -35,7 +35,7 @@ class SingleGoal(GoalReachingTask):
 
     def __post_init__(self):
         super().__post_init__()
-        check_non_negative("obstacles", self.num_obstacles)
+        check_non_negative("num_obstacles", self.num_obstacles)
         plan, places = self.ascii_map, self._goal_candidates
         if plan and len(plan.numbered_goals) > 1:
             raise ConfigError(

@@ -34,7 +34,7 @@ class Dilemma:
 
     def __post_init__(self):
         if not 1 <= self.num_agents <= MAX_AGENTS:
-            raise ConfigError(f"agents={self.num_agents} must lie in [1, {MAX_AGENTS}]")
+            raise ConfigError(f"num_agents={self.num_agents} must lie in [1, {MAX_AGENTS}]")
         if not 1 <= self.view_radius <= 14:
             raise ConfigError(f"view_radius={self.view_radius} must lie in [1, 14]")
         if self.max_steps < 1:
@@ -92,7 +92,7 @@ class BeamDilemma(Dilemma):
         for name in ("fire_cost", "hit_cost"):
             if getattr(self, name) < 0:
                 raise ConfigError(
-                    f"{name}={getattr(self, name)} must be at least 0; it is taken, so write it without a sign"
+                    f"{name}={getattr(self, name)} must be non-negative; it is subtracted from the reward"
                 )
 
     @property

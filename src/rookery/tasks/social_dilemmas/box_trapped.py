@@ -45,7 +45,7 @@ class BoxTrapped(Dilemma):
 
     def __post_init__(self):
         if self.num_agents != 2:
-            raise ConfigError(f"agents={self.num_agents}: Box Trapped has 2, one outside the box and one inside")
+            raise ConfigError(f"num_agents={self.num_agents}: Box Trapped has 2, one outside the box and one inside")
         super().__post_init__()
         if not len(self.parsed_map.assigned_spawn_cells) or not self.parsed_map.box.any():
             raise ConfigError("the map needs a box (+) and numbered starts: 0 outside it, 1 inside")

@@ -55,7 +55,7 @@ class Cleanup(BeamDilemma):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must lie in [0, 1]")
         if not 0 < self.depletion_threshold <= 1:
-            raise ConfigError(f"threshold={self.depletion_threshold} must lie in (0, 1]")
+            raise ConfigError(f"depletion_threshold={self.depletion_threshold} must lie in (0, 1]")
         if not self.parsed_map.river.any():
             raise ConfigError("the map has no river; Cleanup needs cells of ~ or w")
 

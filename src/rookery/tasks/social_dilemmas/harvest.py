@@ -44,7 +44,7 @@ class Harvest(BeamDilemma):
         super().__post_init__()
         if len(self.regrowth_probs) != 4 or not all(0 <= chance <= 1 for chance in self.regrowth_probs):
             raise ConfigError(
-                f"regrowth={self.regrowth_probs} must be four chances in [0, 1], beside 0, 1, 2, 3 apples"
+                f"regrowth_probs={self.regrowth_probs} must be four chances in [0, 1], beside 0, 1, 2, 3 apples"
             )
 
     def default_params(self) -> HarvestParams:
