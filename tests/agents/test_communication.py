@@ -99,19 +99,19 @@ def silent(slots, name, **hears) -> AgentGroup:
 
 
 def test_who_leads_acts_first_and_follows_nobody():
-    follower, leader = silent((1, 2), "follower", leaders=(0,)), silent((0,), "leader")
+    follower, leader = silent((1, 2), "follower", influencers=(0,)), silent((0,), "leader")
     team = Team((follower, leader))
     team.validate(World())
     assert [(number, group.name) for number, group in team.acting_order] == [(1, "leader"), (0, "follower")]
-    with pytest.raises(ConfigError, match="leaders \\[0\\]"):
-        Team((follower, silent((0,), "leader", leaders=(1,)))).validate(World())
-    with pytest.raises(ConfigError, match="leaders \\[1\\]"):
-        Team((silent((1, 2), "follower", leaders=(1,)), leader)).validate(World())
+    with pytest.raises(ConfigError, match="influencers \\[0\\]"):
+        Team((follower, silent((0,), "leader", influencers=(1,)))).validate(World())
+    with pytest.raises(ConfigError, match="influencers \\[1\\]"):
+        Team((silent((1, 2), "follower", influencers=(1,)), leader)).validate(World())
     with pytest.raises(ConfigError, match="3 symbols"):
-        Team((silent((1, 2), "a", symbols=2), silent((0,), "b", symbols=3))).validate(World())
+        Team((silent((1, 2), "a", vocab_size=2), silent((0,), "b", vocab_size=3))).validate(World())
     with pytest.raises(IncompatibleError, match="told in runs"):
         act_group(
             follower, None, None, jnp.zeros((1, 3, 3, 5, 3), jnp.uint8), None, jnp.ones(1, bool), jax.random.PRNGKey(0)
         )
-    with pytest.raises(ConfigError, match="symbols=1"):
+    with pytest.raises(ConfigError, match="vocab_size=1"):
         CommunicationConfig(vocab_size=1)

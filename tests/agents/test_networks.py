@@ -42,7 +42,7 @@ def test_the_paper_network_takes_its_pictures_only():
         RecurrentPolicy(NdousseNetwork(), (7, 7, 8), 7)
 
 
-@pytest.mark.parametrize("field", ["width", "hidden_size", "head"])
+@pytest.mark.parametrize("field", ["encoder_size", "hidden_size", "head_size"])
 def test_a_lite_network_needs_some_width(field):
     with pytest.raises(ConfigError, match=f"{field}=0 must be at least 1"):
         MLPNetwork(**{field: 0})

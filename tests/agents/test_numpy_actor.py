@@ -60,7 +60,7 @@ def test_logits_values_and_memories_are_the_policys(agent):
     )
     logits, value, *_ = jax.jit(policy.unroll)(agent.params, policy.initial_carry(batch), seen, first, heard)
     actor = NumpyActor(agent)
-    assert actor.comms_obs_size == (4 * 8 if policy.hears else 0)  # three agents' actions, and a leader's
+    assert actor.comms_obs_size == (4 * 8 if policy.communication else 0)  # three agents' actions, and a leader's
     state = actor.initial_state(batch)
     for t in range(steps):
         ours, worth, state = actor.forward(
@@ -154,12 +154,12 @@ def test_what_is_heard_must_fit_and_who_speaks_is_refused():
     np.testing.assert_array_equal(actor.forward(seen, comms_obs=np.zeros(32))[0], silence)
     told, *_ = actor.forward(seen, comms_obs=np.eye(32)[3])
     assert np.abs(told - silence).max() > 1e-3
-    with pytest.raises(IncompatibleError, match=r"heard has shape \(31,\), this agent is told \(32,\)"):
+    with pytest.raises(IncompatibleError, match=r"comms_obs has shape \(31,\), this agent is told \(32,\)"):
         actor.act(seen, comms_obs=np.zeros(31))
-    with pytest.raises(IncompatibleError, match=r"heard has shape \(1,\), this agent is told \(0,\)"):
+    with pytest.raises(IncompatibleError, match=r"comms_obs has shape \(1,\), this agent is told \(0,\)"):
         NumpyActor(drawn_agent("lite")).act(np.zeros((3, 5, 8), np.uint8), comms_obs=np.zeros(1))
     speaks = dataclasses.replace(
-        agent, policy=dataclasses.replace(agent.policy, hears=CommunicationConfig(vocab_size=4))
+        agent, policy=dataclasses.replace(agent.policy, communication=CommunicationConfig(vocab_size=4))
     )
     with pytest.raises(IncompatibleError, match="says one of 4 symbols a step"):
         NumpyActor(speaks)

@@ -132,7 +132,7 @@ def test_a_privileged_group_plans_for_each_of_its_slots(worlds):
         initial_carry(group, 4), told.observation, state, told.is_first, KEY
     )
     assert action.shape == (2, 4)
-    np.testing.assert_array_equal(carry.position, np.stack([state.position[:, 2], state.position[:, 1]]))
+    np.testing.assert_array_equal(carry.last_position, np.stack([state.position[:, 2], state.position[:, 1]]))
     plan = jax.jit(planner.act)
     for i, slot in enumerate(group.slots):
         alone, _, _ = plan((), planner.initial_carry(4), (state, jnp.full(4, slot)), told.is_first, KEY)

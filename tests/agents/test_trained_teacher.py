@@ -67,12 +67,12 @@ def pupil(teacher, task=TASK, **changes) -> RunConfig:
         sequence_length=6, num_minibatches=4, minibatch_size=32, recompute_every=2, target_kl=None, rollback_kl=None, teacher=teacher,
         adam_eps=1e-5, max_grad_norm=0.5,
     )  # fmt: skip
-    network = dataclasses.replace(NETWORK, width=32, hidden_size=32, head=16)
+    network = dataclasses.replace(NETWORK, encoder_size=32, hidden_size=32, head_size=16)
     group = GroupConfig(
         name="pupil", slots=(0,), policy=RecurrentPolicyConfig(network=network), learner=learner, learning_rate=3e-3, ent_coef=0.0,
         hparams={"distill_coef": 10.0},
     )  # fmt: skip
-    settings = {"task": task, "team": (group,), "episodes": 32, "eval_episodes": 0, "checkpoint_interval": 20}
+    settings = {"task": task, "team": (group,), "num_envs": 32, "eval_episodes": 0, "checkpoint_interval": 20}
     return RunConfig(**{**settings, **changes})
 
 
@@ -83,7 +83,7 @@ def test_a_pupil_comes_to_do_as_a_trained_agent(tmp_path):
     sharp["heads"]["policy3"]["kernel"] = 1000 * sharp["heads"]["policy3"]["kernel"]
     save_agent(tmp_path / "teacher.safetensors", POLICY, sharp, {})
     task = dataclasses.replace(TASK, views=(PIXELS,))
-    train(pupil(str(tmp_path / "teacher.safetensors"), task, steps=20 * 32 * 12), tmp_path / "run", quiet=True)
+    train(pupil(str(tmp_path / "teacher.safetensors"), task, total_timesteps=20 * 32 * 12), tmp_path / "run", quiet=True)
     told = rows(tmp_path / "run")
     first, last = (told[n]["main/pupil/distill_loss"][0] for n in (0, -1))
     assert first > 1.0
@@ -92,7 +92,7 @@ def test_a_pupil_comes_to_do_as_a_trained_agent(tmp_path):
 
 def test_who_cannot_teach():
     one = dataclasses.replace(TASK, views=(PIXELS,))
-    with pytest.raises(NotFoundError, match=r"teacher='all' is neither 'map' nor 'own'.*the zoo has no 'all'"):
+    with pytest.raises(NotFoundError, match=r"teacher='all' is neither 'scripted' nor 'scripted-partial'.*the zoo has no 'all'"):
         build(pupil("all", one))
     with pytest.raises(
         IncompatibleError, match=r"trained on observations of 7×7×8; from slot 0 it can be shown 10×10×3, 5×5×16"
@@ -100,7 +100,7 @@ def test_who_cannot_teach():
         build(pupil("goal-cycle-lite-expert", one))
     with pytest.raises(ConfigError, match="only tasks of the grid"):
         build(pupil("goal-cycle-lite-expert", registry.get_task("matrix-stag-hunt-v0")))
-    many = dataclasses.replace(POLICY, actions=7)
+    many = dataclasses.replace(POLICY, num_actions=7)
     with pytest.raises(IncompatibleError, match="7 actions, this world only 3"):
         make_trained_teacher(Agent(many, {}, {}), TASK.grid_spec, 0, "it")
     teacher = (

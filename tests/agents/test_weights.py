@@ -111,7 +111,7 @@ def test_a_malformed_card(agent, content):
     assert "not a readable card" in said or "the card lacks format, network" in said
 
 
-@pytest.mark.parametrize("key", ["format", "network", "observation_shape", "actions", "sha256"])
+@pytest.mark.parametrize("key", ["format", "network", "observation_shape", "num_actions", "sha256"])
 def test_a_card_that_lacks_something(agent, key):
     change(agent, **{key: None})
     assert f"the card lacks {key}" in refusal(CorruptFileError, agent)
@@ -121,20 +121,20 @@ def test_a_card_that_lacks_something(agent, key):
     "values",
     [
         {"network": {"kind": "huge"}},
-        {"network": {"kind": "lite", "depth": 3}},
-        {"network": {"kind": "lite", "width": "8"}},
-        {"network": {"kind": "lite", "width": 8.5}},
-        {"network": {"kind": "lite", "width": -8}},
-        {"network": {"kind": "paper"}},  # it takes no 3×3×8
-        {"network": "lite"},
+        {"network": {"kind": "mlp", "depth": 3}},
+        {"network": {"kind": "mlp", "encoder_size": "8"}},
+        {"network": {"kind": "mlp", "encoder_size": 8.5}},
+        {"network": {"kind": "mlp", "encoder_size": -8}},
+        {"network": {"kind": "ndousse2021"}},  # it takes no 3×3×8
+        {"network": "mlp"},
         {"network": 3},
         {"observation_shape": 3},
         {"observation_shape": "abc"},
         {"observation_shape": [3, 3, "8"]},
         {"observation_shape": [3, 3, 0]},
-        {"actions": "3"},
-        {"actions": 0},
-        {"actions": True},
+        {"num_actions": "3"},
+        {"num_actions": 0},
+        {"num_actions": True},
     ],
     ids=str,
 )
@@ -152,7 +152,7 @@ def test_weights_of_another_network(agent):
     change(agent, network=dataclasses.asdict(MLPNetwork(encoder_size=4, hidden_size=4, head_size=5)))
     said = refusal(IncompatibleError, agent)
     assert "weight heads/policy1/bias is float32[4], the card's network needs float32[5]" in said
-    change(agent, network=dataclasses.asdict(policy().network), actions=7)
+    change(agent, network=dataclasses.asdict(policy().network), num_actions=7)
     assert "weight heads/policy3/" in refusal(IncompatibleError, agent)
 
 

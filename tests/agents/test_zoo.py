@@ -21,7 +21,7 @@ def stocked(tmp_path, monkeypatch):
     """A zoo of our own."""
     for name in ("goal-cycle-expert", "goal-cycle-rookie"):
         save_novice(tmp_path / f"{name}.safetensors", title=name)
-    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    monkeypatch.setattr(zoo, "ZOO_DIR", tmp_path)
     return tmp_path
 
 
@@ -54,7 +54,7 @@ def test_what_is_no_agent(stocked):
 
 
 def test_an_empty_zoo(tmp_path, monkeypatch):
-    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    monkeypatch.setattr(zoo, "ZOO_DIR", tmp_path)
     assert zoo.entry_names() == []
     assert refusal(lambda: zoo.load_trained_agent("x")) == "the zoo has no 'x'; it has: nothing"
 
@@ -88,5 +88,5 @@ def test_the_presets_find_their_agents(name):
     """Every agent a recipe names is shipped and fits, but for one that an earlier stage leaves in runs/."""
     config = preset(name)
     program = build(config)
-    if not any((getattr(group.policy, "start", None) or "").startswith("runs/") for group in config.team):
+    if not any((getattr(group.policy, "init_from", None) or "").startswith("runs/") for group in config.team):
         initial_params(config, program)

@@ -116,7 +116,7 @@ def test_it_waits_where_no_goal_can_be_reached():
     (action, reward, _), carry = player(task)(openings(task, 2), task.default_params())
     assert not reward.any()
     assert ((action >= 0) & (action < 7)).all()
-    assert (carry.order.known == 0).all()
+    assert (carry.order.num_known == 0).all()
 
 
 def test_an_opening_observation_clears_what_it_knew():

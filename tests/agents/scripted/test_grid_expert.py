@@ -29,7 +29,7 @@ ACT = jax.jit(lambda expert, carry, seen, is_first, key: expert.act((), carry, s
 
 
 def scout(task):
-    return scripted.make_expert(task, "own")
+    return scripted.make_expert(task, "partial")
 
 
 def test_cells_it_has_not_seen_do_not_change_what_it_does():

@@ -21,7 +21,7 @@ MARKS = {0: ".", 1: "#", 2: "G", UNKNOWN: " "}
 WIDE = ViewConfig(size=5, observation_type="symbolic")  # three cells ahead, one behind, two to each side
 
 
-def eyes(task, sight="own"):
+def eyes(task, sight="partial"):
     return Perception.from_spec(task.grid_spec, sight)
 
 
@@ -35,24 +35,24 @@ def test_it_remembers_what_its_view_has_shown():
     see = jax.jit(lambda memory, state: one.observe(memory, state, jnp.int32(0)))
     state = start(task, [2, 1], EAST)
     memory = see(one.initial_memory(), state)
-    assert text(memory.kind) == "#####    \n#...#    \n#....    \n#...#    \n#####    "
-    assert (memory.fresh == (memory.kind != UNKNOWN)).all()
-    assert (memory.lit == memory.fresh).all()
+    assert text(memory.tiles) == "#####    \n#...#    \n#....    \n#...#    \n#####    "
+    assert (memory.fresh == (memory.tiles != UNKNOWN)).all()
+    assert (memory.visible == memory.fresh).all()
     assert memory.walkable[2, 5]
     assert not memory.walkable[1, 4]
     assert memory.frontier[2, 5]
     assert not memory.frontier[2, 4]
     # In the doorway it sees the other room, and still knows the first.
     memory = see(memory, put(state, [2, 4], EAST))
-    assert text(memory.kind) == "######## \n#...#G.. \n#....... \n#...#..G \n######## "
+    assert text(memory.tiles) == "######## \n#...#G.. \n#....... \n#...#..G \n######## "
     assert memory.fresh[2, 1]
-    assert not memory.lit[2, 1]
-    assert (memory.stale().fresh == memory.lit).all()
+    assert not memory.visible[2, 1]
+    assert (memory.mark_stale().fresh == memory.visible).all()
 
 
 def test_the_map_is_seen_whole():
     task = task_on(MAP)
-    memory = eyes(task, "map").observe(eyes(task, "map").initial_memory(), start(task, [2, 1], WEST), jnp.int32(0))
+    memory = eyes(task, "full").observe(eyes(task, "full").initial_memory(), start(task, [2, 1], WEST), jnp.int32(0))
     assert text(memory.tiles) == drawn(MAP).replace("1", "G").replace("2", "G")
     assert memory.visible.all()
     assert not memory.frontier.any()
@@ -82,12 +82,12 @@ def test_a_goal_that_is_gone_is_looked_for_anew():
     state = start(task, [2, 5], EAST)
     see = jax.jit(lambda memory, state: eyes(task).observe(memory, state, jnp.int32(0)))
     memory = see(see(eyes(task).initial_memory(), put(state, [2, 1], EAST)), state)
-    assert memory.kind[3, 7] == 2
+    assert memory.tiles[3, 7] == 2
     assert memory.fresh[2, 1]
     memory = see(memory, state.replace(tiles=state.tiles.at[3, 7].set(0)))
-    assert memory.kind[3, 7] == 0
+    assert memory.tiles[3, 7] == 0
     assert not memory.fresh[2, 1]
-    assert memory.kind[2, 1] == 0  # walls stay where they are
+    assert memory.tiles[2, 1] == 0  # walls stay where they are
 
 
 def test_hidden_goals_are_floor_that_has_to_be_walked_over():
@@ -95,10 +95,10 @@ def test_hidden_goals_are_floor_that_has_to_be_walked_over():
     see = jax.jit(lambda memory, state: eyes(task).observe(memory, state, jnp.int32(0)))
     state = start(task, [2, 5], EAST)
     memory = see(eyes(task).initial_memory(), state)
-    assert not (memory.kind == 2).any()
+    assert not (memory.tiles == 2).any()
     assert memory.fresh.sum() == memory.fresh[2, 5] == 1
     shown = see(eyes(task).initial_memory(), state.replace(goals_masked=jnp.bool_(False)))
-    assert (shown.kind == 2).sum() == 2
+    assert (shown.tiles == 2).sum() == 2
 
 
 def test_other_agents_close_cells_only_where_agents_collide_and_are_seen():
@@ -115,4 +115,4 @@ def test_other_agents_close_cells_only_where_agents_collide_and_are_seen():
 def test_it_must_see_where_it_walks():
     with pytest.raises(ConfigError, match="must see the cell ahead of it; give every view an offset below its size"):
         eyes(task_on(MAP, view=ViewConfig(size=3, rows_behind=2)))
-    eyes(task_on(MAP, view=ViewConfig(size=3, rows_behind=2)), "map")  # need not look
+    eyes(task_on(MAP, view=ViewConfig(size=3, rows_behind=2)), "full")  # need not look

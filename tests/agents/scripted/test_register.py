@@ -22,23 +22,23 @@ class Elsewhere:
 
 @pytest.fixture
 def experts(monkeypatch):
-    monkeypatch.setattr(scripted, "EXPERTS", dict(scripted.EXPERT_FACTORIES))
+    monkeypatch.setattr(scripted, "EXPERT_FACTORIES", dict(scripted.EXPERT_FACTORIES))
 
 
 def test_goal_cycle_has_one_of_each_sight():
     assert scripted.make_expert(TASK) == GoalCyclePlanner(TASK.num_goals, TASK.height, TASK.width)
-    own = scripted_policy(GridEnv(TASK), "own")
+    own = scripted_policy(GridEnv(TASK), "partial")
     assert isinstance(own, GoalCycleScout)
     assert (own.num_goals, own.perception.height, own.perception.width) == (TASK.num_goals, TASK.height, TASK.width)
     assert own.perception.views == TASK.views
 
 
 def test_runs_and_the_command_line_choose_by_sight():
-    team = (NOVICE, dataclasses.replace(OTHER, policy=ScriptedPolicyConfig(observability="own")))
-    assert build(tiny(team=team)).team.groups[1].policy == scripted.make_expert(TASK, "own")
+    team = (NOVICE, dataclasses.replace(OTHER, policy=ScriptedPolicyConfig(observability="partial")))
+    assert build(tiny(team=team)).team.groups[1].policy == scripted.make_expert(TASK, "partial")
     for name, sight in scripted.OBSERVABILITY_BY_NAME.items():
         assert load_policy(name, GridEnv(TASK), (0,)) == (scripted.make_expert(TASK, sight), ())
-        assert make_team_setup(name, "nobody", "maze-v0", ()).team.groups[0].policy.eyes.sight == sight
+        assert make_team_setup(name, "nobody", "maze-v0", ()).team.groups[0].policy.perception.observability == sight
 
 
 GRID = [name for name, (_, task) in registry.TASKS.items() if isinstance(task, GridTask)]
@@ -56,11 +56,11 @@ def test_a_task_of_ones_own_brings_its_expert():
         ConfigError, match=r"the task 'elsewhere' has no scripted expert; these have: goal-cycle.*; use a"
     ):
         scripted.make_expert(Elsewhere())
-    scripted.register_expert("elsewhere", "own", lambda task: RandomPolicy(len(task.kind)))
-    assert scripted.make_expert(Elsewhere(), "own") == RandomPolicy(9)
-    with pytest.raises(ConfigError, match="the task 'elsewhere' has no scripted expert of sight 'map', only of 'own'"):
+    scripted.register_expert("elsewhere", "partial", lambda task: RandomPolicy(len(task.kind)))
+    assert scripted.make_expert(Elsewhere(), "partial") == RandomPolicy(9)
+    with pytest.raises(ConfigError, match="the task 'elsewhere' has no scripted expert of sight 'full', only of 'partial'"):
         scripted.make_expert(Elsewhere())
-    with pytest.raises(ConfigError, match="tasks of kind 'elsewhere' have a scripted expert of sight 'own'"):
-        scripted.register_expert("elsewhere", "own", lambda task: RandomPolicy(3))
-    with pytest.raises(ConfigError, match="sight='far' is not known; allowed: 'map', 'own'"):
+    with pytest.raises(ConfigError, match="tasks of kind 'elsewhere' have a scripted expert of sight 'partial'"):
+        scripted.register_expert("elsewhere", "partial", lambda task: RandomPolicy(3))
+    with pytest.raises(ConfigError, match="observability='far' is not known; allowed: 'full', 'partial'"):
         scripted.register_expert("elsewhere", "far", lambda task: RandomPolicy(3))  # type: ignore[arg-type]

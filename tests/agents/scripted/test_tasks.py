@@ -13,7 +13,7 @@ from tests.agents.scripted.play import play
 from tests.worlds import drawn
 
 VIEW = ViewConfig(size=5, observation_type="symbolic")
-SIGHTS = ("map", "own")
+SIGHTS = ("full", "partial")
 
 
 def episodes(task, sight, count=6):
@@ -27,7 +27,7 @@ def test_a_maze(sight):
     assert all(one.counts["success"].sum() == 1 for one in played)
     assert np.mean([one.reward.sum() for one in played]) > 3
     # The one limited to its view does the same whatever is behind the walls; the other does not.
-    assert all(one.same.all() for one in played) == (sight == "own")
+    assert all(one.same.all() for one in played) == (sight == "partial")
 
 
 @pytest.mark.parametrize("when_reached", ["move goal", "respawn"])
@@ -40,7 +40,7 @@ def test_the_way_to_a_goal_it_knows_is_the_shortest(when_reached):
         ##########
     """)
     task = SingleGoal(map=corridor, views=(VIEW,), num_actions=3, max_steps=70, when_reached=when_reached)
-    played = episodes(task, "own")
+    played = episodes(task, "partial")
     for one in played:
         steps = np.diff(np.flatnonzero(one.reward))
         if when_reached == "respawn":  # from its start, facing any way: 1 + 3 + 1 or 1 + 4 + 1 steps, two corners
@@ -60,12 +60,12 @@ def test_key_and_door(sight):
         goals, doors, keys = (one.counts[name].sum() for name in ("goals", "doors", "keys"))
         assert goals >= 2
         assert goals <= doors <= keys <= doors + 1  # each visit takes a key and a door, and no key is fetched in vain
-    assert all(one.same.all() for one in played) == (sight == "own")
+    assert all(one.same.all() for one in played) == (sight == "partial")
 
 
 def test_a_visit_behind_a_door_by_hand():
     task = KeyDoor(map="#########\n#KA.D..G#\n#########", views=(VIEW,), max_steps=60)
-    for one in episodes(task, "map", 3):
+    for one in episodes(task, "full", 3):
         # Turned to the rack: pick up, about-turn, to the door, toggle, through and on: 1 + 2 + 1 + 1 + 4.
         picked, paid = np.flatnonzero(one.counts["keys"]), np.flatnonzero(one.reward)
         assert (paid - picked[: len(paid)] == 2 + 1 + 1 + 4).all()
@@ -86,5 +86,5 @@ def test_goal_sequence(sight, sequence):
     assert (mistakes.sum(1) <= limit + 2).all()
     assert trials[:, -1].mean() > trials[:, 0].mean() + 1
     assert mistakes[:, -1].mean() < mistakes[:, 0].mean()
-    if sight == "own":
+    if sight == "partial":
         assert all(one.same.all() for one in played)

@@ -1,0 +1,29 @@
+"""An environment, the team that fills it and the team's parameters: what evaluation, replays and games start from."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rookery.agents.team import Team
+from rookery.types import Env, PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class TeamSetup:
+    """A team ready to play: a policy and its parameters for each of the A slots of an environment.
+
+    Made from names, as on the command line, by `rookery.training.team_setup.make_team_setup`.
+    """
+
+    env: Env
+    team: Team
+    params: dict[str, PyTree]
+    """Policy parameters by group name. Those of a group with a learner lead with one entry per slot."""
+    agent_names: tuple[str, ...] = ()
+    """What to call the agent in each slot, [A]; empty: they have no names."""
+    roles: tuple[str, ...] = ()
+    """How each agent came to act as it does, [A], such as "scripted" or "trained"; empty: not known."""
+    task_id: str = ""
+    """What to call the task."""
+    description: str = ""
+    """One line on the task, for people who watch or play."""
