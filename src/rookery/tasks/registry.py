@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import warnings
@@ -9,8 +10,9 @@ from importlib import metadata
 from typing import Any
 
 from rookery import types
-from rookery.errors import ConfigError, NotFoundError
+from rookery.errors import ConfigError, NotFoundError, suggest
 from rookery.gridworld.spec import ViewConfig
+from rookery.tasks.descriptions import DESCRIPTIONS
 from rookery.tasks.four_rooms import FourRooms
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.goal_sequence import GoalSequence
@@ -79,6 +81,18 @@ def get_task(task_id: str) -> Any:
     return TASKS[check_task_id(task_id)][1]
 
 
+def make(task_id: str, **changes: Any) -> types.Env:
+    """The environment of a task, by id; `changes` are fields of its configuration, such as `penalty=0.5`.
+
+    Raises: NotFoundError for an unknown id, ConfigError for an unknown field or an impossible value.
+    """
+    task = get_task(task_id)
+    if unknown := changes.keys() - {field.name for field in dataclasses.fields(task)}:
+        name, allowed = min(unknown), [field.name for field in dataclasses.fields(task)]
+        raise ConfigError(f"{task_id} has no setting {name!r}; {suggest(name, allowed)}")
+    return make_env(dataclasses.replace(task, **changes))
+
+
 def make_env(task: Any) -> types.Env:
     """The task joined to its world: the shared grid world, or the one its `environment` makes."""
     own = getattr(task, "make_env", None)
@@ -106,33 +120,33 @@ def check_task_id(task_id: str) -> str:
     return task_id
 
 
-register("goal-cycle-v0", "the paper's: three goals, 13×13, penalty 1.5, pixels, three agents", GoalCycle())
-register("goal-cycle-4-v0", "the paper's transfer task: four goals, six possible orders", GoalCycle(num_goals=4))
-register(
+def _register(task_id: str, task: Any) -> None:
+    register(task_id, DESCRIPTIONS[task_id], task)
+
+
+_register("goal-cycle-v0", GoalCycle())
+_register("goal-cycle-4-v0", GoalCycle(num_goals=4))
+_register(
     "goal-cycle-symbolic-v0",
-    "the paper's worlds seen as channels, for small networks",
     GoalCycle(views=(SYMBOLIC_VIEW,) * 3, num_actions=3),
 )
-register(
+_register(
     "goal-cycle-4-symbolic-v0",
-    "goal-cycle-4-v0 seen as channels, for small networks",
     GoalCycle(num_goals=4, **SYMBOLIC_KWARGS),
 )
-register(
+_register(
     "goal-cycle-demo-v0",
-    "a 9×9 world with two obstacles and 125 steps, for a laptop's CPU",
     GoalCycle(height=9, width=9, num_obstacles=2, max_steps=125, num_actions=3, views=(SYMBOLIC_VIEW,) * 3),
 )
-register("goal-cycle-5-v0", "five goals, 24 possible orders", GoalCycle(num_goals=5))
-register("empty-room-v0", "one goal in an empty 13×13 room", SingleGoal(num_obstacles=0))
-register("single-goal-v0", "one goal among Goal Cycle's 18 obstacles, anywhere", SingleGoal())
-register("single-goal-fixed-v0", "one goal among 18 obstacles, always in the same corner", SingleGoal(goal_at=(11, 11)))
-register("four-rooms-v0", "the paper's transfer task: one goal in four rooms, 17×17", FourRooms())
-register("maze-v0", "the paper's transfer task: one goal in a fresh 19×19 maze", Maze())
-register("sixteen-places-v0", "4×4 rooms, the goal in the middle of one", SixteenPlaces())
-register(
+_register("goal-cycle-5-v0", GoalCycle(num_goals=5))
+_register("empty-room-v0", SingleGoal(num_obstacles=0))
+_register("single-goal-v0", SingleGoal())
+_register("single-goal-fixed-v0", SingleGoal(goal_at=(11, 11)))
+_register("four-rooms-v0", FourRooms())
+_register("maze-v0", Maze())
+_register("sixteen-places-v0", SixteenPlaces())
+_register(
     "sixteen-places-hidden-v0",
-    "4×4 rooms, the goal in the middle of one, unseen by agent 0",
     SixteenPlaces(views=(HIDDEN_GOALS_VIEW, ViewConfig(), ViewConfig())),
 )
 for _name, _task in (
@@ -143,52 +157,44 @@ for _name, _task in (
     ("maze", Maze(**SYMBOLIC_KWARGS)),
     ("sixteen-places", SixteenPlaces(**SYMBOLIC_KWARGS)),
 ):
-    register(f"{_name}-symbolic-v0", f"{_name}-v0 seen as channels, for small networks", _task)
-register(
+    _register(f"{_name}-symbolic-v0", _task)
+_register(
     "sixteen-places-hidden-symbolic-v0",
-    "sixteen-places-hidden-v0 seen as channels, for small networks",
     SixteenPlaces(
         views=(ViewConfig(observation_type="symbolic", can_hide_goals=True), SYMBOLIC_VIEW, SYMBOLIC_VIEW),
         num_actions=3,
     ),
 )
-register("cleanup-v0", "the paper's: five agents, apples grow only while the river is clean", Cleanup())
-register("harvest-v0", "the paper's: five agents, apples grow back only beside apples", Harvest())
-register(
+_register("cleanup-v0", Cleanup())
+_register("harvest-v0", Harvest())
+_register(
     "cleanup-small-v0",
-    "three agents on 10×13 cells, 9×9 views, 200 steps; waste grows slower, as there is less to eat",
     Cleanup(map=CLEANUP_SMALL, num_agents=3, view_radius=4, max_steps=200, waste_spawn_prob=0.15),
 )
-register(
+_register(
     "harvest-small-v0",
-    "three agents on 10×14 cells, five clumps of apples, 9×9 views, 200 steps",
     Harvest(map=HARVEST_SMALL, num_agents=3, view_radius=4, max_steps=200),
 )
-register("box-trapped-v0", "one agent boxed in, the other can let it out or eat on; 100 steps", BoxTrapped())
-register("matrix-prisoners-dilemma-v0", "iterated prisoner's dilemma: defecting always pays more", MatrixGame())
-register(
+_register("box-trapped-v0", BoxTrapped())
+_register("matrix-prisoners-dilemma-v0", MatrixGame())
+_register(
     "matrix-stag-hunt-v0",
-    "iterated stag hunt: best together, but safe only alone",
     MatrixGame(moves=("stag", "hare"), reward=4.0, sucker=0.0, temptation=3.0, punishment=2.0),
 )
-register(
+_register(
     "matrix-chicken-v0",
-    "iterated chicken: dare if the other swerves, and only then",
     MatrixGame(moves=("swerve", "dare"), reward=3.0, sucker=1.0, temptation=4.0, punishment=0.0),
 )
-register("key-door-v0", "a goal behind a locked door that closes behind you, keys without end", KeyDoor())
-register(
+_register("key-door-v0", KeyDoor())
+_register(
     "key-door-symbolic-v0",
-    "key-door-v0 seen as channels, for small networks",
     KeyDoor(views=(OBJECTS_VIEW,) * 3),
 )
-register(
+_register(
     "goal-sequence-v0",
-    "three goals of different looks in a hidden order, four trials of 30 steps",
     GoalSequence(views=(FRONT_VIEW,) * 3),
 )
-register(
+_register(
     "goal-sequence-symbolic-v0",
-    "goal-sequence-v0 seen as channels, for small networks",
     GoalSequence(views=(ViewConfig(size=3, rows_behind=0, observation_type="objects"),) * 3, num_actions=3),
 )

@@ -1,0 +1,104 @@
+"""An environment, a team that fills it and the team's parameters: what evaluation, replays and games start from.
+
+Agents are named as on the command line: a zoo entry, a .safetensors file, 'scripted', 'scripted-partial' or 'random'.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from rookery.agents import scripted
+from rookery.agents.random_policy import RandomPolicy
+from rookery.agents.team import AgentGroup, Team
+from rookery.agents.team_setup import TeamSetup
+from rookery.agents.weights import Agent
+from rookery.agents.zoo import load_trained_agent
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError
+from rookery.storage.serialization import apply_overrides, from_dict
+from rookery.tasks import registry
+from rookery.training.build import check_compatible, scripted_policy
+from rookery.training.config import TaskConfig
+from rookery.types import Env, Policy, PyTree
+
+NO_PARTNERS = "none"
+"""Value of `partners` that leaves every other slot out of the task."""
+DEFAULT_TASK = "goal-cycle-v0"
+"""Task of an agent that names none: a scripted or random one."""
+
+
+def make_team_setup(
+    agent: str, partners: str | None, task_id: str | None, task_overrides: Iterable[str] = ()
+) -> TeamSetup:
+    """Put an agent in slot 0 of a task, and partners in the other slots.
+
+    Args:
+      partners: one agent for all other slots, or 'none' to leave them out; None: the partners that the agent was
+        trained with, else scripted ones.
+      task_id: None: the task that the agent was trained on.
+      task_overrides: KEY=VALUE changes to the task.
+    Raises: NotFoundError, CorruptFileError, IncompatibleError or ConfigError, before anything is compiled.
+    """
+    trained = None if agent in (*scripted.OBSERVABILITY_BY_NAME, "random") else load_trained_agent(agent)
+    task = apply_overrides(_task(agent, trained, task_id), task_overrides)
+    is_grid = {"views", "spawn_delay"} <= {field.name for field in dataclasses.fields(task)}
+    if partners == NO_PARTNERS:
+        if not is_grid:
+            raise ConfigError(
+                f"tasks of kind {task.kind!r} cannot be reduced to one agent; leave out --partners {NO_PARTNERS}: the "
+                "agent is evaluated alone as well"
+            )
+        task = dataclasses.replace(task, views=task.views[:1], spawn_delay=task.spawn_delay[:1])
+    elif partners is not None and is_grid and len(task.views) == 1:
+        task = dataclasses.replace(task, views=task.views * 3, spawn_delay=())  # two experts, as in the paper
+    env = registry.make_env(task)
+    groups, params = [], {}
+    partner_slots = tuple(range(1, env.num_agents))
+    if partner_slots and partners is None:
+        partners = _trained_partners(agent, trained) or "scripted"
+    for name, source, slots in (("agent", agent, (0,)), ("partners", partners, partner_slots)):
+        if slots and source:
+            policy, params[name] = load_policy(source, env, slots, trained if name == "agent" else None)
+            groups.append(AgentGroup(name, slots, policy))
+    return TeamSetup(env, Team(tuple(groups)), params)
+
+
+def load_policy(source: str, env: Env, slots: tuple[int, ...], trained: Agent | None = None) -> tuple[Policy, PyTree]:
+    """A policy for some slots of an environment, and its parameters.
+
+    Args:
+      source: how the command line names an agent.
+      trained: the agent of `source`, if it is loaded already.
+    Raises: NotFoundError, CorruptFileError, IncompatibleError or ConfigError.
+    """
+    if source in scripted.OBSERVABILITY_BY_NAME:
+        return scripted_policy(env, scripted.OBSERVABILITY_BY_NAME[source]), ()
+    if source == "random":
+        return RandomPolicy(env.num_actions), ()
+    agent = trained or load_trained_agent(source)
+    for slot in slots:
+        check_compatible(agent.policy, env.observation_shape(slot), env.num_actions, source)
+    return agent.policy, agent.params
+
+
+def _task(agent: str, trained: Agent | None, task_id: str | None) -> Any:
+    if task_id is not None:
+        return registry.get_task(task_id)
+    if trained is None or "task" not in trained.card:
+        return registry.get_task(DEFAULT_TASK)
+    try:
+        return from_dict(TaskConfig, trained.card["task"], "task")  # type: ignore[arg-type] (a union)
+    except ConfigError as error:  # the digest covers the weights only, and a newer version may have more settings
+        raise IncompatibleError(
+            f"{agent}: its card has a task that this version does not know: {error}; use --task"
+        ) from None
+
+
+def _trained_partners(agent: str, trained: Agent | None) -> str | None:
+    partners = trained.card.get("partners") if trained is not None else None
+    if partners is not None and not isinstance(partners, str):
+        raise CorruptFileError(
+            f"{agent}: its card says partners={partners!r}, which is not the name of an agent; use --partners"
+        )
+    return partners
