@@ -21,9 +21,9 @@ def results(half=0.1, **arms) -> Results:
         for seed, mean in enumerate(listed):
             said = {"mean": mean, "low": mean - half, "high": mean + half}
             rows.append({
-                "arm": arm, "seed": seed if isinstance(means, list) else None, "scene": "home",
-                "beside": said, "alone": {"mean": 0.0, "low": 0.0, "high": 0.0}, "gain": said,
-                "counts beside": {"mistakes": 2 * mean, "success": min(mean, 1.0)},
+                "condition": arm, "seed": seed if isinstance(means, list) else None, "eval_condition": "home",
+                "return_social": said, "return_solo": {"mean": 0.0, "low": 0.0, "high": 0.0}, "social_gain": said,
+                "metrics_social": {"mistakes": 2 * mean, "success": min(mean, 1.0)},
             })  # fmt: skip
     return Results({"rows": rows, "budget": "desk", "episodes": 100})
 
@@ -67,14 +67,14 @@ def test_two_agents_without_seeds_are_compared_over_their_episodes():
 
 
 def test_counts_of_one_agent_have_an_interval_only_where_they_are_shares():
-    always = claims.mean_above("", "a", 0.95, "counts beside: success").judge(results(a=1.0))
+    always = claims.mean_above("", "a", 0.95, "metrics_social: success").judge(results(a=1.0))
     assert (always.outcome, always.interval.low) == (HOLDS, pytest.approx(0.025**0.01))  # of 100 of 100
-    assert claims.mean_above("", "a", 0.95, "counts beside: success").judge(results(a=0.96)).outcome == UNDECIDED
-    assert claims.mean_above("", "a", 0.95, "counts beside: mistakes").judge(results(a=9.0)).outcome == UNDECIDED
+    assert claims.mean_above("", "a", 0.95, "metrics_social: success").judge(results(a=0.96)).outcome == UNDECIDED
+    assert claims.mean_above("", "a", 0.95, "metrics_social: mistakes").judge(results(a=9.0)).outcome == UNDECIDED
 
 
 def test_falls_below():
-    claim = claims.mean_below("", "a", 1.0, "counts beside: mistakes")
+    claim = claims.mean_below("", "a", 1.0, "metrics_social: mistakes")
     assert claim.judge(results(a=[0.1, 0.2, 0.4])).outcome == HOLDS
     assert claim.judge(results(a=[0.6, 0.7, 0.8])).outcome == FAILS
 
@@ -88,7 +88,7 @@ def test_more_than_another_arm_or_a_level():
     assert claim.judge(results(a=[1.0, 1.1, 1.2], b=2.0)).outcome == FAILS
     assert claim.judge(results(a=[4.0, 5.0], b=[1.0, 2.0])).outcome == UNDECIDED
     # Another measure of the other arm: its return alone is 0.
-    other = claims.mean_greater("", "a", "b", other_measure="alone")
+    other = claims.mean_greater("", "a", "b", other_measure="return_solo")
     assert other.judge(results(a=[1.0, 2.0, 3.0], b=[9.0, 9.0, 9.0])).interval.value == 2.0
 
 
@@ -137,18 +137,18 @@ def test_no_more_than_another_arm():
 
 def test_the_same_agents_are_compared_agent_by_agent():
     # Mistakes are twice the return: the differences are 1, 50 and 99, and each of their means of three is above 0.
-    claim = claims.mean_greater("", "a", "a", "counts beside: mistakes", other_measure="beside")
+    claim = claims.mean_greater("", "a", "a", "metrics_social: mistakes", other_measure="return_social")
     found = claim.judge(results(a=[1.0, 50.0, 99.0]))
     assert found.interval.value == 50
     assert (found.outcome, found.detail) == (HOLDS, "3 of 3 seeds")
-    alone = claims.mean_greater("", "a", "a", "beside", other_measure="alone")
+    alone = claims.mean_greater("", "a", "a", "return_social", other_measure="return_solo")
     assert alone.judge(results(a=[1.0, 2.0])).outcome == UNDECIDED  # two seeds
 
 
 def test_another_scene():
     there = results(a=[1.0, 2.0, 3.0])
     elsewhere = [
-        {**row, "scene": "elsewhere", "beside": {"mean": 0.5, "low": 0.0, "high": 1.0}} for row in there.rows("a")
+        {**row, "eval_condition": "elsewhere", "return_social": {"mean": 0.5, "low": 0.0, "high": 1.0}} for row in there.rows("a")
     ]
     both = Results({**there.data, "rows": [*there.data["rows"], *elsewhere]})
     claim = claims.mean_greater("", "a", "a", eval_condition="home", other_eval_condition="elsewhere")

@@ -31,8 +31,8 @@ def test_the_nearest_other_by_hand():
 
 
 def test_a_profile_has_a_step_each_and_cells_within_the_world():
-    team = Team((AgentGroup("subject", (0,), RandomPolicy(3)), AgentGroup("other-0", (1, 2), RandomPolicy(3))))
-    params = {"subject": (), "other-0": ()}
+    team = Team((AgentGroup("evaluated", (0,), RandomPolicy(3)), AgentGroup("partners-0", (1, 2), RandomPolicy(3))))
+    params = {"evaluated": (), "partners-0": ()}
     found = mean_distances(ENV, team, params, jax.random.PRNGKey(1), 5)
     assert found.shape == (6,)
     assert ((found >= 0) & (found <= 3 + 7)).all()
@@ -44,5 +44,5 @@ def test_a_profile_has_a_step_each_and_cells_within_the_world():
 def test_nearer_is_judged_by_the_second_half(ours, verdict):
     # First halves are equal and far.
     near, far = [[9.0, 9.0, ours, ours]] * 3, [[9.0, 9.0, 3.0, 3.0]] * 3
-    found = stays_nearer("", "a", "b").judge(Results({"rows": [], "measured": {"distance": {"a": near, "b": far}}}))
+    found = stays_nearer("", "a", "b").judge(Results({"rows": [], "extra_measurements": {"distance_to_expert": {"a": near, "b": far}}}))
     assert (found.outcome, found.interval.value) == (verdict, ours - 3)

@@ -15,7 +15,7 @@ STEPS = {"plain": (paper_gap.SCHEDULE_CHANGES_RUN, paper_gap.SCHEDULE_CHANGES["p
 @pytest.mark.parametrize("name", STEPS)
 def test_only_longer(name):
     short, words = STEPS[name]
-    study = registry.load_study(f"ndousse2021/longer/{name}")
+    study = registry.load_study(f"ndousse2021/extended-training/{name}")
     of_walk, of_study = paper_gap.CONDITION_PAIRS[words], study.conditions[:2]
     training = of_study[0].agents.training
     assert [arm.label for arm in of_study] == [arm.label for arm in of_walk]

@@ -13,14 +13,14 @@ from rookery.training.config import Variant
 
 
 @pytest.mark.parametrize(
-    ("beside", "alone", "became"),
+    ("return_social", "return_solo", "became"),
     [
-        (5.7, 0.3, "watcher"),
-        (2.0, 1.0, "watcher"),  # half of it is gain
+        (5.7, 0.3, "follower"),
+        (2.0, 1.0, "follower"),  # half of it is gain
         (2.0, 1.1, "explorer"),
         (5.7, 5.3, "explorer"),
         (0.9, 1.2, "explorer"),  # the others are in its way
-        (1.4, -2.0, "watcher"),  # lost without them
+        (1.4, -2.0, "follower"),  # lost without them
         (1.05, 1.05, "neither"),
         (1.0, -3.0, "neither"),
         (-2.0, 0.0, "neither"),
@@ -31,18 +31,18 @@ def test_kinds_by_hand(beside, alone, became):
 
 
 def row(arm, seed, beside, alone):
-    values = {"beside": beside, "alone": alone, "gain": beside - alone}
-    return {"arm": arm, "seed": seed, "scene": "s", **{name: {"mean": x} for name, x in values.items()}}
+    values = {"return_social": beside, "return_solo": alone, "social_gain": beside - alone}
+    return {"condition": arm, "seed": seed, "eval_condition": "s", **{name: {"mean": x} for name, x in values.items()}}
 
 
 def test_kinds_are_counted_over_seeds():
     results = Results({"rows": [row("a", 0, 5, 0), row("a", 1, 5, 4), row("a", 2, 6, 1), row("b", 0, 1, 1)]})
-    assert paper_gap.count_strategies(results, "a") == {"watcher": 2, "explorer": 1, "neither": 0}
-    assert paper_gap.count_strategies(results, "b") == {"watcher": 0, "explorer": 0, "neither": 1}
+    assert paper_gap.count_strategies(results, "a") == {"follower": 2, "explorer": 1, "neither": 0}
+    assert paper_gap.count_strategies(results, "b") == {"follower": 0, "explorer": 0, "neither": 1}
 
 
 def test_a_third_of_training_and_its_end():
-    curve = {"checkpoints": {"steps": [10, 20, 30, 40, 60], "gain": [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]}}
+    curve = {"checkpoints": {"steps": [10, 20, 30, 40, 60], "social_gain": [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]}}
     early, late = paper_gap.gain_early_and_late(curve)
     np.testing.assert_array_equal(early, [1, 6])
     np.testing.assert_array_equal(late, [4, 9])

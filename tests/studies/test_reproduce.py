@@ -46,18 +46,18 @@ def straight(tmp_path_factory):
 
 def test_results_hold_every_arm_and_seed(straight):
     _, data = straight
-    assert [(row["arm"], row["seed"]) for row in data["rows"]] == MEMBERS
+    assert [(row["condition"], row["seed"]) for row in data["rows"]] == MEMBERS
     assert data["seeds"] == [4, 5]
     for row in data["rows"]:
-        assert row["gain"]["mean"] == pytest.approx(row["beside"]["mean"] - row["alone"]["mean"], abs=1e-6)
-        assert row["beside"]["low"] <= row["beside"]["mean"] <= row["beside"]["high"]
-        assert set(row["counts beside"]) == {"goals", "mistakes", "first goal at step"}
+        assert row["social_gain"]["mean"] == pytest.approx(row["return_social"]["mean"] - row["return_solo"]["mean"], abs=1e-6)
+        assert row["return_social"]["low"] <= row["return_social"]["mean"] <= row["return_social"]["high"]
+        assert set(row["metrics_social"]) == {"goals", "mistakes", "steps_to_first_reward"}
     # The return is what goals and mistakes come to at the task's own penalty.
     row = data["rows"][0]
-    assert row["beside"]["mean"] == pytest.approx(
-        row["counts beside"]["goals"] - 1.5 * row["counts beside"]["mistakes"], abs=1e-5
+    assert row["return_social"]["mean"] == pytest.approx(
+        row["metrics_social"]["goals"] - 1.5 * row["metrics_social"]["mistakes"], abs=1e-5
     )
-    assert data["trainings"][0]["steps of each seed"] == UPDATES * 4 * 8
+    assert data["runs"][0]["steps_per_seed"] == UPDATES * 4 * 8
     assert data["curves"]["social"]["checkpoints"]["steps"] == [96, 192, 256]
     assert len(data["curves"]["solo"]["learning"]["return"][0]) == UPDATES
     assert {c["verdict"] for c in data["claims"]} <= {"holds", "does not hold", "undecided at this budget"}
@@ -80,14 +80,14 @@ def test_an_arm_may_be_tested_in_some_scenes_only(straight):
         STUDY, scenes=(SCENE, other), arms=(social, dataclasses.replace(solo, scenes=(other,)), experts)
     )
     found = reproduce(study, asked, silent)
-    places = [(row["scene"], row["arm"]) for row in found["rows"] if row["seed"] in (4, None)]
+    places = [(row["eval_condition"], row["condition"]) for row in found["rows"] if row["seed"] in (4, None)]
     assert places == [("home", "social"), ("home", "experts"), ("away", "social"), ("away", "solo"),
                       ("away", "experts")]  # fmt: skip
     results = Results(found)
     assert results.conditions_in("home") == ["social", "experts"]
     assert results.eval_conditions_of("solo") == ["away"]
-    assert list(results.values("solo")) == [row["beside"]["mean"] for row in data["rows"][2:4]]
-    assert [(entry["scene"], entry["arm"]) for entry in found["summary"]] == [*places[:3], *places[:2:-1]]
+    assert list(results.values("solo")) == [row["return_social"]["mean"] for row in data["rows"][2:4]]
+    assert [(entry["eval_condition"], entry["condition"]) for entry in found["summary"]] == [*places[:3], *places[:2:-1]]
     build_report(study, found, study.figures(results))
     with pytest.raises(ConfigError, match="arm 'solo' is tested in 'away', which is no scene"):
         dataclasses.replace(STUDY, arms=(dataclasses.replace(solo, scenes=(other,)),))
@@ -175,7 +175,7 @@ def test_a_run_of_more_seeds_serves_fewer(straight, monkeypatch):
     monkeypatch.setattr(session, "train", lambda *_, **__: pytest.fail("trained before"))
     found = reproduce(STUDY, few, silent)
     assert found["rows"][:2] == [row for row in data["rows"] if row["seed"] == 5]
-    own, all_ = (d["curves"]["solo"]["checkpoints"]["gain"] for d in (found, data))
+    own, all_ = (d["curves"]["solo"]["checkpoints"]["social_gain"] for d in (found, data))
     assert own == all_[1:]
     # Seeds nobody trained yet get a run of their own.
     assert a_session(many.runs, seed=6).run_dir(TRAINING) != many.folder(TRAINING)
@@ -195,7 +195,7 @@ def test_a_training_starts_from_anothers_agents_seed_by_seed(straight):
     data = reproduce(study, both, silent)
     # Without a step size, who goes on stays who it was: each seed's own agent.
     results = Results(data)
-    assert [r["beside"] for r in results.rows("after")] == [r["beside"] for r in results.rows("before")]
+    assert [r["return_social"] for r in results.rows("after")] == [r["return_social"] for r in results.rows("before")]
     before, now = (both.subjects(agents) for agents in (first, after))
     assert [a.identity for a in now] == [a.identity for a in before]
     assert now[0].identity != now[1].identity
@@ -208,11 +208,11 @@ def test_results_are_written_and_read_back(straight, tmp_path):
     assert read_results(folder) == data
     with open(folder / "table.csv", newline="") as file:
         table = list(csv.DictReader(file))
-    assert [(row["arm"], row["seed"]) for row in table] == [(arm, str(seed or "")) for arm, seed in MEMBERS]
-    assert float(table[0]["gain high"]) == data["rows"][0]["gain"]["high"]
-    assert float(table[0]["mistakes beside"]) == data["rows"][0]["counts beside"]["mistakes"]
-    assert [row["arm"] for row in json.loads((folder / "table.json").read_text())] == [arm for arm, _ in MEMBERS]
-    for name in ("figure", "gain", "agents"):
+    assert [(row["condition"], row["seed"]) for row in table] == [(arm, str(seed or "")) for arm, seed in MEMBERS]
+    assert float(table[0]["gain high"]) == data["rows"][0]["social_gain"]["high"]
+    assert float(table[0]["mistakes beside"]) == data["rows"][0]["metrics_social"]["mistakes"]
+    assert [row["condition"] for row in json.loads((folder / "table.json").read_text())] == [arm for arm, _ in MEMBERS]
+    for name in ("figure", "social_gain", "agents"):
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (folder / f"{name}.svg").read_text().startswith("<svg")
     page = (folder / "report.html").read_text()
@@ -248,7 +248,7 @@ def test_a_smaller_budget_does_not_replace_a_larger_one(straight, tmp_path):
     with pytest.raises(ConfigError, match="holds results of budget 'desk', which 'smoke' may not replace"):
         check_replaceable(folder, "smoke")
     # Killed between stepping aside and coming in, the older ones come back.
-    folder.rename(tmp_path / ".tiny.before")
+    folder.rename(tmp_path / ".tiny.backup")
     check_replaceable(folder, "desk")
     assert read_results(folder) == data
 

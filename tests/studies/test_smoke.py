@@ -54,7 +54,7 @@ def test_smoke(name, run, runs):
     for claim in data["claims"]:
         assert claim["claim"] in said
     # Every arm is in every scene of its own, each trained one with every seed.
-    found = {(row["scene"], row["arm"], row["seed"]) for row in data["rows"]}
+    found = {(row["eval_condition"], row["condition"], row["seed"]) for row in data["rows"]}
     assert len(found) == len(data["rows"])
     for scene in study.eval_conditions:
         for arm in study.conditions:
@@ -67,7 +67,7 @@ def test_smoke(name, run, runs):
         if isinstance(arm.agents, TrainedAgents):
             curve = data["curves"][arm.label]
             assert len(curve["learning"]["return"]) == 2
-            assert len(curve["checkpoints"]["gain"][0]) == len(curve["checkpoints"]["steps"]) > 0
+            assert len(curve["checkpoints"]["social_gain"][0]) == len(curve["checkpoints"]["steps"]) > 0
         if isinstance(arm.agents, TrainedTeam):
             curve = data["curves"][arm.label]["learning"]
             assert np.shape(curve["return"]) == (2, len(curve["steps"])) != (2, 0)

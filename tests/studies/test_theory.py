@@ -10,7 +10,7 @@ from rookery.studies.ndousse2021.theory import GAMMA, NUM_SWEEPS, tabular_exampl
 @pytest.mark.parametrize("seed", range(3))
 def test_values_shrink_at_least_as_fast_as_the_contraction_says(seed):
     told = tabular_example(jax.random.PRNGKey(seed))
-    largest = np.array(told["largest Q"])
+    largest = np.array(told["max_abs_q"])
     assert len(largest) == NUM_SWEEPS + 1
     # Half a step towards at most DISCOUNT times the largest: a factor of 1 - (1 - DISCOUNT) / 2 a sweep.
     bound = largest[0] * (1 - (1 - GAMMA) / 2) ** np.arange(NUM_SWEEPS + 1)
@@ -19,4 +19,4 @@ def test_values_shrink_at_least_as_fast_as_the_contraction_says(seed):
 
 
 def test_without_reward_no_choice_is_better():
-    assert tabular_example(jax.random.PRNGKey(3))["policy gradient"] == 0
+    assert tabular_example(jax.random.PRNGKey(3))["policy_gradient_max"] == 0

@@ -38,24 +38,24 @@ def test_a_team_is_measured_by_hand():
         ),
         num_steps=10,
     )  # fmt: skip
-    assert told["collective"]["mean"] == 2
+    assert told["collective_reward"]["mean"] == 2
     assert told["equality"]["mean"] == (0.75 + 1) / 2
     assert told["sustainability"]["mean"] == (4 + 2) / 2  # nobody eats in the second: it does not count
     assert told["peace"]["mean"] == 2 - 0.25
     assert told["returns"] == {"agent 0": 0.5, "agent 1": 1.5}
-    assert told["counts"] == {"apples": 2.0, "times_zapped": 2.5}
+    assert told["metrics"] == {"apples": 2.0, "times_zapped": 2.5}
 
 
 def test_influence_about_the_opening_by_hand():
     influence = np.array([[0.0, 1.0, 9.0], [3.0, 0.0, 9.0], [0.0, 2.0, 9.0]])
     opened = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]], bool)
     told = _influence_around_opening(influence, opened)
-    assert told["opens at step"] == 1.5
-    assert told["largest on opening"] == 0.5
-    assert told["opening less others"] == (3 - 0 + 1 - 1) / 2
-    around = dict(zip(range(-STEPS_BEFORE, STEPS_AFTER + 1), told["influence around"], strict=True))
+    assert told["opening_step"] == 1.5
+    assert told["opening_has_max_influence"] == 0.5
+    assert told["opening_minus_other_steps"] == (3 - 0 + 1 - 1) / 2
+    around = dict(zip(range(-STEPS_BEFORE, STEPS_AFTER + 1), told["influence_around_opening"], strict=True))
     assert (around[-2], around[-1], around[0], around[1], around[2], around[3]) == (None, 0, 2, 0, 2, None)
-    assert _influence_around_opening(influence, opened & False)["opens at step"] is None
+    assert _influence_around_opening(influence, opened & False)["opening_step"] is None
 
 
 def test_the_table_of_a_perfect_speaker():

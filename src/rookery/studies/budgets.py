@@ -63,11 +63,11 @@ def goal_cycle_task(budget: Budget, **changes) -> GoalCycle:
     """The three-goal task that novices train in and are tested in: goals shown, penalty 1.5."""
     if budget == "paper":
         return dataclasses.replace(presets.paper().task, **changes)
-    small: dict[str, Any] = {"height": 9, "width": 9, "obstacles": 2, "max_steps": 125}
+    small: dict[str, Any] = {"height": 9, "width": 9, "num_obstacles": 2, "max_steps": 125}
     if budget == "smoke":
-        small = {"height": 7, "width": 8, "obstacles": 1, "max_steps": 10}
+        small = {"height": 7, "width": 8, "num_obstacles": 1, "max_steps": 10}
     return GoalCycle(
-        **{"actions": 3, "views": (NOVICE_VIEW, DESK_VIEW, DESK_VIEW), "goal_hiding_prob": 0.0, **small, **changes}
+        **{"num_actions": 3, "views": (NOVICE_VIEW, DESK_VIEW, DESK_VIEW), "goal_hiding_prob": 0.0, **small, **changes}
     )
 
 
@@ -97,7 +97,7 @@ def novice_ppo(
     settings: dict[str, Any] = {
         "sequence_length": sequence,
         "num_minibatches": NUM_MINIBATCHES,
-        "sequences": -(-task.max_steps // sequence) * episodes * NUM_EPOCHS // NUM_MINIBATCHES,
+        "minibatch_size": -(-task.max_steps // sequence) * episodes * NUM_EPOCHS // NUM_MINIBATCHES,
         "recompute_every": NUM_MINIBATCHES // NUM_EPOCHS,
         "vf_coef": 0.5,
         "target_kl": None,
@@ -107,7 +107,7 @@ def novice_ppo(
         "auxiliary": (auxiliary(weight=AUXILIARY_WEIGHT),) if auxiliary else (),
     }
     if budget == "smoke":
-        settings |= {"num_minibatches": 2, "recompute_every": 1, "sequences": 8}
+        settings |= {"num_minibatches": 2, "recompute_every": 1, "minibatch_size": 8}
     return PPO(**{**settings, **changes})
 
 
@@ -153,10 +153,10 @@ def run_config(
         checkpoint_interval=CHECKPOINT_INTERVAL,
     )
     if budget == "paper":
-        config = dataclasses.replace(config, steps=375_000_000, checkpoint_interval=50)
+        config = dataclasses.replace(config, total_timesteps=375_000_000, checkpoint_interval=50)
     if budget == "smoke":
         config = dataclasses.replace(
-            config, steps=4 * 8 * task.max_steps, episodes=8, checkpoint_interval=2, eval_episodes=4
+            config, total_timesteps=4 * 8 * task.max_steps, num_envs=8, checkpoint_interval=2, eval_episodes=4
         )
     return dataclasses.replace(config, **changes)
 
@@ -165,11 +165,11 @@ def continued_run_config(budget: Budget, name: str, variants: tuple[Variant, ...
     """Agents that go on from where a training left them, under the task as it is tested."""
     config = run_config(budget, name, variants, env_schedules={})
     if budget == "paper":
-        return dataclasses.replace(config, steps=250_000_000)
+        return dataclasses.replace(config, total_timesteps=250_000_000)
     if budget == "smoke":
         return config
-    novice = dataclasses.replace(config.team[0], learning_rate=CONTINUED_LEARNING_RATE, entropy=CONTINUED_ENT_COEF)
-    return dataclasses.replace(config, steps=CONTINUED_TIMESTEPS, team=(novice, *config.team[1:]))
+    novice = dataclasses.replace(config.team[0], learning_rate=CONTINUED_LEARNING_RATE, ent_coef=CONTINUED_ENT_COEF)
+    return dataclasses.replace(config, total_timesteps=CONTINUED_TIMESTEPS, team=(novice, *config.team[1:]))
 
 
 def solo_run_config(
@@ -186,8 +186,8 @@ def expert_run_config(
     config = solo_run_config(budget, name, variants, env_schedules)
     if budget != "desk":
         return config
-    novice = dataclasses.replace(config.team[0], learning_rate=EXPERT_LEARNING_RATE, entropy=EXPERT_ENT_COEF)
-    return dataclasses.replace(config, steps=EXPERT_TIMESTEPS, team=(novice, *config.team[1:]))
+    novice = dataclasses.replace(config.team[0], learning_rate=EXPERT_LEARNING_RATE, ent_coef=EXPERT_ENT_COEF)
+    return dataclasses.replace(config, total_timesteps=EXPERT_TIMESTEPS, team=(novice, *config.team[1:]))
 
 
 def hidden_goals_task(budget: Budget) -> GoalCycle:
@@ -211,7 +211,7 @@ def default_env_schedules() -> dict[str, Schedule]:
 def _partner_groups(partners: tuple[PolicyConfig, ...]) -> tuple[GroupConfig, ...]:
     """One group for each kind of agent beside the novice; equal ones share theirs."""
     kinds = list(dict.fromkeys(partners))
-    names = {kind: "expert" if number == 0 else f"other-{number}" for number, kind in enumerate(kinds)}
+    names = {kind: "expert" if number == 0 else f"partners-{number}" for number, kind in enumerate(kinds)}
     return tuple(
         GroupConfig(name=names[kind], slots=tuple(i + 1 for i, b in enumerate(partners) if b == kind), policy=kind)
         for kind in kinds

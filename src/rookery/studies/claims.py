@@ -17,10 +17,10 @@ from rookery.studies.study import FAILS, HOLDS, UNDECIDED, Claim, Verdict
 
 MIN_SEEDS_TO_JUDGE = 3
 MEASURE_LABELS = {
-    "beside": "return beside others",
-    "alone": "return alone",
-    "gain": "social gain",
-    "collective": "collective reward",
+    "return_social": "return beside others",
+    "return_solo": "return alone",
+    "social_gain": "social gain",
+    "collective_reward": "collective reward",
 }
 
 
@@ -34,7 +34,7 @@ def judge_interval(interval: Interval, above: float = -math.inf, below: float = 
 
 
 def mean_above(
-    text: str, condition: str, threshold: float, measure: str = "gain", eval_condition: str | None = None
+    text: str, condition: str, threshold: float, measure: str = "social_gain", eval_condition: str | None = None
 ) -> Claim:
     """The arm's mean over seeds lies above a number."""
 
@@ -47,7 +47,7 @@ def mean_above(
 
 
 def mean_below(
-    text: str, condition: str, threshold: float, measure: str = "beside", eval_condition: str | None = None
+    text: str, condition: str, threshold: float, measure: str = "return_social", eval_condition: str | None = None
 ) -> Claim:
     """The arm's mean lies below a number."""
 
@@ -63,7 +63,7 @@ def mean_greater(
     text: str,
     condition: str,
     other: str,
-    measure: str = "beside",
+    measure: str = "return_social",
     eval_condition: str | None = None,
     *,
     other_measure: str | None = None,
@@ -81,7 +81,7 @@ def mean_greater(
 
 
 def mean_not_greater(
-    text: str, condition: str, other: str, measure: str = "beside", eval_condition: str | None = None
+    text: str, condition: str, other: str, measure: str = "return_social", eval_condition: str | None = None
 ) -> Claim:
     """The arm's mean does not exceed another's."""
 
@@ -113,7 +113,7 @@ def _compare_conditions(results: Results, arm: str, than: str, measures, scenes)
 
 
 def equivalent_within(
-    text: str, condition: str, other: str, tolerance: float, measure: str = "beside", eval_condition: str | None = None
+    text: str, condition: str, other: str, tolerance: float, measure: str = "return_social", eval_condition: str | None = None
 ) -> Claim:
     """The arms' means differ by less than a share of the other's."""
 
@@ -135,7 +135,7 @@ def equivalent_within(
 
 
 def every_seed_at_most(
-    text: str, condition: str, limit: float, measure: str = "beside", eval_condition: str | None = None
+    text: str, condition: str, limit: float, measure: str = "return_social", eval_condition: str | None = None
 ) -> Claim:
     """Each of these agents stays at or below a number."""
 
@@ -158,7 +158,7 @@ def most_seeds_exceed(
     condition: str,
     reference: str,
     min_fraction: float = 0.6,
-    measure: str = "beside",
+    measure: str = "return_social",
     eval_condition: str | None = None,
 ) -> Claim:
     """At least a share of these agents earn more than another arm's mean."""
@@ -177,7 +177,7 @@ def few_seeds_exceed(
     condition: str,
     reference: str,
     max_fraction: float = 0.4,
-    measure: str = "beside",
+    measure: str = "return_social",
     eval_condition: str | None = None,
 ) -> Claim:
     """At most a share of these agents earn more than another arm's mean."""
@@ -212,7 +212,7 @@ def _mean_interval(results: Results, arm: str, measure: str, scene: str | None) 
 def _single_agent_interval(results: Results, arm: str, measure: str, scene: str | None) -> Interval:
     """An arm without seeds is one agent: what is known of it is its interval over episodes."""
     if measure.endswith(": success"):
-        episodes = results.data["episodes"]
+        episodes = results.data["eval_episodes"]
         return statistics.binomial_fraction(round(results.mean(arm, measure, scene) * episodes), episodes)
     if ": " in measure:  # a count, of which the mean alone was kept
         return Interval(results.mean(arm, measure, scene), math.nan, math.nan)

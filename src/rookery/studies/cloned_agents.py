@@ -43,7 +43,7 @@ class ClonedAgents:
         expert, task = self.eval_condition.partners(budget)[0], self.eval_condition.task(budget)
         if (data / DATASET_MANIFEST).exists():
             _check_dataset(
-                data, task=to_dict(task), expert=expert_name(expert), worlds=RECORDED_ENVS[budget], seed=DATA_SEED
+                data, task=to_dict(task), expert=expert_name(expert), num_episodes=RECORDED_ENVS[budget], seed=DATA_SEED
             )
         else:
             record_dataset(data, task, expert, num_episodes=RECORDED_ENVS[budget], seed=DATA_SEED)
@@ -70,10 +70,10 @@ class ClonedAgents:
         """Loss and accuracy after every epoch, one list a seed, on episodes learned from and held out."""
         rows = read_metrics(self._run_dir(session))
         found: dict = {"epochs": [row["update"] for row in rows]}
-        for part in ("train", "held_out"):
+        for part in ("train", "validation"):
             for name in ("loss", "accuracy"):
                 by_epoch = [row[f"{part}/{name}"] for row in rows]
-                found[f"{part.replace('_', ' ')} {name}"] = [list(seed) for seed in zip(*by_epoch, strict=True)]
+                found[f"{part}_{name}"] = [list(seed) for seed in zip(*by_epoch, strict=True)]
         return found
 
     def _dataset_dir(self, session: Session) -> Path:

@@ -15,7 +15,7 @@ from rookery.studies.evaluated_agents import ConditionEvaluator, EvaluatedAgent
 from rookery.studies.statistics import Interval, mean_over_episodes
 from rookery.studies.trained_teams import EvaluatedTeam, TeamConditionEvaluator
 
-MEASURES = ("beside", "alone", "gain")
+MEASURES = ("return_social", "return_solo", "social_gain")
 """Return beside the others, return alone, and social gain: the one less the other, episode by episode."""
 
 
@@ -57,17 +57,17 @@ def _evaluate_agent(stage: ConditionEvaluator, agent: EvaluatedAgent, seed: int)
         if not tally.agent_mask[:, who].size:
             return {}
         events = {name: float(value[:, who].mean()) for name, value in tally.task_metrics.items()}
-        return {**events, "first goal at step": float(tally.steps_to_first_reward[:, who].mean())}
+        return {**events, "steps_to_first_reward": float(tally.steps_to_first_reward[:, who].mean())}
 
     return {
-        "episodes": stage.eval_episodes,
-        "beside": _interval_to_dict(mean_over_episodes(beside)),
-        "alone": _interval_to_dict(mean_over_episodes(alone)),
-        "gain": _interval_to_dict(mean_over_episodes(beside - alone)),
-        "others": float(social.episode_return[:, others].mean()) if agents > 1 else None,
-        "counts beside": counted(social, slice(0, 1)),
-        "counts alone": counted(solo, slice(0, 1)),
-        "counts of others": counted(social, others),
+        "eval_episodes": stage.eval_episodes,
+        "return_social": _interval_to_dict(mean_over_episodes(beside)),
+        "return_solo": _interval_to_dict(mean_over_episodes(alone)),
+        "social_gain": _interval_to_dict(mean_over_episodes(beside - alone)),
+        "return_partners": float(social.episode_return[:, others].mean()) if agents > 1 else None,
+        "metrics_social": counted(social, slice(0, 1)),
+        "metrics_solo": counted(solo, slice(0, 1)),
+        "metrics_partners": counted(social, others),
     }
 
 

@@ -13,7 +13,6 @@ from rookery.agents.team import AgentGroup, Team
 from rookery.storage.serialization import to_dict
 from rookery.studies.study import Budget, EvalCondition
 from rookery.tasks.registry import make_env
-from rookery.training.build import group_policy
 from rookery.training.config import FrozenPolicyConfig, GroupConfig, PolicyConfig
 from rookery.training.evaluation import TeamEvaluator
 from rookery.types import Env, PyTree
@@ -37,7 +36,7 @@ def evaluated_agent(policy: PolicyConfig, seed: int | None = None) -> EvaluatedA
 
 def policy_and_params(policy: PolicyConfig, env: Env, slot: int) -> tuple[Any, PyTree]:
     """The policy a configuration stands for, and its parameters."""
-    return group_policy(GroupConfig(name="subject", slots=(slot,), policy=policy), env)
+    return policy.make_policy(env, slot, "evaluated")
 
 
 class ConditionEvaluator:
@@ -53,11 +52,11 @@ class ConditionEvaluator:
     def build_team(self, policy: PolicyConfig) -> tuple[Team, dict[str, PyTree]]:
         """The agent in slot 0 and its company, with their parameters by group."""
         params: dict[str, PyTree] = {}
-        own, params["subject"] = policy_and_params(policy, self.env, 0)
-        groups = [AgentGroup("subject", (0,), own)]
+        own, params["evaluated"] = policy_and_params(policy, self.env, 0)
+        groups = [AgentGroup("evaluated", (0,), own)]
         for number, kind in enumerate(dict.fromkeys(self.partners)):
             slots = tuple(i + 1 for i, b in enumerate(self.partners) if b == kind)
-            name = f"other-{number}"
+            name = f"partners-{number}"
             played, params[name] = policy_and_params(kind, self.env, slots[0])
             groups.append(AgentGroup(name, slots, played))
         return Team(tuple(groups)), params
@@ -80,7 +79,7 @@ class ConditionEvaluator:
         return hashlib.sha256(said.encode()).hexdigest()[:24]
 
 
-AGENT_MEASUREMENT_FORMAT = 1
+AGENT_MEASUREMENT_FORMAT = 2
 """Of a stored measurement; a change of what is measured makes another."""
 
 

@@ -59,16 +59,16 @@ def distance_profiles(
     for arm in conditions:
         for agent in session.evaluated_agents(arm.agents):
             seed = session.seed if agent.seed is None else agent.seed
-            path = session.measurements_dir / f"{stage.key(agent, seed)}-distance.json"
+            path = session.measurements_dir / f"{stage.measurement_key(agent, seed)}-distance.json"
             if not path.exists():
-                team, params = stage.team(agent.policy)
+                team, params = stage.build_team(agent.policy)
                 play = compiled.setdefault(
                     team.groups[0].policy, jax.jit(lambda p, k, t=team: mean_distances(stage.env, t, p, k, count))
                 )
                 told = np.asarray(play(params, evaluation_key(seed, DISTANCE_STREAM)))
                 write_json(path, [round(float(x), 4) for x in told])
             found.setdefault(arm.label, []).append(json.loads(path.read_text(encoding="utf-8")))
-    return {"distance": found}
+    return {"distance_to_expert": found}
 
 
 def stays_nearer(text: str, condition: str, other: str) -> Claim:
@@ -77,7 +77,7 @@ def stays_nearer(text: str, condition: str, other: str) -> Claim:
     def judge(results: Results) -> Verdict:
         halves = []
         for name in (condition, other):
-            profile = np.array(results.data["measured"]["distance"][name])
+            profile = np.array(results.data["extra_measurements"]["distance_to_expert"][name])
             halves.append(profile[:, profile.shape[1] // 2 :].mean(1))
         found = withhold_if_few_seeds(statistics.difference_of_means(*halves), min(map(len, halves)))
         named = f"cells to the nearest expert of {condition} less of {other}; claimed < 0"

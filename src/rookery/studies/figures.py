@@ -16,8 +16,8 @@ Figures = list[tuple[str, Any, str]]
 def training_figures(results: Results) -> Figures:
     """Return at checkpoints beside others, then social gain, then every frozen agent in every scene."""
     return [
-        *checkpoint_curves(results, "beside", "figure", "return an episode"),
-        *checkpoint_curves(results, "gain", "gain", "social gain"),
+        *checkpoint_curves(results, "return_social", "figure", "return an episode"),
+        *checkpoint_curves(results, "social_gain", "social_gain", "social gain"),
         *return_dots(results, "agents"),
     ]
 
@@ -31,11 +31,11 @@ def checkpoint_curves(results: Results, measure: str, name: str, ylabel: str) ->
             arms[label] = (np.array(part["steps"], float), np.array(part[measure], float))
     if not arms:
         return []
-    levels = {"no gain": 0.0} if measure == "gain" else reference_levels(results)
+    levels = {"no gain": 0.0} if measure == "social_gain" else reference_levels(results)
     caption = {
-        "beside": "Agents frozen at each checkpoint, beside the others at the full penalty. Thin: each seed.",
-        "alone": "Agents frozen at each checkpoint, alone, at the full penalty. Thin: each seed.",
-        "gain": "Social gain of agents frozen at each checkpoint: return beside the others less return alone.",
+        "return_social": "Agents frozen at each checkpoint, beside the others at the full penalty. Thin: each seed.",
+        "return_solo": "Agents frozen at each checkpoint, alone, at the full penalty. Thin: each seed.",
+        "social_gain": "Social gain of agents frozen at each checkpoint: return beside the others less return alone.",
     }[measure]
     figure = learning_curves(arms, reference_levels=levels, xlabel="environment steps of each seed", ylabel=ylabel)
     return [(name, figure, caption)]
@@ -44,7 +44,7 @@ def checkpoint_curves(results: Results, measure: str, name: str, ylabel: str) ->
 def reference_levels(results: Results, eval_condition: str | None = None) -> dict[str, float]:
     """Mean return of every arm that has no learning curve, and of stopping after one goal."""
     fixed = {
-        arm: results.mean(arm, "beside", eval_condition)
+        arm: results.mean(arm, "return_social", eval_condition)
         for arm in results.conditions_in(eval_condition)
         if not results.has_seeds(arm) or arm not in results.data["curves"]
     }
@@ -58,13 +58,13 @@ def return_dots(results: Results, name: str, conditions: list[str] | None = None
         rows = {}
         for arm in conditions or results.conditions_in(scene):
             if results.has_seeds(arm):
-                for measure, word in (("beside", "beside others"), ("alone", "alone")):
+                for measure, word in (("return_social", "beside others"), ("return_solo", "alone")):
                     rows[f"{arm}, {word}"] = results.values(arm, measure, scene)
         if rows:
             figure = interval_dots(
                 rows, reference_levels=reference_levels(results, scene), xlabel="return an episode", title=scene
             )
-            text = f"{scene}: every frozen agent over {results.data['episodes']} fresh episodes at the full penalty."
+            text = f"{scene}: every frozen agent over {results.data['eval_episodes']} fresh episodes at the full penalty."
             found.append((name if number == 0 else f"{name}-{number + 1}", figure, text))
     return found
 
@@ -72,8 +72,8 @@ def return_dots(results: Results, name: str, conditions: list[str] | None = None
 def solo_figures(results: Results) -> Figures:
     """As `training`, with the return alone first."""
     return [
-        *checkpoint_curves(results, "alone", "figure", "return an episode, alone"),
-        *checkpoint_curves(results, "beside", "beside", "return an episode"),
+        *checkpoint_curves(results, "return_solo", "figure", "return an episode, alone"),
+        *checkpoint_curves(results, "return_social", "return_social", "return an episode"),
         *return_dots(results, "agents"),
     ]
 
@@ -84,8 +84,8 @@ def eval_condition_figures(results: Results) -> Figures:
     return [
         ("figure", *first[1:]),
         *others,
-        *checkpoint_curves(results, "beside", "curves", "return an episode"),
-        *checkpoint_curves(results, "gain", "gain", "social gain"),
+        *checkpoint_curves(results, "return_social", "curves", "return an episode"),
+        *checkpoint_curves(results, "social_gain", "social_gain", "social gain"),
     ]
 
 
@@ -94,8 +94,8 @@ def auxiliary_loss_figures(results: Results) -> Figures:
     arms = {}
     for label, curve in results.data["curves"].items():
         part = curve["learning"]
-        if "auxiliary error" in part:
-            arms[label] = (np.array(part["steps"], float), np.array(part["auxiliary error"], float))
+        if "aux_loss" in part:
+            arms[label] = (np.array(part["steps"], float), np.array(part["aux_loss"], float))
     figure = learning_curves(arms, xlabel="environment steps of each seed", ylabel="mean absolute error (0 to 1)")
     return [
         ("figure", figure, "Error of the auxiliary losses while learning. Thin: each seed."),
@@ -109,25 +109,25 @@ def count_figures(results: Results) -> Figures:
     for arm in results.conditions:
         if results.has_seeds(arm):
             for name in ("goals", "mistakes"):
-                rows[f"{arm}: {name}"] = results.values(arm, f"counts alone: {name}")
+                rows[f"{arm}: {name}"] = results.values(arm, f"metrics_solo: {name}")
     figure = interval_dots(rows, reference_levels={"one": 1.0}, xlabel="an episode, alone")
     return [("figure", figure, "Goals and mistakes of every frozen agent, alone."), *solo_figures(results)[1:]]
 
 
 def waiting_figures(results: Results) -> Figures:
     """Distance to the nearest expert over an episode, then when first goals come and what mistakes are made."""
-    profile = results.data["measured"]["distance"]
+    profile = results.data["extra_measurements"]["distance_to_expert"]
     arms = {label: (np.arange(1, 1 + len(rows[0]), dtype=float), np.array(rows)) for label, rows in profile.items()}
     figure = learning_curves(arms, xlabel="step of the episode", ylabel="cells to the nearest expert")
     found: Figures = [("figure", figure, "Distance to the nearest expert, mean over episodes. Thin: each seed.")]
-    for count, name in (("mistakes", "mistakes"), ("first goal at step", "first-goal")):
+    for count, name in (("mistakes", "mistakes"), ("steps_to_first_reward", "first-goal")):
         rows = {}
         for arm in results.conditions:
             if results.has_seeds(arm):
-                rows[f"{arm}, beside experts"] = results.values(arm, f"counts beside: {count}")
-                rows[f"{arm}, alone"] = results.values(arm, f"counts alone: {count}")
+                rows[f"{arm}, beside experts"] = results.values(arm, f"metrics_social: {count}")
+                rows[f"{arm}, alone"] = results.values(arm, f"metrics_solo: {count}")
         experts = float(
-            np.mean([results.values(arm, f"counts of others: {count}").mean() for arm in results.conditions])
+            np.mean([results.values(arm, f"metrics_partners: {count}").mean() for arm in results.conditions])
         )
         dots = interval_dots(rows, reference_levels={"the experts beside them": experts}, xlabel=count)
         found.append((name, dots, f"{count.capitalize()}: every frozen agent, mean over episodes."))
@@ -145,7 +145,7 @@ def team_figures(results: Results) -> Figures:
         curves = learning_curves(arms, xlabel="environment steps of each seed", ylabel="collective reward an episode")
         found.append(("learning", curves, "Collective reward while learning. Thin: each seed."))
     words = {
-        "collective": "collective reward an episode",
+        "collective_reward": "collective reward an episode",
         "equality": "equality (1 - Gini)",
         "sustainability": "sustainability (mean step of being paid)",
         "peace": "peace (agents less those hit in a step)",
@@ -158,7 +158,7 @@ def team_figures(results: Results) -> Figures:
                 if len(values := values[np.isfinite(values)]):
                     rows[arm] = values
         if rows:
-            text = f"{label.capitalize()} of every frozen team over {results.data['episodes']} fresh episodes."
+            text = f"{label.capitalize()} of every frozen team over {results.data['eval_episodes']} fresh episodes."
             found.append((name, interval_dots(rows, xlabel=label), text))
     return found
 

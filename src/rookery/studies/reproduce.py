@@ -49,19 +49,19 @@ def reproduce(study: Study, session: Session, log: Callable[[str], None] = print
                 row = measure_or_load(
                     stage, agent, agent.seed if agent.seed is not None else session.seed, session.measurements_dir
                 )
-                rows.append({"arm": arm.label, "seed": agent.seed, "scene": scene.name, **row})
+                rows.append({"condition": arm.label, "seed": agent.seed, "eval_condition": scene.name, **row})
     more = study.measure_extra(session) if study.measure_extra else {}
-    seconds = {f"training {t.name}": session.run_status(t)["seconds"] for t in study.runs}
+    seconds = {f"run {t.name}": session.run_status(t)["seconds"] for t in study.runs}
     data = {
         "study": study.name,
         "budget": session.budget,
         "seeds": list(seeds),
-        "episodes": session.eval_episodes,
+        "eval_episodes": session.eval_episodes,
         "rows": rows,
         "curves": collect_curves(study, session),
-        "measured": more,
-        "trainings": summarize_runs(study, session),
-        "deviations": all_config_diffs(study, session),
+        "extra_measurements": more,
+        "runs": summarize_runs(study, session),
+        "config_diff": all_config_diffs(study, session),
         "notes": list(study.notes),
         "seconds": {**seconds, "evaluation": round(time.monotonic() - began, 1)},
         "machine": machine_info(),
@@ -89,7 +89,7 @@ def summarize_results(results: Results) -> list[dict]:
     found = []
     for scene in results.eval_conditions:
         for arm in results.conditions_in(scene):
-            entry: dict = {"arm": arm, "scene": scene, "seeds": len(results.rows(arm, scene))}
+            entry: dict = {"condition": arm, "eval_condition": scene, "num_seeds": len(results.rows(arm, scene))}
             for name in results.measures(arm, scene):
                 values = results.values(arm, name, scene)
                 if name in TEAM_MEASURES and not len(values := values[np.isfinite(values)]):
@@ -102,9 +102,9 @@ def summarize_results(results: Results) -> list[dict]:
                 else:
                     entry[name] = {"mean": _interval_to_dict(results.intervals(arm, name, scene)[0])}
             if results.has_seeds(arm) and "experts" in results.conditions_in(scene):
-                above = results.values(arm, "beside", scene) > results.mean("experts", "beside", scene)
-                entry["seeds above experts"] = int(above.sum())
-                entry["share above experts"] = _interval_to_dict(
+                above = results.values(arm, "return_social", scene) > results.mean("experts", "return_social", scene)
+                entry["seeds_above_experts"] = int(above.sum())
+                entry["fraction_above_experts"] = _interval_to_dict(
                     statistics.binomial_fraction(int(above.sum()), len(above))
                 )
             found.append(entry)
@@ -126,13 +126,13 @@ def _agent_curve(agents: TrainedAgents, session: Session) -> dict:
     rows, names, own = _run_metrics(agents.run, session)
     name = names[agents.slot]
     checked = f"evaluation/{agents.variant}/{name}"
-    keys = {"beside": f"{checked}/social/return", "alone": f"{checked}/solo/return", "gain": f"{checked}/gain/return"}
-    found: dict = {"checkpoints": _series([row for row in rows if keys["gain"] in row], keys, own)}
+    keys = {"return_social": f"{checked}/social/return", "return_solo": f"{checked}/solo/return", "social_gain": f"{checked}/social_gain/return"}
+    found: dict = {"checkpoints": _series([row for row in rows if keys["social_gain"] in row], keys, own)}
     learning = {"return": f"{agents.variant}/{name}/return"}
     for kind in ("next-frame", "reconstruction"):
         key = f"{agents.variant}/{name}/aux_loss/{kind}"
         if rows and key in rows[0]:
-            learning["auxiliary error"] = key
+            learning["aux_loss"] = key
     found["learning"] = _series(_subsample(rows), learning, own)
     return found
 
@@ -143,7 +143,7 @@ def _team_curve(agents: TrainedTeam, session: Session) -> dict:
     rows = _subsample(rows)
     found: dict = {"steps": [row["steps"] for row in rows]}
     kinds = sorted({key.split("/", 2)[2] for key in rows[0] if key.startswith(f"{agents.variant}/{names[0]}/")})
-    told = [kind for kind in kinds if kind.split("/")[0] in ("intrinsic", "influence_above_mean_fraction", "moa_loss")]
+    told = [kind for kind in kinds if kind.split("/")[0] in ("intrinsic_reward", "influence_above_mean_fraction", "moa_loss")]
     for kind in ("return", *told):
         keys = [key for name in names if (key := f"{agents.variant}/{name}/{kind}") in rows[0]]
         values = np.array([[list(row[key])[own] for key in keys] for row in rows], float)  # [rows, agents, seeds]
@@ -179,9 +179,9 @@ def summarize_runs(study: Study, session: Session) -> list[dict]:
     for training in study.runs:
         config, status = session.run_config(training), session.run_status(training)
         found.append({
-            "training": training.name,
-            "arms": [arm.name for arm in config.variants],
-            "steps of each seed": config.total_updates * config.steps_per_update,
+            "run": training.name,
+            "variants": [arm.name for arm in config.variants],
+            "steps_per_seed": config.total_updates * config.steps_per_update,
             "seconds": status["seconds"],
             "machine": status["machine"],
         })  # fmt: skip
@@ -197,7 +197,7 @@ def all_config_diffs(study: Study, session: Session) -> list[dict]:
             if isinstance(row["here"], str):  # where the runs lie is nobody else's business
                 row["here"] = row["here"].replace(str(session.runs_dir), "runs")
             key = repr((row["setting"], row["paper"], row["here"]))
-            found.setdefault(key, {**row, "trainings": []})["trainings"].append(training.name)
+            found.setdefault(key, {**row, "runs": []})["runs"].append(training.name)
     return list(found.values())
 
 
@@ -205,7 +205,7 @@ def count_training_steps(study: Study, budget, num_seeds: int) -> int:
     """Environment steps that learning agents take in all the study's programs."""
     total = 0
     for training in study.runs:
-        config = dataclasses.replace(training.configure(budget), seed=0, seeds=num_seeds)
+        config = dataclasses.replace(training.configure(budget), seed=0, num_seeds=num_seeds)
         total += config.total_updates * config.steps_per_update * len(config.replicas)
     return total
 

@@ -50,7 +50,7 @@ def write_results(study: Study, data: dict, folder: Path) -> Path:
 
     Raises: StorageError if the disk refuses; the older ones then stay.
     """
-    draft = folder.with_name(f".{folder.name}.draft-{os.getpid()}")
+    draft = folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
     shutil.rmtree(draft, ignore_errors=True)
     try:
         write_result_files(study, data, draft)
@@ -84,12 +84,17 @@ def flatten_row(row: dict) -> dict:
     found: dict = {}
     for name, value in row.items():
         if name in (*MEASURES, *TEAM_MEASURES):
-            found |= {name: value["mean"], f"{name} low": value["low"], f"{name} high": value["high"]}
+            found |= {name: value["mean"], f"{name}_low": value["low"], f"{name}_high": value["high"]}
         elif isinstance(value, dict):
-            found |= {f"{part} {name.removeprefix('counts ')}": number for part, number in value.items()}
+            found |= {_column(part, name): number for part, number in value.items()}
         else:
             found[name] = value
     return found
+
+
+def _column(part: str, name: str) -> str:
+    """A column of the table: 'goals_social' for metrics_social; for a team's metrics and returns the plain part."""
+    return f"{part}_{name.removeprefix('metrics_')}" if name.startswith("metrics_") else part
 
 
 def _to_csv(rows: list[dict]) -> str:
@@ -122,7 +127,7 @@ def build_report(study: Study, data: dict, drawn: list):
         page.paragraph("\n".join(data["notes"]))
     page.table(
         ["setting", "paper", "here", "in"],
-        [[d["setting"], str(d["paper"]), str(d["here"]), ", ".join(d["trainings"])] for d in data["deviations"]],
+        [[d["setting"], str(d["paper"]), str(d["here"]), ", ".join(d["runs"])] for d in data["config_diff"]],
         "Every setting that differs from the paper's.",
     )
     page.key_values({f"seconds, {name}": value for name, value in data["seconds"].items()}, "Wall-clock")
@@ -132,26 +137,26 @@ def build_report(study: Study, data: dict, drawn: list):
 
 def _add_agent_tables(page, data: dict) -> None:
     """Every agent, or every team, and what they come to over seeds."""
-    if any("collective" in row for row in data["rows"]):
+    if any("collective_reward" in row for row in data["rows"]):
         return _add_team_tables(page, data)
     page.heading("Every agent")
     page.table(
-        ["scene", "arm", "seed", *MEASURES, "goals", "mistakes", "first goal at step", "others earn"],
+        ["eval_condition", "condition", "seed", *MEASURES, "goals", "mistakes", "steps_to_first_reward", "others earn"],
         [
-            [row["scene"], row["arm"], None if row["seed"] is None else str(row["seed"]),
+            [row["eval_condition"], row["condition"], None if row["seed"] is None else str(row["seed"]),
              *(_format_interval(row[name], "mean") for name in MEASURES),
-             *(row["counts beside"].get(name) for name in ("goals", "mistakes", "first goal at step")), row["others"]]
+             *(row["metrics_social"].get(name) for name in ("goals", "mistakes", "steps_to_first_reward")), row["return_partners"]]
             for row in data["rows"]
         ],
-        f"Mean over {data['episodes']} episodes [95 % interval over episodes]. Gain: beside less alone. "
+        f"Mean over {data['eval_episodes']} episodes [95 % interval over episodes]. Gain: beside less alone. "
         "Goals, mistakes and first goal: beside the others.",
     )  # fmt: skip
     page.table(
-        ["scene", "arm", "seeds", *(f"{m}, {kind}" for m in MEASURES for kind in ("mean", "IQM")), "above experts"],
+        ["eval_condition", "condition", "seeds", *(f"{m}, {kind}" for m in MEASURES for kind in ("mean", "IQM")), "above experts"],
         [
-            [entry["scene"], entry["arm"], entry["seeds"],
+            [entry["eval_condition"], entry["condition"], entry["num_seeds"],
              *(_format_interval(entry[name].get(kind), "value") for name in MEASURES for kind in ("mean", "iqm")),
-             entry.get("seeds above experts")]
+             entry.get("seeds_above_experts")]
             for entry in data["summary"]
         ],
         "Over seeds: mean and interquartile mean [95 % percentile bootstrap], and seeds above the experts.",
@@ -160,21 +165,21 @@ def _add_agent_tables(page, data: dict) -> None:
 
 def _add_team_tables(page, data: dict) -> None:
     page.heading("Every team")
-    counted = list(dict.fromkeys(name for row in data["rows"] for name in row["counts"]))
+    counted = list(dict.fromkeys(name for row in data["rows"] for name in row["metrics"]))
     page.table(
-        ["scene", "arm", "seed", *TEAM_MEASURES, *counted],
+        ["eval_condition", "condition", "seed", *TEAM_MEASURES, *counted],
         [
-            [row["scene"], row["arm"], str(row["seed"]), *(_format_interval(row.get(name), "mean") for name in TEAM_MEASURES),
-             *(row["counts"].get(name) for name in counted)]
+            [row["eval_condition"], row["condition"], str(row["seed"]), *(_format_interval(row.get(name), "mean") for name in TEAM_MEASURES),
+             *(row["metrics"].get(name) for name in counted)]
             for row in data["rows"]
         ],
-        f"Mean over {data['episodes']} episodes [95 % interval over episodes]; counts: an episode, all agents.",
+        f"Mean over {data['eval_episodes']} episodes [95 % interval over episodes]; counts: an episode, all agents.",
     )  # fmt: skip
     kinds = ("mean", "iqm")
     page.table(
-        ["scene", "arm", "seeds", *(f"{m}, {k}" for m in TEAM_MEASURES for k in ("mean", "IQM"))],
+        ["eval_condition", "condition", "seeds", *(f"{m}, {k}" for m in TEAM_MEASURES for k in ("mean", "IQM"))],
         [
-            [entry["scene"], entry["arm"], entry["seeds"],
+            [entry["eval_condition"], entry["condition"], entry["num_seeds"],
              *(_format_interval(entry.get(name, {}).get(kind), "value") for name in TEAM_MEASURES for kind in kinds)]
             for entry in data["summary"]
         ],
@@ -200,7 +205,7 @@ def _format_interval(interval: dict | None, name: str) -> str | None:
 
 
 def _backup_path(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.before")
+    return folder.with_name(f".{folder.name}.backup")
 
 
 def _restore_backup(folder: Path) -> None:

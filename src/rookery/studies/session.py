@@ -18,7 +18,7 @@ from rookery.training.config import FrozenPolicyConfig, RecurrentPolicyConfig, R
 from rookery.training.trainer import STATUS_FILE, check_checkpoint_hashes, load_config, resume, train
 
 STUDIES_DIR = "studies"
-MEASUREMENTS_DIR = "measured"
+MEASUREMENTS_DIR = "measurements"
 
 
 @dataclasses.dataclass
@@ -35,9 +35,9 @@ class Session:
 
     def __post_init__(self):
         if self.num_seeds < 1:
-            raise ConfigError(f"seeds={self.num_seeds} must be at least 1")
+            raise ConfigError(f"num_seeds={self.num_seeds} must be at least 1")
         if self.eval_episodes < 2:
-            raise ConfigError(f"episodes={self.eval_episodes} must be at least 2 to give an interval")
+            raise ConfigError(f"eval_episodes={self.eval_episodes} must be at least 2 to give an interval")
         self._start_time = time.monotonic()
         self._evaluators: dict[str, Any] = {}
 
@@ -57,7 +57,7 @@ class Session:
 
     def run_config(self, run: TrainingRun) -> RunConfig:
         """The training's run with these seeds."""
-        config = dataclasses.replace(run.configure(self.budget), seed=self.seed, seeds=self.num_seeds)
+        config = dataclasses.replace(run.configure(self.budget), seed=self.seed, num_seeds=self.num_seeds)
         if run.init_from is None:
             return config
         return dataclasses.replace(
@@ -69,7 +69,7 @@ class Session:
             return group
         start = agent_path(self.run_dir(init_from.run), init_from.variant, "{seed}", init_from.group, init_from.slot)
         assert isinstance(group.policy, RecurrentPolicyConfig)
-        return dataclasses.replace(group, policy=dataclasses.replace(group.policy, start=str(start)))
+        return dataclasses.replace(group, policy=dataclasses.replace(group.policy, init_from=str(start)))
 
     def run_dir(self, run: TrainingRun) -> Path:
         """Of its run: one already there that has these seeds among others, else one with just these."""
@@ -93,7 +93,7 @@ class Session:
         if not (folder / "config.json").exists():
             return train(wanted, folder, quiet=self.quiet, stop_after=self.seconds_left).finished
         found = load_config(folder)
-        alike = dataclasses.replace(found, seed=self.seed, seeds=self.num_seeds)
+        alike = dataclasses.replace(found, seed=self.seed, num_seeds=self.num_seeds)
         if alike != wanted:
             changed = [f.name for f in dataclasses.fields(found) if getattr(alike, f.name) != getattr(wanted, f.name)]
             raise ConfigError(
@@ -116,7 +116,7 @@ class Session:
                 seed: agent_path(folder, agents.variant, seed, agents.group, agents.slot) for seed in self.seed_range
             }
             return [evaluated_agent(FrozenPolicyConfig(checkpoint=str(path)), seed) for seed, path in paths.items()]
-        return agents.subjects(self)
+        return agents.evaluated_agents(self)
 
     def evaluator(self, eval_condition: EvalCondition | TeamEvalCondition) -> Any:
         """The scene, set up once."""
@@ -144,4 +144,4 @@ def _is_finished(run_dir: Path) -> bool:
         status = json.loads((run_dir / STATUS_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return False
-    return status["updates"] == status["of"]
+    return status["num_updates"] == status["total_updates"]

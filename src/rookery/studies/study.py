@@ -129,7 +129,7 @@ class Study:
             found.setdefault(training.name, training)
 
         for arm in self.conditions:
-            for training in getattr(arm.agents, "trainings", lambda: ())():
+            for training in getattr(arm.agents, "runs", lambda: ())():
                 add(training)
             if isinstance(arm.agents, TrainedAgents):
                 add(arm.agents.run)

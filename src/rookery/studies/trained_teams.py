@@ -23,17 +23,17 @@ from rookery.studies.evaluated_agents import agent_path
 from rookery.studies.statistics import Interval, mean_over_episodes
 from rookery.studies.study import Budget, TrainingRun
 from rookery.tasks.registry import make_env
-from rookery.training.build import check_compatible
+from rookery.training.policy_config import check_compatible
 from rookery.training.evaluation import EVAL_BATCH_SIZE, TeamEvaluator
 
 if TYPE_CHECKING:
     from rookery.studies.session import Session
 
-TEAM_MEASURES = ("collective", "equality", "sustainability", "peace")
+TEAM_MEASURES = ("collective_reward", "equality", "sustainability", "peace")
 """Collective reward of an episode; 1 - Gini of what the agents earned in it; the mean step of being paid; agents less
 those hit in a step."""
 
-TEAM_MEASUREMENT_FORMAT = 2
+TEAM_MEASUREMENT_FORMAT = 3
 """Of a stored measurement; a change of what is measured makes another."""
 
 
@@ -115,8 +115,8 @@ def team_measures(stats: EpisodeStats, num_steps: int) -> dict:
     """What a team's episodes of so many steps came to."""
     returns, events = np.asarray(stats.episode_return, np.float64), stats.task_metrics
     found = {
-        "episodes": len(returns),
-        "collective": _interval_to_dict(mean_over_episodes(social_metrics.collective_reward(returns))),
+        "eval_episodes": len(returns),
+        "collective_reward": _interval_to_dict(mean_over_episodes(social_metrics.collective_reward(returns))),
         "equality": _mean_where_defined(social_metrics.equality(returns)),
     }
     if "apple_steps" in events:
@@ -129,8 +129,8 @@ def team_measures(stats: EpisodeStats, num_steps: int) -> dict:
         )
     return {
         **found,
-        "returns": {f"agent {slot}": float(mean) for slot, mean in enumerate(returns.mean(0))},
-        "counts": {name: float(value.sum(1).mean()) for name, value in events.items() if name != "apple_steps"},
+        "returns": {f"agent_{slot}": float(mean) for slot, mean in enumerate(returns.mean(0))},
+        "metrics": {name: float(value.sum(1).mean()) for name, value in events.items() if name != "apple_steps"},
     }
 
 

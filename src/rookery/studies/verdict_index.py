@@ -44,14 +44,14 @@ def write_verdict_index(root: Path) -> Path:
 def _section(name: str, data: dict) -> str:
     study = load_study(name)
     seeds, first = len(data["seeds"]), data["seeds"][0]
-    steps = [training["steps of each seed"] for training in data["trainings"]]
+    steps = [training["steps_per_seed"] for training in data["runs"]]
     command = f"rookery reproduce {name} --budget {data['budget']} --seeds {seeds}"
     if first:
         command += f" --seed {first}"
     trained = f", {max(steps):,} steps a seed" if steps else ""
     lines = [
         f"## {study.title}: [{name}]({name}/report.html)\n",
-        f"{study.source}. Budget `{data['budget']}`, {seeds} seeds an arm{trained}, {data['episodes']} fresh episodes "
+        f"{study.source}. Budget `{data['budget']}`, {seeds} seeds an arm{trained}, {data['eval_episodes']} fresh episodes "
         f"each. `{command}`\n",
         "| verdict | claim | measured |",
         "|---|---|---|",

@@ -37,9 +37,9 @@ def baselines_study(name: str, game: SocialDilemmaName) -> Study:
         claims=(
             mean_greater(f"{first.label} earns more together than {second.label} "
                  f"(published: {max(ours, theirs)} against {min(ours, theirs)}).",
-                 first.label, second.label, "collective"),
+                 first.label, second.label, "collective_reward"),
             mean_greater(f"Averse to inequity, agents earn more together than A3C (published: {theirs} against {least}).",
-                 averse.label, plain.label, "collective"),
+                 averse.label, plain.label, "collective_reward"),
         ),
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,
@@ -51,4 +51,4 @@ def baselines_study(name: str, game: SocialDilemmaName) -> Study:
     )  # fmt: skip
 
 
-STUDY = baselines_study("jaques2019/prior", "cleanup")
+STUDY = baselines_study("jaques2019/baselines", "cleanup")

@@ -2,4 +2,4 @@
 
 from rookery.studies.jaques2019.baselines import baselines_study
 
-STUDY = baselines_study("jaques2019/prior-harvest", "harvest")
+STUDY = baselines_study("jaques2019/baselines-harvest", "harvest")

@@ -34,7 +34,7 @@ _BOX_TRAPPED = TeamEvalCondition(name="Box Trapped", task=influence_budgets.box_
 
 def _measure_opening(session: Session) -> dict:
     """Of the influence arm, by seed: how the free agent's influence lies about the step in which it opens the box."""
-    found: dict = {"opens at step": [], "largest on opening": [], "opening less others": [], "influence around": []}
+    found: dict = {"opening_step": [], "opening_has_max_influence": [], "opening_minus_other_steps": [], "influence_around_opening": []}
     for _, told in rollout_traces(session, _INFLUENCE.agents, _NUM_EPISODES[session.budget]):
         influence = np.asarray(told.influence)[:, :, 0].sum(-1)  # [T, E]
         opened = np.asarray(told.info["opened"])[:, :, 0] > 0
@@ -48,8 +48,8 @@ def _influence_around_opening(influence: np.ndarray, opened: np.ndarray) -> dict
     """f[T, E] and bool[T, E] to means over the episodes in which the box is opened; None where it never is."""
     episodes = np.flatnonzero(opened.any(0))
     if not episodes.size:
-        names = ("opens at step", "largest on opening", "opening less others")
-        return {**dict.fromkeys(names), "influence around": [None] * (STEPS_BEFORE + 1 + STEPS_AFTER)}
+        names = ("opening_step", "opening_has_max_influence", "opening_minus_other_steps")
+        return {**dict.fromkeys(names), "influence_around_opening": [None] * (STEPS_BEFORE + 1 + STEPS_AFTER)}
     at = opened.argmax(0)[episodes]
     own = influence[:, episodes]
     there = own[at, np.arange(len(episodes))]
@@ -60,10 +60,10 @@ def _influence_around_opening(influence: np.ndarray, opened: np.ndarray) -> dict
         around[row, inside] = own[at[inside] + offset, np.flatnonzero(inside)]
     shown = [float(row[np.isfinite(row)].mean()) if np.isfinite(row).any() else None for row in around]
     return {
-        "opens at step": float(at.mean()) + 1,
-        "largest on opening": float((there >= own.max(0)).mean()),
-        "opening less others": float((there - others).mean()),
-        "influence around": shown,
+        "opening_step": float(at.mean()) + 1,
+        "opening_has_max_influence": float((there >= own.max(0)).mean()),
+        "opening_minus_other_steps": float((there - others).mean()),
+        "influence_around_opening": shown,
     }
 
 
@@ -71,7 +71,7 @@ def _claim_over_opening_seeds(text: str, name: str, above: float, words: str) ->
     """Over the seeds that open the box at all, a number lies above another."""
 
     def judge(results: Results) -> Verdict:
-        told = results.data["measured"][name]
+        told = results.data["extra_measurements"][name]
         values = np.array([value for value in told if value is not None], float)
         if not len(values):
             none = statistics.Interval(*[float("nan")] * 3)
@@ -86,9 +86,9 @@ def _claim_over_opening_seeds(text: str, name: str, above: float, words: str) ->
 
 
 def _figures(results: Results) -> figures.Figures:
-    shares = {arm: results.values(arm, "counts: opened") for arm in results.conditions}
+    shares = {arm: results.values(arm, "metrics: opened") for arm in results.conditions}
     dots = interval_dots(shares, xlabel="share of episodes in which the box is opened")
-    told = results.data["measured"]["influence around"]
+    told = results.data["extra_measurements"]["influence_around_opening"]
     around = np.array([[np.nan if x is None else x for x in row] for row in told], float)
     found: figures.Figures = [("figure", dots, "Share of episodes in which the boxed agent is let out. Dots: seeds.")]
     if np.isfinite(around).any():
@@ -109,13 +109,13 @@ STUDY = Study(
     eval_conditions=(_BOX_TRAPPED,),
     claims=(
         mean_above("An agent paid for influence opens the box in most episodes (published: 88 %).",
-                _INFLUENCE.label, 0.5, "counts: opened"),
+                _INFLUENCE.label, 0.5, "metrics: opened"),
         mean_below("An agent paid for apples alone hardly ever opens it (published: 0 %).",
-                    _NO_INFLUENCE.label, 0.1, "counts: opened"),
-        mean_greater("Influence is why it opens.", _INFLUENCE.label, _NO_INFLUENCE.label, "counts: opened"),
-        _claim_over_opening_seeds("Influence is larger on the opening step than on the others.", "opening less others", 0.0,
+                    _NO_INFLUENCE.label, 0.1, "metrics: opened"),
+        mean_greater("Influence is why it opens.", _INFLUENCE.label, _NO_INFLUENCE.label, "metrics: opened"),
+        _claim_over_opening_seeds("Influence is larger on the opening step than on the others.", "opening_minus_other_steps", 0.0,
                   "influence on the opening step less the mean of the other steps"),
-        _claim_over_opening_seeds("The opening step is the one with the most influence of its episode.", "largest on opening", 0.5,
+        _claim_over_opening_seeds("The opening step is the one with the most influence of its episode.", "opening_has_max_influence", 0.5,
                   "share of opening episodes with the most influence on the opening step"),
     ),
     figures=_figures,

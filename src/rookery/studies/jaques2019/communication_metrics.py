@@ -31,7 +31,7 @@ _MEASURES = (
     "coordination by messages, influential steps",
     "coordination by actions",
     "coordination by actions, influential steps",
-    "share of steps above the mean",
+    "fraction of steps above the mean",
 )
 _RARE_FRACTION = 0.1
 """The published share of steps with influence above its mean is below this."""
@@ -39,16 +39,16 @@ _RARE_FRACTION = 0.1
 
 def _measure_communication(session: Session) -> dict:
     """{arm: {measure: one number a seed}}, and for each arm what agents earn and how far they are moved."""
-    found: dict = {"table": {}, "influence_received": {}, "earned": {}}
+    found: dict = {"table": {}, "influence_received": {}, "returns": {}}
     for arm in (_INFLUENCE, _NO_INFLUENCE):
         rows = []
-        program = build(session.run_config(arm.agents.training))
-        symbols = program.team.learning_groups[0].policy.symbols
+        program = build(session.run_config(arm.agents.run))
+        symbols = program.team.learning_groups[0].policy.vocab_size
         for _, told in rollout_traces(session, arm.agents, _NUM_EPISODES[session.budget]):
             rows.append(communication_measures(told, symbols, program.env.num_actions))
             moved = told.influence.sum(2).mean((0, 1))  # [A], nats a step
             found["influence_received"].setdefault(arm.label, []).append(moved.round(6).tolist())
-            found["earned"].setdefault(arm.label, []).append(told.reward.sum(0).mean(0).round(4).tolist())
+            found["returns"].setdefault(arm.label, []).append(told.reward.sum(0).mean(0).round(4).tolist())
         found["table"][arm.label] = {name: [row[name] for row in rows] for name in _MEASURES}
     return found
 
@@ -79,7 +79,7 @@ def communication_measures(trace: RolloutTrace, vocab_size: int, num_actions: in
         "coordination by messages, influential steps": social_metrics.instantaneous_coordination(says, does, often),
         "coordination by actions": social_metrics.instantaneous_coordination(does, does),
         "coordination by actions, influential steps": social_metrics.instantaneous_coordination(does, does, often),
-        "share of steps above the mean": social_metrics.fraction_above_mean(moving),
+        "fraction of steps above the mean": social_metrics.fraction_above_mean(moving),
     }
 
 
@@ -87,7 +87,7 @@ def _claim_larger(text: str, name: str, against: str | None = None) -> Claim:
     """The measure is larger with influence than without; given `against`, than another measure of the same teams."""
 
     def judge(results: Results) -> Verdict:
-        table = results.data["measured"]["table"]
+        table = results.data["extra_measurements"]["table"]
         ours = np.array(table[_INFLUENCE.label][name])
         if against is None:
             found = statistics.difference_of_means(ours, np.array(table[_NO_INFLUENCE.label][name]))
@@ -102,7 +102,7 @@ def _claim_larger(text: str, name: str, against: str | None = None) -> Claim:
 
 
 def _judge_rare(results: Results) -> Verdict:
-    values = np.array(results.data["measured"]["table"][_INFLUENCE.label][_MEASURES[-1]])
+    values = np.array(results.data["extra_measurements"]["table"][_INFLUENCE.label][_MEASURES[-1]])
     found = withhold_if_few_seeds(statistics.mean_over_seeds(values), len(values))
     words = f"{_MEASURES[-1]} of {_INFLUENCE.label}, mean over seeds; claimed < {_RARE_FRACTION:g}"
     return Verdict(judge_interval(found, below=_RARE_FRACTION), words, found)
@@ -110,8 +110,8 @@ def _judge_rare(results: Results) -> Verdict:
 
 def _judge_influence_pays(results: Results) -> Verdict:
     """Correlation over agents and seeds, with Fisher's interval."""
-    told = results.data["measured"]
-    moved, earned = (np.array(told[name][_INFLUENCE.label]).ravel() for name in ("influence_received", "earned"))
+    told = results.data["extra_measurements"]
+    moved, earned = (np.array(told[name][_INFLUENCE.label]).ravel() for name in ("influence_received", "returns"))
     words = f"correlation of being influenced with own reward, {len(moved)} agents of {_INFLUENCE.label}; claimed > 0"
     try:
         rho, p = social_metrics.influence_reward_correlation(moved, earned)
@@ -127,7 +127,7 @@ def _judge_influence_pays(results: Results) -> Verdict:
 
 
 def _figures(results: Results) -> figures.Figures:
-    table = results.data["measured"]["table"]
+    table = results.data["extra_measurements"]["table"]
     rows = {f"{name}: {arm}": table[arm][name] for name in _MEASURES for arm in table}
     dots = interval_dots(rows, xlabel="0 to 1; coordination in nats")
     text = "What messages come to mean, with and without influence. Dots: seeds."
@@ -135,7 +135,7 @@ def _figures(results: Results) -> figures.Figures:
 
 
 STUDY = Study(
-    name="jaques2019/metrics",
+    name="jaques2019/communication-metrics",
     title="What messages mean, and whether being influenced pays",
     source="Jaques et al. 2019, section 4.1 and its table of communication",
     compares="the messages of agents paid for influence with those of agents that are not: consistency, context "

@@ -49,7 +49,7 @@ DESK_PRESETS: dict[SocialDilemmaName, DeskPreset] = {
         # river as dirty as it is, so that a little cleaning shows. Both are as published in the last quarter.
         env_schedules={
             "hit_cost": ((0.0, 1.0), (0.3, 1.0), (0.4, 50.0)),
-            "threshold": ((0.0, 1.0), (0.35, 1.0), (0.75, 0.4)),
+            "depletion_threshold": ((0.0, 1.0), (0.35, 1.0), (0.75, 0.4)),
         },
     ),
     "harvest": DeskPreset(
@@ -121,11 +121,11 @@ def smoke_timesteps(task: Any) -> int:
 
 def influence_run_config(budget: Budget, name: str, task: Any, team: tuple[GroupConfig, ...], **changes) -> RunConfig:
     """A run in which everybody learns; nobody is tested on the way, for alone there is nobody to influence."""
-    sizes: dict[str, Any] = {"episodes": INFLUENCE_NUM_ENVS, "checkpoint_interval": INFLUENCE_CHECKPOINT_INTERVAL}
+    sizes: dict[str, Any] = {"num_envs": INFLUENCE_NUM_ENVS, "checkpoint_interval": INFLUENCE_CHECKPOINT_INTERVAL}
     if budget == "paper":
-        sizes |= {"steps": int(PUBLISHED_TIMESTEPS), "checkpoint_interval": 50}
+        sizes |= {"total_timesteps": int(PUBLISHED_TIMESTEPS), "checkpoint_interval": 50}
     elif budget == "smoke":
-        sizes |= {"steps": smoke_timesteps(task), "episodes": 4, "checkpoint_interval": 2}
+        sizes |= {"total_timesteps": smoke_timesteps(task), "num_envs": 4, "checkpoint_interval": 2}
     return RunConfig(name=name, task=task, team=team, eval_episodes=0, **{**sizes, **changes})
 
 
@@ -134,12 +134,12 @@ def method_run_config(
 ) -> RunConfig:
     """A published method in a game. At `paper` with its best published numbers."""
     task, desk = dilemma_task(budget, game), DESK_PRESETS[game]
-    rates: dict[str, Any] = {"learning_rate": desk.learning_rate, "entropy": desk.ent_coef}
-    changes: dict[str, Any] = {"arms": variants}
+    rates: dict[str, Any] = {"learning_rate": desk.learning_rate, "ent_coef": desk.ent_coef}
+    changes: dict[str, Any] = {"variants": variants}
     if budget == "paper":
         rates = published_hparams(game, method)
     elif budget == "desk":
-        changes |= {"steps": desk.total_timesteps, "env_schedules": desk.env_schedules}
+        changes |= {"total_timesteps": desk.total_timesteps, "env_schedules": desk.env_schedules}
 
     def make(paid):
         return influence_learner(budget, task, paid, desk)
@@ -151,7 +151,7 @@ def method_run_config(
 def published_hparams(game: SocialDilemmaName, method: str) -> dict[str, Any]:
     """Entropy and learning rate of a method, as the paper's table has them."""
     entropy, start, end = presets.PUBLISHED_HPARAMS[method][game]
-    return {"learning_rate": ((0.0, start), (1.0, end)), "entropy": entropy}
+    return {"learning_rate": ((0.0, start), (1.0, end)), "ent_coef": entropy}
 
 
 def box_trapped_run_config(budget: Budget, name: str) -> RunConfig:
@@ -170,4 +170,4 @@ def box_trapped_run_config(budget: Budget, name: str) -> RunConfig:
             **(published_hparams("cleanup", "centralized") if budget == "paper" else {}),
         )
 
-    return influence_run_config(budget, name, task, tuple(map(changed, config.team)), arms=config.variants)
+    return influence_run_config(budget, name, task, tuple(map(changed, config.team)), variants=config.variants)

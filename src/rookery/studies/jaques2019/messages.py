@@ -31,8 +31,8 @@ def messages_study(name: str, game: SocialDilemmaName) -> Study:
         eval_conditions=(game_condition(game),),
         claims=(
             mean_greater(f"With influential messages agents earn more together than A3C (published: {ours} against {theirs}).",
-                 paid.label, plain.label, "collective"),
-            mean_greater("Messages without influence are worth less.", paid.label, unpaid.label, "collective"),
+                 paid.label, plain.label, "collective_reward"),
+            mean_greater("Messages without influence are worth less.", paid.label, unpaid.label, "collective_reward"),
         ),
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,

@@ -34,9 +34,9 @@ def moa_study(name: str, game: SocialDilemmaName) -> Study:
         eval_conditions=(game_condition(game),),
         claims=(
             mean_greater(f"Paid for influence, agents earn more together than A3C (published: {ours} against {theirs}).",
-                 paid.label, plain.label, "collective"),
+                 paid.label, plain.label, "collective_reward"),
             mean_greater("It is the pay, not the model: as a mere auxiliary loss it is worth less.",
-                 paid.label, unpaid.label, "collective"),
+                 paid.label, unpaid.label, "collective_reward"),
         ),
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,

@@ -41,7 +41,7 @@ STUDY = Study(
             THREE_GOAL_EXPERTS.label,
             eval_condition=_CROWDED_MAZE,
         ),
-        mean_above("They use the company: their social gain is above 0.", _NEXT_FRAME, 0.0, "gain", _CROWDED_MAZE),
+        mean_above("They use the company: their social gain is above 0.", _NEXT_FRAME, 0.0, "social_gain", _CROWDED_MAZE),
         mean_greater(
             "Random movers cost them something.",
             _NEXT_FRAME,

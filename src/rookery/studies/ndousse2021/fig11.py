@@ -16,7 +16,7 @@ from rookery.viz.plots import learning_curves
 
 
 def _judge_accuracy_rises(results: Results) -> Verdict:
-    accuracy = np.array(results.data["measured"]["held out accuracy"], float)
+    accuracy = np.array(results.data["extra_measurements"]["validation_accuracy"], float)
     rise = accuracy[:, -1] - accuracy[:, 0]
     found = withhold_if_few_seeds(statistics.mean_over_seeds(rise), len(rise))
     named = "accuracy on held-out episodes, last epoch less first; claimed > 0"
@@ -24,11 +24,11 @@ def _judge_accuracy_rises(results: Results) -> Verdict:
 
 
 def _figures(results: Results) -> figures.Figures:
-    told = results.data["measured"]
+    told = results.data["extra_measurements"]
     epochs = np.array(told["epochs"], float)
     drawn = []
     for name, key, label in (("figure", "loss", "nats an action"), ("accuracy", "accuracy", "share of actions")):
-        arms = {part: (epochs, np.array(told[f"{part} {key}"], float)) for part in ("train", "held out")}
+        arms = {part: (epochs, np.array(told[f"{part}_{key}"], float)) for part in ("train", "validation")}
         figure = learning_curves(arms, xlabel="epoch", ylabel=f"{key} ({label})")
         drawn.append((name, figure, f"Cloning: {key} on the episodes learned from and on those held out."))
     return [*drawn, *figures.return_dots(results, "agents")]
@@ -47,5 +47,5 @@ STUDY = Study(
     ),
     figures=_figures,
     num_seeds=5,
-    measure_extra=lambda session: CLONED_EXPERTS.agents.curve(session),
+    measure_extra=lambda session: CLONED_EXPERTS.agents.learning_curve(session),
 )

@@ -26,12 +26,12 @@ def _curriculum_config(budget: Budget) -> RunConfig:
             (0.5, 1.0),
             (0.500001, 1.5),
         )
-    arms = (Variant(name="warmup_steps", env_schedules={"penalty": rising}), Variant(name="direct"))
-    return budgets.expert_run_config(budget, "warmup_steps", arms, env_schedules={"penalty": 1.5})
+    arms = (Variant(name="curriculum", env_schedules={"penalty": rising}), Variant(name="direct"))
+    return budgets.expert_run_config(budget, "curriculum", arms, env_schedules={"penalty": 1.5})
 
 
-_CURRICULUM_RUN = TrainingRun(name="warmup_steps", configure=_curriculum_config)
-_RISING = Condition(label="rising penalty", agents=TrainedAgents(run=_CURRICULUM_RUN, variant="warmup_steps"))
+_CURRICULUM_RUN = TrainingRun(name="curriculum", configure=_curriculum_config)
+_RISING = Condition(label="rising penalty", agents=TrainedAgents(run=_CURRICULUM_RUN, variant="curriculum"))
 _DIRECT = Condition(label="penalty 1.5 throughout", agents=TrainedAgents(run=_CURRICULUM_RUN, variant="direct"))
 
 STUDY = Study(
@@ -43,10 +43,10 @@ STUDY = Study(
     eval_conditions=(GOAL_CYCLE_3,),
     claims=(
         every_seed_at_most("Under the full penalty from the start, every seed stops after one goal.",
-                           _DIRECT.label, 1.05, "alone"),
-        mean_greater("A rising penalty earns more.", _RISING.label, _DIRECT.label, "alone"),
+                           _DIRECT.label, 1.05, "return_solo"),
+        mean_greater("A rising penalty earns more.", _RISING.label, _DIRECT.label, "return_solo"),
         mean_above("A rising penalty makes an expert: it earns more than stopping after one goal.",
-                _RISING.label, 1.05, "alone"),
+                _RISING.label, 1.05, "return_solo"),
     ),
     figures=figures.solo_figures,
     notes=("The paper gives the first two stages, 0.5 and 1; what follows is this project's choice.",),

@@ -21,7 +21,7 @@ from rookery.viz.plots import interval_dots
 
 _PARTIAL_VIEW_EXPERT = Condition(
     label="expert that sees its own view",
-    agents=PretrainedAgent(policy=lambda budget: ScriptedPolicyConfig(observability="own")),
+    agents=PretrainedAgent(policy=lambda budget: ScriptedPolicyConfig(observability="partial")),
 )
 _RANDOM_MOVER = Condition(label="random mover", agents=PretrainedAgent(policy=lambda budget: RandomPolicyConfig()))
 _NUM_MAZES_SHOWN = 4
@@ -42,7 +42,7 @@ def _figures(results: Results) -> figures.Figures:
     return [
         (
             "figure",
-            draw_tile_maps(results.data["measured"]["mazes"]),
+            draw_tile_maps(results.data["extra_measurements"]["mazes"]),
             "Mazes, a new one each episode; the goal is yellow.",
         ),
         ("agents", dots, "Goals an episode of ready-made agents."),
@@ -58,7 +58,7 @@ STUDY = Study(
     eval_conditions=(MAZE,),
     claims=(
         mean_above(
-            "Who sees the map reaches a goal in nearly every episode.", "experts", 0.95, "counts alone: success"
+            "Who sees the map reaches a goal in nearly every episode.", "experts", 0.95, "metrics_solo: success"
         ),
         mean_greater("Who sees the map earns more than who sees its own view.", "experts", _PARTIAL_VIEW_EXPERT.label),
         mean_greater(

@@ -42,17 +42,17 @@ def _measure_predictions(session: Session) -> dict:
     loss = next(a for a in learner.auxiliary if isinstance(a, NextFramePrediction))
     stage, agents = session.evaluator(GOAL_CYCLE_3), session.evaluated_agents(SOCIAL_NEXT_FRAME.agents)
     play = None
-    found: dict = {"actions": list(ACTION_NAMES[: stage.env.num_actions]), "error": [], "taken": [], "copying": []}
+    found: dict = {"actions": list(ACTION_NAMES[: stage.env.num_actions]), "prediction_error": [], "action_frequency": [], "no_change_error": []}
     for seed, agent in zip(session.seed_range, agents, strict=True):
         member = config.replicas.index(("social", seed))
         decoder = jax.tree.map(lambda x, m=member: jnp.asarray(x[m, 0]), params["auxiliary"][loss.kind])
-        team, frozen = stage.team(agent.policy)
+        team, frozen = stage.build_team(agent.policy)
         play = play or jax.jit(_compile_rollout(stage.env, team, loss, _NUM_EPISODES[session.budget]))
         told, shown = jax.device_get(play(frozen, decoder, evaluation_key(seed, _EVAL_STREAM)))
-        for name in ("error", "taken", "copying"):
+        for name in ("prediction_error", "action_frequency", "no_change_error"):
             found[name].append(np.asarray(told[name], float).round(6).tolist())
-        if "pictures" not in found:
-            found["pictures"] = _select_images(shown)
+        if "images" not in found:
+            found["images"] = _select_images(shown)
     return found
 
 
@@ -74,7 +74,7 @@ def _compile_rollout(env, team, loss: NextFramePrediction, episodes: int):
         def step(loop, t):
             state, told, carries = loop
             action, carries = act_all(team, params, carries, told, state, jax.random.fold_in(act_key, t))
-            hidden = carries["subject"].hidden[0]
+            hidden = carries["evaluated"].hidden[0]
 
             def other(a):
                 instead = jnp.full(episodes, a, jnp.int32)
@@ -85,11 +85,11 @@ def _compile_rollout(env, team, loss: NextFramePrediction, episodes: int):
             predicted, truth = jax.vmap(other)(jnp.arange(actions))  # [A, E, ...]
             away = lambda x: jnp.abs(x - truth).reshape(actions, -1).mean(-1)  # noqa: E731
             sums = {
-                "error": away(predicted),
-                "copying": away(seen(told)[None]),
-                "taken": jax.nn.one_hot(action[:, 0], actions).mean(0),
+                "prediction_error": away(predicted),
+                "no_change_error": away(seen(told)[None]),
+                "action_frequency": jax.nn.one_hot(action[:, 0], actions).mean(0),
             }
-            frames = {"now": seen(told)[0], "predicted": predicted[:, 0], "truth": truth[:, 0]}
+            frames = {"now": seen(told)[0], "predicted": predicted[:, 0], "actual": truth[:, 0]}
             state, told = jax.vmap(env.step, (0, 0, None))(state, action, env_params)
             return (state, told, carries), (sums, frames)
 
@@ -101,15 +101,15 @@ def _compile_rollout(env, team, loss: NextFramePrediction, episodes: int):
 
 def _select_images(shown: dict) -> dict:
     """Of one episode the step after which the actions' views differ most: now, and each action's two pictures."""
-    spread = np.asarray(shown["truth"]).std(1).reshape(len(shown["now"]), -1).mean(-1)
+    spread = np.asarray(shown["actual"]).std(1).reshape(len(shown["now"]), -1).mean(-1)
     step = int(spread.argmax())
     colors = {name: view_to_rgb(np.asarray(value[step])).round(2).tolist() for name, value in shown.items()}
     return {"step": step, **colors}
 
 
 def _judge_accuracy(results: Results) -> Verdict:
-    told = results.data["measured"]
-    taken, error, copying = (np.array(told[k], float) for k in ("taken", "error", "copying"))
+    told = results.data["extra_measurements"]
+    taken, error, copying = (np.array(told[k], float) for k in ("action_frequency", "prediction_error", "no_change_error"))
     used = np.array([name not in _IDLE_ACTIONS for name in told["actions"]])
     weight = taken * used
     share = (error * weight).sum(1) / np.maximum((copying * weight).sum(1), 1e-9)
@@ -120,29 +120,29 @@ def _judge_accuracy(results: Results) -> Verdict:
 
 def _judge_idle_worse(results: Results) -> Verdict:
     """Judged only where there are actions that do nothing."""
-    told = results.data["measured"]
+    told = results.data["extra_measurements"]
     idle = np.array([name in _IDLE_ACTIONS for name in told["actions"]])
     nothing = statistics.Interval(float("nan"), float("nan"), float("nan"))
     named = "error for actions that do nothing less for the moves; claimed > 0"
     if not idle.any():
         return Verdict(judge_interval(nothing), f"{named}; this budget has only the moves", nothing)
-    error = np.array(told["error"], float)
+    error = np.array(told["prediction_error"], float)
     excess = error[:, idle].mean(1) - error[:, ~idle].mean(1)
     found = withhold_if_few_seeds(statistics.mean_over_seeds(excess), len(excess))
     return Verdict(judge_interval(found, above=0.0), named, found)
 
 
 def _figures(results: Results) -> figures.Figures:
-    told = results.data["measured"]
-    pictures = told["pictures"]
-    now, predicted, truth = (np.array(pictures[name]) for name in ("now", "predicted", "truth"))
+    told = results.data["extra_measurements"]
+    pictures = told["images"]
+    now, predicted, truth = (np.array(pictures[name]) for name in ("now", "predicted", "actual"))
     drawn = image_grid(
         [[now, *predicted], [now, *truth]], titles=["now", *told["actions"]], labels=["predicted", "what came"]
     )
     rows = {}
     for number, action in enumerate(told["actions"]):
-        rows[action] = np.array(told["error"], float)[:, number]
-        rows[f"{action}, no change"] = np.array(told["copying"], float)[:, number]
+        rows[action] = np.array(told["prediction_error"], float)[:, number]
+        rows[f"{action}, no change"] = np.array(told["no_change_error"], float)[:, number]
     dots = interval_dots(rows, xlabel="mean absolute error (0 to 1)")
     text = f"The view at step {pictures['step']} of an episode, and the next for every action: predicted, and as it is."
     return [

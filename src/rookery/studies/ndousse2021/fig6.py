@@ -38,7 +38,7 @@ def _claims() -> tuple[Claim, ...]:
             mean_greater(f"In {name}, the 3-goal experts earn more than their clones.",
                  _THREE_GOAL_EXPERTS, THREE_GOAL_CLONES.label, eval_condition=name),
             mean_above(f"In {name}, social learners use the experts: their social gain is above 0.",
-                    _NEXT_FRAME, 0.0, "gain", name),
+                    _NEXT_FRAME, 0.0, "social_gain", name),
         ]  # fmt: skip
     four, maze = GOAL_CYCLE_4.name, MAZE.name
     return (

@@ -22,11 +22,11 @@ from rookery.training.config import RunConfig, Variant
 
 def _continued_config(budget: Budget) -> RunConfig:
     arms = (Variant(name="stay", social_episode_prob=1.0), Variant(name="switch", social_episode_prob=0.25))
-    return budgets.continued_run_config(budget, "onward", arms)
+    return budgets.continued_run_config(budget, "continued", arms)
 
 
 _CONTINUED_RUN = TrainingRun(
-    name="onward", configure=_continued_config, init_from=TrainedAgents(run=NEXT_FRAME_RUN, variant="social")
+    name="continued", configure=_continued_config, init_from=TrainedAgents(run=NEXT_FRAME_RUN, variant="social")
 )
 _STAYED = Condition(label="stayed social", agents=TrainedAgents(run=_CONTINUED_RUN, variant="stay"))
 _SWITCHED = Condition(label="switched to 75 % solo", agents=TrainedAgents(run=_CONTINUED_RUN, variant="switch"))
@@ -41,13 +41,13 @@ STUDY = Study(
     conditions=(_SWITCHED, _STAYED, SOCIAL_NEXT_FRAME, SOLO_NEXT_FRAME, EXPERT_AGENTS),
     eval_conditions=(GOAL_CYCLE_3, GOAL_CYCLE_4),
     claims=(
-        mean_greater("Who switched earns more alone than who stayed social.", _SWITCHED_LABEL, _STAYED_LABEL, "alone"),
-        mean_greater("Who switched earns more alone than agents that only ever trained solo.", _SWITCHED_LABEL, SOLO_NEXT_FRAME.label, "alone"),
+        mean_greater("Who switched earns more alone than who stayed social.", _SWITCHED_LABEL, _STAYED_LABEL, "return_solo"),
+        mean_greater("Who switched earns more alone than agents that only ever trained solo.", _SWITCHED_LABEL, SOLO_NEXT_FRAME.label, "return_solo"),
         equivalent_within("Beside the experts who switched earns as much as who stayed, within 10 %.", _SWITCHED_LABEL, _STAYED_LABEL, 0.1),
         equivalent_within("So it does with four goals.", _SWITCHED_LABEL, _STAYED_LABEL, 0.1, eval_condition=GOAL_CYCLE_4.name),
-        mean_greater("Who stays social loses what it could do alone: it earned more alone before.", _BEFORE_LABEL, _STAYED_LABEL, "alone"),
+        mean_greater("Who stays social loses what it could do alone: it earned more alone before.", _BEFORE_LABEL, _STAYED_LABEL, "return_solo"),
         mean_greater("Staying makes more social: the social gain of who stayed is larger than of who switched.",
-             _STAYED_LABEL, _SWITCHED_LABEL, "gain"),
+             _STAYED_LABEL, _SWITCHED_LABEL, "social_gain"),
     ),
     figures=figures.solo_figures,
     notes=(

@@ -24,7 +24,7 @@ _LOW_FRACTION = 0.5  # of its error at the start: the paper says "low" and no nu
 
 def _errors(results: Results) -> np.ndarray:
     """Mean absolute error of the predicted next frame, f[seeds, updates kept]."""
-    return np.array(results.data["curves"][_NEXT_FRAME]["learning"]["auxiliary error"], float)
+    return np.array(results.data["curves"][_NEXT_FRAME]["learning"]["aux_loss"], float)
 
 
 def _judge_low_error(results: Results) -> Verdict:

@@ -22,10 +22,10 @@ from rookery.training.config import RunConfig, Variant
 def _free_config(budget: Budget) -> RunConfig:
     arms = (Variant(name="social"), Variant(name="solo", social_episode_prob=0.0))
     schedules = {} if budget == "paper" else budgets.default_env_schedules()
-    return budgets.run_config(budget, "free", arms, env_schedules={**schedules, "penalty": 0.0})
+    return budgets.run_config(budget, "no-penalty", arms, env_schedules={**schedules, "penalty": 0.0})
 
 
-_FREE_RUN = TrainingRun(name="free", configure=_free_config)
+_FREE_RUN = TrainingRun(name="no-penalty", configure=_free_config)
 _FREE_SOCIAL = Condition(label="penalty 0, social", agents=TrainedAgents(run=_FREE_RUN, variant="social"))
 _FREE_SOLO = Condition(label="penalty 0, solo", agents=TrainedAgents(run=_FREE_RUN, variant="solo"))
 _NEXT_FRAME, _GOAL_CYCLE_4 = SOCIAL_NEXT_FRAME.label, GOAL_CYCLE_4.name
@@ -41,11 +41,11 @@ STUDY = Study(
         mean_greater("Trained at penalty 1.5 they earn more with four goals than trained at 0.",
              _NEXT_FRAME, _FREE_SOCIAL.label, eval_condition=_GOAL_CYCLE_4),
         mean_greater("Trained at penalty 1.5 their social gain with four goals is larger than trained at 0.",
-             _NEXT_FRAME, _FREE_SOCIAL.label, "gain", _GOAL_CYCLE_4),
+             _NEXT_FRAME, _FREE_SOCIAL.label, "social_gain", _GOAL_CYCLE_4),
         mean_not_greater("Trained at penalty 0 they transfer no better than the 3-goal experts.",
                 _FREE_SOCIAL.label, THREE_GOAL_EXPERTS.label, eval_condition=_GOAL_CYCLE_4),
         mean_above("Trained at penalty 1.5 they use the experts of the four goals: their social gain is above 0.",
-                _NEXT_FRAME, 0.0, "gain", _GOAL_CYCLE_4),
+                _NEXT_FRAME, 0.0, "social_gain", _GOAL_CYCLE_4),
     ),
     figures=figures.eval_condition_figures,
 )  # fmt: skip

@@ -29,7 +29,7 @@ SCHEDULE_CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "shown": ("goals shown from the start", {"env_schedules": _GOALS_SHOWN}),
     "full": ("full penalty from the start", {"env_schedules": _FULL_PENALTY}),
     "plain": ("goals shown and full penalty", {"env_schedules": _GOALS_SHOWN | _FULL_PENALTY}),
-    "entropy": ("the paper's entropy weight, 1e-5", {"entropy": _PUBLISHED_NOVICE.ent_coef}),
+    "entropy": ("the paper's entropy weight, 1e-5", {"ent_coef": _PUBLISHED_NOVICE.ent_coef}),
     "slow": ("the paper's step size, 1e-4", {"learning_rate": _PUBLISHED_NOVICE.learning_rate}),
 }
 """Changes of schedules alone: all of them train in one program."""
@@ -39,7 +39,7 @@ def _schedule_changes_config(budget: Budget) -> RunConfig:
     arms = []
     for name, (_, changes) in SCHEDULE_CHANGES.items():
         arms += [Variant(name=name, **changes), Variant(name=f"{name}-vanilla", aux_loss_scale=0.0, **changes)]
-    return budgets.run_config(budget, "walk-courses", tuple(arms))
+    return budgets.run_config(budget, "paper-gap-schedules", tuple(arms))
 
 
 def _pixels_task(budget: Budget) -> Any:
@@ -53,32 +53,32 @@ def _large_task(budget: Budget) -> Any:
     if budget == "smoke":
         return budgets.goal_cycle_task(budget)
     paper = presets.paper().task
-    size = {name: getattr(paper, name) for name in ("height", "width", "obstacles", "obstacle_density", "max_steps")}
+    size = {name: getattr(paper, name) for name in ("height", "width", "num_obstacles", "obstacle_density", "max_steps")}
     return budgets.goal_cycle_task(budget, **size)
 
 
 def _pair_config(budget: Budget, name: str, task: Any, **changes) -> RunConfig:
-    arms = (Variant(name="next"), Variant(name="vanilla", aux_loss_scale=0.0))
+    arms = (Variant(name="next-frame"), Variant(name="vanilla", aux_loss_scale=0.0))
     return budgets.run_config(budget, name, arms, task=task, **changes)
 
 
 def _large_config(budget: Budget) -> RunConfig:
     """Episodes are twice as long, so half as many make an update of the same size."""
     if budget == "smoke":
-        return _pair_config(budget, "walk-large", _large_task(budget))
-    same = {"sequences": budgets.novice_ppo(budget, budgets.goal_cycle_task(budget)).minibatch_size}
-    return _pair_config(budget, "walk-large", _large_task(budget), episodes=budgets.NUM_ENVS // 2, learner=same)
+        return _pair_config(budget, "paper-gap-large-grid", _large_task(budget))
+    same = {"minibatch_size": budgets.novice_ppo(budget, budgets.goal_cycle_task(budget)).minibatch_size}
+    return _pair_config(budget, "paper-gap-large-grid", _large_task(budget), num_envs=budgets.NUM_ENVS // 2, learner=same)
 
 
-SCHEDULE_CHANGES_RUN = TrainingRun(name="walk-courses", configure=_schedule_changes_config)
+SCHEDULE_CHANGES_RUN = TrainingRun(name="paper-gap-schedules", configure=_schedule_changes_config)
 PIXELS_RUN = TrainingRun(
-    name="walk-pixels", configure=lambda budget: _pair_config(budget, "walk-pixels", _pixels_task(budget))
+    name="paper-gap-pixels", configure=lambda budget: _pair_config(budget, "paper-gap-pixels", _pixels_task(budget))
 )
-LARGE_GRID_RUN = TrainingRun(name="walk-large", configure=_large_config)
+LARGE_GRID_RUN = TrainingRun(name="paper-gap-large-grid", configure=_large_config)
 PIXELS_CONDITION = EvalCondition(name="3-goal cycle, pixels", task=_pixels_task, partners=budgets.expert_partners)
 LARGE_GRID_CONDITION = EvalCondition(name="3-goal cycle, 13×13", task=_large_task, partners=budgets.expert_partners)
 
-BASE_LABEL = "the desk recipe"
+BASE_LABEL = "the desk preset"
 
 
 ConditionPair = tuple[Condition, Condition]
@@ -109,7 +109,7 @@ def _condition_pairs() -> dict[str, ConditionPair]:
         ("pixels", PIXELS_RUN, PIXELS_CONDITION),
         ("13×13, 250 steps", LARGE_GRID_RUN, LARGE_GRID_CONDITION),
     ):
-        found[words] = condition_pair(words, training, ("next", "vanilla"), scene)
+        found[words] = condition_pair(words, training, ("next-frame", "vanilla"), scene)
     return found
 
 
@@ -117,7 +117,7 @@ CONDITION_PAIRS = _condition_pairs()
 MIN_SOCIAL_GAIN = 0.5
 """Of a goal an episode: what social gain must exceed to count. Where all stop after one goal, others in the way make a
 thousandth of it, with an interval over seeds as narrow."""
-STRATEGIES = ("watcher", "explorer", "neither")
+STRATEGIES = ("follower", "explorer", "neither")
 ONE_GOAL_RETURN = 1.05
 """What an agent earns at most that takes one goal and shuns the rest."""
 
@@ -131,7 +131,7 @@ def classify_strategy(return_social: float, return_solo: float) -> str:
     if max(return_social, return_solo) <= ONE_GOAL_RETURN:
         return "neither"
     return (
-        "watcher"
+        "follower"
         if return_social > ONE_GOAL_RETURN and return_social - return_solo >= return_social / 2
         else "explorer"
     )
@@ -139,14 +139,14 @@ def classify_strategy(return_social: float, return_solo: float) -> str:
 
 def count_strategies(results: Results, condition: str) -> dict[str, int]:
     """How many of an arm's seeds became what."""
-    pairs = zip(results.values(condition, "beside"), results.values(condition, "alone"), strict=True)
+    pairs = zip(results.values(condition, "return_social"), results.values(condition, "return_solo"), strict=True)
     became = [classify_strategy(float(beside), float(alone)) for beside, alone in pairs]
     return {name: became.count(name) for name in STRATEGIES}
 
 
 def gain_early_and_late(curve: dict) -> tuple[np.ndarray, np.ndarray]:
     """Of each seed of an arm, its social gain at the checkpoint nearest to a third of training, and at the last."""
-    steps, gain = np.array(curve["checkpoints"]["steps"]), np.array(curve["checkpoints"]["gain"], float)
+    steps, gain = np.array(curve["checkpoints"]["steps"]), np.array(curve["checkpoints"]["social_gain"], float)
     third = int(np.argmin(np.abs(steps - steps[-1] / 3)))
     return gain[:, third], gain[:, -1]
 
@@ -173,10 +173,10 @@ def pair_claims(words: str, pair: ConditionPair) -> list[Claim]:
     start, (with_loss, without) = words[0].upper() + words[1:], pair
     return [
         mean_above(
-            f"{start}: with the next-frame loss novices learn socially.", with_loss.label, MIN_SOCIAL_GAIN, "gain"
+            f"{start}: with the next-frame loss novices learn socially.", with_loss.label, MIN_SOCIAL_GAIN, "social_gain"
         ),
-        mean_above(f"{start}: so they do without.", without.label, MIN_SOCIAL_GAIN, "gain"),
-        mean_greater(f"{start}: the loss adds to social gain.", with_loss.label, without.label, "gain"),
+        mean_above(f"{start}: so they do without.", without.label, MIN_SOCIAL_GAIN, "social_gain"),
+        mean_greater(f"{start}: the loss adds to social gain.", with_loss.label, without.label, "social_gain"),
     ]
 
 
@@ -189,9 +189,9 @@ def _claims() -> tuple[Claim, ...]:
         if words != BASE_LABEL:
             found += [
                 mean_greater(
-                    f"{start}: less social gain than by {BASE_LABEL}.", here[0].label, with_loss.label, "gain"
+                    f"{start}: less social gain than by {BASE_LABEL}.", here[0].label, with_loss.label, "social_gain"
                 ),
-                mean_greater(f"{start}: less without the loss, too.", here[1].label, without.label, "gain"),
+                mean_greater(f"{start}: less without the loss, too.", here[1].label, without.label, "social_gain"),
             ]
     return (*found, Claim(text="What a seed becomes shows after a third of its training.", judge=_judge_shows_early))
 
@@ -206,22 +206,22 @@ def pair_figures(results: Results, pairs: dict[str, ConditionPair]) -> figures.F
     )
     found: figures.Figures = [("figure", bars, text)]
     levels = {
-        "gain": {"no gain": 0.0},
-        "beside": figures.reference_levels(results),
-        "alone": {"stop after one goal": 1.0},
+        "social_gain": {"no gain": 0.0},
+        "return_social": figures.reference_levels(results),
+        "return_solo": {"stop after one goal": 1.0},
     }
     for measure, level in levels.items():
         words = MEASURE_LABELS[measure]
         dots = interval_dots({arm: results.values(arm, measure) for arm in arms}, reference_levels=level, xlabel=words)
         caption = f"{words.capitalize()}, of every frozen agent over fresh episodes, in the setting it trained in."
-        if measure == "beside":
+        if measure == "return_social":
             caption += f" The experts' line is theirs in the world of {BASE_LABEL}."
         found.append((measure, dots, caption))
     return found
 
 
 STUDY = Study(
-    name="ndousse2021/walk",
+    name="ndousse2021/paper-gap",
     title="From the easy setting towards the paper's",
     source="Ndousse et al. 2021, section 5, taken apart",
     compares="the desk recipe with one thing at a time as in the paper, with and without the next-frame loss: who "

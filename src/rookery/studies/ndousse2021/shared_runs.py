@@ -26,7 +26,7 @@ from rookery.training.config import (
 def _next_frame_config(budget: Budget) -> RunConfig:
     return budgets.run_config(
         budget,
-        "next",
+        "next-frame",
         (Variant(name="social"), Variant(name="solo", social_episode_prob=0.0)),
         auxiliary=NextFramePrediction,
     )
@@ -34,16 +34,16 @@ def _next_frame_config(budget: Budget) -> RunConfig:
 
 def _reconstruction_config(budget: Budget) -> RunConfig:
     arms = (Variant(name="social"), Variant(name="vanilla", aux_loss_scale=0.0))
-    return budgets.run_config(budget, "this", arms, auxiliary=Reconstruction)
+    return budgets.run_config(budget, "reconstruction", arms, auxiliary=Reconstruction)
 
 
-NEXT_FRAME_RUN = TrainingRun(name="next", configure=_next_frame_config)
-RECONSTRUCTION_RUN = TrainingRun(name="this", configure=_reconstruction_config)
+NEXT_FRAME_RUN = TrainingRun(name="next-frame", configure=_next_frame_config)
+RECONSTRUCTION_RUN = TrainingRun(name="reconstruction", configure=_reconstruction_config)
 """The vanilla learner stands in this program too: with its loss weighted by 0 the decoder is never touched."""
 
 SOCIAL_NEXT_FRAME = Condition(label="social + next frame", agents=TrainedAgents(run=NEXT_FRAME_RUN, variant="social"))
 SOCIAL_RECONSTRUCTION = Condition(
-    label="social + this frame", agents=TrainedAgents(run=RECONSTRUCTION_RUN, variant="social")
+    label="social + reconstruction", agents=TrainedAgents(run=RECONSTRUCTION_RUN, variant="social")
 )
 SOCIAL_VANILLA = Condition(label="social, vanilla", agents=TrainedAgents(run=RECONSTRUCTION_RUN, variant="vanilla"))
 SOLO_NEXT_FRAME = Condition(label="solo + next frame", agents=TrainedAgents(run=NEXT_FRAME_RUN, variant="solo"))
@@ -56,7 +56,7 @@ EXPERT_AGENTS = Condition(
 def imperfect_experts(budget: Budget) -> tuple[PolicyConfig, ...]:
     """Experts that know less. At `paper` nobody ships any that see pixels: they see their own view only."""
     return (
-        ScriptedPolicyConfig(observability="own")
+        ScriptedPolicyConfig(observability="partial")
         if budget == "paper"
         else FrozenPolicyConfig(checkpoint=budgets.IMPERFECT_EXPERT),
     ) * 2

@@ -68,8 +68,8 @@ def tabular_example(key) -> dict:
     start = jax.random.normal(value_key, (_NUM_STATES, _NUM_ACTIONS))
     _, largest = jax.lax.scan(sweep, start, length=NUM_SWEEPS)
     return {
-        "policy gradient": float(jnp.abs(slope).max()),
-        "largest Q": [float(jnp.abs(start).max()), *np.asarray(largest, float).tolist()],
+        "policy_gradient_max": float(jnp.abs(slope).max()),
+        "max_abs_q": [float(jnp.abs(start).max()), *np.asarray(largest, float).tolist()],
     }
 
 
@@ -111,16 +111,16 @@ def network_example(seed: int, num_updates: int) -> dict:
             play_key, learn_key = jax.random.split(key)
             return ppo.ppo_update(config, policy, learner, play(learner.params, play_key), rates, learn_key)
 
-        found[f"gradient of the policy head {name}"] = _norm(jax.jit(slope)(learner.params, key)["heads"])
-        found[f"gradient of the encoder {name}"] = _norm(jax.jit(slope)(learner.params, key)["encoder"])
+        found[f"policy_head_grad_norm_{name}_aux"] = _norm(jax.jit(slope)(learner.params, key)["heads"])
+        found[f"encoder_grad_norm_{name}_aux"] = _norm(jax.jit(slope)(learner.params, key)["encoder"])
         step, now, errors = jax.jit(learn), learner, []
         for number in range(num_updates):
             now, told = step(now, jax.random.fold_in(key, 100 + number))
             errors += [float(told["aux_loss/next-frame"])] if losses else []
         moved = jax.tree.map(lambda a, b: a - b, now.params["policy"], learner.params["policy"])
-        found[f"encoder moved {name}"] = _norm(moved["encoder"])
+        found[f"encoder_change_{name}_aux"] = _norm(moved["encoder"])
         if losses:
-            found["auxiliary error"] = errors
+            found["aux_loss"] = errors
     return found
 
 
@@ -143,7 +143,7 @@ def _claim_zero(text: str, name: str) -> Claim:
     """In every seed a number is 0, but for rounding."""
 
     def judge(results: Results) -> Verdict:
-        values = [np.abs(value).max() for value in results.data["measured"][name]]
+        values = [np.abs(value).max() for value in results.data["extra_measurements"][name]]
         largest = float(max(values))
         interval = statistics.Interval(largest, largest, largest)
         return Verdict(HOLDS if largest <= _TOLERANCE else FAILS, f"{name}, largest of all seeds; claimed 0", interval)
@@ -155,7 +155,7 @@ def _claim_positive(text: str, name: str) -> Claim:
     """Over seeds a number is above 0."""
 
     def judge(results: Results) -> Verdict:
-        values = np.array(results.data["measured"][name], float)
+        values = np.array(results.data["extra_measurements"][name], float)
         found = withhold_if_few_seeds(statistics.mean_over_seeds(values), len(values))
         return Verdict(judge_interval(found, above=_TOLERANCE), f"{name}; claimed > 0", found)
 
@@ -163,8 +163,8 @@ def _claim_positive(text: str, name: str) -> Claim:
 
 
 def _judge_q_vanishes(results: Results) -> Verdict:
-    last = np.array([row[-1] for row in results.data["measured"]["largest Q"]])
-    first = np.array([row[0] for row in results.data["measured"]["largest Q"]])
+    last = np.array([row[-1] for row in results.data["extra_measurements"]["max_abs_q"]])
+    first = np.array([row[0] for row in results.data["extra_measurements"]["max_abs_q"]])
     share = float((last / first).max())
     interval = statistics.Interval(share, share, share)
     named = "largest Q after all sweeps as a share of the first, largest of all seeds; claimed < 0.001"
@@ -172,7 +172,7 @@ def _judge_q_vanishes(results: Results) -> Verdict:
 
 
 def _judge_aux_loss_falls(results: Results) -> Verdict:
-    errors = np.array(results.data["measured"]["auxiliary error"], float)
+    errors = np.array(results.data["extra_measurements"]["aux_loss"], float)
     share = errors[:, -1] / errors[:, 0]
     found = withhold_if_few_seeds(statistics.mean_over_seeds(share), len(share))
     named = "error of the predicted next view, last update as a share of the first; claimed < 1"
@@ -180,12 +180,12 @@ def _judge_aux_loss_falls(results: Results) -> Verdict:
 
 
 def _figures(results: Results) -> figures.Figures:
-    told = results.data["measured"]
-    table = np.array(told["largest Q"], float)
+    told = results.data["extra_measurements"]
+    table = np.array(told["max_abs_q"], float)
     q = learning_curves(
         {"largest Q-value": (np.arange(table.shape[1], dtype=float), table)}, xlabel="sweep", ylabel="largest |Q|"
     )
-    error = np.array(told["auxiliary error"], float)
+    error = np.array(told["aux_loss"], float)
     aux = learning_curves(
         {"next frame": (np.arange(1, 1 + error.shape[1], dtype=float), error)},
         xlabel="update without any reward", ylabel="mean absolute error (0 to 1)",
@@ -205,15 +205,15 @@ STUDY = Study(
     conditions=(),
     eval_conditions=(),
     claims=(
-        _claim_zero("In a table without reward the policy gradient is 0.", "policy gradient"),
+        _claim_zero("In a table without reward the policy gradient is 0.", "policy_gradient_max"),
         Claim(text="In a table without reward Q-learning drives all values to 0.", judge=_judge_q_vanishes),
         _claim_zero(
-            "In a network without reward the policy head gets no gradient.", "gradient of the policy head without"
+            "In a network without reward the policy head gets no gradient.", "policy_head_grad_norm_without_aux"
         ),
-        _claim_zero("Nor does the encoder.", "gradient of the encoder without"),
-        _claim_zero("Updates without reward do not move the encoder.", "encoder moved without"),
-        _claim_positive("With the auxiliary loss the encoder gets a gradient.", "gradient of the encoder with"),
-        _claim_positive("And moves.", "encoder moved with"),
+        _claim_zero("Nor does the encoder.", "encoder_grad_norm_without_aux"),
+        _claim_zero("Updates without reward do not move the encoder.", "encoder_change_without_aux"),
+        _claim_positive("With the auxiliary loss the encoder gets a gradient.", "encoder_grad_norm_with_aux"),
+        _claim_positive("And moves.", "encoder_change_with_aux"),
         Claim(text="It learns what will be seen next.", judge=_judge_aux_loss_falls),
     ),
     figures=_figures,

@@ -31,12 +31,12 @@ def extended_study(
         # Schedules go by shares of the whole, and stretch with it.
         steps = run.total_timesteps if budget == "smoke" else LENGTH_FACTOR * run.total_timesteps
         chosen = tuple(arm for arm in run.variants if arm.name in variants)
-        return dataclasses.replace(run, name=f"longer-{name}", steps=steps, arms=chosen)
+        return dataclasses.replace(run, name=f"extended-{name}", total_timesteps=steps, variants=chosen)
 
-    training = TrainingRun(name=f"longer-{name}", configure=configure)
+    training = TrainingRun(name=f"extended-{name}", configure=configure)
     pair = paper_gap.condition_pair(words, training, variants, eval_condition)
     return Study(
-        name=f"ndousse2021/longer/{name}",
+        name=f"ndousse2021/extended-training/{name}",
         title=f"{words[0].upper()}{words[1:]}, three times as long",
         source="Ndousse et al. 2021, section 5, taken apart",
         compares=f"the desk recipe but for this: {words}; three times the steps of the walk, with and without the "

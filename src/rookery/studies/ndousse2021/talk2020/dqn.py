@@ -39,7 +39,7 @@ _DQN_SOCIAL = Condition(label="DQN, social", agents=TrainedAgents(run=_DQN_RUN, 
 _DQN_SOLO = Condition(label="DQN, solo", agents=TrainedAgents(run=_DQN_RUN, variant="solo"))
 
 STUDY = Study(
-    name="ndousse2021/talk/dqn",
+    name="ndousse2021/talk2020/dqn",
     title="Q-learning and policy gradients",
     source="Ndousse 2020, talk; Ndousse et al. 2021, section 5",
     compares="DQN + LSTM + prioritized replay against PPO at equal steps, social and solo",
@@ -49,8 +49,8 @@ STUDY = Study(
         mean_greater(
             "Beside experts PPO without auxiliary loss earns more than DQN.", SOCIAL_VANILLA.label, _DQN_SOCIAL.label
         ),
-        mean_greater("Its social gain is larger.", SOCIAL_VANILLA.label, _DQN_SOCIAL.label, "gain"),
-        mean_greater("Alone PPO earns more than DQN.", SOLO_NEXT_FRAME.label, _DQN_SOLO.label, "alone"),
+        mean_greater("Its social gain is larger.", SOCIAL_VANILLA.label, _DQN_SOCIAL.label, "social_gain"),
+        mean_greater("Alone PPO earns more than DQN.", SOLO_NEXT_FRAME.label, _DQN_SOLO.label, "return_solo"),
     ),
     figures=figures.training_figures,
 )

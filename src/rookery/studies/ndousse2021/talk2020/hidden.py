@@ -16,10 +16,10 @@ from rookery.training.config import RunConfig, Variant
 def _hidden_goals_config(budget: Budget) -> RunConfig:
     arms = (Variant(name="social"), Variant(name="solo", social_episode_prob=0.0))
     schedules = {} if budget == "paper" else {"penalty": budgets.PENALTY}
-    return budgets.run_config(budget, "hidden", arms, task=budgets.hidden_goals_task(budget), env_schedules=schedules)
+    return budgets.run_config(budget, "hidden-goals", arms, task=budgets.hidden_goals_task(budget), env_schedules=schedules)
 
 
-_HIDDEN_GOALS_RUN = TrainingRun(name="hidden", configure=_hidden_goals_config)
+_HIDDEN_GOALS_RUN = TrainingRun(name="hidden-goals", configure=_hidden_goals_config)
 _HIDDEN_SOCIAL = Condition(label="goals hidden, social", agents=TrainedAgents(run=_HIDDEN_GOALS_RUN, variant="social"))
 _HIDDEN_SOLO = Condition(label="goals hidden, solo", agents=TrainedAgents(run=_HIDDEN_GOALS_RUN, variant="solo"))
 _HIDDEN_GOALS_CONDITION = EvalCondition(
@@ -27,17 +27,17 @@ _HIDDEN_GOALS_CONDITION = EvalCondition(
 )
 
 STUDY = Study(
-    name="ndousse2021/talk/hidden",
+    name="ndousse2021/talk2020/hidden",
     title="Goals hidden from novices",
     source="Ndousse 2020, talk: masked goals",
     compares="goals hidden from novices throughout: social against solo",
     conditions=(_HIDDEN_SOCIAL, _HIDDEN_SOLO),
     eval_conditions=(_HIDDEN_GOALS_CONDITION, GOAL_CYCLE_3),
     claims=(
-        mean_greater("Beside experts novices earn more than solo learners alone.", _HIDDEN_SOCIAL.label, _HIDDEN_SOLO.label, other_measure="alone"),
-        mean_above("They do it by following: their social gain is above 0.", _HIDDEN_SOCIAL.label, 0.0, "gain"),
+        mean_greater("Beside experts novices earn more than solo learners alone.", _HIDDEN_SOCIAL.label, _HIDDEN_SOLO.label, other_measure="return_solo"),
+        mean_above("They do it by following: their social gain is above 0.", _HIDDEN_SOCIAL.label, 0.0, "social_gain"),
         mean_greater("They end below the experts beside them, who see the goals.",
-             _HIDDEN_SOCIAL.label, _HIDDEN_SOCIAL.label, "others", other_measure="beside"),
+             _HIDDEN_SOCIAL.label, _HIDDEN_SOCIAL.label, "return_partners", other_measure="return_social"),
     ),
     figures=figures.training_figures,
 )  # fmt: skip

@@ -32,7 +32,7 @@ _CONDITIONS = {
     p: Condition(label=f"penalty {p:g}", agents=TrainedAgents(run=_SWEEP_RUN, variant=_variant_name(p)))
     for p in _PENALTIES
 }
-_GOALS, _MISTAKES = "counts alone: goals", "counts alone: mistakes"
+_GOALS, _MISTAKES = "metrics_solo: goals", "metrics_solo: mistakes"
 
 
 def _judge_no_order(results: Results) -> Verdict:
@@ -44,7 +44,7 @@ def _judge_no_order(results: Results) -> Verdict:
 
 
 STUDY = Study(
-    name="ndousse2021/talk/penalty",
+    name="ndousse2021/talk2020/penalty",
     title="A penalty, alone",
     source="Ndousse 2020, talk: penalty sweep",
     compares="solo learners at constant penalties from 0 to 1.5: goals and mistakes an episode",

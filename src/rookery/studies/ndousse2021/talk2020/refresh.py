@@ -15,15 +15,15 @@ from rookery.training.config import RunConfig, Variant
 
 def _stale_config(budget: Budget) -> RunConfig:
     arms = (Variant(name="social"), Variant(name="solo", social_episode_prob=0.0))
-    return budgets.run_config(budget, "stale", arms, learner={"recompute_every": None})
+    return budgets.run_config(budget, "no-recompute", arms, learner={"recompute_every": None})
 
 
-_STALE_RUN = TrainingRun(name="stale", configure=_stale_config)
-_STALE_SOCIAL = Condition(label="no refresh, social", agents=TrainedAgents(run=_STALE_RUN, variant="social"))
-_STALE_SOLO = Condition(label="no refresh, solo", agents=TrainedAgents(run=_STALE_RUN, variant="solo"))
+_STALE_RUN = TrainingRun(name="no-recompute", configure=_stale_config)
+_STALE_SOCIAL = Condition(label="no recomputation, social", agents=TrainedAgents(run=_STALE_RUN, variant="social"))
+_STALE_SOLO = Condition(label="no recomputation, solo", agents=TrainedAgents(run=_STALE_RUN, variant="solo"))
 
 STUDY = Study(
-    name="ndousse2021/talk/refresh",
+    name="ndousse2021/talk2020/refresh",
     title="Fresh and stale memories",
     source="Ndousse 2020, talk: hidden-state refresh",
     compares="hidden states and advantages recomputed within each update, on and off",
@@ -31,8 +31,8 @@ STUDY = Study(
     eval_conditions=(GOAL_CYCLE_3,),
     claims=(
         mean_greater("With refresh social learners earn more.", SOCIAL_NEXT_FRAME.label, _STALE_SOCIAL.label),
-        mean_greater("With refresh their social gain is larger.", SOCIAL_NEXT_FRAME.label, _STALE_SOCIAL.label, "gain"),
-        mean_greater("With refresh solo learners earn more.", SOLO_NEXT_FRAME.label, _STALE_SOLO.label, "alone"),
+        mean_greater("With refresh their social gain is larger.", SOCIAL_NEXT_FRAME.label, _STALE_SOCIAL.label, "social_gain"),
+        mean_greater("With refresh solo learners earn more.", SOLO_NEXT_FRAME.label, _STALE_SOLO.label, "return_solo"),
     ),
     figures=figures.training_figures,
 )

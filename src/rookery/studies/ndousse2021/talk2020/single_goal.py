@@ -44,8 +44,8 @@ def _single_goal_config(budget: Budget) -> RunConfig:
 
 
 _SINGLE_GOAL_RUN = TrainingRun(name="single-goal", configure=_single_goal_config)
-_WITH_EXPERT = Condition(label="beside an expert", agents=TrainedAgents(run=_SINGLE_GOAL_RUN, variant="social"))
-_SOLO = Condition(label="alone", agents=TrainedAgents(run=_SINGLE_GOAL_RUN, variant="solo"))
+_WITH_EXPERT = Condition(label="with an expert", agents=TrainedAgents(run=_SINGLE_GOAL_RUN, variant="social"))
+_SOLO = Condition(label="solo", agents=TrainedAgents(run=_SINGLE_GOAL_RUN, variant="solo"))
 _SINGLE_GOAL_CONDITION = EvalCondition(
     name="single goal", task=_task, partners=lambda budget: (ScriptedPolicyConfig(),)
 )
@@ -62,7 +62,7 @@ def _judge_no_faster(results: Results) -> Verdict:
 
 
 STUDY = Study(
-    name="ndousse2021/talk/single-goal",
+    name="ndousse2021/talk2020/single-goal",
     title="One goal, with and without an expert",
     source="Ndousse 2020, talk; after Borsa et al. 2019",
     compares="single-goal with and without an expert (the paper says: no faster)",
@@ -70,7 +70,7 @@ STUDY = Study(
     eval_conditions=(_SINGLE_GOAL_CONDITION,),
     claims=(
         Claim(text="Beside an expert novices learn no faster.", judge=_judge_no_faster),
-        equivalent_within("In the end both earn the same alone, within 10 %.", _WITH_EXPERT.label, _SOLO.label, 0.1, "alone"),
+        equivalent_within("In the end both earn the same alone, within 10 %.", _WITH_EXPERT.label, _SOLO.label, 0.1, "return_solo"),
     ),
     figures=figures.training_figures,
 )  # fmt: skip

@@ -19,7 +19,7 @@ from rookery.studies.study import Study
 _NEXT_FRAME, _SOLO = SOCIAL_NEXT_FRAME.label, SOLO_NEXT_FRAME.label
 
 STUDY = Study(
-    name="ndousse2021/talk/solo-after",
+    name="ndousse2021/talk2020/solo-after",
     title="Alone after company",
     source="Ndousse 2020, talk: solo test after social training",
     compares="social learners tested alone, at every checkpoint and at the end, against solo learners",
@@ -30,11 +30,11 @@ STUDY = Study(
             "Left alone, social learners earn less than beside experts.",
             _NEXT_FRAME,
             _NEXT_FRAME,
-            "beside",
-            other_measure="alone",
+            "return_social",
+            other_measure="return_solo",
         ),
-        mean_greater("Left alone, social learners earn more than solo learners do.", _NEXT_FRAME, _SOLO, "alone"),
-        mean_above("Left alone, social learners earn more than stopping after one goal.", _NEXT_FRAME, 1.05, "alone"),
+        mean_greater("Left alone, social learners earn more than solo learners do.", _NEXT_FRAME, _SOLO, "return_solo"),
+        mean_above("Left alone, social learners earn more than stopping after one goal.", _NEXT_FRAME, 1.05, "return_solo"),
     ),
     figures=figures.solo_figures,
     num_seeds=5,
