@@ -25,7 +25,7 @@ def drawn(text: str) -> str:
 
 def task_on(text: str, agents: int = 1, view: ViewConfig = SMALL, **more) -> GoalCycle:
     """A Goal Cycle on a drawn map."""
-    more.setdefault("goals", max(1, sum(c.isdigit() or c == "G" for c in text)))
+    more.setdefault("num_goals", max(1, sum(c.isdigit() or c == "G" for c in text)))
     if text.count("A") < agents:
         text = text.replace("A", ".")  # the test puts them where it wants
     return GoalCycle(map=drawn(text), views=(view,) * agents, **more)

@@ -15,13 +15,13 @@ def test_conforms(name):
 
 
 OBLONG = {
-    "goal-cycle": {"height": 5, "width": 9, "obstacles": 2},
-    "single-goal": {"height": 5, "width": 9, "obstacles": 2, "goal_at": None},
-    "four-rooms": {"height": 7, "width": 12, "obstacles": 6},
-    "maze": {"height": 5, "width": 9, "loops": 1},
+    "goal-cycle": {"height": 5, "width": 9, "num_obstacles": 2},
+    "single-goal": {"height": 5, "width": 9, "num_obstacles": 2, "goal_at": None},
+    "four-rooms": {"height": 7, "width": 12, "num_obstacles": 6},
+    "maze": {"height": 5, "width": 9, "num_loops": 1},
     "sixteen-places": {"rooms": (2, 3), "room_size": (1, 4)},
     "key-door": {"height": 6, "width": 9, "endless_keys": False},
-    "goal-sequence": {"height": 5, "width": 9, "obstacles": 2, "trial_steps": 7},
+    "goal-sequence": {"height": 5, "width": 9, "num_obstacles": 2, "trial_steps": 7},
 }
 
 

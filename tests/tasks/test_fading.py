@@ -149,8 +149,8 @@ def test_without_fading_nothing_is_hidden():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"fading": (3,)}, r"fading=\(3,\) must hold different slots from 0 to 2"),
-        ({"fading": (1, 1)}, "must hold different slots"),
+        ({"fading_slots": (3,)}, r"fading_slots=\(3,\) must hold different slots from 0 to 2"),
+        ({"fading_slots": (1, 1)}, "must hold different slots"),
         ({"fade": 1.5}, r"fade=1.5 must lie in \[0, 1\]"),
         ({"visibility": -0.1}, r"visibility=-0.1 must lie in \[0, 1\]"),
         ({"collide": True}, "set collide=False"),

@@ -115,13 +115,13 @@ def test_the_map_numbers_the_kinds():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"goals": 1}, r"goals=1 must lie in \[2, 5\]"),
-        ({"goals": 6}, r"goals=6 must lie in \[2, 5\]"),
-        ({"trials": 0}, "trials=0 must be at least 1"),
-        ({"penalty": -1.0}, "penalty=-1.0 must be at least 0"),
+        ({"num_goals": 1}, r"num_goals=1 must lie in \[2, 5\]"),
+        ({"num_goals": 6}, r"num_goals=6 must lie in \[2, 5\]"),
+        ({"num_trials": 0}, "num_trials=0 must be at least 1"),
+        ({"penalty": -1.0}, "penalty=-1.0 must be non-negative"),
         ({"sequence": (0, 3)}, "must hold goals from 0 to 2"),
         ({"sequence": (0, 1, 0)}, "no goal may come twice running"),
-        ({"map": PLAN.replace("A", "."), "goals": 2}, "the map has 3 goals for goals=2"),
+        ({"map": PLAN.replace("A", "."), "num_goals": 2}, "the map has 3 goals for num_goals=2"),
         ({"map": PLAN}, r"2 start cells \(A\) for 3 agents"),
     ],
 )

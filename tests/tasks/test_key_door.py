@@ -94,7 +94,7 @@ def test_an_episode_may_end_at_the_goal():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"actions": 3}, "keys and doors need all 7"),
+        ({"num_actions": 3}, "keys and doors need all 7"),
         ({"width": 4}, "width=4 has no room for two sides"),
         ({"height": 5}, "4 agents and keys may not fit on the near side"),
         ({"map": "#####\n#AAA#\n#####"}, "needs one goal"),

@@ -64,7 +64,7 @@ def test_loops_open_further_walls():
     [
         ({"height": 18}, "18×19 has no room for walls; use odd numbers from 5"),
         ({"width": 3}, "19×3"),
-        ({"height": 5, "width": 5, "loops": 2}, "loops=2: a maze of 5×5 has 1 walls to open"),
+        ({"height": 5, "width": 5, "num_loops": 2}, "num_loops=2: a maze of 5×5 has 1 walls to open"),
         ({"height": 5, "width": 5, "views": VIEWS * 4}, "8 agents and a goal do not fit on the 7 free cells"),
     ],
 )

@@ -33,12 +33,12 @@ def test_the_example_package_adds_a_task_that_every_tool_sees(tmp_path):
         """
         from rookery.tasks import registry
         assert "meeting-place-v0" not in registry.TASKS, "loaded only when asked for"
-        task = registry.make("meeting-place-v0")
+        task = registry.get_task("meeting-place-v0")
         assert type(task) in registry.task_types()
-        assert "meeting-place-v0" in registry.names()
+        assert "meeting-place-v0" in registry.task_ids()
 
         import jax, jax.numpy as jnp
-        env = registry.environment(task)
+        env = registry.make_env(task)
         params = env.default_params()
         state, _ = jax.jit(env.reset)(jax.random.PRNGKey(0), params)
         state = state.replace(position=jnp.array([[1, 1], [2, 1], [1, 1]]))
@@ -69,14 +69,14 @@ def test_a_broken_package_is_named_and_breaks_no_other(tmp_path):
         from rookery.tasks.goal_cycle import GoalCycle
         from rookery.tasks.registry import register
         def add():
-            register("sound-v0", "fine", GoalCycle(goals=2))
+            register("sound-v0", "fine", GoalCycle(num_goals=2))
     """)  # fmt: skip
     install(tmp_path, "halfway", "halfway:add", """
         from rookery.tasks.goal_cycle import GoalCycle
         from rookery.tasks.registry import register
         def add():
-            register("halfway-v0", "added before it fails", GoalCycle(goals=2))
-            register("goal-cycle-v0", "taken", GoalCycle(goals=2))
+            register("halfway-v0", "added before it fails", GoalCycle(num_goals=2))
+            register("goal-cycle-v0", "taken", GoalCycle(num_goals=2))
     """)  # fmt: skip
     install(tmp_path, "gone", "gone:add")
     install(tmp_path, "nothing", "nothing:add", "add = 3")
@@ -84,10 +84,10 @@ def test_a_broken_package_is_named_and_breaks_no_other(tmp_path):
         """
         from rookery.tasks import registry
         from rookery.tasks.goal_cycle import GoalCycle
-        names = registry.names()
+        names = registry.task_ids()
         assert "sound-v0" in names and "halfway-v0" not in names
-        assert registry.make("goal-cycle-v0") == GoalCycle()
-        registry.names()  # warned of once
+        assert registry.get_task("goal-cycle-v0") == GoalCycle()
+        registry.task_ids()  # warned of once
         """,
         tmp_path,
     )

@@ -137,8 +137,8 @@ def test_nobody_is_set_down_on_another_where_agents_collide():
         ({"goal_at": (13, 2)}, "is not a floor cell of the 13×13 map"),
         ({"goal_at": (2, 2), "when_reached": "move goal"}, "cannot move"),
         ({"when_reached": "vanish"}, "'vanish' is not known; allowed: 'respawn', 'move goal', 'end'"),
-        ({"obstacles": -1}, "obstacles=-1 must be at least 0"),
-        ({"obstacles": 120}, "do not fit on the 121 free cells"),
+        ({"num_obstacles": -1}, "num_obstacles=-1 must be at least 0"),
+        ({"num_obstacles": 120}, "do not fit on the 121 free cells"),
         ({"map": "######\n#1A..#\n######"}, r"1 start cells \(A\) for 3 agents"),
     ],
 )

@@ -179,7 +179,7 @@ def test_bad_meta(tmp_path, capsys, meta):
 
 
 def test_a_world_that_cannot_be(tmp_path, capsys):
-    refused(capsys, save(tmp_path, recording(offset=9)), CorruptFileError.exit_code, "offset=9")
+    refused(capsys, save(tmp_path, recording(offset=9)), CorruptFileError.exit_code, "rows_behind=9")
 
 
 def test_object_arrays_are_not_unpickled(tmp_path, capsys):

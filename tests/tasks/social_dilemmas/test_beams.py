@@ -40,7 +40,7 @@ def test_three_lanes_of_five():
     assert shown(told).split("\n")[2:5] == ["..fffff....", "...fffff...", "..fffff...."]
     assert np.count_nonzero(told.state.beam) == 15
     np.testing.assert_array_equal(told.reward, [-1])
-    assert {name: float(count[0]) for name, count in told.counts.items()} == {
+    assert {name: float(count[0]) for name, count in told.info.items()} == {
         "apples": 0, "apple_steps": 0, "zaps": 1, "hits": 0, "times_zapped": 0, "cleaned": 0,
     }  # fmt: skip
 
@@ -71,8 +71,8 @@ def test_the_first_agent_is_hit_and_shields_the_next():
     told = act(state_on(OPEN, [(3, 2), (3, 4), (3, 5), (2, 6), (2, 7)], [EAST] * 5), [FIRE] + [STAY] * 4)
     np.testing.assert_array_equal(told.reward, [-1, -50, 0, -50, 0])
     assert shown(told).split("\n")[2:5] == ["..fffff....", "...ff......", "..fffff...."]
-    np.testing.assert_array_equal(told.counts["hits"], [2, 0, 0, 0, 0])
-    np.testing.assert_array_equal(told.counts["times_zapped"], [0, 1, 0, 1, 0])
+    np.testing.assert_array_equal(told.info["hits"], [2, 0, 0, 0, 0])
+    np.testing.assert_array_equal(told.info["times_zapped"], [0, 1, 0, 1, 0])
 
 
 def test_two_may_hit_one_and_each_other():
@@ -102,7 +102,7 @@ def test_cleaning_takes_the_first_waste_of_each_lane():
     told = act(state_on(RIVER, [(2, 2)], [EAST]), [CLEAN])
     assert text_of(told.state.tiles, ".#o~w=") == "##########\n#..~w....#\n#...~w...#\n#..~~w...#\n##########"
     assert shown(told).split("\n")[1:4] == ["..cc......", "...cc.....", "..ccc....."]
-    np.testing.assert_array_equal(told.counts["cleaned"], [3])
+    np.testing.assert_array_equal(told.info["cleaned"], [3])
     np.testing.assert_array_equal(told.reward, [0])
 
 
@@ -127,7 +127,7 @@ def test_the_later_of_two_reaches_past_what_the_earlier_cleaned(lot):
     told = act(state_on(line, [(2, 3), (1, 4)], [EAST, EAST]), [CLEAN, CLEAN], lot=lots(*lot))
     # Both have the row of waste in a lane: agent 0 ahead, agent 1 at its right.
     assert text_of(told.state.tiles, ".#o~w=").split("\n")[2] == "#...~~...#"
-    np.testing.assert_array_equal(told.counts["cleaned"], [1, 1])
+    np.testing.assert_array_equal(told.info["cleaned"], [1, 1])
     reach = [told.state.beam[2, c] for c in (4, 5, 6)]
     assert reach == [2, 2, 0]
 
@@ -148,7 +148,7 @@ def test_beams_on_any_map(situation):
         eaten[cell] = 0 if eaten[cell] == 2 else eaten[cell]
     np.testing.assert_array_equal(told.state.beam, beam)
     np.testing.assert_array_equal(told.state.tiles, np.where(eaten == 0, 0, tiles))
-    np.testing.assert_array_equal(told.counts["hits"], hits.sum(1))
-    np.testing.assert_array_equal(told.counts["times_zapped"], hits.sum(0))
-    np.testing.assert_array_equal(told.counts["cleaned"], cleaned)
+    np.testing.assert_array_equal(told.info["hits"], hits.sum(1))
+    np.testing.assert_array_equal(told.info["times_zapped"], hits.sum(0))
+    np.testing.assert_array_equal(told.info["cleaned"], cleaned)
     assert not told.state.beam[np.asarray(state.tiles) == WALL].any(), "a beam in a wall"

@@ -156,7 +156,7 @@ def test_the_absent_take_no_part():
 def test_schedules_reach_the_numbers_without_recompiling():
     task = dataclasses.replace(SMALL["cleanup"], max_steps=3)
     env, traces = make_env(task), []
-    assert {"apple_reward", "fire_cost", "hit_cost", "apple_respawn_prob", "waste_spawn_prob", "threshold"} == set(
+    assert {"apple_reward", "fire_cost", "hit_cost", "apple_respawn_prob", "waste_spawn_prob", "depletion_threshold"} == set(
         _scalar_params(task.default_params())
     )
 
@@ -172,7 +172,7 @@ def test_schedules_reach_the_numbers_without_recompiling():
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize("name", [name for name in TASKS if not hasattr(TASKS[name][1], "world")])
+@pytest.mark.parametrize("name", [name for name in TASKS if not hasattr(TASKS[name][1], "grid_spec")])
 def test_registered_tasks_are_environments(name):
     """Shapes and types of a reset and a step, without compiling them."""
     env = make_env(TASKS[name][1])
@@ -183,7 +183,7 @@ def test_registered_tasks_are_environments(name):
     assert jax.tree.map(lambda x: (x.shape, x.dtype), told) == jax.tree.map(lambda x: (x.shape, x.dtype), later)
     assert told.observation.shape == (env.num_agents, *env.observation_shape(0))
     assert told.reward.shape == told.agent_mask.shape == (env.num_agents,)
-    assert set(told.info) == set(env.task.counts)
+    assert set(told.info) == set(env.task.metric_names)
     assert len(env.action_names) == env.num_actions
 
 

@@ -88,18 +88,18 @@ RIVER_MAP = "#####\n#A~w#\n#####"
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Cleanup(num_agents=0), r"agents=0 must lie in \[1, 10\]"),
-        (lambda: Cleanup(num_agents=11), "agents=11"),
+        (lambda: Cleanup(num_agents=0), r"num_agents=0 must lie in \[1, 10\]"),
+        (lambda: Cleanup(num_agents=11), "num_agents=11"),
         (lambda: Cleanup(map=RIVER_MAP, num_agents=2), "1 start cells"),
         (lambda: Cleanup(map="####\n#A.#\n####", num_agents=1), "no river"),
         (lambda: Cleanup(apple_respawn_prob=1.5), r"apple_respawn_prob=1\.5"),
-        (lambda: Cleanup(depletion_threshold=0.0), r"threshold=0\.0"),
+        (lambda: Cleanup(depletion_threshold=0.0), r"depletion_threshold=0\.0"),
         (lambda: Cleanup(hit_cost=-50.0), r"hit_cost=-50\.0 must be at least 0"),
         (lambda: Cleanup(view_radius=15), "view_radius=15"),
         (lambda: Cleanup(tile_size=0), "tile_size=0"),
         (lambda: Harvest(max_steps=0), "max_steps=0"),
         (lambda: Harvest(regrowth_probs=(0.0, 0.1, 0.2, 2.0)), "regrowth"),
-        (lambda: BoxTrapped(num_agents=3), "agents=3"),
+        (lambda: BoxTrapped(num_agents=3), "num_agents=3"),
         (lambda: BoxTrapped(map="#####\n#0.1#\n#####"), "needs a box"),
     ],
 )
