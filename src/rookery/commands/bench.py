@@ -1,53 +1,92 @@
-"""`rookery bench`: speed on this machine, with machine and versions beside every number."""
+"""`rookery bench`: speed on this machine, with the machine and versions that it was measured on."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from typing import Annotated, Literal
 
+from tyro.conf import Positional
+
+from rookery.commands.options import optional, use_cores
 from rookery.errors import ConfigError
-from rookery.training.devices import machine_info, use_all_cores
+
+SOCIAL_DILEMMA_TASKS = ("cleanup-v0", "harvest-v0")
 
 
-def run_bench(what: str, seconds: float, num_envs: int, as_json: bool, task_id: str | None = None) -> int:
-    """Measure and print. Raises ConfigError for a time or size without sense, MissingError for an unknown task."""
-    if seconds <= 0 or num_envs < 1:
-        raise ConfigError(f"seconds={seconds} and worlds={num_envs} must be positive")
-    use_all_cores()
+@dataclasses.dataclass
+class BenchCommand:
+    """Measure speed on this machine; print the machine, versions and environment steps per second."""
+
+    target: Positional[Literal["gridworld", "social-dilemmas", "update", "all"]] = "gridworld"
+    """gridworld: Goal Cycle with random actions. social-dilemmas: Cleanup and Harvest with random actions.
+    update: one PPO update of each network, compared with a matrix product."""
+    seconds: float = 5.0
+    """Seconds for each measurement."""
+    task: Annotated[str | None, optional("ID", "Goal Cycle, as pixels and as symbols")] = None
+    """Task that `gridworld` measures."""
+    num_envs: int = 2048
+    """Number of environments in one batch."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def __call__(self) -> int:
+        return run_bench(self)
+
+
+def run_bench(options: BenchCommand) -> int:
+    """Measure and print. Raises ConfigError for a time or size that is not positive, NotFoundError for a task."""
+    if options.seconds <= 0 or options.num_envs < 1:
+        raise ConfigError(f"seconds={options.seconds} and num_envs={options.num_envs} must be positive")
+    use_cores(None)
+    from rookery.training.devices import machine_info
+
+    results: dict = {"machine": machine_info(), **_measure(options)}
+    if options.json:
+        print(json.dumps(results))
+        return 0
+    print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
+    for row in (*results.get("gridworld", ()), *results.get("social-dilemmas", ())):
+        print(
+            f"{row['task']}, {row['num_agents']} agents, {row['observation_type']}, random actions, {row['num_envs']} "
+            f"environments: {row['steps_per_second']:,.0f} environment steps/s"
+        )
+    for row in results.get("update", ()):
+        print(
+            f"{row['network']} network, {row['num_minibatches']} minibatches of {row['minibatch_size']} sequences of "
+            f"{row['sequence_length']} steps: update {row['seconds']:.1f} s, {row['gflops']:.0f} GFLOP/s "
+            f"({row['performed_gflops']:.0f} performed), {row['fraction_of_matmul']:.2f} of the "
+            f"{row['matmul_gflops']:.0f} GFLOP/s of a float32 matrix product; compiled in {row['compile_seconds']:.0f} "
+            f"s; {row['steps_per_second']:,.0f} environment steps/s learned"
+        )
+    return 0
+
+
+def _measure(options: BenchCommand) -> dict[str, list[dict]]:
     from rookery.tasks import registry
     from rookery.training.benchmark_env import measure_goal_cycle, measure_task
     from rookery.training.benchmark_update import measure_update
 
-    results: dict = {"machine": machine_info()}
-    if task_id is not None:
-        registry.check_task_id(task_id)
-    if what in ("world", "all") and task_id is not None:
-        results["world"] = [{"task": task_id, **measure_task(registry.get_task(task_id), num_envs, seconds)}]
-    elif what in ("world", "all"):
-        results["world"] = [measure_goal_cycle(kind, num_envs, 3, 13, 13, seconds) for kind in ("pixels", "symbolic")]
-    if what in ("dilemma", "all"):
-        results["dilemma"] = [measure_task(name, num_envs, seconds) for name in ("cleanup-v0", "harvest-v0")]
-    if what in ("update", "all"):
-        results["update"] = [measure_update(network, seconds) for network in ("lite", "paper")]
-    if as_json:
-        print(json.dumps(results))
-        return 0
-    print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
-    for row in results.get("world", []):
-        print(
-            f"{row['task']}, {row['agents']} agents, {row['kind']}, random actions, {row['worlds']} worlds: "
-            f"{row['steps_per_second']:,.0f} environment steps/s"
+    def measure_tasks(*task_ids: str) -> list[dict]:
+        return [
+            {"task": task_id, **measure_task(registry.get_task(task_id), options.num_envs, options.seconds)}
+            for task_id in task_ids
+        ]
+
+    if options.task is not None:
+        registry.check_task_id(options.task)
+    results: dict[str, list[dict]] = {}
+    if options.target in ("gridworld", "all"):
+        results["gridworld"] = (
+            measure_tasks(options.task)
+            if options.task is not None
+            else [
+                measure_goal_cycle(kind, options.num_envs, 3, 13, 13, options.seconds)
+                for kind in ("pixels", "symbolic")
+            ]
         )
-    for row in results.get("dilemma", []):
-        print(
-            f"{row['task']}, {row['agents']} agents, random actions, {row['worlds']} worlds: "
-            f"{row['steps_per_second']:,.0f} environment steps/s"
-        )
-    for row in results.get("update", []):
-        print(
-            f"{row['network']} network, {row['minibatches']} minibatches of {row['sequences']}×{row['length']}: "
-            f"update {row['seconds']:.1f} s, {row['gflops']:.0f} GFLOP/s ({row['performed_gflops']:.0f} performed), "
-            f"{row['share_of_matmul']:.2f} of the {row['matmul_gflops']:.0f} GFLOP/s of a float32 matrix product; "
-            f"compiled in {row['compile_seconds']:.0f} s; "
-            f"{row['steps_per_second']:,.0f} environment steps/s learned"
-        )
-    return 0
+    if options.target in ("social-dilemmas", "all"):
+        results["social-dilemmas"] = measure_tasks(*SOCIAL_DILEMMA_TASKS)
+    if options.target in ("update", "all"):
+        results["update"] = [measure_update(network, options.seconds) for network in ("mlp", "ndousse2021")]
+    return results

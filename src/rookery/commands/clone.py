@@ -1,100 +1,160 @@
-"""`rookery clone`: record an expert, or take a recorded one, and train clones of it."""
+"""`rookery clone`: record an expert, or take a recorded dataset, and train clones of it."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rookery.cli import apply_task_overrides
+from rookery.commands.options import (
+    Overrides,
+    TaskOverrides,
+    TimeLimit,
+    flags,
+    optional,
+    time_limit_seconds,
+    use_cores,
+)
 from rookery.errors import ConfigError
 
+if TYPE_CHECKING:
+    from rookery.training.clone_trainer import CloneConfig
+    from rookery.training.config import PolicyConfig
+
 DATASET_DIR = "data"
-RECORDING_OPTIONS = ("task", "expert", "set", "episodes", "alone", "data_seed")
+RECORDING_OPTIONS = ("task", "expert", "task_overrides", "episodes", "solo", "data_seed")
 """Options that say what is recorded."""
 DEFAULT_EPISODES = 500
 
 
-def run_clone(options) -> int:
-    """Prints the expert's return, each clone's loss, and where the agents are."""
-    from rookery.commands.train import time_limit_seconds, use_cores
+@dataclasses.dataclass
+class CloneCommand:
+    """Record an expert's episodes and train clones of it by behavior cloning. Run it again to continue.
 
-    stop_after = time_limit_seconds(options.minutes)
+    For example: rookery clone --task goal-cycle-symbolic-v0 --expert goal-cycle-lite-expert --out runs/clone
+    """
+
+    overrides: Overrides = ()
+    task: Annotated[str | None, optional("ID", "the dataset's")] = None
+    """Task to record the expert in."""
+    task_overrides: TaskOverrides = ()
+    """Changes to the task, such as penalty=0.5 or num_goals=4."""
+    expert: Annotated[str | None, optional("AGENT", "the dataset's")] = None
+    """The agent in every slot: a zoo agent, a .safetensors file, 'scripted', 'scripted-partial' or 'random'."""
+    episodes: Annotated[int | None, optional("INT", "500")] = None
+    """Episodes to record; each gives one trajectory per slot."""
+    solo: bool = False
+    """Record the expert without other agents."""
+    data: Annotated[Path | None, optional("FOLDER", "recorded into OUT/data")] = None
+    """A dataset recorded before."""
+    data_seed: Annotated[int | None, optional("INT", "0")] = None
+    """Seed of the recorded episodes; they never overlap with training or evaluation episodes."""
+    record_only: bool = False
+    """Record, but train nothing."""
+    out: Path = Path("runs/clone")
+    """Folder of metrics, checkpoints and agents."""
+    seeds: Annotated[int | None, optional("INT", "1")] = None
+    """Number of clones; they train at the same time on the same data."""
+    seed: Annotated[int | None, optional("INT", "0")] = None
+    """The first seed; the others count up from it."""
+    time_limit: TimeLimit = None
+    """Save and stop after so many minutes."""
+    quiet: bool = False
+    """Show no progress."""
+
+    def __call__(self) -> int:
+        return run_clone(self)
+
+
+def run_clone(options: CloneCommand) -> int:
+    """Print the expert's return, each clone's loss and where the agents are. Returns 0."""
+    stop_after = time_limit_seconds(options.time_limit)
     use_cores(1)
-    from rookery.storage.serialization import apply_overrides
-    from rookery.training.clone_trainer import CloneConfig, train_clones
+    from rookery.training.clone_trainer import train_clones
     from rookery.training.demonstrations import DATASET_MANIFEST, read_manifest
 
-    config = apply_overrides(CloneConfig(name=options.out.name or "clone"), options.overrides)
-    given = {name: getattr(options, name) for name in ("seeds", "seed") if getattr(options, name) is not None}
-    config = dataclasses.replace(config, **given)
-    asked = [name for name in RECORDING_OPTIONS if getattr(options, name) not in (None, (), False)]
-    if options.data is not None and asked:
-        told = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
-        raise ConfigError(f"--data holds a task and its expert already; leave out {told}")
+    config = _clone_config(options)
+    requested = [name for name in RECORDING_OPTIONS if getattr(options, name) not in (None, (), False)]
+    if options.data is not None and requested:
+        raise ConfigError(f"--data already has a task and an expert; leave out {flags(requested)}")
     folder = options.data or options.out / DATASET_DIR
     if options.data is None and not (folder / DATASET_MANIFEST).exists():
         _record(folder, options)
     manifest = read_manifest(folder)
     if options.data is None:
-        _check_recorded(folder, manifest, asked, options)
+        _check_recorded(folder, manifest, requested, options)
     if not options.quiet:
-        earned = manifest["return"]
+        expert_return = manifest["return"]
         print(
-            f"{folder}: {manifest['expert']} in {manifest['worlds']} worlds, {len(manifest['slots'])} episodes each, "
-            f"return {earned['mean']:.2f} ± {earned['deviation']:.2f}"
+            f"{folder}: {manifest['num_episodes']} episodes of {manifest['expert']}, "
+            f"{len(manifest['slots'])} slots each, "
+            f"return {expert_return['mean']:.2f} ± {expert_return['std']:.2f}"
         )
     if options.record_only:
         return 0
     result = train_clones(config, folder, options.out, quiet=options.quiet, stop_after=stop_after)
     for path, loss in zip(result.agent_files, result.validation_loss, strict=True):
-        print(f"{path}: {loss:.4f} nats an action on held-out episodes")
+        print(f"{path}: {loss:.4f} nats per action on validation episodes")
     if not result.finished:
-        print(f"stopped after {result.epochs_done} of {config.learner.epochs} epochs; the same command goes on")
+        print(f"stopped after {result.epochs_done} of {config.learner.epochs} epochs; run the same command to continue")
     return 0
 
 
-def _record(folder: Path, options) -> None:
+def _clone_config(options: CloneCommand) -> CloneConfig:
+    from rookery.storage.serialization import apply_overrides
+    from rookery.training.clone_trainer import CloneConfig
+
+    config = apply_overrides(CloneConfig(name=options.out.name or "clone"), options.overrides)
+    changes = {"num_seeds": options.seeds, "seed": options.seed}
+    return dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _record(folder: Path, options: CloneCommand) -> None:
     from rookery.training.demonstrations import record_dataset
 
     if options.task is None or options.expert is None:
         raise ConfigError("name --task and --expert to record, or --data with a recorded dataset")
-    worlds = DEFAULT_EPISODES if options.episodes is None else options.episodes
-    seed = 0 if options.data_seed is None else options.data_seed
     record_dataset(
-        folder, _task(options), _expert_config(options.expert), num_episodes=worlds, seed=seed, solo=options.alone
+        folder,
+        _task(options.task, options),
+        _expert_config(options.expert),
+        num_episodes=DEFAULT_EPISODES if options.episodes is None else options.episodes,
+        seed=options.data_seed or 0,
+        solo=options.solo,
     )
 
 
-def _task(options):
+def _task(task_id: str, options: CloneCommand) -> Any:
+    from rookery.storage.serialization import apply_overrides
     from rookery.tasks import registry
 
-    return apply_task_overrides(registry.get_task(options.task), tuple(options.set))
+    return apply_overrides(registry.get_task(task_id), options.task_overrides)
 
 
-def _expert_config(name: str):
+def _expert_config(name: str) -> PolicyConfig:
     from rookery.agents import scripted
     from rookery.training.config import FrozenPolicyConfig, RandomPolicyConfig, ScriptedPolicyConfig
 
-    named = {
-        name: ScriptedPolicyConfig(observability=sight) for name, sight in scripted.OBSERVABILITY_BY_NAME.items()
-    } | {"random": RandomPolicyConfig()}
-    return named.get(name, FrozenPolicyConfig(checkpoint=name))
+    if name in scripted.OBSERVABILITY_BY_NAME:
+        return ScriptedPolicyConfig(observability=scripted.OBSERVABILITY_BY_NAME[name])
+    return RandomPolicyConfig() if name == "random" else FrozenPolicyConfig(checkpoint=name)
 
 
-def _check_recorded(folder: Path, manifest: dict, requested: list[str], options) -> None:
-    """Raises ConfigError where a dataset is there already, and is not what is asked for."""
+def _check_recorded(folder: Path, manifest: dict, requested: list[str], options: CloneCommand) -> None:
+    """Raises ConfigError if the dataset that is already there is not the one asked for."""
     from rookery.storage.serialization import to_dict
     from rookery.training.demonstrations import expert_name, manifest_differences
 
-    wanted: dict = {}
-    if {"task", "set"} & set(requested):
-        wanted["task"] = to_dict(_task(options)) if options.task else None  # changes to what task?
-    if "expert" in requested:
-        wanted["expert"] = expert_name(_expert_config(options.expert))
-    fields = {"episodes": "worlds", "data_seed": "seed", "alone": "alone"}
-    wanted |= {field: getattr(options, name) for name, field in fields.items() if name in requested}
-    if differs := manifest_differences(manifest, wanted):
+    expected: dict = {}
+    if "task" in requested or "task_overrides" in requested:
+        # Changes without the task they change cannot match any dataset.
+        expected["task"] = to_dict(_task(options.task, options)) if options.task else None
+    if options.expert is not None:
+        expected["expert"] = expert_name(_expert_config(options.expert))
+    keys = {"episodes": "num_episodes", "data_seed": "seed", "solo": "solo"}
+    expected |= {key: getattr(options, name) for name, key in keys.items() if name in requested}
+    if differences := manifest_differences(manifest, expected):
         raise ConfigError(
-            f"{folder} holds {manifest['expert']} in {manifest['worlds']} worlds already, and differs from what is "
-            f"asked in: {', '.join(differs)}; name another --out, or leave those options out"
+            f"{folder} already holds {manifest['num_episodes']} episodes of {manifest['expert']}, which differ from "
+            f"the options in: {', '.join(differences)}; name another --out, or leave those options out"
         )

@@ -1,31 +1,53 @@
-"""`rookery envs`: what tasks there are, and what one looks like."""
+"""`rookery envs`: the tasks, and what one of them looks like."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from tyro.conf import Positional
+
+from rookery.commands.options import optional
 from rookery.errors import ConfigError
-from rookery.tasks import registry
+
+
+@dataclasses.dataclass
+class EnvsCommand:
+    """List the tasks, or show one: its rules, source, size and what each agent sees."""
+
+    action: Positional[Literal["list", "show"]] = "list"
+    """list: one line per task. show: one task in full."""
+    task: Annotated[Positional[str | None], optional("ID", "none")] = None
+    """Id of the task to show."""
+    png: Annotated[Path | None, optional("FILE", "no picture")] = None
+    """Write a picture of the task to this file."""
+
+    def __call__(self) -> int:
+        return list_tasks() if self.action == "list" else show_task(self.task, self.png)
 
 
 def list_tasks() -> int:
-    names = registry.task_ids()
-    width = max(map(len, names))
-    for name in names:
-        print(f"{name:{width}}  {registry.describe(name)}")
+    """One line per task. Returns 0."""
+    from rookery.tasks.descriptions import describe_all
+
+    descriptions = describe_all()
+    width = max(map(len, descriptions))
+    for task_id, description in descriptions.items():
+        print(f"{task_id:{width}}  {description}")
     return 0
 
 
-def show_task(name: str | None, png: Path | None = None) -> int:
-    """Rules and source, the settings, what each agent sees, and a drawn layout, in text and to a file if named."""
-    if name is None:
+def show_task(task_id: str | None, png: Path | None = None) -> int:
+    """Rules and source, the settings, what each agent sees, and a layout as text and, if asked for, as a picture."""
+    from rookery.tasks import registry
+
+    if task_id is None:
         raise ConfigError(f"name the task to show: {', '.join(registry.task_ids())}")
-    task = registry.get_task(name)
+    task = registry.get_task(task_id)
     env = registry.make_env(task)
-    print(f"{name}: {registry.describe(name)}\n")
+    print(f"{task_id}: {registry.describe(task_id)}\n")
     print((sys.modules[type(task).__module__].__doc__ or "").strip(), "\n")
     for field in dataclasses.fields(task):
         if field.name not in ("views", "map", "kind"):
@@ -33,12 +55,12 @@ def show_task(name: str | None, png: Path | None = None) -> int:
     for slot, view in enumerate(getattr(task, "views", ())):
         print(
             f"  agent {slot} sees      {view.observation_type} u8{list(view.shape)}: "
-            f"{view.size}×{view.size} cells, offset {view.rows_behind}"
+            f"{view.size}×{view.size} cells, {view.rows_behind} rows behind it"
         )
     from rookery.viz.render_state import action_names
 
     print(f"  actions           {', '.join(action_names(env)[0][: env.num_actions])}")
-    print(f"  counted           {', '.join(task.counts)}")
+    print(f"  metrics           {', '.join(task.metric_names)}")
     print(f"\n{ascii_layout(task)}")
     if png is not None:
         from rookery.viz.record_episode import record_initial_state
@@ -48,22 +70,26 @@ def show_task(name: str | None, png: Path | None = None) -> int:
     return 0
 
 
-def ascii_layout(task) -> str:
-    """One drawn layout as text: # obstacle, 1-9 goals in their order, K keys without end, k key, D locked door,
-    ^ > v < agents; ? a kind of tile that is a task's own. Tasks of other worlds draw their own."""
+def ascii_layout(task: Any) -> str:
+    """One generated layout as text.
+
+    # obstacle, 1-9 goals in their order, K key rack, k key, D locked door, ^ > v < agents, ? any other kind of tile.
+    Tasks without such a grid have their own characters.
+    """
     import jax
 
-    if hasattr(task, "picture"):
+    from rookery.tasks import registry
+
+    if hasattr(task, "to_text"):
         env = registry.make_env(task)
         return task.to_text(jax.device_get(jax.jit(env.reset)(jax.random.PRNGKey(0), env.default_params())[0]))
     from rookery.gridworld.tiles import TILE_TO_CHAR
 
     layout: Any = jax.jit(task.generate)(jax.random.PRNGKey(0))
-    tiles, position, heading, own = jax.device_get(layout)
+    tiles, position, heading, task_state = jax.device_get(layout)
     rows = [[TILE_TO_CHAR.get(int(kind), "?") for kind in row] for row in tiles]
-    goals: Any = getattr(own, "goals", ())
-    for number, (row, col) in enumerate(goals):
+    for number, (row, col) in enumerate(getattr(task_state, "goals", ())):
         rows[row][col] = str(number + 1)
-    for (row, col), way in zip(position, heading, strict=True):
-        rows[row][col] = "^>v<"[way]
+    for (row, col), direction in zip(position, heading, strict=True):
+        rows[row][col] = "^>v<"[direction]
     return "\n".join(" ".join(row) for row in rows)

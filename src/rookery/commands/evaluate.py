@@ -1,191 +1,136 @@
-"""`rookery eval` and `rookery replay`: agents at play, never learning."""
+"""`rookery eval`: how well agents play, without learning."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from rookery.agents import scripted
-from rookery.agents.random_policy import RandomPolicy
-from rookery.agents.team import AgentGroup, Team
-from rookery.agents.zoo import load_trained_agent
-from rookery.cli import apply_task_overrides, print_json
-from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
-from rookery.storage.serialization import from_dict
-from rookery.tasks import registry
-from rookery.training.build import check_compatible, scripted_policy
-from rookery.training.config import TaskConfig
-from rookery.types import Env, PyTree
+from tyro.conf import Positional
+
+from rookery.commands.options import Partners, TaskId, TaskOverrides, print_json
+from rookery.errors import NotFoundError
 
 
-@dataclasses.dataclass(frozen=True)
-class TeamSetup:
-    """One agent in slot 0 and who stands beside it, ready to play."""
+@dataclasses.dataclass
+class EvalCommand:
+    """Evaluate agents on episodes never trained on: return with its 95 % interval, goals, mistakes, social gain."""
 
-    env: Env
-    team: Team
-    params: dict[str, PyTree]
+    agent: Positional[str]
+    """A zoo agent, a .safetensors file, the folder of a run (all its agents), 'scripted', 'scripted-partial' or
+    'random'."""
+    task: TaskId = None
+    """Task to play."""
+    task_overrides: TaskOverrides = ()
+    """Changes to the task, such as penalty=0.5 or num_goals=4."""
+    partners: Partners = None
+    """The agent in all other slots: a zoo agent, a file, 'scripted', 'scripted-partial' or 'random'; 'none': no other
+    agents."""
+    episodes: int = 1000
+    """Episodes for each agent and condition."""
+    seed: int = 0
+    """Seed of the evaluation episodes; they never overlap with training episodes."""
+    json: bool = False
+    """Print one JSON object per agent and condition, with all digits."""
 
-
-def make_team_setup(
-    agent: str, partners: str | None, task_id: str | None, task_overrides: tuple[str, ...]
-) -> TeamSetup:
-    """Put an agent in slot 0 of a task, and others in the rest.
-
-    Raises: MissingError, CorruptError, MisfitError or ConfigError, before anything is compiled.
-    """
-    trained = None if agent in (*scripted.OBSERVABILITY_BY_NAME, "random") else load_trained_agent(agent)
-    if task_id is not None:
-        task = registry.get_task(task_id)
-    elif trained is not None and "task" in trained.card:
-        try:
-            task = from_dict(TaskConfig, trained.card["task"], "task")  # type: ignore[arg-type] (a union)
-        except ConfigError as error:  # the card's sha256 is of the weights; a newer version may know more
-            raise IncompatibleError(
-                f"{agent}: its card has a task this version does not know: {error}; use --task"
-            ) from None
-    else:
-        task = registry.get_task("goal-cycle-v0")
-    task = apply_task_overrides(task, task_overrides)
-    grid = {"views", "spawn_delay"} <= {field.name for field in dataclasses.fields(task)}
-    if partners == "nobody" and not grid:
-        raise ConfigError(
-            f"tasks of kind {task.kind!r} cannot be cut to one agent; leave out --beside nobody: the agent is played "
-            "alone as well"
-        )
-    if partners == "nobody":
-        task = dataclasses.replace(task, views=task.views[:1], spawn_delay=task.spawn_delay[:1])
-    elif partners is not None and grid and len(task.views) == 1:
-        task = dataclasses.replace(task, views=task.views * 3, spawn_delay=())  # the paper's two experts
-    env = registry.make_env(task)
-    groups, params = [], {}
-    others = tuple(range(1, env.num_agents))
-    if others and partners is None:
-        partners = (trained.card.get("beside") if trained is not None else None) or "scripted"
-        if not isinstance(partners, str):
-            raise CorruptFileError(f"{agent}: its card says beside={partners!r}, which names nobody; use --beside")
-    for name, source, slots in (("agent", agent, (0,)), ("beside", partners, others)):
-        if slots and source:
-            policy, params[name] = load_policy(source, env, slots, trained if name == "agent" else None)
-            groups.append(AgentGroup(name, slots, policy))
-    return TeamSetup(env, Team(tuple(groups)), params)
+    def __call__(self) -> int:
+        return run_eval(self)
 
 
-def load_policy(source: str, env: Env, slots: tuple[int, ...], trained=None) -> tuple:
-    """A policy and its parameters by 'scripted', 'scripted-own', 'random', zoo name or file. Raises as `cast`."""
-    if source in scripted.OBSERVABILITY_BY_NAME:
-        return scripted_policy(env, scripted.OBSERVABILITY_BY_NAME[source]), ()
-    if source == "random":
-        return RandomPolicy(env.num_actions), ()
-    agent = trained or load_trained_agent(source)
-    for slot in slots:
-        check_compatible(agent.policy, env.observation_shape(slot), env.num_actions, source)
-    return agent.policy, agent.params
-
-
-def run_eval(options) -> int:
-    """Print a JSON line a condition: the agent beside the others, alone, and its social gain."""
+def run_eval(options: EvalCommand) -> int:
+    """Print a line per condition: the agent with its partners, alone, and the difference of the two."""
     for source in _agent_sources(options.agent):
-        for row in evaluate_agent(source, options):
-            print_json({"agent": source, **row})
+        rows = evaluate(
+            source,
+            task=options.task,
+            task_overrides=options.task_overrides,
+            partners=options.partners,
+            episodes=options.episodes,
+            seed=options.seed,
+        )
+        if not options.json:
+            print(source)
+        for row in rows:
+            if options.json:
+                print_json({"agent": source, **row})
+            else:
+                print(f"  {format_row(row)}", flush=True)
     return 0
 
 
-def evaluate_agent(source: str, options) -> list[dict]:
-    """Rows for one agent: 'social' and 'solo' and, where there are others, 'gain'."""
+def evaluate(
+    agent: str | Path,
+    *,
+    task: str | None = None,
+    task_overrides: Iterable[str] = (),
+    partners: str | None = None,
+    episodes: int = 1000,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Evaluate an agent in slot 0 of a task, with partners in the other slots and again alone.
+
+    Args:
+      agent: a zoo agent, a .safetensors file, 'scripted', 'scripted-partial' or 'random'.
+      task: a task id; None: the task that the agent was trained on.
+      task_overrides: KEY=VALUE changes to the task, such as "penalty=0.5".
+      partners: the agent in all other slots, or 'none' for no other agents; None: as in training, else scripted.
+      episodes: for each condition.
+      seed: of the evaluation episodes, which never overlap with training episodes; the same for both conditions.
+    Returns: one row for each 'condition': 'social' and 'solo' have 'episodes', 'return' with the 95 % interval 'low' to
+      'high' (None for a single episode), means of what the task counts, 'longest_streak' and 'steps_to_first_reward';
+      'social' also 'return_partners'; 'social_gain' is the mean paired difference of the two returns. A task with one
+      agent has 'solo' alone.
+    Raises: NotFoundError, CorruptFileError, IncompatibleError or ConfigError.
+    """
     import numpy as np
 
-    from rookery.viz.mean_intervals import mean_interval
+    from rookery.training.evaluation import evaluate_team
+    from rookery.training.team_setup import make_team_setup
 
-    chosen = make_team_setup(source, options.beside, options.task, tuple(options.set))
+    setup = make_team_setup(str(agent), partners, task, task_overrides)
+    solo_mask = np.arange(setup.env.num_agents) == 0
+    masks = {"social": np.ones_like(solo_mask), "solo": solo_mask}
+    if setup.env.num_agents == 1:
+        del masks["social"]
     rows, returns = [], {}
-    alone = np.arange(chosen.env.num_agents) == 0
-    conditions = {"solo": alone} if chosen.env.num_agents == 1 else {"social": np.ones_like(alone), "solo": alone}
-    match = _team_evaluator(chosen.env, chosen.team)
-    for name, present in conditions.items():
-        tally = match.evaluate(chosen.params, options.episodes, options.seed, present)
-        returns[name] = tally.episode_return[:, 0]
-        row = {"condition": name, "episodes": options.episodes, **_interval(returns[name], mean_interval)}
-        row |= {event: float(count[:, 0].mean()) for event, count in tally.task_metrics.items()}
-        row |= {
-            "longest_streak": float(tally.longest_streak[:, 0].mean()),
-            "steps_to_first_reward": float(tally.steps_to_first_reward[:, 0].mean()),
-        }
-        if name == "social":
-            row["return_of_others"] = float(tally.episode_return[:, 1:].mean())
+    for condition, agent_mask in masks.items():
+        stats = evaluate_team(setup, episodes, seed, agent_mask)
+        returns[condition] = stats.episode_return[:, 0]
+        row = {"condition": condition, "episodes": episodes, **_return_interval(returns[condition])}
+        row |= {name: float(values[:, 0].mean()) for name, values in stats.task_metrics.items()}
+        row["longest_streak"] = float(stats.longest_streak[:, 0].mean())
+        row["steps_to_first_reward"] = float(stats.steps_to_first_reward[:, 0].mean())
+        if condition == "social":
+            row["return_partners"] = float(stats.episode_return[:, 1:].mean())
         rows.append(row)
     if len(returns) == 2:
-        # The same worlds in the same order, so the gain is paired.
-        rows.append({"condition": "gain", **_interval(returns["social"] - returns["solo"], mean_interval)})
+        # Both conditions play the same worlds in the same order, so the differences are paired.
+        rows.append({"condition": "social_gain", **_return_interval(returns["social"] - returns["solo"])})
     return rows
 
 
-@functools.cache
-def _team_evaluator(env: Env, team: Team):
-    """A run's agents differ in nothing but their parameters: compiled once for all of them."""
-    from rookery.training.evaluation import TeamEvaluator
+def format_row(row: dict[str, Any]) -> str:
+    """A row of `evaluate` for people, rounded."""
+    interval = "" if row["low"] is None else f" [{row['low']:.2f}, {row['high']:.2f}]"
+    text = f"{row['condition']:12} return {row['return']:.2f}{interval}"
+    others = {k: v for k, v in row.items() if k not in ("condition", "episodes", "return", "low", "high")}
+    return "   ".join([text, *(f"{name} {value:.2f}" for name, value in others.items())])
 
-    return TeamEvaluator(env, team)
 
+def _return_interval(returns) -> dict[str, float | None]:
+    from rookery.viz.mean_intervals import mean_interval
 
-def _interval(values, mean_interval) -> dict[str, float | None]:
-    mean, low, high = (float(x) for x in mean_interval(values))
+    mean, low, high = (float(x) for x in mean_interval(returns))
     return {"return": mean, "low": low if low == low else None, "high": high if high == high else None}
 
 
 def _agent_sources(source: str) -> list[str]:
-    """A run's folder stands for all its agents."""
+    """The folder of a run stands for all its agents."""
     folder = Path(source)
     if not folder.is_dir():
         return [source]
-    found = sorted(str(path) for path in (folder / "agents").glob("*.safetensors"))
-    if not found:
+    paths = sorted(str(path) for path in (folder / "agents").glob("*.safetensors"))
+    if not paths:
         raise NotFoundError(f"{folder} holds no agents; a run writes them at its first checkpoint")
-    return found
-
-
-def run_replay(options) -> int:
-    """Write the films and print where they are."""
-    import numpy as np
-
-    from rookery.training.trainer import load_learners
-    from rookery.viz.frames import check_step
-    from rookery.viz.record_episode import record_episode, record_run
-    from rookery.viz.video import find_ffmpeg, write_gif, write_mp4, write_png, write_replay_html
-
-    if not options.out.name:
-        raise ConfigError(f"--out {options.out} is a folder; name the films in it, such as {options.out / 'replay'}")
-    whole_team = Path(options.agent).is_dir()
-    _check_options(options, whole_team)
-    if whole_team:
-        program, learners, who = load_learners(Path(options.agent), options.arm, options.trained_seed)
-        film = record_run(program, learners, seed=options.seed, note=who)
-    else:
-        chosen = make_team_setup(options.agent, options.beside, options.task, tuple(options.set))
-        everyone = np.ones(chosen.env.num_agents, bool)
-        film = record_episode(chosen.env, chosen.team, chosen.params, seed=options.seed, agent_mask=everyone)
-    name = options.out.stem if options.out.suffix in (".html", ".gif", ".mp4", ".png") else options.out.name
-    ending = lambda kind: options.out.with_name(f"{name}.{kind}")  # noqa: E731 (no suffix: a name may have a dot)
-    step = 0 if options.png is None else film.num_steps + 1 + options.png if options.png < 0 else options.png
-    check_step(film, step)
-    if options.mp4:
-        find_ffmpeg()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    print(write_replay_html(film, ending("html")))
-    if options.gif:
-        print(write_gif(film, ending("gif")))
-    if options.mp4:
-        print(write_mp4(film, ending("mp4")))
-    if options.png is not None:
-        print(write_png(film, ending("png"), step))
-    return 0
-
-
-def _check_options(options, whole_team: bool) -> None:
-    """Raises ConfigError for options of a whole team given with one agent, or the other way round."""
-    wrong = ("task", "set", "beside") if whole_team else ("arm", "trained_seed")
-    given = [f"--{name.replace('_', '-')}" for name in wrong if getattr(options, name) not in (None, ())]
-    if given:
-        what = "a run's folder plays its own task with its own team" if whole_team else "only a run's folder has arms"
-        raise ConfigError(f"{options.agent}: {', '.join(given)} cannot be used here; {what}")
+    return paths

@@ -2,46 +2,88 @@
 
 from __future__ import annotations
 
-import asyncio
+import dataclasses
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rookery.agents import scripted, zoo
-from rookery.agents.team import AgentGroup, Team
-from rookery.cli import apply_task_overrides
-from rookery.commands.evaluate import load_policy
+from tyro.conf import Positional
+
+from rookery.commands.options import TaskOverrides, optional
 from rookery.errors import ConfigError, IncompatibleError
-from rookery.play.game import Game, GameSetup, check_fps
-from rookery.tasks import registry
+
+if TYPE_CHECKING:
+    from rookery.play.game import Game, GameSetup
 
 REST_SECONDS = 4.0
-"""Seconds between an episode and the next."""
+"""Seconds between the end of an episode and the next one."""
 
 
-def run_play(options) -> int:
-    """Play until interrupted."""
-    check_fps(options.rate)
-    cast = make_game_setup(options.task, options.others, tuple(options.set))
-    open_slots = options.slot or default_human_slots(cast.env.num_agents)
-    if options.terminal and len(open_slots) > 1:
-        open_slots = open_slots[:1]  # there is one keyboard
-    for slot, (name, role) in enumerate(zip(cast.agent_names, cast.roles, strict=True)):
-        person = " until a person takes it" if slot in open_slots else ""
-        kind = "trained" if role == "frozen" else role
-        print(f"slot {slot}: {name} ({kind}){person}", file=sys.stderr)
-    game = Game(cast, tuple(open_slots), seed=options.seed, rest_ticks=round(REST_SECONDS * options.rate))
+@dataclasses.dataclass
+class PlayCommand:
+    """Move one agent yourself, in a browser page or in the terminal, while policies move the others.
+
+    Be the expert: play Goal Cycle, and watch a trained social learner follow you. Several browsers may join; each
+    takes a free slot, or watches. A policy moves every slot that no person has taken.
+    """
+
+    task: Positional[str] = "goal-cycle-demo-v0"
+    """Task to play."""
+    task_overrides: TaskOverrides = ()
+    """Changes to the task, such as penalty=0.5 or num_goals=4."""
+    human_slots: Annotated[tuple[int, ...], optional("SLOT", "all but 0, which the novice has")] = ()
+    """Slots that people may take, in this order."""
+    policies: Annotated[tuple[str, ...], optional("AGENT", "the zoo's novice for the task, then scripted")] = ()
+    """The policy of each slot while no person moves it, in slot order: a zoo agent, a .safetensors file,
+    'scripted', 'scripted-partial' or 'random'; the last one is for all remaining slots."""
+    fps: float = 5.0
+    """Steps per second."""
+    seed: int = 0
+    """Seed of the episodes."""
+    terminal: bool = False
+    """Play in this terminal, without a server."""
+    host: str = "127.0.0.1"
+    """Address to serve at; only this machine can reach the default one."""
+    port: int = 8765
+    """Port to serve at; 0 for any free one."""
+    browser: bool = False
+    """Open the page in a browser on this machine."""
+
+    def __call__(self) -> int:
+        return run_play(self)
+
+
+def run_play(options: PlayCommand) -> int:
+    """Play until interrupted. Returns 0."""
+    from rookery.play.game import Game, check_fps
+
+    check_fps(options.fps)
+    setup = make_game_setup(options.task, options.policies, options.task_overrides)
+    human_slots = options.human_slots or default_human_slots(setup.env.num_agents)
+    if options.terminal:
+        human_slots = human_slots[:1]  # there is one keyboard
+    for slot, (name, role) in enumerate(zip(setup.agent_names, setup.roles, strict=True)):
+        person = " until a person takes it" if slot in human_slots else ""
+        print(f"slot {slot}: {name} ({'trained' if role == 'frozen' else role}){person}", file=sys.stderr)
+    game = Game(setup, tuple(human_slots), seed=options.seed, rest_ticks=round(REST_SECONDS * options.fps))
     if options.terminal:
         from rookery.play.terminal import play_in_terminal
 
-        return play_in_terminal(game, options.rate)
+        return play_in_terminal(game, options.fps)
+    return _serve(game, options)
+
+
+def _serve(game: Game, options: PlayCommand) -> int:
+    import asyncio
+
     from rookery.play.server import Server
 
-    server = Server(game, host=options.host, port=options.port, fps=options.rate)
+    server = Server(game, host=options.host, port=options.port, fps=options.fps)
     if not server.loopback:
         print(f"warning: anyone who reaches {options.host} may play; there is no password", file=sys.stderr)
 
     def ready():
-        print(f"playing at {server.url} (Ctrl-C ends it)", flush=True)
+        print(f"playing at {server.url} (Ctrl-C to stop)", flush=True)
         if options.browser:
             import webbrowser
 
@@ -50,68 +92,94 @@ def run_play(options) -> int:
     try:
         asyncio.run(server.run(ready))
     except KeyboardInterrupt:
-        print("the game is closed", file=sys.stderr)
+        print("the game is over", file=sys.stderr)
     return 0
 
 
-def default_human_slots(agents: int) -> tuple[int, ...]:
-    """Where persons may sit: wherever an expert stands, or where the only agent does. Slot 0 is the novice's."""
-    return tuple(range(1, agents)) or (0,)
+def default_human_slots(num_agents: int) -> tuple[int, ...]:
+    """Slots that people may take: those of the experts, or the only one. Slot 0 is the novice's."""
+    return tuple(range(1, num_agents)) or (0,)
 
 
-def make_game_setup(task_id: str, policies: Sequence[str], task_overrides: tuple[str, ...] = ()) -> GameSetup:
-    """Who moves each slot of a task while no person does.
+def make_game_setup(task_id: str, policies: Sequence[str] = (), task_overrides: Sequence[str] = ()) -> GameSetup:
+    """A policy for each slot of a task.
 
     Args:
-      others: a source for each slot, in order; the last is for the rest. Empty: the zoo's novice for this task, if
-        it has one, and scripted agents beside it.
-    Raises: MissingError, CorruptError, MisfitError or ConfigError, before anything is compiled.
+      policies: an agent for each slot, in order; the last is for all remaining slots. Empty: the zoo's novice for this
+        task, if it has one, and scripted agents in the other slots.
+      task_overrides: KEY=VALUE changes to the task.
+    Raises: NotFoundError, CorruptFileError, IncompatibleError or ConfigError, before anything is compiled.
     """
-    task = apply_task_overrides(registry.get_task(task_id), task_overrides)
-    env = registry.make_env(task)
+    from rookery.storage.serialization import apply_overrides
+    from rookery.tasks import registry
+
+    task = apply_overrides(registry.get_task(task_id), task_overrides)
     sources = list(policies) or default_policies(task_id, task)
+    try:
+        return _game_setup(task_id, task, sources)
+    except IncompatibleError:
+        if policies:
+            raise
+        return _game_setup(task_id, task, sources[1:])  # the novice does not fit the changed task
+
+
+def _game_setup(task_id: str, task: Any, sources: list[str]) -> GameSetup:
+    from rookery.agents.team import AgentGroup, Team
+    from rookery.play.game import GameSetup
+    from rookery.tasks import registry
+    from rookery.training.team_setup import load_policy
+
+    env = registry.make_env(task)
     if len(sources) > env.num_agents:
         raise ConfigError(
-            f"--others names {len(sources)} agents; {task_id} has {env.num_agents}, slots 0 to {env.num_agents - 1}"
+            f"--policies names {len(sources)} agents; {task_id} has {env.num_agents}, slots 0 to {env.num_agents - 1}"
         )
-    sources += sources[-1:] * (env.num_agents - len(sources))
-    shared: dict[tuple, list[int]] = {}
+    sources = sources + sources[-1:] * (env.num_agents - len(sources))
+    slots_by_policy: dict[tuple, list[int]] = {}
     for slot, source in enumerate(sources):
-        shared.setdefault((source, env.observation_shape(slot)), []).append(slot)
+        slots_by_policy.setdefault((source, env.observation_shape(slot)), []).append(slot)
     groups, params = [], {}
-    names, roles = [""] * env.num_agents, [""] * env.num_agents
-    titles = [display_name(source) for source in sources]
-    for number, ((source, _), slots) in enumerate(shared.items()):
-        try:
-            policy, mine = load_policy(source, env, tuple(slots))
-        except IncompatibleError:
-            if policies:
-                raise
-            return make_game_setup(
-                task_id, default_policies(task_id, task)[1:], task_overrides
-            )  # the novice was trained for others
-        group = AgentGroup(f"{number}", tuple(slots), policy)
-        groups.append(group)
-        params[group.name] = mine
-        for slot in slots:
-            alike = [other for other in range(env.num_agents) if titles[other] == titles[slot]]
-            names[slot] = titles[slot] if len(alike) == 1 else f"{titles[slot]} {alike.index(slot) + 1}"
-            roles[slot] = (
-                "scripted" if source in scripted.OBSERVABILITY_BY_NAME else "random" if source == "random" else "frozen"
-            )
-    return GameSetup(env, Team(tuple(groups)), params, tuple(names), tuple(roles), task_id, registry.describe(task_id))
+    for number, ((source, _), slots) in enumerate(slots_by_policy.items()):
+        policy, params[f"{number}"] = load_policy(source, env, tuple(slots))
+        groups.append(AgentGroup(f"{number}", tuple(slots), policy))
+    roles = tuple(map(policy_role, sources))
+    return GameSetup(
+        env, Team(tuple(groups)), params, _agent_names(sources), roles, task_id, registry.describe(task_id)
+    )
 
 
-def default_policies(task_id: str, task) -> list[str]:
-    """The zoo's novice in slot 0 where there is one, then scripted agents, or random ones where a task has none."""
+def _agent_names(sources: list[str]) -> tuple[str, ...]:
+    """What to call each slot's agent; agents with the same name are numbered."""
+    names = [display_name(source) for source in sources]
+    numbers = [names[:slot].count(name) + 1 for slot, name in enumerate(names)]
+    return tuple(
+        name if names.count(name) == 1 else f"{name} {number}" for name, number in zip(names, numbers, strict=True)
+    )
+
+
+def default_policies(task_id: str, task: Any) -> list[str]:
+    """The zoo's novice in slot 0 if there is one, then scripted agents, or random ones for a task without any."""
+    from rookery.agents import scripted, zoo
+
     novice = f"{task_id.rpartition('-v')[0] or task_id}-novice"
     kinds = {kind for kind, _ in scripted.EXPERT_FACTORIES}
-    rest = "scripted" if getattr(task, "kind", None) in kinds else "random"
+    rest = "scripted" if task.kind in kinds else "random"
     return [novice, rest] if novice in zoo.entry_names() else [rest]
+
+
+def policy_role(source: str) -> str:
+    """The role of an agent in a recording: 'scripted', 'random' or 'frozen' (trained)."""
+    from rookery.agents import scripted
+
+    if source in scripted.OBSERVABILITY_BY_NAME:
+        return "scripted"
+    return "random" if source == "random" else "frozen"
 
 
 def display_name(source: str) -> str:
     """What to call an agent: `goal-cycle-demo-novice` is a novice."""
+    from rookery.agents import scripted
+
     if source in scripted.OBSERVABILITY_BY_NAME:
         return "expert"
     if source.endswith(".safetensors"):

@@ -1,4 +1,4 @@
-"""`rookery train` and `rookery resume`."""
+"""`rookery train`: train a team in a new folder."""
 
 from __future__ import annotations
 
@@ -6,40 +6,71 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+from tyro.conf import Positional
+
+from rookery.commands.options import Cores, Overrides, PresetInt, TimeLimit, optional, time_limit_seconds, use_cores
 from rookery.errors import ConfigError
-from rookery.training.devices import use_all_cores
+
+if TYPE_CHECKING:
+    from rookery.training.config import RunConfig
+    from rookery.training.trainer import TrainResult
 
 RUNS_DIR = Path("runs")
 
 
-def run_train(options) -> int:
-    stop_after = time_limit_seconds(options.minutes)
+@dataclasses.dataclass
+class TrainCommand:
+    """Train a team and save metrics, checkpoints and agents in a new folder."""
+
+    preset: Positional[str] = "demo"
+    """The configuration to start from: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 8,
+    four-goals-1 to 2, expert-paper, expert-four-rooms, expert-four-rooms-2, expert-maze, cleanup, harvest,
+    cleanup-small-moa, harvest-small-moa, box-trapped;
+    or the path of a config.json."""
+    overrides: Overrides = ()
+    out: Annotated[Path | None, optional("FOLDER", "runs/NAME")] = None
+    """Folder of the run."""
+    seeds: PresetInt = None
+    """Number of seeds of each variant; they train at the same time in one program."""
+    seed: PresetInt = None
+    """The first seed; the others count up from it."""
+    steps: Annotated[float | None, optional("STEPS", "the preset's")] = None
+    """Environment steps of each seed, such as 5e6; rounded up to whole updates."""
+    time_limit: TimeLimit = None
+    """Save and stop after so many minutes; `rookery resume` continues the run."""
+    cores: Cores = None
+    """CPU cores to spread seeds over; extra cores share the updates of a seed."""
+    quiet: bool = False
+    """Show no progress."""
+    dry_run: bool = False
+    """Print the complete configuration and do nothing."""
+
+    def __call__(self) -> int:
+        return run_train(self)
+
+
+def run_train(options: TrainCommand) -> int:
+    """Train, or print the configuration for a dry run. Returns 0."""
+    stop_after = time_limit_seconds(options.time_limit)
     use_cores(options.cores)
     config = make_run_config(options)
     if options.dry_run:
         from rookery import __version__
         from rookery.storage.serialization import to_dict
 
-        # As in a run's config.json, so that it may be changed and trained.
+        # The same form as config.json in a run's folder, so that it can be edited and trained.
         print(json.dumps({"rookery": __version__, "config": to_dict(config)}, indent=2))
         return 0
     from rookery.training.trainer import train
 
     run_dir = options.out or RUNS_DIR / config.name
-    return _print_result(train(config, run_dir, quiet=options.quiet, stop_after=stop_after))
+    return print_result(train(config, run_dir, quiet=options.quiet, stop_after=stop_after))
 
 
-def run_resume(options) -> int:
-    stop_after = time_limit_seconds(options.minutes)
-    use_cores(options.cores)
-    from rookery.training.trainer import resume
-
-    return _print_result(resume(options.run, quiet=options.quiet, stop_after=stop_after))
-
-
-def make_run_config(options):
-    """The configuration a `train` command line asks for. Raises ConfigError or MissingError."""
+def make_run_config(options: TrainCommand) -> RunConfig:
+    """The configuration that a command line asks for. Raises ConfigError or NotFoundError."""
     from rookery.storage.serialization import apply_overrides, from_dict, load_json
     from rookery.training.config import RunConfig
     from rookery.training.presets import preset
@@ -48,33 +79,26 @@ def make_run_config(options):
         data = load_json(options.preset)
         if not isinstance(data, dict) or not isinstance(data.get("config"), dict):
             raise ConfigError(
-                f"{options.preset} has no 'config'; start from what --dry-run prints, or a run's config.json"
+                f"{options.preset} has no 'config'; start from what --dry-run prints, or from the config.json of a run"
             )
         config = from_dict(RunConfig, data["config"])
     else:
         config = preset(options.preset)
     config = apply_overrides(config, options.overrides)
-    given = {name: getattr(options, name) for name in ("seeds", "seed") if getattr(options, name) is not None}
+    changes = {}
+    if options.seeds is not None:
+        changes["num_seeds"] = options.seeds
+    if options.seed is not None:
+        changes["seed"] = options.seed
     if options.steps is not None:
         if not math.isfinite(options.steps) or options.steps != int(options.steps):
-            raise ConfigError(f"steps={options.steps} must be a whole number")
-        given["steps"] = int(options.steps)
-    return dataclasses.replace(config, **given)
+            raise ConfigError(f"total_timesteps={options.steps} must be a whole number")
+        changes["total_timesteps"] = int(options.steps)
+    return dataclasses.replace(config, **changes)
 
 
-def time_limit_seconds(time_limit: float | None) -> float | None:
-    if time_limit is not None and not time_limit >= 0:
-        raise ConfigError(f"minutes={time_limit} must be at least 0")
-    return None if time_limit is None else 60 * time_limit
-
-
-def use_cores(cores: int | None) -> None:
-    if cores is not None and cores < 1:
-        raise ConfigError(f"cores={cores} must be at least 1")
-    use_all_cores(cores)
-
-
-def _print_result(result) -> int:
-    state = "finished" if result.finished else f"stopped; go on with: rookery resume {result.run_dir}"
-    print(f"{result.run_dir}: {result.updates} of {result.program.config.updates} updates, {state}")
+def print_result(result: TrainResult) -> int:
+    """How a call of `train` or `resume` ended, in a line. Returns 0."""
+    state = "finished" if result.finished else f"stopped; continue with: rookery resume {result.run_dir}"
+    print(f"{result.run_dir}: {result.num_updates} of {result.run.config.total_updates} updates, {state}")
     return 0

@@ -1,26 +1,47 @@
-"""`rookery zoo`: the agents that come with the package."""
+"""`rookery zoo`: the trained agents that come with the package."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
+from typing import Annotated, Literal
 
-from rookery.agents import zoo
+from tyro.conf import Positional
+
+from rookery.commands.options import optional
 from rookery.errors import ConfigError
 
 
+@dataclasses.dataclass
+class ZooCommand:
+    """The trained agents that come with the package: list them, show a card, or verify the files."""
+
+    action: Positional[Literal["list", "show", "verify"]] = "list"
+    """list: one line per agent. show: the whole card. verify: load the weights and compare their digest."""
+    name: Annotated[Positional[str | None], optional("NAME", "every agent")] = None
+    """Name of the agent."""
+
+    def __call__(self) -> int:
+        return run_zoo(self.action, self.name)
+
+
 def run_zoo(action: str, name: str | None) -> int:
+    """List, show or verify. Raises NotFoundError for an unknown agent, CorruptFileError for a damaged one."""
+    from rookery.agents import zoo
+
     if action == "show":
         if name is None:
             raise ConfigError(f"name the agent to show: {', '.join(zoo.entry_names())}")
-        print(json.dumps(zoo.entry_card(name), indent=2))
+        print(json.dumps(zoo.entry_card(name), indent=2, ensure_ascii=False))
         return 0
-    chosen = zoo.entry_names() if name is None else [zoo.entry_path(name).stem]
-    for entry in chosen:
+    names = zoo.entry_names() if name is None else [zoo.entry_path(name).stem]
+    for entry in names:
         if action == "verify":
-            agent = zoo.load_trained_agent(entry)  # raises what is wrong
-            print(f"{entry}: sound, sha256 {agent.card['sha256'][:16]}…")
+            agent = zoo.load_trained_agent(entry)  # raises an error that says what is wrong
+            print(f"{entry}: valid, sha256 {agent.card['sha256'][:16]}…")
         else:
             card = zoo.entry_card(entry)
-            earned = card.get("returns", {})
-            print(f"{entry:28} return {earned.get('mean', float('nan')):6.2f}  {card.get('title', '')}")
+            mean = card.get("returns", {}).get("mean", math.nan)
+            print(f"{entry:28} return {mean:6.2f}  {card.get('title', '')}")
     return 0

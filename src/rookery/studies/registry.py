@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
+from typing import TYPE_CHECKING
 
-from rookery.errors import NotFoundError
-from rookery.studies.study import Study
+from rookery.errors import NotFoundError, suggest
+
+if TYPE_CHECKING:
+    from rookery.studies.study import Study
 
 STUDIES = {
     "ndousse2021/fig2": "rookery.studies.ndousse2021.fig2",
@@ -47,9 +49,7 @@ STUDIES = {
 
 
 def load_study(name: str) -> Study:
-    """A study by name. Raises MissingError, offering the nearest."""
+    """A study by name. Raises NotFoundError with the nearest names."""
     if name not in STUDIES:
-        near = difflib.get_close_matches(name, STUDIES, 3)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise NotFoundError(f"no study {name!r}; {hint}there are: {', '.join(STUDIES)}")
+        raise NotFoundError(f"no study {name!r}; {suggest(name, STUDIES)}")
     return importlib.import_module(STUDIES[name]).STUDY

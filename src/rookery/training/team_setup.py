@@ -18,8 +18,8 @@ from rookery.agents.zoo import load_trained_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError
 from rookery.storage.serialization import apply_overrides, from_dict
 from rookery.tasks import registry
-from rookery.training.build import check_compatible, scripted_policy
 from rookery.training.config import TaskConfig
+from rookery.training.policy_config import check_compatible, scripted_policy
 from rookery.types import Env, Policy, PyTree
 
 NO_PARTNERS = "none"

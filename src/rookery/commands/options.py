@@ -1,0 +1,57 @@
+"""Options that several commands share, and what commands do with them. Imports nothing heavy, so `--help` is quick."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from rookery.errors import ConfigError
+
+
+def optional(metavar: str, default: str) -> Any:
+    """How help shows an option that is None unless given."""
+    return arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+
+
+Overrides = Annotated[
+    Positional[tuple[str, ...]],
+    arg(
+        metavar="KEY=VALUE",
+        help="Changes to the configuration, such as total_timesteps=5e6 or team.0.learning_rate=3e-4.",
+        help_behavior_hint="(default: none)",
+    ),
+]
+TaskOverrides = Annotated[tuple[str, ...], arg(metavar="KEY=VALUE", help_behavior_hint="(default: none)")]
+PresetInt = Annotated[int | None, optional("INT", "the preset's")]
+TimeLimit = Annotated[float | None, optional("MINUTES", "no limit")]
+Cores = Annotated[int | None, optional("INT", "all")]
+TaskId = Annotated[str | None, optional("ID", "the one the agent was trained on")]
+Partners = Annotated[str | None, optional("AGENT", "as in training, else scripted")]
+
+
+def time_limit_seconds(time_limit: float | None) -> float | None:
+    """Minutes, as the command line has them, in seconds. Raises ConfigError if negative or NaN."""
+    if time_limit is not None and not time_limit >= 0:
+        raise ConfigError(f"time_limit={time_limit} must be at least 0")
+    return None if time_limit is None else 60 * time_limit
+
+
+def use_cores(cores: int | None) -> None:
+    """Let JAX use so many CPU cores; None: all. Call before JAX starts. Raises ConfigError for fewer than one."""
+    from rookery.training.devices import use_all_cores
+
+    if cores is not None and cores < 1:
+        raise ConfigError(f"cores={cores} must be at least 1")
+    use_all_cores(cores)
+
+
+def flags(names: list[str]) -> str:
+    """Fields of a command as they are typed: `--task, --partners`."""
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+
+
+def print_json(row: dict) -> None:
+    """One line of JSON, flushed. Raises ValueError for NaN and infinity, which JSON does not have."""
+    print(json.dumps(row, allow_nan=False), flush=True)

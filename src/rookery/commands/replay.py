@@ -1,0 +1,109 @@
+"""`rookery replay`: record one episode as a web page, a GIF, a video or a picture."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional
+
+from rookery.commands.options import Partners, TaskId, TaskOverrides, flags, optional
+from rookery.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rookery.viz.recording import Recording
+
+
+@dataclasses.dataclass
+class ReplayCommand:
+    """Record one episode: a GIF and a self-contained HTML player (map, each agent's view, rewards), or a video."""
+
+    agent: Positional[str]
+    """A zoo agent, a .safetensors file, 'scripted', 'scripted-partial' or 'random'; or the folder of a run, whose whole
+    team then plays, with arrows for influence between agents where it was part of the reward."""
+    out: Path = Path("replay")
+    """Path of the files, without the ending."""
+    task: TaskId = None
+    """Task to play."""
+    task_overrides: TaskOverrides = ()
+    """Changes to the task, such as penalty=0.5 or num_goals=4."""
+    partners: Partners = None
+    """The agent in all other slots, as for `eval`; 'none': no other agents."""
+    variant: Annotated[str | None, optional("NAME", "the first")] = None
+    """For the folder of a run: the variant to record."""
+    train_seed: Annotated[int | None, optional("SEED", "the first")] = None
+    """For the folder of a run: the seed that the team was trained with."""
+    seed: int = 0
+    """Seed of the episode."""
+    gif: bool = True
+    """Write a GIF."""
+    mp4: bool = False
+    """Write a video; needs ffmpeg, which `pip install 'rookery[video]'` installs."""
+    png: Annotated[int | None, optional("STEP", "no picture")] = None
+    """Write a picture of this step; -1 is the last."""
+
+    def __call__(self) -> int:
+        return run_replay(self)
+
+
+def run_replay(options: ReplayCommand) -> int:
+    """Write the files and print their paths."""
+    from rookery.viz.frames import check_step
+    from rookery.viz.video import find_ffmpeg, write_gif, write_mp4, write_png, write_replay_html
+
+    if not options.out.name:
+        raise ConfigError(
+            f"--out {options.out} is a folder; give the files a name in it, such as {options.out / 'replay'}"
+        )
+    recording = _record(options)
+    name = options.out.stem if options.out.suffix in (".html", ".gif", ".mp4", ".png") else options.out.name
+    step = options.png or 0
+    if step < 0:
+        step += recording.num_steps + 1
+    check_step(recording, step)
+    if options.mp4:
+        find_ffmpeg()
+
+    def path(ending: str) -> Path:
+        return options.out.with_name(f"{name}.{ending}")  # not with_suffix: a name may have a dot
+
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    print(write_replay_html(recording, path("html")))
+    if options.gif:
+        print(write_gif(recording, path("gif")))
+    if options.mp4:
+        print(write_mp4(recording, path("mp4")))
+    if options.png is not None:
+        print(write_png(recording, path("png"), step))
+    return 0
+
+
+def _record(options: ReplayCommand) -> Recording:
+    import numpy as np
+
+    from rookery.training.team_setup import make_team_setup
+    from rookery.training.trainer import load_learners
+    from rookery.viz.record_episode import record_episode, record_run
+
+    run_dir = Path(options.agent)
+    _check_options(options, run_dir.is_dir())
+    if run_dir.is_dir():
+        run, learners, note = load_learners(run_dir, options.variant, options.train_seed)
+        return record_run(run, learners, seed=options.seed, note=note)
+    setup = make_team_setup(options.agent, options.partners, options.task, options.task_overrides)
+    agent_mask = np.ones(setup.env.num_agents, bool)
+    return record_episode(setup.env, setup.team, setup.params, seed=options.seed, agent_mask=agent_mask)
+
+
+def _check_options(options: ReplayCommand, is_run: bool) -> None:
+    """Raises ConfigError for options of a run given with one agent, or the other way round."""
+    unusable = ("task", "task_overrides", "partners") if is_run else ("variant", "train_seed")
+    given = [name for name in unusable if getattr(options, name) not in (None, ())]
+    if given:
+        reason = (
+            "the folder of a run plays its own task with its own team"
+            if is_run
+            else "only the folder of a run has variants and seeds"
+        )
+        raise ConfigError(f"{options.agent}: {flags(given)} cannot be used here; {reason}")

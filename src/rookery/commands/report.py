@@ -1,0 +1,52 @@
+"""`rookery report`: pages and verdicts of studies from their results, without running anything."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from rookery.commands.reproduce import RESULTS_DIR, print_verdicts
+
+ALL_STUDIES = "all"
+
+
+@dataclasses.dataclass
+class ReportCommand:
+    """Draw a study's figures and page again from its results, judge its claims again, and index all results."""
+
+    study: Positional[str]
+    """Name of the study, such as ndousse2021/fig4; 'all': every study that has results."""
+    results: Path = RESULTS_DIR
+    """Folder of the results."""
+
+    def __call__(self) -> int:
+        return run_report(self)
+
+
+def run_report(options: ReportCommand) -> int:
+    """Write the page of one study or of all, and the index. Returns 0."""
+    from rookery.studies.verdict_index import studies_with_results, write_verdict_index
+
+    if options.study != ALL_STUDIES:
+        _report(options.study, options.results / options.study)
+    else:
+        for name in studies_with_results(options.results):
+            print(name)
+            _report(name, options.results / name)
+    print(f"index: {write_verdict_index(options.results).resolve()}")
+    return 0
+
+
+def _report(name: str, folder: Path) -> None:
+    from rookery.studies.registry import load_study
+    from rookery.studies.reproduce import judge_claims, summarize_results
+    from rookery.studies.results import Results
+    from rookery.studies.results_io import read_results, write_results
+
+    study, data = load_study(name), read_results(folder)
+    data |= {"summary": summarize_results(Results(data)), "claims": judge_claims(study, data)}
+    page = write_results(study, data, folder)
+    print_verdicts(data)
+    print(f"report: {page.resolve()}")

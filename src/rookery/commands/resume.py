@@ -1,0 +1,37 @@
+"""`rookery resume`: continue a stopped or killed run."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from rookery.commands.options import Cores, TimeLimit, time_limit_seconds, use_cores
+from rookery.commands.train import print_result
+
+
+@dataclasses.dataclass
+class ResumeCommand:
+    """Continue a stopped or killed run, with the same numbers as if it had never stopped."""
+
+    run: Positional[Path]
+    """Folder of the run."""
+    time_limit: TimeLimit = None
+    """Save and stop after so many minutes."""
+    cores: Cores = None
+    """CPU cores to spread seeds over; extra cores share the updates of a seed."""
+    quiet: bool = False
+    """Show no progress."""
+
+    def __call__(self) -> int:
+        return run_resume(self)
+
+
+def run_resume(options: ResumeCommand) -> int:
+    """Continue the run. Returns 0."""
+    stop_after = time_limit_seconds(options.time_limit)
+    use_cores(options.cores)
+    from rookery.training.trainer import resume
+
+    return print_result(resume(options.run, quiet=options.quiet, stop_after=stop_after))
