@@ -1,57 +1,93 @@
-"""The words every layer shares: what a step tells, what an environment, a policy and a plug-in offer.
+"""Words shared by every layer: time steps, environments and the data that learners and intrinsic rewards get.
 
-Letters in shapes: A agents, B worlds side by side, T steps of an episode, H×W cells, K goals.
+Letters in shapes: A agents, B environments side by side, T steps of an episode, E episodes, H×W cells, K actions.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import jax
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
+from rookery.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rookery.interfaces import Task
+
 PyTree: TypeAlias = Any
 PRNGKey: TypeAlias = UInt32[Array, "2"]
 Observation: TypeAlias = jax.Array | tuple[jax.Array, ...]
-"""What the agents see: u8[A, ...] where all views have one shape, else a tuple with one array an agent."""
+"""Observations of all agents: u8[A, ...] where all have one shape, else a tuple with one array per agent."""
 
 
 class TimeStep(struct.PyTreeNode):
-    """What one step of one world tells; callers vmap.
+    """Data returned by one environment step. One environment; callers vmap.
 
-    `terminated`: nothing follows, so no bootstrap. `truncated`: the time limit, so bootstrap.
-    `is_first`: the observation opens an episode; memories are reset before it is read.
-    The observation is always the true successor: nothing resets behind the caller's back.
+    `terminated`: the episode is over and nothing follows, so returns are not bootstrapped. `truncated`: the time limit,
+    so they are. `is_first`: the observation is the first of its episode; recurrent state is reset before it is read.
+    The observation is always the true successor: environments never reset on their own.
     """
 
     observation: Observation
-    reward: Float[Array, "A"]  # extrinsic, paid for the action that led here
+    reward: Float[Array, "A"]  # extrinsic reward for the action that led to this observation
     terminated: Bool[Array, ""]
     truncated: Bool[Array, ""]
     is_first: Bool[Array, ""]
-    agent_mask: Bool[Array, "A"]  # the agent is in the world: its step counts
-    info: dict[str, Float[Array, "A"]]  # what the task counts, by name; never shown to an agent
+    agent_mask: Bool[Array, "A"]  # the agent is in the environment: its step counts
+    info: dict[str, Float[Array, "A"]]  # the task's metrics, by name; agents never observe them
 
 
-class Env(Protocol):
-    """A task joined to a world. Pure functions on arrays; every method is for one world."""
+class Env:
+    """Base class of environments: a task as pure functions on arrays. Every method handles one environment.
+
+    An environment is hashable, so that it can be a static argument of compiled functions: a frozen dataclass with the
+    field `task`. `num_agents`, `num_actions`, `max_steps`, `observation_shape`, `default_params`, `reset` and `step`
+    are required; the others have defaults.
+    """
+
+    task: Task
+    num_agents: int
+    num_actions: int
+    """All agents have the same actions, 0 to `num_actions` - 1."""
+    max_steps: int
+    """The step at which an episode is truncated."""
+    can_render: ClassVar[bool] = False
+    """Whether `rookery.viz` can draw the states of this environment."""
 
     @property
-    def num_agents(self) -> int: ...
-    @property
-    def num_actions(self) -> int: ...
-    @property
-    def max_steps(self) -> int: ...
-    def observation_shape(self, slot: int) -> tuple[int, ...]: ...
-    def default_params(self) -> PyTree: ...
+    def action_names(self) -> tuple[str, ...]:
+        """The actions by name, for people. By default their numbers."""
+        return tuple(str(action) for action in range(self.num_actions))
+
+    def observation_shape(self, slot: int) -> tuple[int, ...]:
+        """Shape of the observation of the agent in this slot."""
+        raise NotImplementedError
+
+    def default_params(self) -> PyTree:
+        """The numbers that a schedule may change without recompiling; passed to `reset` and `step`."""
+        raise NotImplementedError
+
     def reset(
         self, key: PRNGKey, params: PyTree, agent_mask: Bool[Array, "A"] | None = None
-    ) -> tuple[PyTree, TimeStep]: ...
-    def step(self, state: PyTree, action: Int[Array, "A"], params: PyTree) -> tuple[PyTree, TimeStep]: ...
+    ) -> tuple[PyTree, TimeStep]:
+        """Start an episode. `agent_mask`: the agents that take part in it; None: all."""
+        raise NotImplementedError
 
-    # An environment may also offer `in_view(state) -> bool[A, A]`: whom each agent sees now, itself never. Only
-    # methods that ask for it need it.
+    def step(self, state: PyTree, action: Int[Array, "A"], params: PyTree) -> tuple[PyTree, TimeStep]:
+        """All agents act once. Randomness comes from the state, so the same state and action give the same step."""
+        raise NotImplementedError
+
+    def in_view(self, state: PyTree) -> Bool[Array, "A A"]:
+        """Which agents (columns) each agent (row) sees now, itself never. Needed by some intrinsic rewards only.
+
+        Raises: ConfigError if the environment does not know.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} cannot tell which agents an agent sees; override its method in_view(state), or use "
+            "a method that does not request 'in_view'"
+        )
 
 
 class Policy(Protocol):
@@ -70,45 +106,47 @@ class Policy(Protocol):
 
 
 class MessageTrajectory(struct.PyTreeNode):
-    """What one agent said in E episodes of T steps."""
+    """Messages sent by one agent in E episodes of T steps; V messages to choose from."""
 
     message: Int[Array, "T E"]
     log_prob: Float[Array, "T E"]
     logits: Float[Array, "T E V"]  # over all its messages
-    reward: Float[Array, "T E"] | None = None  # what messages are paid, once a method has said
+    reward: Float[Array, "T E"] | None = None  # intrinsic reward of the messages; None until it is computed
 
 
 class OthersInfo(struct.PyTreeNode):
-    """What a method asks to know of the others, and nothing it does not ask: None.
+    """Information about the other agents that a method requested; fields that were not requested are None.
 
-    The agent itself comes first, then those of the slots after its own, round to those before it.
+    Along an axis of A agents the agent itself is first, then the slots after its own, then those before it. An axis
+    of N = A - 1 agents leaves out the agent itself.
     """
 
-    action: Int[Array, "T E A"] | None = None  # what everybody did; -1 of the absent
+    action: Int[Array, "T E A"] | None = None  # what every agent did; -1 for absent ones
     reward: Float[Array, "T E A"] | None = None  # extrinsic
-    in_view: Bool[Array, "T E N"] | None = None  # N = A - 1 others: it sees them before the step
-    agent_mask: Bool[Array, "T E A"] | None = None  # in the world, and the episode not over
-    influence: dict[str, Float[Array, "T E"]] | None = (
-        None  # worked out from others' true policies, by the method's kind
-    )
+    in_view: Bool[Array, "T E N"] | None = None  # the agent sees the other one before the step
+    agent_mask: Bool[Array, "T E A"] | None = None  # in the environment, and the episode is not over
+    influence: dict[str, Float[Array, "T E"]] | None = None
+    """Influence computed from the true policies of other agents, by the `kind` of the method that requested it."""
 
 
 class Trajectory(struct.PyTreeNode):
-    """What one learner needs of E whole episodes of T steps, and nothing of any other agent's but what a method of
-    its own names (`company`). Time leads."""
+    """E whole episodes of T steps of one agent: what its learner gets. Time is the leading axis.
 
-    observation: jax.Array  # u8[T+1, E, ...], the final one too
+    It holds nothing of the other agents but what a method requested (`others`).
+    """
+
+    observation: jax.Array  # u8[T+1, E, ...], the final one included
     action: Int[Array, "T E"]
     reward: Float[Array, "T E"]  # extrinsic plus any intrinsic
-    log_prob: Float[Array, "T E"]  # of the action, under the policy that took it
+    log_prob: Float[Array, "T E"]  # of the action, under the policy that chose it
     is_first: Bool[Array, "T+1 E"]
     terminated: Bool[Array, "T E"]  # nothing follows this step
-    loss_mask: Bool[Array, "T E"]  # the agent was in the world and the episode not over: the step counts
-    comms_obs: UInt8[Array, "T+1 E H"] | None = None  # what it was told beside its view
-    logits: Float[Array, "T E K"] | None = None  # of all its actions, where a method asks
+    loss_mask: Bool[Array, "T E"]  # the agent was in the environment and the episode not over: the step counts
+    comms_obs: UInt8[Array, "T+1 E H"] | None = None  # other agents' actions and messages, as the policy gets them
+    logits: Float[Array, "T E K"] | None = None  # over all its actions, if a method requested them
     messages: MessageTrajectory | None = None
     others: OthersInfo | None = None
-    teacher_action: Int[Array, "T E"] | None = None  # what its teacher would have done in its place
+    teacher_action: Int[Array, "T E"] | None = None  # what its teacher would have done in the same state
 
 
 class Learner(Protocol):
