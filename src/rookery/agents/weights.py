@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from rookery.agents.cards import CARD_FORMAT, read_card
 from rookery.agents.communication import CommunicationConfig
 from rookery.agents.networks import JaquesNetwork, MLPNetwork, NdousseNetwork, NetworkConfig
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
 from rookery.types import PyTree
 
-CARD_FORMAT = 1
 NETWORK_TYPES = {"ndousse2021": NdousseNetwork, "mlp": MLPNetwork, "jaques2019": JaquesNetwork}
 
 
@@ -110,23 +110,6 @@ def load_agent(path: Path) -> Agent:
     policy = _policy_from_card(card, path)
     _check_fit(policy, params, path)
     return Agent(policy, params, card)
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """Read a card. Raises MissingError or CorruptError."""
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such card; an agent is NAME.safetensors beside NAME.json") from None
-    except (ValueError, OSError) as error:
-        raise CorruptFileError(f"{path}: not a readable card ({error})") from None
-    needed = ("format", "network", "observation_shape", "num_actions", "sha256")
-    missing = [key for key in needed if not isinstance(card, dict) or key not in card]
-    if missing:
-        raise CorruptFileError(f"{path}: the card lacks {', '.join(missing)}")
-    if card["format"] != CARD_FORMAT:
-        raise IncompatibleError(f"{path}: card format {card['format']}, this version reads {CARD_FORMAT}")
-    return card
 
 
 def _policy_from_card(card: dict[str, Any], path: Path) -> RecurrentPolicy:

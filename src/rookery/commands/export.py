@@ -123,7 +123,7 @@ def _scripted_returns(source: str, episodes: int, seed: int) -> dict[str, Any]:
 
 def _provenance(path: Path) -> dict[str, Any] | None:
     """Steps, minutes, machine and stages of the run that wrote an agent's file; the stages it continued come first."""
-    from rookery.agents.weights import read_card
+    from rookery.agents.cards import read_card
     from rookery.training.clone_trainer import load_clone_config
     from rookery.training.trainer import CONFIG_FILE, STATUS_FILE, load_config
 
@@ -149,7 +149,7 @@ def _provenance(path: Path) -> dict[str, Any] | None:
 
 def _parent_provenance(init_from: str, seed: int) -> dict[str, Any]:
     """The same for the agent that a run started from."""
-    from rookery.agents.weights import read_card
+    from rookery.agents.cards import read_card
     from rookery.agents.zoo import entry_path
 
     path = Path(init_from.replace("{seed}", str(seed)))

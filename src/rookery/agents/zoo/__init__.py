@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rookery.agents.weights import Agent, load_agent, read_card
-from rookery.errors import NotFoundError
+from rookery.agents.cards import read_card
+from rookery.errors import NotFoundError, suggest
+
+if TYPE_CHECKING:
+    from rookery.agents.weights import Agent
 
 ZOO_DIR = Path(__file__).parent
 
@@ -18,16 +20,16 @@ def entry_names() -> list[str]:
 
 
 def entry_path(name: str) -> Path:
-    """Raises MissingError, offering the nearest names."""
+    """Path of an entry's weights. Raises NotFoundError with the nearest names."""
     if name not in entry_names():
-        near = difflib.get_close_matches(name, entry_names(), 3)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise NotFoundError(f"the zoo has no {name!r}; {hint}it has: {', '.join(entry_names()) or 'nothing'}")
+        raise NotFoundError(f"the zoo has no {name!r}; {suggest(name, entry_names())}")
     return ZOO_DIR / f"{name}.safetensors"
 
 
 def load_trained_agent(checkpoint: str) -> Agent:
     """An agent by zoo name, or by the path of its .safetensors file."""
+    from rookery.agents.weights import load_agent  # imports JAX, which listing the zoo does without
+
     if checkpoint.endswith(".safetensors") or "/" in checkpoint:
         path = Path(checkpoint)
         if path.suffix != ".safetensors":
