@@ -142,3 +142,23 @@ LEARNERS = Registry(
         "r2d2": "rookery.learning.r2d2:R2D2",
     },
 )
+
+
+def register_network(cls: C) -> C:
+    """Add a `rookery.interfaces.Network` class under its `kind`; usable as a decorator. Raises ConfigError."""
+    return NETWORKS.register(cls)
+
+
+def register_auxiliary_loss(cls: C) -> C:
+    """Add a `rookery.interfaces.AuxiliaryLoss` class under its `kind`; usable as a decorator. Raises ConfigError."""
+    return AUXILIARY_LOSSES.register(cls)
+
+
+def register_intrinsic_reward(cls: C) -> C:
+    """Add a `rookery.interfaces.IntrinsicReward` class under its `kind`; usable as a decorator. Raises ConfigError."""
+    return INTRINSIC_REWARDS.register(cls)
+
+
+def register_learner(cls: C) -> C:
+    """Add a `rookery.interfaces.Learner` class under its `kind`; usable as a decorator. Raises ConfigError."""
+    return LEARNERS.register(cls)

@@ -71,7 +71,7 @@ def run_clone(options: CloneCommand) -> int:
     stop_after = time_limit_seconds(options.time_limit)
     use_cores(1)
     from rookery.training.clone_trainer import train_clones
-    from rookery.training.demonstrations import DATASET_MANIFEST, read_manifest
+    from rookery.storage.datasets import DATASET_MANIFEST, read_manifest
 
     config = _clone_config(options)
     requested = [name for name in RECORDING_OPTIONS if getattr(options, name) not in (None, (), False)]
@@ -143,14 +143,14 @@ def _expert_config(name: str) -> PolicyConfig:
 def _check_recorded(folder: Path, manifest: dict, requested: list[str], options: CloneCommand) -> None:
     """Raises ConfigError if the dataset that is already there is not the one asked for."""
     from rookery.storage.serialization import to_dict
-    from rookery.training.demonstrations import expert_name, manifest_differences
+    from rookery.storage.datasets import manifest_differences
 
     expected: dict = {}
     if "task" in requested or "task_overrides" in requested:
         # Changes without the task they change cannot match any dataset.
         expected["task"] = to_dict(_task(options.task, options)) if options.task else None
     if options.expert is not None:
-        expected["expert"] = expert_name(_expert_config(options.expert))
+        expected["expert"] = _expert_config(options.expert).label
     keys = {"episodes": "num_episodes", "data_seed": "seed", "solo": "solo"}
     expected |= {key: getattr(options, name) for name, key in keys.items() if name in requested}
     if differences := manifest_differences(manifest, expected):
