@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rookery.agents.convolution import conv3x3, conv_transpose3x3, force_im2col
+from rookery.nn.convolution import conv3x3, conv_transpose3x3, force_im2col
 from rookery.training.devices import machine_info
 
 LAYERS = {"conv 7→5": (7, 32, 64, False), "conv 5→3": (5, 64, 64, False), "deconv 3→5": (3, 64, 64, True),

@@ -1,16 +1,15 @@
 """The base class of everything that can be added: network, auxiliary loss, intrinsic reward, learner, task.
 
 A new one is a frozen dataclass derived from one of these, with a field `kind: Literal["..."] = "..."`, registered in
-`rookery.plugins` (or by an entry point of the group named there). Every method has a default that does nothing unless it
-says "required". `rookery.testing` has a conformance check for each.
+`rookery.plugins` (or by an entry point of the group named there). Every method has a default that does nothing, unless
+it says "required". `rookery.testing` has a conformance check for each.
 
-Letters in shapes: A agents or actions, E episodes, T steps of an episode, N sequences or agents of a batch, L steps of a
-sequence, F features, M memory outputs, H×W cells.
+Letters in shapes: A agents or actions, E episodes, T steps of an episode, N sequences or agents of a batch, L steps of
+a sequence, F features, M memory outputs, H×W cells.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -45,7 +44,7 @@ class Policy:
     observation_shape: tuple[int, ...] | None = None
     """Shape of one observation; None: any."""
     privileged: bool = False
-    """`act` gets the environments' states instead of observations: `obs` is (states of B environments, slots i32[B])."""
+    """`act` gets the states of the environments instead of observations: `obs` is (states, slots i32[B])."""
     role: PolicyRole = "frozen"
     communication: CommunicationConfig | None = None
     """What the agent observes besides its view: other agents' actions and messages; None: nothing."""
@@ -100,7 +99,6 @@ class NumpyForward(NamedTuple):
     """(params, state.hidden f32[N, M]) to (logits f32[N, A], values f32[N])"""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Network:
     """The network of a recurrent policy: encoder, recurrent cell, heads, and a decoder for auxiliary losses.
 
@@ -110,11 +108,11 @@ class Network:
     with `rookery.testing.check_network`.
     """
 
-    kind: ClassVar[str]
+    kind: str
     """Name in configurations and on the cards of agents: `kind: Literal["mine"] = "mine"`."""
-    hidden_size: ClassVar[int]
+    hidden_size: int
     """Size M of the recurrent cell's output: a field, or a constant of the class."""
-    cpu_chunk_size: ClassVar[int | None] = None
+    cpu_chunk_size: int | None = None
     """How many observations to process at once on a CPU, so that they stay in its caches; None: all at once."""
 
     def validate(self, observation_shape: tuple[int, ...]) -> None:

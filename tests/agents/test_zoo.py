@@ -7,7 +7,8 @@ from rookery.agents import zoo
 from rookery.errors import NotFoundError
 from rookery.storage.serialization import from_dict
 from rookery.tasks.grid_env import GridEnv
-from rookery.training.build import build, check_compatible, initial_params
+from rookery.training.build import build, initial_params
+from rookery.training.policy_config import check_compatible
 from rookery.training.config import TaskConfig
 from rookery.training.presets import PRESETS, preset
 from tests.tiny import assert_same, params, save_novice

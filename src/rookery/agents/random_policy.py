@@ -1,23 +1,26 @@
 """An agent that acts at random."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 import jax
+from jaxtyping import Array, Bool, Int
+
+from rookery.interfaces import Policy
+from rookery.types import PRNGKey, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomPolicy:
-    """Every action with the same chance; sees nothing."""
+class RandomPolicy(Policy):
+    """Chooses every action with the same probability."""
 
     num_actions: int
 
-    privileged = False
+    role = "random"
 
-    def init(self, key):
-        return ()
-
-    def initial_carry(self, batch: int):
-        return ()
-
-    def act(self, params, carry, obs, is_first, key):
+    def act(
+        self, params: PyTree, carry: PyTree, obs: Any, is_first: Bool[Array, "B"], key: PRNGKey
+    ) -> tuple[Int[Array, "B"], PyTree, dict[str, jax.Array]]:
         return jax.random.randint(key, is_first.shape, 0, self.num_actions), carry, {}

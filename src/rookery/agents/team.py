@@ -1,4 +1,8 @@
-"""Which slots a policy fills, and whether it learns there."""
+"""Teams: which policy fills which slots of an environment, whether it learns there, and how all of them act.
+
+Letters in shapes: A agents of the environment, S slots of a group, B environments, H entries of the communication
+observation.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +15,19 @@ from jaxtyping import Array, Bool, Int
 
 from rookery.agents.communication import CommState
 from rookery.errors import ConfigError, IncompatibleError
+from rookery.interfaces import Policy
 from rookery.types import Env, PRNGKey, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
 class AgentGroup:
-    """Agents with one policy. A learning group's agents have parameters of their own each; others share theirs."""
+    """Agents with one policy. The agents of a learning group have parameters of their own; others share theirs."""
 
     name: str
     slots: tuple[int, ...]
-    policy: Any  # a Policy; a RecurrentPolicy where it learns
-    learner: Any = None  # None: this group does not change
-    teacher: Any = None  # a privileged policy that tells learners what it would do in their place
+    policy: Policy  # a RecurrentPolicy if the group learns
+    learner: Any = None  # None: the group does not change
+    teacher: Policy | None = None  # a privileged policy; its actions are targets for the learner
 
     @property
     def learns(self) -> bool:
@@ -31,16 +36,16 @@ class AgentGroup:
 
 @dataclasses.dataclass(frozen=True)
 class Team:
-    """Groups that fill each slot of a world exactly once."""
+    """Groups that fill each slot of an environment exactly once."""
 
     groups: tuple[AgentGroup, ...]
 
     def validate(self, env: Env) -> None:
-        """Raises ConfigError where the groups do not fill the slots, or a policy does not fit what it would see."""
+        """Raises ConfigError where the groups do not fill the slots, or a policy does not fit its observations."""
         filled = sorted(slot for group in self.groups for slot in group.slots)
         if filled != list(range(env.num_agents)):
             raise ConfigError(
-                f"the team fills slots {filled}, the world has slots {list(range(env.num_agents))}; "
+                f"the team fills slots {filled}, the environment has slots {list(range(env.num_agents))}; "
                 "each slot must be filled exactly once"
             )
         names = [group.name for group in self.groups]
@@ -50,42 +55,43 @@ class Team:
             shapes = {env.observation_shape(slot) for slot in group.slots}
             if len(shapes) != 1:
                 raise ConfigError(f"group {group.name!r} has slots whose views differ in shape: {sorted(shapes)}")
-            taken, seen = getattr(group.policy, "observation_shape", None), shapes.pop()
-            if taken is not None and tuple(taken) != tuple(seen):
+            expected, observed = group.policy.observation_shape, shapes.pop()
+            if expected is not None and tuple(expected) != tuple(observed):
                 raise ConfigError(
-                    f"group {group.name!r} sees {'×'.join(map(str, seen))}, "
-                    f"its policy takes {'×'.join(map(str, taken))}"
+                    f"group {group.name!r} observes {'×'.join(map(str, observed))}, "
+                    f"its policy takes {'×'.join(map(str, expected))}"
                 )
             self._validate_communication(group, env)
 
     def _validate_communication(self, group: AgentGroup, env: Env) -> None:
-        hears = getattr(group.policy, "communication", None)
-        if hears is None or not group.policy.comms_obs_size:
+        policy: Any = group.policy
+        communication = policy.communication
+        if communication is None or not policy.comms_obs_size:
             return
-        if (group.policy.num_agents, group.policy.num_actions) != (env.num_agents, env.num_actions):
+        if (policy.num_agents, policy.num_actions) != (env.num_agents, env.num_actions):
             raise ConfigError(
-                f"group {group.name!r} hears {group.policy.num_agents} agents of {group.policy.num_actions} actions, "
-                f"the world has {env.num_agents} of {env.num_actions}"
+                f"group {group.name!r} has a communication observation for {policy.num_agents} agents with "
+                f"{policy.num_actions} actions, the environment has {env.num_agents} with {env.num_actions}"
             )
-        followers = {slot for g in self.groups if influencers(g) for slot in g.slots}
-        wrong = [slot for slot in hears.influencers if slot in followers or slot >= env.num_agents]
+        influenced = {slot for g in self.groups if influencers(g) for slot in g.slots}
+        wrong = [slot for slot in communication.influencers if slot in influenced or slot >= env.num_agents]
         if wrong:
             raise ConfigError(
-                f"group {group.name!r}: influencers {wrong} are no slots of this world, or follow leaders themselves; "
-                "those who act first and those who are told must be different agents"
+                f"group {group.name!r}: influencers {wrong} are not slots of this environment, or have influencers "
+                "themselves; an agent either acts first or observes those that act first"
             )
-        if hears.vocab_size:
-            different = {getattr(g.policy, "vocab_size", 0) for g in self.groups} - {0, hears.vocab_size}
+        if communication.vocab_size:
+            different = {g.policy.vocab_size for g in self.groups} - {0, communication.vocab_size}
             if different:
                 raise ConfigError(
-                    f"group {group.name!r} has {hears.vocab_size} symbols, another group {min(different)} symbols; "
-                    "all who speak must have as many"
+                    f"group {group.name!r} has vocab_size={communication.vocab_size}, another group "
+                    f"vocab_size={min(different)}; all that send messages must have the same"
                 )
 
     @property
     def acting_order(self) -> tuple[tuple[int, AgentGroup], ...]:
-        """The groups in the order in which they act within a step, each with its number: who is told what leaders do
-        comes after them; all others act at once, and in the order given."""
+        """The groups in the order in which they act within a step, each with its number: those that observe the actions
+        of influencers act after all others; otherwise as given, all at the same time."""
         numbered = list(enumerate(self.groups))
         return tuple(sorted(numbered, key=lambda n: bool(influencers(n[1]))))
 
@@ -99,40 +105,41 @@ class Team:
 
 
 def sample_teacher_action(
-    group: AgentGroup, carry: PyTree, states, is_first: Bool[Array, "B"], key: PRNGKey
+    group: AgentGroup, carry: PyTree, states: PyTree, is_first: Bool[Array, "B"], key: PRNGKey
 ) -> tuple[Int[Array, "S B"], PyTree]:
-    """What the teacher would do in the place of each of a group's agents, and its memories [S, B, ...]."""
-    chosen, carry, _ = act_group(_teacher_group(group), (), carry, None, states, is_first, key)
-    return chosen, carry
+    """The teacher's action in the place of each agent of a group, and its carry [S, B, ...]."""
+    action, carry, _ = act_group(_teacher_group(group), (), carry, None, states, is_first, key)
+    return action, carry
 
 
-def update_teacher_carry(group: AgentGroup, carry: PyTree, states, action: Int[Array, "S B"]) -> PyTree:
-    """The teacher's memories once its pupils have done what they did instead, in states before the step."""
-    follow = getattr(group.teacher, "set_executed_action", None)
-    if follow is None:
-        return carry
-    slots = jnp.array(group.slots, jnp.int32)
-    return jax.vmap(lambda own, slot, done: follow(own, (states, jnp.full_like(done, slot)), done))(
-        carry, slots, action
-    )
+def update_teacher_carry(group: AgentGroup, carry: PyTree, states: PyTree, action: Int[Array, "S B"]) -> PyTree:
+    """The teacher's carry after its students took these actions instead, in `states`, those before the step."""
+    teacher, slots = _teacher_group(group).policy, jnp.array(group.slots, jnp.int32)
+
+    def update(carry, slot, action):
+        return teacher.set_executed_action(carry, (states, jnp.full_like(action, slot)), action)
+
+    return jax.vmap(update)(carry, slots, action)
 
 
 def initial_teacher_carry(group: AgentGroup, num_envs: int) -> PyTree:
-    """Before an episode."""
+    """The teacher's carry before an episode, [S, B, ...]."""
     return initial_carry(_teacher_group(group), num_envs)
 
 
 def _teacher_group(group: AgentGroup) -> AgentGroup:
+    assert group.teacher is not None, f"group {group.name!r} has no teacher"
     return AgentGroup(group.name, group.slots, group.teacher)
 
 
 def influencers(group: AgentGroup) -> tuple[int, ...]:
-    """The slots whose actions of the same step a group is told; none for most."""
-    return getattr(getattr(group.policy, "communication", None), "influencers", ())
+    """The slots whose actions of the same step a group observes; most groups have none."""
+    communication = group.policy.communication
+    return communication.influencers if communication else ()
 
 
-def gather_observations(observation, slots: tuple[int, ...]) -> jax.Array:
-    """What some agents of B worlds see: [S, B, ...]."""
+def gather_observations(observation: jax.Array | tuple[jax.Array, ...], slots: tuple[int, ...]) -> jax.Array:
+    """The observations of some agents in B environments: [S, B, ...]."""
     if isinstance(observation, tuple):
         return jnp.stack([observation[slot] for slot in slots])
     return jnp.stack([observation[:, slot] for slot in slots])
@@ -142,85 +149,93 @@ def act_group(
     group: AgentGroup,
     params: PyTree,
     carry: PyTree,
-    observation,
-    states,
+    observation: Any,
+    states: PyTree,
     is_first: Bool[Array, "B"],
     key: PRNGKey,
     comm_state: CommState | None = None,
 ) -> tuple[jax.Array, PyTree, dict[str, jax.Array]]:
-    """Let a group act in B worlds. Carry, action i32[S, B] and extras lead with the group's S slots.
+    """Let a group act in B environments.
 
-    `params` leads with S where the group learns (parameters of their own), and does not where it is frozen. Extras of
-    a group that hears hold what it was told, u8[S, B, H].
-    Raises: MisfitError where the group hears and there is no board to read.
+    Args:
+      params: leads with S if the group learns (parameters for each agent), and does not if it is frozen.
+      observation: of all agents, as in a TimeStep of B environments; not read by a privileged policy.
+      states: of the environments; read by a privileged policy only.
+      comm_state: needed if the group has a communication observation.
+    Returns: actions i32[S, B], the next carry and extras, all leading with S. If the group has a communication
+      observation, extras hold it as `comms_obs`, u8[S, B, H].
+    Raises: IncompatibleError where the group has a communication observation and `comm_state` is missing.
     """
     keys = jax.random.split(key, len(group.slots))
     if group.policy.privileged:
-        batch = is_first.shape[0]
-
-        def privileged(carry, slot, key):
-            seen = (states, jnp.full(batch, slot, jnp.int32))
-            return group.policy.act(params, carry, seen, is_first, key)
-
-        # Not vmapped: a scripted policy plans under `cond`, which vmap would run at every step.
-        parts = [
-            privileged(jax.tree.map(lambda x, i=i: x[i], carry), slot, keys[i]) for i, slot in enumerate(group.slots)
-        ]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)
-    seen = gather_observations(observation, group.slots)
-    over = 0 if group.learns else None
-    if not getattr(group.policy, "comms_obs_size", 0):
-        return jax.vmap(group.policy.act, (over, 0, 0, None, 0))(params, carry, seen, is_first, keys)
+        return _act_privileged(group, params, carry, states, is_first, keys)
+    obs = gather_observations(observation, group.slots)
+    params_axis = 0 if group.learns else None
+    if not group.policy.comms_obs_size:
+        return jax.vmap(group.policy.act, (params_axis, 0, 0, None, 0))(params, carry, obs, is_first, keys)
     if comm_state is None:
         raise IncompatibleError(
-            f"group {group.name!r} hears what others do or say, which is told in runs, evaluations and films only"
+            f"group {group.name!r} observes other agents' actions or messages, which only runs, evaluations "
+            "and replays provide"
         )
-    heard = group.policy.communication.encode(comm_state, group.policy.num_actions).astype(jnp.uint8)
-    action, carry, extras = jax.vmap(group.policy.act, (over, 0, 0, None, 0, None))(
-        params, carry, seen, is_first, keys, heard
+    policy: Any = group.policy
+    comms_obs = policy.communication.encode(comm_state, policy.num_actions).astype(jnp.uint8)
+    action, carry, extras = jax.vmap(policy.act, (params_axis, 0, 0, None, 0, None))(
+        params, carry, obs, is_first, keys, comms_obs
     )
-    return action, carry, {**extras, "comms_obs": jnp.broadcast_to(heard, (len(group.slots), *heard.shape))}
+    return action, carry, {**extras, "comms_obs": jnp.broadcast_to(comms_obs, (len(group.slots), *comms_obs.shape))}
+
+
+def _act_privileged(group: AgentGroup, params: PyTree, carry: PyTree, states: PyTree, is_first, keys: jax.Array):
+    """Slot by slot, not vmapped: a scripted policy plans under `cond`, and vmap would run both branches every step."""
+    batch_size, outputs = is_first.shape[0], []
+    for number, slot in enumerate(group.slots):
+        obs = states, jnp.full(batch_size, slot, jnp.int32)
+        slot_carry = jax.tree.map(lambda x, number=number: x[number], carry)
+        outputs.append(group.policy.act(params, slot_carry, obs, is_first, keys[number]))
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *outputs)
 
 
 def act_all(
-    team: Team, params: dict[str, PyTree], carries: dict[str, PyTree], timestep, states, key: PRNGKey
+    team: Team, params: dict[str, PyTree], carries: dict[str, PyTree], timestep: Any, states: PyTree, key: PRNGKey
 ) -> tuple[Int[Array, "B A"], dict[str, PyTree]]:
-    """Let every group of a team in which nobody hears act once in B worlds; its members all act at once.
+    """Let every group of a team without communication act once in B environments, all at the same time.
 
     Args:
-      told: the TimeStep of each world. states: their states.
+      timestep: the TimeStep of the environments.
+      states: their states.
     Returns: the actions, and every group's carry.
-    Raises: MisfitError where a group hears.
+    Raises: IncompatibleError where a group has a communication observation.
     """
-    agents = sum(len(group.slots) for group in team.groups)
-    action, carries = jnp.zeros((timestep.is_first.shape[0], agents), jnp.int32), dict(carries)
+    num_agents = sum(len(group.slots) for group in team.groups)
+    action, carries = jnp.zeros((timestep.is_first.shape[0], num_agents), jnp.int32), dict(carries)
     for group, group_key in zip(team.groups, jax.random.split(key, len(team.groups)), strict=True):
-        chosen, carries[group.name], _ = act_group(
+        group_action, carries[group.name], _ = act_group(
             group, params[group.name], carries[group.name], timestep.observation, states, timestep.is_first, group_key
         )
-        action = action.at[:, jnp.array(group.slots)].set(chosen.T)
+        action = action.at[:, jnp.array(group.slots)].set(group_action.T)
     return action, carries
 
 
 def record_actions(
-    comm_state: CommState, group: AgentGroup, action: jax.Array, extras: dict, agent_mask: Bool[Array, "B A"]
+    comm_state: CommState, group: AgentGroup, action: Int[Array, "S B"], extras: dict, agent_mask: Bool[Array, "B A"]
 ) -> CommState:
-    """The board once a group has acted.
+    """The communication state after a group has acted.
 
     Args:
-      action: i32[S, B]. active: who is in the world; what the absent do is never told.
+      agent_mask: agents in the environment; actions and messages of absent agents are never observed.
     """
     slots = jnp.array(group.slots)
-    there = agent_mask[:, slots]
-    does = comm_state.actions.at[:, slots].set(jnp.where(there, action.T, -1))
-    says = comm_state.messages
+    is_present = agent_mask[:, slots]
+    actions = comm_state.actions.at[:, slots].set(jnp.where(is_present, action.T, -1))
+    messages = comm_state.messages
     if "message" in extras:
-        says = says.at[:, slots].set(jnp.where(there, extras["message"].T, -1))
-    return comm_state._replace(actions=does, messages=says)
+        messages = messages.at[:, slots].set(jnp.where(is_present, extras["message"].T, -1))
+    return comm_state._replace(actions=actions, messages=messages)
 
 
 def advance(comm_state: CommState) -> CommState:
-    """The board for the next step, which tells what was done and said in this one."""
+    """The communication state of the next step: actions and messages of this one become the previous ones."""
     nothing = jnp.full_like(comm_state.actions, -1)
     return CommState(
         prev_actions=comm_state.actions, prev_messages=comm_state.messages, actions=nothing, messages=nothing
@@ -228,6 +243,6 @@ def advance(comm_state: CommState) -> CommState:
 
 
 def initial_carry(group: AgentGroup, num_envs: int) -> PyTree:
-    """A blank memory for every slot of the group in B worlds: [S, B, ...]."""
+    """The carry of every agent of a group before an episode in B environments: [S, B, ...]."""
     parts = [group.policy.initial_carry(num_envs) for _ in group.slots]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)

@@ -1,7 +1,8 @@
-"""Trained agents on disk: safetensors beside a JSON card. Never pickle.
+"""Trained agents on disk: safetensors next to a JSON card. Never pickle.
 
-`NAME.safetensors` holds the policy's parameters (and no optimizer), `NAME.json` the card: what the agent sees,
-its network, how it was trained, what it earned, and the sha256 of the weights.
+`NAME.safetensors` holds the policy's parameters (and no optimizer), `NAME.json` the card: what the agent observes, its
+network, how it was trained, its returns, and the SHA-256 of the weights. The network may be any that is registered in
+`rookery.plugins.NETWORKS`, also one of another package.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import numpy as np
 
 from rookery.agents.cards import CARD_FORMAT, read_card
 from rookery.agents.communication import CommunicationConfig
-from rookery.agents.networks import JaquesNetwork, MLPNetwork, NdousseNetwork, NetworkConfig
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
+from rookery.interfaces import Network
+from rookery.plugins import NETWORKS
+from rookery.storage.atomic import write_bytes, write_text
+from rookery.storage.serialization import from_dict, to_dict
 from rookery.types import PyTree
-
-NETWORK_TYPES = {"ndousse2021": NdousseNetwork, "mlp": MLPNetwork, "jaques2019": JaquesNetwork}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Agent:
 
 
 def flatten_params(params: PyTree, prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries to one, keys joined by '/'."""
+    """Nested dictionaries as one, keys joined by '/'."""
     if not isinstance(params, dict):
         return {prefix: params}
     flat = {}
@@ -44,35 +46,33 @@ def flatten_params(params: PyTree, prefix: str = "") -> dict[str, Any]:
 
 
 def unflatten_params(flat: dict[str, np.ndarray]) -> PyTree:
-    """The inverse of `flatten`."""
+    """The inverse of `flatten_params`."""
     nested: dict[str, Any] = {}
     for name, value in flat.items():
         *path, last = name.split("/")
-        here = nested
+        branch = nested
         for part in path:
-            here = here.setdefault(part, {})
-        here[last] = value
+            branch = branch.setdefault(part, {})
+        branch[last] = value
     return nested
 
 
 def save_agent(path: Path, policy: RecurrentPolicy, params: PyTree, card: dict[str, Any]) -> None:
-    """Write weights, then the card that vouches for them; each appears whole or not at all.
+    """Write the weights, then the card that has their SHA-256; each file appears whole or not at all.
 
     Args:
-      path: ends in .safetensors; the card stands beside it with .json.
-      card: whatever is worth knowing; network, shapes, sha256 and format are filled in here.
-    Raises: StorageError if the disk refuses; ValueError or TypeError for a card that is no JSON, before anything
-      is written.
+      path: ends in .safetensors; the card is written next to it with .json.
+      card: any further entries; network, shapes, sha256 and format are filled in here.
+    Raises: StorageError if the disk refuses; ValueError or TypeError for a card that is not valid JSON, before
+      anything is written.
     """
     from safetensors.numpy import save
-
-    from rookery.storage.atomic import write_bytes, write_text
 
     blob = save({name: np.ascontiguousarray(value) for name, value in flatten_params(params).items()})
     full = {
         "format": CARD_FORMAT,
         **card,
-        "network": dataclasses.asdict(policy.network),
+        "network": to_dict(policy.network, "network"),
         "observation_shape": list(policy.observation_shape),
         "num_actions": policy.num_actions,
         **({} if policy.epsilon is None else {"epsilon": policy.epsilon}),
@@ -87,8 +87,8 @@ def save_agent(path: Path, policy: RecurrentPolicy, params: PyTree, card: dict[s
 def load_agent(path: Path) -> Agent:
     """Read and check an agent.
 
-    Raises: MissingError if a file is not there; CorruptError if card or weights are not what was written;
-      MisfitError if the weights are not of the network the card names.
+    Raises: NotFoundError if a file is missing; CorruptFileError if card or weights are not what was written;
+      IncompatibleError if the card's network is not registered or needs other weights.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -114,39 +114,49 @@ def load_agent(path: Path) -> Agent:
 
 def _policy_from_card(card: dict[str, Any], path: Path) -> RecurrentPolicy:
     try:
-        sizes = [*card["observation_shape"], card["num_actions"], *(v for k, v in card["network"].items() if k != "kind")]
-        if not all(type(size) is int and size > 0 for size in sizes):
-            raise ValueError("sizes must be whole numbers above 0")
-        network: NetworkConfig = NETWORK_TYPES[card["network"]["kind"]](**card["network"])
+        network_type = NETWORKS.get(card["network"]["kind"])
+    except NotFoundError as error:
+        raise IncompatibleError(f"{path}: {error}; install the package that has this agent's network") from None
+    except (KeyError, TypeError) as error:
+        raise CorruptFileError(f"{path}: the card describes no network ({error!r})") from None
+    try:
+        _check_sizes([*card["observation_shape"], card["num_actions"], card.get("num_agents", 1)])
+        network: Network = from_dict(network_type, card["network"], "network")
         epsilon = card.get("epsilon")
         if epsilon is not None and not (type(epsilon) in (int, float) and 0 <= epsilon <= 1):
             raise ValueError("epsilon must lie in [0, 1]")
-        hears = (
-            CommunicationConfig(**{**card["communication"], "influencers": tuple(card["communication"]["influencers"])})
-            if "communication" in card
-            else None
+        communication = (
+            from_dict(CommunicationConfig, card["communication"], "communication") if "communication" in card else None
         )
-        agents = card.get("num_agents", 1)
-        if type(agents) is not int or agents < 1:
-            raise ValueError("num_agents must be a whole number above 0")
-        return RecurrentPolicy(network, tuple(card["observation_shape"]), card["num_actions"], epsilon, hears, agents)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CorruptFileError(f"{path}: the card describes no network this version knows ({error})") from None
+        shape, num_actions, num_agents = (
+            tuple(card["observation_shape"]),
+            card["num_actions"],
+            card.get("num_agents", 1),
+        )
+        return RecurrentPolicy(network, shape, num_actions, epsilon, communication, num_agents)
+    except (TypeError, ValueError) as error:
+        raise CorruptFileError(f"{path}: the card describes no valid policy ({error})") from None
+
+
+def _check_sizes(sizes: list[Any]) -> None:
+    if not all(type(size) is int and size > 0 for size in sizes):
+        raise ValueError("observation_shape, num_actions and num_agents must be whole numbers above 0")
 
 
 def _communication_fields(policy: RecurrentPolicy) -> dict[str, Any]:
-    """What an agent is told beside its view, where it is told anything."""
+    """The card's entries on communication, for an agent that has any."""
     if policy.communication is None or not policy.comms_obs_size:
         return {}
-    return {"communication": dataclasses.asdict(policy.communication), "num_agents": policy.num_agents}
+    return {"communication": to_dict(policy.communication, "communication"), "num_agents": policy.num_agents}
 
 
 def _check_fit(policy: RecurrentPolicy, params: PyTree, path: Path) -> None:
+    """Raises IncompatibleError where names, shapes or types of the weights are not those the network needs."""
     import jax
 
-    wanted = flatten_params(jax.eval_shape(policy.init, jax.ShapeDtypeStruct((2,), np.uint32)), "")
-    found = flatten_params(params)
-    for name in sorted(set(wanted) | set(found)):
-        need, has = (f"{s[name].dtype}{list(s[name].shape)}" if name in s else "nothing" for s in (wanted, found))
-        if need != has:
-            raise IncompatibleError(f"{path}: weight {name} is {has}, the card's network needs {need}")
+    expected = flatten_params(jax.eval_shape(policy.init, jax.ShapeDtypeStruct((2,), np.uint32)), "")
+    present = flatten_params(params)
+    for name in sorted(set(expected) | set(present)):
+        needs, has = (f"{s[name].dtype}{list(s[name].shape)}" if name in s else "nothing" for s in (expected, present))
+        if needs != has:
+            raise IncompatibleError(f"{path}: weight {name} is {has}, the card's network needs {needs}")

@@ -10,7 +10,8 @@ from rookery.errors import ConfigError
 from rookery.tasks import registry
 from rookery.tasks.base import GridTask
 from rookery.tasks.grid_env import GridEnv
-from rookery.training.build import build, scripted_policy
+from rookery.training.build import build
+from rookery.training.policy_config import scripted_policy
 from rookery.training.config import ScriptedPolicyConfig
 from tests.tiny import NOVICE, OTHER, TASK, tiny
 

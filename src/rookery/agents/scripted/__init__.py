@@ -1,7 +1,7 @@
-"""Scripted experts: for each task the ones it has, by how much they see.
+"""Scripted experts: which tasks have one, by how much of the map it sees.
 
-`map` sees the whole map, `own` what its own view has shown it. Neither is told anything a task hides from all
-agents: hidden orders are found by trying.
+With "full" observability an expert sees the whole map, with "partial" only what its own view has shown it so far.
+Neither knows anything that a task hides from all agents: hidden orders are found by trying.
 """
 
 from __future__ import annotations
@@ -15,68 +15,76 @@ from rookery.agents.scripted.goal_sequence_expert import make_goal_sequence_expe
 from rookery.agents.scripted.goal_sequence_expert import make_oracle as make_oracle
 from rookery.agents.scripted.key_door_expert import KeyDoorExpert
 from rookery.agents.scripted.perception import OBSERVABILITIES, Observability, Perception
-from rookery.errors import ConfigError
-from rookery.types import Policy
+from rookery.errors import ConfigError, suggest
+from rookery.interfaces import Policy
 
 OBSERVABILITY_BY_NAME: dict[str, Observability] = {"scripted": "full", "scripted-partial": "partial"}
-"""What the scripted experts are called on the command line, and what each sees."""
+"""What scripted experts are called on the command line and as teachers, and how much each sees."""
 
 ExpertFactory = Callable[[Any], Policy]
 """From a task's configuration to the policy that plays it."""
 
 EXPERT_FACTORIES: dict[tuple[str, str], ExpertFactory] = {}
-"""By the task's kind and the expert's sight."""
+"""By the task's kind and the expert's observability."""
 
 
 def register_expert(kind: str, observability: Observability, factory: ExpertFactory) -> None:
-    """Give tasks of a kind a scripted expert; the policy made should be `privileged` and hashable.
+    """Give tasks of a kind a scripted expert; the policy that `factory` makes must be `privileged` and hashable.
 
-    Raises: ConfigError for an unknown sight, and where the kind has one of that sight already.
+    Raises: ConfigError for an unknown observability, and where the kind has an expert with this one already.
     """
     if observability not in OBSERVABILITIES:
-        raise ConfigError(f"observability={observability!r} is not known; allowed: {', '.join(map(repr, OBSERVABILITIES))}")
+        raise ConfigError(f"observability={observability!r} is not known; {suggest(observability, OBSERVABILITIES)}")
     if (kind, observability) in EXPERT_FACTORIES:
         raise ConfigError(
-            f"tasks of kind {kind!r} have a scripted expert of sight {observability!r}; take another kind"
+            f"tasks of kind {kind!r} already have a scripted expert with {observability!r} observability; "
+            "choose another kind"
         )
     EXPERT_FACTORIES[kind, observability] = factory
 
 
 def make_expert(task: Any, observability: Observability = "full") -> Policy:
-    """The scripted expert of a task. Raises ConfigError naming the tasks, or the sights, that have one."""
-    kind = getattr(task, "kind", type(task).__name__)
-    if (kind, observability) in EXPERT_FACTORIES:
-        return EXPERT_FACTORIES[kind, observability](task)
-    others = [other for known, other in EXPERT_FACTORIES if known == kind]
-    if others:
+    """The scripted expert of a task. Raises ConfigError, naming the tasks or the observabilities that have one."""
+    if (task.kind, observability) in EXPERT_FACTORIES:
+        return EXPERT_FACTORIES[task.kind, observability](task)
+    available = [option for kind, option in EXPERT_FACTORIES if kind == task.kind]
+    if available:
         raise ConfigError(
-            f"the task {kind!r} has no scripted expert of sight {observability!r}, only of {', '.join(map(repr, others))}"
+            f"the task {task.kind!r} has no scripted expert with {observability!r} observability, only with "
+            f"{', '.join(map(repr, available))}"
         )
-    kinds = ", ".join(dict.fromkeys(known for known, _ in EXPERT_FACTORIES))
-    raise ConfigError(f"the task {kind!r} has no scripted expert; these have: {kinds}; use a trained agent or 'random'")
+    kinds = ", ".join(dict.fromkeys(kind for kind, _ in EXPERT_FACTORIES))
+    raise ConfigError(
+        f"the task {task.kind!r} has no scripted expert; these have: {kinds}; use a trained agent or 'random'"
+    )
 
 
-def _full_goal_cycle_expert(task: Any) -> Policy:
-    """The planner is the quicker to compute, but walks as if nobody could stand in its way."""
+def _make_full_goal_cycle_expert(task: Any) -> Policy:
+    """The planner is faster to compute, but plans as if no agent could stand in its way."""
     if task.grid_spec.collide:
         return GoalCycleScout(Perception.from_spec(task.grid_spec, "full"), task.num_goals)
     return GoalCyclePlanner(task.num_goals, task.grid_spec.height, task.grid_spec.width)
 
 
-register_expert("goal-cycle", "full", _full_goal_cycle_expert)
-register_expert(
-    "goal-cycle", "partial", lambda task: GoalCycleScout(Perception.from_spec(task.grid_spec, "partial"), task.num_goals)
-)
-for _sight in OBSERVABILITIES:
-    for _kind in ("single-goal", "four-rooms", "maze", "sixteen-places"):
+def _register_experts() -> None:
+    """The experts that come with the package."""
+    register_expert("goal-cycle", "full", _make_full_goal_cycle_expert)
+    register_expert(
+        "goal-cycle",
+        "partial",
+        lambda task: GoalCycleScout(Perception.from_spec(task.grid_spec, "partial"), task.num_goals),
+    )
+    for observability in OBSERVABILITIES:
+
+        def perception(task: Any, observability: Observability = observability) -> Perception:
+            return Perception.from_spec(task.grid_spec, observability)
+
+        for kind in ("single-goal", "four-rooms", "maze", "sixteen-places"):
+            register_expert(kind, observability, lambda task, see=perception: GoalSeeker(see(task)))
+        register_expert("key-door", observability, lambda task, see=perception: KeyDoorExpert(see(task)))
         register_expert(
-            _kind, _sight, lambda task, sight=_sight: GoalSeeker(Perception.from_spec(task.grid_spec, sight))
+            "goal-sequence", observability, lambda task, see=perception: make_goal_sequence_expert(task, see(task))
         )
-    register_expert(
-        "key-door", _sight, lambda task, sight=_sight: KeyDoorExpert(Perception.from_spec(task.grid_spec, sight))
-    )
-    register_expert(
-        "goal-sequence",
-        _sight,
-        lambda task, sight=_sight: make_goal_sequence_expert(task, Perception.from_spec(task.grid_spec, sight)),
-    )
+
+
+_register_experts()

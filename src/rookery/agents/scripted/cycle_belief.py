@@ -1,4 +1,4 @@
-"""Finding a hidden cyclic order by trying, and then knowing it."""
+"""Finding a hidden cyclic order by trying, and following it once it is known."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from jaxtyping import Array, Bool, Int
 
 
 class CycleBelief(NamedTuple):
-    """What one agent knows of the order of K things among N that it tells apart by number."""
+    """What one agent knows of the cyclic order of K things, out of N candidates that it tells apart by number."""
 
-    chain: Int[Array, "K"]  # things paid for, in order; -1 where not yet known
+    chain: Int[Array, "K"]  # rewarded things, in order; -1 where not yet known
     num_known: Int[Array, ""]  # length of the chain
-    last_rewarded: Int[Array, ""]  # last credited, -1 before the first
-    tried: Bool[Array, "N"]  # punished since the last credit
+    last_rewarded: Int[Array, ""]  # -1 before the first
+    tried: Bool[Array, "N"]  # penalized since the last reward
 
     @classmethod
     def initial(cls, length: int, num_things: int) -> CycleBelief:
@@ -29,23 +29,23 @@ class CycleBelief(NamedTuple):
     def candidates(self) -> Bool[Array, "N"]:
         """Things worth trying now.
 
-        With the chain closed that is the successor; while it is open, any thing outside it that was not tried.
+        Once the whole chain is known this is the successor; before, anything outside the chain that was not tried.
         """
         things = jnp.arange(self.tried.shape[0])
-        place = jnp.argmax(self.chain == self.last_rewarded)
-        successor = self.chain[(place + 1) % self.chain.shape[0]]
+        index = jnp.argmax(self.chain == self.last_rewarded)
+        successor = self.chain[(index + 1) % self.chain.shape[0]]
         in_chain = (self.chain[:, None] == things).any(0)
         return jnp.where(self.num_known >= self.chain.shape[0], things == successor, ~in_chain & ~self.tried)
 
     def update(self, entered: Bool[Array, ""], thing: Int[Array, ""], rewarded: Bool[Array, ""]) -> CycleBelief:
-        """After one step: whether a thing was entered, which, and whether that was paid."""
+        """After one step: whether a thing was entered, which one, and whether that was rewarded."""
         length = self.chain.shape[0]
         right, wrong = entered & rewarded, entered & ~rewarded
         is_new = right & (self.num_known < length) & ~(self.chain == thing).any()
-        struck = self.tried | wrong & (jnp.arange(self.tried.shape[0]) == thing)
+        tried = self.tried | wrong & (jnp.arange(self.tried.shape[0]) == thing)
         return CycleBelief(
             chain=jnp.where(is_new & (jnp.arange(length) == self.num_known), thing, self.chain),
             num_known=self.num_known + is_new,
             last_rewarded=jnp.where(right, thing, self.last_rewarded),
-            tried=jnp.where(right, False, struck),
+            tried=jnp.where(right, False, tried),
         )

@@ -1,4 +1,4 @@
-"""Trained agents that come with the package: weights and cards as files beside this one."""
+"""Trained agents that come with the package: weights and cards, files in this folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ZOO_DIR = Path(__file__).parent
 
 
 def entry_names() -> list[str]:
-    """Every entry, sorted."""
+    """The names of all entries, sorted."""
     return sorted(path.stem for path in ZOO_DIR.glob("*.safetensors"))
 
 
@@ -27,7 +27,10 @@ def entry_path(name: str) -> Path:
 
 
 def load_trained_agent(checkpoint: str) -> Agent:
-    """An agent by zoo name, or by the path of its .safetensors file."""
+    """An agent by zoo name, or by the path of its .safetensors file.
+
+    Raises: NotFoundError, CorruptFileError or IncompatibleError.
+    """
     from rookery.agents.weights import load_agent  # imports JAX, which listing the zoo does without
 
     if checkpoint.endswith(".safetensors") or "/" in checkpoint:
@@ -39,5 +42,5 @@ def load_trained_agent(checkpoint: str) -> Agent:
 
 
 def entry_card(name: str) -> dict[str, Any]:
-    """An entry's card."""
+    """The card of an entry: what it observes, how it was trained, its returns."""
     return read_card(entry_path(name).with_suffix(".json"))

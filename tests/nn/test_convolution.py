@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rookery.agents import convolution
-from rookery.agents.convolution import (
+from rookery.nn import convolution
+from rookery.nn.convolution import (
     apply_to_both_axes,
     col2im,
     conv3x3,

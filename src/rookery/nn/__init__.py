@@ -1,0 +1,1 @@
+"""Building blocks of networks: recurrent cells, layers, convolutions, and their numpy forms."""
