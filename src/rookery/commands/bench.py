@@ -74,7 +74,7 @@ def _measure(options: BenchCommand) -> dict[str, list[dict]]:
         ]
 
     if options.task is not None:
-        registry.check_task_id(options.task)
+        registry.get_task(options.task)
     results: dict[str, list[dict]] = {}
     if options.target in ("gridworld", "all"):
         results["gridworld"] = (

@@ -1,9 +1,9 @@
-"""What every task on the grid has: size, agents and their views, time limit, prestige, and a map read from text."""
+"""Settings that all tasks on the gridworld share: size, views, time limit, prestige, and a map read from text."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,31 +11,40 @@ from jaxtyping import Array, Int
 
 from rookery.errors import ConfigError
 from rookery.gridworld.layout import AsciiMap, empty_room, parse_map
-from rookery.gridworld.spec import GridSpec, ViewConfig
-from rookery.gridworld.state import GridParams
-from rookery.gridworld.tiles import FLOOR, OBSTACLE
+from rookery.gridworld.spec import ACTION_NAMES, GridSpec, ViewConfig
+from rookery.gridworld.state import GridParams, GridState
+from rookery.gridworld.tiles import FLOOR, OBSTACLE, TILE_TO_CHAR
+from rookery.interfaces import Task
+from rookery.tasks.grid_env import GridEnv
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GridTask:
-    """Settings common to all tasks; a task adds its own, `kind`, `counts`, `layout` and `pay`."""
+class GridTask(Task):
+    """Base of tasks on the gridworld. A task adds its settings, `kind`, `metric_names`, `generate` and `reward`.
+
+    `generate` and the other rules are described in `rookery.interfaces.Task`.
+
+    Raises: ConfigError for a value out of range, or a world that has no room for what it must hold.
+    """
 
     char_to_tile: ClassVar[dict[str, int]] = {}
-    """Letters this task's maps may hold beside # . G 1-9 A, each with the tile kind it stands for."""
+    """Further characters that this task's maps may contain, besides # . G 1-9 A, and the tile kind of each."""
     has_objects: ClassVar[bool] = False
-    """Pick up, drop and toggle do something here."""
+    """Whether the actions pick up, drop and toggle do something."""
+    map = None
+    """ASCII map. A task that can be given one declares the field `map: str | None = None`."""
 
     height: int = 13  # cells, border included
     width: int = 13
-    views: tuple[ViewConfig, ...] = (ViewConfig(), ViewConfig(), ViewConfig())  # one an agent
+    views: tuple[ViewConfig, ...] = (ViewConfig(), ViewConfig(), ViewConfig())  # one per agent
     max_steps: int = 250
     num_actions: Literal[3, 7] = 7
     collide: bool = False
     goal_reward: float = 1.0
     prestige_rule: Literal["tanh", "sigmoid"] = "tanh"
     prestige_decay: float = 0.99  # per step
-    spawn_delay: tuple[int, ...] = ()  # steps of absence an agent; empty: nobody waits
-    goal_hiding_prob: float = 1.0  # of episodes in which views with can_hide_goals do hide them
+    spawn_delay: tuple[int, ...] = ()  # steps until each agent enters; empty: all start at once
+    goal_hiding_prob: float = 1.0  # probability that goals are hidden in an episode, for views with can_hide_goals
 
     def __post_init__(self):
         if not 0 <= self.prestige_decay <= 1:
@@ -46,24 +55,25 @@ class GridTask:
             raise ConfigError(f"spawn_delay has {len(self.spawn_delay)} entries for {len(self.views)} agents")
         if any(delay < 0 for delay in self.spawn_delay):
             raise ConfigError(f"spawn_delay={self.spawn_delay} must not be negative")
-        agents, plan = self.grid_spec.num_agents, self.ascii_map  # each checks its own part
-        if plan is not None and plan.spawn_cells and len(plan.spawn_cells) < agents:
+        num_agents, ascii_map = self.grid_spec.num_agents, self.ascii_map  # both check their own settings
+        if ascii_map is not None and ascii_map.spawn_cells and len(ascii_map.spawn_cells) < num_agents:
             raise ConfigError(
-                f"the map has {len(plan.spawn_cells)} start cells (A) for {agents} agents; add more, or none at all"
+                f"the map has {len(ascii_map.spawn_cells)} start cells (A) for {num_agents} agents; add more, or remove "
+                "all so that agents start anywhere"
             )
 
     @property
     def ascii_map(self) -> AsciiMap | None:
-        """The map, in tasks that have one and where it is given."""
-        text = getattr(self, "map", None)
+        """The map, for tasks that were given one."""
+        text: Any = self.map
         return None if text is None else parse_map(text, self.char_to_tile)
 
     @property
     def grid_spec(self) -> GridSpec:
-        plan = self.ascii_map
+        ascii_map = self.ascii_map
         return GridSpec(
-            height=plan.height if plan else self.height,
-            width=plan.width if plan else self.width,
+            height=ascii_map.height if ascii_map else self.height,
+            width=ascii_map.width if ascii_map else self.width,
             views=self.views,
             max_steps=self.max_steps,
             num_actions=self.num_actions,
@@ -73,32 +83,55 @@ class GridTask:
         )
 
     @property
+    def action_names(self) -> tuple[str, ...]:
+        return ACTION_NAMES[: self.num_actions]
+
+    @property
     def base_tiles(self) -> np.ndarray:
-        """The map's tiles, or an empty room. u8[H, W]."""
-        plan = self.ascii_map
-        return np.array(plan.tiles, np.uint8) if plan else empty_room(self.height, self.width)
+        """The tiles of the map, or an empty room. u8[H, W]."""
+        ascii_map = self.ascii_map
+        return np.array(ascii_map.tiles, np.uint8) if ascii_map else empty_room(self.height, self.width)
 
     @property
     def free_cells(self) -> np.ndarray:
-        """Cells where something may be drawn: floor, less what the map has fixed. i32[N, 2]."""
-        tiles, plan = self.base_tiles.copy(), self.ascii_map
-        if plan:
-            for cell in plan.goals + plan.spawn_cells:
+        """Cells (row, col) where something may be placed: floor, minus the goals and start cells of the map. i32[N, 2]."""
+        tiles, ascii_map = self.base_tiles.copy(), self.ascii_map
+        if ascii_map:
+            for cell in ascii_map.goals + ascii_map.spawn_cells:
                 tiles[cell] = OBSTACLE
         return np.argwhere(tiles == FLOOR).astype(np.int32)
+
+    def make_env(self) -> GridEnv:
+        return GridEnv(self)
+
+    def to_text(self, state: GridState) -> str:
+        """A state as text.
+
+        # obstacle, . floor, 1-9 goals in their order, K key rack, k key, D locked door, / open door, ^ > v < agents.
+        """
+        rows = [[TILE_TO_CHAR.get(int(kind), "?") for kind in row] for row in np.asarray(state.tiles)]
+        for number, (row, col) in enumerate(np.asarray(self.goal_cells(state.task)), 1):
+            rows[row][col] = str(number)
+        present = np.flatnonzero(state.agent_mask)
+        for (row, col), heading in zip(
+            np.asarray(state.position)[present], np.asarray(state.heading)[present], strict=True
+        ):
+            rows[row][col] = "^>v<"[heading]
+        return "\n".join(" ".join(row) for row in rows)
 
     def check_capacity(
         self, num_items: int, description: str = "goals, agents and obstacles", extra_cells: int = 0
     ) -> None:
-        """Raises ConfigError where `things` to be drawn outnumber the free cells and `more`."""
-        free, world = len(self.free_cells) + extra_cells, self.grid_spec
+        """Raises ConfigError if the items to be placed outnumber the free cells plus `extra_cells`."""
+        free, spec = len(self.free_cells) + extra_cells, self.grid_spec
         if num_items > free:
             raise ConfigError(
                 f"{num_items} {description} do not fit on the {free} free cells of a "
-                f"{world.height}×{world.width} world; make it larger or take some away"
+                f"{spec.height}×{spec.width} world; make it larger or remove some"
             )
 
     def world_params(self) -> GridParams:
+        """The parameters that every task on the gridworld has."""
         delay = self.spawn_delay or (0,) * len(self.views)
         return GridParams(
             prestige_decay=jnp.float32(self.prestige_decay),
@@ -107,11 +140,18 @@ class GridTask:
         )
 
 
-def check_non_negative(name: str, value: int) -> None:
+def check_non_negative(name: str, value: float) -> None:
+    """Raises ConfigError for a negative value."""
     if value < 0:
         raise ConfigError(f"{name}={value} must be at least 0")
 
 
+def check_cost(name: str, value: float) -> None:
+    """Raises ConfigError for a negative cost or penalty."""
+    if value < 0:
+        raise ConfigError(f"{name}={value} must be non-negative; it is subtracted from the reward")
+
+
 def as_cells(cells) -> Int[Array, "N 2"]:
-    """Cells as an array, also where there are none."""
+    """Cells as an array, also if there are none."""
     return jnp.asarray(np.array(cells, np.int32).reshape(-1, 2))

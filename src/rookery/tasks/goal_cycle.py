@@ -1,12 +1,12 @@
-"""Goal Cycle: visit n identical goals again and again in a hidden cyclic order; a wrong one is punished.
+"""Goal Cycle: visit n identical goals again and again in a hidden cyclic order; wrong goals are punished.
 
-Rules. The first goal an agent touches in an episode pays 1, whichever it is. From then on the cyclic
-successor of the last credited goal pays 1 and becomes the last credited; any other, that one again included,
-costs the penalty and changes nothing. Only entering counts: standing on a goal is free. Every agent is paid
-for itself alone. Goals, obstacles and agents are placed anew each episode, so the order, (n-1)! cycles, must
-be found again each time: by trying, or by watching somebody who knows.
+Rules. The first goal that an agent enters in an episode pays 1, whichever it is. From then on the cyclic successor of
+the last credited goal pays 1 and becomes the last credited goal; any other goal, the last one again included, costs the
+penalty and changes nothing. Only entering counts: standing on a goal is free. Each agent is paid for its own entries
+alone. Goals, obstacles and agents are placed at random in each episode, so the order, one of (n-1)! cycles, must be
+found out each time: by trial and error, or by watching an agent that knows it.
 
-Source: Ndousse et al. 2021, section 3.3; details from the authors' environment.
+Source: Ndousse et al. 2021, section 3.3; details from the reference code.
 """
 
 from __future__ import annotations
@@ -23,36 +23,38 @@ from rookery.errors import ConfigError
 from rookery.gridworld.layout import sample_cells
 from rookery.gridworld.state import GridParams, GridState, MoveResult
 from rookery.gridworld.tiles import GOAL, OBSTACLE
-from rookery.tasks.base import GridTask, check_non_negative
+from rookery.tasks.base import GridTask, check_cost, check_non_negative
 from rookery.types import PRNGKey
 
 
 class GoalCycleParams(struct.PyTreeNode):
-    """What a schedule may change without recompiling."""
+    """Numbers that a schedule may change without recompiling."""
 
     world: GridParams
     goal_reward: Float32[Array, ""]  # paid for a correct goal
-    penalty: Float32[Array, ""]  # >= 0, taken for a wrong one
+    penalty: Float32[Array, ""]  # >= 0, subtracted for a wrong one
 
 
 class GoalCycleState(struct.PyTreeNode):
+    """The task's part of a state: K goals, A agents."""
+
     goals: Int32[Array, "K 2"]  # (row, col) in cyclic order
-    last_goal: Int32[Array, "A"]  # last credited, -1 before the first
+    last_goal: Int32[Array, "A"]  # last credited goal, -1 before the first
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GoalCycle(GridTask):
-    """Configuration and rules. Defaults are the paper's; one view an agent."""
+    """Settings and rules. Defaults are those of the paper."""
 
     metric_names = ("goals", "mistakes")
-    """Names of what `pay` counts: entries that paid, entries that cost."""
+    """Entries that paid; entries that cost."""
 
     kind: Literal["goal-cycle"] = "goal-cycle"
     num_goals: int = 3
-    num_obstacles: int | None = None  # count; None: from the density
-    obstacle_density: float = 0.15  # of the cells inside the border
+    num_obstacles: int | None = None  # None: from obstacle_density
+    obstacle_density: float = 0.15  # fraction of the cells inside the border
     penalty: float = 1.5
-    map: str | None = None  # ASCII, see world/layout.py; replaces height, width and obstacles
+    map: str | None = None  # ASCII, see gridworld/layout.py; replaces height, width and obstacles
 
     def __post_init__(self):
         if self.num_goals < 1:
@@ -61,28 +63,29 @@ class GoalCycle(GridTask):
             check_non_negative("num_obstacles", self.num_obstacles)
         if not 0 <= self.obstacle_density < 1:
             raise ConfigError(f"obstacle_density={self.obstacle_density} must lie in [0, 1)")
-        if self.penalty < 0:
-            raise ConfigError(f"penalty={self.penalty} must be non-negative; it is subtracted from the reward")
+        check_cost("penalty", self.penalty)
         super().__post_init__()
-        plan = self.ascii_map
-        if plan is not None and len(plan.goals) > self.num_goals:
+        ascii_map = self.ascii_map
+        if ascii_map is not None and len(ascii_map.goals) > self.num_goals:
             raise ConfigError(
-                f"the map has {len(plan.goals)} goals for num_goals={self.num_goals}; raise num_goals or remove some"
+                f"the map has {len(ascii_map.goals)} goals for num_goals={self.num_goals}; raise num_goals or remove some"
             )
-        self.check_capacity(len(self._sampled_goals_and_agents) + (0 if plan else self.resolved_num_obstacles))
+        self.check_capacity(self._num_sampled_goals_and_agents + (0 if ascii_map else self.resolved_num_obstacles))
 
     @property
     def resolved_num_obstacles(self) -> int:
+        """The number of obstacles, also if it is given as a density."""
         if self.num_obstacles is not None:
             return self.num_obstacles
-        # The epsilon keeps 0.15 of 20 cells at 3 in binary arithmetic.
+        # Without the epsilon, 0.15 of 20 cells would be 2 in binary arithmetic.
         return int(self.obstacle_density * (self.height - 2) * (self.width - 2) + 1e-9)
 
     @property
-    def _sampled_goals_and_agents(self) -> range:
-        plan = self.ascii_map
-        goals = self.num_goals - (len(plan.goals) if plan else 0)
-        return range(goals + (0 if plan and plan.spawn_cells else len(self.views)))
+    def _num_sampled_goals_and_agents(self) -> int:
+        """How many goals and agents have no place on the map."""
+        ascii_map = self.ascii_map
+        num_goals = self.num_goals - (len(ascii_map.goals) if ascii_map else 0)
+        return num_goals + (0 if ascii_map and ascii_map.spawn_cells else len(self.views))
 
     def default_params(self) -> GoalCycleParams:
         return GoalCycleParams(
@@ -90,37 +93,43 @@ class GoalCycle(GridTask):
         )
 
     def generate(self, key: PRNGKey):
-        """Place goals, agents and obstacles on different cells, and draw the cyclic order and the headings."""
+        """Place goals, agents and obstacles on different cells; sample the cyclic order and the headings."""
         place_key, order_key, spawn_key, heading_key = jax.random.split(key, 4)
-        plan, agents = self.ascii_map, len(self.views)
-        obstacles = 0 if plan else self.resolved_num_obstacles
-        drawn = sample_cells(place_key, jnp.asarray(self.free_cells), len(self._sampled_goals_and_agents) + obstacles)
-        fixed = [*plan.goals] if plan else []
-        loose = self.num_goals - len(fixed)
-        goals = drawn[:loose]
-        if fixed:
-            goals = jnp.concatenate([jnp.array(fixed, jnp.int32), goals])
-            if plan and plan.unordered_goals:
+        ascii_map, num_agents = self.ascii_map, len(self.views)
+        num_obstacles = 0 if ascii_map else self.resolved_num_obstacles
+        sampled = sample_cells(
+            place_key, jnp.asarray(self.free_cells), self._num_sampled_goals_and_agents + num_obstacles
+        )
+        map_goals = [*ascii_map.goals] if ascii_map else []
+        num_sampled_goals = self.num_goals - len(map_goals)
+        goals = sampled[:num_sampled_goals]
+        if map_goals:
+            goals = jnp.concatenate([jnp.array(map_goals, jnp.int32), goals])
+            if ascii_map and ascii_map.unordered_goals:
                 goals = sample_cells(order_key, goals, self.num_goals)
-        if plan and plan.spawn_cells:
-            position = sample_cells(spawn_key, jnp.array(plan.spawn_cells, jnp.int32), agents)
+        if ascii_map and ascii_map.spawn_cells:
+            position = sample_cells(spawn_key, jnp.array(ascii_map.spawn_cells, jnp.int32), num_agents)
         else:
-            position = drawn[loose : loose + agents]
-        blocks = drawn[len(drawn) - obstacles :]
+            position = sampled[num_sampled_goals : num_sampled_goals + num_agents]
+        obstacles = sampled[len(sampled) - num_obstacles :]
         tiles = jnp.asarray(self.base_tiles)
-        tiles = tiles.at[blocks[:, 0], blocks[:, 1]].set(OBSTACLE)
+        tiles = tiles.at[obstacles[:, 0], obstacles[:, 1]].set(OBSTACLE)
         tiles = tiles.at[goals[:, 0], goals[:, 1]].set(GOAL)
-        heading = jax.random.randint(heading_key, (agents,), 0, 4)
-        return tiles, position, heading, GoalCycleState(goals=goals, last_goal=jnp.full(agents, -1, jnp.int32))
+        heading = jax.random.randint(heading_key, (num_agents,), 0, 4)
+        return tiles, position, heading, GoalCycleState(goals=goals, last_goal=jnp.full(num_agents, -1, jnp.int32))
 
     def reward(self, before: GridState, after: GridState, move_result: MoveResult, params: GoalCycleParams):
         """Credit or punish each goal just entered."""
-        own: GoalCycleState = before.task
-        on_goal = (after.position[:, None] == own.goals).all(-1) & move_result.moved[:, None]
+        task_state: GoalCycleState = before.task
+        last_goal = task_state.last_goal
+        on_goal = (after.position[:, None] == task_state.goals).all(-1) & move_result.moved[:, None]
         goal = jnp.where(on_goal.any(-1), jnp.argmax(on_goal, -1), -1)
         entered = goal >= 0
-        correct = entered & ((own.last_goal < 0) | (goal == (own.last_goal + 1) % self.num_goals))
+        correct = entered & ((last_goal < 0) | (goal == (last_goal + 1) % self.num_goals))
         mistake = entered & ~correct
         reward = params.goal_reward * correct - params.penalty * mistake
-        counts = {"goals": correct.astype(jnp.float32), "mistakes": mistake.astype(jnp.float32)}
-        return reward, own.replace(last_goal=jnp.where(correct, goal, own.last_goal)), counts
+        info = {"goals": correct.astype(jnp.float32), "mistakes": mistake.astype(jnp.float32)}
+        return reward, task_state.replace(last_goal=jnp.where(correct, goal, last_goal)), info
+
+    def goal_cells(self, task_state: GoalCycleState):
+        return task_state.goals

@@ -18,7 +18,8 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Float32, Int, Int32, UInt8
 
 from rookery.errors import ConfigError
-from rookery.types import PRNGKey, TimeStep
+from rookery.interfaces import Task
+from rookery.types import Env, PRNGKey, TimeStep
 
 COOPERATE, DEFECT = 0, 1
 MOVE_COLORS = ((0, 0, 0), (0, 200, 60), (230, 40, 40))  # nothing yet, cooperated, defected
@@ -44,7 +45,7 @@ class MatrixState(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MatrixGame:
+class MatrixGame(Task):
     """Configuration. Defaults are Axelrod's prisoner's dilemma."""
 
     kind: Literal["matrix"] = "matrix"
@@ -90,7 +91,7 @@ class MatrixGame:
 
 
 @dataclasses.dataclass(frozen=True)
-class MatrixEnv:
+class MatrixEnv(Env):
     """The game as pure functions; callers vmap over keys and states.
 
     Observation: u8[2, 1, 2, 3], for each player a picture of two pixels, its own last move and the other's: black
@@ -102,6 +103,7 @@ class MatrixEnv:
 
     num_agents = 2
     num_actions = 2
+    can_render = True
 
     @property
     def action_names(self) -> tuple[str, ...]:

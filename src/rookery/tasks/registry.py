@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import functools
-import warnings
-from importlib import metadata
 from typing import Any
 
-from rookery import types
 from rookery.errors import ConfigError, NotFoundError, suggest
 from rookery.gridworld.spec import ViewConfig
+from rookery.interfaces import Task
+from rookery.plugins import load_entry_points
 from rookery.tasks.descriptions import DESCRIPTIONS
 from rookery.tasks.four_rooms import FourRooms
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.goal_sequence import GoalSequence
-from rookery.tasks.grid_env import GridEnv
 from rookery.tasks.key_door import KeyDoor
 from rookery.tasks.matrix_games import MatrixGame
 from rookery.tasks.maze import Maze
@@ -26,98 +22,100 @@ from rookery.tasks.social_dilemmas.box_trapped import BoxTrapped
 from rookery.tasks.social_dilemmas.cleanup import Cleanup
 from rookery.tasks.social_dilemmas.harvest import Harvest
 from rookery.tasks.social_dilemmas.maps import CLEANUP_SMALL, HARVEST_SMALL
+from rookery.types import Env
+
+TASK_ENTRY_POINTS = "rookery.tasks"
+"""Entry point group by which other packages add tasks."""
 
 SYMBOLIC_VIEW = ViewConfig(observation_type="symbolic")
 OBJECTS_VIEW = ViewConfig(observation_type="objects")
-FRONT_VIEW = ViewConfig(size=3, rows_behind=0, tile_size=7)  # 21×21 pixels, what the paper's network reads
+FRONT_VIEW = ViewConfig(size=3, rows_behind=0, tile_size=7)  # 21×21 pixels, as the published network expects
 HIDDEN_GOALS_VIEW = ViewConfig(can_hide_goals=True)
 SYMBOLIC_KWARGS: Any = {"views": (SYMBOLIC_VIEW,) * 3, "num_actions": 3}
-"""For small networks on CPU: channels instead of pixels, and only the actions that move."""
+"""For small networks on a CPU: channels instead of pixels, and only the actions that move."""
 
-TASKS: dict[str, tuple[str, Any]] = {}
-"""Id to (one line on it, its configuration)."""
+TASKS: dict[str, tuple[str, Task]] = {}
+"""Id to (description in one line, task)."""
+_loaded_groups: set[str] = set()
 
 
-def register(task_id: str, description: str, task: Any) -> None:
-    """Add a task under an id such as `goal-cycle-v0`. Raises ConfigError for an id already taken.
+def register(task_id: str, description: str, task: Task) -> None:
+    """Add a task under an id such as `goal-cycle-v0`.
 
-    Other packages do this in a function without arguments that an entry point of the group `rookery.tasks` names.
+    Another package does this in a function without arguments that an entry point of the group `rookery.tasks` names.
+
+    Raises: ConfigError if the id is taken, or another class of tasks has the same `kind`.
     """
+    if not isinstance(task, Task):
+        raise ConfigError(f"{task_id!r}: {type(task).__name__} is not a task; derive it from rookery.interfaces.Task")
     if task_id in TASKS:
-        raise ConfigError(f"the id {task_id!r} is taken; an old id never changes meaning, so choose another version")
+        raise ConfigError(f"the id {task_id!r} is taken; an id never changes its meaning, so choose another version")
+    for other_id, (_, other) in TASKS.items():
+        if other.kind == task.kind and _class_path(other) != _class_path(task):
+            raise ConfigError(f"{task_id!r}: the kind {task.kind!r} is taken by {other_id!r}; choose another kind")
     TASKS[task_id] = (description, task)
 
 
-@functools.cache
 def load_plugins() -> None:
-    """Let other packages add their tasks, once; called when an id is not known and before ids are listed.
+    """Let other packages add their tasks, once; called for an unknown id and before ids are listed.
 
-    A package that fails is named in a warning and adds nothing; the others are not touched.
+    A package that fails is named in a warning and adds nothing; the others are not affected.
     """
-    for point in metadata.entry_points(group="rookery.tasks"):
-        before = dict(TASKS)
-        try:
-            point.load()()
-        except Exception as error:
-            # Whatever somebody else's code does wrong, the tasks here must stay usable.
-            TASKS.clear()
-            TASKS.update(before)
-            owner = point.dist.name if point.dist else "unknown package"
-            warnings.warn(
-                f"{owner}: its tasks are left out, for the entry point {point.name} = {point.value} "
-                f"failed: {type(error).__name__}: {error}",
-                stacklevel=2,
-            )
+    if TASK_ENTRY_POINTS not in _loaded_groups:
+        _loaded_groups.add(TASK_ENTRY_POINTS)
+        load_entry_points(TASK_ENTRY_POINTS, TASKS, register)
 
 
 def task_ids() -> list[str]:
-    """Every id, those of other packages included."""
+    """Every id, including those of other packages."""
     load_plugins()
     return list(TASKS)
 
 
 def get_task(task_id: str) -> Any:
-    """A task's configuration by id. Raises MissingError, offering the nearest names."""
-    return TASKS[check_task_id(task_id)][1]
+    """A task by its id. Raises NotFoundError with the nearest ids."""
+    return _find(task_id)[1]
 
 
-def make(task_id: str, **changes: Any) -> types.Env:
-    """The environment of a task, by id; `changes` are fields of its configuration, such as `penalty=0.5`.
+def describe(task_id: str) -> str:
+    """A task in one line. Raises NotFoundError with the nearest ids."""
+    return _find(task_id)[0]
 
-    Raises: NotFoundError for an unknown id, ConfigError for an unknown field or an impossible value.
+
+def make(task_id: str, **changes: Any) -> Env:
+    """The environment of a task, by id; `changes` are settings of the task, such as `penalty=0.5`.
+
+    Raises: NotFoundError for an unknown id, ConfigError for an unknown setting or an impossible value.
     """
     task = get_task(task_id)
-    if unknown := changes.keys() - {field.name for field in dataclasses.fields(task)}:
-        name, allowed = min(unknown), [field.name for field in dataclasses.fields(task)]
+    allowed = [field.name for field in dataclasses.fields(task) if field.init and field.name != "kind"]
+    if unknown := changes.keys() - set(allowed):
+        name = min(unknown)
         raise ConfigError(f"{task_id} has no setting {name!r}; {suggest(name, allowed)}")
     return make_env(dataclasses.replace(task, **changes))
 
 
-def make_env(task: Any) -> types.Env:
-    """The task joined to its world: the shared grid world, or the one its `environment` makes."""
-    own = getattr(task, "make_env", None)
-    return own() if own is not None else GridEnv(task)
+def make_env(task: Task) -> Env:
+    """The environment of a task."""
+    return task.make_env()
 
 
 def task_types() -> tuple[type, ...]:
-    """The configuration classes of all registered tasks, each once: what a run's `task` may be."""
+    """The classes of all registered tasks, each once: what the `task` of a run may be."""
     load_plugins()
     return tuple(dict.fromkeys(type(task) for _, task in TASKS.values()))
 
 
-def describe(task_id: str) -> str:
-    """One line on a task."""
-    return TASKS[check_task_id(task_id)][0]
-
-
-def check_task_id(task_id: str) -> str:
+def _find(task_id: str) -> tuple[str, Task]:
     if task_id not in TASKS:
         load_plugins()
     if task_id not in TASKS:
-        near = difflib.get_close_matches(task_id, TASKS, 3)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise NotFoundError(f"no task {task_id!r}; {hint}there are: {', '.join(TASKS)}")
-    return task_id
+        raise NotFoundError(f"no task {task_id!r}; {suggest(task_id, TASKS)}")
+    return TASKS[task_id]
+
+
+def _class_path(task: Task) -> tuple[str, str]:
+    return type(task).__module__, type(task).__qualname__
 
 
 def _register(task_id: str, task: Any) -> None:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from rookery.errors import ConfigError
 from rookery.gridworld.spec import ViewConfig
+from rookery.interfaces import Task
 from rookery.tasks.social_dilemmas.beams import Beams, fire_beams
 from rookery.tasks.social_dilemmas.env import DilemmaEnv
 from rookery.tasks.social_dilemmas.map_parsing import DilemmaMap, map_to_text, parse_dilemma_map
@@ -19,7 +20,7 @@ MAX_AGENTS = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Dilemma:
+class Dilemma(Task):
     """Base of the tasks: a map, who is on it, what each sees, and what is paid."""
 
     map: str  # marks in rooms.LEGEND

@@ -19,7 +19,7 @@ from rookery.tasks.social_dilemmas.movement import resolve_moves, target_cells, 
 from rookery.tasks.social_dilemmas.observation import observe_dilemma
 from rookery.tasks.social_dilemmas.state import DilemmaState
 from rookery.tasks.social_dilemmas.tiles import APPLE, EMPTY, FIRE
-from rookery.types import PRNGKey, PyTree, TimeStep
+from rookery.types import Env, PRNGKey, PyTree, TimeStep
 
 
 class DilemmaRules(Protocol):
@@ -70,7 +70,7 @@ class ActionResult(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class DilemmaEnv:
+class DilemmaEnv(Env):
     """One world and its rules as pure functions; callers vmap over keys and states.
 
     Observation: u8[A, P, P, 3], P = view size × tile_size, turned to the agent's heading. Action: i32[A], an index
@@ -78,7 +78,9 @@ class DilemmaEnv:
     them before.
     """
 
-    task: DilemmaRules
+    task: DilemmaRules  # type: ignore[assignment]
+
+    can_render = True
 
     @property
     def num_agents(self) -> int:
