@@ -40,7 +40,8 @@ class ViewConfig:
             raise ConfigError(f"view rows_behind={self.rows_behind} must lie in [0, {self.size})")
         if self.observation_type not in ("pixels", "symbolic", "objects"):
             raise ConfigError(
-                f"view observation_type={self.observation_type!r} is not known; allowed: 'pixels', 'symbolic', 'objects'"
+                f"view observation_type={self.observation_type!r} is not known; "
+                "allowed: 'pixels', 'symbolic', 'objects'"
             )
         if self.tile_size < 1:
             raise ConfigError(f"tile_size={self.tile_size} must be at least 1")

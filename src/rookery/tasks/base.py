@@ -58,8 +58,8 @@ class GridTask(Task):
         num_agents, ascii_map = self.grid_spec.num_agents, self.ascii_map  # both check their own settings
         if ascii_map is not None and ascii_map.spawn_cells and len(ascii_map.spawn_cells) < num_agents:
             raise ConfigError(
-                f"the map has {len(ascii_map.spawn_cells)} start cells (A) for {num_agents} agents; add more, or remove "
-                "all so that agents start anywhere"
+                f"the map has {len(ascii_map.spawn_cells)} start cells (A) for {num_agents} agents; add more, "
+                "or remove all so that agents start anywhere"
             )
 
     @property
@@ -94,7 +94,7 @@ class GridTask(Task):
 
     @property
     def free_cells(self) -> np.ndarray:
-        """Cells (row, col) where something may be placed: floor, minus the goals and start cells of the map. i32[N, 2]."""
+        """Cells (row, col) for random placement: floor, minus goals and start cells of the map. i32[N, 2]."""
         tiles, ascii_map = self.base_tiles.copy(), self.ascii_map
         if ascii_map:
             for cell in ascii_map.goals + ascii_map.spawn_cells:

@@ -1,12 +1,12 @@
-"""Four rooms: find the one goal in a house of four rooms, again and again.
+"""Four Rooms: find the one goal in a house of four rooms, again and again.
 
-Rules. Two walls cross in the middle; each of their four arms has one doorway, drawn anew each episode, as are the
-goal, the agents and any obstacles. Who enters the goal is paid 1 and is set down elsewhere, facing anywhere; the
-goal stays until the episode's end (or moves, or ends it: `when_reached`). No obstacle is ever put into a doorway
-or in front of one.
+Rules. Two walls cross in the middle; each of their four arms has one doorway. Doorways, goal, agents and any obstacles
+are placed at random in each episode. An agent that enters the goal is paid 1 and placed elsewhere with a random
+heading; the goal stays until the end of the episode (or it moves, or ends the episode: `when_reached`). Doorways and
+the cells next to them are free of obstacles.
 
-Source: Ndousse et al. 2021, figure 6b (transfer): 17×17, one goal, goal and obstacles random each
-episode. Rewards and length are not printed; here they are Goal Cycle's 1 and 250 steps.
+Source: Ndousse et al. 2021, section 3.4 and figure 6b (transfer): 17×17 cells, one goal, goal and obstacles random in
+each episode. Rewards and episode length are not stated; here they are those of Goal Cycle, 1 and 250 steps.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from rookery.types import PRNGKey
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FourRooms(GoalReachingTask):
-    """Configuration and rules; one view an agent."""
+    """Settings and rules."""
 
     kind: Literal["four-rooms"] = "four-rooms"
     height: int = 17
     width: int = 17
-    num_obstacles: int = 0  # drawn; those that would stand in front of a doorway are left out
+    num_obstacles: int = 0  # sampled; those next to a doorway are then removed
 
     def __post_init__(self):
         super().__post_init__()
@@ -52,7 +52,7 @@ class FourRooms(GoalReachingTask):
 
     @property
     def _wall_arms(self) -> tuple[np.ndarray, ...]:
-        """Cells of the walls' four arms: north, south, west, east. Each i32[N, 2]."""
+        """Cells (row, col) of the four arms of the walls: north, south, west, east. Each i32[N, 2]."""
         row, col = self.height // 2, self.width // 2
         north = [(r, col) for r in range(1, row)]
         south = [(r, col) for r in range(row + 1, self.height - 1)]
@@ -69,14 +69,14 @@ class FourRooms(GoalReachingTask):
                 for arm, door_key in zip(self._wall_arms, door_keys, strict=True)
             ]
         )
-        tiles, position, heading, own = self.place_goal_and_agents(
+        tiles, position, heading, task_state = self.place_goal_and_agents(
             place_key, jnp.asarray(self.base_tiles), as_cells(self.free_cells), None, self.num_obstacles
         )
         tiles = tiles.at[doors[:, 0], doors[:, 1]].set(FLOOR)
         if self.num_obstacles:
-            row, col = jnp.moveaxis(doors[:, None] + jnp.array(DIRECTION_VECTORS), -1, 0)  # 4 doors, 4 neighbors
-            inner = np.zeros((self.height, self.width), bool)
-            inner[tuple(self.free_cells.T)] = True
-            blocked = jnp.asarray(inner)[row, col] & (tiles[row, col] == OBSTACLE)
+            row, col = jnp.moveaxis(doors[:, None] + jnp.array(DIRECTION_VECTORS), -1, 0)  # [4 doors, 4 neighbors]
+            is_room = np.zeros((self.height, self.width), bool)
+            is_room[tuple(self.free_cells.T)] = True
+            blocked = jnp.asarray(is_room)[row, col] & (tiles[row, col] == OBSTACLE)
             tiles = tiles.at[row, col].set(jnp.where(blocked, FLOOR, tiles[row, col]))
-        return tiles, position, heading, own
+        return tiles, position, heading, task_state

@@ -68,7 +68,8 @@ class GoalCycle(GridTask):
         ascii_map = self.ascii_map
         if ascii_map is not None and len(ascii_map.goals) > self.num_goals:
             raise ConfigError(
-                f"the map has {len(ascii_map.goals)} goals for num_goals={self.num_goals}; raise num_goals or remove some"
+                f"the map has {len(ascii_map.goals)} goals for num_goals={self.num_goals}; "
+                "raise num_goals or remove some"
             )
         self.check_capacity(self._num_sampled_goals_and_agents + (0 if ascii_map else self.resolved_num_obstacles))
 

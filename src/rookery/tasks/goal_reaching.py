@@ -1,11 +1,12 @@
-"""What tasks with one goal share: being paid for reaching it, and what happens then.
+"""What tasks with one goal share: agents are paid for reaching it, and what happens then.
 
-An agent that enters the goal is paid. Then, as `when_reached` says, it is set down elsewhere, facing anywhere, and
-the episode goes on ("respawn", the authors' way); or the goal moves ("move goal"); or the episode ends for all
-("end"). Only entering counts: a goal that appears under an agent, or an agent set down, earns nothing.
+An agent that enters the goal is paid. Then, depending on `when_reached`, it is placed elsewhere with a random heading
+and the episode continues ("respawn", as in the reference code), or the goal moves ("move goal"), or the episode ends
+for all agents ("end"). Only entering counts: no reward for a goal that appears under an agent, nor for an agent that is
+placed on it.
 
-Source: Ndousse et al. 2021 and the authors' single-goal environment. Rewards and length of the
-transfer tasks are not printed; these are the environment's.
+Source: Ndousse et al. 2021 and the single-goal environment of the reference code. The paper does not state rewards and
+episode lengths of its transfer tasks; these are those of the reference code.
 """
 
 from __future__ import annotations
@@ -28,27 +29,29 @@ from rookery.types import PRNGKey
 
 
 class GoalReachingParams(struct.PyTreeNode):
-    """What a schedule may change without recompiling."""
+    """Numbers that a schedule may change without recompiling."""
 
     world: GridParams
     goal_reward: Float32[Array, ""]  # paid for reaching the goal
 
 
 class GoalReachingState(struct.PyTreeNode):
+    """The task's part of a state. N cells, A agents."""
+
     goals: Int32[Array, "1 2"]  # (row, col)
-    reached: Bool[Array, "A"]  # has been there in this episode
-    respawn_cells: Int32[Array, "N 2"]  # the first `count`: where agents, or the goal, may be set down anew
+    reached: Bool[Array, "A"]  # has entered the goal in this episode
+    respawn_cells: Int32[Array, "N 2"]  # where agents, or the goal, may be placed: the first `num_respawn_cells`
     num_respawn_cells: Int32[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GoalReachingTask(GridTask):
-    """Configuration and rules; a task adds its layout."""
+    """Base of tasks with one goal; a task adds `kind` and `generate`, which calls `place_goal_and_agents`."""
 
     when_reached: Literal["respawn", "move goal", "end"] = "respawn"
 
     metric_names = ("goals", "success")
-    """Entries that paid; and 1 at an agent's first of the episode, so that its sum tells whether it succeeded."""
+    """Entries that paid; and 1 at the first of an episode, so that its sum is 1 for an agent that succeeded."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -69,74 +72,82 @@ class GoalReachingTask(GridTask):
         num_obstacles: int = 0,
         spawn_cells: Int[Array, "S 2"] | None = None,
     ):
-        """Put one goal, obstacles and agents on different cells: what `layout` returns.
+        """Put one goal, obstacles and agents on different cells; returns what `generate` must return.
 
         Args:
-          tiles: u8[H, W] with walls alone. cells: floor where things may be put.
-          places: of `cells`, by number, those the goal may be in; None: any.
-          spawns: where agents start and are set down; None: any free cell.
+          tiles: u8[H, W], walls only.
+          cells: floor on which something may be placed.
+          goal_candidates: indices of `cells` where the goal may be; None: all.
+          spawn_cells: where agents start and respawn; None: any free cell.
         """
         goal_key, place_key, spawn_key, heading_key = jax.random.split(key, 4)
-        agents = len(self.views)
+        num_agents = len(self.views)
         goal_candidates = jnp.arange(len(cells)) if goal_candidates is None else goal_candidates
         chosen = goal_candidates[jax.random.randint(goal_key, (), 0, len(goal_candidates))]
         goal = cells[chosen]
         rest = cells.at[chosen].set(cells[0])[1:]
-        rest = shuffle_cells(place_key, rest, num_obstacles + (agents if spawn_cells is None else 0))
-        blocks, free = rest[:num_obstacles], rest[num_obstacles:]
-        if spawn_cells is None:
-            position = free[:agents]
-        else:
-            free = shuffle_cells(spawn_key, spawn_cells, agents)
-            position = free[:agents]
+        rest = shuffle_cells(place_key, rest, num_obstacles + (num_agents if spawn_cells is None else 0))
+        obstacles, respawn_cells = rest[:num_obstacles], rest[num_obstacles:]
+        if spawn_cells is not None:
+            respawn_cells = shuffle_cells(spawn_key, spawn_cells, num_agents)
+        position = respawn_cells[:num_agents]
         if self.when_reached == "move goal":
-            # All the goal's other places; where it may be anywhere, all that is free.
-            free = (
+            # The other candidates of the goal; if it may be anywhere, all free cells.
+            respawn_cells = (
                 rest[num_obstacles:]
                 if len(goal_candidates) == len(cells)
                 else other_goal_cells(cells[goal_candidates], goal)
             )
-        tiles = tiles.at[blocks[:, 0], blocks[:, 1]].set(OBSTACLE).at[goal[0], goal[1]].set(GOAL)
-        heading = jax.random.randint(heading_key, (agents,), 0, 4)
-        own = GoalReachingState(
+        tiles = tiles.at[obstacles[:, 0], obstacles[:, 1]].set(OBSTACLE).at[goal[0], goal[1]].set(GOAL)
+        heading = jax.random.randint(heading_key, (num_agents,), 0, 4)
+        task_state = GoalReachingState(
             goals=goal[None],
-            reached=jnp.zeros(agents, bool),
-            respawn_cells=free,
-            num_respawn_cells=jnp.int32(len(free)),
+            reached=jnp.zeros(num_agents, bool),
+            respawn_cells=respawn_cells,
+            num_respawn_cells=jnp.int32(len(respawn_cells)),
         )
-        return tiles, position, heading, own
+        return tiles, position, heading, task_state
 
     def reward(self, before: GridState, after: GridState, move_result: MoveResult, params: GoalReachingParams):
-        """Pay whoever entered the goal."""
-        own: GoalReachingState = before.task
-        entered = move_result.moved & (after.position == own.goals[0]).all(-1)
+        """Pay each agent that entered the goal."""
+        task_state: GoalReachingState = before.task
+        entered = self._entered_goal(after, task_state, move_result)
         reward = params.goal_reward * entered
-        counts = {"goals": entered.astype(jnp.float32), "success": (entered & ~own.reached).astype(jnp.float32)}
-        return reward, own.replace(reached=own.reached | entered), counts
+        first = entered & ~task_state.reached
+        info = {"goals": entered.astype(jnp.float32), "success": first.astype(jnp.float32)}
+        return reward, task_state.replace(reached=task_state.reached | entered), info
 
     def post_step(self, key: PRNGKey, before: GridState, after: GridState, move_result: MoveResult) -> GridState:
-        """Set down elsewhere whoever entered the goal, or move the goal."""
-        own: GoalReachingState = after.task
-        entered = move_result.moved & (after.position == own.goals[0]).all(-1)
+        """Place the agents that entered the goal elsewhere, or move the goal."""
+        task_state: GoalReachingState = after.task
+        entered = self._entered_goal(after, task_state, move_result)
+        cells, num_cells = task_state.respawn_cells, task_state.num_respawn_cells
         if self.when_reached == "respawn":
-            return respawn_agents(key, after, entered, own.respawn_cells, own.num_respawn_cells, self.collide)
+            return respawn_agents(key, after, entered, cells, num_cells, self.collide)
         if self.when_reached == "end":
             return after
-        standing = (after.position[:, None] == own.respawn_cells).all(-1) & after.agent_mask[:, None]
-        taken = standing.any(0) | (jnp.arange(len(own.respawn_cells)) >= own.num_respawn_cells)
+        occupied = (after.position[:, None] == cells).all(-1) & after.agent_mask[:, None]
+        taken = occupied.any(0) | (jnp.arange(len(cells)) >= num_cells)
         chosen = choose_vacant_cell(jax.random.uniform(key), taken)
-        old, new, move = own.goals[0], own.respawn_cells[chosen], entered.any() & ~taken.all()
+        old, new, moves = task_state.goals[0], cells[chosen], entered.any() & ~taken.all()
         tiles = after.tiles.at[old[0], old[1]].set(FLOOR).at[new[0], new[1]].set(GOAL)
-        own = own.replace(goals=new[None], respawn_cells=own.respawn_cells.at[chosen].set(old))
-        moved = after.replace(tiles=tiles, task=own)
-        return jax.tree.map(lambda new, old: jnp.where(move, new, old), moved, after)
+        task_state = task_state.replace(goals=new[None], respawn_cells=cells.at[chosen].set(old))
+        moved = after.replace(tiles=tiles, task=task_state)
+        return jax.tree.map(lambda new, old: jnp.where(moves, new, old), moved, after)
 
     def is_terminal(self, state: GridState) -> Bool[Array, ""]:
-        """Whether the episode is over before its time."""
+        """Once any agent reached the goal, if that ends the episode."""
         return state.task.reached.any() if self.when_reached == "end" else jnp.bool_(False)
 
+    def goal_cells(self, task_state: GoalReachingState):
+        return task_state.goals
 
-def other_goal_cells(places: Int[Array, "M 2"], goal: Int[Array, "2"]) -> Int[Array, "M-1 2"]:
-    """All places but the goal's."""
-    here = jnp.argmax((places == goal).all(-1))
-    return places.at[here].set(places[0])[1:]
+    @staticmethod
+    def _entered_goal(after: GridState, task_state: GoalReachingState, move_result: MoveResult) -> Bool[Array, "A"]:
+        return move_result.moved & (after.position == task_state.goals[0]).all(-1)
+
+
+def other_goal_cells(candidates: Int[Array, "M 2"], goal: Int[Array, "2"]) -> Int[Array, "M-1 2"]:
+    """All candidates but the goal's own cell."""
+    index = jnp.argmax((candidates == goal).all(-1))
+    return candidates.at[index].set(candidates[0])[1:]

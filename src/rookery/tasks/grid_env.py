@@ -40,7 +40,9 @@ class GridEnv(Env):
         """Size, agents and movement of the gridworld."""
         spec = self.task.grid_spec
         if spec is None:
-            raise TypeError(f"{type(self.task).__name__} has no grid_spec; its make_env() must return its own environment")
+            raise TypeError(
+                f"{type(self.task).__name__} has no grid_spec; its make_env() must return its own environment"
+            )
         return spec
 
     @property

@@ -1,15 +1,15 @@
-"""Key and door: fetch a key, unlock the door, pass, reach the goal; the door locks again behind each agent.
+"""Key and Door: fetch a key, unlock the door, pass, reach the goal; the door locks again behind each agent.
 
-Rules. A wall with one locked door, both drawn anew each episode, parts the room. On the near side agents start and
-a rack gives keys without end; on the far side is the goal. An agent facing the rack picks up a key; facing the door
-with a key in hand it toggles it open, which uses the key up; the doorway lets one agent through and locks behind it.
-Only the goal pays: 1, and the agent is set down on the near side, facing anywhere, so each visit needs a key and
-an unlocking of its own (or the goal moves, or ends the episode: `when_reached`). Drop lays a key in hand on the floor
-ahead. With `endless_keys=False` there lie as many loose keys as agents instead. With `map`: K a rack, k a loose
-key, D a locked door.
+Rules. A wall with one locked door, both placed at random in each episode, divides the room. On the near side are the
+agents' start cells and a rack with unlimited keys; on the far side is the goal. An agent that faces the rack picks up a
+key. If it faces the door with a key in hand, toggle opens the door and uses up the key; the doorway lets one agent
+through and locks behind it. Only the goal pays: 1, and the agent is placed on the near side with a random heading, so
+each visit needs another key (or the goal moves, or ends the episode: `when_reached`). Drop puts a key in hand on the
+floor ahead. With `endless_keys=False` there are as many loose keys as agents instead of the rack. On a `map`: K a rack,
+k a loose key, D a locked door.
 
-Source: the example of Ndousse et al. 2021, section 3.1, of a task with a sparse reward that others can show the way to.
-Sizes are not printed; these are our own.
+Source: the example in Ndousse et al. 2021, section 3.1, of a task with a sparse reward in which others can show the
+way. Sizes are not stated; these are our own.
 """
 
 from __future__ import annotations
@@ -32,42 +32,43 @@ from rookery.types import PRNGKey
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KeyDoor(GoalReachingTask):
-    """Configuration and rules; one view an agent."""
+    """Settings and rules."""
 
     char_to_tile: ClassVar[dict[str, int]] = {"K": KEY_RACK, "k": KEY, "D": DOOR}
     has_objects = True
     metric_names = (*GoalReachingTask.metric_names, "keys", "doors")
-    """Also keys picked up and doors opened."""
+    """In addition, keys picked up and doors opened."""
 
     kind: Literal["key-door"] = "key-door"
     height: int = 9
     width: int = 9
     endless_keys: bool = True
-    map: str | None = None  # ASCII, see world/layout.py; replaces height, width and endless_keys
+    map: str | None = None  # ASCII, see gridworld/layout.py; replaces height, width and endless_keys
 
     def __post_init__(self):
         super().__post_init__()
         if self.num_actions != 7:
             raise ConfigError(f"num_actions={self.num_actions}: keys and doors need all 7")
-        plan, agents = self.ascii_map, len(self.views)
-        if plan:
-            goals = plan.goals
-            if not goals or len(plan.numbered_goals) > 1:
+        ascii_map, num_agents = self.ascii_map, len(self.views)
+        if ascii_map:
+            goals = ascii_map.goals
+            if not goals or len(ascii_map.numbered_goals) > 1:
                 raise ConfigError("the map needs one goal: a 1, or several G of which one is chosen")
-            if not plan.spawn_cells:
-                raise ConfigError(f"the map has no start cells; mark at least {agents} with A, on the keys' side")
+            if not ascii_map.spawn_cells:
+                raise ConfigError(f"the map has no start cells; mark at least {num_agents} with A, on the keys' side")
             if self.when_reached == "move goal" and len(goals) == 1:
-                raise ConfigError("a goal that has one place cannot move; draw several G")
+                raise ConfigError("a goal with one possible cell cannot move; put several G on the map")
             return
         if self.width < 5:
             raise ConfigError(f"width={self.width} has no room for two sides and a wall; at least 5")
-        things, near = agents + self._num_keys, self.height - 2
-        if things > near:
+        num_items, num_near = num_agents + self._num_keys, self.height - 2
+        if num_items > num_near:
             raise ConfigError(
-                f"{things} agents and keys may not fit on the near side, which may have only {near} cells; raise height"
+                f"{num_items} agents and keys may not fit on the near side, which may have only {num_near} cells; "
+                "raise height"
             )
-        if self.when_reached == "move goal" and near < 2:
-            raise ConfigError("a goal that has one place cannot move; raise height")
+        if self.when_reached == "move goal" and num_near < 2:
+            raise ConfigError("a goal with one possible cell cannot move; raise height")
 
     @property
     def _num_keys(self) -> int:
@@ -75,36 +76,46 @@ class KeyDoor(GoalReachingTask):
 
     def generate(self, key: PRNGKey):
         """Build wall and door; place keys and agents on the near side, the goal on the far one."""
-        plan = self.ascii_map
-        if plan:
-            places = as_cells(plan.goals)
+        ascii_map = self.ascii_map
+        if ascii_map:
+            candidates = as_cells(ascii_map.goals)
             return self.place_goal_and_agents(
-                key, jnp.asarray(self.base_tiles), places, jnp.arange(len(places)), 0, as_cells(plan.spawn_cells)
+                key,
+                jnp.asarray(self.base_tiles),
+                candidates,
+                jnp.arange(len(candidates)),
+                spawn_cells=as_cells(ascii_map.spawn_cells),
             )
         wall_key, door_key, near_key, far_key, heading_key = jax.random.split(key, 5)
-        agents, keys, tall = len(self.views), self._num_keys, self.height - 2
+        num_agents, num_keys, column_size = len(self.views), self._num_keys, self.height - 2
         wall = jax.random.randint(wall_key, (), 2, self.width - 2)
         door = jax.random.randint(door_key, (), 1, self.height - 1)
         # Column by column, so that the near side comes first, then the wall, then the far side.
         cells = as_cells([(r, c) for c in range(1, self.width - 1) for r in range(1, self.height - 1)])
-        near, far = (wall - 1) * tall, (self.width - 2 - wall) * tall
-        close = shuffle_cells(near_key, cells, keys + agents, near)
-        distant = shuffle_cells(far_key, jnp.roll(cells, far, 0), 1, far)
-        goal, position = distant[0], close[keys : keys + agents]
+        num_near, num_far = (wall - 1) * column_size, (self.width - 2 - wall) * column_size
+        near = shuffle_cells(near_key, cells, num_keys + num_agents, num_near)
+        far = shuffle_cells(far_key, jnp.roll(cells, num_far, 0), 1, num_far)
+        goal, position = far[0], near[num_keys : num_keys + num_agents]
         tiles = jnp.asarray(empty_room(self.height, self.width))
         tiles = jnp.where(jnp.arange(self.width) == wall, jnp.uint8(OBSTACLE), tiles).at[door, wall].set(DOOR)
-        tiles = tiles.at[close[:keys, 0], close[:keys, 1]].set(KEY_RACK if self.endless_keys else KEY)
+        tiles = tiles.at[near[:num_keys, 0], near[:num_keys, 1]].set(KEY_RACK if self.endless_keys else KEY)
         tiles = tiles.at[goal[0], goal[1]].set(GOAL)
-        free, count = (distant[1:], far - 1) if self.when_reached == "move goal" else (close[keys:], near - keys)
-        own = GoalReachingState(
-            goals=goal[None], reached=jnp.zeros(agents, bool), respawn_cells=free, num_respawn_cells=count
+        if self.when_reached == "move goal":
+            respawn_cells, num_respawn_cells = far[1:], num_far - 1
+        else:
+            respawn_cells, num_respawn_cells = near[num_keys:], num_near - num_keys
+        task_state = GoalReachingState(
+            goals=goal[None],
+            reached=jnp.zeros(num_agents, bool),
+            respawn_cells=respawn_cells,
+            num_respawn_cells=num_respawn_cells,
         )
-        return tiles, position, jax.random.randint(heading_key, (agents,), 0, 4), own
+        return tiles, position, jax.random.randint(heading_key, (num_agents,), 0, 4), task_state
 
     def reward(self, before: GridState, after: GridState, move_result: MoveResult, params: GoalReachingParams):
-        """Pay whoever entered the goal; count keys and doors."""
-        reward, own, counts = super().reward(before, after, move_result, params)
-        had, has = before.carrying != FLOOR, after.carrying != FLOOR
-        counts["keys"] = (has & ~had).astype(jnp.float32)
-        counts["doors"] = (had & ~has & (move_result.action == TOGGLE)).astype(jnp.float32)
-        return reward, own, counts
+        """Pay each agent that entered the goal; count keys and doors."""
+        reward, task_state, info = super().reward(before, after, move_result, params)
+        had_key, has_key = before.carrying != FLOOR, after.carrying != FLOOR
+        info["keys"] = (has_key & ~had_key).astype(jnp.float32)
+        info["doors"] = (had_key & ~has_key & (move_result.action == TOGGLE)).astype(jnp.float32)
+        return reward, task_state, info

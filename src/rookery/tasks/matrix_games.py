@@ -1,11 +1,12 @@
-"""Iterated matrix games: two players, two moves, the same four payoffs every step; small enough to solve by hand.
+"""Iterated matrix games: two players, two actions, the same four payoffs every step; small enough to solve by hand.
 
-Rules. Both choose at once, cooperate (0) or defect (1); both cooperating pays each `reward`, both defecting
-`punishment`; a lone defector gets `temptation` and the other `sucker`. Then both see what both did, and play again. The
-order of the four numbers makes the game: temptation > reward > punishment > sucker is the prisoner's dilemma, reward >
-temptation >= punishment > sucker the stag hunt, temptation > reward > sucker > punishment chicken.
+Rules. Both players act at once: cooperate (0) or defect (1). If both cooperate, each gets `reward`; if both defect,
+each gets `punishment`; if only one defects, it gets `temptation` and the other `sucker`. Then both see both actions,
+and play again. The order of the four numbers makes the game: temptation > reward > punishment > sucker is the
+prisoner's dilemma, reward > temptation >= punishment > sucker the stag hunt, temptation > reward > sucker > punishment
+chicken.
 
-Source: Rapoport and Guyer 1966 for the games; Axelrod 1984 for playing them again and again.
+Source: Rapoport and Guyer 1966 for the games; Axelrod 1984 for the iterated game.
 """
 
 from __future__ import annotations
@@ -22,34 +23,38 @@ from rookery.interfaces import Task
 from rookery.types import Env, PRNGKey, TimeStep
 
 COOPERATE, DEFECT = 0, 1
-MOVE_COLORS = ((0, 0, 0), (0, 200, 60), (230, 40, 40))  # nothing yet, cooperated, defected
+MOVE_COLORS = ((0, 0, 0), (0, 200, 60), (230, 40, 40))  # no action yet, cooperated, defected
 
 
 class Payoffs(struct.PyTreeNode):
-    """Numbers a schedule may change without recompiling."""
+    """Numbers that a schedule may change without recompiling."""
 
-    reward: Float32[Array, ""]  # to each of two who cooperate
-    sucker: Float32[Array, ""]  # to who cooperates alone
-    temptation: Float32[Array, ""]  # to who defects alone
-    punishment: Float32[Array, ""]  # to each of two who defect
+    reward: Float32[Array, ""]  # to each, if both cooperate
+    sucker: Float32[Array, ""]  # to the one that cooperates alone
+    temptation: Float32[Array, ""]  # to the one that defects alone
+    punishment: Float32[Array, ""]  # to each, if both defect
 
 
 class MatrixParams(struct.PyTreeNode):
+    """Parameters in the form that every task has them in."""
+
     world: Payoffs
 
 
 class MatrixState(struct.PyTreeNode):
-    last_action: Int32[Array, "2"]  # what each did, -1 before the first step and of the absent
+    """One game; callers vmap."""
+
+    last_action: Int32[Array, "2"]  # of each player, -1 before the first step and for absent players
     agent_mask: Bool[Array, "2"]
     step: Int32[Array, ""]  # steps since reset
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MatrixGame(Task):
-    """Configuration. Defaults are Axelrod's prisoner's dilemma."""
+    """Settings. Defaults are Axelrod's prisoner's dilemma."""
 
     kind: Literal["matrix"] = "matrix"
-    moves: tuple[str, str] = ("cooperate", "defect")  # for people
+    moves: tuple[str, str] = ("cooperate", "defect")  # names of the two actions, for people
     reward: float = 3.0
     sucker: float = 0.0
     temptation: float = 5.0
@@ -62,7 +67,7 @@ class MatrixGame(Task):
 
     def __post_init__(self):
         if len(self.moves) != 2 or self.moves[0] == self.moves[1]:
-            raise ConfigError(f"moves={self.moves} must be two different names, the one that cooperates first")
+            raise ConfigError(f"moves={self.moves} must be two different names, of cooperating and of defecting")
         if self.max_steps < 1:
             raise ConfigError(f"max_steps={self.max_steps} must be at least 1")
 
@@ -78,14 +83,14 @@ class MatrixGame(Task):
         return MatrixEnv(self)
 
     def to_text(self, state: MatrixState | None = None) -> str:
-        """The payoffs to (row, column): the same in every state."""
+        """The payoffs to (row player, column player): the same in every state."""
         width = max(map(len, self.moves))
-        pay = (
+        payoffs = (
             ((self.reward, self.reward), (self.sucker, self.temptation)),
             ((self.temptation, self.sucker), (self.punishment, self.punishment)),
         )
         lines = [" " * width + "".join(f"  {name:>11}" for name in self.moves)]
-        for name, row in zip(self.moves, pay, strict=True):
+        for name, row in zip(self.moves, payoffs, strict=True):
             lines.append(f"{name:{width}}" + "".join(f"  {f'{a:g}, {b:g}':>11}" for a, b in row))
         return "\n".join(lines)
 
@@ -94,9 +99,10 @@ class MatrixGame(Task):
 class MatrixEnv(Env):
     """The game as pure functions; callers vmap over keys and states.
 
-    Observation: u8[2, 1, 2, 3], for each player a picture of two pixels, its own last move and the other's: black
-    before the first, green for cooperating, red for defecting. Action: i32[2]; any but 0 and 1 sits the step out.
-    Reward: f32[2]; nobody is paid in a step that one of them sits out. Truncated at `max_steps`, never terminated.
+    Observation: u8[2, 1, 2, 3], for each player an image of two pixels, its own last action and the other's: black
+    before the first, green for cooperating, red for defecting. Action: i32[2]; with any number but 0 and 1 the player
+    sits out the step. Reward: f32[2], 0 for both in a step that one of them sits out. Truncated at `max_steps`, never
+    terminated.
     """
 
     task: MatrixGame
@@ -122,7 +128,7 @@ class MatrixEnv(Env):
     def reset(
         self, key: PRNGKey, params: MatrixParams, agent_mask: Bool[Array, "2"] | None = None
     ) -> tuple[MatrixState, TimeStep]:
-        """Start an episode; nothing is drawn, so the key makes no difference."""
+        """Start an episode. Nothing is random, so the key has no effect."""
         state = MatrixState(
             last_action=jnp.full(2, -1, jnp.int32),
             agent_mask=jnp.ones(2, bool) if agent_mask is None else agent_mask,
@@ -131,23 +137,23 @@ class MatrixEnv(Env):
         return state, self._time_step(state, jnp.zeros(2), jnp.bool_(True), jnp.zeros(2))
 
     def step(self, state: MatrixState, action: Int[Array, "2"], params: MatrixParams) -> tuple[MatrixState, TimeStep]:
-        """Both choose at once."""
-        pay = params.world
+        """Both players act at once."""
+        payoffs = params.world
         plays = state.agent_mask & ((action == COOPERATE) | (action == DEFECT))
-        own, other = action == COOPERATE, action[::-1] == COOPERATE
-        cooperating = jnp.where(other, pay.reward, pay.sucker)
-        defecting = jnp.where(other, pay.temptation, pay.punishment)
-        reward = jnp.where(plays.all(), jnp.where(own, cooperating, defecting), 0.0)
+        cooperates, other_cooperates = action == COOPERATE, action[::-1] == COOPERATE
+        if_cooperating = jnp.where(other_cooperates, payoffs.reward, payoffs.sucker)
+        if_defecting = jnp.where(other_cooperates, payoffs.temptation, payoffs.punishment)
+        reward = jnp.where(plays.all(), jnp.where(cooperates, if_cooperating, if_defecting), 0.0)
         after = state.replace(last_action=jnp.where(plays, action, -1).astype(jnp.int32), step=state.step + 1)
-        return after, self._time_step(after, reward, jnp.bool_(False), (own & plays).astype(jnp.float32))
+        return after, self._time_step(after, reward, jnp.bool_(False), (cooperates & plays).astype(jnp.float32))
 
     def observe(self, state: MatrixState) -> UInt8[Array, "2 1 2 3"]:
-        """What both see now; the absent see nothing."""
-        both = jnp.stack([state.last_action, state.last_action[::-1]], -1)
-        return jnp.asarray(MOVE_COLORS, jnp.uint8)[jnp.where(state.agent_mask[:, None], both, -1) + 1][:, None]
+        """Observations of both players; absent ones see nothing."""
+        actions = jnp.stack([state.last_action, state.last_action[::-1]], -1)
+        return jnp.asarray(MOVE_COLORS, jnp.uint8)[jnp.where(state.agent_mask[:, None], actions, -1) + 1][:, None]
 
     def in_view(self, state: MatrixState) -> Bool[Array, "2 2"]:
-        """Both see each other."""
+        """Both players see each other."""
         return state.agent_mask.all() & ~jnp.eye(2, dtype=bool)
 
     def _time_step(
