@@ -1,10 +1,9 @@
-"""Convolutions of 21×21 pictures on this machine, forward and backward: by values at points, as patches × matrix, and
-the library's.
+"""Convolutions of 21×21 images on this machine, forward and backward, by Winograd, im2col and the library.
 
-    python benchmarks/convolution.py [--pictures 128]
+    python benchmarks/convolution.py [--images 128]
 
-Prints GFLOP per second of process time, so that a busy machine disturbs it little; of all three the arithmetic of
-patches × matrix is counted.
+Prints GFLOP per second of CPU time, which a busy machine disturbs little. For all three ways, the operations of im2col
+(patches × matrix) are counted.
 """
 
 import argparse
@@ -27,8 +26,8 @@ def library(x, kernel, transposed):
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def by_values(x, kernel, transposed):
-    """The same, cells first."""
+def winograd(x, kernel, transposed):
+    """The same, with cells as the leading axis."""
     count, side, _, features = x.shape
     cells = x.transpose(1, 2, 0, 3).reshape(side * side, count, features)
     if transposed:
@@ -36,13 +35,13 @@ def by_values(x, kernel, transposed):
     return conv3x3(cells, kernel.reshape(-1, kernel.shape[-1]))
 
 
-def by_patches(x, kernel, transposed):
+def im2col(x, kernel, transposed):
     with force_im2col():
-        return by_values(x, kernel, transposed)
+        return winograd(x, kernel, transposed)
 
 
-def rate(function, flops, *arguments) -> float:
-    """GFLOP per second of process time: the best of five."""
+def gflops_per_second(function, flops, *arguments) -> float:
+    """GFLOP per second of CPU time: the best of five."""
     compiled = jax.jit(function).lower(*arguments).compile()
     jax.block_until_ready(compiled(*arguments))
     best = float("inf")
@@ -55,8 +54,8 @@ def rate(function, flops, *arguments) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=128, help="in one batch (default 128)")
-    count = parser.parse_args().pictures
+    parser.add_argument("--images", type=int, default=128, help="in one batch (default 128)")
+    count = parser.parse_args().images
     print(", ".join(f"{name} {value}" for name, value in machine_info().items()))
     for name, (side, features, outputs, transposed) in LAYERS.items():
         keys = jax.random.split(jax.random.PRNGKey(0))
@@ -64,17 +63,15 @@ def main() -> None:
         kernel = jax.random.normal(keys[1], (3, 3, features, outputs))
         cells = side**2 if transposed else (side - 2) ** 2
         flops = 3 * 2 * count * cells * 9 * features * outputs  # forward, and backward to both arguments
-        found = []
-        for form in (by_values, by_patches, library):
+        rates = {}
+        for method in (winograd, im2col, library):
 
-            def both(x, kernel, form=form, transposed=transposed):
-                return jax.grad(lambda x, k: jnp.sum(form(x, k, transposed) ** 2), argnums=(0, 1))(x, kernel)
+            def both(x, kernel, method=method, transposed=transposed):
+                return jax.grad(lambda x, k: jnp.sum(method(x, k, transposed) ** 2), argnums=(0, 1))(x, kernel)
 
-            found.append(rate(both, flops, x, kernel))
-        told = "   ".join(
-            f"{form} {rate:6.1f}" for form, rate in zip(("values", "patches", "library"), found, strict=True)
-        )
-        print(f"{name:12} {told} GFLOP/s   values / patches {found[0] / found[1]:.1f}")
+            rates[method.__name__] = gflops_per_second(both, flops, x, kernel)
+        text = "   ".join(f"{method} {rate:6.1f}" for method, rate in rates.items())
+        print(f"{name:12} {text} GFLOP/s   winograd / im2col {rates['winograd'] / rates['im2col']:.1f}")
 
 
 if __name__ == "__main__":

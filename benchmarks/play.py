@@ -1,10 +1,10 @@
-"""How steady the game's clock is: four agents and three browsers, measured at both ends.
+"""How steady the game's clock is: four agents and three browsers, measured at the server and at the clients.
 
-    python benchmarks/play.py [--rate TICKS_A_SECOND] [--seconds S] [--chromium]
+    python benchmarks/play.py [--fps FPS] [--seconds S] [--chromium]
 
-Prints one line for the server, how far apart its ticks began, and one a client, how far apart moments arrived. Clients
-are plain sockets, or with --chromium three tabs of a real one, without a screen, whose pages tell when they had shown
-each step.
+Prints one line for the server, with the time between its ticks, and one per client, with the time between the steps
+that arrived. Clients are plain sockets, or, with --chromium, three tabs of a headless Chromium, whose pages report when
+they had shown each step.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from pathlib import Path
 import numpy as np
 
 from rookery.agents.team import AgentGroup, Team
-from rookery.commands.evaluate import load_policy
 from rookery.play.game import Game, GameSetup
 from rookery.play.server import Server
 from rookery.tasks import registry
 from rookery.tasks.grid_env import GridEnv
+from rookery.training.team_setup import load_policy
 
 HANDSHAKE = (
     "GET /play HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -36,26 +36,25 @@ HANDSHAKE = (
 
 
 def game() -> Game:
-    """Four agents of the demo's world: one trained, three scripted; persons may take those. It does not end."""
+    """Four agents on the demo's grid: one trained, and three scripted ones that people may take. It does not end."""
     task = registry.get_task("goal-cycle-demo-v0")
     task = dataclasses.replace(task, views=task.views[:1] * 4, max_steps=100_000)
     env = GridEnv(task)
-    trained, params = load_policy("goal-cycle-demo-expert", env, (0,))
-    script, none = load_policy("scripted", env, (1, 2, 3))
-    team = Team((AgentGroup("trained", (0,), trained), AgentGroup("scripted", (1, 2, 3), script)))
+    trained, trained_params = load_policy("goal-cycle-demo-expert", env, (0,))
+    expert, expert_params = load_policy("scripted", env, (1, 2, 3))
+    team = Team((AgentGroup("trained", (0,), trained), AgentGroup("scripted", (1, 2, 3), expert)))
+    params = {"trained": trained_params, "scripted": expert_params}
     roles = ("frozen", "scripted", "scripted", "scripted")
     names = ("trained", "expert 1", "expert 2", "expert 3")
-    return Game(
-        GameSetup(env, team, {"trained": params, "scripted": none}, names, roles, "benchmark"), (1, 2, 3), rest_ticks=10
-    )
+    return Game(GameSetup(env, team, params, names, roles, "benchmark"), (1, 2, 3), rest_ticks=10)
 
 
 async def browser(server: Server, arrivals: list[float], sizes: list[int]) -> None:
-    """Reads all it is told, and presses a key five times a second."""
+    """Read every message, and press a key five times per second."""
     reader, writer = await asyncio.open_connection(server.host, server.port, limit=1 << 24)
     writer.write(HANDSHAKE.encode())
     await reader.readuntil(b"\r\n\r\n")
-    pressed = 0.0
+    last_press = 0.0
     while True:
         _, size = await reader.readexactly(2)
         if size == 126:
@@ -66,19 +65,20 @@ async def browser(server: Server, arrivals: list[float], sizes: list[int]) -> No
         if payload.startswith(b'{"moment"'):
             arrivals.append(time.monotonic())
             sizes.append(size)
-        if time.monotonic() - pressed > 0.2:
-            pressed = time.monotonic()
+        if time.monotonic() - last_press > 0.2:
+            last_press = time.monotonic()
             text = b'{"press":"forward"}'
             writer.write(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
 
 
-def told(name: str, times: list[float], rate: float) -> str:
+def summary(name: str, times: list[float], fps: float) -> str:
+    """How far the time between ticks was from what it should be."""
     gaps = np.diff(times) * 1000
-    late = np.abs(gaps - 1000 / rate)
+    late = np.abs(gaps - 1000 / fps)
     low, middle, high = np.quantile(late, (0.5, 0.95, 0.99))
     return (
         f"{name}: {len(gaps)} ticks, mean {gaps.mean():.2f} ms; off by median {low:.2f}, 95 % {middle:.2f}, "
-        f"99 % {high:.2f}, most {late.max():.2f} ms"
+        f"99 % {high:.2f}, maximum {late.max():.2f} ms"
     )
 
 
@@ -91,18 +91,18 @@ NOTE_TIMES = """
 
 @contextlib.asynccontextmanager
 async def sockets(server: Server, count: int):
-    """Plain clients; yields a function that reads, for each, when moments came since the last reading."""
+    """Plain clients; yields a function that returns, for each, when steps arrived since its last call."""
     arrivals, sizes = [[] for _ in range(count)], []
     clients = [asyncio.create_task(browser(server, times, sizes)) for times in arrivals]
 
     async def read() -> list[list[float]]:
-        found = [list(times) for times in arrivals]
+        copies = [list(times) for times in arrivals]
         for times in arrivals:
             times.clear()
-        return found
+        return copies
 
     yield read
-    print(f"{np.mean(sizes) / 1000:.1f} kB a moment")
+    print(f"{np.mean(sizes) / 1000:.1f} kB per step")
     for task in clients:
         task.cancel()
     await asyncio.gather(*clients, return_exceptions=True)
@@ -110,12 +110,12 @@ async def sockets(server: Server, count: int):
 
 @contextlib.asynccontextmanager
 async def tabs(server: Server, count: int):
-    """As `sockets`, with tabs of a Chromium."""
+    """As `sockets`, with tabs of Chromium."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from tests.play.client import BROWSER, chromium
 
     if BROWSER is None:
-        raise SystemExit("no Chromium on this machine; leave --chromium away to measure with plain sockets")
+        raise SystemExit("no Chromium on this machine; leave out --chromium to measure with plain sockets")
     with tempfile.TemporaryDirectory() as folder:
         async with chromium(Path(folder)) as visit:
             pages = [await visit(server.url) for _ in range(count)]
@@ -131,31 +131,31 @@ async def tabs(server: Server, count: int):
             print(f"{len(problems)} errors in the pages")
 
 
-async def measure(rate: float, seconds: float, clients) -> None:
-    server = Server(game(), fps=rate)
+async def measure(fps: float, seconds: float, clients) -> None:
+    server = Server(game(), fps=fps)
     ready = asyncio.Event()
     running = asyncio.create_task(server.run(ready.set))
     await ready.wait()
     async with clients(server, 3) as read:
-        await asyncio.sleep(1)  # the first moments are not counted
+        await asyncio.sleep(1)  # the first steps are not counted
         await read()
-        begin, busy = time.monotonic(), time.process_time()
+        start, cpu_start = time.monotonic(), time.process_time()
         await asyncio.sleep(seconds)
-        busy = (time.process_time() - busy) / (time.monotonic() - begin)
+        cpu_fraction = (time.process_time() - cpu_start) / (time.monotonic() - start)
         arrivals = await read()
-        print(f"{rate:g} ticks a second asked, 4 agents, 3 browsers, load of the machine {os.getloadavg()[0]:.1f}")
-        print(told("server", [t for t in server.tick_times if t >= begin], rate))
+        print(f"{fps:g} ticks per second requested, 4 agents, 3 browsers, load of the machine {os.getloadavg()[0]:.1f}")
+        print(summary("server", [t for t in server.tick_times if t >= start], fps))
         for number, times in enumerate(arrivals):
-            print(told(f"browser {number + 1}", times, rate))
-        print(f"this process took {100 * busy:.0f} % of one core")
+            print(summary(f"browser {number + 1}", times, fps))
+        print(f"this process took {100 * cpu_fraction:.0f} % of one core")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rate", type=float, default=10.0, help="ticks a second")
-    options.add_argument("--seconds", type=float, default=30.0, help="of measuring")
-    options.add_argument("--chromium", action="store_true", help="three tabs of a real browser as clients")
-    chosen = options.parse_args()
-    asyncio.run(measure(chosen.rate, chosen.seconds, tabs if chosen.chromium else sockets))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fps", type=float, default=10.0, help="ticks per second")
+    parser.add_argument("--seconds", type=float, default=30.0, help="seconds to measure")
+    parser.add_argument("--chromium", action="store_true", help="three tabs of a real browser as clients")
+    options = parser.parse_args()
+    asyncio.run(measure(options.fps, options.seconds, tabs if options.chromium else sockets))

@@ -1,4 +1,7 @@
-"""One PPO update at the paper's schedule against a float32 matrix product: `python benchmarks/update.py paper`."""
+"""One PPO update at the published schedule against a float32 matrix product.
+
+`python benchmarks/update.py ndousse2021`
+"""
 
 import argparse
 import json
@@ -8,8 +11,8 @@ from rookery.training.devices import machine_info
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("network", nargs="?", choices=("paper", "lite"), default="paper")
-    parser.add_argument("--episodes", type=int, default=128, help="of 250 steps, in the batch (default 128)")
+    parser.add_argument("network", nargs="?", choices=("ndousse2021", "mlp"), default="ndousse2021")
+    parser.add_argument("--num-envs", type=int, default=128, help="episodes of 250 steps in the batch (default 128)")
     options = parser.parse_args()
-    result = measure_update(options.network, seconds=1.0, num_envs=options.episodes)
+    result = measure_update(options.network, seconds=1.0, num_envs=options.num_envs)
     print(json.dumps({"machine": machine_info(), **result}, indent=2))
