@@ -13,11 +13,11 @@ import pytest
 
 from rookery import __version__, cli, errors
 from rookery.agents import zoo
+from rookery.commands.options import print_json
 from rookery.gridworld.tiles import DOOR, KEY_RACK, OBSTACLE
 from rookery.storage import checkpoint, metrics
 from rookery.storage.serialization import to_dict
 from rookery.tasks import registry
-from rookery.training.presets import PRESETS
 from tests.tiny import CONFIG, assert_same, on_host, rookery, rows, save_novice, tiny
 
 
@@ -29,19 +29,19 @@ def run(capsys, monkeypatch):
     def command(*arguments):
         capsys.readouterr()
         code = cli.main([str(argument) for argument in arguments])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return command
 
 
 @pytest.fixture
 def refused(run):
-    """Run a command that must fail: its code, and the one line it says."""
+    """Run a command that must fail with this exit code. Returns the one line that it prints."""
 
     def command(code, *arguments):
-        found, out, err = run(*arguments)
-        assert found == code, err
+        actual, out, err = run(*arguments)
+        assert actual == code, err
         assert err.startswith("error: ")
         assert err.count("\n") == 1
         assert "Traceback" not in out + err
@@ -56,8 +56,8 @@ def agent(tmp_path):
 
 
 @pytest.fixture
-def recipe(tmp_path):
-    """The tiny run as a file to train from."""
+def config_file(tmp_path):
+    """The tiny configuration as a file to train from."""
 
     def write(**changes):
         path = tmp_path / "tiny.json"
@@ -87,7 +87,7 @@ def test_help_names_every_option_and_its_default(run, name):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("train", "--minutes MINUTES Save and stop in good order after so many minutes"),
+        ("train", "--time-limit MINUTES Save and stop after so many minutes"),
         ("train", "--steps STEPS Environment steps of each seed"),
         ("train", "--cores INT CPU cores"),
         ("bench", "--seconds FLOAT Seconds for each measurement"),
@@ -137,22 +137,22 @@ KINDS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(
 
 
 def test_every_error_that_ends_a_command_has_a_code_of_its_own():
-    """Those of the adapters end no command: they are for who calls from Python."""
+    """The errors of adapters never end a command: they are for callers in Python."""
     codes = {
         kind.__name__: kind.exit_code
         for kind in KINDS
         if kind not in (errors.InvalidActionError, errors.ResetNeededError)
     }
     assert codes == {
-        "RookeryError": 1, "ConfigError": 2, "MisfitError": 3, "CorruptError": 4, "StorageError": 5,
-        "MissingError": 6, "DivergedError": 7,
+        "RookeryError": 1, "ConfigError": 2, "IncompatibleError": 3, "CorruptFileError": 4, "StorageError": 5,
+        "NotFoundError": 6, "DivergedError": 7,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        *((kind("what went\nwrong"), kind.exit_code, "error: what went wrong") for kind in KINDS),
+        *((kind("what was\nwrong"), kind.exit_code, "error: what was wrong") for kind in KINDS),
         (OSError(28, "No space left on device", "x"), 5, "error: No space left on device: x"),
         (KeyboardInterrupt(), 130, "error: interrupted"),
     ],
@@ -166,29 +166,29 @@ def test_errors_become_one_line_and_a_code(refused, monkeypatch, error, code, li
     assert refused(code, "doctor") == f"{line}\n"
 
 
-def test_a_mistake_of_ours_keeps_its_traceback(run, monkeypatch):
+def test_a_bug_keeps_its_traceback(run, monkeypatch):
     monkeypatch.setattr(cli.DoctorCommand, "__call__", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("doctor")
 
 
 def test_in_a_process_of_its_own():
-    told = rookery("train", "demmo")
-    assert (told.returncode, told.stdout) == (6, "")
-    assert told.stderr == f"error: no preset 'demmo'; did you mean demo? there are: {', '.join(PRESETS)}\n"
+    process = rookery("train", "demmo")
+    assert (process.returncode, process.stdout) == (6, "")
+    assert process.stderr.startswith("error: no preset 'demmo'; did you mean 'demo'")
 
 
 @pytest.mark.parametrize("arguments", [["envs", "list"], ["train", "--help"]], ids=" ".join)
-def test_a_reader_who_has_gone(arguments):
-    """`rookery envs list | head -1`: no complaint, whenever the reader leaves."""
+def test_a_reader_that_has_gone(arguments):
+    """`rookery envs list | head -1`: no error message, whenever the reader leaves."""
     read, write = os.pipe()
     os.close(read)
     try:
         command = [sys.executable, "-m", "rookery.cli", *arguments]
-        told = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+        process = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
     finally:
         os.close(write)
-    assert (told.returncode, told.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")
 
 
 # ------------------------------------------------------------------------------------------- envs, zoo, doctor
@@ -237,7 +237,7 @@ def test_envs_show_draws_worlds_of_another_kind(run, task, rows):
 
 def test_envs_of_no_such_name(refused):
     said = refused(6, "envs", "show", "goal-cycle-v1")
-    assert "did you mean goal-cycle-v0" in said
+    assert "did you mean 'goal-cycle-v0'" in said
     assert all(name in said for name in registry.TASKS)
     assert "name the task to show" in refused(2, "envs", "show")
 
@@ -245,7 +245,7 @@ def test_envs_of_no_such_name(refused):
 def test_zoo(run, refused, tmp_path, monkeypatch):
     for name in ("one", "two"):
         save_novice(tmp_path / f"{name}.safetensors", title=f"agent {name}", returns={"mean": 1.25})
-    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    monkeypatch.setattr(zoo, "ZOO_DIR", tmp_path)
     code, out, _ = run("zoo")
     assert code == 0
     assert [line.split() for line in out.splitlines()] == [
@@ -258,7 +258,7 @@ def test_zoo(run, refused, tmp_path, monkeypatch):
     assert code == 0
     assert [line.split(":")[0] for line in out.splitlines()] == ["one", "two"]
     assert "name the agent to show: one, two" in refused(2, "zoo", "show")
-    assert "did you mean two" in refused(6, "zoo", "show", "twoo")
+    assert "did you mean 'two'" in refused(6, "zoo", "show", "twoo")
     (tmp_path / "two.safetensors").write_bytes(b"x")
     assert "two.safetensors: the weights are not those of its card" in refused(4, "zoo", "verify")
     assert run("zoo", "verify", "one")[0] == 0
@@ -273,16 +273,17 @@ def test_the_shipped_zoo_is_sound(run):
 def test_doctor(run):
     code, out, err = run("doctor")
     assert (code, err) == (0, "")
-    told = {line[:18].strip(): line[18:].strip() for line in out.splitlines()}
-    assert told["compiles and runs"] == "yes"
-    assert told["rookery"] == __version__
-    assert told["zoo"] == f"{len(zoo.entry_names())} agents"
+    values = {line[:18].strip(): line[18:].strip() for line in out.splitlines()}
+    assert values["compiles and runs"] == "yes"
+    assert values["rookery"] == __version__
+    assert {"jax", "jaxlib", "flax", "tyro"} <= values.keys()
+    assert values["zoo"] == f"{len(zoo.entry_names())} agents"
 
 
-def test_doctor_finds_what_is_missing(run, tmp_path, monkeypatch):
+def test_doctor_finds_what_is_missing(run, monkeypatch):
     from rookery.commands import doctor
 
-    monkeypatch.setattr(doctor, "CORE", (*doctor.REQUIRED_PACKAGES, "no-such-package"))
+    monkeypatch.setattr(doctor, "required_packages", lambda: ["jax", "no-such-package"])
     code, out, _ = run("doctor")
     assert code == 1
     assert re.search(r"no-such-package +missing: pip install no-such-package", out)
@@ -298,9 +299,14 @@ def test_dry_run_shows_all_and_does_nothing(run, tmp_path, monkeypatch):
     )
     assert (code, err) == (0, "")
     config = json.loads(out)["config"]
-    assert (config["steps"], config["seeds"], config["seed"], config["task"]["penalty"]) == (10**6, 3, 9, 0.5)
+    assert (config["total_timesteps"], config["num_seeds"], config["seed"], config["task"]["penalty"]) == (
+        10**6,
+        3,
+        9,
+        0.5,
+    )
     assert list(tmp_path.iterdir()) == []
-    # What it prints is a recipe itself.
+    # What it prints can be trained.
     (tmp_path / "mine.json").write_text(out)
     assert run("train", "mine.json", "--dry-run") == (0, out, "")
 
@@ -308,20 +314,20 @@ def test_dry_run_shows_all_and_does_nothing(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["smoke", "sedes=3"], 2, "config.sedes is not known; did you mean 'seeds'"),
-        (["smoke", "team.0.learner.clip"], 2, "is not key=value"),
+        (["smoke", "num_sedes=3"], 2, "config.num_sedes is not known; did you mean 'num_seeds'"),
+        (["smoke", "team.0.learner.clip_eps"], 2, "is not key=value"),
         (["smoke", "task.map=#####\n#1A?#\n#####"], 2, "map line 2, column 4: '?' is not known"),
-        (["smoke", "--steps", "0.5"], 2, "steps=0.5 must be a whole number"),
-        (["smoke", "--steps", "nan"], 2, "steps=nan must be a whole number"),
-        (["smoke", "--steps", "inf"], 2, "steps=inf must be a whole number"),
-        (["smoke", "--steps", "-5"], 2, "steps=-5 must be at least 1"),
-        (["smoke", "--seeds", "0"], 2, "seeds=0 must be at least 1"),
+        (["smoke", "--steps", "0.5"], 2, "total_timesteps=0.5 must be a whole number"),
+        (["smoke", "--steps", "nan"], 2, "total_timesteps=nan must be a whole number"),
+        (["smoke", "--steps", "inf"], 2, "total_timesteps=inf must be a whole number"),
+        (["smoke", "--steps", "-5"], 2, "total_timesteps=-5 must be at least 1"),
+        (["smoke", "--seeds", "0"], 2, "num_seeds=0 must be at least 1"),
         (["smoke", "--seed", "-1"], 2, "seed=-1 must lie in"),
-        (["smoke", "--minutes", "-1"], 2, "minutes=-1.0 must be at least 0"),
-        (["smoke", "--minutes", "nan"], 2, "minutes=nan must be at least 0"),
+        (["smoke", "--time-limit", "-1"], 2, "time_limit=-1.0 must be at least 0"),
+        (["smoke", "--time-limit", "nan"], 2, "time_limit=nan must be at least 0"),
         (["smoke", "--cores", "0"], 2, "cores=0 must be at least 1"),
-        (["smoke", "team.1.policy.kind=frozen", "team.1.policy.source=nobody"], 6, "the zoo has no 'nobody'"),
-        (["smok"], 6, "no preset 'smok'; did you mean smoke?"),
+        (["smoke", "team.1.policy.kind=frozen", "team.1.policy.checkpoint=nobody"], 6, "the zoo has no 'nobody'"),
+        (["smok"], 6, "no preset 'smok'; did you mean 'smoke'?"),
         (["absent.json"], 6, "there is no file absent.json"),
     ],
 )  # fmt: skip
@@ -331,12 +337,12 @@ def test_train_refuses_before_it_writes(refused, tmp_path, monkeypatch, argument
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_recipe_that_is_none(refused, tmp_path):
+def test_a_file_that_is_not_a_configuration(refused, tmp_path):
     path = tmp_path / "mine.json"
     for content, said in (
         ("{", "line 1 column 2: not JSON"),
         ("[]", "has no 'config'"),
-        ('{"config": {"sedes": 1}}', "config.sedes"),
+        ('{"config": {"num_sedes": 1}}', "config.num_sedes"),
     ):
         path.write_text(content)
         assert said in refused(2, "train", path, "--out", tmp_path / "run")
@@ -344,12 +350,12 @@ def test_a_recipe_that_is_none(refused, tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-def test_train_stop_resume(run, refused, straight, recipe, tmp_path):
+def test_train_stop_resume(run, refused, straight, config_file, tmp_path):
     run_dir = tmp_path / "run"
-    code, out, err = run("train", recipe(), "--out", run_dir, "--minutes", "0")
+    code, out, err = run("train", config_file(), "--out", run_dir, "--time-limit", "0")
     assert (code, err) == (0, "")
-    assert out.splitlines()[-1] == f"{run_dir}: 1 of 8 updates, stopped; go on with: rookery resume {run_dir}"
-    assert "continue it with 'rookery resume'" in refused(2, "train", recipe(), "--out", run_dir)
+    assert out.splitlines()[-1] == f"{run_dir}: 1 of 8 updates, stopped; continue with: rookery resume {run_dir}"
+    assert "continue it with 'rookery resume'" in refused(2, "train", config_file(), "--out", run_dir)
     code, out, err = run("resume", run_dir, "--quiet")
     assert (code, out, err) == (0, f"{run_dir}: 8 of 8 updates, finished\n", "")
     assert rows(run_dir) == rows(straight.run_dir)
@@ -360,16 +366,16 @@ def test_train_stop_resume(run, refused, straight, recipe, tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-def test_train_in_runs_by_default(run, recipe, tmp_path, monkeypatch):
+def test_train_in_runs_by_default(run, config_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, out, _ = run("train", recipe(), "name=mine", "--minutes", "0")
+    code, out, _ = run("train", config_file(), "name=mine", "--time-limit", "0")
     assert code == 0
     assert (tmp_path / "runs" / "mine" / "config.json").exists()
-    assert "\n[mine] 64/512 steps  12%" in f"\n{out}"  # of both members
+    assert "\n[mine] 64/512 steps  12%" in f"\n{out}"  # of both replicas
 
 
 @pytest.mark.usefixtures("quick")
-def test_interrupted(run, straight, recipe, tmp_path, monkeypatch):
+def test_interrupted(run, straight, config_file, tmp_path, monkeypatch):
     write = metrics.MetricsWriter.write
 
     def interrupt(self, update, *rest):
@@ -379,39 +385,39 @@ def test_interrupted(run, straight, recipe, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(metrics.MetricsWriter, "write", interrupt)
-        code, out, err = run("train", recipe(), "--out", tmp_path / "run", "--quiet")
+        code, out, err = run("train", config_file(), "--out", tmp_path / "run", "--quiet")
     assert (code, err) == (0, "")
-    assert "of 8 updates, stopped; go on with: rookery resume" in out
+    assert "of 8 updates, stopped; continue with: rookery resume" in out
     assert run("resume", tmp_path / "run", "--quiet")[0] == 0
     assert rows(tmp_path / "run") == rows(straight.run_dir)
 
 
 @pytest.mark.usefixtures("quick")
-def test_diverged(refused, recipe, tmp_path):
-    arms = (CONFIG.variants[0], dataclasses.replace(CONFIG.variants[1], learning_rate=1e38))
-    said = refused(7, "train", recipe(arms=arms), "--out", tmp_path / "run", "--quiet")
+def test_diverged(refused, config_file, tmp_path):
+    variants = (CONFIG.variants[0], dataclasses.replace(CONFIG.variants[1], learning_rate=1e38))
+    said = refused(7, "train", config_file(variants=variants), "--out", tmp_path / "run", "--quiet")
     assert "is not finite at update" in said
-    assert "(arm 'solo', seed 3)" in said
+    assert "(variant 'solo', seed 3)" in said
 
 
 def test_resume_of_what_cannot_be(refused, straight, tmp_path):
     assert "holds no run (config.json is missing)" in refused(6, "resume", tmp_path / "absent")
     run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
     text = (run_dir / "config.json").read_text()
-    (run_dir / "config.json").write_text(text.replace('"head": 4', '"head": 5'))
+    (run_dir / "config.json").write_text(text.replace('"head_size": 4', '"head_size": 5'))
     assert "checkpoint 00000008 does not fit" in refused(3, "resume", run_dir)
     (run_dir / "config.json").write_text(text[:-20])
     assert "config.json line" in refused(4, "resume", run_dir)
     assert "cores=0 must be at least 1" in refused(2, "resume", run_dir, "--cores", "0")
-    assert "minutes=-1.0 must be at least 0" in refused(2, "resume", run_dir, "--minutes", "-1")
+    assert "time_limit=-1.0 must be at least 0" in refused(2, "resume", run_dir, "--time-limit", "-1")
     (tmp_path / "file").write_text("")
     assert "holds no run" in refused(6, "resume", tmp_path / "file")
 
 
-def test_a_path_that_is_a_file(refused, recipe, tmp_path):
+def test_a_path_that_is_a_file(refused, config_file, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "part of the path is a file" in refused(5, "train", recipe(), "--out", tmp_path / "file" / "run")
-    assert "is a file" in refused(5, "train", recipe(), "--out", tmp_path / "file")
+    assert "part of the path is a file" in refused(5, "train", config_file(), "--out", tmp_path / "file" / "run")
+    assert "is a file" in refused(5, "train", config_file(), "--out", tmp_path / "file")
 
 
 # ------------------------------------------------------------------------------------------- eval, replay
@@ -425,44 +431,57 @@ def json_lines(out: str) -> list[dict]:
 
 
 def test_eval_prints_json_lines(run, agent):
-    code, out, err = run("eval", agent, "--beside", "random", "--episodes", "6", "--set", "penalty=0.25")
+    command = ("eval", agent, "--partners", "random", "--episodes", "6", "--task-overrides", "penalty=0.25")
+    code, out, err = run(*command, "--json")
     assert (code, err) == (0, "")
     social, solo, gain = json_lines(out)
-    assert [row["condition"] for row in (social, solo, gain)] == ["social", "solo", "gain"]
+    assert [row["condition"] for row in (social, solo, gain)] == ["social", "solo", "social_gain"]
     for row in (social, solo):
-        told = {"agent", "condition", "episodes", "return", "low", "high"}
-        told |= {"goals", "mistakes", "longest_streak", "steps_to_first_reward"}
-        assert set(row) == (told | {"return_of_others"} if row is social else told)
+        keys = {"agent", "condition", "episodes", "return", "low", "high"}
+        keys |= {"goals", "mistakes", "longest_streak", "steps_to_first_reward"}
+        assert set(row) == (keys | {"return_partners"} if row is social else keys)
         assert row["low"] <= row["return"] <= row["high"]
         assert row["episodes"] == 6
         assert row["return"] == pytest.approx(row["goals"] - 0.25 * row["mistakes"], abs=1e-5)
     assert gain["return"] == pytest.approx(social["return"] - solo["return"], abs=1e-5)
-    again = run("eval", agent, "--beside", "random", "--episodes", "6", "--set", "penalty=0.25")
-    assert again == (code, out, err)
+    assert run(*command, "--json") == (code, out, err)
+    # Without --json the same, rounded.
+    code, out, err = run(*command)
+    assert (code, err) == (0, "")
+    name, *lines = out.splitlines()
+    assert name == str(agent)
+    assert [line.split()[0] for line in lines] == ["social", "solo", "social_gain"]
+    assert f"return {social['return']:.2f} [{social['low']:.2f}, {social['high']:.2f}]" in lines[0]
+    assert f"goals {social['goals']:.2f}" in lines[0]
+    assert not re.search(r"\.\d{3}", out.removeprefix(str(agent)))
 
 
 def test_eval_of_one_episode_has_no_interval(run, agent):
-    code, out, _ = run("eval", agent, "--beside", "random", "--episodes", "1", "--set", "penalty=0.25")
+    code, out, _ = run(
+        "eval", agent, "--partners", "random", "--episodes", "1", "--task-overrides", "penalty=0.25", "--json"
+    )
     assert code == 0
     assert {(row["low"], row["high"]) for row in json_lines(out)} == {(None, None)}
 
 
 def test_eval_of_a_run_is_of_all_its_agents_with_one_program(run, straight):
-    from rookery.commands import evaluate
+    from rookery.training import evaluation
 
-    before = evaluate._team_evaluator.cache_info().misses
-    code, out, _ = run("eval", straight.run_dir, "--beside", "random", "--episodes", "4", "--set", "penalty=0.25")
+    before = evaluation._compiled_evaluation.cache_info().misses
+    code, out, _ = run("eval", straight.run_dir, "--partners", "random", "--episodes", "4", "--json")
     assert code == 0
     names = [row["agent"].split("/")[-1] for row in json_lines(out)]
     assert names == ["social-seed3-novice-0.safetensors"] * 3 + ["solo-seed3-novice-0.safetensors"] * 3
-    assert evaluate._team_evaluator.cache_info().misses <= before + 1
+    assert evaluation._compiled_evaluation.cache_info().misses <= before + 1
 
 
 def test_eval_refuses(refused, agent, tmp_path):
-    assert "episodes=0 must be at least 1" in refused(2, "eval", agent, "--episodes", "0", "--beside", "random")
-    assert "seed=-1 must lie in" in refused(2, "eval", agent, "--seed", "-1", "--beside", "random")
+    assert "episodes=0 must be at least 1" in refused(2, "eval", agent, "--episodes", "0", "--partners", "random")
+    assert "seed=-1 must lie in" in refused(2, "eval", agent, "--seed", "-1", "--partners", "random")
     assert "the zoo has no 'nobody-like-me'" in refused(6, "eval", "nobody-like-me")
-    assert "config.penlty is not known; did you mean 'penalty'" in refused(2, "eval", agent, "--set", "penlty=1")
+    assert "config.penlty is not known; did you mean 'penalty'" in refused(
+        2, "eval", agent, "--task-overrides", "penlty=1"
+    )
     assert "no task 'goal-cycle-v9'" in refused(6, "eval", agent, "--task", "goal-cycle-v9")
     said = refused(3, "eval", agent, "--task", "goal-cycle-v0")
     assert "was trained on observations of (3, 3, 8), here it would see (21, 21, 3)" in said
@@ -471,7 +490,7 @@ def test_eval_refuses(refused, agent, tmp_path):
     card = agent.with_suffix(".json")
     text = card.read_text()
     card.write_text(text.replace('"penalty"', '"fine"'))
-    assert "its card has a task this version does not know: task.fine" in refused(3, "eval", agent)
+    assert "its card has a task that this version does not know: task.fine" in refused(3, "eval", agent)
     card.write_text(text[:-9])
     assert "not a readable card" in refused(4, "eval", agent)
     card.write_text(text)
@@ -479,23 +498,23 @@ def test_eval_refuses(refused, agent, tmp_path):
     assert "the weights are not those of its card" in refused(4, "eval", agent)
 
 
-def test_replay_writes_both_films(run, agent, tmp_path):
-    out_path = tmp_path / "films" / "one"
-    code, out, err = run("replay", agent, "--beside", "random", "--out", out_path)
+def test_replay_writes_a_page_and_a_gif(run, agent, tmp_path):
+    out_path = tmp_path / "replays" / "one"
+    code, out, err = run("replay", agent, "--partners", "random", "--out", out_path)
     assert (code, err) == (0, "")
     assert out.splitlines() == [f"{out_path}.html", f"{out_path}.gif"]
-    assert (tmp_path / "films" / "one.gif").read_bytes()[:6] == b"GIF89a"
-    page = (tmp_path / "films" / "one.html").read_text()
+    assert (tmp_path / "replays" / "one.gif").read_bytes()[:6] == b"GIF89a"
+    page = (tmp_path / "replays" / "one.html").read_text()
     assert page.startswith("<!doctype html>") or page.startswith("<!DOCTYPE html>")
     assert not re.findall(r"""(?:src|href)=["']https?:""", page)  # self-contained
-    before = (tmp_path / "films" / "one.html").read_bytes()
-    code, out, _ = run("replay", agent, "--beside", "random", "--out", out_path, "--no-gif")
+    before = (tmp_path / "replays" / "one.html").read_bytes()
+    code, out, _ = run("replay", agent, "--partners", "random", "--out", out_path, "--no-gif")
     assert (code, out) == (0, f"{out_path}.html\n")
-    assert (tmp_path / "films" / "one.html").read_bytes() == before
+    assert (tmp_path / "replays" / "one.html").read_bytes() == before
 
 
 def test_replay_of_a_run_is_of_its_whole_team(run, straight, tmp_path):
-    code, out, _ = run("replay", straight.run_dir, "--arm", "solo", "--out", tmp_path / "team", "--no-gif")
+    code, out, _ = run("replay", straight.run_dir, "--variant", "solo", "--out", tmp_path / "team", "--no-gif")
     assert (code, out) == (0, f"{tmp_path / 'team'}.html\n")
     page = (tmp_path / "team.html").read_text()
     assert "tiny, solo, seed 3, 256 steps" in page
@@ -504,26 +523,27 @@ def test_replay_of_a_run_is_of_its_whole_team(run, straight, tmp_path):
 
 
 def test_replay_refuses(refused, agent, straight, tmp_path):
-    said = refused(2, "replay", straight.run_dir, "--beside", "random", "--set", "penalty=1")
-    assert "--set, --beside cannot be used here; a run's folder plays its own task" in said
-    assert "--arm cannot be used here; only a run's folder has arms" in refused(2, "replay", agent, "--arm", "solo")
-    said = refused(6, "replay", straight.run_dir, "--arm", "solo", "--trained-seed", "9")
-    assert "has no arm 'solo' with seed 9; it has: social 3, solo 3" in said
+    said = refused(2, "replay", straight.run_dir, "--partners", "random", "--task-overrides", "penalty=1")
+    assert "--task-overrides, --partners cannot be used here; the folder of a run plays its own task" in said
+    assert "--variant cannot be used here; only the folder of a run has variants" in refused(
+        2, "replay", agent, "--variant", "solo"
+    )
+    said = refused(6, "replay", straight.run_dir, "--variant", "solo", "--train-seed", "9")
+    assert "has no variant 'solo' with seed 9; it has: social 3, solo 3" in said
     assert "holds no run" in refused(6, "replay", tmp_path)
-    assert "name the films in it" in refused(2, "replay", agent, "--out", ".")
+    assert "give the files a name in it" in refused(2, "replay", agent, "--out", ".")
     (tmp_path / "file").write_text("")
-    code = refused(5, "replay", agent, "--beside", "random", "--out", tmp_path / "file" / "film")
-    assert code
+    refused(5, "replay", agent, "--partners", "random", "--out", tmp_path / "file" / "replay")
 
 
 # ------------------------------------------------------------------------------------------- what it prints
 
 
 def test_json_lines_are_strict(capsys):
-    cli.print_json({"a": 1.5, "b": None})
+    print_json({"a": 1.5, "b": None})
     assert capsys.readouterr().out == '{"a": 1.5, "b": null}\n'
     with pytest.raises(ValueError, match="JSON"):
-        cli.print_json({"a": float(np.nan)})
+        print_json({"a": float(np.nan)})
 
 
 # ------------------------------------------------------------------------------------------------- cloning
@@ -531,57 +551,69 @@ def test_json_lines_are_strict(capsys):
 
 def test_an_expert_is_recorded_cloned_and_played(run, refused, tmp_path):
     out = tmp_path / "clone"
-    small = ("network.width=4", "network.hidden_size=4", "network.head=4", "learner.epochs=1")
-    task = ("--task", "goal-cycle-demo-v0", "--set", "height=5", "width=6", "obstacles=0", "max_steps=6")
-    asked = (*task, "--expert", "scripted", "--episodes", "3", "--out", out, "--quiet")
-    code, said, err = run("clone", *small, *asked)
+    small = ("network.encoder_size=4", "network.hidden_size=4", "network.head_size=4", "learner.epochs=1")
+    task = ("--task", "goal-cycle-demo-v0", "--task-overrides", "height=5", "width=6", "num_obstacles=0", "max_steps=6")
+    recording = (*task, "--expert", "scripted", "--episodes", "3", "--out", out, "--quiet")
+    code, said, err = run("clone", *small, *recording)
     assert (code, err) == (0, "")
     agent = out / "agents" / "main-seed0-clone-0.safetensors"
     assert said.startswith(f"{agent}: ")
-    assert "nats an action on held-out episodes" in said
-    assert run("clone", *small, *asked)[1] == said  # nothing left to do
-    assert "scripted in 3 worlds already, and differs from what is asked in: expert, worlds, seed, alone;" in refused(
-        2, "clone", "--expert", "random", "--episodes", "4", "--data-seed", "1", "--alone", "--out", out, "--quiet"
+    assert "nats per action on validation episodes" in said
+    assert run("clone", *small, *recording)[1] == said  # nothing left to do
+    assert (
+        "holds 3 episodes of scripted, which differ from the options in: expert, num_episodes, seed, solo;"
+        in refused(
+            2, "clone", "--expert", "random", "--episodes", "4", "--data-seed", "1", "--solo", "--out", out, "--quiet"
+        )
     )
     assert "in: task; name another --out" in refused(2, "clone", "--task", "maze-symbolic-v0", "--out", out)
-    code, said, _ = run("eval", out, "--episodes", "2")
+    code, said, _ = run("eval", out, "--episodes", "2", "--json")
     assert code == 0
-    assert [json.loads(line)["condition"] for line in said.splitlines()] == ["social", "solo", "gain"]
+    assert [json.loads(line)["condition"] for line in said.splitlines()] == ["social", "solo", "social_gain"]
     other = tmp_path / "other"
     assert "name --task and --expert" in refused(2, "clone", "--out", other)
-    assert "holds a task and its expert already" in refused(2, "clone", "--data", out / "data", *asked[:-1])
+    assert "already has a task and an expert" in refused(2, "clone", "--data", out / "data", *recording[:-1])
     (out / "data" / "shard-00000.npz").write_bytes(b"x")
     assert "the shard is not what was written" in refused(4, "clone", "--data", out / "data", "--out", other, "--quiet")
     assert not (other / "config.json").exists()
 
 
-def test_games_that_cannot_be_cut_to_one(run, refused):
+def test_tasks_that_cannot_be_reduced_to_one_agent(run, refused):
     """Cleanup has no views to leave out, and in a matrix game two always play."""
-    said = refused(2, "eval", "random", "--task", "box-trapped-v0", "--beside", "nobody", "--episodes", "2")
-    assert "cannot be cut to one agent; leave out --beside nobody" in said
-    code, out, _ = run("eval", "random", "--task", "matrix-chicken-v0", "--beside", "random", "--episodes", "2")
-    assert (code, len(out.splitlines())) == (0, 3)
+    said = refused(2, "eval", "random", "--task", "box-trapped-v0", "--partners", "none", "--episodes", "2")
+    assert "cannot be reduced to one agent; leave out --partners none" in said
+    code, out, _ = run("eval", "random", "--task", "matrix-chicken-v0", "--partners", "random", "--episodes", "2")
+    assert (code, len(out.splitlines())) == (0, 4)
 
 
-def test_films_have_the_name_they_are_given(run, refused, tmp_path):
-    """A dot in it is no ending; and what cannot be drawn is found before anything is written."""
-    film = ("replay", "random", "--task", "goal-cycle-demo-v0", "--beside", "random", "--set", "max_steps=3")
-    assert "t=999 is not a moment" in refused(2, *film, "--out", tmp_path / "pen-0.5", "--png", "999")
+def test_replays_have_the_name_they_are_given(run, refused, tmp_path):
+    """A dot in a name is not an ending, and a step that does not exist is refused before anything is written."""
+    command = (
+        "replay",
+        "random",
+        "--task",
+        "goal-cycle-demo-v0",
+        "--partners",
+        "random",
+        "--task-overrides",
+        "max_steps=3",
+    )
+    assert "t=999 is not a moment" in refused(2, *command, "--out", tmp_path / "pen-0.5", "--png", "999")
     assert list(tmp_path.iterdir()) == []
-    assert run(*film, "--out", tmp_path / "pen-0.5", "--png", "1")[0] == 0
-    assert run(*film, "--out", tmp_path / "other.gif")[0] == 0
-    found = sorted(path.name for path in tmp_path.iterdir())
-    assert found == ["other.gif", "other.html", "pen-0.5.gif", "pen-0.5.html", "pen-0.5.png"]
+    assert run(*command, "--out", tmp_path / "pen-0.5", "--png", "1")[0] == 0
+    assert run(*command, "--out", tmp_path / "other.gif")[0] == 0
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["other.gif", "other.html", "pen-0.5.gif", "pen-0.5.html", "pen-0.5.png"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("play", "--rate", "nan"), "rate=nan must lie in"),
-        (("play", "--rate", "inf"), "rate=inf must lie in"),
+        (("play", "--fps", "nan"), "fps=nan must lie in"),
+        (("play", "--fps", "inf"), "fps=inf must lie in"),
         (("reproduce", "--list", "--cores", "-3"), "cores=-3 must be at least 1"),
         (("reproduce", "ndousse2021/theory", "--cores", "0"), "cores=0 must be at least 1"),
-        (("reproduce", "ndousse2021/theory", "--minutes", "-1"), "minutes=-1.0 must be at least 0"),
+        (("reproduce", "ndousse2021/theory", "--time-limit", "-1"), "time_limit=-1.0 must be at least 0"),
     ],
 )
 def test_numbers_out_of_range(refused, arguments, said):

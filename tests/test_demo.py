@@ -1,4 +1,4 @@
-"""The demo from end to end, with the recipe that only proves that everything connects."""
+"""The demo from end to end, with the preset that only shows that everything runs."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from rookery import cli
-from rookery.commands import demo
+from rookery.commands.demo_report import summary_sentence
 from rookery.storage import metrics
 from rookery.training import trainer
 from rookery.training.presets import preset
@@ -24,8 +24,8 @@ def run(capsys, monkeypatch):
     def command(*arguments):
         capsys.readouterr()
         code = cli.main([str(argument) for argument in arguments])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return command
 
@@ -40,15 +40,15 @@ def test_from_end_to_end(run, tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         write(self, update, *rest)
 
-    # Interrupted, it stops in good order and says how to go on.
+    # Interrupted, it saves, stops and says how to continue.
     with monkeypatch.context() as patch:
         patch.setattr(metrics.MetricsWriter, "write", interrupt)
         code, said, err = run(*command)
     assert (code, err) == (0, "")
-    assert said == f"stopped; the same command goes on from {out / 'run'}\n"
+    assert said == f"stopped; run the same command to continue {out / 'run'}\n"
     assert not (out / "report.html").exists()
 
-    # The same command goes on to the end.
+    # The same command continues to the end.
     code, said, err = run(*command)
     assert (code, err) == (0, "")
     assert said.splitlines()[-1] == f"report: {(out / 'report.html').resolve()}"
@@ -57,7 +57,7 @@ def test_from_end_to_end(run, tmp_path, monkeypatch):
     check_results(json.loads((out / "results.json").read_text()))
     check_report((out / "report.html").read_text())
 
-    # Run again it takes the agents it has; without --seeds, the seeds it has.
+    # Run again, it uses the agents and, without --seeds, the seeds that it has.
     monkeypatch.setattr(trainer, "train", lambda *_, **__: pytest.fail("trained again"))
     first = json.loads((out / "results.json").read_text())
     command.remove("--seeds")
@@ -77,27 +77,27 @@ def test_from_end_to_end(run, tmp_path, monkeypatch):
 
 
 def check_results(results):
-    assert {row["arm"] for row in results["members"]} == {"social", "solo"}
+    assert {row["variant"] for row in results["replicas"]} == {"social", "solo"}
     assert len(results["claims"]) == 3
     assert all(isinstance(claim["holds"], bool) for claim in results["claims"])
-    for row in results["members"]:
-        beside, alone, gain = (row[k]["mean"] for k in ("beside experts", "alone", "social gain"))
-        assert gain == pytest.approx(beside - alone, abs=1e-6)
-        assert row["beside experts"]["low"] <= beside <= row["beside experts"]["high"]
+    for row in results["replicas"]:
+        social, solo, gain = (row[name]["mean"] for name in ("return_social", "return_solo", "social_gain"))
+        assert gain == pytest.approx(social - solo, abs=1e-6)
+        assert row["return_social"]["low"] <= social <= row["return_social"]["high"]
     for interval in results["intervals"].values():
         assert interval["low"] <= interval["mean"] <= interval["high"]
     assert results["episodes"] == 10
-    assert results["steps"] == {"each seed": 1920, "seeds of each arm": 1}
-    changed = {row["setting"]: row for row in results["deviations"]}
+    assert results["steps"] == {"per_seed": 1920, "seeds_per_variant": 1}
+    changed = {row["setting"]: row for row in results["config_diff"]}
     assert changed["task.height"] == {"setting": "task.height", "paper": 13, "here": 7}
-    assert "seeds" not in changed
+    assert "num_seeds" not in changed
     assert "task.penalty" not in changed
 
 
 def check_report(page):
     assert not re.findall(r"""(?:src|href)=["']https?:""", page)
     assert page.count("Social learning was ") == 1
-    assert "Every deviation from the published experiment." in page
+    assert "Every setting that differs from the published experiment." in page
     assert len(page) > 50_000  # the figures and films are in it
 
 
@@ -105,29 +105,29 @@ def check_report(page):
     ("arguments", "code", "said"),
     [
         (["--episodes", "1"], 2, "episodes=1 must be at least 2"),
-        (["--seeds", "0"], 2, "seeds=0 must be at least 1"),
-        (["--seeds", "-3"], 2, "seeds=-3 must be at least 1"),
-        (["--preset", "demmo"], 6, "no preset 'demmo'; did you mean demo?"),
-        (["--preset", "paper"], 2, "preset 'paper' has no arms 'social' and 'solo'"),
+        (["--seeds", "0"], 2, "num_seeds=0 must be at least 1"),
+        (["--seeds", "-3"], 2, "num_seeds=-3 must be at least 1"),
+        (["--preset", "demmo"], 6, "no preset 'demmo'; did you mean 'demo'?"),
+        (["--preset", "paper"], 2, "preset 'paper' does not have the variants 'social' and 'solo'"),
     ],
 )
 def test_refused_before_anything_is_written(run, tmp_path, arguments, code, said):
-    found, _, err = run("demo", "--out", tmp_path / "demo", *arguments)
-    assert found == code
+    actual, _, err = run("demo", "--out", tmp_path / "demo", *arguments)
+    assert actual == code
     assert said in err
     assert err.count("\n") == 1
     assert not (tmp_path / "demo").exists()
 
 
 def test_the_sentence_says_what_was_seen():
-    names = ("social: beside experts", "social: alone", "social: gain", "solo: alone")
-    at = {name: {"mean": 2.0, "low": 1.5, "high": 2.5} for name in names}
-    members = [{"arm": "social", "social gain": {"low": low}} for low in (0.5, -0.1)]
-    members.append({"arm": "solo", "social gain": {"low": 1.0}})
-    results = {"intervals": at, "members": members, "intervals over": "2 seeds"}
-    told = demo.summary_sentence({**results, "claims": [{"holds": True}, {"holds": True}]})
-    assert told.startswith("Social learning was seen: ")
-    assert "1 of 2 social seeds" in told
-    assert "over 2 seeds" in told
-    told = demo.summary_sentence({**results, "claims": [{"holds": True}, {"holds": False}]})
-    assert told.startswith("Social learning was not clearly seen: ")
+    names = ("social: return_social", "social: return_solo", "social: social_gain", "solo: return_solo")
+    intervals = {name: {"mean": 2.0, "low": 1.5, "high": 2.5} for name in names}
+    replicas = [{"variant": "social", "social_gain": {"low": low}} for low in (0.5, -0.1)]
+    replicas.append({"variant": "solo", "social_gain": {"low": 1.0}})
+    results = {"intervals": intervals, "replicas": replicas, "intervals_over": "2 seeds"}
+    sentence = summary_sentence({**results, "claims": [{"holds": True}, {"holds": True}]})
+    assert sentence.startswith("Social learning was seen: ")
+    assert "1 of 2 social seeds" in sentence
+    assert "over 2 seeds" in sentence
+    sentence = summary_sentence({**results, "claims": [{"holds": True}, {"holds": False}]})
+    assert sentence.startswith("Social learning was not clearly seen: ")

@@ -1,4 +1,4 @@
-"""An exported agent's card tells what it earns and how it was made, stage by stage."""
+"""The card of an exported agent says what its returns are and how it was trained, stage by stage."""
 
 import dataclasses
 import json
@@ -26,52 +26,55 @@ def card(path):
     return json.loads(path.with_suffix(".json").read_text())
 
 
-def test_what_it_earns_and_its_recipe(straight, tmp_path, capsys):
+def test_returns_and_training_stages(straight, tmp_path, capsys):
     out = tmp_path / "small.safetensors"
     assert export(straight.run_dir / FILE, out) == 0
     assert capsys.readouterr().out == f"{out}\n"
-    told = card(out)
-    assert (told["name"], told["title"]) == ("small", "a tiny one")
-    assert told["steps"] == straight.program.config.steps
-    (stage,) = told["recipe"]
-    assert (stage["preset"], stage["episodes"], stage["learner"]["sequences"]) == ("tiny", 4, 4)
-    # The same agent in the same worlds by the other command.
-    main(["eval", str(out), "--episodes", "6", "--seed", "2026"])
+    fields = card(out)
+    assert (fields["name"], fields["title"]) == ("small", "a tiny one")
+    assert fields["steps"] == straight.run.config.total_timesteps
+    (stage,) = fields["training_stages"]
+    assert (stage["preset"], stage["num_envs"], stage["learner"]["minibatch_size"]) == ("tiny", 4, 4)
+    # The same agent in the same episodes by the other command.
+    main(["eval", str(out), "--episodes", "6", "--seed", "2026", "--json"])
     rows = {row["condition"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
-    assert told["returns"]["mean"] == pytest.approx(rows["social"]["return"])
-    assert told["alone"]["mean"] == pytest.approx(rows["solo"]["return"])
-    assert told["social gain"]["mean"] == pytest.approx(rows["gain"]["return"])
-    assert told["goals"] == pytest.approx(rows["social"]["goals"])
-    assert told["scripted"]["episodes"] == 6
+    assert fields["returns"]["mean"] == pytest.approx(rows["social"]["return"])
+    assert fields["return_solo"]["mean"] == pytest.approx(rows["solo"]["return"])
+    assert fields["social_gain"]["mean"] == pytest.approx(rows["social_gain"]["return"])
+    assert fields["goals"] == pytest.approx(rows["social"]["goals"])
+    assert fields["return_partners"] == pytest.approx(rows["social"]["return_partners"])
+    assert fields["scripted"]["episodes"] == 6
     assert_same(load_trained_agent(str(out)).params, load_trained_agent(str(straight.run_dir / FILE)).params)
 
 
 def test_stages_follow_each_other(straight, tmp_path):
-    start = RecurrentPolicyConfig(network=NETWORK, init_from=str(straight.run_dir / FILE))
-    onward = tiny(name="onward", team=(dataclasses.replace(NOVICE, policy=start), OTHER), steps=64, eval_episodes=0)
-    train(onward, tmp_path / "run", quiet=True)
+    policy = RecurrentPolicyConfig(network=NETWORK, init_from=str(straight.run_dir / FILE))
+    second = tiny(
+        name="second", team=(dataclasses.replace(NOVICE, policy=policy), OTHER), total_timesteps=64, eval_episodes=0
+    )
+    train(second, tmp_path / "run", quiet=True)
     assert export(tmp_path / "run" / FILE, tmp_path / "far.safetensors") == 0
-    told = card(tmp_path / "far.safetensors")
-    assert [stage["preset"] for stage in told["recipe"]] == ["tiny", "onward"]
-    assert told["steps"] == straight.program.config.steps + 64
+    fields = card(tmp_path / "far.safetensors")
+    assert [stage["preset"] for stage in fields["training_stages"]] == ["tiny", "second"]
+    assert fields["steps"] == straight.run.config.total_timesteps + 64
 
 
 def test_a_clone_may_be_the_first_stage(tmp_path):
-    """And a teacher stands in the recipe with its weights."""
+    """A stage with a teacher names the teacher and its hparams."""
     data = record_dataset(tmp_path / "data", TASK, ScriptedPolicyConfig(), num_episodes=4)
     cloned = train_clones(
-        CloneConfig(name="pupil", network=NETWORK, learner=BehaviorCloning(epochs=1)), data, tmp_path / "clone"
+        CloneConfig(name="student", network=NETWORK, learner=BehaviorCloning(epochs=1)), data, tmp_path / "clone"
     )
-    start = RecurrentPolicyConfig(network=NETWORK, init_from=str(cloned.agent_files[0]))
-    learner = dataclasses.replace(NOVICE.learner, teacher="map")
-    taught = dataclasses.replace(NOVICE, policy=start, learner=learner, rates={"teacher_action_prob": 0.5})
-    train(tiny(name="teacher_action", team=(taught, OTHER), steps=64, eval_episodes=0), tmp_path / "run", quiet=True)
+    policy = RecurrentPolicyConfig(network=NETWORK, init_from=str(cloned.agent_files[0]))
+    learner = dataclasses.replace(NOVICE.learner, teacher="scripted")
+    group = dataclasses.replace(NOVICE, policy=policy, learner=learner, hparams={"teacher_action_prob": 0.5})
+    train(tiny(name="taught", team=(group, OTHER), total_timesteps=64, eval_episodes=0), tmp_path / "run", quiet=True)
     assert export(tmp_path / "run" / FILE, tmp_path / "far.safetensors") == 0
-    first, second = card(tmp_path / "far.safetensors")["recipe"]
-    assert (first["clone"], first["expert"], first["worlds"]) == ("pupil", "scripted", 4)
-    assert (second["preset"], second["learner"]["teacher"], second["rates"]) == (
-        "teacher_action",
-        "map",
+    first, second = card(tmp_path / "far.safetensors")["training_stages"]
+    assert (first["clone"], first["expert"], first["num_episodes"]) == ("student", "scripted", 4)
+    assert (second["preset"], second["learner"]["teacher"], second["hparams"]) == (
+        "taught",
+        "scripted",
         {"teacher_action_prob": 0.5},
     )
 

@@ -70,8 +70,8 @@ def run_clone(options: CloneCommand) -> int:
     """Print the expert's return, each clone's loss and where the agents are. Returns 0."""
     stop_after = time_limit_seconds(options.time_limit)
     use_cores(1)
-    from rookery.training.clone_trainer import train_clones
     from rookery.storage.datasets import DATASET_MANIFEST, read_manifest
+    from rookery.training.clone_trainer import train_clones
 
     config = _clone_config(options)
     requested = [name for name in RECORDING_OPTIONS if getattr(options, name) not in (None, (), False)]
@@ -142,8 +142,8 @@ def _expert_config(name: str) -> PolicyConfig:
 
 def _check_recorded(folder: Path, manifest: dict, requested: list[str], options: CloneCommand) -> None:
     """Raises ConfigError if the dataset that is already there is not the one asked for."""
-    from rookery.storage.serialization import to_dict
     from rookery.storage.datasets import manifest_differences
+    from rookery.storage.serialization import to_dict
 
     expected: dict = {}
     if "task" in requested or "task_overrides" in requested:

@@ -144,7 +144,7 @@ def _judge(returns: dict[str, list[tuple[Any, Any]]]) -> dict[str, Any]:
     """Intervals and claims from each variant's (return_social, return_solo), f32[episodes] each, of every seed."""
     import numpy as np
 
-    from rookery.training.evaluation import two_level_interval
+    from rookery.intervals import two_level_interval
 
     social, solo = (
         {
@@ -178,6 +178,6 @@ def _judge(returns: dict[str, list[tuple[Any, Any]]]) -> dict[str, Any]:
 
 
 def _interval(values: Any) -> dict[str, float]:
-    from rookery.viz.mean_intervals import mean_interval
+    from rookery.intervals import mean_interval
 
     return {name: float(x) for name, x in zip(("mean", "low", "high"), mean_interval(values), strict=True)}

@@ -119,7 +119,7 @@ def format_row(row: dict[str, Any]) -> str:
 
 
 def _return_interval(returns) -> dict[str, float | None]:
-    from rookery.viz.mean_intervals import mean_interval
+    from rookery.intervals import mean_interval
 
     mean, low, high = (float(x) for x in mean_interval(returns))
     return {"return": mean, "low": low if low == low else None, "high": high if high == high else None}

@@ -95,7 +95,7 @@ def _interval(values: Any, episodes: int, seed: int) -> dict[str, Any]:
     """Mean of f[episodes], its 95 % interval and quantiles."""
     import numpy as np
 
-    from rookery.viz.mean_intervals import mean_interval
+    from rookery.intervals import mean_interval
 
     values = np.asarray(values)
     mean, low, high = mean_interval(values)
