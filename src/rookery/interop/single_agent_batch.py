@@ -68,7 +68,7 @@ class SingleAgentBatch:
     """
 
     def __init__(self, task: Any, slot: int, partners: tuple[tuple[int, str], ...]):
-        from rookery.training.build import check_compatible, scripted_policy  # imports the whole of training
+        from rookery.training.policy_config import check_compatible, scripted_policy  # imports the whole of training
 
         self._constructor_args = (task, slot, partners)
         self.env = env = make_env(task)

@@ -13,6 +13,7 @@ import difflib
 import functools
 import json
 import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
@@ -321,8 +322,15 @@ def _parse(hint: Any, text: str, where: str) -> Any:
 @functools.cache
 def _fields(cls: Any) -> dict[str, Any]:
     """Name to type of the fields a dataclass is built from."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
+    return {f.name: _field_type(cls, f) for f in dataclasses.fields(cls) if f.init}
+
+
+def _field_type(cls: Any, field: dataclasses.Field) -> Any:
+    """The type of one field. Not `get_type_hints(cls)`: base classes may have annotations for type checkers alone."""
+    owner = next(c for c in cls.__mro__ if "__dataclass_fields__" in vars(c) and field.name in c.__annotations__)
+    annotated = types.SimpleNamespace(__annotations__={field.name: field.type})
+    namespace = vars(sys.modules[owner.__module__])
+    return typing.get_type_hints(annotated, namespace, dict(vars(owner)), include_extras=True)[field.name]
 
 
 def _is_dataclass(hint: Any) -> bool:

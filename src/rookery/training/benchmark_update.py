@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from rookery.agents import convolution
+from rookery.nn import convolution
 from rookery.agents.networks import MLPNetwork, NdousseNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.learning import batch_sharding, ppo

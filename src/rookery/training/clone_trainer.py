@@ -1,4 +1,4 @@
-"""Clones of an expert, several seeds side by side: trained, logged, stopped and resumed like any run."""
+"""Behavior cloning of an expert, several seeds side by side: trained, logged, stopped and resumed like any run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rookery import __version__
-from rookery.agents.networks import MLPNetwork, NetworkConfig
+from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.weights import save_agent
 from rookery.errors import ConfigError, CorruptFileError, DivergedError, IncompatibleError, NotFoundError
@@ -30,19 +30,22 @@ from rookery.storage.metrics import MetricsWriter
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.training.demonstrations import Dataset, read_dataset
+from rookery.training.policy_config import NetworkChoice
 from rookery.training.progress import Progress
 from rookery.training.train_step import TRAINING_STREAM
 from rookery.training.trainer import AGENTS_DIR, CHECKPOINTS_DIR, CONFIG_FILE, agent_file
+from rookery.types import Trajectory
 
 CLONE_GROUP = "clone"
+"""Stands for the group's name in the files of exported agents."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CloneConfig:
-    """Everything that decides clones, beside the dataset."""
+    """Everything that determines clones, except the dataset."""
 
     name: str = "clone"
-    network: NetworkConfig = MLPNetwork()
+    network: NetworkChoice = MLPNetwork()
     learner: BehaviorCloning = BehaviorCloning()
     seed: int = 0  # the first; the others count up from it
     num_seeds: int = 1
@@ -58,54 +61,55 @@ class CloneConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CloneResult:
-    """How a call of `clone` ended."""
+    """How a call of `train_clones` ended."""
 
     run_dir: Path
-    epochs_done: int  # done in all
+    epochs_done: int  # since the run began
     finished: bool
-    agent_files: tuple[Path, ...]  # one a seed
-    validation_loss: np.ndarray  # f32[seeds], nats an action on the episodes held out, of the exported parameters
+    agent_files: tuple[Path, ...]  # one per seed
+    validation_loss: np.ndarray  # f32[num_seeds], nats per action on the validation episodes, of the exported parameters
 
 
 def train_clones(
     config: CloneConfig,
-    dataset: Path,
-    run_dir: Path,
+    dataset: Path | str,
+    run_dir: Path | str,
     *,
     quiet: bool = False,
     stop_after: float | None = None,
 ) -> CloneResult:
-    """Clone the expert of a dataset, or go on where the same command was stopped.
+    """Clone the expert of a dataset, or continue where the same command was stopped.
 
-    Every epoch's loss and accuracy, on what is learned from and on the episodes held out, are metrics of the run;
-    what is exported is, for every seed, the epoch with the lowest loss on the latter.
+    The metrics of a run are every epoch's loss and accuracy on the training and the validation episodes. The exported
+    agent of each seed is that of the epoch with the lowest validation loss.
 
     Args:
-      dataset: its folder. run_dir: made if absent.
-      stop_after: seconds after which to save and stop; one epoch is always done.
-    Raises: ConfigError if `run_dir` holds another run; MisfitError for a network that cannot see what the expert
-      saw; what `read_dataset` raises; StorageError; DivergedError.
+      dataset: its folder.
+      run_dir: created if absent.
+      stop_after: seconds after which to save and stop; at least one epoch is done.
+    Raises: ConfigError if `run_dir` holds another run; IncompatibleError for a network that cannot read the expert's
+      observations; what `read_dataset` raises; StorageError; DivergedError.
     """
     data = read_dataset(dataset)
     policy = RecurrentPolicy(config.network, tuple(data.manifest["observation_shape"]), data.manifest["num_actions"])
-    learned, judged = data.split(config.learner.validation_fraction)
+    training, validation = data.split(config.learner.validation_fraction)
     run_dir = Path(run_dir)
     with RunLock(run_dir):
-        asked = {"rookery": __version__, "clone": to_dict(config), "dataset": data.digest}
-        known = _load_saved_config(run_dir)
-        if known is not None and (known["clone"], known["dataset"]) != (asked["clone"], asked["dataset"]):
+        requested = {"rookery": __version__, "clone": to_dict(config), "dataset": data.digest}
+        saved = _load_saved_config(run_dir)
+        if saved is not None and (saved["clone"], saved["dataset"]) != (requested["clone"], requested["dataset"]):
             raise ConfigError(f"{run_dir} holds another run; name another folder with --out, or remove it")
-        if known is None:
-            write_json(run_dir / CONFIG_FILE, asked)
-        return _CloneLoop(config, policy, data, run_dir, quiet, stop_after).execute(learned, judged)
+        if saved is None:
+            write_json(run_dir / CONFIG_FILE, requested)
+        return _CloneLoop(config, policy, data, run_dir, quiet, stop_after).execute(training, validation)
 
 
-def load_clone_config(run_dir: Path) -> CloneConfig:
-    """The configuration clones were made with. Raises MissingError, CorruptError or MisfitError."""
-    known = _load_saved_config(Path(run_dir))
-    if known is None:
+def load_clone_config(run_dir: Path | str) -> CloneConfig:
+    """The configuration that clones were made with. Raises NotFoundError, CorruptFileError or IncompatibleError."""
+    saved = _load_saved_config(Path(run_dir))
+    if saved is None:
         raise NotFoundError(f"{run_dir} holds no clones ({CONFIG_FILE} is missing)")
-    return from_dict(CloneConfig, known["clone"])
+    return from_dict(CloneConfig, saved["clone"])
 
 
 def _load_saved_config(run_dir: Path) -> dict[str, Any] | None:
@@ -118,68 +122,82 @@ def _load_saved_config(run_dir: Path) -> dict[str, Any] | None:
 
 
 class _CloneLoop:
-    """Epochs of all seeds; between them metrics, and every so often a checkpoint and the agents."""
+    """Epochs of all seeds; between them metrics, and at intervals a checkpoint and the agents."""
 
-    def __init__(self, config: CloneConfig, policy: RecurrentPolicy, data: Dataset, run_dir: Path, quiet, stop_after):
+    def __init__(
+        self,
+        config: CloneConfig,
+        policy: RecurrentPolicy,
+        data: Dataset,
+        run_dir: Path,
+        quiet: bool,
+        stop_after: float | None,
+    ):
         self.config, self.policy, self.data, self.run_dir = config, policy, data, run_dir
         self.quiet, self.stop_after = quiet, stop_after
         self.seeds = jnp.arange(config.seed, config.seed + config.num_seeds, dtype=jnp.int32)
 
-    def execute(self, learned, judged) -> CloneResult:
-        config, learner, began = self.config, self.config.learner, time.monotonic()
+    def execute(self, training: Trajectory, validation: Trajectory) -> CloneResult:
+        config, learner, start_time = self.config, self.config.learner, time.monotonic()
         notes: list[str] = []
-        like = jax.eval_shape(self._init)
         try:
-            done, state = checkpoint.restore_latest(self.run_dir / CHECKPOINTS_DIR, like, notes.append)
+            done, state = checkpoint.restore_latest(
+                self.run_dir / CHECKPOINTS_DIR, jax.eval_shape(self._init), notes.append
+            )
         except NotFoundError:
             done, state = 0, jax.jit(self._init)()
         checkpoint.discard_after(self.run_dir / CHECKPOINTS_DIR, done)
-        steps = int(np.asarray(learned.loss_mask).sum())  # the expert's steps in one epoch
+        steps = int(np.asarray(training.loss_mask).sum())  # the expert's steps in one epoch
         update = jax.jit(self._epoch)
         stopping = False
         with (
-            MetricsWriter(self.run_dir, done) as metrics,
+            MetricsWriter(self.run_dir, done) as metrics_writer,
             Progress(learner.epochs * steps, config.name, self.quiet, initial_steps=done * steps) as progress,
         ):
             for note in notes:
                 progress.note(note)
-            # In order of memory first: XLA turns large arrays that are not on a pool of threads, and hangs on one core.
-            learned, judged = jax.device_put(jax.tree.map(np.ascontiguousarray, (learned, judged)))
+            # Contiguous first: XLA transposes other large arrays on a pool of threads, and hangs on one core.
+            training, validation = jax.device_put(jax.tree.map(np.ascontiguousarray, (training, validation)))
             while done < learner.epochs and not stopping:
-                state, told = jax.device_get(update(state, jnp.int32(done), learned, judged))
+                state, metrics = jax.device_get(update(state, jnp.int32(done), training, validation))
                 done += 1
-                self._check_finite(told["train"]["loss"], done)
-                metrics.write(done, done * steps, told)
-                stopping = self.stop_after is not None and time.monotonic() - began > self.stop_after
+                self._check_finite(metrics["train"]["loss"], done)
+                metrics_writer.write(done, done * steps, metrics)
+                stopping = self.stop_after is not None and time.monotonic() - start_time > self.stop_after
                 if stopping or done % config.checkpoint_interval == 0 or done == learner.epochs:
-                    metrics.sync()
+                    metrics_writer.sync()
                     checkpoint.save(self.run_dir / CHECKPOINTS_DIR, done, state, max_checkpoints=2)
-                    self._export(state, done)
-                shown = {"loss": told["validation"]["loss"].mean(), "accuracy": told["validation"]["accuracy"].mean()}
-                progress.update(done * steps, {name: float(value) for name, value in shown.items()})
-        agents = self._export(state, done)  # who killed us may have come between checkpoint and export
+                    self._export_agents(state, done)
+                shown = {name: float(metrics["validation"][name].mean()) for name in ("loss", "accuracy")}
+                progress.update(done * steps, shown)
+        # Again: the session before may have been killed between its checkpoint and the export.
+        agents = self._export_agents(state, done)
         return CloneResult(self.run_dir, done, done == learner.epochs, agents, np.asarray(state.best_loss))
 
     def _init(self) -> CloningState:
-        # One after another: orthogonal draws of several seeds at once wait for each other for ever on few cores.
-        return jax.lax.map(lambda seed: init_cloning(self.config.learner, self.policy, _key(seed)), self.seeds)
+        # One after another: orthogonal initializations of several seeds at once can deadlock on few cores.
+        return jax.lax.map(lambda seed: init_cloning(self.config.learner, self.policy, _seed_key(seed)), self.seeds)
 
-    def _epoch(self, state: CloningState, number, learned, judged) -> tuple[CloningState, dict]:
+    def _epoch(
+        self, state: CloningState, number: jax.Array, training: Trajectory, validation: Trajectory
+    ) -> tuple[CloningState, dict]:
         learner, policy = self.config.learner, self.policy
+        learning_rate = learner.learning_rate_at(number)
 
-        def one(own):
-            clone, seed = own
-            key = jax.random.fold_in(_key(seed), 1 + number)
-            clone, train = train_epoch(learner, policy, clone, learned, learner.learning_rate_at(number), key)
-            held_out = evaluate_cloning(learner, policy, clone.params, judged)
-            return keep_best(clone, held_out["loss"]), {"train": train, "validation": held_out}
+        def one_seed(inputs):
+            clone, seed = inputs
+            key = jax.random.fold_in(_seed_key(seed), 1 + number)
+            clone, train_metrics = train_epoch(learner, policy, clone, training, learning_rate, key)
+            validation_metrics = evaluate_cloning(learner, policy, clone.params, validation)
+            metrics = {"train": train_metrics, "validation": validation_metrics}
+            return keep_best(clone, validation_metrics["loss"]), metrics
 
-        in_turn = jax.default_backend() == "cpu"  # see Program.over_members
-        own = (state, self.seeds)
-        state, told = jax.lax.map(one, own) if in_turn else jax.vmap(one)(own)
-        return state, {**told, "learning_rate": learner.learning_rate_at(number)}
+        in_turn = jax.default_backend() == "cpu"  # see `Run.map_replicas`
+        inputs = (state, self.seeds)
+        state, metrics = jax.lax.map(one_seed, inputs) if in_turn else jax.vmap(one_seed)(inputs)
+        return state, {**metrics, "learning_rate": learning_rate}
 
-    def _check_finite(self, loss, done: int) -> None:
+    def _check_finite(self, loss: np.ndarray, done: int) -> None:
         bad = np.flatnonzero(~np.isfinite(loss))
         if len(bad):
             raise DivergedError(
@@ -187,7 +205,7 @@ class _CloneLoop:
                 "start again with a lower learner.learning_rate"
             )
 
-    def _export(self, state: CloningState, done: int) -> tuple[Path, ...]:
+    def _export_agents(self, state: CloningState, done: int) -> tuple[Path, ...]:
         manifest, paths = self.data.manifest, []
         for number in range(self.config.num_seeds):
             seed = self.config.seed + number
@@ -212,5 +230,5 @@ class _CloneLoop:
         return tuple(paths)
 
 
-def _key(seed) -> jax.Array:
+def _seed_key(seed: jax.Array) -> jax.Array:
     return jax.random.fold_in(jax.random.PRNGKey(seed), TRAINING_STREAM)

@@ -1,118 +1,102 @@
-"""Everything that decides a run, typed; saved with it, fully resolved."""
+"""Everything that determines a run, typed; saved with the run, fully resolved."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from rookery.agents.communication import CommunicationConfig
-from rookery.agents.networks import MLPNetwork, NetworkConfig
 from rookery.errors import ConfigError
-from rookery.learning.learners import LearnerConfig
+from rookery.plugins import LEARNERS
 from rookery.storage.serialization import OneOf
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.registry import task_types
+from rookery.training.policy_config import (
+    FrozenPolicyConfig,
+    OraclePolicyConfig,
+    PolicyConfig,
+    RandomPolicyConfig,
+    RecurrentPolicyConfig,
+    ScriptedPolicyConfig,
+)
 from rookery.training.schedules import Schedule, check_schedule
 
+__all__ = [
+    "FrozenPolicyConfig",
+    "GroupConfig",
+    "LearnerChoice",
+    "OraclePolicyConfig",
+    "PolicyConfig",
+    "RandomPolicyConfig",
+    "RecurrentPolicyConfig",
+    "RunConfig",
+    "ScriptedPolicyConfig",
+    "TaskConfig",
+    "Variant",
+    "slot_names",
+]
+
 TaskConfig = Annotated[Any, OneOf(task_types)]
-"""Any registered task's configuration."""
+"""The configuration of any registered task."""
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RecurrentPolicyConfig:
-    """A network with memory, fresh from the seed, or starting from a trained agent's weights."""
-
-    kind: Literal["recurrent"] = "recurrent"
-    network: NetworkConfig = MLPNetwork()
-    communication: CommunicationConfig | None = None  # what it is told beside its view
-    init_from: str | None = None
-    """Zoo entry or .safetensors file, '{seed}' in it standing for each member's own: how a curriculum goes on."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FrozenPolicyConfig:
-    """A trained agent that does not change: a zoo entry's name, or the path of a .safetensors file."""
-
-    kind: Literal["frozen"] = "frozen"
-    checkpoint: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ScriptedPolicyConfig:
-    """The task's scripted expert. What the task hides from all agents it finds by trying."""
-
-    kind: Literal["scripted"] = "scripted"
-    observability: Literal["full", "partial"] = "full"  # sees the whole map, or what its own view has shown it
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class OraclePolicyConfig:
-    """An expert that is told the order of a goal sequence, and errs at times."""
-
-    kind: Literal["oracle"] = "oracle"
-    error_prob: float = 0.2  # probability to take another goal for the next one, after each goal
-
-    def __post_init__(self):
-        if not 0 <= self.error_prob <= 1:
-            raise ConfigError(f"error_prob={self.error_prob} must lie in [0, 1]")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RandomPolicyConfig:
-    """Acts at random."""
-
-    kind: Literal["random"] = "random"
-
-
-PolicyConfig = (
-    RecurrentPolicyConfig | FrozenPolicyConfig | ScriptedPolicyConfig | OraclePolicyConfig | RandomPolicyConfig
-)
+LearnerChoice = Annotated[Any, OneOf(LEARNERS.classes)]
+"""The configuration of any registered learner."""
 
 RESERVED_GROUP_NAMES = ("agents", "env_params", "social_episode_prob")
+"""Names next to the groups' in a run's metrics."""
 RESERVED_VARIANT_NAMES = ("evaluation", "time", "update", "steps")
+"""Names next to the variants' in a run's metrics."""
 
 COMMON_HPARAMS = ("learning_rate", "ent_coef", "aux_loss_scale")
-"""Rates with a field of their own in `GroupConfig` and `Arm`; a learner that has no such rate passes it over."""
-
+"""Scheduled hyperparameters with a field of their own in `GroupConfig` and `Variant`; a learner without one ignores it."""
 
 TEACHER_HPARAMS = ("distill_coef", "teacher_action_prob")
-"""Rates that mean something only where there is a teacher."""
+"""Scheduled hyperparameters that exist only for a learner with a teacher."""
 
-FRACTION_HPARAMS = ("teacher_action_prob", "epsilon", "importance_exponent")
-"""Rates between 0 and 1: of steps, or how much of a bias is made good."""
+PROBABILITY_HPARAMS = ("teacher_action_prob", "epsilon", "importance_exponent")
+"""Scheduled hyperparameters that must lie in [0, 1]."""
+
+
+def _check_name(noun: str, name: str) -> None:
+    """Raises ConfigError for a name that cannot stand in metrics and file names."""
+    if not name or not name.replace("-", "").replace("_", "").isalnum():
+        raise ConfigError(f"{noun} name {name!r} must be letters, digits, - and _")
+
+
+def _upper_bound(name: str) -> float:
+    """The largest value of a scheduled hyperparameter."""
+    return 1.0 if name in PROBABILITY_HPARAMS else float("inf")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GroupConfig:
-    """Which slots a policy fills, and how it learns there, if it does."""
+    """Agents that share a policy configuration: the slots they fill, and the learner that trains them, if any."""
 
     name: str
     slots: tuple[int, ...]
     policy: PolicyConfig = RecurrentPolicyConfig()
-    learner: LearnerConfig | None = None
+    learner: LearnerChoice | None = None
     learning_rate: Schedule = 1e-4
-    ent_coef: Schedule = 1e-5  # weight of the bonus, per nat
+    ent_coef: Schedule = 1e-5  # weight of the entropy bonus, per nat
     aux_loss_scale: Schedule = 1.0  # factor on the auxiliary losses' own weights
-    hparams: dict[str, Schedule] = dataclasses.field(default_factory=dict)  # further ones of its learner, by name
+    hparams: dict[str, Schedule] = dataclasses.field(default_factory=dict)  # the learner's other scheduled ones, by name
 
     def __post_init__(self):
-        if not self.name or not self.name.replace("-", "").replace("_", "").isalnum():
-            raise ConfigError(f"group name {self.name!r} must be letters, digits, - and _")
+        _check_name("group", self.name)
         if self.name in RESERVED_GROUP_NAMES:
-            raise ConfigError(f"group name {self.name!r} is taken by a metric of every run; choose another")
+            raise ConfigError(f"group name {self.name!r} is a metric of every run; choose another")
         if not self.slots or len(set(self.slots)) != len(self.slots) or min(self.slots) < 0:
             raise ConfigError(f"group {self.name!r}: slots {self.slots} must be one or more different slot numbers")
-        if self.learner is not None and self.policy.kind != "recurrent":
+        if self.learner is not None and not self.policy.learnable:
             raise ConfigError(f"group {self.name!r}: a {self.policy.kind} policy cannot learn; use kind 'recurrent'")
-        if self.learner is None and self.policy.kind == "recurrent":
+        if self.learner is None and self.policy.learnable:
             raise ConfigError(
-                f"group {self.name!r}: a fresh network that does not learn is no use; give it a learner, "
-                "or a frozen, scripted or random policy"
+                f"group {self.name!r}: an untrained network needs a learner; give the group one, or a frozen, scripted "
+                "or random policy"
             )
-        communication = self.policy.communication if isinstance(self.policy, RecurrentPolicyConfig) else None
-        if communication is not None and not hasattr(self.learner, "intrinsic"):
+        if self.policy.communication is not None and not self.learner.supports_communication:
             raise ConfigError(
-                f"group {self.name!r}: its learner does not support communication; use kind 'ppo' or 'a2c', or leave communication out"
+                f"group {self.name!r}: learner kind {self.learner.kind!r} does not support communication; use kind "
+                "'ppo' or 'a2c', or leave communication out"
             )
         for field in COMMON_HPARAMS:
             check_schedule(f"{self.name}.{field}", getattr(self, field))
@@ -122,35 +106,36 @@ class GroupConfig:
 
     @property
     def extra_hparams(self) -> frozenset[str]:
-        """Names of its learner's rates that `rates` may set; none if it does not learn."""
-        names = frozenset(self.learner.hparams if self.learner else ()) - set(COMMON_HPARAMS)
-        return names - set(TEACHER_HPARAMS) if getattr(self.learner, "teacher", None) is None else names
+        """Names of the learner's hyperparameters that `hparams` may schedule; none if the group does not learn."""
+        if self.learner is None:
+            return frozenset()
+        names = frozenset(self.learner.hparams) - set(COMMON_HPARAMS)
+        return names - set(TEACHER_HPARAMS) if self.learner.teacher is None else names
 
     def hparam_schedule(self, name: str) -> Schedule:
-        """The schedule of one of its learner's rates."""
-        assert self.learner is not None, "a group that does not learn has no rates"
+        """The schedule of one of the learner's hyperparameters."""
         default: Schedule = self.learner.hparams[name]
         return getattr(self, name) if name in COMMON_HPARAMS else self.hparams.get(name, default)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One condition of a run. What is None is as in the run; all arms share one compiled program."""
+    """One condition of a run. A field that is None is as in the run; all variants share one compiled program."""
 
     name: str = "main"
     social_episode_prob: Schedule | None = None
     learning_rate: Schedule | None = None
     ent_coef: Schedule | None = None
     aux_loss_scale: Schedule | None = None
-    hparams: dict[str, Schedule] | None = None  # as `GroupConfig.rates`, of every group whose learner has them
+    hparams: dict[str, Schedule] | None = None  # as `GroupConfig.hparams`, for every group whose learner has them
     env_schedules: dict[str, Schedule] | None = None
 
     def __post_init__(self):
-        if not self.name or not self.name.replace("-", "").replace("_", "").isalnum():
-            raise ConfigError(f"variant name {self.name!r} must be letters, digits, - and _")
+        _check_name("variant", self.name)
         if self.name in RESERVED_VARIANT_NAMES:
             raise ConfigError(
-                f"variant name {self.name!r} is taken in metrics; others than {', '.join(RESERVED_VARIANT_NAMES)} are free"
+                f"variant name {self.name!r} is reserved in metrics, like {', '.join(RESERVED_VARIANT_NAMES)}; "
+                "choose another"
             )
         for field in ("social_episode_prob", *COMMON_HPARAMS):
             if getattr(self, field) is not None:
@@ -164,42 +149,27 @@ class Variant:
             check_schedule(f"variant {self.name}.env_schedules.{name}", schedule, low=float("-inf"))
 
     def hparam_schedule(self, name: str) -> Schedule | None:
-        """The schedule of a learner's rate in this arm; None: as in its group."""
+        """The variant's schedule of a learner's hyperparameter; None: as in the group."""
         return getattr(self, name) if name in COMMON_HPARAMS else (self.hparams or {}).get(name)
-
-
-def _upper_bound(name: str) -> float:
-    """The largest value of a rate: some are shares."""
-    return 1.0 if name in FRACTION_HPARAMS else float("inf")
-
-
-def _check_hparam(place: str, name: str, whose: str, groups: tuple[GroupConfig, ...]) -> None:
-    """Raises ConfigError if none of the groups has a rate of this name beside the shared ones."""
-    allowed = frozenset().union(*(group.extra_hparams for group in groups))
-    if name in allowed:
-        return
-    if name in TEACHER_HPARAMS and any(hasattr(group.learner, "teacher") for group in groups):
-        raise ConfigError(f"{place}: there is no teacher; set the learner's teacher to 'scripted', 'scripted-partial' or a trained agent")
-    raise ConfigError(f"{place} is not a rate of {whose}; allowed: {', '.join(sorted(allowed)) or 'none'}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """One training run: every arm with every seed, side by side in one program."""
+    """One training run: every variant with every seed, trained side by side in one compiled program."""
 
     name: str = "run"
     task: TaskConfig = GoalCycle()
     team: tuple[GroupConfig, ...] = ()
     variants: tuple[Variant, ...] = (Variant(),)
     seed: int = 0  # the first; the others count up from it
-    num_seeds: int = 1  # of each arm
+    num_seeds: int = 1  # of each variant
     total_timesteps: int = 1_000_000  # environment steps of each seed
-    num_envs: int = 128  # per update and seed
-    social_episode_prob: Schedule = 1.0  # of episodes with the whole team; the others are solo
-    env_schedules: dict[str, Schedule] = dataclasses.field(default_factory=dict)  # such as {"penalty": ...}
+    num_envs: int = 128  # episodes per update and seed, in as many environments
+    social_episode_prob: Schedule = 1.0  # probability that an episode has the whole team; the others are solo
+    env_schedules: dict[str, Schedule] = dataclasses.field(default_factory=dict)  # task parameters: {"penalty": ...}
     checkpoint_interval: int = 20  # updates
     max_checkpoints: int = 3
-    eval_episodes: int = 64  # at every checkpoint, per arm and seed: social, and again solo
+    eval_episodes: int = 64  # at every checkpoint, per variant and seed: with the whole team, and as many solo
 
     def __post_init__(self):
         for field in ("num_seeds", "total_timesteps", "num_envs", "checkpoint_interval", "max_checkpoints"):
@@ -212,21 +182,27 @@ class RunConfig:
         check_schedule("social_episode_prob", self.social_episode_prob, high=1.0)
         for name, schedule in self.env_schedules.items():
             check_schedule(f"env_schedules.{name}", schedule, low=float("-inf"))
+        self._check_team()
+        self._check_variants()
+
+    def _check_team(self) -> None:
         if not self.team:
             raise ConfigError("the team is empty; give at least one group")
-        if not any(group.learner for group in self.team):
-            raise ConfigError("nobody in the team learns; give a group a learner")
         learners = [group.learner for group in self.team if group.learner is not None]
-        for variant in self.variants:
-            for name in variant.hparams or {}:
-                _check_hparam(f"variant {variant.name}.hparams.{name}", name, "any learner", self.team)
+        if not learners:
+            raise ConfigError("no group of the team learns; give a group a learner")
         for learner in learners:
             learner.validate(self.num_envs, self.task.max_steps)
         names = slot_names(self)
         if len(set(names)) != len(names):
-            raise ConfigError(f"the agents would be called {', '.join(names)}, which must differ: rename a group")
+            raise ConfigError(f"the agents' names {', '.join(names)} must differ; rename a group")
+
+    def _check_variants(self) -> None:
         if not self.variants or len({variant.name for variant in self.variants}) != len(self.variants):
             raise ConfigError("variants must have different names, and there must be at least one")
+        for variant in self.variants:
+            for name in variant.hparams or {}:
+                _check_hparam(f"variant {variant.name}.hparams.{name}", name, "any learner", self.team)
 
     @property
     def steps_per_update(self) -> int:
@@ -235,19 +211,31 @@ class RunConfig:
 
     @property
     def total_updates(self) -> int:
-        """Updates of the whole run: as many as reach `steps`."""
+        """Updates of the whole run: the fewest that reach `total_timesteps`."""
         return -(-self.total_timesteps // self.steps_per_update)
 
     @property
     def replicas(self) -> tuple[tuple[str, int], ...]:
-        """(arm name, seed) of everything trained side by side, in order."""
+        """(variant name, seed) of everything trained side by side, in order."""
         return tuple((variant.name, self.seed + i) for variant in self.variants for i in range(self.num_seeds))
 
 
 def slot_names(config: RunConfig) -> list[str]:
-    """A name for every slot: the group's, numbered where it fills several."""
+    """A name for the agent in every slot: its group's, numbered if the group fills several slots."""
     names = {}
     for group in config.team:
         for number, slot in enumerate(group.slots):
             names[slot] = group.name if len(group.slots) == 1 else f"{group.name}-{number + 1}"
     return [names[slot] for slot in sorted(names)]
+
+
+def _check_hparam(field: str, name: str, owner: str, groups: tuple[GroupConfig, ...]) -> None:
+    """Raises ConfigError if none of the groups' learners has an extra hyperparameter of this name."""
+    allowed = frozenset().union(*(group.extra_hparams for group in groups))
+    if name in allowed:
+        return
+    if name in TEACHER_HPARAMS and any(group.learner and group.learner.supports_teacher for group in groups):
+        raise ConfigError(
+            f"{field}: there is no teacher; set the learner's teacher to 'scripted', 'scripted-partial' or a trained agent"
+        )
+    raise ConfigError(f"{field} is not a hyperparameter of {owner}; allowed: {', '.join(sorted(allowed)) or 'none'}")

@@ -1,17 +1,8 @@
-"""What experts did, on disk: whole episodes as each of them saw and lived it.
-
-A dataset is a folder of shards (compressed numpy archives without any pickled object) and `manifest.json`, which
-says who played what and holds size and SHA-256 of every shard, and its own. The manifest comes last: a folder that
-has one holds a whole dataset. Reading checks every byte.
-"""
+"""Demonstrations of an expert: whole episodes with what each of its agents observed, did and earned."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import io
-import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +12,34 @@ import numpy as np
 
 from rookery import __version__
 from rookery.agents.team import AgentGroup, Team
-from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
+from rookery.errors import ConfigError, IncompatibleError
+from rookery.interfaces import Policy
 from rookery.learning.rollout import rollout
-from rookery.storage.atomic import storage_error, write_bytes, write_text
+from rookery.storage.datasets import (
+    DATASET_MANIFEST,
+    corrupt_shard,
+    manifest_digest,
+    read_manifest,
+    read_shards,
+    write_manifest,
+    write_shard,
+)
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks.registry import make_env
-from rookery.training.build import group_policy
-from rookery.training.config import FrozenPolicyConfig, GroupConfig, PolicyConfig, TaskConfig
+from rookery.training.config import PolicyConfig, TaskConfig
 from rookery.training.train_step import DEMONSTRATION_STREAM
 from rookery.types import PRNGKey, PyTree, Trajectory
 
-DATASET_FORMAT = 1
-DATASET_MANIFEST = "manifest.json"
 EPISODES_PER_SHARD = 50
-"""Worlds a shard."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Episodes read back. Every world gives one episode a slot; those of one world stand together."""
+    """Recorded episodes. Each gives one trajectory for each recorded slot; those of one episode are adjacent."""
 
     task: Any  # its configuration
     manifest: dict[str, Any]
-    trajectories: Trajectory  # numpy, [T(+1), N, ...], N = worlds × slots
+    trajectories: Trajectory  # numpy, [T(+1), N, ...], N = episodes × slots
 
     @property
     def num_slots(self) -> int:
@@ -52,24 +48,32 @@ class Dataset:
     @property
     def digest(self) -> str:
         """SHA-256 of the manifest's content, and so of the whole dataset."""
-        return hashlib.sha256(_canonical(self.manifest)).hexdigest()
+        return manifest_digest(self.manifest)
 
     def split(self, validation_fraction: float) -> tuple[Trajectory, Trajectory]:
-        """Episodes to learn from, and those of the last worlds to judge by. Raises ConfigError if either is empty."""
-        worlds = self.manifest["num_episodes"]
-        kept = worlds - max(1, round(validation_fraction * worlds))
-        if kept < 1:
-            raise ConfigError(f"{worlds} worlds are too few to hold out a share of {validation_fraction}; record more")
-        cut = kept * self.num_slots
-        return tuple(jax.tree.map(lambda x, part=part: x[:, part], self.trajectories)
-                     for part in (slice(None, cut), slice(cut, None)))  # fmt: skip
+        """Trajectories for training, and those of the last episodes for validation.
+
+        Raises: ConfigError if there are none for training.
+        """
+        episodes = self.manifest["num_episodes"]
+        num_training = episodes - max(1, round(validation_fraction * episodes))
+        if num_training < 1:
+            raise ConfigError(
+                f"{episodes} episodes are too few for validation_fraction={validation_fraction}; record more"
+            )
+        end = num_training * self.num_slots
+        training, validation = (
+            jax.tree.map(lambda x, part=part: x[:, part], self.trajectories)
+            for part in (slice(None, end), slice(end, None))
+        )
+        return training, validation
 
 
 @dataclasses.dataclass(frozen=True)
-class _WithLogProb:
-    """A policy that also tells how likely its action was: certain, where it does not say."""
+class _WithLogProb(Policy):
+    """A policy that also reports the log-probability of its action: 0, certain, if the policy does not."""
 
-    policy: Any
+    policy: Policy
 
     @property
     def privileged(self) -> bool:
@@ -77,7 +81,7 @@ class _WithLogProb:
 
     @property
     def observation_shape(self):
-        return getattr(self.policy, "observation_shape", None)
+        return self.policy.observation_shape
 
     def initial_carry(self, batch: int) -> PyTree:
         return self.policy.initial_carry(batch)
@@ -88,21 +92,20 @@ class _WithLogProb:
 
 
 def record_dataset(
-    folder: Path, task: Any, expert: PolicyConfig, *, num_episodes: int, seed: int = 0, solo: bool = False
+    folder: Path | str, task: Any, expert: PolicyConfig, *, num_episodes: int, seed: int = 0, solo: bool = False
 ) -> Path:
-    """Let an expert play and write down what each of its slots saw and did.
+    """Record an expert that acts in every slot.
 
     Args:
-      folder: made if absent; refused if it already holds a dataset.
-      task: a task's configuration.
-      expert: who plays, in every slot; where views differ in shape, in the first slot and those alike.
-      worlds: episodes side by side and one after another; each gives one recorded episode a slot.
-      alone: only the first slot is in the world.
+      folder: created if absent; refused if it already holds a dataset.
+      task: a task's configuration; its views must have one shape.
+      num_episodes: each gives one trajectory for each recorded slot.
+      solo: only the agent in slot 0 takes part.
     Returns: the folder.
-    Raises: ConfigError, MissingError, CorruptError or MisfitError before anything is written; StorageError.
+    Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError before anything is written; StorageError.
     """
     if num_episodes < 2:
-        raise ConfigError(f"num_episodes={num_episodes} must be at least 2, one to learn from and one to judge by")
+        raise ConfigError(f"num_episodes={num_episodes} must be at least 2: one for training and one for validation")
     if not 0 <= seed < 2**32:
         raise ConfigError(f"seed={seed} must lie in [0, 2^32)")
     folder = Path(folder)
@@ -110,138 +113,90 @@ def record_dataset(
         raise ConfigError(f"{folder} already holds a dataset; clone from it, or name another folder")
     env = make_env(task)
     slots = tuple(range(env.num_agents))
-    policy, params = group_policy(GroupConfig(name="expert", slots=slots, policy=expert), env)
-    # Marked as learning, so that the rollout keeps what it saw; each slot then needs parameters of its own.
-    team = Team((AgentGroup("expert", slots, _WithLogProb(policy), learner="recorded"),))
+    recorded_slots = slots[:1] if solo else slots
+    policy, params = expert.make_policy(env, 0, "expert")
+    # With a learner, so that the rollout returns trajectories; each slot then has parameters of its own.
+    team = Team((AgentGroup("expert", slots, _WithLogProb(policy), learner=_RECORDER),))
     team.validate(env)
-    own = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(slots), *np.shape(x))), params)
-    who = jnp.arange(env.num_agents) < (1 if solo else env.num_agents)
-    kept = slots[:1] if solo else slots
+    params = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(slots), *np.shape(x))), params)
+    agent_mask = jnp.arange(env.num_agents) < len(recorded_slots)
 
     @jax.jit
-    def play(own, key):
-        present = jnp.broadcast_to(who, (EPISODES_PER_SHARD, env.num_agents))
-        found, _ = rollout(env, team, {"expert": own}, env.default_params(), key, present)
-        # [S, T, E, ...] to [T, E × S, ...]: the slots of a world stand together.
+    def play(params, key):
+        mask = jnp.broadcast_to(agent_mask, (EPISODES_PER_SHARD, env.num_agents))
+        trajectories, _ = rollout(env, team, {"expert": params}, env.default_params(), key, mask)
+        # [S, T, E, ...] to [T, E × S, ...]: the slots of an episode are adjacent.
         return jax.tree.map(
-            lambda x: jnp.moveaxis(x[: len(kept)], 0, 2).reshape(x.shape[1], -1, *x.shape[3:]), found["expert"]
+            lambda x: jnp.moveaxis(x[: len(recorded_slots)], 0, 2).reshape(x.shape[1], -1, *x.shape[3:]),
+            trajectories["expert"],
         )
 
     key = jax.random.fold_in(jax.random.PRNGKey(seed), DEMONSTRATION_STREAM)
     shards, returns = [], []
     for number in range(-(-num_episodes // EPISODES_PER_SHARD)):
-        count = min(EPISODES_PER_SHARD, num_episodes - number * EPISODES_PER_SHARD) * len(kept)
-        part = jax.device_get(play(own, jax.random.fold_in(key, number)))
+        count = min(EPISODES_PER_SHARD, num_episodes - number * EPISODES_PER_SHARD) * len(recorded_slots)
+        part = jax.device_get(play(params, jax.random.fold_in(key, number)))
         part = jax.tree.map(lambda x, n=count: x[:, :n], part)
         returns.append((part.reward * part.loss_mask).sum(0))
-        blob = _pack(part)
-        name = f"shard-{number:05d}.npz"
-        write_bytes(folder / name, blob)
-        shards.append({"file": name, "num_trajectories": count, "bytes": len(blob), "sha256": _sha(blob)})
-    earned = np.concatenate(returns)
+        shards.append(write_shard(folder, number, _trajectory_arrays(part), count))
+    all_returns = np.concatenate(returns)
     manifest = {
-        "format": DATASET_FORMAT,
         "rookery": __version__,
         "task": to_dict(task),
-        "expert": expert_name(expert),
-        "slots": list(kept),
+        "expert": expert.label,
+        "slots": list(recorded_slots),
         "solo": solo,
         "num_episodes": num_episodes,
         "seed": seed,
         "max_steps": env.max_steps,
         "num_actions": env.num_actions,
         "observation_shape": list(env.observation_shape(0)),
-        "return": {"mean": float(earned.mean()), "std": float(earned.std())},
+        "return": {"mean": float(all_returns.mean()), "std": float(all_returns.std())},
         "shards": shards,
     }
-    write_text(
-        folder / DATASET_MANIFEST, json.dumps({"content": manifest, "sha256": _sha(_canonical(manifest))}, indent=1)
-    )
+    write_manifest(folder, manifest)
     return folder
 
 
-def expert_name(expert: PolicyConfig) -> str:
-    """What a dataset calls who was recorded."""
-    return expert.checkpoint if isinstance(expert, FrozenPolicyConfig) else expert.kind
+class _Recorder:
+    """Marks a group as learning, for the rollout; it requests no information about other agents."""
+
+    intrinsic = ()
 
 
-def read_dataset(folder: Path) -> Dataset:
-    """Read a dataset back and check all of it.
+_RECORDER = _Recorder()
 
-    Raises: MissingError if there is none; CorruptError naming the first file that is not what was written;
-      MisfitError if another version wrote it, or its task is unknown here; StorageError.
+
+def read_dataset(folder: Path | str) -> Dataset:
+    """Read a dataset and check all of it.
+
+    Raises: NotFoundError if there is none; CorruptFileError naming the first file that was altered; IncompatibleError
+      if another version wrote it, or its task is unknown here; StorageError.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    parts = [_unpack(folder / shard["file"], shard, manifest) for shard in manifest["shards"]]
+    parts = []
+    for shard, arrays in zip(manifest["shards"], read_shards(folder, manifest), strict=True):
+        parts.append(_trajectory(arrays, folder / shard["file"], manifest["max_steps"], shard["num_trajectories"]))
     try:
         task = from_dict(TaskConfig, manifest["task"], "task")  # pyright: ignore[reportArgumentType]
     except ConfigError as error:
-        raise IncompatibleError(f"{folder / DATASET_MANIFEST} has a task this version does not know: {error}") from None
+        raise IncompatibleError(f"{folder / DATASET_MANIFEST} has a task that this version does not know: {error}") from None
     return Dataset(task, manifest, jax.tree.map(lambda *leaves: np.concatenate(leaves, 1), *parts))
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Who played what in a dataset, checked. Raises as `read_dataset`."""
-    path = Path(folder) / DATASET_MANIFEST
+def _trajectory_arrays(trajectory: Trajectory) -> dict[str, np.ndarray]:
+    """The fields that the rollout filled in, by name."""
+    fields = {field.name: getattr(trajectory, field.name) for field in dataclasses.fields(trajectory)}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _trajectory(arrays: dict[str, np.ndarray], path: Path, steps: int, count: int) -> Trajectory:
     try:
-        written = json.loads(path.read_bytes())
-        manifest = written["content"]
-        if _sha(_canonical(manifest)) != written["sha256"]:
-            raise ValueError
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotFoundError(f"{folder} holds no whole dataset ({DATASET_MANIFEST} is missing); record one") from None
-    except OSError as error:
-        raise storage_error("read", path, error) from error
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise CorruptFileError(f"{path} is not what was written; record the dataset again") from None
-    if manifest["format"] != DATASET_FORMAT:
-        raise IncompatibleError(
-            f"{path} has format {manifest['format']}, this version reads {DATASET_FORMAT}; record it again"
-        )
-    return manifest
-
-
-def manifest_differences(manifest: dict[str, Any], requested: dict[str, Any]) -> list[str]:
-    """Names of what a dataset has otherwise than wanted: 'task' and 'expert' (as `to_dict` and `called` say it),
-    'worlds', 'seed', 'alone'."""
-    return [name for name, value in requested.items() if manifest[name] != value]
-
-
-def _pack(part: Trajectory) -> bytes:
-    buffer = io.BytesIO()
-    fields = {field.name: getattr(part, field.name) for field in dataclasses.fields(Trajectory)}
-    fields = {name: value for name, value in fields.items() if value is not None}  # what no method here asked for
-    np.savez_compressed(buffer, allow_pickle=False, **fields)
-    return buffer.getvalue()
-
-
-def _unpack(path: Path, shard: dict[str, Any], manifest: dict[str, Any]) -> Trajectory:
-    def corrupt(what: str) -> CorruptFileError:
-        return CorruptFileError(f"{path}: {what}; record the dataset again")
-
-    try:
-        blob = path.read_bytes()
-    except FileNotFoundError:
-        raise corrupt("the shard is missing") from None
-    except OSError as error:
-        raise storage_error("read", path, error) from error
-    if len(blob) != shard["bytes"] or _sha(blob) != shard["sha256"]:
-        raise corrupt("the shard is not what was written (size or sha256 differs)")
-    try:
-        with np.load(io.BytesIO(blob), allow_pickle=False) as archive:
-            part = Trajectory(**{name: archive[name] for name in archive.files})
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
-        raise corrupt(f"not a readable archive ({error})") from None
-    steps, episodes = manifest["max_steps"], shard["num_trajectories"]
-    if part.action.shape != (steps, episodes) or part.observation.shape[:2] != (steps + 1, episodes):
-        raise corrupt(f"holds {part.action.shape} steps × episodes, its manifest says {(steps, episodes)}")
-    return part
-
-
-def _sha(blob: bytes) -> str:
-    return hashlib.sha256(blob).hexdigest()
-
-
-def _canonical(manifest: dict[str, Any]) -> bytes:
-    return json.dumps(manifest, sort_keys=True, allow_nan=False).encode()
+        trajectory = Trajectory(**arrays)
+    except TypeError as error:
+        raise corrupt_shard(path, f"not a trajectory ({error})") from None
+    if trajectory.action.shape != (steps, count) or trajectory.observation.shape[:2] != (steps + 1, count):
+        shape = trajectory.action.shape
+        raise corrupt_shard(path, f"holds {shape} steps × trajectories, its manifest says {(steps, count)}")
+    return trajectory

@@ -1,29 +1,33 @@
-"""Play frozen agents on episodes no training ever saw: beside their team, and alone.
+"""Evaluation of agents that no longer change, on episodes that never occur in training: with their team, and solo.
 
-*Social gain* is the return beside the others minus the return alone, same agent, same worlds. A high return is
-not yet social learning: an agent may have learned to explore for itself. The gain tells.
+*Social gain* is the return with the other agents minus the return solo, of the same agent in the same episodes. A high
+return alone does not show social learning: an agent may have learned to explore for itself. The social gain tells them
+apart.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rookery.agents.team import Team
+from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
 from rookery.learning.rollout import EpisodeStats, rollout
 from rookery.training.train_step import EVALUATION_STREAM, Run, summarize
 from rookery.types import Env, PyTree
 
 EVAL_BATCH_SIZE = 250
-"""Episodes played side by side in a `Match`; more only cost memory."""
+"""Episodes that `evaluate_team` plays side by side by default; more only cost memory."""
 
 
 def evaluation_key(seed: int, stream: int = 0) -> jax.Array:
-    """Key of evaluation episodes: of another domain than any training key, whatever the seeds.
+    """Random key of evaluation episodes. No seed or stream gives a key of training episodes.
 
     Raises: ConfigError for a seed outside [0, 2^32).
     """
@@ -32,95 +36,109 @@ def evaluation_key(seed: int, stream: int = 0) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(seed), EVALUATION_STREAM), stream)
 
 
-class RunEvaluator:
-    """Evaluates every member of a run at once, compiled once.
+def play_episodes(setup: TeamSetup, key: jax.Array, agent_mask: jax.Array) -> EpisodeStats:
+    """Play one episode for each row of `agent_mask` (bool[E, A], the agents that take part), without learning."""
+    return rollout(setup.env, setup.team, setup.params, setup.env.default_params(), key, agent_mask)[1]
 
-    Social: the whole team. Solo: one learning agent with nobody else, for each of them in turn.
+
+def evaluate_team(
+    setup: TeamSetup,
+    episodes: int = 1000,
+    seed: int = 0,
+    agent_mask: np.ndarray | None = None,
+    batch_size: int = EVAL_BATCH_SIZE,
+) -> EpisodeStats:
+    """Play evaluation episodes of a team; compiled once for all teams that differ only in their parameters.
+
+    Args:
+      setup: its groups' parameters have no axis for slots, whether or not they have learners.
+      seed: the same seed gives the same episodes, whatever the agents and the mask.
+      agent_mask: bool[A], the agents that take part; None: all.
+      batch_size: episodes played side by side; the episodes of a seed depend on it.
+    Returns: statistics of every episode, numpy.
+    Raises: ConfigError for fewer than one episode, or a team that does not fit the environment.
+    """
+    if episodes < 1:
+        raise ConfigError(f"episodes={episodes} must be at least 1")
+    team = Team(tuple(dataclasses.replace(group, learner=None) for group in setup.team.groups))
+    play = _compiled_evaluation(setup.env, team, batch_size)
+    mask = jnp.ones(setup.env.num_agents, bool) if agent_mask is None else jnp.asarray(agent_mask)
+    batches = [
+        jax.device_get(play(setup.params, evaluation_key(seed, 1 + number), mask))
+        for number in range(-(-episodes // batch_size))
+    ]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:episodes], *batches)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled_evaluation(env: Env, team: Team, batch_size: int):
+    team.validate(env)
+
+    def play(params, key, agent_mask):
+        mask = jnp.broadcast_to(agent_mask, (batch_size, env.num_agents))
+        return play_episodes(TeamSetup(env, team, params), key, mask)
+
+    return jax.jit(play)
+
+
+class RunEvaluator:
+    """Evaluates all replicas of a run at once, on the run's devices; compiled once.
+
+    Social: the whole team. Solo: one learning agent without others, for each learning agent in turn.
     """
 
     def __init__(self, run: Run, episodes: int, devices: list | None = None):
-        env = run.env
-        slots = run.team.learning_slots
-        self.slots = slots
+        env, slots = run.env, run.team.learning_slots
+        self.learning_slots = slots
+        self._replicas = run.config.replicas
 
-        def play(learners, key, frozen) -> Any:
-            params = env.default_params()  # the task as configured: schedules are for training
+        def evaluate(learners, key, frozen_params) -> Any:
+            setup = run.team_setup(learners, frozen_params)
 
-            def under(present):
-                mask = jnp.broadcast_to(present, (episodes, env.num_agents))
-                return summarize(run.evaluate_replica(learners, params, frozen, key, mask))
+            def with_mask(agent_mask):
+                return summarize(play_episodes(setup, key, jnp.broadcast_to(agent_mask, (episodes, env.num_agents))))
 
-            everyone = jnp.ones(env.num_agents, bool)
+            all_agents = jnp.ones(env.num_agents, bool)
             if env.num_agents == 1:
-                return (social := under(everyone)), social
-            # In turn, so that a whole episode is compiled once and not once for each presence.
-            who = jnp.stack([everyone, *(jnp.arange(env.num_agents) == slot for slot in slots)])
-            told = jax.lax.map(under, who)
-            social = {name: value[0] for name, value in told.items()}
+                return (social := with_mask(all_agents)), social
+            # One after another, so that an episode is compiled once and not once for each mask.
+            masks = jnp.stack([all_agents, *(jnp.arange(env.num_agents) == slot for slot in slots)])
+            metrics = jax.lax.map(with_mask, masks)
+            social = {name: value[0] for name, value in metrics.items()}
             solo = {
-                name: jnp.stack([value[1 + i, slot] for i, slot in enumerate(slots)]) for name, value in told.items()
+                name: jnp.stack([value[1 + i, slot] for i, slot in enumerate(slots)]) for name, value in metrics.items()
             }
             return social, solo
 
-        self._play = jax.jit(run.map_replicas(play, devices, num_args=2))
-        self._members = run.config.replicas
+        self._evaluate = jax.jit(run.map_replicas(evaluate, devices, num_args=2))
 
     def __call__(self, learners: PyTree, seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
-        """Returns 'social' and 'solo' (each name -> f32[M, L], L learning agents) and 'gain' {'return': f32[M, L]}."""
-        keys = jnp.stack([evaluation_key(seed + number) for _, number in self._members])
-        social, solo = jax.device_get(self._play(learners, keys))
-        social = {name: value[:, list(self.slots)] for name, value in social.items()}
-        return {"social": social, "solo": solo, "social_gain": {"return": social["return"] - solo["return"]}}
-
-
-class TeamEvaluator:
-    """A team at play without learning, compiled once for any parameters and any presence."""
-
-    def __init__(self, env: Env, team: Team, batch_size: int = EVAL_BATCH_SIZE):
-        team = Team(tuple(dataclasses.replace(group, learner=None) for group in team.groups))
-        team.validate(env)
-        self.env, self.team, self.batch = env, team, batch_size
-
-        def play(params, key, present):
-            mask = jnp.broadcast_to(present, (batch_size, env.num_agents))
-            return rollout(env, team, params, env.default_params(), key, mask)[1]
-
-        self._play = jax.jit(play)
-
-    def evaluate(
-        self, params: dict[str, PyTree], episodes: int = 1000, seed: int = 0, agent_mask: np.ndarray | None = None
-    ) -> EpisodeStats:
-        """Play episodes of evaluation. Returns the tally of all, numpy; the same worlds for the same seed.
+        """Metrics of L learning agents of M replicas.
 
         Args:
-          params: policy parameters by group.
-          present: bool[A], who takes part; default all.
-        Raises: ConfigError for fewer than one episode.
+          learners: as in `TrainState`. seed: added to each replica's own.
+        Returns: 'social' and 'solo', each name -> f32[M, L], and 'social_gain' {'return': f32[M, L]}.
         """
-        if episodes < 1:
-            raise ConfigError(f"episodes={episodes} must be at least 1")
-        who = jnp.ones(self.env.num_agents, bool) if agent_mask is None else jnp.asarray(agent_mask)
-        parts = [
-            jax.device_get(self._play(params, evaluation_key(seed, 1 + number), who))
-            for number in range(-(-episodes // self.batch))
-        ]
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:episodes], *parts)
+        keys = jnp.stack([evaluation_key(seed + number) for _, number in self._replicas])
+        social, solo = jax.device_get(self._evaluate(learners, keys))
+        social = {name: value[:, list(self.learning_slots)] for name, value in social.items()}
+        return {"social": social, "solo": solo, "social_gain": {"return": social["return"] - solo["return"]}}
 
 
 def two_level_interval(
     values: np.ndarray, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0, over_seeds: bool = True
 ) -> tuple[float, float, float]:
-    """Mean of f32[S, E] (S seeds, E episodes each) and a percentile interval: (mean, low, high).
+    """Mean of f32[S, E] (S seeds, E episodes each) and a percentile bootstrap interval: (mean, low, high).
 
-    Seeds are drawn anew first, then each one's mean within its own error, so that few seeds give a wide
-    interval however many episodes each played. Not `over_seeds`: the interval of the mean of just these seeds.
+    Seeds are resampled first, then each seed's mean within its standard error, so that few seeds give a wide interval
+    however many episodes each has. Without `over_seeds`: the interval of the mean of exactly these seeds.
     """
     values = np.asarray(values, np.float64)
     seeds, episodes = values.shape
     means = values.mean(1)
     error = values.std(1, ddof=1) / np.sqrt(episodes) if episodes > 1 else np.zeros(seeds)
-    random = np.random.default_rng(seed)
-    drawn = random.integers(0, seeds, (resamples, seeds)) if over_seeds else np.tile(np.arange(seeds), (resamples, 1))
-    again = means[drawn] + error[drawn] * random.standard_normal(drawn.shape)
-    low, high = np.quantile(again.mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    rng = np.random.default_rng(seed)
+    sampled = rng.integers(0, seeds, (resamples, seeds)) if over_seeds else np.tile(np.arange(seeds), (resamples, 1))
+    resampled = means[sampled] + error[sampled] * rng.standard_normal(sampled.shape)
+    low, high = np.quantile(resampled.mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(means.mean()), float(low), float(high)

@@ -1,8 +1,9 @@
-"""Numbers that change during a run, as straight lines between points."""
+"""Numbers that change during a run: piecewise linear schedules."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -10,19 +11,30 @@ from jaxtyping import Array, Float
 from rookery.errors import ConfigError
 
 Schedule = float | tuple[tuple[float, float], ...]
-"""A constant, or points (share of the run's steps done, value) joined by straight lines; flat outside them."""
+"""A constant, or points (fraction of the run done, value) joined by straight lines; constant before and after them."""
+
+
+def is_schedule(value: Any) -> bool:
+    """Whether a value is one schedule, and not a container of several (a NamedTuple is one)."""
+    return isinstance(value, float | int) or type(value) is tuple
+
+
+def schedule_points(schedule: Schedule) -> list[tuple[float, float]]:
+    """(fraction of the run done, value) of every point; one point for a constant."""
+    if isinstance(schedule, int | float):
+        return [(0.0, float(schedule))]
+    return [(fraction, value) for fraction, value in schedule]
 
 
 def check_schedule(name: str, schedule: Schedule, low: float = 0.0, high: float = float("inf")) -> None:
-    """Raises ConfigError unless shares rise within [0, 1] and values lie in [low, high]."""
-    if isinstance(schedule, int | float):
-        schedule = ((0.0, float(schedule)),)
-    if not schedule:
+    """Raises ConfigError unless fractions increase within [0, 1] and values are finite and lie in [low, high]."""
+    points = schedule_points(schedule)
+    if not points:
         raise ConfigError(f"{name} has no points; give a number or points such as [[0, 0.3], [1, 1.5]]")
-    shares = [share for share, _ in schedule]
-    if shares != sorted(set(shares)) or not 0 <= shares[0] <= shares[-1] <= 1:
-        raise ConfigError(f"{name}: shares of the run {shares} must rise, each within [0, 1]")
-    for _, value in schedule:
+    fractions = [fraction for fraction, _ in points]
+    if fractions != sorted(set(fractions)) or not 0 <= fractions[0] <= fractions[-1] <= 1:
+        raise ConfigError(f"{name}: fractions of the run {fractions} must increase, each within [0, 1]")
+    for _, value in points:
         if not low <= value <= high:
             raise ConfigError(f"{name}: value {value} must lie in [{low}, {high}]")
         if math.isinf(value):
@@ -30,15 +42,11 @@ def check_schedule(name: str, schedule: Schedule, low: float = 0.0, high: float 
 
 
 def padded_points(schedule: Schedule, count: int) -> Float[Array, "P 2"]:
-    """A schedule as `count` points, the last one repeated, so that schedules of different lengths stack."""
-    listed = [(0.0, float(schedule))] if isinstance(schedule, int | float) else [tuple(p) for p in schedule]
-    return jnp.array(listed + [(2.0, listed[-1][1])] * (count - len(listed)), jnp.float32)
-
-
-def num_points(schedule: Schedule) -> int:
-    return 1 if isinstance(schedule, int | float) else len(schedule)
+    """A schedule as `count` points, the last one repeated, so that schedules of different lengths can be stacked."""
+    points = schedule_points(schedule)
+    return jnp.array(points + [(2.0, points[-1][1])] * (count - len(points)), jnp.float32)
 
 
 def value_at(points: Float[Array, "P 2"], fraction: Float[Array, ""]) -> Float[Array, ""]:
-    """The value when `share` of the run is done."""
+    """The schedule's value when `fraction` of the run is done."""
     return jnp.interp(fraction, points[:, 0], points[:, 1])

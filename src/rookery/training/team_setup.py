@@ -16,11 +16,12 @@ from rookery.agents.team_setup import TeamSetup
 from rookery.agents.weights import Agent
 from rookery.agents.zoo import load_trained_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError
+from rookery.interfaces import Policy
 from rookery.storage.serialization import apply_overrides, from_dict
 from rookery.tasks import registry
 from rookery.training.config import TaskConfig
 from rookery.training.policy_config import check_compatible, scripted_policy
-from rookery.types import Env, Policy, PyTree
+from rookery.types import Env, PyTree
 
 NO_PARTNERS = "none"
 """Value of `partners` that leaves every other slot out of the task."""

@@ -1,145 +1,150 @@
-"""A run as one pytree and one pure function: `update(state) -> state, metrics`, for all arms and seeds at once."""
+"""A run as pure functions: `train_step(state) -> state, metrics`, for all variants and seeds at once."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from rookery.agents.team import Team
+from rookery.agents.team import AgentGroup, Team
+from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
 from rookery.learning import batch_sharding
 from rookery.learning.intrinsic import combine, counterfactual
 from rookery.learning.rollout import EpisodeStats, rollout, sample_agent_mask
-from rookery.training.config import RunConfig
+from rookery.training.config import RunConfig, Variant
 from rookery.training.devices import max_sharing_devices
-from rookery.training.schedules import Schedule, num_points, padded_points, value_at
+from rookery.training.schedules import Schedule, is_schedule, padded_points, schedule_points, value_at
 from rookery.types import Env, PRNGKey, PyTree
 
 TRAINING_STREAM, EVALUATION_STREAM, DEMONSTRATION_STREAM = 0, 1, 2
-"""Domains of random keys: no episode of evaluation is ever one of training, nor one that was recorded to learn from."""
+"""Streams of random keys: no evaluation episode is ever a training episode or a recorded demonstration."""
 
 
 class TrainState(struct.PyTreeNode):
-    """All of a run's changing state; every leaf leads with the M members (arm, seed)."""
+    """All of a run's changing state; every leaf leads with the M replicas (variant, seed)."""
 
     learners: dict[str, PyTree]  # by group; leaves [M, S, ...], S slots
     num_updates: Int[Array, "M"]  # updates done
-    key: PRNGKey  # [M, 2]; never changes, updates fold in their number
+    key: PRNGKey  # [M, 2]; never changes: each update folds in its number
 
 
 class ReplicaSchedules(NamedTuple):
-    """What differs between arms and changes during a run: schedules' points, leaves [M, P, 2]."""
+    """What differs between replicas and changes during a run: points of schedules, leaves [M, P, 2]."""
 
-    hparams: dict[str, dict[str, Float[Array, "M P 2"]]]  # by group, then by name of the rate
+    hparams: dict[str, dict[str, Float[Array, "M P 2"]]]  # by group, then by name
     social_episode_prob: Float[Array, "M P 2"]
     env_params: dict[str, Float[Array, "M P 2"]]  # by name of the task parameter
 
 
-def _stack(trees: list) -> Any:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
 def replica_schedules(config: RunConfig) -> ReplicaSchedules:
-    """Stack the arms' schedules, arm by arm, each for all its seeds."""
+    """Stack the schedules of all replicas, variant by variant, each for all its seeds.
 
-    names = sorted({*config.env_schedules, *(n for arm in config.variants for n in arm.env_schedules or {})})
-    params = config.task.default_params()
+    Raises: ConfigError for a schedule of a parameter that the task does not have, or of a value that it refuses.
+    """
+    env_schedules = (config.env_schedules, *(variant.env_schedules or {} for variant in config.variants))
+    names = sorted({name for schedules in env_schedules for name in schedules})
+    defaults = _scalar_params(config.task.default_params())
     for name in names:
-        if name not in _scalar_params(params):
+        if name not in defaults:
             raise ConfigError(
-                f"env_schedules.{name} is not a number of this task; allowed: {', '.join(sorted(_scalar_params(params)))}"
+                f"env_schedules.{name} is not a number of this task; allowed: {', '.join(sorted(defaults))}"
             )
-    for schedules in (config.env_schedules, *(arm.env_schedules or {} for arm in config.variants)):
+    for schedules in env_schedules:
         _check_schedule_values(config.task, schedules)
-    listed: list[Any] = []  # Tunables whose leaves are still schedules
-    for arm in config.variants:
-        rates: Any = {
-            group.name: {
-                name: group.hparam_schedule(name) if (own := arm.hparam_schedule(name)) is None else own
-                for name in group.learner.hparams
-            }
-            for group in config.team
-            if group.learner
-        }
-        given = {**config.env_schedules, **(arm.env_schedules or {})}
-        task: Any = {name: given.get(name, float(_scalar_params(params)[name])) for name in names}
-        share: Any = config.social_episode_prob if arm.social_episode_prob is None else arm.social_episode_prob
-        listed.append(ReplicaSchedules(rates, share, task))
-    is_schedule = lambda x: isinstance(x, float | int) or type(x) is tuple  # noqa: E731 (not a Tunables)
-    longest = max(num_points(s) for arm in listed for s in jax.tree.leaves(arm, is_leaf=is_schedule))
-    per_arm = [jax.tree.map(lambda s: padded_points(s, longest), arm, is_leaf=is_schedule) for arm in listed]
-    return _stack([arm for arm in per_arm for _ in range(config.num_seeds)])
+    constants = {name: float(defaults[name]) for name in names}
+    variants = [_variant_schedules(config, variant, constants) for variant in config.variants]
+    longest = max(len(schedule_points(s)) for v in variants for s in jax.tree.leaves(v, is_leaf=is_schedule))
+    padded = [jax.tree.map(lambda s: padded_points(s, longest), v, is_leaf=is_schedule) for v in variants]
+    replicas = [variant for variant in padded for _ in range(config.num_seeds)]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *replicas)
 
 
-def _scalar_params(params) -> dict[str, Array]:
-    """Task parameters a schedule may set: the single numbers of the task, and of its world."""
-    found = {}
-    for part in (params.world, params):
-        for field in dataclasses.fields(part):
-            value = getattr(part, field.name)
-            if isinstance(value, jax.Array) and value.ndim == 0:
-                found[field.name] = value
-    return found
+def _variant_schedules(config: RunConfig, variant: Variant, constants: dict[str, float]) -> Any:
+    """`ReplicaSchedules` of one variant whose leaves are still schedules. `constants`: the task's own parameters."""
+    hparams = {}
+    for group in config.team:
+        if group.learner is not None:
+            hparams[group.name] = {name: group.hparam_schedule(name) for name in group.learner.hparams}
+            for name in group.learner.hparams:
+                if (schedule := variant.hparam_schedule(name)) is not None:
+                    hparams[group.name][name] = schedule
+    prob = config.social_episode_prob if variant.social_episode_prob is None else variant.social_episode_prob
+    env_params: Any = {**constants, **config.env_schedules, **(variant.env_schedules or {})}
+    return ReplicaSchedules(hparams, prob, env_params)  # type: ignore[arg-type] (not arrays yet)
 
 
-def _check_schedule_values(task, schedules: dict[str, Schedule]) -> None:
-    """Raises ConfigError for a value on the way that the task itself would refuse."""
+def _scalar_params(params: PyTree) -> dict[str, Array]:
+    """Task parameters that a schedule may set: the scalars of the task and of its world, by name."""
+    fields = _fields(params)
+    scalars = _scalar_params(fields["world"]) if "world" in fields else {}
+    return scalars | {k: v for k, v in fields.items() if isinstance(v, jax.Array) and v.ndim == 0}
+
+
+def _fields(params: PyTree) -> dict[str, Any]:
+    return {field.name: getattr(params, field.name) for field in dataclasses.fields(params)}
+
+
+def _check_schedule_values(task: Any, schedules: dict[str, Schedule]) -> None:
+    """Raises ConfigError for a scheduled value that the task itself would refuse."""
+    fields = {field.name for field in dataclasses.fields(task)}
     for name, schedule in schedules.items():
-        if name in {field.name for field in dataclasses.fields(task)}:
-            for value in [schedule] if isinstance(schedule, int | float) else [v for _, v in schedule]:
-                try:
-                    dataclasses.replace(task, **{name: value})
-                except ConfigError as error:
-                    raise ConfigError(f"env_schedules.{name}: {error}") from None
+        for _, value in schedule_points(schedule) if name in fields else ():
+            try:
+                dataclasses.replace(task, **{name: value})
+            except ConfigError as error:
+                raise ConfigError(f"env_schedules.{name}: {error}") from None
 
 
 def _with_scalar_params(params: PyTree, values: dict[str, Array]) -> PyTree:
-    """The parameters with some of `_scalars` set to other values."""
-    own = {field.name for field in dataclasses.fields(params)}
-    world = params.world.replace(**{name: value for name, value in values.items() if name not in own})
-    return params.replace(world=world, **{name: value for name, value in values.items() if name in own})
+    """The parameters with some of `_scalar_params` set to other values."""
+    fields = _fields(params)
+    of_task = {name: value for name, value in values.items() if name in fields}
+    of_world = {name: value for name, value in values.items() if name not in fields}
+    return params.replace(**of_task, **({"world": params.world.replace(**of_world)} if of_world else {}))
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """The run's pure functions. `frozen` holds the parameters of groups that do not learn, by name."""
+    """The pure functions of a run."""
 
     config: RunConfig
     env: Env
     team: Team
     frozen_params: dict[str, PyTree] = dataclasses.field(hash=False, compare=False)
+    """Parameters of the groups that do not learn, by name."""
 
     def __post_init__(self):
         self.team.validate(self.env)
         counterfactual.check_influence_setup(self.team)
 
     def init(self) -> TrainState:
-        """Fresh learners for every member. The same seed starts alike in every arm."""
+        """Untrained learners for every replica. Replicas of one seed start alike in every variant."""
 
-        def member(seed):
+        def init_replica(seed):
             key = jax.random.fold_in(jax.random.PRNGKey(seed), TRAINING_STREAM)
             learners = {}
             for number, group in enumerate(self.team.learning_groups):
                 keys = jax.random.split(jax.random.fold_in(key, 1_000_000 + number), len(group.slots))
-                fresh = functools.partial(group.learner.init, group.policy, steps=self.env.max_steps)
-                learners[group.name] = jax.lax.map(fresh, keys)  # not vmap: orthogonal draws at once can hang
+                init = functools.partial(group.learner.init, group.policy, steps=self.env.max_steps)
+                # Not vmap: orthogonal initializations of several slots at once can deadlock on few cores.
+                learners[group.name] = jax.lax.map(init, keys)
             return TrainState(learners=learners, num_updates=jnp.int32(0), key=key)
 
         seeds = jnp.array([seed for _, seed in self.config.replicas], jnp.int32)
-        return jax.jit(lambda seeds: jax.lax.map(member, seeds))(seeds)
+        return jax.jit(lambda seeds: jax.lax.map(init_replica, seeds))(seeds)
 
     @property
     def behavior_team(self) -> Team:
-        """The team as it plays while it learns."""
+        """The team with the policies that act during training."""
         return Team(
             tuple(
                 dataclasses.replace(group, policy=group.learner.behavior_policy(group.policy))
@@ -149,135 +154,147 @@ class Run:
             )
         )
 
-    def policy_params(self, learners: dict[str, PyTree], frozen: dict[str, PyTree]) -> dict[str, PyTree]:
-        """Every group's policy parameters as it plays without learning; a learning group's lead with its slots."""
-        return {**frozen, **{name: learner.params["policy"] for name, learner in learners.items()}}
+    def team_setup(self, learners: dict[str, PyTree], frozen_params: dict[str, PyTree] | None = None) -> TeamSetup:
+        """The team of one replica as it is evaluated.
 
-    def train_step(self, state: TrainState, schedules: ReplicaSchedules, frozen_params) -> tuple[TrainState, dict]:
-        """One update of one member (no leading axis): play a batch of episodes, then let each learner learn."""
-        config = self.config
-        share = _fraction_done(state.num_updates, config)
-        presence_key, play_key, learn_key = jax.random.split(jax.random.fold_in(state.key, state.num_updates), 3)
-        task = {name: value_at(p, share) for name, p in schedules.env_params.items()}
-        env_params = _with_scalar_params(self.env.default_params(), task)
-        social_episode_prob = value_at(schedules.social_episode_prob, share)
-        present = sample_agent_mask(self.env, self.team, presence_key, config.num_envs, social_episode_prob)
-        rates = {name: {rate: value_at(p, share) for rate, p in own.items()} for name, own in schedules.hparams.items()}
+        Args:
+          learners: of one replica, by group, leaves [S, ...].
+          frozen_params: None: the run's own.
+        """
+        trained = {name: learner.params["policy"] for name, learner in learners.items()}
+        frozen_params = self.frozen_params if frozen_params is None else frozen_params
+        return TeamSetup(self.env, self.team, {**frozen_params, **trained})
+
+    def train_step(
+        self, state: TrainState, schedules: ReplicaSchedules, frozen_params: dict[str, PyTree]
+    ) -> tuple[TrainState, dict]:
+        """One update of one replica (no leading axis): play a batch of episodes, then update each learner."""
+        config, groups = self.config, self.team.learning_groups
+        fraction = _fraction_done(state.num_updates, config)
+        mask_key, rollout_key, learn_key = jax.random.split(jax.random.fold_in(state.key, state.num_updates), 3)
+        scheduled = {name: value_at(points, fraction) for name, points in schedules.env_params.items()}
+        env_params = _with_scalar_params(self.env.default_params(), scheduled)
+        social_episode_prob = value_at(schedules.social_episode_prob, fraction)
+        agent_mask = sample_agent_mask(self.env, self.team, mask_key, config.num_envs, social_episode_prob)
+        hparams = {
+            group: {name: value_at(points, fraction) for name, points in by_name.items()}
+            for group, by_name in schedules.hparams.items()
+        }
         params = dict(frozen_params)
-        for group in self.team.learning_groups:
-            acting = functools.partial(group.learner.behavior_params, hparams=rates[group.name])
-            params[group.name] = jax.vmap(acting)(state.learners[group.name])
-        pupils = [group.name for group in self.team.learning_groups if group.teacher is not None]
-        heeding = {name: rates[name]["teacher_action_prob"] for name in pupils}
-        trajectories, tally = rollout(self.env, self.behavior_team, params, env_params, play_key, present, heeding)
-        metrics = {"social_episode_prob": social_episode_prob, "env_params": task, "agents": summarize(tally)}
-        trajectories, moved = counterfactual.add_influence(self.team, params, trajectories)
-        if any(getattr(group.learner, "intrinsic", ()) for group in self.team.learning_groups):
-            steps = jnp.float32(state.num_updates) * config.steps_per_update
-            rates = {name: {**own, "timesteps": steps} for name, own in rates.items()}
+        for group in groups:
+            behavior_params = functools.partial(group.learner.behavior_params, hparams=hparams[group.name])
+            params[group.name] = jax.vmap(behavior_params)(state.learners[group.name])
+        teacher_action_prob = {
+            group.name: hparams[group.name]["teacher_action_prob"] for group in groups if group.teacher is not None
+        }
+        trajectories, stats = rollout(
+            self.env, self.behavior_team, params, env_params, rollout_key, agent_mask, teacher_action_prob
+        )
+        metrics = {"social_episode_prob": social_episode_prob, "env_params": scheduled, "agents": summarize(stats)}
+        trajectories, influence_received = counterfactual.add_influence(self.team, params, trajectories)
+        if any(group.learner.intrinsic for group in groups):
+            timesteps = jnp.float32(state.num_updates) * config.steps_per_update
+            hparams = {group: {**by_name, "timesteps": timesteps} for group, by_name in hparams.items()}
         learners = {}
-        for number, group in enumerate(self.team.learning_groups):
+        for number, group in enumerate(groups):
             keys = jax.random.split(jax.random.fold_in(learn_key, number), len(group.slots))
 
-            def learn(arguments, g=group):
-                learner, trajectory, key = arguments
-                return g.learner.update(g.policy, learner, trajectory, rates[g.name], key)
+            def update(inputs, g=group):
+                learner, trajectory, key = inputs
+                return g.learner.update(g.policy, learner, trajectory, hparams[g.name], key)
 
-            # One after another: under vmap what a learner skips would be worked out all the same.
-            own = (state.learners[group.name], trajectories[group.name], keys)
-            learners[group.name], metrics[group.name] = jax.lax.map(learn, own)
-            moved = self._add_modeled_influence(moved, group, metrics[group.name].pop(combine.INFLUENCE_ON, None))
-        if moved is not None:
-            metrics["agents"]["influence_received"] = moved
+            # One slot after another: under vmap, what a learner skips would be computed all the same.
+            inputs = (state.learners[group.name], trajectories[group.name], keys)
+            learners[group.name], metrics[group.name] = jax.lax.map(update, inputs)
+            modeled = metrics[group.name].pop(combine.INFLUENCE_ON, None)
+            influence_received = self._add_modeled_influence(influence_received, group, modeled)
+        if influence_received is not None:
+            metrics["agents"]["influence_received"] = influence_received
         return state.replace(learners=learners, num_updates=state.num_updates + 1), metrics
 
-    def _add_modeled_influence(self, moved, group, on_others) -> Float[Array, "A"] | None:
-        """How far each agent was moved in a step, with what a group's models of others say (f32[S, N]) added."""
-        if on_others is None:
-            return moved
-        agents = self.env.num_agents
-        moved = jnp.zeros(agents) if moved is None else moved
-        others = (jnp.array(group.slots)[:, None] + 1 + jnp.arange(agents - 1)) % agents
-        return moved.at[others].add(on_others)
-
-    def evaluate_replica(
-        self, learners, env_params, frozen, key: PRNGKey, agent_mask: Bool[Array, "E A"]
-    ) -> EpisodeStats:
-        """Play E episodes with one member's agents as they are (no leading axis)."""
-        return rollout(self.env, self.team, self.policy_params(learners, frozen), env_params, key, agent_mask)[1]
+    def _add_modeled_influence(
+        self, received: Float[Array, "A"] | None, group: AgentGroup, influence_on: Float[Array, "S N"] | None
+    ) -> Float[Array, "A"] | None:
+        """Influence received by each agent per step, plus what a group's models of the others estimate."""
+        if influence_on is None:
+            return received
+        num_agents = self.env.num_agents
+        received = jnp.zeros(num_agents) if received is None else received
+        others = (jnp.array(group.slots)[:, None] + 1 + jnp.arange(num_agents - 1)) % num_agents
+        return received.at[others].add(influence_on)
 
     def compile_train_step(
         self, devices: list | None = None
     ) -> Callable[[TrainState, ReplicaSchedules], tuple[TrainState, dict]]:
-        """The update of all members, their axis split over the devices, compiled once. The state is donated."""
+        """`train_step` of all replicas, split over the devices; jitted. The state passed in is donated."""
         update = self.map_replicas(self.train_step, devices, num_args=2)
         return jax.jit(update, donate_argnums=0, out_shardings=self._sharding(devices))
 
-    def map_replicas(self, function, devices: list | None = None, num_args: int = 1):
-        """Lift a function of one member (and the frozen parameters, passed last) to all.
+    def map_replicas(self, function: Callable, devices: list | None = None, num_args: int = 1) -> Callable:
+        """Lift a function of one replica (and of the frozen parameters, passed last) to all replicas.
 
-        Devices that share a member (`_mesh`) each do all of it but what `learning.lanes` spreads over them.
+        Devices that share a replica (`_mesh`) each do all of its work, except what `learning.batch_sharding` splits.
 
-        On CPU the members of a device run one after another: a batched matrix product with a small matrix of its
-        own for each seed is much slower there than the same products in turn. Elsewhere they run as a vmap.
-        Where the devices do not divide the members, some members run twice and count once: no device waits for
-        another that has all the rest to do.
+        On a CPU the replicas of a device run one after another: a batched matrix product with a separate small matrix
+        for each seed is much slower there than the same products in turn. Elsewhere they run under vmap.
+        If the number of devices does not divide the number of replicas, some replicas run twice and count once, so
+        that no device waits for another that does all the remaining work.
         """
-        mesh, members = self._mesh(devices), len(self.config.replicas)
+        mesh, num_replicas = self._mesh(devices), len(self.config.replicas)
         in_turn = mesh.devices.flat[0].platform == "cpu"
-        spare = -members % mesh.shape["replica"]
+        padding = -num_replicas % mesh.shape["replica"]
 
-        def local(*args):
-            *own, frozen = args
+        def on_device(*args):
+            *inputs, frozen_params = args
             if in_turn:
-                return jax.lax.map(lambda a: function(*a, frozen), tuple(own))
-            return jax.vmap(lambda *a: function(*a, frozen))(*own)
+                return jax.lax.map(lambda a: function(*a, frozen_params), tuple(inputs))
+            return jax.vmap(lambda *a: function(*a, frozen_params))(*inputs)
 
-        split, whole = PartitionSpec("replica"), PartitionSpec()
-        local = jax.shard_map(
-            local, mesh=mesh, in_specs=(split,) * num_args + (whole,), out_specs=split, check_vma=False
+        split, replicated = PartitionSpec("replica"), PartitionSpec()
+        on_device = jax.shard_map(
+            on_device, mesh=mesh, in_specs=(split,) * num_args + (replicated,), out_specs=split, check_vma=False
         )
-        frozen = self.frozen_params
-        if not spare:
-            return lambda *own: local(*own, frozen)
+        frozen_params = self.frozen_params
+        if not padding:
+            return lambda *inputs: on_device(*inputs, frozen_params)
 
-        def padded(*own):
-            own = jax.tree.map(lambda x: jnp.concatenate([x, x[:spare]]), own)
-            return jax.tree.map(lambda x: x[:members], local(*own, frozen))
+        def padded(*inputs):
+            inputs = jax.tree.map(lambda x: jnp.concatenate([x, x[:padding]]), inputs)
+            return jax.tree.map(lambda x: x[:num_replicas], on_device(*inputs, frozen_params))
 
         return padded
 
     def place_on_devices(self, tree: PyTree, devices: list | None = None) -> PyTree:
-        """Put leaves that lead with the members where the update leaves them, so that it compiles only once."""
+        """Put leaves that lead with the replicas where the update leaves them, so that it compiles only once."""
         return jax.device_put(tree, self._sharding(devices))
 
     def _sharding(self, devices: list | None) -> NamedSharding:
-        """Where what leads with the members lives between updates: split, or whole on each where it does not divide."""
+        """Placement between updates of what leads with the replicas: split, or replicated if it does not divide."""
         mesh = self._mesh(devices)
         divides = len(self.config.replicas) % mesh.shape["replica"] == 0
         return NamedSharding(mesh, PartitionSpec("replica") if divides else PartitionSpec())
 
     def _mesh(self, devices: list | None) -> Mesh:
-        """As many of the devices as have a member each. If a CPU has more, several share a member's lanes where all
-        its learners have any."""
+        """Devices by replica. If a CPU has more devices than replicas, several share a replica's batch, provided that
+        all learners support it."""
         devices = devices or jax.devices()
-        members = min(len(devices), len(self.config.replicas))
-        shares = all(getattr(group.learner, "supports_sharding", False) for group in self.team.learning_groups)
-        shared = max_sharing_devices(len(devices) // members) if shares and devices[0].platform == "cpu" else 1
-        return Mesh(
-            np.array(devices[: members * shared]).reshape(members, shared), ("replica", batch_sharding.SHARD_AXIS)
-        )
+        num_replicas = min(len(devices), len(self.config.replicas))
+        shareable = all(group.learner.supports_sharding for group in self.team.learning_groups)
+        on_cpu = devices[0].platform == "cpu"
+        sharing = max_sharing_devices(len(devices) // num_replicas) if shareable and on_cpu else 1
+        grid = np.array(devices[: num_replicas * sharing]).reshape(num_replicas, sharing)
+        return Mesh(grid, ("replica", batch_sharding.SHARD_AXIS))
 
 
 def _fraction_done(update: Int[Array, ""], config: RunConfig) -> Float[Array, ""]:
-    """How much of the run is done, by which schedules go."""
-    if config.total_timesteps >= 2**31:  # steps do not fit an int32
+    """Fraction of the run's environment steps that are done, by which schedules advance."""
+    if config.total_timesteps >= 2**31:  # the number of steps does not fit an int32
         return update * (config.steps_per_update / config.total_timesteps)
     return update * config.steps_per_update / config.total_timesteps
 
 
 def summarize(stats: EpisodeStats) -> dict[str, Float[Array, "A"]]:
-    """Means and quantiles over the episodes each agent was present in; NaN where it was in none."""
+    """Means and quantiles over the episodes that each agent took part in; NaN if there are none."""
 
     def mean(x):
         return jnp.sum(jnp.where(stats.agent_mask, x, 0), 0) / stats.agent_mask.sum(0)

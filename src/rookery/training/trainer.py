@@ -1,11 +1,11 @@
-"""The host's side of a run: it logs, saves, evaluates and shows; all else is the compiled update."""
+"""The host's side of a run: metrics, checkpoints, evaluation, exported agents and progress around the compiled update."""
 
 from __future__ import annotations
 
 import dataclasses
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from rookery.storage.metrics import MetricsWriter, read_metrics
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.training.build import build, checkpoint_hashes, initial_params
-from rookery.training.config import FrozenPolicyConfig, RunConfig, slot_names
+from rookery.training.config import RunConfig, slot_names
 from rookery.training.devices import machine_info
 from rookery.training.evaluation import RunEvaluator
 from rookery.training.progress import Progress
@@ -32,7 +32,7 @@ CONFIG_FILE = "config.json"
 CHECKPOINTS_DIR = "checkpoints"
 AGENTS_DIR = "agents"
 STATUS_FILE = "status.json"
-CHECKPOINT_HASHES_KEY = "checkpoint_hashes"  # in CONFIG
+CHECKPOINT_HASHES_KEY = "checkpoint_hashes"  # in CONFIG_FILE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,69 +40,68 @@ class TrainResult:
     """How a call of `train` or `resume` ended."""
 
     run_dir: Path
-    num_updates: int  # done in all
-    finished: bool  # False: stopped early, resume goes on
-    seconds: float  # from start to last update, in all its sessions, less what was lost when killed
+    num_updates: int  # since the run began
+    finished: bool  # False: stopped early; `resume` continues
+    seconds: float  # from start to last update, over all sessions, without what a killed session lost
     state: TrainState
     run: Run
 
 
 def train(
     config: RunConfig,
-    run_dir: Path,
+    run_dir: Path | str,
     *,
     devices: list | None = None,
     quiet: bool = False,
     stop_after: float | None = None,
 ) -> TrainResult:
-    """Start a run in a new folder and carry it to its end.
+    """Start a run in a new folder and train to its end.
 
     Args:
-      run_dir: made if absent; refused if it already holds a run.
-      stop_after: seconds after which to save and stop in good order; one update is always done.
-    Raises: ConfigError, MissingError, CorruptError or MisfitError before anything is written; StorageError if
-      the disk refuses or another process is at this run; DivergedError.
+      run_dir: created if absent; refused if it already holds a run.
+      devices: JAX devices to use; None: all.
+      quiet: show no progress.
+      stop_after: seconds after which to save and stop; at least one update is done.
+    Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError before anything is written; StorageError
+      if the disk refuses or another process trains in this folder; DivergedError.
     """
-    program = build(config)
-    replica_schedules(config)  # refuses unknown schedules now
-    starts = initial_params(config, program)
+    run_dir = Path(run_dir)
+    run = build(config)
+    replica_schedules(config)  # refuses invalid schedules before anything is written
+    params = initial_params(config, run)
     _check_unused(run_dir)
     with RunLock(run_dir):
         _check_unused(run_dir)  # another process may have been quicker
-        pinned = checkpoint_hashes(config)
-        begun = {
-            "rookery": __version__,
-            "config": to_dict(config),
-            **({CHECKPOINT_HASHES_KEY: pinned} if pinned else {}),
-        }
-        write_json(run_dir / CONFIG_FILE, begun)
-        state = _init_state(program, starts)
-        return _TrainLoop(program, run_dir, devices, quiet, stop_after).execute(state, resume_at=None)
+        hashes = checkpoint_hashes(config)
+        saved = {"rookery": __version__, "config": to_dict(config)}
+        write_json(run_dir / CONFIG_FILE, saved | ({CHECKPOINT_HASHES_KEY: hashes} if hashes else {}))
+        return _TrainLoop(run, run_dir, devices, quiet, stop_after).execute(_init_state(run, params), resume_at=None)
 
 
 def resume(
-    run_dir: Path, *, devices: list | None = None, quiet: bool = False, stop_after: float | None = None
+    run_dir: Path | str, *, devices: list | None = None, quiet: bool = False, stop_after: float | None = None
 ) -> TrainResult:
-    """Continue a run from its newest sound checkpoint, to the same numbers as if it had never stopped.
+    """Continue a run from its newest valid checkpoint, to the same numbers as if it had never stopped.
 
-    Raises: MissingError if there is no run; CorruptError if its configuration is unreadable; MisfitError if its
-      checkpoint is of another configuration, or who plays beside the learners is another by now; else as `train`.
+    Raises: NotFoundError if there is no run; CorruptFileError if its configuration is unreadable; IncompatibleError if
+      its checkpoint is of another configuration, or a trained agent that it uses has changed; else as `train`.
     """
+    run_dir = Path(run_dir)
     config = load_config(run_dir)
     check_checkpoint_hashes(run_dir, config)
-    program = build(config)
+    run = build(config)
     with RunLock(run_dir):
         notes: list[str] = []
-        like = jax.eval_shape(program.init)
         try:
-            update, state = checkpoint.restore_latest(run_dir / CHECKPOINTS_DIR, like, notes.append)
+            num_updates, state = checkpoint.restore_latest(
+                run_dir / CHECKPOINTS_DIR, jax.eval_shape(run.init), notes.append
+            )
         except NotFoundError:
-            # Killed before its first checkpoint, or none is sound: the beginning is as good, and exact.
-            notes.append("no sound checkpoint; starting again from the beginning")
-            update, state = 0, _init_state(program, initial_params(config, program))
-        checkpoint.discard_after(run_dir / CHECKPOINTS_DIR, update)
-        loop = _TrainLoop(program, run_dir, devices, quiet, stop_after)
-        return loop.execute(state, resume_at=update, notes=notes)
+            # Killed before its first checkpoint, or none is valid: starting over gives the same numbers.
+            notes.append("no valid checkpoint; starting again from the beginning")
+            num_updates, state = 0, _init_state(run, initial_params(config, run))
+        checkpoint.discard_after(run_dir / CHECKPOINTS_DIR, num_updates)
+        return _TrainLoop(run, run_dir, devices, quiet, stop_after).execute(state, resume_at=num_updates, notes=notes)
 
 
 def _check_unused(run_dir: Path) -> None:
@@ -111,7 +110,7 @@ def _check_unused(run_dir: Path) -> None:
 
 
 def load_config(run_dir: Path, name: str = CONFIG_FILE) -> RunConfig:
-    """The configuration a run was started with. Raises MissingError or CorruptError."""
+    """The configuration that a run was started with. Raises NotFoundError or CorruptFileError."""
     path = run_dir / name
     if not path.exists():
         raise NotFoundError(f"{run_dir} holds no run ({name} is missing)")
@@ -125,151 +124,153 @@ def load_config(run_dir: Path, name: str = CONFIG_FILE) -> RunConfig:
 
 
 def check_checkpoint_hashes(run_dir: Path, config: RunConfig) -> None:
-    """Whether the trained agents that a run names are those it was begun with.
+    """Check that the trained agents a run uses are those it was started with.
 
-    Raises: MisfitError where one is not, for its numbers would be others; MissingError where one is gone.
+    Raises: IncompatibleError if one has changed, because the run's numbers would change; NotFoundError if one is gone.
     """
-    begun = load_json(run_dir / CONFIG_FILE, CorruptFileError).get(CHECKPOINT_HASHES_KEY, {})
-    if not isinstance(begun, dict) or not all(isinstance(digest, str) for digest in begun.values()):
-        raise CorruptFileError(
-            f"{run_dir / CONFIG_FILE}: {CHECKPOINT_HASHES_KEY!r} does not name agents and their SHA-256"
-        )
-    for source, digest in checkpoint_hashes(config).items() if begun else ():
-        if digest != begun.get(source, digest):
+    saved = load_json(run_dir / CONFIG_FILE, CorruptFileError).get(CHECKPOINT_HASHES_KEY, {})
+    if not isinstance(saved, dict) or not all(isinstance(digest, str) for digest in saved.values()):
+        raise CorruptFileError(f"{run_dir / CONFIG_FILE}: {CHECKPOINT_HASHES_KEY!r} must be SHA-256 digests by agent")
+    for name, digest in checkpoint_hashes(config).items() if saved else ():
+        if digest != saved.get(name, digest):
             raise IncompatibleError(
-                f"{run_dir} was begun with an agent {source} of SHA-256 {begun[source][:12]}…, which is {digest[:12]}… "
+                f"{run_dir} was started with an agent {name} of SHA-256 {saved[name][:12]}…, which is {digest[:12]}… "
                 "now; put the old one back, or start another run"
             )
 
 
-def load_state(run_dir: Path) -> tuple[Run, TrainState]:
-    """A run's program, and its state as the newest sound checkpoint has it. Nothing is trained, nothing written.
+def load_state(run_dir: Path | str) -> tuple[Run, TrainState]:
+    """A run and its state from the newest valid checkpoint. Nothing is trained or written.
 
-    Raises: MissingError where there is no run or no checkpoint; else as `resume`.
+    Raises: NotFoundError if there is no run or no checkpoint; else as `resume`.
     """
-    program = build(load_config(run_dir))
-    like = jax.eval_shape(program.init)
-    return program, checkpoint.restore_latest(run_dir / CHECKPOINTS_DIR, like, lambda note: None)[1]
+    run = build(load_config(Path(run_dir)))
+    state = checkpoint.restore_latest(Path(run_dir) / CHECKPOINTS_DIR, jax.eval_shape(run.init), lambda note: None)[1]
+    return run, state
 
 
-def load_learners(run_dir: Path, variant: str | None = None, seed: int | None = None) -> tuple[Run, Any, str]:
-    """A run's program, the learners of one member as its newest sound checkpoint has them, and who that is in words.
+def load_learners(run_dir: Path | str, variant: str | None = None, seed: int | None = None) -> tuple[Run, Any, str]:
+    """A run, the learners of one replica from its newest valid checkpoint, and a description of that replica.
 
     Args:
-      arm, seed: of the run; None is its first.
-    Raises: MissingError where there is no run, no checkpoint, or no such member; else as `resume`. Nothing is trained.
+      variant, seed: None is the run's first.
+    Raises: NotFoundError if there is no run, checkpoint or such replica; else as `resume`. Nothing is trained.
     """
-    config = load_config(run_dir)
-    variant, seed = config.variants[0].name if variant is None else variant, config.seed if seed is None else seed
+    config = load_config(Path(run_dir))
+    variant = config.variants[0].name if variant is None else variant
+    seed = config.seed if seed is None else seed
     if (variant, seed) not in config.replicas:
-        told = ", ".join(f"{name} {number}" for name, number in config.replicas)
-        raise NotFoundError(f"{run_dir} has no arm {variant!r} with seed {seed}; it has: {told}")
-    program, state = load_state(run_dir)
-    member = config.replicas.index((variant, seed))
-    learners = jax.tree.map(lambda x: jax.numpy.asarray(x[member]), state.learners)
-    update = int(state.num_updates[member])
-    return program, learners, f"{config.name}, {variant}, seed {seed}, {update * config.steps_per_update:,} steps"
+        available = ", ".join(f"{name} {number}" for name, number in config.replicas)
+        raise NotFoundError(f"{run_dir} has no variant {variant!r} with seed {seed}; it has: {available}")
+    run, state = load_state(run_dir)
+    number = config.replicas.index((variant, seed))
+    learners = jax.tree.map(lambda x: jax.numpy.asarray(x[number]), state.learners)
+    steps = int(state.num_updates[number]) * config.steps_per_update
+    return run, learners, f"{config.name}, {variant}, seed {seed}, {steps:,} steps"
 
 
-def _init_state(run: Run, initial_params: dict[str, Any]) -> TrainState:
-    """Fresh learners, with given policy weights in place of fresh ones, for every member and slot."""
+def _init_state(run: Run, initial: dict[str, Any]) -> TrainState:
+    """Untrained learners, with `initial` policy parameters of some groups in every replica and slot."""
     state = run.init()
     learners = dict(state.learners)
     for group in run.team.learning_groups:
-        if group.name in initial_params:
+        if group.name in initial:
             learner = learners[group.name]
-            given = jax.tree.map(
-                lambda old, new: jax.numpy.broadcast_to(new, old.shape),
-                learner.params["policy"],
-                initial_params[group.name],
+            params = jax.tree.map(
+                lambda old, new: jax.numpy.broadcast_to(new, old.shape), learner.params["policy"], initial[group.name]
             )
-            learners[group.name] = group.learner.load_pretrained(learner, given)
+            learners[group.name] = group.learner.load_pretrained(learner, params)
     return state.replace(learners=learners)
 
 
 class _TrainLoop:
-    """Runs updates; between them writes metrics, and every so often a checkpoint with its evaluation."""
+    """Runs updates; between them writes metrics, and at intervals a checkpoint with its evaluation."""
 
-    def __init__(self, run: Run, run_dir: Path, devices, quiet: bool, stop_after: float | None):
-        self.program, self.config, self.run_dir = run, run.config, run_dir
+    def __init__(self, run: Run, run_dir: Path, devices: list | None, quiet: bool, stop_after: float | None):
+        self.run, self.config, self.run_dir = run, run.config, run_dir
         self.devices, self.quiet, self.stop_after = devices, quiet, stop_after
         episodes = self.config.eval_episodes
         self.evaluate: Callable | None = RunEvaluator(run, episodes, devices) if episodes else None
-        self.began = time.monotonic()
+        self.start_time = time.monotonic()
         self.seconds = 0.0  # of all sessions, up to the last update
+        self.earlier_seconds = 0.0  # of earlier sessions
+        self.steps_per_update = self.config.steps_per_update * len(self.config.replicas)
 
-    def execute(self, state: TrainState, resume_at: int | None, notes: list[str] | None = None) -> TrainResult:
+    def execute(self, state: TrainState, resume_at: int | None, notes: Iterable[str] = ()) -> TrainResult:
         config, done = self.config, resume_at or 0
-        per_update = config.steps_per_update * len(config.replicas)
         schedules = replica_schedules(config)
-        stop = _StopSignal()
+        total_steps = config.total_updates * self.steps_per_update
         with (
-            MetricsWriter(self.run_dir, resume_at) as metrics,
-            Progress(
-                config.total_updates * per_update, config.name, self.quiet, initial_steps=done * per_update
-            ) as progress,
-            stop,
+            MetricsWriter(self.run_dir, resume_at) as metrics_writer,
+            Progress(total_steps, config.name, self.quiet, initial_steps=done * self.steps_per_update) as progress,
+            _StopSignal() as stop_signal,
         ):
-            for note in notes or []:
+            for note in notes:
                 progress.note(note)
             if done:
-                earlier = read_metrics(self.run_dir)
-                self.seconds = earlier[-1].get("time/seconds", 0.0) if earlier else 0.0
-                self._publish(state, done)  # who killed us may have come between the checkpoint and this
+                rows = read_metrics(self.run_dir)
+                self.seconds = self.earlier_seconds = rows[-1].get("time/seconds", 0.0) if rows else 0.0
+                self._publish(state, done)  # the session may have been killed between its checkpoint and this
             if done < config.total_updates:
-                state, schedules = self.program.place_on_devices((state, schedules), self.devices)
-                mark = time.monotonic()
-                update = self.program.compile_train_step(self.devices).lower(state, schedules).compile()
-                compile_seconds = time.monotonic() - mark
-            before, stopping = self.seconds, stop.asked
+                state, schedules = self.run.place_on_devices((state, schedules), self.devices)
+                compile_start = time.monotonic()
+                update = self.run.compile_train_step(self.devices).lower(state, schedules).compile()
+                compile_seconds = time.monotonic() - compile_start
+            stopping = stop_signal.requested
             while done < config.total_updates and not stopping:
-                mark = time.monotonic()
-                state, told = update(state, schedules)
-                told = jax.device_get(told)
+                update_start = time.monotonic()
+                state, metrics = update(state, schedules)
+                metrics = jax.device_get(metrics)
                 done += 1
-                self._check_finite(told, done)
-                values = self._metrics_by_variant(told) | {
-                    "time/steps_per_second": per_update / (time.monotonic() - mark),
+                self._check_finite(metrics, done)
+                row = self._metrics_by_variant(metrics) | {
+                    "time/steps_per_second": self.steps_per_update / (time.monotonic() - update_start),
                     "time/compile_seconds": compile_seconds,
                 }
                 due = done % config.checkpoint_interval == 0 or done == config.total_updates
                 if due and self.evaluate is not None:
-                    values["evaluation"] = self._eval_metrics_by_variant(self.evaluate(state.learners))
-                self.seconds = values["time/seconds"] = before + time.monotonic() - self.began
-                # Asked once: who is asked to stop after this line saves first, at the end of the next update.
-                stopping = stop.asked or self._out_of_time()
-                metrics.write(done, done * config.steps_per_update, values)
+                    row["evaluation"] = self._eval_metrics_by_variant(self.evaluate(state.learners))
+                self.seconds = row["time/seconds"] = self.earlier_seconds + time.monotonic() - self.start_time
+                # Read once: a stop requested after this line takes effect, with a checkpoint, after the next update.
+                stopping = stop_signal.requested or self._out_of_time()
+                metrics_writer.write(done, done * config.steps_per_update, row)
                 if due or stopping:
-                    metrics.sync()  # before the checkpoint that makes them final
+                    metrics_writer.sync()  # before the checkpoint that makes these lines final
                     self._save(state, done)
-                    stopping = stopping or stop.asked
-                progress.update(done * per_update, self._progress_metrics(told))
-        return TrainResult(self.run_dir, done, done == config.total_updates, self.seconds, state, self.program)
+                    stopping = stopping or stop_signal.requested
+                progress.update(done * self.steps_per_update, self._progress_metrics(metrics))
+        return TrainResult(self.run_dir, done, done == config.total_updates, self.seconds, state, self.run)
 
     def _out_of_time(self) -> bool:
-        return self.stop_after is not None and time.monotonic() - self.began > self.stop_after
+        return self.stop_after is not None and time.monotonic() - self.start_time > self.stop_after
 
     def _save(self, state: TrainState, done: int) -> None:
-        host = jax.device_get(state)
-        checkpoint.save(self.run_dir / CHECKPOINTS_DIR, done, host, max_checkpoints=self.config.max_checkpoints)
-        self._publish(host, done)
+        state = jax.device_get(state)
+        checkpoint.save(self.run_dir / CHECKPOINTS_DIR, done, state, max_checkpoints=self.config.max_checkpoints)
+        self._publish(state, done)
 
     def _publish(self, state: TrainState, done: int) -> None:
-        """What others read of a run: its agents, and how far it is."""
-        self._export(state, done)
-        status = {"num_updates": done, "total_updates": self.config.total_updates, "steps": done * self.config.steps_per_update}
-        write_json(self.run_dir / STATUS_FILE, {**status, "seconds": round(self.seconds, 1), "machine": machine_info()})
+        """Write what other programs read of a run: its agents, and how far it is."""
+        self._export_agents(state, done)
+        status = {
+            "num_updates": done,
+            "total_updates": self.config.total_updates,
+            "steps": done * self.config.steps_per_update,
+            "seconds": round(self.seconds, 1),
+            "machine": machine_info(),
+        }
+        write_json(self.run_dir / STATUS_FILE, status)
 
-    def _export(self, state: TrainState, done: int) -> None:
+    def _export_agents(self, state: TrainState, done: int) -> None:
         """Every learning agent as a file that `eval`, `replay` and other runs can load."""
-        for group in self.program.team.learning_groups:
-            for number, (arm, seed) in enumerate(self.config.replicas):
-                for place, slot in enumerate(group.slots):
+        for group in self.run.team.learning_groups:
+            for number, (variant, seed) in enumerate(self.config.replicas):
+                for index, slot in enumerate(group.slots):
                     params = jax.tree.map(
-                        lambda x, n=number, p=place: np.asarray(x[n, p]), state.learners[group.name].params["policy"]
+                        lambda x, n=number, i=index: np.asarray(x[n, i]), state.learners[group.name].params["policy"]
                     )
                     card = {
-                        "name": f"{self.config.name} {arm} seed {seed} {group.name} (slot {slot})",
+                        "name": f"{self.config.name} {variant} seed {seed} {group.name} (slot {slot})",
                         "task": to_dict(self.config.task),
                         "slot": slot,
                         "seed": seed,
@@ -277,77 +278,78 @@ class _TrainLoop:
                         "steps": done * self.config.steps_per_update,
                         "rookery": __version__,
                     }
-                    path = self.run_dir / AGENTS_DIR / agent_file(arm, seed, group.name, slot)
+                    path = self.run_dir / AGENTS_DIR / agent_file(variant, seed, group.name, slot)
                     save_agent(path, group.policy, params, card)
 
     def _partners(self) -> str | None:
-        """Who did not learn, as `eval --beside` takes it; None where all learned or there was nobody else."""
-        for entry in self.config.team:
-            if entry.learner is None:
-                return entry.policy.checkpoint if isinstance(entry.policy, FrozenPolicyConfig) else entry.policy.kind
-        return None
+        """The agents that did not learn, as `eval --partners` names them; None if all learned."""
+        return next((entry.policy.label for entry in self.config.team if entry.learner is None), None)
 
-    def _check_finite(self, told: dict, done: int) -> None:
-        """A number that is not finite would spread in silence; stop with the place named."""
-        for group in self.program.team.learning_groups:
-            fault = np.asarray(told[group.name].pop(NONFINITE_STEP, -1.0))
-            if (fault >= 0).any():
-                member, place = np.argwhere(fault >= 0)[0]
-                arm, seed = self.config.replicas[member]
+    def _check_finite(self, metrics: dict, done: int) -> None:
+        """Stop at the first number that is not finite, and name its place; it would spread unnoticed.
+
+        Raises: DivergedError.
+        """
+        for group in self.run.team.learning_groups:
+            nonfinite_step = np.asarray(metrics[group.name].pop(NONFINITE_STEP, -1.0))
+            if (nonfinite_step >= 0).any():
+                number, index = np.argwhere(nonfinite_step >= 0)[0]
+                variant, seed = self.config.replicas[number]
                 raise DivergedError(
-                    f"an intrinsic reward of {group.name!r}, slot {group.slots[place]}, is not finite at step "
-                    f"{int(fault[member, place]) + 1} of an episode of update {done} (arm {arm!r}, seed {seed}); "
-                    "start another run with a lower learning_rate or intrinsic weight"
+                    f"an intrinsic reward of {group.name!r}, slot {group.slots[index]}, is not finite at step "
+                    f"{int(nonfinite_step[number, index]) + 1} of an episode of update {done} (variant {variant!r}, "
+                    f"seed {seed}); start another run with a lower learning_rate or intrinsic weight"
                 )
             for name in group.learner.nan_guarded_metrics:
-                bad = np.argwhere(~np.isfinite(told[group.name][name]))
+                bad = np.argwhere(~np.isfinite(metrics[group.name][name]))
                 if len(bad):
-                    arm, seed = self.config.replicas[bad[0][0]]
+                    variant, seed = self.config.replicas[bad[0][0]]
                     raise DivergedError(
-                        f"{name} of {group.name!r} is not finite at update {done} (arm {arm!r}, seed {seed}); "
+                        f"{name} of {group.name!r} is not finite at update {done} (variant {variant!r}, seed {seed}); "
                         "start another run with a lower learning_rate, or with max_grad_norm set"
                     )
 
-    def _metrics_by_variant(self, told: dict) -> dict[str, Any]:
-        """Metrics by arm: values[arm][...] lists its seeds; per agent by its name."""
-        seeds, agents = self.config.num_seeds, slot_names(self.config)
-        values: dict[str, Any] = {}
-        for number, arm in enumerate(self.config.variants):
-            own = jax.tree.map(lambda x, n=number: x[n * seeds : (n + 1) * seeds], told)
-            entry: dict[str, Any] = {"social_episode_prob": own["social_episode_prob"], "env_params": own["env_params"]}
-            for name, value in own["agents"].items():
-                for slot, agent in enumerate(agents):
+    def _replicas_of(self, number: int) -> slice:
+        """The replicas of a variant."""
+        return slice(number * self.config.num_seeds, (number + 1) * self.config.num_seeds)
+
+    def _metrics_by_variant(self, metrics: dict) -> dict[str, Any]:
+        """{variant: {agent: {name: one value per seed}}}, and the variant's own under its name."""
+        names, values = slot_names(self.config), {}
+        for number, variant in enumerate(self.config.variants):
+            part = jax.tree.map(lambda x, of=self._replicas_of(number): x[of], metrics)
+            entry: dict[str, Any] = {name: part[name] for name in ("social_episode_prob", "env_params")}
+            for name, value in part["agents"].items():
+                for slot, agent in enumerate(names):
                     entry.setdefault(agent, {})[name] = value[:, slot]
-            for group in self.program.team.learning_groups:
-                for place, slot in enumerate(group.slots):
-                    for name, value in own[group.name].items():
-                        entry[agents[slot]][name] = value[:, place] if value.ndim > 1 else value
-            values[arm.name] = entry
+            for group in self.run.team.learning_groups:
+                for index, slot in enumerate(group.slots):
+                    for name, value in part[group.name].items():
+                        entry[names[slot]][name] = value[:, index] if value.ndim > 1 else value
+            values[variant.name] = entry
         return values
 
-    def _eval_metrics_by_variant(self, told: dict) -> dict[str, Any]:
-        seeds, agents = self.config.num_seeds, slot_names(self.config)
-        values: dict[str, Any] = {}
-        for number, arm in enumerate(self.config.variants):
-            entry = values.setdefault(arm.name, {})
-            for place, slot in enumerate(self.program.team.learning_slots):
-                entry[agents[slot]] = {
-                    kind: {name: value[number * seeds : (number + 1) * seeds, place] for name, value in part.items()}
-                    for kind, part in told.items()
+    def _eval_metrics_by_variant(self, metrics: dict) -> dict[str, Any]:
+        """{variant: {agent: {condition: {name: one value per seed}}}} of the learning agents."""
+        names, values = slot_names(self.config), {}
+        for number, variant in enumerate(self.config.variants):
+            entry = values.setdefault(variant.name, {})
+            for index, slot in enumerate(self.run.team.learning_slots):
+                entry[names[slot]] = {
+                    condition: {name: value[self._replicas_of(number), index] for name, value in part.items()}
+                    for condition, part in metrics.items()
                 }
         return values
 
-    def _progress_metrics(self, told: dict) -> dict[str, float]:
-        """The few numbers worth a place in the terminal: mean return of each learner, by arm."""
-        seeds, agents = self.config.num_seeds, slot_names(self.config)
-        shown = {}
-        for number, arm in enumerate(self.config.variants):
-            returns = told["agents"]["return"][number * seeds : (number + 1) * seeds]
-            for slot in self.program.team.learning_slots:
-                label = agents[slot] if len(self.config.variants) == 1 else f"{agents[slot]} ({arm.name})"
-                own = returns[:, slot]
-                own = own[np.isfinite(own)]  # no number where an agent was in no episode
-                shown[f"return {label}"] = float(own.mean()) if own.size else float("nan")
+    def _progress_metrics(self, metrics: dict) -> dict[str, float]:
+        """The few numbers worth showing while training: mean return of each learning agent, by variant."""
+        names, shown = slot_names(self.config), {}
+        for number, variant in enumerate(self.config.variants):
+            returns = metrics["agents"]["return"][self._replicas_of(number)]
+            for slot in self.run.team.learning_slots:
+                label = names[slot] if len(self.config.variants) == 1 else f"{names[slot]} ({variant.name})"
+                finite = returns[:, slot][np.isfinite(returns[:, slot])]  # NaN for an agent that was in no episode
+                shown[f"return {label}"] = float(finite.mean()) if finite.size else float("nan")
         return shown
 
 
@@ -357,25 +359,25 @@ def agent_file(variant: str, seed: int, group: str, slot: int) -> str:
 
 
 class _StopSignal:
-    """SIGINT and SIGTERM ask for a stop in good order; a second one stops at once."""
+    """SIGINT and SIGTERM request an orderly stop; a second one stops at once."""
 
     def __init__(self):
-        self.asked = False
-        self._before: dict[int, Any] = {}
+        self.requested = False
+        self._previous_handlers: dict[int, Any] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> _StopSignal:
         for number in (signal.SIGINT, signal.SIGTERM):
             try:
-                self._before[number] = signal.signal(number, self._on_signal)
-            except ValueError:  # not the main thread: leave signals to whoever owns them
+                self._previous_handlers[number] = signal.signal(number, self._on_signal)
+            except ValueError:  # not in the main thread, which alone may handle signals
                 break
         return self
 
     def __exit__(self, *error):
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
     def _on_signal(self, number, frame):
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True

@@ -1,9 +1,17 @@
-"""Runs in the social dilemmas: the published ones by game and method, and smaller ones for a desk.
+"""Runs in the social dilemmas: the published ones by game and method, and smaller ones for a desktop computer.
 
-Methods: 'a3c', 'visible' (others' last actions are seen), 'centralized', 'messages-baseline' (messages without
-influence), 'messages', 'moa-baseline' (the model of others as a mere auxiliary loss), 'moa', 'prosocial', 'inequity'.
-Source of the numbers: Jaques et al. 2019, tables of hyperparameters in the appendix, and the scripts of the
-environments its authors cite.
+| method | what its agents have |
+|---|---|
+| a3c | nothing beyond the reward of the task |
+| visible | they observe each other's last actions |
+| centralized | influencers act first and are rewarded for influence on the influencees, which observe their actions |
+| messages-baseline, messages | discrete messages, without and with a reward for their influence |
+| moa-baseline, moa | a model of other agents, as an auxiliary loss alone and with the influence reward |
+| prosocial | a reward for the others' mean reward |
+| inequity | inequity aversion |
+
+Source: Jaques et al. 2019, hyperparameter tables of the appendix, and the scripts of the environments that its authors
+cite.
 """
 
 from __future__ import annotations
@@ -11,24 +19,25 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rookery.agents.communication import CommunicationConfig
 from rookery.agents.networks import JaquesNetwork
-from rookery.errors import NotFoundError
+from rookery.errors import ConfigError, NotFoundError, suggest
 from rookery.learning.a2c import A2C
 from rookery.learning.intrinsic import (
     CentralizedInfluence,
     InequityAversion,
-    IntrinsicConfig,
     MessageInfluence,
     MOAInfluence,
     Prosocial,
 )
-from rookery.learning.learners import LearnerConfig
 from rookery.learning.ppo import PPO
 from rookery.tasks import registry
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig, Variant
+
+if TYPE_CHECKING:
+    from rookery.interfaces import IntrinsicReward, Learner
 
 SocialDilemmaName = Literal["cleanup", "harvest"]
 
@@ -43,20 +52,21 @@ PUBLISHED_HPARAMS: dict[str, dict[SocialDilemmaName, tuple[float, float, float]]
     "prosocial": {"cleanup": (0.00176, 0.00126, 0.000012), "harvest": (0.000687, 0.00136, 0.000028)},
     "inequity": {"cleanup": (0.00176, 0.00126, 0.000012), "harvest": (0.000687, 0.00136, 0.000028)},
 }
-"""Weight of the entropy bonus, learning rate at the start and at the end. Prosocial and inequity-averse agents have no
-numbers of their own in the paper; they take A3C's."""
+"""By method and game: weight of the entropy bonus, learning rate at the start and at the end.
+
+The paper has no numbers for prosocial and inequity-averse agents; they take A3C's."""
 
 MILLION = 1e6
-"""The paper's curricula are numbers of this many environment steps, as its text has them."""
+"""Environment steps: the unit in which the paper gives its curricula."""
 
 
-def published_intrinsic_rewards(method: str, game: SocialDilemmaName) -> tuple[IntrinsicConfig, ...]:
-    """The published intrinsic reward of a method's agents (of those who lead, in 'centralized').
+def published_intrinsic_rewards(method: str, game: SocialDilemmaName) -> tuple[IntrinsicReward, ...]:
+    """The published intrinsic reward of a method's agents (in 'centralized', of the influencers).
 
-    The model's loss weights are the reciprocals of the table's numbers, as in the authors' scripts.
+    The loss weights of the model of other agents are the reciprocals of the table's numbers, as in the reference code.
     """
     cleanup = game == "cleanup"
-    table: dict[str, tuple[IntrinsicConfig, ...]] = {
+    rewards: dict[str, tuple[IntrinsicReward, ...]] = {
         "centralized": (
             CentralizedInfluence(
                 weight=0.146 if cleanup else 0.224, warmup_steps=140 * MILLION, divergence="jsd" if cleanup else "pmi"
@@ -84,20 +94,20 @@ def published_intrinsic_rewards(method: str, game: SocialDilemmaName) -> tuple[I
         "prosocial": (Prosocial(weight=0.85),),
         "inequity": (InequityAversion(),),
     }
-    return table.get(method, ())
+    return rewards.get(method, ())
 
 
 def published_communication(method: str, game: SocialDilemmaName) -> CommunicationConfig | None:
-    """What agents are told in a method (those who follow, in 'centralized')."""
-    leaders = tuple(range(1 if game == "cleanup" else 3))
-    symbols = 9 if game == "cleanup" else 7
-    table = {
+    """What a method's agents observe in addition to their views (in 'centralized', the influencees)."""
+    influencers = tuple(range(1 if game == "cleanup" else 3))
+    vocab_size = 9 if game == "cleanup" else 7
+    communication = {
         "visible": CommunicationConfig(visible_actions=True),
-        "centralized": CommunicationConfig(influencers=leaders),
-        "messages-baseline": CommunicationConfig(vocab_size=symbols),
-        "messages": CommunicationConfig(vocab_size=symbols),
+        "centralized": CommunicationConfig(influencers=influencers),
+        "messages-baseline": CommunicationConfig(vocab_size=vocab_size),
+        "messages": CommunicationConfig(vocab_size=vocab_size),
     }
-    return table.get(method)
+    return communication.get(method)
 
 
 def make_team(
@@ -105,76 +115,78 @@ def make_team(
     game: SocialDilemmaName,
     num_agents: int,
     network: JaquesNetwork,
-    learner: Callable[[tuple[IntrinsicConfig, ...]], LearnerConfig],
+    learner: Callable[[tuple[IntrinsicReward, ...]], Learner],
     **schedules: Any,
 ) -> tuple[GroupConfig, ...]:
-    """The groups of a method: all alike, 'player'; but 'leader' and 'follower' where influence is centralized.
+    """The groups of a method: one, 'player', or 'influencer' and 'influencee' where influence is centralized.
 
     Args:
-      learner: makes a learner of intrinsic rewards. schedules: `learning_rate`, `entropy` and the like, of every group.
-    Raises: MissingError for a method that is not known.
+      learner: makes a learner from its intrinsic rewards.
+      schedules: `learning_rate`, `ent_coef` and the like, for every group.
+    Raises: NotFoundError for an unknown method; ConfigError for too few agents.
     """
-    if method not in PUBLISHED_HPARAMS:
-        raise NotFoundError(f"no method {method!r}; there are: {', '.join(PUBLISHED_HPARAMS)}")
-    told, paid = published_communication(method, game), published_intrinsic_rewards(method, game)
-    own = learner(paid)
+    _check_method(method)
+    communication, rewards = published_communication(method, game), published_intrinsic_rewards(method, game)
     if method != "centralized":
-        policy = RecurrentPolicyConfig(network=network, communication=told)
-        return (GroupConfig(name="player", slots=tuple(range(num_agents)), policy=policy, learner=own, **schedules),)
-    assert told is not None
-    first = len(told.influencers)
-    if first >= num_agents:
-        raise NotFoundError(
-            f"{first} influencers leave nobody to influence among {num_agents} agents; take more agents"
+        policy = RecurrentPolicyConfig(network=network, communication=communication)
+        slots = tuple(range(num_agents))
+        return (GroupConfig(name="player", slots=slots, policy=policy, learner=learner(rewards), **schedules),)
+    assert communication is not None
+    num_influencers = len(communication.influencers)
+    if num_influencers >= num_agents:
+        raise ConfigError(
+            f"with {num_influencers} influencers, {num_agents} agents leave none to influence; take more agents"
         )
-    # In Cleanup the best of the published settings also pays those who are influenced, with weight 1.
-    felt = dataclasses.replace(paid[0], weight=1.0) if game == "cleanup" else None
-    listening = learner((felt,) if felt else ())
+    # In Cleanup the best of the published settings also rewards the influencees, with weight 1.
+    influencee_rewards = (dataclasses.replace(rewards[0], weight=1.0),) if game == "cleanup" else ()
     return (
         GroupConfig(
             name="influencer",
-            slots=told.influencers,
+            slots=communication.influencers,
             policy=RecurrentPolicyConfig(network=network),
-            learner=own,
+            learner=learner(rewards),
             **schedules,
         ),
         GroupConfig(
             name="influencee",
-            slots=tuple(range(first, num_agents)),
-            policy=RecurrentPolicyConfig(network=network, communication=told),
-            learner=listening,
+            slots=tuple(range(num_influencers, num_agents)),
+            policy=RecurrentPolicyConfig(network=network, communication=communication),
+            learner=learner(influencee_rewards),
             **schedules,
         ),
     )
 
 
-def published_run(game: SocialDilemmaName, method: str = "moa") -> RunConfig:
-    """A game of five agents with the published network and the best published numbers of a method: 500 million steps.
-
-    The sizes of A3C's batches are not told; here 16 worlds are played for an episode, in 8 gradient steps.
-    """
+def _check_method(method: str) -> None:
     if method not in PUBLISHED_HPARAMS:
-        raise NotFoundError(f"no method {method!r}; there are: {', '.join(PUBLISHED_HPARAMS)}")
-    entropy, start, end = PUBLISHED_HPARAMS[method][game]
+        raise NotFoundError(f"no method {method!r}; {suggest(method, PUBLISHED_HPARAMS)}")
+
+
+def published_run(game: SocialDilemmaName, method: str = "moa") -> RunConfig:
+    """A game of five agents with the published network and a method's best published numbers: 500 million steps.
+
+    The paper does not give A3C's batch sizes; here a batch is one episode in each of 16 environments, in 8 gradient
+    steps.
+    """
+    _check_method(method)
+    ent_coef, initial_rate, final_rate = PUBLISHED_HPARAMS[method][game]
     task = registry.get_task(f"{game}-v0")
-    make = functools.partial(_a2c, num_minibatches=8)
-    rates: dict[str, Any] = {"learning_rate": ((0.0, start), (1.0, end)), "ent_coef": entropy}
+    team = make_team(
+        method,
+        game,
+        task.num_agents,
+        JaquesNetwork(),
+        lambda rewards: A2C(sequence_length=50, num_minibatches=8, intrinsic=rewards),
+        learning_rate=((0.0, initial_rate), (1.0, final_rate)),
+        ent_coef=ent_coef,
+    )
     return RunConfig(
-        name=game,
-        task=task,
-        team=make_team(method, game, task.num_agents, JaquesNetwork(), make, **rates),
-        total_timesteps=500_000_000,
-        num_envs=16,
-        checkpoint_interval=50,
+        name=game, task=task, team=team, total_timesteps=500_000_000, num_envs=16, checkpoint_interval=50
     )
 
 
-def _a2c(paid: tuple[IntrinsicConfig, ...], **changes) -> A2C:
-    return A2C(**{"sequence_length": 50, **changes}, intrinsic=paid)
-
-
-def desktop_ppo(task: Any, num_envs: int, intrinsic_rewards: tuple[IntrinsicConfig, ...]) -> PPO:
-    """Two passes over the batch in four minibatches each, over sequences of 50 steps (or an episode, if shorter)."""
+def desktop_ppo(task: Any, num_envs: int, intrinsic_rewards: tuple[IntrinsicReward, ...]) -> PPO:
+    """PPO with two passes over the batch in four minibatches each, of sequences of 50 steps (or a shorter episode)."""
     length = min(50, task.max_steps)
     sequences = -(-task.max_steps // length) * num_envs
     return PPO(
@@ -191,14 +203,15 @@ ABLATIONS = (
     Variant(name="auxiliary", hparams={"intrinsic_scale": 0.0}),
     Variant(name="baseline", hparams={"intrinsic_scale": 0.0}, aux_loss_scale=0.0),
 )
-"""With influence; the model as a mere auxiliary loss; neither. One program trains all three."""
+"""With the influence reward; with the model of other agents as an auxiliary loss alone; with neither. They share one
+compiled program."""
 
 
 def small_run(game: SocialDilemmaName) -> RunConfig:
-    """A smaller game of three agents: influence by a model of others, and its ablations. The numbers are our own."""
+    """A smaller game of three agents: influence by a model of other agents, and its ablations. Not from the paper."""
     task = registry.get_task(f"{game}-small-v0")
-    episodes = 32
-    paid = (MOAInfluence(weight=0.5, warmup_steps=1e6, loss_weight=0.5),)
+    num_envs = 32
+    rewards = (MOAInfluence(weight=0.5, warmup_steps=1e6, loss_weight=0.5),)
     return RunConfig(
         name=f"{game}-small-moa",
         task=task,
@@ -207,35 +220,35 @@ def small_run(game: SocialDilemmaName) -> RunConfig:
                 name="player",
                 slots=tuple(range(task.num_agents)),
                 policy=RecurrentPolicyConfig(network=SMALL_JAQUES),
-                learner=desktop_ppo(task, episodes, paid),
+                learner=desktop_ppo(task, num_envs, rewards),
                 learning_rate=((0.0, 1e-3), (1.0, 1e-4)),
                 ent_coef=((0.0, 0.02), (1.0, 0.002)),
             ),
         ),
         variants=ABLATIONS,
         total_timesteps=4_000_000,
-        num_envs=episodes,
+        num_envs=num_envs,
         checkpoint_interval=25,
     )
 
 
 def box_trapped() -> RunConfig:
-    """One agent boxed in: who is paid for influence lets it out, who is paid for apples does not. Desk sized.
+    """One agent is boxed in: with the influence reward the free agent lets it out, for apples alone it does not.
 
-    Influence is centralized: agent 0 acts first, agent 1 is told what it does. An apple pays 1 and agents move each
-    other by a thousandth of a nat or less, so the weight, which the paper does not give, is a thousand;
-    docs/influence.md has what smaller ones do.
+    Influence is centralized: agent 0 acts first, and agent 1 observes its action. An apple is worth 1 and the agents
+    influence each other by a thousandth of a nat or less, so the weight, which the paper does not give, is 1000;
+    docs/influence.md shows what smaller weights do.
     """
     task = dataclasses.replace(registry.get_task("box-trapped-v0"), view_radius=4)
-    episodes = 16
+    num_envs = 16
     network = JaquesNetwork(encoder_size=64, hidden_size=64)
-    rates: dict[str, Any] = {
+    schedules: dict[str, Any] = {
         "learning_rate": ((0.0, 1e-3), (0.7, 5e-4), (1.0, 1e-4)),
         "ent_coef": ((0.0, 0.02), (0.7, 0.005), (1.0, 0.001)),
     }
 
-    def learner(paid: tuple[IntrinsicConfig, ...]) -> PPO:
-        return dataclasses.replace(desktop_ppo(task, episodes, paid), num_minibatches=16)
+    def learner(rewards: tuple[IntrinsicReward, ...]) -> PPO:
+        return dataclasses.replace(desktop_ppo(task, num_envs, rewards), num_minibatches=16)
 
     return RunConfig(
         name="box-trapped",
@@ -246,19 +259,19 @@ def box_trapped() -> RunConfig:
                 slots=(0,),
                 policy=RecurrentPolicyConfig(network=network),
                 learner=learner((CentralizedInfluence(weight=1000.0),)),
-                **rates,
+                **schedules,
             ),
             GroupConfig(
                 name="boxed",
                 slots=(1,),
                 policy=RecurrentPolicyConfig(network=network, communication=CommunicationConfig(influencers=(0,))),
                 learner=learner(()),
-                **rates,
+                **schedules,
             ),
         ),
         variants=(Variant(name="influence"), Variant(name="baseline", hparams={"intrinsic_scale": 0.0})),
         total_timesteps=1_000_000,
-        num_envs=episodes,
+        num_envs=num_envs,
         checkpoint_interval=25,
         eval_episodes=0,
     )

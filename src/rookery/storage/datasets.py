@@ -1,0 +1,116 @@
+"""Recorded episodes on disk: a folder of shards and a manifest.
+
+A shard is a compressed numpy archive without pickled objects. `manifest.json` says what was recorded and holds the
+size and SHA-256 of every shard, and its own SHA-256. It is written last: a folder that has one holds a whole dataset.
+Reading checks every byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
+from rookery.storage.atomic import storage_error, write_bytes, write_text
+
+DATASET_FORMAT = 1
+DATASET_MANIFEST = "manifest.json"
+
+
+def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray], num_trajectories: int) -> dict[str, Any]:
+    """Write one shard. Returns its entry for the manifest's 'shards'.
+
+    Raises: StorageError if the disk refuses.
+    """
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    data, name = buffer.getvalue(), f"shard-{number:05d}.npz"
+    write_bytes(folder / name, data)
+    return {"file": name, "num_trajectories": num_trajectories, "bytes": len(data), "sha256": _sha256(data)}
+
+
+def write_manifest(folder: Path, content: dict[str, Any]) -> None:
+    """Write the manifest of a dataset whose shards are all written.
+
+    Args:
+      content: must hold 'shards', a list of what `write_shard` returned; the format is added.
+    Raises: StorageError if the disk refuses.
+    """
+    content = {"format": DATASET_FORMAT, **content}
+    text = json.dumps({"content": content, "sha256": manifest_digest(content)}, indent=1)
+    write_text(folder / DATASET_MANIFEST, text)
+
+
+def read_manifest(folder: Path | str) -> dict[str, Any]:
+    """A dataset's manifest, checked against its digest.
+
+    Raises: NotFoundError if there is no dataset; CorruptFileError if the manifest was altered; IncompatibleError if
+      another version wrote it; StorageError if it cannot be read.
+    """
+    path = Path(folder) / DATASET_MANIFEST
+    try:
+        data = json.loads(path.read_bytes())
+        content = data["content"]
+        if manifest_digest(content) != data["sha256"]:
+            raise ValueError
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFoundError(f"{folder} holds no whole dataset ({DATASET_MANIFEST} is missing); record one") from None
+    except OSError as error:
+        raise storage_error("read", path, error) from error
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise CorruptFileError(f"{path} is altered; record the dataset again") from None
+    if content["format"] != DATASET_FORMAT:
+        raise IncompatibleError(
+            f"{path} has format {content['format']}, this version reads {DATASET_FORMAT}; record the dataset again"
+        )
+    return content
+
+
+def read_shards(folder: Path | str, manifest: dict[str, Any]) -> list[dict[str, np.ndarray]]:
+    """The arrays of every shard, by name.
+
+    Raises: CorruptFileError naming the first shard that is missing or altered; StorageError if one cannot be read.
+    """
+    return [_read_shard(Path(folder) / shard["file"], shard) for shard in manifest["shards"]]
+
+
+def corrupt_shard(path: Path, problem: str) -> CorruptFileError:
+    """The error for a shard that is not what was written."""
+    return CorruptFileError(f"{path}: {problem}; record the dataset again")
+
+
+def _read_shard(path: Path, shard: dict[str, Any]) -> dict[str, np.ndarray]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise corrupt_shard(path, "the shard is missing") from None
+    except OSError as error:
+        raise storage_error("read", path, error) from error
+    if len(data) != shard["bytes"] or _sha256(data) != shard["sha256"]:
+        raise corrupt_shard(path, "the shard is altered (size or sha256 differs)")
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise corrupt_shard(path, f"not a readable archive ({error})") from None
+
+
+def manifest_digest(manifest: dict[str, Any]) -> str:
+    """SHA-256 of a manifest's content, and so of the whole dataset."""
+    return _sha256(json.dumps(manifest, sort_keys=True, allow_nan=False).encode())
+
+
+def manifest_differences(manifest: dict[str, Any], requested: dict[str, Any]) -> list[str]:
+    """Names of the requested entries that a manifest has otherwise, such as 'task', 'seed' or 'solo'."""
+    return [name for name, value in requested.items() if manifest[name] != value]
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,31 @@
+"""Ready-made configurations, each a place to start from: `rookery train PRESET key=value ...` changes any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rookery.errors import NotFoundError, suggest
+from rookery.training.config import RunConfig
+from rookery.training.presets.curricula import curriculum_presets
+from rookery.training.presets.goal_cycle import demo, expert_paper, lite, paper, smoke
+from rookery.training.presets.social_dilemmas import SOCIAL_DILEMMA_PRESETS
+
+_STAGES = curriculum_presets()
+
+PRESETS: dict[str, Callable[[], RunConfig]] = {
+    "demo": demo,
+    **_STAGES,
+    "expert-paper": expert_paper,
+    "lite": lite,
+    "paper": paper,
+    "smoke": smoke,
+    **SOCIAL_DILEMMA_PRESETS,
+}
+"""Every preset, by the name that `rookery train` takes."""
+
+
+def preset(name: str) -> RunConfig:
+    """A configuration by name. Raises NotFoundError with the nearest names."""
+    if name not in PRESETS:
+        raise NotFoundError(f"no preset {name!r}; {suggest(name, PRESETS)}")
+    return PRESETS[name]()
