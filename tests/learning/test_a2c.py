@@ -33,7 +33,7 @@ def learn(params, key):
 
     def again(learner, key):
         play_key, learn_key = jax.random.split(key)
-        rates = {"learning_rate": 1e-2, "entropy": 1e-3, "aux_loss_scale": 1.0, "intrinsic_scale": 1.0}
+        rates = {"learning_rate": 1e-2, "ent_coef": 1e-3, "aux_loss_scale": 1.0, "intrinsic_scale": 1.0}
         rates = {name: jnp.float32(value) for name, value in rates.items()}
         return CONFIG.update(POLICY, learner, play(learner, play_key), rates, learn_key)
 
@@ -55,7 +55,7 @@ def test_a_cue_that_must_be_remembered():
     assert (np.asarray(probability)[2, np.arange(64), cue] > 0.95).all()
     np.testing.assert_allclose(value[0], 0.64, atol=0.2)
     assert set(CONFIG.nan_guarded_metrics) <= set(told)
-    np.testing.assert_allclose(told["kl"][0], 0, atol=1e-2)
+    np.testing.assert_allclose(told["approx_kl"][0], 0, atol=1e-2)
 
 
 def test_its_slope_is_the_policy_gradient():
@@ -82,7 +82,7 @@ def test_each_sequence_is_read_once(monkeypatch):
         return original(config, trajectory, fresh, chosen)
 
     original = ppo.take_sequences
-    monkeypatch.setattr(a2c.ppo, "cut", cut)
+    monkeypatch.setattr(a2c.ppo, "take_sequences", cut)
     rates = ScheduledHparams(jnp.float32(0.0), jnp.float32(0.0), jnp.float32(0.0))
     learner = config.init(POLICY, jax.random.PRNGKey(0), STEPS)
     after, _ = a2c.a2c_update(config, POLICY, learner, last, rates, jax.random.PRNGKey(1))
@@ -106,8 +106,8 @@ def _random():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_minibatches": 0}, "minibatches=0 must be at least 1"),
-        ({"discount": 1.5}, "discount=1.5 must lie in"),
+        ({"num_minibatches": 0}, "num_minibatches=0 must be at least 1"),
+        ({"gamma": 1.5}, "gamma=1.5 must lie in"),
         ({"optimizer_kind": "sgd"}, "optimizer_kind='sgd' is not known"),
     ],
 )
@@ -117,6 +117,6 @@ def test_a_configuration_out_of_range_is_refused(change, message):
 
 
 def test_shares_of_a_batch_are_equal():
-    with pytest.raises(ConfigError, match="minibatches=5 must divide the 8 sequences"):
+    with pytest.raises(ConfigError, match="num_minibatches=5 must divide the 8 sequences"):
         A2C(sequence_length=50, num_minibatches=5).validate(4, 100)
     A2C(sequence_length=50, num_minibatches=4).validate(4, 100)

@@ -37,7 +37,7 @@ def test_nothing_flows_back_over_an_episode_end():
     np.testing.assert_allclose(cut, [0.95, 0.4], rtol=1e-6)
 
 
-def test_the_authors_variant_by_hand():
+def test_the_reference_code_variant_by_hand():
     # delta1 = 0 + .9*(1 - .5) = .45; delta0 = 1 + .9*(.5 - .5) = 1; adv0 = 1 + .45*.45.
     # Return: 0 + .9*1 at the limit; 1 + .9*.9.
     advantage, target = reference_code_gae(
@@ -52,7 +52,7 @@ def test_the_authors_variant_by_hand():
     np.testing.assert_allclose(target, [1, 0], rtol=1e-6)
 
 
-def slow(reward, value, next_value, terminated, done, discount, decay, authors):
+def slow(reward, value, next_value, terminated, done, discount, decay, reference_code):
     """Sums written out: from each step to the end of its episode."""
     length = len(reward)
     advantage, target = np.zeros(length), np.zeros(length)
@@ -60,31 +60,31 @@ def slow(reward, value, next_value, terminated, done, discount, decay, authors):
         weight, power = 1.0, 1.0
         for k in range(t, length):
             after = 0.0 if terminated[k] else float(next_value[k])
-            error = reward[k] + discount * after - (discount if authors else 1) * value[k]
+            error = reward[k] + discount * after - (discount if reference_code else 1) * value[k]
             advantage[t] += weight * error
             target[t] += power * reward[k]
             weight, power = weight * discount * decay, power * discount
             if done[k]:
                 target[t] += power * after
                 break
-    return advantage, target if authors else advantage + value
+    return advantage, target if reference_code else advantage + value
 
 
 @pytest.mark.parametrize("jit", [True, False])
 @pytest.mark.parametrize("reference_code", [False, True])
-def test_equals_the_slow_sums(authors, jit):
+def test_equals_the_slow_sums(reference_code, jit):
     rng = np.random.default_rng(0)
     reward, value, next_value = rng.standard_normal((3, 30)).astype(np.float32)
     terminated = rng.random(30) < 0.1
     done = terminated | (rng.random(30) < 0.1)
     done[-1] = True
-    function = reference_code_gae if authors else gae
+    function = reference_code_gae if reference_code else gae
     fast = (jax.jit if jit else lambda f: f)(lambda *a: function(*a, gamma=0.9, gae_lambda=0.8))
     arguments = [jnp.asarray(x) for x in (reward, value, next_value, terminated, done)]
     told = fast(*arguments)
-    advantage, target = slow(reward, value, next_value, terminated, done, 0.9, 0.8, authors)
-    np.testing.assert_allclose(told[0] if authors else told, advantage, atol=1e-5)
-    if authors:
+    advantage, target = slow(reward, value, next_value, terminated, done, 0.9, 0.8, reference_code)
+    np.testing.assert_allclose(told[0] if reference_code else told, advantage, atol=1e-5)
+    if reference_code:
         np.testing.assert_allclose(told[1], target, atol=1e-5)
 
 

@@ -138,7 +138,7 @@ def test_weights_and_scale_add_up():
 
     total, parts = value(jnp.float32(2))
     base, _ = value(jnp.float32(0))
-    expected = 2 * (3 * parts["aux_loss/next-frame"] + 0.5 * parts["aux_loss/this-frame"])
+    expected = 2 * (3 * parts["aux_loss/next-frame"] + 0.5 * parts["aux_loss/reconstruction"])
     np.testing.assert_allclose(total - base, expected, rtol=1e-4)
 
 

@@ -44,17 +44,17 @@ def table(seed=1):
 
 
 def pupil(config, params) -> CloningState:
-    return CloningState(params, config.optimizer()().init(params), params, jnp.float32(jnp.inf))
+    return CloningState(params, config.optimizer().init(params), params, jnp.float32(jnp.inf))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"epochs": 0}, "epochs=0 must be at least 1"),
-        ({"episodes": 0}, "episodes=0 must be at least 1"),
+        ({"minibatch_size": 0}, "minibatch_size=0 must be at least 1"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0 must be at least 0"),
-        ({"held_out": 0.0}, "held_out=0.0 must lie in (0, 1)"),
-        ({"held_out": 1.0}, "held_out=1.0 must lie in (0, 1)"),
+        ({"validation_fraction": 0.0}, "validation_fraction=0.0 must lie in (0, 1)"),
+        ({"validation_fraction": 1.0}, "validation_fraction=1.0 must lie in (0, 1)"),
     ],
 )
 def test_a_configuration_out_of_range_is_refused(change, message):
@@ -70,11 +70,11 @@ def test_the_loss_by_hand():
     data = episodes(np.arange(6).reshape(3, 2, 1), np.array([[2, 0], [0, 2]]))
     nats, told = cloning.summed_loss(TABLE, params, data)
     assert float(nats) == pytest.approx(-2 * np.log(5 / 8) - 2 * np.log(1 / 8), rel=1e-6)
-    assert (float(told["steps"]), float(told["hits"])) == (4, 2)
+    assert (float(told["num_steps"]), float(told["num_correct"])) == (4, 2)
     part = data.replace(loss_mask=jnp.array([[True, False], [True, False]]))
     nats, told = cloning.summed_loss(TABLE, params, part)
     assert float(nats) == pytest.approx(-np.log(5 / 8) - np.log(1 / 8), rel=1e-6)
-    assert (float(told["steps"]), float(told["hits"])) == (2, 1)
+    assert (float(told["num_steps"]), float(told["num_correct"])) == (2, 1)
 
 
 def test_the_gradient_is_the_policys_mistake_at_each_step_that_counts():
@@ -111,7 +111,7 @@ def test_a_pass_with_one_minibatch_is_one_step_of_adam():
     np.testing.assert_allclose(moved, -0.1 * np.sign(slope[: T * E]), rtol=1e-4)
     nats, counts = cloning.summed_loss(TABLE, before, numbered())
     assert float(told["loss"]) == pytest.approx(float(nats) / (T * E), rel=1e-6)
-    assert float(told["accuracy"]) == pytest.approx(float(counts["hits"]) / (T * E))
+    assert float(told["accuracy"]) == pytest.approx(float(counts["num_correct"]) / (T * E))
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 7])
@@ -121,7 +121,7 @@ def test_judging_in_parts_counts_every_episode_once(size):
     nats, told = cloning.summed_loss(TABLE, params, data)
     judged = cloning.evaluate_cloning(BehaviorCloning(minibatch_size=size), TABLE, params, data)
     assert float(judged["loss"]) == pytest.approx(float(nats / mask.sum()), rel=1e-5)
-    assert float(judged["accuracy"]) == pytest.approx(float(told["hits"] / mask.sum()), rel=1e-6)
+    assert float(judged["accuracy"]) == pytest.approx(float(told["num_correct"] / mask.sum()), rel=1e-6)
 
 
 def test_the_best_parameters_are_those_of_the_lowest_loss():

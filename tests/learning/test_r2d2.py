@@ -35,7 +35,7 @@ def numbered(seed=0, **changes) -> Trajectory:
         "log_prob": jnp.zeros((T, E)),
         "is_first": jnp.zeros((T + 1, E), bool).at[0].set(True),
         "terminated": jnp.zeros((T, E), bool),
-        "mask": jnp.ones((T, E), bool),
+        "loss_mask": jnp.ones((T, E), bool),
     }
     return Trajectory(**{**fields, **changes})
 
@@ -49,7 +49,7 @@ def state_of(config, online, target) -> r2d2.R2D2State:
     params = {"policy": online}
     carry = jax.tree.map(lambda x: x[0], TABLE.initial_carry(1))
     blank = memory.init(config.capacity, T, r2d2.num_chunks(config, T), jnp.zeros(1, jnp.uint8), carry)
-    return r2d2.R2D2State(params, target, config.optimizer()().init(params), blank, jnp.int32(0))
+    return r2d2.R2D2State(params, target, config.optimizer().init(params), blank, jnp.int32(0))
 
 
 def values(params):
@@ -82,9 +82,9 @@ def slow_target(config, online, target, trajectory, t, e):
     [
         ({"capacity": 0}, "capacity=0 must be at least 1"),
         ({"sequence_length": 0}, "sequence_length=0 must be at least 1"),
-        ({"n_step": 0}, "lookahead=0 must be at least 1"),
+        ({"n_step": 0}, "n_step=0 must be at least 1"),
         ({"burn_in": -1}, "burn_in=-1 must be at least 0"),
-        ({"discount": 1.5}, "discount=1.5 must lie in (0, 1]"),
+        ({"gamma": 1.5}, "gamma=1.5 must lie in (0, 1]"),
         ({"priority_eta": 1.5}, "priority_eta=1.5 must lie in [0, 1]"),
         ({"eval_epsilon": -0.1}, "eval_epsilon=-0.1 must lie in [0, 1]"),
         ({"adam_eps": -1.0}, "adam_eps=-1.0 must be at least 0"),
@@ -272,7 +272,7 @@ def test_the_loss_by_a_slow_walk():
             expected, taken, count = expected + 0.5 * float(weight[n]) * delta**2, taken + q, count + 1
     assert count == 6
     assert float(total) == pytest.approx(expected / count, rel=1e-5)
-    assert float(told["q"]) == pytest.approx(taken / count, rel=1e-4)
+    assert float(told["q_value"]) == pytest.approx(taken / count, rel=1e-4)
 
 
 def test_the_target_network_is_copied_now_and_then_and_only_what_is_drawn_changes_priority():
@@ -281,10 +281,10 @@ def test_the_target_network_is_copied_now_and_then_and_only_what_is_drawn_change
     old = state.target_params
     update = jax.jit(lambda s, k: CONFIG.update(TABLE, s, trajectory, RATES, k))
     state, told = update(state, KEY)
-    assert int(state.steps) == 2
+    assert int(state.gradient_steps) == 2
     chex.assert_trees_all_equal(state.target_params, old)
     assert told["replay_episodes"] == 3
-    assert {"loss", "q", "error", "learning_rate", "epsilon", "importance_exponent"} <= set(told)
+    assert {"loss", "q_value", "abs_td_error", "learning_rate", "epsilon", "importance_exponent"} <= set(told)
     third, _ = jax.jit(lambda s, k: r2d2.gradient_step(CONFIG, TABLE, s, RATES, k))(state, KEY)
     chex.assert_trees_all_equal(third.target_params, third.params["policy"])
     changed = np.asarray(third.replay.priority != state.replay.priority)

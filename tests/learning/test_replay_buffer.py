@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.agents.networks import LSTMState
 from rookery.learning import replay_buffer
+from rookery.nn.cells import LSTMState
 from rookery.types import Trajectory
 
 KEY = jax.random.PRNGKey(0)

@@ -59,7 +59,7 @@ def test_shapes(played):
         own = trajectories[name]
         assert own.observation.shape == (slots, 11, E, 3)
         assert own.is_first.shape == (slots, 11, E)
-        for field in ("action", "reward", "log_prob", "terminated", "mask"):
+        for field in ("action", "reward", "log_prob", "terminated", "loss_mask"):
             assert getattr(own, field).shape == (slots, 10, E), field
         assert own.loss_mask.all()
         assert own.is_first[:, 0].all()

@@ -13,6 +13,7 @@ from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.team import AgentGroup, Team, initial_teacher_carry, sample_teacher_action, update_teacher_carry
 from rookery.errors import ConfigError
 from rookery.gridworld.spec import ViewConfig
+from rookery.interfaces import Policy
 from rookery.learning import ppo
 from rookery.learning.ppo import PPO, ScheduledHparams
 from rookery.learning.rollout import rollout
@@ -33,7 +34,7 @@ CYCLE = GoalCycle(height=6, width=7, num_goals=3, num_obstacles=2, num_actions=3
 
 
 @dataclasses.dataclass(frozen=True)
-class Student:
+class Student(Policy):
     """Any policy as one that learns: it tells logits, by which every action is as likely."""
 
     policy: Any
@@ -58,14 +59,14 @@ def taught(task, pupil, teacher, heeds=0.0, episodes=6):
 
 
 def test_who_does_as_its_teacher_hears_what_it_does():
-    expert = scripted.make_expert(CYCLE, "own")
+    expert = scripted.make_expert(CYCLE, "partial")
     found = taught(CYCLE, expert, expert)
     np.testing.assert_array_equal(found.teacher_action, found.action)
     assert (found.reward > 0).any()
 
 
 def test_who_heeds_does_as_it_is_told():
-    expert = scripted.make_expert(CYCLE, "own")
+    expert = scripted.make_expert(CYCLE, "partial")
     found = taught(CYCLE, RandomPolicy(3), expert, heeds=1.0)
     np.testing.assert_array_equal(found.teacher_action, found.action)
     np.testing.assert_allclose(found.log_prob, -np.log(3), rtol=1e-6)
@@ -79,7 +80,7 @@ def test_nobody_is_taught_without_a_teacher():
 
 def test_a_teacher_knows_what_its_pupil_found_out():
     """The pupil heeds every second advice; the order the teacher holds is that in which the pupil was paid."""
-    env, teacher = GridEnv(CYCLE), scripted.make_expert(CYCLE, "own")
+    env, teacher = GridEnv(CYCLE), scripted.make_expert(CYCLE, "partial")
     group = AgentGroup("pupil", (0,), RandomPolicy(3), "none", teacher)
     params = env.default_params()
 
@@ -146,16 +147,16 @@ def test_the_loss_of_advice_by_hand():
 def team_of(task, **changes):
     """One learner, alone, that is taught and nothing else: its rewards are 0."""
     learner = PPO(
-        sequence_length=10, num_minibatches=4, minibatch_size=32, recompute_every=2, target_kl=None, rollback_kl=None, teacher="map",
+        sequence_length=10, num_minibatches=4, minibatch_size=32, recompute_every=2, target_kl=None, rollback_kl=None, teacher="scripted",
         adam_eps=1e-5, max_grad_norm=0.5,
     )  # fmt: skip
-    network = dataclasses.replace(NETWORK, width=32, hidden_size=32, head=16)
+    network = dataclasses.replace(NETWORK, encoder_size=32, hidden_size=32, head_size=16)
     group = GroupConfig(
         name="pupil", slots=(0,), policy=RecurrentPolicyConfig(network=network), learner=learner, learning_rate=3e-3, ent_coef=0.0,
         hparams={"distill_coef": 10.0},
     )  # fmt: skip
     settings = {
-        "task": task, "team": (group,), "steps": 25 * 32 * 20, "episodes": 32, "eval_episodes": 0,
+        "task": task, "team": (group,), "total_timesteps": 25 * 32 * 20, "num_envs": 32, "eval_episodes": 0,
         "checkpoint_interval": 25,
     }  # fmt: skip
     return RunConfig(**{**settings, **changes})
@@ -174,17 +175,17 @@ def test_configurations():
     config = team_of(registry.get_task("matrix-stag-hunt-v0"))
     with pytest.raises(ConfigError, match="has no scripted expert; these have: goal-cycle"):
         build(config)
-    with pytest.raises(ConfigError, match=r"rates\.teaching"):
-        GroupConfig(name="pupil", slots=(0,), learner=PPO(teacher="map"), hparams={"distill_coef": -1.0})
-    with pytest.raises(ConfigError, match=r"pupil\.rates\.heeding: there is no teacher; set the learner"):
+    with pytest.raises(ConfigError, match=r"hparams\.distill_coef"):
+        GroupConfig(name="pupil", slots=(0,), learner=PPO(teacher="scripted"), hparams={"distill_coef": -1.0})
+    with pytest.raises(ConfigError, match=r"pupil\.hparams\.teacher_action_prob: there is no teacher; set the learner"):
         GroupConfig(name="pupil", slots=(0,), learner=PPO(), hparams={"teacher_action_prob": 0.5})
-    with pytest.raises(ConfigError, match=r"rates\.heeding"):
-        GroupConfig(name="pupil", slots=(0,), learner=PPO(teacher="map"), hparams={"teacher_action_prob": 1.5})
+    with pytest.raises(ConfigError, match=r"hparams\.teacher_action_prob"):
+        GroupConfig(name="pupil", slots=(0,), learner=PPO(teacher="scripted"), hparams={"teacher_action_prob": 1.5})
     untaught = GroupConfig(name="pupil", slots=(0,), learner=PPO())
-    with pytest.raises(ConfigError, match=r"arm main\.rates\.heeding: there is no teacher"):
+    with pytest.raises(ConfigError, match=r"variant main\.hparams\.teacher_action_prob: there is no teacher"):
         RunConfig(team=(untaught,), variants=(Variant(hparams={"teacher_action_prob": 0.5}),))
-    with pytest.raises(ConfigError, match=r"arm main\.rates\.heeding"):
+    with pytest.raises(ConfigError, match=r"variant main\.hparams\.teacher_action_prob"):
         Variant(hparams={"teacher_action_prob": 1.5})
-    learner = PPO(teacher="own")
+    learner = PPO(teacher="scripted-partial")
     assert from_dict(PPO, to_dict(learner)) == learner
     assert build(CONFIG).team.groups[0].teacher is None

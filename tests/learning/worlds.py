@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rookery.agents.networks import LSTMState, MLPNetwork
+from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
+from rookery.interfaces import Policy
+from rookery.nn.cells import LSTMState
 from rookery.types import TimeStep
 
 
@@ -70,12 +72,10 @@ SMALL = RecurrentPolicy(MLPNetwork(encoder_size=8, hidden_size=8, head_size=8), 
 
 
 @dataclasses.dataclass(frozen=True)
-class Script:
+class Script(Policy):
     """Plays a list of actions from the opening on; a world each row."""
 
     actions: tuple[tuple[int, ...], ...]
-
-    privileged = False
 
     def init(self, key):
         return ()

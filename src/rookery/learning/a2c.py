@@ -49,7 +49,7 @@ class A2C(ActorCritic):
     advantage = "gae"
     hparams: ClassVar[dict[str, Any]] = {
         "learning_rate": 1e-3,
-        "entropy": 1e-3,
+        "ent_coef": 1e-3,
         "aux_loss_scale": 1.0,
         "intrinsic_scale": 1.0,
     }
@@ -88,7 +88,7 @@ class A2C(ActorCritic):
         sequences = -(-steps // self.sequence_length) * episodes
         if sequences % self.num_minibatches:
             raise ConfigError(
-                f"minibatches={self.num_minibatches} must divide the {sequences} sequences of an update "
+                f"num_minibatches={self.num_minibatches} must divide the {sequences} sequences of an update "
                 f"({episodes} episodes of {steps} steps, cut at {self.sequence_length})"
             )
 

@@ -32,10 +32,10 @@ class ScheduledHparams(NamedTuple):
         """From the numbers by name, as a run gives them."""
         return cls(
             learning_rate=hparams["learning_rate"],
-            ent_coef=hparams["entropy"],
+            ent_coef=hparams["ent_coef"],
             aux_loss_scale=hparams["aux_loss_scale"],
             intrinsic_scale=hparams.get("intrinsic_scale", 1.0),
-            timesteps=hparams.get("steps", 0.0),
+            timesteps=hparams.get("timesteps", 0.0),
             distill_coef=hparams.get("distill_coef", 0.0),
         )
 
@@ -56,6 +56,9 @@ class ActorCritic:
     optimizer: Callable[[], optax.GradientTransformation]
     learn: Callable[..., tuple[LearnerState, dict[str, Float[Array, ""]]]]
 
+    teacher: str | None = None
+    supports_communication: ClassVar[bool] = True
+    supports_teacher: ClassVar[bool] = False
     supports_sharding: ClassVar[bool] = True
     """Its updates go in lanes (`learning.lanes`), so cores without a run of their own can share them. A learner that
     does not say so has one core: others would hold copies of all it remembers and do the same work."""

@@ -27,7 +27,7 @@ from rookery.types import PRNGKey, PyTree, Trajectory
 class BehaviorCloning:
     """Configuration. The step size falls in a straight line to `last_learning_rate`."""
 
-    kind: Literal["cloning"] = "cloning"
+    kind: Literal["behavior-cloning"] = "behavior-cloning"
     epochs: int = 20  # passes over the episodes learned from
     minibatch_size: int = 16  # in a minibatch, whole
     learning_rate: float = 1e-3
@@ -37,15 +37,15 @@ class BehaviorCloning:
     validation_fraction: float = 0.1  # share of the worlds whose episodes are only judged by
 
     def __post_init__(self):
-        for field in ("epochs", "episodes"):
+        for field in ("epochs", "minibatch_size"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
-        for field in ("learning_rate", "last_learning_rate", "max_grad_norm", "adam_eps"):
+        for field in ("learning_rate", "final_learning_rate", "max_grad_norm", "adam_eps"):
             value = getattr(self, field)
             if value is not None and value < 0:
                 raise ConfigError(f"{field}={value} must be at least 0")
         if not 0 < self.validation_fraction < 1:
-            raise ConfigError(f"held_out={self.validation_fraction} must lie in (0, 1)")
+            raise ConfigError(f"validation_fraction={self.validation_fraction} must lie in (0, 1)")
 
     def optimizer(self) -> optax.GradientTransformation:
         """Adam without its step size."""
@@ -82,7 +82,7 @@ def summed_loss(
     logits, _, _, _ = policy.unroll(params, policy.initial_carry(episodes), batch.observation[:-1], batch.is_first[:-1])
     log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), batch.action[..., None], -1)[..., 0]
     hits = jnp.sum((logits.argmax(-1) == batch.action) & batch.loss_mask)
-    told = {"steps": batch.loss_mask.sum(), "hits": hits}
+    told = {"num_steps": batch.loss_mask.sum(), "num_correct": hits}
     return -jnp.sum(log_prob * batch.loss_mask), {name: count.astype(jnp.float32) for name, count in told.items()}
 
 
@@ -107,10 +107,10 @@ def train_epoch(
         params, state = loop
         batch = jax.tree.map(lambda x: x[:, chosen], data)
         (nats, told), slope = jax.value_and_grad(lambda p: summed_loss(policy, p, batch), has_aux=True)(params)
-        slope = jax.tree.map(lambda g: g / jnp.maximum(told["steps"], 1), slope)
+        slope = jax.tree.map(lambda g: g / jnp.maximum(told["num_steps"], 1), slope)
         change, state = optimizer.update(slope, state, params)
         params = optax.apply_updates(params, jax.tree.map(lambda c: -learning_rate * c, change))
-        return (params, state), {"nats": nats, **told}
+        return (params, state), {"summed_nll": nats, **told}
 
     (params, state), told = jax.lax.scan(minibatch, (clone.params, clone.opt_state), order)
     return clone._replace(params=params, opt_state=state), _mean_metrics(told)
@@ -131,7 +131,7 @@ def evaluate_cloning(
         which, real = chosen
         batch = jax.tree.map(lambda x: x[:, which], data)
         nats, told = summed_loss(policy, params, batch.replace(loss_mask=batch.loss_mask & real))
-        return {"nats": nats, **told}
+        return {"summed_nll": nats, **told}
 
     return _mean_metrics(jax.lax.map(part, (order.reshape(count, size), counts.reshape(count, size))))
 
@@ -144,5 +144,5 @@ def keep_best(clone: CloningState, loss: Float[Array, ""]) -> CloningState:
 
 
 def _mean_metrics(outputs: dict[str, Float[Array, "N"]]) -> dict[str, Float[Array, ""]]:
-    steps = jnp.maximum(outputs["steps"].sum(), 1)
-    return {"loss": outputs["nats"].sum() / steps, "accuracy": outputs["hits"].sum() / steps}
+    steps = jnp.maximum(outputs["num_steps"].sum(), 1)
+    return {"loss": outputs["summed_nll"].sum() / steps, "accuracy": outputs["num_correct"].sum() / steps}

@@ -62,10 +62,11 @@ class PPO(ActorCritic):
     """The task's scripted expert of one sight, 'map' or 'own'; or a trained agent, by its name in the zoo or the path
     of its .safetensors file. It sees the cells that its pupil's view covers, as it was trained to, and every goal."""
 
+    supports_teacher: ClassVar[bool] = True
     normalize_advantages: ClassVar[bool] = True  # advantages, over the steps of a batch that count
     hparams: ClassVar[dict[str, Any]] = {
         "learning_rate": 1e-4,
-        "entropy": 1e-5,
+        "ent_coef": 1e-5,
         "aux_loss_scale": 1.0,
         "intrinsic_scale": 1.0,
         "distill_coef": 1.0,
@@ -79,10 +80,10 @@ class PPO(ActorCritic):
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
         if self.recompute_every is not None and not 1 <= self.recompute_every <= self.num_minibatches:
             raise ConfigError(
-                f"recompute_every={self.recompute_every} must lie in [1, minibatches={self.num_minibatches}]"
+                f"recompute_every={self.recompute_every} must lie in [1, num_minibatches={self.num_minibatches}]"
             )
         if self.recompute_every is not None and self.num_minibatches % self.recompute_every:
-            raise ConfigError(f"recompute_every={self.recompute_every} must divide minibatches={self.num_minibatches}")
+            raise ConfigError(f"recompute_every={self.recompute_every} must divide num_minibatches={self.num_minibatches}")
         for field in ("gamma", "gae_lambda"):
             if not 0 < getattr(self, field) <= 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must lie in (0, 1]")
@@ -91,7 +92,7 @@ class PPO(ActorCritic):
             if value is not None and value < 0:
                 raise ConfigError(f"{field}={value} must be at least 0")
         if self.advantage not in ("gae", "reference_code"):
-            raise ConfigError(f"advantage={self.advantage!r} is not known; allowed: 'gae', 'authors'")
+            raise ConfigError(f"advantage={self.advantage!r} is not known; allowed: 'gae', 'reference_code'")
         kinds = [auxiliary.kind for auxiliary in self.auxiliary]
         if len(set(kinds)) != len(kinds):
             raise ConfigError(f"auxiliary losses {kinds} must differ from each other")
@@ -183,7 +184,7 @@ def _advantages_and_targets(
     # An episode ends before the next opening and at the end of the batch.
     done = trajectory.terminated | trajectory.is_first[1:].at[-1].set(True)
     arguments = (reward, value[:-1], value[1:], trajectory.terminated, done)
-    numbers = {"discount": config.gamma, "decay": config.gae_lambda}
+    numbers = {"gamma": config.gamma, "gae_lambda": config.gae_lambda}
     if config.advantage == "reference_code":
         advantage, target = jax.vmap(lambda *a: reference_code_gae(*a, **numbers), 1, 1)(*arguments)
     else:
@@ -293,7 +294,7 @@ def actor_critic_loss(
         "value_loss": mean((value - batch.target) ** 2),
         "entropy": mean(-jnp.sum(jnp.exp(log_probs) * log_probs, -1)),
         # Non-negative and unbiased: KL(old || new) = E_old[(ratio - 1) - log ratio].
-        "kl": mean(ratio - 1 - difference),
+        "approx_kl": mean(ratio - 1 - difference),
     }
     if config.clip_eps is not None:
         parts["clip_fraction"] = mean(jnp.abs(ratio - 1) > config.clip_eps)
@@ -352,7 +353,7 @@ def gradient(
         return parts, slope
 
     # Time leads everything but memories.
-    memories = {"carry": batch.carry, "own": batch.moa_carry}
+    memories = {"carry": batch.carry, "moa_carry": batch.moa_carry}
     small = batch_sharding.split_shards(batch._replace(**dict.fromkeys(memories)), pieces, 1)
     small = small._replace(**batch_sharding.split_shards(memories, pieces, 0))
 
@@ -408,9 +409,9 @@ def ppo_update(
         parts, slope = gradient(
             config, policy, learner.params, take_sequences(config, trajectory, fresh, chosen), hparams
         )
-        worst = jnp.maximum(worst, parts["kl"])
+        worst = jnp.maximum(worst, parts["approx_kl"])
         # The minibatch that trips the stop is measured but takes no step.
-        trips = exceeds(parts["kl"], config.target_kl) | exceeds(parts["kl"], config.rollback_kl)
+        trips = exceeds(parts["approx_kl"], config.target_kl) | exceeds(parts["approx_kl"], config.rollback_kl)
         learner = jax.tree.map(lambda old, new: jnp.where(trips, old, new), learner, apply(learner, slope))
         return (learner, fresh, trips, worst), (parts, jnp.bool_(True), ~trips)
 
@@ -433,7 +434,7 @@ def ppo_update(
     # A minibatch tells of the steps before it, so the last step has yet to be judged.
     last = take_sequences(config, trajectory, fresh, order[-1, -1])
     _, closing = actor_critic_loss(config, policy, after.params, last, hparams, loss_denominators(config, last))
-    worst = jnp.maximum(worst, closing["kl"])
+    worst = jnp.maximum(worst, closing["approx_kl"])
     reverted = exceeds(worst, config.rollback_kl)
     after = jax.tree.map(lambda old, new: jnp.where(reverted, old, new), learner_state, after)
     metrics = {name: masked_mean(value, measured) for name, value in parts.items()}

@@ -32,7 +32,7 @@ from rookery.types import PRNGKey, PyTree, Trajectory
 class R2D2:
     """Configuration. Defaults are R2D2's, made smaller; what a schedule changes is in `rates`."""
 
-    kind: Literal["dqn"] = "dqn"
+    kind: Literal["r2d2"] = "r2d2"
     capacity: int = 512  # episodes in the memory; all of it is in every checkpoint
     sequence_length: int = 40  # steps learned from
     burn_in: int = 20  # steps before them that only warm up the memory
@@ -49,12 +49,18 @@ class R2D2:
     adam_eps: float = 1e-3
     eval_epsilon: float = 0.01  # share of random actions when not learning, which keeps it from running in circles
 
+    auxiliary: ClassVar[tuple] = ()
+    intrinsic: ClassVar[tuple] = ()
+    teacher: ClassVar[None] = None
+    supports_sharding: ClassVar[bool] = False
+    supports_communication: ClassVar[bool] = False
+    supports_teacher: ClassVar[bool] = False
     hparams: ClassVar[dict[str, Any]] = {
         "learning_rate": 1e-4,
         "epsilon": ((0.0, 1.0), (0.3, 0.05)),  # share of random actions while learning
         "importance_exponent": 0.6,  # exponent of the weights that make up for drawing by priority
     }
-    nan_guarded_metrics: ClassVar[tuple[str, ...]] = ("loss", "q")
+    nan_guarded_metrics: ClassVar[tuple[str, ...]] = ("loss", "q_value")
 
     def __post_init__(self):
         for field in (
@@ -72,7 +78,7 @@ class R2D2:
             if value is not None and value < 0:
                 raise ConfigError(f"{field}={value} must be at least 0")
         if not 0 < self.gamma <= 1:
-            raise ConfigError(f"discount={self.gamma} must lie in (0, 1]")
+            raise ConfigError(f"gamma={self.gamma} must lie in (0, 1]")
         for field in ("priority_eta", "eval_epsilon"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must lie in [0, 1]")
@@ -277,7 +283,7 @@ def q_loss(
     error, taken = td_errors(config, policy, params["policy"], target_params, batch)
     total = masked_mean(0.5 * importance_weight * error**2, batch.loss_mask)
     q = signed_parabolic(taken) if config.value_rescaling else taken
-    return total, (error, {"q": masked_mean(q, batch.loss_mask), "error": masked_mean(jnp.abs(error), batch.loss_mask)})
+    return total, (error, {"q_value": masked_mean(q, batch.loss_mask), "abs_td_error": masked_mean(jnp.abs(error), batch.loss_mask)})
 
 
 def gradient_step(

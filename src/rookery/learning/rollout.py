@@ -61,7 +61,7 @@ def rollout(
     episodes = agent_mask.shape[0]
     asked = {name for group in team.learning_groups for name in requested_info(group)}
     keep = ["comms_obs", "message", "message_logits", "teacher_action"] + ["logits"] * bool(
-        asked & {"logits", "policies"}
+        asked & {"logits", "influence"}
     )
     if "in_view" in asked and not hasattr(env, "in_view"):
         raise ConfigError("this task cannot tell whom an agent sees; give its environment a method in_view(state)")
@@ -108,10 +108,10 @@ def rollout(
                     "observation": gather_observations(told.observation, group.slots),
                     "action": chosen,
                     "log_prob": extras["log_prob"],
-                    "mask": there[:, jnp.array(group.slots)].T,
+                    "loss_mask": there[:, jnp.array(group.slots)].T,
                     **{name: extras[name] for name in keep if name in extras},
                 }
-        everyone = {"action": board.actions, "present": there}
+        everyone = {"action": board.actions, "agent_mask": there}
         if "in_view" in asked:
             everyone["in_view"] = jax.vmap(env.in_view)(state)  # type: ignore[attr-defined]
         state, after = jax.vmap(env.step, (0, 0, None))(state, action, env_params)
@@ -147,7 +147,7 @@ def rollout(
         heard, logits, speech = own.pop("comms_obs", None), own.pop("logits", None), None
         if heard is not None:
             # What would be told next; of leaders, who have not acted yet, nothing.
-            finally_heard = group.policy.hears.tell(board, group.policy.actions).astype(heard.dtype)
+            finally_heard = group.policy.communication.encode(board, group.policy.num_actions).astype(heard.dtype)
             finally_heard = jnp.broadcast_to(finally_heard, (len(group.slots), 1, *finally_heard.shape))
             heard = jnp.concatenate([heard, finally_heard], 1)
         if "message" in own:
@@ -174,7 +174,7 @@ def requested_info(group: Any) -> tuple[str, ...]:
 
 def _others_info(group: AgentGroup, info: dict[str, jax.Array], num_agents: int) -> OthersInfo | None:
     """What the group asks to know of the others, [S, T, E, ...], each agent's own first."""
-    fields = [name for name in requested_info(group) if name in ("action", "reward", "in_view", "present")]
+    fields = [name for name in requested_info(group) if name in ("action", "reward", "in_view", "agent_mask")]
     if not fields:
         return None
     order = [[(slot + n) % num_agents for n in range(num_agents)] for slot in group.slots]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rookery.agents.communication import CommunicationConfig
-from rookery.agents.networks import JaquesNetwork, LSTMState, MLPNetwork
+from rookery.agents.networks import JaquesNetwork, MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team import AgentGroup, Team
 from rookery.errors import ConfigError
@@ -17,6 +17,7 @@ from rookery.learning.a2c import A2C
 from rookery.learning.intrinsic import CentralizedInfluence, MessageInfluence, MOAInfluence, counterfactual
 from rookery.learning.intrinsic.influence import influence
 from rookery.learning.ppo import ScheduledHparams
+from rookery.nn.cells import LSTMState
 from rookery.types import MessageTrajectory, OthersInfo, Trajectory
 
 STEPS, EPISODES, ACTIONS, AGENTS = 4, 2, 3, 3
@@ -38,8 +39,8 @@ class Listener(RecurrentPolicy):
         return params["table"][told] * (1 + pre_step_state.hidden[None, :, :1])
 
 
-def listener(**hears) -> Listener:
-    return Listener(NETWORK, (1,), ACTIONS, hears=CommunicationConfig(**hears), agents=AGENTS)
+def listener(**communication) -> Listener:
+    return Listener(NETWORK, (1,), ACTIONS, communication=CommunicationConfig(**communication), num_agents=AGENTS)
 
 
 def played(key, hears: CommunicationConfig, symbols: int = 0) -> Trajectory:
@@ -83,7 +84,7 @@ def centralized():
     learner = A2C(intrinsic=(CentralizedInfluence(),))
     team = Team((
         AgentGroup("leader", (0,), RecurrentPolicy(NETWORK, (1,), ACTIONS, communication=CommunicationConfig(), num_agents=AGENTS), learner),
-        AgentGroup("listener", (1, 2), listener(leaders=(0,)), learner),
+        AgentGroup("listener", (1, 2), listener(influencers=(0,)), learner),
     ))  # fmt: skip
     keys = jax.random.split(jax.random.PRNGKey(0), 3)
     leader = played(keys[0], CommunicationConfig())
@@ -162,10 +163,10 @@ def test_who_is_out_of_view_or_absent_counts_nothing(centralized):
 def test_messages_move_the_next_step_and_nobody_moves_itself():
     symbols = ACTIONS  # so that the table has a row for each
     plug = MessageInfluence()
-    group = AgentGroup("all", (0, 1), listener(symbols=symbols), A2C(intrinsic=(plug,)))
+    group = AgentGroup("all", (0, 1), listener(vocab_size=symbols), A2C(intrinsic=(plug,)))
     mute = AgentGroup("mute", (2,), None)
     keys = jax.random.split(jax.random.PRNGKey(0), 2)
-    trajectories = {"all": stack(*(played(k, group.policy.hears, symbols) for k in keys))}
+    trajectories = {"all": stack(*(played(k, group.policy.communication, symbols) for k in keys))}
     params = {"all": {"table": jnp.stack([TABLE, TABLE * 0])}}  # the second listens to nobody
     had, moved = counterfactual.add_influence(Team((group, mute)), params, trajectories)
     found = had["all"].others.influence["influence-messages"]
@@ -191,7 +192,7 @@ def test_impossible_teams_are_refused():
             Team((AgentGroup("mute", (0,), own, A2C(intrinsic=(MessageInfluence(),))),))
         )
     with pytest.raises(ConfigError, match="go together"):
-        counterfactual.check_influence_setup(Team((AgentGroup("loud", (0,), listener(symbols=3), A2C()),)))
+        counterfactual.check_influence_setup(Team((AgentGroup("loud", (0,), listener(vocab_size=3), A2C()),)))
 
 
 # -------------------------------------------------------------------------------- the losses, on a real small network
@@ -245,7 +246,7 @@ def test_each_policy_learns_from_its_own_rewards():
 def test_the_model_trains_the_convolution_and_shares_nothing_else():
     plug = MOAInfluence()
     keys = jax.random.split(jax.random.PRNGKey(2), 3)
-    policy = dataclasses.replace(POLICY, hears=CommunicationConfig())
+    policy = dataclasses.replace(POLICY, communication=CommunicationConfig())
     trajectory = modeled(played(keys[0], CommunicationConfig()))
     seen = jax.random.randint(keys[1], (STEPS + 1, EPISODES, 3, 5, 3), 0, 256).astype(jnp.uint8)
     trajectory = trajectory.replace(observation=seen)

@@ -93,7 +93,7 @@ def test_rewards_carry_no_gradient():
 def test_impossible_settings_are_refused():
     with pytest.raises(ConfigError, match=r"prosocial: weight=-1\.0"):
         Prosocial(weight=-1.0)
-    with pytest.raises(ConfigError, match=r"smoothing=1\.0 must lie in"):
+    with pytest.raises(ConfigError, match=r"trace_decay=1\.0 must lie in"):
         InequityAversion(trace_decay=1.0)
     with pytest.raises(ConfigError, match="must differ"):
         combine.check_distinct_kinds((Prosocial(), Prosocial(weight=0.1)))

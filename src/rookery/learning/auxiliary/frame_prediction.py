@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from rookery.agents.networks import apply_module
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError
+from rookery.nn.modules import apply_module
 from rookery.types import PRNGKey, PyTree
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from rookery.errors import ConfigError
 from rookery.types import PyTree, Trajectory
 
-REQUESTABLE_INFO = ("action", "reward", "in_view", "present", "logits", "policies")
+REQUESTABLE_INFO = ("action", "reward", "in_view", "agent_mask", "logits", "influence")
 """What a method may ask to know: fields of `types.Company`; 'logits', its agent's own; 'policies', the influence that
 is worked out from the others' true policies and memories."""
 
@@ -35,7 +35,7 @@ class BaseIntrinsicReward:
     def __post_init__(self):
         if self.weight < 0 or self.warmup_steps < 0:
             raise ConfigError(
-                f"{self.kind}: weight={self.weight} and curriculum={self.warmup_steps} must be at least 0"
+                f"{self.kind}: weight={self.weight} and warmup_steps={self.warmup_steps} must be at least 0"
             )
 
     def weight_at(self, timesteps: Float[Array, ""]) -> Float[Array, ""]:

@@ -24,7 +24,7 @@ class CentralizedInfluence(BaseIntrinsicReward):
     kind: Literal["influence-centralized"] = "influence-centralized"
     divergence: Divergence = "kl"
 
-    required_info: ClassVar[tuple[str, ...]] = ("logits", "policies")
+    required_info: ClassVar[tuple[str, ...]] = ("logits", "influence")
 
     def __post_init__(self):
         super().__post_init__()

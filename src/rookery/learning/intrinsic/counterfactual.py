@@ -30,13 +30,13 @@ def check_influence_setup(team: Team) -> None:
             if not influencers(group) and not told.intersection(group.slots):
                 raise ConfigError(
                     f"group {group.name!r} has influence-centralized, but no learning group hears it: "
-                    "name its slots in another group's policy.hears.leaders"
+                    "name its slots in another group's policy.communication.influencers"
                 )
             if not learning.issuperset(influencers(group)):
                 raise ConfigError(f"group {group.name!r}: leaders {influencers(group)} must learn")
-        if (MESSAGES in kinds) != bool(getattr(group.policy, "symbols", 0)):
+        if (MESSAGES in kinds) != bool(group.policy.vocab_size):
             raise ConfigError(
-                f"group {group.name!r}: policy.hears.symbols and the intrinsic reward influence-messages go together"
+                f"group {group.name!r}: policy.communication.vocab_size and the intrinsic reward influence-messages go together"
             )
 
 
@@ -71,7 +71,7 @@ def add_influence(
 
 
 def _influence_methods(group: AgentGroup):
-    return [plug for plug in getattr(group.learner, "intrinsic", ()) if "policies" in plug.required_info]
+    return [plug for plug in getattr(group.learner, "intrinsic", ()) if "influence" in plug.required_info]
 
 
 def _mean_influence_received(matrix, trajectories, team: Team, agents: int) -> Float[Array, "A"]:
@@ -88,10 +88,10 @@ def pairwise_influence(
 ) -> dict[tuple[int, int], Float[Array, "T E"]]:
     """Influence of slot k on slot j at each step of k, by (k, j)."""
     place = {slot: (group.name, i) for group in team.learning_groups for i, slot in enumerate(group.slots)}
-    speakers = [slot for group in team.learning_groups if getattr(group.policy, "symbols", 0) for slot in group.slots]
+    speakers = [slot for group in team.learning_groups if group.policy.vocab_size for slot in group.slots]
     matrix = {}
     for group in team.learning_groups:
-        sources = influencers(group) if kind == CENTRALIZED else [k for k in speakers if group.policy.symbols]
+        sources = influencers(group) if kind == CENTRALIZED else [k for k in speakers if group.policy.vocab_size]
         if not sources:
             continue
         whole = [jax.tree.map(lambda x, i=i: x[i], trajectories[name]) for name, i in (place[k] for k in sources)]
@@ -139,11 +139,11 @@ def counterfactual_influence(
         told = []
         for slot, source in zip(influencers, influencer_trajectories, strict=True):
             if late:
-                at, kinds = policy.hears.message_at(slot, policy.agents, policy.actions), policy.symbols
+                at, kinds = policy.communication.message_offset(slot, policy.num_agents, policy.num_actions), policy.vocab_size
                 own_logits, choice = source.messages.logits[:-1], source.messages.message[:-1]
                 counts = trajectory.loss_mask[1:] & source.loss_mask[:-1] & ~trajectory.is_first[1:-1]
             else:
-                at, kinds = policy.hears.leader_at(slot, policy.agents, policy.actions), policy.actions
+                at, kinds = policy.communication.influencer_offset(slot, policy.num_agents, policy.num_actions), policy.num_actions
                 own_logits, choice = source.logits, source.action
                 counts = trajectory.loss_mask & source.loss_mask
             conditional = policy.counterfactual_logits(params, *at_hand, at, kinds)[:, :, None]

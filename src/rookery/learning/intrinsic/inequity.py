@@ -29,7 +29,7 @@ class InequityAversion(BaseIntrinsicReward):
     advantageous: float = 0.05  # beta: others have less
     trace_decay: float = 0.99 * 0.975  # gamma lambda: how much of the smoothed reward is left after a step
 
-    required_info: ClassVar[tuple[str, ...]] = ("reward", "present")
+    required_info: ClassVar[tuple[str, ...]] = ("reward", "agent_mask")
 
     def __post_init__(self):
         super().__post_init__()
@@ -38,7 +38,7 @@ class InequityAversion(BaseIntrinsicReward):
                 f"disadvantageous={self.disadvantageous} and advantageous={self.advantageous} must be at least 0"
             )
         if not 0 <= self.trace_decay < 1:
-            raise ConfigError(f"smoothing={self.trace_decay} must lie in [0, 1)")
+            raise ConfigError(f"trace_decay={self.trace_decay} must lie in [0, 1)")
 
     def reward(self, params: PyTree, policy, trajectory: Trajectory) -> Float[Array, "T E"]:
         company = trajectory.others

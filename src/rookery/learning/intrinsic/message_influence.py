@@ -32,12 +32,12 @@ class MessageInfluence(BaseIntrinsicReward):
     loss_weight: float = 1.0  # of the messages' loss beside the actions'
     ent_coef: float = 0.001  # weight of the messages' entropy bonus, per nat
 
-    required_info: ClassVar[tuple[str, ...]] = ("policies",)
+    required_info: ClassVar[tuple[str, ...]] = ("influence",)
 
     def __post_init__(self):
         super().__post_init__()
         check_divergence(self.kind, self.divergence)
-        for field in ("environment", "loss_weight", "entropy"):
+        for field in ("extrinsic_coef", "loss_weight", "ent_coef"):
             if getattr(self, field) < 0:
                 raise ConfigError(f"{self.kind}: {field}={getattr(self, field)} must be at least 0")
 

@@ -18,11 +18,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from rookery.agents.networks import LSTM, LSTMState, apply_module, counterfactual_outputs
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError
 from rookery.learning.intrinsic.base import BaseIntrinsicReward, exclude_self
 from rookery.learning.intrinsic.influence import Divergence, batched_influence, check_divergence
+from rookery.nn.cells import LSTM, LSTMState
+from rookery.nn.modules import apply_module
 from rookery.types import PRNGKey, PyTree, Trajectory
 
 
@@ -36,14 +37,14 @@ class MOAInfluence(BaseIntrinsicReward):
     dense_size: int = 32  # of the model's dense layers; its memory is as large as the policy's
     train_only_visible: bool = False  # learn only from what those in view did
 
-    required_info: ClassVar[tuple[str, ...]] = ("action", "in_view", "present", "logits")
+    required_info: ClassVar[tuple[str, ...]] = ("action", "in_view", "agent_mask", "logits")
 
     def __post_init__(self):
         super().__post_init__()
         check_divergence(self.kind, self.divergence)
         if self.loss_weight < 0 or self.dense_size < 1:
             raise ConfigError(
-                f"{self.kind}: loss_weight={self.loss_weight} must be at least 0, width={self.dense_size} at least 1"
+                f"{self.kind}: loss_weight={self.loss_weight} must be at least 0, dense_size={self.dense_size} at least 1"
             )
 
     def init(self, key: PRNGKey, policy: RecurrentPolicy) -> PyTree:
@@ -101,7 +102,7 @@ class MOAInfluence(BaseIntrinsicReward):
         flat = jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), (before, inputs))
         output = self._output(policy)
         before, inputs = flat
-        told = counterfactual_outputs(
+        told = self._lstm(policy).counterfactual_outputs(
             own["memory"],
             before,
             inputs,
