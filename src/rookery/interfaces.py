@@ -204,8 +204,8 @@ class Task:
     def generate(self, key: PRNGKey) -> tuple[UInt8[Array, "H W"], Int[Array, "A 2"], Int[Array, "A"], PyTree]:
         """Required on the gridworld: the start of an episode.
 
-        Returns: tiles (kinds of `rookery.gridworld.tiles`; the outermost cells must be obstacles), positions
-        (row, col), headings 0 to 3, and the task's own state, any PyTree; it becomes `GridState.task`.
+        Returns: tiles (kinds of `rookery.gridworld.tiles`), positions (row, col), headings 0 to 3, and the task's own
+        state, any PyTree; it becomes `GridState.task`.
         """
         raise NotImplementedError
 

@@ -9,7 +9,7 @@ from rookery.gridworld.spec import OBJECT_CHANNELS, ViewConfig
 from rookery.gridworld.tiles import DOOR, FLOOR, KEY, KEY_RACK, OPEN_DOOR
 from rookery.tasks.grid_env import GridEnv
 from rookery.tasks.key_door import KeyDoor
-from tests.tasks.conformance import play
+from tests.tasks.episodes import play
 from tests.worlds import EAST, FORWARD, NORTH, STAY, WEST, act, drawn, start
 
 PICK_UP, DROP, TOGGLE = 3, 4, 5
@@ -101,9 +101,9 @@ def test_a_doorway_holds_one_agent():
 
 def test_keys_are_neither_made_nor_lost():
     task = KeyDoor(height=8, width=8, endless_keys=False, views=(ViewConfig(size=3, observation_type="objects"),) * 3)
-    _, _, (later, told), _ = play(task, 150, seed=2)
-    lying, held = (later.tiles == KEY).sum((2, 3)), (later.carrying != FLOOR).sum(2)
-    used = np.cumsum(told.info["doors"].sum(2), 0)
+    states, timesteps = play(task, 150, seed=2)[2:4]
+    lying, held = (states.tiles == KEY).sum((2, 3)), (states.carrying != FLOOR).sum(2)
+    used = np.cumsum(timesteps.info["doors"].sum(2), 0)
     assert (lying + held + used == 3).all()
     assert used[-1].sum() > 0
     assert held.max() > 0

@@ -1,18 +1,19 @@
-"""Every registered task keeps what all tasks promise."""
+"""Every registered task passes the conformance check, and breaks of the contract are named."""
 
+import dataclasses
+from typing import Literal
+
+import jax.numpy as jnp
 import pytest
 
 from rookery.tasks import registry
-from rookery.tasks.base import GridTask
+from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.goal_reaching import GoalReachingTask
-from tests.tasks.conformance import check, check_jit
-from tests.worlds import SMALL
-
-
-@pytest.mark.parametrize("name", registry.TASKS)
-def test_conforms(name):
-    check(registry.get_task(name))
-
+from rookery.tasks.single_goal import SingleGoal
+from rookery.testing import ConformanceError, check_task
+from rookery.testing.task_checks import check_without_jit
+from tests.tasks.episodes import play
+from tests.worlds import FORWARD, SMALL
 
 OBLONG = {
     "goal-cycle": {"height": 5, "width": 9, "num_obstacles": 2},
@@ -23,29 +24,119 @@ OBLONG = {
     "key-door": {"height": 6, "width": 9, "endless_keys": False},
     "goal-sequence": {"height": 5, "width": 9, "num_obstacles": 2, "trial_steps": 7},
 }
+"""Small worlds of this package's tasks on the gridworld; `check_task` makes an oblong one of any other task."""
+CLASSES = {task.kind: type(task) for _, task in registry.TASKS.values()}
 
 
-KINDS = {type(registry.get_task(name)).kind: type(registry.get_task(name)) for name in registry.TASKS}
+def played_alike() -> dict[str, str]:
+    """Ids of tasks that differ in more than their views and actions: the others have the same rules and episodes."""
+    distinct = {}
+    for task_id, (_, task) in registry.TASKS.items():
+        if task.grid_spec is not None:
+            task = dataclasses.replace(task, views=(SMALL,) * len(task.views), num_actions=7)
+        distinct.setdefault(task, task_id)
+    return distinct
 
 
-def oblong(kind, **more):
-    return KINDS[kind](**OBLONG[kind], views=(SMALL,) * 2, **more)
+@pytest.mark.parametrize("task_id", played_alike().values())
+def test_conforms(task_id):
+    check_task(registry.get_task(task_id))
 
 
-def test_each_kind_on_the_grid_has_an_oblong_world():
-    assert set(OBLONG) == {kind for kind, task in KINDS.items() if issubclass(task, GridTask)}
+def oblong(kind, **changes):
+    return CLASSES[kind](**OBLONG[kind], views=(SMALL,) * 2, **changes)
 
 
 @pytest.mark.parametrize("kind", OBLONG)
-def test_conforms_on_an_oblong_world_where_agents_collide(kind):
-    check(oblong(kind, collide=True))
+def test_conforms_in_an_oblong_world_where_agents_collide(kind):
+    check_task(oblong(kind, collide=True))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in OBLONG if issubclass(KINDS[kind], GoalReachingTask)])
+@pytest.mark.parametrize("kind", [kind for kind in OBLONG if issubclass(CLASSES[kind], GoalReachingTask)])
 def test_conforms_where_goals_move(kind):
-    check(oblong(kind, when_reached="move goal"))
+    check_task(oblong(kind, when_reached="move goal"))
 
 
 @pytest.mark.parametrize("kind", OBLONG)
 def test_jit_equals_no_jit(kind):
-    check_jit(oblong(kind))
+    check_without_jit(oblong(kind))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in OBLONG if issubclass(CLASSES[kind], GoalReachingTask)])
+def test_only_paid_agents_are_placed_elsewhere(kind):
+    state, _, states, timesteps, action = play(oblong(kind), 40)
+    before = jnp.concatenate([state.position[None], states.position[:-1]])
+    distance = abs(states.position - before).sum(-1)
+    assert ((distance <= 1) | (timesteps.reward > 0)).all()
+    assert (distance[action != FORWARD] == 0).all()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Broken(GoalCycle):
+    """A task with one mistake, chosen by `mistake`."""
+
+    kind: Literal["broken"] = "broken"
+    height: int = 5
+    width: int = 9
+    num_obstacles: int | None = 2
+    views: tuple = (SMALL,) * 2
+    mistake: str = ""
+
+    def default_params(self):
+        params = super().default_params()
+        return params.replace(penalty=self.penalty) if self.mistake == "params" else params
+
+    def generate(self, key):
+        tiles, position, heading, task_state = super().generate(key)
+        if self.mistake == "swapped":
+            position = position[:, ::-1]
+        return tiles, position, heading, task_state
+
+    def reward(self, before, after, move_result, params):
+        reward, task_state, info = super().reward(before, after, move_result, params)
+        if self.mistake == "pays the absent":
+            reward = reward + 1.0
+        if self.mistake == "unnamed metric":
+            info = {**info, "extra": info["goals"]}
+        if self.mistake == "listens to the absent":
+            reward = reward + 0.0 * before.position[:, 0] + (move_result.action[-1] == 0) * before.agent_mask
+        return reward, task_state, info
+
+    def is_terminal(self, state):
+        return state.step < 1 if self.mistake == "over at once" else jnp.bool_(False)
+
+    def make_env(self):
+        return 3 if self.mistake == "no environment" else super().make_env()
+
+
+def test_a_task_without_mistakes_passes():
+    check_task(Broken(), steps=10)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ("params", r"Broken.default_params: \.penalty is float; use an array such as jnp.float32"),
+        ("swapped", r"Broken.generate: an agent is o"),
+        ("pays the absent", "Broken.reward: absent agents must get 0"),
+        ("unnamed metric", r"Broken: info: has \['extra', 'goals', 'mistakes'\]"),
+        ("listens to the absent", "Broken: step: the action of an agent outside agent_mask must have no effect"),
+        ("over at once", "Broken.is_terminal: an episode must not be over before its first step"),
+        ("no environment", "Broken.make_env: the environment must derive from"),
+    ],
+)
+def test_a_mistake_is_named(mistake, message):
+    with pytest.raises(ConformanceError, match=message):
+        check_task(Broken(mistake=mistake), steps=10)
+
+
+def test_settings_are_checked_first():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Listed(SingleGoal):
+        kind: Literal["listed"] = "listed"
+        extra: list = dataclasses.field(default_factory=list)
+
+    with pytest.raises(ConformanceError, match="Listed: must be hashable"):
+        check_task(Listed())
+    with pytest.raises(ConformanceError, match="int: must derive from"):
+        check_task(3)

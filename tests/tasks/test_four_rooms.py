@@ -6,7 +6,7 @@ import pytest
 from rookery.errors import ConfigError
 from rookery.gridworld.tiles import GOAL, OBSTACLE
 from rookery.tasks.four_rooms import FourRooms
-from tests.tasks.conformance import layouts, reachable
+from tests.tasks.episodes import layouts, reachable
 from tests.worlds import SMALL
 
 VIEWS = (SMALL,) * 2

@@ -7,7 +7,7 @@ import pytest
 from rookery.errors import ConfigError
 from rookery.gridworld.tiles import GOAL_KINDS
 from rookery.tasks.goal_sequence import GoalSequence
-from tests.tasks.conformance import layouts
+from tests.tasks.episodes import layouts
 from tests.worlds import EAST, FORWARD, SMALL, STAY, act, drawn, start
 
 PLAN = drawn("""

@@ -8,7 +8,7 @@ import pytest
 from rookery.errors import ConfigError
 from rookery.gridworld.tiles import DOOR, KEY, KEY_RACK, OBSTACLE
 from rookery.tasks.key_door import KeyDoor
-from tests.tasks.conformance import layouts, reachable
+from tests.tasks.episodes import layouts, reachable
 from tests.worlds import EAST, FORWARD, LEFT, SMALL, STAY, act, drawn, start
 
 PICK_UP, DROP, TOGGLE = 3, 4, 5

@@ -7,7 +7,7 @@ import pytest
 from rookery.errors import ConfigError
 from rookery.gridworld.tiles import OBSTACLE
 from rookery.tasks.maze import Maze, carve_maze
-from tests.tasks.conformance import layouts, reachable
+from tests.tasks.episodes import layouts, reachable
 from tests.worlds import SMALL
 
 VIEWS = (SMALL,) * 2

@@ -10,8 +10,9 @@ from rookery.errors import ConfigError, NotFoundError
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks import registry
 from rookery.tasks.single_goal import SingleGoal
+from rookery.testing import check_task
 from rookery.training.config import RunConfig
-from tests.tasks.conformance import check, layouts
+from tests.tasks.episodes import layouts
 from tests.tiny import CONFIG
 from tests.worlds import FORWARD, SMALL, STAY, act, start
 
@@ -52,7 +53,7 @@ def test_a_map_of_ones_own():
 
 
 def test_a_reward_of_ones_own():
-    check(TASK)
+    check_task(TASK)
     state = start(TASK, [(1, 6), (2, 1)], [1, 0])
     state = state.replace(task=state.task.replace(goals=jnp.array([[1, 7]])))
     _, told = act(TASK, state, FORWARD, STAY)
@@ -62,7 +63,7 @@ def test_a_reward_of_ones_own():
 @pytest.mark.usefixtures("registered")
 def test_it_is_known_by_its_id_and_a_run_may_hold_it():
     assert registry.get_task("hurry-v0") is TASK
-    with pytest.raises(NotFoundError, match="did you mean hurry-v0"):
+    with pytest.raises(NotFoundError, match="did you mean 'hurry-v0'"):
         registry.get_task("hury-v0")
     with pytest.raises(ConfigError, match="the id 'hurry-v0' is taken"):
         registry.register("hurry-v0", "again", TASK)

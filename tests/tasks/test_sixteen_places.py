@@ -10,7 +10,7 @@ from rookery.gridworld.spec import CHANNELS
 from rookery.gridworld.tiles import OBSTACLE
 from rookery.tasks import registry
 from rookery.tasks.sixteen_places import SixteenPlaces
-from tests.tasks.conformance import layouts, play, reachable
+from tests.tasks.episodes import layouts, play, reachable
 from tests.worlds import SMALL, drawn
 
 VIEWS = (SMALL,) * 2
@@ -42,14 +42,14 @@ def test_the_goal_is_in_the_middle_of_any_of_sixteen_rooms():
 def test_the_novice_may_not_see_the_goal():
     task = registry.get_task("sixteen-places-hidden-symbolic-v0")
     views = tuple(dataclasses.replace(view, see_through_walls=True) for view in task.views)
-    _, _, (_, told), _ = play(dataclasses.replace(task, views=views), 40)
-    goals = (told.observation[..., CHANNELS.index("goal")] > 0).sum((0, 1, 3, 4))
+    episodes = play(dataclasses.replace(task, views=views), 40)
+    goals = (episodes.timesteps.observation[..., CHANNELS.index("goal")] > 0).sum((0, 1, 3, 4))
     assert goals[0] == 0
     assert (goals[1:] > 0).all()
 
 
 def test_sizes_that_cannot_be_are_refused():
-    with pytest.raises(ConfigError, match=r"rooms=\(0, 4\) must hold numbers of at least 1"):
+    with pytest.raises(ConfigError, match=r"rooms=\(0, 4\) must be two numbers of at least 1"):
         SixteenPlaces(rooms=(0, 4))
     with pytest.raises(ConfigError, match="cannot move"):
         SixteenPlaces(rooms=(1, 1), when_reached="move goal")

@@ -156,9 +156,14 @@ def test_the_absent_take_no_part():
 def test_schedules_reach_the_numbers_without_recompiling():
     task = dataclasses.replace(SMALL["cleanup"], max_steps=3)
     env, traces = make_env(task), []
-    assert {"apple_reward", "fire_cost", "hit_cost", "apple_respawn_prob", "waste_spawn_prob", "depletion_threshold"} == set(
-        _scalar_params(task.default_params())
-    )
+    assert {
+        "apple_reward",
+        "fire_cost",
+        "hit_cost",
+        "apple_respawn_prob",
+        "waste_spawn_prob",
+        "depletion_threshold",
+    } == set(_scalar_params(task.default_params()))
 
     @jax.jit
     def reward(state, params):

@@ -1,0 +1,316 @@
+"""Conformance check for tasks: what the rest of the package relies on, whatever a task pays."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rookery.errors import ConfigError
+from rookery.gridworld.movement import FORWARD
+from rookery.gridworld.spec import ViewConfig
+from rookery.gridworld.state import GridState
+from rookery.gridworld.tiles import NUM_TILE_KINDS, OBSTACLE, WALKABLE
+from rookery.interfaces import Task
+from rookery.testing.conformance import ConformanceError, require, require_equal_trees, require_equal_types
+from rookery.types import Env, PyTree, TimeStep
+
+NUM_ENVS = 6
+_CHEAP_VIEW = ViewConfig(size=3, observation_type="symbolic")
+
+
+class Episodes(NamedTuple):
+    """Random episodes in NUM_ENVS environments, as numpy arrays."""
+
+    first_state: PyTree  # [E, ...]
+    first: TimeStep  # [E, ...]
+    states: PyTree  # [T, E, ...], after each step
+    timesteps: TimeStep  # [T, E, ...]
+    action: np.ndarray  # i32[T, E, A]
+
+
+def check_task(task: Task, *, steps: int = 40, compare_without_jit: bool = False) -> None:
+    """Check that a task and its environment do what the package relies on.
+
+    Settings: a frozen dataclass, hashable, with a `kind`. Environment: shapes and types of states and time steps, which
+    `reset` and `step` must agree on; metrics named as in `metric_names`; the time limit. Random episodes: compiled
+    once, also if parameters change; the same key gives the same episode; environments side by side do not affect each
+    other; absent agents are not paid and their actions have no effect. On the gridworld: agents stay on the map and off
+    obstacles, obstacles do not move, agents move one cell per step unless the task overrides `post_step`, goals can be
+    entered. If the grid is square and its size can be chosen, the episodes are played on one that is not square.
+
+    Args:
+      task: as it is registered.
+      steps: length of the random episodes, at most `max_steps`.
+      compare_without_jit: also compare one step with the same step outside of `jax.jit`, which takes seconds.
+    Raises: ConformanceError, which names the method and what is wrong.
+    """
+    _check_settings(task)
+    env = task.make_env()
+    _check_shapes(task, env)
+    small = _small_copy(task, steps)
+    env = small.make_env()
+    player = Player(env, min(steps, env.max_steps))
+    episodes = player.play()
+    _check_time_steps(small, env, episodes)
+    _check_repeats(small, player, episodes)
+    if env.num_agents > 1:
+        _check_absent_agents(small, player)
+    if small.grid_spec is not None:
+        check_grid_episodes(small, episodes)
+    if compare_without_jit:
+        check_without_jit(small)
+
+
+def _check_settings(task: Task) -> None:
+    name = type(task).__name__
+    require(isinstance(task, Task), name, "must derive from rookery.interfaces.Task")
+    params = getattr(type(task), "__dataclass_params__", None)
+    require(
+        params is not None and params.frozen, name, "must be a frozen dataclass: @dataclasses.dataclass(frozen=True)"
+    )
+    try:
+        hash(task)
+    except TypeError as error:
+        raise ConformanceError(f"{name}: must be hashable ({error}); use tuples instead of lists and arrays") from None
+    require(dataclasses.replace(task) == task, name, "a copy by dataclasses.replace must be equal to the task")
+    require(isinstance(task.kind, str) and task.kind, f"{name}.kind", 'add a field `kind: Literal["..."] = "..."`')
+    names = task.metric_names
+    valid = isinstance(names, tuple) and all(isinstance(metric, str) for metric in names)
+    require(
+        valid and len(set(names)) == len(names), f"{name}.metric_names", f"{names!r} must be a tuple of different names"
+    )
+
+
+def _check_shapes(task: Task, env: Env) -> None:
+    """Shapes and types with the task's own views; nothing is compiled."""
+    name, num_agents = type(task).__name__, env.num_agents
+    require(isinstance(env, Env), f"{name}.make_env", "the environment must derive from rookery.types.Env")
+    require(env.task == task, f"{name}.make_env", "the environment's `task` must be the task")
+    require(len(env.action_names) == env.num_actions, f"{name}.action_names", f"must be {env.num_actions} names")
+    params = env.default_params()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        require(
+            isinstance(leaf, jax.Array),
+            f"{name}.default_params",
+            f"{jax.tree_util.keystr(path)} is {type(leaf).__name__}; use an array such as jnp.float32(x), "
+            "so that a schedule can change it without recompiling",
+        )
+    key, everyone = jax.random.PRNGKey(0), jnp.ones(num_agents, bool)
+    state, first = jax.eval_shape(env.reset, key, params)
+    masked_state, masked = jax.eval_shape(env.reset, key, params, everyone)
+    action = jnp.zeros(num_agents, jnp.int32)
+    after, timestep = jax.eval_shape(env.step, state, action, params)
+    require_equal_types(state, masked_state, f"{name}: reset", "the state depends on whether agent_mask is given")
+    require_equal_types(first, masked, f"{name}: reset", "the time step depends on whether agent_mask is given")
+    require_equal_types(state, after, f"{name}: step", "the state differs from that of reset")
+    require_equal_types(first, timestep, f"{name}: step", "the time step differs from that of reset")
+    expected = {
+        "reward": ((num_agents,), jnp.float32),
+        "terminated": ((), jnp.bool_),
+        "truncated": ((), jnp.bool_),
+        "is_first": ((), jnp.bool_),
+        "agent_mask": ((num_agents,), jnp.bool_),
+    }
+    for field, (shape, dtype) in expected.items():
+        value = getattr(timestep, field)
+        found = f"{value.dtype}{list(value.shape)}"
+        require(
+            (value.shape, value.dtype) == (shape, dtype),
+            f"{name}: step",
+            f"{field} is {found}, not {dtype.dtype}{list(shape)}",
+        )
+    require(
+        set(timestep.info) == set(task.metric_names),
+        f"{name}: info",
+        f"has {sorted(timestep.info)}; metric_names are {sorted(task.metric_names)}",
+    )
+    for metric, value in timestep.info.items():
+        right = (value.shape, value.dtype) == ((num_agents,), jnp.float32)
+        require(right, f"{name}: info", f"{metric!r} is {value.dtype}{list(value.shape)}, not float32[{num_agents}]")
+    for slot in range(num_agents):
+        views = timestep.observation
+        view = views[slot] if isinstance(views, tuple) else jax.ShapeDtypeStruct(views.shape[1:], views.dtype)
+        promised = env.observation_shape(slot)
+        require(view.shape == promised, f"{name}: observation", f"slot {slot} has shape {view.shape}, not {promised}")
+        require(view.dtype == jnp.uint8, f"{name}: observation", f"slot {slot} is {view.dtype}, not uint8")
+    try:
+        in_view = jax.eval_shape(env.in_view, state)
+    except ConfigError:  # the default: the environment does not know
+        return
+    right = (in_view.shape, in_view.dtype) == ((num_agents, num_agents), jnp.bool_)
+    require(right, f"{name}: in_view", f"is {in_view.dtype}{list(in_view.shape)}, not bool[{num_agents}, {num_agents}]")
+
+
+def _small_copy(task: Task, steps: int) -> Task:
+    """A copy that compiles fast and can show more: small views, an oblong grid, episodes of `steps`.
+
+    A change that the task does not allow is left out.
+    """
+    fields = {field.name for field in dataclasses.fields(task) if field.init}  # type: ignore[arg-type]
+    changes: list[dict[str, Any]] = []
+    if "max_steps" in fields:
+        changes.append({"max_steps": min(steps, task.make_env().max_steps)})
+    if task.grid_spec is not None:
+        if "views" in fields:
+            changes.append({"views": (_CHEAP_VIEW,) * len(task.views)})
+        if "num_actions" in fields:
+            changes.append({"num_actions": 7})
+        if {"height", "width"} <= fields and task.grid_spec.height == task.grid_spec.width:
+            changes.append({"width": task.grid_spec.width + 2})  # the parity stays, which mazes need
+    for change in changes:
+        try:
+            task = dataclasses.replace(task, **change)
+        except ConfigError:
+            continue
+    return task
+
+
+class Player:
+    """Plays random episodes by one compiled program, and counts how often it is traced."""
+
+    def __init__(self, env: Env, steps: int):
+        self.env, self.steps, self.traces = env, steps, 0
+        self.params = env.default_params()
+        self.keys = jax.random.split(jax.random.PRNGKey(0), NUM_ENVS)
+        self.everyone = jnp.ones((NUM_ENVS, env.num_agents), bool)
+        self._episodes = jax.jit(jax.vmap(self._episode, (0, 0, None, 1), (0, 0, 1, 1)))
+
+    def _episode(self, key, agent_mask, params, action):
+        self.traces += 1
+        state, first = self.env.reset(key, params, agent_mask)
+
+        def step(state, action):
+            state, timestep = self.env.step(state, action, params)
+            return state, (state, timestep)
+
+        states, timesteps = jax.lax.scan(step, state, action)[1]
+        return state, first, states, timesteps
+
+    def actions(self, seed: int = 0) -> jax.Array:
+        """Random actions; half of them go forward on the gridworld, so that agents get somewhere. i32[T, E, A]."""
+        key = jax.random.PRNGKey(seed)
+        shape = (self.steps, NUM_ENVS, self.env.num_agents)
+        action = jax.random.randint(key, shape, 0, self.env.num_actions)
+        forward = jax.random.bernoulli(jax.random.fold_in(key, 1), 0.5, shape)
+        return jnp.where(forward & (self.env.num_actions > FORWARD), FORWARD, action)
+
+    def play(self, keys=None, agent_mask=None, params=None, action=None) -> Episodes:
+        keys = self.keys if keys is None else keys
+        agent_mask = self.everyone if agent_mask is None else agent_mask
+        action = self.actions() if action is None else action
+        played = self._episodes(keys, agent_mask, self.params if params is None else params, action)
+        return Episodes(*jax.device_get((*played, action)))
+
+
+def _check_time_steps(task: Task, env: Env, episodes: Episodes) -> None:
+    name, first, timesteps = type(task).__name__, episodes.first, episodes.timesteps
+    require(first.is_first.all() and not timesteps.is_first.any(), f"{name}: is_first", "must be true at reset alone")
+    require(not first.reward.any(), f"{name}: reset", "the reward of the first time step must be 0")
+    require(np.isfinite(timesteps.reward).all(), f"{name}.reward", "must be finite")
+    require(not first.terminated.any(), f"{name}.is_terminal", "an episode must not be over before its first step")
+    for metric in task.metric_names:
+        require(not first.info[metric].any(), f"{name}: info", f"{metric!r} must be 0 at reset")
+        require(np.isfinite(timesteps.info[metric]).all(), f"{name}: info", f"{metric!r} must be finite")
+    at_limit = np.arange(1, len(timesteps.reward) + 1) >= env.max_steps
+    require(
+        (timesteps.truncated == at_limit[:, None]).all(),
+        f"{name}: truncated",
+        f"must be true from step max_steps={env.max_steps} on and not before",
+    )
+    absent = ~timesteps.agent_mask
+    require(not timesteps.reward[absent].any(), f"{name}.reward", "absent agents must get 0")
+    for metric in task.metric_names:
+        require(not timesteps.info[metric][absent].any(), f"{name}: info", f"{metric!r} must be 0 for absent agents")
+    text = task.to_text(jax.tree.map(lambda x: x[0], episodes.first_state))
+    require(isinstance(text, str), f"{name}.to_text", f"must return a string, not {type(text).__name__}")
+
+
+def _check_repeats(task: Task, player: Player, episodes: Episodes) -> None:
+    """Same key, same episode; environments are independent; nothing recompiles."""
+    name = type(task).__name__
+    require_equal_trees(player.play(), episodes, name, "the same key and actions must give the same episode")
+    reverse = player.play(keys=player.keys[::-1], action=player.actions()[:, ::-1])
+    turned = Episodes(
+        *(jax.tree.map(lambda x: x[::-1], part) for part in reverse[:2]),
+        *(jax.tree.map(lambda x: x[:, ::-1], part) for part in reverse[2:]),
+    )
+    require_equal_trees(turned, episodes, name, "an episode must not depend on the environments next to it")
+    player.play(params=jax.tree.map(lambda x: x + jnp.ones((), x.dtype) * 0, player.params))
+    require(
+        player.traces == 1,
+        f"{name}.default_params",
+        f"one program must do for all keys and parameters, but it was compiled {player.traces} times",
+    )
+
+
+def _check_absent_agents(task: Task, player: Player) -> None:
+    """The last agent takes no part: it is not paid, and its actions change nothing."""
+    name = type(task).__name__
+    mask, action = player.everyone.at[:, -1].set(False), player.actions(seed=1)
+    without = player.play(agent_mask=mask, action=action)
+    for timestep in (without.first, without.timesteps):
+        require(not timestep.agent_mask[..., -1].any(), f"{name}: agent_mask", "an agent outside agent_mask came in")
+    _check_time_steps(task, player.env, without)
+    other = action.at[..., -1].set((action[..., -1] + 1) % player.env.num_actions)
+    changed = player.play(agent_mask=mask, action=other)
+    require_equal_trees(
+        changed[:4], without[:4], f"{name}: step", "the action of an agent outside agent_mask must have no effect"
+    )
+
+
+def check_grid_episodes(task: Task, episodes: Episodes) -> None:
+    """What must hold on the gridworld. Raises ConformanceError."""
+    name, state = type(task).__name__, episodes.first_state
+    height, width = state.tiles.shape[1:]
+    require(state.tiles.dtype == np.uint8, f"{name}.generate", f"tiles are {state.tiles.dtype}, not uint8")
+    start = jax.tree.map(lambda x: x[None], state)
+    for frames, method in ((start, "generate"), (episodes.states, "post_step")):
+        where = f"{name}.{method}"
+        require((frames.tiles < NUM_TILE_KINDS).all(), where, f"tiles must be below {NUM_TILE_KINDS}")
+        inside = (frames.position >= 0) & (frames.position < (height, width))
+        require(inside.all(), where, "an agent is off the map; positions are (row, col)")
+        cell = frames.position[..., 0] * width + frames.position[..., 1]
+        kind = np.take_along_axis(frames.tiles.reshape(*frames.tiles.shape[:2], -1), cell, axis=2)
+        require((kind != OBSTACLE).all(), where, "an agent is on an obstacle")
+        require(((frames.heading >= 0) & (frames.heading < 4)).all(), where, "headings must lie in [0, 3]")
+    walls = episodes.states.tiles == OBSTACLE
+    require((walls == (state.tiles == OBSTACLE)).all(), f"{name}.post_step", "obstacles must stay where they are")
+    if type(task).post_step is Task.post_step:
+        before = np.concatenate([state.position[None], episodes.states.position[:-1]])
+        distance = np.abs(episodes.states.position - before).sum(-1)
+        require((distance <= (episodes.action == FORWARD)).all(), name, "agents must move one cell, and only forward")
+    _check_goals(task, state, "at reset")
+    for t in (0, len(episodes.action) - 1):
+        _check_goals(task, jax.tree.map(lambda x, t=t: x[t], episodes.states), f"after {t + 1} steps")
+
+
+def _check_goals(task: Task, state: GridState, when: str) -> None:
+    """Goals are on different cells, which agents can enter."""
+    for env in range(len(state.tiles)):
+        goals = np.asarray(task.goal_cells(jax.tree.map(lambda x, env=env: x[env], state.task))).reshape(-1, 2)
+        cells = [tuple(cell) for cell in goals.tolist()]
+        require(len(set(cells)) == len(cells), f"{type(task).__name__}.goal_cells", f"two goals share a cell {when}")
+        for row, col in cells:
+            walkable = WALKABLE[state.tiles[env, row, col]]
+            require(walkable, f"{type(task).__name__}.goal_cells", f"the goal at {row, col} cannot be entered {when}")
+
+
+def check_without_jit(task: Task, steps: int = 1) -> None:
+    """Compiled steps, in two environments side by side, equal those of one environment outside of `jax.jit`."""
+    env, name = task.make_env(), type(task).__name__
+    params = env.default_params()
+    keys = jax.random.split(jax.random.PRNGKey(3), 2)
+    states, _ = jax.jit(jax.vmap(env.reset, (0, None)))(keys, params)
+    state = jax.tree.map(lambda x: x[1], states)
+    step = jax.jit(jax.vmap(env.step, (0, 0, None)))
+    for t in range(steps):
+        action = jnp.full((2, env.num_agents), (FORWARD + t) % env.num_actions, jnp.int32)
+        states, timesteps = step(states, action, params)
+        with jax.disable_jit():
+            state, timestep = env.step(state, action[1], params)
+        compiled = jax.tree.map(lambda x: x[1], (states, timesteps))
+        require_equal_trees(compiled, (state, timestep), f"{name}: step", "with and without jax.jit the step differs")
