@@ -52,14 +52,12 @@ def show_task(task_id: str | None, png: Path | None = None) -> int:
     for field in dataclasses.fields(task):
         if field.name not in ("views", "map", "kind"):
             print(f"  {field.name:18} {getattr(task, field.name)}")
-    for slot, view in enumerate(getattr(task, "views", ())):
+    for slot, view in enumerate(task.views):
         print(
             f"  agent {slot} sees      {view.observation_type} u8{list(view.shape)}: "
-            f"{view.size}×{view.size} cells, {view.rows_behind} rows behind it"
+            f"{view.size}×{view.size} cells, rows behind the agent: {view.rows_behind}"
         )
-    from rookery.viz.render_state import action_names
-
-    print(f"  actions           {', '.join(action_names(env)[0][: env.num_actions])}")
+    print(f"  actions           {', '.join(env.action_names)}")
     print(f"  metrics           {', '.join(task.metric_names)}")
     print(f"\n{ascii_layout(task)}")
     if png is not None:
@@ -71,25 +69,10 @@ def show_task(task_id: str | None, png: Path | None = None) -> int:
 
 
 def ascii_layout(task: Any) -> str:
-    """One generated layout as text.
-
-    # obstacle, 1-9 goals in their order, K key rack, k key, D locked door, ^ > v < agents, ? any other kind of tile.
-    Tasks without such a grid have their own characters.
-    """
+    """One generated layout as text, in the task's own characters (`Task.to_text`)."""
     import jax
 
     from rookery.tasks import registry
 
-    if hasattr(task, "to_text"):
-        env = registry.make_env(task)
-        return task.to_text(jax.device_get(jax.jit(env.reset)(jax.random.PRNGKey(0), env.default_params())[0]))
-    from rookery.gridworld.tiles import TILE_TO_CHAR
-
-    layout: Any = jax.jit(task.generate)(jax.random.PRNGKey(0))
-    tiles, position, heading, task_state = jax.device_get(layout)
-    rows = [[TILE_TO_CHAR.get(int(kind), "?") for kind in row] for row in tiles]
-    for number, (row, col) in enumerate(getattr(task_state, "goals", ())):
-        rows[row][col] = str(number + 1)
-    for (row, col), direction in zip(position, heading, strict=True):
-        rows[row][col] = "^>v<"[direction]
-    return "\n".join(" ".join(row) for row in rows)
+    env = registry.make_env(task)
+    return task.to_text(jax.device_get(jax.jit(env.reset)(jax.random.PRNGKey(0), env.default_params())[0]))

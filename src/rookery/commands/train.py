@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from rookery.training.config import RunConfig
     from rookery.training.trainer import TrainResult
 
-RUNS_DIR = Path("runs")
-
 
 @dataclasses.dataclass
 class TrainCommand:
@@ -65,8 +63,7 @@ def run_train(options: TrainCommand) -> int:
         return 0
     from rookery.training.trainer import train
 
-    run_dir = options.out or RUNS_DIR / config.name
-    return print_result(train(config, run_dir, quiet=options.quiet, stop_after=stop_after))
+    return print_result(train(config, options.out, quiet=options.quiet, stop_after=stop_after))
 
 
 def make_run_config(options: TrainCommand) -> RunConfig:

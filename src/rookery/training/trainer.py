@@ -1,4 +1,4 @@
-"""The host's side of a run: metrics, checkpoints, evaluation, exported agents and progress around the compiled update."""
+"""The host side of a run: metrics, checkpoints, evaluation, exported agents and progress around the compiled update."""
 
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ from rookery.training.build import build, checkpoint_hashes, initial_params
 from rookery.training.config import RunConfig, slot_names
 from rookery.training.devices import machine_info
 from rookery.training.evaluation import RunEvaluator
+from rookery.training.presets import preset
 from rookery.training.progress import Progress
 from rookery.training.train_step import Run, TrainState, replica_schedules
 
+RUNS_DIR = Path("runs")
+"""Folder of runs whose own folder is not named."""
 CONFIG_FILE = "config.json"
 CHECKPOINTS_DIR = "checkpoints"
 AGENTS_DIR = "agents"
@@ -48,8 +51,8 @@ class TrainResult:
 
 
 def train(
-    config: RunConfig,
-    run_dir: Path | str,
+    config: RunConfig | str,
+    out: Path | str | None = None,
     *,
     devices: list | None = None,
     quiet: bool = False,
@@ -58,14 +61,18 @@ def train(
     """Start a run in a new folder and train to its end.
 
     Args:
-      run_dir: created if absent; refused if it already holds a run.
+      config: a configuration, or the name of a preset.
+      out: folder of the run, created if absent; refused if it already holds a run. None: runs/NAME, with the
+        configuration's name.
       devices: JAX devices to use; None: all.
       quiet: show no progress.
       stop_after: seconds after which to save and stop; at least one update is done.
     Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError before anything is written; StorageError
       if the disk refuses or another process trains in this folder; DivergedError.
     """
-    run_dir = Path(run_dir)
+    if isinstance(config, str):
+        config = preset(config)
+    run_dir = RUNS_DIR / config.name if out is None else Path(out)
     run = build(config)
     replica_schedules(config)  # refuses invalid schedules before anything is written
     params = initial_params(config, run)
