@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rookery.types import TimeStep
+from rookery.interfaces import Task
+from rookery.types import Env, TimeStep
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Counting:
+class Counting(Task):
     """Two agents, three actions; each action's number is paid and added up, and the episode ends at the limit.
 
     Agent 0 sees the sum, u8[1, 1]; agent 1 the number drawn for the episode and the step, u8[1, 2]. Agent 1 comes in
@@ -19,6 +20,7 @@ class Counting:
     """
 
     kind: Literal["counting"] = "counting"
+    metric_names = ("units", "half")
     limit: int = 6
     max_steps: int = 5
 
@@ -34,7 +36,7 @@ class CountingState(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class CountingEnv:
+class CountingEnv(Env):
     task: Counting
     num_agents = 2
     num_actions = 3

@@ -13,10 +13,7 @@ import jax
 import numpy as np
 
 from rookery.errors import ConfigError, InvalidActionError
-from rookery.gridworld.state import GridState
 from rookery.tasks import registry
-from rookery.tasks.matrix_games import MatrixEnv
-from rookery.tasks.social_dilemmas.env import DilemmaEnv
 from rookery.types import Env, PRNGKey, PyTree
 
 RENDER_TILE_SIZE = 24
@@ -106,12 +103,6 @@ def check_actions(actions: Any, num_actions: int, agent_ids: Sequence[str]) -> n
             f"{agent_ids[first]}: action {values[first]} is out of range; allowed: 0 to {num_actions - 1}"
         )
     return values.astype(np.int32)
-
-
-def can_render(env: Env) -> bool:
-    """Whether a task's worlds can be drawn: maps of either kind, and games at a table. Other packages' may not be."""
-    state = jax.eval_shape(env.reset, jax.ShapeDtypeStruct((2,), np.uint32), jax.eval_shape(env.default_params))[0]
-    return isinstance(state, GridState) or isinstance(env, DilemmaEnv | MatrixEnv)
 
 
 def check_render_mode(mode: str | None, allowed: list[str]) -> str | None:

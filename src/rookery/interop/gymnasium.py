@@ -17,7 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from rookery.errors import ConfigError, ResetNeededError
-from rookery.interop.common import can_render, check_actions, check_render_mode, check_seed, render_rgb, resolve_task
+from rookery.interop.common import check_actions, check_render_mode, check_seed, render_rgb, resolve_task
 from rookery.interop.single_agent_batch import NO_PARTNER, resolve_partners, single_agent_batch
 from rookery.tasks.registry import make_env
 
@@ -56,7 +56,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         config = resolve_task(task, changes)
         env = make_env(config)
         self._batch = single_agent_batch(config, agent, resolve_partners(env, agent, partners))
-        modes = ["rgb_array"] if can_render(env) else []
+        modes = ["rgb_array"] if env.can_render else []
         self.metadata = {"render_modes": modes, "render_fps": 10}
         self.render_mode = check_render_mode(render_mode, modes)
         self.observation_space = Box(0, 255, tuple(env.observation_shape(agent)), np.uint8)
@@ -154,7 +154,7 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         env = make_env(config)
         self._batch = single_agent_batch(config, agent, resolve_partners(env, agent, partners))
         self.num_envs = num_envs
-        modes = ["rgb_array"] if can_render(env) else []
+        modes = ["rgb_array"] if env.can_render else []
         self.metadata = {"render_modes": modes, "render_fps": 10, "autoreset_mode": self._autoreset_mode}
         self.render_mode = check_render_mode(render_mode, modes)
         self.single_observation_space = Box(0, 255, tuple(env.observation_shape(agent)), np.uint8)

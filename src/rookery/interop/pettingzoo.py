@@ -18,7 +18,6 @@ from pettingzoo.utils.env import AECEnv, ParallelEnv
 from rookery.errors import InvalidActionError, ResetNeededError
 from rookery.interop.common import (
     agent_ids,
-    can_render,
     check_actions,
     check_render_mode,
     check_seed,
@@ -65,7 +64,7 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
     def __init__(self, task: Any, render_mode: str | None = None):
         self._compiled = compiled_env(task)
         self._env = self._compiled.env
-        modes = ["rgb_array"] if can_render(self._env) else []
+        modes = ["rgb_array"] if self._env.can_render else []
         self.metadata = {"name": f"rookery/{task.kind}", "render_modes": modes, "is_parallelizable": True}
         self.render_mode = check_render_mode(render_mode, modes)
         self.possible_agents = agent_ids(self._env)

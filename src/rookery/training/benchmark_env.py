@@ -71,7 +71,7 @@ def measure_task(task: Any, num_envs: int = 4096, seconds: float = 5.0) -> dict:
         jax.block_until_ready(run(keys))
         taken.append(time.perf_counter() - started)
     steps = num_envs * env.max_steps
-    kinds = dict.fromkeys(view.observation_type for view in getattr(task, "views", ()))
+    kinds = dict.fromkeys(view.observation_type for view in task.views)
     return {
         "observation_type": "/".join(kinds) or "own views",
         "num_envs": num_envs,
