@@ -51,14 +51,14 @@ def show_task(task_id: str | None, png: Path | None = None) -> int:
     print((sys.modules[type(task).__module__].__doc__ or "").strip(), "\n")
     for field in dataclasses.fields(task):
         if field.name not in ("views", "map", "kind"):
-            print(f"  {field.name:18} {getattr(task, field.name)}")
+            print(f"  {field.name:20} {getattr(task, field.name)}")
     for slot, view in enumerate(task.views):
         print(
-            f"  agent {slot} sees      {view.observation_type} u8{list(view.shape)}: "
+            f"  agent {slot} observes     {view.observation_type} u8{list(view.shape)}: "
             f"{view.size}×{view.size} cells, rows behind the agent: {view.rows_behind}"
         )
-    print(f"  actions           {', '.join(env.action_names)}")
-    print(f"  metrics           {', '.join(task.metric_names)}")
+    print(f"  actions              {', '.join(env.action_names)}")
+    print(f"  metrics              {', '.join(task.metric_names)}")
     print(f"\n{ascii_layout(task)}")
     if png is not None:
         from rookery.viz.record_episode import record_initial_state

@@ -50,7 +50,8 @@ class ReplayCommand:
 def run_replay(options: ReplayCommand) -> int:
     """Write the files and print their paths."""
     from rookery.viz.frames import check_step
-    from rookery.viz.video import find_ffmpeg, write_gif, write_mp4, write_png, write_replay_html
+    from rookery.viz.replay_page import write_replay_html
+    from rookery.viz.video import find_ffmpeg, write_gif, write_mp4, write_png
 
     if not options.out.name:
         raise ConfigError(
