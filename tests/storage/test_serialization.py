@@ -29,7 +29,7 @@ class Steps:
 class PPO:
     kind: Literal["ppo"] = "ppo"
     learning_rate: float = 1e-4
-    minibatches: int = 20
+    num_minibatches: int = 20
     penalty: float | Linear | Steps = 0.0
 
     def __post_init__(self):
@@ -191,16 +191,16 @@ def test_refusals_say_where_what_and_what_else(data, message):
         (
             {"kind": "ppo", "lerning_rate": 1},
             "config.team.0.learner.lerning_rate is not known; did you mean 'learning_rate'? "
-            "allowed: kind, learning_rate, minibatches, penalty",
+            "allowed: kind, learning_rate, num_minibatches, penalty",
         ),
         (
             {"kind": "pppo"},
-            "config.team.0.learner.kind \"pppo\" is not known; did you mean 'ppo'? allowed: 'ppo', ",
+            "config.team.0.learner.kind \"pppo\" is not known; did you mean 'ppo'? allowed: ppo, ",
         ),
-        ({"kind": 3}, "config.team.0.learner.kind 3 is not known; allowed: 'ppo', 'dqn', 'double-dqn'"),
+        ({"kind": 3}, "config.team.0.learner.kind 3 is not known; allowed: ppo, dqn, double-dqn"),
         (
             {},
-            "config.team.0.learner lacks 'kind', which tells what it is; allowed: 'ppo', 'dqn', 'double-dqn'",
+            "config.team.0.learner lacks 'kind', which tells what it is; allowed: ppo, dqn, double-dqn",
         ),
         ({"kind": "ppo", "learning_rate": 0}, "config.team.0.learner: learning_rate=0.0 must be above 0"),
         ({"kind": "ppo", "penalty": {"kind": "steps"}}, "config.team.0.learner.penalty lacks 'at'"),
@@ -279,11 +279,11 @@ def test_overrides_inside_the_team():
 
 def test_another_kind_starts_from_its_defaults():
     changed = apply_overrides(
-        CONFIG, ["team.0.learner.minibatches=3", "team.0.learner.kind=dqn", "team.0.learner.epsilon.end=0.1"]
+        CONFIG, ["team.0.learner.num_minibatches=3", "team.0.learner.kind=dqn", "team.0.learner.epsilon.end=0.1"]
     )
     assert changed.team[0].learner == DQN(epsilon=Linear(start=0.5, end=0.1))
-    same = apply_overrides(CONFIG, ["team.0.learner.minibatches=3", "team.0.learner.kind=ppo"])
-    assert same.team[0].learner == PPO(minibatches=3)
+    same = apply_overrides(CONFIG, ["team.0.learner.num_minibatches=3", "team.0.learner.kind=ppo"])
+    assert same.team[0].learner == PPO(num_minibatches=3)
     required = ['team.0.learner.penalty={"kind": "linear"}', "team.0.learner.penalty.kind=steps"]
     with pytest.raises(ConfigError, match=r"penalty lacks 'at'"):
         apply_overrides(CONFIG, required)
@@ -312,8 +312,8 @@ def test_another_kind_starts_from_its_defaults():
         ("team.0.learner.rate=1", "config.team.0.learner.rate is not known; "),
         ("team.0.learner.learning_rate=-1", "config.team.0.learner: learning_rate=-1.0 must be above 0"),
         (
-            "team.1.learner.minibatches=1",
-            "config.team.1.learner is null and has no 'minibatches' inside; set team.1",
+            "team.1.learner.num_minibatches=1",
+            "config.team.1.learner is null and has no 'num_minibatches' inside; set team.1",
         ),
         ("limits.0.end=1", "config.limits is null and has no '0' inside; set limits whole"),
         ("params.a.b=1", "config.params.a is {} and has no 'b' inside"),
@@ -335,8 +335,8 @@ def test_overrides_refused(override, message):
         (b'{"a": 1,\n "b": }', "line 2 column 7: not JSON (Expecting value)"),
         (b"", "line 1 column 1: not JSON"),
         (b'{"a":\n  "\xff"}', "line 2 column 4: not UTF-8 text"),
-        (b'{"a": 1, "a": 2}', "the key 'a' stands twice"),
-        (b'{"a": NaN}', "NaN is no JSON number"),
+        (b'{"a": 1, "a": 2}', "the key 'a' occurs twice"),
+        (b'{"a": NaN}', "NaN is not a JSON number"),
         (b"[" * 200_000, "nested too deeply"),
         (b"1" * 5000, "is not JSON as this program reads it"),
     ],

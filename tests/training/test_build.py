@@ -6,8 +6,9 @@ import pytest
 from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError
-from rookery.training.build import build, check_compatible, initial_params
+from rookery.training.build import build, initial_params
 from rookery.training.config import FrozenPolicyConfig, RecurrentPolicyConfig, ScriptedPolicyConfig
+from rookery.training.policy_config import check_compatible
 from rookery.training.trainer import train
 from tests.tiny import CONFIG, NETWORK, NOVICE, OTHER, TASK, assert_same, params, policy, save_novice, tiny
 
@@ -21,33 +22,33 @@ def test_every_kind_of_policy(tmp_path):
         OTHER,
         NOVICE,
     )
-    program = build(tiny(task=task, team=team))
-    scripted, frozen, random, novice = program.team.groups
+    run = build(tiny(task=task, team=team))
+    scripted, frozen, random, novice = run.team.groups
     assert scripted.policy == GoalCyclePlanner(num_goals=2, height=5, width=6)
     assert frozen.policy == novice.policy == policy()
     assert random.policy == RandomPolicy(3)
-    assert [group.learns for group in program.team.groups] == [False, False, False, True]
-    assert program.team.learning_slots == (0,)
-    assert set(program.frozen_params) == {"scripted", "frozen", "other"}
-    assert_same(program.frozen_params["frozen"], params())
+    assert [group.learns for group in run.team.groups] == [False, False, False, True]
+    assert run.team.learning_slots == (0,)
+    assert set(run.frozen_params) == {"scripted", "frozen", "other"}
+    assert_same(run.frozen_params["frozen"], params())
 
 
-def test_the_planner_knows_the_size_of_a_drawn_map():
+def test_the_planner_knows_the_size_of_an_ascii_map():
     task = dataclasses.replace(TASK, map="########\n#..1.2.#\n#......#\n########")
-    program = build(tiny(task=task, team=(NOVICE, dataclasses.replace(OTHER, policy=ScriptedPolicyConfig()))))
-    planner = program.team.groups[1].policy
+    run = build(tiny(task=task, team=(NOVICE, dataclasses.replace(OTHER, policy=ScriptedPolicyConfig()))))
+    planner = run.team.groups[1].policy
     assert (planner.height, planner.width) == (4, 8)
 
 
 def test_fit():
     check_compatible(policy(), (3, 3, 8), 3, "it")
-    check_compatible(policy(), (3, 3, 8), 7, "it")  # it just never takes the others
+    check_compatible(policy(), (3, 3, 8), 7, "it")  # it never takes the other actions
     with pytest.raises(
         IncompatibleError, match=r"it was trained on observations of \(3, 3, 8\), here it would see \(5, 5, 8\)"
     ):
         check_compatible(policy(), (5, 5, 8), 3, "it")
-    seven = dataclasses.replace(policy(), actions=7)
-    with pytest.raises(IncompatibleError, match="it has 7 actions, this world only 3; set actions=7"):
+    seven = dataclasses.replace(policy(), num_actions=7)
+    with pytest.raises(IncompatibleError, match="it has 7 actions, this task only 3; set num_actions=7"):
         check_compatible(seven, (3, 3, 8), 3, "it")
 
 
@@ -60,23 +61,23 @@ def test_a_damaged_frozen_agent(tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_start_is_where_every_member_begins(tmp_path):
+def test_every_replica_starts_from_the_initial_agent(tmp_path):
     source = str(save_novice(tmp_path / "agent.safetensors"))
     novice = dataclasses.replace(
         NOVICE, policy=RecurrentPolicyConfig(network=NETWORK, init_from=source), learning_rate=0.0
     )
-    arms = tuple(dataclasses.replace(arm, learning_rate=0.0) for arm in CONFIG.variants)
-    config = tiny(team=(novice, OTHER), arms=arms, eval_episodes=0)
-    given = initial_params(config, build(config))
-    assert_same(given["novice"], params())
+    variants = tuple(dataclasses.replace(variant, learning_rate=0.0) for variant in CONFIG.variants)
+    config = tiny(team=(novice, OTHER), variants=variants, eval_episodes=0)
+    initial = initial_params(config, build(config))
+    assert_same(initial["novice"], params())
     assert initial_params(CONFIG, build(CONFIG)) == {}
-    # With a learning rate of nothing they are where the run ends, too.
+    # With a learning rate of 0 the run also ends with them.
     result = train(config, tmp_path / "run", quiet=True, stop_after=0)
-    ended = result.state.learners["novice"].params["policy"]["heads"]["policy3"]["kernel"]
-    for member in np.asarray(ended):
-        np.testing.assert_array_equal(member[0], params()["heads"]["policy3"]["kernel"])
+    kernels = result.state.learners["novice"].params["policy"]["heads"]["policy3"]["kernel"]
+    for kernel in np.asarray(kernels):
+        np.testing.assert_array_equal(kernel[0], params()["heads"]["policy3"]["kernel"])
 
 
 def test_slots():
-    with pytest.raises(ConfigError, match="fills slot 5, the task has slots 0 to 1; give the task one view an agent"):
+    with pytest.raises(ConfigError, match="fills slot 5, the task has slots 0 to 1; give the task one view per agent"):
         build(tiny(team=(NOVICE, dataclasses.replace(OTHER, slots=(1, 5)))))

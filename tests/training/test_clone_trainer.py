@@ -31,61 +31,61 @@ def cloned(data, tmp_path_factory):
 
 
 def test_what_a_run_of_clones_leaves(cloned):
-    assert (cloned.epochs, cloned.finished) == (4, True)
+    assert (cloned.epochs_done, cloned.finished) == (4, True)
     assert load_clone_config(cloned.run_dir) == TINY
     lines = rows(cloned.run_dir)
     assert [line["update"] for line in lines] == [1, 2, 3, 4]
-    learned = 11 * 2 * 8  # of twelve worlds one is held out; two slots of eight steps
-    assert [line["steps"] for line in lines] == [learned * n for n in (1, 2, 3, 4)]
-    for part in ("train", "held_out"):
+    steps = 11 * 2 * 8  # one of twelve episodes is for validation; two slots of eight steps
+    assert [line["steps"] for line in lines] == [steps * n for n in (1, 2, 3, 4)]
+    for part in ("train", "validation"):
         loss = np.array([line[f"{part}/loss"] for line in lines])
         assert loss.shape == (4, 2)
         assert (loss[-1] < loss[0]).all()
-    assert (np.array([line["held_out/accuracy"] for line in lines]) <= 1).all()
+    assert (np.array([line["validation/accuracy"] for line in lines]) <= 1).all()
     assert checkpoint.saved_updates(cloned.run_dir / "checkpoints") == [4]
-    best = np.min([line["held_out/loss"] for line in lines], 0)
-    np.testing.assert_allclose(cloned.loss, best, rtol=1e-6)
+    best = np.min([line["validation/loss"] for line in lines], 0)
+    np.testing.assert_allclose(cloned.validation_loss, best, rtol=1e-6)
 
 
-def test_an_exported_clone_says_whom_it_imitates(cloned):
-    agents = [load_agent(path) for path in cloned.agents]
-    assert [path.name for path in cloned.agents] == [f"main-seed{n}-clone-0.safetensors" for n in range(2)]
-    for agent, loss in zip(agents, cloned.loss, strict=True):
+def test_the_card_of_a_clone_names_its_expert(cloned):
+    agents = [load_agent(path) for path in cloned.agent_files]
+    assert [path.name for path in cloned.agent_files] == [f"main-seed{n}-clone-0.safetensors" for n in range(2)]
+    for agent, loss in zip(agents, cloned.validation_loss, strict=True):
         assert agent.card["task"] == to_dict(TASK)
-        assert agent.card["beside"] == agent.card["cloned"]["expert"] == "scripted"
-        assert agent.card["cloned"]["loss"] == pytest.approx(float(loss))
+        assert agent.card["partners"] == agent.card["cloning"]["expert"] == "scripted"
+        assert agent.card["cloning"]["validation_loss"] == pytest.approx(float(loss))
     assert not np.array_equal(*(agent.params["memory"]["input_kernel"] for agent in agents))
 
 
-def test_a_clone_learns_on_by_reward(cloned, tmp_path):
-    """Other runs take it as a start like any agent."""
+def test_a_clone_is_trained_further_by_reward(cloned, tmp_path):
+    """Other runs start from it as from any agent."""
     novice, other = CONFIG.team
-    start = dataclasses.replace(novice.policy, start=str(cloned.agents[0]))
+    start = dataclasses.replace(novice.policy, init_from=str(cloned.agent_files[0]))
     still = dataclasses.replace(novice, policy=start, learning_rate=0.0)
-    config = tiny(team=(still, other), arms=CONFIG.variants[:1], steps=1, eval_episodes=0)
+    config = tiny(team=(still, other), variants=CONFIG.variants[:1], total_timesteps=1, eval_episodes=0)
     result = train(config, tmp_path / "run", quiet=True)
     agent = load_agent(next((result.run_dir / "agents").glob("*.safetensors")))
-    assert_same(agent.params, load_agent(cloned.agents[0]).params)
+    assert_same(agent.params, load_agent(cloned.agent_files[0]).params)
 
 
-def test_stopped_and_gone_on_gives_the_same(cloned, data, tmp_path):
+def test_stopped_and_continued_gives_the_same(cloned, data, tmp_path):
     for expected in (1, 2, 3):
         part = train_clones(TINY, data, tmp_path / "run", quiet=True, stop_after=0.0)
         assert (part.epochs_done, part.finished) == (expected, False)
     last = train_clones(TINY, data, tmp_path / "run", quiet=True)
     assert last.finished
     assert rows(last.run_dir) == rows(cloned.run_dir)
-    for path, other in zip(last.agent_files, cloned.agents, strict=True):
+    for path, other in zip(last.agent_files, cloned.agent_files, strict=True):
         assert path.read_bytes() == other.read_bytes()
         assert path.with_suffix(".json").read_bytes() == other.with_suffix(".json").read_bytes()
     again = train_clones(TINY, data, tmp_path / "run", quiet=True)  # nothing left to do
-    assert_same(again.validation_loss, cloned.loss)
+    assert_same(again.validation_loss, cloned.validation_loss)
 
 
-def test_a_seed_alone_is_the_seed_beside_another(cloned, data, tmp_path):
-    alone = train_clones(dataclasses.replace(TINY, seed=1, seeds=1), data, tmp_path / "run", quiet=True)
-    assert alone.agent_files[0].name == cloned.agents[1].name
-    assert_same(load_agent(alone.agent_files[0]).params, load_agent(cloned.agents[1]).params)
+def test_a_seed_does_not_depend_on_the_others(cloned, data, tmp_path):
+    single = train_clones(dataclasses.replace(TINY, seed=1, num_seeds=1), data, tmp_path / "run", quiet=True)
+    assert single.agent_files[0].name == cloned.agent_files[1].name
+    assert_same(load_agent(single.agent_files[0]).params, load_agent(cloned.agent_files[1]).params)
 
 
 def test_refusals(cloned, data, tmp_path, straight):
@@ -111,7 +111,7 @@ def test_refusals(cloned, data, tmp_path, straight):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"seeds": 0}, "seeds=0"),
+        ({"num_seeds": 0}, "num_seeds=0"),
         ({"checkpoint_interval": 0}, "checkpoint_interval=0"),
         ({"seed": -1}, "seed=-1 must lie"),
     ],

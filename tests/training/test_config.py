@@ -33,7 +33,7 @@ def refusal(kind: type[RookeryError], call) -> str:
 
 
 def trained(tmp_path, config=None, changes=()) -> str:
-    """What `train` says to a configuration, which must leave nothing behind."""
+    """The error of `train` for a configuration, which must leave no files."""
     run_dir = tmp_path / "run"
 
     def call():
@@ -52,27 +52,27 @@ def test_round_trip():
 
 def test_updates_reach_the_steps():
     assert (CONFIG.steps_per_update, CONFIG.total_updates) == (32, 8)
-    assert tiny(steps=1).total_updates == 1
-    assert tiny(steps=33).total_updates == 2
+    assert tiny(total_timesteps=1).total_updates == 1
+    assert tiny(total_timesteps=33).total_updates == 2
     assert CONFIG.replicas == (("social", 3), ("solo", 3))
     both = (("social", 3), ("social", 4), ("solo", 3), ("solo", 4))
-    assert tiny(seeds=2).replicas == both
+    assert tiny(num_seeds=2).replicas == both
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
-        (["sedes=2"], "config.sedes is not known; did you mean 'seeds' or 'seed'?"),
-        (["team.0.learner.clp=0.1"], "config.team.0.learner.clp is not known; did you mean 'clip'?"),
-        (["task.veiws=[]"], "config.task.veiws is not known; did you mean 'views'?"),
-        (["team.1.policy.kind=frzen"], "config.team.1.policy.kind \"frzen\" is not known; did you mean 'frozen'?"),
+        (["num_sedes=2"], "config.num_sedes is not known; did you mean 'num_seeds'"),
+        (["team.0.learner.clip_ep=0.1"], "config.team.0.learner.clip_ep is not known; did you mean 'clip_eps'"),
+        (["task.veiws=[]"], "config.task.veiws is not known; did you mean 'views'"),
+        (["team.1.policy.kind=frzen"], "config.team.1.policy.kind \"frzen\" is not known; did you mean 'frozen'"),
         (["team.7.name=x"], "config.team.7 is not known; allowed: 0 to 1"),
-        (["seeds"], "override 'seeds' is not key=value"),
-        (["seeds=two"], 'config.seeds is "two"; it must be a whole number'),
+        (["num_seeds"], "override 'num_seeds' is not key=value"),
+        (["num_seeds=two"], 'config.num_seeds is "two"; it must be a whole number'),
         (["task.height=2"], "a world of 2×6 has no room inside its border"),
-        (["task.obstacles=40"], "do not fit on the 12 free cells of a 5×6 world"),
-        (["task.goals=0"], "goals=0 must be at least 1"),
-        (["task.penalty=-1"], "penalty=-1.0 must be at least 0"),
+        (["task.num_obstacles=40"], "do not fit on the 12 free cells of a 5×6 world"),
+        (["task.num_goals=0"], "num_goals=0 must be at least 1"),
+        (["task.penalty=-1"], "penalty=-1.0 must be non-negative; it is subtracted from the reward"),
         (["task.max_steps=0"], "max_steps=0 must be at least 1"),
         (["task.views.0.size=4"], "config.task.views.0: view size=4 must be odd"),
         (["task.map=####\n#x.#\n####"], "config.task: map line 2, column 2: 'x' is not known"),
@@ -80,39 +80,39 @@ def test_updates_reach_the_steps():
         (["task.map="], "the map is empty"),
         (["team.0.slots=[0,1]"], "the team fills slots [0, 1, 1], the world has slots [0, 1]"),
         (["team.1.slots=[2]"], "group 'other' fills slot 2, the task has slots 0 to 1"),
-        (["team.1.name=novice"], "would be called novice, novice, which must differ"),
+        (["team.1.name=novice"], "names novice, novice must differ"),
         (["team.1.slots=[]"], "slots () must be one or more different slot numbers"),
         (["team.1.name=a b"], "group name 'a b' must be letters, digits"),
         (["team=[]"], "the team is empty"),
-        (["team.0.learner=null"], "a fresh network that does not learn is no use"),
-        (["team.0.policy.network.kind=paper"], "the paper network takes pictures of 21×21×3, not 3×3×8"),
-        (["team.0.policy.network.width=0"], "width=0 must be at least 1"),
-        (["team.0.learning_rate=[[0,1],[0,2]]"], "novice.learning_rate: shares of the run [0.0, 0.0] must rise"),
+        (["team.0.learner=null"], "an untrained network needs a learner"),
+        (["team.0.policy.network.kind=ndousse2021"], "the ndousse2021 network takes pictures of 21×21×3, not 3×3×8"),
+        (["team.0.policy.network.encoder_size=0"], "encoder_size=0 must be at least 1"),
+        (["team.0.learning_rate=[[0,1],[0,2]]"], "novice.learning_rate: fractions of the run [0.0, 0.0] must increase"),
         (["team.0.learning_rate=-1"], "novice.learning_rate: value -1.0 must lie in"),
         (["team.0.learning_rate=[[0,1,2]]"], "config.team.0.learning_rate.0 has 3 elements"),
-        (["team.0.entropy=[]"], "novice.entropy has no points"),
+        (["team.0.ent_coef=[]"], "novice.ent_coef has no points"),
         (["social_episode_prob=1.5"], "social_episode_prob: value 1.5 must lie in [0.0, 1.0]"),
-        (["arms.1.social_episode_prob=-1"], "arm solo.social_episode_prob: value -1.0 must lie in [0.0, 1.0]"),
-        (["arms.0.name=solo"], "arms must have different names"),
-        (["arms=[]"], "arms must have different names, and there must be at least one"),
+        (["variants.1.social_episode_prob=-1"], "variant solo.social_episode_prob: value -1.0 must lie in [0.0, 1.0]"),
+        (["variants.0.name=solo"], "variants must have different names"),
+        (["variants=[]"], "variants must have different names, and there must be at least one"),
         (["env_schedules.penatly=1"], "env_schedules.penatly is not a number of this task; allowed: "),
-        (["arms.0.env_schedules={\"goals\": 3}"], "env_schedules.goals is not a number of this task"),
-        (["env_schedules.penalty=[[0, 0.5], [1, -0.5]]"], "env_schedules.penalty: penalty=-0.5 must be at least 0"),
-        (["steps=0"], "steps=0 must be at least 1"),
-        (["arms.0.name=evaluation"], "arm name 'evaluation' is taken in metrics"),
-        (["seeds=0"], "seeds=0 must be at least 1"),
-        (["seed=-1"], "seed=-1 must lie in [0, 2^31 - seeds]"),
-        (["seed=2147483647", "seeds=2"], "seed=2147483647 must lie in [0, 2^31 - seeds]"),
+        (["variants.0.env_schedules={\"num_goals\": 3}"], "env_schedules.num_goals is not a number of this task"),
+        (["env_schedules.penalty=[[0, 0.5], [1, -0.5]]"], "env_schedules.penalty: penalty=-0.5 must be non-negative"),
+        (["total_timesteps=0"], "total_timesteps=0 must be at least 1"),
+        (["variants.0.name=evaluation"], "variant name 'evaluation' is reserved in metrics"),
+        (["num_seeds=0"], "num_seeds=0 must be at least 1"),
+        (["seed=-1"], "seed=-1 must lie in [0, 2^31 - num_seeds]"),
+        (["seed=2147483647", "num_seeds=2"], "seed=2147483647 must lie in [0, 2^31 - num_seeds]"),
         (["eval_episodes=-1"], "eval_episodes=-1 must be at least 0"),
-        (["team.0.learner.minibatches=3", "team.0.learner.recompute_every=2"], "recompute_every=2 must divide"),
-        (["team.0.learner.discount=0"], "discount=0.0 must lie in (0, 1]"),
+        (["team.0.learner.num_minibatches=3", "team.0.learner.recompute_every=2"], "recompute_every=2 must divide"),
+        (["team.0.learner.gamma=0"], "gamma=0.0 must lie in (0, 1]"),
     ],
 )  # fmt: skip
-def test_refused_with_its_place_before_anything_is_compiled_or_written(tmp_path, changes, said, monkeypatch):
-    monkeypatch.setattr("rookery.training.train_step.Program.compile_update", lambda *_: pytest.fail("compiled"))
-    told = trained(tmp_path, changes=changes)
-    assert told.startswith("ConfigError: ")
-    assert said in told
+def test_refused_with_its_place_before_anything_is_compiled_or_written(tmp_path, changes, expected, monkeypatch):
+    monkeypatch.setattr("rookery.training.train_step.Run.compile_train_step", lambda *_: pytest.fail("compiled"))
+    message = trained(tmp_path, changes=changes)
+    assert message.startswith("ConfigError: ")
+    assert expected in message
 
 
 def test_who_learns():
@@ -126,22 +126,22 @@ def test_who_learns():
         ("frozen", FrozenPolicyConfig(checkpoint="x")),
     ):
         assert f"a {kind} policy cannot learn" in refusal(ConfigError, group(policy=policy, learner=learner))
-    assert "nobody in the team learns" in refusal(ConfigError, lambda: tiny(team=(OTHER,)))
-    assert "arm name" in refusal(ConfigError, lambda: Variant(name="a/b"))
+    assert "no group of the team learns" in refusal(ConfigError, lambda: tiny(team=(OTHER,)))
+    assert "variant name" in refusal(ConfigError, lambda: Variant(name="a/b"))
 
 
 def test_frozen_agents_are_found_or_the_zoo_is_listed(tmp_path):
     def team(source):
         return tiny(team=(NOVICE, dataclasses.replace(OTHER, policy=FrozenPolicyConfig(checkpoint=source))))
 
-    told = trained(tmp_path, team("goal-cycle-dmo-expert"))
-    assert told.startswith("MissingError: the zoo has no 'goal-cycle-dmo-expert'; ")
-    assert all(name in told for name in zoo.entry_names())
-    told = trained(tmp_path, team(f"{tmp_path}/absent.safetensors"))
-    assert told.startswith("MissingError: ")
-    assert "no such card" in told
-    told = trained(tmp_path, team(f"{tmp_path}/folder"))
-    assert "an agent is a .safetensors file or one of" in told
+    message = trained(tmp_path, team("goal-cycle-dmo-expert"))
+    assert message.startswith("NotFoundError: the zoo has no 'goal-cycle-dmo-expert'; ")
+    assert all(name in message for name in zoo.entry_names())
+    message = trained(tmp_path, team(f"{tmp_path}/absent.safetensors"))
+    assert message.startswith("NotFoundError: ")
+    assert "no such card" in message
+    message = trained(tmp_path, team(f"{tmp_path}/folder"))
+    assert "an agent is a .safetensors file or one of" in message
 
 
 def test_frozen_agents_must_fit_the_task(tmp_path):
@@ -149,18 +149,18 @@ def test_frozen_agents_must_fit_the_task(tmp_path):
     frozen = dataclasses.replace(OTHER, policy=FrozenPolicyConfig(checkpoint=str(path)))
     wide = ViewConfig(size=5, observation_type="symbolic")
     task = dataclasses.replace(TASK, views=(TASK.views[0], wide))
-    told = trained(tmp_path, tiny(task=task, team=(NOVICE, frozen)))
-    assert told.startswith("MisfitError: group 'other': ")
-    assert "was trained on observations of (3, 3, 8), here it would see (5, 5, 8)" in told
+    message = trained(tmp_path, tiny(task=task, team=(NOVICE, frozen)))
+    assert message.startswith("IncompatibleError: group 'other': ")
+    assert "was trained on observations of (3, 3, 8), here it would see (5, 5, 8)" in message
 
 
 def test_a_start_must_fit_the_network(tmp_path):
     path = save_novice(tmp_path / "agent.safetensors")
-    network = dataclasses.replace(NETWORK, head=5)
+    network = dataclasses.replace(NETWORK, head_size=5)
     novice = dataclasses.replace(NOVICE, policy=RecurrentPolicyConfig(network=network, init_from=str(path)))
-    told = trained(tmp_path, tiny(team=(novice, OTHER)))
-    assert told.startswith("MisfitError: group 'novice': ")
-    assert re.search(r"has .*head=4.* the group has .*head=5", told)
+    message = trained(tmp_path, tiny(team=(novice, OTHER)))
+    assert message.startswith("IncompatibleError: group 'novice': ")
+    assert re.search(r"has .*head_size=4.* the group has .*head_size=5", message)
 
 
 def test_views_of_one_group_must_be_alike(tmp_path):
@@ -173,26 +173,26 @@ def test_a_used_folder_is_refused_and_untouched(tmp_path):
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     (run_dir / "config.json").write_text("{}")
-    told = refusal(ConfigError, lambda: train(CONFIG, run_dir, quiet=True))
-    assert "already holds a run; continue it with 'rookery resume'" in told
+    message = refusal(ConfigError, lambda: train(CONFIG, run_dir, quiet=True))
+    assert "already holds a run; continue it with 'rookery resume'" in message
     assert [path.name for path in run_dir.iterdir()] == ["config.json"]
 
 
-def test_shares_are_no_more_than_all():
+def test_probabilities_are_at_most_one():
     for name in ("epsilon", "importance_exponent"):
-        with pytest.raises(ConfigError, match=rf"pupil\.rates\.{name}: value 5.0 must lie in \[0.0, 1.0\]"):
-            GroupConfig(name="pupil", slots=(0,), learner=R2D2(), hparams={name: 5.0})
+        with pytest.raises(ConfigError, match=rf"student\.hparams\.{name}: value 5.0 must lie in \[0.0, 1.0\]"):
+            GroupConfig(name="student", slots=(0,), learner=R2D2(), hparams={name: 5.0})
 
 
 def test_agents_of_different_groups_have_different_names():
-    """One of them would write its numbers over the other's."""
+    """Otherwise the metrics of one would overwrite the other's."""
     pair = GroupConfig(name="a", slots=(0, 1), learner=PPO())
-    with pytest.raises(ConfigError, match="would be called a-1, a-2, a-1, which must differ"):
+    with pytest.raises(ConfigError, match="names a-1, a-2, a-1 must differ"):
         RunConfig(team=(pair, GroupConfig(name="a-1", slots=(2,), policy=RandomPolicyConfig())))
 
 
 def test_more_steps_than_an_int32_holds():
-    few, many = tiny(steps=2**31 - 1), tiny(steps=3 * 2**31)
+    few, many = tiny(total_timesteps=2**31 - 1), tiny(total_timesteps=3 * 2**31)
     assert _fraction_done(jnp.int32(1000), few) == pytest.approx(1000 * few.steps_per_update / few.total_timesteps)
     half = many.total_updates // 2
     assert _fraction_done(jnp.int32(half), many) == pytest.approx(0.5, rel=1e-3)

@@ -1,4 +1,4 @@
-"""What a run's report must say it does otherwise than the paper."""
+"""What a report lists as differences from the paper."""
 
 import dataclasses
 
@@ -14,15 +14,15 @@ def test_each_setting_is_named_once_and_nothing_else():
     changed = config_diff(preset("demo"))
     names = [row["setting"] for row in changed]
     assert len(set(names)) == len(names)
-    assert {"task.height", "task.max_steps", "task.width", "steps"} <= set(names)
+    assert {"task.height", "task.max_steps", "task.width", "total_timesteps"} <= set(names)
 
 
 def test_a_changed_setting_and_one_the_paper_lacks():
     paper = preset("paper")
     other = dataclasses.replace(
-        paper, episodes=64, seeds=9, seed=3, env_schedules={"penalty": ((0.0, 0.3), (1.0, 1.5))}
+        paper, num_envs=64, num_seeds=9, seed=3, env_schedules={"penalty": ((0.0, 0.3), (1.0, 1.5))}
     )
     assert config_diff(other) == [
-        {"setting": "episodes", "paper": 128, "here": 64},
+        {"setting": "num_envs", "paper": 128, "here": 64},
         {"setting": "env_schedules.penalty", "paper": "not there", "here": [[0.0, 0.3], [1.0, 1.5]]},
     ]

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import io
 import json
 
@@ -6,17 +7,18 @@ import numpy as np
 import pytest
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
+from rookery.storage.datasets import DATASET_MANIFEST, manifest_digest, read_manifest
 from rookery.training import demonstrations
 from rookery.training.config import FrozenPolicyConfig, RandomPolicyConfig, ScriptedPolicyConfig
-from rookery.training.demonstrations import DATASET_MANIFEST, read_dataset, read_manifest, record_dataset
+from rookery.training.demonstrations import read_dataset, record_dataset
 from tests.tiny import TASK, assert_same, save_novice
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """A scripted expert in seven worlds of two slots, three worlds a shard."""
+    """Seven episodes of a scripted expert in two slots, three episodes per shard."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demonstrations, "WORLDS", 3)
+        patch.setattr(demonstrations, "EPISODES_PER_SHARD", 3)
         return record_dataset(
             tmp_path_factory.mktemp("data") / "set", TASK, ScriptedPolicyConfig(), num_episodes=7, seed=5
         )
@@ -32,10 +34,9 @@ def copy(recorded, tmp_path):
 
 
 def rewrite(folder, **changes):
-    """A manifest that was changed and signed anew."""
-    manifest = {**read_manifest(folder), **changes}
-    text = json.dumps({"content": manifest, "sha256": demonstrations._sha(demonstrations._canonical(manifest))})
-    (folder / DATASET_MANIFEST).write_text(text)
+    """Change a manifest, with a digest that fits."""
+    content = {**read_manifest(folder), **changes}
+    (folder / DATASET_MANIFEST).write_text(json.dumps({"content": content, "sha256": manifest_digest(content)}))
 
 
 def test_what_is_read_is_what_was_played(recorded):
@@ -44,7 +45,7 @@ def test_what_is_read_is_what_was_played(recorded):
         DATASET_MANIFEST,
         *(f"shard-0000{n}.npz" for n in range(3)),
     ]
-    assert [shard["episodes"] for shard in data.manifest["shards"]] == [6, 6, 2]
+    assert [shard["num_trajectories"] for shard in data.manifest["shards"]] == [6, 6, 2]
     assert data.task == TASK
     assert data.manifest["expert"] == "scripted"
     episodes = data.trajectories
@@ -57,29 +58,29 @@ def test_what_is_read_is_what_was_played(recorded):
     assert set(np.unique(episodes.action)) <= {0, 1, 2}
     assert data.manifest["return"]["mean"] == pytest.approx(episodes.reward.sum(0).mean(), rel=1e-6)
     assert episodes.reward.sum() > 0
-    # Two slots of a world see it from two places, worlds differ.
+    # Two slots observe from two cells, and episodes differ.
     assert len({episodes.observation[:, n].tobytes() for n in range(14)}) == 14
 
 
 def test_the_same_seed_gives_the_same_bytes(recorded, tmp_path, monkeypatch):
-    monkeypatch.setattr(demonstrations, "WORLDS", 3)
+    monkeypatch.setattr(demonstrations, "EPISODES_PER_SHARD", 3)
     again = record_dataset(tmp_path / "again", TASK, ScriptedPolicyConfig(), num_episodes=7, seed=5)
     for path in recorded.iterdir():
         assert (again / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def test_worlds_are_held_out_whole(recorded):
+def test_validation_takes_whole_episodes(recorded):
     data = read_dataset(recorded)
-    learned, judged = data.split(0.3)  # two of seven
-    assert (learned.action.shape[1], judged.action.shape[1]) == (10, 4)
-    np.testing.assert_array_equal(np.concatenate([learned.action, judged.action], 1), data.trajectories.action)
+    training, validation = data.split(0.3)  # two of seven
+    assert (training.action.shape[1], validation.action.shape[1]) == (10, 4)
+    np.testing.assert_array_equal(np.concatenate([training.action, validation.action], 1), data.trajectories.action)
     assert data.split(0.01)[1].action.shape[1] == 2
-    with pytest.raises(ConfigError, match=r"7 worlds are too few to hold out a share of 0\.99"):
+    with pytest.raises(ConfigError, match=r"7 episodes are too few for validation_fraction=0\.99"):
         data.split(0.99)
 
 
-def test_a_trained_expert_alone(tmp_path):
-    """Its actions are those its network finds likely: log-probabilities are kept, and one slot only."""
+def test_a_trained_expert_solo(tmp_path):
+    """The log-probabilities are those of its network, and only one slot is recorded."""
     path = save_novice(tmp_path / "agent.safetensors")
     folder = record_dataset(tmp_path / "set", TASK, FrozenPolicyConfig(checkpoint=str(path)), num_episodes=2, solo=True)
     data = read_dataset(folder)
@@ -92,10 +93,10 @@ def test_a_trained_expert_alone(tmp_path):
 def test_refused_before_anything_is_written(recorded, tmp_path):
     def refused(kind, said, folder=tmp_path / "set", task=TASK, expert=ScriptedPolicyConfig(), **more):  # noqa: B008
         with pytest.raises(kind, match=said):
-            record_dataset(folder, task, expert, **{"worlds": 3, **more})
+            record_dataset(folder, task, expert, **{"num_episodes": 3, **more})
         assert folder == recorded or not folder.exists()
 
-    refused(ConfigError, "worlds=1 must be at least 2", worlds=1)
+    refused(ConfigError, "num_episodes=1 must be at least 2", num_episodes=1)
     refused(ConfigError, "seed=-1 must lie in", seed=-1)
     refused(ConfigError, "already holds a dataset", folder=recorded)
     refused(NotFoundError, "the zoo has no 'nobody'", expert=FrozenPolicyConfig(checkpoint="nobody"))
@@ -113,36 +114,36 @@ def test_damage_is_found(copy):
     shard = copy / "shard-00001.npz"
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-1])
-    damaged("shard-00001.npz: the shard is not what was written")
+    damaged("shard-00001.npz: the shard is altered")
     shard.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
-    damaged("shard-00001.npz: the shard is not what was written")
+    damaged("shard-00001.npz: the shard is altered")
     shard.unlink()
     damaged("shard-00001.npz: the shard is missing")
     shard.write_bytes(whole)
     assert_same(read_dataset(copy).trajectories.action, read_dataset(copy).trajectories.action)
     text = (copy / DATASET_MANIFEST).read_text()
     (copy / DATASET_MANIFEST).write_text(text.replace('"scripted"', '"random"'))
-    damaged("manifest.json is not what was written")
+    damaged("manifest.json is altered")
     (copy / DATASET_MANIFEST).write_text(text[: len(text) // 2])
-    damaged("manifest.json is not what was written")
+    damaged("manifest.json is altered")
     (copy / DATASET_MANIFEST).unlink()
     damaged("holds no whole dataset", NotFoundError)
 
 
 def test_a_manifest_that_promises_other_shapes(copy):
-    rewrite(copy, steps=9)
-    with pytest.raises(CorruptFileError, match=r"holds \(8, 6\) steps × episodes, its manifest says \(9, 6\)"):
+    rewrite(copy, max_steps=9)
+    with pytest.raises(CorruptFileError, match=r"holds \(8, 6\) steps × trajectories, its manifest says \(9, 6\)"):
         read_dataset(copy)
 
 
 def test_pickles_are_refused(copy):
-    """Even one whose digest the manifest vouches for."""
+    """Even one with the right digest in the manifest."""
     buffer = io.BytesIO()
     np.savez(buffer, action=np.array([{"a": 1}], dtype=object))
     blob = buffer.getvalue()
     (copy / "shard-00000.npz").write_bytes(blob)
     shards = read_manifest(copy)["shards"]
-    shards[0] |= {"bytes": len(blob), "sha256": demonstrations._sha(blob)}
+    shards[0] |= {"bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
     rewrite(copy, shards=shards)
     with pytest.raises(CorruptFileError, match="not a readable archive"):
         read_dataset(copy)
@@ -150,22 +151,22 @@ def test_pickles_are_refused(copy):
 
 def test_other_versions_are_told(copy):
     rewrite(copy, task={"kind": "gaol-cycle"})
-    with pytest.raises(IncompatibleError, match="a task this version does not know"):
+    with pytest.raises(IncompatibleError, match="a task that this version does not know"):
         read_dataset(copy)
     rewrite(copy, format=2)
     with pytest.raises(IncompatibleError, match="has format 2, this version reads 1"):
         read_dataset(copy)
 
 
-def test_a_dataset_left_half_written_is_recorded_anew(copy, recorded, monkeypatch):
-    monkeypatch.setattr(demonstrations, "WORLDS", 3)
+def test_a_half_written_dataset_is_recorded_again(copy, recorded, monkeypatch):
+    monkeypatch.setattr(demonstrations, "EPISODES_PER_SHARD", 3)
     (copy / DATASET_MANIFEST).unlink()
     (copy / "shard-00002.npz").write_bytes(b"half")
     record_dataset(copy, TASK, ScriptedPolicyConfig(), num_episodes=7, seed=5)
     assert_same(read_dataset(copy).trajectories, read_dataset(recorded).trajectories)
 
 
-def test_anybody_may_be_recorded(tmp_path):
+def test_a_random_policy_can_be_recorded(tmp_path):
     data = read_dataset(record_dataset(tmp_path / "set", TASK, RandomPolicyConfig(), num_episodes=40))
-    share = np.bincount(data.trajectories.action.reshape(-1), minlength=3) / data.trajectories.action.size
-    np.testing.assert_allclose(share, 1 / 3, atol=0.06)
+    frequency = np.bincount(data.trajectories.action.reshape(-1), minlength=3) / data.trajectories.action.size
+    np.testing.assert_allclose(frequency, 1 / 3, atol=0.06)

@@ -11,12 +11,14 @@ from hypothesis.extra import numpy as arrays
 from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner
 from rookery.agents.team import AgentGroup, Team
+from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
 from rookery.gridworld.movement import LEFT
+from rookery.interfaces import Policy
 from rookery.tasks.grid_env import GridEnv
 from rookery.training import evaluation
 from rookery.training.build import build
-from rookery.training.evaluation import RunEvaluator, TeamEvaluator, evaluation_key, two_level_interval
+from rookery.training.evaluation import RunEvaluator, evaluate_team, evaluation_key, two_level_interval
 from rookery.training.train_step import TRAINING_STREAM
 from tests.tiny import CONFIG, TASK, member_params
 
@@ -27,25 +29,25 @@ def rows(keys) -> set[bytes]:
     return {bytes(key) for key in np.asarray(keys).reshape(-1, 2)}
 
 
-def test_no_episode_of_evaluation_is_one_of_training():
+def test_no_evaluation_episode_is_a_training_episode():
     """Neither the keys of batches nor, in a sample, those of single episodes."""
     seeds = jnp.arange(60)
 
     def training(seed, update):
         key = jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(seed), TRAINING_STREAM), update)
-        return jax.random.split(key, 3)  # presence, play, learning
+        return jax.random.split(key, 3)  # agent mask, rollout, learning
 
     trained = jax.vmap(jax.vmap(training, (None, 0)), (0, None))(seeds, jnp.arange(200))
-    played = np.stack([evaluation_key(seed, domain) for seed in range(60) for domain in (0, 1, 2, 10_000)])
+    played = np.stack([evaluation_key(seed, stream) for seed in range(60) for stream in (0, 1, 2, 10_000)])
     assert len(rows(played)) == 240
     assert len(rows(trained)) == 60 * 200 * 3
     assert not rows(trained) & rows(played)
 
-    def worlds(key):
-        return jax.random.split(jax.random.split(key)[0], 16)  # as `rollout` draws resets
+    def episode_keys(key):
+        return jax.random.split(jax.random.split(key)[0], 16)  # as `rollout` splits the reset keys
 
-    trained = jax.vmap(worlds)(trained[:5, :50, 1].reshape(-1, 2))
-    played = jax.vmap(worlds)(jnp.asarray(played))
+    trained = jax.vmap(episode_keys)(trained[:5, :50, 1].reshape(-1, 2))
+    played = jax.vmap(episode_keys)(jnp.asarray(played))
     assert not rows(trained) & rows(played)
 
 
@@ -63,76 +65,81 @@ def test_the_largest_seed():
 
 
 @pytest.fixture(scope="module")
-def program():
+def run():
     return build(CONFIG)
 
 
 @pytest.fixture(scope="module")
-def match(program):
-    return TeamEvaluator(program.env, program.team, batch_size=4)
+def evaluate(run):
+    """`evaluate_team` of the tiny team with given parameters, in batches of four episodes."""
+
+    def call(params, *args):
+        return evaluate_team(TeamSetup(run.env, run.team, params), *args, batch_size=4)
+
+    return call
 
 
 @pytest.fixture(scope="module")
-def told(straight):
-    """What an evaluator says of the trained members, twice."""
-    evaluator = RunEvaluator(straight.program, 4)
+def evaluations(straight):
+    """Metrics of the trained replicas: twice with one seed, once with another."""
+    evaluator = RunEvaluator(straight.run, 4)
     return evaluator(straight.state.learners), evaluator(straight.state.learners), evaluator(straight.state.learners, 1)
 
 
-def test_an_evaluator_says_the_same_again_and_other_things_of_other_worlds(told):
-    first, again, other = told
-    for kind in ("social", "solo", "gain"):
+def test_an_evaluator_gives_the_same_again_and_other_numbers_for_other_seeds(evaluations):
+    first, again, other = evaluations
+    for kind in ("social", "solo", "social_gain"):
         for name, value in first[kind].items():
             assert value.shape == (2, 1)
             np.testing.assert_array_equal(value, again[kind][name])
-    np.testing.assert_allclose(first["gain"]["return"], first["social"]["return"] - first["solo"]["return"])
+    np.testing.assert_allclose(first["social_gain"]["return"], first["social"]["return"] - first["solo"]["return"])
     assert any((first["solo"][name] != other["solo"][name]).any() for name in first["solo"])
 
 
-def test_evaluator_and_match_agree_on_the_same_worlds(told, match, straight, monkeypatch):
-    """Two ways to play: all members at once, and one team with parameters given. Only their keys differ."""
-    monkeypatch.setattr(evaluation, "evaluation_key", lambda seed, domain=0: evaluation_key(seed, 0))
+def test_both_evaluations_agree_on_the_same_episodes(evaluations, evaluate, straight, monkeypatch):
+    """All replicas at once, or one team with given parameters: only the random keys differ."""
+    monkeypatch.setattr(evaluation, "evaluation_key", lambda seed, stream=0: evaluation_key(seed, 0))
     for number, (_, seed) in enumerate(CONFIG.replicas):
         params = member_params(straight, number)
-        for kind, present in (("social", [True, True]), ("solo", [True, False])):
-            tally = match.play(params, 4, seed, np.array(present))
-            expected = {name: value[number, 0] for name, value in told[0][kind].items()}
-            assert tally.episode_return[:, 0].mean() == pytest.approx(expected["return"], abs=1e-5)
-            assert tally.task_metrics["goals"][:, 0].mean() == pytest.approx(expected["goals"], abs=1e-5)
-            assert tally.longest_streak[:, 0].mean() == pytest.approx(expected["longest_streak"], abs=1e-5)
+        for condition, agent_mask in (("social", [True, True]), ("solo", [True, False])):
+            stats = evaluate(params, 4, seed, np.array(agent_mask))
+            expected = {name: value[number, 0] for name, value in evaluations[0][condition].items()}
+            assert stats.episode_return[:, 0].mean() == pytest.approx(expected["return"], abs=1e-5)
+            assert stats.task_metrics["goals"][:, 0].mean() == pytest.approx(expected["goals"], abs=1e-5)
+            assert stats.longest_streak[:, 0].mean() == pytest.approx(expected["longest_streak"], abs=1e-5)
 
 
-def test_a_match_plays_as_many_episodes_as_asked_and_the_same_for_the_same_seed(match, straight):
+def test_as_many_episodes_as_requested_and_the_same_for_the_same_seed(evaluate, straight):
     params = member_params(straight, 0)
-    six, four = match.play(params, 6, 5), match.play(params, 4, 5)
+    six, four = evaluate(params, 6, 5), evaluate(params, 4, 5)
     assert {leaf.shape[0] for leaf in jax.tree.leaves(six)} == {6}
     for long, short in zip(jax.tree.leaves(six), jax.tree.leaves(four), strict=True):
         np.testing.assert_array_equal(long[:4], short)
-    assert not np.array_equal(match.play(params, 4, 6).steps_to_first_reward, four.steps_to_first_reward)
+    assert not np.array_equal(evaluate(params, 4, 6).steps_to_first_reward, four.steps_to_first_reward)
     # The second batch is not the first again.
-    eight = match.play(params, 8, 5)
+    eight = evaluate(params, 8, 5)
     assert not np.array_equal(eight.steps_to_first_reward[:4], eight.steps_to_first_reward[4:])
 
 
-def test_who_is_absent_counts_for_nothing(match, straight):
-    tally = match.play(member_params(straight, 0), 8, 0, np.array([True, False]))
-    np.testing.assert_array_equal(tally.agent_mask, np.tile([True, False], (8, 1)))
-    for values in (tally.episode_return, tally.longest_streak, *tally.task_metrics.values()):
+def test_an_absent_agent_counts_for_nothing(evaluate, straight):
+    stats = evaluate(member_params(straight, 0), 8, 0, np.array([True, False]))
+    np.testing.assert_array_equal(stats.agent_mask, np.tile([True, False], (8, 1)))
+    for values in (stats.episode_return, stats.longest_streak, *stats.task_metrics.values()):
         np.testing.assert_array_equal(values[:, 1], 0)
-    np.testing.assert_array_equal(tally.steps_to_first_reward[:, 1], TASK.max_steps + 1)
+    np.testing.assert_array_equal(stats.steps_to_first_reward[:, 1], TASK.max_steps + 1)
 
 
-def test_at_least_one_episode(match):
+def test_at_least_one_episode(evaluate):
     with pytest.raises(ConfigError, match="episodes=0 must be at least 1"):
-        match.play({}, 0)
+        evaluate({}, 0)
 
 
 # ------------------------------------------------------------------------------------------- social gain
 
 
 @dataclasses.dataclass(frozen=True)
-class Fickle:
-    """A planner whose mood is its parameter: 0 it works always, 1 only in company, -1 only alone."""
+class Moody(Policy):
+    """A planner that depends on its parameter: 0 acts always, 1 only with other agents, -1 only alone."""
 
     planner: GoalCyclePlanner
 
@@ -146,25 +153,28 @@ class Fickle:
 
     def act(self, params, carry, obs, is_first, key):
         action, carry, extras = self.planner.act((), carry, obs, is_first, key)
-        company = jnp.where(obs[0].agent_mask.sum(-1) > 1, 1.0, -1.0)
-        return jnp.where(params * company >= 0, action, LEFT), carry, extras
+        others = jnp.where(obs[0].agent_mask.sum(-1) > 1, 1.0, -1.0)
+        return jnp.where(params * others >= 0, action, LEFT), carry, extras
 
 
 def test_the_sign_of_the_social_gain():
-    """An expert who needs nobody gains exactly nothing where agents walk through each other; others gain or lose."""
+    """An expert that ignores others gains exactly 0 where agents can walk through each other."""
     task = dataclasses.replace(TASK, max_steps=24, penalty=0.5)
     team = Team((
-        AgentGroup("expert", (0,), Fickle(GoalCyclePlanner(task.num_goals, task.height, task.width))),
+        AgentGroup("expert", (0,), Moody(GoalCyclePlanner(task.num_goals, task.height, task.width))),
         AgentGroup("other", (1,), RandomPolicy(task.num_actions)),
     ))  # fmt: skip
-    match = TeamEvaluator(GridEnv(task), team, batch_size=8)
+    env = GridEnv(task)
     returns = {}
     for mood in (0.0, 1.0, -1.0):
         params = {"expert": jnp.float32(mood), "other": ()}
         returns[mood] = [
-            match.evaluate(params, 8, 0, np.array([True, company])).episode_return[:, 0] for company in (True, False)
+            evaluate_team(TeamSetup(env, team, params), 8, 0, np.array([True, other]), batch_size=8).episode_return[
+                :, 0
+            ]
+            for other in (True, False)
         ]
-    np.testing.assert_array_equal(*returns[0.0])  # episode by episode, the same worlds in the same order
+    np.testing.assert_array_equal(*returns[0.0])  # the same episodes in the same order
     assert returns[0.0][0].mean() > 2
     social, solo = returns[1.0]
     np.testing.assert_array_equal(solo, 0)
@@ -184,9 +194,9 @@ def test_an_interval_by_hand():
     mean, low, high = two_level_interval(values)
     assert mean == 1.5
     assert (mean - low, high - mean) == pytest.approx((1.96 * error, 1.96 * error), rel=0.05)
-    # Two seeds without noise: drawn with replacement, their mean is 0, 1/2 or 1.
+    # Two seeds without noise, sampled with replacement: the mean is 0, 1/2 or 1.
     assert two_level_interval(np.array([[0.0, 0.0], [1.0, 1.0]])) == (0.5, 0.0, 1.0)
-    # A single episode tells nothing of its own error.
+    # A single episode has no standard error.
     assert two_level_interval(np.array([[2.0], [2.0]])) == (2.0, 2.0, 2.0)
 
 
@@ -220,5 +230,5 @@ def test_intervals_move_with_the_values(values, shift, scale):
 
 @given(st.floats(-100, 100, width=32), st.integers(1, 4), st.integers(1, 6))
 def test_equal_values_have_no_width(value, seeds, episodes):
-    told = two_level_interval(np.full((seeds, episodes), value), resamples=50)
-    assert told == pytest.approx((value, value, value), abs=1e-9)
+    interval = two_level_interval(np.full((seeds, episodes), value), resamples=50)
+    assert interval == pytest.approx((value, value, value), abs=1e-9)

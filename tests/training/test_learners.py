@@ -1,4 +1,4 @@
-"""Any learner in any run: the Q-learner's whole memory is part of a run's state, and comes back exactly."""
+"""R2D2 in a run: its replay buffer is part of the run's state, and is restored exactly."""
 
 import dataclasses
 
@@ -20,10 +20,10 @@ from tests.tiny import CONFIG, NOVICE, OTHER, assert_same, assert_same_run, on_h
 LEARNER = R2D2(
     capacity=6, sequence_length=3, burn_in=2, n_step=2, gradient_steps=2, minibatch_size=4, target_update_period=5,
 )  # fmt: skip
-GROUP = dataclasses.replace(NOVICE, learner=LEARNER, rates={"epsilon": ((0.0, 1.0), (1.0, 0.5))})
+GROUP = dataclasses.replace(NOVICE, learner=LEARNER, hparams={"epsilon": ((0.0, 1.0), (1.0, 0.5))})
 SETTINGS = tiny(
-    name="q", team=(GROUP, OTHER), arms=(Variant(name="social"), Variant(name="greedy", hparams={"epsilon": 0.0})),
-    steps=5 * 32, eval_episodes=2, checkpoint_interval=2,
+    name="q", team=(GROUP, OTHER), variants=(Variant(name="social"), Variant(name="greedy", hparams={"epsilon": 0.0})),
+    total_timesteps=5 * 32, eval_episodes=2, checkpoint_interval=2,
 )  # fmt: skip
 
 
@@ -32,29 +32,31 @@ def whole(tmp_path_factory):
     return on_host(train(SETTINGS, tmp_path_factory.mktemp("q") / "run", quiet=True))
 
 
-def test_a_q_learner_is_a_kind_of_learner():
-    config = apply_overrides(CONFIG, ["team.0.learner.kind=dqn", "team.0.learner.capacity=8"])
+def test_r2d2_is_chosen_by_its_kind():
+    config = apply_overrides(CONFIG, ["team.0.learner.kind=r2d2", "team.0.learner.capacity=8"])
     assert config.team[0].learner == R2D2(capacity=8)
     assert from_dict(RunConfig, to_dict(SETTINGS)) == SETTINGS
 
 
-def test_it_explores_while_it_learns_and_plays_nearly_greedily_else():
-    program = build(SETTINGS)
-    assert program.team.groups[0].policy.epsilon == 0.01
-    assert isinstance(program.behavior_team.groups[0].policy, EpsilonGreedyPolicy)
-    assert program.behavior_team.groups[1] == program.team.groups[1]
+def test_it_explores_in_training_and_is_nearly_greedy_in_evaluation():
+    run = build(SETTINGS)
+    assert run.team.groups[0].policy.epsilon == 0.01
+    assert isinstance(run.behavior_team.groups[0].policy, EpsilonGreedyPolicy)
+    assert run.behavior_team.groups[1] == run.team.groups[1]
 
 
-def test_rates_follow_their_schedules_in_every_arm(whole):
+def test_hparams_follow_their_schedules_in_every_variant(whole):
     lines = rows(whole.run_dir)
-    told = [[line[f"{arm}/novice/epsilon"][0] for line in lines] for arm in ("social", "greedy")]
-    np.testing.assert_allclose(told, [[1.0, 0.9, 0.8, 0.7, 0.6], [0.0] * 5], rtol=1e-6)
-    assert [line["social/novice/importance"][0] for line in lines] == pytest.approx([0.6] * 5)
+    epsilons = [[line[f"{name}/novice/epsilon"][0] for line in lines] for name in ("social", "greedy")]
+    np.testing.assert_allclose(epsilons, [[1.0, 0.9, 0.8, 0.7, 0.6], [0.0] * 5], rtol=1e-6)
+    assert [line["social/novice/importance_exponent"][0] for line in lines] == pytest.approx([0.6] * 5)
     assert [line["social/novice/replay_episodes"][0] for line in lines] == [4, 6, 6, 6, 6]
-    assert all(np.isfinite(line[f"social/novice/{name}"][0]) for line in lines for name in ("loss", "q", "error"))
+    assert all(
+        np.isfinite(line[f"social/novice/{name}"][0]) for line in lines for name in ("loss", "q_value", "abs_td_error")
+    )
 
 
-def test_resumed_it_comes_to_the_same_numbers_memory_included(whole, tmp_path):
+def test_resumed_it_reaches_the_same_numbers_replay_buffer_included(whole, tmp_path):
     run_dir = tmp_path / "run"
     for _ in range(2):
         part = (resume if run_dir.exists() else train)(
@@ -67,16 +69,18 @@ def test_resumed_it_comes_to_the_same_numbers_memory_included(whole, tmp_path):
     assert whole.state.learners["novice"].replay.priority.any()
 
 
-def test_its_agents_say_how_they_play(whole, tmp_path):
+def test_its_cards_have_the_evaluation_epsilon(whole, tmp_path):
     agent = load_agent(whole.run_dir / "agents" / "social-seed3-novice-0.safetensors")
     assert agent.policy.epsilon == agent.card["epsilon"] == 0.01
     assert_same(
         agent.params, jax.tree.map(lambda x: np.asarray(x)[0, 0], whole.state.learners["novice"].params["policy"])
     )
-    # Another run may start from it, whoever learns there.
-    start = dataclasses.replace(NOVICE.policy, start=str(whole.run_dir / "agents/social-seed3-novice-0.safetensors"))
+    # Another run may start from it, whatever its learner.
+    start = dataclasses.replace(
+        NOVICE.policy, init_from=str(whole.run_dir / "agents/social-seed3-novice-0.safetensors")
+    )
     still = dataclasses.replace(GROUP, policy=start, learning_rate=0.0)
-    config = dataclasses.replace(SETTINGS, team=(still, OTHER), steps=1, eval_episodes=0)
+    config = dataclasses.replace(SETTINGS, team=(still, OTHER), total_timesteps=1, eval_episodes=0)
     state = on_host(train(config, tmp_path / "run", quiet=True)).state.learners["novice"]
     for params in (state.params["policy"], state.target_params):
         assert_same(jax.tree.map(lambda x: np.asarray(x)[0, 0], params), agent.params)
@@ -85,16 +89,22 @@ def test_its_agents_say_how_they_play(whole, tmp_path):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: dataclasses.replace(GROUP, rates={"epsilom": 0.1}), "novice.rates.epsilom is not a rate of its"),
-        (lambda: dataclasses.replace(GROUP, rates={"epsilon": -0.1}), "novice.rates.epsilon: value -0.1 must lie"),
-        (lambda: dataclasses.replace(NOVICE, rates={"epsilon": 0.1}), "novice.rates.epsilon is not a rate of its"),
-        (lambda: dataclasses.replace(OTHER, rates={"epsilon": 0.1}), "allowed: none"),
-        (lambda: Variant(hparams={"entropy": 0.1}), "set the arm's own field entropy"),
         (
-            lambda: tiny(arms=(Variant(hparams={"epsilon": 0.1}),)),
-            "arm main.rates.epsilon is not a rate of any learner",
+            lambda: dataclasses.replace(GROUP, hparams={"epsilom": 0.1}),
+            "novice.hparams.epsilom is not a hyperparameter of its",
         ),
-        (lambda: dataclasses.replace(SETTINGS, episodes=7), "capacity=6 must be at least the episodes of an update"),
+        (lambda: dataclasses.replace(GROUP, hparams={"epsilon": -0.1}), "novice.hparams.epsilon: value -0.1 must lie"),
+        (
+            lambda: dataclasses.replace(NOVICE, hparams={"epsilon": 0.1}),
+            "novice.hparams.epsilon is not a hyperparameter of its",
+        ),
+        (lambda: dataclasses.replace(OTHER, hparams={"epsilon": 0.1}), "allowed: none"),
+        (lambda: Variant(hparams={"ent_coef": 0.1}), "set the variant's own field ent_coef"),
+        (
+            lambda: tiny(variants=(Variant(hparams={"epsilon": 0.1}),)),
+            "variant main.hparams.epsilon is not a hyperparameter of any learner",
+        ),
+        (lambda: dataclasses.replace(SETTINGS, num_envs=7), "capacity=6 must be at least the episodes of an update"),
     ],
 )
 def test_refused(call, said):
@@ -103,13 +113,13 @@ def test_refused(call, said):
     assert said in str(caught.value)
 
 
-def test_a_rate_nobody_sets_is_the_learners_own():
-    told = replica_schedules(dataclasses.replace(SETTINGS, team=(dataclasses.replace(GROUP, rates={}), OTHER)))
-    np.testing.assert_allclose(told.hparams["novice"]["epsilon"][0, :2], [[0, 1], [0.3, 0.05]], rtol=1e-6)
-    assert set(told.hparams["novice"]) == {"learning_rate", "epsilon", "importance_exponent"}
+def test_a_hyperparameter_that_is_not_set_is_the_learners_default():
+    schedules = replica_schedules(dataclasses.replace(SETTINGS, team=(dataclasses.replace(GROUP, hparams={}), OTHER)))
+    np.testing.assert_allclose(schedules.hparams["novice"]["epsilon"][0, :2], [[0, 1], [0.3, 0.05]], rtol=1e-6)
+    assert set(schedules.hparams["novice"]) == {"learning_rate", "epsilon", "importance_exponent"}
 
 
-def test_what_is_not_finite_is_found(tmp_path):
+def test_a_number_that_is_not_finite_is_found(tmp_path):
     wild = dataclasses.replace(GROUP, learning_rate=1e38)
     config = dataclasses.replace(SETTINGS, team=(wild, OTHER), eval_episodes=0)
     with pytest.raises(DivergedError, match="of 'novice' is not finite at update"):

@@ -5,17 +5,19 @@ import re
 import pytest
 
 from rookery.agents.networks import NdousseNetwork
-from rookery.cli import TrainCommand
+from rookery.commands.train import TrainCommand
 from rookery.errors import NotFoundError
+from rookery.learning.ppo import PPO
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks.goal_cycle import GoalCycle
+from rookery.tasks.registry import make_env
 from rookery.training.config import RunConfig, ScriptedPolicyConfig
 from rookery.training.presets import PRESETS, preset
 from rookery.training.train_step import replica_schedules
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_is_sound(name):
+def test_every_preset_is_valid(name):
     config = preset(name)
     assert config.name == name
     assert from_dict(RunConfig, to_dict(config)) == config
@@ -23,18 +25,18 @@ def test_every_preset_is_sound(name):
     assert config.total_updates >= 5
     replica_schedules(config)  # the task has all that is scheduled
     for group in config.team:
-        assert max(group.slots) < len(config.task.views)
-        if hasattr(group.learner, "sequences"):
-            # A minibatch is never larger than the batch it is drawn from.
-            cut = -(-config.task.max_steps // group.learner.sequence_length) * config.num_envs
-            assert group.learner.minibatch_size <= cut
+        assert max(group.slots) < make_env(config.task).num_agents
+        if isinstance(group.learner, PPO):
+            # A minibatch is never larger than the batch.
+            sequences = -(-config.task.max_steps // group.learner.sequence_length) * config.num_envs
+            assert group.learner.minibatch_size <= sequences
 
 
 def test_unknown_names_get_the_nearest():
-    with pytest.raises(NotFoundError, match="no preset 'dmo'; did you mean demo") as caught:
+    with pytest.raises(NotFoundError, match="no preset 'dmo'; did you mean 'demo'") as caught:
         preset("dmo")
     assert all(name in str(caught.value) for name in PRESETS)
-    with pytest.raises(NotFoundError, match="no preset 'zzz'; there are: demo"):
+    with pytest.raises(NotFoundError, match="no preset 'zzz'; allowed: demo"):
         preset("zzz")
 
 
@@ -47,8 +49,8 @@ def test_the_command_line_names_them_all():
         assert name in source or (listed and int(number) <= int(listed[1])), name
 
 
-def test_the_papers_numbers_to_the_letter():
-    """Ndousse et al. 2021, sections 4.2 and 7.2."""
+def test_the_published_hyperparameters():
+    """Ndousse et al. 2021, appendix 7.8."""
     config = preset("paper")
     novice, expert = config.team
     learner = novice.learner
@@ -71,7 +73,7 @@ def test_the_papers_numbers_to_the_letter():
 
 
 def test_the_demo_compares_by_one_algorithm():
-    """Novices beside experts and alone differ in nothing but company."""
+    """Novices with experts and novices alone differ in nothing else."""
     for name in ("demo", "smoke"):
         social, solo = preset(name).variants
         assert (social.name, solo.name) == ("social", "solo")

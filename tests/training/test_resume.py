@@ -1,4 +1,4 @@
-"""A run that was stopped, killed or damaged and then resumed comes to the very numbers of one that was not."""
+"""A run that was stopped, killed or damaged and then resumed reaches exactly the numbers of one that was not."""
 
 import contextlib
 import errno
@@ -32,14 +32,14 @@ ROOT = Path(__file__).parents[2]
 
 
 class Killed(BaseException):
-    """No handler of the program's own expects this one."""
+    """No handler of the package catches this."""
 
 
 @pytest.fixture
 def kill_at(monkeypatch):
     """Make the n-th call of a function the last thing a run does."""
 
-    def arm(owner, name: str, number: int, after: bool = False):
+    def set_up(owner, name: str, number: int, after: bool = False):
         real, calls = getattr(owner, name), 0
 
         def deadly(*args, **kwargs):
@@ -55,7 +55,7 @@ def kill_at(monkeypatch):
         monkeypatch.setattr(owner, name, deadly)
         return lambda: monkeypatch.setattr(owner, name, real)
 
-    return arm
+    return set_up
 
 
 def refuses(path: Path) -> bool:
@@ -70,22 +70,22 @@ def agents(run_dir: Path) -> list[Path]:
     return sorted((run_dir / "agents").glob("*.safetensors"))
 
 
-# ------------------------------------------------------------------------------------------- in good order
+# ------------------------------------------------------------------------------------------- orderly stops
 
 
 def test_stopped_after_every_update(straight, tmp_path):
-    """Each session does one update, saves and stops; where it stops leaves no trace in the numbers."""
+    """Each session does one update, saves and stops; the numbers do not depend on where it stops."""
     result = train(CONFIG, tmp_path / "run", quiet=True, stop_after=0)
     for done in range(1, UPDATES):
         assert (result.num_updates, result.finished) == (done, False)
         assert checkpoint.saved_updates(tmp_path / "run" / "checkpoints")[-1] == done
-        assert json.loads((tmp_path / "run" / "status.json").read_text())["updates"] == done
+        assert json.loads((tmp_path / "run" / "status.json").read_text())["num_updates"] == done
         result = resume(tmp_path / "run", quiet=True, stop_after=0)
     assert_same_run(result, straight)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_in_good_order(straight, tmp_path, monkeypatch, number):
+def test_a_signal_stops_in_an_orderly_way(straight, tmp_path, monkeypatch, number):
     write = metrics.MetricsWriter.write
 
     def interrupted(self, update, *rest):
@@ -99,7 +99,7 @@ def test_a_signal_stops_in_good_order(straight, tmp_path, monkeypatch, number):
         result = train(CONFIG, tmp_path / "run", quiet=True)
     assert signal.getsignal(number) is before
     assert not result.finished
-    # Update 5 was not due for a checkpoint; nothing that was done is lost all the same.
+    # No checkpoint was due after update 5, yet nothing that was done is lost.
     assert checkpoint.saved_updates(tmp_path / "run" / "checkpoints") == [3, result.num_updates]
     assert rows(tmp_path / "run") == rows(straight.run_dir)[: result.num_updates]
     assert_same_run(resume(tmp_path / "run", quiet=True), straight)
@@ -123,12 +123,12 @@ def test_a_second_signal_stops_at_once(straight, tmp_path, monkeypatch):
 
 def test_a_finished_run_stays_as_it_is(straight, tmp_path, monkeypatch):
     run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
-    monkeypatch.setattr(straight.program.__class__, "compile_update", lambda *_: pytest.fail("compiled"))
+    monkeypatch.setattr(straight.run.__class__, "compile_train_step", lambda *_: pytest.fail("compiled"))
     result = resume(run_dir, quiet=True)
     assert_same_run(result, straight)
     assert checkpoint.saved_updates(run_dir / "checkpoints") == [6, 8]
     assert (run_dir / "metrics.jsonl").read_bytes() == (straight.run_dir / "metrics.jsonl").read_bytes()
-    assert result.seconds == straight.seconds  # it still knows how long it took
+    assert result.seconds == straight.seconds  # the time it took is kept
 
 
 def test_time_counts_on(tmp_path):
@@ -227,12 +227,12 @@ def lines(run_dir: Path) -> bytes:
 
 
 def test_killed_at_any_moment(straight, tmp_path):
-    """SIGKILL as soon as there is a run, then at random moments; nothing is asked of the process that dies."""
+    """SIGKILL as soon as there is a run, then at random moments."""
     run_dir, dice = tmp_path / "run", random.Random()
     for attempt in range(3):
-        seen = lines(run_dir)
+        before = lines(run_dir)
         with child(run_dir) as process:
-            started = (run_dir / "config.json").exists if attempt == 0 else (lambda s=seen: lines(run_dir) != s)
+            started = (run_dir / "config.json").exists if attempt == 0 else (lambda s=before: lines(run_dir) != s)
             wait_for(started, process)
             time.sleep(dice.uniform(0, 1.0) if attempt else 0)
             process.kill()
@@ -258,7 +258,7 @@ def test_one_process_a_run_and_a_stop_from_outside(straight, tmp_path):
 
 
 def test_two_that_start_together(tmp_path, monkeypatch):
-    """The one who comes second to the lock finds a run there."""
+    """The process that gets the lock second finds a run there."""
     acquire, run_dir = RunLock.acquire, tmp_path / "run"
 
     def late(self):
@@ -273,7 +273,7 @@ def test_two_that_start_together(tmp_path, monkeypatch):
 
 
 def test_a_power_cut_takes_no_metrics_that_a_checkpoint_counts_on(tmp_path, monkeypatch):
-    """What is not pushed to the disk is lost with the power: lines are pushed before each checkpoint."""
+    """Lines that are not synced to the disk are lost in a power cut: they are synced before each checkpoint."""
     run_dir, safe = tmp_path / "run", []
     sync, save = metrics.MetricsWriter.sync, checkpoint.save
 
@@ -336,7 +336,7 @@ def test_metrics_torn_by_a_power_cut(straight, tmp_path):
     assert_same_run(resume(run_dir, quiet=True), straight)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"config": {"seeds": "x"}}', '{"config": {"sedes": 1}}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"config": {"num_seeds": "x"}}', '{"config": {"sedes": 1}}'])
 def test_a_damaged_configuration(straight, tmp_path, content):
     run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
     (run_dir / "config.json").write_text(content)
@@ -356,8 +356,8 @@ def test_no_run(tmp_path):
 def test_a_checkpoint_of_another_network(straight, tmp_path):
     run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
     text = (run_dir / "config.json").read_text()
-    assert '"head": 4' in text
-    (run_dir / "config.json").write_text(text.replace('"head": 4', '"head": 5'))
+    assert '"head_size": 4' in text
+    (run_dir / "config.json").write_text(text.replace('"head_size": 4', '"head_size": 5'))
     with pytest.raises(IncompatibleError, match=r"checkpoint 00000008 does not fit: .* there and .* here"):
         resume(run_dir, quiet=True)
     assert checkpoint.saved_updates(run_dir / "checkpoints") == [6, 8]
@@ -368,7 +368,7 @@ def test_a_checkpoint_of_another_network(straight, tmp_path):
 
 
 def refusal(run_dir: Path) -> str:
-    """What the disk's refusal became; nothing if the run needed fewer calls."""
+    """The error after the disk refuses; empty if the run needed fewer calls."""
     try:
         assert train(CONFIG, run_dir, quiet=True).finished
     except StorageError as error:
@@ -378,7 +378,7 @@ def refusal(run_dir: Path) -> str:
 
 @pytest.mark.parametrize("call", ["fsync", "write"])
 def test_a_disk_that_fills_up(straight, tmp_path, monkeypatch, call):
-    """Wherever the disk first refuses, the error is ours and the run resumes to the same numbers."""
+    """Wherever the disk first refuses, the error is a StorageError and the run resumes to the same numbers."""
     for refused in (0, 9, 23, 41):
         run_dir, calls = tmp_path / str(refused), 0
         real = getattr(os, call)
@@ -401,8 +401,8 @@ def test_a_disk_that_fills_up(straight, tmp_path, monkeypatch, call):
             assert not (run_dir / "metrics.jsonl").exists()
 
 
-def test_seconds_are_of_the_kept_work_only(tmp_path):
-    """A clock going on from a run's own record, not from the day it was killed."""
+def test_seconds_count_only_the_work_that_was_kept(tmp_path):
+    """The clock continues from the run's metrics, not from the time at which it was killed."""
     train(tiny(eval_episodes=0), tmp_path / "run", quiet=True, stop_after=0)
     first = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())["time/seconds"]
     time.sleep(0.3)
@@ -411,26 +411,26 @@ def test_seconds_are_of_the_kept_work_only(tmp_path):
     assert first < spent == result.seconds
 
 
-def test_who_plays_beside_is_pinned(tmp_path):
-    """With another agent under the same name the numbers would be others: resuming says so, and changes nothing."""
+def test_a_changed_partner_is_refused(tmp_path):
+    """Another agent under the same name would change the numbers: resuming refuses it and changes nothing."""
     policy = RecurrentPolicy(NETWORK, VIEW.shape, 3)
     for number in (0, 1):
         params = jax.tree.map(np.asarray, policy.init(jax.random.PRNGKey(number)))
         save_agent(tmp_path / f"{number}.safetensors", policy, params, {})
-    source = tmp_path / "beside.safetensors"
+    source = tmp_path / "partner.safetensors"
 
-    def stands_beside(number):
+    def use_agent(number):
         for ending in (".safetensors", ".json"):
             shutil.copy(tmp_path / f"{number}{ending}", source.with_suffix(ending))
 
-    stands_beside(0)
-    beside = GroupConfig(name="other", slots=(1,), policy=FrozenPolicyConfig(checkpoint=str(source)))
+    use_agent(0)
+    partner = GroupConfig(name="other", slots=(1,), policy=FrozenPolicyConfig(checkpoint=str(source)))
     run_dir = tmp_path / "run"
-    train(tiny(team=(NOVICE, beside)), run_dir, quiet=True, stop_after=0)
+    train(tiny(team=(NOVICE, partner)), run_dir, quiet=True, stop_after=0)
     before = sorted(path.name for path in (run_dir / "checkpoints").iterdir())
-    stands_beside(1)
-    with pytest.raises(IncompatibleError, match=r"begun with an agent .*beside\.safetensors of SHA-256"):
+    use_agent(1)
+    with pytest.raises(IncompatibleError, match=r"started with an agent .*partner\.safetensors of SHA-256"):
         resume(run_dir, quiet=True)
     assert sorted(path.name for path in (run_dir / "checkpoints").iterdir()) == before
-    stands_beside(0)
+    use_agent(0)
     assert resume(run_dir, quiet=True).finished

@@ -8,36 +8,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.errors import ConfigError
-from rookery.training.schedules import check_schedule, num_points, padded_points, value_at
+from rookery.training.schedules import check_schedule, padded_points, schedule_points, value_at
 
 NUMBER = st.floats(-1e6, 1e6, width=32)
 
 
 @st.composite
 def schedules(draw):
-    shares = sorted(draw(st.sets(st.integers(0, 64), min_size=1, max_size=5)))
-    return tuple((share / 64, draw(NUMBER)) for share in shares)
+    fractions = sorted(draw(st.sets(st.integers(0, 64), min_size=1, max_size=5)))
+    return tuple((fraction / 64, draw(NUMBER)) for fraction in fractions)
 
 
-def at(schedule, share, count=None):
-    return float(value_at(padded_points(schedule, count or num_points(schedule)), jnp.float32(share)))
+def at(schedule, fraction, count=None):
+    return float(value_at(padded_points(schedule, count or len(schedule_points(schedule))), jnp.float32(fraction)))
 
 
 def test_by_hand():
     ramp = ((0.2, 1.0), (0.6, 3.0), (1.0, 2.0))
-    shares = [0.0, 0.2, 0.3, 0.6, 0.8, 1.0, 1.2]
-    assert [at(ramp, share) for share in shares] == pytest.approx([1.0, 1.0, 1.5, 3.0, 2.5, 2.0, 2.0])
-    assert [at(0.7, share) for share in (0, 0.5, 1)] == pytest.approx([0.7] * 3)
+    fractions = [0.0, 0.2, 0.3, 0.6, 0.8, 1.0, 1.2]
+    assert [at(ramp, fraction) for fraction in fractions] == pytest.approx([1.0, 1.0, 1.5, 3.0, 2.5, 2.0, 2.0])
+    assert [at(0.7, fraction) for fraction in (0, 0.5, 1)] == pytest.approx([0.7] * 3)
     assert at(3, 0.5) == 3.0
-    assert (num_points(0.7), num_points(ramp)) == (1, 3)
+    assert (schedule_points(0.7), schedule_points(ramp)) == ([(0.0, 0.7)], list(ramp))
 
 
 @given(schedules(), st.floats(0, 1), st.integers(0, 3))
-def test_straight_between_points_flat_outside_however_long(schedule, share, more):
+def test_straight_between_points_flat_outside_however_long(schedule, fraction, more):
     xs, ys = np.array(schedule, np.float64).T
-    expected = np.interp(np.float32(share), xs, ys)
-    # Slopes of up to 64 a step make a float32 share worth that much more error.
-    assert at(schedule, share, len(schedule) + more) == pytest.approx(expected, rel=1e-5, abs=64e-6 * abs(ys).max())
+    expected = np.interp(np.float32(fraction), xs, ys)
+    # Slopes of up to 64 amplify the rounding of a float32 fraction.
+    assert at(schedule, fraction, len(schedule) + more) == pytest.approx(expected, rel=1e-5, abs=64e-6 * abs(ys).max())
 
 
 def test_one_compilation_for_every_schedule_of_a_length():
@@ -51,8 +51,8 @@ def test_one_compilation_for_every_schedule_of_a_length():
     ("schedule", "said"),
     [
         ((), "x has no points"),
-        (((0.5, 1.0), (0.2, 1.0)), "shares of the run [0.5, 0.2] must rise"),
-        (((0.5, 1.0), (0.5, 2.0)), "shares of the run [0.5, 0.5] must rise"),
+        (((0.5, 1.0), (0.2, 1.0)), "fractions of the run [0.5, 0.2] must increase"),
+        (((0.5, 1.0), (0.5, 2.0)), "fractions of the run [0.5, 0.5] must increase"),
         (((0.0, 1.0), (1.5, 2.0)), "each within [0, 1]"),
         (((-0.1, 1.0),), "each within [0, 1]"),
         (((0.0, 1.0), (1.0, 2.5)), "value 2.5 must lie in [0.0, 2.0]"),

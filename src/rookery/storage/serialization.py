@@ -1,15 +1,17 @@
-"""Frozen dataclasses to JSON and back, with nothing guessed and nothing ignored.
+"""Frozen dataclasses to JSON and back, without guessing and without ignoring anything.
 
 Known field types: bool, int, float, str, None, Literal, `X | Y`, tuples, `dict[str, ...]` and dataclasses of
-these. Where a union offers several dataclasses, each has a field `kind: Literal["..."]` to tell them apart.
-Every refusal is a `ConfigError` that opens with the dotted path of what is wrong: `config.team.0.slots`.
+these. If a union offers several dataclasses, each has a field `kind: Literal["..."]` to tell them apart.
+Every refusal is a `ConfigError` of one line that starts with the dotted path of what is wrong: `config.team.0.slots`.
+
+Libraries for this (pydantic, cattrs) do not give such messages, convert values silently, and know no unions that other
+packages extend at run time or overrides such as `team.0.learner.kind=a2c` that start from another class's defaults.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import functools
 import json
 import math
@@ -20,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from rookery.errors import ConfigError, NotFoundError, RookeryError
+from rookery.errors import ConfigError, NotFoundError, RookeryError, suggest
 from rookery.storage.atomic import storage_error
 
 T = TypeVar("T")
@@ -28,18 +30,18 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class OneOf:
-    """A note on a field, `Annotated[Any, OneOf(classes)]`: one of the dataclasses known when the field is read.
+    """Marks a field, `Annotated[Any, OneOf(classes)]`, whose value is of one of the classes known when it is read.
 
-    For unions that grow while the program runs, such as the tasks that other packages register.
+    For unions that grow at run time, such as the tasks and networks that other packages register.
     """
 
     classes: Callable[[], tuple[type, ...]]
 
 
 def to_dict(config: Any, where: str = "config") -> dict[str, Any]:
-    """A dataclass as JSON values: what `from_dict` turns back into an equal one.
+    """A dataclass as JSON values, which `from_dict` turns back into an equal one.
 
-    Raises: ConfigError for a value that is not what its field promises.
+    Raises: ConfigError for a value that is not of its field's type.
     """
     data = _encode(config, where)
     from_dict(type(config), data, where)
@@ -57,11 +59,11 @@ def from_dict(cls: type[T], data: object, where: str = "config") -> T:
 
 
 def apply_overrides(config: T, overrides: Iterable[str]) -> T:
-    """A copy of `config` changed by `key=value` texts, in order: `learner.learning_rate=1e-3`, `seeds=5`.
+    """A copy of `config` changed by `key=value` texts, in order: `learner.learning_rate=1e-3`, `num_seeds=5`.
 
     Keys are dotted; tuple elements go by index (`team.0.slots=[0,1]`). Values are JSON, or bare words where a
-    string fits. Setting a union's `kind` to another one starts that one from its defaults. All is checked
-    once, at the end, so values that only fit together may be given in any order.
+    string fits. Setting a union's `kind` to another one starts that one from its defaults. Everything is checked
+    once, at the end, so that values that only fit together may be given in any order.
     Raises: ConfigError as `from_dict`.
     """
     data = to_dict(config)
@@ -77,8 +79,8 @@ def load_json(path: Path | str, error: type[RookeryError] = ConfigError) -> Any:
     """The content of a JSON file: no NaN, no key twice.
 
     Args:
-      error: raised for malformed content; CorruptError suits a file the program wrote itself.
-    Raises: `error` with line and column; MissingError; StorageError if the file cannot be read.
+      error: raised for malformed content; CorruptFileError for a file that the program wrote itself.
+    Raises: `error` with line and column; NotFoundError; StorageError if the file cannot be read.
     """
     path = Path(path)
     try:
@@ -96,8 +98,8 @@ def load_json(path: Path | str, error: type[RookeryError] = ConfigError) -> Any:
     except json.JSONDecodeError as bad:
         raise error(f"{path} line {bad.lineno} column {bad.colno}: not JSON ({bad.msg}); correct it there") from bad
     except (ValueError, RecursionError) as bad:
-        said = "nested too deeply" if isinstance(bad, RecursionError) else bad
-        raise error(f"{path} is not JSON as this program reads it: {said}; correct it") from bad
+        reason = "nested too deeply" if isinstance(bad, RecursionError) else bad
+        raise error(f"{path} is not JSON as this program reads it: {reason}; correct it") from bad
 
 
 # -------------------------------------------------------------------------------------------- encoding
@@ -132,7 +134,7 @@ def _decode(hint: Any, data: Any, where: str) -> Any:
         if any(type(data) is type(a) and data == a for a in args):
             return data
     elif _is_union(hint):
-        return _decode_union(args, data, where)
+        return _decode_union(_alternatives(hint), data, where)
     elif origin is tuple:
         return _decode_tuple(hint, args, data, where)
     elif origin is dict:
@@ -183,25 +185,25 @@ def _decode_tuple(hint: Any, args: tuple[Any, ...], data: Any, where: str) -> tu
         args = (args[0],) * len(data)
     if len(args) != len(data):
         raise ConfigError(f"{where} has {len(data)} elements; it must be {_describe(hint)}")
-    return tuple(_decode(arm, item, f"{where}.{i}") for i, (arm, item) in enumerate(zip(args, data, strict=True)))
+    return tuple(_decode(arg, item, f"{where}.{i}") for i, (arg, item) in enumerate(zip(args, data, strict=True)))
 
 
-def _decode_union(arms: tuple[Any, ...], data: Any, where: str) -> Any:
-    rest = [arm for arm in arms if arm is not types.NoneType]
-    if data is None and len(rest) < len(arms):
+def _decode_union(alternatives: list[Any], data: Any, where: str) -> Any:
+    rest = [hint for hint in alternatives if hint is not types.NoneType]
+    if data is None and len(rest) < len(alternatives):
         return None
-    classes = [arm for arm in rest if _is_dataclass(_strip_annotations(arm))]
+    classes = [hint for hint in rest if _is_dataclass(hint)]
     if classes and isinstance(data, dict):
         return _decode(_class_of_kind(classes, data, where), data, where)
     shape = {list: tuple, tuple: tuple, dict: dict}.get(type(data))
-    alike = [arm for arm in rest if shape and typing.get_origin(_strip_annotations(arm)) is shape]
+    alike = [hint for hint in rest if shape and typing.get_origin(hint) is shape]
     if len(alike) == 1:  # no doubt which is meant, so the message may point inside it
         return _decode(alike[0], data, where)
-    # The arm of the very type comes first: 3 stays an int where int and float are both allowed.
-    for arm in sorted(rest, key=lambda arm: arm is not type(data)):
+    # The exact type comes first: 3 stays an int where int and float are both allowed.
+    for hint in sorted(rest, key=lambda hint: hint is not type(data)):
         with contextlib.suppress(ConfigError):
-            return _decode(arm, data, where)
-    raise ConfigError(f"{where} is {_abbreviate(data)}; it must be {' or '.join(map(_describe, arms))}")
+            return _decode(hint, data, where)
+    raise ConfigError(f"{where} is {_abbreviate(data)}; it must be {' or '.join(map(_describe, alternatives))}")
 
 
 def _class_of_kind(classes: Sequence[Any], data: dict[str, Any], where: str) -> Any:
@@ -214,13 +216,11 @@ def _class_of_kind(classes: Sequence[Any], data: dict[str, Any], where: str) -> 
         if typing.get_origin(hint) is not Literal:
             raise TypeError(f'{cls.__name__} needs a field kind: Literal["..."] to stand in a union')
         kinds |= dict.fromkeys(typing.get_args(hint), cls)
-    allowed = f"allowed: {', '.join(map(repr, kinds))}"
     if "kind" not in data:
-        raise ConfigError(f"{where} lacks 'kind', which tells what it is; {allowed}")
+        raise ConfigError(f"{where} lacks 'kind', which tells what it is; allowed: {', '.join(kinds)}")
     kind = data["kind"]
     if not isinstance(kind, str) or kind not in kinds:
-        near = _did_you_mean(kind, kinds) if isinstance(kind, str) else ""
-        raise ConfigError(f"{where}.kind {_abbreviate(kind)} is not known; {near}{allowed}")
+        raise ConfigError(f"{where}.kind {_abbreviate(kind)} is not known; {suggest(kind, kinds)}")
     return kinds[kind]
 
 
@@ -228,11 +228,10 @@ def _class_of_kind(classes: Sequence[Any], data: dict[str, Any], where: str) -> 
 
 
 def _apply_override(hint: Any, node: Any, parts: list[str], text: str, where: str) -> None:
-    """Write one override into JSON values, walking the types beside them."""
+    """Write one override into JSON values, following the types along."""
     for depth, part in enumerate(parts):
         classes = _classes(hint)
-        arm = _alternative_of(hint, node, where)
-        key, hint = _field_of(arm, node, part, where)
+        key, hint = _field_of(_alternative_of(hint, node, where), node, part, where)
         where = _join_path(where, part)
         if depth == len(parts) - 1:
             value = _parse(hint if len(classes) < 2 or part != "kind" else str, text, where)
@@ -258,7 +257,7 @@ def _defaults(cls: Any) -> dict[str, Any]:
 
 
 def _alternative_of(hint: Any, node: Any, where: str) -> Any:
-    """The one alternative of a type that the present value has."""
+    """The alternative of a type that the present value has."""
     hint = _strip_annotations(hint)
     if not _is_union(hint):
         return hint
@@ -266,9 +265,9 @@ def _alternative_of(hint: Any, node: Any, where: str) -> Any:
     if classes and isinstance(node, dict):
         return _class_of_kind(classes, node, where)
     wanted = {list: tuple, dict: dict}.get(type(node))
-    for arm in map(_strip_annotations, typing.get_args(hint)):
-        if wanted and typing.get_origin(arm) is wanted:
-            return arm
+    for alternative in _alternatives(hint):
+        if wanted and typing.get_origin(alternative) is wanted:
+            return alternative
     return type(node)
 
 
@@ -342,7 +341,7 @@ def _is_union(hint: Any) -> bool:
 
 
 def _strip_annotations(hint: Any) -> Any:
-    """Without Annotated's notes, of which only OneOf means anything here; None as its type."""
+    """Without Annotated's metadata, of which only OneOf has a meaning here; None as its type."""
     while typing.get_origin(hint) is typing.Annotated:
         hint, *notes = typing.get_args(hint)
         for note in notes:
@@ -351,18 +350,22 @@ def _strip_annotations(hint: Any) -> Any:
     return types.NoneType if hint is None else hint
 
 
+def _alternatives(hint: Any) -> list[Any]:
+    """The types that a union allows, those of unions inside it included; the type itself if it is not a union."""
+    hint = _strip_annotations(hint)
+    return [inner for arg in typing.get_args(hint) for inner in _alternatives(arg)] if _is_union(hint) else [hint]
+
+
 def _classes(hint: Any) -> list[Any]:
     """The dataclasses among a union's alternatives."""
-    hint = _strip_annotations(hint)
-    arms = map(_strip_annotations, typing.get_args(hint)) if _is_union(hint) else [hint]
-    return [arm for arm in arms if _is_dataclass(arm)]
+    return [alternative for alternative in _alternatives(hint) if _is_dataclass(alternative)]
 
 
 # -------------------------------------------------------------------------------------------- messages
 
 
 def _join_path(where: str, key: str) -> str:
-    """One step further; a key that would break the line is quoted."""
+    """The path of a key inside `where`; a key that would break the line is quoted."""
     return f"{where}.{key if isinstance(key, str) and key.isprintable() else repr(key)}"
 
 
@@ -394,28 +397,21 @@ def _abbreviate(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _did_you_mean(key: str, allowed: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(key), list(allowed), n=2)
-    return f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-
-
 def _unknown_key_error(where: str, key: str, allowed: Iterable[str]) -> ConfigError:
-    allowed = list(allowed)
-    listed = ", ".join(allowed) or "nothing"
-    return ConfigError(f"{_join_path(where, key)} is not known; {_did_you_mean(key, allowed)}allowed: {listed}")
+    return ConfigError(f"{_join_path(where, key)} is not known; {suggest(key, allowed)}")
 
 
 def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:
         if key in result:
-            raise ValueError(f"the key {key!r} stands twice in one object")
+            raise ValueError(f"the key {key!r} occurs twice in one object")
         result[key] = value
     return result
 
 
 def _reject_nonfinite(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON number")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _line_and_column(before: str) -> tuple[int, int]:

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from rookery.nn import convolution
 from rookery.agents.networks import MLPNetwork, NdousseNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.learning import batch_sharding, ppo
 from rookery.learning.auxiliary import NextFramePrediction
+from rookery.nn import convolution
 from rookery.training.devices import max_sharing_devices
 from rookery.types import Trajectory
 
@@ -58,7 +58,9 @@ def matmul_flops(size: int = 2048, seconds: float = 2.0) -> float:
     return 2 * size**3 / best
 
 
-def measure_update(network: str = "ndousse2021", seconds: float = 5.0, num_envs: int = 128, num_steps: int = 250) -> dict:
+def measure_update(
+    network: str = "ndousse2021", seconds: float = 5.0, num_envs: int = 128, num_steps: int = 250
+) -> dict:
     """Time whole PPO updates at the paper's schedule: 20 minibatches of 512×16, refreshed every 2.
 
     Args:

@@ -67,7 +67,9 @@ class CloneResult:
     epochs_done: int  # since the run began
     finished: bool
     agent_files: tuple[Path, ...]  # one per seed
-    validation_loss: np.ndarray  # f32[num_seeds], nats per action on the validation episodes, of the exported parameters
+    validation_loss: (
+        np.ndarray
+    )  # f32[num_seeds], nats per action on the validation episodes, of the exported parameters
 
 
 def train_clones(

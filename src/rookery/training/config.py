@@ -78,7 +78,9 @@ class GroupConfig:
     learning_rate: Schedule = 1e-4
     ent_coef: Schedule = 1e-5  # weight of the entropy bonus, per nat
     aux_loss_scale: Schedule = 1.0  # factor on the auxiliary losses' own weights
-    hparams: dict[str, Schedule] = dataclasses.field(default_factory=dict)  # the learner's other scheduled ones, by name
+    hparams: dict[str, Schedule] = dataclasses.field(
+        default_factory=dict
+    )  # the learner's other scheduled ones, by name
 
     def __post_init__(self):
         _check_name("group", self.name)

@@ -39,7 +39,9 @@ def _flatten(data: Any, prefix: str = "") -> dict[str, Any]:
         return {k: v for name, item in data.items() for k, v in _flatten(item, f"{prefix}{name}.").items()}
     if isinstance(data, list) and data and isinstance(data[0], dict):
         # Items of one name, such as views of one type, are alike in every preset: the last stands for all.
-        return {k: v for i, item in enumerate(data) for k, v in _flatten(item, f"{prefix}{_item_name(item, i)}.").items()}
+        return {
+            k: v for i, item in enumerate(data) for k, v in _flatten(item, f"{prefix}{_item_name(item, i)}.").items()
+        }
     return {prefix[:-1]: data}
 
 

@@ -181,7 +181,9 @@ def read_dataset(folder: Path | str) -> Dataset:
     try:
         task = from_dict(TaskConfig, manifest["task"], "task")  # pyright: ignore[reportArgumentType]
     except ConfigError as error:
-        raise IncompatibleError(f"{folder / DATASET_MANIFEST} has a task that this version does not know: {error}") from None
+        raise IncompatibleError(
+            f"{folder / DATASET_MANIFEST} has a task that this version does not know: {error}"
+        ) from None
     return Dataset(task, manifest, jax.tree.map(lambda *leaves: np.concatenate(leaves, 1), *parts))
 
 

@@ -77,7 +77,9 @@ class FrozenPolicyConfig(BasePolicyConfig):
 
     def make_policy(self, env: Env, slot: int, group: str) -> tuple[RecurrentPolicy, PyTree]:
         agent = load_trained_agent(self.checkpoint)
-        check_compatible(agent.policy, env.observation_shape(slot), env.num_actions, f"group {group!r}: {self.checkpoint}")
+        check_compatible(
+            agent.policy, env.observation_shape(slot), env.num_actions, f"group {group!r}: {self.checkpoint}"
+        )
         return agent.policy, agent.params
 
 

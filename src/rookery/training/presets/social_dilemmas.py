@@ -180,9 +180,7 @@ def published_run(game: SocialDilemmaName, method: str = "moa") -> RunConfig:
         learning_rate=((0.0, initial_rate), (1.0, final_rate)),
         ent_coef=ent_coef,
     )
-    return RunConfig(
-        name=game, task=task, team=team, total_timesteps=500_000_000, num_envs=16, checkpoint_interval=50
-    )
+    return RunConfig(name=game, task=task, team=team, total_timesteps=500_000_000, num_envs=16, checkpoint_interval=50)
 
 
 def desktop_ppo(task: Any, num_envs: int, intrinsic_rewards: tuple[IntrinsicReward, ...]) -> PPO:
