@@ -86,7 +86,7 @@ def test_draw_cells_edges():
     key = jax.random.PRNGKey(0)
     assert sample_cells(key, cells, 0).shape == (0, 2)
     assert sorted(sample_cells(key, cells, 2).tolist()) == [[1, 2], [3, 4]]
-    with pytest.raises(ConfigError, match="3 things do not fit on 2 free cells"):
+    with pytest.raises(ConfigError, match="3 items do not fit on 2 free cells"):
         sample_cells(key, cells, 3)
 
 

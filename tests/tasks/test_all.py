@@ -119,7 +119,7 @@ def test_a_task_without_mistakes_passes():
         ("params", r"Broken.default_params: \.penalty is float; use an array such as jnp.float32"),
         ("swapped", r"Broken.generate: an agent is o"),
         ("pays the absent", "Broken.reward: absent agents must get 0"),
-        ("unnamed metric", r"Broken: info: has \['extra', 'goals', 'mistakes'\]"),
+        ("unnamed metric", r"Broken: step: info has \['extra', 'goals', 'mistakes'\]"),
         ("listens to the absent", "Broken: step: the action of an agent outside agent_mask must have no effect"),
         ("over at once", "Broken.is_terminal: an episode must not be over before its first step"),
         ("no environment", "Broken.make_env: the environment must derive from"),

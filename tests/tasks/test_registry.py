@@ -1,4 +1,4 @@
-"""Tasks of other packages, found by entry point; here as an installer would have written it."""
+"""Tasks of other packages, found by entry points; packages are laid out as an installer would leave them."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "third_party_task"
 
 
 def install(folder: Path, package: str, entry_point: str, code: str | None = None) -> None:
-    """What `pip install` leaves of a package with one module."""
+    """What `pip install` leaves of a package with one module: metadata and, if given, its code."""
     info = folder / f"{package}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
@@ -29,34 +29,37 @@ def python(code: str, *paths: Path) -> subprocess.CompletedProcess:
 
 def test_the_example_package_adds_a_task_that_every_tool_sees(tmp_path):
     install(tmp_path, "meeting-place", "meeting_place:add_tasks")
-    told = python(
+    process = python(
         """
         from rookery.tasks import registry
-        assert "meeting-place-v0" not in registry.TASKS, "loaded only when asked for"
+        assert "meeting-place-v0" not in registry.TASKS, "loaded only when needed"
         task = registry.get_task("meeting-place-v0")
         assert type(task) in registry.task_types()
         assert "meeting-place-v0" in registry.task_ids()
+
+        from rookery.testing import check_task
+        check_task(task, steps=5)
 
         import jax, jax.numpy as jnp
         env = registry.make_env(task)
         params = env.default_params()
         state, _ = jax.jit(env.reset)(jax.random.PRNGKey(0), params)
         state = state.replace(position=jnp.array([[1, 1], [2, 1], [1, 1]]))
-        _, told = jax.jit(env.step)(state, jnp.array([0, 0, 1]), params)
-        assert told.reward.tolist() == [1, 0, 1], told.reward
+        _, timestep = jax.jit(env.step)(state, jnp.array([0, 0, 1]), params)
+        assert timestep.reward.tolist() == [1, 0, 1], timestep.reward
 
         import gymnasium, rookery.interop
         made = gymnasium.make("rookery/meeting-place-v0", views=task.views[:2])
         assert made.observation_space.shape == (7, 7, 8)
 
         from rookery.storage.serialization import from_dict, to_dict
-        from rookery.training.config import Task
-        assert from_dict(Task, to_dict(task), "task") == task
+        from rookery.training.config import TaskConfig
+        assert from_dict(TaskConfig, to_dict(task), "task") == task
         """,
         tmp_path,
         EXAMPLE / "src",
     )
-    assert (told.returncode, told.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")
 
 
 def test_the_example_package_declares_what_the_test_installs():
@@ -64,12 +67,33 @@ def test_the_example_package_declares_what_the_test_installs():
     assert '[project.entry-points."rookery.tasks"]\nmeeting-place = "meeting_place:add_tasks"' in text
 
 
+def test_a_task_must_be_one_and_its_kind_is_its_own():
+    process = python(
+        """
+        import dataclasses
+        from rookery.errors import ConfigError
+        from rookery.tasks import registry
+        from rookery.tasks.goal_cycle import GoalCycle
+        class Other(GoalCycle):
+            pass
+        for task, message in ((3, "int is not a task"), (Other(), "the kind 'goal-cycle' is taken by 'goal-cycle-v0'")):
+            try:
+                registry.register("other-v0", "", task)
+            except ConfigError as error:
+                assert message in str(error), error
+            else:
+                raise SystemExit("registered")
+        """
+    )
+    assert (process.returncode, process.stderr) == (0, "")
+
+
 def test_a_broken_package_is_named_and_breaks_no_other(tmp_path):
-    install(tmp_path, "sound", "sound:add", """
+    install(tmp_path, "valid", "valid:add", """
         from rookery.tasks.goal_cycle import GoalCycle
         from rookery.tasks.registry import register
         def add():
-            register("sound-v0", "fine", GoalCycle(num_goals=2))
+            register("valid-v0", "fine", GoalCycle(num_goals=2))
     """)  # fmt: skip
     install(tmp_path, "halfway", "halfway:add", """
         from rookery.tasks.goal_cycle import GoalCycle
@@ -80,20 +104,20 @@ def test_a_broken_package_is_named_and_breaks_no_other(tmp_path):
     """)  # fmt: skip
     install(tmp_path, "gone", "gone:add")
     install(tmp_path, "nothing", "nothing:add", "add = 3")
-    told = python(
+    process = python(
         """
         from rookery.tasks import registry
         from rookery.tasks.goal_cycle import GoalCycle
         names = registry.task_ids()
-        assert "sound-v0" in names and "halfway-v0" not in names
+        assert "valid-v0" in names and "halfway-v0" not in names
         assert registry.get_task("goal-cycle-v0") == GoalCycle()
-        registry.task_ids()  # warned of once
+        registry.task_ids()  # warns once
         """,
         tmp_path,
     )
-    assert told.returncode == 0, told.stderr
-    warned = [line.split("UserWarning: ")[1] for line in told.stderr.splitlines() if "UserWarning: " in line]
-    assert sorted(line.split(":")[0] for line in warned) == ["gone", "halfway", "nothing"]
-    said = dict(line.split(": ", 1) for line in warned)
-    assert "entry point gone = gone:add failed: ModuleNotFoundError: No module named 'gone'" in said["gone"]
-    assert "the id 'goal-cycle-v0' is taken" in said["halfway"]
+    assert process.returncode == 0, process.stderr
+    warnings = [line.split("UserWarning: ")[1] for line in process.stderr.splitlines() if "UserWarning: " in line]
+    assert sorted(line.split(":")[0] for line in warnings) == ["gone", "halfway", "nothing"]
+    messages = dict(line.split(": ", 1) for line in warnings)
+    assert "entry point gone = gone:add failed: ModuleNotFoundError: No module named 'gone'" in messages["gone"]
+    assert "the id 'goal-cycle-v0' is taken" in messages["halfway"]

@@ -138,7 +138,7 @@ def test_missing_arrays_are_named(tmp_path, capsys):
 def test_a_wrong_shape_is_named(tmp_path, capsys, name):
     data = recording()
     data[name] = data[name][..., None]
-    refused(capsys, save(tmp_path, data), CorruptFileError.exit_code, f"{name} has shape", "meta asks for")
+    refused(capsys, save(tmp_path, data), CorruptFileError.exit_code, f"{name} has shape", "from meta")
 
 
 @pytest.mark.parametrize("name", ["action", "view_kind"])

@@ -1,7 +1,7 @@
-"""Meeting Place: agents are paid for standing together, and are not told where.
+"""Meeting Place: agents are paid for standing on the same cell, and nothing marks where.
 
-Rules. Each step an agent earns 1 for every other agent on its own cell. The room is empty, so nothing marks a place:
-they must find one another, and stay.
+Rules. In each step an agent earns 1 for every other agent on its own cell. The room is empty, so agents have to find
+each other and stay together.
 """
 
 from __future__ import annotations
@@ -13,74 +13,56 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rookery.errors import ConfigError
-from rookery.gridworld.layout import empty_room, sample_cells
-from rookery.gridworld.spec import GridSpec, ViewConfig
+from rookery.gridworld.layout import sample_cells
+from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.state import GridParams
+from rookery.tasks.base import GridTask
 from rookery.tasks.registry import register
 
 
 class MeetingParams(struct.PyTreeNode):
-    """What a schedule may change during a run."""
+    """Numbers that a schedule may change during a run."""
 
     world: GridParams
-    company: jax.Array  # f32[], paid a step for each other agent on the cell
+    meeting_reward: jax.Array  # f32[], paid per step for each other agent on the cell
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MeetingPlace:
-    """Configuration and rules."""
+class MeetingPlace(GridTask):
+    """Settings and rules."""
+
+    metric_names = ("met",)
+    """Number of other agents on the cell."""
 
     kind: Literal["meeting-place"] = "meeting-place"
     height: int = 9
     width: int = 9
     views: tuple[ViewConfig, ...] = (ViewConfig(observation_type="symbolic"),) * 3
     max_steps: int = 100
-    company: float = 1.0
-
-    metric_names = ("met",)
+    num_actions: Literal[3, 7] = 3
+    meeting_reward: float = 1.0
 
     def __post_init__(self):
-        room = (self.height - 2) * (self.width - 2)
-        if room < len(self.views):
-            raise ConfigError(f"{len(self.views)} agents do not fit into a {self.height}×{self.width} room; enlarge it")
-
-    @property
-    def grid_spec(self) -> GridSpec:
-        return GridSpec(
-            height=self.height,
-            width=self.width,
-            views=self.views,
-            max_steps=self.max_steps,
-            num_actions=3,
-            collide=False,
-        )
+        super().__post_init__()
+        self.check_capacity(len(self.views), "agents")
 
     def default_params(self) -> MeetingParams:
-        world = GridParams(
-            prestige_decay=jnp.float32(0.99),
-            spawn_delay=jnp.zeros(len(self.views), jnp.int32),
-            goal_hiding_prob=jnp.float32(0),
-        )
-        return MeetingParams(world=world, company=jnp.float32(self.company))
+        return MeetingParams(world=self.world_params(), meeting_reward=jnp.float32(self.meeting_reward))
 
     def generate(self, key):
-        """An empty room; agents on different cells."""
+        """An empty room; agents on different cells. The task has no state of its own: ()."""
         cell_key, heading_key = jax.random.split(key)
-        tiles = jnp.asarray(empty_room(self.height, self.width))
-        rows, cols = jnp.meshgrid(jnp.arange(1, self.height - 1), jnp.arange(1, self.width - 1), indexing="ij")
-        cells = jnp.stack([rows.ravel(), cols.ravel()], -1)
-        position = sample_cells(cell_key, cells, len(self.views))
+        position = sample_cells(cell_key, jnp.asarray(self.free_cells), len(self.views))
         heading = jax.random.randint(heading_key, (len(self.views),), 0, 4)
-        return tiles, position, heading, ()
+        return jnp.asarray(self.base_tiles), position, heading, ()
 
     def reward(self, before, after, move_result, params: MeetingParams):
-        """Pay for company. An absent agent is none, and gets none."""
-        same = (after.position[:, None] == after.position).all(-1) & before.agent_mask
-        met = jnp.where(before.agent_mask, same.sum(-1) - 1, 0).astype(jnp.float32)
-        return params.company * met, before.task, {"met": met}
+        """Pay each agent for the others on its cell. Absent agents neither count nor are paid."""
+        together = (after.position[:, None] == after.position).all(-1) & before.agent_mask
+        met = jnp.where(before.agent_mask, together.sum(-1) - 1, 0).astype(jnp.float32)
+        return params.meeting_reward * met, before.task, {"met": met}
 
 
 def add_tasks() -> None:
-    """Called by Rookery when it looks for tasks."""
-    register("meeting-place-v0", "three agents are paid for standing together", MeetingPlace())
+    """Called by Rookery when it looks for tasks of other packages."""
+    register("meeting-place-v0", "three agents are paid for standing on the same cell", MeetingPlace())

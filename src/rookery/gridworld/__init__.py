@@ -1,1 +1,1 @@
-"""The grid: tiles, layout, motion, sight, paint. Knows no task."""
+"""The gridworld: tiles, layout, movement, visibility and observation. It does not depend on any task."""

@@ -1,4 +1,4 @@
-"""Turning and walking."""
+"""Turning and moving forward."""
 
 from __future__ import annotations
 
@@ -10,40 +10,42 @@ from rookery.gridworld.state import GridState, MoveResult
 from rookery.gridworld.tiles import WALKABLE
 
 LEFT, RIGHT, FORWARD = 0, 1, 2
-DIRECTION_VECTORS = ((-1, 0), (0, 1), (1, 0), (0, -1))  # (row, col) of a step north, east, south, west
+DIRECTION_VECTORS = ((-1, 0), (0, 1), (1, 0), (0, -1))  # (row, col) of one step north, east, south, west
 
 
 def direction_vector(heading: Int[Array, "..."]) -> Int[Array, "... 2"]:
-    """The step ahead as (row, col). Arithmetic rather than a table: it fuses, a gather does not."""
+    """One step forward as (row, col). Arithmetic instead of a table: XLA fuses it, but not a gather."""
     row = (heading == 2).astype(jnp.int32) - (heading == 0).astype(jnp.int32)
     col = (heading == 1).astype(jnp.int32) - (heading == 3).astype(jnp.int32)
     return jnp.stack([row, col], -1)
 
 
 def step_movement(state: GridState, action: Int[Array, "A"], collide: bool) -> tuple[GridState, MoveResult]:
-    """Turn and walk all agents for one step; absent agents do nothing.
+    """All agents turn or move forward; absent agents do nothing.
 
-    Where agents collide they act one after another in an order drawn afresh each step, and a cell an
-    active agent stands on is closed. Where they overlap the order cannot matter, so none is drawn.
+    Args:
+      collide: whether agents block each other. If so, they move one after another in a random order, and cannot enter a
+        cell with another agent. If not, the order has no effect and none is sampled.
+    Returns: the state after the step, and who moved.
     """
-    active = state.agent_mask
+    present = state.agent_mask
     turn = (action == RIGHT).astype(jnp.int32) - (action == LEFT).astype(jnp.int32)
-    heading = jnp.where(active, (state.heading + turn) % 4, state.heading)
+    heading = jnp.where(present, (state.heading + turn) % 4, state.heading)
     target = state.position + direction_vector(heading)
     height, width = state.tiles.shape
     row, col = target[:, 0], target[:, 1]
     inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
     kind = state.tiles.reshape(-1)[jnp.clip(row, 0, height - 1) * width + jnp.clip(col, 0, width - 1)]
-    wants = active & (action == FORWARD) & inside & is_walkable(kind)
+    wants = present & (action == FORWARD) & inside & is_walkable(kind)
 
-    if collide and len(active) > 1:
-        order = jax.random.permutation(jax.random.fold_in(state.key, state.step), len(active))
+    if collide and len(present) > 1:
+        order = jax.random.permutation(jax.random.fold_in(state.key, state.step), len(present))
         position = state.position
-        for rank in range(len(active)):
-            mover = order[rank]
-            standing = (position == target[mover]).all(-1) & active & (jnp.arange(len(active)) != mover)
-            free = wants[mover] & ~standing.any()
-            position = position.at[mover].set(jnp.where(free, target[mover], position[mover]))
+        for rank in range(len(present)):
+            agent = order[rank]
+            blocking = (position == target[agent]).all(-1) & present & (jnp.arange(len(present)) != agent)
+            moves = wants[agent] & ~blocking.any()
+            position = position.at[agent].set(jnp.where(moves, target[agent], position[agent]))
     else:
         position = jnp.where(wants[:, None], target, state.position)
     moved = (position != state.position).any(-1)
@@ -60,13 +62,13 @@ def is_walkable(kind: Int[Array, "..."]) -> jax.Array:
 
 
 def spawn_delayed(state: GridState, spawn_delay: Int[Array, "A"], collide: bool) -> GridState:
-    """Bring in the agents whose delay is over. Where agents collide, one waits until its cell is free."""
+    """Let the agents enter whose delay is over. If agents collide, an agent waits until its cell is free."""
     due = state.episode_agent_mask & (state.step >= spawn_delay)
     if not collide:
         return state.replace(agent_mask=due)
-    active = state.agent_mask & state.episode_agent_mask
+    present = state.agent_mask & state.episode_agent_mask
     for agent in range(len(due)):
-        standing = (state.position == state.position[agent]).all(-1) & active
-        free = ~standing.at[agent].set(False).any()
-        active = active.at[agent].set(active[agent] | (due[agent] & free))
-    return state.replace(agent_mask=active)
+        blocking = (state.position == state.position[agent]).all(-1) & present
+        is_free = ~blocking.at[agent].set(False).any()
+        present = present.at[agent].set(present[agent] | (due[agent] & is_free))
+    return state.replace(agent_mask=present)

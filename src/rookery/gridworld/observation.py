@@ -1,10 +1,10 @@
-"""An agent's view as numbers: `pixels` for convolutions, `symbolic` and `objects` for small networks.
+"""Observations: `pixels` for convolutional networks, `symbolic` and `objects` for small ones.
 
-The same information, but that `symbolic` shows neither keys nor doors, nor one goal from another.
+All have the same information, except that `symbolic` does not show keys and doors, nor which goal is which.
 
-What a cell shows is one number, its code: 0 unseen, else 1 + kind·LOOKS + look; a look is 0 for the bare tile, else
-1 + heading·256 + blue of the agent on it, and 1024 more if that one carries something. A table holds the bytes of every
-code, so painting is copying.
+The content of a cell is one number, its code: 0 for unseen, else 1 + kind·APPEARANCES_PER_TILE + appearance. The
+appearance is 0 for the bare tile, else 1 + heading·256 + blue of the agent on it, plus CARRYING_OFFSET if that agent
+carries something. A table holds the bytes of every code, so that rendering is copying.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ NUM_CELL_CODES = 1 + NUM_TILE_KINDS * APPEARANCES_PER_TILE
 
 
 class Viewer(NamedTuple):
-    """Whose view it is; with a leading axis, several of one geometry."""
+    """The agent that observes; with a leading axis, several agents whose views have the same geometry."""
 
     agent_index: Int[Array, ""] | int
     position: Int[Array, "2"]
     heading: Int[Array, ""]
-    active: Bool[Array, ""]
-    can_hide_goals: Bool[Array, ""] | bool  # goals, in the episodes that hide them
+    present: Bool[Array, ""]
+    can_hide_goals: Bool[Array, ""] | bool
 
 
 def observe_grid(state: GridState, agent: int, view: ViewConfig):
-    """Kinds u8[V, V] (goals already hidden), seen bool[V, V], agents bool[A, V, V] of one agent's view."""
+    """View of one agent: tile kinds u8[V, V] (goals already hidden), visible bool[V, V], agents seen bool[A, V, V]."""
     return _observe_grid(state, _viewer(state, agent, view), view)
 
 
@@ -62,53 +62,53 @@ def _viewer(state: GridState, agent: Int[Array, ""] | int, view: ViewConfig) -> 
 
 
 def _observe_grid(state: GridState, viewer: Viewer, view: ViewConfig):
-    kind, seen = agent_view(state.tiles, viewer.position, viewer.heading, view)
-    seen &= viewer.active  # the absent see nothing
+    kind, visible = agent_view(state.tiles, viewer.position, viewer.heading, view)
+    visible &= viewer.present  # absent agents see nothing
     is_goal = (kind == GOAL) | (kind >= GOAL_KINDS[1])
     kind = jnp.where(viewer.can_hide_goals & state.goals_masked & is_goal, FLOOR, kind)
     row, col = to_egocentric(state.position, viewer.position, viewer.heading, view)
     cells = jnp.arange(view.size)
-    at = (row[:, None, None] == cells[:, None]) & (col[:, None, None] == cells)
-    shown = (
+    on_cell = (row[:, None, None] == cells[:, None]) & (col[:, None, None] == cells)
+    can_be_seen = (
         state.agent_mask
         if state.invisible_agents is None
         else state.agent_mask & ~state.invisible_agents[viewer.agent_index]
     )
-    return kind, seen, at & shown[:, None, None] & seen
+    return kind, visible, on_cell & can_be_seen[:, None, None] & visible
 
 
 def observe_agent(state: GridState, agent: int, spec: GridSpec) -> UInt8[Array, "..."]:
-    """What one agent sees, u8[View.shape]. Before it enters the world, all is unseen."""
+    """Observation of one agent, u8[ViewConfig.shape]. Before it enters the world, all cells are unseen."""
     return observe_with_view(state, agent, spec.views[agent], spec)
 
 
 def observe_with_view(
     state: GridState, agent: Int[Array, ""] | int, view: ViewConfig, spec: GridSpec
 ) -> UInt8[Array, "..."]:
-    """What one agent would see by any view, u8[View.shape]."""
+    """What an agent would observe with any view, u8[ViewConfig.shape]."""
     return _encode_view(state, _blue(state, spec), _viewer(state, agent, view), view)
 
 
 def observe_all(state: GridState, spec: GridSpec) -> Observation:
-    """What every agent sees: u8[A, ...], or a tuple with one array an agent where views differ in shape.
+    """Observations of all agents: u8[A, ...], or a tuple with one array per agent if views differ in shape.
 
-    Agents whose views differ at most in `can_hide_goals` are painted together: few large kernels are faster than
-    many small ones, and their pictures already lie side by side.
+    Agents whose views differ at most in `can_hide_goals` are rendered together: few large kernels are faster than many
+    small ones, and the result needs no further copy.
     """
     blue = _blue(state, spec)
-    hides = jnp.array([view.can_hide_goals for view in spec.views])
-    everyone = Viewer(jnp.arange(spec.num_agents), state.position, state.heading, state.agent_mask, hides)
-    geometry = [dataclasses.replace(view, can_hide_goals=False) for view in spec.views]
-    pictures = {}
-    for view in dict.fromkeys(geometry):
-        one: Any = functools.partial(_encode_view, state, blue, view=view)
-        paint = jax.vmap(one)
-        if geometry.count(view) == spec.num_agents:
-            return paint(everyone)
-        slots = np.array([slot for slot, other in enumerate(geometry) if other == view])
-        group = paint(jax.tree.map(lambda values, slots=slots: values[slots], everyone))
-        pictures.update(zip(slots.tolist(), group, strict=True))
-    in_order = tuple(pictures[slot] for slot in range(spec.num_agents))
+    can_hide_goals = jnp.array([view.can_hide_goals for view in spec.views])
+    viewers = Viewer(jnp.arange(spec.num_agents), state.position, state.heading, state.agent_mask, can_hide_goals)
+    geometries = [dataclasses.replace(view, can_hide_goals=False) for view in spec.views]
+    observations = {}
+    for view in dict.fromkeys(geometries):
+        encode: Any = functools.partial(_encode_view, state, blue, view=view)
+        encode_all = jax.vmap(encode)
+        if geometries.count(view) == spec.num_agents:
+            return encode_all(viewers)
+        slots = np.array([slot for slot, other in enumerate(geometries) if other == view])
+        group = encode_all(jax.tree.map(lambda values, slots=slots: values[slots], viewers))
+        observations.update(zip(slots.tolist(), group, strict=True))
+    in_order = tuple(observations[slot] for slot in range(spec.num_agents))
     return jnp.stack(in_order) if len({view.shape for view in spec.views}) == 1 else in_order
 
 
@@ -117,65 +117,68 @@ def _blue(state: GridState, spec: GridSpec) -> Int[Array, "A"]:
 
 
 def _encode_view(state: GridState, blue, viewer: Viewer, view: ViewConfig) -> UInt8[Array, "..."]:
-    kind, seen, agents = _observe_grid(state, viewer, view)
+    kind, visible, agents = _observe_grid(state, viewer, view)
     relative = (state.heading - viewer.heading) % 4
-    # Where several agents share a cell the viewer is drawn on top, then the lowest number.
-    number = jnp.arange(len(blue))
-    layer = jnp.where(number == viewer.agent_index, len(blue) + 1, len(blue) - number)
+    # If several agents share a cell, the viewer is on top, then the agent of the lowest index.
+    index = jnp.arange(len(blue))
+    layer = jnp.where(index == viewer.agent_index, len(blue) + 1, len(blue) - index)
     encode = render_pixels if view.observation_type == "pixels" else encode_symbolic
-    return encode(kind, seen, agents, relative, blue, view, layer, state.carrying != FLOOR)
+    return encode(kind, visible, agents, relative, blue, view, layer, state.carrying != FLOOR)
 
 
 def render_pixels(
     kind, visible, agents, relative, blue, view: ViewConfig, layer=None, carrying=None
 ) -> UInt8[Array, "P P 3"]:
-    """A picture of `tile_size` a cell: tiles in their colors, agents as triangles from red to blue.
+    """An image with `tile_size` pixels per side of a cell: tiles in their colors, agents as triangles, red to blue.
 
-    Arguments as `codes` takes them. One look-up a line of pixels: XLA makes each a copy of consecutive bytes, where
-    from a look-up of whole tiles, interleaved afterwards, it makes a search for each byte.
+    Arguments are those of `cell_codes`. There is one lookup per line of pixels: XLA compiles it to a copy of
+    consecutive bytes. From a lookup of whole tiles, interleaved afterwards, it would make a search for each byte.
     """
-    found = cell_codes(kind, visible, agents, relative, blue, layer, carrying)
+    codes = cell_codes(kind, visible, agents, relative, blue, layer, carrying)
     lines = np.moveaxis(pixel_table(view.tile_size), 1, 0)
-    copies = [jnp.asarray(line).at[found].get(mode="promise_in_bounds") for line in lines]
+    copies = [jnp.asarray(line).at[codes].get(mode="promise_in_bounds") for line in lines]
     return jnp.stack(copies, 1).reshape(view.size * view.tile_size, -1, 3)
 
 
 def encode_symbolic(
     kind, visible, agents, relative, blue, view: ViewConfig, layer=None, carrying=None
 ) -> UInt8[Array, "V V C"]:
-    """One channel of 0 or 255 for each of the view's channels; "prestige" is the shown agent's blue share."""
-    found = cell_codes(kind, visible, agents, relative, blue, layer, carrying)
+    """One channel of 0 or 255 per name in CHANNELS or OBJECT_CHANNELS; "prestige" is how blue the agent is."""
+    codes = cell_codes(kind, visible, agents, relative, blue, layer, carrying)
     table = symbol_table() if view.observation_type == "symbolic" else object_table()
-    return jnp.asarray(table).at[found].get(mode="promise_in_bounds")
+    return jnp.asarray(table).at[codes].get(mode="promise_in_bounds")
 
 
 def cell_codes(kind, visible, agents, relative, blue, layer=None, carrying=None) -> Int[Array, "V V"]:
-    """What each cell of a view shows.
+    """Code of each cell of a view.
 
     Args:
-      kind: int[V, V]. seen: bool[V, V].
-      agents: bool[A, V, V], where each is seen. relative: i32[A], its heading to the viewer's. blue: int[A].
-      layer: i32[A] from 1, all different; the highest agent in a cell is shown. None: the first is the highest.
-      carrying: bool[A], who has something in hand. None: nobody.
+      kind: int[V, V], tile kinds.
+      visible: bool[V, V].
+      agents: bool[A, V, V], the cells where each agent is seen.
+      relative: i32[A], heading relative to that of the viewer.
+      blue: int[A], 0 to 255.
+      layer: i32[A] from 1, all different; of several agents in a cell the highest is shown. None: the first agent.
+      carrying: bool[A], whether the agent has something in hand. None: no agent has.
     """
     agents, relative, blue = (jnp.asarray(x) for x in (agents, relative, blue))
     layer = jnp.arange(len(agents), 0, -1) if layer is None else layer
     bits = NUM_CELL_CODES.bit_length()
-    looks = (layer << bits) + 1 + relative * 256 + blue.astype(jnp.int32)
+    appearance = (layer << bits) + 1 + relative * 256 + blue.astype(jnp.int32)
     if carrying is not None:
-        looks += CARRYING_OFFSET * carrying
+        appearance += CARRYING_OFFSET * carrying
     # The bare tile is layer 0, in every cell.
-    shown = visible & jnp.pad(agents, ((1, 0), (0, 0), (0, 0)), constant_values=True)
-    layers = jnp.pad(looks, (1, 0))[:, None, None] + (1 + kind.astype(jnp.int32) * APPEARANCES_PER_TILE)
-    # The maximum comes last because XLA does not fuse it into the look-ups that follow. Anything costly after it
-    # would be computed again for every byte of the picture.
-    return jnp.max(jnp.where(shown, layers, 0), 0) & ((1 << bits) - 1)
+    in_cell = visible & jnp.pad(agents, ((1, 0), (0, 0), (0, 0)), constant_values=True)
+    layers = jnp.pad(appearance, (1, 0))[:, None, None] + (1 + kind.astype(jnp.int32) * APPEARANCES_PER_TILE)
+    # The maximum comes last because XLA does not fuse it into the lookups that follow. Any costly operation after it
+    # would be repeated for every byte of the image.
+    return jnp.max(jnp.where(in_cell, layers, 0), 0) & ((1 << bits) - 1)
 
 
 def triangle(tile_size: int) -> np.ndarray:
-    """Coverage of a tile by an agent's triangle, by heading relative to the viewer. f32[4, side, side].
+    """Coverage of a tile by the triangle of an agent, by heading relative to the viewer. f32[4, side, side].
 
-    Ahead is up. Coverage is counted on an 8×8 grid of points in each pixel.
+    Heading 0 points up. Coverage is measured on an 8×8 grid of points in each pixel.
     """
     points = (np.arange(tile_size * 8) + 0.5) / (tile_size * 8)
     down, right = np.meshgrid(points, points, indexing="ij")
@@ -186,9 +189,9 @@ def triangle(tile_size: int) -> np.ndarray:
 
 @functools.cache
 def pixel_table(tile_size: int) -> np.ndarray:
-    """Pictures: tiles in their colors, agents as triangles from red to blue. u8[CODES, side, side·3].
+    """Image of every code: tiles in their colors, agents as triangles, red to blue. u8[CODES, side, side·3].
 
-    A key in hand shows in the upper left corner, a third of the side, so not where a tile has fewer than 3 pixels.
+    A key in hand is in the upper left corner, a third of the side, and so is invisible in tiles of less than 3 pixels.
     """
     cover = np.round(triangle(tile_size) * 255).astype(np.int32)[:, None, :, :, None]  # [4, 1, side, side, 1]
     blue = np.arange(256)
@@ -207,7 +210,7 @@ def pixel_table(tile_size: int) -> np.ndarray:
 
 @functools.cache
 def symbol_table() -> np.ndarray:
-    """One channel of 0 or 255 for each of CHANNELS; the last is the shown agent's blue. u8[CODES, C]."""
+    """Channels of every code: 0 or 255 for each of CHANNELS; the last is how blue the agent is. u8[CODES, C]."""
     table = np.zeros((NUM_CELL_CODES, len(CHANNELS)), np.uint8)
     table[0, CHANNELS.index("unseen")] = 255
     tiles = table[1:].reshape(NUM_TILE_KINDS, APPEARANCES_PER_TILE, len(CHANNELS))
@@ -222,13 +225,13 @@ def symbol_table() -> np.ndarray:
 
 @functools.cache
 def object_table() -> np.ndarray:
-    """`symbol_table` with the channels of things: one for each of OBJECT_CHANNELS. u8[CODES, C]."""
+    """Channels of every code, for OBJECT_CHANNELS: those of `symbol_table` and more. u8[CODES, C]."""
     table = np.zeros((NUM_CELL_CODES, len(OBJECT_CHANNELS)), np.uint8)
     table[:, : len(CHANNELS)] = symbol_table()
     tiles = table[1:].reshape(NUM_TILE_KINDS, APPEARANCES_PER_TILE, len(OBJECT_CHANNELS))
-    shown = {KEY: "key", KEY_RACK: "key", DOOR: "door", OPEN_DOOR: "open door"}
-    shown |= {kind: f"goal {number}" for number, kind in enumerate(GOAL_KINDS, 1) if number > 1}
-    for kind, name in shown.items():
+    channel_names = {KEY: "key", KEY_RACK: "key", DOOR: "door", OPEN_DOOR: "open door"}
+    channel_names |= {kind: f"goal {number}" for number, kind in enumerate(GOAL_KINDS, 1) if number > 1}
+    for kind, name in channel_names.items():
         tiles[kind, :, OBJECT_CHANNELS.index(name)] = 255
     tiles[:, 1 + CARRYING_OFFSET :, OBJECT_CHANNELS.index("carrying")] = 255
     return table

@@ -1,13 +1,13 @@
-"""The color that tells others how well an agent has been doing."""
+"""Prestige: the color of an agent, by which others see how much reward it got recently."""
 
 import jax.numpy as jnp
 from jax import nn
 
 
 def update_prestige(prestige, reward, decay):
-    """c_t = alpha * c_{t-1} + r_t, or 0 after a penalty. f32[A].
+    """c_t = decay * c_{t-1} + r_t, or 0 after a negative reward. f32[A].
 
-    Source: Ndousse et al. 2021, equation 4.
+    Source: Ndousse et al. 2021, section 3.3, equation 4.
     """
     return jnp.where(reward < 0, 0.0, decay * prestige + reward)
 
@@ -15,6 +15,6 @@ def update_prestige(prestige, reward, decay):
 def blue_fraction(prestige, rule: str):
     """How blue (rather than red) an agent is drawn, in [0, 1]. f32[A].
 
-    'tanh' is tanh(c/2), the authors' code: red at c = 0. 'sigmoid' is the paper's text: purple at c = 0.
+    'tanh' is tanh(c/2), as in the reference code: red at c = 0. 'sigmoid' is as in the paper: purple at c = 0.
     """
     return jnp.tanh(prestige / 2) if rule == "tanh" else nn.sigmoid(prestige)

@@ -1,4 +1,4 @@
-"""Setting agents down anew in the midst of an episode."""
+"""Placing agents elsewhere during an episode."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from rookery.types import PRNGKey
 
 
 def choose_vacant_cell(unit: Float[Array, ""], taken: Bool[Array, "N"]) -> Int[Array, ""]:
-    """Number of a cell that is not taken, chosen uniformly by `unit` in [0, 1); the last cell where all are taken."""
-    free = jnp.cumsum(~taken)
-    wanted = (unit * free[-1]).astype(jnp.int32).clip(0, jnp.maximum(free[-1] - 1, 0))
-    return jnp.minimum(jnp.sum(free <= wanted), len(taken) - 1)
+    """Index of a cell that is not taken, chosen uniformly by `unit` in [0, 1); the last cell if all are taken."""
+    num_free = jnp.cumsum(~taken)
+    rank = (unit * num_free[-1]).astype(jnp.int32).clip(0, jnp.maximum(num_free[-1] - 1, 0))
+    return jnp.minimum(jnp.sum(num_free <= rank), len(taken) - 1)
 
 
 def respawn_agents(
     key: PRNGKey, state: GridState, respawning: Bool[Array, "A"], cells: Int[Array, "N 2"], num_cells, collide: bool
 ) -> GridState:
-    """Put each agent of `who` on one of the first `count` cells, uniformly, with any heading.
+    """Place each agent of `respawning` on one of the first `num_cells` cells, uniformly, with a random heading.
 
-    Where agents collide only cells nobody stands on are considered, agent after agent; where there is none, the
-    agent stays where it is. Where they overlap each is put anywhere.
+    If agents collide, only cells without an agent count, agent after agent; if there is none, the agent stays where it
+    is. Otherwise several agents may share a cell.
     """
-    agents = len(respawning)
-    unit = jax.random.uniform(key, (agents, 2))
+    num_agents = len(respawning)
+    unit = jax.random.uniform(key, (num_agents, 2))
     heading = jnp.where(respawning, (unit[:, 1] * 4).astype(jnp.int32), state.heading)
-    if not collide or agents == 1:
+    if not collide or num_agents == 1:
         chosen = (unit[:, 0] * num_cells).astype(jnp.int32).clip(0, num_cells - 1)
         position = jnp.where(respawning[:, None], cells[chosen], state.position)
         return state.replace(position=position, heading=heading)
     position = state.position
-    for agent in range(agents):
+    for agent in range(num_agents):
         taken = ((cells[:, None] == position).all(-1) & state.agent_mask).any(-1) | (
             jnp.arange(len(cells)) >= num_cells
         )
-        place = cells[choose_vacant_cell(unit[agent, 0], taken)]
-        position = position.at[agent].set(jnp.where(respawning[agent] & ~taken.all(), place, position[agent]))
+        cell = cells[choose_vacant_cell(unit[agent, 0], taken)]
+        position = position.at[agent].set(jnp.where(respawning[agent] & ~taken.all(), cell, position[agent]))
     return state.replace(position=position, heading=heading)

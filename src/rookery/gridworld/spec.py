@@ -1,4 +1,4 @@
-"""The fixed facts of a world: size, agents, what each may see. Frozen and hashable, so it can be a static argument."""
+"""The static settings of a gridworld: size, agents and views. They are hashable, so they can be static arguments."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from rookery.errors import ConfigError
 
 ACTION_NAMES = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
 CHANNELS = ("unseen", "obstacle", "goal", "agent ahead", "agent right", "agent back", "agent left", "prestige")
-"""Symbolic channels. An agent shows in one of four by its heading relative to the viewer's."""
+"""Channels of `symbolic` views. Another agent is in one of four, by its heading relative to that of the viewer."""
 
 OBJECT_CHANNELS = (*CHANNELS, "key", "door", "open door", "goal 2", "goal 3", "goal 4", "goal 5", "carrying")
-"""Those of `objects` views. A locked door is an obstacle too, and goals 2 to 5 are goals too."""
+"""Channels of `objects` views. A locked door is also an obstacle, and goals 2 to 5 are also goals."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ViewConfig:
-    """What one agent sees: a square of cells turned to its heading.
+    """What one agent observes: a square of cells in front of it, rotated so that its heading is up.
 
-    Source: Ndousse et al. 2021, section 4.1; the authors' environment for the offset and the hidden goals.
+    Source: Ndousse et al. 2021, section 7.6; `rows_behind` and hidden goals are those of the reference code.
     """
 
-    size: int = 7  # cells a side; odd
+    size: int = 7  # cells per side; odd
     rows_behind: int = 1  # rows visible behind the agent
     observation_type: Literal["pixels", "symbolic", "objects"] = "pixels"
-    """`symbolic`: one channel for each of CHANNELS; `objects`: for each of OBJECT_CHANNELS, where there are keys,
+    """`symbolic`: one channel for each of CHANNELS; `objects`: one for each of OBJECT_CHANNELS, for tasks with keys,
     doors or goals that look different."""
-    tile_size: int = 3  # a cell's side in `pixels`
+    tile_size: int = 3  # pixels per side of a cell
     see_through_walls: bool = False
     can_hide_goals: bool = False
-    """Goal tiles look like floor to this agent, in the share of episodes the task's `goal_hiding_prob` says (default
-    all); agents on them still show."""
+    """Goals look like floor to this agent in a fraction of episodes, the task's `goal_hiding_prob` (default: all).
+    Agents on them remain visible."""
 
     def __post_init__(self):
         if not 3 <= self.size <= 29 or self.size % 2 == 0:
@@ -48,7 +48,7 @@ class ViewConfig:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one observation, uint8."""
+        """Shape of one observation, which is uint8."""
         if self.observation_type == "symbolic":
             return (self.size, self.size, len(CHANNELS))
         if self.observation_type == "objects":
@@ -58,26 +58,26 @@ class ViewConfig:
 
     @property
     def agent_row(self) -> int:
-        """The viewer's own row in its view; its column is `size // 2`."""
+        """The agent's own row in its view; its column is `size // 2`."""
         return self.size - 1 - self.rows_behind
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GridSpec:
-    """A grid of height×width cells, border included, and the agents in it."""
+    """A gridworld of height×width cells, border included, and the agents in it."""
 
     height: int = 13
     width: int = 13
-    views: tuple[ViewConfig, ...] = (ViewConfig(), ViewConfig(), ViewConfig())  # one an agent
+    views: tuple[ViewConfig, ...] = (ViewConfig(), ViewConfig(), ViewConfig())  # one per agent
     max_steps: int = 250
     num_actions: Literal[3, 7] = 7  # all of ACTION_NAMES, or only the three that move
-    collide: bool = False  # agents block each other; else they walk through each other
+    collide: bool = False  # agents block each other; otherwise they can share a cell
     prestige_rule: Literal["tanh", "sigmoid"] = "tanh"
-    has_objects: bool = False  # pick up, drop and toggle do something
+    has_objects: bool = False  # the actions pick up, drop and toggle have an effect
 
     def __post_init__(self):
         if self.height < 3 or self.width < 3:
-            raise ConfigError(f"a world of {self.height}×{self.width} has no room inside its border; at least 3×3")
+            raise ConfigError(f"a world of {self.height}×{self.width} has no room inside its border; use at least 3×3")
         if not self.views:
             raise ConfigError("a world needs at least one agent")
         if self.max_steps < 1:

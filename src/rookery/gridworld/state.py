@@ -1,4 +1,4 @@
-"""Everything that changes in a world, and what a step does to it that tasks pay for."""
+"""The state of a gridworld, the result of a move, and the parameters that all its tasks share."""
 
 from __future__ import annotations
 
@@ -9,34 +9,32 @@ from rookery.types import PRNGKey, PyTree
 
 
 class GridState(struct.PyTreeNode):
-    """One world; callers vmap. (row, col), (0, 0) at the top left."""
+    """State of one environment; callers vmap. H×W cells, A agents. (row, col), (0, 0) at the top left."""
 
-    tiles: UInt8[Array, "H W"]  # kinds of world/tiles.py
+    tiles: UInt8[Array, "H W"]  # tile kinds of gridworld/tiles.py
     position: Int32[Array, "A 2"]
     heading: Int32[Array, "A"]  # 0 north (row - 1), 1 east (col + 1), 2 south, 3 west
-    carrying: Int32[Array, "A"]  # kind of tile in hand; 0 is nothing
-    episode_agent_mask: Bool[Array, "A"]  # takes part in this episode at all
-    agent_mask: Bool[Array, "A"]  # is in the world now: seen, in the way, paid
-    prestige: Float32[Array, "A"]  # c_t of equation 4
-    goals_masked: Bool[Array, ""]  # this episode, from the agents whose view says can_hide_goals
+    carrying: Int32[Array, "A"]  # tile kind in hand; 0 is none
+    episode_agent_mask: Bool[Array, "A"]  # takes part in the episode, from the start or later
+    agent_mask: Bool[Array, "A"]  # is in the world now: visible, blocking, paid
+    prestige: Float32[Array, "A"]  # c_t of equation 4 of Ndousse et al. 2021
+    goals_masked: Bool[Array, ""]  # goals are hidden in this episode from agents whose view has can_hide_goals
     step: Int32[Array, ""]  # steps since reset
-    key: PRNGKey  # of this episode; fold in `step`, never draw from it twice
-    task: PyTree  # the task's own; opaque to the world
-    invisible_agents: Bool[Array, "A A"] | None = (
-        None  # agent of the row does not see the one of the column; None: all are seen
-    )
+    key: PRNGKey  # of this episode; fold in `step`, and never use it twice
+    task: PyTree  # the task's own part; the gridworld does not read it
+    invisible_agents: Bool[Array, "A A"] | None = None  # row cannot see column; None: all are visible
 
 
 class MoveResult(struct.PyTreeNode):
-    """What one step of motion did."""
+    """What one step of movement did."""
 
-    moved: Bool[Array, "A"]  # changed cell
+    moved: Bool[Array, "A"]  # is on another cell than before
     action: Int32[Array, "A"]
 
 
 class GridParams(struct.PyTreeNode):
-    """Numbers a schedule may change during a run without recompiling."""
+    """Parameters of every task on the gridworld; a schedule may change them without recompiling."""
 
     prestige_decay: Float32[Array, ""]  # alpha of equation 4, per step
-    spawn_delay: Int32[Array, "A"]  # steps an agent is absent at the start
-    goal_hiding_prob: Float32[Array, ""]  # of episodes in which goals are hidden where a view says can_hide_goals
+    spawn_delay: Int32[Array, "A"]  # steps until each agent enters
+    goal_hiding_prob: Float32[Array, ""]  # probability that an episode hides goals, for views with can_hide_goals

@@ -1,10 +1,10 @@
-"""Kinds of tile and their properties. A task may use any; the world knows nothing of what they pay."""
+"""Tile kinds and their properties. A task may use any of them; what they pay is up to the task."""
 
 import numpy as np
 
 FLOOR, OBSTACLE, GOAL, KEY, KEY_RACK, DOOR, OPEN_DOOR, GOAL_2, GOAL_3, GOAL_4, GOAL_5 = range(11)
-"""A key can be picked up once, a rack gives keys without end; `DOOR` is locked. Goals 2 to 5 are for tasks whose goals
-look different. One may walk over keys, racks and goals."""
+"""A key can be picked up once; a rack has unlimited keys; `DOOR` is locked. Goals 2 to 5 are for tasks whose goals look
+different. Agents can walk over keys, racks and goals."""
 NUM_TILE_KINDS = 11
 GOAL_KINDS = (GOAL, GOAL_2, GOAL_3, GOAL_4, GOAL_5)
 
@@ -20,7 +20,7 @@ TILE_COLORS = np.array(
         (0, 120, 160),  # key rack
         (150, 75, 0),  # door
         (60, 45, 10),  # open door
-        (0, 158, 115),  # goals 2 to 5: greenish, white, pink, orange; none as red or as blue as an agent
+        (0, 158, 115),  # goals 2 to 5: green, white, pink, orange; none as red or as blue as an agent
         (240, 240, 240),
         (204, 121, 167),
         (230, 140, 0),
@@ -32,4 +32,4 @@ UNSEEN_COLOR = np.array((35, 25, 30), np.uint8)
 TILE_TO_CHAR = {FLOOR: ".", OBSTACLE: "#", KEY: "k", KEY_RACK: "K", DOOR: "D", OPEN_DOOR: "/"} | dict.fromkeys(
     GOAL_KINDS, "G"
 )
-"""How a kind is written in text."""
+"""The character of each tile kind in text."""

@@ -1,13 +1,13 @@
-"""Replay recorded steps of Cleanup or Harvest and count what differs.
+"""Replay recorded steps of Cleanup or Harvest and count the differences.
 
 A recording (.npz) of E episodes, T steps, A agents on H×W cells holds: `meta` (JSON: task, A, T), `tiles`
 i8[E,T+1,H,W], `tiles_before_growth` i8[E,T,H,W], `position` i16[E,T+1,A,2], `heading` i8[E,T+1,A], `action` i8[E,T,A],
-`reward` f32[E,T,A], `beam` i8[E,T,H,W], `contested` bool[E,T] and `apple_probability` f32[E,T]; kinds of tile, beams
-and actions are numbered as in `rookery.tasks.social_dilemmas.tiles`. At most one beam goes out in a step.
+`reward` f32[E,T,A], `beam` i8[E,T,H,W], `contested` bool[E,T] and `apple_probability` f32[E,T]; tile kinds, beams
+and actions are numbered as in `rookery.tasks.social_dilemmas.tiles`. At most one agent fires or cleans per step.
 
-Growth is random, so each step starts from the recorded tiles, positions and headings. Where agents contested a cell
-the recorded positions are taken, since anybody may have won; all that follows from them must still be right. What
-grew (`tiles`) must be what may grow.
+Growth is random, so each step starts from the recorded tiles, positions and headings. In steps in which agents
+contested a cell, the recorded positions are used, because any of them may have won; everything that follows from them must still
+be equal. What grew (`tiles`) must be possible.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DILEMMA_REQUIRED_ARRAYS = ("meta", "action", "contested", *DILEMMA_COMPARED_ARRA
 
 
 def is_dilemma_trace(data: Mapping[str, np.ndarray]) -> bool:
-    """Whether a recording says that it is one of these worlds."""
+    """Whether the `meta` of a recording names one of these tasks."""
     try:
         return json.loads(str(data["meta"])).get("task") in TRACED_DILEMMAS
     except (KeyError, ValueError, AttributeError, TypeError):
@@ -40,22 +40,22 @@ def is_dilemma_trace(data: Mapping[str, np.ndarray]) -> bool:
 
 
 def compare_dilemma_trace(data: Mapping[str, np.ndarray], where: str = "recording") -> dict[str, tuple[int, int]]:
-    """Replay a recording; by array, how many entries differ and how many there are."""
-    task, agents = _check(data, where)
+    """Replay a recording. Returns for each array how many entries differ, and how many there are."""
+    task, num_agents = _check(data, where)
     try:
-        rules = TRACED_DILEMMAS[task](num_agents=agents)
+        rules = TRACED_DILEMMAS[task](num_agents=num_agents)
     except ConfigError as error:
-        raise CorruptFileError(f"{where}: meta describes a world that cannot be ({error})") from None
+        raise CorruptFileError(f"{where}: meta describes an impossible world ({error})") from None
     replayed = _replay(data, rules)
-    differs = {
+    different = {
         name: replayed[name] != np.asarray(data[name])[:, -replayed[name].shape[1] :]
         for name in DILEMMA_COMPARED_ARRAYS[:-2]
     }
-    differs["position"] &= ~np.asarray(data["contested"], bool)[..., None, None]
+    different["position"] &= ~np.asarray(data["contested"], bool)[..., None, None]
     probability = np.asarray(data["apple_probability"])
-    differs["apple_probability"] = ~np.isclose(replayed["apple_probability"], probability, rtol=0, atol=1e-7)
-    differs["tiles"] = _impossible_growth(data, rules)
-    return {name: (int(wrong.sum()), int(wrong.size)) for name, wrong in differs.items()}
+    different["apple_probability"] = ~np.isclose(replayed["apple_probability"], probability, rtol=0, atol=1e-7)
+    different["tiles"] = _impossible_growth(data, rules)
+    return {name: (int(wrong.sum()), int(wrong.size)) for name, wrong in different.items()}
 
 
 def _check(data, where: str) -> tuple[str, int]:
@@ -74,7 +74,9 @@ def _check(data, where: str) -> tuple[str, int]:
     }  # fmt: skip
     for name, shape in expected.items():
         if data[name].shape != shape:
-            raise CorruptFileError(f"{where}: {name} has shape {data[name].shape}; meta and tiles ask for {shape}")
+            raise CorruptFileError(
+                f"{where}: {name} has shape {data[name].shape}; expected {shape} from meta and tiles"
+            )
         if data[name].dtype.kind not in "biuf":
             raise CorruptFileError(f"{where}: {name} holds {data[name].dtype}, not numbers")
     if 0 in data["tiles"].shape or T < 1:
@@ -83,48 +85,48 @@ def _check(data, where: str) -> tuple[str, int]:
 
 
 def _replay(data, rules: Cleanup | Harvest) -> dict[str, np.ndarray]:
-    env, params, everyone = rules.make_env(), rules.default_params(), jnp.ones(rules.num_agents, bool)
-    lot = jnp.arange(rules.num_agents, dtype=jnp.uint32)  # who wins does not matter where nothing is contested
+    env, params, agent_mask = rules.make_env(), rules.default_params(), jnp.ones(rules.num_agents, bool)
+    priority = jnp.arange(rules.num_agents, dtype=jnp.uint32)  # has no effect if no cell is contested
 
     def step(tiles, position, heading, action, contested, recorded):
         state = DilemmaState(
             tiles=tiles.astype(jnp.uint8), beam=jnp.zeros(tiles.shape, jnp.uint8), position=position, heading=heading,
-            agent_mask=everyone, step=jnp.int32(0), key=jax.random.PRNGKey(0),
+            agent_mask=agent_mask, step=jnp.int32(0), key=jax.random.PRNGKey(0),
         )  # fmt: skip
-        position = env.move_agents(state, action, lot)
-        after, reward, _ = env.apply_actions(state, action, jnp.where(contested, recorded, position), lot, params)
-        chance = jnp.float32(-1)
+        position = env.move_agents(state, action, priority)
+        after, reward, _ = env.apply_actions(state, action, jnp.where(contested, recorded, position), priority, params)
+        probability = jnp.float32(-1)
         if isinstance(rules, Cleanup):
             river = (tiles == RIVER) | (tiles == WASTE)
-            chance = apple_probability(river_waste_fraction(after.tiles, river), params)  # type: ignore[arg-type]
-        return position, after.heading, reward, after.tiles, after.beam, chance
+            probability = apple_probability(river_waste_fraction(after.tiles, river), params)  # type: ignore[arg-type]
+        return position, after.heading, reward, after.tiles, after.beam, probability
 
     inputs = (
         data["tiles"][:, :-1], data["position"][:, :-1], data["heading"][:, :-1], data["action"], data["contested"],
         data["position"][:, 1:],
     )  # fmt: skip
     typed = [jnp.asarray(array, bool if array is data["contested"] else jnp.int32) for array in inputs]
-    told = jax.jit(jax.vmap(jax.vmap(step)))(*typed)
-    return {name: np.asarray(value) for name, value in zip(DILEMMA_COMPARED_ARRAYS[:-1], told, strict=True)}
+    outputs = jax.jit(jax.vmap(jax.vmap(step)))(*typed)
+    return {name: np.asarray(value) for name, value in zip(DILEMMA_COMPARED_ARRAYS[:-1], outputs, strict=True)}
 
 
 def _impossible_growth(data, rules: Cleanup | Harvest) -> np.ndarray:
-    """Cells that changed after the step in a way nothing can grow. bool[E, T, H, W]."""
+    """Cells that changed after the step in an impossible way. bool[E, T, H, W]."""
     before, after = data["tiles_before_growth"], data["tiles"][:, 1:]
     apple = (before == EMPTY) & (after == APPLE)
-    room = rules.parsed_map
-    if before.shape[2:] == room.tiles.shape and np.array_equal(before[0, 0] == WALL, room.tiles == WALL):
-        apple &= room.orchard  # the authors' map: where apples grow is known
+    parsed_map = rules.parsed_map
+    if before.shape[2:] == parsed_map.tiles.shape and np.array_equal(before[0, 0] == WALL, parsed_map.tiles == WALL):
+        apple &= parsed_map.orchard  # on the published map, the apple cells are known
     occupied = np.zeros(before.shape, bool)
-    episode, moment, _ = np.indices(data["position"][:, 1:, :, 0].shape)
+    episode, step, _ = np.indices(data["position"][:, 1:, :, 0].shape)
     row, col = np.moveaxis(data["position"][:, 1:].astype(int), -1, 0)
     inside = (row >= 0) & (row < before.shape[2]) & (col >= 0) & (col < before.shape[3])
-    occupied[episode[inside], moment[inside], row[inside], col[inside]] = True
+    occupied[episode[inside], step[inside], row[inside], col[inside]] = True
     apple &= ~occupied
     if isinstance(rules, Harvest):
-        near = jax.jit(jax.vmap(jax.vmap(count_nearby_apples)))(jnp.asarray(before))
-        return (before != after) & ~(apple & (np.asarray(near) > 0))
-    bears = (data["apple_probability"] > 0)[..., None, None]
-    waste = (before == RIVER) & (after == WASTE) & bears
-    more = np.cumsum(waste.reshape(*waste.shape[:2], -1), -1).reshape(waste.shape) > 1
-    return (before != after) & ~((apple & bears) | (waste & ~more))
+        num_near = jax.jit(jax.vmap(jax.vmap(count_nearby_apples)))(jnp.asarray(before))
+        return (before != after) & ~(apple & (np.asarray(num_near) > 0))
+    can_grow = (data["apple_probability"] > 0)[..., None, None]
+    waste = (before == RIVER) & (after == WASTE) & can_grow
+    beyond_first = np.cumsum(waste.reshape(*waste.shape[:2], -1), -1).reshape(waste.shape) > 1
+    return (before != after) & ~((apple & can_grow) | (waste & ~beyond_first))

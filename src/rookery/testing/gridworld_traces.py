@@ -1,6 +1,6 @@
-"""Replay recorded episodes of a reference environment and count what differs.
+"""Replay recorded episodes of a reference environment and count the differences.
 
-Recordings of Cleanup and Harvest are told by their `meta`; `trace_dilemma` replays them.
+Recordings of Cleanup and Harvest are recognized by their `meta`; `dilemma_traces` replays them.
 
 A Goal Cycle recording (.npz) of E episodes, T steps, A agents, K goals on H×W cells holds:
 `meta` (JSON: A, K, H, W, pen, offset, T, hide, and optionally view_size), `walls` bool[E,H,W],
@@ -8,9 +8,9 @@ A Goal Cycle recording (.npz) of E episodes, T steps, A agents, K goals on H×W 
 `done` bool[E,T], `view_kind` i8[E,T+1,A,V,V] (0 unseen, 1 floor, 2 obstacle, 3 goal) and
 `view_agents` u8[E,T+1,A,V,V] (bit b: agent b is seen there).
 
-The world starts from the recorded layout, is given the recorded actions, and must give the rest. One thing
-has two right answers: where a goal is hidden from the viewer and several agents stand on it, the reference
-shows the one who came first (by an order it draws and does not record), this world shows all.
+The environment starts from the recorded layout, gets the recorded actions, and must reproduce the rest. There is one
+ambiguity: if a goal is hidden from the viewer and several agents stand on it, the reference code shows the one that
+came first (in a random order that it does not record), this environment shows all.
 """
 
 from __future__ import annotations
@@ -39,41 +39,41 @@ REQUIRED_ARRAYS = ("meta", "walls", "goals", "action", *COMPARED_ARRAYS)
 
 
 def load_trace(path: Path) -> dict[str, np.ndarray]:
-    """Read a recording. Raises MissingError, or CorruptError naming what is wrong with it."""
+    """Read a recording. Raises NotFoundError, or CorruptFileError, which names what is wrong with it."""
     if not path.is_file():
         raise NotFoundError(f"{path}: no such recording")
     try:
-        # Opened here, since numpy leaves a file open that it cannot read.
+        # Opened here, because numpy does not close a file that it cannot read.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             data = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
         raise CorruptFileError(f"{path}: not a readable .npz recording ({error})") from None
-    except Exception as error:  # zlib.error and whatever else a damaged archive provokes
+    except Exception as error:  # a damaged archive can raise zlib.error and many others
         raise CorruptFileError(f"{path}: damaged recording ({error})") from None
-    dilemma = dilemma_traces.is_dilemma_trace(data)
-    missing = [
-        name for name in (dilemma_traces.DILEMMA_REQUIRED_ARRAYS if dilemma else REQUIRED_ARRAYS) if name not in data
-    ]
+    is_dilemma = dilemma_traces.is_dilemma_trace(data)
+    required = dilemma_traces.DILEMMA_REQUIRED_ARRAYS if is_dilemma else REQUIRED_ARRAYS
+    missing = [name for name in required if name not in data]
     if missing:
-        kind = "Cleanup or Harvest" if dilemma else "Goal Cycle"
+        kind = "Cleanup or Harvest" if is_dilemma else "Goal Cycle"
         raise CorruptFileError(f"{path}: lacks the arrays {', '.join(missing)}; a {kind} recording has them")
     return data
 
 
 def compare_trace(data: Mapping[str, np.ndarray], where: str = "recording") -> dict[str, tuple[int, int]]:
-    """Replay a recording; by array, how many entries differ and how many there are."""
+    """Replay a recording. Returns for each array how many entries differ, and how many there are."""
     if dilemma_traces.is_dilemma_trace(data):
         return dilemma_traces.compare_dilemma_trace(data, where)
     meta = _meta(data, where)
     try:
         replayed = _replay(data, meta)
     except ConfigError as error:
-        raise CorruptFileError(f"{where}: meta describes a world that cannot be ({error})") from None
-    differs = {name: replayed[name] != np.asarray(data[name]) for name in COMPARED_ARRAYS}
-    shown = np.asarray(data["view_agents"]).astype(np.int64)
-    one_of_ours = (shown > 0) & (shown & (shown - 1) == 0) & (shown & ~replayed["view_agents"].astype(np.int64) == 0)
-    differs["view_agents"] &= ~(replayed["hidden_goal"] & one_of_ours)
-    return {name: (int(wrong.sum()), int(wrong.size)) for name, wrong in differs.items()}
+        raise CorruptFileError(f"{where}: meta describes an impossible world ({error})") from None
+    different = {name: replayed[name] != np.asarray(data[name]) for name in COMPARED_ARRAYS}
+    recorded = np.asarray(data["view_agents"]).astype(np.int64)
+    is_one_agent = (recorded > 0) & (recorded & (recorded - 1) == 0)
+    is_replayed = recorded & ~replayed["view_agents"].astype(np.int64) == 0
+    different["view_agents"] &= ~(replayed["hidden_goal"] & is_one_agent & is_replayed)
+    return {name: (int(wrong.sum()), int(wrong.size)) for name, wrong in different.items()}
 
 
 def _meta(data, where: str) -> dict:
@@ -92,7 +92,7 @@ def _meta(data, where: str) -> dict:
     }  # fmt: skip
     for name, shape in expected.items():
         if data[name].shape != shape:
-            raise CorruptFileError(f"{where}: {name} has shape {data[name].shape}; meta asks for {shape}")
+            raise CorruptFileError(f"{where}: {name} has shape {data[name].shape}; expected {shape} from meta")
         if data[name].dtype.kind not in "biuf":
             raise CorruptFileError(f"{where}: {name} holds {data[name].dtype}, not numbers")
     return {**meta, "A": A, "K": K, "H": H, "W": W, "T": T, "V": V}
@@ -107,34 +107,34 @@ def _replay(data, meta: dict) -> dict[str, np.ndarray]:
         height=meta["H"], width=meta["W"], num_goals=meta["K"], num_obstacles=0, views=views, max_steps=meta["T"],
         penalty=abs(meta["pen"]),
     )  # fmt: skip
-    env, params, everyone = GridEnv(task), task.default_params(), jnp.ones(meta["A"], bool)
+    env, params, agent_mask = GridEnv(task), task.default_params(), jnp.ones(meta["A"], bool)
 
-    def seen(state: GridState):
+    def views_of(state: GridState):
         kinds, agents, hidden = [], [], []
         for agent, view in enumerate(views):
-            kind, visible, where = observe_grid(state, agent, view)
+            kind, visible, agent_cells = observe_grid(state, agent, view)
             kinds.append(jnp.where(visible, kind + 1, 0))
-            bits = [where[other].astype(jnp.int32) << other for other in range(meta["A"])]
+            bits = [agent_cells[other].astype(jnp.int32) << other for other in range(meta["A"])]
             agents.append(sum(bits))
-            truth = crop(state.tiles, state.position[agent], state.heading[agent], view)
-            hidden.append(visible & (truth == GOAL) & (kind != GOAL))
+            true_kind = crop(state.tiles, state.position[agent], state.heading[agent], view)
+            hidden.append(visible & (true_kind == GOAL) & (kind != GOAL))
         return jnp.stack(kinds), jnp.stack(agents), jnp.stack(hidden)
 
     def episode(walls, goals, position, heading, actions):
         tiles = jnp.where(walls, OBSTACLE, 0).astype(jnp.uint8).at[goals[:, 0], goals[:, 1]].set(GOAL)
         start = GridState(
-            tiles=tiles, position=position, heading=heading, episode_agent_mask=everyone, agent_mask=everyone,
+            tiles=tiles, position=position, heading=heading, episode_agent_mask=agent_mask, agent_mask=agent_mask,
             prestige=jnp.zeros(meta["A"]), goals_masked=jnp.bool_(True), step=jnp.int32(0), key=jax.random.PRNGKey(0),
             carrying=jnp.zeros(meta["A"], jnp.int32),
             task=GoalCycleState(goals=goals, last_goal=jnp.full(meta["A"], -1, jnp.int32)),
         )  # fmt: skip
 
-        def advance(state, action):
-            after, told = env.step(state, action, params)
-            return after, (after.position, after.heading, told.reward, told.truncated, *seen(after))
+        def step(state, action):
+            after, timestep = env.step(state, action, params)
+            return after, (after.position, after.heading, timestep.reward, timestep.truncated, *views_of(after))
 
-        first = (start.position, start.heading, *seen(start))
-        return first, jax.lax.scan(advance, start, actions)[1]
+        first = (start.position, start.heading, *views_of(start))
+        return first, jax.lax.scan(step, start, actions)[1]
 
     arguments = (data["walls"], data["goals"], data["position"][:, 0], data["heading"][:, 0], data["action"])
     typed = [jnp.asarray(a, jnp.int32 if a.dtype != bool else bool) for a in arguments]
@@ -153,16 +153,16 @@ def _replay(data, meta: dict) -> dict[str, np.ndarray]:
 
 
 def check_traces(paths: list[str]) -> int:
-    """Compare each file and print a line an array. Exit code 0 only if nothing differs anywhere."""
+    """Compare each file and print one line per array. Returns the exit code: 0 if nothing differs, else 1."""
     if not paths:
         raise ConfigError("name at least one recording: python -m rookery.testing trace FILE.npz ...")
-    different = 0
+    num_different = 0
     for path in paths:
         data = load_trace(Path(path))
         print(path)
-        told = compare_trace(data, path)
-        width = max(12, *map(len, told))
-        for name, (count, total) in told.items():
+        result = compare_trace(data, path)
+        width = max(12, *map(len, result))
+        for name, (count, total) in result.items():
             print(f"  {name:{width}} {count} of {total} differ")
-            different += count
-    return 1 if different else 0
+            num_different += count
+    return 1 if num_different else 0

@@ -27,6 +27,9 @@ from rookery.types import PyTree
 SHAPES = ((7, 7, 8), (21, 21, 3), (15, 15, 3), (5,))
 """Observation shapes to try if none is given; the first that the network takes."""
 
+STEPS, AGENTS = 4, 3
+"""Of the sequences that are tried."""
+
 TOLERANCE = 1e-4
 """Allowed difference of two ways to compute the same numbers, relative to the largest of them."""
 
@@ -44,13 +47,46 @@ def check_network(network: Network, observation_shape: tuple[int, ...] | None = 
     communication = CommunicationConfig(influencers=(1,))
     policy = RecurrentPolicy(network, shape, num_actions, communication=communication, num_agents=2)
     params = _random_params(policy, name)
-    observation = jnp.asarray(np.random.default_rng(0).integers(0, 256, (4, 3, *shape)), jnp.uint8)  # [T, N, ...]
-    features = _check_encoder(network, params["encoder"], observation[0], name)
-    hidden = _check_cell(network, params["memory"], features, policy.comms_obs_size, name)
-    _check_heads(network, params["heads"], hidden, num_actions, name)
-    _check_decoder(network, hidden, shape, num_actions, name)
-    _check_policy(policy, params, observation, name)
-    _check_saved(policy, params, observation, name)
+    random = np.random.default_rng(0)
+    observation = random.integers(0, 256, (STEPS, AGENTS, *shape)).astype(np.uint8)
+    comms_obs = random.integers(0, 2, (STEPS, AGENTS, policy.comms_obs_size)).astype(np.uint8)
+    pairs = _Pairs()
+
+    @jax.jit
+    def compute(params, observation, comms_obs):
+        features = _check_encoder(pairs, network, params["encoder"], observation[0], name)
+        hidden = _check_cell(pairs, network, params["memory"], features, policy.comms_obs_size, name)
+        _check_heads(pairs, network, params["heads"], hidden, num_actions, name)
+        _check_decoder(network, hidden, shape, num_actions, name)
+        acted, grads = _check_policy(pairs, policy, params, observation, comms_obs, name)
+        return pairs.arrays, acted, grads
+
+    arrays, acted, grads = jax.device_get(compute(params, observation, comms_obs))
+    pairs.compare(arrays)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(grads):
+        valid = bool(np.isfinite(leaf).all()) and bool(leaf.any())
+        require(valid, name, f"the gradient of parameter {jax.tree_util.keystr(path)} is zero or not finite")
+    _check_saved(policy, params, observation, comms_obs, acted, name)
+
+
+class _Pairs:
+    """Pairs of arrays that must be equal, collected while one compiled function is traced, compared after it ran."""
+
+    def __init__(self):
+        self.labels: list[tuple[str, str]] = []
+        self.arrays: list[tuple[Any, Any]] = []
+
+    def add(self, first: PyTree, second: PyTree, method: str, message: str) -> None:
+        """Two PyTrees of arrays that must agree."""
+        leaves = jax.tree.leaves(first), jax.tree.leaves(second)
+        require([x.shape for x in leaves[0]] == [x.shape for x in leaves[1]], method, f"{message} (shapes differ)")
+        for pair in zip(*leaves, strict=True):
+            self.labels.append((method, message))
+            self.arrays.append(pair)
+
+    def compare(self, arrays: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        for (method, message), (first, second) in zip(self.labels, arrays, strict=True):
+            require_close(first, second, method, message)
 
 
 def _check_configuration(network: Network, name: str) -> None:
@@ -94,146 +130,141 @@ def _accepted_shape(network: Network, name: str) -> tuple[int, ...]:
 
 
 def _random_params(policy: RecurrentPolicy, name: str) -> PyTree:
-    """Parameters as the network initializes them, but with every zero (a bias, say) made random."""
-    params = policy.init(jax.random.PRNGKey(0))
-    require_equal_trees(params, policy.init(jax.random.PRNGKey(0)), name, "two calls of init with one key must agree")
-    leaves, structure = jax.tree.flatten(params)
-    for leaf in leaves:
-        require(leaf.dtype == jnp.float32, name, f"has a parameter of type {leaf.dtype}; all must be float32")
-    keys = jax.random.split(jax.random.PRNGKey(1), len(leaves))
-    noisy = [x + 0.1 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, noisy)
+    """Parameters as the network initializes them, plus noise, so that no bias is zero. Numpy."""
+    init = jax.jit(policy.init)
+    params = jax.device_get(init(jax.random.PRNGKey(0)))
+    require_equal_trees(params, init(jax.random.PRNGKey(0)), name, "two calls of init with one key must agree")
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        where = f"{name}, parameter {jax.tree_util.keystr(path)}"
+        require(leaf.dtype == np.float32, where, f"is {leaf.dtype}; all parameters must be float32")
+    random = np.random.default_rng(1)
+    return jax.tree.map(lambda x: (x + 0.1 * random.standard_normal(x.shape)).astype(np.float32), params)
 
 
-def _check_encoder(network: Network, params: PyTree, observation: jax.Array, name: str) -> jax.Array:
+def _check_encoder(pairs: _Pairs, network: Network, params: PyTree, observation: jax.Array, name: str) -> jax.Array:
     method, count = f"{name}.encoder", len(observation)
     features = apply_module(network.encoder(), params, observation)
     _require_array(features, (count, None), method, "features")
     single = apply_module(network.encoder(), params, observation[1:2])
-    _require_close(features[1:2], single, method, "features of one observation must not depend on the others")
+    pairs.add(features[1:2], single, method, "features of one observation must not depend on the others")
     shared = network.shared_features(params, observation)
     require(len(shared) == count, f"{name}.shared_features", f"must lead with {count}, has shape {shared.shape}")
     composed = network.features_from_shared(params, shared)
-    _require_close(composed, features, f"{name}.features_from_shared", "must turn shared_features into the features")
+    pairs.add(composed, features, f"{name}.features_from_shared", "must turn shared_features into the features")
     return features
 
 
-def _check_cell(network: Network, params: PyTree, features: jax.Array, comms_obs_size: int, name: str) -> jax.Array:
-    """The cell on a sequence of T steps, N agents. Returns its outputs [T, N, M]."""
-    cell, size = network.recurrent_cell(), network.hidden_size
-    method = f"{name}.recurrent_cell"
-    require(isinstance(cell, RecurrentCell), method, "must return a rookery.nn.cells.RecurrentCell")
-    require(cell.features == size, method, f"its features={cell.features} must be hidden_size={size}")
-    steps, count, method = 5, len(features), type(cell).__name__
-    inputs = jax.random.normal(jax.random.PRNGKey(2), (steps, count, features.shape[-1] + comms_obs_size))
-    is_first = jnp.zeros((steps, count), bool).at[0, 0].set(True).at[3, 1].set(True)
+def _check_cell(
+    pairs: _Pairs, network: Network, params: PyTree, features: jax.Array, comms_obs_size: int, name: str
+) -> jax.Array:
+    """The cell on a sequence of T steps of N agents. Returns its outputs [T, N, M]."""
+    cell, size, count = network.recurrent_cell(), network.hidden_size, len(features)
+    require(isinstance(cell, RecurrentCell), f"{name}.recurrent_cell", "must return a rookery.nn.cells.RecurrentCell")
+    require(cell.features == size, f"{name}.recurrent_cell", f"features={cell.features} must be hidden_size={size}")
+    method, never = type(cell).__name__, jnp.zeros((1, count), bool)
+    inputs = jax.random.normal(jax.random.PRNGKey(2), (STEPS, count, features.shape[-1] + comms_obs_size))
+    is_first = jnp.zeros((STEPS, count), bool).at[0, 0].set(True).at[STEPS - 1, 1].set(True)
     blank = cell.initial_state(count)
+    has_hidden = hasattr(blank, "_fields") and hasattr(blank, "hidden")
+    require(has_hidden, f"{method}.initial_state", "must return a NamedTuple with a field `hidden`")
     for leaf in jax.tree.leaves(blank):
         require(leaf.ndim == 2 and len(leaf) == count, f"{method}.initial_state", "arrays must be [N, any size]")
-        require(not leaf.any(), f"{method}.initial_state", "must be all zeros")
-    require(
-        hasattr(blank, "_fields") and hasattr(blank, "hidden"), method, "its state must be a NamedTuple with `hidden`"
-    )
+        pairs.add(leaf, jnp.zeros_like(leaf), f"{method}.initial_state", "must be all zeros")
     start = jax.tree.map(lambda x: x + 0.3, blank)
     last, outputs, pre_step = apply_module(cell, params, start, inputs, is_first)
-    _require_array(outputs, (steps, count, size), f"{method}.__call__", "outputs")
+    method = f"{method}.__call__"
+    _require_array(outputs, (STEPS, count, size), method, "outputs")
     state = start
-    for t in range(steps):
+    for t in range(STEPS):
         expected = jax.tree.map(lambda x, t=t: x * ~is_first[t][:, None], state)
-        _require_close(jax.tree.map(lambda x, t=t: x[t], pre_step), expected, f"{method}.__call__", "pre-step states")
-        state, output, _ = apply_module(cell, params, expected, inputs[t : t + 1], jnp.zeros((1, count), bool))
-        _require_close(output[0], outputs[t], f"{method}.__call__", "steps one by one must equal the whole sequence")
-        _require_close(state.hidden, outputs[t], f"{method}.__call__", "the output must be the state's `hidden`")
-    _require_close(state, last, f"{method}.__call__", "the last state must be that after the last step")
-    _check_counterfactuals(cell, params, start, inputs[0], method)
-    after = cell.numpy_step(*jax.device_get((params, start, inputs[1])))
-    never = jnp.zeros((1, count), bool)
-    expected = apply_module(cell, params, start, inputs[1:2], never)[0]
-    _require_close(after, expected, f"{method}.numpy_step", "must equal a step of __call__")
+        pairs.add(
+            jax.tree.map(lambda x, t=t: x[t], pre_step),
+            expected,
+            method,
+            "must return the states before each step, after the reset",
+        )
+        state, output, _ = apply_module(cell, params, expected, inputs[t : t + 1], never)
+        pairs.add(output[0], outputs[t], method, "steps one by one must equal the whole sequence")
+        pairs.add(state.hidden, outputs[t], method, "the output must be the state's `hidden`")
+    pairs.add(state, last, method, "must return the state after the last step")
+    begin, num_values = 1, min(3, inputs.shape[-1] - 1)
+    method = f"{type(cell).__name__}.counterfactual_outputs"
+    results = cell.counterfactual_outputs(params, start, inputs[0], begin, num_values, lambda hidden: 2 * hidden)
+    for value in range(num_values):
+        changed = inputs[:1].at[..., begin : begin + num_values].set(jax.nn.one_hot(value, num_values))
+        _, plain, _ = apply_module(cell, params, start, changed, never)
+        pairs.add(results[value], 2 * plain[0], method, "must equal steps with each value in turn")
     return outputs
 
 
-def _check_counterfactuals(cell: RecurrentCell, params: PyTree, state: Any, inputs: jax.Array, method: str) -> None:
-    """Outputs for each value of a one-hot part equal steps with that value."""
-    begin, num_values = 1, min(3, inputs.shape[-1] - 1)
-    outputs = cell.counterfactual_outputs(params, state, inputs, begin, num_values, lambda hidden: 2 * hidden)
-    for value in range(num_values):
-        changed = inputs.at[:, begin : begin + num_values].set(jax.nn.one_hot(value, num_values))
-        _, plain, _ = apply_module(cell, params, state, changed[None], jnp.zeros((1, len(inputs)), bool))
-        _require_close(
-            outputs[value], 2 * plain[0], f"{method}.counterfactual_outputs", "must equal steps that are run"
-        )
-
-
-def _check_heads(network: Network, params: PyTree, hidden: jax.Array, num_actions: int, name: str) -> None:
+def _check_heads(
+    pairs: _Pairs, network: Network, params: PyTree, hidden: jax.Array, num_actions: int, name: str
+) -> None:
     heads, method = network.heads(num_actions), f"{name}.heads"
     logits, value = apply_module(heads, params, hidden)
     _require_array(logits, (*hidden.shape[:-1], num_actions), method, "logits")
     _require_array(value, hidden.shape[:-1], method, "values")
-    _require_close(
-        (logits[0], value[0]), apply_module(heads, params, hidden[0]), method, "must not depend on the leading axes"
-    )
+    step = apply_module(heads, params, hidden[0])
+    pairs.add((logits[0], value[0]), step, method, "must take any number of leading axes")
 
 
 def _check_decoder(network: Network, hidden: jax.Array, shape: tuple[int, ...], num_actions: int, name: str) -> None:
-    decoder, action = network.decoder(shape, num_actions), jax.nn.one_hot(jnp.zeros(hidden.shape[1], int), num_actions)
-    decoded, _ = decoder.init_with_output(jax.random.PRNGKey(3), hidden[0], action)
-    _require_array(decoded, (hidden.shape[1], *shape), f"{name}.decoder", "predicted observations")
+    decoder, count = network.decoder(shape, num_actions), hidden.shape[1]
+    action = jnp.zeros((count, num_actions))
+    decoded = jax.eval_shape(lambda key: decoder.init_with_output(key, hidden[0], action)[0], jax.random.PRNGKey(3))
+    _require_array(decoded, (count, *shape), f"{name}.decoder", "predicted observations")
 
 
-def _check_policy(policy: RecurrentPolicy, params: PyTree, observation: jax.Array, name: str) -> None:
-    """It has gradients, and reads sequences as it acts."""
-    steps, count = observation.shape[:2]
-    is_first, carry = jnp.zeros((steps, count), bool).at[0].set(True), policy.initial_carry(count)
-    comms_obs = jnp.zeros((steps, count, policy.comms_obs_size), jnp.uint8)
-    logits, value, _, _ = policy.unroll(params, carry, observation, is_first, comms_obs)
-    for t in range(steps):
-        acted = policy.forward(params, carry, observation[t], is_first[t], comms_obs[t])
-        _require_close(acted[:2], (logits[t], value[t]), name, "acting step by step must equal reading a sequence")
-        carry = acted[2]
+def _check_policy(
+    pairs: _Pairs, policy: RecurrentPolicy, params: PyTree, observation: jax.Array, comms_obs: jax.Array, name: str
+) -> tuple[Any, PyTree]:
+    """Reading a sequence equals acting step by step. Returns logits and values [T, N], and gradients."""
+    blank = policy.initial_carry(AGENTS)
+    is_first = jnp.zeros((STEPS, AGENTS), bool).at[0].set(True).at[STEPS - 1, 1].set(True)
+
+    def step(carry, scanned):
+        logits, value, after = policy.forward(params, carry, *scanned)
+        return after, (logits, value)
+
+    _, acted = jax.lax.scan(step, blank, (observation, is_first, comms_obs))
 
     def loss(params):
-        logits, value, _, _ = policy.unroll(params, policy.initial_carry(count), observation, is_first, comms_obs)
-        return jnp.square(logits).sum() + jnp.square(value).sum()
+        logits, value, _, _ = policy.unroll(params, blank, observation, is_first, comms_obs)
+        return jnp.square(logits).sum() + jnp.square(value).sum(), (logits, value)
 
-    grads = jax.grad(loss)(params)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(grads):
-        valid = bool(jnp.isfinite(leaf).all()) and bool(leaf.any())
-        require(valid, name, f"the gradient of parameter {jax.tree_util.keystr(path)} is zero or not finite")
+    grads, unrolled = jax.grad(loss, has_aux=True)(params)
+    pairs.add(acted, unrolled, name, "acting step by step must equal reading a sequence")
+    return acted, grads
 
 
-def _check_saved(policy: RecurrentPolicy, params: PyTree, observation: jax.Array, name: str) -> None:
+def _check_saved(
+    policy: RecurrentPolicy, params: PyTree, observation: np.ndarray, comms_obs: np.ndarray, acted: Any, name: str
+) -> None:
     """An agent is saved, loaded, and acts in numpy as its policy does."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "agent.safetensors"
-        save_agent(path, policy, jax.device_get(params), {})
+        save_agent(path, policy, params, {})
         agent = load_agent(path)
     require(agent.policy == policy, name, "an agent that was saved and loaded has another policy")
     require_equal_trees(agent.params, params, name, "an agent that was saved and loaded has other parameters")
-    actor, count = NumpyActor(agent), observation.shape[1]
-    state, carry = actor.initial_state(count), policy.initial_carry(count)
-    comms_obs = np.eye(policy.comms_obs_size, dtype=np.uint8)[np.arange(count) % policy.comms_obs_size]
-    for t in range(len(observation)):
-        is_first = np.arange(count) == t
-        logits, value, state = actor.forward(np.asarray(observation[t]), state, is_first=is_first, comms_obs=comms_obs)
-        expected = policy.forward(params, carry, observation[t], jnp.asarray(is_first), jnp.asarray(comms_obs))
-        _require_close((logits, value), expected[:2], f"{name}.numpy_forward", "must equal the JAX functions")
-        carry = expected[2]
+    actor, state = NumpyActor(agent), None
+    for t in range(STEPS):
+        is_first = np.array([t == 0 or (t, agent) == (STEPS - 1, 1) for agent in range(AGENTS)])
+        logits, value, state = actor.forward(observation[t], state, is_first=is_first, comms_obs=comms_obs[t])
+        for ours, expected in ((logits, acted[0][t]), (value, acted[1][t])):
+            require_close(ours, expected, f"{name}.numpy_forward", "must equal the JAX functions")
 
 
 def _require_array(array: Any, shape: tuple[int | None, ...], method: str, what: str) -> None:
-    """It is f32 of this shape, None being any size, and finite."""
+    """It is f32 of this shape, None being any size."""
     fits = array.ndim == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
     wanted = ", ".join("any size" if size is None else str(size) for size in shape)
     require(fits, method, f"{what} have shape {array.shape}, must be ({wanted})")
     require(array.dtype == jnp.float32, method, f"{what} are {array.dtype}, must be float32")
-    require(bool(jnp.isfinite(array).all()), method, f"{what} are not finite")
 
 
-def _require_close(first: PyTree, second: PyTree, method: str, message: str) -> None:
-    first, second = jax.device_get((tuple(jax.tree.leaves(first)), tuple(jax.tree.leaves(second))))
-    require(len(first) == len(second), method, message)
-    for a, b in zip(first, second, strict=True):
-        require(np.shape(a) == np.shape(b), method, f"{message} (shapes {np.shape(a)} and {np.shape(b)})")
-        difference, scale = np.abs(a - b).max(initial=0.0), max(1.0, float(np.abs(b).max(initial=0.0)))
-        require(difference <= TOLERANCE * scale, method, f"{message} (they differ by {difference:.2g})")
+def require_close(first: np.ndarray, second: np.ndarray, method: str, message: str) -> None:
+    """Raises ConformanceError unless two arrays are finite and equal up to rounding."""
+    require(np.isfinite(first).all() and np.isfinite(second).all(), method, "computes numbers that are not finite")
+    difference, scale = np.abs(first - second).max(initial=0.0), max(1.0, float(np.abs(second).max(initial=0.0)))
+    require(difference <= TOLERANCE * scale, method, f"{message} (they differ by {difference:.2g})")

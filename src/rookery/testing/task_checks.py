@@ -61,6 +61,8 @@ def check_task(task: Task, *, steps: int = 40, compare_without_jit: bool = False
         _check_absent_agents(small, player)
     if small.grid_spec is not None:
         check_grid_episodes(small, episodes)
+    text = small.to_text(jax.tree.map(lambda x: x[0], episodes.first_state))
+    require(isinstance(text, str), f"{type(task).__name__}.to_text", f"must return a string, not {type(text).__name__}")
     if compare_without_jit:
         check_without_jit(small)
 
@@ -87,11 +89,11 @@ def _check_settings(task: Task) -> None:
 
 def _check_shapes(task: Task, env: Env) -> None:
     """Shapes and types with the task's own views; nothing is compiled."""
-    name, num_agents = type(task).__name__, env.num_agents
+    name = type(task).__name__
     require(isinstance(env, Env), f"{name}.make_env", "the environment must derive from rookery.types.Env")
     require(env.task == task, f"{name}.make_env", "the environment's `task` must be the task")
     require(len(env.action_names) == env.num_actions, f"{name}.action_names", f"must be {env.num_actions} names")
-    params = env.default_params()
+    num_agents, params = env.num_agents, env.default_params()
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         require(
             isinstance(leaf, jax.Array),
@@ -104,6 +106,12 @@ def _check_shapes(task: Task, env: Env) -> None:
     masked_state, masked = jax.eval_shape(env.reset, key, params, everyone)
     action = jnp.zeros(num_agents, jnp.int32)
     after, timestep = jax.eval_shape(env.step, state, action, params)
+    for method, info in (("reset", first.info), ("step", timestep.info)):
+        require(
+            set(info) == set(task.metric_names),
+            f"{name}: {method}",
+            f"info has {sorted(info)}; metric_names are {sorted(task.metric_names)}",
+        )
     require_equal_types(state, masked_state, f"{name}: reset", "the state depends on whether agent_mask is given")
     require_equal_types(first, masked, f"{name}: reset", "the time step depends on whether agent_mask is given")
     require_equal_types(state, after, f"{name}: step", "the state differs from that of reset")
@@ -123,11 +131,6 @@ def _check_shapes(task: Task, env: Env) -> None:
             f"{name}: step",
             f"{field} is {found}, not {dtype.dtype}{list(shape)}",
         )
-    require(
-        set(timestep.info) == set(task.metric_names),
-        f"{name}: info",
-        f"has {sorted(timestep.info)}; metric_names are {sorted(task.metric_names)}",
-    )
     for metric, value in timestep.info.items():
         right = (value.shape, value.dtype) == ((num_agents,), jnp.float32)
         require(right, f"{name}: info", f"{metric!r} is {value.dtype}{list(value.shape)}, not float32[{num_agents}]")
@@ -225,8 +228,6 @@ def _check_time_steps(task: Task, env: Env, episodes: Episodes) -> None:
     require(not timesteps.reward[absent].any(), f"{name}.reward", "absent agents must get 0")
     for metric in task.metric_names:
         require(not timesteps.info[metric][absent].any(), f"{name}: info", f"{metric!r} must be 0 for absent agents")
-    text = task.to_text(jax.tree.map(lambda x: x[0], episodes.first_state))
-    require(isinstance(text, str), f"{name}.to_text", f"must return a string, not {type(text).__name__}")
 
 
 def _check_repeats(task: Task, player: Player, episodes: Episodes) -> None:

@@ -1,6 +1,6 @@
-"""Social dilemmas: gather apples from what belongs to nobody, and zap whoever is in the way.
+"""Social dilemmas: agents harvest apples from a common resource, and can zap each other.
 
-A second kind of world beside the shared grid: agents move in any direction without turning, all at once; they
-block each other; beams reach several cells; apples, and waste, grow. Source: Jaques et al. 2019, appendix, and the
-environments its authors cite as the definition (Vinitsky et al., sequential social dilemma games).
+They have an environment of their own: agents move in any direction without turning, all at the same time; they block
+each other; beams reach several cells; apples and waste grow. Source: Jaques et al. 2019, appendix, and the environments
+that the paper cites as their definition (Vinitsky et al., sequential social dilemma games).
 """

@@ -1,14 +1,16 @@
-"""Cleanup: apples grow only while somebody keeps the river clean, which pays nothing.
+"""Cleanup: apples grow only while agents keep the river clean, which pays nothing.
 
-Rules. Agents stand on the map's start cells and move ahead, back, left or right relative to their heading, or turn,
-all at once; nobody enters a wall or another's cell, a contested cell goes to one of its contestants at random, two
-cannot swap, followers and rings move. An apple underfoot is eaten and pays 1. Then beams go out: firing costs 1, and
-whoever is hit loses 50; cleaning is free and turns the first waste of each of its three lanes into river. Then things
-grow. With d the share of the river that is waste: at d >= 0.4 nothing does; below, each free apple cell bears an apple
-with probability 0.05·(1 - d/0.4), and clean river cells are tried in random order, each turning to waste with
-probability 0.5, until one has. An episode opens with d = 0.47, so the first apples need at least nine cells cleaned.
+Rules. Agents start on the start cells of the map. All act at the same time: they move ahead, back, left or right
+relative to their heading, or turn. No agent enters a wall or the cell of another agent; a contested cell goes to one of
+the contestants at random; two agents cannot swap cells; an agent may follow one that leaves, also in a ring. An agent
+eats the apple on its cell, which pays 1. Then agents that fire or clean send out beams: firing costs 1, and an agent
+that is hit loses 50; cleaning is free and turns the first waste in each of its three lanes into river. Then apples and
+waste grow. Let d be the fraction of the river that is waste. If d >= 0.4, nothing grows. Otherwise an apple grows on
+each free apple cell with probability 0.05·(1 - d/0.4), and clean river cells are tried in random order, each turning
+into waste with probability 0.5, until one has. An episode starts with d = 0.47, so no apple grows until nine cells are
+cleaned.
 
-Source: Jaques et al. 2019; details from the environments the authors cite.
+Source: Jaques et al. 2019; details from the environments that the paper cites.
 """
 
 from __future__ import annotations
@@ -28,17 +30,17 @@ from rookery.tasks.social_dilemmas.state import DilemmaParams
 
 
 class CleanupParams(struct.PyTreeNode):
-    """What a schedule may change without recompiling."""
+    """Numbers that a schedule may change without recompiling."""
 
     world: DilemmaParams
-    apple_respawn_prob: Float32[Array, ""]  # a step and free apple cell, when the river is clean
-    waste_spawn_prob: Float32[Array, ""]  # a step and clean river cell that is tried
-    depletion_threshold: Float32[Array, ""]  # share of waste at which nothing grows
+    apple_respawn_prob: Float32[Array, ""]  # per step and free apple cell, if the river is clean
+    waste_spawn_prob: Float32[Array, ""]  # per step and clean river cell that is tried
+    depletion_threshold: Float32[Array, ""]  # fraction of waste at which nothing grows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cleanup(BeamDilemma):
-    """Configuration and rules. Defaults are the paper's."""
+    """Settings and rules. Defaults are those of the paper."""
 
     kind: Literal["cleanup"] = "cleanup"
     map: str = CLEANUP
@@ -47,7 +49,7 @@ class Cleanup(BeamDilemma):
     depletion_threshold: float = 0.4
 
     metric_names: ClassVar[tuple[str, ...]] = (*BeamDilemma.metric_names, "cleaned")
-    """As every dilemma's with beams; and waste cells turned into river."""
+    """In addition: waste cells turned into river."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -72,17 +74,18 @@ class Cleanup(BeamDilemma):
         )
 
     def apple_probability(self, tiles, params: CleanupParams) -> Float32[Array, ""]:
-        """Of an apple on each free cell, after this step."""
+        """Probability of an apple on each free apple cell after this step. f32[]."""
         return apple_probability(river_waste_fraction(tiles, self.parsed_map.river), params)
 
     def respawn_resources(self, tiles, occupied, cell_bits, extra_bits, params: CleanupParams):
-        """Apples and at most one waste, as the waste before either says."""
-        room, share = self.parsed_map, river_waste_fraction(tiles, self.parsed_map.river)
-        grown = grow_apples(tiles, room.orchard, occupied, apple_probability(share, params), cell_bits)
-        chance = jnp.where(share < params.depletion_threshold, params.waste_spawn_prob, 0.0)
-        return grow_waste(grown, room.river, chance, extra_bits, cell_bits)
+        """Apples and at most one cell of waste grow; both probabilities depend on the waste before."""
+        river, orchard = self.parsed_map.river, self.parsed_map.orchard
+        fraction = river_waste_fraction(tiles, river)
+        with_apples = grow_apples(tiles, orchard, occupied, apple_probability(fraction, params), cell_bits)
+        waste_prob = jnp.where(fraction < params.depletion_threshold, params.waste_spawn_prob, 0.0)
+        return grow_waste(with_apples, river, waste_prob, extra_bits, cell_bits)
 
 
 def apple_probability(waste_fraction, params: CleanupParams) -> Float32[Array, ""]:
-    """Falls linearly from `apple_respawn_prob` in a clean river to 0 at the threshold."""
+    """Falls linearly from `apple_respawn_prob` in a clean river to 0 at `depletion_threshold`. f32[]."""
     return params.apple_respawn_prob * jnp.maximum(1 - waste_fraction / params.depletion_threshold, 0.0)

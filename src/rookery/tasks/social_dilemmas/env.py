@@ -1,4 +1,4 @@
-"""Joins a dilemma's rules to its world: everybody moves, eats and fires at once, then things grow."""
+"""The environment of social dilemmas: all agents move, eat and fire at the same time, then apples and waste grow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rookery.types import Env, PRNGKey, PyTree, TimeStep
 
 
 class DilemmaRules(Protocol):
-    """What a dilemma's file offers beside its settings. Frozen and hashable."""
+    """The rules of one social dilemma. Frozen and hashable."""
 
     num_agents: int
     max_steps: int
@@ -36,17 +36,17 @@ class DilemmaRules(Protocol):
     def action_names(self) -> tuple[str, ...]: ...
     @property
     def metric_names(self) -> tuple[str, ...]:
-        """Names of what the environment counts for each agent."""
+        """Names of the metrics that the environment counts for each agent."""
         ...
 
     def default_params(self) -> PyTree:
-        """Arrays; must have a field `world: DilemmaWorldParams`."""
+        """Arrays; must have a field `world: DilemmaParams`."""
         ...
 
     def apply_special_actions(
         self, state: DilemmaState, action: Int[Array, "A"], priority: UInt32[Array, "A"]
     ) -> tuple[Beams, dict[str, Float[Array, "A"]]]:
-        """What actions beyond moving do: the changed tiles, the beams, and counts of the task's own."""
+        """Effects of actions other than moving: changed tiles, beams, and the task's own metrics."""
         ...
 
     def respawn_resources(
@@ -57,12 +57,12 @@ class DilemmaRules(Protocol):
         extra_bits,
         params,
     ) -> UInt8[Array, "H W"]:
-        """The tiles after growth, from one random word a cell and one more."""
+        """The tiles after growth, from one random 32-bit word per cell and one more."""
         ...
 
 
 class ActionResult(NamedTuple):
-    """A step but for growth."""
+    """A step before growth."""
 
     state: DilemmaState
     reward: Float[Array, "A"]
@@ -71,11 +71,11 @@ class ActionResult(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class DilemmaEnv(Env):
-    """One world and its rules as pure functions; callers vmap over keys and states.
+    """A social dilemma as pure functions; callers vmap over keys and states.
 
-    Observation: u8[A, P, P, 3], P = view size × tile_size, turned to the agent's heading. Action: i32[A], an index
-    into `action_names`; others do nothing. Reward: f32[A]. Episodes are truncated at `max_steps`, nothing ends
-    them before.
+    Observation: u8[A, P, P, 3], P = view size × tile_size, rotated so that the agent's heading is up. Action: i32[A],
+    an index of `action_names`; other numbers do nothing. Reward: f32[A]. Episodes are truncated at `max_steps` and
+    never terminated.
     """
 
     task: DilemmaRules  # type: ignore[assignment]
@@ -107,43 +107,47 @@ class DilemmaEnv(Env):
     def reset(
         self, key: PRNGKey, params: PyTree, agent_mask: Bool[Array, "A"] | None = None
     ) -> tuple[DilemmaState, TimeStep]:
-        """Start an episode: starts and headings are drawn. Who is not `present` (default: all are) stays out of it."""
+        """Start an episode. Agents outside `agent_mask` (default: all are in it) take no part in it."""
         start_key, heading_key, episode_key = jax.random.split(key, 3)
-        room = self.task.parsed_map
-        if len(room.assigned_spawn_cells):
-            position = jnp.asarray(room.assigned_spawn_cells[: self.num_agents])
+        parsed_map = self.task.parsed_map
+        if len(parsed_map.assigned_spawn_cells):
+            position = jnp.asarray(parsed_map.assigned_spawn_cells[: self.num_agents])
         else:
-            position = sample_cells(start_key, jnp.asarray(room.spawn_cells), self.num_agents)
+            position = sample_cells(start_key, jnp.asarray(parsed_map.spawn_cells), self.num_agents)
         state = DilemmaState(
-            tiles=jnp.asarray(room.tiles),
-            beam=jnp.zeros(room.tiles.shape, jnp.uint8),
+            tiles=jnp.asarray(parsed_map.tiles),
+            beam=jnp.zeros(parsed_map.tiles.shape, jnp.uint8),
             position=position,
             heading=jax.random.randint(heading_key, (self.num_agents,), 0, 4),
             agent_mask=jnp.ones(self.num_agents, bool) if agent_mask is None else agent_mask,
             step=jnp.int32(0),
             key=episode_key,
         )
-        none = jnp.zeros(self.num_agents)
-        return state, self._time_step(state, none, jnp.bool_(True), {name: none for name in self.task.metric_names})
+        zeros = jnp.zeros(self.num_agents)
+        return state, self._time_step(state, zeros, jnp.bool_(True), dict.fromkeys(self.task.metric_names, zeros))
 
     def step(self, state: DilemmaState, action: Int[Array, "A"], params: PyTree) -> tuple[DilemmaState, TimeStep]:
-        """Everybody acts once; then apples and waste grow."""
-        agents, cells = self.num_agents, state.tiles.size
-        # All the luck of a step from one draw: that is cheaper than several.
-        words = jax.random.bits(jax.random.fold_in(state.key, state.step), (2 * agents + 1 + cells,))
-        move_lot, beam_lot, luck, word = jnp.split(words, (agents, 2 * agents, 2 * agents + 1))
-        position = self.move_agents(state, action, move_lot)
-        acted = self.apply_actions(state, action, position, beam_lot, params)
-        after = acted.state
+        """All agents act once; then apples and waste grow."""
+        num_agents, num_cells = self.num_agents, state.tiles.size
+        # One call for all random numbers of a step is cheaper than several.
+        bits = jax.random.bits(jax.random.fold_in(state.key, state.step), (2 * num_agents + 1 + num_cells,))
+        move_priority, beam_priority, extra_bits, cell_bits = jnp.split(
+            bits, (num_agents, 2 * num_agents, 2 * num_agents + 1)
+        )
+        position = self.move_agents(state, action, move_priority)
+        result = self.apply_actions(state, action, position, beam_priority, params)
+        after = result.state
         occupied = rectangle_bitmask(after.position, after.position, after.agent_mask, after.tiles.shape) != 0
-        tiles = self.task.respawn_resources(after.tiles, occupied, word.reshape(after.tiles.shape), luck[0], params)
+        tiles = self.task.respawn_resources(
+            after.tiles, occupied, cell_bits.reshape(after.tiles.shape), extra_bits[0], params
+        )
         after = after.replace(tiles=tiles, step=state.step + 1)
-        return after, self._time_step(after, acted.reward, jnp.bool_(False), acted.info)
+        return after, self._time_step(after, result.reward, jnp.bool_(False), result.info)
 
     def move_agents(
         self, state: DilemmaState, action: Int[Array, "A"], priority: UInt32[Array, "A"]
     ) -> Int[Array, "A 2"]:
-        """Where everybody stands after moving; `lot` decides who gets a contested cell."""
+        """Positions after moving; of agents that want the same cell, the one of the highest `priority` gets it."""
         target = target_cells(state.tiles, state.position, state.heading, action, state.agent_mask)
         return resolve_moves(state.position, target, state.agent_mask, priority)
 
@@ -155,54 +159,56 @@ class DilemmaEnv(Env):
         priority: UInt32[Array, "A"],
         params,
     ) -> ActionResult:
-        """All of a step but growth, given where everybody has moved: turn, eat, fire. The step is not counted yet."""
-        active, world = state.agent_mask, params.world
-        heading = jnp.where(active, turn_agents(state.heading, action), state.heading)
-        eats = active & (look_up(state.tiles, position[:, 0], position[:, 1]) == APPLE)
+        """A step before growth, given the positions after moving: agents turn, eat and fire. `step` stays the same."""
+        present, world = state.agent_mask, params.world
+        heading = jnp.where(present, turn_agents(state.heading, action), state.heading)
+        eats = present & (look_up(state.tiles, position[:, 0], position[:, 1]) == APPLE)
         eaten = rectangle_bitmask(position, position, eats, state.tiles.shape) != 0
         moved = state.replace(
             tiles=jnp.where(eaten, EMPTY, state.tiles).astype(jnp.uint8), position=position, heading=heading
         )
-        beams, own = self.task.apply_special_actions(moved, action, priority)
-        struck = beams.hits.sum(0)
-        fires = active & (action == FIRE) & ("fire" in self.task.action_names)
-        counts = {
+        beams, task_info = self.task.apply_special_actions(moved, action, priority)
+        times_zapped = beams.hits.sum(0)
+        fires = present & (action == FIRE) & ("fire" in self.task.action_names)
+        info = {
             "apples": eats,
             "apple_steps": eats * (state.step + 1),
             "zaps": fires,
             "hits": beams.hits.sum(1),
-            "times_zapped": struck,
+            "times_zapped": times_zapped,
             "cleaned": beams.cleaned,
         }
-        counts = {name: value.astype(jnp.float32) for name, value in counts.items() if name in self.task.metric_names}
-        reward = world.apple_reward * eats - world.fire_cost * fires - world.hit_cost * struck
-        return ActionResult(moved.replace(tiles=beams.tiles, beam=beams.beam), reward, counts | own)
+        info = {name: value.astype(jnp.float32) for name, value in info.items() if name in self.task.metric_names}
+        reward = world.apple_reward * eats - world.fire_cost * fires - world.hit_cost * times_zapped
+        return ActionResult(moved.replace(tiles=beams.tiles, beam=beams.beam), reward, info | task_info)
 
     def observe(self, state: DilemmaState) -> UInt8[Array, "A P P 3"]:
-        """What every agent sees now."""
+        """Observations of all agents in this state."""
         return observe_dilemma(state, self.task.view)
 
     def render_views(self, state: DilemmaState, tile_size: int) -> UInt8[Array, "A P P 3"]:
-        """What every agent sees now, at another size, for people."""
+        """Observations of all agents in this state at another size, for people."""
         return observe_dilemma(state, dataclasses.replace(self.task.view, tile_size=tile_size))
 
     def visible_cells(self, state: DilemmaState) -> Bool[Array, "A H W"]:
-        """The map cells each agent sees now."""
+        """The map cells that each agent sees now."""
         view = self.task.view
 
-        def one(position, heading, active):
+        def visible_to(position, heading, present):
             row, col = view_cells(position, heading, view)
-            row, col = (jnp.where(x < 0, 10**6, x) for x in (row, col))  # dropped, not wrapped round
-            return jnp.zeros(state.tiles.shape, bool).at[row, col].set(active, mode="drop")
+            row, col = (
+                jnp.where(x < 0, 10**6, x) for x in (row, col)
+            )  # out of bounds on purpose: dropped instead of wrapped
+            return jnp.zeros(state.tiles.shape, bool).at[row, col].set(present, mode="drop")
 
-        return jax.vmap(one)(state.position, state.heading, state.agent_mask)
+        return jax.vmap(visible_to)(state.position, state.heading, state.agent_mask)
 
     def in_view(self, state: DilemmaState) -> Bool[Array, "A A"]:
-        """Whom each agent sees now: those in its square, itself never."""
-        clear = jnp.ones((self.task.view.size,) * 2, bool)
-        found = jax.vmap(visible_targets, (0, 0, None, None, None))
-        seen = found(state.position, state.heading, clear, state.position, self.task.view)
-        return seen & state.agent_mask[:, None] & state.agent_mask & ~jnp.eye(self.num_agents, dtype=bool)
+        """Which agents each agent sees now: those in its view, itself never."""
+        all_visible = jnp.ones((self.task.view.size,) * 2, bool)
+        targets_of = jax.vmap(visible_targets, (0, 0, None, None, None))
+        in_view = targets_of(state.position, state.heading, all_visible, state.position, self.task.view)
+        return in_view & state.agent_mask[:, None] & state.agent_mask & ~jnp.eye(self.num_agents, dtype=bool)
 
     def _time_step(self, state: DilemmaState, reward, is_first, info) -> TimeStep:
         return TimeStep(

@@ -1,4 +1,4 @@
-"""Reading and writing a few cells of a map without touching each."""
+"""Reading and marking a few cells of a map without an operation per cell."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from rookery.tasks.social_dilemmas.tiles import SOLID
 
 
 def is_solid(kind: UInt8[Array, "..."]) -> Bool[Array, "..."]:
-    """Whether neither agents nor beams get through a tile of this kind."""
-    closed = jnp.zeros(kind.shape, bool)
+    """Whether a tile of this kind stops agents and beams."""
+    solid = jnp.zeros(kind.shape, bool)
     for number in SOLID:
-        closed |= kind == number
-    return closed
+        solid |= kind == number
+    return solid
 
 
 def look_up(tiles: UInt8[Array, "H W"], row: Int[Array, "..."], col: Int[Array, "..."]) -> UInt8[Array, "..."]:
-    """Tile kinds at some cells. Cells off the map give anything: who asks must have met the outer wall before."""
+    """Tile kinds at some cells. The result is undefined for cells off the map; callers stop at the outer wall."""
     return tiles.reshape(-1).at[row * tiles.shape[1] + col].get(mode="clip")
 
 
@@ -26,12 +26,13 @@ def rectangle_bitmask(
 ) -> UInt32[Array, "H W"]:
     """For each cell, which of N <= 32 rectangles (corners included) cover it: bit n for rectangle n.
 
-    Rows and columns are tested apart, then joined by one `and` a cell: far cheaper than N tests a cell or a scatter.
+    Rows and columns are tested separately, then combined by one `and` per cell. This is far cheaper than N tests per
+    cell, or a scatter. `on`: the rectangles that count.
     """
     bit = jnp.where(on, jnp.uint32(1) << jnp.arange(len(on), dtype=jnp.uint32), 0).astype(jnp.uint32)
 
-    def along(axis: int):
+    def covers(axis: int):
         line = jnp.arange(shape[axis])[:, None]
         return jnp.sum(jnp.where((low[:, axis] <= line) & (line <= high[:, axis]), bit, 0), -1).astype(jnp.uint32)
 
-    return along(0)[:, None] & along(1)
+    return covers(0)[:, None] & covers(1)

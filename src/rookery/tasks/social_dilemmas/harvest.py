@@ -1,12 +1,13 @@
-"""Harvest: apples grow back beside apples, so whoever eats the last of a clump has ended it for everybody.
+"""Harvest: apples regrow only near other apples, so that an agent that eats the last of a clump ends it for all.
 
-Rules. Agents stand on the map's start cells and move ahead, back, left or right relative to their heading, or turn,
-all at once; nobody enters a wall or another's cell, a contested cell goes to one of its contestants at random, two
-cannot swap, followers and rings move. An apple underfoot is eaten and pays 1. Then beams go out: firing costs 1, and
-whoever is hit loses 50. Then each free apple cell bears an apple with probability 0, 0.005, 0.02 or 0.05 for 0, 1, 2
-or at least 3 apples on the eight cells around it.
+Rules. Agents start on the start cells of the map. All act at the same time: they move ahead, back, left or right
+relative to their heading, or turn. No agent enters a wall or the cell of another agent; a contested cell goes to one of
+the contestants at random; two agents cannot swap cells; an agent may follow one that leaves, also in a ring. An agent
+eats the apple on its cell, which pays 1. Then agents that fire send out beams: firing costs 1, and an agent that is hit
+loses 50. Then an apple grows on each free apple cell with probability 0, 0.005, 0.02 or 0.05 if there are 0, 1, 2 or at
+least 3 apples on the eight cells around it.
 
-Source: Jaques et al. 2019; details from the environments the authors cite.
+Source: Jaques et al. 2019; details from the environments that the paper cites.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ from rookery.tasks.social_dilemmas.state import DilemmaParams
 
 
 class HarvestParams(struct.PyTreeNode):
-    """What a schedule may change without recompiling."""
+    """Numbers that a schedule may change without recompiling."""
 
     world: DilemmaParams
-    regrowth_probs: Float32[Array, "4"]  # chance of an apple beside 0, 1, 2 and at least 3 apples
+    regrowth_probs: Float32[Array, "4"]  # probability per step near 0, 1, 2 and at least 3 apples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Harvest(BeamDilemma):
-    """Configuration and rules. Defaults are the paper's."""
+    """Settings and rules. Defaults are those of the paper."""
 
     kind: Literal["harvest"] = "harvest"
     map: str = HARVEST
@@ -42,17 +43,17 @@ class Harvest(BeamDilemma):
 
     def __post_init__(self):
         super().__post_init__()
-        if len(self.regrowth_probs) != 4 or not all(0 <= chance <= 1 for chance in self.regrowth_probs):
+        if len(self.regrowth_probs) != 4 or not all(0 <= prob <= 1 for prob in self.regrowth_probs):
             raise ConfigError(
-                f"regrowth_probs={self.regrowth_probs} must be four chances in [0, 1], beside 0, 1, 2, 3 apples"
+                f"regrowth_probs={self.regrowth_probs} must be four probabilities in [0, 1], near 0, 1, 2, 3 apples"
             )
 
     def default_params(self) -> HarvestParams:
         return HarvestParams(world=self.world_params(), regrowth_probs=jnp.array(self.regrowth_probs, jnp.float32))
 
     def respawn_resources(self, tiles, occupied, cell_bits, extra_bits, params: HarvestParams):
-        """Apples beside apples, as they were before any grew."""
-        near, chance = count_nearby_apples(tiles), params.regrowth_probs
-        likely = jnp.where(near == 0, chance[0], jnp.where(near == 1, chance[1], chance[2]))
-        likely = jnp.where(near >= 3, chance[3], likely)
-        return grow_apples(tiles, self.parsed_map.orchard, occupied, likely, cell_bits)
+        """Apples grow near apples, counted before any grew."""
+        num_near, by_count = count_nearby_apples(tiles), params.regrowth_probs
+        prob = jnp.where(num_near == 0, by_count[0], jnp.where(num_near == 1, by_count[1], by_count[2]))
+        prob = jnp.where(num_near >= 3, by_count[3], prob)
+        return grow_apples(tiles, self.parsed_map.orchard, occupied, prob, cell_bits)

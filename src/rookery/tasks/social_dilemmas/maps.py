@@ -1,4 +1,4 @@
-"""The maps: the two published ones, cell by cell, and small ones of our own. Marks as in `tiles.MARKS`."""
+"""Maps: the two published ones, cell by cell, and small ones of our own. Characters as in `tiles.CHAR_TO_TILE`."""
 
 CLEANUP = """
 ##################
@@ -27,7 +27,10 @@ CLEANUP = """
 #wwww.......,,,,,#
 ##################
 """
-"""25×18: 119 river cells, 56 of them waste at the start; 103 apple cells, bare; 10 starts. The authors' map."""
+"""25×18: 119 river cells, 56 of them waste at the start; 103 apple cells without apples; 10 start cells.
+
+The map of the reference code.
+"""
 
 HARVEST = """
 ######################################
@@ -47,7 +50,7 @@ HARVEST = """
 #.......A.....o.........A..A.A.....A.#
 ######################################
 """
-"""16×38: 155 apple cells, all full; 20 starts. The authors' map."""
+"""16×38: 155 apple cells, all with apples; 20 start cells. The map of the reference code."""
 
 CLEANUP_SMALL = """
 #############
@@ -61,7 +64,7 @@ CLEANUP_SMALL = """
 #wwww....,,,#
 #############
 """
-"""10×13, our own: 32 river cells, 17 of them waste (more than 0.4, as in the authors'), 24 apple cells."""
+"""10×13, our own: 32 river cells, 17 of them waste (more than 0.4, as in the published map), 24 apple cells."""
 
 HARVEST_SMALL = """
 ##############
@@ -75,7 +78,7 @@ HARVEST_SMALL = """
 #A.o......o.A#
 ##############
 """
-"""10×14, our own: five clumps of five apples, so one can be eaten bare while the others live."""
+"""10×14, our own: five clumps of five apples, so that agents can use up one while the others remain."""
 
 BOX_TRAPPED = """
 ###########
@@ -86,4 +89,4 @@ BOX_TRAPPED = """
 #.........#
 ###########
 """
-"""7×11, our own: agent 1 is boxed in; agent 0 starts at the box's corner, four apples in reach."""
+"""7×11, our own: agent 1 is boxed in; agent 0 starts next to the box, with four apples in reach."""

@@ -1,4 +1,4 @@
-"""Everything that changes in a social dilemma's world."""
+"""The state of a social dilemma, and the parameters that all of them share."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from rookery.types import PRNGKey
 
 
 class DilemmaState(struct.PyTreeNode):
-    """One world; callers vmap. (row, col), (0, 0) at the top left."""
+    """State of one environment; callers vmap. H×W cells, A agents. (row, col), (0, 0) at the top left."""
 
-    tiles: UInt8[Array, "H W"]  # kinds of tiles.py
-    beam: UInt8[Array, "H W"]  # covered in the last step: 0, FIRE_BEAM or CLEAN_BEAM
-    position: Int32[Array, "A 2"]  # of the absent: anything
+    tiles: UInt8[Array, "H W"]  # tile kinds of tiles.py
+    beam: UInt8[Array, "H W"]  # of the last step: NO_BEAM, FIRE_BEAM or CLEAN_BEAM
+    position: Int32[Array, "A 2"]  # undefined for absent agents
     heading: Int32[Array, "A"]  # 0 north (row - 1), 1 east (col + 1), 2 south, 3 west
-    agent_mask: Bool[Array, "A"]  # takes part in this episode: in the way, seen, paid
+    agent_mask: Bool[Array, "A"]  # takes part in this episode: blocking, visible, paid
     step: Int32[Array, ""]  # steps since reset
-    key: PRNGKey  # of this episode; fold in `step`, never draw from it twice
+    key: PRNGKey  # of this episode; fold in `step`, and never use it twice
 
 
 class DilemmaParams(struct.PyTreeNode):
-    """What every such world pays. Numbers a schedule may change during a run without recompiling."""
+    """Rewards of every social dilemma; a schedule may change them without recompiling."""
 
     apple_reward: Float32[Array, ""]
-    fire_cost: Float32[Array, ""]  # >= 0, taken from who fires
-    hit_cost: Float32[Array, ""]  # >= 0, taken from who is hit
+    fire_cost: Float32[Array, ""]  # >= 0, subtracted from the agent that fires
+    hit_cost: Float32[Array, ""]  # >= 0, subtracted from an agent that is hit
