@@ -574,7 +574,7 @@ def test_an_expert_is_recorded_cloned_and_played(run, refused, tmp_path):
     assert "name --task and --expert" in refused(2, "clone", "--out", other)
     assert "already has a task and an expert" in refused(2, "clone", "--data", out / "data", *recording[:-1])
     (out / "data" / "shard-00000.npz").write_bytes(b"x")
-    assert "the shard is not what was written" in refused(4, "clone", "--data", out / "data", "--out", other, "--quiet")
+    assert "the shard is altered" in refused(4, "clone", "--data", out / "data", "--out", other, "--quiet")
     assert not (other / "config.json").exists()
 
 

@@ -19,6 +19,7 @@ from rookery.commands.doctor import DoctorCommand
 from rookery.commands.envs import EnvsCommand
 from rookery.commands.evaluate import EvalCommand
 from rookery.commands.export import ExportCommand
+from rookery.commands.options import Command
 from rookery.commands.play import PlayCommand
 from rookery.commands.replay import ReplayCommand
 from rookery.commands.report import ReportCommand
@@ -28,7 +29,7 @@ from rookery.commands.train import TrainCommand
 from rookery.commands.zoo import ZooCommand
 from rookery.errors import ConfigError, RookeryError, StorageError, suggest
 
-COMMANDS = {
+COMMANDS: dict[str, type[Command]] = {
     "envs": EnvsCommand,
     "train": TrainCommand,
     "resume": ResumeCommand,

@@ -29,7 +29,8 @@ class Registry:
     """
 
     def __init__(self, noun: str, group: str, builtins: dict[str, str]):
-        self.noun, self.group = noun, group
+        self.noun: str = noun
+        self.group: str = group
         self._entries: dict[str, str | type] = dict(builtins)
         self._loaded = False
 

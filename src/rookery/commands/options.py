@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from tyro.conf import Positional, arg
 
 from rookery.errors import ConfigError
+
+
+class Command(Protocol):
+    """A command: a dataclass whose fields are its options, with help texts below them."""
+
+    def __call__(self) -> int:
+        """Run it. Returns the exit code."""
+        ...
 
 
 def optional(metavar: str, default: str) -> Any:
@@ -52,6 +60,6 @@ def flags(names: list[str]) -> str:
     return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
-def print_json(row: dict) -> None:
+def print_json(row: dict[str, Any]) -> None:
     """One line of JSON, flushed. Raises ValueError for NaN and infinity, which JSON does not have."""
     print(json.dumps(row, allow_nan=False), flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional
 
@@ -110,7 +110,7 @@ def _ignore(text: str) -> None:
     pass
 
 
-def print_verdicts(data: dict) -> None:
+def print_verdicts(data: dict[str, Any]) -> None:
     """One line per claim."""
     from rookery.studies.results_io import format_evidence
 
