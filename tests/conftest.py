@@ -27,7 +27,8 @@ from jaxtyping import install_import_hook
 
 if os.environ.get("ROOKERY_CHECK_TYPES", "1") != "0":
     # Modules of functions only: a dataclass of a batch of worlds does not fit the shapes written for one.
-    checked = "gridworld.layout agents.networks agents.recurrent learning.advantage learning.auxiliary.frame_prediction"
+    checked = "gridworld.layout nn.cells nn.modules agents.networks agents.recurrent learning.advantage"
+    checked += " learning.auxiliary.frame_prediction"
     install_import_hook([f"rookery.{name}" for name in checked.split()], "beartype.beartype")
 
 settings.register_profile("rookery", deadline=None, derandomize=True)

@@ -10,6 +10,7 @@ a sequence, F features, M memory outputs, H×W cells.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -19,12 +20,14 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
+from rookery.errors import ConfigError
 from rookery.nn.cells import LSTM, CellState, RecurrentCell
 from rookery.nn.modules import DenseDecoder, apply_module
-from rookery.types import Env, PRNGKey, PyTree
+from rookery.types import Env, PRNGKey, PyTree, Sequences, Trajectory
 
 if TYPE_CHECKING:
     from rookery.agents.communication import CommunicationConfig
+    from rookery.agents.recurrent import RecurrentPolicy
     from rookery.gridworld.spec import GridSpec, ViewConfig
     from rookery.gridworld.state import GridState, MoveResult
 
@@ -152,6 +155,269 @@ class Network:
     def numpy_forward(self) -> NumpyForward | None:
         """The same functions in numpy. Default: None, and `rookery.load` runs the JAX functions on the CPU."""
         return None
+
+
+# ------------------------------------------------------------------------------------------------------ LossInputs
+
+
+class LossInputs(NamedTuple):
+    """What auxiliary losses and losses of intrinsic rewards are computed from: a whole minibatch and the policy."""
+
+    policy: RecurrentPolicy
+    policy_params: PyTree  # gradients flow into them
+    batch: Sequences
+    hidden: Float[Array, "L N M"]  # outputs of the recurrent cell, after it has read the observation of the step
+    key: PRNGKey  # for this loss and this minibatch alone
+
+    @property
+    def features(self) -> Float[Array, "L N F"]:
+        """The encoder's features of the observation of each step."""
+        return self.encode(self.batch.observation[:-1])
+
+    @property
+    def next_features(self) -> Float[Array, "L N F"]:
+        """The encoder's features of the observation after each step."""
+        return self.encode(self.batch.observation[1:])
+
+    def encode(self, observation: UInt8[Array, "T N ..."]) -> Float[Array, "T N F"]:
+        """The encoder's features of any observations of this shape."""
+        return self.policy.inputs(self.policy_params, observation)
+
+
+# --------------------------------------------------------------------------------------------------- AuxiliaryLoss
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AuxiliaryLoss:
+    """A loss that a learner adds to its own, for what it teaches the policy's encoder and recurrent cell.
+
+    A new one is a frozen dataclass with `kind` and, where it has any, further settings. Only `loss` is required.
+    Register it in `rookery.plugins.AUXILIARY_LOSSES`, and check it with `rookery.testing.check_auxiliary_loss`.
+
+    The learner adds `weight` times the mean of `loss` over the steps of `loss_mask`, times its scheduled
+    hyperparameter `aux_loss_scale`, and writes the mean as the metric `aux_loss/KIND`.
+    """
+
+    kind: str
+    """Name in configurations and metrics: `kind: Literal["mine"] = "mine"`."""
+    weight: float = 1.0
+    """Factor on the loss, at least 0."""
+
+    def __post_init__(self):
+        if self.weight < 0:
+            raise ConfigError(f"auxiliary loss {self.kind!r}: weight={self.weight} must be at least 0")
+
+    def init(self, key: PRNGKey, policy: RecurrentPolicy) -> PyTree:
+        """Initial parameters of the loss's own, such as a decoder's; the learner trains them. Default: none."""
+        return {}
+
+    def loss_mask(self, batch: Sequences) -> Bool[Array, "..."]:
+        """What the loss is averaged over. Default: the steps that count, bool[L, N]."""
+        return batch.loss_mask
+
+    def loss(self, params: PyTree, inputs: LossInputs) -> Float[Array, "..."]:
+        """Required. One number for every entry of `loss_mask`; the learner masks them and takes the mean.
+
+        Args:
+          params: as from `init`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs a method loss(params, inputs)")
+
+    def metrics(self, params: PyTree, inputs: LossInputs) -> dict[str, Float[Array, ""]]:
+        """Further numbers to write, as the metrics `KIND/NAME`, averaged over minibatches. Default: none."""
+        return {}
+
+
+# ------------------------------------------------------------------------------------------------- IntrinsicReward
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IntrinsicReward:
+    """A reward that an agent gives itself in addition to the environment's.
+
+    A new one is a frozen dataclass with `kind` and, where it has any, further settings. Only `reward` is required.
+    Register it in `rookery.plugins.INTRINSIC_REWARDS`, and check it with `rookery.testing.check_intrinsic_reward`.
+
+    In every update a learner first calls `update_state`, then `reward`, whose result is masked, multiplied by the
+    weight and the learner's scheduled hyperparameter `intrinsic_scale`, and added to the environment's reward, without
+    gradient. If there is a `loss`, it is then minimized together with the learner's own.
+
+    `params` is a dictionary of all parameters of the learner: 'policy', 'auxiliary' (by kind) and 'intrinsic' (by
+    kind). What `init` returned, as trained since, is `self.own_params(params)`.
+    """
+
+    kind: str
+    """Name in configurations and metrics: `kind: Literal["mine"] = "mine"`."""
+    weight: float = 1.0
+    """Factor on the reward, at least 0."""
+    warmup_steps: float = 0.0
+    """The weight rises linearly from 0 over this many environment steps of a run. Jaques et al. 2019: curriculum."""
+
+    required_info: ClassVar[tuple[str, ...]] = ()
+    """Information about other agents that a rollout records for it, names of `REQUESTABLE_INFO`; no other is given."""
+    measures_influence: ClassVar[bool] = False
+    """It is an influence on other agents: the fraction of steps with a reward above its mean is then a metric."""
+    pays_messages: ClassVar[bool] = False
+    """It is the reward of the agent's messages instead of its actions. Messages get `extrinsic_coef` times the
+    environment's reward, too."""
+    loss_name: ClassVar[str] = "intrinsic_loss"
+    """The mean of `loss` is written as the metric `LOSS_NAME/KIND`."""
+
+    # The following become settings where a class declares them as fields.
+    loss_weight = 1.0
+    """Factor on `loss`, or, if it pays messages, on the loss of the message policy."""
+    extrinsic_coef = 1.0
+    """If it pays messages: how much they get of the environment's reward."""
+    ent_coef = 0.0
+    """If it pays messages: weight of the message policy's entropy bonus, per nat."""
+
+    def __post_init__(self):
+        if self.weight < 0 or self.warmup_steps < 0:
+            raise ConfigError(
+                f"{self.kind}: weight={self.weight} and warmup_steps={self.warmup_steps} must be at least 0"
+            )
+
+    def weight_at(self, timesteps: Float[Array, ""]) -> Float[Array, ""]:
+        """The weight after this many environment steps of a run."""
+        if not self.warmup_steps:
+            return jnp.float32(self.weight)
+        return self.weight * jnp.minimum(timesteps / self.warmup_steps, 1.0)
+
+    def init(self, key: PRNGKey, policy: RecurrentPolicy) -> PyTree:
+        """Initial parameters of its own, trained by `loss`. Default: none."""
+        return {}
+
+    def own_params(self, params: PyTree) -> PyTree:
+        """Its own part of the learner's parameters: what `init` returned, as trained since."""
+        return params["intrinsic"][self.kind]
+
+    def init_state(self, policy: RecurrentPolicy) -> PyTree:
+        """What it keeps from update to update without training it, such as counts; arrays. Default: nothing."""
+        return ()
+
+    def update_state(self, state: PyTree, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory) -> PyTree:
+        """The state after the episodes of an update, with the same structure, shapes and types. Default: unchanged."""
+        return state
+
+    def reward(
+        self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory, state: PyTree
+    ) -> Float[Array, "T E"]:
+        """Required, unless `influence` is defined. The reward of every step, without the weight.
+
+        Args:
+          trajectory: E whole episodes of T steps; `trajectory.others` has what `required_info` names.
+          state: after `update_state` with these same episodes.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs a method reward(params, policy, trajectory, state)")
+
+    def influence(
+        self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory
+    ) -> Float[Array, "T E N"] | None:
+        """The influence on each of the N other agents, in nats: the reward is then its sum, and `reward` is not called.
+
+        The others are in the order of the slots after the agent's own, then those before it. Default: None.
+        """
+        return None
+
+    def pre_step_state(self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory) -> PyTree:
+        """If `loss` runs a recurrent network of its own: its state before every step, arrays [T, E, ...].
+
+        Default: None. The state before a sequence's first step is passed to `loss` as `carry`.
+        """
+        return None
+
+    def loss_mask(self, batch: Sequences) -> Bool[Array, "..."] | None:
+        """What the loss is averaged over: bool[L, N], or with further axes. Default: None, there is no loss."""
+        return None
+
+    def loss(self, params: PyTree, inputs: LossInputs, carry: PyTree) -> Float[Array, "..."]:
+        """One number for every entry of `loss_mask`; the learner masks them and takes the mean.
+
+        Required where `loss_mask` is not None. It is multiplied by `loss_weight` and the learner's `aux_loss_scale`.
+
+        Args:
+          carry: arrays [N, ...] from `pre_step_state`, or None.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs a method loss(params, inputs, carry)")
+
+
+REQUESTABLE_INFO = ("action", "reward", "in_view", "agent_mask", "logits", "influence")
+"""Names allowed in `IntrinsicReward.required_info`. 'logits' are the agent's own, `Trajectory.logits`; the others are
+fields of `rookery.types.OthersInfo`. 'influence' is computed from the other agents' true policies and recurrent states;
+a reward that requests it has a field `divergence`."""
+
+
+# --------------------------------------------------------------------------------------------------------- Learner
+
+
+class Learner:
+    """How one agent learns: a frozen dataclass of settings, with pure functions of that agent's own experience.
+
+    A new one needs `kind`, `hparams`, `init` and `update`. Register it in `rookery.plugins.LEARNERS`, and check it with
+    `rookery.testing.check_learner`. One that adds losses or rewards of other classes has fields `auxiliary` and
+    `intrinsic`; `rookery.learning.actor_critic.ActorCritic` implements both.
+
+    The state of a learner is a NamedTuple with a field `params`, a dictionary, of which `params["policy"]` are the
+    parameters of the policy. All else it keeps (optimizer, replay buffer) is in the state, too: a checkpoint holds it.
+    """
+
+    kind: str
+    """Name in configurations: `kind: Literal["mine"] = "mine"`."""
+    hparams: ClassVar[dict[str, Any]] = {}
+    """Numbers that a schedule may change from update to update, by name, with their default schedules."""
+    nan_guarded_metrics: ClassVar[tuple[str, ...]] = ()
+    """Metrics that must stay finite: otherwise the run stops."""
+    auxiliary: tuple[AuxiliaryLoss, ...] = ()
+    intrinsic: tuple[IntrinsicReward, ...] = ()
+    teacher: str | None = None
+    """Whose actions it imitates; see `PPO.teacher`. None: there is no teacher."""
+    supports_teacher: ClassVar[bool] = False
+    supports_communication: ClassVar[bool] = False
+    """It can train policies that observe or send messages."""
+    supports_sharding: ClassVar[bool] = False
+    """Its updates are split by `learning.batch_sharding`, so that idle CPU cores can share one update."""
+
+    def validate(self, episodes: int, steps: int) -> None:
+        """Raises ConfigError if it cannot learn from updates of this many episodes of this many steps."""
+
+    def eval_policy(self, policy: RecurrentPolicy) -> RecurrentPolicy:
+        """The policy as it acts when it is evaluated and exported. Default: the policy itself."""
+        return policy
+
+    def behavior_policy(self, policy: RecurrentPolicy) -> Policy:
+        """The policy that acts during training, with the parameters `behavior_params`. Default: the policy itself."""
+        return policy
+
+    def init(self, policy: RecurrentPolicy, key: PRNGKey, steps: int) -> Any:
+        """Required. The initial state. `steps`: length of an episode."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method init(policy, key, steps)")
+
+    def load_pretrained(self, state: Any, params: PyTree) -> Any:
+        """An initial state with the policy parameters of a trained agent."""
+        return state._replace(params={**state.params, "policy": params})
+
+    def behavior_params(self, state: Any, hparams: dict[str, Float[Array, ""]]) -> PyTree:
+        """Parameters of the behavior policy. Default: the policy's."""
+        return state.params["policy"]
+
+    def update(
+        self,
+        policy: RecurrentPolicy,
+        state: Any,
+        trajectory: Trajectory,
+        hparams: dict[str, Float[Array, ""]],
+        key: PRNGKey,
+    ) -> tuple[Any, dict[str, Float[Array, ""]]]:
+        """Required. Learn from the episodes of one update.
+
+        Args:
+          hparams: a number for each of `self.hparams`; and, if there are intrinsic rewards, `timesteps`, the
+            environment steps of the run so far.
+        Returns: the next state, and metrics by name.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} needs a method update(policy, state, trajectory, hparams, key)"
+        )
 
 
 # ------------------------------------------------------------------------------------------------------------ Task

@@ -5,7 +5,7 @@ Letters in shapes: A agents, B environments side by side, T steps of an episode,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 from flax import struct
@@ -90,21 +90,6 @@ class Env:
         )
 
 
-class Policy(Protocol):
-    """Who acts, for B agents at once. `act` sees either its own view or, if `privileged`, the worlds' states.
-
-    A policy keeps nothing outside `carry`. Extras of a learning policy hold `log_prob` and `value`, f32[B].
-    """
-
-    privileged: bool
-
-    def init(self, key: PRNGKey) -> PyTree: ...
-    def initial_carry(self, batch: int) -> PyTree: ...
-    def act(
-        self, params: PyTree, carry: PyTree, obs: PyTree, is_first: Bool[Array, "B"], key: PRNGKey
-    ) -> tuple[Int[Array, "B"], PyTree, dict[str, jax.Array]]: ...
-
-
 class MessageTrajectory(struct.PyTreeNode):
     """Messages sent by one agent in E episodes of T steps; V messages to choose from."""
 
@@ -149,45 +134,34 @@ class Trajectory(struct.PyTreeNode):
     teacher_action: Int[Array, "T E"] | None = None  # what its teacher would have done in the same state
 
 
-class Learner(Protocol):
-    """How one agent changes: a frozen configuration of pure functions of that agent's own experience.
+class Sequences(NamedTuple):
+    """A minibatch: N sequences of L steps of one agent, cut from episodes. Time leads.
 
-    A learner's state is one pytree with a field `params`, of which `params["policy"]` is what acts; whatever else
-    it remembers (optimizer, replay memory) is in the state too, so that a checkpoint is all of it.
+    Steps that do not count (`loss_mask` False) hold arbitrary numbers. A field that a learner does not use is None.
     """
 
-    kind: Any  # a Literal: its name in a configuration
-    hparams: ClassVar[dict[str, Any]]
-    """The numbers a schedule may change from update to update, by name, with their default schedules."""
-    nan_guarded_metrics: ClassVar[tuple[str, ...]]
-    """Metrics that must stay finite."""
+    observation: jax.Array  # u8[L+1, N, ...], with the observation after the last step
+    is_first: Bool[Array, "L+1 N"]  # the observation opens an episode
+    action: Int[Array, "L N"]
+    reward: Float[Array, "L N"]  # for the action, intrinsic rewards included
+    terminated: Bool[Array, "L N"]  # nothing follows the step
+    loss_mask: Bool[Array, "L N"]  # the agent was in the environment and the episode was not over
+    next_in_episode: Bool[Array, "L N"]  # the step and the step after it count, and both are of one episode
+    carry: PyTree  # state of the policy's recurrent cell before the sequence, f32[N, ...]
+    log_prob: Float[Array, "L N"] | None = None  # of the action, under the policy that took it
+    advantage: Float[Array, "L N"] | None = None
+    target: Float[Array, "L N"] | None = None  # of the value
+    intrinsic_carry: dict[str, PyTree] = {}  # noqa: RUF012 (never changed): by kind, see `pre_step_state`; f32[N, ...]
+    comms_obs: UInt8[Array, "L N H"] | None = None
+    others: OthersInfo | None = None  # what intrinsic rewards requested, of L+1 steps; past the end, the last again
+    messages: MessageMinibatch | None = None
+    teacher_action: Int[Array, "L N"] | None = None  # what the teacher would have done
 
-    def validate(self, episodes: int, steps: int) -> None:
-        """Raises ConfigError where it cannot learn from batches of so many episodes of so many steps."""
-        ...
 
-    def eval_policy(self, policy: Any) -> Any:
-        """The policy as this learner's agents play when they are not learning."""
-        ...
+class MessageMinibatch(NamedTuple):
+    """The messages of a minibatch."""
 
-    def behavior_policy(self, policy: Any) -> Any:
-        """The policy that plays while learning; it takes what `acting` returns for parameters."""
-        ...
-
-    def init(self, policy: Any, key: PRNGKey, steps: int) -> PyTree:
-        """Fresh state, for episodes of `steps`."""
-        ...
-
-    def load_pretrained(self, state: PyTree, params: PyTree) -> PyTree:
-        """A fresh state that goes on from a trained agent's parameters."""
-        ...
-
-    def behavior_params(self, state: PyTree, hparams: dict[str, Float[Array, ""]]) -> PyTree:
-        """Parameters of the explorer."""
-        ...
-
-    def update(
-        self, policy: Any, state: PyTree, trajectory: Trajectory, hparams: dict[str, Float[Array, ""]], key: PRNGKey
-    ) -> tuple[PyTree, dict[str, Float[Array, ""]]]:
-        """Learn from one batch. Returns the new state and the metrics by name, one number each."""
-        ...
+    message: Int[Array, "L N"]
+    log_prob: Float[Array, "L N"]  # under the policy that sent it
+    advantage: Float[Array, "L N"]
+    target: Float[Array, "L N"]  # of the messages' value

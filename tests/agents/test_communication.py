@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from rookery.agents.communication import CommState, CommunicationConfig, initial_comm_state
-from rookery.agents.networks import JaquesNetwork, LSTMState
+from rookery.agents.networks import JaquesNetwork
 from rookery.agents.recurrent import RecurrentPolicy, count_parameters
 from rookery.agents.team import AgentGroup, Team, act_group, advance, record_actions
 from rookery.errors import ConfigError, IncompatibleError
 from rookery.learning.intrinsic import MOAInfluence
+from rookery.nn.cells import LSTMState
 
 AGENTS, ACTIONS = 3, 4
 
@@ -107,9 +108,9 @@ def test_who_leads_acts_first_and_follows_nobody():
         Team((follower, silent((0,), "leader", influencers=(1,)))).validate(World())
     with pytest.raises(ConfigError, match="influencers \\[1\\]"):
         Team((silent((1, 2), "follower", influencers=(1,)), leader)).validate(World())
-    with pytest.raises(ConfigError, match="3 symbols"):
+    with pytest.raises(ConfigError, match="another group vocab_size=3"):
         Team((silent((1, 2), "a", vocab_size=2), silent((0,), "b", vocab_size=3))).validate(World())
-    with pytest.raises(IncompatibleError, match="told in runs"):
+    with pytest.raises(IncompatibleError, match="which only runs, evaluations"):
         act_group(
             follower, None, None, jnp.zeros((1, 3, 3, 5, 3), jnp.uint8), None, jnp.ones(1, bool), jax.random.PRNGKey(0)
         )

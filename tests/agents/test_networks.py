@@ -4,9 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.agents.networks import LSTM, LSTMState, MLPNetwork, NdousseDecoder, NdousseEncoder, NdousseNetwork
+from rookery.agents.networks import MLPNetwork, NdousseDecoder, NdousseEncoder, NdousseNetwork
 from rookery.agents.recurrent import RecurrentPolicy, count_parameters
 from rookery.errors import ConfigError
+from rookery.nn.cells import LSTM, LSTMState
 
 KEY = jax.random.PRNGKey(0)
 LAYOUT = ("NHWC", "HWIO", "NHWC")

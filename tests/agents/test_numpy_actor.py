@@ -12,15 +12,17 @@ import rookery
 from rookery.agents import zoo
 from rookery.agents.communication import CommunicationConfig
 from rookery.agents.networks import JaquesNetwork, MLPNetwork, NdousseNetwork
-from rookery.agents.numpy_actor import NumpyActor, _im2col
+from rookery.agents.numpy_actor import NumpyActor
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.weights import Agent, save_agent
 from rookery.errors import ConfigError, IncompatibleError, NotFoundError
+from rookery.nn.numpy_modules import numpy_im2col
 
 POLICIES = {
-    "paper": RecurrentPolicy(NdousseNetwork(), (21, 21, 3), 7),
-    "lite": RecurrentPolicy(MLPNetwork(encoder_size=24, hidden_size=16, head_size=12), (3, 5, 8), 3),
-    "influence": RecurrentPolicy(JaquesNetwork(), (7, 9, 3), 8),
+    "ndousse2021": RecurrentPolicy(NdousseNetwork(), (21, 21, 3), 7),
+    "mlp": RecurrentPolicy(MLPNetwork(encoder_size=24, hidden_size=16, head_size=12), (3, 5, 8), 3),
+    "gru": RecurrentPolicy(MLPNetwork(encoder_size=24, hidden_size=16, head_size=12, cell="gru"), (3, 5, 8), 3),
+    "jaques2019": RecurrentPolicy(JaquesNetwork(), (7, 9, 3), 8),
     "follower": RecurrentPolicy(
         JaquesNetwork(hidden_size=16),
         (5, 6, 3),
@@ -31,22 +33,29 @@ POLICIES = {
 }
 
 
-def drawn_agent(name: str) -> Agent:
-    """Untrained, with every weight (biases too) drawn anew, large enough to bring all nonlinearities to work."""
-    policy = POLICIES[name]
+def random_agent(name: str) -> Agent:
+    """Untrained, with random weights (biases too), large enough to bring all nonlinearities to work."""
+    return with_random_weights(POLICIES[name])
+
+
+def random_agent_of(network, observation_shape, num_actions: int = 3) -> Agent:
+    return with_random_weights(RecurrentPolicy(network, observation_shape, num_actions))
+
+
+def with_random_weights(policy: RecurrentPolicy) -> Agent:
     random = np.random.default_rng(0)
 
-    def drawn(leaf):
+    def sampled(leaf):
         fan = leaf.shape[0] if len(leaf.shape) > 1 else 1
         return (random.standard_normal(leaf.shape) * (2 / fan) ** 0.5).astype(np.float32)
 
     shapes = jax.eval_shape(policy.init, jax.random.PRNGKey(0))
-    return Agent(policy, jax.tree.map(drawn, shapes), {"name": "drawn"})
+    return Agent(policy, jax.tree.map(sampled, shapes), {"name": "random"})
 
 
 @pytest.fixture(scope="module", params=POLICIES)
 def agent(request) -> Agent:
-    return drawn_agent(request.param)
+    return random_agent(request.param)
 
 
 def test_logits_values_and_memories_are_the_policys(agent):
@@ -79,7 +88,7 @@ def test_one_alone_is_one_of_many(agent):
     alone, value, state = actor.forward(seen[1])
     assert (alone.shape, value.shape) == ((actor.num_actions,), ())
     np.testing.assert_allclose(alone, together[1], atol=1e-6)
-    np.testing.assert_allclose(state.hidden[0], states.hidden[1], atol=1e-6)
+    np.testing.assert_allclose(state.memory.hidden[0], states.memory.hidden[1], atol=1e-6)
 
 
 def test_an_episode_that_opens_forgets_the_one_before(agent):
@@ -94,7 +103,7 @@ def test_an_episode_that_opens_forgets_the_one_before(agent):
 
 
 def test_actions_are_drawn_as_the_logits_say():
-    actor = NumpyActor(drawn_agent("lite"))
+    actor = NumpyActor(random_agent("mlp"))
     actor._params["heads"]["policy3"]["bias"] = np.log(np.array([0.7, 0.2, 0.1], np.float32))
     actor._params["heads"]["policy3"]["kernel"] = np.zeros_like(actor._params["heads"]["policy3"]["kernel"])
     seen = np.zeros((4000, 3, 5, 8), np.uint8)
@@ -131,45 +140,45 @@ def test_every_zoo_entry_acts():
 
 
 def test_it_is_loaded_from_a_file_and_errors_are_clear(tmp_path):
-    mine = drawn_agent("lite")
+    mine = random_agent("mlp")
     save_agent(tmp_path / "mine.safetensors", mine.policy, mine.params, mine.card)
     actor = rookery.load(str(tmp_path / "mine.safetensors"))
     with pytest.raises(NotFoundError, match="the zoo has no 'nobody'"):
         rookery.load("nobody")
     for shape in ((3, 5), (3, 5, 7), (0, 3, 5, 8), (2, 2, 3, 5, 8)):
-        with pytest.raises(IncompatibleError, match=r"the agent sees \(3, 5, 8\)"):
+        with pytest.raises(IncompatibleError, match=r"the agent takes observations of shape \(3, 5, 8\)"):
             actor.act(np.zeros(shape, np.uint8))
-    with pytest.raises(IncompatibleError, match=r"make one with initial_state\(4\)"):
+    with pytest.raises(IncompatibleError, match=r"make a state with initial_state\(4\)"):
         actor.act(np.zeros((4, 3, 5, 8), np.uint8), actor.initial_state(2))
-    with pytest.raises(ConfigError, match="batch=0"):
+    with pytest.raises(ConfigError, match="batch_size=0"):
         actor.initial_state(0)
     with pytest.raises(ConfigError, match="seed=-1"):
         actor.initial_state(seed=-1)
 
 
 def test_what_is_heard_must_fit_and_who_speaks_is_refused():
-    agent = drawn_agent("follower")
+    agent = random_agent("follower")
     actor, seen = NumpyActor(agent), np.zeros((5, 6, 3), np.uint8)
     silence, *_ = actor.forward(seen)
     np.testing.assert_array_equal(actor.forward(seen, comms_obs=np.zeros(32))[0], silence)
     told, *_ = actor.forward(seen, comms_obs=np.eye(32)[3])
     assert np.abs(told - silence).max() > 1e-3
-    with pytest.raises(IncompatibleError, match=r"comms_obs has shape \(31,\), this agent is told \(32,\)"):
+    with pytest.raises(IncompatibleError, match=r"comms_obs has shape \(31,\), this agent takes \(32,\)"):
         actor.act(seen, comms_obs=np.zeros(31))
-    with pytest.raises(IncompatibleError, match=r"comms_obs has shape \(1,\), this agent is told \(0,\)"):
-        NumpyActor(drawn_agent("lite")).act(np.zeros((3, 5, 8), np.uint8), comms_obs=np.zeros(1))
+    with pytest.raises(IncompatibleError, match=r"comms_obs has shape \(1,\), this agent takes \(0,\)"):
+        NumpyActor(random_agent("mlp")).act(np.zeros((3, 5, 8), np.uint8), comms_obs=np.zeros(1))
     speaks = dataclasses.replace(
         agent, policy=dataclasses.replace(agent.policy, communication=CommunicationConfig(vocab_size=4))
     )
-    with pytest.raises(IncompatibleError, match="says one of 4 symbols a step"):
+    with pytest.raises(IncompatibleError, match="sends one of 4 messages per step"):
         NumpyActor(speaks)
 
 
 def test_patches_by_hand():
     picture = np.arange(12, dtype=np.float32).reshape(1, 3, 4, 1)
-    assert _im2col(picture, 2)[0, 1, 2].tolist() == [6, 7, 10, 11]
-    assert _im2col(picture, 2, stride=2).shape == (1, 1, 2, 4)
-    assert _im2col(picture, 2, stride=2)[0, 0, 1].tolist() == [2, 3, 6, 7]
+    assert numpy_im2col(picture, 2)[0, 1, 2].tolist() == [6, 7, 10, 11]
+    assert numpy_im2col(picture, 2, stride=2).shape == (1, 1, 2, 4)
+    assert numpy_im2col(picture, 2, stride=2)[0, 0, 1].tolist() == [2, 3, 6, 7]
 
 
 def test_loading_is_offered_without_importing_anything_heavy():
@@ -178,7 +187,7 @@ def test_loading_is_offered_without_importing_anything_heavy():
 
 
 def test_an_agent_of_action_values_plays_the_best_but_for_its_share_of_random_ones():
-    whole = drawn_agent("lite")
+    whole = random_agent("mlp")
     agent = dataclasses.replace(whole, policy=dataclasses.replace(whole.policy, epsilon=0.3))
     seen = np.random.default_rng(2).integers(0, 256, (3, 5, 8)).astype(np.uint8)
     actor, batch = NumpyActor(agent), np.tile(seen, (3000, 1, 1, 1))

@@ -46,7 +46,7 @@ def test_a_team_that_fits():
 def test_slots_must_be_filled_exactly_once(slots):
     groups = [AgentGroup(f"g{i}", s, RANDOM) for i, s in enumerate(slots)]
     filled = sorted(slot for group in slots for slot in group)
-    assert f"the team fills slots {filled}, the world has slots [0, 1, 2]" in refused(*groups)
+    assert f"the team fills slots {filled}, the environment has slots [0, 1, 2]" in refused(*groups)
 
 
 def test_names_must_differ():

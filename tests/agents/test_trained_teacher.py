@@ -95,13 +95,13 @@ def test_who_cannot_teach():
     with pytest.raises(NotFoundError, match=r"teacher='all' is neither 'scripted' nor 'scripted-partial'.*the zoo has no 'all'"):
         build(pupil("all", one))
     with pytest.raises(
-        IncompatibleError, match=r"trained on observations of 7×7×8; from slot 0 it can be shown 10×10×3, 5×5×16"
+        IncompatibleError, match=r"trained on observations of 7×7×8; from slot 0 it can be given 10×10×3, 5×5×16"
     ):
         build(pupil("goal-cycle-lite-expert", one))
     with pytest.raises(ConfigError, match="only tasks of the grid"):
         build(pupil("goal-cycle-lite-expert", registry.get_task("matrix-stag-hunt-v0")))
     many = dataclasses.replace(POLICY, num_actions=7)
-    with pytest.raises(IncompatibleError, match="7 actions, this world only 3"):
+    with pytest.raises(IncompatibleError, match="7 actions, this environment only 3"):
         make_trained_teacher(Agent(many, {}, {}), TASK.grid_spec, 0, "it")
     teacher = (
         build(

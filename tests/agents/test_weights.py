@@ -120,7 +120,6 @@ def test_a_card_that_lacks_something(agent, key):
 @pytest.mark.parametrize(
     "values",
     [
-        {"network": {"kind": "huge"}},
         {"network": {"kind": "mlp", "depth": 3}},
         {"network": {"kind": "mlp", "encoder_size": "8"}},
         {"network": {"kind": "mlp", "encoder_size": 8.5}},
@@ -140,7 +139,14 @@ def test_a_card_that_lacks_something(agent, key):
 )
 def test_a_card_of_no_known_network(agent, values):
     change(agent, **values)
-    assert "describes no network this version knows" in refusal(CorruptFileError, agent)
+    assert "the card describes no" in refusal(CorruptFileError, agent)
+
+
+def test_a_network_that_is_not_registered(agent):
+    change(agent, network={"kind": "mlpp"})
+    said = refusal(IncompatibleError, agent)
+    assert "no network 'mlpp'; did you mean 'mlp'? allowed: ndousse2021, mlp, jaques2019" in said
+    assert "install the package" in said
 
 
 def test_a_newer_format(agent):

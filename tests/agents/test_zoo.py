@@ -42,8 +42,8 @@ def test_by_name_or_by_path(stocked):
 
 def test_a_name_that_is_not_there(stocked):
     said = refusal(lambda: zoo.load_trained_agent("goal-cycle-exprt"))
-    assert said.startswith("the zoo has no 'goal-cycle-exprt'; did you mean goal-cycle-expert")
-    assert said.endswith("it has: goal-cycle-expert, goal-cycle-rookie")
+    assert said.startswith("the zoo has no 'goal-cycle-exprt'; did you mean 'goal-cycle-expert'")
+    assert said.endswith("allowed: goal-cycle-expert, goal-cycle-rookie")
     assert "did you mean" not in refusal(lambda: zoo.entry_card("zzz"))
 
 
@@ -57,7 +57,7 @@ def test_what_is_no_agent(stocked):
 def test_an_empty_zoo(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "ZOO_DIR", tmp_path)
     assert zoo.entry_names() == []
-    assert refusal(lambda: zoo.load_trained_agent("x")) == "the zoo has no 'x'; it has: nothing"
+    assert refusal(lambda: zoo.load_trained_agent("x")) == "the zoo has no 'x'; allowed: none"
 
 
 # ------------------------------------------------------------------------------------------- what is shipped

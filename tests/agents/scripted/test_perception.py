@@ -113,6 +113,6 @@ def test_other_agents_close_cells_only_where_agents_collide_and_are_seen():
 
 
 def test_it_must_see_where_it_walks():
-    with pytest.raises(ConfigError, match="must see the cell ahead of it; give every view an offset below its size"):
+    with pytest.raises(ConfigError, match="must see the cell ahead of it; give every view rows_behind below its size"):
         eyes(task_on(MAP, view=ViewConfig(size=3, rows_behind=2)))
     eyes(task_on(MAP, view=ViewConfig(size=3, rows_behind=2)), "full")  # need not look

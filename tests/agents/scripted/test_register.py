@@ -5,7 +5,7 @@ import pytest
 from rookery.agents import scripted
 from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner, GoalCycleScout
-from rookery.commands.evaluate import load_policy, make_team_setup
+from rookery.training.team_setup import load_policy, make_team_setup
 from rookery.errors import ConfigError
 from rookery.tasks import registry
 from rookery.tasks.base import GridTask
@@ -59,9 +59,9 @@ def test_a_task_of_ones_own_brings_its_expert():
         scripted.make_expert(Elsewhere())
     scripted.register_expert("elsewhere", "partial", lambda task: RandomPolicy(len(task.kind)))
     assert scripted.make_expert(Elsewhere(), "partial") == RandomPolicy(9)
-    with pytest.raises(ConfigError, match="the task 'elsewhere' has no scripted expert of sight 'full', only of 'partial'"):
+    with pytest.raises(ConfigError, match="the task 'elsewhere' has no scripted expert with 'full' observability, only with 'partial'"):
         scripted.make_expert(Elsewhere())
-    with pytest.raises(ConfigError, match="tasks of kind 'elsewhere' have a scripted expert of sight 'partial'"):
+    with pytest.raises(ConfigError, match="tasks of kind 'elsewhere' already have a scripted expert with 'partial' observability"):
         scripted.register_expert("elsewhere", "partial", lambda task: RandomPolicy(3))
-    with pytest.raises(ConfigError, match="observability='far' is not known; allowed: 'full', 'partial'"):
+    with pytest.raises(ConfigError, match="observability='far' is not known; allowed: full, partial"):
         scripted.register_expert("elsewhere", "far", lambda task: RandomPolicy(3))  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
 """Scripted experts for Goal Cycle without hidden knowledge: they find the order by trying.
 
-They keep the chain of goals they have been paid for. While the chain is open they walk to the nearest goal that may
-come next (not in the chain, not yet tried from here); a punished try is struck off. Once the chain holds all
-goals they follow it round. Whether an entry was paid they read from their own prestige, which every agent shows: it
-rises when they are paid and at no other time.
+They keep the chain of goals they were rewarded for. While the chain is incomplete they walk to the nearest goal that
+may come next: one that is not in the chain and was not penalized since the last reward. Once the chain holds all goals
+they follow it around. Whether an entry was rewarded they read from their own prestige, which every agent shows: it
+rises when the agent is rewarded and at no other time.
 """
 
 from __future__ import annotations
@@ -21,30 +21,28 @@ from rookery.agents.scripted.paths import DETOUR_COST, UNREACHABLE, Subgoal, pat
 from rookery.agents.scripted.perception import broadcast_to_batch
 from rookery.gridworld.movement import FORWARD, LEFT, RIGHT, direction_vector, is_walkable
 from rookery.gridworld.state import GridState
-from rookery.types import PRNGKey, PyTree
+from rookery.interfaces import Policy
 
 
 class PlannerState(NamedTuple):
-    """What one planner remembers."""
+    """The memory of one planner, for K goals."""
 
     cost: Int[Array, "K 4 H W"]  # actions to enter goal k from (heading, row, col)
     order: CycleBelief  # of goals by number
-    last_position: Int[Array, "2"]  # where it stood one step ago
-    last_prestige: Float[Array, ""]  # and what it was worth
+    last_position: Int[Array, "2"]  # one step ago
+    last_prestige: Float[Array, ""]  # one step ago
 
 
 @dataclasses.dataclass(frozen=True)
-class GoalCyclePlanner:
-    """Sees the whole map. `seen` is (states of B worlds, slots i32[B])."""
+class GoalCyclePlanner(Policy):
+    """Sees the whole map and plans the shortest paths once per episode. Privileged: reads states."""
 
     num_goals: int
     height: int
     width: int
 
     privileged = True
-
-    def init(self, key: PRNGKey) -> PyTree:
-        return ()
+    role = "scripted"
 
     def initial_carry(self, batch: int) -> PlannerState:
         blank = PlannerState(
@@ -57,7 +55,7 @@ class GoalCyclePlanner:
 
     def act(self, params, carry: PlannerState, obs, is_first, key):
         states, slots = obs
-        # All episodes of a batch open together, so maps are planned once an episode and not once a step.
+        # All episodes of a batch begin together, so paths are planned once per episode and not at every step.
         carry = jax.lax.cond(
             is_first.any(), lambda: jax.vmap(self._opening_state)(carry, states, slots, is_first), lambda: carry
         )
@@ -65,13 +63,13 @@ class GoalCyclePlanner:
         return action, carry, {}
 
     def _opening_state(self, carry: PlannerState, state: GridState, slot, is_first) -> PlannerState:
-        fresh = PlannerState(
+        opening = PlannerState(
             cost=path_costs(~is_walkable(state.tiles), state.task.goals),
             order=CycleBelief.initial(self.num_goals, self.num_goals),
             last_position=state.position[slot],
             last_prestige=state.prestige[slot],
         )
-        return jax.tree.map(lambda new, old: jnp.where(is_first, new, old), fresh, carry)
+        return jax.tree.map(lambda new, old: jnp.where(is_first, new, old), opening, carry)
 
     def _act(self, carry: PlannerState, state: GridState, slot):
         position, heading = state.position[slot], state.heading[slot]
@@ -79,11 +77,11 @@ class GoalCyclePlanner:
         entered = on_goal.any() & (position != carry.last_position).any()
         order = carry.order.update(entered, jnp.argmax(on_goal), state.prestige[slot] > carry.last_prestige)
         row, col = position
-        here = carry.cost[:, :, row, col]  # K, 4
-        # Of goals equally near the first on the map, not the first by number: numbers hold the hidden order.
-        place_on_map = state.task.goals @ jnp.array([self.width, 1])
-        near = jnp.where(order.candidates, here[:, heading], 2 * UNREACHABLE)
-        target = jnp.argmin(near * (self.height * self.width) + place_on_map)
+        cost_here = carry.cost[:, :, row, col]  # K, 4
+        # Of equally near goals the first on the map, not the first by number: numbers contain the hidden order.
+        map_index = state.task.goals @ jnp.array([self.width, 1])
+        distance = jnp.where(order.candidates, cost_here[:, heading], 2 * UNREACHABLE)
+        target = jnp.argmin(distance * (self.height * self.width) + map_index)
         cost = carry.cost[target]
         step = direction_vector(heading)
         next_row, next_col = row + step[0], col + step[1]
@@ -101,19 +99,19 @@ class GoalCyclePlanner:
 
 
 class ScoutMemory(NamedTuple):
-    """What a scout remembers beside its map."""
+    """What a scout remembers in addition to its map."""
 
-    order: CycleBelief  # of goals by the cell they are in, counted row by row
-    goals: Bool[Array, "H W"]  # cells known to hold one
+    order: CycleBelief  # of goals by the cell they are in, numbered row by row
+    goals: Bool[Array, "H W"]  # cells known to hold a goal
 
 
 @dataclasses.dataclass(frozen=True)
 class GoalCycleScout(GridExpert):
     """Sees what its own view shows, and remembers it.
 
-    It tries goals as soon as it has seen one that may come next, and else walks to the nearest cell it has not
-    seen. It goes round other goals, unless there is no other way. A goal hidden from it is known to it once it has
-    been paid or punished there.
+    It tries goals as soon as it has seen one that may come next, and otherwise walks to the nearest cell it has not
+    seen. It walks around other goals, unless there is no other way. A goal that is hidden from it is known once it was
+    rewarded or penalized there.
     """
 
     num_goals: int
@@ -122,16 +120,15 @@ class GoalCycleScout(GridExpert):
         shape = (self.perception.height, self.perception.width)
         return ScoutMemory(order=CycleBelief.initial(self.num_goals, shape[0] * shape[1]), goals=jnp.zeros(shape, bool))
 
-    def subgoals(self, task_memory: ScoutMemory, belief: Belief):
+    def subgoals(self, task_memory: ScoutMemory, belief: Belief) -> tuple[ScoutMemory, tuple[Subgoal, ...]]:
         goals = task_memory.goals | belief.map_memory.goals | (belief.entered & belief.rewarded_or_penalized)
         entered = goals & belief.entered
         order = task_memory.order.update(entered.any(), jnp.argmax(entered), belief.rewarded)
-        wanted = goals & order.candidates.reshape(goals.shape)
-        around, frontier = belief.free & ~goals, belief.map_memory.frontier
-        wishes = (
-            Subgoal(wanted, around),
-            Subgoal(wanted, belief.free),
-            Subgoal(frontier, around),
+        targets = goals & order.candidates.reshape(goals.shape)
+        around_goals, frontier = belief.free & ~goals, belief.map_memory.frontier
+        return ScoutMemory(order, goals), (
+            Subgoal(targets, around_goals),
+            Subgoal(targets, belief.free),
+            Subgoal(frontier, around_goals),
             Subgoal(frontier, belief.free),
         )
-        return ScoutMemory(order, goals), wishes

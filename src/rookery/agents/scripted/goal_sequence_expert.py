@@ -1,4 +1,4 @@
-"""Scripted experts for goal sequence: one finds the order by trying and remembers it, the oracle is told."""
+"""Scripted experts for goal sequence: one finds the order by trying and remembers it, the oracle knows it."""
 
 from __future__ import annotations
 
@@ -16,78 +16,79 @@ from rookery.errors import ConfigError
 from rookery.gridworld.movement import is_walkable
 from rookery.gridworld.state import GridState
 from rookery.gridworld.tiles import GOAL_KINDS
-from rookery.types import PRNGKey, PyTree
+from rookery.interfaces import Policy
 
 
 class SequenceBelief(NamedTuple):
-    """What it remembers of the order, a row of L goals that may come round."""
+    """What an expert knows of the order: a sequence of L goals, each one of K kinds; a goal may come more than once."""
 
     goals: Int[Array, "L"]  # from the first; -1 where not yet known
-    num_known: Int[Array, ""]  # how many are
-    progress: Int[Array, ""]  # entered in this trial
-    tried: Bool[Array, "K"]  # punished where the known part ends
-    trial_step: Int[Array, ""]  # steps of the trial gone by
+    num_known: Int[Array, ""]  # length of the known part
+    progress: Int[Array, ""]  # correct goals entered in this trial
+    tried: Bool[Array, "K"]  # penalized at the end of the known part
+    trial_step: Int[Array, ""]  # steps since the trial began
 
 
 @dataclasses.dataclass(frozen=True)
 class GoalSequenceExpert(GridExpert):
     """Follows the order as far as it knows it, then tries the nearest goal that may be next.
 
-    That is any but the one just entered and those punished before at this place. It goes round other goals, unless
-    there is no other way.
+    That is any goal except the one just entered and those that were penalized at this place before. It walks around
+    other goals, unless there is no other way.
     """
 
     num_goals: int
     trial_steps: int
-    length: int  # of the order: where it comes round, else no shorter than a trial
+    length: int  # of the order if it repeats, else the steps of a trial, which no order can exceed
 
     def initial_task_memory(self) -> SequenceBelief:
         zero = jnp.int32(0)
         return SequenceBelief(
-            jnp.full(self.length, -1, jnp.int32), zero, zero, jnp.zeros(self.num_goals, bool), -1 + zero
+            goals=jnp.full(self.length, -1, jnp.int32),
+            num_known=zero,
+            progress=zero,
+            tried=jnp.zeros(self.num_goals, bool),
+            trial_step=-1 + zero,
         )
 
-    def subgoals(self, task_memory: SequenceBelief, belief: Belief):
+    def subgoals(self, task_memory: SequenceBelief, belief: Belief) -> tuple[SequenceBelief, tuple[Subgoal, ...]]:
         kinds = jnp.array(GOAL_KINDS[: self.num_goals], jnp.uint8)
-        at = belief.map_memory.tiles == kinds[:, None, None]  # K, H, W
-        row = self._update_belief(task_memory, (at & belief.entered).any((1, 2)), belief.rewarded)
-        wanted = (at & self._candidates(row)[:, None, None]).any(0)
-        around, frontier = belief.free & ~belief.map_memory.goals, belief.map_memory.frontier
-        return row, (
-            Subgoal(wanted, around),
-            Subgoal(wanted, belief.free),
-            Subgoal(frontier, around),
+        goal_cells = belief.map_memory.tiles == kinds[:, None, None]  # K, H, W
+        order = self._update_belief(task_memory, (goal_cells & belief.entered).any((1, 2)), belief.rewarded)
+        targets = (goal_cells & self._candidates(order)[:, None, None]).any(0)
+        around_goals, frontier = belief.free & ~belief.map_memory.goals, belief.map_memory.frontier
+        return order, (
+            Subgoal(targets, around_goals),
+            Subgoal(targets, belief.free),
+            Subgoal(frontier, around_goals),
             Subgoal(frontier, belief.free),
         )
 
     def _update_belief(
-        self, sequence_belief: SequenceBelief, entered: Bool[Array, "K"], rewarded: Bool[Array, ""]
+        self, order: SequenceBelief, entered: Bool[Array, "K"], rewarded: Bool[Array, ""]
     ) -> SequenceBelief:
-        """After one step: which goal was entered, if any, and whether that was paid."""
+        """After one step: which goal was entered, if any, and whether that was rewarded."""
         right, wrong = entered.any() & rewarded, entered.any() & ~rewarded
-        at_end = (sequence_belief.progress == sequence_belief.num_known) & (sequence_belief.num_known < self.length)
-        new = right & at_end
-        tried = sequence_belief.tried | entered & wrong & at_end
-        time = sequence_belief.trial_step + 1
-        over = time >= self.trial_steps
+        at_end = (order.progress == order.num_known) & (order.num_known < self.length)
+        is_new = right & at_end
+        tried = order.tried | entered & wrong & at_end
+        trial_step = order.trial_step + 1
+        trial_ended = trial_step >= self.trial_steps
         return SequenceBelief(
-            goals=jnp.where(
-                new & (jnp.arange(self.length) == sequence_belief.num_known), jnp.argmax(entered), sequence_belief.goals
-            ),
-            num_known=sequence_belief.num_known + new,
-            progress=jnp.where(over, 0, sequence_belief.progress + right),
-            tried=jnp.where(new, False, tried),
-            trial_step=jnp.where(over, 0, time),
+            goals=jnp.where(is_new & (jnp.arange(self.length) == order.num_known), jnp.argmax(entered), order.goals),
+            num_known=order.num_known + is_new,
+            progress=jnp.where(trial_ended, 0, order.progress + right),
+            tried=jnp.where(is_new, False, tried),
+            trial_step=jnp.where(trial_ended, 0, trial_step),
         )
 
-    def _candidates(self, sequence_belief: SequenceBelief) -> Bool[Array, "K"]:
+    def _candidates(self, order: SequenceBelief) -> Bool[Array, "K"]:
+        """Goals that may be next."""
         goals = jnp.arange(self.num_goals)
-        following = sequence_belief.goals[sequence_belief.progress % self.length]
-        before = jnp.where(
-            sequence_belief.progress > 0, sequence_belief.goals[(sequence_belief.progress - 1) % self.length], -1
-        )
-        untried = (goals != before) & ~sequence_belief.tried
-        return jnp.where(following >= 0, goals == following, untried)
+        next_goal = order.goals[order.progress % self.length]
+        last_goal = jnp.where(order.progress > 0, order.goals[(order.progress - 1) % self.length], -1)
+        untried = (goals != last_goal) & ~order.tried
+        return jnp.where(next_goal >= 0, goals == next_goal, untried)
 
 
 def make_goal_sequence_expert(task: Any, perception: Perception) -> GoalSequenceExpert:
@@ -96,65 +97,62 @@ def make_goal_sequence_expert(task: Any, perception: Perception) -> GoalSequence
 
 
 class OracleState(NamedTuple):
-    """What one oracle remembers."""
+    """The memory of one oracle."""
 
-    progress: Int[Array, ""]  # goals it had entered in this trial
-    goal_shift: Int[Array, ""]  # 0, or by how much it takes another goal for the next
-    last_position: Int[Array, "2"]  # where it stood one step ago
+    progress: Int[Array, ""]  # correct goals entered in this trial, one step ago
+    goal_shift: Int[Array, ""]  # 0, or by how much it is wrong about the number of the next goal
+    last_position: Int[Array, "2"]  # one step ago
 
 
 @dataclasses.dataclass(frozen=True)
-class OraclePolicy:
-    """Knows which goal is next and goes there, round the others; now and then it errs.
+class OraclePolicy(Policy):
+    """Knows which goal is next and walks there, around the others; sometimes it is wrong. Privileged.
 
-    After each goal entered rightly it takes another for the next one with probability `noise`, until it has entered
-    that. `seen` is (states of B worlds, slots i32[B]); an error is drawn from the key. Not for comparison with experts
-    that are told nothing: it is there to be learnt from, and, as it errs, to be surpassed.
+    After each correct goal it takes another goal for the next one with probability `noise`, until it has entered that
+    goal. Its errors are sampled from the key. It is there to be learned from and, as it errs, to be surpassed; it
+    cannot be compared with experts that do not know the order.
 
-    Source: Cook et al. 2024, who corrupt what their oracle is told; 0.2 from their code.
+    Source: Cook et al. 2024, whose oracle gets corrupted information; the probability 0.2 is from their code.
     """
 
     num_goals: int
     noise: float = 0.2
 
     privileged = True
+    role = "scripted"
 
     def __post_init__(self):
         if not 0 <= self.noise <= 1:
             raise ConfigError(f"noise={self.noise} must lie in [0, 1]")
-
-    def init(self, key: PRNGKey) -> PyTree:
-        return ()
 
     def initial_carry(self, batch: int) -> OracleState:
         return broadcast_to_batch(OracleState(jnp.int32(0), jnp.int32(0), jnp.full(2, -1, jnp.int32)), batch)
 
     def act(self, params, carry: OracleState, obs, is_first, key):
         states, slots = obs
-        err_key, other_key = jax.random.split(key)
-        errs = jax.random.uniform(err_key, slots.shape) < self.noise
-        drawn = jnp.where(errs, jax.random.randint(other_key, slots.shape, 1, self.num_goals), 0)
-        action, carry = jax.vmap(self._act)(carry, states, slots, is_first, drawn)
+        error_key, shift_key = jax.random.split(key)
+        is_error = jax.random.uniform(error_key, slots.shape) < self.noise
+        sampled_shift = jnp.where(is_error, jax.random.randint(shift_key, slots.shape, 1, self.num_goals), 0)
+        action, carry = jax.vmap(self._act)(carry, states, slots, is_first, sampled_shift)
         return action, carry, {}
 
     def _act(self, carry: OracleState, state: GridState, slot, is_first, sampled_shift):
-        own, position = state.task, state.position[slot]
-        progress = own.progress[slot]
-        again = is_first | (progress < carry.progress)  # another episode or trial
-        entered = (own.goals == position).all(-1).any() & (position != carry.last_position).any()
+        task_state, position = state.task, state.position[slot]
+        progress = task_state.progress[slot]
+        restarts = is_first | (progress < carry.progress)  # a new episode or trial
+        entered = (task_state.goals == position).all(-1).any() & (position != carry.last_position).any()
         shift = jnp.where(progress > carry.progress, sampled_shift, jnp.where(entered, 0, carry.goal_shift))
-        shift = jnp.where(again, 0, shift)
-        following = own.sequence[jnp.minimum(progress, len(own.sequence) - 1)]
-        goals = jax.vmap(lambda cell: cell_mask(cell, state.tiles.shape))(own.goals)
-        aim, free = goals[(following + shift) % self.num_goals], is_walkable(state.tiles)
-        wishes = (Subgoal(aim, free & ~goals.any(0)), Subgoal(aim, free))
-        action, _ = next_action(wishes, position, state.heading[slot])
+        shift = jnp.where(restarts, 0, shift)
+        next_goal = task_state.sequence[jnp.minimum(progress, len(task_state.sequence) - 1)]
+        goals = jax.vmap(lambda cell: cell_mask(cell, state.tiles.shape))(task_state.goals)
+        target, free = goals[(next_goal + shift) % self.num_goals], is_walkable(state.tiles)
+        subgoals = (Subgoal(target, free & ~goals.any(0)), Subgoal(target, free))
+        action, _ = next_action(subgoals, position, state.heading[slot])
         return action, OracleState(progress, shift, position)
 
 
 def make_oracle(task: Any, noise: float = 0.2) -> OraclePolicy:
-    """The oracle of a configured task. Raises ConfigError where the task has no sequence to tell."""
-    kind = getattr(task, "kind", type(task).__name__)
-    if kind != "goal-sequence":
-        raise ConfigError(f"the task {kind!r} has no order an oracle could be told; only goal-sequence has")
+    """The oracle of a configured task. Raises ConfigError where the task has no sequence to know."""
+    if task.kind != "goal-sequence":
+        raise ConfigError(f"the task {task.kind!r} has no order that an oracle could know; only goal-sequence has one")
     return OraclePolicy(task.num_goals, noise)

@@ -1,4 +1,4 @@
-"""What experts that find their way step by step have in common: a memory, a look around, and wishes in order."""
+"""The base class of experts that choose their path step by step: a memory of the map, beliefs, ordered subgoals."""
 
 from __future__ import annotations
 
@@ -14,56 +14,55 @@ from rookery.agents.scripted.perception import MapMemory, Perception, broadcast_
 from rookery.gridworld.movement import FORWARD, direction_vector
 from rookery.gridworld.state import GridState
 from rookery.gridworld.tiles import FLOOR
-from rookery.types import PRNGKey, PyTree
+from rookery.interfaces import Policy
+from rookery.types import PyTree
 
 
 class Belief(NamedTuple):
-    """All that an expert may decide by."""
+    """Everything an expert may base its decision on."""
 
     map_memory: MapMemory
-    free: Bool[Array, "H W"]  # cells a way may lead over, as far as it knows
+    free: Bool[Array, "H W"]  # cells that can be walked over, as far as it knows
     here: Bool[Array, "H W"]  # the cell it stands on
     ahead: Bool[Array, "H W"]  # the cell it faces
-    entered: Bool[Array, "H W"]  # the cell it stepped into just now, none where it did not step
-    carrying: Bool[Array, ""]  # has something in hand
+    entered: Bool[Array, "H W"]  # the cell its last action entered; none if it did not move
+    carrying: Bool[Array, ""]  # it carries something
     rewarded: Bool[Array, ""]  # for the last action
-    rewarded_or_penalized: Bool[Array, ""]  # paid or, as far as it can tell, punished for it
+    rewarded_or_penalized: Bool[Array, ""]  # for the last action; penalties only as far as it can tell
 
 
 class GridExpertState(NamedTuple):
-    """What one expert remembers."""
+    """The memory of one expert."""
 
     map_memory: MapMemory
-    last_position: Int[Array, "2"]  # where it stood one step ago
-    last_prestige: Float[Array, ""]  # and what it was worth
-    target_cell: Int[Array, "2"]  # the cell it meant to step into; outside the map where it turned
-    task_memory: PyTree  # the task's
+    last_position: Int[Array, "2"]  # one step ago
+    last_prestige: Float[Array, ""]  # one step ago
+    target_cell: Int[Array, "2"]  # the cell its last action was to enter; outside the map if it turned
+    task_memory: PyTree  # of the task's expert
 
 
 @dataclasses.dataclass(frozen=True)
-class GridExpert:
-    """Policy for tasks on the grid. `seen` is (states of B worlds, slots i32[B]).
+class GridExpert(Policy):
+    """Base class of scripted experts for tasks on the grid. Privileged: `obs` is (states, slots i32[B]).
 
-    A task's expert adds `blank`, its own memory at the start of an episode, and `wish`, what it would like now, the
-    dearest first. It never meets the state: what its eyes do not see cannot matter. Whether it was paid it reads
-    from its own prestige, which every agent shows: it rises when the agent is paid and at no other time. What it has
-    not seen yet it explores last, the nearest first; with nothing left to see it looks at everything again.
+    An expert for a task defines `subgoals`, what to do now in order of priority, and `initial_task_memory`. Neither
+    gets the state, so that nothing the agent does not perceive can matter. Whether it was rewarded it reads from its
+    own prestige, which every agent shows: it rises when the agent is rewarded and at no other time. Experts explore
+    cells they have not seen last, the nearest first; once everything is seen, they look at everything again.
     """
 
     perception: Perception
 
     privileged = True
+    role = "scripted"
 
     def initial_task_memory(self) -> PyTree:
-        """Of one world."""
+        """The task's own memory in one environment before an episode. Default: none."""
         return ()
 
     def subgoals(self, task_memory: PyTree, belief: Belief) -> tuple[PyTree, tuple[Subgoal, ...]]:
-        """Own memory after this look, and what it would like."""
-        raise NotImplementedError
-
-    def init(self, key: PRNGKey) -> PyTree:
-        return ()
+        """Required. The task's own memory after this observation, and the subgoals, the most important first."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method subgoals(task_memory, belief)")
 
     def initial_carry(self, batch: int) -> GridExpertState:
         nowhere = jnp.full(2, -1, jnp.int32)
@@ -71,20 +70,19 @@ class GridExpert:
 
     def act(self, params, carry: GridExpertState, obs, is_first, key):
         states, slots = obs
-        action, lost, carry = jax.vmap(self._act)(carry, states, slots, is_first)
-        if self.perception.collide:  # where agents are in each other's way for good, one has to step aside
-            aside = jax.random.randint(key, action.shape, 0, FORWARD + 1)
-            action = jnp.where(lost, aside, action)
+        action, is_stuck, carry = jax.vmap(self._act)(carry, states, slots, is_first)
+        if self.perception.collide:  # where agents block each other for good, one of them has to step aside
+            random_action = jax.random.randint(key, action.shape, 0, FORWARD + 1)
+            action = jnp.where(is_stuck, random_action, action)
         return action, carry, {}
 
     def set_executed_action(self, carry: GridExpertState, obs, action: Int[Array, "B"]) -> GridExpertState:
-        """Its memories where another has acted in its place, in these states."""
         states, slots = obs
 
-        def aim(state: GridState, slot, action):
+        def target_cell(state: GridState, slot, action):
             return jnp.where(action == FORWARD, state.position[slot] + direction_vector(state.heading[slot]), -1)
 
-        return carry._replace(target_cell=jax.vmap(aim)(states, slots, action))
+        return carry._replace(target_cell=jax.vmap(target_cell)(states, slots, action))
 
     def _opening_state(self, position, prestige) -> GridExpertState:
         return GridExpertState(
@@ -95,23 +93,23 @@ class GridExpert:
         position, heading, prestige = state.position[slot], state.heading[slot], state.prestige[slot]
         opening = self._opening_state(position, prestige)
         carry = jax.tree.map(lambda new, old: jnp.where(is_first, new, old), opening, carry)
-        memory = self.perception.observe(carry.map_memory, state, slot)
-        paid = prestige > carry.last_prestige
-        ahead, shape = position + direction_vector(heading), memory.tiles.shape
-        stepped = paid | (position != carry.last_position).any()
-        sees = Belief(
-            map_memory=memory,
-            free=memory.walkable & ~self.perception.blocked_cells(memory, state, slot),
+        map_memory = self.perception.observe(carry.map_memory, state, slot)
+        rewarded = prestige > carry.last_prestige
+        ahead, shape = position + direction_vector(heading), map_memory.tiles.shape
+        stepped = rewarded | (position != carry.last_position).any()
+        belief = Belief(
+            map_memory=map_memory,
+            free=map_memory.walkable & ~self.perception.blocked_cells(map_memory, state, slot),
             here=cell_mask(position, shape),
             ahead=cell_mask(ahead, shape),
             entered=cell_mask(carry.target_cell, shape) & stepped,
             carrying=state.carrying[slot] != FLOOR,
-            rewarded=paid,
-            rewarded_or_penalized=paid | (prestige == 0) & (carry.last_prestige > 0),
+            rewarded=rewarded,
+            rewarded_or_penalized=rewarded | (prestige == 0) & (carry.last_prestige > 0),
         )
-        own, wishes = self.subgoals(carry.task_memory, sees)
-        action, number = next_action(wishes, position, heading)
-        lost = number == len(wishes)
-        memory = jax.tree.map(lambda new, old: jnp.where(lost, new, old), memory.mark_stale(), memory)
-        aim = jnp.where(action == FORWARD, ahead, -1)
-        return action, lost, GridExpertState(memory, position, prestige, aim, own)
+        task_memory, subgoals = self.subgoals(carry.task_memory, belief)
+        action, number = next_action(subgoals, position, heading)
+        is_stuck = number == len(subgoals)
+        map_memory = jax.tree.map(lambda new, old: jnp.where(is_stuck, new, old), map_memory.mark_stale(), map_memory)
+        target_cell = jnp.where(action == FORWARD, ahead, -1)
+        return action, is_stuck, GridExpertState(map_memory, position, prestige, target_cell, task_memory)

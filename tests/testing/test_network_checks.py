@@ -1,0 +1,111 @@
+"""The conformance check of networks: it passes what is right, and names what is wrong."""
+
+import dataclasses
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from rookery.agents.networks import JaquesNetwork, MLPNetwork, NdousseNetwork
+from rookery.agents.numpy_actor import NumpyActor
+from rookery.agents.weights import load_agent, save_agent
+from rookery.interfaces import Network
+from rookery.nn.cells import GRU, LSTM
+from rookery.nn.modules import DenseEncoder, LinearHeads
+from rookery.plugins import NETWORKS
+from rookery.testing import ConformanceError, check_network
+from tests.agents.test_numpy_actor import random_agent_of
+
+SMALL = MLPNetwork(encoder_size=6, hidden_size=5, head_size=4)
+TESTED = {
+    "ndousse2021": (NdousseNetwork(),),
+    "mlp": (SMALL, dataclasses.replace(SMALL, cell="lstm-one-bias"), dataclasses.replace(SMALL, cell="gru")),
+    "jaques2019": (JaquesNetwork(encoder_size=6, hidden_size=5),),
+}
+"""Every network that comes with the package, and every cell."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Minimal(Network):
+    """What another package writes at least: the rest has defaults, and no numpy form."""
+
+    kind: Literal["minimal"] = "minimal"
+    hidden_size: int = 5
+
+    def encoder(self):
+        return DenseEncoder(encoder_size=4)
+
+    def heads(self, num_actions):
+        return LinearHeads(num_actions=num_actions)
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """Classes registered in one test are forgotten after it."""
+    monkeypatch.setattr(NETWORKS, "_entries", dict(NETWORKS._entries))
+    return NETWORKS.register
+
+
+def test_every_network_of_the_package_is_tested():
+    assert [kind for kind in NETWORKS.names() if NETWORKS.get(kind).__module__.startswith("rookery.")] == list(TESTED)
+
+
+@pytest.mark.parametrize("network", [n for networks in TESTED.values() for n in networks], ids=str)
+def test_networks_of_the_package(network):
+    check_network(network)
+
+
+def test_a_network_of_another_package_is_saved_loaded_and_played(registered, tmp_path):
+    registered(Minimal)
+    check_network(Minimal(), (2, 3))
+    agent = random_agent_of(Minimal(hidden_size=3), (2, 3))
+    save_agent(tmp_path / "agent.safetensors", agent.policy, agent.params, agent.card)
+    loaded = load_agent(tmp_path / "agent.safetensors")
+    assert loaded.policy.network == Minimal(hidden_size=3)
+    action, state = NumpyActor(loaded).act(np.zeros((2, 3), np.uint8))
+    assert 0 <= action < 3
+    assert type(state.memory.hidden) is np.ndarray
+
+
+def broken(**methods) -> Network:
+    """A network with some methods replaced."""
+    return type("Broken", (Minimal,), methods)()
+
+
+class WrongCell(GRU):
+    """Its states before the steps are those after them."""
+
+    @nn.compact
+    def __call__(self, state, inputs, is_first):
+        last, outputs, _ = GRU(self.features, name="gru")(state, inputs, is_first)
+        return last, outputs, type(last)(outputs)
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ({"hidden_size": 0}, r"Broken\.hidden_size: is 0, must be a whole number above 0"),
+        ({"cpu_chunk_size": 1.5}, r"Broken\.cpu_chunk_size: is 1\.5"),
+        ({"recurrent_cell": lambda self: LSTM(4)}, r"Broken\.recurrent_cell: features=4 must be hidden_size=5"),
+        ({"recurrent_cell": lambda self: WrongCell(5)}, r"WrongCell\.__call__: must return the states before each step"),
+        ({"heads": lambda self, n: LinearHeads(num_actions=n + 1)}, r"Broken\.heads: logits have shape"),
+        (
+            {"features_from_shared": lambda self, params, shared: 2 * shared},
+            r"Broken\.features_from_shared: must turn shared_features into the features",
+        ),
+        ({"shared_features": lambda self, params, obs: jnp.zeros(7)}, r"Broken\.shared_features: must lead with 3"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_is_wrong_is_named(registered, methods, message):
+    network = broken(**methods)
+    NETWORKS._entries["minimal"] = type(network)
+    with pytest.raises(ConformanceError, match=message):
+        check_network(network, (2, 3))
+
+
+def test_an_unregistered_network_is_named():
+    with pytest.raises(ConformanceError, match=r"Minimal\.kind: 'minimal' must be registered"):
+        check_network(Minimal())
