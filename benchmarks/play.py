@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from rookery.agents.team import AgentGroup, Team
-from rookery.play.game import Game, GameSetup
+from rookery.agents.team_setup import TeamSetup
+from rookery.play.game import Game
 from rookery.play.server import Server
 from rookery.tasks import registry
 from rookery.tasks.grid_env import GridEnv
@@ -46,7 +47,7 @@ def game() -> Game:
     params = {"trained": trained_params, "scripted": expert_params}
     roles = ("frozen", "scripted", "scripted", "scripted")
     names = ("trained", "expert 1", "expert 2", "expert 3")
-    return Game(GameSetup(env, team, params, names, roles, "benchmark"), (1, 2, 3), rest_ticks=10)
+    return Game(TeamSetup(env, team, params, names, roles, "benchmark"), (1, 2, 3), rest_ticks=10)
 
 
 async def browser(server: Server, arrivals: list[float], sizes: list[int]) -> None:

@@ -13,7 +13,8 @@ from rookery.commands.options import TaskOverrides, optional
 from rookery.errors import ConfigError, IncompatibleError
 
 if TYPE_CHECKING:
-    from rookery.play.game import Game, GameSetup
+    from rookery.agents.team_setup import TeamSetup
+    from rookery.play.game import Game
 
 REST_SECONDS = 4.0
 """Seconds between the end of an episode and the next one."""
@@ -79,11 +80,15 @@ def _serve(game: Game, options: PlayCommand) -> int:
     from rookery.play.server import Server
 
     server = Server(game, host=options.host, port=options.port, fps=options.fps)
-    if not server.loopback:
-        print(f"warning: anyone who reaches {options.host} may play; there is no password", file=sys.stderr)
 
     def ready():
         print(f"playing at {server.url} (Ctrl-C to stop)", flush=True)
+        if not server.loopback:
+            print(
+                f"others can play too: give them this address with this machine's name instead of 127.0.0.1 (served at "
+                f"{', '.join(server.addresses)}); whoever has the token may play",
+                file=sys.stderr,
+            )
         if options.browser:
             import webbrowser
 
@@ -101,7 +106,7 @@ def default_human_slots(num_agents: int) -> tuple[int, ...]:
     return tuple(range(1, num_agents)) or (0,)
 
 
-def make_game_setup(task_id: str, policies: Sequence[str] = (), task_overrides: Sequence[str] = ()) -> GameSetup:
+def make_game_setup(task_id: str, policies: Sequence[str] = (), task_overrides: Sequence[str] = ()) -> TeamSetup:
     """A policy for each slot of a task.
 
     Args:
@@ -116,16 +121,16 @@ def make_game_setup(task_id: str, policies: Sequence[str] = (), task_overrides: 
     task = apply_overrides(registry.get_task(task_id), task_overrides)
     sources = list(policies) or default_policies(task_id, task)
     try:
-        return _game_setup(task_id, task, sources)
+        return _make_setup(task_id, task, sources)
     except IncompatibleError:
         if policies:
             raise
-        return _game_setup(task_id, task, sources[1:])  # the novice does not fit the changed task
+        return _make_setup(task_id, task, sources[1:])  # the novice does not fit the changed task
 
 
-def _game_setup(task_id: str, task: Any, sources: list[str]) -> GameSetup:
+def _make_setup(task_id: str, task: Any, sources: list[str]) -> TeamSetup:
     from rookery.agents.team import AgentGroup, Team
-    from rookery.play.game import GameSetup
+    from rookery.agents.team_setup import TeamSetup
     from rookery.tasks import registry
     from rookery.training.team_setup import load_policy
 
@@ -142,9 +147,15 @@ def _game_setup(task_id: str, task: Any, sources: list[str]) -> GameSetup:
     for number, ((source, _), slots) in enumerate(slots_by_policy.items()):
         policy, params[f"{number}"] = load_policy(source, env, tuple(slots))
         groups.append(AgentGroup(f"{number}", tuple(slots), policy))
-    roles = tuple(map(policy_role, sources))
-    return GameSetup(
-        env, Team(tuple(groups)), params, _agent_names(sources), roles, task_id, registry.describe(task_id)
+    roles = {slot: group.policy.role for group in groups for slot in group.slots}
+    return TeamSetup(
+        env,
+        Team(tuple(groups)),
+        params,
+        agent_names=_agent_names(sources),
+        roles=tuple(roles[slot] for slot in range(env.num_agents)),
+        task_id=task_id,
+        description=registry.describe(task_id),
     )
 
 
@@ -165,15 +176,6 @@ def default_policies(task_id: str, task: Any) -> list[str]:
     kinds = {kind for kind, _ in scripted.EXPERT_FACTORIES}
     rest = "scripted" if task.kind in kinds else "random"
     return [novice, rest] if novice in zoo.entry_names() else [rest]
-
-
-def policy_role(source: str) -> str:
-    """The role of an agent in a recording: 'scripted', 'random' or 'frozen' (trained)."""
-    from rookery.agents import scripted
-
-    if source in scripted.OBSERVABILITY_BY_NAME:
-        return "scripted"
-    return "random" if source == "random" else "frozen"
 
 
 def display_name(source: str) -> str:
