@@ -1,5 +1,5 @@
 # Everything from a fresh machine with Python 3.11 or newer and make.
-# `make demo` trains novices beside experts and writes a report (FLAGS='--seeds 5' for more seeds);
+# `make demo` trains novices with experts and alone, and writes a report (FLAGS='--seeds 5' for more seeds);
 # `make test` checks everything.
 
 PYTHON ?= python3
@@ -23,12 +23,12 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 demo: $(VENV)/.ready
 	$(BIN)/rookery demo --out $(OUT) $(FLAGS)
 
-# Tests that drive a browser, a terminal or a server share the machine with compilers: what fails (exit status 1) beside
-# others is said, and tried once more with the machine to itself.
+# Tests that drive a browser, a terminal or a server share the machine with compilers. Tests that fail (exit status 1) are
+# named, and run once more without others at the same time.
 test: $(VENV)/.ready-dev
 	@$(BIN)/python -m pytest -n auto --dist loadfile --max-worker-restart 2 -q || { \
 	  [ $$? -eq 1 ] || exit 1; \
-	  echo "What failed is tried once more, alone:"; \
+	  echo "Running the failed tests once more, one at a time:"; \
 	  $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
 
 lint: $(VENV)/.ready-dev
