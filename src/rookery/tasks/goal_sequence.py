@@ -29,14 +29,13 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float32, Int32
 
+from rookery import keys
 from rookery.errors import ConfigError
 from rookery.gridworld.layout import sample_cells
 from rookery.gridworld.state import GridParams, GridState, MoveResult
 from rookery.gridworld.tiles import GOAL_KINDS, OBSTACLE
 from rookery.tasks.base import GridTask, as_cells, check_cost, check_non_negative
 from rookery.types import PRNGKey
-
-VISIBILITY_KEY_ID = 0xFADE  # keeps the random numbers of visibility apart from those of movement
 
 
 class GoalSequenceParams(struct.PyTreeNode):
@@ -208,7 +207,7 @@ class GoalSequence(GridTask):
         """Fading agents, at random; and they see no other agent."""
         if not self.fading_slots:
             return None
-        key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), VISIBILITY_KEY_ID)
+        key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), keys.AGENT_VISIBILITY)
         is_hidden = jax.random.uniform(key, (len(self.fading_slots),)) >= self.visibility_prob(state.step, params)
         slots, num_agents = jnp.array(self.fading_slots), len(self.views)
         invisible = jnp.zeros((num_agents, num_agents), bool).at[:, slots].set(is_hidden).at[slots].set(True)

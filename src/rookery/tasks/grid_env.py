@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from rookery import keys
 from rookery.gridworld.interactions import step_interactions
 from rookery.gridworld.movement import spawn_delayed, step_movement
 from rookery.gridworld.observation import observe_all, observe_grid
@@ -16,8 +17,6 @@ from rookery.gridworld.spec import GridSpec
 from rookery.gridworld.state import GridState
 from rookery.interfaces import Task
 from rookery.types import Env, Observation, PRNGKey, PyTree, TimeStep
-
-POST_STEP_KEY_ID = 0x5E7D  # keeps the random numbers of post_step apart from those of movement
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +98,7 @@ class GridEnv(Env):
         moved, move_result = step_agents(state, action, spec.collide)
         reward, task_state, info = self.task.reward(state, moved, move_result, params)
         prestige = update_prestige(state.prestige, reward, params.world.prestige_decay)
-        key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), POST_STEP_KEY_ID)
+        key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), keys.POST_STEP)
         moved = self.task.post_step(key, state, moved.replace(task=task_state), move_result)
         after = moved.replace(
             prestige=jnp.where(state.agent_mask, prestige, state.prestige),

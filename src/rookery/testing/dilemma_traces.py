@@ -6,8 +6,8 @@ i8[E,T+1,H,W], `tiles_before_growth` i8[E,T,H,W], `position` i16[E,T+1,A,2], `he
 and actions are numbered as in `rookery.tasks.social_dilemmas.tiles`. At most one agent fires or cleans per step.
 
 Growth is random, so each step starts from the recorded tiles, positions and headings. In steps in which agents
-contested a cell, the recorded positions are used, because any of them may have won; everything that follows from them must still
-be equal. What grew (`tiles`) must be possible.
+contested a cell, the recorded positions are used, because any of them may have won; everything that follows from them
+must still be equal. What grew (`tiles`) must be possible.
 """
 
 from __future__ import annotations

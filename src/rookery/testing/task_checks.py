@@ -94,18 +94,11 @@ def _check_shapes(task: Task, env: Env) -> None:
     require(env.task == task, f"{name}.make_env", "the environment's `task` must be the task")
     require(len(env.action_names) == env.num_actions, f"{name}.action_names", f"must be {env.num_actions} names")
     num_agents, params = env.num_agents, env.default_params()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        require(
-            isinstance(leaf, jax.Array),
-            f"{name}.default_params",
-            f"{jax.tree_util.keystr(path)} is {type(leaf).__name__}; use an array such as jnp.float32(x), "
-            "so that a schedule can change it without recompiling",
-        )
-    key, everyone = jax.random.PRNGKey(0), jnp.ones(num_agents, bool)
+    _check_params(task, params)
+    key, agent_mask = jax.random.PRNGKey(0), jnp.ones(num_agents, bool)
     state, first = jax.eval_shape(env.reset, key, params)
-    masked_state, masked = jax.eval_shape(env.reset, key, params, everyone)
-    action = jnp.zeros(num_agents, jnp.int32)
-    after, timestep = jax.eval_shape(env.step, state, action, params)
+    masked_state, masked = jax.eval_shape(env.reset, key, params, agent_mask)
+    after, timestep = jax.eval_shape(env.step, state, jnp.zeros(num_agents, jnp.int32), params)
     for method, info in (("reset", first.info), ("step", timestep.info)):
         require(
             set(info) == set(task.metric_names),
@@ -116,36 +109,43 @@ def _check_shapes(task: Task, env: Env) -> None:
     require_equal_types(first, masked, f"{name}: reset", "the time step depends on whether agent_mask is given")
     require_equal_types(state, after, f"{name}: step", "the state differs from that of reset")
     require_equal_types(first, timestep, f"{name}: step", "the time step differs from that of reset")
-    expected = {
-        "reward": ((num_agents,), jnp.float32),
-        "terminated": ((), jnp.bool_),
-        "truncated": ((), jnp.bool_),
-        "is_first": ((), jnp.bool_),
-        "agent_mask": ((num_agents,), jnp.bool_),
-    }
-    for field, (shape, dtype) in expected.items():
-        value = getattr(timestep, field)
-        found = f"{value.dtype}{list(value.shape)}"
-        require(
-            (value.shape, value.dtype) == (shape, dtype),
-            f"{name}: step",
-            f"{field} is {found}, not {dtype.dtype}{list(shape)}",
-        )
-    for metric, value in timestep.info.items():
-        right = (value.shape, value.dtype) == ((num_agents,), jnp.float32)
-        require(right, f"{name}: info", f"{metric!r} is {value.dtype}{list(value.shape)}, not float32[{num_agents}]")
-    for slot in range(num_agents):
-        views = timestep.observation
-        view = views[slot] if isinstance(views, tuple) else jax.ShapeDtypeStruct(views.shape[1:], views.dtype)
-        promised = env.observation_shape(slot)
-        require(view.shape == promised, f"{name}: observation", f"slot {slot} has shape {view.shape}, not {promised}")
-        require(view.dtype == jnp.uint8, f"{name}: observation", f"slot {slot} is {view.dtype}, not uint8")
+    _check_time_step_types(task, env, timestep)
     try:
         in_view = jax.eval_shape(env.in_view, state)
     except ConfigError:  # the default: the environment does not know
         return
-    right = (in_view.shape, in_view.dtype) == ((num_agents, num_agents), jnp.bool_)
-    require(right, f"{name}: in_view", f"is {in_view.dtype}{list(in_view.shape)}, not bool[{num_agents}, {num_agents}]")
+    _require_type(in_view, (num_agents, num_agents), jnp.bool_, f"{name}: in_view", "the result")
+
+
+def _check_params(task: Task, params: PyTree) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        require(
+            isinstance(leaf, jax.Array),
+            f"{type(task).__name__}.default_params",
+            f"{jax.tree_util.keystr(path)} is {type(leaf).__name__}; use an array such as jnp.float32(x), "
+            "so that a schedule can change it without recompiling",
+        )
+
+
+def _check_time_step_types(task: Task, env: Env, timestep: TimeStep) -> None:
+    name, num_agents = type(task).__name__, env.num_agents
+    _require_type(timestep.reward, (num_agents,), jnp.float32, f"{name}: step", "reward")
+    _require_type(timestep.agent_mask, (num_agents,), jnp.bool_, f"{name}: step", "agent_mask")
+    for field in ("terminated", "truncated", "is_first"):
+        _require_type(getattr(timestep, field), (), jnp.bool_, f"{name}: step", field)
+    for metric, value in timestep.info.items():
+        _require_type(value, (num_agents,), jnp.float32, f"{name}: step", f"info[{metric!r}]")
+    views = timestep.observation
+    for slot in range(num_agents):
+        view = views[slot] if isinstance(views, tuple) else jax.ShapeDtypeStruct(views.shape[1:], views.dtype)
+        what = f"the observation of slot {slot}"
+        _require_type(view, env.observation_shape(slot), jnp.uint8, f"{name}: observation_shape", what)
+
+
+def _require_type(value: Any, shape: tuple[int, ...], dtype: Any, method: str, what: str) -> None:
+    is_right = (tuple(value.shape), value.dtype) == (tuple(shape), jnp.dtype(dtype))
+    expected = f"{jnp.dtype(dtype).name}{list(shape)}"
+    require(is_right, method, f"{what} is {value.dtype}{list(value.shape)}, not {expected}")
 
 
 def _small_copy(task: Task, steps: int) -> Task:

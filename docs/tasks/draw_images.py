@@ -1,6 +1,6 @@
-"""Paints the pictures of these pages: a moment of an episode each, map and views, played by the default cast.
+"""Draws the images of these pages: map and views at one step of an episode, played by the default agents.
 
-python docs/tasks/paint.py [step]
+Usage: python docs/tasks/draw_images.py [STEP]
 """
 
 import sys
@@ -21,8 +21,8 @@ def main(step: int = 40) -> None:
         game = Game(make_game_setup(f"{name}-v0", ()), (), seed=3)
         while game.step < step and not game.done:
             game.tick()
-        picture = Path(__file__).with_name(f"{name.removesuffix('-small')}.png")
-        print(write_png(game.recording(), picture, game.step), flush=True)
+        image = Path(__file__).with_name(f"{name.removesuffix('-small')}.png")
+        print(write_png(game.recording(), image, game.step), flush=True)
 
 
 if __name__ == "__main__":
