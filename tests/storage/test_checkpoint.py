@@ -172,7 +172,7 @@ def test_what_cannot_be_saved(tmp_path):
         checkpoint.save(tmp_path, 1, {"key": jax.random.key(0)})
     with pytest.raises(TypeError, match=r"\['name'\] is str"):
         checkpoint.save(tmp_path, 1, {"name": "x"})
-    with pytest.raises(ConfigError, match="keep=0"):
+    with pytest.raises(ConfigError, match="max_checkpoints=0"):
         checkpoint.save(tmp_path, 1, {}, max_checkpoints=0)
     assert entries(tmp_path) == []
 
@@ -403,8 +403,8 @@ update = int(sys.argv[2])
 while True:
     update += 1
     tree = {"x": np.full((40, 1000), update), "y": [np.full(3, update)] * 5}
-    checkpoint.save(sys.argv[1], update, tree, keep=2)
-    checkpoint.save(sys.argv[1], update, tree, keep=2)  # replacing is safe as well
+    checkpoint.save(sys.argv[1], update, tree, max_checkpoints=2)
+    checkpoint.save(sys.argv[1], update, tree, max_checkpoints=2)  # replacing is safe as well
     print(update, flush=True)
 """
 
@@ -418,12 +418,12 @@ def test_killed_at_any_moment_the_last_state_is_there(tmp_path):
             [sys.executable, "-c", CHILD, tmp_path, str(reached)], stdout=subprocess.PIPE, text=True
         )
         with child:
-            told = int(child.stdout.readline())
+            reported = int(child.stdout.readline())
             time.sleep(rng.uniform(0, 0.3))
             child.kill()
-            told = max([told, *map(int, child.stdout.read().split())])
+            reported = max([reported, *map(int, child.stdout.read().split())])
         reached, tree = checkpoint.restore_latest(tmp_path, like, pytest.fail)
-        assert told <= reached <= told + 1
+        assert reported <= reached <= reported + 1
         for leaf in jax.tree.leaves(tree):
             np.testing.assert_array_equal(leaf, np.full_like(leaf, reached))
     checkpoint.save(tmp_path, reached + 1, like, max_checkpoints=2)
@@ -431,7 +431,7 @@ def test_killed_at_any_moment_the_last_state_is_there(tmp_path):
 
 
 def test_reading_while_another_writes(pristine, tmp_path, monkeypatch):
-    """A checkpoint that is removed under the reader's hands is no damage: it looks again."""
+    """A checkpoint that is removed while it is read is not damaged: the reader looks again."""
     directory = shutil.copytree(pristine, tmp_path / "c")
     real = checkpoint.verify
 
@@ -444,3 +444,19 @@ def test_reading_while_another_writes(pristine, tmp_path, monkeypatch):
 
     monkeypatch.setattr(checkpoint, "verify", verify)
     assert checkpoint.restore_latest(directory, state(), pytest.fail)[0] == 14
+
+
+@pytest.mark.parametrize("name", ["seed=[1]", "x[ab]y", "{a}", "a*b", "a?b", "back\\slash", "new\nline", "a b", "ünï 日本"])
+def test_any_folder_name(tmp_path, name):
+    """Orbax takes brackets for a pattern of file names: such a checkpoint used to be written and never read again."""
+    checkpoint.save(tmp_path / name, 1, state(1))
+    assert_same(checkpoint.restore_latest(tmp_path / name, state(), pytest.fail)[1], state(1))
+
+
+def test_what_cannot_be_read_back_does_not_count(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, 1, state(1))
+    read = checkpoint._read_tree
+    monkeypatch.setattr(checkpoint, "_read_tree", lambda *args: [np.zeros_like(array) for array in read(*args)])
+    with pytest.raises(StorageError, match="is read back differently from what was written"):
+        checkpoint.save(tmp_path, 2, state(2))
+    assert entries(tmp_path) == ["00000001"]

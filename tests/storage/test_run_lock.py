@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -43,3 +44,31 @@ def test_a_path_that_is_no_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot lock"):
         RunLock(tmp_path / "file").acquire()
+
+
+def test_a_lock_file_left_behind_means_nothing(tmp_path):
+    """Neither one of a dead process nor one that another host wrote."""
+    for text in ("process 999999999 on elsewhere", "garbage \0", ""):
+        (tmp_path / ".lock").write_text(text)
+        with RunLock(tmp_path):
+            assert (tmp_path / ".lock").read_text().startswith(f"process {os.getpid()} on ")
+        assert (tmp_path / ".lock").read_text() == ""
+
+
+def test_a_file_system_without_locks_is_used_unguarded(tmp_path, monkeypatch):
+    import fcntl
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with RunLock(tmp_path), RunLock(tmp_path):
+        pass
+
+
+def test_a_child_process_does_not_inherit_the_lock(tmp_path):
+    with RunLock(tmp_path):
+        child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    with child:
+        RunLock(tmp_path).acquire().release()
+        child.stdin.close()

@@ -1,9 +1,13 @@
 """Checkpoints: a run's whole state as one folder, `<directory>/<update:08d>/`.
 
-Inside, `tree/` holds the arrays as Orbax writes them, one entry a leaf, named by its number; `manifest.json`
+Inside, `tree/` holds the arrays as Orbax writes them, one entry per leaf, named by its number; `manifest.json`
 holds every leaf's path, shape and dtype and every file's size and SHA-256. A checkpoint is written under a
-hidden name, pushed to the disk and then renamed, so a name that can be seen is a checkpoint that is whole;
-what happens to the disk later is found by the digests.
+hidden name, read back, synced to the disk and then renamed, so a visible name is always a whole checkpoint that can
+be read; later damage is found by the digests.
+
+Orbax's own CheckpointManager gives none of three promises that are kept here: a process killed at any moment leaves
+only whole checkpoints, one altered byte is found before a number of it is used, and a damaged checkpoint is reported and
+the one before it taken.
 
 Leaves are jax or numpy arrays (and plain numbers). Random keys are raw uint32 arrays, not typed keys. Every
 process that calls `save` writes for itself: with many hosts, gather the state and let one of them save.
@@ -20,6 +24,7 @@ import os
 import re
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,27 +42,29 @@ _FINAL = re.compile(r"\d{8,}")
 _ASIDE = re.compile(r"\.aside-(\d{8,})")  # an old checkpoint on its way out, while its successor comes in
 _TEMPORARY = re.compile(r"\.tmp-(\d+)-(.*)-[^-]*")  # .tmp-<process>-<host>-<what>
 NOT_A_FILE_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_UNSAFE_CHARACTERS = frozenset("*?[]\\")
+"""In a path: Orbax takes them for a pattern of file names and then merges no files; TensorStore refuses backslashes."""
 _STALE_AFTER_SECONDS = 24 * 3600.0  # seconds after which another host's leftovers are taken for dead
 
 
 def saved_updates(directory: Path | str) -> list[int]:
-    """The updates that have a checkpoint, oldest first; whether they are sound is for `verify` to say."""
+    """The updates that have a checkpoint, oldest first; `verify` checks whether they are valid."""
     return sorted(_candidates(Path(directory)))
 
 
 def save(directory: Path | str, update: int, tree: Any, *, max_checkpoints: int = 3) -> Path:
     """Write `tree` as the checkpoint of `update`; an older one of the same update is replaced.
 
-    After the new one is in place and verified, only the `keep` newest up to `update` stay; later ones are
+    After the new one is in place and verified, only the `max_checkpoints` newest up to `update` stay; later ones are
     left alone (see `discard_after`). Stale temporary folders of dead processes are removed.
 
     Returns: the checkpoint's folder.
-    Raises: StorageError if the disk refuses: nothing half-written stays and older checkpoints are intact.
-      ConfigError for keep < 1 or update < 0. TypeError for a leaf that is no array, ValueError for one that
-      lives partly on other hosts.
+    Raises: StorageError if the disk refuses or does not return what was written: nothing half-written stays and older
+      checkpoints are intact. ConfigError for max_checkpoints < 1 or update < 0. TypeError for a leaf that is not an
+      array, ValueError for one that is partly on other hosts.
     """
     if max_checkpoints < 1 or update < 0:
-        raise ConfigError(f"update={update} must be 0 or more and keep={max_checkpoints} 1 or more")
+        raise ConfigError(f"update={update} must be at least 0 and max_checkpoints={max_checkpoints} at least 1")
     directory = Path(directory)
     leaves = [(path, _to_host(path, leaf)) for path, leaf in _flatten(tree)]
     temporary = directory / _temporary_name("new")
@@ -67,6 +74,7 @@ def save(directory: Path | str, update: int, tree: Any, *, max_checkpoints: int 
         _remove_stale(directory)
         temporary.mkdir()
         _write_tree(temporary / "tree", leaves)
+        _check_readable(temporary, leaves)
         _write_manifest(temporary, update, leaves)
         _move_into_place(temporary, final)
     except BaseException as error:
@@ -86,9 +94,9 @@ def verify(path: Path | str) -> dict[str, Any]:
     """Check every file of a checkpoint against its manifest.
 
     Returns: the manifest's content.
-    Raises: CorruptError naming the first file that is absent, of the wrong size or altered; MissingError if
-      there is no such checkpoint; MisfitError if a newer version of this package wrote it; StorageError if the disk
-      refuses to read.
+    Raises: CorruptFileError naming the first file that is absent, of the wrong size or altered; NotFoundError if
+      there is no such checkpoint; IncompatibleError if a newer version of this package wrote it; StorageError if the
+      disk refuses to read.
     """
     path = Path(path)
     if not path.is_dir():
@@ -117,7 +125,7 @@ def restore(path: Path | str, like: Any) -> Any:
       like: a pytree of arrays or `jax.ShapeDtypeStruct`; only structure, shape, dtype and sharding are used.
     Returns: the tree. A leaf is a jax array where `like` holds one (placed as it is) or names a sharding,
       else a numpy array.
-    Raises: as `verify`; MisfitError naming the first leaf that differs from `like`.
+    Raises: as `verify`; IncompatibleError naming the first leaf that differs from `like`.
     """
     path = Path(path)
     manifest = verify(path)
@@ -129,18 +137,18 @@ def restore(path: Path | str, like: Any) -> Any:
 
 
 def restore_latest(directory: Path | str, like: Any, on_skip: Callable[[str], None]) -> tuple[int, Any]:
-    """The newest sound checkpoint.
+    """The newest valid checkpoint.
 
     Args:
       directory, like: as `save` and `restore`.
       on_skip: called with one line for each damaged checkpoint passed over.
     Returns: its update and its tree.
-    Raises: MissingError if there is none or none is sound; MisfitError if the newest sound one does not fit.
+    Raises: NotFoundError if there is none or none is valid; IncompatibleError if the newest valid one does not fit.
     """
     directory = Path(directory)
     damaged: dict[int, CorruptFileError] = {}
     while True:
-        # Listed anew each time: a training process may add and remove checkpoints while we read.
+        # Listed again each time: a training process may add and remove checkpoints while we read.
         candidates = _candidates(directory)
         left = [u for u in sorted(candidates) if u not in damaged]
         if not left:
@@ -149,7 +157,7 @@ def restore_latest(directory: Path | str, like: Any, on_skip: Callable[[str], No
         try:
             return update, restore(candidates[update], like)
         except (CorruptFileError, NotFoundError) as error:
-            if not candidates[update].exists():  # removed or replaced under our hands, not damaged
+            if not candidates[update].exists():  # removed or replaced meanwhile, not damaged
                 time.sleep(0.01)
                 continue
             damaged[update] = error if isinstance(error, CorruptFileError) else CorruptFileError(str(error))
@@ -157,7 +165,7 @@ def restore_latest(directory: Path | str, like: Any, on_skip: Callable[[str], No
             on_skip(f"{error}{older}")
     if damaged:
         names = ", ".join(f"{u:08d}" for u in sorted(damaged))
-        raise NotFoundError(f"no sound checkpoint in {directory}: {names} all damaged; start the run afresh")
+        raise NotFoundError(f"no valid checkpoint in {directory}: {names} all damaged; start the run again")
     raise NotFoundError(f"there is no checkpoint in {directory}; train first, or name another run")
 
 
@@ -194,18 +202,18 @@ def _to_host(path: str, leaf: Any) -> np.ndarray:
 
 def _place(array: np.ndarray, like: Any) -> Any:
     if isinstance(like, jax.Array):
-        # An uncommitted array must come back uncommitted, or the next step would compile again.
+        # An uncommitted array must be restored uncommitted, or the next step would compile again.
         return jax.device_put(array, like.sharding) if like.committed else jax.numpy.asarray(array)
     sharding = getattr(like, "sharding", None)
     return array if sharding is None else jax.device_put(array, sharding)
 
 
 def _dtype(name: str) -> np.dtype:
-    return jax.numpy.dtype(name)  # knows bfloat16 and its kin
+    return jax.numpy.dtype(name)  # numpy's own does not know bfloat16
 
 
 def _match_leaves(path: Path, saved: list[dict[str, Any]], wanted: list[tuple[str, Any]]) -> dict[str, int]:
-    """Where each wanted leaf stands in the checkpoint. Raises: MisfitError for the first that differs."""
+    """Where each wanted leaf is in the checkpoint. Raises: IncompatibleError for the first that differs."""
     index = {leaf["path"]: i for i, leaf in enumerate(saved)}
     advice = "use the settings and the version it was saved with"
     for name, leaf in wanted:
@@ -231,7 +239,7 @@ def _match_leaves(path: Path, saved: list[dict[str, Any]], wanted: list[tuple[st
 
 @contextlib.contextmanager
 def _silence_orbax() -> Iterator[None]:
-    """Orbax speaks through absl's logger, and asyncio of what Orbax dropped when it failed; not to our users."""
+    """Orbax logs through absl, and asyncio logs what a failed Orbax call dropped: neither is for our users."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -239,7 +247,7 @@ def _silence_orbax() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        gc.collect()  # asyncio tells of a dropped task when it is collected: now, while nobody listens
+        gc.collect()  # asyncio logs a dropped task when it is collected: now, while logging is off
         raise
     finally:
         for logger, level in zip(loggers, levels, strict=True):
@@ -268,8 +276,8 @@ def _write_tree(folder: Path, leaves: list[tuple[str, np.ndarray]]) -> None:
     try:
         with _silence_orbax():
             ocp, checkpointer = _orbax()
-            with checkpointer:
-                checkpointer.save(folder.absolute(), args=ocp.args.PyTreeSave(item))
+            with checkpointer, _orbax_path(folder) as path:
+                checkpointer.save(path, args=ocp.args.PyTreeSave(item))
     except Exception as error:  # its storage layer reports a full disk as ValueError, among others
         raise storage_error("save checkpoint in", folder.parent.parent, error) from error
 
@@ -282,21 +290,43 @@ def _read_tree(path: Path, saved: list[dict[str, Any]]) -> list[np.ndarray]:
             with _silence_orbax():
                 ocp, checkpointer = _orbax()
                 how = {key: ocp.RestoreArgs(restore_type=np.ndarray) for key in item}
-                with checkpointer:
-                    read = checkpointer.restore(
-                        (path / "tree").absolute(), args=ocp.args.PyTreeRestore(item=item, restore_args=how)
-                    )
+                with checkpointer, _orbax_path(path / "tree") as tree:
+                    read = checkpointer.restore(tree, args=ocp.args.PyTreeRestore(item=item, restore_args=how))
         except Exception as error:
-            # Every byte was verified, so this is no damage but, say, memory, or a far newer Orbax.
-            said = " ".join(str(error).split())[:300]
-            raise StorageError(f"cannot read checkpoint {path}: {said}; its files are intact") from error
+            # Every byte was verified, so the files are not damaged: it may be memory, or a much newer Orbax.
+            reason = " ".join(str(error).split())[:300]
+            raise StorageError(f"cannot read checkpoint {path}: {reason}; its files are intact") from error
         for key, array in read.items():
             arrays[int(key)] = np.asarray(array)
     return arrays
 
 
+@contextlib.contextmanager
+def _orbax_path(folder: Path) -> Iterator[Path]:
+    """The absolute path of a folder for Orbax: through a symbolic link if its own has characters that break it."""
+    folder = folder.absolute()
+    if _UNSAFE_CHARACTERS.isdisjoint(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="rookery-") as links:
+        link = Path(links) / "parent"
+        link.symlink_to(folder.parent, target_is_directory=True)
+        yield link / folder.name
+
+
+def _check_readable(folder: Path, leaves: list[tuple[str, np.ndarray]]) -> None:
+    """Raises StorageError unless the arrays just written are read back bit for bit."""
+    saved = [{"shape": array.shape, "dtype": array.dtype.name} for _, array in leaves]
+    for (name, array), read in zip(leaves, _read_tree(folder, saved), strict=True):
+        if (array.shape, array.dtype) != (read.shape, read.dtype) or array.tobytes() != read.tobytes():
+            raise StorageError(
+                f"{name} of a new checkpoint in {folder.parent} is read back differently from what was written; check "
+                "the disk; older checkpoints are kept"
+            )
+
+
 def _digest(path: Path, sync: bool = False) -> tuple[int, str]:
-    """Size in bytes and SHA-256; with `sync`, the file is first pushed to the disk."""
+    """Size in bytes and SHA-256; with `sync`, the file is first synced to the disk."""
     with open(path, "rb") as file:
         if sync:
             os.fsync(file.fileno())
@@ -325,7 +355,7 @@ def _write_manifest(folder: Path, update: int, leaves: list[tuple[str, np.ndarra
 
 
 def _manifest_text(content: dict[str, Any]) -> str:
-    """The manifest with its own digest, byte for byte: who alters one bit of it is found out too."""
+    """The manifest with its own digest, byte for byte, so that an altered bit of it is found too."""
     text = json.dumps(content, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return json.dumps({"content": content, "sha256": digest}, sort_keys=True, indent=1) + "\n"
@@ -351,7 +381,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _unreadable(path: Path, name: str, error: OSError) -> StorageError:
-    """What may pass, such as a lost network disk or too many open files, is no damage: nothing is given up for it."""
+    """For a failure that may pass, such as a lost network disk or too many open files: not damage, so nothing is given
+    up for it."""
     return StorageError(
         f"cannot read {name} of checkpoint {path}: {error.strerror}; nothing was changed: try again, or, if it is lost "
         "for good, remove that checkpoint to go on from the one before"
@@ -366,7 +397,7 @@ def _corrupt(path: Path, what: str) -> CorruptFileError:
 
 
 def _candidates(directory: Path) -> dict[int, Path]:
-    """The folder of each update; one set aside counts where its successor never came."""
+    """The folder of each update; one that was set aside counts if its successor is missing."""
     final, aside = {}, {}
     try:
         for entry in directory.iterdir():
@@ -386,7 +417,7 @@ def _temporary_name(what: str) -> str:
 
 
 def _move_into_place(temporary: Path, final: Path) -> None:
-    """Rename to the final name. A folder cannot be renamed over another: an old one steps aside first."""
+    """Rename to the final name. A folder cannot be renamed over another, so an old one is set aside first."""
     aside = final.with_name(f".aside-{final.name}")
     if final.exists():
         os.rename(final, aside)
@@ -414,7 +445,7 @@ def _remove(path: Path) -> None:
 
 
 def _remove_stale(directory: Path) -> None:
-    """Clear what dead processes left: half-written folders go, an orphan set aside comes back."""
+    """Clean up after dead processes: remove half-written folders, and restore a folder that was only set aside."""
     for entry in list(directory.iterdir()):
         if match := _ASIDE.fullmatch(entry.name):
             final = directory / match[1]
@@ -431,7 +462,7 @@ def _is_stale(process: int, host: str, entry: Path) -> bool:
         with contextlib.suppress(FileNotFoundError):
             return time.time() - entry.stat().st_mtime > _STALE_AFTER_SECONDS
         return False
-    if process == os.getpid():  # saving is synchronous: what bears our number is an earlier process's
+    if process == os.getpid():  # saving is synchronous, so this folder is an earlier process's of the same number
         return True
     try:
         os.kill(process, 0)
