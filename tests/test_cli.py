@@ -244,13 +244,15 @@ def test_envs_of_no_such_name(refused):
 
 def test_zoo(run, refused, tmp_path, monkeypatch):
     for name in ("one", "two"):
-        save_novice(tmp_path / f"{name}.safetensors", title=f"agent {name}", returns={"mean": 1.25})
+        save_novice(
+            tmp_path / f"{name}.safetensors", title=f"agent {name}", returns={"mean": 1.25}, scripted={"mean": 2.5}
+        )
     monkeypatch.setattr(zoo, "ZOO_DIR", tmp_path)
     code, out, _ = run("zoo")
     assert code == 0
     assert [line.split() for line in out.splitlines()] == [
-        ["one", "return", "1.25", "agent", "one"],
-        ["two", "return", "1.25", "agent", "two"],
+        ["one", "return", "1.25", "(scripted", "2.50)", "agent", "one"],
+        ["two", "return", "1.25", "(scripted", "2.50)", "agent", "two"],
     ]
     code, out, _ = run("zoo", "show", "two")
     assert (code, json.loads(out)["title"]) == (0, "agent two")

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from rookery.commands.options import optional, use_cores
+from rookery.commands.options import optional, use_cores, working
 from rookery.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 RUN_DIR = "run"
 RESULTS_FILE = "results.json"
 REPORT_FILE = "report.html"
+SMOKE_PRESET = "smoke"
+"""Preset that trains too little to judge claims by."""
 MIN_SEEDS, MAX_SEEDS = 2, 5
 
 
@@ -42,7 +44,7 @@ class DemoCommand:
 def run_demo(options: DemoCommand) -> int:
     """Train or continue, evaluate, write the report and print where it is. Returns 0."""
     use_cores(None)
-    from rookery.commands.demo_report import write_report
+    from rookery.commands.demo_report import NOT_JUDGED, write_report
     from rookery.storage.atomic import write_json
     from rookery.training import trainer
     from rookery.training.devices import machine_info
@@ -62,9 +64,11 @@ def run_demo(options: DemoCommand) -> int:
         print(f"stopped; run the same command to continue {run_dir}")
         return 0
     start = time.monotonic()
-    results = evaluate_demo(result, options.episodes)
+    with working("evaluating"):
+        results = evaluate_demo(result, options.episodes)
     seconds = {"training": result.seconds, "evaluation": time.monotonic() - start}
     results |= {
+        "judged": options.preset != SMOKE_PRESET,
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
         "steps": {
             "per_seed": config.total_updates * config.steps_per_update,
@@ -74,8 +78,11 @@ def run_demo(options: DemoCommand) -> int:
     }
     write_json(options.out / RESULTS_FILE, results)
     write_report(result, results, options.out / REPORT_FILE)
-    for claim in results["claims"]:
-        print(f"{'holds' if claim['holds'] else 'does not hold':14} {claim['text']}")
+    if results["judged"]:
+        for claim in results["claims"]:
+            print(f"{'holds' if claim['holds'] else 'does not hold':14} {claim['text']}")
+    else:
+        print(NOT_JUDGED)
     print(f"report: {(options.out / REPORT_FILE).resolve()}")
     return 0
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tyro.conf import Positional
 
-from rookery.commands.options import Partners, TaskId, TaskOverrides, print_json
+from rookery.commands.options import Partners, TaskId, TaskOverrides, print_json, working
 from rookery.errors import NotFoundError
 
 
@@ -41,14 +41,15 @@ class EvalCommand:
 def run_eval(options: EvalCommand) -> int:
     """Print a line per condition: the agent with its partners, alone, and the difference of the two."""
     for source in _agent_sources(options.agent):
-        rows = evaluate(
-            source,
-            task=options.task,
-            task_overrides=options.task_overrides,
-            partners=options.partners,
-            episodes=options.episodes,
-            seed=options.seed,
-        )
+        with working(f"evaluating {source}"):
+            rows = evaluate(
+                source,
+                task=options.task,
+                task_overrides=options.task_overrides,
+                partners=options.partners,
+                episodes=options.episodes,
+                seed=options.seed,
+            )
         if not options.json:
             print(source)
         for row in rows:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from rookery.commands.options import Partners
+from rookery.commands.options import Partners, working
 from rookery.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
@@ -56,9 +56,10 @@ def run_export(options: ExportCommand) -> int:
     setup = make_team_setup(options.agent, options.partners, None)
     card = {"name": options.out.stem, "title": options.title}
     card |= {name: agent.card[name] for name in ("task", "slot", "partners") if name in agent.card}
-    card |= _measured_returns(setup, options.episodes, options.seed)
-    card["rookery"] = __version__
-    card |= _scripted_returns(options.agent, options.episodes, options.seed)
+    with working("evaluating"):
+        card |= _measured_returns(setup, options.episodes, options.seed)
+        card["rookery"] = __version__
+        card |= _scripted_returns(options.agent, options.episodes, options.seed)
     provenance = _provenance(Path(options.agent))
     if provenance is None:  # not from the folder of a run: what its own card says
         provenance = {name: agent.card[name] for name in ("steps", "training_stages") if name in agent.card}

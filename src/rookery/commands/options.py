@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
+from collections.abc import Iterator
 from typing import Annotated, Any, Protocol
 
 from tyro.conf import Positional, arg
@@ -58,6 +61,18 @@ def use_cores(cores: int | None) -> None:
 def flags(names: list[str]) -> str:
     """Fields of a command as they are typed: `--task, --partners`."""
     return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that a command is busy, on a terminal only. `what`: such as "evaluating"."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{what} …"):
+        yield
 
 
 def print_json(row: dict[str, Any]) -> None:

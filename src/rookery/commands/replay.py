@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional
 
-from rookery.commands.options import Partners, TaskId, TaskOverrides, flags, optional
+from rookery.commands.options import Partners, TaskId, TaskOverrides, flags, optional, working
 from rookery.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def run_replay(options: ReplayCommand) -> int:
         raise ConfigError(
             f"--out {options.out} is a folder; give the files a name in it, such as {options.out / 'replay'}"
         )
-    recording = _record(options)
+    with working("playing the episode"):
+        recording = _record(options)
     name = options.out.stem if options.out.suffix in (".html", ".gif", ".mp4", ".png") else options.out.name
     step = options.png or 0
     if step < 0:

@@ -34,4 +34,4 @@ def run_resume(options: ResumeCommand) -> int:
     use_cores(options.cores)
     from rookery.training.trainer import resume
 
-    return print_result(resume(options.run, quiet=options.quiet, stop_after=stop_after))
+    return print_result(resume(options.run, quiet=options.quiet, stop_after=stop_after), options.quiet)

@@ -63,7 +63,12 @@ def run_train(options: TrainCommand) -> int:
         return 0
     from rookery.training.trainer import train
 
-    return print_result(train(config, options.out, quiet=options.quiet, stop_after=stop_after))
+    if not options.quiet and (steps := config.total_updates * config.steps_per_update) != config.total_timesteps:
+        print(
+            f"{config.total_timesteps:,} environment steps are rounded up to {steps:,}: {config.total_updates} whole "
+            f"updates of {config.steps_per_update:,} steps"
+        )
+    return print_result(train(config, options.out, quiet=options.quiet, stop_after=stop_after), options.quiet)
 
 
 def make_run_config(options: TrainCommand) -> RunConfig:
@@ -94,8 +99,10 @@ def make_run_config(options: TrainCommand) -> RunConfig:
     return dataclasses.replace(config, **changes)
 
 
-def print_result(result: TrainResult) -> int:
+def print_result(result: TrainResult, quiet: bool = False) -> int:
     """How a call of `train` or `resume` ended, in a line. Returns 0."""
     state = "finished" if result.finished else f"stopped; continue with: rookery resume {result.run_dir}"
     print(f"{result.run_dir}: {result.num_updates} of {result.run.config.total_updates} updates, {state}")
+    if result.finished and not quiet:
+        print(f"next: rookery eval {result.run_dir}, or rookery replay {result.run_dir}")
     return 0

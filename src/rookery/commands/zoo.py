@@ -18,7 +18,8 @@ class ZooCommand:
     """The trained agents that come with the package: list them, show a card, or verify the files."""
 
     action: Positional[Literal["list", "show", "verify"]] = "list"
-    """list: one line per agent. show: the whole card. verify: load the weights and compare their digest."""
+    """list: one line per agent, with its return and that of the task's scripted expert alone.
+    show: the whole card. verify: load the weights and compare their digest."""
     name: Annotated[Positional[str | None], optional("NAME", "every agent")] = None
     """Name of the agent."""
 
@@ -42,6 +43,6 @@ def run_zoo(action: str, name: str | None) -> int:
             print(f"{entry}: valid, sha256 {agent.card['sha256'][:16]}…")
         else:
             card = zoo.entry_card(entry)
-            mean = card.get("returns", {}).get("mean", math.nan)
-            print(f"{entry:28} return {mean:6.2f}  {card.get('title', '')}")
+            mean, scripted = (card.get(key, {}).get("mean", math.nan) for key in ("returns", "scripted"))
+            print(f"{entry:28} return {mean:6.2f} (scripted {scripted:6.2f})  {card.get('title', '')}")
     return 0
