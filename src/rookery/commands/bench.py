@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from rookery.commands.options import optional, use_cores
 from rookery.errors import ConfigError
@@ -18,9 +18,13 @@ SOCIAL_DILEMMA_TASKS = ("cleanup-v0", "harvest-v0")
 class BenchCommand:
     """Measure speed on this machine; print the machine, versions and environment steps per second."""
 
-    target: Positional[Literal["gridworld", "social-dilemmas", "update", "all"]] = "gridworld"
-    """gridworld: Goal Cycle with random actions. social-dilemmas: Cleanup and Harvest with random actions.
-    update: one PPO update of each network, compared with a matrix product."""
+    target: Annotated[
+        Positional[Literal["gridworld", "social-dilemmas", "update", "all"]],
+        arg(
+            help="gridworld: Goal Cycle with random actions. social-dilemmas: Cleanup and Harvest with random actions. "
+            "update: one PPO update of each network, compared with a matrix product.",
+        ),
+    ] = "gridworld"
     seconds: float = 5.0
     """Seconds for each measurement."""
     task: Annotated[str | None, optional("ID", "Goal Cycle, as pixels and as symbols")] = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from rookery.commands.options import Partners, TaskId, TaskOverrides, print_json, working
 from rookery.errors import NotFoundError
@@ -17,16 +17,20 @@ from rookery.errors import NotFoundError
 class EvalCommand:
     """Evaluate agents on episodes never trained on: return with its 95 % interval, goals, mistakes, social gain."""
 
-    agent: Positional[str]
-    """A zoo agent, a .safetensors file, the folder of a run (all its agents), 'scripted', 'scripted-partial' or
-    'random'."""
+    agent: Annotated[
+        Positional[str],
+        arg(
+            metavar="AGENT",
+            help="A zoo agent, a .safetensors file, the folder of a run (all its agents), 'scripted', "
+            "'scripted-partial' or 'random'.",
+        ),
+    ]
     task: TaskId = None
     """Task to play."""
     task_overrides: TaskOverrides = ()
     """Changes to the task, such as penalty=0.5 or num_goals=4."""
     partners: Partners = None
-    """The agent in all other slots: a zoo agent, a file, 'scripted', 'scripted-partial' or 'random'; 'none': no other
-    agents."""
+    """The agent in all other slots: a zoo agent, a file, 'scripted', 'scripted-partial' or 'random'; or 'none'."""
     episodes: int = 1000
     """Episodes for each agent and condition."""
     seed: int = 0

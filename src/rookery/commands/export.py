@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from rookery.commands.options import Partners, working
 from rookery.errors import ConfigError, NotFoundError
@@ -23,13 +23,16 @@ QUANTILES = (0.15, 0.5, 0.85)
 class ExportCommand:
     """Save an agent as a file of its own, with a card: its returns, alone and with partners, and how it was trained."""
 
-    agent: Positional[str]
-    """A .safetensors file from the folder `agents` of a run, so that the card can say how it was trained; or any other
-    .safetensors file or zoo agent."""
-    out: Path
-    """The file to write, ending in .safetensors; the agent is named after it."""
-    title: str
-    """One line about the agent."""
+    agent: Annotated[
+        Positional[str],
+        arg(
+            metavar="AGENT",
+            help="A .safetensors file from the folder `agents` of a run, so that the card can tell how it was trained, "
+            "or any other .safetensors file or zoo agent.",
+        ),
+    ]
+    out: Annotated[Path, arg(metavar="FILE", help="The file to write, ending in .safetensors; the agent's name.")]
+    title: Annotated[str, arg(metavar="TEXT", help="One line about the agent.")]
     partners: Partners = None
     """The agent in all other slots, as for `eval`."""
     episodes: int = 1000

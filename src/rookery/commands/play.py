@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from rookery.commands.options import TaskOverrides, optional
 from rookery.errors import ConfigError, IncompatibleError
@@ -28,15 +28,20 @@ class PlayCommand:
     takes a free slot, or watches. A policy moves every slot that no person has taken.
     """
 
-    task: Positional[str] = "goal-cycle-demo-v0"
-    """Task to play."""
+    task: Annotated[Positional[str], arg(metavar="ID", help="Task to play.")] = "goal-cycle-demo-v0"
     task_overrides: TaskOverrides = ()
     """Changes to the task, such as penalty=0.5 or num_goals=4."""
     human_slots: Annotated[tuple[int, ...], optional("SLOT", "all but 0, which the novice has")] = ()
     """Slots that people may take, in this order."""
-    policies: Annotated[tuple[str, ...], optional("AGENT", "the zoo's novice for the task, then scripted")] = ()
-    """The policy of each slot while no person moves it, in slot order: a zoo agent, a .safetensors file,
-    'scripted', 'scripted-partial' or 'random'; the last one is for all remaining slots."""
+    policies: Annotated[
+        tuple[str, ...],
+        arg(
+            metavar="AGENT",
+            help="The policy of each slot while no person moves it, in slot order: a zoo agent, a .safetensors file, "
+            "'scripted', 'scripted-partial' or 'random'; the last one is for all remaining slots.",
+            help_behavior_hint="(default: the zoo's novice for the task, then scripted)",
+        ),
+    ] = ()
     fps: float = 5.0
     """Steps per second."""
     seed: int = 0

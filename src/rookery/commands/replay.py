@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from rookery.commands.options import Partners, TaskId, TaskOverrides, flags, optional, working
 from rookery.errors import ConfigError
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 class ReplayCommand:
     """Record one episode: a GIF and a self-contained HTML player (map, each agent's view, rewards), or a video."""
 
-    agent: Positional[str]
-    """A zoo agent, a .safetensors file, 'scripted', 'scripted-partial' or 'random'; or the folder of a run, whose whole
-    team then plays, with arrows for influence between agents where it was part of the reward."""
+    agent: Annotated[
+        Positional[str],
+        arg(
+            metavar="AGENT",
+            help="A zoo agent, a .safetensors file, 'scripted', 'scripted-partial' or 'random'; or the folder of a "
+            "run, whose whole team then plays, with arrows for influence between agents where it was part of the reward.",
+        ),
+    ]
     out: Path = Path("replay")
     """Path of the files, without the ending."""
     task: TaskId = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from rookery.commands.reproduce import RESULTS_DIR, print_verdicts
 
@@ -16,8 +17,10 @@ ALL_STUDIES = "all"
 class ReportCommand:
     """Draw a study's figures and page again from its results, judge its claims again, and index all results."""
 
-    study: Positional[str]
-    """Name of the study, such as ndousse2021/fig4; 'all': every study that has results."""
+    study: Annotated[
+        Positional[str],
+        arg(metavar="STUDY", help="Name of the study, such as ndousse2021/fig4; or 'all': every study with results."),
+    ]
     results: Path = RESULTS_DIR
     """Folder of the results."""
 

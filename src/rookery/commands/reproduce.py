@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from rookery.commands.options import Cores, TimeLimit, optional, time_limit_seconds, use_cores
 from rookery.errors import ConfigError, CorruptFileError
@@ -32,9 +32,13 @@ class ReproduceCommand:
     """Name of the study, such as ndousse2021/fig4."""
     list: bool = False
     """List every study: what it compares, its budgets with their cost, and whether results exist."""
-    budget: Literal["smoke", "desk", "paper"] = "desk"
-    """smoke: minutes, only shows that everything runs. desk: one desktop computer. paper: exactly the published
-    hyperparameters."""
+    budget: Annotated[
+        Literal["smoke", "desk", "paper"],
+        arg(
+            help="smoke: minutes, only shows that everything runs. desk: one desktop computer. paper: exactly the "
+            "published hyperparameters.",
+        ),
+    ] = "desk"
     runs: Path = Path("runs")
     """Folder of the runs; studies share them, and a stopped one is resumed."""
     results: Annotated[Path | None, optional("FOLDER", "results; RUNS/smoke-results for smoke")] = None

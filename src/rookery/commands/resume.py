@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from rookery.commands.options import Cores, TimeLimit, time_limit_seconds, use_cores
 from rookery.commands.train import print_result
@@ -15,8 +16,7 @@ from rookery.commands.train import print_result
 class ResumeCommand:
     """Continue a stopped or killed run, with the same numbers as if it had never stopped."""
 
-    run: Positional[Path]
-    """Folder of the run."""
+    run: Annotated[Positional[Path], arg(metavar="RUN", help="Folder of the run.")]
     time_limit: TimeLimit = None
     """Save and stop after so many minutes."""
     cores: Cores = None

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from rookery.commands.options import Cores, Overrides, PresetInt, TimeLimit, optional, time_limit_seconds, use_cores
 from rookery.errors import ConfigError
@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 class TrainCommand:
     """Train a team and save metrics, checkpoints and agents in a new folder."""
 
-    preset: Positional[str] = "demo"
-    """The configuration to start from: demo, lite, paper, smoke, demo-expert-1 to 3, expert-1 to 8,
-    four-goals-1 to 2, expert-paper, expert-four-rooms, expert-four-rooms-2, expert-maze, cleanup, harvest,
-    cleanup-small-moa, harvest-small-moa, box-trapped;
-    or the path of a config.json."""
+    preset: Annotated[
+        Positional[str],
+        arg(
+            metavar="PRESET",
+            help="The configuration to start from, or the path of a config.json. Presets: demo, lite, paper, smoke, "
+            "demo-expert-1 to 3, expert-1 to 8, four-goals-1 to 2, expert-paper, expert-four-rooms, "
+            "expert-four-rooms-2, expert-maze, cleanup, harvest, cleanup-small-moa, harvest-small-moa, box-trapped.",
+        ),
+    ] = "demo"
     overrides: Overrides = ()
     out: Annotated[Path | None, optional("FOLDER", "runs/NAME")] = None
     """Folder of the run."""

@@ -7,7 +7,7 @@ import json
 import math
 from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from rookery.commands.options import optional
 from rookery.errors import ConfigError
@@ -17,9 +17,13 @@ from rookery.errors import ConfigError
 class ZooCommand:
     """The trained agents that come with the package: list them, show a card, or verify the files."""
 
-    action: Positional[Literal["list", "show", "verify"]] = "list"
-    """list: one line per agent, with its return and that of the task's scripted expert alone.
-    show: the whole card. verify: load the weights and compare their digest."""
+    action: Annotated[
+        Positional[Literal["list", "show", "verify"]],
+        arg(
+            help="list: one line per agent, with its return and that of the task's scripted expert alone. show: the "
+            "whole card. verify: load the weights and compare their digest.",
+        ),
+    ] = "list"
     name: Annotated[Positional[str | None], optional("NAME", "every agent")] = None
     """Name of the agent."""
 
