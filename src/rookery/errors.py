@@ -1,4 +1,4 @@
-"""What can go wrong for a user, each kind with its own exit code for the command line.
+"""The errors a user can meet, each kind with its own exit code for the command line.
 
 Every message is one line: what was wrong, what is allowed, what to do.
 """
@@ -10,61 +10,67 @@ from collections.abc import Iterable
 
 
 class RookeryError(Exception):
-    """Base of every error a user can cause or cure; `exit_code` is what the command line returns."""
+    """Base class of every error a user can cause or fix; `exit_code` is what the command line returns."""
 
     exit_code = 1
 
 
 class ConfigError(RookeryError, ValueError):
-    """An unknown key, a value out of range, an impossible world or combination."""
+    """An unknown key, a value out of range, or an impossible combination."""
 
     exit_code = 2
 
 
 class InvalidActionError(RookeryError, ValueError):
-    """An action that is missing, of no known agent, no whole number or out of range; the world has not moved."""
+    """An action that is missing, out of range, not a whole number, or of an unknown agent; no step was made."""
 
     exit_code = 2
 
 
 class ResetNeededError(RookeryError, RuntimeError):
-    """A step before the first reset, after the end of an episode, or in a closed environment."""
+    """A step before the first reset, after the end of an episode, or in a closed environment: reset it first."""
 
     exit_code = 2
 
 
 class IncompatibleError(RookeryError, ValueError):
-    """A checkpoint or zoo entry that does not fit the task, network or team it is put to."""
+    """A checkpoint or zoo entry that does not fit the task, network or team it is used with."""
 
     exit_code = 3
 
 
 class CorruptFileError(RookeryError):
-    """A saved file whose content is not what was written: truncated, altered or unreadable."""
+    """A saved file whose content is not what was written: truncated, changed or unreadable."""
 
     exit_code = 4
 
 
 class StorageError(RookeryError, OSError):
-    """The disk refused: full, read-only, or a path that is not what it should be."""
+    """A file could not be written or read: the disk is full or read-only, or the path is wrong."""
 
     exit_code = 5
 
 
 class NotFoundError(RookeryError, LookupError):
-    """A run, file, task or zoo entry that is not there; the message lists what is."""
+    """A run, file, task or zoo entry that does not exist; the message lists those that do."""
 
     exit_code = 6
 
 
 class DivergedError(RookeryError, ArithmeticError):
-    """Training came to a number that is not finite; the message names where."""
+    """Training produced a number that is not finite; the message says where."""
 
     exit_code = 7
 
 
 def suggest(name: object, allowed: Iterable[str], most: int = 3) -> str:
-    """The second half of a message about an unknown name: the nearest allowed names, then all of them."""
+    """The second half of a message about an unknown name: the nearest allowed names, then all of them.
+
+    Args:
+      name: as the user wrote it.
+      allowed: every name that is allowed here.
+      most: how many near names to offer at most.
+    """
     names = list(allowed)
     near = difflib.get_close_matches(str(name), names, most)
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""

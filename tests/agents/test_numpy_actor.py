@@ -182,7 +182,7 @@ def test_patches_by_hand():
 
 
 def test_loading_is_offered_without_importing_anything_heavy():
-    code = "import rookery, sys; assert callable(rookery.load); assert 'jax' not in sys.modules"
+    code = "import rookery, sys; assert 'load' in dir(rookery); assert 'jax' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -18,7 +18,7 @@ def test_a_task_is_found_by_its_id_and_changed():
     assert resolve_task(Counting(), {}) == Counting()
     with pytest.raises(NotFoundError, match="did you mean goal-cycle-v0"):
         resolve_task("goal-cycle-v9", {})
-    with pytest.raises(ConfigError, match="goal-cycle has no field 'goal'; did you mean goals"):
+    with pytest.raises(ConfigError, match="goal-cycle has no field 'goal'; did you mean 'num_goals'"):
         resolve_task("goal-cycle-v0", {"goal": 4})
     with pytest.raises(ConfigError, match="goals=0 must be at least 1"):
         resolve_task("goal-cycle-v0", {"goals": 0})

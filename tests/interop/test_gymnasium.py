@@ -45,8 +45,8 @@ def test_changes_and_companions_are_given_to_make():
     made = gymnasium.make("rookery/goal-cycle-demo-v0", num_goals=2, agent=1, others={0: "scripted"})
     assert made.unwrapped._arena.env.task.num_goals == 2
     assert made.unwrapped._arena.present.tolist() == [True, True, False]
-    with pytest.raises(ConfigError, match="has no field 'golas'; did you mean goals"):
-        gymnasium.make("rookery/goal-cycle-demo-v0", golas=2)
+    with pytest.raises(ConfigError, match="has no field 'num_golas'; did you mean 'num_goals'"):
+        gymnasium.make("rookery/goal-cycle-demo-v0", num_golas=2)
 
 
 def test_an_episode_by_hand():

@@ -98,7 +98,7 @@ def test_wrong_actions_are_errors():
             env.step(key, state, wrong)
         with pytest.raises(InvalidActionError, match="give one for each of"):
             jax.jit(env.step)(key, state, wrong)
-    with pytest.raises(ConfigError, match="has no field 'limits'; did you mean limit"):
+    with pytest.raises(ConfigError, match="has no field 'limits'; did you mean 'limit'"):
         DictEnv(Counting(), limits=3)
 
 

@@ -12,7 +12,7 @@ from rookery.agents.networks import JaquesNetwork, MLPNetwork, NdousseNetwork
 from rookery.agents.numpy_actor import NumpyActor
 from rookery.agents.weights import load_agent, save_agent
 from rookery.interfaces import Network
-from rookery.nn.cells import GRU, LSTM
+from rookery.nn.cells import GRU, LSTM, RecurrentCell
 from rookery.nn.modules import DenseEncoder, LinearHeads
 from rookery.plugins import NETWORKS
 from rookery.testing import ConformanceError, check_network
@@ -70,12 +70,17 @@ def test_a_network_of_another_package_is_saved_loaded_and_played(registered, tmp
 
 
 def broken(**methods) -> Network:
-    """A network with some methods replaced."""
-    return type("Broken", (Minimal,), methods)()
+    """A network with some fields or methods replaced."""
+    fields = {name: value for name, value in methods.items() if name == "hidden_size"}
+    return type("Broken", (Minimal,), {k: v for k, v in methods.items() if k not in fields})(**fields)
 
 
-class WrongCell(GRU):
-    """Its states before the steps are those after them."""
+class WrongCell(RecurrentCell):
+    """It returns the states after the steps, not those before them."""
+
+    @nn.nowrap
+    def initial_state(self, batch_size):
+        return GRU(self.features).initial_state(batch_size)
 
     @nn.compact
     def __call__(self, state, inputs, is_first):

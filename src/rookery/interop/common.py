@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import operator
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rookery.errors import ConfigError, InvalidActionError
+from rookery.errors import ConfigError, InvalidActionError, suggest
 from rookery.tasks import registry
 from rookery.types import Env, PRNGKey, PyTree
 
@@ -29,9 +28,7 @@ def resolve_task(task: Any, changes: dict[str, Any]) -> Any:
     fields = [field.name for field in dataclasses.fields(task) if field.name != "kind"]
     for name in changes:
         if name not in fields:
-            near = difflib.get_close_matches(name, fields, 1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ConfigError(f"{task.kind} has no field {name!r}; {hint}it has: {', '.join(fields)}")
+            raise ConfigError(f"{task.kind} has no field {name!r}; {suggest(name, fields)}")
     return dataclasses.replace(task, **changes)
 
 

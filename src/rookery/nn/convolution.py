@@ -1,14 +1,15 @@
-"""Convolutions of small pictures, as matrix products.
+"""Convolutions on small pictures, computed as matrix products.
 
-A convolution at stride 1 is a product of polynomials. On CPU those of the paper's network are worked out by their
-values at points (Toom and Cook; in convolutional networks: Lavin and Gray 2016, arXiv:1509.09308): to the points, one
-product of matrices each, and back. That takes 81 / 25 (3×3 outputs) and 225 / 49 (5×5) times fewer multiplications than
-`patches` × matrix and moves as much less memory, at three to ten times the rounding error (2e-6 of the result). On
-accelerators, which may multiply with 10 bits, and for other sizes, patches × matrix stays: many times faster than a
-library where that must differentiate a transposed convolution (benchmarks/convolution.py). With weights of their own
-for each seed all stay matrix products, where a library's would become grouped convolutions.
+A convolution at stride 1 is a product of polynomials. On CPUs the 3×3 convolutions of the published network are
+computed from the values of these polynomials at a few points (Toom and Cook; for convolutional networks: Lavin and Gray
+2016, arXiv:1509.09308): transform to the points, one matrix product per point, and transform back. That takes 81 / 25
+times (for 3×3 outputs) and 225 / 49 times (for 5×5) fewer multiplications than im2col × matrix and moves as much less
+memory; its rounding error is three to ten times larger (2e-6 of the result). On accelerators, which may multiply with
+10 bits, and for other sizes, im2col × matrix is used: many times faster than a library convolution where that would
+differentiate a transposed convolution (benchmarks/convolution.py). When every seed has weights of its own, all of these
+stay matrix products, while library convolutions would become grouped convolutions.
 
-Pictures are [P, N, C] here, cells first: P = side × side cells in row order of N pictures with C channels.
+Pictures are [P, N, C] here, cells first: P = side × side cells in row order, N pictures, C channels.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ import numpy as np
 from jaxtyping import Array, Float
 
 INTERPOLATION_POINTS = {3: (0.5, -0.5, 1.5, -1.5, np.inf), 5: (0.25, -0.25, 0.75, -0.75, 2.0, -2.0, np.inf)}
-"""Where the polynomials of a product are known, by the side of the smaller picture. Of points in pairs, exact in
-binary, these lose least; `inf` is the leading coefficient."""
+"""Points at which polynomials are evaluated, by the side of the smaller picture. Of pairs of points that are exact in
+binary, these have the smallest rounding error; `inf` stands for the leading coefficient."""
 
 
 class WinogradTransform(NamedTuple):
-    """Matrices between coefficients and values at the m + 2 points, for one axis; rows as tuples."""
+    """Matrices between coefficients and values at the m + 2 points, for one axis; rows are tuples."""
 
-    small_to_points: tuple[tuple[float, ...], ...]  # [m+2, m]: of the smaller picture
-    kernel_to_points: np.ndarray  # f32[(m+2)^2, 9]: of the kernel, both axes at once
-    points_to_large: tuple[tuple[float, ...], ...]  # [m+2, m+2]: from values back to the larger picture's coefficients
+    small_to_points: tuple[tuple[float, ...], ...]  # [m+2, m]: smaller picture to values
+    kernel_to_points: np.ndarray  # f32[(m+2)^2, 9]: kernel to values, both axes at once
+    points_to_large: tuple[tuple[float, ...], ...]  # [m+2, m+2]: values to the larger picture
 
 
 @functools.cache
 def winograd_transform(side: int) -> WinogradTransform:
-    """For a smaller picture of side×side cells and a kernel of 3×3."""
+    """The matrices for a smaller picture of side×side cells and a 3×3 kernel."""
     points = np.array(INTERPOLATION_POINTS[side])
 
     def powers(count: int) -> np.ndarray:
@@ -48,10 +49,10 @@ def winograd_transform(side: int) -> WinogradTransform:
         return np.where(finite, np.where(finite, points[:, None], 0.0) ** exponent, exponent == count - 1)
 
     small, kernel, large = powers(side), powers(3), np.linalg.inv(powers(side + 2))
-    # Values of one size at every point: all that is scaled is scaled back on the way to coefficients.
-    of_small, of_kernel = abs(small).max(1), abs(kernel).max(1)
-    small, kernel = small / of_small[:, None], kernel / of_kernel[:, None]
-    large = large * of_small * of_kernel
+    # Scaled so that values have the same magnitude at every point, and scaled back on the way to coefficients.
+    small_scale, kernel_scale = abs(small).max(1), abs(kernel).max(1)
+    small, kernel = small / small_scale[:, None], kernel / kernel_scale[:, None]
+    large = large * small_scale * kernel_scale
     return WinogradTransform(_rows(small), np.kron(kernel, kernel).astype(np.float32), _rows(large))
 
 
@@ -65,22 +66,22 @@ def _transposed(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def apply_to_both_axes(matrix: tuple[tuple[float, ...], ...], x: Float[Array, "P N C"]) -> Float[Array, "Q N C"]:
-    """One small matrix [q, p] along rows and along columns: P = p², Q = q².
+    """Multiply rows and columns by one small matrix [q, p]: P = p², Q = q².
 
-    Written as sums: XLA makes one pass of each, quicker than a matrix product of so few rows.
+    Written as sums, of which XLA makes one pass each: faster than a matrix product with so few rows.
     """
     rows, columns = len(matrix), len(matrix[0])
     _, count, channels = x.shape
 
-    def along(x):  # [p, ...] to [q, ...]
+    def multiply(x):  # [p, ...] to [q, ...]
         return jnp.stack([sum(weight * x[i] for i, weight in enumerate(row) if weight) for row in matrix])  # type: ignore[arg-type]
 
-    x = along(x.reshape(columns, columns, count, channels))
-    x = jnp.moveaxis(along(jnp.moveaxis(x, 1, 0)), 0, 1)
+    x = multiply(x.reshape(columns, columns, count, channels))
+    x = jnp.moveaxis(multiply(jnp.moveaxis(x, 1, 0)), 0, 1)
     return x.reshape(rows * rows, count, channels)
 
 
-# Linear, so its gradient is its transpose; left to itself it would be a sum of one scattered row at a time.
+# Linear, so its gradient is its transpose; automatic differentiation would add up one scattered row at a time.
 apply_to_both_axes.defvjp(
     lambda matrix, x: (apply_to_both_axes(matrix, x), None),
     lambda matrix, _, g: (apply_to_both_axes(_transposed(matrix), g),),
@@ -88,33 +89,38 @@ apply_to_both_axes.defvjp(
 
 
 def conv3x3(x: Float[Array, "P N C"], kernel: Float[Array, "K F"]) -> Float[Array, "Q N F"]:
-    """A layer of 3×3 at stride 1 without padding, of square pictures: q = p - 2. K = 9·C, in (row, column, channel)
-    order."""
+    """3×3 convolution of square pictures at stride 1 without padding.
+
+    P = p² cells become Q = (p - 2)². K = 9·C, in (row, column, channel) order.
+    """
     cells, count, channels = x.shape
     side, outputs = _side(cells) - 2, kernel.shape[-1]
     if not _use_winograd(side):
         picture = x.transpose(1, 0, 2).reshape(count, side + 2, side + 2, channels)
         return (jnp.asarray(im2col(picture, 3)) @ kernel).reshape(count, side * side, outputs).transpose(1, 0, 2)
-    of = winograd_transform(side)
-    at_points = (of.kernel_to_points @ kernel.reshape(9, -1)).reshape(cells, channels, outputs)
-    # The transpose of `spread` along cells: a correlation is the transpose of a product of polynomials.
-    products = jnp.matmul(apply_to_both_axes(_transposed(of.points_to_large), x), at_points)
-    return apply_to_both_axes(_transposed(of.small_to_points), products)
+    transform = winograd_transform(side)
+    kernel_values = (transform.kernel_to_points @ kernel.reshape(9, -1)).reshape(cells, channels, outputs)
+    # The transpose of `conv_transpose3x3` along cells: a correlation is the transpose of a product of polynomials.
+    products = jnp.matmul(apply_to_both_axes(_transposed(transform.points_to_large), x), kernel_values)
+    return apply_to_both_axes(_transposed(transform.small_to_points), products)
 
 
 def conv_transpose3x3(x: Float[Array, "Q N C"], kernel: Float[Array, "C K"]) -> Float[Array, "P N F"]:
-    """A transposed layer of 3×3 at stride 1, of square pictures: each cell becomes a block, blocks are added up;
-    p = q + 2. K = 9·F, in (row, column, channel) order."""
+    """3×3 transposed convolution of square pictures at stride 1: each cell becomes a block, blocks are added up.
+
+    Q = q² cells become P = (q + 2)². K = 9·F, in (row, column, channel) order.
+    """
     cells, count, channels = x.shape
     side, outputs = _side(cells), kernel.shape[-1] // 9
     if not _use_winograd(side):
-        # One product of the cells themselves: patches of a zero-padded picture would double the arithmetic.
-        cut = (x.transpose(1, 0, 2) @ kernel).reshape(count, side, side, 9 * outputs)
-        return jnp.asarray(col2im(cut, 3)).reshape(count, -1, outputs).transpose(1, 0, 2)
-    of = winograd_transform(side)
+        # One product of the cells themselves: im2col of a zero-padded picture would double the arithmetic.
+        columns = (x.transpose(1, 0, 2) @ kernel).reshape(count, side, side, 9 * outputs)
+        return jnp.asarray(col2im(columns, 3)).reshape(count, -1, outputs).transpose(1, 0, 2)
+    transform = winograd_transform(side)
     by_cell = kernel.reshape(channels, 9, outputs).transpose(1, 0, 2)
-    at_points = (of.kernel_to_points @ by_cell.reshape(9, -1)).reshape(-1, channels, outputs)
-    return apply_to_both_axes(of.points_to_large, jnp.matmul(apply_to_both_axes(of.small_to_points, x), at_points))
+    kernel_values = (transform.kernel_to_points @ by_cell.reshape(9, -1)).reshape(-1, channels, outputs)
+    products = jnp.matmul(apply_to_both_axes(transform.small_to_points, x), kernel_values)
+    return apply_to_both_axes(transform.points_to_large, products)
 
 
 def _side(cells: int) -> int:
@@ -123,12 +129,12 @@ def _side(cells: int) -> int:
     return side
 
 
-_im2col_only = contextvars.ContextVar("plain", default=False)
+_im2col_only = contextvars.ContextVar("im2col_only", default=False)
 
 
 @contextlib.contextmanager
 def force_im2col() -> Iterator[None]:
-    """What is traced within convolves by patches × matrix everywhere: to compare with, and to count by."""
+    """Everything traced inside uses im2col × matrix: as a reference, and to count operations."""
     token = _im2col_only.set(True)
     try:
         yield
@@ -144,45 +150,45 @@ def _use_winograd(side: int) -> bool:
 def im2col(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P"]:
     """All side×side patches at stride 1, flattened in (row, col, channel) order. h = H - side + 1, w likewise.
 
-    One gather, and its gradient is `add_patches`: several times faster on CPU than slices joined together.
+    One gather, with `col2im` as its gradient: several times faster on a CPU than concatenated slices.
     """
     count, height, width, channels = picture.shape
-    high, wide = height - side + 1, width - side + 1
-    corner = np.arange(high)[:, None] * width + np.arange(wide)
-    within = np.arange(side)[:, None] * width + np.arange(side)
-    cells = corner[:, :, None] + within.reshape(-1)
-    taken = picture.reshape(count, height * width, channels)[:, cells]
-    return taken.reshape(count, high, wide, side * side * channels)
+    out_height, out_width = height - side + 1, width - side + 1
+    corner = np.arange(out_height)[:, None] * width + np.arange(out_width)
+    offset = np.arange(side)[:, None] * width + np.arange(side)
+    cells = corner[:, :, None] + offset.reshape(-1)
+    columns = picture.reshape(count, height * width, channels)[:, cells]
+    return columns.reshape(count, out_height, out_width, side * side * channels)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def col2im(columns: Float[Array, "N h w P"], side: int) -> Float[Array, "N H W C"]:
-    """Lay side×side patches at stride 1 over each other and add them up: the transpose of `patches`."""
-    count, high, wide, _ = columns.shape
-    columns = columns.reshape(count, high, wide, side, side, -1)
-    picture = jnp.zeros((count, high + side - 1, wide + side - 1, columns.shape[-1]))
-    for r in range(side):
-        for c in range(side):
-            picture = picture.at[:, r : r + high, c : c + wide].add(columns[:, :, :, r, c])
+    """Add up overlapping side×side patches at stride 1: the transpose of `im2col`."""
+    count, height, width, _ = columns.shape
+    columns = columns.reshape(count, height, width, side, side, -1)
+    picture = jnp.zeros((count, height + side - 1, width + side - 1, columns.shape[-1]))
+    for row in range(side):
+        for column in range(side):
+            picture = picture.at[:, row : row + height, column : column + width].add(columns[:, :, :, row, column])
     return picture
 
 
-# Each is the other's gradient, for both are linear and each is the other's transpose.
+# Each is the gradient of the other: both are linear, and transposes of each other.
 im2col.defvjp(lambda x, side: (im2col(x, side), None), lambda side, _, g: (col2im(g, side),))
 col2im.defvjp(lambda x, side: (col2im(x, side), None), lambda side, _, g: (im2col(g, side),))
 
 
 def patchify(picture: Array, side: int) -> Array:
-    """Pictures [N, H, W, C], H = W, in side×side tiles: [P, N, side·side·C], the tiles first, each flattened."""
+    """Split square pictures [N, H, W, C] into side×side patches, each flattened: [P, N, side·side·C], patches first."""
     count, height, _, channels = picture.shape
-    tiles = height // side
-    cut = picture.reshape(count, tiles, side, tiles, side, channels)
-    return cut.transpose(1, 3, 0, 2, 4, 5).reshape(tiles * tiles, count, side * side * channels)
+    rows = height // side
+    split = picture.reshape(count, rows, side, rows, side, channels)
+    return split.transpose(1, 3, 0, 2, 4, 5).reshape(rows * rows, count, side * side * channels)
 
 
 def unpatchify(patches: Array, side: int) -> Array:
-    """What `blocks` made of pictures, back to pictures."""
+    """The inverse of `patchify`."""
     number, count, _ = patches.shape
-    tiles = _side(number)
-    cut = patches.reshape(tiles, tiles, count, side, side, -1)
-    return cut.transpose(2, 0, 3, 1, 4, 5).reshape(count, tiles * side, tiles * side, -1)
+    rows = _side(number)
+    split = patches.reshape(rows, rows, count, side, side, -1)
+    return split.transpose(2, 0, 3, 1, 4, 5).reshape(count, rows * side, rows * side, -1)
