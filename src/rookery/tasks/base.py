@@ -15,6 +15,7 @@ from rookery.gridworld.spec import ACTION_NAMES, GridSpec, ViewConfig
 from rookery.gridworld.state import GridParams, GridState
 from rookery.gridworld.tiles import FLOOR, OBSTACLE, TILE_TO_CHAR
 from rookery.interfaces import Task
+from rookery.tasks.checks import check_finite, check_probability, normalize_settings
 from rookery.tasks.grid_env import GridEnv
 
 
@@ -47,10 +48,10 @@ class GridTask(Task):
     goal_hiding_prob: float = 1.0  # probability that goals are hidden in an episode, for views with can_hide_goals
 
     def __post_init__(self):
-        if not 0 <= self.prestige_decay <= 1:
-            raise ConfigError(f"prestige_decay={self.prestige_decay} must lie in [0, 1]")
-        if not 0 <= self.goal_hiding_prob <= 1:
-            raise ConfigError(f"goal_hiding_prob={self.goal_hiding_prob} must lie in [0, 1]")
+        normalize_settings(self)
+        check_finite("goal_reward", self.goal_reward)
+        check_probability("prestige_decay", self.prestige_decay)
+        check_probability("goal_hiding_prob", self.goal_hiding_prob)
         if self.spawn_delay and len(self.spawn_delay) != len(self.views):
             raise ConfigError(f"spawn_delay has {len(self.spawn_delay)} entries for {len(self.views)} agents")
         if any(delay < 0 for delay in self.spawn_delay):
@@ -138,18 +139,6 @@ class GridTask(Task):
             spawn_delay=jnp.array(delay, jnp.int32),
             goal_hiding_prob=jnp.float32(self.goal_hiding_prob),
         )
-
-
-def check_non_negative(name: str, value: float) -> None:
-    """Raises ConfigError for a negative value."""
-    if value < 0:
-        raise ConfigError(f"{name}={value} must be at least 0")
-
-
-def check_cost(name: str, value: float) -> None:
-    """Raises ConfigError for a negative cost or penalty."""
-    if value < 0:
-        raise ConfigError(f"{name}={value} must be non-negative; it is subtracted from the reward")
 
 
 def as_cells(cells) -> Int[Array, "N 2"]:

@@ -22,7 +22,8 @@ from rookery.errors import ConfigError
 from rookery.gridworld.layout import empty_room
 from rookery.gridworld.movement import DIRECTION_VECTORS
 from rookery.gridworld.tiles import FLOOR, OBSTACLE
-from rookery.tasks.base import as_cells, check_non_negative
+from rookery.tasks.base import as_cells
+from rookery.tasks.checks import check_non_negative
 from rookery.tasks.goal_reaching import GoalReachingTask
 from rookery.types import PRNGKey
 

@@ -23,7 +23,8 @@ from rookery.errors import ConfigError
 from rookery.gridworld.layout import sample_cells
 from rookery.gridworld.state import GridParams, GridState, MoveResult
 from rookery.gridworld.tiles import GOAL, OBSTACLE
-from rookery.tasks.base import GridTask, check_cost, check_non_negative
+from rookery.tasks.base import GridTask
+from rookery.tasks.checks import check_cost, check_non_negative
 from rookery.types import PRNGKey
 
 

@@ -34,7 +34,8 @@ from rookery.errors import ConfigError
 from rookery.gridworld.layout import sample_cells
 from rookery.gridworld.state import GridParams, GridState, MoveResult
 from rookery.gridworld.tiles import GOAL_KINDS, OBSTACLE
-from rookery.tasks.base import GridTask, as_cells, check_cost, check_non_negative
+from rookery.tasks.base import GridTask, as_cells
+from rookery.tasks.checks import check_cost, check_non_negative, check_probability
 from rookery.types import PRNGKey
 
 
@@ -93,8 +94,7 @@ class GoalSequence(GridTask):
             )
         check_cost("penalty", self.penalty)
         for name in ("visibility", "fade"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must lie in [0, 1]")
+            check_probability(name, getattr(self, name))
         if any(not 0 <= slot < len(self.views) for slot in self.fading_slots) or len(set(self.fading_slots)) < len(
             self.fading_slots
         ):

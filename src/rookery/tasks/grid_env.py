@@ -16,6 +16,7 @@ from rookery.gridworld.prestige import update_prestige
 from rookery.gridworld.spec import GridSpec
 from rookery.gridworld.state import GridState
 from rookery.interfaces import Task
+from rookery.tasks.checks import check_precision
 from rookery.types import Env, Observation, PRNGKey, PyTree, TimeStep
 
 
@@ -70,6 +71,7 @@ class GridEnv(Env):
         self, key: PRNGKey, params: PyTree, agent_mask: Bool[Array, "A"] | None = None
     ) -> tuple[GridState, TimeStep]:
         """Start an episode. Agents outside `agent_mask` (default: all are in it) stay out of the whole episode."""
+        check_precision()
         num_agents = self.num_agents
         layout_key, episode_key, hide_key = jax.random.split(key, 3)
         tiles, position, heading, task_state = self.task.generate(layout_key)

@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int, Int32, UInt8
 
 from rookery.errors import ConfigError
 from rookery.interfaces import Task
+from rookery.tasks.checks import check_finite, check_precision, normalize_settings
 from rookery.types import Env, PRNGKey, TimeStep
 
 COOPERATE, DEFECT = 0, 1
@@ -66,6 +67,9 @@ class MatrixGame(Task):
     """Steps in which the agent cooperated."""
 
     def __post_init__(self):
+        normalize_settings(self)
+        for field in dataclasses.fields(Payoffs):
+            check_finite(field.name, getattr(self, field.name))
         if len(self.moves) != 2 or self.moves[0] == self.moves[1]:
             raise ConfigError(f"moves={self.moves} must be two different names, of cooperating and of defecting")
         if self.max_steps < 1:
@@ -129,6 +133,7 @@ class MatrixEnv(Env):
         self, key: PRNGKey, params: MatrixParams, agent_mask: Bool[Array, "2"] | None = None
     ) -> tuple[MatrixState, TimeStep]:
         """Start an episode. Nothing is random, so the key has no effect."""
+        check_precision()
         state = MatrixState(
             last_action=jnp.full(2, -1, jnp.int32),
             agent_mask=jnp.ones(2, bool) if agent_mask is None else agent_mask,

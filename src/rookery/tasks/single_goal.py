@@ -19,7 +19,8 @@ import numpy as np
 
 from rookery.errors import ConfigError
 from rookery.gridworld.tiles import FLOOR
-from rookery.tasks.base import as_cells, check_non_negative
+from rookery.tasks.base import as_cells
+from rookery.tasks.checks import check_non_negative
 from rookery.tasks.goal_reaching import GoalReachingTask
 from rookery.types import PRNGKey
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from rookery.errors import ConfigError
 from rookery.gridworld.spec import ViewConfig
 from rookery.interfaces import Task
-from rookery.tasks.base import check_cost
+from rookery.tasks.checks import check_cost, check_finite, normalize_settings
 from rookery.tasks.social_dilemmas.beams import Beams, fire_beams
 from rookery.tasks.social_dilemmas.env import DilemmaEnv
 from rookery.tasks.social_dilemmas.map_parsing import DilemmaMap, map_to_text, parse_dilemma_map
@@ -38,6 +38,8 @@ class Dilemma(Task):
     """Apples eaten; the sum of the steps, from 1, at which they were eaten."""
 
     def __post_init__(self):
+        normalize_settings(self)
+        check_finite("apple_reward", self.apple_reward)
         if not 1 <= self.num_agents <= MAX_AGENTS:
             raise ConfigError(f"num_agents={self.num_agents} must lie in [1, {MAX_AGENTS}]")
         if not 1 <= self.view_radius <= 14:
@@ -110,3 +112,12 @@ class BeamDilemma(Dilemma):
         """Fire beams, and cleaning beams if the task has that action."""
         agents = state.position, state.heading, state.agent_mask
         return fire_beams(state.tiles, *agents, action, priority, can_clean="clean" in self.action_names), {}
+
+
+def check_orchard(parsed_map: DilemmaMap) -> None:
+    """Raises ConfigError for a map on which no apples can grow."""
+    if not parsed_map.orchard.any():
+        raise ConfigError(
+            "the map has no apple cells; mark them with o or ',' (in maps of the sequential social dilemma games, "
+            "A is an apple and P a start cell; here o is an apple and A a start cell)"
+        )

@@ -23,7 +23,8 @@ from flax import struct
 from jaxtyping import Array, Float32
 
 from rookery.errors import ConfigError
-from rookery.tasks.social_dilemmas.base import BeamDilemma
+from rookery.tasks.checks import check_probability
+from rookery.tasks.social_dilemmas.base import BeamDilemma, check_orchard
 from rookery.tasks.social_dilemmas.maps import CLEANUP
 from rookery.tasks.social_dilemmas.regrowth import grow_apples, grow_waste, river_waste_fraction
 from rookery.tasks.social_dilemmas.state import DilemmaParams
@@ -54,10 +55,10 @@ class Cleanup(BeamDilemma):
     def __post_init__(self):
         super().__post_init__()
         for name in ("apple_respawn_prob", "waste_spawn_prob"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must lie in [0, 1]")
+            check_probability(name, getattr(self, name))
         if not 0 < self.depletion_threshold <= 1:
             raise ConfigError(f"depletion_threshold={self.depletion_threshold} must lie in (0, 1]")
+        check_orchard(self.parsed_map)
         if not self.parsed_map.river.any():
             raise ConfigError("the map has no river; Cleanup needs cells of ~ or w")
 

@@ -20,7 +20,7 @@ from flax import struct
 from jaxtyping import Array, Float32
 
 from rookery.errors import ConfigError
-from rookery.tasks.social_dilemmas.base import BeamDilemma
+from rookery.tasks.social_dilemmas.base import BeamDilemma, check_orchard
 from rookery.tasks.social_dilemmas.maps import HARVEST
 from rookery.tasks.social_dilemmas.regrowth import count_nearby_apples, grow_apples
 from rookery.tasks.social_dilemmas.state import DilemmaParams
@@ -43,6 +43,7 @@ class Harvest(BeamDilemma):
 
     def __post_init__(self):
         super().__post_init__()
+        check_orchard(self.parsed_map)
         if len(self.regrowth_probs) != 4 or not all(0 <= prob <= 1 for prob in self.regrowth_probs):
             raise ConfigError(
                 f"regrowth_probs={self.regrowth_probs} must be four probabilities in [0, 1], near 0, 1, 2, 3 apples"

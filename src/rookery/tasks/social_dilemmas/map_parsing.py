@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import textwrap
 
 import numpy as np
 
@@ -14,6 +15,15 @@ MAP_LEGEND = (
     "# wall, . floor, A start cell, 0-9 start cell of that agent, "
     "o apple, ',' apple cell without apple, ~ river, w waste, = stream, + box"
 )
+OTHER_PROGRAMS = {
+    "@": "wall, here #",
+    "P": "a start cell, here A",
+    "B": "an apple cell, here o or ','",
+    "H": "waste, here w",
+    "R": "river, here ~",
+    "S": "stream, here =",
+}
+"""Characters of the maps of the sequential social dilemma games (Vinitsky et al.) that mean nothing here."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,7 +54,7 @@ def parse_dilemma_map(text: str) -> DilemmaMap:
 
     Raises: ConfigError, which names line and column (from 1) of what is malformed.
     """
-    lines = text.strip("\n").split("\n")
+    lines = textwrap.dedent(text).strip("\n").split("\n")
     width = len(lines[0])
     if len(lines) < 3 or width < 3:
         raise ConfigError(f"a map of {len(lines)}×{width} has no room inside its walls; use at least 3×3")
@@ -59,7 +69,8 @@ def parse_dilemma_map(text: str) -> DilemmaMap:
         for c, char in enumerate(line):
             where = f"map line {r + 1}, column {c + 1}"
             if char not in CHAR_TO_TILE:
-                raise ConfigError(f"{where}: {char!r} is not known; allowed: {MAP_LEGEND}")
+                hint = f"; in other programs it is {OTHER_PROGRAMS[char]}" if char in OTHER_PROGRAMS else ""
+                raise ConfigError(f"{where}: {char!r} is not known{hint}; allowed: {MAP_LEGEND}")
             if (r in (0, len(lines) - 1) or c in (0, width - 1)) and char != "#":
                 raise ConfigError(f"{where}: {char!r} at the edge; the outermost cells must all be wall (#)")
             if char == "A":
