@@ -1,0 +1,45 @@
+"""Numbers folded into random keys: one place, so that no two uses of one key sample the same numbers.
+
+A key that serves several purposes is split by `jax.random.fold_in(key, NUMBER)`. The numbers below are part of what a
+seed means: changing one changes every run.
+"""
+
+from __future__ import annotations
+
+# Folded into `PRNGKey(seed)`: what the seed is used for.
+TRAINING = 0
+EVALUATION = 1
+DEMONSTRATIONS = 2
+
+# Folded into the key of an evaluation: which episodes are played. Other evaluations use the number of the update.
+RECORDED_EPISODES = 10_000
+EXPERT_DISTANCE_EPISODES = 20_000
+FRAME_PREDICTION_EPISODES = 30_000
+TRACED_EPISODES = 40_000
+THEORY_EPISODES = 77
+
+# Folded into a replica's training key. Updates use their own numbers, from 0, which stay below the first of these.
+FIRST_GROUP_PARAMS = 1_000_000
+"""Initial parameters of the first learning group; the group's number is added."""
+
+# Folded into a learner's keys.
+AUXILIARY_LOSS_PARAMS = 0xA0C5
+"""Into the key of a Q-learner's policy parameters."""
+INTRINSIC_REWARD_PARAMS = 1_000
+"""Into the key of the auxiliary losses' parameters, whose own numbers count from 0."""
+LOSSES = 0x1055
+"""Into the key of an update: random numbers for auxiliary losses and losses of intrinsic rewards."""
+
+# Folded into a policy's keys.
+MESSAGE_HEAD_PARAMS = 1
+"""Into the key of the heads' parameters."""
+MESSAGE_SAMPLING = 1
+"""Into the key of an action: samples the message."""
+
+# Folded into the key of a step.
+TEACHER_ACTION = 0x7EAC
+"""Samples what a group's teacher does, and when its students follow it."""
+POST_STEP = 0x5E7D
+"""Random numbers of a task's `post_step`, apart from those of movement."""
+AGENT_VISIBILITY = 0xFADE
+"""Which fading agents of Goal Sequence are visible, apart from movement and `post_step`."""
