@@ -1,4 +1,4 @@
-"""What all tests share: where the reference recordings are, and how random tests are drawn.
+"""What all tests share: the folder of reference recordings, and the settings of randomized tests.
 
 The shapes and types written in signatures are checked while tests run, unless ROOKERY_CHECK_TYPES=0.
 """
@@ -16,7 +16,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before jax is imported; set it 
 if "XLA_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = quick_flags()
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    # What one test has compiled the next one, and the processes it starts, need not compile again.
+    # A program that one test compiled is not compiled again by others and the processes they start.
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="rookery-tests-")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
@@ -26,7 +26,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 if os.environ.get("ROOKERY_CHECK_TYPES", "1") != "0":
-    # Modules of functions only: a dataclass of a batch of worlds does not fit the shapes written for one.
+    # Modules of functions only: a dataclass of a batch of environments does not fit the shapes of a single one.
     checked = "gridworld.layout nn.cells nn.modules agents.networks agents.recurrent learning.advantage"
     checked += " learning.auxiliary.frame_prediction"
     install_import_hook([f"rookery.{name}" for name in checked.split()], "beartype.beartype")
@@ -42,7 +42,7 @@ def pytest_pyfunc_call(pyfuncitem):
 
 @pytest.fixture(autouse=True, scope="module")
 def _forget_programs():
-    """Compiled programs are given back after each file: a process has room for some thousand maps of memory only."""
+    """Compiled programs are freed after each file: a process can have only some thousand memory maps."""
     yield
     import jax
 
@@ -51,7 +51,7 @@ def _forget_programs():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """A program that this process has traced is not traced again: runs alike start at once."""
+    """A program that this process has traced is not traced again: similar runs start at once."""
     from tests.tiny import trace_once
 
     trace_once(monkeypatch)
@@ -59,22 +59,22 @@ def quick(monkeypatch):
 
 @pytest.fixture(scope="session")
 def straight(tmp_path_factory):
-    """A tiny run carried through without a stop: its result, with the last state as numpy arrays."""
+    """A tiny run that was never stopped: its result, with the last state as numpy arrays."""
     from rookery.training.trainer import train
     from tests.tiny import CONFIG, on_host, trace_once
 
     with pytest.MonkeyPatch.context() as patch:
         trace_once(patch)
         result = on_host(train(CONFIG, tmp_path_factory.mktemp("straight") / "run", quiet=True))
-    assert result.finished, "somebody sent this process a signal"
+    assert result.finished, "this process received a signal"
     return result
 
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    """The folder of reference recordings: $ROOKERY_GOLDEN, or `shared/golden` beside the checkout."""
-    beside = Path(__file__).parents[1].parent / "shared" / "golden"
-    folder = Path(os.environ.get("ROOKERY_GOLDEN", beside))
+    """The folder of reference recordings: $ROOKERY_GOLDEN, or `shared/golden` next to the checkout."""
+    default = Path(__file__).parents[1].parent / "shared" / "golden"
+    folder = Path(os.environ.get("ROOKERY_GOLDEN", default))
     if not folder.is_dir():
         pytest.skip(f"no reference recordings at {folder}; set ROOKERY_GOLDEN to their folder")
     return folder

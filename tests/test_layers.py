@@ -1,6 +1,8 @@
-"""Imports go one way, and the package is quick to import."""
+"""The house: imports go one way, no two files import each other in a circle, one name is one thing."""
 
 import ast
+import collections
+import functools
 import os
 import subprocess
 import sys
@@ -12,70 +14,127 @@ import rookery
 
 ROOT = Path(rookery.__file__).parent
 
+GROUND = {"errors", "types", "keys", "interfaces", "plugins", "storage", "nn", "intervals"}
 MAY_IMPORT = {
     "errors": set(),
-    "types": set(),
-    "world": {"errors", "types"},
-    "tasks": {"errors", "types", "world"},
-    "testing": {"errors", "types", "world", "tasks"},
-    "agents": {"errors", "types"},
-    "learning": {"errors", "types", "agents"},
-    "runs": {"errors", "types", "world", "tasks", "agents", "learning"},
-    "studies": {"errors", "types", "world", "tasks", "agents", "learning", "runs", "show"},
-    "interop": {"errors", "types", "world", "tasks", "agents", "runs", "show"},
+    "keys": set(),
+    "plugins": {"errors"},
+    "storage": {"errors"},
+    "intervals": {"errors"},
+    "types": {"errors"},
+    "nn": {"errors", "types"},
+    "interfaces": {"errors", "types", "nn"},
+    "gridworld": {"errors", "types"},
+    "tasks": {"errors", "types", "keys", "interfaces", "plugins", "gridworld"},
+    "agents": GROUND | {"gridworld"},
+    "learning": GROUND | {"agents"},
+    "training": GROUND | {"gridworld", "tasks", "agents", "learning"},
+    "viz": GROUND | {"gridworld", "tasks", "agents", "learning", "training"},
+    "testing": GROUND | {"gridworld", "tasks", "agents", "learning", "training"},
+    "studies": GROUND | {"gridworld", "tasks", "agents", "learning", "training", "viz"},
+    "play": GROUND | {"tasks", "agents", "training", "viz"},
+    "interop": GROUND | {"gridworld", "tasks", "agents", "training", "viz"},
+    "commands": GROUND | {"gridworld", "tasks", "agents", "learning", "training", "viz", "studies", "play", "testing"},
+    "cli": {"errors", "commands"},
+    "__main__": {"cli"},
 }
-"""What each lower layer may import beside itself; layers not named stand above all of these."""
+"""What each part of the package may import besides itself and the version, imports inside functions included."""
 
-EXCEPTIONS = {
-    ("agents/scripted/goal_cycle.py", "world"),  # scripted experts read the map
-    ("agents/scripted/explorer.py", "world"),
-    ("agents/scripted/goal_sequence.py", "world"),
-    ("agents/scripted/key_door.py", "world"),
-    ("agents/scripted/memory.py", "world"),
-    ("agents/scripted/paths.py", "world"),
-    ("agents/seeing.py", "world"),  # a teacher looks at the world itself
-    ("agents/weights.py", "runs.atomic"),  # files are written whole by one function
-    ("runs/record.py", "show.recording"),  # a run records itself in the form that is shown
-}
+SHARED_NAMES = {"main", "STUDY"}
+"""Public names that several modules define by convention: entry points, and the study in each file of studies."""
 
 
-def imports(path: Path):
-    """Modules of this package that a file imports anywhere in it, as dotted names without `rookery.`."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno}: imports are written out in full"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
-            if name.split(".")[0] == "rookery" and "." in name:
-                yield node.lineno, name.removeprefix("rookery.")
+def nodes(tree: ast.AST):
+    """All nodes of a file that run: not what only type checkers see."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")):
+            yield node
+            yield from nodes(node)
 
 
-def files(layer: str):
-    folder = ROOT / layer
-    return sorted(folder.rglob("*.py")) if folder.is_dir() else [ROOT / f"{layer}.py"]
+@functools.cache
+def modules() -> dict[str, Path]:
+    """Every module of the package, by dotted name."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = ["rookery", *path.relative_to(ROOT).with_suffix("").parts]
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
 
 
-@pytest.mark.parametrize("layer", MAY_IMPORT)
-def test_imports_go_one_way(layer):
-    wrong = []
-    for path in files(layer):
-        name = path.relative_to(ROOT).as_posix()
-        for line, module in imports(path):
-            allowed = {exception for file, exception in EXCEPTIONS if file == name}
-            if module.split(".")[0] in MAY_IMPORT[layer] | {layer, "__version__"}:
+@functools.cache
+def imports() -> dict[str, dict[str, int]]:
+    """For every module, the modules of the package that it imports anywhere, with a line that does."""
+    graph = collections.defaultdict(dict)
+    for module, path in modules().items():
+        for node in nodes(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}:{node.lineno}: imports are written out in full"
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
                 continue
-            if not any(module == e or module.startswith(f"{e}.") for e in allowed):
-                wrong.append(f"{name}:{line} imports {module}")
+            for name in names:
+                if name.split(".")[0] == "rookery":
+                    while name not in modules():
+                        name = name.rpartition(".")[0]
+                    if name != module:
+                        graph[module].setdefault(name, node.lineno)
+    return graph
+
+
+def part(module: str) -> str:
+    """The part of the package that a module belongs to; '' is the package itself, which has the version."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_every_part_has_its_place():
+    assert {part(module) for module in modules()} - {""} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("name", MAY_IMPORT)
+def test_imports_go_one_way(name):
+    wrong = [
+        f"{module}:{line} imports {target}"
+        for module, targets in imports().items()
+        if part(module) == name
+        for target, line in targets.items()
+        if part(target) not in MAY_IMPORT[name] | {name, ""}
+    ]
     assert not wrong
 
 
-def test_the_exceptions_are_still_needed():
-    for name, module in EXCEPTIONS:
-        assert any(found.startswith(module) for _, found in imports(ROOT / name)), (name, module)
+def test_no_import_circle():
+    """Imports inside functions count: a circle that only they close is still one."""
+    done, path = set(), []
+
+    def visit(module):
+        if module in path:
+            pytest.fail("import circle: " + " -> ".join([*path[path.index(module) :], module]))
+        if module not in done:
+            path.append(module)
+            for target in imports().get(module, ()):
+                visit(target)
+            done.add(path.pop())
+
+    for module in modules():
+        visit(module)
+
+
+def test_one_public_name_is_one_thing():
+    homes = collections.defaultdict(set)
+    for module, path in modules().items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names = [node.name]
+            else:
+                targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+            for name in names:
+                if not name.startswith("_"):
+                    homes[name].add(module)
+    assert {name: where for name, where in homes.items() if len(where) > 1 and name not in SHARED_NAMES} == {}
 
 
 def python(*lines: str) -> subprocess.CompletedProcess:
@@ -83,7 +142,7 @@ def python(*lines: str) -> subprocess.CompletedProcess:
 
 
 def test_importing_the_package_is_quick_and_silent():
-    told = python(
+    result = python(
         "import sys, time",
         "start = time.process_time()",
         "import rookery",
@@ -92,16 +151,16 @@ def test_importing_the_package_is_quick_and_silent():
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)",
         "assert took < 0.5, took",
     )
-    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
 def test_the_lower_layers_do_without_the_optional_libraries():
-    told = python(
+    result = python(
         "import sys",
         "import rookery.tasks.grid_env, rookery.tasks.goal_cycle, rookery.agents.team, rookery.agents.scripted",
         "import rookery.learning.ppo, rookery.learning.rollout, rookery.training.train_step",
         "edge = {'matplotlib', 'orbax', 'tensorboardX', 'imageio', 'pettingzoo', 'gymnasium', 'wandb', 'ray'}",
         "print(sorted(edge & set(sys.modules)))",
     )
-    assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout == "[]\n"
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "[]\n"

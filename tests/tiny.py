@@ -1,6 +1,6 @@
-"""A run that takes seconds: for the tests of what runs, stops, resumes and reports.
+"""A run that takes seconds, for tests of training, stopping, resuming and reporting.
 
-Its schedules all change in value, its worlds are not square, and its first agent learns in both arms.
+All its schedules change in value, its grid is not square, and its first agent learns in both variants.
 """
 
 import dataclasses
@@ -32,8 +32,8 @@ NOVICE = GroupConfig(
     slots=(0,),
     policy=RecurrentPolicyConfig(network=NETWORK),
     learner=PPO(
-        sequence_length=4, num_minibatches=2, minibatch_size=4, recompute_every=1, auxiliary=(NextFramePrediction(weight=1.0),),
-        target_kl=None, rollback_kl=None,
+        sequence_length=4, num_minibatches=2, minibatch_size=4, recompute_every=1, target_kl=None, rollback_kl=None,
+        auxiliary=(NextFramePrediction(weight=1.0),),
     ),
     learning_rate=((0.0, 1e-2), (1.0, 1e-3)),
     ent_coef=((0.0, 0.1), (0.5, 0.01)),
@@ -58,12 +58,12 @@ CONFIG = RunConfig(
 
 
 def tiny(**changes) -> RunConfig:
-    """The configuration, changed. Only what reaches no array leaves the compiled program as it is."""
+    """The configuration with changes. Only changes that reach no array leave the compiled program as it is."""
     return dataclasses.replace(CONFIG, **changes)
 
 
 def rows(run_dir: Path) -> list[dict]:
-    """A run's metrics without what a clock measured."""
+    """A run's metrics without those measured by a clock."""
     lines = (run_dir / "metrics.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if not k.startswith("time/")} for line in lines]
 
@@ -83,7 +83,7 @@ def on_host(result):
 
 
 def assert_same_run(result, other) -> None:
-    """Two runs came to the same numbers, in their states and on disk."""
+    """Two runs have the same numbers, in their states and on disk."""
     assert (result.num_updates, result.finished) == (other.num_updates, other.finished)
     assert_same(on_host(result).state, on_host(other).state)
     assert rows(result.run_dir) == rows(other.run_dir)
@@ -91,27 +91,27 @@ def assert_same_run(result, other) -> None:
         assert (result.run_dir / "agents" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def member_params(result, number: int) -> dict:
-    """One member's parameters by group, as a team that does not learn takes them."""
-    learners = result.state.learners
-    own = {name: jax.tree.map(lambda x: np.asarray(x)[number, 0], l.params["policy"]) for name, l in learners.items()}
-    return {**result.run.frozen_params, **own}
+def replica_params(result, number: int) -> dict:
+    """One replica's parameters by group, as `TeamSetup` takes them for a team that does not learn."""
+    learners = result.state.learners.items()
+    trained = {name: jax.tree.map(lambda x: np.asarray(x)[number, 0], l.params["policy"]) for name, l in learners}
+    return {**result.run.frozen_params, **trained}
 
 
 @functools.cache
 def policy() -> RecurrentPolicy:
-    """Of the novice."""
+    """The novice's."""
     return build(CONFIG).team.groups[0].policy
 
 
 @functools.cache
 def params():
-    """Fresh ones, numpy."""
+    """Initial parameters of the novice, numpy."""
     return jax.device_get(jax.jit(policy().init)(jax.random.PRNGKey(7)))
 
 
 def save_novice(path: Path, **card) -> Path:
-    """An untrained agent on disk, with a card as a run writes it."""
+    """An untrained agent on disk, with a card like a run's."""
     save_agent(path, policy(), params(), {"name": "untrained", "task": to_dict(TASK), "slot": 0, **card})
     return path
 
@@ -122,15 +122,15 @@ def rookery(*arguments, timeout: float = 600, **options) -> subprocess.Completed
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
 
 
-# Tracing a program takes seconds, and every run traces its own: here those that are alike are traced once.
+# Tracing a program takes seconds, and every run traces its own: here equal programs are traced once.
 
 _UPDATES, _EVALUATORS, _STATES = {}, {}, {}
-_ON_THE_HOST = ("name", "checkpoint_interval", "max_checkpoints", "eval_episodes", "variants", "env_schedules")
-"""What of a configuration reaches the compiled update as an argument, or not at all."""
+_NOT_COMPILED = ("name", "checkpoint_interval", "max_checkpoints", "eval_episodes", "variants", "env_schedules")
+"""Settings that reach the compiled update as an argument, or not at all."""
 
 
 class _Once:
-    """Stands in for a jitted function: lowered and compiled once for one program and one form of arguments."""
+    """Replaces a jitted function: lowered and compiled once for one program and one form of arguments."""
 
     def __init__(self, function, name):
         self._function, self._name = function, name
@@ -147,36 +147,36 @@ class _Once:
         return _UPDATES[key]
 
 
-def _name(program, *without) -> str:
-    data = {key: value for key, value in to_dict(program.config).items() if key not in without}
+def _name(run, *without) -> str:
+    data = {key: value for key, value in to_dict(run.config).items() if key not in without}
     for group in data["team"]:
         group["policy"] = {**group["policy"], "init_from": None}  # where weights come from compiles to nothing
     return json.dumps(data, sort_keys=True)
 
 
 def trace_once(monkeypatch) -> None:
-    """Runs of programs that were traced before start at once; all else is as ever."""
+    """Runs whose program was traced before start at once; nothing else changes."""
     from rookery.training import trainer
     from rookery.training.evaluation import RunEvaluator
     from rookery.training.train_step import Run
 
-    compile_update, init = Run.compile_train_step, Run.init
+    compile_train_step, init = Run.compile_train_step, Run.init
 
     def once(self, devices=None):
-        return _Once(compile_update(self, devices), _name(self, "seed", *_ON_THE_HOST))
+        return _Once(compile_train_step(self, devices), _name(self, "seed", *_NOT_COMPILED))
 
-    def evaluator(program, episodes, devices=None):
-        key = (_name(program), str(devices))
+    def evaluator(run, episodes, devices=None):
+        key = (_name(run), str(devices))
         if key not in _EVALUATORS:
-            _EVALUATORS[key] = RunEvaluator(program, episodes, devices)
+            _EVALUATORS[key] = RunEvaluator(run, episodes, devices)
         return _EVALUATORS[key]
 
-    def fresh(self):
-        key = _name(self, *_ON_THE_HOST) + str(self.config.replicas)
+    def init_once(self):
+        key = _name(self, *_NOT_COMPILED) + str(self.config.replicas)
         if key not in _STATES:
             _STATES[key] = jax.device_get(init(self))
         return jax.tree.map(jax.numpy.asarray, _STATES[key])
 
     monkeypatch.setattr(Run, "compile_train_step", once)
-    monkeypatch.setattr(Run, "init", fresh)
+    monkeypatch.setattr(Run, "init", init_once)
     monkeypatch.setattr(trainer, "RunEvaluator", evaluator)

@@ -163,7 +163,7 @@ def test_what_does_not_fit_is_named(tmp_path):
         with pytest.raises(IncompatibleError, match=words) as caught:
             checkpoint.restore(path, like)
         assert "\n" not in str(caught.value)
-    with pytest.raises(IncompatibleError):  # a sound checkpoint that does not fit is not skipped over
+    with pytest.raises(IncompatibleError):  # a valid checkpoint that does not fit is not skipped
         checkpoint.restore_latest(tmp_path, {"a": np.zeros(1)}, pytest.fail)
 
 
@@ -272,7 +272,7 @@ def test_nothing_sound_left(pristine, tmp_path):
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE, errno.EACCES])
 def test_what_cannot_be_read_now_is_not_taken_for_damaged(pristine, tmp_path, monkeypatch, number):
-    """Who went back to an older checkpoint for that would go on to remove the newer one."""
+    """Falling back to an older checkpoint for that would later remove the newer one."""
     directory = shutil.copytree(pristine, tmp_path / "c")
 
     def refuse(*_, **__):
@@ -341,7 +341,7 @@ def test_a_disk_that_is_really_full(tmp_path):
         pytest.skip("only root can mount a small disk")
     made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True)
     if made.returncode:
-        pytest.skip("this system lets nobody mount a small disk")
+        pytest.skip("this system does not allow mounting a small disk")
     try:
         rng = np.random.default_rng(0)
         checkpoint.save(disk / "c", 1, {"x": rng.standard_normal(20_000)})
@@ -446,7 +446,9 @@ def test_reading_while_another_writes(pristine, tmp_path, monkeypatch):
     assert checkpoint.restore_latest(directory, state(), pytest.fail)[0] == 14
 
 
-@pytest.mark.parametrize("name", ["seed=[1]", "x[ab]y", "{a}", "a*b", "a?b", "back\\slash", "new\nline", "a b", "ünï 日本"])
+@pytest.mark.parametrize(
+    "name", ["seed=[1]", "x[ab]y", "{a}", "a*b", "a?b", "back\\slash", "new\nline", "a b", "ünï 日本"]
+)
 def test_any_folder_name(tmp_path, name):
     """Orbax takes brackets for a pattern of file names: such a checkpoint used to be written and never read again."""
     checkpoint.save(tmp_path / name, 1, state(1))

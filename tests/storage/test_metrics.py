@@ -19,14 +19,14 @@ def lines(run_dir):
 
 def events(run_dir):
     """The events of every file, oldest file first."""
-    found = []
+    events = []
     for path in sorted((run_dir / "tb").iterdir(), key=lambda p: int(p.name.rsplit(".", 1)[1])):
         data = path.read_bytes()
         while data:
             (size,) = struct.unpack("<Q", data[:8])
-            found.append(Event.FromString(data[12 : 12 + size]))
+            events.append(Event.FromString(data[12 : 12 + size]))
             data = data[16 + size :]
-    return found
+    return events
 
 
 def scalars(run_dir):
@@ -55,7 +55,7 @@ def test_one_line_an_update_and_curves_for_tensorboard(tmp_path):
                 "unknown": None,
             },
         )
-        # each line is there at once, for whoever looks
+        # each line can be read at once
         (row,) = read_metrics(tmp_path)
     assert row == {
         "update": 1,

@@ -60,8 +60,8 @@ def test_jax_obeys():
         "from rookery.training.devices import use_all_cores; use_all_cores(3); import jax; print(jax.device_count())"
     )
     env = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
-    assert (told.stdout, told.stderr) == ("3\n", "")
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+    assert (result.stdout, result.stderr) == ("3\n", "")
 
 
 def test_cores_are_those_this_process_may_use():
@@ -77,7 +77,7 @@ def test_cores_are_those_this_process_may_use():
 
 
 def test_machine():
-    told = machine_info()
-    assert set(told) == {"processor", "cores", "device", "system", "python", "jax", "rookery"}
-    assert all(isinstance(value, str | int) and value for value in told.values())
-    assert "\n" not in " ".join(map(str, told.values()))
+    info = machine_info()
+    assert set(info) == {"processor", "cores", "device", "system", "python", "jax", "rookery"}
+    assert all(isinstance(value, str | int) and value for value in info.values())
+    assert "\n" not in " ".join(map(str, info.values()))

@@ -4,10 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
+from rookery import keys
 from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner
 from rookery.agents.team import AgentGroup, Team
@@ -18,9 +16,8 @@ from rookery.interfaces import Policy
 from rookery.tasks.grid_env import GridEnv
 from rookery.training import evaluation
 from rookery.training.build import build
-from rookery.training.evaluation import RunEvaluator, evaluate_team, evaluation_key, two_level_interval
-from rookery.training.train_step import TRAINING_STREAM
-from tests.tiny import CONFIG, TASK, member_params
+from rookery.training.evaluation import RunEvaluator, evaluate_team, evaluation_key
+from tests.tiny import CONFIG, TASK, replica_params
 
 # ------------------------------------------------------------------------------------------- keys
 
@@ -34,7 +31,7 @@ def test_no_evaluation_episode_is_a_training_episode():
     seeds = jnp.arange(60)
 
     def training(seed, update):
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(seed), TRAINING_STREAM), update)
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(seed), keys.TRAINING), update)
         return jax.random.split(key, 3)  # agent mask, rollout, learning
 
     trained = jax.vmap(jax.vmap(training, (None, 0)), (0, None))(seeds, jnp.arange(200))
@@ -100,7 +97,7 @@ def test_both_evaluations_agree_on_the_same_episodes(evaluations, evaluate, stra
     """All replicas at once, or one team with given parameters: only the random keys differ."""
     monkeypatch.setattr(evaluation, "evaluation_key", lambda seed, stream=0: evaluation_key(seed, 0))
     for number, (_, seed) in enumerate(CONFIG.replicas):
-        params = member_params(straight, number)
+        params = replica_params(straight, number)
         for condition, agent_mask in (("social", [True, True]), ("solo", [True, False])):
             stats = evaluate(params, 4, seed, np.array(agent_mask))
             expected = {name: value[number, 0] for name, value in evaluations[0][condition].items()}
@@ -110,7 +107,7 @@ def test_both_evaluations_agree_on_the_same_episodes(evaluations, evaluate, stra
 
 
 def test_as_many_episodes_as_requested_and_the_same_for_the_same_seed(evaluate, straight):
-    params = member_params(straight, 0)
+    params = replica_params(straight, 0)
     six, four = evaluate(params, 6, 5), evaluate(params, 4, 5)
     assert {leaf.shape[0] for leaf in jax.tree.leaves(six)} == {6}
     for long, short in zip(jax.tree.leaves(six), jax.tree.leaves(four), strict=True):
@@ -122,7 +119,7 @@ def test_as_many_episodes_as_requested_and_the_same_for_the_same_seed(evaluate, 
 
 
 def test_an_absent_agent_counts_for_nothing(evaluate, straight):
-    stats = evaluate(member_params(straight, 0), 8, 0, np.array([True, False]))
+    stats = evaluate(replica_params(straight, 0), 8, 0, np.array([True, False]))
     np.testing.assert_array_equal(stats.agent_mask, np.tile([True, False], (8, 1)))
     for values in (stats.episode_return, stats.longest_streak, *stats.task_metrics.values()):
         np.testing.assert_array_equal(values[:, 1], 0)
@@ -182,53 +179,3 @@ def test_the_sign_of_the_social_gain():
     assert (social - solo).mean() > 0
     social, solo = returns[-1.0]
     assert (social - solo).mean() < 0
-
-
-# ------------------------------------------------------------------------------------------- intervals
-
-
-def test_an_interval_by_hand():
-    # One seed: the mean and 1.96 standard errors of its episodes: sd 1.118 / sqrt(5) ... of 0, 1, 2, 3.
-    values = np.tile([0.0, 1.0, 2.0, 3.0], 100)[None]
-    error = values.std(ddof=1) / np.sqrt(400)
-    mean, low, high = two_level_interval(values)
-    assert mean == 1.5
-    assert (mean - low, high - mean) == pytest.approx((1.96 * error, 1.96 * error), rel=0.05)
-    # Two seeds without noise, sampled with replacement: the mean is 0, 1/2 or 1.
-    assert two_level_interval(np.array([[0.0, 0.0], [1.0, 1.0]])) == (0.5, 0.0, 1.0)
-    # A single episode has no standard error.
-    assert two_level_interval(np.array([[2.0], [2.0]])) == (2.0, 2.0, 2.0)
-
-
-def test_few_seeds_stay_wide_however_many_episodes():
-    seeds = np.array([[0.0], [4.0], [8.0]])
-    widths = []
-    for episodes in (10, 1000):
-        noise = np.random.default_rng(0).standard_normal((3, episodes))
-        _, low, high = two_level_interval(seeds + noise)
-        widths.append(high - low)
-    assert min(widths) > 6
-    assert widths[0] == pytest.approx(widths[1], rel=0.2)
-
-
-MATRIX = arrays.arrays(
-    np.float64, st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=st.floats(-100, 100, width=32)
-)
-
-
-@given(MATRIX, st.floats(-50, 50), st.floats(0.1, 10))
-def test_intervals_move_with_the_values(values, shift, scale):
-    mean, low, high = two_level_interval(values, resamples=200)
-    assert low - 1e-9 <= high
-    assert mean == pytest.approx(values.mean())
-    if values.shape[1] == 1:
-        assert values.min() - 1e-9 <= low <= high <= values.max() + 1e-9
-    moved = two_level_interval(scale * values + shift, resamples=200)
-    assert moved == pytest.approx(tuple(scale * x + shift for x in (mean, low, high)), rel=1e-6, abs=1e-6)
-    assert two_level_interval(values, resamples=200) == (mean, low, high)
-
-
-@given(st.floats(-100, 100, width=32), st.integers(1, 4), st.integers(1, 6))
-def test_equal_values_have_no_width(value, seeds, episodes):
-    interval = two_level_interval(np.full((seeds, episodes), value), resamples=50)
-    assert interval == pytest.approx((value, value, value), abs=1e-9)

@@ -24,7 +24,8 @@ SENDERS = GroupConfig(
     learning_rate=3e-2,
 )
 RUN = config(
-    name="messages", team=(SENDERS,), variants=(Variant(),), total_timesteps=24 * 4, checkpoint_interval=2, eval_episodes=2
+    name="messages", team=(SENDERS,), variants=(Variant(),), total_timesteps=24 * 4, checkpoint_interval=2,
+    eval_episodes=2,
 )  # fmt: skip
 
 

@@ -36,11 +36,13 @@ def config(**changes) -> RunConfig:
         "task": GAME,
         "team": (
             GroupConfig(
-                name="influencer", slots=(1,), policy=RecurrentPolicyConfig(network=NETWORK, communication=CommunicationConfig(visible_actions=True)),
+                name="influencer", slots=(1,),
+                policy=RecurrentPolicyConfig(network=NETWORK, communication=CommunicationConfig(visible_actions=True)),
                 learner=A2C(sequence_length=4, intrinsic=(CentralizedInfluence(weight=0.5, warmup_steps=48.0),)),
             ),
             GroupConfig(
-                name="influencee", slots=(0,), policy=RecurrentPolicyConfig(network=NETWORK, communication=CommunicationConfig(influencers=(1,))),
+                name="influencee", slots=(0,),
+                policy=RecurrentPolicyConfig(network=NETWORK, communication=CommunicationConfig(influencers=(1,))),
                 learner=A2C(sequence_length=4, intrinsic=(MOAInfluence(dense_size=4),)),
             ),
         ),

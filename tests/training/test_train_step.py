@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
+from rookery import keys
 from rookery.agents.networks import MLPNetwork
 from rookery.agents.team import Team
 from rookery.errors import ConfigError
@@ -16,7 +17,7 @@ from rookery.learning.rollout import EpisodeStats
 from rookery.training.build import build
 from rookery.training.config import Variant
 from rookery.training.devices import COLLECTIVE_TIMEOUT_FLAG
-from rookery.training.train_step import TRAINING_STREAM, replica_schedules, summarize
+from rookery.training.train_step import replica_schedules, summarize
 from tests.tiny import CONFIG, NOVICE, OTHER, TASK, assert_same, tiny
 
 
@@ -48,7 +49,7 @@ def test_replicas_lead_and_start_by_their_seed(started):
         for j in range(i):
             assert not np.array_equal(kernels[i], kernels[j])
     assert len({bytes(np.asarray(key)) for key in state.key}) == 2
-    key = jax.random.fold_in(jax.random.PRNGKey(4), TRAINING_STREAM)
+    key = jax.random.fold_in(jax.random.PRNGKey(4), keys.TRAINING)
     np.testing.assert_array_equal(state.key[1], key)
 
 

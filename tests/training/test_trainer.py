@@ -72,8 +72,8 @@ def test_metrics_are_complete(straight):
     assert [line["steps"] for line in lines] == [32 * n for n in range(1, UPDATES + 1)]
     played = ("return", "return_q15", "return_q85", "goals", "mistakes", "longest_streak", "steps_to_first_reward")
     learned = (
-        "policy_loss", "value_loss", "entropy", "approx_kl", "approx_kl_max", "clip_fraction", "rolled_back", "gradient_steps",
-        "aux_loss/next-frame", "learning_rate", "ent_coef",
+        "policy_loss", "value_loss", "entropy", "approx_kl", "approx_kl_max", "clip_fraction", "rolled_back",
+        "gradient_steps", "aux_loss/next-frame", "learning_rate", "ent_coef",
     )  # fmt: skip
     for line in lines:
         assert all(line[name] > 0 for name in ("time/steps_per_second", "time/seconds"))

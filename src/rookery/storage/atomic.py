@@ -1,7 +1,10 @@
-"""Files that are either the old one or the new one, never a piece of either.
+"""Files that are either the old or the new version, never a mixture.
 
-A file is written under a temporary name beside its target, pushed to the disk, then renamed over it: a
-reader, a crash or a power cut sees one whole version. Every refusal of the disk becomes one `StorageError`.
+A file is written under a temporary name next to its target, synced to the disk, then renamed over it: after a crash or
+a power cut, and for every reader, one whole version is there. Every refusal of the disk becomes one `StorageError`.
+
+Libraries for this do not sync the folder, without which a power cut can undo the rename, and leave the errors as they
+are.
 """
 
 from __future__ import annotations
@@ -30,19 +33,19 @@ _ERRNO_ADVICE = {
 
 
 def storage_error(action: str, path: Path | str, error: Exception) -> StorageError:
-    """One line for a refusal of the disk: `cannot <action> <path>: <why>; <what to do>`."""
+    """The error for a refusal of the disk, one line: `cannot <action> <path>: <why>; <what to do>`."""
     number = getattr(error, "errno", None)
-    if number is None:  # libraries below may report the reason in words only
+    if number is None:  # some libraries report the reason only in words
         number = next((n for n in (errno.ENOSPC, errno.EDQUOT) if os.strerror(n) in str(error)), None)
     why = _ERRNO_ADVICE.get(number) if number is not None else None
     if why is None:
-        said = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
-        why = f"{said[:300]}; check the disk, then run the command again"
+        reason = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
+        why = f"{reason[:300]}; check the disk, then run the command again"
     return StorageError(f"cannot {action} {path}: {why}")
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
-    """Replace `path` by `data`, whole or not at all; missing folders are made, a symbolic link is followed.
+    """Replace `path` by `data`, whole or not at all; missing folders are created, a symbolic link is followed.
 
     Raises: StorageError if the disk refuses; the old content, if any, is then untouched.
     """
@@ -72,16 +75,16 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, data: object, *, indent: int | None = 2) -> None:
     """`write_text` of `data` as strict JSON with a final newline.
 
-    Raises: StorageError as `write_bytes`; ValueError for NaN or infinity, TypeError for what JSON has no word
-    for, both before anything is written.
+    Raises: StorageError as `write_bytes`; ValueError for NaN or infinity, TypeError for what JSON cannot hold, both
+      before anything is written.
     """
     write_text(path, json.dumps(data, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def sync_directory(path: Path | str) -> None:
-    """Push a folder's list of names to the disk, so that a rename in it survives a power cut.
+    """Sync a folder's list of names to the disk, so that a rename in it survives a power cut.
 
-    Raises: OSError; systems and file systems that cannot do this are passed over in silence.
+    Raises: OSError; does nothing on systems and file systems that cannot do it.
     """
     if os.name != "posix":
         return

@@ -5,9 +5,9 @@ holds every leaf's path, shape and dtype and every file's size and SHA-256. A ch
 hidden name, read back, synced to the disk and then renamed, so a visible name is always a whole checkpoint that can
 be read; later damage is found by the digests.
 
-Orbax's own CheckpointManager gives none of three promises that are kept here: a process killed at any moment leaves
-only whole checkpoints, one altered byte is found before a number of it is used, and a damaged checkpoint is reported and
-the one before it taken.
+Orbax's own CheckpointManager does not give the three promises of this module: a process killed at any moment leaves
+only whole checkpoints, an altered byte is found before any number is used, and a damaged checkpoint is reported and the
+one before it used instead.
 
 Leaves are jax or numpy arrays (and plain numbers). Random keys are raw uint32 arrays, not typed keys. Every
 process that calls `save` writes for itself: with many hosts, gather the state and let one of them save.
@@ -100,8 +100,8 @@ def verify(path: Path | str) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_dir():
-        known = ", ".join(f"{u:08d}" for u in saved_updates(path.parent)) or "none"
-        raise NotFoundError(f"there is no checkpoint {path}; those there: {known}")
+        available = ", ".join(f"{u:08d}" for u in saved_updates(path.parent)) or "none"
+        raise NotFoundError(f"there is no checkpoint {path}; available: {available}")
     manifest = _read_manifest(path)
     for name, (size, digest) in manifest["files"].items():
         try:
@@ -385,7 +385,7 @@ def _unreadable(path: Path, name: str, error: OSError) -> StorageError:
     up for it."""
     return StorageError(
         f"cannot read {name} of checkpoint {path}: {error.strerror}; nothing was changed: try again, or, if it is lost "
-        "for good, remove that checkpoint to go on from the one before"
+        "for good, remove that checkpoint to continue from the one before"
     )
 
 

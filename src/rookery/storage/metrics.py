@@ -1,4 +1,4 @@
-"""What a run measured: one JSON line an update in `metrics.jsonl`, and the same numbers for TensorBoard.
+"""Metrics of a run: one JSON line per update in `metrics.jsonl`, and the same numbers for TensorBoard.
 
 A line is `{"update": 12, "steps": 48000, "novice/return": [0.9, 1.1], ...}`: nested names are joined by "/",
 values of several seeds are lists (first axis: seed), and what is not finite is null.
@@ -28,10 +28,10 @@ class MetricsWriter:
     """Appends to a run's metrics; use as a context manager or call `close`.
 
     Args:
-      run_dir: the run's folder, made if absent.
-      resume_at: None starts a new record. A number u goes on with an old one: lines of updates after u, and a
-        torn last line, are dropped, and TensorBoard is told to forget the same steps.
-    Raises: StorageError if a new run already has metrics or the disk refuses; CorruptError as `read_metrics`.
+      run_dir: the run's folder, created if absent.
+      resume_at: None starts a new file. A number u continues an old one: lines of updates after u, and an incomplete
+        last line, are dropped, and TensorBoard discards the same steps.
+    Raises: StorageError if a new run already has metrics or the disk refuses; CorruptFileError as `read_metrics`.
     """
 
     def __init__(self, run_dir: Path | str, resume_at: int | None = None):
@@ -44,9 +44,9 @@ class MetricsWriter:
             if resume_at is None and used:
                 raise StorageError(f"{self._path} exists already; resume that run or choose another run name")
             if resume_at is not None and used:
-                kept = [row for row in read_metrics(run_dir) if row["update"] <= resume_at]
-                write_bytes(self._path, b"".join(map(_line, kept)))
-                purge = max((row["steps"] for row in kept), default=-1) + 1
+                remaining = [row for row in read_metrics(run_dir) if row["update"] <= resume_at]
+                write_bytes(self._path, b"".join(map(_line, remaining)))
+                purge = max((row["steps"] for row in remaining), default=-1) + 1
             self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             self._size = os.fstat(self._file).st_size
         except OSError as error:
@@ -54,7 +54,7 @@ class MetricsWriter:
                 raise
             raise storage_error("write", self._path, error) from error
         try:
-            self._board = _TensorBoardWriter(run_dir / "tb", purge)
+            self._tensorboard = _TensorBoardWriter(run_dir / "tb", purge)
         except OSError as error:
             os.close(self._file)
             raise storage_error("write", run_dir / "tb", error) from error
@@ -67,7 +67,7 @@ class MetricsWriter:
           steps: environment steps so far; TensorBoard's horizontal axis.
           values: numbers, arrays or None, nested in mappings at will. An array's first axis is the seed.
         Raises: ValueError or TypeError for a name or value that cannot be recorded; StorageError if the disk
-          refuses: no torn line is left behind.
+          refuses: no incomplete line is left behind.
         """
         flat = flatten_metrics(values)
         for name in _RESERVED_METRIC_NAMES:
@@ -77,7 +77,7 @@ class MetricsWriter:
         line = _line(row)
         try:
             self._append(line)
-            self._board.write(int(steps), flat)
+            self._tensorboard.write(int(steps), flat)
         except OSError as error:
             raise storage_error("write", self._path, error) from error
 
@@ -87,24 +87,24 @@ class MetricsWriter:
             while done < len(line):
                 done += os.write(self._file, line[done:])
         except OSError:
-            os.ftruncate(self._file, self._size)  # or the next line would be glued to half of this one
+            os.ftruncate(self._file, self._size)  # or the next line would be appended to half of this one
             raise
         self._size += len(line)
 
     def sync(self) -> None:
-        """Push the lines written so far to the disk, to be there after a power cut. Raises: StorageError."""
+        """Sync the lines written so far to the disk, so that they survive a power cut. Raises: StorageError."""
         try:
             os.fsync(self._file)
         except OSError as error:
             raise storage_error("write", self._path, error) from error
 
     def close(self) -> None:
-        """Finish both records; harmless twice. Raises: StorageError if the disk refuses."""
+        """Close both files; harmless when repeated. Raises: StorageError if the disk refuses."""
         if self._file >= 0:
             file, self._file = self._file, -1
             try:
                 os.close(file)
-                self._board.close()
+                self._tensorboard.close()
             except OSError as error:
                 raise storage_error("write", self._path, error) from error
 
@@ -115,15 +115,15 @@ class MetricsWriter:
         try:
             self.close()
         except StorageError:
-            if error is None:  # do not hide the error that came first
+            if error is None:  # do not hide the first error
                 raise
 
 
 def read_metrics(run_dir: Path | str) -> list[dict[str, Any]]:
     """Every complete line of a run's metrics, in order.
 
-    A last line without its end, left by a process that was killed, is passed over.
-    Raises: MissingError if the run has none; CorruptError naming the number of a bad line; StorageError if
+    An incomplete last line, left by a process that was killed, is ignored.
+    Raises: NotFoundError if the run has none; CorruptFileError naming the number of a bad line; StorageError if
       the file cannot be read.
     """
     path = Path(run_dir) / METRICS_FILE
@@ -141,10 +141,10 @@ def read_metrics(run_dir: Path | str) -> list[dict[str, Any]]:
                 raise TypeError
             rows.append(row)
         except (ValueError, TypeError, KeyError, RecursionError):
-            if number == len(lines):  # torn, or nothing after the last line's end
+            if number == len(lines):  # incomplete, or nothing after the last line's end
                 break
             raise CorruptFileError(
-                f"{path} is damaged: line {number} is not a record; remove that line to go on"
+                f"{path} is damaged: line {number} is not a record; remove that line to continue"
             ) from None
     return rows
 
@@ -152,7 +152,7 @@ def read_metrics(run_dir: Path | str) -> list[dict[str, Any]]:
 def flatten_metrics(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one of "a/b" names, values as JSON knows them: numbers, None and lists.
 
-    Raises: TypeError for a value that is no number, ValueError for an empty or doubled name.
+    Raises: TypeError for a value that is not a number, ValueError for an empty or repeated name.
     """
     flat: dict[str, Any] = {}
     for key, value in values.items():
@@ -175,7 +175,7 @@ def _to_json_value(name: str, value: Any) -> Any:
     array = np.asarray(value)
     if array.dtype.kind in "biu":
         return array.astype(np.int64).tolist() if array.dtype.kind == "b" else array.tolist()
-    if array.dtype.kind not in "fV" or array.dtype.names:  # V: bfloat16 and its kin
+    if array.dtype.kind not in "fV" or array.dtype.names:  # V: bfloat16 and similar types
         raise TypeError(f"metric {name!r} must be a number or an array of numbers, not {type(value).__name__}")
     array = array.astype(np.float64)
     return _nonfinite_to_none(array.tolist())
@@ -192,10 +192,10 @@ def _line(row: dict[str, Any]) -> bytes:
 
 
 class _TensorBoardWriter:
-    """TensorBoard events, written by this thread.
+    """TensorBoard events, written in this thread.
 
-    tensorboardX's SummaryWriter hands events to a thread through a short queue; if that thread dies of a full
-    disk, training waits for ever at the queue. Its record writer alone has no such trap.
+    tensorboardX's SummaryWriter passes events to a thread through a short queue; if that thread dies on a full disk,
+    training waits for the queue forever. Its RecordWriter writes at once and raises the error.
     """
 
     def __init__(self, folder: Path, purge_step: int | None):

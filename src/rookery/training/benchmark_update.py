@@ -1,4 +1,4 @@
-"""How fast a learner's update is, beside the rate of a plain matrix product measured in the same run."""
+"""How fast a learner's update is, compared with a plain matrix product measured at the same time."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from rookery.types import Trajectory
 
 
 def count_flops(function: Callable, *arguments: Any) -> int:
-    """Multiplications and additions of every matrix product a function makes, loops counted as often as they run.
+    """Multiplications and additions of every matrix product in a function, those in loops as often as they run.
 
-    Of a condition, the dearer branch counts; of a loop without a known length, one round.
+    Of a conditional the more expensive branch counts; of a loop without a known length, one iteration.
     """
     return _flops(jax.make_jaxpr(function)(*arguments).jaxpr)
 
@@ -46,7 +46,7 @@ def _flops(jaxpr) -> int:
 
 
 def matmul_flops(size: int = 2048, seconds: float = 2.0) -> float:
-    """Operations a second of a float32 product of two size×size matrices: the best of several."""
+    """Operations per second of a float32 product of two size×size matrices: the best of several."""
     product = jax.jit(lambda a, b: a @ b)
     a = jax.random.normal(jax.random.PRNGKey(0), (size, size))
     jax.block_until_ready(product(a, a))
@@ -61,25 +61,26 @@ def matmul_flops(size: int = 2048, seconds: float = 2.0) -> float:
 def measure_update(
     network: str = "ndousse2021", seconds: float = 5.0, num_envs: int = 128, num_steps: int = 250
 ) -> dict:
-    """Time whole PPO updates at the paper's schedule: 20 minibatches of 512×16, refreshed every 2.
+    """Time whole PPO updates with the paper's settings: 20 minibatches of 512×16, recomputed every 2.
 
     Args:
       network: 'ndousse2021' (pixels) or 'mlp' (symbolic).
       seconds: measure at least this long, and at least one update.
-    Returns: seconds an update (best), its arithmetic rate and its share of a matrix product's (convolutions counted as
-      patches × matrix, as is the custom), the rate of the products it really makes, compile seconds, environment steps
-      learned a second (playing them not counted). On CPU the devices share the update, as in a run of one seed.
+    Returns: seconds per update (best), its arithmetic rate and that as a fraction of a matrix product's (convolutions
+      counted as im2col, as is usual), the rate of the products it actually performs, compile seconds, and environment
+      steps learned from per second (without playing them). On a CPU the devices share the update, as in a run of one
+      seed.
     """
     kind, shape = {"ndousse2021": (NdousseNetwork(), (21, 21, 3)), "mlp": (MLPNetwork(), (7, 7, 8))}[network]
     policy = RecurrentPolicy(kind, shape, 7)
-    # Without the KL stop no minibatch is skipped, whatever the random data.
+    # Without target_kl no minibatch is skipped, whatever the random data.
     config = ppo.PPO(auxiliary=(NextFramePrediction(),), target_kl=None, rollback_kl=None)
     learner = config.init(policy, jax.random.PRNGKey(0), steps=0)
     trajectory = _random_trajectory(shape, num_steps, num_envs)
-    rates = ppo.ScheduledHparams(jnp.float32(1e-4), jnp.float32(1e-5), jnp.float32(1.0))
+    hparams = ppo.ScheduledHparams(jnp.float32(1e-4), jnp.float32(1e-5), jnp.float32(1.0))
 
     def update(learner, trajectory, key):
-        return ppo.ppo_update(config, policy, learner, trajectory, rates, key)[0]
+        return ppo.ppo_update(config, policy, learner, trajectory, hparams, key)[0]
 
     mesh = Mesh(np.array(jax.devices()[: max_sharing_devices(jax.device_count())]), (batch_sharding.SHARD_AXIS,))
     whole = PartitionSpec()
@@ -88,7 +89,7 @@ def measure_update(
     arguments = (learner, trajectory, jax.random.PRNGKey(1))
     performed = count_flops(update, *arguments)
     with convolution.force_im2col():
-        flops = count_flops(lambda *a: update(*a), *arguments)  # another function: what was traced is remembered
+        flops = count_flops(lambda *a: update(*a), *arguments)  # another function object, because traces are cached
     began = time.perf_counter()
     compiled = jax.jit(shared).lower(*arguments).compile()
     compile_seconds = time.perf_counter() - began

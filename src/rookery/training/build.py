@@ -52,9 +52,9 @@ def build(config: RunConfig) -> Run:
 
 
 def _with_communication(policy: RecurrentPolicy, entry: GroupConfig, config: RunConfig, env: Env) -> RecurrentPolicy:
-    """The policy, told the number of agents where its choices are compared with those of others.
+    """The policy, with the number of agents if intrinsic rewards compare its choices with those of others.
 
-    An intrinsic reward reads its agent's own policy and the number of agents, and influence on others theirs too.
+    Intrinsic rewards need it of their own agent's policy; a reward for influence also of the others' policies.
     """
     compared = entry.learner.intrinsic or any("influence" in requested_info(group) for group in config.team)
     if not compared or policy.communication is not None:

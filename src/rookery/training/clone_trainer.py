@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rookery import __version__
-from rookery.agents.networks import MLPNetwork
+from rookery import __version__, keys
+from rookery.agents.networks import MLPNetwork, NetworkConfig
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.weights import save_agent
 from rookery.errors import ConfigError, CorruptFileError, DivergedError, IncompatibleError, NotFoundError
@@ -30,9 +30,7 @@ from rookery.storage.metrics import MetricsWriter
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.training.demonstrations import Dataset, read_dataset
-from rookery.training.policy_config import NetworkChoice
 from rookery.training.progress import Progress
-from rookery.training.train_step import TRAINING_STREAM
 from rookery.training.trainer import AGENTS_DIR, CHECKPOINTS_DIR, CONFIG_FILE, agent_file
 from rookery.types import Trajectory
 
@@ -45,7 +43,7 @@ class CloneConfig:
     """Everything that determines clones, except the dataset."""
 
     name: str = "clone"
-    network: NetworkChoice = MLPNetwork()
+    network: NetworkConfig = MLPNetwork()
     learner: BehaviorCloning = BehaviorCloning()
     seed: int = 0  # the first; the others count up from it
     num_seeds: int = 1
@@ -233,4 +231,4 @@ class _CloneLoop:
 
 
 def _seed_key(seed: jax.Array) -> jax.Array:
-    return jax.random.fold_in(jax.random.PRNGKey(seed), TRAINING_STREAM)
+    return jax.random.fold_in(jax.random.PRNGKey(seed), keys.TRAINING)

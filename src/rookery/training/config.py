@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from rookery.errors import ConfigError
-from rookery.plugins import LEARNERS
+from rookery.learning.configs import LearnerConfig
 from rookery.storage.serialization import OneOf
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.registry import task_types
@@ -23,7 +23,6 @@ from rookery.training.schedules import Schedule, check_schedule
 __all__ = [
     "FrozenPolicyConfig",
     "GroupConfig",
-    "LearnerChoice",
     "OraclePolicyConfig",
     "PolicyConfig",
     "RandomPolicyConfig",
@@ -35,11 +34,8 @@ __all__ = [
     "slot_names",
 ]
 
-TaskConfig = Annotated[Any, OneOf(task_types)]
+TaskConfig: TypeAlias = Annotated[Any, OneOf(task_types)]
 """The configuration of any registered task."""
-
-LearnerChoice = Annotated[Any, OneOf(LEARNERS.classes)]
-"""The configuration of any registered learner."""
 
 RESERVED_GROUP_NAMES = ("agents", "env_params", "social_episode_prob")
 """Names next to the groups' in a run's metrics."""
@@ -47,7 +43,7 @@ RESERVED_VARIANT_NAMES = ("evaluation", "time", "update", "steps")
 """Names next to the variants' in a run's metrics."""
 
 COMMON_HPARAMS = ("learning_rate", "ent_coef", "aux_loss_scale")
-"""Scheduled hyperparameters with a field of their own in `GroupConfig` and `Variant`; a learner without one ignores it."""
+"""Scheduled hyperparameters with a field in `GroupConfig` and `Variant`; a learner without one ignores the field."""
 
 TEACHER_HPARAMS = ("distill_coef", "teacher_action_prob")
 """Scheduled hyperparameters that exist only for a learner with a teacher."""
@@ -74,7 +70,7 @@ class GroupConfig:
     name: str
     slots: tuple[int, ...]
     policy: PolicyConfig = RecurrentPolicyConfig()
-    learner: LearnerChoice | None = None
+    learner: LearnerConfig | None = None
     learning_rate: Schedule = 1e-4
     ent_coef: Schedule = 1e-5  # weight of the entropy bonus, per nat
     aux_loss_scale: Schedule = 1.0  # factor on the auxiliary losses' own weights
@@ -238,6 +234,6 @@ def _check_hparam(field: str, name: str, owner: str, groups: tuple[GroupConfig, 
         return
     if name in TEACHER_HPARAMS and any(group.learner and group.learner.supports_teacher for group in groups):
         raise ConfigError(
-            f"{field}: there is no teacher; set the learner's teacher to 'scripted', 'scripted-partial' or a trained agent"
+            f"{field}: there is no teacher; set the learner's teacher to 'scripted', 'scripted-partial' or a zoo entry"
         )
     raise ConfigError(f"{field} is not a hyperparameter of {owner}; allowed: {', '.join(sorted(allowed)) or 'none'}")

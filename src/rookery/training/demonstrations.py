@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rookery import __version__
+from rookery import __version__, keys
 from rookery.agents.team import AgentGroup, Team
 from rookery.errors import ConfigError, IncompatibleError
-from rookery.interfaces import Policy
+from rookery.interfaces import Learner, Policy
 from rookery.learning.rollout import rollout
 from rookery.storage.datasets import (
     DATASET_MANIFEST,
@@ -27,7 +27,6 @@ from rookery.storage.datasets import (
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks.registry import make_env
 from rookery.training.config import PolicyConfig, TaskConfig
-from rookery.training.train_step import DEMONSTRATION_STREAM
 from rookery.types import PRNGKey, PyTree, Trajectory
 
 EPISODES_PER_SHARD = 50
@@ -115,8 +114,8 @@ def record_dataset(
     slots = tuple(range(env.num_agents))
     recorded_slots = slots[:1] if solo else slots
     policy, params = expert.make_policy(env, 0, "expert")
-    # With a learner, so that the rollout returns trajectories; each slot then has parameters of its own.
-    team = Team((AgentGroup("expert", slots, _WithLogProb(policy), learner=_RECORDER),))
+    # With a learner that does nothing, so that the rollout returns trajectories; each slot then has its own parameters.
+    team = Team((AgentGroup("expert", slots, _WithLogProb(policy), learner=Learner()),))
     team.validate(env)
     params = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(slots), *np.shape(x))), params)
     agent_mask = jnp.arange(env.num_agents) < len(recorded_slots)
@@ -131,7 +130,7 @@ def record_dataset(
             trajectories["expert"],
         )
 
-    key = jax.random.fold_in(jax.random.PRNGKey(seed), DEMONSTRATION_STREAM)
+    key = jax.random.fold_in(jax.random.PRNGKey(seed), keys.DEMONSTRATIONS)
     shards, returns = [], []
     for number in range(-(-num_episodes // EPISODES_PER_SHARD)):
         count = min(EPISODES_PER_SHARD, num_episodes - number * EPISODES_PER_SHARD) * len(recorded_slots)
@@ -156,15 +155,6 @@ def record_dataset(
     }
     write_manifest(folder, manifest)
     return folder
-
-
-class _Recorder:
-    """Marks a group as learning, for the rollout; it requests no information about other agents."""
-
-    intrinsic = ()
-
-
-_RECORDER = _Recorder()
 
 
 def read_dataset(folder: Path | str) -> Dataset:

@@ -1,4 +1,4 @@
-"""Which devices a run uses."""
+"""The devices that a run uses."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ COLLECTIVE_TIMEOUT_FLAG = "--xla_cpu_collective_call_terminate_timeout_seconds"
 
 
 def use_all_cores(num_cores: int | None = None) -> int:
-    """Present the CPU's cores to JAX as devices of their own, so that seeds run side by side on them.
+    """Make each CPU core a JAX device, so that seeds run side by side on them.
 
-    Small matrix products do not fill several cores; whole seeds do. Cores are told to wait for each other, too
-    (`patience`). Must be called before JAX starts its backend; does nothing if the user set the flag, or
-    JAX_PLATFORMS names something else than the CPU.
+    Small matrix products do not keep several cores busy; whole seeds do. The devices are also allowed to wait for each
+    other (`collective_timeout_flags`). Must be called before JAX starts its backend; does nothing if XLA_FLAGS already
+    sets the number of devices. Other backends than the CPU ignore it.
 
-    Returns: the number of CPU devices asked for.
+    Returns: the number of CPU devices requested.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if DEVICE_COUNT_FLAG in flags:
@@ -27,10 +27,10 @@ def use_all_cores(num_cores: int | None = None) -> int:
 
 
 def collective_timeout_flags() -> str:
-    """Flags that let a CPU's devices wait for each other for a week, and not speak of it for ten minutes.
+    """Flags that let a CPU's devices wait for each other for a week, without a warning for ten minutes.
 
-    Without, XLA ends the process when one has waited 40 s: a core that others use as well may be so late. XLA also
-    ends a process that names a flag it does not know, and versions before 0.10 may not: '' for them.
+    Without them XLA ends the process when a device has waited for 40 s, and a core that other programs use can be that
+    late. XLA also ends a process with a flag it does not know; versions before 0.10 may not know these: '' for them.
     """
     version = importlib.metadata.version("jaxlib").split(".")
     if (int(version[0]), int(version[1])) < (0, 10):
@@ -39,8 +39,8 @@ def collective_timeout_flags() -> str:
 
 
 def max_sharing_devices(num_devices: int) -> int:
-    """How many of so many devices of a CPU may share one learner's lanes: 1 unless they wait for each other."""
-    from rookery.learning import batch_sharding  # and with it JAX, which is to read its flags later
+    """How many of a CPU's devices may share one learner's batch: 1 unless they are allowed to wait for each other."""
+    from rookery.learning import batch_sharding  # imports JAX, which must read its flags later than `use_all_cores`
 
     return (
         batch_sharding.usable_devices(num_devices) if COLLECTIVE_TIMEOUT_FLAG in os.environ.get("XLA_FLAGS", "") else 1
@@ -48,14 +48,14 @@ def max_sharing_devices(num_devices: int) -> int:
 
 
 def available_cores() -> int:
-    """Cores this process may run on."""
+    """Cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def machine_info() -> dict[str, str | int]:
-    """What a result should say of where it was measured."""
+    """The machine and versions that a result was measured with."""
     import platform
 
     import jax

@@ -15,11 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rookery import keys
 from rookery.agents.team import Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
 from rookery.learning.rollout import EpisodeStats, rollout
-from rookery.training.train_step import EVALUATION_STREAM, Run, summarize
+from rookery.training.train_step import Run, summarize
 from rookery.types import Env, PyTree
 
 EVAL_BATCH_SIZE = 250
@@ -33,7 +34,7 @@ def evaluation_key(seed: int, stream: int = 0) -> jax.Array:
     """
     if not 0 <= seed < 2**32:
         raise ConfigError(f"seed={seed} must lie in [0, 2^32)")
-    return jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(seed), EVALUATION_STREAM), stream)
+    return jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(seed), keys.EVALUATION), stream)
 
 
 def play_episodes(setup: TeamSetup, key: jax.Array, agent_mask: jax.Array) -> EpisodeStats:
@@ -119,26 +120,7 @@ class RunEvaluator:
           learners: as in `TrainState`. seed: added to each replica's own.
         Returns: 'social' and 'solo', each name -> f32[M, L], and 'social_gain' {'return': f32[M, L]}.
         """
-        keys = jnp.stack([evaluation_key(seed + number) for _, number in self._replicas])
-        social, solo = jax.device_get(self._evaluate(learners, keys))
+        replica_keys = jnp.stack([evaluation_key(seed + number) for _, number in self._replicas])
+        social, solo = jax.device_get(self._evaluate(learners, replica_keys))
         social = {name: value[:, list(self.learning_slots)] for name, value in social.items()}
         return {"social": social, "solo": solo, "social_gain": {"return": social["return"] - solo["return"]}}
-
-
-def two_level_interval(
-    values: np.ndarray, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0, over_seeds: bool = True
-) -> tuple[float, float, float]:
-    """Mean of f32[S, E] (S seeds, E episodes each) and a percentile bootstrap interval: (mean, low, high).
-
-    Seeds are resampled first, then each seed's mean within its standard error, so that few seeds give a wide interval
-    however many episodes each has. Without `over_seeds`: the interval of the mean of exactly these seeds.
-    """
-    values = np.asarray(values, np.float64)
-    seeds, episodes = values.shape
-    means = values.mean(1)
-    error = values.std(1, ddof=1) / np.sqrt(episodes) if episodes > 1 else np.zeros(seeds)
-    rng = np.random.default_rng(seed)
-    sampled = rng.integers(0, seeds, (resamples, seeds)) if over_seeds else np.tile(np.arange(seeds), (resamples, 1))
-    resampled = means[sampled] + error[sampled] * rng.standard_normal(sampled.shape)
-    low, high = np.quantile(resampled.mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(means.mean()), float(low), float(high)

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from rookery.agents import scripted
 from rookery.agents.communication import CommunicationConfig
-from rookery.agents.networks import MLPNetwork
+from rookery.agents.networks import MLPNetwork, NetworkConfig
 from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.zoo import load_trained_agent
 from rookery.errors import ConfigError, IncompatibleError
 from rookery.interfaces import Policy
-from rookery.plugins import NETWORKS
-from rookery.storage.serialization import OneOf
 from rookery.types import Env, PyTree
-
-NetworkChoice = Annotated[Any, OneOf(NETWORKS.classes)]
-"""The configuration of any registered network."""
 
 
 class BasePolicyConfig:
@@ -56,10 +51,10 @@ class RecurrentPolicyConfig(BasePolicyConfig):
     learnable: ClassVar[bool] = True
 
     kind: Literal["recurrent"] = "recurrent"
-    network: NetworkChoice = MLPNetwork()
+    network: NetworkConfig = MLPNetwork()
     communication: CommunicationConfig | None = None
     init_from: str | None = None
-    """Zoo entry or .safetensors file; '{seed}' in it is replaced by each replica's own seed. So a curriculum continues."""
+    """Zoo entry or .safetensors file; '{seed}' in it is replaced by each replica's own seed."""
 
     def make_policy(self, env: Env, slot: int, group: str) -> tuple[RecurrentPolicy, None]:
         policy = RecurrentPolicy(self.network, env.observation_shape(slot), env.num_actions)
@@ -119,7 +114,7 @@ class RandomPolicyConfig(BasePolicyConfig):
         return RandomPolicy(env.num_actions), ()
 
 
-PolicyConfig = (
+PolicyConfig: TypeAlias = (
     RecurrentPolicyConfig | FrozenPolicyConfig | ScriptedPolicyConfig | OraclePolicyConfig | RandomPolicyConfig
 )
 
@@ -133,8 +128,8 @@ def check_compatible(policy: RecurrentPolicy, observation_shape: tuple[int, ...]
     """Raises IncompatibleError if a trained agent cannot read these observations, or has actions the task lacks."""
     if policy.observation_shape != observation_shape:
         raise IncompatibleError(
-            f"{label} was trained on observations of {policy.observation_shape}, here it would see {observation_shape}; "
-            "set its view's size, observation_type and tile_size as in its card"
+            f"{label} was trained on observations of {policy.observation_shape}, here it would see {observation_shape}"
+            "; set its view's size, observation_type and tile_size as in its card"
         )
     if policy.num_actions > num_actions:
         raise IncompatibleError(

@@ -1,4 +1,8 @@
-"""How far a run is: a live bar on a terminal, a plain line now and then in a log."""
+"""How far a run is: a live bar in a terminal, a plain line at intervals in a log.
+
+The bar is rich's. The speed is our own: rich measures it over a time, ours over the last updates, so that a run whose
+updates take minutes also has a speed, and the compilation before the first update is forgotten.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,14 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable, Mapping
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as RichProgress
+from rich.table import Column
+from rich.text import Text
 
 _WINDOW = 10  # updates over which the speed is measured
 
@@ -17,12 +27,12 @@ class Progress:
     """Shows a run's progress; use as a context manager.
 
     Args:
-      total_steps: environment steps the run will have at its end.
+      total_steps: environment steps that the run will have at its end.
       label: the run's name, first on every line.
       quiet: show nothing at all.
-      done: steps already done when it starts (a resumed run), so that they do not count as speed.
-      every: seconds between two lines when the output is no terminal.
-      clock: seconds, never going back.
+      initial_steps: steps already done when it starts (a resumed run), so that they do not count as speed.
+      interval: seconds between two lines when the output is not a terminal.
+      clock: seconds, never decreasing.
       stream: where to write; standard output if None.
     """
 
@@ -40,30 +50,26 @@ class Progress:
         self.total_steps = total_steps
         self.label = label
         self._quiet = quiet
-        self._every = interval
+        self._interval = interval
         self._clock = clock
         self._stream = sys.stdout if stream is None else stream
-        self._began = clock()
-        self._window: deque[tuple[float, int]] = deque([(self._began, initial_steps)], maxlen=_WINDOW + 1)
-        self._numbers: dict[str, float] = {}
-        self._printed: tuple[float, int] | None = None  # time and steps of the last plain line
-        self._live: Any = None
+        self._start_time = clock()
+        self._window: deque[tuple[float, int]] = deque([(self._start_time, initial_steps)], maxlen=_WINDOW + 1)
+        self._metrics: dict[str, float] = {}
+        self._last_line: tuple[float, int] | None = None  # time and steps of the last plain line
+        self._bar: _Bar | None = None
 
     def __enter__(self) -> Progress:
         if not self._quiet and self._is_terminal():
-            from rich.console import Console
-            from rich.live import Live
-
-            console = Console(file=self._stream, force_terminal=True, highlight=False)
-            self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4)
-            self._live.start()
+            self._bar = _Bar(Console(file=self._stream, force_terminal=True, highlight=False), self)
+            self._bar.start()
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if self._live is not None:
-            live, self._live = self._live, None
-            live.stop()  # leaves the last state on the screen
-        elif self._printed is not None and self._printed[1] != self.steps:
+        if self._bar is not None:
+            bar, self._bar = self._bar, None
+            bar.stop()  # leaves the last state on the screen
+        elif self._last_line is not None and self._last_line[1] != self.steps:
             self._print(self.line())
 
     @property
@@ -72,76 +78,84 @@ class Progress:
         return self._window[-1][1]
 
     def update(self, steps: int, metrics: Mapping[str, float] | None = None) -> None:
-        """`steps` are done in all; `numbers` are a few to show beside, such as the return of each group."""
+        """Report `steps` done in all, and a few `metrics` to show with them, such as the return of each group."""
         now = self._clock()
         self._window.append((now, int(steps)))
-        self._numbers = dict(metrics or {})
-        if self._live is None and (self._printed is None or now - self._printed[0] >= self._every):
+        self._metrics = dict(metrics or {})
+        if self._bar is None and (self._last_line is None or now - self._last_line[0] >= self._interval):
             self._print(self.line())
-            self._printed = (now, self.steps)
+            self._last_line = (now, self.steps)
 
     def note(self, text: str) -> None:
         """Show one line of text above the bar or among the lines."""
-        if self._live is not None:
-            from rich.text import Text
-
-            self._live.console.print(Text(f"[{self.label}] {text}"))
+        if self._bar is not None:
+            self._bar.console.print(Text(f"[{self.label}] {text}"))
         else:
             self._print(f"[{self.label}] {text}")
 
     def speed(self) -> float | None:
-        """Steps a second over the last few updates; None before the first."""
+        """Steps per second over the last few updates; None before the first."""
         (then, before), (now, after) = self._window[0], self._window[-1]
         return (after - before) / (now - then) if now > then and after > before else None
 
     def line(self) -> str:
         """The state as one plain line."""
-        return "  ".join([f"[{self.label}] {self._count()}", *self._speed_and_time_left(), *self._metric_texts()])
+        return f"[{self.label}] {self.status()}" + "".join(f"  {text}" for text in self.metric_texts())
 
-    def _count(self) -> str:
-        return f"{format_count(self.steps)}/{format_count(self.total_steps)} steps"
-
-    def _speed_and_time_left(self) -> list[str]:
-        parts = [f"{math.floor(100 * self.steps / self.total_steps)}%"] if self.total_steps > 0 else []
+    def status(self) -> str:
+        """Steps, percentage, speed and time left."""
+        parts = [f"{format_count(self.steps)}/{format_count(self.total_steps)} steps"]
+        if self.total_steps > 0:
+            parts.append(f"{math.floor(100 * self.steps / self.total_steps)}%")
         speed = self.speed()
         if speed is not None:
             parts.append(f"{speed:,.0f} steps/s" if speed >= 10 else f"{speed:.2g} steps/s")
-        left = self.total_steps - self.steps
-        if left <= 0:
-            parts.append(f"done in {format_duration(self._clock() - self._began)}")
+        remaining = self.total_steps - self.steps
+        if remaining <= 0:
+            parts.append(f"done in {self.elapsed()}")
         elif speed is not None:
-            parts.append(f"{format_duration(left / speed)} left")
-        return parts
+            parts.append(f"{format_duration(remaining / speed)} left")
+        return "  ".join(parts)
 
-    def _metric_texts(self) -> list[str]:
-        return [f"{name} {format_number(value)}" for name, value in self._numbers.items()]
+    def elapsed(self) -> str:
+        return format_duration(self._clock() - self._start_time)
+
+    def metric_texts(self) -> list[str]:
+        return [f"{name} {format_number(value)}" for name, value in self._metrics.items()]
 
     def _is_terminal(self) -> bool:
-        # Not rich's own test: FORCE_COLOR makes that one see terminals in log files.
+        # Not rich's own test: with FORCE_COLOR that one takes log files for terminals.
         return self._stream.isatty() and os.environ.get("TERM") != "dumb"
-
-    def _render(self) -> Any:
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
-
-        row = Table.grid(padding=(0, 1))
-        bar = ProgressBar(total=max(self.total_steps, 1), completed=self.steps, width=24)
-        elapsed = format_duration(self._clock() - self._began)
-        text = "  ".join([self._count(), *self._speed_and_time_left(), f"{elapsed} so far"])
-        row.add_row(Text(self.label, style="bold"), bar, Text(text, no_wrap=True, overflow="ellipsis"))
-        named = self._metric_texts()
-        # Always two lines, or the bar would jump when the first numbers come.
-        return Group(row, Text("  " + "  ".join(named) if named else "", no_wrap=True, overflow="ellipsis"))
 
     def _print(self, text: str) -> None:
         if self._quiet:
             return
         try:
             print(text, file=self._stream, flush=True)
-        except BrokenPipeError:  # the reader has gone (`| head`); the training goes on
+        except BrokenPipeError:  # the reader is gone (`| head`); training continues
             self._quiet = True
+
+
+class _Bar(RichProgress):
+    """The bar of a `Progress`, and a second line with its metrics."""
+
+    def __init__(self, console: Console, progress: Progress):
+        self._progress = progress
+        label = TextColumn("{task.description}", style="bold", markup=False)
+        one_line = Column(no_wrap=True, overflow="ellipsis")
+        status = TextColumn("{task.fields[status]}", markup=False, table_column=one_line)
+        super().__init__(label, BarColumn(24), status, console=console, refresh_per_second=4)
+        self._bar_task = self.add_task(progress.label, total=max(progress.total_steps, 1), status="")
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        status = f"{self._progress.status()}  {self._progress.elapsed()} so far"
+        for task in self.tasks:
+            task.completed = self._progress.steps
+            task.fields["status"] = status
+        yield self.make_tasks_table(self.tasks)
+        # Always two lines, or the bar would jump when the first metrics arrive.
+        metrics = "  ".join(self._progress.metric_texts())
+        yield Text(f"  {metrics}" if metrics else "", no_wrap=True, overflow="ellipsis")
 
 
 def format_count(steps: int) -> str:
@@ -165,7 +179,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_number(value: float) -> str:
-    """A measure in few characters; "-" for what is not finite."""
+    """A metric in few characters; "-" for what is not finite."""
     value = float(value)
     if not math.isfinite(value):
         return "-"

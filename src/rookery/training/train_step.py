@@ -14,6 +14,7 @@ from flax import struct
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
+from rookery import keys
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
@@ -24,9 +25,6 @@ from rookery.training.config import RunConfig, Variant
 from rookery.training.devices import max_sharing_devices
 from rookery.training.schedules import Schedule, is_schedule, padded_points, schedule_points, value_at
 from rookery.types import Env, PRNGKey, PyTree
-
-TRAINING_STREAM, EVALUATION_STREAM, DEMONSTRATION_STREAM = 0, 1, 2
-"""Streams of random keys: no evaluation episode is ever a training episode or a recorded demonstration."""
 
 
 class TrainState(struct.PyTreeNode):
@@ -130,13 +128,15 @@ class Run:
         """Untrained learners for every replica. Replicas of one seed start alike in every variant."""
 
         def init_replica(seed):
-            key = jax.random.fold_in(jax.random.PRNGKey(seed), TRAINING_STREAM)
+            key = jax.random.fold_in(jax.random.PRNGKey(seed), keys.TRAINING)
             learners = {}
             for number, group in enumerate(self.team.learning_groups):
-                keys = jax.random.split(jax.random.fold_in(key, 1_000_000 + number), len(group.slots))
+                slot_keys = jax.random.split(
+                    jax.random.fold_in(key, keys.FIRST_GROUP_PARAMS + number), len(group.slots)
+                )
                 init = functools.partial(group.learner.init, group.policy, steps=self.env.max_steps)
                 # Not vmap: orthogonal initializations of several slots at once can deadlock on few cores.
-                learners[group.name] = jax.lax.map(init, keys)
+                learners[group.name] = jax.lax.map(init, slot_keys)
             return TrainState(learners=learners, num_updates=jnp.int32(0), key=key)
 
         seeds = jnp.array([seed for _, seed in self.config.replicas], jnp.int32)
@@ -197,14 +197,14 @@ class Run:
             hparams = {group: {**by_name, "timesteps": timesteps} for group, by_name in hparams.items()}
         learners = {}
         for number, group in enumerate(groups):
-            keys = jax.random.split(jax.random.fold_in(learn_key, number), len(group.slots))
+            slot_keys = jax.random.split(jax.random.fold_in(learn_key, number), len(group.slots))
 
             def update(inputs, g=group):
                 learner, trajectory, key = inputs
                 return g.learner.update(g.policy, learner, trajectory, hparams[g.name], key)
 
             # One slot after another: under vmap, what a learner skips would be computed all the same.
-            inputs = (state.learners[group.name], trajectories[group.name], keys)
+            inputs = (state.learners[group.name], trajectories[group.name], slot_keys)
             learners[group.name], metrics[group.name] = jax.lax.map(update, inputs)
             modeled = metrics[group.name].pop(combine.INFLUENCE_ON, None)
             influence_received = self._add_modeled_influence(influence_received, group, modeled)

@@ -324,7 +324,8 @@ class _TrainLoop:
         """{variant: {agent: {name: one value per seed}}}, and the variant's own under its name."""
         names, values = slot_names(self.config), {}
         for number, variant in enumerate(self.config.variants):
-            part = jax.tree.map(lambda x, of=self._replicas_of(number): x[of], metrics)
+            replicas = self._replicas_of(number)
+            part = jax.tree.map(lambda x, r=replicas: x[r], metrics)
             entry: dict[str, Any] = {name: part[name] for name in ("social_episode_prob", "env_params")}
             for name, value in part["agents"].items():
                 for slot, agent in enumerate(names):

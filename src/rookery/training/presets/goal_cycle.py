@@ -24,7 +24,7 @@ SMALL_MLP = MLPNetwork(encoder_size=64, hidden_size=64, head_size=32)
 
 
 def desktop_learner(task: Any, num_envs: int, sequence_length: int = 25, **changes: Any) -> PPO:
-    """PPO with four passes over the batch in four minibatches each; recurrent states are recomputed before each pass."""
+    """PPO with four passes over the batch in four minibatches each, and recurrent states recomputed before each."""
     settings = {
         "sequence_length": sequence_length,
         "num_minibatches": 16,

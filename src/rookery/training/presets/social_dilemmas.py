@@ -19,11 +19,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from rookery.agents.communication import CommunicationConfig
 from rookery.agents.networks import JaquesNetwork
 from rookery.errors import ConfigError, NotFoundError, suggest
+from rookery.interfaces import IntrinsicReward, Learner
 from rookery.learning.a2c import A2C
 from rookery.learning.intrinsic import (
     CentralizedInfluence,
@@ -35,9 +36,6 @@ from rookery.learning.intrinsic import (
 from rookery.learning.ppo import PPO
 from rookery.tasks import registry
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig, Variant
-
-if TYPE_CHECKING:
-    from rookery.interfaces import IntrinsicReward, Learner
 
 SocialDilemmaName = Literal["cleanup", "harvest"]
 
