@@ -63,7 +63,7 @@ async def browser(server: Server, arrivals: list[float], sizes: list[int]) -> No
         elif size == 127:
             (size,) = struct.unpack("!Q", await reader.readexactly(8))
         payload = await reader.readexactly(size)
-        if payload.startswith(b'{"moment"'):
+        if payload.startswith(b'{"state"'):
             arrivals.append(time.monotonic())
             sizes.append(size)
         if time.monotonic() - last_press > 0.2:

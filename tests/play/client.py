@@ -1,4 +1,4 @@
-"""A WebSocket client for tests, and a Chromium driven through one."""
+"""A WebSocket client for tests, which can break the rules, and a Chromium driven through one."""
 
 import asyncio
 import base64
@@ -12,7 +12,8 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rookery.play.websocket import CLOSE, PING, PONG, TEXT, unmask
+TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+"""Kinds of WebSocket frames, RFC 6455."""
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -21,6 +22,11 @@ FLAGS = """
     --disable-component-update --disable-sync --hide-scrollbars --remote-debugging-port=0
 """
 PATIENCE = 60.0  # seconds for anything a test waits for: enough where two cores are shared
+
+
+def mask_bytes(payload: bytes, mask: bytes) -> bytes:
+    """Payload XOR the four bytes of the mask, repeated."""
+    return bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
 
 
 class Socket:
@@ -34,8 +40,9 @@ class Socket:
         """Raises ConnectionError with the first line of the answer where the handshake is refused."""
         where = urlsplit(url)
         reader, writer = await asyncio.open_connection(where.hostname, where.port, limit=1 << 26)
+        target = where._replace(scheme="", netloc="").geturl()
         lines = (
-            f"GET {where.path} HTTP/1.1", f"Host: {where.netloc}", "Upgrade: websocket", "Connection: Upgrade",
+            f"GET {target} HTTP/1.1", f"Host: {where.netloc}", "Upgrade: websocket", "Connection: Upgrade",
             f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}", "Sec-WebSocket-Version: 13", *headers,
         )  # fmt: skip
         writer.write("\r\n".join((*lines, "", "")).encode())
@@ -60,7 +67,7 @@ class Socket:
             head += struct.pack("!BH", bit | 126, size)
         else:
             head += struct.pack("!BQ", bit | 127, size)
-        self.writer.write(head + (mask + unmask(payload, mask) if masked else payload))
+        self.writer.write(head + (mask + mask_bytes(payload, mask) if masked else payload))
 
     async def next(self) -> dict | tuple[str, int]:
         """The next message, read as JSON; ("closed", code) when the server closes, 1006 without a word."""

@@ -1,4 +1,4 @@
-"""A small game whose cast does one and the same thing for ever, so that every change is a person's."""
+"""A small game whose policies always do the same, so that every other change is a person's."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import pytest
 
 from rookery.agents.team import AgentGroup, Team
-from rookery.play.game import Game, GameSetup
+from rookery.agents.team_setup import TeamSetup
+from rookery.interfaces import Policy
+from rookery.play.game import Game
 from rookery.play.server import Server
 from rookery.tasks.grid_env import GridEnv
 from rookery.viz.render_state import make_render_state
@@ -32,23 +34,16 @@ TASK = task_on(
 
 
 @dataclasses.dataclass(frozen=True)
-class Always:
-    """Does one action, for ever."""
+class Always(Policy):
+    """Always does one action."""
 
     action: int
-    privileged = False
-
-    def init(self, key):
-        return ()
-
-    def initial_carry(self, batch):
-        return ()
 
     def act(self, params, carry, obs, is_first, key):
         return jnp.full(is_first.shape, self.action, jnp.int32), carry, {}
 
 
-TROUPE = GameSetup(
+SETUP = TeamSetup(
     env=GridEnv(TASK),
     team=Team((AgentGroup("left", (0,), Always(0)), AgentGroup("ahead", (1,), Always(2)))),
     params={"left": (), "ahead": ()},
@@ -58,12 +53,12 @@ TROUPE = GameSetup(
     description="what it is",
 )
 
-SCENE = jax.jit(make_render_state(TROUPE.env))
+RENDER_STATE = jax.jit(make_render_state(SETUP.env))
 
 
-def start(open_slots=(0, 1), **more) -> Game:
+def start(human_slots=(0, 1), **more) -> Game:
     """Agent 0 at (1, 1) facing east, goal 1 two cells ahead; agent 1 at (3, 7) facing west."""
-    game = Game(TROUPE, open_slots, rest_ticks=2, **more)
+    game = Game(SETUP, human_slots, rest_ticks=2, **more)
     place(game, [(1, 1), (3, 7)], [EAST, WEST])
     return game
 
@@ -72,7 +67,7 @@ def place(game, position, heading):
     state, *rest = game._loop
     state = put(state, position, heading)
     game._loop = (state, *rest)
-    game.scene = jax.device_get(SCENE(state))
+    game.render_state = jax.device_get(RENDER_STATE(state))
 
 
 @pytest.fixture
@@ -83,7 +78,7 @@ def game():
 @contextlib.asynccontextmanager
 async def served(game, **more):
     """The game on a real socket, as long as the block lasts."""
-    server = Server(game, **{"rate": 20.0, **more})
+    server = Server(game, **{"fps": 20.0, **more})
     ready = asyncio.Event()
     running = asyncio.create_task(server.run(ready.set))
     waiting = asyncio.create_task(ready.wait())
@@ -96,5 +91,5 @@ async def served(game, **more):
         assert not running.done(), "the game stopped"
     finally:
         running.cancel()
-        with contextlib.suppress(asyncio.CanceledError):
+        with contextlib.suppress(asyncio.CancelledError):
             await running

@@ -27,13 +27,13 @@ def test_three_browsers_play_and_watch(tmp_path):
     place(game, [(1, 1), (3, 7)], [EAST, WEST])
 
     async def scenario():
-        async with served(game, rate=30) as server, chromium(tmp_path) as visit:
+        async with served(game, fps=30) as server, chromium(tmp_path) as visit:
             one, two, three = [await visit(server.url) for _ in range(3)]
             for page in (one, two, three):
                 await page.until(ON)
             await one.until(f"{text('.rk-you')} === 'You are A; 1 watching'")
             await three.until(f"{text('.rk-you')} === 'You are watching'")
-            await one.until(f"{text('.rk-curtain strong')} === 'Paused'")
+            await one.until(f"{text('.rk-overlay strong')} === 'Paused'")
             assert await three.run("[...document.querySelectorAll('.rk-pad button')].every((b) => b.disabled)")
             # The map is painted when its first layout is known, which on a slow machine is after the first message.
             assert await one.until("document.querySelector('.rk-map canvas').getAttribute('aria-label')") == (
@@ -48,12 +48,12 @@ def test_three_browsers_play_and_watch(tmp_path):
             await one.key("ArrowUp", down=False)
 
             # The episode ends, its returns are shown, and the next begins at once with R.
-            await two.until(f"{GAME}.dataset.over === 'true'")
+            await two.until(f"{GAME}.dataset.done === 'true'")
             earned = int(game.returns[0])
             assert earned in (1, 2)  # by when the key was let go: the next goal lies on the same way
             assert game.seats == {1: 0, 2: 1}
             await three.until(f"document.querySelectorAll('.rk-agent dd')[0].textContent === '{earned}'")
-            await two.until(f"{text('.rk-curtain')}.includes('A turner: {earned}')")
+            await two.until(f"{text('.rk-overlay')}.includes('A turner: {earned}')")
             await two.key("r")
             await two.until(f"{GAME}.dataset.episode === '2'")
             assert game.episode == 1
@@ -69,7 +69,7 @@ def test_three_browsers_play_and_watch(tmp_path):
             await three.until(f"{GAME}.dataset.episode === '3' && {GAME}.dataset.step === '0'")
             before = int(game.render_state.heading[0])
             await three.click(".rk-pad button:nth-child(2)")  # right, once or for as many steps as the click lasts
-            await three.until(f"{GAME}.dataset.over === 'true'")
+            await three.until(f"{GAME}.dataset.done === 'true'")
             turns = list(game.recording().action[:, 0]).count(game.action_names.index("right"))
             assert turns >= 1
             assert game.render_state.heading[0] == (before + turns) % 4
@@ -82,7 +82,7 @@ def test_three_browsers_play_and_watch(tmp_path):
             # The film of the episode is a page of its own that plays.
             film = await visit(server.url)
             await film.until(ON)
-            assert await film.run("fetch('/film').then((r) => r.text()).then((t) => t.includes('RookeryFilm'))")
+            assert await film.run("fetch('/replay').then((r) => r.text()).then((t) => t.includes('RookeryReplay'))")
             # Who closes the tab is gone.
             await two.call("Page.close")
             await three.until("document.querySelectorAll('.rk-role')[1].textContent !== 'a person'")
@@ -105,9 +105,9 @@ def test_a_lost_game_is_found_again(tmp_path):
                 await page.until(ON)
                 port = server.port
             await page.until(f"{GAME}.dataset.state === 'lost'")
-            await page.until(f"{text('.rk-say')}.includes('the game was closed')")
+            await page.until(f"{text('.rk-status')}.includes('the game was closed')")
             async with served(start(), port=port):
                 await page.until(f"{GAME}.dataset.state === 'on'")
-                await page.until(f"{text('.rk-say')} === ''")
+                await page.until(f"{text('.rk-status')} === ''")
 
     asyncio.run(scenario())

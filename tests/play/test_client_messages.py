@@ -41,7 +41,7 @@ def test_messages(text, message):
         ("[]", "an object with one key, one of press, hold, sit, pause, restart"),
         ("{}", "an object with one key"),
         ('{"press": "left", "hold": "left"}', "an object with one key"),
-        ('{"eval": "1"}', "no message 'eval'; there are: press"),
+        ('{"eval": "1"}', "unknown message 'eval'; allowed: press"),
         ('{"press": 1}', "'press' takes text"),
         ('{"press": null}', "'press' takes text"),
         ('{"sit": true}', "'sit' takes a whole number or null"),
@@ -51,7 +51,7 @@ def test_messages(text, message):
         ('{"press": "%s"}' % ("a" * MAX_MESSAGE_BYTES), f"at most {MAX_MESSAGE_BYTES} bytes, this one"),
     ],
 )
-def test_what_is_no_message_is_told_why(text, says):
+def test_invalid_messages_are_explained(text, says):
     with pytest.raises(ConfigError, match=says.replace("[", r"\[")):
         parse_message(text)
 

@@ -3,17 +3,17 @@ import pytest
 
 from rookery.errors import ConfigError
 from rookery.play.game import Game
-from tests.play.conftest import TROUPE, start
+from tests.play.conftest import SETUP, start
 
 
 def at(game, agent):
-    return tuple(game.scene.position[agent])
+    return tuple(game.render_state.position[agent])
 
 
 def test_without_persons_the_cast_plays(game):
     game.tick()
     assert at(game, 0) == (1, 1)
-    assert game.scene.heading.tolist() == [0, 3]  # turned left; went ahead
+    assert game.render_state.heading.tolist() == [0, 3]  # turned left; went ahead
     assert at(game, 1) == (3, 6)
     assert game.action.tolist() == [0, 2]
 
@@ -21,14 +21,14 @@ def test_without_persons_the_cast_plays(game):
 def test_a_person_decides_alone(game):
     assert game.sit("p") == 0
     game.tick()
-    assert (at(game, 0), game.scene.heading[0]) == ((1, 1), 1)  # an idle person stands still
+    assert (at(game, 0), game.render_state.heading[0]) == ((1, 1), 1)  # an idle person stands still
     assert at(game, 1) == (3, 6)  # the others do not wait
     game.press("p", "forward")
     game.tick()
     assert at(game, 0) == (1, 2)
     game.tick()
     assert at(game, 0) == (1, 2)
-    assert game.actions[game.action[0]] == "wait"
+    assert game.action_names[game.action[0]] == "wait"
 
 
 def test_goals_pay_and_wrong_ones_cost(game):
@@ -46,7 +46,7 @@ def test_goals_pay_and_wrong_ones_cost(game):
     game.hold("p", "forward")  # to (1, 5): it has turned right round
     game.tick()
     assert at(game, 0) == (1, 5)
-    assert game.over  # eight steps
+    assert game.done  # eight steps
 
 
 def test_a_wrong_goal(game):
@@ -67,7 +67,7 @@ def test_a_tap_between_ticks_counts_once(game):
     game.hold("p", None)
     game.tick()
     game.tick()
-    assert game.scene.heading[0] == 2
+    assert game.render_state.heading[0] == 2
 
 
 def test_holding_goes_on_until_released(game):
@@ -76,10 +76,10 @@ def test_holding_goes_on_until_released(game):
     game.hold("p", "right")  # a repeated message is not a second key
     for wanted in (2, 3, 0):
         game.tick()
-        assert game.scene.heading[0] == wanted
+        assert game.render_state.heading[0] == wanted
     game.hold("p", None)
     game.tick()
-    assert game.scene.heading[0] == 0
+    assert game.render_state.heading[0] == 0
 
 
 def test_nobody_gets_further_ahead_than_two(game):
@@ -88,7 +88,7 @@ def test_nobody_gets_further_ahead_than_two(game):
         game.press("p", "right")
     for _ in range(4):
         game.tick()
-    assert game.scene.heading[0] == 3  # east, then two turns right
+    assert game.render_state.heading[0] == 3  # east, then two turns right
 
 
 def test_the_cast_takes_over_from_who_leaves(game):
@@ -104,7 +104,7 @@ def test_the_cast_takes_over_from_who_leaves(game):
 
 
 def test_slots_are_given_once():
-    game = start(open_slots=(1,))
+    game = start(human_slots=(1,))
     assert game.sit("a") == 1
     assert game.sit("a") == 1
     assert game.sit("b") is None
@@ -128,16 +128,16 @@ def test_changing_the_seat_frees_the_old_one(game):
 def test_the_episode_ends_rests_and_another_begins(game):
     game.sit("p")
     for _ in range(8):
-        assert not game.over
+        assert not game.done
         assert game.tick()
-    assert game.over
-    assert (game.step, game.restart_in) == (8, 2)
-    before = game.scene
+    assert game.done
+    assert (game.step, game.ticks_to_restart) == (8, 2)
+    before = game.render_state
     game.press("p", "forward")
     game.tick()
-    assert game.scene is before
+    assert game.render_state is before
     game.tick()
-    assert (game.over, game.step, game.episode) == (False, 0, 1)
+    assert (game.done, game.step, game.episode) == (False, 0, 1)
     assert game.returns.tolist() == [0, 0]
     place = at(game, 0)
     game.tick()
@@ -147,9 +147,9 @@ def test_the_episode_ends_rests_and_another_begins(game):
 
 def test_paused_nothing_moves(game):
     game.paused = True
-    before = game.scene
+    before = game.render_state
     assert not game.tick()
-    assert game.scene is before
+    assert game.render_state is before
     game.paused = False
     assert game.tick()
     assert game.step == 1
@@ -158,11 +158,11 @@ def test_paused_nothing_moves(game):
 def test_unknown_actions_and_slots(game):
     game.sit("p")
     for say in (game.press, game.hold):
-        with pytest.raises(ConfigError, match="no action 'jump'; allowed: left, right, forward, wait"):
+        with pytest.raises(ConfigError, match="unknown action 'jump'; allowed: left, right, forward, wait"):
             say("p", "jump")
     for slots in ((2,), (-1,), (0, 0)):
-        with pytest.raises(ConfigError, match="slots 0 to 1"):
-            Game(TROUPE, slots)
+        with pytest.raises(ConfigError, match="allowed: each of 0 to 1"):
+            Game(SETUP, slots)
 
 
 def test_it_can_be_kept_as_a_film(game):
@@ -171,20 +171,20 @@ def test_it_can_be_kept_as_a_film(game):
     game.press("p", "forward")
     game.tick()
     film = game.recording()
-    assert (film.steps, film.task, film.names) == (2, "a-task-v0", ("turner", "walker"))
+    assert (film.num_steps, film.task, film.agent_names) == (2, "a-task-v0", ("turner", "walker"))
     assert film.roles == ("person", "scripted")
     assert film.action_names == ("left", "right", "forward", "wait")
     assert film.action.tolist() == [[0, 2], [2, 2]]
     np.testing.assert_array_equal(film.goals, [[1, 3], [1, 6]])
-    np.testing.assert_array_equal(film.position[-1], game.scene.position)
-    np.testing.assert_array_equal(film.seen[1][-1], game.scene.lit[1])
+    np.testing.assert_array_equal(film.position[-1], game.render_state.position)
+    np.testing.assert_array_equal(film.visible[1][-1], game.render_state.visible[1])
     game.restart()
-    assert game.recording().steps == 0  # nobody has acted yet
+    assert game.recording().num_steps == 0  # nobody has acted yet
 
 
 def test_the_seed_tells_the_episodes():
     def told(seed):
-        game = Game(TROUPE, (0,), seed=seed)
+        game = Game(SETUP, (0,), seed=seed)
         headings = []
         for _ in range(6):
             headings.append(game.render_state.heading.tolist())

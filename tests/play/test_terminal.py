@@ -40,7 +40,7 @@ def test_the_whole_picture(screen):
         ##################  →/d       right
                             ↑/w       forward
 
-        p pause  r restart  f fog on  x end"""
+        p pause  r restart  f fog on  x exit"""
     )
 
 
@@ -72,8 +72,8 @@ def test_it_keeps_to_the_terminals_size(game, depth, size):
 
 
 def test_too_small(screen):
-    assert screen.lines(23, 30) == ["at least 24×8 please"]
-    assert screen.lines(3, 1) == ["at "]
+    assert screen.lines(23, 30) == ["make it 24×8 or larger"]
+    assert screen.lines(3, 1) == ["mak"]
 
 
 def test_colors(game):
@@ -108,7 +108,7 @@ def test_without_a_terminal(game, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     with pytest.raises(ConfigError, match="--terminal needs a terminal"):
         play_in_terminal(game, 5)
-    with pytest.raises(ConfigError, match="rate=99"):
+    with pytest.raises(ConfigError, match="fps=99"):
         play_in_terminal(game, 99)
 
 

@@ -56,5 +56,5 @@ def recording():
 def hostile():
     """The same episode with every text trying to be markup."""
     return dataclasses.replace(
-        walk(), task=HOSTILE, note=HOSTILE, names=(HOSTILE, "b"), action_names=(HOSTILE, HOSTILE)
+        walk(), task=HOSTILE, note=HOSTILE, agent_names=(HOSTILE, "b"), action_names=(HOSTILE, HOSTILE)
     )

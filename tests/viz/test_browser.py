@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this mac
 
 # Presses keys, and leaves what it saw in the title.
 SCRIPT = """<script>
-const film = document.querySelector(".rk-film"), all = document.querySelectorAll(".rk-film"), seen = {};
+const film = document.querySelector(".rk-replay"), all = document.querySelectorAll(".rk-replay"), seen = {};
 const state = () => film.dataset.step + " " + film.querySelector(".rk-step").textContent;
 const press = (key) => film.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
 const ready = setInterval(() => {
@@ -130,15 +130,15 @@ def test_a_film_plays(recording, tmp_path):
 
 
 def test_hostile_films_share_a_report(hostile, recording, tmp_path):
-    ends = {f: getattr(recording, f)[:1] for f in ("tiles", "position", "heading", "active", "prestige")}
+    ends = {f: getattr(recording, f)[:1] for f in ("tiles", "position", "heading", "agent_mask", "prestige")}
     moment = dataclasses.replace(  # an episode of no steps
-        recording, **ends, reward=recording.reward[:0], action=recording.action[:0], goals=(), seen=(),
+        recording, **ends, reward=recording.reward[:0], action=recording.action[:0], goals=(), visible=(),
         views=tuple(view[:1] for view in recording.views),
     )  # fmt: skip
     report = Report("T").replay(hostile).replay(recording).replay(moment)
     seen = browse(report.write(tmp_path / "report.html"), tmp_path)
     assert seen["hacked"] == "undefined"
-    assert seen["names"] == f"A  {hostile.names[0]}"
+    assert seen["names"] == f"A  {hostile.agent_names[0]}"
     assert seen["unfocused"] == "0"  # in a report the keys scroll, until a film is chosen
     assert seen["others"] == "0,0"  # the other films have not moved with the first
 
@@ -148,8 +148,8 @@ def test_arrows_can_be_seen_and_turned_off(recording, tmp_path):
     seen = browse(write_replay_html(film, tmp_path / "film.html"), tmp_path)
     assert seen["arrow"] == rgb(colors.INFLUENCE_COLOR)
     assert seen["arrows"] == "2"
-    assert seen["label"].endswith("; A moves B by 1 nats")
-    assert "influence in a step; the widest arrow is 1 nats" in seen["scale"]
-    assert seen["facts"].endswith("moved others1 natswas moved0.02 nats")
+    assert seen["label"].endswith("; A influences B by 1 nats")
+    assert "influence in this step; the widest arrow is 1 nats" in seen["scale"]
+    assert seen["facts"].endswith("influence on others1 natsinfluenced by others0.02 nats")
     assert seen["off"] == "0 " + rgb(colors.FLOOR_COLOR)
     assert seen["on"] == "2 true"

@@ -98,7 +98,7 @@ def test_what_nobody_sees_is_darker(recording):
     np.testing.assert_array_equal(
         cell(shared, 0, 0), np.rint(cell(plain, 0, 0) * colors.UNSEEN_BY_ALL_BRIGHTNESS + dark)
     )
-    blind = dataclasses.replace(recording, seen=())
+    blind = dataclasses.replace(recording, visible=())
     np.testing.assert_array_equal(render_map(blind, 0, visible_to="anyone"), plain)  # nothing is known of sight
 
 
@@ -175,11 +175,11 @@ def test_a_step_shows_what_changed_in_words(recording):
 def test_odd_names_and_many_agents(recording):
     many = {
         field: np.repeat(getattr(recording, field)[:, :1], 9, axis=1)
-        for field in ("position", "heading", "active", "prestige", "reward", "action")
+        for field in ("position", "heading", "agent_mask", "prestige", "reward", "action")
     }
     crowd = dataclasses.replace(
-        recording, names=("a\nb\t" + "long " * 40,) * 9, roles=("random",) * 9, views=recording.views[:1] * 9,
-        seen=(), **many,
+        recording, agent_names=("a\nb\t" + "long " * 40,) * 9, roles=("random",) * 9, views=recording.views[:1] * 9,
+        visible=(), **many,
     )  # fmt: skip
     assert render_step(crowd, 4).shape[2] == 3
 
@@ -195,8 +195,8 @@ def test_marks():
 
 
 def test_out_of_range(recording):
-    for bad in ({"t": 5}, {"t": -1}, {"t": 0, "tile": 0}, {"t": 0, "lit_for": 2}):
+    for bad in ({"t": 5}, {"t": -1}, {"t": 0, "tile_size": 0}, {"t": 0, "visible_to": 2}):
         with pytest.raises(ConfigError):
             render_map(recording, **bad)
     with pytest.raises(ConfigError, match="no agent"):
-        render_map(dataclasses.replace(recording, seen=()), 0, visible_to=0)
+        render_map(dataclasses.replace(recording, visible=()), 0, visible_to=0)

@@ -44,8 +44,8 @@ def alone():
 
 
 def test_what_it_says_of_itself(film):
-    assert (film.steps, film.agents, film.height, film.width) == (12, 3, 5, 6)
-    assert film.names == ("novice", "chance", "expert")
+    assert (film.num_steps, film.num_agents, film.height, film.width) == (12, 3, 5, 6)
+    assert film.agent_names == ("novice", "chance", "expert")
     assert film.roles == ("frozen", "random", "scripted")
     assert film.action_names == ("left", "right", "forward", "wait")
     assert (film.task, film.note) == ("goal-cycle", "a note")
@@ -59,23 +59,23 @@ def test_it_is_the_episode_the_environment_plays(film):
     key = jax.random.split(evaluation_key(3, 10_000), 1)[0]
     state, told = world.reset(jax.random.split(key)[0], FILMED.default_params())
     np.testing.assert_array_equal(film.goals, state.task.goals)
-    for t in range(film.steps + 1):
+    for t in range(film.num_steps + 1):
         np.testing.assert_array_equal(film.position[t], state.position)
         np.testing.assert_array_equal(film.heading[t], state.heading)
         np.testing.assert_array_equal(film.tiles[t], state.tiles)
         np.testing.assert_array_equal(film.agent_mask[t], state.agent_mask)
         for agent in (1, 2):  # who see pixels are filmed as they see
             np.testing.assert_array_equal(film.views[agent][t], told.observation[agent])
-        if t < film.steps:
+        if t < film.num_steps:
             state, told = world.step(state, jnp.asarray(film.action[t], jnp.int32), FILMED.default_params())
             np.testing.assert_array_equal(film.reward[t], told.reward)
 
 
 def test_rewards_are_those_of_the_goals_entered(film):
     """Told again by hand, from positions alone."""
-    for agent in range(film.agents):
+    for agent in range(film.num_agents):
         last = None
-        for t in range(film.steps):
+        for t in range(film.num_steps):
             here, there = film.position[t, agent], film.position[t + 1, agent]
             entered = [k for k, goal in enumerate(film.goals) if (there == goal).all() and (here != there).any()]
             expected = 0.0
@@ -87,8 +87,8 @@ def test_rewards_are_those_of_the_goals_entered(film):
 
 
 def test_moves_are_those_of_the_actions(film):
-    for agent in range(film.agents):
-        for t in range(film.steps):
+    for agent in range(film.num_agents):
+        for t in range(film.num_steps):
             turned = (film.heading[t + 1, agent] - film.heading[t, agent]) % 4
             moved = film.position[t + 1, agent] - film.position[t, agent]
             name = film.action_names[film.action[t, agent]]
@@ -100,21 +100,21 @@ def test_moves_are_those_of_the_actions(film):
 
 
 def test_what_is_in_sight(film):
-    for agent in range(film.agents):
-        for t in range(film.steps + 1):
+    for agent in range(film.num_agents):
+        for t in range(film.num_steps + 1):
             row, col = film.position[t, agent]
-            assert film.seen[agent][t, row, col]  # where it stands
-            lit = np.argwhere(film.seen[agent][t])
+            assert film.visible[agent][t, row, col]  # where it stands
+            lit = np.argwhere(film.visible[agent][t])
             reach = 4 if agent else 2
             assert np.abs(lit - (row, col)).max() <= reach
 
 
 def test_who_is_absent_is_absent(alone, film):
-    np.testing.assert_array_equal(alone.active, np.tile([True, False, False], (13, 1)))
+    np.testing.assert_array_equal(alone.agent_mask, np.tile([True, False, False], (13, 1)))
     np.testing.assert_array_equal(alone.reward[:, 1:], 0)
     np.testing.assert_array_equal(alone.goals, film.goals)  # the same world
     np.testing.assert_array_equal(alone.position[0, 0], film.position[0, 0])
-    assert film.active.all()
+    assert film.agent_mask.all()
 
 
 def test_presence_and_parameters_need_no_new_program(alone, film):
@@ -153,7 +153,7 @@ def test_a_teams_film_holds_the_influence_of_the_episode_it_shows():
     assert team.agent_names == ("follower", "leader")
     assert team.roles == ("frozen", "frozen")
     key = evaluation_key(2, RECORDING_STREAM)
-    params, there = program.policy_params(learners, {}), jnp.ones((1, 2), bool)
+    params, there = program.team_setup(learners, {}).params, jnp.ones((1, 2), bool)
     played, _ = rollout(program.env, program.team, params, program.env.default_params(), key, there)
     for name, slot in (("leader", 1), ("follower", 0)):
         np.testing.assert_array_equal(team.action[:, slot], played[name].action[0, :, 0])
@@ -182,4 +182,4 @@ def test_who_learns_without_influence_has_none():
 
     program = build(tiny())
     learners = jax.tree.map(lambda x: x[0], program.init().learners)
-    assert record_run(program, learners).influence == ()
+    assert record_run(program, learners).influence is None

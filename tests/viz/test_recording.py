@@ -7,7 +7,7 @@ import pytest
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
 from rookery.viz import Recording, reward_events
 
-ARRAYS = ("tiles", "position", "heading", "active", "prestige", "reward", "action", "goals")
+ARRAYS = ("tiles", "position", "heading", "agent_mask", "prestige", "reward", "action", "goals")
 
 
 def test_fields_are_cast_copied_and_read_only(recording):
@@ -15,7 +15,7 @@ def test_fields_are_cast_copied_and_read_only(recording):
     assert dtypes == ["uint8", "int16", "int8", "bool", "float32", "float32", "int8", "int16"]
     with pytest.raises(ValueError, match="read-only"):
         recording.tiles[0, 0, 0] = 2
-    assert (recording.steps, recording.agents, recording.height, recording.width) == (4, 2, 5, 9)
+    assert (recording.num_steps, recording.num_agents, recording.height, recording.width) == (4, 2, 5, 9)
 
 
 def test_returns_by_hand(recording):
@@ -33,14 +33,14 @@ def test_events_off_goals(recording):
 
 
 def test_round_trip_is_lossless(recording, tmp_path):
-    odd = dataclasses.replace(recording, note="trailing NUL \0", names=("ñ", "\ud800 lone"))
+    odd = dataclasses.replace(recording, note="trailing NUL \0", agent_names=("ñ", "\ud800 lone"))
     loaded = Recording.load(odd.save(tmp_path / "deep" / "episode"))  # no .npz is added behind our back
     for field in dataclasses.fields(Recording):
         before, after = getattr(odd, field.name), getattr(loaded, field.name)
         if field.name in ARRAYS:
             assert before.dtype == after.dtype
             np.testing.assert_array_equal(before, after)
-        elif field.name in ("views", "seen"):
+        elif field.name in ("views", "visible"):
             assert all((a == b).all() for a, b in zip(before, after, strict=True))
         else:
             assert before == after
@@ -50,13 +50,13 @@ def test_round_trip_is_lossless(recording, tmp_path):
 def test_what_is_carried_round_trips(recording, tmp_path):
     carrying = np.arange(10).reshape(5, 2)
     film = dataclasses.replace(recording, carrying=carrying)
-    assert film.carried(2, 1) == 5
+    assert film.carried_tile(2, 1) == 5
     np.testing.assert_array_equal(Recording.load(film.save(tmp_path / "film.npz")).carrying, carrying)
-    assert recording.carried(2, 1) == 0
+    assert recording.carried_tile(2, 1) == 0
 
 
 def test_nothing_optional_round_trips(recording, tmp_path):
-    bare = dataclasses.replace(recording, seen=(), goals=(), note="")
+    bare = dataclasses.replace(recording, visible=(), goals=(), note="")
     loaded = Recording.load(bare.save(tmp_path / "bare.npz"))
     assert loaded.visible == ()
     assert loaded.goals.shape == (0, 2)
@@ -72,7 +72,7 @@ def test_a_harmed_file_says_so(recording, tmp_path, harm):
         altered = bytearray(whole)
         altered[len(whole) // 3] ^= 0xFF
         path.write_bytes({"empty": b"", "truncated": whole[:-40], "text": b"hello", "altered": bytes(altered)}[harm])
-    with pytest.raises(CorruptFileError, match=r"episode\.npz is not a whole recording"):
+    with pytest.raises(CorruptFileError, match=r"episode\.npz is not a valid recording"):
         Recording.load(path)
 
 
@@ -102,8 +102,8 @@ def test_a_refused_write_keeps_the_old_file(recording, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rookery.viz.files.os.replace", full)
-    with pytest.raises(StorageError, match="No space left"):
+    monkeypatch.setattr("rookery.storage.atomic.os.replace", full)
+    with pytest.raises(StorageError, match="disk is full"):
         recording.save(path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["episode.npz"]
@@ -112,15 +112,15 @@ def test_a_refused_write_keeps_the_old_file(recording, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("names", ("one",), "roles has 2 entries for 1 names"),
-        ("names", "ab", "names must be a tuple of texts"),
-        ("names", (), "names is empty"),
+        ("agent_names", ("one",), "roles has 2 entries for 1 agent_names"),
+        ("agent_names", "ab", "agent_names must be a tuple of texts"),
+        ("agent_names", (), "agent_names is empty"),
         ("roles", ("learning", "wise"), "wise"),
         ("tiles", np.zeros((5, 9)), r"tiles has shape \(5, 9\)"),
         ("tiles", np.full((5, 5, 9), 256), "tiles has values that uint8 cannot hold"),
         ("tiles", np.full((5, 5, 9), 0.5), "tiles has values"),
         ("position", np.zeros((5, 2)), r"position has shape \(5, 2\), not \(5, 2, 2\)"),
-        ("position", np.full((5, 2, 2), 5), "position puts an active agent off the 5×9 map"),
+        ("position", np.full((5, 2, 2), 5), "position puts a present agent off the 5×9 map"),
         ("heading", np.full((5, 2), 4), "heading must be"),
         ("prestige", np.full((5, 2), np.nan), "prestige must lie"),
         ("reward", np.full((4, 2), np.inf), "reward must be finite"),
@@ -130,7 +130,7 @@ def test_a_refused_write_keeps_the_old_file(recording, tmp_path, monkeypatch):
         ("goals", [1, 2, 3], r"goals has shape \(3,\)"),
         ("views", (np.zeros((5, 3, 4, 3)),), "views has 1 entries for 2"),
         ("views", (np.zeros((4, 3, 4, 3)),) * 2, r"views\[0\] has shape"),
-        ("seen", (np.zeros((5, 9, 5)),) * 2, r"seen\[0\] has shape \(5, 9, 5\), not \(5, 5, 9\)"),
+        ("visible", (np.zeros((5, 9, 5)),) * 2, r"visible\[0\] has shape \(5, 9, 5\), not \(5, 5, 9\)"),
         ("carrying", np.zeros((4, 2)) + 1, r"carrying has shape \(4, 2\), not \(5, 2\)"),
         ("note", None, "note must be text"),
     ],

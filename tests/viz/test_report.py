@@ -37,10 +37,10 @@ def test_everything_in_one_page(recording, tmp_path):
     text = path.read_text("utf-8")
     page = Page(text)
     assert (page.tags["main"], page.tags["svg"], page.tags["section"]) == (1, 2, 3)
-    assert text.count("window.RookeryFilm = {") == 1  # the player travels once
+    assert text.count("window.RookeryReplay = {") == 1  # the player travels once
     ids = [value for name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids))
-    assert {"film1", "film2"} <= set(ids)
+    assert {"replay1", "replay2"} <= set(ids)
     referred = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text)
     assert referred
     assert {a or b for a, b in referred} <= set(ids)

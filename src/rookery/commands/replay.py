@@ -24,7 +24,7 @@ class ReplayCommand:
         arg(
             metavar="AGENT",
             help="A zoo agent, a .safetensors file, 'scripted', 'scripted-partial' or 'random'; or the folder of a "
-            "run, whose whole team then plays, with arrows for influence between agents where it was part of the reward.",
+            "run, whose whole team then plays, with arrows for influence between agents where it was rewarded.",
         ),
     ]
     out: Path = Path("replay")

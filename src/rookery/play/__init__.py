@@ -1,1 +1,1 @@
-"""Play along: a person moves one agent of a world in real time, in a browser or a terminal, beside the others."""
+"""People play: a person moves one agent in real time, in a browser or a terminal, while policies move the others."""

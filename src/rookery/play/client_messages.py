@@ -1,12 +1,12 @@
-"""What a browser may say: one small JSON object with one key. Nothing else is read, nothing of it is executed.
+"""Messages from a browser: one small JSON object with one key. Nothing else is accepted.
 
 | message | meaning |
 |---|---|
-| `{"press": ACTION}` | do this once |
-| `{"hold": ACTION or null}` | do this at every tick until another `hold` |
-| `{"sit": SLOT or null}` | take this slot; null: watch |
-| `{"pause": true or false}` | stop and go on, for all |
-| `{"restart": true}` | begin another episode |
+| `{"press": ACTION}` | do this action once |
+| `{"hold": ACTION or null}` | do this action at every tick until another `hold` |
+| `{"sit": SLOT or null}` | take this slot; null: only watch |
+| `{"pause": true or false}` | pause and continue, for all |
+| `{"restart": true}` | start another episode |
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import json
 from rookery.errors import ConfigError
 
 MAX_MESSAGE_BYTES = 200
-"""Bytes of the longest message."""
+"""Length of the longest message."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ClientMessage:
-    """`kind` is one of KINDS; `value` is of the type it takes."""
+    """One message. `kind`: a key of MESSAGE_TYPES; `value`: of one of the types given there."""
 
     kind: str
     value: str | int | bool | None
@@ -38,18 +38,18 @@ MESSAGE_TYPES = {
 
 
 def parse_message(text: str | bytes) -> ClientMessage:
-    """Read one message. Raises ConfigError saying what is wrong with it, and nothing else whatever comes."""
+    """Read one message. Raises ConfigError, and no other error, if it is not valid."""
     if len(text) > MAX_MESSAGE_BYTES:
         raise ConfigError(f"a message has at most {MAX_MESSAGE_BYTES} bytes, this one {len(text)}")
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):  # of wrong UTF-8 too
+        message = json.loads(text)
+    except (ValueError, RecursionError):  # ValueError: also for invalid UTF-8
         raise ConfigError('a message must be JSON, such as {"press": "forward"}') from None
-    if not isinstance(found, dict) or len(found) != 1:
+    if not isinstance(message, dict) or len(message) != 1:
         raise ConfigError(f"a message must be an object with one key, one of {', '.join(MESSAGE_TYPES)}")
-    ((kind, value),) = found.items()
+    ((kind, value),) = message.items()
     if kind not in MESSAGE_TYPES:
-        raise ConfigError(f"no message {kind[:40]!r}; there are: {', '.join(MESSAGE_TYPES)}")
+        raise ConfigError(f"unknown message {kind[:40]!r}; allowed: {', '.join(MESSAGE_TYPES)}")
     if type(value) not in MESSAGE_TYPES[kind]:  # exactly: true is not a slot
         names = " or ".join({"NoneType": "null", "str": "text", "int": "a whole number", "bool": "true or false"}[
             allowed.__name__] for allowed in MESSAGE_TYPES[kind])  # fmt: skip

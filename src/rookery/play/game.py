@@ -1,8 +1,7 @@
-"""The game itself: a world that goes on at every tick, whoever moves its agents. No clock, no socket, no terminal.
+"""The game: an environment that advances at every tick. It knows no clock, no network and no terminal.
 
-Every slot has somebody of the cast who acts in it. In the open slots a person may sit down; from then on the
-person's actions count, and from the moment the person leaves those of the cast again, whose memory was kept up
-meanwhile. So a game never waits for anybody, and a person who vanishes leaves no hole.
+Every slot has a policy. In some slots, the human slots, a person may take over: then the person's actions count, until
+the person leaves. The policy's memory is updated meanwhile, so that it can take over at any step.
 """
 
 from __future__ import annotations
@@ -18,32 +17,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from rookery.agents.team import Team, act_all, initial_carry
+from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
-from rookery.types import Env, PyTree
+from rookery.types import Env
 from rookery.viz.record_episode import recording_fields
 from rookery.viz.recording import Recording
 from rookery.viz.render_state import RenderState, action_names, make_render_state
 
 MAX_QUEUED_ACTIONS = 2
-"""Actions a person may be ahead of the world; more would make it lag behind the keys."""
-
-
-@dataclasses.dataclass(frozen=True)
-class GameSetup:
-    """Who acts in a game: the world, a team that fills every slot, and what to call them."""
-
-    env: Env
-    team: Team
-    params: dict[str, PyTree]
-    agent_names: tuple[str, ...]  # [A]
-    roles: tuple[str, ...]  # [A], as in a Recording
-    task_id: str
-    description: str = ""  # one line on the task
+"""How many actions a person may press in advance; more would make the agent lag behind the keys."""
 
 
 @dataclasses.dataclass
 class Seat:
-    """One person's: what they pressed and not yet done, and what they hold down."""
+    """One person's slot, the actions pressed but not executed yet, and the action held down."""
 
     slot: int
     queued_actions: collections.deque = dataclasses.field(
@@ -53,23 +40,24 @@ class Seat:
 
 
 class Game:
-    """A world, its cast and the persons in it. Episodes follow one another, each of another key.
+    """An environment, its team and the persons who play. Episodes follow one another, each with another key.
 
-    `scene`, `returns`, `reward`, `action`, `step` and `over` tell the moment; all numpy, replaced at every tick.
+    `render_state`, `returns`, `reward`, `action`, `step` and `done` are those of the current step; all numpy, replaced
+    at every tick. `setup` needs `agent_names`, `roles` and `task_id`.
     """
 
-    def __init__(self, setup: GameSetup, human_slots: tuple[int, ...], *, seed: int = 0, rest_ticks: int = 15):
-        """Compiles and starts the first episode.
+    def __init__(self, setup: TeamSetup, human_slots: tuple[int, ...], *, seed: int = 0, rest_ticks: int = 15):
+        """Compile, and start the first episode.
 
         Args:
-          open_slots: where persons may sit, the first free one first.
-          rest: ticks between the end of an episode and the next.
-        Raises: ConfigError for slots the world lacks, or a team that does not fill it.
+          human_slots: slots that persons may take, in this order.
+          rest_ticks: ticks between the end of an episode and the next one.
+        Raises: ConfigError for slots that the task lacks, or a team that does not fill its slots.
         """
         agents = setup.env.num_agents
         if len(set(human_slots)) != len(human_slots) or not set(human_slots) <= set(range(agents)):
             raise ConfigError(
-                f"slots {list(human_slots)} cannot be opened to persons; the task has slots 0 to {agents - 1}, each once"
+                f"persons cannot take the slots {list(human_slots)}; allowed: each of 0 to {agents - 1} at most once"
             )
         setup.team.validate(setup.env)
         self.setup, self.human_slots, self.rest_ticks = setup, tuple(human_slots), rest_ticks
@@ -80,19 +68,19 @@ class Game:
         self._base_key = jax.random.PRNGKey(seed)
         self._reset, self._advance = _compile_game(setup.env, setup.team)
         self.restart()
-        self._advance(self._loop, setup.params, *self._idle_actions())  # compiled before anybody waits for it
+        self._advance(self._loop, setup.params, *self._idle_actions())  # compiled before a person waits for it
 
     # ---- persons ------------------------------------------------------------------------------------------
 
     @property
     def seats(self) -> dict[Hashable, int]:
-        """Who sits where."""
+        """The slot of each person who plays."""
         return {person: seat.slot for person, seat in self._seats.items()}
 
     def sit(self, person: Hashable, slot: int | None = None) -> int | None:
         """Give a person a slot: this one, or the first that is free. Returns it; None if all are taken.
 
-        Raises: ConfigError for a slot that is not open or that another person has.
+        Raises: ConfigError for a slot that is not for persons or that another person has.
         """
         taken = {seat.slot for who, seat in self._seats.items() if who != person}
         free = [s for s in self.human_slots if s not in taken]
@@ -106,15 +94,15 @@ class Game:
         return slot
 
     def leave(self, person: Hashable) -> None:
-        """The cast takes the slot over. Leaving twice is no mistake."""
+        """Give the slot back to its policy. Nothing happens for a person without a slot."""
         self._seats.pop(person, None)
 
     def press(self, person: Hashable, action: str) -> None:
-        """Do this at the next tick, or the one after. Raises ConfigError for no such action, or a spectator."""
+        """Do this action at one of the next ticks. Raises ConfigError for an unknown action or a spectator."""
         self._seat(person).queued_actions.append(self._action_index(action))
 
     def hold(self, person: Hashable, action: str | None) -> None:
-        """Do this at every tick until told otherwise, and once even if that comes at once; None is letting go.
+        """Do this action at every tick until another call, and at least once; None: stop.
 
         Raises: ConfigError as `press`.
         """
@@ -132,16 +120,16 @@ class Game:
 
     def _action_index(self, action: str) -> int:
         if action not in self.action_names:
-            raise ConfigError(f"no action {action[:40]!r}; allowed: {', '.join(self.action_names)}")
+            raise ConfigError(f"unknown action {action[:40]!r}; allowed: {', '.join(self.action_names)}")
         return self.action_names.index(action)
 
     # ---- time ---------------------------------------------------------------------------------------------
 
     def restart(self) -> None:
-        """End this episode, if one is on, and start another."""
+        """Start another episode."""
         self.episode += 1
-        self._loop, scene = self._reset(jax.random.fold_in(self._base_key, self.episode), self.setup.params)
-        self.render_state: RenderState = jax.device_get(scene)
+        self._loop, render_state = self._reset(jax.random.fold_in(self._base_key, self.episode), self.setup.params)
+        self.render_state: RenderState = jax.device_get(render_state)
         agents = self.setup.env.num_agents
         self.step, self.done, self.ticks_to_restart = 0, False, 0
         self.returns = np.zeros(agents)
@@ -153,7 +141,10 @@ class Game:
             seat.queued_actions.clear()
 
     def tick(self) -> bool:
-        """One step; after the end one tick of rest; nothing while paused. Returns whether anything changed."""
+        """One step, or after the end of an episode one tick of rest; nothing while paused.
+
+        Returns: whether anything changed.
+        """
         if self.paused:
             return False
         if self.done:
@@ -161,35 +152,35 @@ class Game:
             if self.ticks_to_restart <= 0:
                 self.restart()
             return True
-        self._loop, told = self._advance(self._loop, self.setup.params, *self._human_actions())
-        self.render_state, self.reward, self.action, self.done = jax.device_get(told)
+        self._loop, outputs = self._advance(self._loop, self.setup.params, *self._human_actions())
+        self.render_state, self.reward, self.action, self.done = jax.device_get(outputs)
         self.step += 1
         self.returns = self.returns + self.reward
-        for kept, now in zip(self._history, (self.render_state, self.reward, self.action), strict=True):
-            kept.append(now)
+        for history, value in zip(self._history, (self.render_state, self.reward, self.action), strict=True):
+            history.append(value)
         if self.done:
             self.ticks_to_restart = self.rest_ticks
         return True
 
     def _human_actions(self):
-        """What persons do now: (action i32[A], bool[A] where it counts)."""
-        action, person = self._idle_actions()
+        """The actions of persons: (action i32[A], bool[A] where a person decides)."""
+        action, is_human = self._idle_actions()
         for seat in self._seats.values():
-            person[seat.slot] = self._human_played[seat.slot] = True
+            is_human[seat.slot] = self._human_played[seat.slot] = True
             if seat.queued_actions:
                 action[seat.slot] = seat.queued_actions.popleft()
             elif seat.held_action is not None:
                 action[seat.slot] = seat.held_action
-        return action, person
+        return action, is_human
 
     def _idle_actions(self):
         agents = self.setup.env.num_agents
         return np.full(agents, self.idle_action, np.int32), np.zeros(agents, bool)
 
     def recording(self) -> Recording:
-        """The episode so far, to be saved or shown as a film."""
-        scenes, rewards, actions = self._history
-        whole: Any = jax.tree.map(lambda *moments: np.stack(moments), *scenes)
+        """The episode so far."""
+        history, rewards, actions = self._history
+        states: Any = jax.tree.map(lambda *states: np.stack(states), *history)
         agents = self.setup.env.num_agents
         roles = [
             "person" if played else role for played, role in zip(self._human_played, self.setup.roles, strict=True)
@@ -201,36 +192,36 @@ class Game:
             reward=np.array(rewards).reshape(-1, agents),
             action=np.array(actions, int).reshape(-1, agents),
             action_names=self.action_names,
-            **recording_fields(whole),
+            **recording_fields(states),
         )
 
 
 def check_fps(fps: float) -> None:
-    """Raises ConfigError for ticks a second that nobody can play at."""
+    """Raises ConfigError for a number of ticks per second at which nobody can play."""
     if not 0.5 <= fps <= 30:
-        raise ConfigError(f"rate={fps} must lie in [0.5, 30] ticks a second")
+        raise ConfigError(f"fps={fps} must lie in [0.5, 30]")
 
 
 @functools.lru_cache(maxsize=8)
 def _compile_game(env: Env, team: Team):
-    """How an episode opens and goes on, compiled once: the cast thinks at every step, for persons too."""
-    scene = make_render_state(env)
+    """Functions that start an episode and advance it, compiled once. Policies act in every slot, also in persons'."""
+    render_state = make_render_state(env)
     env_params = env.default_params()
 
     def start(key, params):
         reset_key, act_key = jax.random.split(key)
-        state, told = env.reset(reset_key, env_params)
+        state, timestep = env.reset(reset_key, env_params)
         carries = {group.name: initial_carry(group, 1) for group in team.groups}
-        return (state, told, carries, act_key), scene(state)
+        return (state, timestep, carries, act_key), render_state(state)
 
-    def advance(loop, params, given, person):
-        state, told, carries, key = loop
+    def advance(loop, params, human_action, is_human):
+        state, timestep, carries, key = loop
         step_key, key = jax.random.split(key)
-        worlds, moments = jax.tree.map(lambda x: x[None], (state, told))
-        (action,), carries = act_all(team, params, carries, moments, worlds, step_key)
-        action = jnp.where(person, given, action)
-        state, told = env.step(state, action, env_params)
-        over = told.terminated | told.truncated
-        return (state, told, carries, key), (scene(state), told.reward, action, over)
+        states, timesteps = jax.tree.map(lambda x: x[None], (state, timestep))
+        (action,), carries = act_all(team, params, carries, timesteps, states, step_key)
+        action = jnp.where(is_human, human_action, action)
+        state, timestep = env.step(state, action, env_params)
+        done = timestep.terminated | timestep.truncated
+        return (state, timestep, carries, key), (render_state(state), timestep.reward, action, done)
 
     return jax.jit(start), jax.jit(advance)

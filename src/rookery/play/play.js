@@ -1,10 +1,10 @@
-// A game in the browser: draws what the server tells, and tells it which keys are down. The server decides all.
+// The game page: draws the states that the server sends, and sends which keys are down. The server decides everything else.
 (function () {
   "use strict";
   const { Board, paintView, legend, element, rgb } = window.RookeryBoard;
   const MAX_TILE = 52, MAX_MAP_HEIGHT = 640, VIEW = 96, DARK = 0.03, RETRY = 1500;
-  const MINE = "#ffffff";
-  const KEYS = { // by the action's name; others get the digits, in their order
+  const PLAYER_RING = "#ffffff";
+  const KEYS = { // by action name; other actions get the digits, in order
     left: ["ArrowLeft", "a"], right: ["ArrowRight", "d"], forward: ["ArrowUp", "w"],
     "turn left": ["q"], "turn right": ["e"], up: ["ArrowUp", "w"], down: ["ArrowDown", "s"],
     "pick up": ["e"], drop: ["q"], toggle: [" "],
@@ -18,21 +18,21 @@
   class GamePage {
     constructor(root) {
       this.root = root;
-      this.look = JSON.parse(root.querySelector(".rk-look").textContent);
-      this.wait = root.querySelector(".rk-wait");
+      this.sprites = JSON.parse(root.querySelector(".rk-sprites").textContent);
+      this.loading = root.querySelector(".rk-loading");
       this.seats = { you: null, taken: [], watching: 0 };
-      this.down = []; // actions whose keys are down, the latest last
+      this.down = []; // actions whose keys are down, in the order they were pressed
       this.fog = false;
       this.connect();
     }
 
     connect() {
-      const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/play`);
-      socket.onmessage = (event) => this.hear(JSON.parse(event.data));
+      const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/play${location.search}`);
+      socket.onmessage = (event) => this.receive(JSON.parse(event.data));
       socket.onclose = (event) => {
         this.down = [];
         this.root.dataset.state = "lost";
-        this.say(event.reason ? `The game hung up: ${event.reason}.` : "The game is not there; trying to reach it again…");
+        this.say(event.reason ? `The game closed the connection: ${event.reason}.` : "The game cannot be reached; trying again…");
         setTimeout(() => this.connect(), RETRY);
       };
       this.socket = socket;
@@ -40,28 +40,28 @@
 
     send(message) { if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message)); }
 
-    hear({ hello, seats, moment, error }) {
+    receive({ hello, seats, state, error }) {
       if (hello) { this.build(hello); this.say(""); this.root.dataset.state = "on"; }
-      if (seats) { this.seats = seats; this.showSeats(); if (this.moment) this.draw(); }
-      if (moment) { this.moment = moment; this.show(); }
+      if (seats) { this.seats = seats; this.showSeats(); if (this.state) this.draw(); }
+      if (state) { this.state = state; this.show(); }
       if (error) { this.say(error); }
     }
 
-    say(text) { (this.line || this.wait).textContent = text; }
+    say(text) { (this.line || this.loading).textContent = text; }
 
-    // ---- what stands on the page --------------------------------------------------------------------------
+    // ---- parts of the page --------------------------------------------------------------------------
 
     build(hello) {
       const first = !this.hello;
       this.hello = hello;
       this.keys = this.assign(hello.actions);
       this.map = element("canvas", { role: "img" });
-      this.board = new Board(this.map, this.look, hello.height, hello.width);
-      this.curtain = element("div", { class: "rk-curtain", hidden: true });
-      this.mapBox = element("div", { class: "rk-map" }, element("div", { class: "rk-screen" }, this.map, this.curtain));
+      this.board = new Board(this.map, this.sprites, hello.height, hello.width);
+      this.overlay = element("div", { class: "rk-overlay", hidden: true });
+      this.mapBox = element("div", { class: "rk-map" }, element("div", { class: "rk-screen" }, this.map, this.overlay));
       this.you = element("span", { class: "rk-you", "aria-live": "polite" });
       this.clock = element("span", { class: "rk-clock" });
-      this.line = element("p", { class: "rk-say", role: "status" });
+      this.line = element("p", { class: "rk-status", role: "status" });
       this.cards = hello.agents.map((agent, i) => this.card(agent, i));
       const roles = [...new Set([...hello.agents.map((a) => a.role), "person"])];
       this.legend = element("ul", { class: "rk-legend", "aria-label": "Legend" });
@@ -69,29 +69,29 @@
       this.legendKinds = "";
       this.root.replaceChildren(
         element("header", {}, element("h2", {}, hello.task), this.you, this.clock),
-        element("p", { class: "rk-note" }, hello.about),
+        element("p", { class: "rk-note" }, hello.description),
         element("div", { class: "rk-stage" }, this.mapBox, this.bar(hello),
           element("div", { class: "rk-agents" }, ...this.cards.map((c) => c.box))),
         this.legend,
       );
       if (first) this.listen();
-      const fit = () => { this.board.resize(this.mapBox.clientWidth, MAX_MAP_HEIGHT, MAX_TILE); if (this.moment) this.draw(); };
-      fit(); // a tab in the background is not told its size until somebody looks at it
+      const fit = () => { this.board.resize(this.mapBox.clientWidth, MAX_MAP_HEIGHT, MAX_TILE); if (this.state) this.draw(); };
+      fit(); // a background tab gets no resize events until it is shown
       if (this.watch) this.watch.disconnect();
       this.watch = new ResizeObserver(fit);
       this.watch.observe(this.mapBox);
     }
 
-    assign(actions) { // which key does which action
-      const keys = new Map(), own = {};
+    assign(actions) { // the keys of each action
+      const keys = new Map(), keysOf = {};
       let digit = 1;
       for (const action of actions) {
         if (action === "wait" || action === "done" || action === "stay") continue;
-        own[action] = (KEYS[action] || []).filter((key) => !keys.has(key));
-        if (!own[action].length && digit <= 9) own[action] = [String(digit++)];
-        for (const key of own[action]) keys.set(key, action);
+        keysOf[action] = (KEYS[action] || []).filter((key) => !keys.has(key));
+        if (!keysOf[action].length && digit <= 9) keysOf[action] = [String(digit++)];
+        for (const key of keysOf[action]) keys.set(key, action);
       }
-      this.keysOf = own;
+      this.keysOf = keysOf;
       return keys;
     }
 
@@ -107,10 +107,10 @@
       }
       const role = element("div", { class: "rk-role" });
       const seat = element("button", { type: "button", onclick: () => this.send({ sit: this.seats.you === i ? null : i }) });
-      if (!this.hello.open.includes(i)) seat.hidden = true;
-      const name = element("div", { class: "rk-name" }, `${agent.mark}  ${agent.name}`);
+      if (!this.hello.human_slots.includes(i)) seat.hidden = true;
+      const name = element("div", { class: "rk-name" }, `${agent.letter}  ${agent.name}`);
       const box = element("div", { class: "rk-agent" }, view, element("div", { class: "rk-facts" }, name, role, list, seat));
-      box.style.setProperty("--rk-line", rgb(this.look.colors.lines[i % this.look.colors.lines.length]));
+      box.style.setProperty("--rk-line", rgb(this.sprites.colors.lines[i % this.sprites.colors.lines.length]));
       box.addEventListener("animationend", () => box.classList.remove("rk-paid", "rk-fined"));
       return { box, view, role, facts, seat };
     }
@@ -124,7 +124,7 @@
           type: "button",
           onpointerdown: (event) => { event.preventDefault(); node.setPointerCapture(event.pointerId); this.press(action); this.root.focus({ preventScroll: true }); },
           onpointerup: () => this.release(action), onpointercancel: () => this.release(action),
-          onclick: (event) => { if (event.detail === 0) this.send({ press: action }); }, // from the keyboard or a reader
+          onclick: (event) => { if (event.detail === 0) this.send({ press: action }); }, // pressed with the keyboard or a screen reader
         }, label);
         this.pads[action] = node;
         pad.append(node);
@@ -132,11 +132,11 @@
       this.pauseButton = element("button", { type: "button", onclick: () => this.pause() }, "Pause");
       this.restartButton = element("button", { type: "button", onclick: () => this.send({ restart: true }) }, "Restart");
       this.fogBox = element("input", { type: "checkbox", onchange: () => { this.fog = this.fogBox.checked; this.draw(); this.root.focus({ preventScroll: true }); } });
-      const film = element("a", { href: "/film", download: "" }, "Save this episode as a film");
+      const replay = element("a", { href: `/replay${location.search}`, download: "" }, "Save this episode as a replay");
       const key = (k) => element("kbd", {}, k);
       return element("div", { class: "rk-bar" }, pad,
         element("div", { class: "rk-tools" }, this.pauseButton, this.restartButton,
-          element("label", {}, this.fogBox, "Fog: only what my agent sees"), film,
+          element("label", {}, this.fogBox, "Fog: only what your agent sees"), replay,
           element("span", { class: "rk-keys" }, key("P"), " pause ", key("R"), " restart ", key("F"), " fog")),
         this.line);
     }
@@ -170,106 +170,106 @@
     }
 
     press(action) {
-      if (this.seats.you === null) { this.say("You are watching; take a free agent to play."); return; }
-      if (this.moment && this.moment.paused) this.send({ pause: false });
+      if (this.seats.you === null) { this.say("You are watching. Choose a free agent to play."); return; }
+      if (this.state && this.state.paused) this.send({ pause: false });
       if (!this.down.includes(action)) this.down.push(action);
       this.send({ hold: action });
-      this.mark();
+      this.showKeys();
     }
 
     release(action) {
       if (!this.down.includes(action)) return;
       this.down = this.down.filter((a) => a !== action);
       this.send({ hold: this.down.length ? this.down[this.down.length - 1] : null });
-      this.mark();
+      this.showKeys();
     }
 
-    releaseAll() { if (this.down.length) { this.down = []; this.send({ hold: null }); this.mark(); } }
-    mark() { for (const [action, node] of Object.entries(this.pads)) node.classList.toggle("rk-down", this.down.includes(action)); }
-    pause() { if (this.moment) this.send({ pause: !this.moment.paused }); }
+    releaseAll() { if (this.down.length) { this.down = []; this.send({ hold: null }); this.showKeys(); } }
+    showKeys() { for (const [action, node] of Object.entries(this.pads)) node.classList.toggle("rk-down", this.down.includes(action)); }
+    pause() { if (this.state) this.send({ pause: !this.state.paused }); }
 
-    // ---- pictures -----------------------------------------------------------------------------------------
+    // ---- drawing -----------------------------------------------------------------------------------------
 
     showSeats() {
       const { you, taken, watching } = this.seats;
-      const { agents, open } = this.hello;
+      const { agents, human_slots } = this.hello;
       if (you === null) this.down = [];
       this.root.dataset.seat = String(you);
       const others = watching - (you === null ? 1 : 0);
-      this.you.textContent = (you === null ? "You are watching" : `You are ${agents[you].mark}`) + (others > 0 ? `; ${others} watching` : "");
+      this.you.textContent = (you === null ? "You are watching" : `You are ${agents[you].letter}`) + (others > 0 ? `; ${others} watching` : "");
       this.cards.forEach(({ box, role, seat }, i) => {
         const mine = i === you, person = taken.includes(i);
         box.classList.toggle("rk-mine", mine);
         role.textContent = mine ? "you" : person ? "a person" : ROLES[agents[i].role];
-        seat.textContent = mine ? "Stand up and watch" : "Play this one";
+        seat.textContent = mine ? "Stop playing, and watch" : "Play this agent";
         seat.disabled = !mine && person;
-        if (!open.includes(i)) seat.hidden = true;
+        if (!human_slots.includes(i)) seat.hidden = true;
       });
       for (const node of Object.values(this.pads)) node.disabled = you === null;
       this.fogBox.disabled = you === null;
       this.pauseButton.disabled = this.restartButton.disabled = you === null && taken.length > 0;
-      this.mark();
+      this.showKeys();
     }
 
     show() {
-      const { moment, hello } = this;
-      const decoded = { tiles: unpack(moment.tiles), seen: moment.seen.map(unpack), views: moment.views.map(unpack) };
-      Object.assign(moment, decoded);
-      this.root.dataset.step = String(moment.step);
-      this.root.dataset.episode = String(moment.episode);
-      this.root.dataset.over = String(moment.over);
-      this.root.dataset.paused = String(moment.paused);
-      this.clock.textContent = `episode ${moment.episode}, step ${moment.step} of ${hello.limit}, ${short(hello.rate)} a second`;
-      this.pauseButton.textContent = moment.paused ? "Go on" : "Pause";
+      const { state, hello } = this;
+      const decoded = { tiles: unpack(state.tiles), visible: state.visible.map(unpack), views: state.views.map(unpack) };
+      Object.assign(state, decoded);
+      this.root.dataset.step = String(state.step);
+      this.root.dataset.episode = String(state.episode);
+      this.root.dataset.done = String(state.done);
+      this.root.dataset.paused = String(state.paused);
+      this.clock.textContent = `episode ${state.episode}, step ${state.step} of ${hello.max_steps}, ${short(hello.fps)} steps per second`;
+      this.pauseButton.textContent = state.paused ? "Continue" : "Pause";
       this.cards.forEach(({ box, view, facts }, i) => {
-        paintView(view, moment.views[i]);
-        const reward = moment.reward[i];
-        box.classList.toggle("rk-absent", !moment.active[i]);
-        if (reward && this.flashed !== `${moment.episode}.${moment.step}`) box.classList.add(reward > 0 ? "rk-paid" : "rk-fined");
-        facts.return.textContent = short(moment.returns[i]);
+        paintView(view, state.views[i]);
+        const reward = state.reward[i];
+        box.classList.toggle("rk-absent", !state.agent_mask[i]);
+        if (reward && this.flashed !== `${state.episode}.${state.step}`) box.classList.add(reward > 0 ? "rk-paid" : "rk-fined");
+        facts.return.textContent = short(state.returns[i]);
         facts.reward.textContent = reward ? signed(reward) : "0";
-        facts.action.textContent = moment.step ? hello.actions[moment.action[i]] || "–" : "–";
-        facts.prestige.textContent = moment.prestige[i].toFixed(2);
+        facts.action.textContent = state.step ? hello.actions[state.action[i]] || "–" : "–";
+        facts.prestige.textContent = state.prestige[i].toFixed(2);
       });
-      this.flashed = `${moment.episode}.${moment.step}`;
-      this.showCurtain();
+      this.flashed = `${state.episode}.${state.step}`;
+      this.showOverlay();
       this.showLegend();
       this.draw();
     }
 
-    showCurtain() {
-      const { over, paused, rest, returns } = this.moment;
-      this.curtain.hidden = !over && !paused;
-      if (this.curtain.hidden) return;
-      if (!over) { this.curtain.replaceChildren(element("strong", {}, "Paused"), "P, or any of your keys, goes on"); return; }
+    showOverlay() {
+      const { done, paused, seconds_to_restart, returns } = this.state;
+      this.overlay.hidden = !done && !paused;
+      if (this.overlay.hidden) return;
+      if (!done) { this.overlay.replaceChildren(element("strong", {}, "Paused"), "Press P or any of your keys to continue"); return; }
       const order = [...returns.keys()].sort((a, b) => returns[b] - returns[a]);
-      const rows = order.map((i) => element("li", {}, `${this.hello.agents[i].mark} ${this.hello.agents[i].name}${i === this.seats.you ? " (you)" : ""}: ${short(returns[i])}`));
-      this.curtain.replaceChildren(
+      const rows = order.map((i) => element("li", {}, `${this.hello.agents[i].letter} ${this.hello.agents[i].name}${i === this.seats.you ? " (you)" : ""}: ${short(returns[i])}`));
+      this.overlay.replaceChildren(
         element("strong", {}, "The episode is over"), element("ol", {}, ...rows),
-        `The next begins in ${Math.ceil(rest)} s; R begins it now`,
+        `The next one starts in ${Math.ceil(seconds_to_restart)} s. Press R to start it now.`,
       );
     }
 
     showLegend() {
-      const kinds = [...new Set([...this.moment.tiles])].sort((a, b) => a - b);
+      const kinds = [...new Set([...this.state.tiles])].sort((a, b) => a - b);
       if (String(kinds) === this.legendKinds) return;
       this.legendKinds = String(kinds);
-      this.legend.replaceChildren(...legend(this.look, kinds, this.legendRoles, false));
+      this.legend.replaceChildren(...legend(this.sprites, kinds, this.legendRoles, false));
     }
 
     draw() {
-      if (!this.moment || !this.moment.views.length || !this.board.tile) return;
-      const { moment, hello, seats } = this;
+      if (!this.state || !this.state.views.length || !this.board.tile) return;
+      const { state, hello, seats } = this;
       const agents = hello.agents.map((agent, i) => ({
-        ...agent, row: moment.position[i][0], col: moment.position[i][1], heading: moment.heading[i],
-        prestige: moment.prestige[i], carrying: moment.carrying[i], role: seats.taken.includes(i) ? "person" : agent.role,
-        ring: i === seats.you ? MINE : "",
-      })).filter((_, i) => moment.active[i]);
-      // Lit is what my agent sees, or, for who watches, what any agent sees.
-      const mine = seats.you === null ? moment.seen : [moment.seen[seats.you]];
-      const left = this.fog && seats.you !== null ? DARK : this.look.colors.glimmer;
-      const words = this.board.paint(moment.tiles, moment.goals, agents, (i) => (mine.some((seen) => seen[i]) ? 1 : left));
-      this.map.setAttribute("aria-label", `Map at step ${moment.step}. ${words}`);
+        ...agent, row: state.position[i][0], col: state.position[i][1], heading: state.heading[i],
+        prestige: state.prestige[i], carrying: state.carrying[i], role: seats.taken.includes(i) ? "person" : agent.role,
+        ring: i === seats.you ? PLAYER_RING : "",
+      })).filter((_, i) => state.agent_mask[i]);
+      // Bright cells: those that the player's agent sees, or, for spectators, those that any agent sees.
+      const views = seats.you === null ? state.visible : [state.visible[seats.you]];
+      const unseen = this.fog && seats.you !== null ? DARK : this.sprites.colors.unseen_by_all_brightness;
+      const words = this.board.paint(state.tiles, state.goals, agents, (i) => (views.some((visible) => visible[i]) ? 1 : unseen));
+      this.map.setAttribute("aria-label", `Map at step ${state.step}. ${words}`);
     }
   }
 

@@ -1,4 +1,4 @@
-"""A game in the terminal, over ssh too: two columns a cell, redrawn at every tick; no library but ANSI's codes."""
+"""The game in a terminal, also over ssh: two columns per cell, redrawn at every tick with ANSI escape codes."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _KEY_PATTERN = re.compile(r"\x1b(?:[\[O][0-9;]*[A-Za-z~])?|[^\x1b]", re.DOTALL)
 
 
 def key_bindings(game: Game) -> dict[str, str]:
-    """Key to action. Actions without a key of their own get the digits, in order."""
+    """Actions by key. Actions without keys of their own get the digits, in order."""
     keys: dict[str, str] = {}
     digit = 1
     for number, action in enumerate(game.action_names):
         if number == game.idle_action:
             continue
-        own = [key for key in ACTION_KEYS.get(action, ()) if key not in keys]
-        if not own:
-            own, digit = [str(digit)], digit + 1
-        keys |= dict.fromkeys(own, action)
+        action_keys = [key for key in ACTION_KEYS.get(action, ()) if key not in keys]
+        if not action_keys:
+            action_keys, digit = [str(digit)], digit + 1
+        keys |= dict.fromkeys(action_keys, action)
     return keys
 
 
 def read_keys(text: str) -> tuple[list[str], str]:
-    """The keys in what a terminal sent, by name or letter, and the beginning of one that is not all there yet."""
+    """The keys in what a terminal sent, by name or letter, and the start of an escape code that is not complete yet."""
     rest = ""
     if cut := re.search(r"\x1b(?:[\[O][0-9;]*)?$", text):
         text, rest = text[: cut.start()], cut[0]
@@ -57,25 +57,25 @@ class Screen:
     """Draws a game as lines of text with ANSI colors."""
 
     def __init__(self, game: Game, *, color_depth: int = 24, unicode: bool = True):
-        """`depth`: 24 for all colors, 8 for 256 of them, 0 for none. `unicode`: False keeps to ASCII."""
+        """`color_depth`: 24 for all colors, 8 for 256 colors, 0 for none. `unicode`: False for ASCII only."""
         self.game, self.color_depth, self.arrows = game, color_depth, UNICODE_ARROWS if unicode else ASCII_ARROWS
         self.fog = False
 
     def lines(self, columns: int, rows: int) -> list[str]:
-        """The whole picture, at most so many lines, none wider."""
+        """The picture as lines: at most `rows` lines, none wider than `columns`."""
         if columns < MIN_TERMINAL_SIZE[0] or rows < MIN_TERMINAL_SIZE[1]:
-            return [f"at least {MIN_TERMINAL_SIZE[0]}×{MIN_TERMINAL_SIZE[1]} please"[:columns]]
+            return [f"make it {MIN_TERMINAL_SIZE[0]}×{MIN_TERMINAL_SIZE[1]} or larger"[:columns]]
         game = self.game
         side = self._side_lines()
         height, width = game.render_state.tiles.shape
-        room = columns - 2 - max(map(len, side))
-        beside = room >= 2 * min(width, 9)
-        across = min(width, room // 2 if beside else columns // 2)
-        down = min(height, rows - 4 if beside else max(3, rows - 4 - len(side)))
+        map_room = columns - 2 - max(map(len, side))
+        fits_next_to_map = map_room >= 2 * min(width, 9)
+        across = min(width, map_room // 2 if fits_next_to_map else columns // 2)
+        down = min(height, rows - 4 if fits_next_to_map else max(3, rows - 4 - len(side)))
         world = self._map_lines(down, across)
         title = f"{game.setup.task_id}  episode {game.episode + 1}, step {game.step} of {game.setup.env.max_steps}"
         lines = [title[:columns], ""]
-        if beside:
+        if fits_next_to_map:
             blank = " " * (2 * across)
             for i in range(max(len(world), len(side))):
                 words = side[i] if i < len(side) else ""
@@ -85,140 +85,140 @@ class Screen:
         return [*lines[: rows - 2], "", self._help_line()[:columns]]
 
     def _side_lines(self) -> list[str]:
-        game, troupe = self.game, self.game.setup
+        game, setup = self.game, self.game.setup
         mine = game.seats.get(TERMINAL_PLAYER)
         words = []
-        for i, name in enumerate(troupe.agent_names):
-            who = f"{name} (you)" if i == mine else name
+        for i, name in enumerate(setup.agent_names):
+            label = f"{name} (you)" if i == mine else name
             arrow = self.arrows[int(game.render_state.heading[i])] if game.render_state.agent_mask[i] else " "
             reward = f" {game.reward[i]:+.3g}" if game.reward[i] else ""
-            words.append(f"{arrow}{colors.agent_letter(i)} {who}: {game.returns[i]:.4g}{reward}")
+            words.append(f"{arrow}{colors.agent_letter(i)} {label}: {game.returns[i]:.4g}{reward}")
         words.append("")
         if game.done:
-            words += ["The episode is over.", "R begins the next one."]
+            words += ["The episode is over.", "R starts the next one."]
         elif game.paused:
-            words += ["Paused; P goes on."]
+            words += ["Paused; P continues."]
         keys: dict[str, list[str]] = {}
         for key, action in key_bindings(game).items():
             keys.setdefault(action, []).append(KEY_LABELS.get(key, key) if self.arrows == UNICODE_ARROWS else key)
-        words += [f"{'/'.join(own):9} {action}" for action, own in keys.items()]
+        words += [f"{'/'.join(names):9} {action}" for action, names in keys.items()]
         return words
 
     def _help_line(self) -> str:
-        return f"p pause  r restart  f fog {'off' if self.fog else 'on'}  x end"
+        return f"p pause  r restart  f fog {'off' if self.fog else 'on'}  x exit"
 
     def _map_lines(self, down: int, across: int) -> list[str]:
-        """Rows of cells around the person's agent, if not all fit."""
-        game, scene = self.game, self.game.render_state
+        """Rows of cells, those around the person's agent if not all fit."""
+        game, state = self.game, self.game.render_state
         mine = game.seats.get(TERMINAL_PLAYER)
-        height, width = scene.tiles.shape
-        row, col = scene.position[mine if mine is not None else 0]
+        height, width = state.tiles.shape
+        row, col = state.position[mine if mine is not None else 0]
         top, left = int(np.clip(row - down // 2, 0, height - down)), int(np.clip(col - across // 2, 0, width - across))
-        lit = scene.visible[mine] if mine is not None else np.any(scene.visible, axis=0)
-        numbers = {tuple(cell): k + 1 for k, cell in enumerate(scene.goals.tolist())} if len(scene.goals) > 1 else {}
+        visible = state.visible[mine] if mine is not None else np.any(state.visible, axis=0)
+        numbers = {tuple(cell): k + 1 for k, cell in enumerate(state.goals.tolist())} if len(state.goals) > 1 else {}
         standing: dict[tuple, int] = {}
-        for agent in reversed(range(len(scene.agent_mask))):
-            if scene.agent_mask[agent]:
-                standing[tuple(scene.position[agent].tolist())] = agent
-        if mine is not None and scene.agent_mask[mine]:
-            standing[tuple(scene.position[mine].tolist())] = mine  # on top
+        for agent in reversed(range(len(state.agent_mask))):
+            if state.agent_mask[agent]:
+                standing[tuple(state.position[agent].tolist())] = agent
+        if mine is not None and state.agent_mask[mine]:
+            standing[tuple(state.position[mine].tolist())] = mine  # on top
         return [
-            "".join(self._cell_text((r, c), lit[r, c], numbers, standing, mine) for c in range(left, left + across))
+            "".join(self._cell_text((r, c), visible[r, c], numbers, standing, mine) for c in range(left, left + across))
             + ("\x1b[0m" if self.color_depth else "")
             for r in range(top, top + down)
         ]
 
-    def _cell_text(self, cell, lit, numbers, standing, mine) -> str:
-        scene = self.game.render_state
-        if self.fog and not lit:
+    def _cell_text(self, cell, visible, numbers, standing, mine) -> str:
+        state = self.game.render_state
+        if self.fog and not visible:
             return self._colorize("  ", colors.TEXT_COLOR, colors.UNSEEN_OVERLAY_COLOR)
-        kind = int(scene.tiles[cell])
-        look = sprite_of(kind)
-        ground = look.label_background or look.background
-        text, ink = "  ", colors.text_color_on(ground)
+        kind = int(state.tiles[cell])
+        sprite = sprite_of(kind)
+        background = sprite.label_background or sprite.background
+        text, ink = "  ", colors.text_color_on(background)
         if not self.color_depth:
-            text = {0: " .", 1: "##", 2: " G"}.get(kind, f" {look.name[0]}")
+            text = {0: " .", 1: "##", 2: " G"}.get(kind, f" {sprite.name[0]}")
         if cell in numbers and kind > 1:
             text = f" {numbers[cell]}"
         if cell in standing:
             agent = standing[cell]
-            text = (self.arrows[int(scene.heading[agent])] + colors.agent_letter(agent))[:2]
-            ground = colors.prestige_color(float(scene.prestige[agent]))
+            text = (self.arrows[int(state.heading[agent])] + colors.agent_letter(agent))[:2]
+            background = colors.prestige_color(float(state.prestige[agent]))
             ink = (
                 colors.OUTLINE_COLOR
-                if agent == mine and colors.luminance(ground) < 0.3
-                else colors.text_color_on(ground)
+                if agent == mine and colors.luminance(background) < 0.3
+                else colors.text_color_on(background)
             )
-        if not lit:
-            ground, ink = (self._dim(color) for color in (ground, ink))
-        return self._colorize(text, ink, ground, bold=standing.get(cell) == mine and mine is not None)
+        if not visible:
+            background, ink = (self._dim(color) for color in (background, ink))
+        return self._colorize(text, ink, background, bold=standing.get(cell) == mine and mine is not None)
 
     @staticmethod
     def _dim(color):
         return tuple(round(c * colors.UNSEEN_BY_ALL_BRIGHTNESS) for c in color)
 
-    def _colorize(self, text, ink, ground, bold=False) -> str:
+    def _colorize(self, text, ink, background, bold=False) -> str:
         if not self.color_depth:
             return text
-        return f"\x1b[{'1;' if bold else '22;'}{self._color_code(38, ink)};{self._color_code(48, ground)}m{text}"
+        return f"\x1b[{'1;' if bold else '22;'}{self._color_code(38, ink)};{self._color_code(48, background)}m{text}"
 
     def _color_code(self, plane: int, color) -> str:
         if self.color_depth == 24:
             return f"{plane};2;{color[0]};{color[1]};{color[2]}"
         red, green, blue = (round(c / 255 * 5) for c in color)
-        if max(color) - min(color) < 24:  # the greys have finer steps of their own
+        if max(color) - min(color) < 24:  # the terminal has finer steps for grays
             return f"{plane};5;{232 + round(sum(color) / 3 / 255 * 23)}"
         return f"{plane};5;{16 + 36 * red + 6 * green + blue}"
 
 
 def play_in_terminal(game: Game, fps: float) -> int:
-    """Play until x, Ctrl-C, or the terminal is gone; it is left as it was found. Returns the exit code.
+    """Play until x, Ctrl-C or the end of the terminal, whose settings are then restored. Returns the exit code.
 
-    Raises: ConfigError where there is no terminal, or for a rate out of range.
+    Raises: ConfigError if there is no terminal, or for an fps out of range.
     """
     import termios
     import tty
 
     check_fps(fps)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ConfigError("--terminal needs a terminal for input and output; without it, open the page it serves")
-    given, shown = sys.stdin.fileno(), sys.stdout.fileno()
+        raise ConfigError("--terminal needs a terminal for input and output; leave it out to play in a browser")
+    input_file, output_file = sys.stdin.fileno(), sys.stdout.fileno()
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     screen = Screen(game, color_depth=_color_depth(), unicode=unicode)
     game.sit(TERMINAL_PLAYER)
-    before = termios.tcgetattr(given)
+    before = termios.tcgetattr(input_file)
     stopped: list[int] = []
     handlers = {number: signal.signal(number, lambda n, _: stopped.append(n)) for number in _STOP_SIGNALS}
     try:
-        tty.setcbreak(given)
-        _write(shown, "\x1b[?1049h\x1b[?25l")  # another screen, no cursor
-        _run_loop(game, screen, fps, given, shown, stopped)
+        tty.setcbreak(input_file)
+        _write(output_file, "\x1b[?1049h\x1b[?25l")  # another screen, no cursor
+        _run_loop(game, screen, fps, input_file, output_file, stopped)
     except OSError:
         pass  # the terminal is gone
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         with contextlib.suppress(OSError, termios.error):
-            _write(shown, "\x1b[0m\x1b[?25h\x1b[?1049l")
-            termios.tcsetattr(given, termios.TCSADRAIN, before)
+            _write(output_file, "\x1b[0m\x1b[?25h\x1b[?1049l")
+            termios.tcsetattr(input_file, termios.TCSADRAIN, before)
     return 0
 
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def _run_loop(game, screen, rate, given, shown, stopped) -> None:
+def _run_loop(game, screen, fps, input_file, output_file, stopped) -> None:
     keys, rest = key_bindings(game), ""
-    period, due = 1 / rate, time.monotonic()
+    period, due = 1 / fps, time.monotonic()
     while not stopped:
-        columns, rows = os.get_terminal_size(shown)
+        columns, rows = os.get_terminal_size(output_file)
         lines = screen.lines(columns, rows)
-        _write(shown, "\x1b[H" + "\r\n".join(f"{line}\x1b[0m\x1b[K" for line in lines) + "\x1b[J")
+        _write(output_file, "\x1b[H" + "\r\n".join(f"{line}\x1b[0m\x1b[K" for line in lines) + "\x1b[J")
         due = max(due + period, time.monotonic())
         while not stopped and (left := due - time.monotonic()) > 0:
-            if not select.select([given], [], [], left)[0]:
+            if not select.select([input_file], [], [], left)[0]:
                 continue
-            sent = os.read(given, 1024)
+            sent = os.read(input_file, 1024)
             if not sent:
                 return
             pressed, rest = read_keys(rest + sent.decode("utf-8", "replace"))
@@ -244,7 +244,7 @@ def _write(file: int, text: str) -> None:
 
 
 def _color_depth() -> int:
-    """How many colors the terminal says it has."""
+    """The color depth that the environment variables of the terminal announce."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return 0
     return 24 if os.environ.get("COLORTERM") in ("truecolor", "24bit") else 8

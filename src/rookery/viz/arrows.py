@@ -1,7 +1,7 @@
-"""Influence between agents as arrows, from who moved to who was moved: one geometry for pictures and board.js.
+"""Influence between agents as arrows from the influencer to the influenced agent; board.js has the same geometry.
 
-An arrow is as wide as its influence is large, in proportion to the largest of the whole recording, and at least a
-hairline; its opacity goes with the root of that share, so that the faint are seen and the faintest vanish.
+The width of an arrow is proportional to its influence as a fraction of the largest in the recording, and at least a
+hairline. Its opacity is the square root of that fraction, so that small influences are visible and tiny ones vanish.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from rookery.viz.recording import Recording
 from rookery.viz.sprites import SUPERSAMPLING, Points
 
 MAX_ARROW_WIDTH, SIDE_OFFSET, END_MARGIN, MAX_HEAD_WIDTH = 0.22, 0.13, 0.3, 0.4  # of a tile
-"""The widest shaft; how far to the influencer's right it runs, so that two that face each other stay apart; how far
-from either agent's middle it ends; the widest arrow's head."""
+"""The widest shaft; how far to the right of the influencer it is drawn, so that arrows in both directions stay
+apart; how far from the center of either agent it ends; the widest arrowhead."""
 
 
 def arrow_outline(start: tuple[float, float], end: tuple[float, float], fraction: float, tile_size: float) -> Points:
-    """The seven corners of an arrow between two agents' middles, (x, y) in pixels; () where they are one point.
+    """The seven corners of an arrow between the centers of two agents, (x, y) in pixels; () if the centers coincide.
 
     Args:
-      share: of the largest influence, in (0, 1].
+      fraction: of the largest influence, in (0, 1].
     """
     across, down = end[0] - start[0], end[1] - start[1]
     distance = math.hypot(across, down)
@@ -37,11 +37,11 @@ def arrow_outline(start: tuple[float, float], end: tuple[float, float], fraction
     head = min(length, max(0.14, fraction**0.5 * MAX_HEAD_WIDTH) * tile_size)
     wide = max(2 * half, head / 2)
 
-    def point(along: float, aside: float) -> tuple[float, float]:
-        along, aside = trim + along, SIDE_OFFSET * tile_size + aside
+    def point(along: float, sideways: float) -> tuple[float, float]:
+        along, sideways = trim + along, SIDE_OFFSET * tile_size + sideways
         return (
-            start[0] + along * ahead[0] + aside * right[0],
-            start[1] + along * ahead[1] + aside * right[1],
+            start[0] + along * ahead[0] + sideways * right[0],
+            start[1] + along * ahead[1] + sideways * right[1],
         )
 
     neck = length - head
@@ -52,24 +52,27 @@ def arrow_outline(start: tuple[float, float], end: tuple[float, float], fraction
 
 
 def arrow_opacity(fraction: float) -> float:
-    """Of an arrow: 0 to 1."""
+    """Opacity of an arrow, 0 to 1. fraction: of the largest influence."""
     return math.sqrt(fraction)
 
 
 def draw_arrows(
     picture: np.ndarray, recording: Recording, t: int, centers: dict[int, tuple[float, float]], tile_size: int
 ) -> None:
-    """Draw moment t's arrows into a picture, u8[h, w, 3]. `at`: (x, y) of each agent's middle."""
-    most = recording.max_influence
-    for low, color in ((False, colors.INFLUENCE_COLOR), (True, colors.NEGATIVE_INFLUENCE_COLOR)):
-        found = [
-            (abs(nats) / most, centers[k], centers[j])
+    """Draw the arrows of state t into a picture, u8[h, w, 3]. `centers`: (x, y) of each agent."""
+    max_influence = recording.max_influence
+    for negative, color in ((False, colors.INFLUENCE_COLOR), (True, colors.NEGATIVE_INFLUENCE_COLOR)):
+        pairs = [
+            (abs(nats) / max_influence, centers[k], centers[j])
             for k, j, nats in recording.influence_pairs(t)
-            if (nats < 0) == low
+            if (nats < 0) == negative
         ]
         _fill_polygons(
             picture,
-            [(arrow_outline(start, end, share, tile_size), arrow_opacity(share)) for share, start, end in found],
+            [
+                (arrow_outline(start, end, fraction, tile_size), arrow_opacity(fraction))
+                for fraction, start, end in pairs
+            ],
             color,
         )
 
@@ -85,10 +88,10 @@ def draw_legend_arrow(picture: np.ndarray, left: tuple[float, float], tile_size:
 
 
 def _fill_polygons(picture, shapes, color):
-    """Lay polygons over a picture, smoothed, the later on top."""
+    """Draw antialiased polygons with their opacity into a picture, later ones on top."""
     from PIL import Image, ImageDraw
 
-    shapes = [(corners, full) for corners, full in shapes if corners]
+    shapes = [(corners, opacity) for corners, opacity in shapes if corners]
     if not shapes:
         return
     height, width, _ = picture.shape
@@ -97,9 +100,9 @@ def _fill_polygons(picture, shapes, color):
     right, bottom = np.minimum(np.ceil(points.max(0)).astype(int) + 1, (width, height))
     mask = Image.new("L", ((right - left) * SUPERSAMPLING, (bottom - top) * SUPERSAMPLING))
     pen = ImageDraw.Draw(mask)
-    for corners, full in shapes:
+    for corners, opacity in shapes:
         pen.polygon(
-            [((x - left) * SUPERSAMPLING, (y - top) * SUPERSAMPLING) for x, y in corners], fill=round(255 * full)
+            [((x - left) * SUPERSAMPLING, (y - top) * SUPERSAMPLING) for x, y in corners], fill=round(255 * opacity)
         )
     cover = np.asarray(mask.resize((right - left, bottom - top), Image.Resampling.BOX), np.float32)[..., None] / 255
     box = picture[top:bottom, left:right]

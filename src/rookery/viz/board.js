@@ -1,7 +1,7 @@
-// Draws one moment of a world on a canvas: tiles, agents, and what is in sight. Shared by the film and the game.
+// Draws one state of an environment on a canvas: tiles, agents, and what is visible. Shared by the replay and the game.
 (function () {
   "use strict";
-  if (window.RookeryBoard) return; // several films in a page carry the script more than once
+  if (window.RookeryBoard) return; // a page with several replays has this script more than once
 
   const FOG = 0.2;
   const HEADINGS = ["north", "east", "south", "west"];
@@ -13,85 +13,85 @@
   }
 
   const turn = ([u, v], heading) => [[u, v], [1 - v, u], [1 - u, 1 - v], [v, 1 - u]][heading];
-  const mix = (low, high, share) => low.map((v, i) => Math.round(v + (high[i] - v) * share));
+  const mix = (low, high, fraction) => low.map((v, i) => Math.round(v + (high[i] - v) * fraction));
 
   class Board {
-    // look: kinds, bodies and colors, as sprites.py tells them.
-    constructor(canvas, look, height, width) {
-      Object.assign(this, { canvas, look, height, width, tile: 0, stamps: new Map() });
+    // sprites: kinds, agent_shapes and colors, as `sprite_data` in sprites.py gives them.
+    constructor(canvas, sprites, height, width) {
+      Object.assign(this, { canvas, sprites, height, width, tile: 0, tileImages: new Map() });
     }
 
-    // Fit `room` CSS pixels across and `tall` down, no tile above `most`; whole device pixels, so cells are alike.
-    resize(room, tall, most) {
+    // Fit `maxWidth` CSS pixels across and `maxHeight` down, no tile above `maxTile`; whole device pixels, so cells are alike.
+    resize(maxWidth, maxHeight, maxTile) {
       const ratio = window.devicePixelRatio || 1;
-      const tile = Math.max(1, Math.floor(Math.min(room / this.width, tall / this.height, most) * ratio));
+      const tile = Math.max(1, Math.floor(Math.min(maxWidth / this.width, maxHeight / this.height, maxTile) * ratio));
       if (tile !== this.tile) {
         this.tile = tile;
         this.canvas.width = tile * this.width;
         this.canvas.height = tile * this.height;
-        this.stamps.clear();
+        this.tileImages.clear();
       }
       this.canvas.style.width = this.canvas.width / ratio + "px";
       this.canvas.style.height = this.canvas.height / ratio + "px";
     }
 
-    // tiles[H*W]; goals [[row, col]…]; agents [{mark, name, role, row, col, heading, prestige, ring}…];
-    // light: null, or how bright a cell is, 0 … 1; agents and numbers in cells below FOG are hidden.
-    // arrows [{from, to: marks, share, against}…], from the least. Returns the scene in words.
-    paint(tiles, goals, agents, light, arrows = []) {
-      const { tile, look, width } = this;
+    // tiles[H*W]; goals [[row, col]…]; agents [{letter, name, role, row, col, heading, prestige, ring}…];
+    // brightness: null, or how bright a cell is, 0 … 1; agents and numbers in cells below FOG are hidden.
+    // arrows [{from, to: letters, fraction, negative}…], smallest first. Returns a description in words.
+    paint(tiles, goals, agents, brightness, arrows = []) {
+      const { tile, sprites, width } = this;
       if (!tile) return "";
       const pen = this.canvas.getContext("2d");
       tiles.forEach((kind, i) => {
-        pen.drawImage(this.stamp(kind), (i % width) * tile, Math.floor(i / width) * tile);
+        pen.drawImage(this.tileImage(kind), (i % width) * tile, Math.floor(i / width) * tile);
       });
       goals.forEach(([row, col], k) => {
         const kind = tiles[row * width + col];
-        if (kind > 1 && (!light || light(row * width + col) >= FOG)) this.write(pen, String(k + 1), col * tile, row * tile, tile, [0.5, 0.5], this.kind(kind).face);
+        if (kind > 1 && (!brightness || brightness(row * width + col) >= FOG)) this.write(pen, String(k + 1), col * tile, row * tile, tile, [0.5, 0.5], this.kind(kind).label_background);
       });
-      const shown = light ? agents.filter((a) => light(a.row * width + a.col) >= FOG) : agents;
+      const visibleAgents = brightness ? agents.filter((a) => brightness(a.row * width + a.col) >= FOG) : agents;
       const cells = new Map();
-      for (const agent of shown) {
+      for (const agent of visibleAgents) {
         const key = agent.row * width + agent.col;
         cells.set(key, [...(cells.get(key) || []), agent]);
       }
-      const middles = new Map();
-      for (const [key, sharers] of cells) {
-        const side = Math.ceil(Math.sqrt(sharers.length)), size = tile / side;
-        sharers.forEach((agent, k) => {
+      const centers = new Map();
+      for (const [key, agentsHere] of cells) {
+        const side = Math.ceil(Math.sqrt(agentsHere.length)), size = tile / side;
+        agentsHere.forEach((agent, k) => {
           const x = (key % width) * tile + (k % side) * size, y = Math.floor(key / width) * tile + Math.floor(k / side) * size;
-          middles.set(agent.mark, [x + size / 2, y + size / 2]);
+          centers.set(agent.letter, [x + size / 2, y + size / 2]);
           this.agent(pen, agent, x, y, size);
         });
       }
-      if (light) {
+      if (brightness) {
         tiles.forEach((_, i) => {
-          const dark = 1 - light(i);
+          const dark = 1 - brightness(i);
           if (dark <= 0) return;
-          pen.fillStyle = `rgba(${look.colors.night.join(",")},${dark})`;
+          pen.fillStyle = `rgba(${sprites.colors.unseen_overlay.join(",")},${dark})`;
           pen.fillRect((i % width) * tile, Math.floor(i / width) * tile, tile, tile);
         });
       }
-      for (const { from, to, share, against } of arrows) {
-        if (middles.has(from) && middles.has(to)) this.arrow(pen, middles.get(from), middles.get(to), share, against);
+      for (const { from, to, fraction, negative } of arrows) {
+        if (centers.has(from) && centers.has(to)) this.arrow(pen, centers.get(from), centers.get(to), fraction, negative);
       }
-      return shown.map((a) => `${a.mark} ${a.name} at row ${a.row + 1}, column ${a.col + 1}, facing ${HEADINGS[a.heading]}`).join("; ");
+      return visibleAgents.map((a) => `${a.letter} ${a.name} at row ${a.row + 1}, column ${a.col + 1}, facing ${HEADINGS[a.heading]}`).join("; ");
     }
 
     kind(kind) {
-      const { kinds } = this.look;
-      return kinds[kind] || { name: `tile kind ${kind}`, ground: kinds[1].ground, shapes: [], face: kinds[1].ground };
+      const { kinds } = this.sprites;
+      return kinds[kind] || { name: `tile kind ${kind}`, background: kinds[1].background, shapes: [], label_background: kinds[1].background };
     }
 
-    stamp(kind) { // a tile is drawn once a size, then copied
-      if (this.stamps.has(kind)) return this.stamps.get(kind);
-      const { tile } = this, canvas = document.createElement("canvas"), { ground, shapes } = this.kind(kind);
+    tileImage(kind) { // each kind of tile is drawn once per size, then copied
+      if (this.tileImages.has(kind)) return this.tileImages.get(kind);
+      const { tile } = this, canvas = document.createElement("canvas"), { background, shapes } = this.kind(kind);
       canvas.width = canvas.height = tile;
       const pen = canvas.getContext("2d");
-      pen.fillStyle = rgb(ground);
+      pen.fillStyle = rgb(background);
       pen.fillRect(0, 0, tile, tile);
       if (tile >= 6) {
-        pen.fillStyle = rgb(this.look.colors.grid);
+        pen.fillStyle = rgb(this.sprites.colors.grid);
         pen.fillRect(0, 0, tile, 1);
         pen.fillRect(0, 0, 1, tile);
       }
@@ -101,14 +101,14 @@
         pen.fillStyle = rgb(color);
         pen.fill();
       }
-      this.stamps.set(kind, canvas);
+      this.tileImages.set(kind, canvas);
       return canvas;
     }
 
     agent(pen, agent, x, y, size) {
-      const { low, high, outline } = this.look.colors;
+      const { prestige_low: low, prestige_high: high, outline } = this.sprites.colors;
       const color = mix(low, high, agent.prestige);
-      const [mark, ...body] = this.look.bodies[agent.role] || this.look.bodies.frozen;
+      const [labelAt, ...body] = this.sprites.agent_shapes[agent.role] || this.sprites.agent_shapes.frozen;
       pen.lineWidth = Math.max(1, size / 14);
       pen.lineJoin = "round";
       pen.strokeStyle = rgb(outline);
@@ -125,36 +125,36 @@
         if (agent.ring) pen.strokeStyle = agent.ring;
         pen.stroke();
       }
-      this.write(pen, agent.mark, x, y, size, turn(mark, agent.heading), color);
+      this.write(pen, agent.letter, x, y, size, turn(labelAt, agent.heading), color);
       if (agent.carrying) { // in a corner, as a small tile
         const side = Math.round(size * 0.4);
-        pen.drawImage(this.stamp(agent.carrying), x + size - side, y + size - side, side, side);
+        pen.drawImage(this.tileImage(agent.carrying), x + size - side, y + size - side, side, side);
       }
     }
 
-    arrow(pen, start, end, share, against) { // as arrows.py
-      const { widest, aside, ends, head: longest } = this.shape, { tile } = this;
+    arrow(pen, start, end, fraction, negative) { // the same geometry as in arrows.py
+      const { max_width, side_offset, end_margin, max_head_width } = this.arrowShape, { tile } = this;
       const across = end[0] - start[0], down = end[1] - start[1], distance = Math.hypot(across, down);
       if (!distance) return;
       const ahead = [across / distance, down / distance], right = [-ahead[1], ahead[0]];
-      const trim = Math.min(ends * tile, distance / 4), length = distance - 2 * trim;
-      const half = Math.max(0.5, (share * widest * tile) / 2);
-      const head = Math.min(length, Math.max(0.14, Math.sqrt(share) * longest) * tile);
+      const trim = Math.min(end_margin * tile, distance / 4), length = distance - 2 * trim;
+      const half = Math.max(0.5, (fraction * max_width * tile) / 2);
+      const head = Math.min(length, Math.max(0.14, Math.sqrt(fraction) * max_head_width) * tile);
       const wide = Math.max(2 * half, head / 2), neck = length - head;
       pen.beginPath();
       for (const [along, off] of [[0, -half], [neck, -half], [neck, -wide], [length, 0], [neck, wide], [neck, half], [0, half]]) {
-        const a = trim + along, b = aside * tile + off;
+        const a = trim + along, b = side_offset * tile + off;
         pen.lineTo(start[0] + a * ahead[0] + b * right[0], start[1] + a * ahead[1] + b * right[1]);
       }
-      pen.globalAlpha = Math.sqrt(share);
-      pen.fillStyle = rgb(this.look.colors[against ? "against" : "influence"]);
+      pen.globalAlpha = Math.sqrt(fraction);
+      pen.fillStyle = rgb(this.sprites.colors[negative ? "negative_influence" : "influence"]);
       pen.fill();
       pen.globalAlpha = 1;
     }
 
     write(pen, text, x, y, size, [u, v], background) {
       if (size < 14) return;
-      const { ink, outline } = this.look.colors;
+      const { ink, outline } = this.sprites.colors;
       pen.font = `600 ${Math.round(size * (text.length === 1 ? 0.42 : 0.32))}px system-ui, sans-serif`;
       pen.textAlign = "center";
       pen.textBaseline = "middle";
@@ -163,7 +163,7 @@
     }
   }
 
-  // An agent's own view, h×w RGB bytes, on a canvas of that size.
+  // Draw an agent's view, h×w RGB bytes, on a canvas of that size.
   function paintView(canvas, pixels) {
     const image = new ImageData(canvas.width, canvas.height);
     for (let p = 0, q = 0; p < pixels.length; p += 3, q += 4) {
@@ -184,12 +184,12 @@
     return node;
   }
 
-  // What a legend says of a board: tiles, agents by prestige, bodies by role, light.
-  function legend(look, kinds, roles, sight) {
-    const { colors } = look;
+  // The entries of a legend: tiles, agents by prestige, shapes by role, visibility.
+  function legend(sprites, kinds, roles, hasVisibility) {
+    const { colors } = sprites;
     const small = (draw) => {
       const canvas = element("canvas", { width: 40, height: 40, class: "rk-swatch", "aria-hidden": true });
-      const board = new Board(canvas, look, 1, 1);
+      const board = new Board(canvas, sprites, 1, 1);
       board.tile = 40;
       draw(board, canvas.getContext("2d"));
       return canvas;
@@ -199,16 +199,16 @@
       node.style.background = background;
       return node;
     };
-    const items = kinds.map((kind) => element("li", {}, small((b, pen) => pen.drawImage(b.stamp(kind), 0, 0)), look.kinds[kind].name));
+    const items = kinds.map((kind) => element("li", {}, small((b, pen) => pen.drawImage(b.tileImage(kind), 0, 0)), sprites.kinds[kind].name));
     const words = { learning: "learning", frozen: "trained", scripted: "scripted", random: "random", person: "person" };
     for (const role of roles) {
-      const agent = { mark: "", role, heading: 0, prestige: 0.8 };
-      items.push(element("li", {}, small((b, pen) => { pen.fillStyle = rgb(look.kinds[0].ground); pen.fillRect(0, 0, 40, 40); b.agent(pen, agent, 0, 0, 40); }), words[role]));
+      const agent = { letter: "", role, heading: 0, prestige: 0.8 };
+      items.push(element("li", {}, small((b, pen) => { pen.fillStyle = rgb(sprites.kinds[0].background); pen.fillRect(0, 0, 40, 40); b.agent(pen, agent, 0, 0, 40); }), words[role]));
     }
-    items.push(element("li", {}, wide(`linear-gradient(90deg, ${rgb(colors.low)}, ${rgb(colors.high)})`), "prestige 0 to 1"));
-    if (sight) {
-      const seen = colors.outline, dim = seen.map((v) => Math.round(v * colors.dim));
-      items.push(element("li", {}, wide(`linear-gradient(90deg, ${rgb(seen)} 50%, ${rgb(dim)} 50%)`), "in sight, out of sight"));
+    items.push(element("li", {}, wide(`linear-gradient(90deg, ${rgb(colors.prestige_low)}, ${rgb(colors.prestige_high)})`), "prestige 0 to 1"));
+    if (hasVisibility) {
+      const visible = colors.outline, dim = visible.map((v) => Math.round(v * colors.unseen_brightness));
+      items.push(element("li", {}, wide(`linear-gradient(90deg, ${rgb(visible)} 50%, ${rgb(dim)} 50%)`), "visible, not visible"));
     }
     return items;
   }

@@ -1,4 +1,4 @@
-"""Still pictures of a recording: the whole map, and the map beside what each agent sees."""
+"""Still pictures of a recording: the map, or the map next to the view of each agent."""
 
 import dataclasses
 import functools
@@ -15,92 +15,99 @@ from rookery.viz.sprites import LABEL_POSITION, LABEL_POSITIONS, agent_image, ro
 VisibleTo: TypeAlias = int | Literal["anyone"] | None
 ANYONE: Literal["anyone"] = "anyone"
 
-PADDING, HEADER_HEIGHT, LINE_HEIGHT, TEXT_WIDTH, VIEW_SIZE, FOOTER_HEIGHT = (
-    12,
-    30,
-    16,
-    132,
-    96,
-    26,
-)  # pixels of `paint_step`'s layout
+ROLE_LABELS = {
+    "learning": "learning",
+    "frozen": "trained",
+    "scripted": "scripted",
+    "random": "random",
+    "person": "person",
+}
+"""Roles of a recording in words; the same in player.js and play.js."""
+
+PADDING, HEADER_HEIGHT, LINE_HEIGHT, FOOTER_HEIGHT = 12, 30, 16, 26
+TEXT_WIDTH, VIEW_SIZE = 132, 96
+"""Pixels of the layout of `render_step`."""
 
 
 def check_step(recording: Recording, t: int) -> None:
-    """Raises ConfigError where there is no step t."""
+    """Raises ConfigError if the recording has no state t."""
     if not 0 <= t <= recording.num_steps:
-        raise ConfigError(f"t={t} is not a moment of this recording; it has 0 to {recording.num_steps}")
+        raise ConfigError(f"t={t} is not a step of this recording; allowed: 0 to {recording.num_steps}")
 
 
 def render_map(recording: Recording, t: int, tile_size: int = 24, visible_to: VisibleTo = None) -> np.ndarray:
-    """The whole map at moment t. uint8[H*tile, W*tile, 3].
+    """The whole map in state t. uint8[H*tile_size, W*tile_size, 3].
 
-    Agents are triangles that point along their heading, red to blue by prestige, lettered A, B, …; those
-    that share a cell stand side by side in it. Goals carry their place in the cycle. Arrows are influence in the
-    step that led here (arrows.py), the widest being the largest of the whole recording.
+    Agents are triangles that point along their heading, red to blue by prestige, with letters A, B, …; agents in the
+    same cell are drawn next to each other in it. Goals have the number of their place in the order. Arrows are
+    influence in the step before this state (arrows.py); the widest possible one is the largest of the recording.
 
     Args:
       t: 0 … T; T is the end of the episode.
-      tile: pixels along a cell, at least 1. Marks and numbers need about 14.
-      lit_for: an agent, and cells it does not see are dark; "anyone", and cells nobody sees are darker; None, and
-        all is lit.
-    Raises: ConfigError for a t, tile or agent out of range, or an agent whose sight was not recorded.
+      tile_size: pixels per cell, at least 1. Letters and numbers are drawn from 14 on.
+      visible_to: an agent: cells that it does not see are dark; "anyone": cells that no agent sees are darker; None:
+        all cells are bright.
+    Raises: ConfigError for an argument out of range, or an agent whose visible cells were not recorded.
     """
     check_step(recording, t)
     if tile_size < 1:
-        raise ConfigError(f"tile={tile_size} must be at least 1 pixel")
+        raise ConfigError(f"tile_size={tile_size} must be at least 1 pixel")
     if isinstance(visible_to, int) and not 0 <= visible_to < len(recording.visible):
-        has = f"agents 0 to {len(recording.visible) - 1}" if recording.visible else "no agent"
-        raise ConfigError(f"lit_for={visible_to}: this recording holds the sight of {has}")
+        allowed = f"agents 0 to {len(recording.visible) - 1}" if recording.visible else "no agent"
+        raise ConfigError(f"visible_to={visible_to}: this recording has the visible cells of {allowed}")
 
     kinds = recording.tiles[t]
-    present, which = np.unique(kinds, return_inverse=True)
-    stamps = np.stack([tile_image(int(kind), tile_size) for kind in present])
-    picture = stamps[which.reshape(kinds.shape)]  # [H, W, tile, tile, 3], put into place below
+    unique_kinds, index = np.unique(kinds, return_inverse=True)
+    images = np.stack([tile_image(int(kind), tile_size) for kind in unique_kinds])
+    picture = images[index.reshape(kinds.shape)]  # [H, W, tile_size, tile_size, 3], reordered below
     picture = picture.swapaxes(1, 2).reshape(recording.height * tile_size, recording.width * tile_size, 3)
 
     for k, (row, col) in enumerate(recording.goals):
-        if kinds[row, col] > 1:  # a goal that the task has taken away is floor again
-            look = sprite_of(int(kinds[row, col]))
+        if kinds[row, col] > 1:  # a goal that the task has removed is floor again
+            sprite = sprite_of(int(kinds[row, col]))
             box = picture[row * tile_size : (row + 1) * tile_size, col * tile_size : (col + 1) * tile_size]
-            _draw_label(box, str(k + 1), (0.5, 0.5), look.label_background or look.background)
+            _draw_label(box, str(k + 1), (0.5, 0.5), sprite.label_background or sprite.background)
 
     boxes = _agent_boxes(recording, t, tile_size)
     for agent, (top, left, size) in boxes.items():
         color = colors.prestige_color(recording.prestige[t, agent])
         box = picture[top : top + size, left : left + size]
         role, heading = recording.roles[agent], int(recording.heading[t, agent])
-        stamp = agent_image(role, heading, color, size)
-        opacity = stamp[..., 3:].astype(np.uint16)
-        box[:] = (stamp[..., :3] * opacity + box * (255 - opacity) + 127) // 255
+        image = agent_image(role, heading, color, size)
+        opacity = image[..., 3:].astype(np.uint16)
+        box[:] = (image[..., :3] * opacity + box * (255 - opacity) + 127) // 255
         _draw_label(
             box, colors.agent_letter(agent), rotate_point(LABEL_POSITIONS.get(role, LABEL_POSITION), heading), color
         )
-        if held := recording.carried_tile(t, agent):  # in a corner, as a small tile
+        if carried := recording.carried_tile(t, agent):  # in a corner, as a small tile
             side = max(1, round(size * 0.4))
-            box[size - side :, size - side :] = tile_image(held, side)
+            box[size - side :, size - side :] = tile_image(carried, side)
 
     if visible_to is not None and recording.visible:
         _darken_unseen(picture, recording, t, tile_size, visible_to)
-    at = {agent: (left + size / 2, top + size / 2) for agent, (top, left, size) in boxes.items()}
-    arrows.draw_arrows(picture, recording, t, at, tile_size)
+    centers = {agent: (left + size / 2, top + size / 2) for agent, (top, left, size) in boxes.items()}
+    arrows.draw_arrows(picture, recording, t, centers, tile_size)
     return picture
 
 
-def _darken_unseen(picture, recording, t, tile, lit_for):
-    if lit_for == ANYONE:
-        sight, left = np.any([seen[t] for seen in recording.seen], axis=0), colors.UNSEEN_BY_ALL_BRIGHTNESS
+def _darken_unseen(picture, recording, t, tile_size, visible_to):
+    if visible_to == ANYONE:
+        visible = np.any([cells[t] for cells in recording.visible], axis=0)
+        brightness = colors.UNSEEN_BY_ALL_BRIGHTNESS
     else:
-        sight, left = recording.seen[lit_for][t], colors.UNSEEN_BRIGHTNESS
-    dark = ~np.kron(sight, np.ones((tile, tile), bool))
-    picture[dark] = np.rint(picture[dark] * left + np.array(colors.UNSEEN_OVERLAY_COLOR) * (1 - left)).astype(np.uint8)
+        visible, brightness = recording.visible[visible_to][t], colors.UNSEEN_BRIGHTNESS
+    dark = ~np.kron(visible, np.ones((tile_size, tile_size), bool))
+    overlay = np.array(colors.UNSEEN_OVERLAY_COLOR) * (1 - brightness)
+    picture[dark] = np.rint(picture[dark] * brightness + overlay).astype(np.uint8)
 
 
 def render_step(recording: Recording, t: int, tile_size: int = 24, visible_to: VisibleTo = ANYONE) -> np.ndarray:
-    """The map beside each agent's own view, with its name, return and last reward, and the step; below, where there
-    are arrows, what the widest of them means.
+    """The map next to each agent's view, with its name, return and last reward, and the step.
+
+    If influence was recorded, a line below says what the widest arrow means.
 
     Returns: uint8[height, width, 3]; the same even height and width for every t of a recording.
-    Raises: ConfigError as `paint_map`.
+    Raises: ConfigError as `render_map`.
     """
     from PIL import Image, ImageDraw
 
@@ -110,27 +117,14 @@ def render_step(recording: Recording, t: int, tile_size: int = 24, visible_to: V
     pen = ImageDraw.Draw(image)
     pen.text((PADDING, 8), f"step {t} / {recording.num_steps}", colors.TEXT_COLOR, _font(14))
     offset = PADDING + pen.textlength(f"step {recording.num_steps} / {recording.num_steps}", _font(14)) + PADDING
-    room = layout.width - offset - PADDING
-    pen.text((offset, 8), _truncate_text(pen, recording.task, room, 14), colors.FAINT_TEXT_COLOR, _font(14))
+    max_width = layout.width - offset - PADDING
+    pen.text((offset, 8), _truncate_text(pen, recording.task, max_width, 14), colors.FAINT_TEXT_COLOR, _font(14))
 
-    returns = recording.returns()[t]
     for agent, (x, y) in enumerate(layout.cards):
         view = recording.views[agent][t]
         scale = _view_scale(recording, agent)
         image.paste(Image.fromarray(view.repeat(scale, 0).repeat(scale, 1)), (x, y))
-        here = bool(recording.agent_mask[t, agent])
-        lines = [
-            (f"{colors.agent_letter(agent)}  {recording.agent_names[agent]}", 13, colors.TEXT_COLOR),
-            (recording.roles[agent] if here else "absent", 12, colors.FAINT_TEXT_COLOR),
-            (f"return {returns[agent]:.4g}", 12, colors.TEXT_COLOR),
-        ]
-        if t:
-            reward = recording.reward[t - 1, agent]
-            lines.append((f"reward {reward:+.3g}" if reward else "reward 0", 12, colors.TEXT_COLOR))
-            if recording.agent_mask[t - 1, agent]:
-                action = recording.action_names[recording.action[t - 1, agent]]
-                lines.append((f"did {action}", 12, colors.FAINT_TEXT_COLOR))
-        for i, (text, size, color) in enumerate(lines):
+        for i, (text, size, color) in enumerate(_card_lines(recording, t, agent)):
             at = (x + layout.view_width + 10, y + i * LINE_HEIGHT)
             pen.text(at, _truncate_text(pen, text, TEXT_WIDTH, size), color, _font(size))
     if not recording.max_influence:
@@ -148,9 +142,26 @@ def render_step(recording: Recording, t: int, tile_size: int = 24, visible_to: V
     return picture
 
 
+def _card_lines(recording, t, agent):
+    """The lines next to an agent's view: (text, font size, color)."""
+    present = bool(recording.agent_mask[t, agent])
+    lines = [
+        (f"{colors.agent_letter(agent)}  {recording.agent_names[agent]}", 13, colors.TEXT_COLOR),
+        (ROLE_LABELS[recording.roles[agent]] if present else "absent", 12, colors.FAINT_TEXT_COLOR),
+        (f"return {recording.returns()[t, agent]:.4g}", 12, colors.TEXT_COLOR),
+    ]
+    if t:
+        reward = recording.reward[t - 1, agent]
+        lines.append((f"reward {reward:+.3g}" if reward else "reward 0", 12, colors.TEXT_COLOR))
+        if recording.agent_mask[t - 1, agent]:
+            action = recording.action_names[recording.action[t - 1, agent]]
+            lines.append((f"action {action}", 12, colors.FAINT_TEXT_COLOR))
+    return lines
+
+
 @dataclasses.dataclass(frozen=True)
 class _Layout:
-    """Where things stand in `paint_step`, in pixels; one for all moments of a recording."""
+    """Positions in `render_step`, in pixels; the same for all states of a recording."""
 
     width: int
     height: int
@@ -158,53 +169,53 @@ class _Layout:
     cards: tuple[tuple[int, int], ...]  # [A], (x, y) of each view
 
 
-def _layout(recording, tile):
-    """Views in as few columns as the map is tall enough for."""
-    scales = [_view_scale(recording, i) for i in range(recording.agents)]
+def _layout(recording, tile_size):
+    """As few columns of views as fit next to the map."""
+    scales = [_view_scale(recording, i) for i in range(recording.num_agents)]
     view_width = max(v.shape[2] * s for v, s in zip(recording.views, scales, strict=True))
     view_height = max(v.shape[1] * s for v, s in zip(recording.views, scales, strict=True))
     card_width, card_height = view_width + 10 + TEXT_WIDTH + PADDING, max(view_height, 5 * LINE_HEIGHT) + PADDING
-    map_width, map_height = recording.width * tile, recording.height * tile
+    map_width, map_height = recording.width * tile_size, recording.height * tile_size
     rows = max(1, (map_height + PADDING) // card_height)
-    columns = math.ceil(recording.agents / rows)
-    rows = math.ceil(recording.agents / columns)
+    columns = math.ceil(recording.num_agents / rows)
+    rows = math.ceil(recording.num_agents / columns)
     cards = tuple(
         (PADDING + map_width + PADDING + (i // rows) * card_width, HEADER_HEIGHT + (i % rows) * card_height)
-        for i in range(recording.agents)
+        for i in range(recording.num_agents)
     )
     width = PADDING + map_width + PADDING + columns * card_width
     height = (
         HEADER_HEIGHT
         + max(map_height + PADDING, rows * card_height)
-        + (FOOTER_HEIGHT if recording.most_influence else 0)
+        + (FOOTER_HEIGHT if recording.max_influence else 0)
     )
-    # Video codecs refuse odd sizes.
+    # Video codecs need even sizes.
     return _Layout(width + width % 2, height + height % 2, view_width, cards)
 
 
 def _view_scale(recording, agent):
-    """Whole pixels a view's pixel becomes, so that it stays crisp."""
+    """Factor by which a view is enlarged; an integer, so that its pixels stay sharp."""
     return max(1, VIEW_SIZE // max(recording.views[agent].shape[1:3]))
 
 
-def _agent_boxes(recording, t, tile):
-    """The square each present agent is drawn in: {agent: (top, left, size)}, in pixels."""
+def _agent_boxes(recording, t, tile_size):
+    """The square in which each present agent is drawn: {agent: (top, left, size)}, in pixels."""
     cells = {}
-    for agent in np.flatnonzero(recording.active[t]):
+    for agent in np.flatnonzero(recording.agent_mask[t]):
         row, col = recording.position[t, agent]
         cells.setdefault((int(row), int(col)), []).append(int(agent))
     boxes = {}
-    for (row, col), sharers in cells.items():
-        side = math.ceil(math.sqrt(len(sharers)))
-        size = max(1, tile // side)
-        for i, agent in enumerate(sharers):
-            down, right = min(i // side * size, tile - size), min(i % side * size, tile - size)
-            boxes[agent] = (row * tile + down, col * tile + right, size)
+    for (row, col), agents in cells.items():
+        side = math.ceil(math.sqrt(len(agents)))
+        size = max(1, tile_size // side)
+        for i, agent in enumerate(agents):
+            down, right = min(i // side * size, tile_size - size), min(i % side * size, tile_size - size)
+            boxes[agent] = (row * tile_size + down, col * tile_size + right, size)
     return boxes
 
 
 def _draw_label(box, text, at, color):
-    """Write a short text at (x, y) of a unit box into the pixels `box`, in the ink that suits `color`."""
+    """Write a short text at (x, y) of a unit box into the pixels `box`, dark or light depending on `color`."""
     from PIL import Image, ImageDraw
 
     size = len(box)
@@ -224,11 +235,11 @@ def _font(size):
     return ImageFont.load_default(size)
 
 
-def _truncate_text(pen, text, room, size):
-    """One printable line no wider than `room` pixels."""
+def _truncate_text(pen, text, max_width, size):
+    """One printable line no wider than `max_width` pixels."""
     text = "".join(c if c.isprintable() else " " for c in text[:100])
-    if pen.textlength(text, _font(size)) <= room:
+    if pen.textlength(text, _font(size)) <= max_width:
         return text
-    while text and pen.textlength(text + "…", _font(size)) > room:
+    while text and pen.textlength(text + "…", _font(size)) > max_width:
         text = text[:-1]
     return text + "…"

@@ -1,4 +1,4 @@
-"""Curves and dots of a study. Nothing here keeps state: every call makes a figure of its own."""
+"""Figures of a study: learning curves, dots with intervals, bars of counts. Every call makes a new figure."""
 
 import io
 from collections.abc import Mapping
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from rookery.errors import ConfigError
+from rookery.intervals import mean_band, mean_interval
 from rookery.viz.colors import OKABE_ITO
-from rookery.viz.mean_intervals import mean_band, mean_interval
 
-LINE_STYLES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))  # lines stay apart in gray print as well
+LINE_STYLES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))  # lines can be told apart without color too
 
 
 def learning_curves(
@@ -22,31 +22,33 @@ def learning_curves(
     confidence: float = 0.95,
     num_resamples: int = 2_000,
 ):
-    """Learning curves: a thin line a seed, a bold mean an arm, and how sure the mean is. matplotlib Figure.
+    """Learning curves: a thin line per seed, a bold mean per condition and its interval. Returns a matplotlib Figure.
 
     Args:
-      arms: name → (x f[N], y f[seeds, N]). A NaN in y is a point that was not measured: that line has a gap
-        there, and so have mean and band, for a mean over other seeds would be another quantity.
-      levels: name → y; a labeled horizontal line each, such as the experts' mean return.
+      conditions: name → (x f[N], y f[seeds, N]). A NaN in y is a point that was not measured: its line has a gap there,
+        and so have mean and band, because a mean over fewer seeds would be another quantity.
+      reference_levels: name → y; a labeled horizontal line each, such as the experts' mean return.
       xlabel, ylabel: with their units.
-      confidence: of the band, a percentile bootstrap over seeds; none with fewer than two seeds.
-    Raises: ConfigError if there is no arm, or shapes do not fit.
+      confidence: of the band, a percentile bootstrap over seeds; no band with fewer than two seeds.
+    Raises: ConfigError if there are no conditions, or shapes do not fit.
     """
     if not conditions:
-        raise ConfigError("learning_curves needs at least one arm")
+        raise ConfigError("learning_curves needs at least one condition")
     figure, axes = _figure(7.2, 4.4)
     lines = []
     for i, (name, (x, y)) in enumerate(conditions.items()):
         x, y = np.asarray(x, float), np.asarray(y, float)
         if x.ndim != 1 or y.ndim != 2 or y.shape[1] != len(x) or not y.size:
-            raise ConfigError(f"arm {name!r}: x has shape {x.shape} and y {y.shape}, not [N] and [seeds, N]")
+            raise ConfigError(f"condition {name!r}: x has shape {x.shape} and y {y.shape}, not [N] and [seeds, N]")
         color = _color(i)
         axes.plot(x, y.T, color=color, alpha=0.35, linewidth=0.8)
-        whole = np.isfinite(y).all(0)
+        measured = np.isfinite(y).all(0)
         mean, low, high = np.full((3, len(x)), np.nan)
-        mean[whole] = y[:, whole].mean(0)
-        if len(y) > 1 and whole.any():
-            low[whole], high[whole] = mean_band(y[:, whole], confidence=confidence, num_resamples=num_resamples)
+        mean[measured] = y[:, measured].mean(0)
+        if len(y) > 1 and measured.any():
+            low[measured], high[measured] = mean_band(
+                y[:, measured], confidence=confidence, num_resamples=num_resamples
+            )
             axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
         lines += axes.plot(x, mean, color=color, linewidth=2.4, linestyle=LINE_STYLES[i % len(LINE_STYLES)])
     _draw_reference_levels(axes, reference_levels or {}, along="x")
@@ -56,10 +58,10 @@ def learning_curves(
     if max(np.max(x, initial=0) for x, _ in conditions.values()) >= 10_000:
         from matplotlib.ticker import EngFormatter
 
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 20M reads better than 2.0 and a lost 1e7
-    most = max(len(y) for _, y in conditions.values())
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 20M instead of 2.0 with a separate 1e7
+    max_seeds = max(len(y) for _, y in conditions.values())
     names = [f"{name} ({len(y)} seed{'s' if len(y) > 1 else ''})" for name, (_, y) in conditions.items()]
-    band = f"band: {confidence:.0%} interval of the mean" if most > 1 else None
+    band = f"band: {confidence:.0%} interval of the mean" if max_seeds > 1 else None
     _legend(figure, lines, names, band)
     _title(axes, title)
     return figure
@@ -73,33 +75,33 @@ def interval_dots(
     title: str = "",
     confidence: float = 0.95,
 ):
-    """A row an arm: a dot a seed, a diamond for their mean and a bar for its interval. matplotlib Figure.
+    """One row per condition: a dot per seed, a diamond for their mean, a bar for its interval. Returns a Figure.
 
     Args:
-      arms: name → f[seeds], finite.
-      levels: name → value; a labeled vertical line each.
+      conditions: name → f[seeds], finite.
+      reference_levels: name → value; a labeled vertical line each.
       xlabel: with its unit.
-    Raises: ConfigError if there is no arm, or an arm's values are none or not finite.
+    Raises: ConfigError if there are no conditions, or one has no values or values that are not finite.
     """
     if not conditions:
-        raise ConfigError("interval_dots needs at least one arm")
+        raise ConfigError("interval_dots needs at least one condition")
     figure, axes = _figure(7.2, 1.3 + 0.55 * len(conditions))
     for i, (name, values) in enumerate(conditions.items()):
         values = np.asarray(values, float)
         try:
             mean, low, high = mean_interval(values, confidence)
         except ConfigError as error:
-            raise ConfigError(f"arm {name!r}: {error}") from error
-        # Spread downwards in a fixed pattern: seeds with equal values stay countable, the bar stays clear.
+            raise ConfigError(f"condition {name!r}: {error}") from error
+        # Spread downwards in a fixed pattern, so that dots of equal values can be counted and the bar stays visible.
         below = i + 0.2 + 0.09 * (np.arange(len(values)) % 3)
         axes.plot(values, below, "o", color=_color(i), markersize=5, alpha=0.75, markeredgewidth=0)
         axes.plot([low, high], [i, i], color=_color(i), linewidth=3, solid_capstyle="butt")
         axes.plot([mean], [i], "D", color=_color(i), markersize=7, markeredgecolor="white")
-    axes.set_ylim(len(conditions) - 0.4, -0.45)  # the first arm on top
+    axes.set_ylim(len(conditions) - 0.4, -0.45)  # the first condition on top
     _label_rows(axes, list(conditions))
     axes.grid(axis="y", visible=False)
     _draw_reference_levels(axes, reference_levels or {}, along="y")
-    # Beside long names the axes are narrower than this label, which must not run out of the figure.
+    # Next to long names the axes are narrower than this label, which must stay inside the figure.
     place = "right" if max(map(len, conditions)) > 40 else "center"
     axes.set_xlabel(f"{xlabel}\n◆ mean, bar: its {confidence:.0%} interval, dots: seeds", loc=place)
     _title(axes, title, above=18 if reference_levels else 6)
@@ -107,10 +109,11 @@ def interval_dots(
 
 
 def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", title: str = ""):
-    """A bar a row, cut into kinds, each part with its number: what became of how many. matplotlib Figure.
+    """One stacked bar per row, with the count of each kind written on its part. Returns a matplotlib Figure.
 
-    Args: rows: name → kind → count; every row has the same kinds, in the order they are drawn.
-    Raises: ConfigError if there is no row, the kinds differ, or a count is below 0.
+    Args:
+      rows: name → kind → count; every row has the same kinds, in the order in which they are drawn.
+    Raises: ConfigError if there are no rows, kinds differ, or a count is negative.
     """
     if not rows:
         raise ConfigError("count_bars needs at least one row")
@@ -118,7 +121,7 @@ def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", 
     for name, counts in rows.items():
         if list(counts) != kinds or min(counts.values()) < 0:
             raise ConfigError(
-                f"row {name!r} counts {dict(counts)}; it needs a number of at least 0 for each of {kinds}"
+                f"row {name!r} has the counts {dict(counts)}; it needs a count of at least 0 for each of {kinds}"
             )
     figure, axes = _figure(7.2, 1.2 + 0.32 * len(rows))
     left, bars = np.zeros(len(rows)), []
@@ -138,25 +141,25 @@ def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", 
 
 
 def figure_to_svg(figure) -> str:
-    """The figure as an `<svg>` element: equal figures give equal text, and words stay words."""
+    """The figure as an `<svg>` element: equal figures give equal text, and text is text, not shapes."""
     import matplotlib
 
     file = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "rookery", "svg.fonttype": "none"}):
-        unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(file, format="svg", metadata=unsaid, facecolor="white")
-    # What stands before the element belongs to a file of its own, and names addresses on the web.
+        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(file, format="svg", metadata=no_metadata, facecolor="white")
+    # The lines before the element are for a separate file, and have addresses on the web.
     svg = file.getvalue()
     return svg[svg.index("<svg") :].strip()
 
 
 def _figure(width, height):
-    """A figure of width × height inches with one pair of axes; no pyplot, hence no window and no global."""
+    """A figure of width × height inches with one pair of axes; without pyplot, which keeps global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", dpi=100)
-    FigureCanvasAgg(figure)  # attaches itself
+    FigureCanvasAgg(figure)  # sets figure.canvas
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="0.9", linewidth=0.8)
@@ -173,12 +176,12 @@ def _label_rows(axes, names):
     for label, name in zip(axes.get_yticklabels(), names, strict=True):
         label.set_parse_math(False)
         label.set_text(name)
-    # Ticks forget a text set on them; a formatter does not.
+    # Tick labels lose a text set on them; a formatter keeps it.
     axes.yaxis.set_major_formatter(lambda value, _: names[round(value)])
 
 
 def _draw_reference_levels(axes, levels, along):
-    """Dotted lines across, behind the data, named at their far end."""
+    """Dotted lines behind the data, with their name at one end."""
     style = {"color": "0.25", "linewidth": 1.2, "linestyle": ":", "zorder": 1.6}
     for name, value in levels.items():
         if not np.isfinite(value):
@@ -200,8 +203,8 @@ def _draw_reference_levels(axes, levels, along):
 
 
 def _legend(figure, lines, names, title):
-    """A legend above the axes; texts are set afterwards, for a leading "_" would drop an entry."""
-    columns = max(1, min(len(names), 3, 100 // (max(map(len, names)) + 10)))  # what the width holds
+    """A legend above the axes. Texts are set afterwards, because a name with a leading "_" would be left out."""
+    columns = max(1, min(len(names), 3, 100 // (max(map(len, names)) + 10)))  # as many as fit into the width
     legend = figure.legend(
         lines, [f"{'x' * len(name)}" for name in names], loc="outside upper left", ncols=columns,
         frameon=False, fontsize=9, title=title, title_fontsize=8, alignment="left", handlelength=3.2,
@@ -211,6 +214,6 @@ def _legend(figure, lines, names, title):
 
 
 def _title(axes, title, above=6):
-    """`above` is in points: over the names of levels, where there are any."""
+    """`above`: distance in points, more where the names of reference levels are drawn."""
     if title:
         axes.set_title(title, loc="left", fontsize=11, parse_math=False, pad=above)

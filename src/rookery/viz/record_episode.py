@@ -1,10 +1,10 @@
-"""Play one episode and keep everything a film needs."""
+"""Play one episode and keep everything that a replay needs."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +21,10 @@ from rookery.viz.recording import Recording
 from rookery.viz.render_state import RenderState, action_names, make_render_state
 
 RECORDING_STREAM = 10_000
-"""Of the keys of filmed episodes."""
+"""Stream of the keys of recorded episodes, apart from those of evaluations."""
 
 INFLUENCE_TOLERANCE = 1e-6
-"""Nats: less influence than this is the error of its arithmetic in 32 bits, and none is shown."""
+"""Nats: smaller influence is rounding error of 32-bit arithmetic, and recorded as 0."""
 
 
 def record_episode(
@@ -36,115 +36,120 @@ def record_episode(
     episodes: int = 1,
     agent_mask: np.ndarray | None = None,
     focal_slot: int = 0,
+    choose: Literal["median", "highest"] = "median",
     note: str = "",
 ) -> Recording:
-    """Play `episodes` evaluation episodes and keep the one whose return for agent `focus` is the median.
+    """Play `episodes` evaluation episodes and keep one of them.
 
     Args:
-      params: by group; nobody learns.
-      present: bool[A], who takes part; default all.
+      choose: which episode to keep, by the return of the agent in `focal_slot`.
+      params: policy parameters by group name; no agent learns.
+      agent_mask: bool[A], the agents that take part; default all.
+      note: a line shown under the title.
+    Raises: ConfigError or IncompatibleError if the team does not fill the environment's slots.
     """
     team = Team(tuple(dataclasses.replace(group, learner=None) for group in team.groups))
     team.validate(env)
-    who = jnp.ones(env.num_agents, bool) if agent_mask is None else jnp.asarray(agent_mask)
+    mask = jnp.ones(env.num_agents, bool) if agent_mask is None else jnp.asarray(agent_mask)
     play = _compiled_episode(env, team)
     keys = jax.random.split(evaluation_key(seed, RECORDING_STREAM), episodes)
-    played = [jax.device_get(play(*jax.random.split(key), params, who)) for key in keys]
+    played = [jax.device_get(play(*jax.random.split(key), params, mask)) for key in keys]
     by_return = sorted(range(episodes), key=lambda e: _drop_after_end(*played[e])[1][:, focal_slot].sum())
-    scene, reward, action, _ = _drop_after_end(*played[by_return[episodes // 2]])
+    kept = by_return[episodes // 2 if choose == "median" else -1]
+    states, reward, action, _ = _drop_after_end(*played[kept])
     return Recording(
-        task=env.task.kind,  # type: ignore[attr-defined]
+        task=env.task.kind,
         agent_names=_names(team),
-        roles=_roles(team, params),
+        roles=_roles(team),
         reward=reward,
         action=action,
         action_names=action_names(env)[0],
-        **recording_fields(scene),
+        **recording_fields(states),
         note=note,
     )
 
 
 def record_run(run: Run, learners: dict[str, PyTree], *, seed: int = 0, note: str = "") -> Recording:
-    """Play one evaluation episode of a run's whole team, with the influence its methods tell of in each step.
+    """Play one evaluation episode with the whole team of a run, and record the influence between its agents.
+
+    Influence is recorded where an intrinsic reward of the run measures it.
 
     Args:
-      learners: one member's, as in a run's state without the members' axis.
+      learners: learner states of one replica, as in a run's state without the axis of replicas.
     """
     env, team = run.env, run.team
-    params, present = run.policy_params(learners, run.frozen_params), jnp.ones(env.num_agents, bool)
+    params, agent_mask = run.team_setup(learners).params, jnp.ones(env.num_agents, bool)
     key = evaluation_key(seed, RECORDING_STREAM)
     reset_key, act_key = jax.random.split(key)
-    # The keys of `rollout` with one episode, so that both play the same one.
-    played = _compiled_episode(env, team)(jax.random.split(reset_key, 1)[0], act_key, params, present)
-    moved: Any = ()
+    # The keys that `rollout` uses for one episode, so that both play the same one.
+    played = _compiled_episode(env, team)(jax.random.split(reset_key, 1)[0], act_key, params, agent_mask)
+    states, reward, action, _ = _drop_after_end(*jax.device_get(played))
+    influence = None
     if measures_influence(run):
 
         @jax.jit
-        def told(learners):
-            played, _ = rollout(env, team, params, env.default_params(), key, present[None])
-            return team_influence(run, learners, played)[:, 0]
+        def measure_influence(learners):
+            trajectories, _ = rollout(env, team, params, env.default_params(), key, agent_mask[None])
+            return team_influence(run, learners, trajectories)[:, 0]
 
-        moved = np.asarray(told(learners))
-        moved = np.where(np.abs(moved) < INFLUENCE_TOLERANCE, 0, moved)
-        if not moved.any():
+        influence = np.asarray(measure_influence(learners))
+        influence = np.where(np.abs(influence) < INFLUENCE_TOLERANCE, 0, influence)
+        if not influence.any():
             note = f"{note}{', ' if note else ''}no influence above {INFLUENCE_TOLERANCE:g} nats"
-    scene, reward, action, _ = _drop_after_end(*jax.device_get(played))
-    moved = moved[: len(reward)] if len(moved) else ()
+        influence = influence[: len(reward)]
     return Recording(
-        task=env.task.kind,  # type: ignore[attr-defined]
+        task=env.task.kind,
         agent_names=_names(team),
-        roles=_roles(team, params),
+        roles=_roles(team),
         reward=reward,
         action=action,
         action_names=action_names(env)[0],
-        **recording_fields(scene),
-        influence=moved,
+        **recording_fields(states),
+        influence=influence,
         note=note,
     )
 
 
 def record_initial_state(env: Env, seed: int = 0) -> Recording:
-    """A recording of no steps: a world as an episode of this seed opens."""
+    """A recording without steps: the state in which the episode of this seed starts."""
     params = env.default_params()
-    scene = jax.device_get(
-        jax.jit(lambda key: make_render_state(env)(env.reset(key, params)[0]))(jax.random.PRNGKey(seed))
-    )
-    moment = jax.tree.map(lambda x: x[None], scene)
+    render_state = make_render_state(env)
+    state = jax.device_get(jax.jit(lambda key: render_state(env.reset(key, params)[0]))(jax.random.PRNGKey(seed)))
     agents = env.num_agents
     return Recording(
-        task=env.task.kind,  # type: ignore[attr-defined]
+        task=env.task.kind,
         agent_names=tuple(f"agent {slot}" for slot in range(agents)),
         roles=("learning",) * agents,
         reward=np.zeros((0, agents), np.float32),
         action=np.zeros((0, agents), np.int8),
         action_names=action_names(env)[0],
-        **recording_fields(moment),
+        **recording_fields(jax.tree.map(lambda x: x[None], state)),
     )
 
 
 def recording_fields(states: RenderState) -> dict[str, Any]:
-    """The fields of a Recording that moments in a row, [T+1, ...], tell."""
+    """The fields of a Recording that are shown in its states. `states`: arrays with a leading axis [T+1]."""
     return {
         "tiles": states.tiles,
         "position": states.position,
         "heading": states.heading,
-        "active": states.agent_mask,
-        "carrying": states.carrying if np.any(states.carrying) else (),
+        "agent_mask": states.agent_mask,
+        "carrying": states.carrying if np.any(states.carrying) else None,
         "prestige": states.prestige,
         "goals": numbered_goals(np.asarray(states.goals)),
         "views": states.views,
-        "seen": states.visible,
+        "visible": states.visible,
     }
 
 
 def numbered_goals(goals: np.ndarray) -> np.ndarray:
-    """The goals a film numbers, i16[K, 2] of int[T+1, K, 2]: none where there is no cycle or they move."""
+    """The goals that a replay numbers, i16[K, 2], from int[T+1, K, 2]: none if there is only one, or if they move."""
     fixed = goals.shape[1] > 1 and (goals == goals[0]).all()
     return goals[0].astype(np.int16) if fixed else np.zeros((0, 2), np.int16)
 
 
 def _names(team: Team) -> tuple[str, ...]:
-    """Of every slot: the group's, numbered where it fills several."""
+    """A name per slot: that of its group, numbered if the group fills several slots."""
     names = {
         slot: group.name if len(group.slots) == 1 else f"{group.name} {number + 1}"
         for group in team.groups
@@ -153,52 +158,49 @@ def _names(team: Team) -> tuple[str, ...]:
     return tuple(names[slot] for slot in sorted(names))
 
 
-def _roles(team: Team, params: dict[str, PyTree]) -> tuple[str, ...]:
-    """Of every slot: who has parameters was trained."""
-    roles = {}
-    for group in team.groups:
-        without = "random" if type(group.policy).__name__ == "RandomPolicy" else "scripted"
-        roles |= dict.fromkeys(group.slots, "frozen" if params[group.name] else without)
+def _roles(team: Team) -> tuple[str, ...]:
+    """The role of every slot's policy."""
+    roles = {slot: group.policy.role for group in team.groups for slot in group.slots}
     return tuple(roles[slot] for slot in sorted(roles))
 
 
-def _drop_after_end(scene, reward, action, terminated):
-    """An episode less what was played after its end."""
+def _drop_after_end(states, reward, action, terminated):
+    """An episode without the steps after its end."""
     steps = int(np.argmax(terminated)) + 1 if terminated.any() else len(terminated)
-    return jax.tree.map(lambda x: x[: steps + 1], scene), reward[:steps], action[:steps], terminated[:steps]
+    return jax.tree.map(lambda x: x[: steps + 1], states), reward[:steps], action[:steps], terminated[:steps]
 
 
 @functools.lru_cache(maxsize=8)
 def _compiled_episode(env: Env, team: Team):
-    """One episode as arrays, compiled once for any parameters and any presence."""
-    shown = make_render_state(env)
+    """The function that plays one episode, compiled once for any parameters and any agent mask."""
+    render_state = make_render_state(env)
     env_params = env.default_params()
 
-    def play(reset_key, act_key, params, who):
-        state, told = env.reset(reset_key, env_params, who)
+    def play(reset_key, act_key, params, agent_mask):
+        state, timestep = env.reset(reset_key, env_params, agent_mask)
         batched = lambda tree: jax.tree.map(lambda x: x[None], tree)  # noqa: E731
         carries = {group.name: initial_carry(group, 1) for group in team.groups}
 
         def step(loop, t):
-            state, told, carries, board = loop
+            state, timestep, carries, comm_state = loop
             keys = jax.random.split(jax.random.fold_in(act_key, t), len(team.groups))
             action = jnp.zeros(env.num_agents, jnp.int32)
             carries = dict(carries)
             for number, group in team.acting_order:
-                chosen, carries[group.name], extras = act_group(
-                    group, params[group.name], carries[group.name], batched(told.observation), batched(state),
-                    told.is_first[None], keys[number], board,
+                group_action, carries[group.name], extras = act_group(
+                    group, params[group.name], carries[group.name], batched(timestep.observation), batched(state),
+                    timestep.is_first[None], keys[number], comm_state,
                 )  # fmt: skip
-                board = record_actions(board, group, chosen, extras, told.agent_mask[None])
-                action = action.at[jnp.array(group.slots)].set(chosen[:, 0])
-            state, told = env.step(state, action, env_params)
-            return (state, told, carries, advance(board)), (shown(state), told.reward, action, told.terminated)
+                comm_state = record_actions(comm_state, group, group_action, extras, timestep.agent_mask[None])
+                action = action.at[jnp.array(group.slots)].set(group_action[:, 0])
+            state, timestep = env.step(state, action, env_params)
+            outputs = render_state(state), timestep.reward, action, timestep.terminated
+            return (state, timestep, carries, advance(comm_state)), outputs
 
-        first = shown(state)
-        _, (rest, *steps) = jax.lax.scan(
-            step, (state, told, carries, initial_comm_state(1, env.num_agents)), jnp.arange(env.max_steps)
-        )
-        both = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, rest)
-        return both, *steps
+        first = render_state(state)
+        comm_state = initial_comm_state(1, env.num_agents)
+        _, (rest, *steps) = jax.lax.scan(step, (state, timestep, carries, comm_state), jnp.arange(env.max_steps))
+        states = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, rest)
+        return states, *steps
 
     return jax.jit(play)

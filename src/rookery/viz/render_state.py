@@ -1,95 +1,106 @@
-"""What there is to see of a world at one moment: the map, who stands where, and what each agent sees of it."""
+"""What a drawing of an environment's state shows: the map, the agents, and what each agent observes."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
+from rookery.errors import ConfigError
 from rookery.gridworld.observation import observe_agent, observe_grid
 from rookery.gridworld.prestige import blue_fraction
-from rookery.gridworld.spec import ACTION_NAMES
 from rookery.gridworld.state import GridState
 from rookery.gridworld.tiles import OBSTACLE
 from rookery.gridworld.visibility import view_cells
+from rookery.tasks.grid_env import GridEnv
+from rookery.tasks.matrix_games import MatrixEnv, MatrixState
+from rookery.tasks.social_dilemmas.env import DilemmaEnv, DilemmaState
 from rookery.types import Env
 
 PREVIEW_TILE_SIZE = 5
-"""A cell's side in the pictures of views that are not pixels themselves."""
+"""Pixels per cell in drawings of views that are not pixels themselves."""
 
 NOOP_ACTION_NAMES = ("done", "stay", "wait")
 """Actions by which an agent leaves the world as it is."""
 
 
 TASK_TILES_START, BEAM_TILES_START, MATRIX_MOVE_TILES_START = 64, 72, 80
-"""Where the numbers of tiles begin that are a task's own, of its beams, and of moves at a table: as show/sprites.py."""
+"""First tile kind of social dilemmas, of their beams, and of the moves in matrix games; looks are in sprites.py."""
 
 
 class RenderState(NamedTuple):
-    """One moment. (row, col), (0, 0) at the top left."""
+    """One state as a drawing shows it. (row, col), (0, 0) at the top left."""
 
-    tiles: UInt8[Array, "H W"]  # kinds of world/tiles.py, or from OWN on
-    goals: Int[Array, "K 2"]  # in cyclic order; K = 0 where the task has no cycle
+    tiles: UInt8[Array, "H W"]  # kinds of gridworld/tiles.py, or from TASK_TILES_START on
+    goals: Int[Array, "K 2"]  # in their order; K = 0 for tasks without goals
     position: Int[Array, "A 2"]
     heading: Int[Array, "A"]
     agent_mask: Bool[Array, "A"]
     carrying: Int[Array, "A"]  # kind of tile in hand; 0 is nothing
-    prestige: Float[Array, "A"]  # blue share, 0 to 1
-    views: tuple[UInt8[Array, "h w 3"], ...]  # what each agent sees, as pixels
-    visible: tuple[Bool[Array, "H W"], ...]  # map cells each agent sees
+    prestige: Float[Array, "A"]  # blue fraction of the agent's color, 0 to 1
+    views: tuple[UInt8[Array, "h w 3"], ...]  # each agent's observation, as pixels
+    visible: tuple[Bool[Array, "H W"], ...]  # map cells that each agent sees
 
 
+@functools.singledispatch
 def make_render_state(env: Env) -> Callable[[Any], RenderState]:
-    """The function that tells what there is to see of a state of this environment. Pure; may be compiled."""
-    if hasattr(getattr(env, "task", None), "world"):
-        return _grid_render_state(env)
-    return _social_dilemma_render_state(env) if hasattr(env, "in_sight") else _matrix_game_render_state(env)
+    """The function from a state of this environment to a RenderState. Pure; may be compiled.
+
+    To draw environments of another class, register a function with `make_render_state.register(TheirEnv)` and give the
+    class `can_render = True`.
+
+    Raises: ConfigError for an environment that cannot be drawn.
+    """
+    raise ConfigError(f"{type(env).__name__} cannot be drawn; register a function with make_render_state.register")
 
 
-def _grid_render_state(env: Any) -> Callable[[GridState], RenderState]:
-    world = env.task.grid_spec
-    pictured = tuple(
+@make_render_state.register(GridEnv)
+def _(env: GridEnv) -> Callable[[GridState], RenderState]:
+    spec = env.spec
+    pixel_views = tuple(
         view
         if view.observation_type == "pixels"
         else dataclasses.replace(view, observation_type="pixels", tile_size=PREVIEW_TILE_SIZE)
-        for view in world.views
+        for view in spec.views
     )
-    painted = dataclasses.replace(world, views=pictured)
+    pixel_spec = dataclasses.replace(spec, views=pixel_views)
 
-    def scene(state: GridState) -> RenderState:
-        lit = []
-        for agent, view in enumerate(world.views):
+    def render_state(state: GridState) -> RenderState:
+        visible = []
+        for agent, view in enumerate(spec.views):
             _, seen, _ = observe_grid(state, agent, view)
             row, col = view_cells(state.position[agent], state.heading[agent], view)
-            # Cells beyond the map are dropped, not wrapped round.
+            # Cells beyond the map are dropped, not wrapped around.
             row, col = (jnp.where(x < 0, 10**6, x) for x in (row, col))
-            lit.append(jnp.zeros((world.height, world.width), bool).at[row, col].max(seen, mode="drop"))
+            visible.append(jnp.zeros((spec.height, spec.width), bool).at[row, col].max(seen, mode="drop"))
         return RenderState(
             tiles=state.tiles,
-            goals=jnp.asarray(getattr(state.task, "goals", jnp.zeros((0, 2), jnp.int32))).reshape(-1, 2),
+            goals=jnp.asarray(env.task.goal_cells(state.task)).reshape(-1, 2),
             position=state.position,
             heading=state.heading,
             agent_mask=state.agent_mask,
             carrying=state.carrying,
-            prestige=blue_fraction(state.prestige, world.prestige_rule),
-            views=tuple(observe_agent(state, agent, painted) for agent in range(env.num_agents)),
-            visible=tuple(lit),
+            prestige=blue_fraction(state.prestige, spec.prestige_rule),
+            views=tuple(observe_agent(state, agent, pixel_spec) for agent in range(env.num_agents)),
+            visible=tuple(visible),
         )
 
-    return scene
+    return render_state
 
 
-def _social_dilemma_render_state(env: Any) -> Callable[[Any], RenderState]:
-    """Of a world with apples and beams: nobody has prestige, and walls hide nothing."""
+@make_render_state.register(DilemmaEnv)
+def _(env: DilemmaEnv) -> Callable[[DilemmaState], RenderState]:
+    """For a world of apples and beams: agents have no prestige, and walls hide nothing."""
 
-    def scene(state) -> RenderState:
+    def render_state(state: DilemmaState) -> RenderState:
         kinds = state.tiles.astype(jnp.int32)
         kinds = jnp.where(kinds > OBSTACLE, TASK_TILES_START + kinds, kinds)
         kinds = jnp.where(state.beam > 0, BEAM_TILES_START + state.beam, kinds)
-        views, lit = env.to_text(state, PREVIEW_TILE_SIZE), env.visible_cells(state)
+        views, visible = env.render_views(state, PREVIEW_TILE_SIZE), env.visible_cells(state)
         return RenderState(
             tiles=kinds.astype(jnp.uint8),
             goals=jnp.zeros((0, 2), jnp.int32),
@@ -99,25 +110,24 @@ def _social_dilemma_render_state(env: Any) -> Callable[[Any], RenderState]:
             carrying=jnp.zeros(env.num_agents, jnp.int32),
             prestige=jnp.ones(env.num_agents),
             views=tuple(views[agent] for agent in range(env.num_agents)),
-            visible=tuple(lit[agent] for agent in range(env.num_agents)),
+            visible=tuple(visible[agent] for agent in range(env.num_agents)),
         )
 
-    return scene
+    return render_state
 
 
-def _matrix_game_render_state(env: Any) -> Callable[[Any], RenderState]:
-    """Of a game without a map: the players side by side, each on what it did last, if the state tells."""
+@make_render_state.register(MatrixEnv)
+def _(env: MatrixEnv) -> Callable[[MatrixState], RenderState]:
+    """For a game without a map: the players next to each other, each on the tile of its last action."""
     agents = env.num_agents
     position = jnp.stack([jnp.ones(agents, jnp.int32), 1 + 2 * jnp.arange(agents)], -1)
     heading = jnp.where(jnp.arange(agents) % 2 == 0, 1, 3)  # face to face
 
-    def scene(state) -> RenderState:
+    def render_state(state: MatrixState) -> RenderState:
         tiles = jnp.zeros((3, 2 * agents + 1), jnp.int32)
-        last = getattr(state, "last", jnp.full(agents, -1))
-        tiles = tiles.at[position[:, 0], position[:, 1]].set(jnp.where(last < 0, 0, MATRIX_MOVE_TILES_START + last))
-        seen = env.observe(state)
-        views = [jnp.asarray(seen[agent]) for agent in range(agents)]
-        blank = jnp.zeros((1, 1, 3), jnp.uint8)
+        action = state.last_action
+        tiles = tiles.at[position[:, 0], position[:, 1]].set(jnp.where(action < 0, 0, MATRIX_MOVE_TILES_START + action))
+        views = env.observe(state)
         return RenderState(
             tiles=tiles.astype(jnp.uint8),
             goals=jnp.zeros((0, 2), jnp.int32),
@@ -126,17 +136,21 @@ def _matrix_game_render_state(env: Any) -> Callable[[Any], RenderState]:
             agent_mask=state.agent_mask,
             carrying=jnp.zeros(agents, jnp.int32),
             prestige=jnp.ones(agents),
-            views=tuple(view if view.ndim == 3 and view.shape[-1] == 3 else blank for view in views),
+            views=tuple(views[agent] for agent in range(agents)),
             visible=(jnp.ones(tiles.shape, bool),) * agents,
         )
 
-    return scene
+    return render_state
 
 
 def action_names(env: Env) -> tuple[tuple[str, ...], int]:
-    """The actions by name, and the number of the one that does nothing, named last where the world has none."""
-    names = tuple(getattr(env, "action_names", ACTION_NAMES[: env.num_actions]))
+    """The names of the actions, and the number of the one that does nothing.
+
+    An environment without such an action gets one more name, whose number is not an action of the environment: a step
+    ignores it.
+    """
+    names = env.action_names
     for name in NOOP_ACTION_NAMES:
         if name in names:
             return names, names.index(name)
-    return (*names, NOOP_ACTION_NAMES[-1]), len(names)  # a number beyond the actions is no action
+    return (*names, NOOP_ACTION_NAMES[-1]), len(names)

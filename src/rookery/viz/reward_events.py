@@ -1,4 +1,4 @@
-"""What happened, in words: every step on which somebody was paid or fined."""
+"""The rewards and penalties of a recording in words."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from rookery.viz.recording import Recording
 
 @dataclasses.dataclass(frozen=True)
 class RewardEvent:
-    """`step` is the moment after the action, so a film that jumps there shows the agent on its goal."""
+    """One nonzero reward. `step` is the state after the action: a replay at that step shows the agent on its goal."""
 
     step: int  # 1 … T
     agent: int
@@ -18,17 +18,17 @@ class RewardEvent:
 def reward_events(recording: Recording) -> list[RewardEvent]:
     """Every nonzero reward, in order of step and then agent.
 
-    A reward earned while entering or standing on a goal names the goal by its place in the cycle, from 1.
+    A reward of an agent on a numbered goal names the goal by its place in the order, from 1.
     """
     number = {(int(row), int(col)): k + 1 for k, (row, col) in enumerate(recording.goals)}
-    found = []
+    events = []
     for t, agent in zip(*recording.reward.nonzero(), strict=True):
         reward = float(recording.reward[t, agent])
         row, col = recording.position[t + 1, agent]
         goal = number.get((int(row), int(col)))
         if goal is None:
-            what = "reward" if reward > 0 else "penalty"
+            label = "reward" if reward > 0 else "penalty"
         else:
-            what = f"goal {goal}" if reward > 0 else f"mistake at goal {goal}"
-        found.append(RewardEvent(int(t) + 1, int(agent), reward, f"{reward:+.3g} {what}"))
-    return found
+            label = f"goal {goal}" if reward > 0 else f"mistake at goal {goal}"
+        events.append(RewardEvent(int(t) + 1, int(agent), reward, f"{reward:+.3g} {label}"))
+    return events

@@ -1,4 +1,4 @@
-"""What tiles and agents look like: polygons in a unit cell, drawn alike by pictures, films and the game's page.
+"""How tiles and agents are drawn: polygons in a unit cell, the same in pictures, replays and on the game page.
 
 (x, y), (0, 0) at the top left, (1, 1) at the bottom right.
 """
@@ -21,21 +21,21 @@ SUPERSAMPLING = 4  # shapes are drawn this much larger, then averaged down
 
 @dataclasses.dataclass(frozen=True)
 class Sprite:
-    """A kind of tile: its name for the legend, the color of its cell, and what lies on it, from below."""
+    """How a kind of tile is drawn: its name in the legend, the color of its cell, the shapes on it, lowest first."""
 
     name: str
     background: Color
     shapes: tuple[tuple[Color, Points], ...] = ()
-    label_background: Color | None = None  # what a mark on it stands on; None is the ground
+    label_background: Color | None = None  # color behind a number on the tile; None: the color of the cell
 
     def to_json(self) -> dict:
         """As board.js reads it."""
         shapes = [[color, [round(c, 3) for point in points for c in point]] for color, points in self.shapes]
         return {
             "name": self.name,
-            "ground": self.background,
+            "background": self.background,
             "shapes": shapes,
-            "face": self.label_background or self.background,
+            "label_background": self.label_background or self.background,
         }
 
 
@@ -49,14 +49,14 @@ def circle(x: float, y: float, radius: float, corners: int = 20) -> Points:
 
 
 def rounded_rectangle(left: float, top: float, right: float, bottom: float, radius: float) -> Points:
-    """A box with round corners."""
+    """A rectangle with round corners."""
     points = []
     for x, y, first in ((right, top, 270), (right, bottom, 0), (left, bottom, 90), (left, top, 180)):
-        centre_x = x - radius if x == right else x + radius
-        centre_y = y - radius if y == bottom else y + radius
+        center_x = x - radius if x == right else x + radius
+        center_y = y - radius if y == bottom else y + radius
         for step in range(5):
             angle = math.radians(first + step * 22.5)
-            points.append((centre_x + radius * math.cos(angle), centre_y + radius * math.sin(angle)))
+            points.append((center_x + radius * math.cos(angle), center_y + radius * math.sin(angle)))
     return tuple(points)
 
 
@@ -88,24 +88,24 @@ def _goal_plate(color: Color) -> tuple[tuple[Color, Points], ...]:
 
 
 def unknown_sprite(kind: int) -> Sprite:
-    """A kind nobody has drawn yet."""
+    """A tile kind without a sprite of its own."""
     color = colors.tile_color(kind)
     return Sprite(f"tile kind {kind}", color, _bevel(color))
 
 
 def sprite_of(kind: int) -> Sprite:
-    """How a tile kind is drawn, known or not."""
+    """How a tile kind is drawn, also an unknown one."""
     return SPRITES.get(kind) or unknown_sprite(kind)
 
 
 def ring(x: float, y: float, outer: float, inner: float) -> Points:
-    """A disc with a hole, as one line round."""
+    """A disc with a hole, as one outline."""
     hole = circle(x, y, inner)
     return (*circle(x, y, outer), circle(x, y, outer)[0], hole[0], *hole[::-1])
 
 
 def _with_shadows(*shapes: tuple[Color, Points]) -> tuple[tuple[Color, Points], ...]:
-    """Shapes over their shadows."""
+    """Shapes with shadows below them."""
     dark = adjust_brightness(colors.FLOOR_COLOR, -0.55)
     return (*((dark, tuple((x + 0.03, y + 0.04) for x, y in points)) for _, points in shapes), *shapes)
 
@@ -128,8 +128,7 @@ _DOOR, _IRON, _KEY = (156, 98, 46), (206, 208, 214), (120, 214, 255)
 _WATER, _WASTE, _STREAM = (38, 96, 150), (104, 88, 34), (62, 130, 172)
 _POLYGON = {corners: circle(0.5, 0.5, 0.44, corners) for corners in (6, 20)}
 
-# By number. Up to 10: world/tiles.py. From 64 on tasks' own kinds, 72 their beams, 80 moves at a table: runs/scene.py.
-# What only a hue told apart, a shape tells too.
+# By tile kind. Up to 10: gridworld/tiles.py; from 64 on: render_state.py. Kinds differ in shape as well as in color.
 SPRITES: dict[int, Sprite] = {
     0: Sprite("floor", colors.FLOOR_COLOR),
     1: Sprite("obstacle", colors.WALL_COLOR, _bevel(colors.WALL_COLOR)),
@@ -218,8 +217,8 @@ SPRITES: dict[int, Sprite] = {
     ),
 }
 
-# An agent that faces north, by role: the tip, then round. Who learned is a triangle; a script has a notch, chance
-# is blunt, a person has a ring about it besides.
+# Corners of an agent that faces north, by role. Trained agents are triangles, scripted ones have a notch, random ones a
+# blunt tip; a person also has a ring around it.
 AGENT_SHAPES: dict[str, Points] = {
     "learning": ((0.5, 0.08), (0.9, 0.9), (0.1, 0.9)),
     "frozen": ((0.5, 0.08), (0.9, 0.9), (0.1, 0.9)),
@@ -228,37 +227,37 @@ AGENT_SHAPES: dict[str, Points] = {
     "person": ((0.5, 0.08), (0.9, 0.9), (0.1, 0.9)),
 }
 LABEL_POSITIONS = {"scripted": (0.5, 0.58)}
-LABEL_POSITION = (0.5, 0.64)  # (x, y) of its letter
+LABEL_POSITION = (0.5, 0.64)  # (x, y) of the agent's letter
 
 
 def rotate_point(point: tuple[float, float], heading: int) -> tuple[float, float]:
-    """A point of the unit box, turned about its center from north to `heading`."""
+    """A point of the unit cell, rotated about its center from north to `heading`."""
     x, y = point
     return ((x, y), (1 - y, x), (1 - x, 1 - y), (y, 1 - x))[int(heading)]
 
 
 @functools.lru_cache(512)
 def tile_image(kind: int, tile_size: int) -> np.ndarray:
-    """uint8[tile, tile, 3]; a hairline along the top and left where there is room."""
+    """uint8[tile_size, tile_size, 3]; with a hairline along the top and left from 6 pixels on."""
     from PIL import Image, ImageDraw
 
-    look = sprite_of(kind)
+    sprite = sprite_of(kind)
     large = tile_size * SUPERSAMPLING
-    image = Image.new("RGB", (large, large), look.background)
+    image = Image.new("RGB", (large, large), sprite.background)
     pen = ImageDraw.Draw(image)
     if tile_size >= 6:
         pen.rectangle((0, 0, large, SUPERSAMPLING - 1), fill=colors.GRID_COLOR)
         pen.rectangle((0, 0, SUPERSAMPLING - 1, large), fill=colors.GRID_COLOR)
-    for color, points in look.shapes:
+    for color, points in sprite.shapes:
         pen.polygon([(x * large, y * large) for x, y in points], fill=color)
-    stamp = np.array(image.resize((tile_size, tile_size), Image.Resampling.BOX))
-    stamp.setflags(write=False)
-    return stamp
+    pixels = np.array(image.resize((tile_size, tile_size), Image.Resampling.BOX))
+    pixels.setflags(write=False)
+    return pixels
 
 
 @functools.lru_cache(1024)
 def agent_image(role: str, heading: int, color: Color, size: int) -> np.ndarray:
-    """uint8[size, size, 4] with opacity: `color` inside a light outline."""
+    """uint8[size, size, 4] with opacity: an agent in `color` with a light outline."""
     from PIL import Image, ImageDraw
 
     large = size * SUPERSAMPLING
@@ -271,34 +270,34 @@ def agent_image(role: str, heading: int, color: Color, size: int) -> np.ndarray:
     if role == "person":
         edge = large * 0.02
         pen.ellipse((edge, edge, large - edge, large - edge), outline=(*colors.OUTLINE_COLOR, 255), width=width)
-    # Fully clear pixels have the outline's color too, so averaging leaves no dark fringe.
-    stamp = np.array(image.resize((size, size), Image.Resampling.BOX))
-    stamp.setflags(write=False)
-    return stamp
+    # Transparent pixels have the color of the outline too, so that averaging makes no dark fringe.
+    pixels = np.array(image.resize((size, size), Image.Resampling.BOX))
+    pixels.setflags(write=False)
+    return pixels
 
 
 def sprite_data(kinds, numbered: bool) -> dict:
-    """The looks board.js draws with: of these tile kinds, of agents, and the colors all share."""
-    looks = {int(kind): sprite_of(int(kind)).to_json() for kind in sorted({*map(int, kinds), 0, 1, 2})}
+    """What board.js draws with: sprites of these tile kinds, shapes of agents, and colors."""
+    sprites = {int(kind): sprite_of(int(kind)).to_json() for kind in sorted({*map(int, kinds), 0, 1, 2})}
     if numbered:
-        looks[2]["name"] = "goal, numbered"
+        sprites[2]["name"] = "goal, numbered"
     return {
-        "kinds": looks,
-        "bodies": {
-            role: [list(LABEL_POSITIONS.get(role, LABEL_POSITION)), *map(list, body)]
-            for role, body in AGENT_SHAPES.items()
+        "kinds": sprites,
+        "agent_shapes": {
+            role: [list(LABEL_POSITIONS.get(role, LABEL_POSITION)), *map(list, shape)]
+            for role, shape in AGENT_SHAPES.items()
         },
         "colors": {
             "grid": colors.GRID_COLOR,
             "ink": colors.INK_COLOR,
             "outline": colors.OUTLINE_COLOR,
-            "low": colors.PRESTIGE_LOW_COLOR,
-            "high": colors.PRESTIGE_HIGH_COLOR,
+            "prestige_low": colors.PRESTIGE_LOW_COLOR,
+            "prestige_high": colors.PRESTIGE_HIGH_COLOR,
             "lines": colors.OKABE_ITO,
-            "night": colors.UNSEEN_OVERLAY_COLOR,
-            "dim": colors.UNSEEN_BRIGHTNESS,
-            "glimmer": colors.UNSEEN_BY_ALL_BRIGHTNESS,
+            "unseen_overlay": colors.UNSEEN_OVERLAY_COLOR,
+            "unseen_brightness": colors.UNSEEN_BRIGHTNESS,
+            "unseen_by_all_brightness": colors.UNSEEN_BY_ALL_BRIGHTNESS,
             "influence": colors.INFLUENCE_COLOR,
-            "against": colors.NEGATIVE_INFLUENCE_COLOR,
+            "negative_influence": colors.NEGATIVE_INFLUENCE_COLOR,
         },
     }

@@ -64,5 +64,5 @@ class MeetingPlace(GridTask):
 
 
 def add_tasks() -> None:
-    """Called by Rookery when it looks for tasks of other packages."""
+    """Called by Rookery when it looks for tasks: the entry point of the group `rookery.tasks` names it."""
     register("meeting-place-v0", "three agents are paid for standing on the same cell", MeetingPlace())

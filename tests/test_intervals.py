@@ -1,0 +1,227 @@
+"""Intervals, by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from rookery.errors import ConfigError
+from rookery.intervals import (
+    binomial_fraction,
+    correlation_interval,
+    difference_of_means,
+    iqm,
+    iqm_interval,
+    mean_band,
+    mean_interval,
+    mean_over_episodes,
+    probability_of_improvement,
+    two_level_interval,
+)
+
+
+def test_two_values_by_hand():
+    # Resampled means of {0, 1} are 0, 1/2, 1 with probability 1/4, 1/2, 1/4: the 2.5 % and 97.5 % points
+    # are 0 and 1, the 30 % and 70 % points both 1/2.
+    assert mean_interval([0, 1]) == (0.5, 0.0, 1.0)
+    assert mean_interval([0, 1], confidence=0.4) == (0.5, 0.5, 0.5)
+
+
+def test_many_values_come_near_the_normal_interval():
+    values = np.random.default_rng(1).normal(3, 2, 400)
+    mean, low, high = mean_interval(values)
+    half = 1.96 * values.std() / 20
+    np.testing.assert_allclose([low, high], [mean - half, mean + half], atol=0.03)
+
+
+def test_one_value_has_no_interval():
+    mean, low, high = mean_interval([2.5])
+    assert mean == 2.5
+    assert math.isnan(low)
+    assert math.isnan(high)
+
+
+def test_equal_values_have_no_width():
+    assert mean_interval([0.1] * 3)[1:] == (0.1, 0.1)
+
+
+def test_the_seed_fixes_it():
+    values = [1, 2, 4, 8, 16.5]
+    assert mean_interval(values, num_resamples=200) == mean_interval(values, num_resamples=200)
+    assert mean_interval(values, num_resamples=200) != mean_interval(values, num_resamples=200, seed=1)
+
+
+def test_a_band_is_an_interval_a_column():
+    values = np.array([[0, 5, 1.0], [1, 5, 4], [3, 5, 9]])
+    low, high = mean_band(values)
+    for column in range(3):
+        assert mean_interval(values[:, column])[1:] == (low[column], high[column])
+
+
+@pytest.mark.parametrize("bad", [[], [[1, 2]], [1, math.nan], [1, math.inf]])
+def test_nonsense_is_refused(bad):
+    with pytest.raises(ConfigError):
+        mean_interval(bad)
+
+
+@pytest.mark.parametrize("bad", [{"confidence": 0}, {"confidence": 1}, {"confidence": 95}, {"num_resamples": 0}])
+def test_settings_out_of_range(bad):
+    with pytest.raises(ConfigError):
+        mean_interval([1, 2], **bad)
+
+
+values = st.lists(st.floats(-100, 100), min_size=2, max_size=6)
+
+
+@pytest.mark.parametrize(
+    ("sample", "expected"),
+    [
+        ([3.0], 3.0),
+        ([0.0, 1.0], 0.5),
+        ([0.0, 1.0, 2.0, 100.0], 1.5),  # the middle half is 1 and 2
+        # Of five, each is a fifth: a quarter cuts the second and the fourth to 3/4 of theirs.
+        ([9.0, 0.0, 1.0, 2.0, 4.0], (0.75 * 1 + 2 + 0.75 * 4) / 2.5),
+        # Of three, the outer ones keep a quarter of theirs.
+        ([0.0, 6.0, 3.0], (0.25 * 0 + 3 + 0.25 * 6) / 1.5),
+    ],
+)
+def test_interquartile_mean_by_hand(sample, expected):
+    assert iqm(sample) == pytest.approx(expected)
+
+
+def test_interquartile_mean_of_rows_and_columns():
+    table = np.array([[0.0, 1.0, 2.0, 100.0], [5.0, 5.0, 5.0, 5.0]])
+    np.testing.assert_allclose(iqm(table), [1.5, 5.0])
+    np.testing.assert_allclose(iqm(table.T, axis=0), [1.5, 5.0])
+
+
+def test_mean_interval_of_two_is_as_wide_as_they_lie_apart():
+    # Resampled, two seeds are equal half of the time: the interval reaches from one to the other.
+    assert mean_interval([1.0, 3.0]) == (2.0, 1.0, 3.0)
+
+
+def test_bootstrap_interval_by_enumeration():
+    # Of 27 equally likely samples of three seeds 0, 0, 1 the mean is 0 in 8 and 1 in one: more than 2.5 % each.
+    assert mean_interval([0.0, 0.0, 1.0]) == pytest.approx((1 / 3, 0.0, 1.0))
+    # Of 3125 samples of 0, 0, 0, 0, 1 the mean is 3/5 or more in 181 (5.8 %), and 4/5 or more in 21 (0.7 %).
+    assert mean_interval([0.0, 0.0, 0.0, 0.0, 1.0]) == pytest.approx((0.2, 0.0, 0.6))
+
+
+def test_one_seed_has_no_interval_and_equal_seeds_one_of_width_0():
+    value, low, high = mean_interval([2.0])
+    assert value == 2.0
+    assert np.isnan([low, high]).all()
+    assert iqm_interval([4.0, 4.0, 4.0]) == (4.0, 4.0, 4.0)
+    assert difference_of_means([4.0, 4.0], [1.0, 1.0]) == (3.0, 3.0, 3.0)
+
+
+def test_difference_of_means_by_hand():
+    # 1 or 3, minus a level of 1: from 0 to 2.
+    assert difference_of_means([1.0, 3.0], [1.0, 1.0]) == (1.0, 0.0, 2.0)
+    # 1 or 3 minus 0 or 2: each end needs both samples at once, one in sixteen.
+    assert difference_of_means([1.0, 3.0], [0.0, 2.0]) == (1.0, -1.0, 3.0)
+
+
+def test_probability_of_improvement_by_hand():
+    # Of the six pairs, 2 exceeds 1 and ties 2; 3 exceeds 1 and 2; 0 nothing: (1.5 + 2 + 0) / 6.
+    assert probability_of_improvement([2.0, 3.0, 0.0], [1.0, 2.0]).value == pytest.approx(3.5 / 6)
+    assert probability_of_improvement([5.0, 6.0], [1.0, 2.0]) == (1.0, 1.0, 1.0)
+
+
+@given(values, values)
+def test_probability_of_improvement_reversed(ours, theirs):
+    forth, back = probability_of_improvement(ours, theirs), probability_of_improvement(theirs, ours)
+    assert forth.value + back.value == pytest.approx(1)
+    assert 0 <= forth.low <= forth.high <= 1
+
+
+@given(values)
+def test_intervals_contain_their_value_and_repeat(sample):
+    for statistic in (mean_interval, iqm_interval):
+        interval = statistic(sample)
+        assert interval == statistic(sample)
+        assert min(sample) - 1e-9 <= interval.low <= interval.high <= max(sample) + 1e-9
+
+
+def test_mean_over_episodes_by_hand():
+    # Squared differences of 1 each, four of them: variance 4/3, and its root over the root of four.
+    value, low, high = mean_over_episodes([1.0, 1.0, 3.0, 3.0])
+    error = (4 / 3) ** 0.5 / 2
+    assert (value, low, high) == pytest.approx((2.0, 2 - 1.959964 * error, 2 + 1.959964 * error))
+
+
+def test_fractions_are_exact():
+    # Five of five: the lowest fraction under which that has a chance of 2.5 % is its fifth root.
+    assert binomial_fraction(5, 5) == pytest.approx((1.0, 0.025**0.2, 1.0))
+    assert binomial_fraction(0, 5) == pytest.approx((0.0, 0.0, 1 - 0.025**0.2))
+    with pytest.raises(ConfigError, match="6 of 5 is not a fraction"):
+        binomial_fraction(6, 5)
+
+
+@pytest.mark.parametrize(("sample", "message"), [([], "at least one"), ([[1.0]], "at least one"), ([np.nan], "finite")])
+def test_refused_values(sample, message):
+    with pytest.raises(ConfigError, match=message):
+        mean_interval(sample)
+
+
+def test_two_levels_by_hand():
+    # One seed: the mean and 1.96 standard errors of its episodes: sd 1.118 / sqrt(5) ... of 0, 1, 2, 3.
+    values = np.tile([0.0, 1.0, 2.0, 3.0], 100)[None]
+    error = values.std(ddof=1) / np.sqrt(400)
+    mean, low, high = two_level_interval(values)
+    assert mean == 1.5
+    assert (mean - low, high - mean) == pytest.approx((1.96 * error, 1.96 * error), rel=0.05)
+    # Two seeds without noise, sampled with replacement: the mean is 0, 1/2 or 1.
+    assert two_level_interval(np.array([[0.0, 0.0], [1.0, 1.0]])) == (0.5, 0.0, 1.0)
+    # A single episode has no standard error.
+    assert two_level_interval(np.array([[2.0], [2.0]])) == (2.0, 2.0, 2.0)
+
+
+def test_few_seeds_stay_wide_however_many_episodes():
+    seeds = np.array([[0.0], [4.0], [8.0]])
+    widths = []
+    for episodes in (10, 1000):
+        noise = np.random.default_rng(0).standard_normal((3, episodes))
+        _, low, high = two_level_interval(seeds + noise)
+        widths.append(high - low)
+    assert min(widths) > 6
+    assert widths[0] == pytest.approx(widths[1], rel=0.2)
+
+
+MATRIX = arrays.arrays(
+    np.float64, st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=st.floats(-100, 100, width=32)
+)
+
+
+@given(MATRIX, st.floats(-50, 50), st.floats(0.1, 10))
+def test_intervals_move_with_the_values(values, shift, scale):
+    mean, low, high = two_level_interval(values, num_resamples=200)
+    assert low - 1e-9 <= high
+    assert mean == pytest.approx(values.mean())
+    if values.shape[1] == 1:
+        assert values.min() - 1e-9 <= low <= high <= values.max() + 1e-9
+    moved = two_level_interval(scale * values + shift, num_resamples=200)
+    assert moved == pytest.approx(tuple(scale * x + shift for x in (mean, low, high)), rel=1e-6, abs=1e-6)
+    assert two_level_interval(values, num_resamples=200) == (mean, low, high)
+
+
+@given(st.floats(-100, 100, width=32), st.integers(1, 4), st.integers(1, 6))
+def test_equal_values_have_no_width_at_either_level(value, seeds, episodes):
+    interval = two_level_interval(np.full((seeds, episodes), value), num_resamples=50)
+    assert interval == pytest.approx((value, value, value), abs=1e-9)
+
+
+def test_correlation_by_hand():
+    # Fisher: atanh(0.5) = 0.5493, and 1.96 / sqrt(9 - 3) = 0.8002 on either side of it.
+    rho, low, high = correlation_interval(0.5, 9)
+    assert rho == 0.5
+    assert (low, high) == pytest.approx((math.tanh(0.5493 - 0.8002), math.tanh(0.5493 + 0.8002)), abs=1e-3)
+    assert math.isnan(correlation_interval(0.5, 3).low)
+
+
+def test_as_json():
+    assert mean_interval([2.0]).to_dict() == {"value": 2.0, "low": None, "high": None}
+    assert mean_interval([2.0, 2.0]).to_dict("mean") == {"mean": 2.0, "low": 2.0, "high": 2.0}
