@@ -1,4 +1,4 @@
-"""Distances to the nearest other agent, by hand and in a world where nobody moves."""
+"""Distances to the nearest other agent, by hand and in episodes of agents that move at random."""
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,9 @@ VIEW = ViewConfig(size=3, observation_type="symbolic")
 ENV = GridEnv(GoalCycle(height=5, width=9, num_goals=2, num_obstacles=0, num_actions=3, max_steps=6, views=(VIEW,) * 3))
 
 
-def place(positions, active=(True, True, True)):
+def place(positions, agent_mask=(True, True, True)):
     state, _ = ENV.reset(jax.random.PRNGKey(0), ENV.default_params())
-    return state.replace(position=jnp.array(positions), agent_mask=jnp.array(active))
+    return state.replace(position=jnp.array(positions), agent_mask=jnp.array(agent_mask))
 
 
 def test_the_nearest_other_by_hand():
@@ -30,19 +30,21 @@ def test_the_nearest_other_by_hand():
     assert np.isnan(distance_to_nearest(place([(1, 1), (3, 5), (2, 7)], (True, False, False))))
 
 
-def test_a_profile_has_a_step_each_and_cells_within_the_world():
+def test_a_profile_has_one_distance_per_step_within_the_grid():
     team = Team((AgentGroup("evaluated", (0,), RandomPolicy(3)), AgentGroup("partners-0", (1, 2), RandomPolicy(3))))
     params = {"evaluated": (), "partners-0": ()}
-    found = mean_distances(ENV, team, params, jax.random.PRNGKey(1), 5)
-    assert found.shape == (6,)
-    assert ((found >= 0) & (found <= 3 + 7)).all()
+    distances = mean_distances(ENV, team, params, jax.random.PRNGKey(1), 5)
+    assert distances.shape == (6,)
+    assert ((distances >= 0) & (distances <= 3 + 7)).all()
     # One step moves each agent by at most one cell.
-    assert (jnp.abs(jnp.diff(found)) <= 2).all()
+    assert (jnp.abs(jnp.diff(distances)) <= 2).all()
 
 
-@pytest.mark.parametrize(("ours", "verdict"), [(1.0, "holds"), (4.0, "does not hold")])
-def test_nearer_is_judged_by_the_second_half(ours, verdict):
+@pytest.mark.parametrize(("late", "outcome"), [(1.0, "holds"), (4.0, "does not hold")])
+def test_nearer_is_judged_by_the_second_half(late, outcome):
     # First halves are equal and far.
-    near, far = [[9.0, 9.0, ours, ours]] * 3, [[9.0, 9.0, 3.0, 3.0]] * 3
-    found = stays_nearer("", "a", "b").judge(Results({"rows": [], "extra_measurements": {"distance_to_expert": {"a": near, "b": far}}}))
-    assert (found.outcome, found.interval.value) == (verdict, ours - 3)
+    near, far = [[9.0, 9.0, late, late]] * 3, [[9.0, 9.0, 3.0, 3.0]] * 3
+    verdict = stays_nearer("", "a", "b").judge(
+        Results({"rows": [], "extra_measurements": {"distance_to_expert": {"a": near, "b": far}}})
+    )
+    assert (verdict.outcome, verdict.interval.value) == (outcome, late - 3)

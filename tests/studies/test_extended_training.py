@@ -1,4 +1,4 @@
-"""Steps of the walk taken further differ from the walk's in how long they train, and in nothing else."""
+"""Extended runs differ from those of `paper_gap` in how long they train, and in nothing else."""
 
 import dataclasses
 
@@ -8,22 +8,28 @@ from rookery.studies import registry
 from rookery.studies.ndousse2021 import paper_gap
 from rookery.studies.ndousse2021.extended_training import LENGTH_FACTOR
 
-STEPS = {"plain": (paper_gap.SCHEDULE_CHANGES_RUN, paper_gap.SCHEDULE_CHANGES["plain"][0]), "slow": (paper_gap.SCHEDULE_CHANGES_RUN, paper_gap.SCHEDULE_CHANGES["slow"][0]),
-         "pixels": (paper_gap.PIXELS_RUN, "pixels")}  # fmt: skip
+RUNS = {
+    "plain": (paper_gap.SCHEDULE_CHANGES_RUN, paper_gap.SCHEDULE_CHANGES["plain"][0]),
+    "slow": (paper_gap.SCHEDULE_CHANGES_RUN, paper_gap.SCHEDULE_CHANGES["slow"][0]),
+    "pixels": (paper_gap.PIXELS_RUN, "pixels"),
+}
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", RUNS)
 def test_only_longer(name):
-    short, words = STEPS[name]
+    short, description = RUNS[name]
     study = registry.load_study(f"ndousse2021/extended-training/{name}")
-    of_walk, of_study = paper_gap.CONDITION_PAIRS[words], study.conditions[:2]
-    training = of_study[0].agents.training
-    assert [arm.label for arm in of_study] == [arm.label for arm in of_walk]
-    assert [arm.eval_conditions for arm in of_study] == [arm.eval_conditions for arm in of_walk]
-    assert [arm.agents.arm for arm in of_study] == [arm.agents.arm for arm in of_walk]
-    assert training == of_study[1].agents.training
+    short_pair, pair = paper_gap.CONDITION_PAIRS[description], study.conditions[:2]
+    extended = pair[0].agents.run
+    assert [c.label for c in pair] == [c.label for c in short_pair]
+    assert [c.eval_conditions for c in pair] == [c.eval_conditions for c in short_pair]
+    assert [c.agents.variant for c in pair] == [c.agents.variant for c in short_pair]
+    assert extended == pair[1].agents.run
     for budget, times in (("desk", LENGTH_FACTOR), ("smoke", 1)):
-        run, first = training.configure(budget), short.configure(budget)
-        assert run.arms == tuple(arm for arm in first.variants if arm.name in {a.agents.arm for a in of_walk})
-        assert run.steps == times * first.total_timesteps
-        assert run == dataclasses.replace(first, name=run.name, steps=run.steps, arms=run.arms)
+        run, first = extended.configure(budget), short.configure(budget)
+        names = {condition.agents.variant for condition in short_pair}
+        assert run.variants == tuple(variant for variant in first.variants if variant.name in names)
+        assert run.total_timesteps == times * first.total_timesteps
+        assert run == dataclasses.replace(
+            first, name=run.name, total_timesteps=run.total_timesteps, variants=run.variants
+        )

@@ -1,4 +1,4 @@
-"""What became of whom, and that each step of the walk is one change."""
+"""Strategies by hand, and that each setting is one change."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from rookery.training.config import Variant
 
 
 @pytest.mark.parametrize(
-    ("return_social", "return_solo", "became"),
+    ("return_social", "return_solo", "strategy"),
     [
         (5.7, 0.3, "follower"),
         (2.0, 1.0, "follower"),  # half of it is gain
@@ -26,16 +26,21 @@ from rookery.training.config import Variant
         (-2.0, 0.0, "neither"),
     ],
 )
-def test_kinds_by_hand(beside, alone, became):
-    assert paper_gap.classify_strategy(beside, alone) == became
+def test_strategies_by_hand(return_social, return_solo, strategy):
+    assert paper_gap.classify_strategy(return_social, return_solo) == strategy
 
 
-def row(arm, seed, beside, alone):
-    values = {"return_social": beside, "return_solo": alone, "social_gain": beside - alone}
-    return {"condition": arm, "seed": seed, "eval_condition": "s", **{name: {"mean": x} for name, x in values.items()}}
+def row(condition, seed, social, solo):
+    values = {"return_social": social, "return_solo": solo, "social_gain": social - solo}
+    return {
+        "condition": condition,
+        "seed": seed,
+        "eval_condition": "s",
+        **{name: {"mean": x} for name, x in values.items()},
+    }
 
 
-def test_kinds_are_counted_over_seeds():
+def test_strategies_are_counted_over_seeds():
     results = Results({"rows": [row("a", 0, 5, 0), row("a", 1, 5, 4), row("a", 2, 6, 1), row("b", 0, 1, 1)]})
     assert paper_gap.count_strategies(results, "a") == {"follower": 2, "explorer": 1, "neither": 0}
     assert paper_gap.count_strategies(results, "b") == {"follower": 0, "explorer": 0, "neither": 1}
@@ -49,7 +54,7 @@ def test_a_third_of_training_and_its_end():
 
 
 @pytest.mark.parametrize(
-    ("early", "late", "share"),
+    ("early", "late", "fraction"),
     [
         ([1, 2, 3], [4, 5, 6], 1),
         ([1, 2, 3], [6, 5, 4], 0),
@@ -58,8 +63,8 @@ def test_a_third_of_training_and_its_end():
         ([3], [4], 1 / 2),
     ],
 )
-def test_pairs_that_keep_their_order(early, late, share):
-    assert paper_gap.rank_agreement(np.array(early), np.array(late)) == pytest.approx(share)
+def test_pairs_that_keep_their_order(early, late, fraction):
+    assert paper_gap.rank_agreement(np.array(early), np.array(late)) == pytest.approx(fraction)
 
 
 def flat(value, place=""):
@@ -72,37 +77,38 @@ def flat(value, place=""):
 def differences(config, other) -> set[str]:
     one, two = flat(to_dict(config)), flat(to_dict(other))
     changed = {place for place in one.keys() | two.keys() if one.get(place) != two.get(place)}
-    return {place for place in changed if not place.startswith((".name", ".arms"))}
+    return {place for place in changed if not place.startswith((".name", ".variants"))}
 
 
-def test_each_step_is_one_change():
+def test_each_setting_is_one_change():
     base = budgets.run_config("desk", "base", (Variant(),))
-    courses, pixels, large = (
-        t.configure("desk") for t in (paper_gap.SCHEDULE_CHANGES_RUN, paper_gap.PIXELS_RUN, paper_gap.LARGE_GRID_RUN)
+    schedules, pixels, large = (
+        run.configure("desk")
+        for run in (paper_gap.SCHEDULE_CHANGES_RUN, paper_gap.PIXELS_RUN, paper_gap.LARGE_GRID_RUN)
     )
-    assert differences(courses, base) == set()
-    assert differences(pixels, base) == {".task.views.0.kind"}
+    assert differences(schedules, base) == set()
+    assert differences(pixels, base) == {".task.views.0.observation_type"}
     assert differences(large, base) == {
-        ".episodes", ".task.height", ".task.width", ".task.max_steps", ".task.obstacles",
+        ".num_envs", ".task.height", ".task.width", ".task.max_steps", ".task.num_obstacles",
     }  # fmt: skip
-    assert {config.steps_per_update for config in (base, courses, pixels, large)} == {base.steps_per_update}
-    for config in (courses, pixels, large):
+    assert {config.steps_per_update for config in (base, schedules, pixels, large)} == {base.steps_per_update}
+    for config in (schedules, pixels, large):
         for with_loss, without in zip(config.variants[::2], config.variants[1::2], strict=True):
             assert without == dataclasses.replace(with_loss, name=without.name, aux_loss_scale=0.0)
-    fields = ("social_episode_prob", "learning_rate", "entropy", "rates", "env_schedules", "aux_loss_scale")
-    changed = [{f: v for f in fields if (v := getattr(arm, f)) is not None} for arm in courses.variants[::2]]
+    fields = ("social_episode_prob", "learning_rate", "ent_coef", "hparams", "env_schedules", "aux_loss_scale")
+    changed = [{f: v for f in fields if (v := getattr(variant, f)) is not None} for variant in schedules.variants[::2]]
     assert changed == [
         {"env_schedules": {"goal_hiding_prob": 0.0}},
         {"env_schedules": {"penalty": 1.5}},
         {"env_schedules": {"goal_hiding_prob": 0.0, "penalty": 1.5}},
-        {"entropy": 1e-5},
+        {"ent_coef": 1e-5},
         {"learning_rate": 1e-4},
     ]
 
 
-def test_every_agent_is_tested_where_it_trained():
-    for arms in paper_gap.CONDITION_PAIRS.values():
-        for arm in arms:
-            (scene,) = arm.eval_conditions
-            trained = arm.agents.training.configure("desk").task
-            assert dataclasses.replace(trained, penalty=1.5, goal_hiding_prob=0.0) == scene.task("desk")
+def test_every_agent_is_evaluated_where_it_trained():
+    for pair in paper_gap.CONDITION_PAIRS.values():
+        for condition in pair:
+            (eval_condition,) = condition.eval_conditions
+            trained = condition.agents.run.configure("desk").task
+            assert dataclasses.replace(trained, penalty=1.5, goal_hiding_prob=0.0) == eval_condition.task("desk")

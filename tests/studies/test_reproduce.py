@@ -11,22 +11,25 @@ import pytest
 from rookery.errors import ConfigError
 from rookery.storage import metrics
 from rookery.studies import evaluate, session
+from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.reproduce import count_training_steps, reproduce
 from rookery.studies.results import Results
+from rookery.studies.results_io import build_report, check_replaceable, read_results, write_results
 from rookery.studies.session import Session
-from rookery.studies.study import Condition, TrainedAgents, TrainingRun
-from rookery.studies.results_io import check_replaceable, read_results, build_report, write_results
-from tests.studies.tiny import SCENE, STUDY, TRAINING, without_clocks
+from rookery.studies.study import Condition
+from rookery.studies.training_run import TrainingRun
+from tests.studies.tiny import EVAL_CONDITION, RUN, STUDY, without_clocks
 from tests.tiny import CONFIG, UPDATES, rows
 
 pytestmark = pytest.mark.usefixtures("quick")
 
 
-MEMBERS = [("social", 4), ("social", 5), ("solo", 4), ("solo", 5), ("experts", None)]
+REPLICAS = [("social", 4), ("social", 5), ("solo", 4), ("solo", 5), ("experts", None)]
 
 
-def a_session(runs, **changes) -> Session:
-    return Session(**{"budget": "desk", "runs": runs, "seed": 4, "seeds": 2, "episodes": 6, "quiet": True, **changes})
+def make_session(runs_dir, **changes) -> Session:
+    settings = {"budget": "desk", "runs_dir": runs_dir, "seed": 4, "num_seeds": 2, "eval_episodes": 6, "quiet": True}
+    return Session(**{**settings, **changes})
 
 
 def silent(text: str) -> None:
@@ -34,25 +37,27 @@ def silent(text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory):
+def uninterrupted(tmp_path_factory):
     """The tiny study without a stop: its session and results."""
     from tests.tiny import trace_once
 
     with pytest.MonkeyPatch.context() as patch:
         trace_once(patch)
-        asked = a_session(tmp_path_factory.mktemp("straight"))
-        return asked, reproduce(STUDY, asked, silent)
+        finished = make_session(tmp_path_factory.mktemp("uninterrupted"))
+        return finished, reproduce(STUDY, finished, silent)
 
 
-def test_results_hold_every_arm_and_seed(straight):
-    _, data = straight
-    assert [(row["condition"], row["seed"]) for row in data["rows"]] == MEMBERS
+def test_results_have_every_condition_and_seed(uninterrupted):
+    _, data = uninterrupted
+    assert [(row["condition"], row["seed"]) for row in data["rows"]] == REPLICAS
     assert data["seeds"] == [4, 5]
     for row in data["rows"]:
-        assert row["social_gain"]["mean"] == pytest.approx(row["return_social"]["mean"] - row["return_solo"]["mean"], abs=1e-6)
+        assert row["social_gain"]["mean"] == pytest.approx(
+            row["return_social"]["mean"] - row["return_solo"]["mean"], abs=1e-6
+        )
         assert row["return_social"]["low"] <= row["return_social"]["mean"] <= row["return_social"]["high"]
         assert set(row["metrics_social"]) == {"goals", "mistakes", "steps_to_first_reward"}
-    # The return is what goals and mistakes come to at the task's own penalty.
+    # The return follows from goals and mistakes at the task's own penalty.
     row = data["rows"][0]
     assert row["return_social"]["mean"] == pytest.approx(
         row["metrics_social"]["goals"] - 1.5 * row["metrics_social"]["mistakes"], abs=1e-5
@@ -65,21 +70,23 @@ def test_results_hold_every_arm_and_seed(straight):
     assert data["claims"][0]["verdict"] == "undecided at this budget"
 
 
-def test_again_nothing_is_trained_or_played(straight, monkeypatch):
-    asked, data = straight
-    for module, name in ((session, "train"), (session, "resume"), (evaluate, "_play")):
+def test_again_nothing_is_trained_or_evaluated(uninterrupted, monkeypatch):
+    finished, data = uninterrupted
+    for module, name in ((session, "train"), (session, "resume"), (evaluate.AgentConditionEvaluator, "evaluate")):
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("done before"))
-    assert without_clocks(reproduce(STUDY, asked, silent)) == without_clocks(data)
+    assert without_clocks(reproduce(STUDY, finished, silent)) == without_clocks(data)
 
 
-def test_an_arm_may_be_tested_in_some_scenes_only(straight):
-    asked, data = straight
-    other = dataclasses.replace(SCENE, name="away")
+def test_a_condition_may_have_its_own_evaluation_conditions(uninterrupted):
+    finished, data = uninterrupted
+    away = dataclasses.replace(EVAL_CONDITION, name="away")
     social, solo, experts = STUDY.conditions
     study = dataclasses.replace(
-        STUDY, scenes=(SCENE, other), arms=(social, dataclasses.replace(solo, scenes=(other,)), experts)
+        STUDY,
+        eval_conditions=(EVAL_CONDITION, away),
+        conditions=(social, dataclasses.replace(solo, eval_conditions=(away,)), experts),
     )
-    found = reproduce(study, asked, silent)
+    found = reproduce(study, finished, silent)
     places = [(row["eval_condition"], row["condition"]) for row in found["rows"] if row["seed"] in (4, None)]
     assert places == [("home", "social"), ("home", "experts"), ("away", "social"), ("away", "solo"),
                       ("away", "experts")]  # fmt: skip
@@ -87,20 +94,23 @@ def test_an_arm_may_be_tested_in_some_scenes_only(straight):
     assert results.conditions_in("home") == ["social", "experts"]
     assert results.eval_conditions_of("solo") == ["away"]
     assert list(results.values("solo")) == [row["return_social"]["mean"] for row in data["rows"][2:4]]
-    assert [(entry["eval_condition"], entry["condition"]) for entry in found["summary"]] == [*places[:3], *places[:2:-1]]
+    assert [(entry["eval_condition"], entry["condition"]) for entry in found["summary"]] == [
+        *places[:3],
+        *places[:2:-1],
+    ]
     build_report(study, found, study.figures(results))
-    with pytest.raises(ConfigError, match="arm 'solo' is tested in 'away', which is no scene"):
-        dataclasses.replace(STUDY, arms=(dataclasses.replace(solo, scenes=(other,)),))
+    with pytest.raises(ConfigError, match="condition 'solo' is evaluated in 'away', which is not one of the study's"):
+        dataclasses.replace(STUDY, conditions=(dataclasses.replace(solo, eval_conditions=(away,)),))
 
 
 class Killed(BaseException):
-    """As sudden as a signal nobody can catch."""
+    """As sudden as a signal that cannot be caught."""
 
 
-def test_stopped_or_killed_and_started_again_it_comes_to_the_same(straight, tmp_path, monkeypatch):
-    asked, data = straight
-    write_row, play = metrics.MetricsWriter.write, evaluate._evaluate_agent
-    again = a_session(tmp_path)
+def test_stopped_or_killed_and_started_again_it_comes_to_the_same(uninterrupted, tmp_path, monkeypatch):
+    finished, data = uninterrupted
+    write_row, evaluate_agent = metrics.MetricsWriter.write, evaluate.AgentConditionEvaluator.evaluate
+    again = make_session(tmp_path)
 
     def interrupt(self, update, *rest):
         if update == 2:
@@ -120,10 +130,10 @@ def test_stopped_or_killed_and_started_again_it_comes_to_the_same(straight, tmp_
         patch.setattr(metrics.MetricsWriter, "write", kill)
         with pytest.raises(Killed):
             reproduce(STUDY, again, silent)
-    found = []
+    updates = []
 
     def count(self, update, *rest):
-        found.append(update)
+        updates.append(update)
         write_row(self, update, *rest)
 
     def die(*arguments):
@@ -131,138 +141,146 @@ def test_stopped_or_killed_and_started_again_it_comes_to_the_same(straight, tmp_
 
     with monkeypatch.context() as patch:  # the next call starts at the last checkpoint, no earlier
         patch.setattr(metrics.MetricsWriter, "write", count)
-        patch.setattr(evaluate, "_play", die)
+        patch.setattr(evaluate.AgentConditionEvaluator, "evaluate", die)
         with pytest.raises(Killed):  # and dies at the first evaluation
             reproduce(STUDY, again, silent)
-    assert found == [4, 5, 6, 7, 8]
+    assert updates == [4, 5, 6, 7, 8]
 
-    played = []
+    evaluated = []
     with monkeypatch.context() as patch:  # death after the first evaluation
 
         def once(*arguments):
-            if played:
+            if evaluated:
                 raise Killed
-            played.append(arguments[1].seed)
-            return play(*arguments)
+            evaluated.append(arguments[1].seed)
+            return evaluate_agent(*arguments)
 
-        patch.setattr(evaluate, "_play", once)
+        patch.setattr(evaluate.AgentConditionEvaluator, "evaluate", once)
         with pytest.raises(Killed):
             reproduce(STUDY, again, silent)
     with monkeypatch.context() as patch:
-        patch.setattr(evaluate, "_play", lambda *a: (played.append(a[1].seed), play(*a))[1])
+        patch.setattr(
+            evaluate.AgentConditionEvaluator,
+            "evaluate",
+            lambda *a: (evaluated.append(a[1].seed), evaluate_agent(*a))[1],
+        )
         ended = reproduce(STUDY, again, silent)
-    assert played == [seed for _, seed in MEMBERS]  # none twice
+    assert evaluated == [seed for _, seed in REPLICAS]  # no agent twice
     assert without_clocks(ended) == without_clocks(data)
-    assert rows(again.run_dir(TRAINING)) == rows(asked.folder(TRAINING))
+    assert rows(again.run_dir(RUN)) == rows(finished.run_dir(RUN))
 
 
-def test_another_recipe_in_the_folder_is_refused(straight):
-    asked, _ = straight
+def test_another_configuration_in_the_folder_is_refused(uninterrupted):
+    finished, _ = uninterrupted
     longer = dataclasses.replace(
-        TRAINING, configure=lambda _: dataclasses.replace(CONFIG, steps=CONFIG.total_timesteps * 2)
+        RUN, configure=lambda _: dataclasses.replace(CONFIG, total_timesteps=CONFIG.total_timesteps * 2)
     )
     other = dataclasses.replace(
-        STUDY, arms=(Condition(label="social", agents=TrainedAgents(run=longer, variant="social")),)
+        STUDY, conditions=(Condition(label="social", agents=TrainedAgents(run=longer, variant="social")),)
     )
-    with pytest.raises(ConfigError, match=r"holds a run of another recipe \(it differs in steps\)"):
-        reproduce(other, asked, silent)
+    with pytest.raises(ConfigError, match=r"holds a run of another configuration \(it differs in total_timesteps\)"):
+        reproduce(other, finished, silent)
 
 
-def test_a_run_of_more_seeds_serves_fewer(straight, monkeypatch):
-    many, data = straight
-    few = a_session(many.runs, seed=5, seeds=1)
-    assert few.run_dir(TRAINING) == many.folder(TRAINING)
+def test_a_run_of_more_seeds_serves_fewer(uninterrupted, monkeypatch):
+    many, data = uninterrupted
+    few = make_session(many.runs_dir, seed=5, num_seeds=1)
+    assert few.run_dir(RUN) == many.run_dir(RUN)
     monkeypatch.setattr(session, "train", lambda *_, **__: pytest.fail("trained before"))
     found = reproduce(STUDY, few, silent)
     assert found["rows"][:2] == [row for row in data["rows"] if row["seed"] == 5]
     own, all_ = (d["curves"]["solo"]["checkpoints"]["social_gain"] for d in (found, data))
     assert own == all_[1:]
-    # Seeds nobody trained yet get a run of their own.
-    assert a_session(many.runs, seed=6).run_dir(TRAINING) != many.folder(TRAINING)
+    # Seeds that are not trained yet get a run of their own.
+    assert make_session(many.runs_dir, seed=6).run_dir(RUN) != many.run_dir(RUN)
 
 
-def test_a_training_starts_from_anothers_agents_seed_by_seed(straight):
-    arms = tuple(dataclasses.replace(arm, learning_rate=0.0) for arm in CONFIG.variants)
-    frozen = dataclasses.replace(CONFIG, arms=arms)
-    first = TrainedAgents(run=TRAINING, variant="solo")
+def test_a_run_starts_from_the_agents_of_another_seed_by_seed(uninterrupted):
+    variants = tuple(dataclasses.replace(variant, learning_rate=0.0) for variant in CONFIG.variants)
+    frozen = dataclasses.replace(CONFIG, variants=variants)
+    first = TrainedAgents(run=RUN, variant="solo")
     second = TrainingRun(name="second", configure=lambda _: frozen, init_from=first)
     after = TrainedAgents(run=second, variant="social")
     study = dataclasses.replace(
-        STUDY, arms=(Condition(label="before", agents=first), Condition(label="after", agents=after)), claims=()
+        STUDY, conditions=(Condition(label="before", agents=first), Condition(label="after", agents=after)), claims=()
     )
-    assert [training.name for training in study.runs] == ["tiny", "second"]
-    both, _ = straight
+    assert [run.name for run in study.runs] == ["tiny", "second"]
+    both, _ = uninterrupted
     data = reproduce(study, both, silent)
-    # Without a step size, who goes on stays who it was: each seed's own agent.
+    # With step size 0 the continued agent is unchanged: each seed's own agent.
     results = Results(data)
     assert [r["return_social"] for r in results.rows("after")] == [r["return_social"] for r in results.rows("before")]
-    before, now = (both.subjects(agents) for agents in (first, after))
-    assert [a.identity for a in now] == [a.identity for a in before]
-    assert now[0].identity != now[1].identity
+    before, continued = (agents.evaluated_agents(both) for agents in (first, after))
+    assert [a.fingerprint for a in continued] == [a.fingerprint for a in before]
+    assert continued[0].fingerprint != continued[1].fingerprint
 
 
-def test_results_are_written_and_read_back(straight, tmp_path):
-    _, data = straight
+def test_results_are_written_and_read_back(uninterrupted, tmp_path):
+    _, data = uninterrupted
     folder = tmp_path / "results" / "test" / "tiny"
     write_results(STUDY, data, folder)
     assert read_results(folder) == data
     with open(folder / "table.csv", newline="") as file:
         table = list(csv.DictReader(file))
-    assert [(row["condition"], row["seed"]) for row in table] == [(arm, str(seed or "")) for arm, seed in MEMBERS]
-    assert float(table[0]["gain high"]) == data["rows"][0]["social_gain"]["high"]
-    assert float(table[0]["mistakes beside"]) == data["rows"][0]["metrics_social"]["mistakes"]
-    assert [row["condition"] for row in json.loads((folder / "table.json").read_text())] == [arm for arm, _ in MEMBERS]
+    assert [(row["condition"], row["seed"]) for row in table] == [(label, str(seed or "")) for label, seed in REPLICAS]
+    assert float(table[0]["social_gain_high"]) == data["rows"][0]["social_gain"]["high"]
+    assert float(table[0]["mistakes_social"]) == data["rows"][0]["metrics_social"]["mistakes"]
+    assert [row["condition"] for row in json.loads((folder / "table.json").read_text())] == [
+        label for label, _ in REPLICAS
+    ]
     for name in ("figure", "social_gain", "agents"):
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (folder / f"{name}.svg").read_text().startswith("<svg")
     page = (folder / "report.html").read_text()
-    assert "They gain." in page
+    assert "They have a social gain." in page
     assert page.count("<svg") == 3
-    # A second time takes the place of the first, whole.
+    # The second result folder replaces the first one completely.
     (folder / "stray").write_text("old")
     write_results(STUDY, data, folder)
     assert not (folder / "stray").exists()
     assert sorted(path.name for path in folder.parent.iterdir()) == ["tiny"]
 
 
-def test_a_failed_drawing_leaves_the_older_results(straight, tmp_path):
-    _, data = straight
+def test_a_failed_figure_leaves_the_older_results(uninterrupted, tmp_path):
+    _, data = uninterrupted
     folder = tmp_path / "tiny"
     write_results(STUDY, data, folder)
 
     def fail(results):
-        raise RuntimeError("no ink")
+        raise RuntimeError("no figure")
 
     with pytest.raises(RuntimeError):
-        write_results(dataclasses.replace(STUDY, figures=fail), {**data, "episodes": 7}, folder)
+        write_results(dataclasses.replace(STUDY, figures=fail), {**data, "eval_episodes": 7}, folder)
     assert read_results(folder) == data
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
-def test_a_smaller_budget_does_not_replace_a_larger_one(straight, tmp_path):
-    _, data = straight
+def test_a_smaller_budget_does_not_replace_a_larger_one(uninterrupted, tmp_path):
+    _, data = uninterrupted
     folder = tmp_path / "tiny"
     write_results(STUDY, data, folder)
     check_replaceable(folder, "desk")
     check_replaceable(folder, "paper")
     with pytest.raises(ConfigError, match="holds results of budget 'desk', which 'smoke' may not replace"):
         check_replaceable(folder, "smoke")
-    # Killed between stepping aside and coming in, the older ones come back.
+    # A process killed between the two renames left the older results under the backup's name.
     folder.rename(tmp_path / ".tiny.backup")
     check_replaceable(folder, "desk")
     assert read_results(folder) == data
 
 
-def test_cost_counts_every_member():
-    # Two arms of three seeds, eight updates of four episodes of eight steps.
+def test_cost_counts_every_replica():
+    # Two variants of three seeds, eight updates of four episodes of eight steps.
     assert count_training_steps(STUDY, "desk", 3) == 2 * 3 * UPDATES * 4 * 8
 
 
-@pytest.mark.parametrize(("change", "said"), [({"seeds": 0}, "seeds=0"), ({"episodes": 1}, "episodes=1")])
-def test_refused(tmp_path, change, said):
-    with pytest.raises(ConfigError, match=said):
-        a_session(tmp_path, **change)
+@pytest.mark.parametrize(
+    ("change", "message"), [({"num_seeds": 0}, "num_seeds=0"), ({"eval_episodes": 1}, "eval_episodes=1")]
+)
+def test_refused(tmp_path, change, message):
+    with pytest.raises(ConfigError, match=message):
+        make_session(tmp_path, **change)
 
 
-def test_the_scene_is_the_task_as_configured():
-    assert SCENE.task("desk").penalty == 1.5
+def test_the_evaluation_task_is_as_configured():
+    assert EVAL_CONDITION.task("desk").penalty == 1.5

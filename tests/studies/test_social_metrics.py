@@ -1,4 +1,4 @@
-"""What a society comes to, worked out by hand."""
+"""Measures of a group of agents, by hand."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from rookery.studies import social_metrics
 
 def test_collective_reward_and_equality():
     assert social_metrics.collective_reward(np.array([1.0, 2.0, -1.0])) == 2
-    # Equal; one of five earns all: G = 8/(2·5) = .8; 1 and 3: G = 4/(2·2·4) = .25.
+    # Equal returns; one of five agents has it all: G = 8/(2·5) = .8; 1 and 3: G = 4/(2·2·4) = .25.
     np.testing.assert_allclose(social_metrics.equality(np.array([[2.0] * 5, [0, 0, 0, 0, 3.0]])), [1, 0.2])
     np.testing.assert_allclose(social_metrics.equality(np.array([1.0, 3.0])), 0.75)
     assert social_metrics.equality(np.zeros(3)) == 1
@@ -31,52 +31,50 @@ def test_mutual_information():
 
 def test_coordination_is_of_the_next_step_and_the_best_pair():
     random = np.random.default_rng(0)
-    signal, action, own = (random.integers(0, 4, (20, 200, agents)) for agents in (3, 3, 2))
+    signal, action, own_signal = (random.integers(0, 4, (20, 200, agents)) for agents in (3, 3, 2))
     action[:, 1:, 2] = signal[:, :-1, 0]
     assert social_metrics.instantaneous_coordination(signal, action) == pytest.approx(np.log(4), abs=0.01)
-    assert (
-        abs(social_metrics.instantaneous_coordination(signal, np.roll(action, -1, 1))) < 0.01
-    )  # in the same step there is nothing
-    assert (
-        abs(social_metrics.instantaneous_coordination(own, np.roll(own, 1, 1))) < 0.01
-    )  # each follows itself: that is no coordination
-    when = np.zeros((20, 200, 3), bool)
-    when[:10, :, 0] = True
-    action[10:, :, 2] = random.integers(0, 4, (10, 200))  # now only in the first half
-    assert social_metrics.instantaneous_coordination(signal, action, when) > np.log(4) / 2
+    same_step = np.roll(action, -1, 1)
+    assert abs(social_metrics.instantaneous_coordination(signal, same_step)) < 0.01
+    follows_itself = np.roll(own_signal, 1, 1)
+    assert abs(social_metrics.instantaneous_coordination(own_signal, follows_itself)) < 0.01
+    step_mask = np.zeros((20, 200, 3), bool)
+    step_mask[:10, :, 0] = True
+    action[10:, :, 2] = random.integers(0, 4, (10, 200))  # from here on only in the first half
+    assert social_metrics.instantaneous_coordination(signal, action, step_mask) > np.log(4) / 2
     assert social_metrics.instantaneous_coordination(signal, action) < 1.0
-    with pytest.raises(ConfigError, match="between agents"):
+    with pytest.raises(ConfigError, match="at least 2 agents"):
         social_metrics.instantaneous_coordination(signal[:, :, :1], action[:, :, :1])
-    with pytest.raises(ConfigError, match="3 in 1 cannot"):
+    with pytest.raises(ConfigError, match="not 3 agents in 1 episodes"):
         social_metrics.instantaneous_coordination(signal[:1], action[:1])
 
 
-def test_chance_alone_is_no_coordination():
-    """Few samples make mutual information of nothing, and the fewer that count the more: it is taken off."""
+def test_chance_alone_gives_no_coordination():
+    """Mutual information of few independent samples is above 0, the more so the fewer samples: this is subtracted."""
     random = np.random.default_rng(1)
-    found = []
+    coordination = []
     for _ in range(8):
         signal, action = random.integers(0, 9, (2, 20, 50, 3))
-        few = random.random((20, 50, 3)) < 0.15
-        found.append(
+        step_mask = random.random((20, 50, 3)) < 0.15
+        coordination.append(
             [
                 social_metrics.instantaneous_coordination(signal, action),
-                social_metrics.instantaneous_coordination(signal, action, few),
+                social_metrics.instantaneous_coordination(signal, action, step_mask),
             ]
         )
-    whole, part = np.array(found).T
-    assert abs(whole.mean()) < 4 * whole.std() / np.sqrt(8) + 1e-3
-    assert abs(part.mean()) < 4 * part.std() / np.sqrt(8) + 1e-3
-    # Of the same few steps without the correction: more than all of what is measured in trained teams.
-    assert social_metrics.mutual_information(signal[few], action[few]) > 0.03
+    all_steps, few_steps = np.array(coordination).T
+    assert abs(all_steps.mean()) < 4 * all_steps.std() / np.sqrt(8) + 1e-3
+    assert abs(few_steps.mean()) < 4 * few_steps.std() / np.sqrt(8) + 1e-3
+    # Without the subtraction, the same few steps give more than is measured in trained teams.
+    assert social_metrics.mutual_information(signal[step_mask], action[step_mask]) > 0.03
 
 
 def test_speaker_consistency():
     symbols = np.tile(np.arange(4), 50)
     assert social_metrics.speaker_consistency(symbols, (symbols + 1) % 4, 4, 4) == pytest.approx(1)
-    apart = np.repeat(np.arange(4), 50), np.tile(np.arange(5), 40)
-    assert social_metrics.speaker_consistency(*apart, 4, 5) == pytest.approx(0, abs=1e-9)
-    # Symbol 0 with actions 0 and 1 alike, symbol 1 with action 2: H(a|0) = ln 2 of ln 3, all else is certain.
+    independent = np.repeat(np.arange(4), 50), np.tile(np.arange(5), 40)
+    assert social_metrics.speaker_consistency(*independent, 4, 5) == pytest.approx(0, abs=1e-9)
+    # Symbol 0 with actions 0 and 1 equally often, symbol 1 with action 2: H(a|0) = ln 2 of ln 3, the rest is certain.
     half = 0.5 * ((1 - np.log(2) / np.log(3)) + 1) / 2 + 0.5
     assert social_metrics.speaker_consistency(np.array([0, 0, 1, 1]), np.array([0, 1, 2, 2]), 2, 3) == pytest.approx(
         half
@@ -89,11 +87,11 @@ def test_context_independence():
     assert social_metrics.context_independence(np.zeros(4, int), np.array([0, 1, 0, 1])) == pytest.approx(0.5)
 
 
-def test_influence_that_is_rare_and_what_it_pays():
+def test_rare_influence_and_its_correlation_with_reward():
     assert social_metrics.fraction_above_mean(np.array([0, 0, 0, 4.0])) == 0.25
-    found = social_metrics.influence_reward_correlation(np.arange(6.0), np.array([0, 2, 1, 3, 5, 4.0]))
+    correlation = social_metrics.influence_reward_correlation(np.arange(6.0), np.array([0, 2, 1, 3, 5, 4.0]))
     # Ranks: Σ d² = 0+1+1+0+1+1 = 4, rho = 1 - 6·4/(6·35) = .8857.
-    assert found.rho == pytest.approx(1 - 24 / 210)
-    assert 0.01 < found.p < 0.05
+    assert correlation.rho == pytest.approx(1 - 24 / 210)
+    assert 0.01 < correlation.p < 0.05
     with pytest.raises(ConfigError, match="at least 3"):
         social_metrics.influence_reward_correlation(np.arange(2.0), np.arange(2.0))

@@ -1,4 +1,4 @@
-"""The table without reward, against what can be said of it on paper."""
+"""The table without reward, compared with what follows by hand."""
 
 import jax
 import numpy as np
@@ -9,10 +9,10 @@ from rookery.studies.ndousse2021.theory import GAMMA, NUM_SWEEPS, tabular_exampl
 
 @pytest.mark.parametrize("seed", range(3))
 def test_values_shrink_at_least_as_fast_as_the_contraction_says(seed):
-    told = tabular_example(jax.random.PRNGKey(seed))
-    largest = np.array(told["max_abs_q"])
+    measured = tabular_example(jax.random.PRNGKey(seed))
+    largest = np.array(measured["max_abs_q"])
     assert len(largest) == NUM_SWEEPS + 1
-    # Half a step towards at most DISCOUNT times the largest: a factor of 1 - (1 - DISCOUNT) / 2 a sweep.
+    # Half a step towards at most GAMMA times the largest: a factor of 1 - (1 - GAMMA) / 2 per sweep.
     bound = largest[0] * (1 - (1 - GAMMA) / 2) ** np.arange(NUM_SWEEPS + 1)
     assert (largest <= bound * (1 + 1e-5)).all()
     assert largest[0] > 0.5

@@ -11,15 +11,15 @@ def put(root, name, **changed):
         "high": None, "detail": "",
     }  # fmt: skip
     data = {
-        "rows": [], "budget": "desk", "seeds": [3, 4, 5], "episodes": 7, "runs": [],
+        "rows": [], "budget": "desk", "seeds": [3, 4, 5], "eval_episodes": 7, "runs": [],
         "claims": [claim | {"high": 1.5}], **changed,
     }  # fmt: skip
     (root / name).mkdir(parents=True)
     (root / name / "results.json").write_text(json.dumps(data))
 
 
-def test_every_study_with_results_is_there_in_the_order_of_the_catalogue(tmp_path):
-    put(tmp_path, "jaques2019/moa", trainings=[{"steps_per_seed": 4_000}], seeds=[0, 1])
+def test_every_study_with_results_is_there_in_the_order_of_the_registry(tmp_path):
+    put(tmp_path, "jaques2019/moa", runs=[{"steps_per_seed": 4_000}], seeds=[0, 1])
     put(tmp_path, "ndousse2021/talk2020/dqn")
     (tmp_path / "ndousse2021" / "fig4").mkdir()  # holds no results
     assert studies_with_results(tmp_path) == ["ndousse2021/talk2020/dqn", "jaques2019/moa"]
@@ -27,10 +27,10 @@ def test_every_study_with_results_is_there_in_the_order_of_the_catalogue(tmp_pat
     assert path == tmp_path / VERDICTS_FILE
     first, second = path.read_text().split("\n## ")[1:]
     assert "(ndousse2021/talk2020/dqn/report.html)" in first
-    assert "3 seeds an arm, 7 fresh episodes" in first
+    assert "3 seeds per condition, 7 evaluation episodes" in first
     assert "`rookery reproduce ndousse2021/talk2020/dqn --budget desk --seeds 3 --seed 3`" in first
     assert "| undecided | a \\| b | q: 1.00 [0.50, 1.50] |" in first
-    assert "2 seeds an arm, 4,000 steps a seed" in second
+    assert "2 seeds per condition, 4,000 training steps per seed" in second
     assert "--seeds 2`" in second
 
 

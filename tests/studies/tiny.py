@@ -1,35 +1,38 @@
-"""A study that takes seconds, of the tiny run."""
+"""A study that takes seconds, with the tiny run."""
 
 import json
 
 from rookery.studies import figures
+from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
 from rookery.studies.claims import mean_above, most_seeds_exceed
-from rookery.studies.study import Condition, EvalCondition, PretrainedAgent, Study, TrainedAgents, TrainingRun
+from rookery.studies.evaluate import EvalCondition
+from rookery.studies.study import Condition, Study
+from rookery.studies.training_run import TrainingRun
 from rookery.training.config import RandomPolicyConfig
 from tests.tiny import CONFIG, TASK
 
-TRAINING = TrainingRun(name="tiny", configure=lambda budget: CONFIG)
-SCENE = EvalCondition(name="home", task=lambda budget: TASK, partners=lambda budget: (RandomPolicyConfig(),))
+RUN = TrainingRun(name="tiny", configure=lambda budget: CONFIG)
+EVAL_CONDITION = EvalCondition(name="home", task=lambda budget: TASK, partners=lambda budget: (RandomPolicyConfig(),))
 STUDY = Study(
     name="test/tiny",
     title="Tiny",
     source="none",
     compares="a tiny thing with itself",
     conditions=(
-        Condition(label="social", agents=TrainedAgents(run=TRAINING, variant="social")),
-        Condition(label="solo", agents=TrainedAgents(run=TRAINING, variant="solo")),
+        Condition(label="social", agents=TrainedAgents(run=RUN, variant="social")),
+        Condition(label="solo", agents=TrainedAgents(run=RUN, variant="solo")),
         Condition(label="experts", agents=PretrainedAgent(policy=lambda budget: RandomPolicyConfig())),
     ),
-    eval_conditions=(SCENE,),
+    eval_conditions=(EVAL_CONDITION,),
     claims=(
-        mean_above("They gain.", "social", 0.0),
-        most_seeds_exceed("Most beat experts.", "social", "experts"),
+        mean_above("They have a social gain.", "social", 0.0),
+        most_seeds_exceed("Most exceed the experts.", "social", "experts"),
     ),
     figures=figures.training_figures,
 )
 
 
 def without_clocks(data: dict) -> str:
-    """Results as text, less what a clock measured."""
-    kept = {name: value for name, value in data.items() if name not in ("seconds", "runs")}
-    return json.dumps(kept, sort_keys=True)
+    """Results as text, without what a clock measured."""
+    content = {name: value for name, value in data.items() if name not in ("seconds", "runs")}
+    return json.dumps(content, sort_keys=True)

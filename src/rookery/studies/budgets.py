@@ -1,7 +1,7 @@
-"""The three budgets of Goal Cycle studies: every constant of the desk recipe stands here and nowhere else.
+"""The three budgets of Goal Cycle studies; every constant of the desk preset is here and nowhere else.
 
-`desk` was found on training seeds of its own (docs/recipe.md says what was tried) and frozen before the reported
-seeds ran: changing a number here makes other runs, never other numbers in an old one.
+`desk` was found on training seeds of its own (docs/presets.md says what was tried) and frozen before the reported seeds
+ran: changing a number here makes other runs, and never changes the numbers of an old one.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from rookery.agents.networks import MLPNetwork, NdousseNetwork, NetworkConfig
+from rookery.agents.networks import MLPNetwork, NdousseNetwork
 from rookery.gridworld.spec import ViewConfig
-from rookery.learning.auxiliary import AuxiliaryConfig, NextFramePrediction
+from rookery.learning.auxiliary import NextFramePrediction, Reconstruction
 from rookery.learning.ppo import PPO
-from rookery.studies.study import Budget
+from rookery.studies.training_run import Budget
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.training import presets
 from rookery.training.config import (
@@ -28,76 +28,73 @@ from rookery.training.config import (
 from rookery.training.schedules import Schedule
 
 DESK_VIEW = ViewConfig(observation_type="symbolic")
-NOVICE_VIEW = ViewConfig(
-    observation_type="symbolic", can_hide_goals=True
-)  # in the share of episodes that `goal_hiding_prob` says
+NOVICE_VIEW = ViewConfig(observation_type="symbolic", can_hide_goals=True)  # with probability `goal_hiding_prob`
 
-TOTAL_TIMESTEPS = 3_200_000  # of each seed
-NUM_ENVS = 128  # an update
+TOTAL_TIMESTEPS = 3_200_000  # per seed
+NUM_ENVS = 128  # per update
 DESK_NETWORK = MLPNetwork(encoder_size=64, hidden_size=64, head_size=32)
 SEQUENCE_LENGTH = 25  # steps
-NUM_EPOCHS = 3  # over the batch in an update, memories and advantages recomputed after each
+NUM_EPOCHS = 3  # passes over the batch per update; hidden states and advantages are recomputed after each
 NUM_MINIBATCHES = 12
 AUXILIARY_WEIGHT = 1.0
 LEARNING_RATE: Schedule = ((0.0, 1.5e-3), (0.8, 1.5e-3), (1.0, 3e-4))
 ENT_COEF: Schedule = ((0.0, 0.01), (0.4, 0.004), (0.8, 0.0005))
 PENALTY: Schedule = ((0.0, 0.3), (0.25, 0.3), (0.5, 1.0), (0.65, 1.0), (0.85, 1.5))
 GOAL_HIDING_PROB: Schedule = ((0.0, 1.0), (0.5, 1.0), (0.65, 0.0))
-IMPERFECT_EXPERT = "goal-cycle-demo-expert"  # a trained one: 11 an episode where the scripted one earns 20
+IMPERFECT_EXPERT = "goal-cycle-demo-expert"  # a trained one: earns 11 per episode, the scripted one 20
 CHECKPOINT_INTERVAL = 10  # updates
 
-REPLAY_CAPACITY = 1024  # in the memory of a Q-learner
+REPLAY_CAPACITY = 1024  # sequences in the replay buffer of a Q-learner
 REPLAY_LEARNING_RATE: Schedule = 5e-4
 
-CONTINUED_TIMESTEPS = 1_600_000  # for agents that go on, at the full penalty and with goals shown
+CONTINUED_TIMESTEPS = 1_600_000  # for agents that continue training, at the full penalty and with goals visible
 CONTINUED_LEARNING_RATE: Schedule = ((0.0, 7e-4), (1.0, 3e-4))
 CONTINUED_ENT_COEF: Schedule = 5e-4
 
-EXPERT_TIMESTEPS = 9_000_000  # for agents that are to become experts alone
+EXPERT_TIMESTEPS = 9_000_000  # for agents that become experts alone
 EXPERT_PENALTY: Schedule = ((0.0, 0.3), (0.25, 0.3), (0.75, 1.5))
 EXPERT_ENT_COEF: Schedule = ((0.0, 0.01), (0.8, 0.01), (1.0, 0.003))
 EXPERT_LEARNING_RATE: Schedule = ((0.0, 1e-3), (0.8, 1e-3), (1.0, 3e-4))
 
+AuxiliaryClass = type[NextFramePrediction] | type[Reconstruction]
+
 
 def goal_cycle_task(budget: Budget, **changes) -> GoalCycle:
-    """The three-goal task that novices train in and are tested in: goals shown, penalty 1.5."""
+    """The three-goal task that novices train and are evaluated in: goals visible, penalty 1.5."""
     if budget == "paper":
         return dataclasses.replace(presets.paper().task, **changes)
     small: dict[str, Any] = {"height": 9, "width": 9, "num_obstacles": 2, "max_steps": 125}
     if budget == "smoke":
         small = {"height": 7, "width": 8, "num_obstacles": 1, "max_steps": 10}
-    return GoalCycle(
-        **{"num_actions": 3, "views": (NOVICE_VIEW, DESK_VIEW, DESK_VIEW), "goal_hiding_prob": 0.0, **small, **changes}
-    )
+    views = (NOVICE_VIEW, DESK_VIEW, DESK_VIEW)
+    return GoalCycle(**{"num_actions": 3, "views": views, "goal_hiding_prob": 0.0, **small, **changes})
 
 
 def task_with_expert_views(budget: Budget) -> GoalCycle:
-    """`home` as every agent of the experts' sees it."""
+    """`goal_cycle_task` with the experts' view for every agent."""
     task = goal_cycle_task(budget)
     return dataclasses.replace(task, views=(task.views[1],) * len(task.views))
 
 
 def expert_partners(budget: Budget) -> tuple[PolicyConfig, ...]:
-    """Who stands beside the novice: scripted ones that see the map and find the order by trying.
+    """The novice's partners: scripted experts that see the whole map and find the order by trial.
 
-    They are the near-optimal experts that the paper trains; trained ones as good are not to be had at `desk`.
-    At `smoke` they move at random, which compiles sooner.
+    They stand for the near-optimal experts that the paper trains; `desk` cannot train equally good ones. At `smoke`
+    they move at random, which compiles sooner.
     """
     return (RandomPolicyConfig() if budget == "smoke" else ScriptedPolicyConfig(),) * 2
 
 
-def novice_ppo(
-    budget: Budget, task: Any, auxiliary: type[AuxiliaryConfig] | None = NextFramePrediction, **changes
-) -> PPO:
+def novice_ppo(budget: Budget, task: Any, auxiliary: AuxiliaryClass | None = NextFramePrediction, **changes) -> PPO:
     """The novice's learner."""
     if budget == "paper":
         return PPO(**{"auxiliary": (auxiliary(weight=3.0),) if auxiliary else (), **changes})
-    episodes = NUM_ENVS if budget == "desk" else 8
-    sequence = SEQUENCE_LENGTH if budget == "desk" else 5
+    num_envs = NUM_ENVS if budget == "desk" else 8
+    sequence_length = SEQUENCE_LENGTH if budget == "desk" else 5
     settings: dict[str, Any] = {
-        "sequence_length": sequence,
+        "sequence_length": sequence_length,
         "num_minibatches": NUM_MINIBATCHES,
-        "minibatch_size": -(-task.max_steps // sequence) * episodes * NUM_EPOCHS // NUM_MINIBATCHES,
+        "minibatch_size": -(-task.max_steps // sequence_length) * num_envs * NUM_EPOCHS // NUM_MINIBATCHES,
         "recompute_every": NUM_MINIBATCHES // NUM_EPOCHS,
         "vf_coef": 0.5,
         "target_kl": None,
@@ -116,22 +113,24 @@ def run_config(
     name: str,
     variants: tuple[Variant, ...],
     *,
-    auxiliary: type[AuxiliaryConfig] | None = NextFramePrediction,
+    auxiliary: AuxiliaryClass | None = NextFramePrediction,
     task: Any = None,
     partners: tuple[PolicyConfig, ...] | None = None,
     env_schedules: dict[str, Schedule] | None = None,
     learner: dict[str, Any] | None = None,
     **changes,
 ) -> RunConfig:
-    """The recipe as one run; a study names only what it changes.
+    """The preset as one run; a study gives only what it changes.
 
     Args:
-      task: default `home`. beside: who fills the slots from 1 on, default `experts`.
-      schedules: in place of the task schedules of the recipe. learner: changes to the learner.
+      task: default `goal_cycle_task`. partners: of the slots from 1 on, default `expert_partners`.
+      env_schedules: in place of the preset's. learner: changes to the learner's settings.
       changes: to the run, such as `social_episode_prob`.
     """
     task = goal_cycle_task(budget) if task is None else task
     partners = expert_partners(budget) if partners is None else partners
+    if env_schedules is None:
+        env_schedules = {} if budget == "paper" else default_env_schedules()
     novice = GroupConfig(
         name="novice",
         slots=(0,),
@@ -147,9 +146,7 @@ def run_config(
         variants=variants,
         total_timesteps=TOTAL_TIMESTEPS,
         num_envs=NUM_ENVS,
-        env_schedules=({} if budget == "paper" else default_env_schedules())
-        if env_schedules is None
-        else env_schedules,
+        env_schedules=env_schedules,
         checkpoint_interval=CHECKPOINT_INTERVAL,
     )
     if budget == "paper":
@@ -162,7 +159,7 @@ def run_config(
 
 
 def continued_run_config(budget: Budget, name: str, variants: tuple[Variant, ...]) -> RunConfig:
-    """Agents that go on from where a training left them, under the task as it is tested."""
+    """Agents that continue from where a run left them, in the task of the evaluation."""
     config = run_config(budget, name, variants, env_schedules={})
     if budget == "paper":
         return dataclasses.replace(config, total_timesteps=250_000_000)
@@ -175,14 +172,14 @@ def continued_run_config(budget: Budget, name: str, variants: tuple[Variant, ...
 def solo_run_config(
     budget: Budget, name: str, variants: tuple[Variant, ...], env_schedules: dict[str, Schedule]
 ) -> RunConfig:
-    """Agents that train alone with goals shown from the start; the experts' slots are there, and empty."""
+    """Agents that train alone, with goals visible from the start; the experts' slots exist and stay empty."""
     return run_config(budget, name, variants, env_schedules=env_schedules, social_episode_prob=0.0)
 
 
 def expert_run_config(
     budget: Budget, name: str, variants: tuple[Variant, ...], env_schedules: dict[str, Schedule]
 ) -> RunConfig:
-    """`soloists` that train for as long as an expert takes."""
+    """`solo_run_config` for as long as an expert needs."""
     config = solo_run_config(budget, name, variants, env_schedules)
     if budget != "desk":
         return config
@@ -191,28 +188,30 @@ def expert_run_config(
 
 
 def hidden_goals_task(budget: Budget) -> GoalCycle:
-    """`home` with goals hidden from the novice in every episode."""
+    """`goal_cycle_task` with goals hidden from the novice in every episode."""
     task = goal_cycle_task(budget, goal_hiding_prob=1.0)
     return dataclasses.replace(task, views=(dataclasses.replace(task.views[0], can_hide_goals=True), *task.views[1:]))
 
 
-def novice_network(budget: Budget) -> NetworkConfig:
-    """The novice's; a toy at smoke."""
+def novice_network(budget: Budget) -> MLPNetwork | NdousseNetwork:
+    """The novice's network; a tiny one at `smoke`."""
     if budget == "paper":
         return NdousseNetwork()
     return MLPNetwork(encoder_size=8, hidden_size=8, head_size=8) if budget == "smoke" else DESK_NETWORK
 
 
 def default_env_schedules() -> dict[str, Schedule]:
-    """Of the desk recipe, for a task with penalties."""
+    """The desk preset's, for a task with penalties."""
     return {"penalty": PENALTY, "goal_hiding_prob": GOAL_HIDING_PROB}
 
 
 def _partner_groups(partners: tuple[PolicyConfig, ...]) -> tuple[GroupConfig, ...]:
-    """One group for each kind of agent beside the novice; equal ones share theirs."""
+    """One group for each kind of partner; equal partners share a group."""
     kinds = list(dict.fromkeys(partners))
     names = {kind: "expert" if number == 0 else f"partners-{number}" for number, kind in enumerate(kinds)}
     return tuple(
-        GroupConfig(name=names[kind], slots=tuple(i + 1 for i, b in enumerate(partners) if b == kind), policy=kind)
+        GroupConfig(
+            name=names[kind], slots=tuple(i + 1 for i, partner in enumerate(partners) if partner == kind), policy=kind
+        )
         for kind in kinds
     )

@@ -1,75 +1,186 @@
-"""Play frozen agents on episodes no training saw, beside the others and alone, and store what was measured.
+"""Where frozen agents and teams are evaluated, and the stored measurement of each.
 
-Every measurement is one small file, so a study that is killed between two agents measures none of them twice.
+Evaluation episodes never overlap with training episodes, and the same seed gives the same worlds for every condition.
+Every measurement is one small file, so an interrupted study repeats none of them.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from rookery.agents.team import AgentGroup, Team
+from rookery.agents.team_setup import TeamSetup
+from rookery.agents.zoo import load_trained_agent
+from rookery.learning.rollout import EpisodeStats
 from rookery.storage.atomic import write_json
-from rookery.studies.evaluated_agents import ConditionEvaluator, EvaluatedAgent
-from rookery.studies.statistics import Interval, mean_over_episodes
-from rookery.studies.trained_teams import EvaluatedTeam, TeamConditionEvaluator
+from rookery.storage.serialization import to_dict
+from rookery.studies.measures import agent_measures, team_measures
+from rookery.studies.training_run import Budget
+from rookery.tasks.registry import make_env
+from rookery.training.config import PolicyConfig
+from rookery.training.evaluation import EVAL_BATCH_SIZE, evaluate_team
+from rookery.types import PyTree
 
-MEASURES = ("return_social", "return_solo", "social_gain")
-"""Return beside the others, return alone, and social gain: the one less the other, episode by episode."""
+MEASUREMENT_FORMAT = 3
+"""Format of a stored measurement; a change of what is measured makes another one."""
+AGENT_GROUP = "evaluated"
+"""Name of the group of the agent under evaluation, in slot 0."""
 
 
-def measure_or_load(
-    evaluator: ConditionEvaluator | TeamConditionEvaluator,
-    agent: EvaluatedAgent | EvaluatedTeam,
-    seed: int,
-    measurements_dir: Path,
-) -> dict:
-    """One agent, or one team, in one scene. Returns a row: its measures with intervals, and what the task counts.
+@dataclasses.dataclass(frozen=True)
+class EvaluatedAgent:
+    """Frozen agents under evaluation: one agent for slot 0, or one for every slot of a team."""
+
+    seed: int | None
+    """Seed of its training; None: it has none (zoo, scripted or random)."""
+    policies: tuple[PolicyConfig, ...]
+    """[1] for a single agent, [A] for a team."""
+    fingerprint: str
+    """Equal for equal agents: identifies a stored measurement."""
+
+    @classmethod
+    def of(cls, *policies: PolicyConfig, seed: int | None = None) -> EvaluatedAgent:
+        """An agent or team, with its fingerprint.
+
+        Raises: NotFoundError or CorruptFileError for a trained agent that cannot be loaded.
+        """
+        prints = [policy_fingerprint(policy) for policy in policies]
+        return cls(seed, policies, prints[0] if len(prints) == 1 else json.dumps(prints))
+
+
+def policy_fingerprint(policy: PolicyConfig) -> str:
+    """The digest of a trained agent's weights; any other policy's configuration."""
+    if policy.checkpoint:
+        return load_trained_agent(policy.checkpoint).card["sha256"]
+    return json.dumps(to_dict(policy), sort_keys=True)
+
+
+class ConditionEvaluator:
+    """An evaluation condition set up for one budget."""
+
+    def __init__(self, task: Any, eval_episodes: int):
+        self.task, self.eval_episodes = task, eval_episodes
+        self.env: Any = make_env(task)
+
+    def build_team(self, agent: EvaluatedAgent) -> TeamSetup:
+        """The agent or team in this condition, ready to play.
+
+        Raises: IncompatibleError for an agent that does not fit the task.
+        """
+        raise NotImplementedError
+
+    def evaluate(self, agent: EvaluatedAgent, seed: int) -> dict:
+        """The row of measures of an agent or team (see `rookery.studies.measures`)."""
+        raise NotImplementedError
+
+    def condition_settings(self) -> list:
+        """What identifies the condition, as JSON."""
+        return [to_dict(self.task)]
+
+    def measurement_key(self, agent: EvaluatedAgent, seed: int) -> str:
+        """File name of this agent's measurement: different for other settings."""
+        settings = [*self.condition_settings(), agent.fingerprint, self.eval_episodes, seed]
+        text = json.dumps([MEASUREMENT_FORMAT, *settings], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    def play(self, setup: TeamSetup, seed: int, agent_mask: np.ndarray | None = None) -> EpisodeStats:
+        """Play the condition's evaluation episodes. `agent_mask`: bool[A], the agents that take part; None: all."""
+        batch_size = min(EVAL_BATCH_SIZE, self.eval_episodes)
+        return evaluate_team(setup, self.eval_episodes, seed, agent_mask, batch_size)
+
+
+class AgentConditionEvaluator(ConditionEvaluator):
+    """One agent in slot 0, evaluated with fixed partners in the other slots and alone."""
+
+    def __init__(self, task: Any, partners: tuple[PolicyConfig, ...], eval_episodes: int):
+        super().__init__(task, eval_episodes)
+        self.partners = partners
+
+    def condition_settings(self) -> list:
+        return [*super().condition_settings(), [policy_fingerprint(policy) for policy in self.partners]]
+
+    def build_team(self, agent: EvaluatedAgent) -> TeamSetup:
+        (policy_config,) = agent.policies
+        policy, params = policy_config.make_policy(self.env, 0, AGENT_GROUP)
+        groups, partner_params = self._partner_groups
+        team = Team((AgentGroup(AGENT_GROUP, (0,), policy), *groups))
+        return TeamSetup(self.env, team, {AGENT_GROUP: params, **partner_params})
+
+    @functools.cached_property
+    def _partner_groups(self) -> tuple[list[AgentGroup], dict[str, PyTree]]:
+        """One group for each kind of partner, and their parameters."""
+        groups, params = [], {}
+        for number, config in enumerate(dict.fromkeys(self.partners)):
+            slots = tuple(i + 1 for i, partner in enumerate(self.partners) if partner == config)
+            name = f"partners-{number}"
+            policy, params[name] = config.make_policy(self.env, slots[0], name)
+            groups.append(AgentGroup(name, slots, policy))
+        return groups, params
+
+    def evaluate(self, agent: EvaluatedAgent, seed: int) -> dict:
+        setup = self.build_team(agent)
+        only_agent = np.arange(self.env.num_agents) == 0
+        return agent_measures(self.play(setup, seed), self.play(setup, seed, only_agent))
+
+
+class TeamConditionEvaluator(ConditionEvaluator):
+    """A team of trained agents that fills every slot."""
+
+    def condition_settings(self) -> list:
+        return ["team", *super().condition_settings()]
+
+    def build_team(self, agent: EvaluatedAgent) -> TeamSetup:
+        groups, params = [], {}
+        for slot, config in enumerate(agent.policies):
+            name = f"agent-{slot}"
+            policy, params[name] = config.make_policy(self.env, slot, name)
+            groups.append(AgentGroup(name, (slot,), policy))
+        return TeamSetup(self.env, Team(tuple(groups)), params)
+
+    def evaluate(self, agent: EvaluatedAgent, seed: int) -> dict:
+        return team_measures(self.play(self.build_team(agent), seed), self.env.max_steps)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TeamEvalCondition:
+    """A task that trained teams are evaluated in; they fill all its slots."""
+
+    name: str
+    task: Callable[[Budget], Any]
+
+    def evaluator(self, budget: Budget, eval_episodes: int) -> ConditionEvaluator:
+        """The condition set up for a budget."""
+        return TeamConditionEvaluator(self.task(budget), eval_episodes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalCondition(TeamEvalCondition):
+    """A task and partners that single agents are evaluated with; the agent takes slot 0."""
+
+    partners: Callable[[Budget], tuple[PolicyConfig, ...]]
+    """One for each slot from 1 on."""
+
+    def evaluator(self, budget: Budget, eval_episodes: int) -> AgentConditionEvaluator:
+        return AgentConditionEvaluator(self.task(budget), self.partners(budget), eval_episodes)
+
+
+def measure_or_load(evaluator: ConditionEvaluator, agent: EvaluatedAgent, seed: int, measurements_dir: Path) -> dict:
+    """The row of one agent or team in one condition, from its file if it was measured before.
 
     Args:
-      seed: of the evaluation episodes: agents of one seed meet the same worlds in every arm.
-      store: folder of measurements.
+      seed: of the evaluation episodes: agents of one seed are evaluated in the same worlds in every condition.
     """
-    path = measurements_dir / f"{evaluator.measurement_key(agent, seed)}.json"  # pyright: ignore[reportArgumentType]
+    path = measurements_dir / f"{evaluator.measurement_key(agent, seed)}.json"
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))
-    row = (
-        evaluator.evaluate(agent, seed)
-        if isinstance(evaluator, TeamConditionEvaluator)
-        else _evaluate_agent(evaluator, agent, seed)
-    )  # type: ignore[arg-type]
+    row = evaluator.evaluate(agent, seed)
     write_json(path, row)
     return row
-
-
-def _evaluate_agent(stage: ConditionEvaluator, agent: EvaluatedAgent, seed: int) -> dict:
-    team, params = stage.build_team(agent.policy)
-    match = stage.team_evaluator(team)
-    agents = stage.env.num_agents
-    everyone, itself = np.ones(agents, bool), np.arange(agents) == 0
-    social = match.evaluate(params, stage.eval_episodes, seed, everyone)
-    solo = match.evaluate(params, stage.eval_episodes, seed, itself)
-    beside, alone = social.episode_return[:, 0], solo.episode_return[:, 0]
-    others = slice(1, None) if agents > 1 else slice(0, 0)
-
-    def counted(tally, who) -> dict[str, float]:
-        if not tally.agent_mask[:, who].size:
-            return {}
-        events = {name: float(value[:, who].mean()) for name, value in tally.task_metrics.items()}
-        return {**events, "steps_to_first_reward": float(tally.steps_to_first_reward[:, who].mean())}
-
-    return {
-        "eval_episodes": stage.eval_episodes,
-        "return_social": _interval_to_dict(mean_over_episodes(beside)),
-        "return_solo": _interval_to_dict(mean_over_episodes(alone)),
-        "social_gain": _interval_to_dict(mean_over_episodes(beside - alone)),
-        "return_partners": float(social.episode_return[:, others].mean()) if agents > 1 else None,
-        "metrics_social": counted(social, slice(0, 1)),
-        "metrics_solo": counted(solo, slice(0, 1)),
-        "metrics_partners": counted(social, others),
-    }
-
-
-def _interval_to_dict(interval: Interval) -> dict[str, float | None]:
-    return {name: x if np.isfinite(x) else None for name, x in zip(("mean", "low", "high"), interval, strict=True)}

@@ -1,169 +1,191 @@
-"""Figures most studies share, each from results alone."""
+"""Figures that several studies share, each made from results alone."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from rookery.studies.measures import AGENT_MEASURES, measure_label
 from rookery.studies.results import Results
+from rookery.studies.study import Figures
 from rookery.viz.plots import interval_dots, learning_curves
 
-Figures = list[tuple[str, Any, str]]
-"""(file name without ending, matplotlib figure, caption), the study's main figure first."""
+STEPS_LABEL = "environment steps per seed"
+RETURN_LABEL = "return per episode"
+ONE_GOAL_LEVEL = {"stop after one goal": 1.0}
+CHECKPOINT_CAPTIONS = {
+    "return_social": "Agents frozen at each checkpoint, with partners, at the full penalty. Thin: each seed.",
+    "return_solo": "Agents frozen at each checkpoint, alone, at the full penalty. Thin: each seed.",
+    "social_gain": "Social gain of agents frozen at each checkpoint: return with partners minus return alone.",
+}
+TEAM_MEASURE_LABELS = {
+    "collective_reward": "collective reward per episode",
+    "equality": "equality (1 - Gini)",
+    "sustainability": "sustainability (mean step of a reward)",
+    "peace": "peace (agents minus agents hit per step)",
+}
 
 
 def training_figures(results: Results) -> Figures:
-    """Return at checkpoints beside others, then social gain, then every frozen agent in every scene."""
+    """Return with partners at checkpoints, then social gain, then every frozen agent in every evaluation condition."""
     return [
-        *checkpoint_curves(results, "return_social", "figure", "return an episode"),
-        *checkpoint_curves(results, "social_gain", "social_gain", "social gain"),
+        *checkpoint_curves(results, "return_social", "figure"),
+        *checkpoint_curves(results, "social_gain", "social_gain"),
         *return_dots(results, "agents"),
     ]
 
 
-def checkpoint_curves(results: Results, measure: str, name: str, ylabel: str) -> Figures:
+def checkpoint_curves(results: Results, measure: str, name: str) -> Figures:
     """Curves of frozen agents at every checkpoint, with the levels of the agents that have no seeds."""
-    arms = {}
-    for label, curve in results.data["curves"].items():
-        part = curve["checkpoints"]
-        if part["steps"]:
-            arms[label] = (np.array(part["steps"], float), np.array(part[measure], float))
-    if not arms:
+    curves = {}
+    for label, curve in results.curves.items():
+        checkpoints = curve["checkpoints"]
+        if checkpoints["steps"]:
+            curves[label] = (np.array(checkpoints["steps"], float), np.array(checkpoints[measure], float))
+    if not curves:
         return []
     levels = {"no gain": 0.0} if measure == "social_gain" else reference_levels(results)
-    caption = {
-        "return_social": "Agents frozen at each checkpoint, beside the others at the full penalty. Thin: each seed.",
-        "return_solo": "Agents frozen at each checkpoint, alone, at the full penalty. Thin: each seed.",
-        "social_gain": "Social gain of agents frozen at each checkpoint: return beside the others less return alone.",
-    }[measure]
-    figure = learning_curves(arms, reference_levels=levels, xlabel="environment steps of each seed", ylabel=ylabel)
-    return [(name, figure, caption)]
+    figure = learning_curves(
+        curves, reference_levels=levels, xlabel=STEPS_LABEL, ylabel=f"{measure_label(measure)} per episode"
+    )
+    return [(name, figure, CHECKPOINT_CAPTIONS[measure])]
 
 
 def reference_levels(results: Results, eval_condition: str | None = None) -> dict[str, float]:
-    """Mean return of every arm that has no learning curve, and of stopping after one goal."""
+    """Mean return of every condition that has no learning curve, and the return of stopping after one goal."""
     fixed = {
-        arm: results.mean(arm, "return_social", eval_condition)
-        for arm in results.conditions_in(eval_condition)
-        if not results.has_seeds(arm) or arm not in results.data["curves"]
+        condition: results.mean(condition, "return_social", eval_condition)
+        for condition in results.conditions_in(eval_condition)
+        if not results.has_seeds(condition) or condition not in results.curves
     }
-    return {**fixed, "stop after one goal": 1.0}
+    return {**fixed, **ONE_GOAL_LEVEL}
 
 
 def return_dots(results: Results, name: str, conditions: list[str] | None = None) -> Figures:
-    """For each scene, a row for every trained arm beside others, alone, and its gain."""
-    found = []
-    for number, scene in enumerate(results.eval_conditions):
+    """For each evaluation condition, two rows per trained condition: return with partners and alone."""
+    figures = []
+    for number, eval_condition in enumerate(results.eval_conditions):
         rows = {}
-        for arm in conditions or results.conditions_in(scene):
-            if results.has_seeds(arm):
-                for measure, word in (("return_social", "beside others"), ("return_solo", "alone")):
-                    rows[f"{arm}, {word}"] = results.values(arm, measure, scene)
+        for condition in conditions or results.conditions_in(eval_condition):
+            if results.has_seeds(condition):
+                for measure, words in (("return_social", "with others"), ("return_solo", "alone")):
+                    rows[f"{condition}, {words}"] = results.values(condition, measure, eval_condition)
         if rows:
-            figure = interval_dots(
-                rows, reference_levels=reference_levels(results, scene), xlabel="return an episode", title=scene
+            levels = reference_levels(results, eval_condition)
+            figure = interval_dots(rows, reference_levels=levels, xlabel=RETURN_LABEL, title=eval_condition)
+            caption = (
+                f"{eval_condition}: every frozen agent over {results.data['eval_episodes']} evaluation episodes at the "
+                "full penalty."
             )
-            text = f"{scene}: every frozen agent over {results.data['eval_episodes']} fresh episodes at the full penalty."
-            found.append((name if number == 0 else f"{name}-{number + 1}", figure, text))
-    return found
+            figures.append((name if number == 0 else f"{name}-{number + 1}", figure, caption))
+    return figures
 
 
 def solo_figures(results: Results) -> Figures:
-    """As `training`, with the return alone first."""
+    """As `training_figures`, with the return alone first."""
     return [
-        *checkpoint_curves(results, "return_solo", "figure", "return an episode, alone"),
-        *checkpoint_curves(results, "return_social", "return_social", "return an episode"),
+        *checkpoint_curves(results, "return_solo", "figure"),
+        *checkpoint_curves(results, "return_social", "return_social"),
         *return_dots(results, "agents"),
     ]
 
 
 def eval_condition_figures(results: Results) -> Figures:
-    """Every agent in every scene first, then the curves."""
+    """Every agent in every evaluation condition first, then the curves."""
     first, *others = return_dots(results, "agents")
     return [
         ("figure", *first[1:]),
         *others,
-        *checkpoint_curves(results, "return_social", "curves", "return an episode"),
-        *checkpoint_curves(results, "social_gain", "social_gain", "social gain"),
+        *checkpoint_curves(results, "return_social", "curves"),
+        *checkpoint_curves(results, "social_gain", "social_gain"),
     ]
 
 
 def auxiliary_loss_figures(results: Results) -> Figures:
-    """The auxiliary losses' errors while learning."""
-    arms = {}
-    for label, curve in results.data["curves"].items():
-        part = curve["learning"]
-        if "aux_loss" in part:
-            arms[label] = (np.array(part["steps"], float), np.array(part["aux_loss"], float))
-    figure = learning_curves(arms, xlabel="environment steps of each seed", ylabel="mean absolute error (0 to 1)")
+    """The auxiliary losses during training, then the usual figures."""
+    curves = {}
+    for label, curve in results.curves.items():
+        learning = curve["learning"]
+        if "aux_loss" in learning:
+            curves[label] = (np.array(learning["steps"], float), np.array(learning["aux_loss"], float))
+    figure = learning_curves(curves, xlabel=STEPS_LABEL, ylabel="mean absolute error (0 to 1)")
     return [
-        ("figure", figure, "Error of the auxiliary losses while learning. Thin: each seed."),
+        ("figure", figure, "Error of the auxiliary losses during training. Thin: each seed."),
         *training_figures(results)[1:],
     ]
 
 
 def count_figures(results: Results) -> Figures:
-    """Goals and mistakes an episode, alone."""
+    """Goals and mistakes per episode, alone."""
     rows = {}
-    for arm in results.conditions:
-        if results.has_seeds(arm):
+    for condition in results.conditions:
+        if results.has_seeds(condition):
             for name in ("goals", "mistakes"):
-                rows[f"{arm}: {name}"] = results.values(arm, f"metrics_solo: {name}")
-    figure = interval_dots(rows, reference_levels={"one": 1.0}, xlabel="an episode, alone")
+                rows[f"{condition}: {name}"] = results.values(condition, f"metrics_solo: {name}")
+    figure = interval_dots(rows, reference_levels={"one": 1.0}, xlabel="per episode, alone")
     return [("figure", figure, "Goals and mistakes of every frozen agent, alone."), *solo_figures(results)[1:]]
 
 
 def waiting_figures(results: Results) -> Figures:
-    """Distance to the nearest expert over an episode, then when first goals come and what mistakes are made."""
-    profile = results.data["extra_measurements"]["distance_to_expert"]
-    arms = {label: (np.arange(1, 1 + len(rows[0]), dtype=float), np.array(rows)) for label, rows in profile.items()}
-    figure = learning_curves(arms, xlabel="step of the episode", ylabel="cells to the nearest expert")
-    found: Figures = [("figure", figure, "Distance to the nearest expert, mean over episodes. Thin: each seed.")]
-    for count, name in (("mistakes", "mistakes"), ("steps_to_first_reward", "first-goal")):
+    """Distance to the nearest expert over an episode, then mistakes and the time of the first goal."""
+    curves = {
+        label: (np.arange(1, 1 + len(rows[0]), dtype=float), np.array(rows))
+        for label, rows in results.extra["distance_to_expert"].items()
+    }
+    figure = learning_curves(curves, xlabel="step of the episode", ylabel="cells to the nearest expert")
+    figures: Figures = [("figure", figure, "Distance to the nearest expert, mean over episodes. Thin: each seed.")]
+    for metric, name, words in (
+        ("mistakes", "mistakes", "mistakes"),
+        ("steps_to_first_reward", "first-goal", "steps to the first goal"),
+    ):
         rows = {}
-        for arm in results.conditions:
-            if results.has_seeds(arm):
-                rows[f"{arm}, beside experts"] = results.values(arm, f"metrics_social: {count}")
-                rows[f"{arm}, alone"] = results.values(arm, f"metrics_solo: {count}")
-        experts = float(
-            np.mean([results.values(arm, f"metrics_partners: {count}").mean() for arm in results.conditions])
-        )
-        dots = interval_dots(rows, reference_levels={"the experts beside them": experts}, xlabel=count)
-        found.append((name, dots, f"{count.capitalize()}: every frozen agent, mean over episodes."))
-    return found
+        for condition in results.conditions:
+            if results.has_seeds(condition):
+                rows[f"{condition}, with experts"] = results.values(condition, f"metrics_social: {metric}")
+                rows[f"{condition}, alone"] = results.values(condition, f"metrics_solo: {metric}")
+        partners = [results.values(condition, f"metrics_partners: {metric}").mean() for condition in results.conditions]
+        dots = interval_dots(rows, reference_levels={"their experts": float(np.mean(partners))}, xlabel=words)
+        figures.append((name, dots, f"{words.capitalize()}: every frozen agent, mean over episodes."))
+    return figures
+
+
+def measure_figures(results: Results, conditions: list[str], levels: dict[str, dict[str, float]]) -> Figures:
+    """One row per condition for each measure of an agent. `levels`: reference levels by measure."""
+    figures: Figures = []
+    for measure in ("social_gain", *AGENT_MEASURES[:2]):
+        label = measure_label(measure)
+        rows = {condition: results.values(condition, measure) for condition in conditions}
+        dots = interval_dots(rows, reference_levels=levels[measure], xlabel=label)
+        caption = f"{label.capitalize()} of every frozen agent over the evaluation episodes, in its training task."
+        figures.append((measure, dots, caption))
+    return figures
 
 
 def team_figures(results: Results) -> Figures:
-    """Of teams that learn together: collective reward while learning and frozen, then the other measures."""
-    found: Figures = []
-    arms = {}
-    for label, curve in results.data["curves"].items():
-        part = curve["learning"]
-        arms[label] = (np.array(part["steps"], float), np.array(part["return"], float))
-    if arms:
-        curves = learning_curves(arms, xlabel="environment steps of each seed", ylabel="collective reward an episode")
-        found.append(("learning", curves, "Collective reward while learning. Thin: each seed."))
-    words = {
-        "collective_reward": "collective reward an episode",
-        "equality": "equality (1 - Gini)",
-        "sustainability": "sustainability (mean step of being paid)",
-        "peace": "peace (agents less those hit in a step)",
-    }
-    for name, label in words.items():
+    """Teams that learned together: collective reward during training and frozen, then the other measures."""
+    figures: Figures = []
+    curves = {}
+    for label, curve in results.curves.items():
+        learning = curve["learning"]
+        curves[label] = (np.array(learning["steps"], float), np.array(learning["return"], float))
+    if curves:
+        figure = learning_curves(curves, xlabel=STEPS_LABEL, ylabel=TEAM_MEASURE_LABELS["collective_reward"])
+        figures.append(("learning", figure, "Collective reward during training. Thin: each seed."))
+    for name, label in TEAM_MEASURE_LABELS.items():
         rows = {}
-        for arm in results.conditions:
-            if name in results.measures(arm):
-                values = results.values(arm, name)
+        for condition in results.conditions:
+            if name in results.measures(condition):
+                values = results.values(condition, name)
                 if len(values := values[np.isfinite(values)]):
-                    rows[arm] = values
+                    rows[condition] = values
         if rows:
-            text = f"{label.capitalize()} of every frozen team over {results.data['eval_episodes']} fresh episodes."
-            found.append((name, interval_dots(rows, xlabel=label), text))
-    return found
+            caption = (
+                f"{label.capitalize()} of every frozen team over {results.data['eval_episodes']} evaluation episodes."
+            )
+            figures.append((name, interval_dots(rows, xlabel=label), caption))
+    return figures
 
 
 def team_figures_curve_first(results: Results) -> Figures:
-    """As `society`, the curves as the study's main figure."""
+    """As `team_figures`, with the learning curve as the study's main figure."""
     first, *others = team_figures(results)
     return [("figure", *first[1:]), *others]

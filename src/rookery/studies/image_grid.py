@@ -1,4 +1,4 @@
-"""Pictures in figures: maps, and views as agents see or predict them."""
+"""Images in figures: maps, and views as agents see or predict them."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ CHANNEL_COLORS = {
     "agent ahead": (90, 170, 255), "agent right": (90, 170, 255), "agent back": (90, 170, 255),
     "agent left": (90, 170, 255),
 }  # fmt: skip
-"""What a symbolic channel looks like at full strength; floor is black."""
+"""Color of a symbolic channel at full strength; floor is black."""
+OTHER_TILE_GRAY = 0.55
 
 
 def view_to_rgb(view: np.ndarray) -> np.ndarray:
-    """A view f[H, W, C] in [0, 1], pixels or symbolic, true or predicted, as colors f[H, W, 3] in [0, 1]."""
+    """A view f[H, W, C] in [0, 1], pixels or symbolic, observed or predicted, as colors f[H, W, 3] in [0, 1]."""
     view = np.clip(view, 0, 1)
     if view.shape[-1] == 3:
         return view
-    picture = np.zeros((*view.shape[:-1], 3))
+    image = np.zeros((*view.shape[:-1], 3))
     for number, name in enumerate(CHANNELS):
         if name in CHANNEL_COLORS:
             strength = view[..., number, None]
-            picture = picture * (1 - strength) + strength * np.array(CHANNEL_COLORS[name]) / 255
-    return picture
+            image = image * (1 - strength) + strength * np.array(CHANNEL_COLORS[name]) / 255
+    return image
 
 
 def draw_tile_maps(maps: list) -> Any:
     """Maps side by side, i[H, W] tile kinds each: floor black, goals yellow, all else gray. matplotlib Figure."""
-    pictures = []
+    images = []
     for kinds in maps:
         kinds = np.array(kinds)
-        picture = np.full((*kinds.shape, 3), 0.55)
-        picture[kinds == FLOOR] = 0.0
-        picture[kinds == GOAL] = (1.0, 1.0, 0.0)
-        pictures.append(picture)
-    return image_grid([pictures])
+        image = np.full((*kinds.shape, 3), OTHER_TILE_GRAY)
+        image[kinds == FLOOR] = 0.0
+        image[kinds == GOAL] = (1.0, 1.0, 0.0)
+        images.append(image)
+    return image_grid([images])
 
 
 def image_grid(rows: list[list[np.ndarray]], titles: list[str] | None = None, labels: list[str] | None = None) -> Any:
-    """Pictures f[H, W, 3] in rows. matplotlib Figure.
+    """Images f[H, W, 3] in rows. matplotlib Figure.
 
     Args:
       titles: of the columns. labels: of the rows.

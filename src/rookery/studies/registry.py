@@ -1,14 +1,11 @@
-"""Every study by name. A study's module is imported only when it is asked for."""
+"""Every study by name; a study's module is imported only when the study is loaded."""
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
 from rookery.errors import NotFoundError, suggest
-
-if TYPE_CHECKING:
-    from rookery.studies.study import Study
+from rookery.studies.study import Study
 
 STUDIES = {
     "ndousse2021/fig2": "rookery.studies.ndousse2021.fig2",
@@ -45,11 +42,11 @@ STUDIES = {
     "jaques2019/boxtrapped": "rookery.studies.jaques2019.boxtrapped",
     "jaques2019/communication-metrics": "rookery.studies.jaques2019.communication_metrics",
 }
-"""Name to the module whose STUDY it is."""
+"""Name of a study to the module that defines its STUDY."""
 
 
 def load_study(name: str) -> Study:
-    """A study by name. Raises NotFoundError with the nearest names."""
+    """A study by name. Raises NotFoundError, suggesting the nearest names."""
     if name not in STUDIES:
-        raise NotFoundError(f"no study {name!r}; {suggest(name, STUDIES)}")
+        raise NotFoundError(f"there is no study {name!r}; {suggest(name, STUDIES)}")
     return importlib.import_module(STUDIES[name]).STUDY

@@ -1,4 +1,4 @@
-"""Carry a study from nothing, or from wherever it stopped, to its results."""
+"""Carry out a study, from nothing or from wherever it stopped, up to its results."""
 
 from __future__ import annotations
 
@@ -8,207 +8,152 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rookery.storage.metrics import read_metrics
-from rookery.studies import statistics
+from rookery import intervals
 from rookery.studies.evaluate import measure_or_load
+from rookery.studies.measures import TEAM_MEASURES
 from rookery.studies.results import Results
 from rookery.studies.session import Session
-from rookery.studies.statistics import Interval
-from rookery.studies.study import UNJUDGED, Study, TrainedAgents, TrainingRun
-from rookery.studies.trained_teams import TEAM_MEASURES, TrainedTeam
-from rookery.training.config import slot_names
+from rookery.studies.study import UNJUDGED, Study
+from rookery.studies.training_run import Budget
 from rookery.training.config_diff import config_diff
 from rookery.training.devices import machine_info
-from rookery.training.trainer import load_config
-
-MAX_CURVE_POINTS = 200
-"""At most so many points of a learning curve are kept."""
 
 
 def reproduce(study: Study, session: Session, log: Callable[[str], None] = print) -> dict | None:
     """Train what is missing, measure, judge. Returns the content of results.json; None if training was stopped."""
-    for training in study.runs:
-        members = session.run_config(training).replicas
-        log(f"{training.name}: {len(members)} agents in {session.run_dir(training)}")
-        if not session.train(training):
+    for run in study.runs:
+        log(f"{run.name}: {len(session.run_config(run).replicas)} agents in {session.run_dir(run)}")
+        if not session.train(run):
             return None
-    began = time.monotonic()
-    for arm in study.conditions:
-        prepare = getattr(arm.agents, "prepare", None)
-        if prepare is not None:
-            log(f"{arm.label}: {session.num_seeds} agents")
-            if not prepare(session):
-                return None
-    rows, seeds = [], session.seed_range
-    for scene in study.eval_conditions:
-        for arm in study.conditions:
-            if arm.eval_conditions is not None and scene not in arm.eval_conditions:
-                continue
-            for agent in session.evaluated_agents(arm.agents):
-                stage = session.evaluator(scene)
-                row = measure_or_load(
-                    stage, agent, agent.seed if agent.seed is not None else session.seed, session.measurements_dir
-                )
-                rows.append({"condition": arm.label, "seed": agent.seed, "eval_condition": scene.name, **row})
-    more = study.measure_extra(session) if study.measure_extra else {}
-    seconds = {f"run {t.name}": session.run_status(t)["seconds"] for t in study.runs}
+    start_time = time.monotonic()
+    for condition in study.conditions:
+        if not condition.agents.prepare(session):
+            return None
+    rows = _measure_all(study, session)
+    extra = study.measure_extra(session) if study.measure_extra else {}
+    seconds = {f"run {run.name}": session.run_status(run)["seconds"] for run in study.runs}
     data = {
         "study": study.name,
         "budget": session.budget,
-        "seeds": list(seeds),
+        "seeds": list(session.seed_range),
         "eval_episodes": session.eval_episodes,
         "rows": rows,
         "curves": collect_curves(study, session),
-        "extra_measurements": more,
+        "extra_measurements": extra,
         "runs": summarize_runs(study, session),
         "config_diff": all_config_diffs(study, session),
         "notes": list(study.notes),
-        "seconds": {**seconds, "evaluation": round(time.monotonic() - began, 1)},
+        "seconds": {**seconds, "evaluation": round(time.monotonic() - start_time, 1)},
         "machine": machine_info(),
     }
     return {**data, "summary": summarize_results(Results(data)), "claims": judge_claims(study, data)}
 
 
+def _measure_all(study: Study, session: Session) -> list[dict]:
+    """A row for every agent in every evaluation condition."""
+    rows = []
+    for eval_condition in study.eval_conditions:
+        for condition in study.conditions:
+            if condition.eval_conditions is not None and eval_condition not in condition.eval_conditions:
+                continue
+            for agent in condition.agents.evaluated_agents(session):
+                seed = session.seed if agent.seed is None else agent.seed
+                row = measure_or_load(session.evaluator(eval_condition), agent, seed, session.measurements_dir)
+                rows.append(
+                    {"condition": condition.label, "seed": agent.seed, "eval_condition": eval_condition.name, **row}
+                )
+    return rows
+
+
 def judge_claims(study: Study, data: dict) -> list[dict]:
-    """Every claim with its verdict, what it was judged by, and the interval; smoke judges nothing."""
-    found = []
+    """Every claim with its verdict, the measured quantity and its interval; `smoke` judges nothing."""
+    claims = []
     for claim in study.claims:
-        judgement = claim.judge(Results(data))
-        found.append({
+        verdict = claim.judge(Results(data))
+        claims.append({
             "claim": claim.text,
-            "verdict": UNJUDGED if data["budget"] == "smoke" else judgement.outcome,
-            "quantity": judgement.quantity,
-            **_interval_to_dict(judgement.interval),
-            "detail": judgement.detail,
+            "verdict": UNJUDGED if data["budget"] == "smoke" else verdict.outcome,
+            "quantity": verdict.quantity,
+            **verdict.interval.to_dict(),
+            "detail": verdict.detail,
         })  # fmt: skip
-    return found
+    return claims
 
 
 def summarize_results(results: Results) -> list[dict]:
-    """Of every arm in every scene: mean and interquartile mean over seeds, and how many seeds beat the experts."""
-    found = []
-    for scene in results.eval_conditions:
-        for arm in results.conditions_in(scene):
-            entry: dict = {"condition": arm, "eval_condition": scene, "num_seeds": len(results.rows(arm, scene))}
-            for name in results.measures(arm, scene):
-                values = results.values(arm, name, scene)
-                if name in TEAM_MEASURES and not len(values := values[np.isfinite(values)]):
-                    entry[name] = {}  # such as the equality of those who earned nothing
-                elif results.has_seeds(arm):
-                    entry[name] = {
-                        "mean": _interval_to_dict(statistics.mean_over_seeds(values)),
-                        "iqm": _interval_to_dict(statistics.iqm_over_seeds(values)),
-                    }
-                else:
-                    entry[name] = {"mean": _interval_to_dict(results.intervals(arm, name, scene)[0])}
-            if results.has_seeds(arm) and "experts" in results.conditions_in(scene):
-                above = results.values(arm, "return_social", scene) > results.mean("experts", "return_social", scene)
-                entry["seeds_above_experts"] = int(above.sum())
-                entry["fraction_above_experts"] = _interval_to_dict(
-                    statistics.binomial_fraction(int(above.sum()), len(above))
-                )
-            found.append(entry)
-    return found
+    """Mean and interquartile mean over seeds of every condition in every evaluation condition, and the number of
+    seeds that exceed the experts."""
+    return [
+        _summarize_condition(results, condition, eval_condition)
+        for eval_condition in results.eval_conditions
+        for condition in results.conditions_in(eval_condition)
+    ]
+
+
+def _summarize_condition(results: Results, condition: str, eval_condition: str) -> dict:
+    has_seeds = results.has_seeds(condition)
+    entry: dict = {
+        "condition": condition,
+        "eval_condition": eval_condition,
+        "num_seeds": len(results.rows(condition, eval_condition)),
+    }
+    for name in results.measures(condition, eval_condition):
+        values = results.values(condition, name, eval_condition)
+        if name in TEAM_MEASURES and not len(values := values[np.isfinite(values)]):
+            entry[name] = {}  # undefined for every seed, such as the equality of agents that earned nothing
+        elif has_seeds:
+            entry[name] = {
+                "mean": intervals.mean_interval(values).to_dict(),
+                "iqm": intervals.iqm_interval(values).to_dict(),
+            }
+        else:
+            entry[name] = {"mean": results.intervals(condition, name, eval_condition)[0].to_dict()}
+    if has_seeds and "experts" in results.conditions_in(eval_condition):
+        expert_return = results.mean("experts", "return_social", eval_condition)
+        above = results.values(condition, "return_social", eval_condition) > expert_return
+        entry["seeds_above_experts"] = int(above.sum())
+        entry["fraction_above_experts"] = intervals.binomial_fraction(int(above.sum()), len(above)).to_dict()
+    return entry
 
 
 def collect_curves(study: Study, session: Session) -> dict:
-    """Of every trained arm, for each seed: what it earned while learning, and frozen at each checkpoint."""
-    found = {}
-    for arm in study.conditions:
-        if isinstance(arm.agents, TrainedAgents) and arm.agents.run.name not in found.get(arm.label, {}):
-            found[arm.label] = _agent_curve(arm.agents, session)
-        if isinstance(arm.agents, TrainedTeam):
-            found[arm.label] = _team_curve(arm.agents, session)
-    return found
-
-
-def _agent_curve(agents: TrainedAgents, session: Session) -> dict:
-    rows, names, own = _run_metrics(agents.run, session)
-    name = names[agents.slot]
-    checked = f"evaluation/{agents.variant}/{name}"
-    keys = {"return_social": f"{checked}/social/return", "return_solo": f"{checked}/solo/return", "social_gain": f"{checked}/social_gain/return"}
-    found: dict = {"checkpoints": _series([row for row in rows if keys["social_gain"] in row], keys, own)}
-    learning = {"return": f"{agents.variant}/{name}/return"}
-    for kind in ("next-frame", "reconstruction"):
-        key = f"{agents.variant}/{name}/aux_loss/{kind}"
-        if rows and key in rows[0]:
-            learning["aux_loss"] = key
-    found["learning"] = _series(_subsample(rows), learning, own)
-    return found
-
-
-def _team_curve(agents: TrainedTeam, session: Session) -> dict:
-    """What a team earned together while learning, and what else its members tell, on the mean over them."""
-    rows, names, own = _run_metrics(agents.run, session)
-    rows = _subsample(rows)
-    found: dict = {"steps": [row["steps"] for row in rows]}
-    kinds = sorted({key.split("/", 2)[2] for key in rows[0] if key.startswith(f"{agents.variant}/{names[0]}/")})
-    told = [kind for kind in kinds if kind.split("/")[0] in ("intrinsic_reward", "influence_above_mean_fraction", "moa_loss")]
-    for kind in ("return", *told):
-        keys = [key for name in names if (key := f"{agents.variant}/{name}/{kind}") in rows[0]]
-        values = np.array([[list(row[key])[own] for key in keys] for row in rows], float)  # [rows, agents, seeds]
-        combined = values.sum(1) if kind == "return" else values.mean(1)
-        found[kind] = combined.T.tolist()
-    return {"learning": found}
-
-
-def _run_metrics(training: TrainingRun, session: Session) -> tuple[list[dict], list[str], slice]:
-    """What a run logged, the names of its agents, and where the session's seeds stand among its own."""
-    folder = session.run_dir(training)
-    config = load_config(folder)
-    first = session.seed - config.seed
-    return read_metrics(folder), slot_names(config), slice(first, first + session.num_seeds)
-
-
-def _subsample(rows: list[dict]) -> list[dict]:
-    return rows[:: max(1, -(-len(rows) // MAX_CURVE_POINTS))]
-
-
-def _series(rows: list[dict], keys: dict[str, str], own: slice) -> dict:
-    """Steps f[N] and, by name, one list a seed of N numbers."""
-    by_name = {name: [list(row[key])[own] for row in rows] for name, key in keys.items()}
-    return {
-        "steps": [row["steps"] for row in rows],
-        **{name: [list(seed) for seed in zip(*values, strict=True)] for name, values in by_name.items()},
-    }
+    """Learning curves of every condition that a run trained, by label."""
+    curves = {condition.label: condition.agents.learning_curves(session) for condition in study.conditions}
+    return {label: curve for label, curve in curves.items() if curve is not None}
 
 
 def summarize_runs(study: Study, session: Session) -> list[dict]:
-    """What each program came to: its arms, steps, machine and time."""
-    found = []
-    for training in study.runs:
-        config, status = session.run_config(training), session.run_status(training)
-        found.append({
-            "run": training.name,
-            "variants": [arm.name for arm in config.variants],
+    """Each run's variants, steps, machine and time."""
+    summaries = []
+    for run in study.runs:
+        config, status = session.run_config(run), session.run_status(run)
+        summaries.append({
+            "run": run.name,
+            "variants": [variant.name for variant in config.variants],
             "steps_per_seed": config.total_updates * config.steps_per_update,
             "seconds": status["seconds"],
             "machine": status["machine"],
         })  # fmt: skip
-    return found
+    return summaries
 
 
 def all_config_diffs(study: Study, session: Session) -> list[dict]:
-    """In what each program differs from the paper's; what several share is listed once."""
-    found: dict[str, dict] = {}
-    for training in study.runs:
-        published = None if training.published_config is None else training.published_config()
-        for row in config_diff(session.run_config(training), published):
-            if isinstance(row["here"], str):  # where the runs lie is nobody else's business
+    """Every setting in which a run differs from the paper's; a difference that several runs share is listed once."""
+    diffs: dict[str, dict] = {}
+    for run in study.runs:
+        published = None if run.published_config is None else run.published_config()
+        for row in config_diff(session.run_config(run), published):
+            if isinstance(row["here"], str):  # results do not depend on where the runs lie
                 row["here"] = row["here"].replace(str(session.runs_dir), "runs")
             key = repr((row["setting"], row["paper"], row["here"]))
-            found.setdefault(key, {**row, "runs": []})["runs"].append(training.name)
-    return list(found.values())
+            diffs.setdefault(key, {**row, "runs": []})["runs"].append(run.name)
+    return list(diffs.values())
 
 
-def count_training_steps(study: Study, budget, num_seeds: int) -> int:
-    """Environment steps that learning agents take in all the study's programs."""
+def count_training_steps(study: Study, budget: Budget, num_seeds: int) -> int:
+    """Environment steps of all replicas of all the study's runs."""
     total = 0
-    for training in study.runs:
-        config = dataclasses.replace(training.configure(budget), seed=0, num_seeds=num_seeds)
+    for run in study.runs:
+        config = dataclasses.replace(run.configure(budget), seed=0, num_seeds=num_seeds)
         total += config.total_updates * config.steps_per_update * len(config.replicas)
     return total
-
-
-def _interval_to_dict(interval: Interval) -> dict[str, float | None]:
-    return {n: float(x) if np.isfinite(x) else None for n, x in zip(("value", "low", "high"), interval, strict=True)}

@@ -7,16 +7,30 @@ import dataclasses
 import numpy as np
 
 from rookery.errors import NotFoundError
-from rookery.studies.evaluate import MEASURES
-from rookery.studies.statistics import Interval
-from rookery.studies.trained_teams import TEAM_MEASURES
+from rookery.intervals import Interval
+from rookery.studies.measures import AGENT_MEASURES, TEAM_MEASURES
 
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """The content of results.json. Every number of claims, figures and report comes from it."""
+    """The content of results.json; every number in claims, figures and report comes from it."""
 
     data: dict
+
+    @property
+    def extra(self) -> dict:
+        """What the study's `measure_extra` returned."""
+        return self.data["extra_measurements"]
+
+    @property
+    def curves(self) -> dict:
+        """Learning curves by condition."""
+        return self.data["curves"]
+
+    @property
+    def has_teams(self) -> bool:
+        """Whether the rows are of teams that trained together, not of single agents."""
+        return any(TEAM_MEASURES[0] in row for row in self.data["rows"])
 
     @property
     def conditions(self) -> list[str]:
@@ -27,37 +41,51 @@ class Results:
         return list(dict.fromkeys(row["eval_condition"] for row in self.data["rows"]))
 
     def conditions_in(self, eval_condition: str | None) -> list[str]:
-        """The arms that were tested in one scene; None: in any."""
+        """The conditions that were evaluated in one evaluation condition; None: in any."""
         return [
-            arm for arm in self.conditions if eval_condition is None or eval_condition in self.eval_conditions_of(arm)
+            condition
+            for condition in self.conditions
+            if eval_condition is None or eval_condition in self.eval_conditions_of(condition)
         ]
 
     def eval_conditions_of(self, condition: str) -> list[str]:
-        return list(dict.fromkeys(row["eval_condition"] for row in self.data["rows"] if row["condition"] == condition))
+        rows = [row for row in self.data["rows"] if row["condition"] == condition]
+        return list(dict.fromkeys(row["eval_condition"] for row in rows))
 
     def rows(self, condition: str, eval_condition: str | None = None) -> list[dict]:
-        """An arm's rows in one scene (default: its first), by seed. Raises MissingError."""
+        """A condition's rows in one evaluation condition (default: its first), by seed.
+
+        Raises: NotFoundError where there are none.
+        """
         eval_condition = eval_condition or next(iter(self.eval_conditions_of(condition)), None)
-        found = [row for row in self.data["rows"] if (row["condition"], row["eval_condition"]) == (condition, eval_condition)]
-        if not found:
+        wanted = (condition, eval_condition)
+        rows = [row for row in self.data["rows"] if (row["condition"], row["eval_condition"]) == wanted]
+        if not rows:
             raise NotFoundError(
-                f"no results of arm {condition!r} in scene {eval_condition!r}; there are: {', '.join(self.conditions)}"
+                f"there are no results of condition {condition!r} in {eval_condition!r}; there are results of: "
+                f"{', '.join(self.conditions)}"
             )
-        return found
+        return rows
 
     def measures(self, condition: str, eval_condition: str | None = None) -> list[str]:
-        """The measures with intervals that an arm's rows have."""
-        return [name for name in (*MEASURES, *TEAM_MEASURES) if name in self.rows(condition, eval_condition)[0]]
+        """The measures with intervals that a condition's rows have."""
+        return [name for name in (*AGENT_MEASURES, *TEAM_MEASURES) if name in self.rows(condition, eval_condition)[0]]
 
     def has_seeds(self, condition: str) -> bool:
         return self.rows(condition)[0]["seed"] is not None
 
     def values(self, condition: str, measure: str = "return_social", eval_condition: str | None = None) -> np.ndarray:
-        """Means of an arm's agents, f[seeds]; one value for an arm without seeds."""
+        """Means of a condition's agents, f[seeds]; one value for an agent without seeds.
+
+        Args:
+          measure: one with an interval, 'return_partners', or 'GROUP: METRIC' such as 'metrics_social: mistakes'.
+        """
         return np.array([self._row_mean(row, measure) for row in self.rows(condition, eval_condition)], float)
 
-    def intervals(self, condition: str, measure: str = "return_social", eval_condition: str | None = None) -> list[Interval]:
-        """Of each agent's mean, over its episodes."""
+    def intervals(
+        self, condition: str, measure: str = "return_social", eval_condition: str | None = None
+    ) -> list[Interval]:
+        """Each agent's mean with its interval over episodes."""
         nan = float("nan")
         return [
             Interval(*(nan if (x := row[measure][k]) is None else x for k in ("mean", "low", "high")))
@@ -65,14 +93,13 @@ class Results:
         ]
 
     def mean(self, condition: str, measure: str = "return_social", eval_condition: str | None = None) -> float:
-        """An arm's mean."""
+        """Mean over a condition's agents."""
         return float(self.values(condition, measure, eval_condition).mean())
 
     @staticmethod
     def _row_mean(row: dict, measure: str) -> float:
-        """A measure with an interval, or 'PART: NAME' such as 'metrics_social: mistakes'."""
         if ": " in measure:
-            part, name = measure.split(": ", 1)
-            return row[part][name]
+            group, name = measure.split(": ", 1)
+            return row[group][name]
         value = row[measure]
         return value["mean"] if isinstance(value, dict) else value

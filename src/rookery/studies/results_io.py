@@ -1,4 +1,4 @@
-"""A study's folder of results: table, figures, verdicts and report, all there at once or not at all."""
+"""A study's folder of results: tables, figures, verdicts and report, all written at once or not at all."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from pathlib import Path
 
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError
 from rookery.storage.atomic import storage_error, sync_directory, write_bytes, write_json, write_text
-from rookery.studies.evaluate import MEASURES
+from rookery.studies.measures import AGENT_MEASURES, TEAM_MEASURES
 from rookery.studies.results import Results
-from rookery.studies.study import BUDGETS, FAILS, HOLDS, Study
-from rookery.studies.trained_teams import TEAM_MEASURES
+from rookery.studies.study import FAILS, HOLDS, Figures, Study
+from rookery.studies.training_run import BUDGETS
 
 STUDY_RESULTS_FILE, STUDY_REPORT_FILE, TABLE_STEM = "results.json", "report.html", "table"
+REPORTED_METRICS = ("goals", "mistakes", "steps_to_first_reward")
+"""Task metrics that the report's table of agents shows."""
 
 
 def check_replaceable(folder: Path, budget: str) -> None:
-    """Raises ConfigError where results of a larger budget stand: a try must not replace them."""
+    """Raises ConfigError where results of a larger budget stand: a smaller one must not replace them."""
     _restore_backup(folder)
     if (folder / STUDY_RESULTS_FILE).exists():
-        there = read_results(folder)["budget"]
-        if BUDGETS.index(there) > BUDGETS.index(budget):
+        existing = read_results(folder)["budget"]
+        if BUDGETS.index(existing) > BUDGETS.index(budget):
             raise ConfigError(
-                f"{folder} holds results of budget {there!r}, which {budget!r} may not replace; "
+                f"{folder} holds results of budget {existing!r}, which {budget!r} may not replace; "
                 "name another folder with --results"
             )
 
 
 def read_results(folder: Path) -> dict:
-    """The content of a study's results.json. Raises MissingError or CorruptError."""
+    """The content of a study's results.json. Raises NotFoundError or CorruptFileError."""
     path = folder / STUDY_RESULTS_FILE
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -48,17 +50,17 @@ def read_results(folder: Path) -> dict:
 def write_results(study: Study, data: dict, folder: Path) -> Path:
     """Put a study's results in its folder, in place of older ones. Returns the report's path.
 
-    Raises: StorageError if the disk refuses; the older ones then stay.
+    Raises: StorageError if the disk refuses; the older results then stay.
     """
-    draft = folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
+    new_folder = folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
+    shutil.rmtree(new_folder, ignore_errors=True)
     try:
-        write_result_files(study, data, draft)
-        _replace_folder(draft, folder)
+        write_result_files(study, data, new_folder)
+        _replace_folder(new_folder, folder)
     except OSError as error:
         raise storage_error("write", folder, error) from error
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(new_folder, ignore_errors=True)
     return folder / STUDY_REPORT_FILE
 
 
@@ -70,31 +72,27 @@ def write_result_files(study: Study, data: dict, folder: Path) -> None:
     rows = [flatten_row(row) for row in data["rows"]]
     write_json(folder / f"{TABLE_STEM}.json", rows)
     write_text(folder / f"{TABLE_STEM}.csv", _to_csv(rows))
-    drawn = study.figures(Results(data))
-    for name, figure, _ in drawn:
+    figures = study.figures(Results(data))
+    for name, figure, _ in figures:
         write_text(folder / f"{name}.svg", figure_to_svg(figure) + "\n")
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=150, facecolor="white", metadata={"Software": None})
         write_bytes(folder / f"{name}.png", file.getvalue())
-    build_report(study, data, drawn).write(folder / STUDY_REPORT_FILE)
+    build_report(study, data, figures).write(folder / STUDY_REPORT_FILE)
 
 
 def flatten_row(row: dict) -> dict:
-    """A row with one number a column: 'beside', 'beside low', ..., 'goals beside', ..."""
-    found: dict = {}
+    """A row with one number per column: 'return_social', 'return_social_low', ..., 'goals_social', ..."""
+    flat: dict = {}
     for name, value in row.items():
-        if name in (*MEASURES, *TEAM_MEASURES):
-            found |= {name: value["mean"], f"{name}_low": value["low"], f"{name}_high": value["high"]}
-        elif isinstance(value, dict):
-            found |= {_column(part, name): number for part, number in value.items()}
+        if name in (*AGENT_MEASURES, *TEAM_MEASURES):
+            flat |= {name: value["mean"], f"{name}_low": value["low"], f"{name}_high": value["high"]}
+        elif isinstance(value, dict):  # task metrics, or a team's returns by agent
+            group = name.removeprefix("metrics_")
+            flat |= {part if group == name else f"{part}_{group}": number for part, number in value.items()}
         else:
-            found[name] = value
-    return found
-
-
-def _column(part: str, name: str) -> str:
-    """A column of the table: 'goals_social' for metrics_social; for a team's metrics and returns the plain part."""
-    return f"{part}_{name.removeprefix('metrics_')}" if name.startswith("metrics_") else part
+            flat[name] = value
+    return flat
 
 
 def _to_csv(rows: list[dict]) -> str:
@@ -106,84 +104,87 @@ def _to_csv(rows: list[dict]) -> str:
     return file.getvalue()
 
 
-def build_report(study: Study, data: dict, drawn: list):
-    """The page a person opens."""
+def build_report(study: Study, data: dict, figures: Figures):
+    """The study's page."""
     from rookery.viz.report import Report
 
     page = Report(study.title, f"{study.name}, budget {data['budget']}; {study.source}")
     page.paragraph(f"Compared: {study.compares}.")
     if data["budget"] == "smoke":
-        page.paragraph("This budget only proves that everything connects: nothing is judged.")
+        page.paragraph("This budget only shows that every part works together: no claim is judged.")
     page.heading("Claims")
     for claim in data["claims"]:
         holds = {HOLDS: True, FAILS: False}.get(claim["verdict"])
         page.verdict(f"{claim['claim']} {format_evidence(claim)}", holds)
     page.heading("Figures")
-    for _, figure, caption in drawn:
+    for _, figure, caption in figures:
         page.figure(figure, caption)
-    _add_agent_tables(page, data)
+    if Results(data).has_teams:
+        _add_team_tables(page, data)
+    else:
+        _add_agent_tables(page, data)
     page.heading("How it was run")
     if data["notes"]:
         page.paragraph("\n".join(data["notes"]))
     page.table(
-        ["setting", "paper", "here", "in"],
+        ["setting", "paper", "here", "runs"],
         [[d["setting"], str(d["paper"]), str(d["here"]), ", ".join(d["runs"])] for d in data["config_diff"]],
         "Every setting that differs from the paper's.",
     )
-    page.key_values({f"seconds, {name}": value for name, value in data["seconds"].items()}, "Wall-clock")
+    page.key_values({f"seconds, {name}": value for name, value in data["seconds"].items()}, "Wall-clock time")
     page.key_values(data["machine"], "Machine")
     return page
 
 
 def _add_agent_tables(page, data: dict) -> None:
-    """Every agent, or every team, and what they come to over seeds."""
-    if any("collective_reward" in row for row in data["rows"]):
-        return _add_team_tables(page, data)
     page.heading("Every agent")
     page.table(
-        ["eval_condition", "condition", "seed", *MEASURES, "goals", "mistakes", "steps_to_first_reward", "others earn"],
+        ["evaluated in", "condition", "seed", *AGENT_MEASURES, *REPORTED_METRICS, "return_partners"],
         [
             [row["eval_condition"], row["condition"], None if row["seed"] is None else str(row["seed"]),
-             *(_format_interval(row[name], "mean") for name in MEASURES),
-             *(row["metrics_social"].get(name) for name in ("goals", "mistakes", "steps_to_first_reward")), row["return_partners"]]
+             *(_format_interval(row[name], "mean") for name in AGENT_MEASURES),
+             *(row["metrics_social"].get(name) for name in REPORTED_METRICS), row["return_partners"]]
             for row in data["rows"]
         ],
-        f"Mean over {data['eval_episodes']} episodes [95 % interval over episodes]. Gain: beside less alone. "
-        "Goals, mistakes and first goal: beside the others.",
+        f"Mean over {data['eval_episodes']} episodes [95 % interval over episodes]. return_social: with the partners; "
+        "return_solo: alone; social_gain: the first minus the second. Goals, mistakes and steps to the first reward: "
+        "with the partners.",
     )  # fmt: skip
-    page.table(
-        ["eval_condition", "condition", "seeds", *(f"{m}, {kind}" for m in MEASURES for kind in ("mean", "IQM")), "above experts"],
-        [
-            [entry["eval_condition"], entry["condition"], entry["num_seeds"],
-             *(_format_interval(entry[name].get(kind), "value") for name in MEASURES for kind in ("mean", "iqm")),
-             entry.get("seeds_above_experts")]
-            for entry in data["summary"]
-        ],
-        "Over seeds: mean and interquartile mean [95 % percentile bootstrap], and seeds above the experts.",
+    _add_summary_table(
+        page, data, AGENT_MEASURES, "mean and interquartile mean [95 % percentile bootstrap], and the number of seeds "
+        "above the experts", {"above experts": "seeds_above_experts"},
     )  # fmt: skip
 
 
 def _add_team_tables(page, data: dict) -> None:
     page.heading("Every team")
-    counted = list(dict.fromkeys(name for row in data["rows"] for name in row["metrics"]))
+    metrics = list(dict.fromkeys(name for row in data["rows"] for name in row["metrics"]))
     page.table(
-        ["eval_condition", "condition", "seed", *TEAM_MEASURES, *counted],
+        ["evaluated in", "condition", "seed", *TEAM_MEASURES, *metrics],
         [
-            [row["eval_condition"], row["condition"], str(row["seed"]), *(_format_interval(row.get(name), "mean") for name in TEAM_MEASURES),
-             *(row["metrics"].get(name) for name in counted)]
+            [row["eval_condition"], row["condition"], str(row["seed"]),
+             *(_format_interval(row.get(name), "mean") for name in TEAM_MEASURES),
+             *(row["metrics"].get(name) for name in metrics)]
             for row in data["rows"]
         ],
-        f"Mean over {data['eval_episodes']} episodes [95 % interval over episodes]; counts: an episode, all agents.",
+        f"Mean over {data['eval_episodes']} episodes [95 % interval over episodes]; the other columns: per episode, "
+        "summed over agents.",
     )  # fmt: skip
-    kinds = ("mean", "iqm")
+    _add_summary_table(page, data, TEAM_MEASURES, "mean and interquartile mean [95 % percentile bootstrap]", {})
+
+
+def _add_summary_table(page, data: dict, measures: tuple[str, ...], caption: str, more: dict[str, str]) -> None:
+    """Every condition over its seeds. `more`: further columns, by their key in the summary."""
+    kinds = {"mean": "mean", "IQM": "iqm"}
     page.table(
-        ["eval_condition", "condition", "seeds", *(f"{m}, {k}" for m in TEAM_MEASURES for k in ("mean", "IQM"))],
+        ["evaluated in", "condition", "seeds", *(f"{m}, {label}" for m in measures for label in kinds), *more],
         [
             [entry["eval_condition"], entry["condition"], entry["num_seeds"],
-             *(_format_interval(entry.get(name, {}).get(kind), "value") for name in TEAM_MEASURES for kind in kinds)]
+             *(_format_interval(entry.get(m, {}).get(kind), "value") for m in measures for kind in kinds.values()),
+             *(entry.get(key) for key in more.values())]
             for entry in data["summary"]
         ],
-        "Over seeds: mean and interquartile mean [95 % percentile bootstrap].",
+        f"Over seeds: {caption}.",
     )  # fmt: skip
 
 
@@ -191,17 +192,17 @@ def format_evidence(claim: dict) -> str:
     """What a verdict rests on, in one line."""
     if claim["value"] is None:
         return f"({claim['quantity']})"
-    span = "no interval" if claim["low"] is None else f"[{claim['low']:.2f}, {claim['high']:.2f}]"
+    bounds = "no interval" if claim["low"] is None else f"[{claim['low']:.2f}, {claim['high']:.2f}]"
     detail = f"; {claim['detail']}" if claim["detail"] else ""
-    return f"({claim['quantity']}: {claim['value']:.2f} {span}{detail})"
+    return f"({claim['quantity']}: {claim['value']:.2f} {bounds}{detail})"
 
 
-def _format_interval(interval: dict | None, name: str) -> str | None:
-    if interval is None or interval[name] is None:
+def _format_interval(interval: dict | None, value_key: str) -> str | None:
+    if interval is None or interval[value_key] is None:
         return None
     if interval["low"] is None:
-        return f"{interval[name]:.2f}"
-    return f"{interval[name]:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+        return f"{interval[value_key]:.2f}"
+    return f"{interval[value_key]:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
 
 
 def _backup_path(folder: Path) -> Path:
@@ -209,17 +210,17 @@ def _backup_path(folder: Path) -> Path:
 
 
 def _restore_backup(folder: Path) -> None:
-    """Who was killed between two renames left the older results aside."""
+    """A process killed between the two renames of `_replace_folder` left the older results under the backup's name."""
     if not folder.exists() and _backup_path(folder).exists():
         os.rename(_backup_path(folder), folder)
 
 
-def _replace_folder(draft: Path, folder: Path) -> None:
-    """A folder cannot be renamed over another: the old one steps aside first."""
+def _replace_folder(new_folder: Path, folder: Path) -> None:
+    """A folder cannot be renamed over another one, so the older one is renamed first."""
     _restore_backup(folder)
     if folder.exists():
         shutil.rmtree(_backup_path(folder), ignore_errors=True)
         os.rename(folder, _backup_path(folder))
-    os.rename(draft, folder)
+    os.rename(new_folder, folder)
     sync_directory(folder.parent)
     shutil.rmtree(_backup_path(folder), ignore_errors=True)

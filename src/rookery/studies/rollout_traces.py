@@ -1,7 +1,7 @@
-"""What trained teams do step by step, and how far each agent moves each other: played again with who learned.
+"""What trained teams do step by step, and how far each agent influences each other one: trained teams, played again.
 
-Letters: T steps, E episodes, A agents. What an agent pays itself for is worked out as in training, from true policies
-or from its own model, so that it can be laid beside actions, messages and events.
+Letters: T steps, E episodes, A agents. Influence is computed as in training, from the true policies or from the agent's
+own model of the others, so that it can be compared with actions, messages and task metrics.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from rookery.learning.rollout import rollout
+from rookery.studies.agent_sources import TrainedTeam
 from rookery.studies.session import Session
-from rookery.studies.trained_teams import TrainedTeam
 from rookery.training.evaluation import evaluation_key
 from rookery.training.team_influence import team_influence
 from rookery.training.train_step import Run
@@ -23,63 +23,66 @@ from rookery.training.trainer import load_state
 from rookery.types import Env, PRNGKey, PyTree
 
 TRACE_STREAM = 40_000
-"""Of the keys of these episodes: others than those the returns are measured on."""
+"""Stream of these episodes' keys: different from the episodes that returns are measured on."""
 
 
 class RolloutTrace(NamedTuple):
     """Episodes of one team."""
 
     action: Int[Array, "T E A"]
-    reward: Float[Array, "T E A"]  # what the world pays
+    reward: Float[Array, "T E A"]  # of the task, without intrinsic rewards
     influence: Float[Array, "T E A A"]  # of the first agent on the second in each step, nats
-    info: dict[str, Float[Array, "T E A"]]  # what the task counts
+    info: dict[str, Float[Array, "T E A"]]  # the task's metrics
     message: Int[Array, "T E A"] | None = None
 
 
-def rollout_traces(session: Session, team: TrainedTeam, episodes: int) -> Iterator[tuple[int, RolloutTrace]]:
-    """Each seed with what its team does, numpy; the same worlds for a seed in every arm."""
-    program, state = load_state(session.run_dir(team.run))
-    play = jax.jit(lambda learners, key: rollout_trace(program, learners, key, episodes))
+def rollout_traces(session: Session, team: TrainedTeam, num_episodes: int) -> Iterator[tuple[int, RolloutTrace]]:
+    """Each seed with its team's episodes, numpy; the same worlds for a seed in every condition."""
+    run, state = load_state(session.run_dir(team.run))
+    play = jax.jit(lambda learners, key: rollout_trace(run, learners, key, num_episodes))
     for seed in session.seed_range:
-        member = program.config.replicas.index((team.variant, seed))
-        learners = jax.tree.map(lambda x, m=member: jnp.asarray(x[m]), state.learners)
+        replica = run.config.replicas.index((team.variant, seed))
+        learners = jax.tree.map(lambda x, r=replica: jnp.asarray(x[r]), state.learners)
         yield seed, jax.device_get(play(learners, evaluation_key(seed, TRACE_STREAM)))
 
 
-def rollout_trace(program: Run, learners: dict[str, PyTree], key: PRNGKey, num_episodes: int) -> RolloutTrace:
-    """Play one member's team. All its slots must learn. `learners`: as in a run's state, without the members' axis."""
-    env, team = program.env, program.team
-    params, present = (
-        program.policy_params(learners, program.frozen_params),
-        jnp.ones((num_episodes, env.num_agents), bool),
-    )
-    played, _ = rollout(env, team, params, env.default_params(), key, present)
-    place = {slot: (group.name, i) for group in team.learning_groups for i, slot in enumerate(group.slots)}
+def rollout_trace(run: Run, learners: dict[str, PyTree], key: PRNGKey, num_episodes: int) -> RolloutTrace:
+    """Play one replica's team, all of whose slots must learn.
 
-    def everyone(pick):
-        return jnp.stack([pick(played[name])[i] for name, i in (place[slot] for slot in range(env.num_agents))], -1)
+    Args:
+      learners: as in a run's state, without the axis of replicas.
+    """
+    setup = run.team_setup(learners)
+    env, team = setup.env, setup.team
+    agent_mask = jnp.ones((num_episodes, env.num_agents), bool)
+    trajectories, _ = rollout(env, team, setup.params, env.default_params(), key, agent_mask)
+    position = {slot: (group.name, i) for group in team.learning_groups for i, slot in enumerate(group.slots)}
 
-    action = everyone(lambda own: own.action)
-    speaks = all(own.messages is not None for own in played.values())
+    def by_slot(pick):
+        picked = {name: pick(trajectory) for name, trajectory in trajectories.items()}
+        return jnp.stack([picked[name][i] for name, i in (position[slot] for slot in range(env.num_agents))], -1)
+
+    action = by_slot(lambda trajectory: trajectory.action)
+    has_messages = all(trajectory.messages is not None for trajectory in trajectories.values())
     return RolloutTrace(
         action=action,
-        reward=everyone(lambda own: own.reward),
-        influence=team_influence(program, learners, played),
-        info=replay_info(env, key, action, present),
-        message=everyone(lambda own: own.messages.message) if speaks else None,
+        reward=by_slot(lambda trajectory: trajectory.reward),
+        influence=team_influence(run, learners, trajectories),
+        info=replay_info(env, key, action, agent_mask),
+        message=by_slot(lambda trajectory: trajectory.messages.message) if has_messages else None,
     )
 
 
 def replay_info(
     env: Env, key: PRNGKey, action: Int[Array, "T E A"], agent_mask: Bool[Array, "E A"]
 ) -> dict[str, Float[Array, "T E A"]]:
-    """What the task counted in each step of a rollout: the same worlds, with the actions taken in it."""
+    """The task's metrics in each step of a rollout: the same worlds, with the actions taken in them."""
     params = env.default_params()
     reset_key, _ = jax.random.split(key)  # as `rollout` does
     state, _ = jax.vmap(env.reset, (0, None, 0))(jax.random.split(reset_key, len(agent_mask)), params, agent_mask)
 
     def step(state, action):
-        state, told = jax.vmap(env.step, (0, 0, None))(state, action, params)
-        return state, told.info
+        state, timestep = jax.vmap(env.step, (0, 0, None))(state, action, params)
+        return state, timestep.info
 
     return jax.lax.scan(step, state, action)[1]

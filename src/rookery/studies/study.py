@@ -1,84 +1,48 @@
-"""What a study is: arms of agents, scenes they are tested in, claims about what comes out, figures.
+"""What a study is: conditions (agents), evaluation conditions (tasks), claims about the results, and figures.
 
-A study is one file that makes one `Study`. Its agents come from `Training`s, which studies share: the agents of
-figure 4 are tested again for figure 6.
+A study is one file that makes one `Study`. Its agents come from runs that studies share: the agents of figure 4 are
+evaluated again for figure 6.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from rookery.errors import ConfigError
-from rookery.studies.statistics import Interval
-from rookery.training.config import PolicyConfig, RunConfig
-
-if TYPE_CHECKING:
-    from rookery.studies.results import Results
-
-Budget = Literal["smoke", "desk", "paper"]
-BUDGETS: tuple[Budget, ...] = ("smoke", "desk", "paper")
-"""Seconds and no claims; one desktop; the published hyperparameters to the letter."""
+from rookery.intervals import Interval
+from rookery.studies.agent_sources import AgentSource
+from rookery.studies.evaluate import TeamEvalCondition
+from rookery.studies.results import Results
+from rookery.studies.session import Session
+from rookery.studies.training_run import BUDGETS, Budget, TrainingRun
 
 HOLDS, FAILS, UNDECIDED, UNJUDGED = "holds", "does not hold", "undecided at this budget", "not judged"
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingRun:
-    """One compiled program: arms × seeds that train side by side in one run."""
-
-    name: str  # of its folder; the same name is the same program in every study
-    configure: Callable[[Budget], RunConfig]  # the seeds are filled in by whoever runs it
-    init_from: TrainedAgents | None = None
-    """Each seed's novice starts as the agent of this training and arm with the same seed."""
-    published_config: Callable[[], RunConfig] | None = None
-    """The run as published, whose settings the report compares; None: Ndousse et al.'s."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainedAgents:
-    """The agents of one arm of a training, one a seed."""
-
-    run: TrainingRun
-    variant: str
-    group: str = "novice"
-    slot: int = 0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainedAgent:
-    """One agent that comes ready: from the zoo, scripted or random. It has no seeds."""
-
-    policy: Callable[[Budget], PolicyConfig]  # one that does not learn
+Figures = list[tuple[str, Any, str]]
+"""(file name without extension, matplotlib figure, caption); the study's main figure first."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Condition:
-    """One condition of a study, under the name the reader sees."""
+    """One condition of a study, under the name that the reader sees."""
 
     label: str
-    agents: Any  # Learned, Fixed, or another source of agents, such as a LearnedTeam (see teams.py)
-    eval_conditions: tuple[Any, ...] | None = None
-    """Where it is tested, of the study's scenes; None: in all. For agents that fit no other, such as ones that see
+    agents: AgentSource
+    eval_conditions: tuple[TeamEvalCondition, ...] | None = None
+    """Those of the study's that it is evaluated in; None: all. For agents that fit no other, such as ones that see
     pixels."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalCondition:
-    """Where frozen agents are tested: they take slot 0, the `beside` fill the others."""
-
-    name: str
-    task: Callable[[Budget], Any]
-    partners: Callable[[Budget], tuple[PolicyConfig, ...]]  # one for each slot from 1 on
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What came of a claim."""
+    """The verdict on a claim and what it rests on."""
 
-    outcome: str  # HOLDS, FAILS or UNDECIDED
-    quantity: str  # what was measured, in words
+    outcome: str
+    """HOLDS, FAILS or UNDECIDED."""
+    quantity: str
+    """What was measured, in words."""
     interval: Interval
     detail: str = ""
 
@@ -93,44 +57,48 @@ class Claim:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
-    """One published experiment. `figures` makes (name, matplotlib figure, caption) from results alone."""
+    """One published experiment, or one of this project's."""
 
     name: str
     title: str
     source: str
     compares: str
     conditions: tuple[Condition, ...]
-    eval_conditions: tuple[Any, ...]  # Scene, or for teams TeamScene
+    eval_conditions: tuple[TeamEvalCondition, ...]
     claims: tuple[Claim, ...]
-    figures: Callable[[Results], list[tuple[str, Any, str]]]
-    num_seeds: int = 3  # at desk and paper
-    notes: tuple[str, ...] = ()  # deviations from the paper that no setting shows
-    measure_extra: Callable | None = None
-    """What it measures beside the scenes: a function of a `Bench` (see running.py), giving JSON."""
+    figures: Callable[[Results], Figures]
+    """Makes the figures from results alone."""
+    num_seeds: int = 3
+    """At `desk` and `paper`."""
+    notes: tuple[str, ...] = ()
+    """Differences from the paper that no setting shows."""
+    measure_extra: Callable[[Session], dict] | None = None
+    """Measures more than the evaluation conditions do, as JSON."""
     budgets: tuple[Budget, ...] = BUDGETS
     steps_per_second: dict[Budget, int] | None = None
-    """Environment steps that all seeds and arms of its programs make together on one core, by budget; for estimates.
-    None: as Goal Cycle's."""
+    """Environment steps per second of all seeds and variants of a run together on one core, for estimates of cost.
+    None: as in Goal Cycle."""
 
     def __post_init__(self):
-        for arm in self.conditions:
-            for scene in arm.eval_conditions or ():
-                if scene not in self.eval_conditions:
-                    raise ConfigError(f"{self.name}: arm {arm.label!r} is tested in {scene.name!r}, which is no scene")
+        for condition in self.conditions:
+            for eval_condition in condition.eval_conditions or ():
+                if eval_condition not in self.eval_conditions:
+                    raise ConfigError(
+                        f"{self.name}: condition {condition.label!r} is evaluated in {eval_condition.name!r}, which is "
+                        f"not one of the study's: {', '.join(c.name for c in self.eval_conditions)}"
+                    )
 
     @property
     def runs(self) -> tuple[TrainingRun, ...]:
-        """Every training it needs, once each, those that others start from first."""
-        found: dict[str, TrainingRun] = {}
+        """Every run that the study needs, once each; a run that another one starts from comes first."""
+        runs: dict[str, TrainingRun] = {}
 
-        def add(training: TrainingRun) -> None:
-            if training.init_from:
-                add(training.init_from.run)
-            found.setdefault(training.name, training)
+        def add(run: TrainingRun) -> None:
+            if run.init_from:
+                add(run.init_from.run)
+            runs.setdefault(run.name, run)
 
-        for arm in self.conditions:
-            for training in getattr(arm.agents, "runs", lambda: ())():
-                add(training)
-            if isinstance(arm.agents, TrainedAgents):
-                add(arm.agents.run)
-        return tuple(found.values())
+        for condition in self.conditions:
+            for run in condition.agents.runs():
+                add(run)
+        return tuple(runs.values())

@@ -12,29 +12,30 @@ from rookery.studies.study import UNDECIDED
 
 VERDICTS_FILE = "verdicts.md"
 SHORT_VERDICTS = {UNDECIDED: "undecided"}
+INTRODUCTION = """# Verdicts on every claim
+
+Written by `rookery reproduce` and `rookery report all` from the results in this folder. Each claim *holds*, *does not
+hold*, or is *undecided* at its budget, judged by a 95 % interval over seeds unless it says otherwise. With few seeds
+such intervals are too narrow: with three seeds they miss the true value in about one case of four, with five in one of
+six. A study's folder has every condition and seed, the figures, every difference from the paper, and the machine.
+"""
 
 
 def studies_with_results(root: Path) -> list[str]:
-    """Names of the studies whose results lie under a folder, in the catalogue's order."""
+    """Names of the studies whose results lie under a folder, in the registry's order."""
     return [name for name in STUDIES if (root / name / STUDY_RESULTS_FILE).exists()]
 
 
 def write_verdict_index(root: Path) -> Path:
-    """Write verdicts.md over the results under a folder, naming those that cannot be read. Returns its path.
+    """Write verdicts.md over the results under a folder; results that cannot be read are named. Returns its path.
 
     Raises: StorageError.
     """
-    parts = [
-        "# What came of every study\n\n"
-        "Written by `rookery reproduce` and `rookery report all` from the results beside it. Each claim *holds*, *does "
-        "not hold*, or stays *undecided* at its budget, by a 95 % interval over seeds unless it says otherwise. Of "
-        "few seeds such intervals are too narrow: of three they miss in one case of four, of five in one of six. A "
-        "study's folder has every arm and seed, the figures, the deviations from the paper and the machine.\n"
-    ]
+    parts = [INTRODUCTION]
     for name in studies_with_results(root):
         try:
             parts.append(_section(name, read_results(root / name)))
-        except (CorruptFileError, KeyError, TypeError, IndexError):  # another study's folder must not stop this one
+        except (CorruptFileError, KeyError, TypeError, IndexError):  # one study's damaged folder must not stop the page
             parts.append(f"## {name}\n\nIts results cannot be read. `rookery reproduce {name}` makes them again.\n")
     path = root / VERDICTS_FILE
     write_text(path, "\n".join(parts))
@@ -43,24 +44,23 @@ def write_verdict_index(root: Path) -> Path:
 
 def _section(name: str, data: dict) -> str:
     study = load_study(name)
-    seeds, first = len(data["seeds"]), data["seeds"][0]
-    steps = [training["steps_per_seed"] for training in data["runs"]]
-    command = f"rookery reproduce {name} --budget {data['budget']} --seeds {seeds}"
-    if first:
-        command += f" --seed {first}"
-    trained = f", {max(steps):,} steps a seed" if steps else ""
+    num_seeds, first_seed = len(data["seeds"]), data["seeds"][0]
+    steps = [run["steps_per_seed"] for run in data["runs"]]
+    command = f"rookery reproduce {name} --budget {data['budget']} --seeds {num_seeds}"
+    if first_seed:
+        command += f" --seed {first_seed}"
+    training = f", {max(steps):,} training steps per seed" if steps else ""
     lines = [
         f"## {study.title}: [{name}]({name}/report.html)\n",
-        f"{study.source}. Budget `{data['budget']}`, {seeds} seeds an arm{trained}, {data['eval_episodes']} fresh episodes "
-        f"each. `{command}`\n",
+        f"{study.source}. Budget `{data['budget']}`, {num_seeds} seeds per condition{training}, "
+        f"{data['eval_episodes']} evaluation episodes per agent. `{command}`\n",
         "| verdict | claim | measured |",
         "|---|---|---|",
     ]
     for claim in data["claims"]:
         verdict = SHORT_VERDICTS.get(claim["verdict"]) or claim["verdict"]
-        lines.append(
-            "| " + " | ".join(map(_escape_cell, (verdict, claim["claim"], format_evidence(claim)[1:-1]))) + " |"
-        )
+        cells = (verdict, claim["claim"], format_evidence(claim)[1:-1])
+        lines.append("| " + " | ".join(map(_escape_cell, cells)) + " |")
     return "\n".join(lines) + "\n"
 
 

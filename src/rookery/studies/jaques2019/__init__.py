@@ -1,1 +1,1 @@
-"""Jaques et al. 2019, social influence: one file a study, and the programs they share."""
+"""Jaques et al. 2019, social influence: one file per study, and the runs that they share."""

@@ -1,4 +1,4 @@
-"""`prior.py` in Harvest, where the published order of the two is the other way round."""
+"""`baselines.py` in Harvest, where the published order of influence and inequity aversion is the opposite."""
 
 from rookery.studies.jaques2019.baselines import baselines_study
 

@@ -1,6 +1,7 @@
-"""Basic influence: those who act first are paid for moving the true policies of those who are told what they do.
+"""Basic influence: agents that act first are rewarded for changing the policies of agents that observe their actions.
 
-Source: Jaques et al. 2019, sections 3.2 and 6, Cleanup.
+Influence is computed from the others' true policies, in centralized training.
+Source: Jaques et al. 2019, Cleanup.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from rookery.studies.claims import mean_greater
 from rookery.studies.jaques2019 import influence_budgets
 from rookery.studies.jaques2019.influence_runs import NOTES, a3c_condition, game_condition, method_condition
 from rookery.studies.study import Study
-from rookery.training.presets_dilemma import SocialDilemmaName
+from rookery.training.presets.social_dilemmas import SocialDilemmaName
 
 _PUBLISHED_REWARDS = {"cleanup": (190, 89), "harvest": (1073, 485)}
 """Final collective reward with influence, and of A3C."""
@@ -18,26 +19,26 @@ _PUBLISHED_REWARDS = {"cleanup": (190, 89), "harvest": (1073, 485)}
 
 def centralized_study(name: str, game: SocialDilemmaName) -> Study:
     """The study in one of the two games."""
-    paid, unpaid = (
-        method_condition("influence", game, "centralized", "influence"),
-        method_condition("no influence", game, "centralized", "ablation"),
-    )
+    influence = method_condition("influence", game, "centralized", "influence")
+    no_influence = method_condition("no influence", game, "centralized", "ablation")
     visible, plain = method_condition("visible actions", game, "visible"), a3c_condition(game)
-    ours, theirs = _PUBLISHED_REWARDS[game]
+    published_influence, published_a3c = _PUBLISHED_REWARDS[game]
     return Study(
         name=name,
         title=f"Basic influence in {game.capitalize()}",
-        source="Jaques et al. 2019, sections 3.2 and 6",
-        compares="agents that act first and are paid for moving those who follow; the same without that pay; agents "
-        "that see what others did last; A3C",
-        conditions=(paid, unpaid, visible, plain),
+        source="Jaques et al. 2019",
+        compares="agents that act first and are rewarded for influencing the others; the same without that reward; "
+        "agents that observe the others' last actions; A3C",
+        conditions=(influence, no_influence, visible, plain),
         eval_conditions=(game_condition(game),),
         claims=(
-            mean_greater(f"Paid for influence, agents earn more together than A3C (published: {ours} against {theirs}).",
-                 paid.label, plain.label, "collective_reward"),
-            mean_greater("They earn more than agents that only see what others did.", paid.label, visible.label, "collective_reward"),
-            mean_greater("It is the pay, not the order of acting: without it they earn less.",
-                 paid.label, unpaid.label, "collective_reward"),
+            mean_greater("Agents rewarded for influence have a higher collective reward than A3C "
+                         f"(published: {published_influence} and {published_a3c}).",
+                         influence.label, plain.label, "collective_reward"),
+            mean_greater("They have a higher collective reward than agents that only observe the others' actions.",
+                         influence.label, visible.label, "collective_reward"),
+            mean_greater("The reward matters, not only the order of acting: without the reward they earn less.",
+                         influence.label, no_influence.label, "collective_reward"),
         ),
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,

@@ -1,37 +1,39 @@
-"""The three budgets of the influence studies: every constant of their desk recipe stands here and nowhere else.
+"""The three budgets of the influence studies; every constant of their desk presets is here and nowhere else.
 
-`paper` takes the published numbers of `runs/presets_dilemma.py`. `desk` takes small maps and views, fewer agents, short
-episodes, PPO in place of A3C and a small network; the weights of influence are the published ones, and it rises over
-the same share of a run. Harvest's numbers were not searched for; Cleanup's were, without influence, on training seed
-100, until somebody learned to clean (docs/influence.md); those of Box Trapped, a preset of its own, were too.
+`paper` takes the published numbers of `training/presets/social_dilemmas.py`. `desk` takes small maps and views, fewer
+agents, short episodes, PPO in place of A3C and a small network; the weights of influence are the published ones, and
+they rise over the same fraction of a run. Harvest's numbers were not tuned. Cleanup's were tuned without influence, on
+training seed 100, until an agent learned to clean (docs/influence.md); those of Box Trapped, a preset of its own, were
+tuned too.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rookery.agents.networks import JaquesNetwork
 from rookery.learning.a2c import A2C
-from rookery.learning.intrinsic import IntrinsicConfig
-from rookery.learning.learners import LearnerConfig
-from rookery.learning.ppo import PPO
-from rookery.studies.study import Budget
+from rookery.studies.training_run import Budget
 from rookery.tasks import registry
-from rookery.training import presets_dilemma as presets
 from rookery.training.config import GroupConfig, RunConfig, Variant
-from rookery.training.presets_dilemma import SocialDilemmaName
+from rookery.training.presets import social_dilemmas as presets
+from rookery.training.presets.social_dilemmas import SocialDilemmaName
 from rookery.training.schedules import Schedule
 
+if TYPE_CHECKING:
+    from rookery.interfaces import IntrinsicReward, Learner
+
 PUBLISHED_TIMESTEPS = 500e6
+SMOKE_NUM_ENVS = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class DeskPreset:
-    """What the two games do not share at `desk`."""
+    """The settings in which the two games differ at `desk`."""
 
-    total_timesteps: int  # of each seed
-    num_minibatches: int  # an update: four to a pass
+    total_timesteps: int  # per seed
+    num_minibatches: int  # per update: four per pass
     network: JaquesNetwork
     learning_rate: Schedule
     ent_coef: Schedule
@@ -45,8 +47,8 @@ DESK_PRESETS: dict[SocialDilemmaName, DeskPreset] = {
         network=JaquesNetwork(encoder_size=64, hidden_size=64),
         learning_rate=((0.0, 1e-3), (0.7, 1e-3), (1.0, 2e-4)),
         ent_coef=((0.0, 0.005), (0.5, 0.003), (1.0, 0.0005)),
-        # At first being hit is cheap, so that random beams do not drown what apples teach, and some apples grow in a
-        # river as dirty as it is, so that a little cleaning shows. Both are as published in the last quarter.
+        # At first a hit costs little, so that random beams do not hide the reward of apples, and some apples grow
+        # although the river is still dirty, so that a little cleaning pays. Both are as published in the last quarter.
         env_schedules={
             "hit_cost": ((0.0, 1.0), (0.3, 1.0), (0.4, 50.0)),
             "depletion_threshold": ((0.0, 1.0), (0.35, 1.0), (0.75, 0.4)),
@@ -62,19 +64,19 @@ DESK_PRESETS: dict[SocialDilemmaName, DeskPreset] = {
     ),
 }
 
-INFLUENCE_NUM_ENVS = 16  # an update
+INFLUENCE_NUM_ENVS = 16  # per update
 INFLUENCE_CHECKPOINT_INTERVAL = 25  # updates
-HARVEST_NUM_AGENTS = 4  # agents in Harvest: three of them are the published influencers
+HARVEST_NUM_AGENTS = 4  # the published number of influencers is three
 
 DILEMMA_STEPS_PER_SECOND: dict[Budget, int] = {"desk": 3_800, "paper": 500}
 BOX_TRAPPED_STEPS_PER_SECOND: dict[Budget, int] = {"desk": 6_000, "paper": 1_000}
-"""Environment steps a second on one core of a Xeon. Box Trapped at `desk` was timed; the
-others are worked out from it, by agents and the arithmetic of their networks, and were not timed there. On one core of
-an AMD EPYC Cleanup at `desk` makes 3,500, eight teams side by side."""
+"""Environment steps per second on one core of a Xeon. Box Trapped at `desk` was timed; the others are estimates from
+it, by number of agents and the arithmetic of their networks. On one core of an AMD EPYC, Cleanup at `desk` makes 3,500
+with eight teams side by side."""
 
 
 def dilemma_task(budget: Budget, name: SocialDilemmaName) -> Any:
-    """Cleanup or Harvest: the published one, or the small one of the registry; a glimpse of it at smoke."""
+    """Cleanup or Harvest: the published task, or the small one of the registry; with 6 steps at `smoke`."""
     if budget == "paper":
         return registry.get_task(f"{name}-v0")
     task = registry.get_task(f"{name}-small-v0")
@@ -84,7 +86,7 @@ def dilemma_task(budget: Budget, name: SocialDilemmaName) -> Any:
 
 
 def box_trapped_task(budget: Budget) -> Any:
-    """Box Trapped: the registered one at `paper`, with smaller views at `desk`."""
+    """Box Trapped: the registered task at `paper`, with smaller views at `desk`."""
     if budget == "paper":
         return registry.get_task("box-trapped-v0")
     task = presets.box_trapped().task
@@ -92,21 +94,22 @@ def box_trapped_task(budget: Budget) -> Any:
 
 
 def influence_network(budget: Budget, desk: DeskPreset | None = None) -> JaquesNetwork:
-    """Of every agent: the published one, that of `desk`, or a toy at smoke."""
+    """Every agent's network: the published one, that of `desk`, or a tiny one at `smoke`."""
     if budget == "paper":
         return JaquesNetwork()
     return desk.network if desk and budget == "desk" else JaquesNetwork(filters=2, encoder_size=4, hidden_size=4)
 
 
 def influence_learner(
-    budget: Budget, task: Any, intrinsic: tuple[IntrinsicConfig, ...], desk: DeskPreset | None = None
-) -> LearnerConfig:
-    """Paid by these intrinsic rewards, which rise over the published share of the run."""
+    budget: Budget, task: Any, intrinsic: tuple[IntrinsicReward, ...], desk: DeskPreset | None = None
+) -> Learner:
+    """A learner with these intrinsic rewards, whose weights rise over the published fraction of the run."""
     if budget == "paper":
         return A2C(sequence_length=50, num_minibatches=8, intrinsic=intrinsic)
     steps = desk.total_timesteps if desk and budget == "desk" else smoke_timesteps(task)
     intrinsic = tuple(
-        dataclasses.replace(plug, warmup_steps=plug.warmup_steps * steps / PUBLISHED_TIMESTEPS) for plug in intrinsic
+        dataclasses.replace(reward, warmup_steps=reward.warmup_steps * steps / PUBLISHED_TIMESTEPS)
+        for reward in intrinsic
     )
     if desk and budget == "desk":
         return dataclasses.replace(
@@ -116,53 +119,54 @@ def influence_learner(
 
 
 def smoke_timesteps(task: Any) -> int:
-    return 3 * 4 * task.max_steps
+    """Three updates."""
+    return 3 * SMOKE_NUM_ENVS * task.max_steps
 
 
 def influence_run_config(budget: Budget, name: str, task: Any, team: tuple[GroupConfig, ...], **changes) -> RunConfig:
-    """A run in which everybody learns; nobody is tested on the way, for alone there is nobody to influence."""
+    """A run in which all agents learn, without evaluation at checkpoints: alone there is no agent to influence."""
     sizes: dict[str, Any] = {"num_envs": INFLUENCE_NUM_ENVS, "checkpoint_interval": INFLUENCE_CHECKPOINT_INTERVAL}
     if budget == "paper":
         sizes |= {"total_timesteps": int(PUBLISHED_TIMESTEPS), "checkpoint_interval": 50}
     elif budget == "smoke":
-        sizes |= {"total_timesteps": smoke_timesteps(task), "num_envs": 4, "checkpoint_interval": 2}
+        sizes |= {"total_timesteps": smoke_timesteps(task), "num_envs": SMOKE_NUM_ENVS, "checkpoint_interval": 2}
     return RunConfig(name=name, task=task, team=team, eval_episodes=0, **{**sizes, **changes})
 
 
 def method_run_config(
     budget: Budget, name: str, game: SocialDilemmaName, method: str, variants: tuple[Variant, ...] = (Variant(),)
 ) -> RunConfig:
-    """A published method in a game. At `paper` with its best published numbers."""
+    """A published method in a game; at `paper` with its best published hyperparameters."""
     task, desk = dilemma_task(budget, game), DESK_PRESETS[game]
-    rates: dict[str, Any] = {"learning_rate": desk.learning_rate, "ent_coef": desk.ent_coef}
+    schedules: dict[str, Any] = {"learning_rate": desk.learning_rate, "ent_coef": desk.ent_coef}
     changes: dict[str, Any] = {"variants": variants}
     if budget == "paper":
-        rates = published_hparams(game, method)
+        schedules = published_hparams(game, method)
     elif budget == "desk":
         changes |= {"total_timesteps": desk.total_timesteps, "env_schedules": desk.env_schedules}
 
-    def make(paid):
-        return influence_learner(budget, task, paid, desk)
+    def make_learner(intrinsic):
+        return influence_learner(budget, task, intrinsic, desk)
 
-    team = presets.make_team(method, game, task.num_agents, influence_network(budget, desk), make, **rates)
+    team = presets.make_team(method, game, task.num_agents, influence_network(budget, desk), make_learner, **schedules)
     return influence_run_config(budget, name, task, team, **changes)
 
 
 def published_hparams(game: SocialDilemmaName, method: str) -> dict[str, Any]:
-    """Entropy and learning rate of a method, as the paper's table has them."""
-    entropy, start, end = presets.PUBLISHED_HPARAMS[method][game]
-    return {"learning_rate": ((0.0, start), (1.0, end)), "ent_coef": entropy}
+    """Entropy weight and learning rate of a method, as in the paper's table."""
+    ent_coef, initial_rate, final_rate = presets.PUBLISHED_HPARAMS[method][game]
+    return {"learning_rate": ((0.0, initial_rate), (1.0, final_rate)), "ent_coef": ent_coef}
 
 
 def box_trapped_run_config(budget: Budget, name: str) -> RunConfig:
-    """Box Trapped: agent 0, free, acts first; agent 1, boxed in, is told what it does. At `desk` it is the preset."""
+    """Box Trapped: agent 0, free, acts first; agent 1, boxed in, observes its action. At `desk` it is the preset."""
     config = presets.box_trapped()
     if budget == "desk":
         return dataclasses.replace(config, name=name)
     task = box_trapped_task(budget)
 
     def changed(group: GroupConfig) -> GroupConfig:
-        assert isinstance(group.learner, PPO)
+        assert group.learner is not None, "every agent of Box Trapped learns"
         return dataclasses.replace(
             group,
             policy=dataclasses.replace(group.policy, network=influence_network(budget)),

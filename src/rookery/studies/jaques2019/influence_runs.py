@@ -1,49 +1,53 @@
-"""The programs that several of these studies share, their arms and their scenes."""
+"""The runs that several of these studies share, their conditions and their evaluation conditions."""
 
 from __future__ import annotations
 
 import functools
 
+from rookery.studies.agent_sources import TrainedTeam
+from rookery.studies.evaluate import TeamEvalCondition
 from rookery.studies.jaques2019 import influence_budgets
-from rookery.studies.study import Budget, Condition, TrainingRun
-from rookery.studies.trained_teams import TeamEvalCondition, TrainedTeam
-from rookery.training.config import RunConfig
-from rookery.training.config import Variant as RunArm
-from rookery.training.presets_dilemma import SocialDilemmaName, published_intrinsic_rewards
+from rookery.studies.study import Condition
+from rookery.studies.training_run import Budget, TrainingRun
+from rookery.training.config import RunConfig, Variant
+from rookery.training.presets.social_dilemmas import SocialDilemmaName, published_intrinsic_rewards
 from rookery.training.schedules import Schedule
 
 NO_INTRINSIC: dict[str, Schedule] = {"intrinsic_scale": 0.0}
-ABLATION = RunArm(name="ablation", hparams=NO_INTRINSIC)
-"""The same agents without the reward."""
+ABLATION = Variant(name="ablation", hparams=NO_INTRINSIC)
+"""The same agents without the influence reward."""
 
 
 def _moa_config(budget: Budget, name: str, game: SocialDilemmaName) -> RunConfig:
-    """With influence; with the model as a mere auxiliary loss; with neither, which is A3C. One program trains all."""
+    """With influence; with the model as an auxiliary loss alone; with neither, which is A3C. One run trains all."""
     if budget != "paper":
         return influence_budgets.method_run_config(budget, name, game, "moa", (
-            RunArm(name="influence"),
-            RunArm(name="auxiliary", hparams=NO_INTRINSIC),
-            RunArm(name="a3c", hparams=NO_INTRINSIC, aux_loss_scale=0.0),
+            Variant(name="influence"),
+            Variant(name="auxiliary", hparams=NO_INTRINSIC),
+            Variant(name="a3c", hparams=NO_INTRINSIC, aux_loss_scale=0.0),
         ))  # fmt: skip
-    # The table gives the model of the mere auxiliary loss another weight in the loss.
-    weight, other = (published_intrinsic_rewards(method, game)[0].loss_weight for method in ("moa", "moa-baseline"))  # type: ignore[attr-defined]
+    # The paper's table gives the model another weight in the loss where it is an auxiliary loss alone.
+    weight, other = (published_intrinsic_rewards(method, game)[0].loss_weight for method in ("moa", "moa-baseline"))
     auxiliary, plain = (influence_budgets.published_hparams(game, method) for method in ("moa-baseline", "a3c"))
     return influence_budgets.method_run_config(budget, name, game, "moa", (
-        RunArm(name="influence"),
-        RunArm(name="auxiliary", hparams=NO_INTRINSIC, aux_loss_scale=other / weight, **auxiliary),
-        RunArm(name="a3c", hparams=NO_INTRINSIC, aux_loss_scale=0.0, **plain),
+        Variant(name="influence"),
+        Variant(name="auxiliary", hparams=NO_INTRINSIC, aux_loss_scale=other / weight, **auxiliary),
+        Variant(name="a3c", hparams=NO_INTRINSIC, aux_loss_scale=0.0, **plain),
     ))  # fmt: skip
 
 
 def _method_config(budget: Budget, name: str, game: SocialDilemmaName, method: str) -> RunConfig:
-    arms = (RunArm(name="influence"), ABLATION) if method == "centralized" else (RunArm(name="main"),)
-    return influence_budgets.method_run_config(budget, name, game, method, arms)
+    variants = (Variant(name="influence"), ABLATION) if method == "centralized" else (Variant(name="main"),)
+    return influence_budgets.method_run_config(budget, name, game, method, variants)
 
 
 @functools.cache
 def method_run(game: SocialDilemmaName, method: str) -> TrainingRun:
-    """The program of a method in a game: 'moa' has arms 'influence', 'auxiliary' and 'a3c', 'centralized' has
-    'influence' and 'ablation', the others have 'main'."""
+    """The run of a method in a game.
+
+    Its variants: of 'moa', "influence", "auxiliary" and "a3c"; of 'centralized', "influence" and "ablation"; of any
+    other method, "main".
+    """
     name = f"jaques-{game}-{method}"
 
     def configure(budget: Budget) -> RunConfig:
@@ -53,23 +57,24 @@ def method_run(game: SocialDilemmaName, method: str) -> TrainingRun:
 
 
 def method_condition(label: str, game: SocialDilemmaName, method: str, variant: str = "main") -> Condition:
-    """Teams of one arm of a program, one a seed."""
+    """Teams of one variant of a run, one per seed."""
     return Condition(label=label, agents=TrainedTeam(run=method_run(game, method), variant=variant))
 
 
 @functools.cache
 def a3c_condition(game: SocialDilemmaName) -> Condition:
-    """Agents that learn by themselves: neither influence nor messages nor a model of others."""
+    """Independent learners: without influence, messages or a model of others."""
     return method_condition("A3C", game, "moa", "a3c")
 
 
 @functools.cache
 def game_condition(game: SocialDilemmaName) -> TeamEvalCondition:
+    """The game as an evaluation condition."""
     return TeamEvalCondition(name=game.capitalize(), task=lambda budget: influence_budgets.dilemma_task(budget, game))
 
 
 NOTES = (
     "A3C stands for the independent learner: A2C at `paper`, whose batches are synchronous, PPO at `desk`.",
-    "Published rewards are of 50 agent steps at the end of training; here a whole episode counts.",
-    "At `desk` maps are small, episodes last 200 steps, views are 9×9, and three agents (Harvest: four) play.",
+    "Published rewards are over the last 50 agent steps of training; here a whole episode counts.",
+    "At `desk` maps are small, episodes have 200 steps, views are 9×9, and there are three agents (Harvest: four).",
 )

@@ -1,6 +1,6 @@
-"""Influence by a model of other agents: nobody reads anybody else's parameters, memory or reward.
+"""Influence through a model of other agents: no agent reads another's parameters, recurrent state or reward.
 
-Source: Jaques et al. 2019, sections 5 and 6, Cleanup.
+Source: Jaques et al. 2019, modeling other agents, Cleanup.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from rookery.studies.claims import mean_greater
 from rookery.studies.jaques2019 import influence_budgets
 from rookery.studies.jaques2019.influence_runs import NOTES, a3c_condition, game_condition, method_condition
 from rookery.studies.study import Study
-from rookery.training.presets_dilemma import SocialDilemmaName
+from rookery.training.presets.social_dilemmas import SocialDilemmaName
 
 _PUBLISHED_REWARDS = {"cleanup": (392, 89), "harvest": (588, 485)}
 """Final collective reward with influence, and of A3C."""
@@ -18,30 +18,29 @@ _PUBLISHED_REWARDS = {"cleanup": (392, 89), "harvest": (588, 485)}
 
 def moa_study(name: str, game: SocialDilemmaName) -> Study:
     """The study in one of the two games."""
-    paid, unpaid = (
-        method_condition("MOA, influence", game, "moa", "influence"),
-        method_condition("MOA, no influence", game, "moa", "auxiliary"),
-    )
+    influence = method_condition("MOA, influence", game, "moa", "influence")
+    no_influence = method_condition("MOA, no influence", game, "moa", "auxiliary")
     plain = a3c_condition(game)
-    ours, theirs = _PUBLISHED_REWARDS[game]
+    published_influence, published_a3c = _PUBLISHED_REWARDS[game]
     return Study(
         name=name,
-        title=f"Influence by a model of others in {game.capitalize()}",
-        source="Jaques et al. 2019, sections 5 and 6",
-        compares="agents paid for influence by their own model of the others, the model as a mere auxiliary loss, "
-        "and A3C",
-        conditions=(paid, unpaid, plain),
+        title=f"Influence through a model of others in {game.capitalize()}",
+        source="Jaques et al. 2019",
+        compares="agents rewarded for influence by their own model of the others, the model as an auxiliary loss "
+        "alone, and A3C",
+        conditions=(influence, no_influence, plain),
         eval_conditions=(game_condition(game),),
         claims=(
-            mean_greater(f"Paid for influence, agents earn more together than A3C (published: {ours} against {theirs}).",
-                 paid.label, plain.label, "collective_reward"),
-            mean_greater("It is the pay, not the model: as a mere auxiliary loss it is worth less.",
-                 paid.label, unpaid.label, "collective_reward"),
+            mean_greater("Agents rewarded for influence have a higher collective reward than A3C "
+                         f"(published: {published_influence} and {published_a3c}).",
+                         influence.label, plain.label, "collective_reward"),
+            mean_greater("The reward matters, not only the model: as an auxiliary loss alone it gives less.",
+                         influence.label, no_influence.label, "collective_reward"),
         ),
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,
         num_seeds=5,
-        notes=(*NOTES, "The mere auxiliary model, too, learns from those in view alone."),
+        notes=(*NOTES, "The model as an auxiliary loss alone also learns only from the agents in view."),
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""A maze with an expert and two agents that move at random: whom to watch?
+"""A maze with an expert and two agents that move at random: do social learners find out which one to follow?
 
-Source: Ndousse et al. 2021, figure 10.
+Source: Ndousse et al. 2021, figure 10 and appendix 7.3.
 """
 
 from __future__ import annotations
@@ -28,28 +28,17 @@ STUDY = Study(
     conditions=(SOCIAL_NEXT_FRAME, SOLO_NEXT_FRAME, CLONED_EXPERTS, THREE_GOAL_EXPERTS, TASK_EXPERTS),
     eval_conditions=(CROWDED_MAZE, MAZE),
     claims=(
-        mean_greater(
-            "Among random movers social learners earn more than solo learners.",
-            _NEXT_FRAME,
-            SOLO_NEXT_FRAME.label,
-            eval_condition=_CROWDED_MAZE,
-        ),
-        mean_greater("They earn more than clones.", _NEXT_FRAME, CLONED_EXPERTS.label, eval_condition=_CROWDED_MAZE),
-        mean_greater(
-            "They earn more than the 3-goal experts.",
-            _NEXT_FRAME,
-            THREE_GOAL_EXPERTS.label,
-            eval_condition=_CROWDED_MAZE,
-        ),
-        mean_above("They use the company: their social gain is above 0.", _NEXT_FRAME, 0.0, "social_gain", _CROWDED_MAZE),
-        mean_greater(
-            "Random movers cost them something.",
-            _NEXT_FRAME,
-            _NEXT_FRAME,
-            eval_condition=MAZE.name,
-            other_eval_condition=_CROWDED_MAZE,
-        ),
+        mean_greater("With random movers, social learners earn more than solo learners.",
+                     _NEXT_FRAME, SOLO_NEXT_FRAME.label, eval_condition=_CROWDED_MAZE),
+        mean_greater("With random movers, social learners earn more than clones.",
+                     _NEXT_FRAME, CLONED_EXPERTS.label, eval_condition=_CROWDED_MAZE),
+        mean_greater("With random movers, social learners earn more than the 3-goal experts.",
+                     _NEXT_FRAME, THREE_GOAL_EXPERTS.label, eval_condition=_CROWDED_MAZE),
+        mean_above("With random movers, social learners use the others: their social gain is above 0.",
+                   _NEXT_FRAME, 0.0, "social_gain", _CROWDED_MAZE),
+        mean_greater("Social learners earn less with random movers than without.",
+                     _NEXT_FRAME, _NEXT_FRAME, eval_condition=MAZE.name, other_eval_condition=_CROWDED_MAZE),
     ),
     figures=figures.eval_condition_figures,
     num_seeds=5,
-)
+)  # fmt: skip

@@ -1,19 +1,20 @@
-"""How an expert comes about: a low penalty first.
+"""How an expert is trained: with a low penalty first.
 
-Source: Ndousse et al. 2021, figure 12 and appendix 7.1.
+Source: Ndousse et al. 2021, figure 12, section 3.3 and appendix 7.5.
 """
 
 from __future__ import annotations
 
 from rookery.studies import budgets, figures
+from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.claims import every_seed_at_most, mean_above, mean_greater
 from rookery.studies.ndousse2021.shared_runs import EXPERT_AGENTS, GOAL_CYCLE_3
-from rookery.studies.study import Budget, Study, TrainedAgents, TrainingRun
-from rookery.studies.study import Condition as Condition
+from rookery.studies.study import Condition, Study
+from rookery.studies.training_run import Budget, TrainingRun
 from rookery.training.config import RunConfig, Variant
 
 _FIRST_STAGE_FRACTION = 81_920 * 250 / 375e6
-"""Share of the published run before the penalty rises from 0.5 to 1."""
+"""Fraction of the published run before the penalty rises from 0.5 to 1."""
 
 
 def _curriculum_config(budget: Budget) -> RunConfig:
@@ -26,8 +27,8 @@ def _curriculum_config(budget: Budget) -> RunConfig:
             (0.5, 1.0),
             (0.500001, 1.5),
         )
-    arms = (Variant(name="curriculum", env_schedules={"penalty": rising}), Variant(name="direct"))
-    return budgets.expert_run_config(budget, "curriculum", arms, env_schedules={"penalty": 1.5})
+    variants = (Variant(name="curriculum", env_schedules={"penalty": rising}), Variant(name="direct"))
+    return budgets.expert_run_config(budget, "curriculum", variants, env_schedules={"penalty": 1.5})
 
 
 _CURRICULUM_RUN = TrainingRun(name="curriculum", configure=_curriculum_config)
@@ -38,16 +39,16 @@ STUDY = Study(
     name="ndousse2021/fig12",
     title="The penalty curriculum",
     source="Ndousse et al. 2021, figure 12",
-    compares="an agent alone under a rising penalty against penalty 1.5 throughout",
+    compares="an agent that trains alone with a rising penalty, and one with penalty 1.5 throughout",
     conditions=(_RISING, _DIRECT, EXPERT_AGENTS),
     eval_conditions=(GOAL_CYCLE_3,),
     claims=(
-        every_seed_at_most("Under the full penalty from the start, every seed stops after one goal.",
+        every_seed_at_most("With the full penalty from the start, every seed stops after one goal.",
                            _DIRECT.label, 1.05, "return_solo"),
-        mean_greater("A rising penalty earns more.", _RISING.label, _DIRECT.label, "return_solo"),
-        mean_above("A rising penalty makes an expert: it earns more than stopping after one goal.",
-                _RISING.label, 1.05, "return_solo"),
+        mean_greater("Agents trained with a rising penalty earn more.", _RISING.label, _DIRECT.label, "return_solo"),
+        mean_above("A rising penalty makes experts: they earn more than agents that stop after one goal.",
+                   _RISING.label, 1.05, "return_solo"),
     ),
     figures=figures.solo_figures,
-    notes=("The paper gives the first two stages, 0.5 and 1; what follows is this project's choice.",),
+    notes=("The paper gives the first two stages, 0.5 and 1; the rest of the schedule is this project's choice.",),
 )  # fmt: skip

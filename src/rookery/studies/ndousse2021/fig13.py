@@ -1,6 +1,6 @@
-"""The maze of the transfer tasks, and who finds its goal.
+"""The maze of the transfer tasks, and which agents find its goal.
 
-Source: Ndousse et al. 2021, figure 13, which shows one.
+Source: Ndousse et al. 2021, figure 13, which shows one maze.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from rookery.studies import figures
+from rookery.studies.agent_sources import PretrainedAgent
 from rookery.studies.claims import mean_above, mean_greater
 from rookery.studies.image_grid import draw_tile_maps
 from rookery.studies.ndousse2021.shared_runs import MAZE, TASK_EXPERTS
 from rookery.studies.results import Results
 from rookery.studies.session import Session
-from rookery.studies.study import Condition, PretrainedAgent, Study
+from rookery.studies.study import Condition, Figures, Study
 from rookery.training.config import RandomPolicyConfig, ScriptedPolicyConfig
 from rookery.training.evaluation import evaluation_key
 from rookery.viz.plots import interval_dots
@@ -25,7 +25,6 @@ _PARTIAL_VIEW_EXPERT = Condition(
 )
 _RANDOM_MOVER = Condition(label="random mover", agents=PretrainedAgent(policy=lambda budget: RandomPolicyConfig()))
 _NUM_MAZES_SHOWN = 4
-"""Mazes drawn."""
 
 
 def _sample_mazes(session: Session) -> dict:
@@ -36,16 +35,12 @@ def _sample_mazes(session: Session) -> dict:
     return {"mazes": np.asarray(states.tiles).tolist()}
 
 
-def _figures(results: Results) -> figures.Figures:
-    rows = {arm: results.values(arm) for arm in results.conditions}
-    dots = interval_dots(rows, xlabel="goals an episode")
+def _figures(results: Results) -> Figures:
+    rows = {condition: results.values(condition) for condition in results.conditions}
+    mazes = draw_tile_maps(results.extra["mazes"])
     return [
-        (
-            "figure",
-            draw_tile_maps(results.data["extra_measurements"]["mazes"]),
-            "Mazes, a new one each episode; the goal is yellow.",
-        ),
-        ("agents", dots, "Goals an episode of ready-made agents."),
+        ("figure", mazes, "Mazes, a new one in every episode; the goal is yellow."),
+        ("agents", interval_dots(rows, xlabel="goals per episode"), "Goals per episode of ready-made agents."),
     ]
 
 
@@ -53,18 +48,17 @@ STUDY = Study(
     name="ndousse2021/fig13",
     title="A maze",
     source="Ndousse et al. 2021, figure 13",
-    compares="a maze: what it looks like, and what ready-made agents earn in it",
+    compares="what a maze looks like, and what ready-made agents earn in it",
     conditions=(TASK_EXPERTS, _PARTIAL_VIEW_EXPERT, _RANDOM_MOVER),
     eval_conditions=(MAZE,),
     claims=(
-        mean_above(
-            "Who sees the map reaches a goal in nearly every episode.", "experts", 0.95, "metrics_solo: success"
-        ),
-        mean_greater("Who sees the map earns more than who sees its own view.", "experts", _PARTIAL_VIEW_EXPERT.label),
-        mean_greater(
-            "Who sees its own view earns more than a random mover.", _PARTIAL_VIEW_EXPERT.label, _RANDOM_MOVER.label
-        ),
+        mean_above("An expert that sees the map reaches a goal in nearly every episode.",
+                   "experts", 0.95, "metrics_solo: success"),
+        mean_greater("An expert that sees the map earns more than one that sees only its own view.",
+                     "experts", _PARTIAL_VIEW_EXPERT.label),
+        mean_greater("An expert that sees only its own view earns more than a random mover.",
+                     _PARTIAL_VIEW_EXPERT.label, _RANDOM_MOVER.label),
     ),
     figures=_figures,
     measure_extra=_sample_mazes,
-)
+)  # fmt: skip

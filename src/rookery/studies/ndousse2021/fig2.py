@@ -1,8 +1,8 @@
-"""What the next-frame loss has learned: the next view for every action, beside what that action brings.
+"""What the next-frame loss learns: the predicted next view for every action, compared with the actual one.
 
-The truth of an action not taken is found by stepping the very same world with it.
+The actual view after an action that was not taken comes from stepping the same state with that action.
 
-Source: Ndousse et al. 2021, figure 2: accurate but for "do nothing", which is rarely taken.
+Source: Ndousse et al. 2021, figure 2: accurate except for "do nothing", which is rarely taken.
 """
 
 from __future__ import annotations
@@ -11,142 +11,133 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rookery.agents.team import act_all, initial_carry
+from rookery.agents.team_setup import TeamSetup
 from rookery.gridworld.spec import ACTION_NAMES
+from rookery.intervals import Interval
 from rookery.learning.auxiliary import NextFramePrediction
-from rookery.learning.ppo import PPO
-from rookery.studies import figures, statistics
-from rookery.studies.claims import judge_interval, withhold_if_few_seeds
+from rookery.studies.claims import judge_interval, mean_over_judged_seeds
+from rookery.studies.episode_scan import scan_episodes
+from rookery.studies.evaluate import AGENT_GROUP
 from rookery.studies.image_grid import image_grid, view_to_rgb
 from rookery.studies.ndousse2021.shared_runs import EXPERT_AGENTS, GOAL_CYCLE_3, NEXT_FRAME_RUN, SOCIAL_NEXT_FRAME
 from rookery.studies.results import Results
 from rookery.studies.session import Session
-from rookery.studies.study import Claim, Study, Verdict
+from rookery.studies.study import Claim, Figures, Study, Verdict
 from rookery.training.evaluation import evaluation_key
 from rookery.training.trainer import load_state
 from rookery.viz.plots import interval_dots
 
 _NUM_EPISODES = {"smoke": 2, "desk": 32, "paper": 8}
 _EVAL_STREAM = 30_000
-"""Of the keys of these episodes."""
+"""Stream of these episodes' keys."""
 _IDLE_ACTIONS = ACTION_NAMES[3:]
-"""Actions that do nothing in these worlds."""
+"""Actions without effect in these tasks."""
+_SUMS = ("prediction_error", "action_frequency", "no_change_error")
 
 
 def _measure_predictions(session: Session) -> dict:
-    """For each seed the error of each action's prediction and how often it was taken; a few pictures of the first."""
-    program, state = load_state(session.run_dir(NEXT_FRAME_RUN))
-    params, config = state.learners["novice"].params, program.config
-    learner = config.team[0].learner
-    assert isinstance(learner, PPO)
-    loss = next(a for a in learner.auxiliary if isinstance(a, NextFramePrediction))
-    stage, agents = session.evaluator(GOAL_CYCLE_3), session.evaluated_agents(SOCIAL_NEXT_FRAME.agents)
+    """By seed: the prediction error of each action and how often it is taken; a few images of the first seed."""
+    run, state = load_state(session.run_dir(NEXT_FRAME_RUN))
+    params = state.learners["novice"].params
+    loss = next(a for a in run.config.team[0].learner.auxiliary if a.kind == "next-frame")
+    evaluator = session.evaluator(GOAL_CYCLE_3)
+    agents = SOCIAL_NEXT_FRAME.agents.evaluated_agents(session)
     play = None
-    found: dict = {"actions": list(ACTION_NAMES[: stage.env.num_actions]), "prediction_error": [], "action_frequency": [], "no_change_error": []}
+    found: dict = {"actions": list(ACTION_NAMES[: evaluator.env.num_actions]), **{name: [] for name in _SUMS}}
     for seed, agent in zip(session.seed_range, agents, strict=True):
-        member = config.replicas.index(("social", seed))
-        decoder = jax.tree.map(lambda x, m=member: jnp.asarray(x[m, 0]), params["auxiliary"][loss.kind])
-        team, frozen = stage.build_team(agent.policy)
-        play = play or jax.jit(_compile_rollout(stage.env, team, loss, _NUM_EPISODES[session.budget]))
-        told, shown = jax.device_get(play(frozen, decoder, evaluation_key(seed, _EVAL_STREAM)))
-        for name in ("prediction_error", "action_frequency", "no_change_error"):
-            found[name].append(np.asarray(told[name], float).round(6).tolist())
+        replica = run.config.replicas.index(("social", seed))
+        decoder = jax.tree.map(lambda x, r=replica: jnp.asarray(x[r, 0]), params["auxiliary"][loss.kind])
+        setup = evaluator.build_team(agent)
+        play = play or jax.jit(_compile_rollout(setup, loss, _NUM_EPISODES[session.budget]))
+        means, frames = jax.device_get(play(setup.params, decoder, evaluation_key(seed, _EVAL_STREAM)))
+        for name in _SUMS:
+            found[name].append(np.asarray(means[name], float).round(6).tolist())
         if "images" not in found:
-            found["images"] = _select_images(shown)
+            found["images"] = _select_images(frames)
     return found
 
 
-def _compile_rollout(env, team, loss: NextFramePrediction, episodes: int):
-    """A function of parameters, decoder and key: means over all steps, and one episode's frames."""
-    policy, actions = team.groups[0].policy, env.num_actions
+def _compile_rollout(setup: TeamSetup, loss: NextFramePrediction, num_episodes: int):
+    """A function of parameters, decoder and key that returns means over all steps, and one episode's frames."""
+    env, team = setup.env, setup.team
+    policy, num_actions = team.groups[0].policy, env.num_actions
 
     def play(params, decoder, key):
-        reset_key, act_key = jax.random.split(key)
-        env_params = env.default_params()
-        everyone = jnp.ones((episodes, env.num_agents), bool)
-        state, told = jax.vmap(env.reset, (0, None, 0))(jax.random.split(reset_key, episodes), env_params, everyone)
-        carries = {group.name: initial_carry(group, episodes) for group in team.groups}
+        def frame(timestep):
+            views = timestep.observation
+            own = views[0] if isinstance(views, tuple) else views[:, 0]
+            return own.astype(jnp.float32) / 255
 
-        def seen(told):
-            first = told.observation[0] if isinstance(told.observation, tuple) else told.observation[:, 0]
-            return first.astype(jnp.float32) / 255
+        def record(step):
+            hidden = step.carries[AGENT_GROUP].hidden[0]
 
-        def step(loop, t):
-            state, told, carries = loop
-            action, carries = act_all(team, params, carries, told, state, jax.random.fold_in(act_key, t))
-            hidden = carries["evaluated"].hidden[0]
+            def outcome(a):
+                action = jnp.full(num_episodes, a, jnp.int32)
+                predicted = loss.predict(decoder, policy, hidden, action)
+                joint = step.action.at[:, 0].set(action)
+                _, timestep = jax.vmap(env.step, (0, 0, None))(step.state, joint, env.default_params())
+                return predicted, frame(timestep)
 
-            def other(a):
-                instead = jnp.full(episodes, a, jnp.int32)
-                predicted = loss.predict(decoder, policy, hidden, instead)
-                _, brought = jax.vmap(env.step, (0, 0, None))(state, action.at[:, 0].set(instead), env_params)
-                return predicted, seen(brought)
-
-            predicted, truth = jax.vmap(other)(jnp.arange(actions))  # [A, E, ...]
-            away = lambda x: jnp.abs(x - truth).reshape(actions, -1).mean(-1)  # noqa: E731
-            sums = {
-                "prediction_error": away(predicted),
-                "no_change_error": away(seen(told)[None]),
-                "action_frequency": jax.nn.one_hot(action[:, 0], actions).mean(0),
+            predicted, actual = jax.vmap(outcome)(jnp.arange(num_actions))  # [A, E, ...]
+            error = lambda x: jnp.abs(x - actual).reshape(num_actions, -1).mean(-1)  # noqa: E731
+            now = frame(step.timestep)
+            means = {
+                "prediction_error": error(predicted),
+                "no_change_error": error(now[None]),
+                "action_frequency": jax.nn.one_hot(step.action[:, 0], num_actions).mean(0),
             }
-            frames = {"now": seen(told)[0], "predicted": predicted[:, 0], "actual": truth[:, 0]}
-            state, told = jax.vmap(env.step, (0, 0, None))(state, action, env_params)
-            return (state, told, carries), (sums, frames)
+            return means, {"now": now[0], "predicted": predicted[:, 0], "actual": actual[:, 0]}
 
-        _, (sums, frames) = jax.lax.scan(step, (state, told, carries), jnp.arange(env.max_steps))
-        return jax.tree.map(lambda x: x.mean(0), sums), frames
+        means, frames = scan_episodes(env, team, params, key, num_episodes, record)
+        return jax.tree.map(lambda x: x.mean(0), means), frames
 
     return play
 
 
-def _select_images(shown: dict) -> dict:
-    """Of one episode the step after which the actions' views differ most: now, and each action's two pictures."""
-    spread = np.asarray(shown["actual"]).std(1).reshape(len(shown["now"]), -1).mean(-1)
-    step = int(spread.argmax())
-    colors = {name: view_to_rgb(np.asarray(value[step])).round(2).tolist() for name, value in shown.items()}
-    return {"step": step, **colors}
+def _select_images(frames: dict) -> dict:
+    """The step of one episode after which the actions' views differ most: the view now, and two for each action."""
+    variation = np.asarray(frames["actual"]).std(1).reshape(len(frames["now"]), -1).mean(-1)
+    step = int(variation.argmax())
+    images = {name: view_to_rgb(np.asarray(value[step])).round(2).tolist() for name, value in frames.items()}
+    return {"step": step, **images}
 
 
 def _judge_accuracy(results: Results) -> Verdict:
-    told = results.data["extra_measurements"]
-    taken, error, copying = (np.array(told[k], float) for k in ("action_frequency", "prediction_error", "no_change_error"))
-    used = np.array([name not in _IDLE_ACTIONS for name in told["actions"]])
-    weight = taken * used
-    share = (error * weight).sum(1) / np.maximum((copying * weight).sum(1), 1e-9)
-    found = withhold_if_few_seeds(statistics.mean_over_seeds(share), len(share))
-    named = "error of the predicted view as a share of the error of predicting no change, moves taken; claimed < 1"
-    return Verdict(judge_interval(found, below=1.0), named, found)
+    frequency, error, no_change = (
+        np.array(results.extra[name], float) for name in ("action_frequency", "prediction_error", "no_change_error")
+    )
+    is_move = np.array([name not in _IDLE_ACTIONS for name in results.extra["actions"]])
+    weight = frequency * is_move
+    fraction = (error * weight).sum(1) / np.maximum((no_change * weight).sum(1), 1e-9)
+    interval = mean_over_judged_seeds(fraction)
+    quantity = "error of the predicted view as a fraction of the error of predicting no change, moves; claimed < 1"
+    return Verdict(judge_interval(interval, below=1.0), quantity, interval)
 
 
 def _judge_idle_worse(results: Results) -> Verdict:
-    """Judged only where there are actions that do nothing."""
-    told = results.data["extra_measurements"]
-    idle = np.array([name in _IDLE_ACTIONS for name in told["actions"]])
-    nothing = statistics.Interval(float("nan"), float("nan"), float("nan"))
-    named = "error for actions that do nothing less for the moves; claimed > 0"
-    if not idle.any():
-        return Verdict(judge_interval(nothing), f"{named}; this budget has only the moves", nothing)
-    error = np.array(told["prediction_error"], float)
-    excess = error[:, idle].mean(1) - error[:, ~idle].mean(1)
-    found = withhold_if_few_seeds(statistics.mean_over_seeds(excess), len(excess))
-    return Verdict(judge_interval(found, above=0.0), named, found)
+    """Judged only where there are actions without effect."""
+    is_idle = np.array([name in _IDLE_ACTIONS for name in results.extra["actions"]])
+    quantity = "error for actions without effect minus error for moves; claimed > 0"
+    if not is_idle.any():
+        nothing = Interval.unknown(float("nan"))
+        return Verdict(judge_interval(nothing), f"{quantity}; this budget has only the moves", nothing)
+    error = np.array(results.extra["prediction_error"], float)
+    interval = mean_over_judged_seeds(error[:, is_idle].mean(1) - error[:, ~is_idle].mean(1))
+    return Verdict(judge_interval(interval, above=0.0), quantity, interval)
 
 
-def _figures(results: Results) -> figures.Figures:
-    told = results.data["extra_measurements"]
-    pictures = told["images"]
-    now, predicted, truth = (np.array(pictures[name]) for name in ("now", "predicted", "actual"))
-    drawn = image_grid(
-        [[now, *predicted], [now, *truth]], titles=["now", *told["actions"]], labels=["predicted", "what came"]
-    )
+def _figures(results: Results) -> Figures:
+    images, actions = results.extra["images"], results.extra["actions"]
+    now, predicted, actual = (np.array(images[name]) for name in ("now", "predicted", "actual"))
+    grid = image_grid([[now, *predicted], [now, *actual]], titles=["now", *actions], labels=["predicted", "actual"])
     rows = {}
-    for number, action in enumerate(told["actions"]):
-        rows[action] = np.array(told["prediction_error"], float)[:, number]
-        rows[f"{action}, no change"] = np.array(told["no_change_error"], float)[:, number]
+    for number, action in enumerate(actions):
+        rows[action] = np.array(results.extra["prediction_error"], float)[:, number]
+        rows[f"{action}, no change"] = np.array(results.extra["no_change_error"], float)[:, number]
     dots = interval_dots(rows, xlabel="mean absolute error (0 to 1)")
-    text = f"The view at step {pictures['step']} of an episode, and the next for every action: predicted, and as it is."
+    caption = f"The view at step {images['step']} of an episode, and the next view for every action."
     return [
-        ("figure", drawn, text),
+        ("figure", grid, caption),
         ("errors", dots, "Error of the predicted next view for each action, and of predicting no change."),
     ]
 
@@ -155,12 +146,14 @@ STUDY = Study(
     name="ndousse2021/fig2",
     title="Predicting the next view",
     source="Ndousse et al. 2021, figure 2",
-    compares="predicted next frame for every action, pictures beside the truth, error per action",
+    compares="predicted and actual next frame for every action, with the error of each action",
     conditions=(SOCIAL_NEXT_FRAME, EXPERT_AGENTS),
     eval_conditions=(GOAL_CYCLE_3,),
     claims=(
-        Claim(text="The next view is predicted better than by no change.", judge=_judge_accuracy),
-        Claim(text="It is predicted worse for actions that do nothing and are rarely taken.", judge=_judge_idle_worse),
+        Claim(text="The predicted next view has a smaller error than predicting no change.", judge=_judge_accuracy),
+        Claim(
+            text="The prediction is worse for actions without effect, which are rarely taken.", judge=_judge_idle_worse
+        ),
     ),
     figures=_figures,
     num_seeds=5,

@@ -1,28 +1,30 @@
-"""What the experts must be worth: novices beside near-optimal and beside imperfect ones.
+"""How good the experts must be: novices with near-optimal and with imperfect experts.
 
-Source: Ndousse et al. 2021, figure 5.
+Source: Ndousse et al. 2021, figure 5 and section 4.1.
 """
 
 from __future__ import annotations
 
 from rookery.studies import budgets, figures
+from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.claims import few_seeds_exceed, mean_above, mean_greater
 from rookery.studies.ndousse2021.shared_runs import (
     EXPERT_AGENTS,
     GOAL_CYCLE_3,
     GOAL_CYCLE_3_IMPERFECT,
     SOCIAL_NEXT_FRAME,
+    SOCIAL_VARIANT,
     SOLO_NEXT_FRAME,
     THREE_GOAL_EXPERTS,
     imperfect_experts,
 )  # fmt: skip
-from rookery.studies.study import Budget, Study, TrainedAgents, TrainingRun
-from rookery.studies.study import Condition as Condition
-from rookery.training.config import RunConfig, Variant
+from rookery.studies.study import Condition, Study
+from rookery.studies.training_run import Budget, TrainingRun
+from rookery.training.config import RunConfig
 
 
 def _imperfect_config(budget: Budget) -> RunConfig:
-    return budgets.run_config(budget, "imperfect", (Variant(name="social"),), partners=imperfect_experts(budget))
+    return budgets.run_config(budget, "imperfect", (SOCIAL_VARIANT,), partners=imperfect_experts(budget))
 
 
 _IMPERFECT_RUN = TrainingRun(name="imperfect", configure=_imperfect_config)
@@ -36,19 +38,22 @@ STUDY = Study(
     name="ndousse2021/fig5",
     title="Near-optimal and imperfect experts",
     source="Ndousse et al. 2021, figure 5",
-    compares="social + next frame beside near-optimal and beside imperfect experts, both frozen, and solo",
+    compares="social + next frame with near-optimal and with imperfect experts, both frozen, and solo",
     conditions=(SOCIAL_NEXT_FRAME, _SOCIAL_IMPERFECT, SOLO_NEXT_FRAME, EXPERT_AGENTS, _IMPERFECT_EXPERTS),
     eval_conditions=(GOAL_CYCLE_3, GOAL_CYCLE_3_IMPERFECT),
     claims=(
-        mean_greater("Beside near-optimal experts novices earn more than solo learners alone.", _NEXT_FRAME, _SOLO, other_measure="return_solo"),
-        mean_greater("Beside imperfect experts novices still earn more than solo learners alone.",
-             _SOCIAL_IMPERFECT.label, _SOLO, eval_condition=_WITH_IMPERFECT, other_measure="return_solo"),
-        mean_above("Novices trained beside imperfect experts learn socially: they earn more beside them than alone.",
-                _SOCIAL_IMPERFECT.label, 0.0, "social_gain", _WITH_IMPERFECT),
-        mean_greater("Near-optimal experts make better novices: each tested beside those it trained with.",
-             _NEXT_FRAME, _SOCIAL_IMPERFECT.label, eval_condition=GOAL_CYCLE_3.name, other_eval_condition=_WITH_IMPERFECT),
-        few_seeds_exceed("Few novices come to earn more than the imperfect experts.",
-                         _SOCIAL_IMPERFECT.label, _IMPERFECT_EXPERTS.label, max_fraction=0.4, eval_condition=_WITH_IMPERFECT),
+        mean_greater("Novices with near-optimal experts earn more than solo learners alone.", _NEXT_FRAME, _SOLO,
+                     other_measure="return_solo"),
+        mean_greater("Novices with imperfect experts still earn more than solo learners alone.",
+                     _SOCIAL_IMPERFECT.label, _SOLO, eval_condition=_WITH_IMPERFECT, other_measure="return_solo"),
+        mean_above("Novices trained with imperfect experts learn socially: they earn more with them than alone.",
+                   _SOCIAL_IMPERFECT.label, 0.0, "social_gain", _WITH_IMPERFECT),
+        mean_greater("Near-optimal experts make better novices, each evaluated with the experts it trained with.",
+                     _NEXT_FRAME, _SOCIAL_IMPERFECT.label, eval_condition=GOAL_CYCLE_3.name,
+                     other_eval_condition=_WITH_IMPERFECT),
+        few_seeds_exceed("Few novices learn to earn more than the imperfect experts.",
+                         _SOCIAL_IMPERFECT.label, _IMPERFECT_EXPERTS.label, max_fraction=0.4,
+                         eval_condition=_WITH_IMPERFECT),
     ),
     figures=figures.training_figures,
     num_seeds=4,

@@ -1,6 +1,6 @@
-"""Zero-shot transfer: frozen agents among experts of tasks they never met.
+"""Zero-shot transfer: frozen agents with the experts of tasks that they never trained in.
 
-Source: Ndousse et al. 2021, figure 6 and section 5.2.
+Source: Ndousse et al. 2021, figure 6 and section 4.2.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from rookery.studies.ndousse2021.shared_runs import (
 from rookery.studies.study import Claim, Study
 
 _NEXT_FRAME, _SOLO, _CLONES, _THREE_GOAL_EXPERTS = (
-    arm.label for arm in (SOCIAL_NEXT_FRAME, SOLO_NEXT_FRAME, CLONED_EXPERTS, THREE_GOAL_EXPERTS)
+    condition.label for condition in (SOCIAL_NEXT_FRAME, SOLO_NEXT_FRAME, CLONED_EXPERTS, THREE_GOAL_EXPERTS)
 )
 _TRANSFER_CONDITIONS = (GOAL_CYCLE_4, FOUR_ROOMS, MAZE)
 
 
 def _claims() -> tuple[Claim, ...]:
-    found = []
-    for scene in _TRANSFER_CONDITIONS:
-        name = scene.name
-        found += [
-            mean_greater(f"In {name}, social learners earn more than solo learners.", _NEXT_FRAME, _SOLO, eval_condition=name),
-            mean_greater(f"In {name}, social learners earn more than clones.", _NEXT_FRAME, _CLONES, eval_condition=name),
+    claims = []
+    for eval_condition in _TRANSFER_CONDITIONS:
+        name = eval_condition.name
+        claims += [
+            mean_greater(f"In {name}, social learners earn more than solo learners.",
+                         _NEXT_FRAME, _SOLO, eval_condition=name),
+            mean_greater(f"In {name}, social learners earn more than clones.",
+                         _NEXT_FRAME, _CLONES, eval_condition=name),
             mean_greater(f"In {name}, the 3-goal experts earn more than their clones.",
-                 _THREE_GOAL_EXPERTS, THREE_GOAL_CLONES.label, eval_condition=name),
+                         _THREE_GOAL_EXPERTS, THREE_GOAL_CLONES.label, eval_condition=name),
             mean_above(f"In {name}, social learners use the experts: their social gain is above 0.",
-                    _NEXT_FRAME, 0.0, "social_gain", name),
+                       _NEXT_FRAME, 0.0, "social_gain", name),
         ]  # fmt: skip
     four, maze = GOAL_CYCLE_4.name, MAZE.name
     return (
-        *found,
-        mean_below(
-            f"In {four}, the 3-goal experts lose: they earn less than 0.", _THREE_GOAL_EXPERTS, 0.0, eval_condition=four
-        ),
+        *claims,
+        mean_below(f"In {four}, the 3-goal experts earn less than 0.", _THREE_GOAL_EXPERTS, 0.0, eval_condition=four),
         mean_greater(
             f"In {four}, social learners earn more than the 3-goal experts.",
             _NEXT_FRAME,
@@ -63,7 +63,7 @@ def _claims() -> tuple[Claim, ...]:
 
 STUDY = Study(
     name="ndousse2021/fig6",
-    title="Transfer without training",
+    title="Zero-shot transfer",
     source="Ndousse et al. 2021, figure 6",
     compares="zero-shot, frozen: 4-goal cycle, four rooms, maze, each with that task's experts; social, solo, cloning, "
     "3-goal experts",
@@ -81,10 +81,10 @@ STUDY = Study(
     figures=figures.eval_condition_figures,
     num_seeds=5,
     notes=(
-        "The 3-goal experts under test are trained agents, the imperfect experts of figure 5: the scripted ones that "
-        "novices were trained beside find the order of any task.",
-        "The experts of the transfer tasks are scripted ones that see the map and find a hidden order by trying. "
-        "Rewards, length and number of experts of four rooms and maze are not printed; here 1 a goal, the length of "
-        "the training task, and one expert.",
+        "The 3-goal experts under evaluation are trained agents, the imperfect experts of figure 5, because the "
+        "scripted experts that the novices trained with find the order of any task.",
+        "The experts of the transfer tasks are scripted: they see the whole map and find a hidden order by trial. The "
+        "paper does not print rewards, episode length and number of experts of four rooms and maze; here a goal pays "
+        "1, an episode is as long as in the training task, and there is one expert.",
     ),
 )

@@ -1,4 +1,4 @@
-"""The programs, arms and scenes that several studies share."""
+"""The runs, conditions and evaluation conditions that several studies share."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 from rookery.gridworld.spec import ViewConfig
 from rookery.learning.auxiliary import NextFramePrediction, Reconstruction
 from rookery.studies import budgets
+from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
 from rookery.studies.cloned_agents import ClonedAgents
-from rookery.studies.study import Budget, EvalCondition, PretrainedAgent, TrainedAgents, TrainingRun
-from rookery.studies.study import Condition as Condition
+from rookery.studies.evaluate import EvalCondition
+from rookery.studies.study import Condition
+from rookery.studies.training_run import Budget, TrainingRun
 from rookery.tasks.four_rooms import FourRooms
 from rookery.tasks.maze import Maze
 from rookery.training.config import (
@@ -22,24 +24,22 @@ from rookery.training.config import (
     Variant,
 )
 
+SOCIAL_VARIANT = Variant(name="social")
+SOLO_VARIANT = Variant(name="solo", social_episode_prob=0.0)
+
 
 def _next_frame_config(budget: Budget) -> RunConfig:
-    return budgets.run_config(
-        budget,
-        "next-frame",
-        (Variant(name="social"), Variant(name="solo", social_episode_prob=0.0)),
-        auxiliary=NextFramePrediction,
-    )
+    return budgets.run_config(budget, "next-frame", (SOCIAL_VARIANT, SOLO_VARIANT), auxiliary=NextFramePrediction)
 
 
 def _reconstruction_config(budget: Budget) -> RunConfig:
-    arms = (Variant(name="social"), Variant(name="vanilla", aux_loss_scale=0.0))
-    return budgets.run_config(budget, "reconstruction", arms, auxiliary=Reconstruction)
+    variants = (SOCIAL_VARIANT, Variant(name="vanilla", aux_loss_scale=0.0))
+    return budgets.run_config(budget, "reconstruction", variants, auxiliary=Reconstruction)
 
 
 NEXT_FRAME_RUN = TrainingRun(name="next-frame", configure=_next_frame_config)
 RECONSTRUCTION_RUN = TrainingRun(name="reconstruction", configure=_reconstruction_config)
-"""The vanilla learner stands in this program too: with its loss weighted by 0 the decoder is never touched."""
+"""It has the vanilla learner as well: with the loss weighted by 0 nothing depends on the decoder."""
 
 SOCIAL_NEXT_FRAME = Condition(label="social + next frame", agents=TrainedAgents(run=NEXT_FRAME_RUN, variant="social"))
 SOCIAL_RECONSTRUCTION = Condition(
@@ -50,58 +50,58 @@ SOLO_NEXT_FRAME = Condition(label="solo + next frame", agents=TrainedAgents(run=
 EXPERT_AGENTS = Condition(
     label="experts", agents=PretrainedAgent(policy=lambda budget: budgets.expert_partners(budget)[0])
 )
-"""An expert in the novice's place, beside the other experts."""
+"""An expert in the novice's slot, with the other experts."""
 
 
 def imperfect_experts(budget: Budget) -> tuple[PolicyConfig, ...]:
-    """Experts that know less. At `paper` nobody ships any that see pixels: they see their own view only."""
-    return (
+    """Weaker experts: trained ones at `desk`. At `paper`, scripted ones that see only their own view, because no
+    trained experts that see pixels are shipped for it."""
+    expert = (
         ScriptedPolicyConfig(observability="partial")
         if budget == "paper"
-        else FrozenPolicyConfig(checkpoint=budgets.IMPERFECT_EXPERT),
-    ) * 2
+        else FrozenPolicyConfig(checkpoint=budgets.IMPERFECT_EXPERT)
+    )
+    return (expert,) * 2
 
 
 def four_goal_task(budget: Budget) -> Any:
-    """The same world with four goals: six possible orders."""
+    """The same task with four goals: six possible orders."""
     return dataclasses.replace(budgets.goal_cycle_task(budget), num_goals=4)
 
 
 def task_experts(budget: Budget) -> tuple[PolicyConfig, ...]:
-    """The scripted expert of whatever task: it sees the map, and finds a hidden order by trying."""
+    """The scripted expert of any task: it sees the whole map, and finds a hidden order by trial."""
     return (ScriptedPolicyConfig(), ScriptedPolicyConfig())
 
 
 def four_rooms_task(budget: Budget) -> Any:
-    """Four rooms and one goal, beside one expert."""
+    """Four rooms with one goal, for two agents."""
     if budget == "paper":
         return FourRooms(views=(ViewConfig(),) * 2)
-    height, width, steps = (11, 11, 125) if budget == "desk" else (7, 8, 10)
-    return FourRooms(height=height, width=width, max_steps=steps, views=(budgets.DESK_VIEW,) * 2, num_actions=3)
+    height, width, max_steps = (11, 11, 125) if budget == "desk" else (7, 8, 10)
+    return FourRooms(height=height, width=width, max_steps=max_steps, views=(budgets.DESK_VIEW,) * 2, num_actions=3)
 
 
 def maze_task(budget: Budget, num_agents: int = 2) -> Any:
-    """A fresh maze and one goal, beside one expert."""
+    """A new maze with one goal in every episode."""
     if budget == "paper":
         return Maze(views=(ViewConfig(),) * num_agents)
-    height, width, steps = (11, 11, 125) if budget == "desk" else (7, 9, 10)
-    return Maze(height=height, width=width, max_steps=steps, views=(budgets.DESK_VIEW,) * num_agents, num_actions=3)
+    height, width, max_steps = (11, 11, 125) if budget == "desk" else (7, 9, 10)
+    return Maze(height=height, width=width, max_steps=max_steps, views=(budgets.DESK_VIEW,) * num_agents, num_actions=3)
 
 
-CLONED_EXPERTS = Condition(
-    label="cloning",
-    agents=ClonedAgents(
-        name="clones",
-        eval_condition=EvalCondition(
-            name="recorded", task=budgets.task_with_expert_views, partners=budgets.expert_partners
-        ),
+EXPERT_CLONES = ClonedAgents(
+    name="clones",
+    eval_condition=EvalCondition(
+        name="recorded", task=budgets.task_with_expert_views, partners=budgets.expert_partners
     ),
 )
-"""Clones of the experts that novices stand beside, from what these saw and did."""
+"""Clones of the novices' expert partners, from the experts' own observations and actions."""
+CLONED_EXPERTS = Condition(label="cloning", agents=EXPERT_CLONES)
 THREE_GOAL_EXPERTS = Condition(
     label="3-goal experts", agents=PretrainedAgent(policy=lambda budget: imperfect_experts(budget)[0])
 )
-"""Trained agents: the scripted experts know every task."""
+"""Trained agents, because the scripted experts know every task."""
 THREE_GOAL_CLONES = Condition(
     label="clones of 3-goal experts",
     agents=ClonedAgents(
@@ -123,4 +123,4 @@ CROWDED_MAZE = EvalCondition(
     partners=lambda budget: (ScriptedPolicyConfig(), RandomPolicyConfig(), RandomPolicyConfig()),
 )
 TASK_EXPERTS = Condition(label="experts", agents=PretrainedAgent(policy=lambda budget: ScriptedPolicyConfig()))
-"""Whoever is an expert of the scene at hand."""
+"""The expert of the evaluation condition's own task."""

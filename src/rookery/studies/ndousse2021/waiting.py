@@ -1,6 +1,6 @@
-"""What a watcher does: it waits, lets the expert pay for finding the order, and follows.
+"""How a follower behaves: it waits, lets the expert pay for finding the order, and follows.
 
-Source: Ndousse et al. 2021, section 5, where it is told and not measured.
+Source: Ndousse et al. 2021, section 4.1, which describes this without measuring it.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ _CONDITIONS = (SOCIAL_NEXT_FRAME, SOCIAL_VANILLA, SOLO_NEXT_FRAME, EXPERT_AGENTS
 
 STUDY = Study(
     name="ndousse2021/waiting",
-    title="Waiting for those who know",
-    source="Ndousse et al. 2021, section 5",
-    compares="mistakes, step of the first goal and distance to the nearest expert over an episode: novices and experts",
+    title="Waiting for the experts",
+    source="Ndousse et al. 2021, section 4.1",
+    compares="mistakes, step of the first goal and distance to the nearest expert during an episode: novices and "
+    "experts",
     conditions=_CONDITIONS,
     eval_conditions=(GOAL_CYCLE_3,),
     claims=(
-        mean_greater("Novices make fewer mistakes than the experts beside them.",
-             _NEXT_FRAME, _NEXT_FRAME, "metrics_partners: mistakes", other_measure="metrics_social: mistakes"),
-        mean_greater("They reach their first goal later than the experts beside them.",
-             _NEXT_FRAME, _NEXT_FRAME, "metrics_social: steps_to_first_reward", other_measure="metrics_partners: steps_to_first_reward"),
-        mean_greater("They make fewer mistakes beside experts than alone.",
-             _NEXT_FRAME, _NEXT_FRAME, "metrics_solo: mistakes", other_measure="metrics_social: mistakes"),
-        stays_nearer("Over the second half of an episode they are nearer to an expert than solo learners put beside one.",
-               _NEXT_FRAME, _SOLO),
+        mean_greater("Novices make fewer mistakes than their experts.",
+                     _NEXT_FRAME, _NEXT_FRAME, "metrics_partners: mistakes", other_measure="metrics_social: mistakes"),
+        mean_greater("Novices reach their first goal later than their experts.",
+                     _NEXT_FRAME, _NEXT_FRAME, "metrics_social: steps_to_first_reward",
+                     other_measure="metrics_partners: steps_to_first_reward"),
+        mean_greater("Novices make fewer mistakes with experts than alone.",
+                     _NEXT_FRAME, _NEXT_FRAME, "metrics_solo: mistakes", other_measure="metrics_social: mistakes"),
+        stays_nearer("Over the second half of an episode novices are nearer to an expert than solo learners that are "
+                     "evaluated with experts.", _NEXT_FRAME, _SOLO),
     ),
     figures=figures.waiting_figures,
     num_seeds=5,

@@ -1,4 +1,4 @@
-"""Pixels: after the walk's 3.2 million steps one seed of five watched with the loss, and none without."""
+"""Pixels: after 3.2 million steps one seed of five followed with the loss, and none without."""
 
 from rookery.studies.ndousse2021 import paper_gap
 from rookery.studies.ndousse2021.extended_training import extended_study

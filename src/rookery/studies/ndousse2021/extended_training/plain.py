@@ -1,4 +1,4 @@
-"""Goals shown and the full penalty from the start, as in the paper: does anybody learn to follow, given time?"""
+"""Goals shown and the full penalty from the start, as in the paper: do agents learn to follow, given time?"""
 
 from rookery.studies.ndousse2021 import paper_gap
 from rookery.studies.ndousse2021.extended_training import extended_study

@@ -1,4 +1,4 @@
-"""The paper's step size: too small for the walk's 3.2 million steps."""
+"""The paper's step size, which is too small for 3.2 million steps."""
 
 from rookery.studies.ndousse2021 import paper_gap
 from rookery.studies.ndousse2021.extended_training import extended_study

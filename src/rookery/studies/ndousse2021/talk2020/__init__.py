@@ -1,1 +1,1 @@
-"""What the first author's talk of 2020 adds to the paper."""
+"""Experiments of the first author's talk of 2020 that the paper does not show."""

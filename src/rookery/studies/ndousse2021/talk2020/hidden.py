@@ -1,22 +1,29 @@
-"""Goals that novices cannot see: whoever finds them follows somebody.
+"""Goals that novices cannot see: only by following another agent can they find any.
 
-Source: the first author's talk of 2020: novices then follow robustly, and end slightly below the experts.
+Source: the first author's talk of 2020: novices then follow reliably, and end slightly below the experts.
 """
 
 from __future__ import annotations
 
 from rookery.studies import budgets, figures
+from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.claims import mean_above, mean_greater
-from rookery.studies.ndousse2021.shared_runs import GOAL_CYCLE_3
-from rookery.studies.study import Budget, EvalCondition, Study, TrainedAgents, TrainingRun
-from rookery.studies.study import Condition as Condition
-from rookery.training.config import RunConfig, Variant
+from rookery.studies.evaluate import EvalCondition
+from rookery.studies.ndousse2021.shared_runs import GOAL_CYCLE_3, SOCIAL_VARIANT, SOLO_VARIANT
+from rookery.studies.study import Condition, Study
+from rookery.studies.training_run import Budget, TrainingRun
+from rookery.training.config import RunConfig
 
 
 def _hidden_goals_config(budget: Budget) -> RunConfig:
-    arms = (Variant(name="social"), Variant(name="solo", social_episode_prob=0.0))
     schedules = {} if budget == "paper" else {"penalty": budgets.PENALTY}
-    return budgets.run_config(budget, "hidden-goals", arms, task=budgets.hidden_goals_task(budget), env_schedules=schedules)
+    return budgets.run_config(
+        budget,
+        "hidden-goals",
+        (SOCIAL_VARIANT, SOLO_VARIANT),
+        task=budgets.hidden_goals_task(budget),
+        env_schedules=schedules,
+    )
 
 
 _HIDDEN_GOALS_RUN = TrainingRun(name="hidden-goals", configure=_hidden_goals_config)
@@ -30,14 +37,15 @@ STUDY = Study(
     name="ndousse2021/talk2020/hidden",
     title="Goals hidden from novices",
     source="Ndousse 2020, talk: masked goals",
-    compares="goals hidden from novices throughout: social against solo",
+    compares="goals hidden from novices throughout: social and solo",
     conditions=(_HIDDEN_SOCIAL, _HIDDEN_SOLO),
     eval_conditions=(_HIDDEN_GOALS_CONDITION, GOAL_CYCLE_3),
     claims=(
-        mean_greater("Beside experts novices earn more than solo learners alone.", _HIDDEN_SOCIAL.label, _HIDDEN_SOLO.label, other_measure="return_solo"),
-        mean_above("They do it by following: their social gain is above 0.", _HIDDEN_SOCIAL.label, 0.0, "social_gain"),
-        mean_greater("They end below the experts beside them, who see the goals.",
-             _HIDDEN_SOCIAL.label, _HIDDEN_SOCIAL.label, "return_partners", other_measure="return_social"),
+        mean_greater("Novices with experts earn more than solo learners alone.",
+                     _HIDDEN_SOCIAL.label, _HIDDEN_SOLO.label, other_measure="return_solo"),
+        mean_above("They do so by following: their social gain is above 0.", _HIDDEN_SOCIAL.label, 0.0, "social_gain"),
+        mean_greater("They end below their experts, which see the goals.",
+                     _HIDDEN_SOCIAL.label, _HIDDEN_SOCIAL.label, "return_partners", other_measure="return_social"),
     ),
     figures=figures.training_figures,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What of social learning is left when the experts have gone.
+"""What remains of social learning without the experts.
 
 Source: planned in the first author's talk of 2020: a solo test after social training.
 """
@@ -20,22 +20,18 @@ _NEXT_FRAME, _SOLO = SOCIAL_NEXT_FRAME.label, SOLO_NEXT_FRAME.label
 
 STUDY = Study(
     name="ndousse2021/talk2020/solo-after",
-    title="Alone after company",
+    title="Alone after social training",
     source="Ndousse 2020, talk: solo test after social training",
-    compares="social learners tested alone, at every checkpoint and at the end, against solo learners",
+    compares="social learners evaluated alone, at every checkpoint and at the end, and solo learners",
     conditions=(SOCIAL_NEXT_FRAME, SOCIAL_VANILLA, SOLO_NEXT_FRAME, EXPERT_AGENTS),
     eval_conditions=(GOAL_CYCLE_3,),
     claims=(
-        mean_greater(
-            "Left alone, social learners earn less than beside experts.",
-            _NEXT_FRAME,
-            _NEXT_FRAME,
-            "return_social",
-            other_measure="return_solo",
-        ),
-        mean_greater("Left alone, social learners earn more than solo learners do.", _NEXT_FRAME, _SOLO, "return_solo"),
-        mean_above("Left alone, social learners earn more than stopping after one goal.", _NEXT_FRAME, 1.05, "return_solo"),
+        mean_greater("Social learners earn less alone than with experts.",
+                     _NEXT_FRAME, _NEXT_FRAME, "return_social", other_measure="return_solo"),
+        mean_greater("Alone, social learners earn more than solo learners.", _NEXT_FRAME, _SOLO, "return_solo"),
+        mean_above("Alone, social learners earn more than agents that stop after one goal.",
+                   _NEXT_FRAME, 1.05, "return_solo"),
     ),
     figures=figures.solo_figures,
     num_seeds=5,
-)
+)  # fmt: skip

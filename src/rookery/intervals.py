@@ -1,0 +1,240 @@
+"""Intervals and the statistics they belong to: every number that says how certain a result is comes from here.
+
+Over seeds: percentile bootstrap. Over the many episodes of one agent: the normal interval of a mean. For a fraction of
+seeds: the exact binomial interval, because a bootstrap of five out of five would claim certainty.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rookery.errors import ConfigError
+
+CONFIDENCE = 0.95
+NUM_RESAMPLES = 10_000
+NORMAL_QUANTILE = 1.959964
+"""Half-width of the 95 % interval of a normal distribution, in standard deviations."""
+MAX_RESAMPLED_VALUES = 2_000_000
+"""Resampled values held at a time: 16 MB."""
+
+
+class Interval(NamedTuple):
+    """A value and its interval (95 % unless said otherwise); low and high are NaN where they cannot be known."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def unknown(cls, value: float = math.nan) -> Interval:
+        """A value without an interval."""
+        return cls(value, math.nan, math.nan)
+
+    def to_dict(self, value_key: str = "value") -> dict[str, float | None]:
+        """{value_key, "low", "high"}, with None for what is not finite (JSON has no NaN)."""
+        return {
+            key: float(number) if np.isfinite(number) else None
+            for key, number in zip((value_key, "low", "high"), self, strict=True)
+        }
+
+
+def iqm(values, axis: int = -1):
+    """Interquartile mean: the mean of the middle half; a value cut by a quartile counts in part.
+
+    Source: Agarwal et al. 2021, arXiv:2108.13264, section 4.3.
+    """
+    ordered = np.sort(np.asarray(values, np.float64), axis)
+    count = ordered.shape[axis]
+    edges = np.arange(count + 1) / count
+    weight = np.maximum(0, np.minimum(edges[1:], 0.75) - np.maximum(edges[:-1], 0.25))
+    shape = [1] * ordered.ndim
+    shape[axis] = count
+    return np.sum(ordered * weight.reshape(shape), axis) / weight.sum()
+
+
+def mean_interval(
+    values, confidence: float = CONFIDENCE, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+) -> Interval:
+    """Mean of independent values f[n], such as one per seed, with its percentile-bootstrap interval.
+
+    Args:
+      confidence: in (0, 1).
+      num_resamples: bootstrap samples; `seed` fixes them, so equal values give equal intervals.
+    Returns: one value has no interval: low and high are NaN. Equal values have an interval of width 0.
+    Raises: ConfigError for no values, values that are not finite, or a confidence out of range.
+    """
+    values = _check_values(values)
+    low, high = mean_band(values[:, None], confidence=confidence, num_resamples=num_resamples, seed=seed)
+    return Interval(float(values.mean()), float(low[0]), float(high[0]))
+
+
+def mean_band(
+    values, *, confidence: float = CONFIDENCE, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """`mean_interval` for each of N columns at once, with the same resampled seeds in all.
+
+    Args: values f[n, N], finite; n seeds.
+    Returns: low f[N], high f[N]; all NaN if n < 2.
+    Raises: ConfigError as `mean_interval`.
+    """
+    values = np.asarray(values, np.float64)
+    if not 0 < confidence < 1:
+        raise ConfigError(f"confidence={confidence} must lie in (0, 1)")
+    if num_resamples < 1:
+        raise ConfigError(f"num_resamples={num_resamples} must be at least 1")
+    _check_finite(values)
+    num_seeds, columns = values.shape
+    if num_seeds < 2:
+        return np.full(columns, np.nan), np.full(columns, np.nan)
+    low, high = values.min(0), values.max(0)
+    varied = low < high  # the bootstrap of equal values is exact, and rounding would blur it
+    if varied.any():
+        low[varied], high[varied] = _bootstrap_bounds(
+            np.mean, (values[:, varied],), axis=0, confidence=confidence, num_resamples=num_resamples, seed=seed,
+            batch=max(1, MAX_RESAMPLED_VALUES // values.size),
+        )  # fmt: skip
+    return low, high
+
+
+def iqm_interval(values) -> Interval:
+    """Interquartile mean of f[n], one value per seed, with its percentile-bootstrap interval."""
+    return _bootstrap(iqm, values)
+
+
+def difference_of_means(first, second) -> Interval:
+    """Mean of f[n] minus mean of f[m], one value per seed each; the seeds of both are resampled independently."""
+    return _bootstrap(lambda x, y, axis: np.mean(x, axis) - np.mean(y, axis), first, second)
+
+
+def probability_of_improvement(first, second) -> Interval:
+    """Probability that a value of the first sample exceeds a value of the second; equal values count half.
+
+    Source: Agarwal et al. 2021, arXiv:2108.13264, section 4.3.
+    """
+
+    def statistic(x, y, axis):
+        x, y = np.moveaxis(x, axis, -1)[..., :, None], np.moveaxis(y, axis, -1)[..., None, :]
+        return ((x > y) + 0.5 * (x == y)).mean((-2, -1))
+
+    return _bootstrap(statistic, first, second)
+
+
+def mean_over_episodes(values) -> Interval:
+    """Mean of f[n], one value per episode of one agent, with its normal interval (1.96 standard errors)."""
+    values = _check_values(values)
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Interval.unknown(mean)
+    half_width = NORMAL_QUANTILE * float(values.std(ddof=1)) / len(values) ** 0.5
+    return Interval(mean, mean - half_width, mean + half_width)
+
+
+def difference_of_agents(first: Interval, second: Interval) -> Interval:
+    """Difference of two agents' means over episodes: squared half-widths add, as for independent episodes."""
+    value = first.value - second.value
+    half_width = ((first.high - first.low) ** 2 + (second.high - second.low) ** 2) ** 0.5 / 2
+    return Interval(value, value - half_width, value + half_width)
+
+
+def binomial_fraction(hits: int, total: int) -> Interval:
+    """`hits` of `total` as a fraction with its exact binomial (Clopper-Pearson) interval.
+
+    Raises: ConfigError unless 0 <= hits <= total and total >= 1.
+    """
+    from scipy.stats import binomtest
+
+    if not 0 <= hits <= total or total < 1:
+        raise ConfigError(
+            f"{hits} of {total} is not a fraction; hits must lie in 0 to total, and total must be at least 1"
+        )
+    interval = binomtest(hits, total).proportion_ci(CONFIDENCE, "exact")
+    return Interval(hits / total, float(interval.low), float(interval.high))
+
+
+def correlation_interval(rho: float, num_values: int) -> Interval:
+    """Pearson's correlation of `num_values` pairs with Fisher's interval; none for fewer than four pairs."""
+    if num_values < 4:
+        return Interval.unknown(rho)
+    half_width = NORMAL_QUANTILE / math.sqrt(num_values - 3)
+    z = math.atanh(np.clip(rho, -0.999999, 0.999999))
+    return Interval(rho, math.tanh(z - half_width), math.tanh(z + half_width))
+
+
+def two_level_interval(
+    values: np.ndarray,
+    confidence: float = CONFIDENCE,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+    over_seeds: bool = True,
+) -> Interval:
+    """Mean of f[S, E] (S seeds with E episodes each) and a percentile interval over both levels.
+
+    Seeds are resampled first, then each seed's mean within its own standard error, so that few seeds give a wide
+    interval however many episodes each played.
+
+    Args:
+      over_seeds: False gives the interval of the mean of just these seeds, over their episodes.
+    """
+    values = np.asarray(values, np.float64)
+    num_seeds, num_episodes = values.shape
+    means = values.mean(1)
+    error = values.std(1, ddof=1) / np.sqrt(num_episodes) if num_episodes > 1 else np.zeros(num_seeds)
+    random = np.random.default_rng(seed)
+    if over_seeds:
+        resampled = random.integers(0, num_seeds, (num_resamples, num_seeds))
+    else:
+        resampled = np.tile(np.arange(num_seeds), (num_resamples, 1))
+    resampled_means = means[resampled] + error[resampled] * random.standard_normal(resampled.shape)
+    low, high = np.quantile(resampled_means.mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(means.mean()), float(low), float(high))
+
+
+def _check_values(values) -> np.ndarray:
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or not values.size:
+        raise ConfigError(f"an interval needs a list of at least one value, not shape {values.shape}")
+    return _check_finite(values)
+
+
+def _check_finite(values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise ConfigError("an interval needs finite values; leave out the runs that diverged, and say so")
+    return values
+
+
+def _bootstrap(statistic: Callable, *samples) -> Interval:
+    """A statistic of one or more independent samples f[n]; the same samples always give the same interval."""
+    arrays = tuple(_check_values(values) for values in samples)
+    value = float(statistic(*arrays, axis=-1))
+    if min(len(array) for array in arrays) < 2:
+        return Interval.unknown(value)
+    if all(np.ptp(array) == 0 for array in arrays):
+        return Interval(value, value, value)  # scipy warns about a distribution of width 0
+    low, high = _bootstrap_bounds(statistic, arrays, axis=-1, vectorized=True)
+    return Interval(value, float(low), float(high))
+
+
+def _bootstrap_bounds(
+    statistic: Callable,
+    samples: tuple[np.ndarray, ...],
+    *,
+    confidence: float = CONFIDENCE,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+    **options: Any,
+):
+    """Low and high of scipy's percentile bootstrap."""
+    from scipy.stats import bootstrap
+
+    # scipy renamed the argument in 1.15; both names take a Generator and sample the same numbers from it.
+    argument = "rng" if "rng" in inspect.signature(bootstrap).parameters else "random_state"
+    options[argument] = np.random.default_rng(seed)
+    interval = bootstrap(
+        samples, statistic, method="percentile", confidence_level=confidence, n_resamples=num_resamples, **options
+    ).confidence_interval
+    return interval.low, interval.high

@@ -1,0 +1,139 @@
+"""Where the agents of a study's conditions come from: ready-made, trained by a run, or teams that trained together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from rookery.storage.metrics import read_metrics
+from rookery.studies.evaluate import EvaluatedAgent
+from rookery.studies.session import Session
+from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
+from rookery.training.config import PolicyConfig, slot_names
+from rookery.training.trainer import load_config
+
+MAX_CURVE_POINTS = 200
+"""Points kept of a learning curve."""
+AUX_LOSS_KINDS = ("next-frame", "reconstruction")
+TEAM_CURVES = ("intrinsic_reward", "influence_above_mean_fraction", "moa_loss")
+"""Metrics of a team's learning curve, in addition to its return: means over agents."""
+
+
+class AgentSource:
+    """The agents of one condition. A subclass is a frozen dataclass."""
+
+    def runs(self) -> tuple[TrainingRun, ...]:
+        """The runs that have to be trained first."""
+        return ()
+
+    def prepare(self, session: Session) -> bool:
+        """Whatever else has to be made first, continued from where it stopped. Returns whether it is finished."""
+        return True
+
+    def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
+        """Required: the frozen agents or teams, one per seed (or one without a seed)."""
+        raise NotImplementedError
+
+    def learning_curves(self, session: Session) -> dict | None:
+        """Curves of training, one list per seed each; None where nothing was trained by a run."""
+        return None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainedAgent(AgentSource):
+    """One agent that needs no training here: from the zoo, scripted or random. It has no seeds."""
+
+    policy: Callable[[Budget], PolicyConfig]
+
+    def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
+        return [EvaluatedAgent.of(self.policy(session.budget))]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainedAgents(TrainedSlot, AgentSource):
+    """The agents that one variant of a run trained in one slot, one per seed."""
+
+    def runs(self) -> tuple[TrainingRun, ...]:
+        return (self.run,)
+
+    def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
+        return [EvaluatedAgent.of(session.trained_agent(self, seed), seed=seed) for seed in session.seed_range]
+
+    def learning_curves(self, session: Session) -> dict:
+        """'checkpoints': frozen at each checkpoint; 'learning': while training, with the auxiliary loss if any."""
+        rows, names, seeds = _run_metrics(self.run, session)
+        prefix = f"{self.variant}/{names[self.slot]}"
+        checkpoint_keys = {
+            "return_social": f"evaluation/{prefix}/social/return",
+            "return_solo": f"evaluation/{prefix}/solo/return",
+            "social_gain": f"evaluation/{prefix}/social_gain/return",
+        }
+        evaluated = [row for row in rows if checkpoint_keys["social_gain"] in row]
+        learning_keys = {"return": f"{prefix}/return"}
+        for kind in AUX_LOSS_KINDS:
+            key = f"{prefix}/aux_loss/{kind}"
+            if rows and key in rows[0]:
+                learning_keys["aux_loss"] = key
+        return {
+            "checkpoints": _series(evaluated, checkpoint_keys, seeds),
+            "learning": _series(_subsample(rows), learning_keys, seeds),
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainedTeam(AgentSource):
+    """All agents that one variant of a run trained, one team per seed. Every slot of the task must learn."""
+
+    run: TrainingRun
+    variant: str
+
+    def runs(self) -> tuple[TrainingRun, ...]:
+        return (self.run,)
+
+    def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
+        group_of = {slot: group.name for group in session.run_config(self.run).team for slot in group.slots}
+        slots = [
+            TrainedSlot(run=self.run, variant=self.variant, group=group, slot=slot)
+            for slot, group in sorted(group_of.items())
+        ]
+        return [
+            EvaluatedAgent.of(*(session.trained_agent(slot, seed) for slot in slots), seed=seed)
+            for seed in session.seed_range
+        ]
+
+    def learning_curves(self, session: Session) -> dict:
+        """'learning': the team's collective reward while training, and the mean over agents of `TEAM_CURVES`."""
+        rows, names, seeds = _run_metrics(self.run, session)
+        rows = _subsample(rows)
+        prefix = f"{self.variant}/{names[0]}/"
+        metrics = sorted(key.removeprefix(prefix) for key in rows[0] if key.startswith(prefix))
+        curves: dict = {"steps": [row["steps"] for row in rows]}
+        for metric in ("return", *(name for name in metrics if name.split("/")[0] in TEAM_CURVES)):
+            keys = [key for name in names if (key := f"{self.variant}/{name}/{metric}") in rows[0]]
+            values = np.array([[list(row[key])[seeds] for key in keys] for row in rows], float)  # [rows, agents, seeds]
+            combined = values.sum(1) if metric == "return" else values.mean(1)
+            curves[metric] = combined.T.tolist()
+        return {"learning": curves}
+
+
+def _run_metrics(run: TrainingRun, session: Session) -> tuple[list[dict], list[str], slice]:
+    """What a run logged, the names of its agents, and the position of the session's seeds among the run's."""
+    folder = session.run_dir(run)
+    config = load_config(folder)
+    first = session.seed - config.seed
+    return read_metrics(folder), slot_names(config), slice(first, first + session.num_seeds)
+
+
+def _subsample(rows: list[dict]) -> list[dict]:
+    return rows[:: max(1, -(-len(rows) // MAX_CURVE_POINTS))]
+
+
+def _series(rows: list[dict], keys: dict[str, str], seeds: slice) -> dict:
+    """Steps f[N] and, by name, one list of N numbers per seed."""
+    by_name = {name: [list(row[key])[seeds] for row in rows] for name, key in keys.items()}
+    return {
+        "steps": [row["steps"] for row in rows],
+        **{name: [list(seed) for seed in zip(*values, strict=True)] for name, values in by_name.items()},
+    }

@@ -1,0 +1,37 @@
+"""The runs that studies train, shared between studies by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+from rookery.training.config import RunConfig
+
+Budget = Literal["smoke", "desk", "paper"]
+BUDGETS: tuple[Budget, ...] = ("smoke", "desk", "paper")
+"""smoke: seconds, and no claims are judged. desk: one desktop computer. paper: the published hyperparameters."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """One compiled program: variants × seeds that train side by side."""
+
+    name: str
+    """Name of its folder; the same name is the same configuration in every study."""
+    configure: Callable[[Budget], RunConfig]
+    """The configuration at a budget; the session fills in the seeds."""
+    init_from: TrainedSlot | None = None
+    """Each seed's learner starts from the agent of this slot with the same seed."""
+    published_config: Callable[[], RunConfig] | None = None
+    """The published run that the report compares settings with; None: that of Ndousse et al. 2021."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainedSlot:
+    """One slot of one variant of a run: one trained agent per seed."""
+
+    run: TrainingRun
+    variant: str
+    group: str = "novice"
+    slot: int = 0
