@@ -5,7 +5,7 @@ Letters in shapes: A agents, B environments side by side, T steps of an episode,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import jax
 from flax import struct

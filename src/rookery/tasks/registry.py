@@ -63,7 +63,7 @@ def load_plugins() -> None:
     """
     if TASK_ENTRY_POINTS not in _loaded_groups:
         _loaded_groups.add(TASK_ENTRY_POINTS)
-        load_entry_points(TASK_ENTRY_POINTS, TASKS, register)
+        load_entry_points(TASK_ENTRY_POINTS, TASKS, _refuse_class)
 
 
 def task_ids() -> list[str]:
@@ -112,6 +112,10 @@ def _find(task_id: str) -> tuple[str, Task]:
     if task_id not in TASKS:
         raise NotFoundError(f"no task {task_id!r}; {suggest(task_id, TASKS)}")
     return TASKS[task_id]
+
+
+def _refuse_class(cls: type) -> None:
+    raise ConfigError(f"the entry point names the class {cls.__name__}; name a function that calls register(id, ...)")
 
 
 def _class_path(task: Task) -> tuple[str, str]:

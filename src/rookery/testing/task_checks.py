@@ -78,7 +78,8 @@ def _check_settings(task: Task) -> None:
         hash(task)
     except TypeError as error:
         raise ConformanceError(f"{name}: must be hashable ({error}); use tuples instead of lists and arrays") from None
-    require(dataclasses.replace(task) == task, name, "a copy by dataclasses.replace must be equal to the task")
+    copy = dataclasses.replace(task)  # type: ignore[type-var]
+    require(copy == task, name, "a copy by dataclasses.replace must be equal to the task")
     require(isinstance(task.kind, str) and task.kind, f"{name}.kind", 'add a field `kind: Literal["..."] = "..."`')
     names = task.metric_names
     valid = isinstance(names, tuple) and all(isinstance(metric, str) for metric in names)
@@ -166,7 +167,7 @@ def _small_copy(task: Task, steps: int) -> Task:
             changes.append({"width": task.grid_spec.width + 2})  # the parity stays, which mazes need
     for change in changes:
         try:
-            task = dataclasses.replace(task, **change)
+            task = dataclasses.replace(task, **change)  # type: ignore[type-var]
         except ConfigError:
             continue
     return task
