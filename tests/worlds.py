@@ -1,4 +1,4 @@
-"""Small worlds drawn as text, and a way to play them, for the tests."""
+"""Small gridworlds given as text, and single steps in them, for the tests."""
 
 import functools
 from typing import NamedTuple
@@ -19,20 +19,20 @@ SMALL = ViewConfig(size=3, observation_type="symbolic")  # cheap to compile
 
 
 def drawn(text: str) -> str:
-    """A map without the indentation of the source it stands in."""
+    """A map given as indented text."""
     return "\n".join(line.strip() for line in text.strip().split("\n"))
 
 
-def task_on(text: str, agents: int = 1, view: ViewConfig = SMALL, **more) -> GoalCycle:
-    """A Goal Cycle on a drawn map."""
-    more.setdefault("num_goals", max(1, sum(c.isdigit() or c == "G" for c in text)))
+def task_on(text: str, agents: int = 1, view: ViewConfig = SMALL, **settings) -> GoalCycle:
+    """A Goal Cycle on a map given as text."""
+    settings.setdefault("num_goals", max(1, sum(c.isdigit() or c == "G" for c in text)))
     if text.count("A") < agents:
-        text = text.replace("A", ".")  # the test puts them where it wants
-    return GoalCycle(map=drawn(text), views=(view,) * agents, **more)
+        text = text.replace("A", ".")  # the test places them
+    return GoalCycle(map=drawn(text), views=(view,) * agents, **settings)
 
 
 class Game(NamedTuple):
-    """One task, compiled."""
+    """One task with its compiled functions."""
 
     env: GridEnv
     reset: object
@@ -46,7 +46,7 @@ def game(task: GoalCycle) -> Game:
 
 
 def start(task: GoalCycle, position=None, heading=None, seed: int = 0):
-    """A fresh state, with agents put where the test wants them."""
+    """A state at the start of an episode, with agents placed by the test."""
     state, _ = game(task).reset(jax.random.PRNGKey(seed), task.default_params())
     return put(state, position, heading)
 
@@ -60,7 +60,7 @@ def put(state, position=None, heading=None):
 
 
 def act(task: GoalCycle, state, *action: int, params=None):
-    """One step; one action an agent."""
+    """One step, with one action per agent."""
     return game(task).step(state, jnp.array(action, jnp.int32), task.default_params() if params is None else params)
 
 
@@ -70,7 +70,7 @@ def _perceive(view: ViewConfig):
 
 
 def view_text(state, agent: int, view: ViewConfig) -> str:
-    """What an agent sees, drawn: ? unseen, # obstacle, . floor, G goal, a digit for an agent seen there."""
+    """View of an agent as text: ? unseen, # obstacle, . floor, G goal, a digit for another agent."""
     kind, seen, agents = (np.asarray(x) for x in _perceive(view)(state, agent))
     marks = np.where(kind == OBSTACLE, "#", np.where(kind == GOAL, "G", "."))
     for other in reversed(range(len(agents))):

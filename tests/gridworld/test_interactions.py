@@ -1,4 +1,4 @@
-"""Keys and doors, by hand and under random handling."""
+"""Keys and doors, by hand and with random actions."""
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +13,13 @@ from tests.tasks.episodes import play
 from tests.worlds import EAST, FORWARD, NORTH, STAY, WEST, act, drawn, start
 
 PICK_UP, DROP, TOGGLE = 3, 4, 5
-PLAN = drawn("""
+MAP = drawn("""
 ########
 #AAk#..#
 #AAKD.G#
 ########
 """)
-TASK = KeyDoor(map=PLAN, views=(ViewConfig(size=3, observation_type="objects"),) * 2)
+TASK = KeyDoor(map=MAP, views=(ViewConfig(size=3, observation_type="objects"),) * 2)
 AWAY = (1, 5)
 
 
@@ -40,12 +40,12 @@ def test_a_loose_key_is_taken_once_and_the_lower_number_gets_it():
 
 def test_a_rack_never_empties_and_a_full_hand_takes_nothing():
     state = start(TASK, [(2, 2), (2, 2)], [EAST, EAST])
-    state, told = act(TASK, state, PICK_UP, PICK_UP)
+    state, timestep = act(TASK, state, PICK_UP, PICK_UP)
     assert state.carrying.tolist() == [KEY, KEY]
-    assert told.info["keys"].tolist() == [1, 1]
-    state, told = act(TASK, state, PICK_UP, STAY)
+    assert timestep.info["keys"].tolist() == [1, 1]
+    state, timestep = act(TASK, state, PICK_UP, STAY)
     assert tile(state, 2, 3) == KEY_RACK
-    assert told.info["keys"].tolist() == [0, 0]
+    assert timestep.info["keys"].tolist() == [0, 0]
 
 
 def test_a_key_is_dropped_on_bare_floor_only():
@@ -63,9 +63,9 @@ def test_a_door_opens_with_a_key_and_uses_it_up():
     assert tile(state, 2, 4) == DOOR
     state, _ = act(TASK, state, FORWARD, STAY)
     assert state.position[0].tolist() == [2, 3]
-    state, told = act(TASK, holding(state, KEY, FLOOR), TOGGLE, STAY)
+    state, timestep = act(TASK, holding(state, KEY, FLOOR), TOGGLE, STAY)
     assert (tile(state, 2, 4), state.carrying.tolist()) == (OPEN_DOOR, [FLOOR, FLOOR])
-    assert told.info["doors"].tolist() == [1, 0]
+    assert timestep.info["doors"].tolist() == [1, 0]
     state, _ = act(TASK, state, TOGGLE, STAY)  # open and empty: locked again
     assert tile(state, 2, 4) == DOOR
 
@@ -111,20 +111,20 @@ def test_keys_are_neither_made_nor_lost():
 
 def test_what_an_agent_sees_of_things():
     state = holding(start(TASK, [(2, 3), AWAY], [EAST, NORTH]), KEY, FLOOR)
-    _, told = act(TASK, state, STAY, STAY)
-    view = np.asarray(told.observation[0])  # 3×3, offset 1: its own cell is the middle one
-    seen = {(r, c): {OBJECT_CHANNELS[i] for i in np.flatnonzero(view[r, c])} for r in range(3) for c in range(3)}
-    assert seen[1, 1] == {"agent ahead", "carrying", "key"}
-    assert seen[0, 1] == {"door", "obstacle"}
-    assert seen[1, 0] == {"key"}
+    _, timestep = act(TASK, state, STAY, STAY)
+    view = np.asarray(timestep.observation[0])  # 3×3, offset 1: its own cell is the middle one
+    visible = {(r, c): {OBJECT_CHANNELS[i] for i in np.flatnonzero(view[r, c])} for r in range(3) for c in range(3)}
+    assert visible[1, 1] == {"agent ahead", "carrying", "key"}
+    assert visible[0, 1] == {"door", "obstacle"}
+    assert visible[1, 0] == {"key"}
 
 
 def test_pixels_show_a_key_in_hand_and_a_symbolic_view_hides_what_it_has_no_channel_for():
-    pair = KeyDoor(map=PLAN, views=(ViewConfig(size=3), ViewConfig(size=3, observation_type="symbolic")))
+    pair = KeyDoor(map=MAP, views=(ViewConfig(size=3), ViewConfig(size=3, observation_type="symbolic")))
     state = start(pair, [(2, 2), (2, 2)], [EAST, EAST])
     empty, _ = act(pair, state, STAY, STAY)
-    _, told = act(pair, state, PICK_UP, STAY)
-    (bare, _), (picture, channels) = jax.device_get((GridEnv(pair).observe(empty), told.observation))
+    _, timestep = act(pair, state, PICK_UP, STAY)
+    (bare, _), (picture, channels) = jax.device_get((GridEnv(pair).observe(empty), timestep.observation))
     changed = np.argwhere((bare != picture).any(-1))
     assert changed.tolist() == [[3, 3]], "the upper left corner of its own tile"
     assert channels.shape == (3, 3, 8)

@@ -17,17 +17,17 @@ from tests.worlds import SMALL, drawn, task_on
 def layouts(task, count, seed=0):
     """Tiles, positions, headings and goals of many episodes."""
     keys = jax.random.split(jax.random.PRNGKey(seed), count)
-    tiles, position, heading, own = jax.jit(jax.vmap(task.generate))(keys)
-    return np.asarray(tiles), np.asarray(position), np.asarray(heading), np.asarray(own.goals)
+    tiles, position, heading, task_state = jax.jit(jax.vmap(task.generate))(keys)
+    return np.asarray(tiles), np.asarray(position), np.asarray(heading), np.asarray(task_state.goals)
 
 
 @pytest.fixture(scope="module")
-def drawn_worlds():
+def many_layouts():
     return layouts(GoalCycle(), 600)
 
 
-def test_counts_are_exact(drawn_worlds):
-    tiles, position, heading, goals = drawn_worlds
+def test_counts_are_exact(many_layouts):
+    tiles, position, heading, goals = many_layouts
     assert GoalCycle().resolved_num_obstacles == 18
     inside = tiles[:, 1:-1, 1:-1]
     assert ((inside == OBSTACLE).sum((1, 2)) == 18).all()
@@ -38,8 +38,8 @@ def test_counts_are_exact(drawn_worlds):
     assert ((heading >= 0) & (heading < 4)).all()
 
 
-def test_nothing_overlaps(drawn_worlds):
-    tiles, position, _, goals = drawn_worlds
+def test_nothing_overlaps(many_layouts):
+    tiles, position, _, goals = many_layouts
     world = np.arange(len(tiles))[:, None]
     assert (tiles[world, goals[..., 0], goals[..., 1]] == GOAL).all()
     assert (tiles[world, position[..., 0], position[..., 1]] == FLOOR).all()
@@ -48,8 +48,8 @@ def test_nothing_overlaps(drawn_worlds):
         assert (np.diff(cell, axis=-1) > 0).all()
 
 
-def test_every_cell_and_heading_is_as_likely(drawn_worlds):
-    tiles, position, heading, goals = drawn_worlds
+def test_every_cell_and_heading_is_as_likely(many_layouts):
+    tiles, position, heading, goals = many_layouts
     cells = {"goals": goals, "first goal": goals[:, :1], "agents": position, "last agent": position[:, -1:]}
     counts = {n: np.bincount((c[..., 0] * 13 + c[..., 1]).ravel(), minlength=169) for n, c in cells.items()}
     counts = {name: count.reshape(13, 13)[1:-1, 1:-1].ravel() for name, count in counts.items()}
@@ -120,13 +120,13 @@ def test_border():
 
 
 def test_a_map_by_hand():
-    plan = parse_map("\n#####\n#2 A#\n#.1A#\n#####\n")
-    assert (plan.height, plan.width) == (4, 5)
-    assert plan.tiles == ((1, 1, 1, 1, 1), (1, 0, 0, 0, 1), (1, 0, 0, 0, 1), (1, 1, 1, 1, 1))
-    assert plan.numbered_goals == ((2, 2), (1, 1))
-    assert plan.unordered_goals == ()
-    assert plan.spawn_cells == ((1, 3), (2, 3))
-    assert hash(plan) == hash(parse_map("#####\n#2 A#\n#.1A#\n#####"))
+    ascii_map = parse_map("\n#####\n#2 A#\n#.1A#\n#####\n")
+    assert (ascii_map.height, ascii_map.width) == (4, 5)
+    assert ascii_map.tiles == ((1, 1, 1, 1, 1), (1, 0, 0, 0, 1), (1, 0, 0, 0, 1), (1, 1, 1, 1, 1))
+    assert ascii_map.numbered_goals == ((2, 2), (1, 1))
+    assert ascii_map.unordered_goals == ()
+    assert ascii_map.spawn_cells == ((1, 3), (2, 3))
+    assert hash(ascii_map) == hash(parse_map("#####\n#2 A#\n#.1A#\n#####"))
     assert parse_map("G.G").unordered_goals == ((0, 0), (0, 2))
 
 

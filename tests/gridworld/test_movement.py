@@ -43,9 +43,9 @@ def test_turning_by_hand(heading):
 def test_the_other_four_actions_do_nothing(action):
     task = task_on(ROOM)
     before = start(task, (2, 2), EAST)
-    after, told = act(task, before, action)
+    after, timestep = act(task, before, action)
     chex.assert_trees_all_equal(after.replace(step=before.step), before)
-    assert told.reward.tolist() == [0]
+    assert timestep.reward.tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ COLLIDE = task_on(ROOM, agents=2, collide=True)
 
 @jax.jit
 def both_walk(states):
-    """One step of COLLIDE in many worlds at once; both agents go forward."""
+    """One step of COLLIDE in many environments at once; both agents go forward."""
     step = jax.vmap(game(COLLIDE).env.step, (0, None, None))
     return step(states, jnp.array([FORWARD, FORWARD]), COLLIDE.default_params())[0]
 
@@ -111,7 +111,7 @@ def test_a_follower_moves_up_if_its_leader_goes_first():
 
 @functools.cache
 def wander(task: GoalCycle, worlds: int, steps: int):
-    """Random play from a key: positions, headings and who is active, [T+1, B, ...], rewards and the tiles."""
+    """Random episodes: positions, headings and agent masks [T+1, B, ...], rewards and tiles."""
     env, params = GridEnv(task), task.default_params()
 
     def run(key):
@@ -121,8 +121,8 @@ def wander(task: GoalCycle, worlds: int, steps: int):
         def step(state, key):
             # Forward half of the time, so that agents get about.
             action = jax.random.choice(key, jnp.array([0, 1, 2, 2]), (worlds, env.num_agents))
-            state, told = jax.vmap(env.step, (0, 0, None))(state, action, params)
-            return state, (state.position, state.heading, state.agent_mask, told.reward, action)
+            state, timestep = jax.vmap(env.step, (0, 0, None))(state, action, params)
+            return state, (state.position, state.heading, state.agent_mask, timestep.reward, action)
 
         _, played = jax.lax.scan(step, state, jax.random.split(play_key, steps))
         return state, played
@@ -171,16 +171,16 @@ def test_a_latecomer_is_absent_until_its_step():
     blank[..., 0] = 255  # the channel 'unseen'
     for t in range(3):
         assert state.agent_mask.tolist() == [True, False]
-        state, told = act(LATE, state, 6, FORWARD)  # agent 1 would walk
-        assert told.reward.tolist() == [0, 0]
+        state, timestep = act(LATE, state, 6, FORWARD)  # agent 1 would walk
+        assert timestep.reward.tolist() == [0, 0]
         assert state.position[1].tolist() == [2, 4]
         assert state.heading[1] == NORTH
-        ahead_of_0 = told.observation[0][0, 1, 3:7]
+        ahead_of_0 = timestep.observation[0][0, 1, 3:7]
         if t < 2:
-            np.testing.assert_array_equal(told.observation[1], blank)
+            np.testing.assert_array_equal(timestep.observation[1], blank)
             assert not ahead_of_0.any()
     assert state.agent_mask.tolist() == [True, True]
-    assert not (told.observation[1] == blank).all()
+    assert not (timestep.observation[1] == blank).all()
     assert ahead_of_0.any()
     state, _ = act(LATE, state, 6, FORWARD)
     assert state.position[1].tolist() == [1, 4]
@@ -191,8 +191,8 @@ def test_a_latecomer_earns_nothing_before_it_comes():
     state = start(task, heading=EAST)
     rewards = []
     for _ in range(4):
-        state, told = act(task, state, FORWARD)
-        rewards.append(float(told.reward[0]))
+        state, timestep = act(task, state, FORWARD)
+        rewards.append(float(timestep.reward[0]))
     assert rewards == [0, 0, 1, 0]
 
 
@@ -202,9 +202,9 @@ def test_an_absent_agent_is_not_in_the_way_and_waits_until_its_cell_is_free():
     state, _ = act(task, state, FORWARD, 6)  # walks over the absent one's cell
     assert state.position[0].tolist() == [2, 4]
     for _ in range(3):  # due at step 2, but its cell is taken
-        state, told = act(task, state, 6, FORWARD)
+        state, timestep = act(task, state, 6, FORWARD)
         assert state.agent_mask.tolist() == [True, False]
-        assert told.agent_mask.tolist() == [True, False]
+        assert timestep.agent_mask.tolist() == [True, False]
     state, _ = act(task, state, FORWARD, 6)
     assert state.position[0].tolist() == [2, 5]
     assert state.agent_mask.tolist() == [True, True]
@@ -222,11 +222,11 @@ def test_of_two_latecomers_on_one_cell_only_one_enters():
 def test_who_is_not_present_never_comes():
     task = task_on(ROOM, agents=2, spawn_delay=(0, 3))
     env, params = game(task).env, task.default_params()
-    state, told = env.reset(jax.random.PRNGKey(0), params, jnp.array([True, False]))
-    assert told.agent_mask.tolist() == [True, False]
+    state, timestep = env.reset(jax.random.PRNGKey(0), params, jnp.array([True, False]))
+    assert timestep.agent_mask.tolist() == [True, False]
     for _ in range(5):
-        state, told = act(task, state, FORWARD, FORWARD)
-        assert told.agent_mask.tolist() == [True, False]
+        state, timestep = act(task, state, FORWARD, FORWARD)
+        assert timestep.agent_mask.tolist() == [True, False]
 
 
 def test_a_schedule_may_change_the_delay_without_recompiling():
@@ -252,14 +252,14 @@ def test_jit_and_vmap_equal_plain_steps():
         state, first = env.reset(key, params)
         return first, *jax.lax.scan(lambda s, a: env.step(s, a, params), state, actions)
 
-    first, last, told = jax.jit(jax.vmap(episode))(keys, actions)
+    first, last, timestep = jax.jit(jax.vmap(episode))(keys, actions)
     reset, step = game(task).reset, game(task).step
     for i in range(3):
         state, opening = reset(keys[i], params)
         chex.assert_trees_all_equal(opening, jax.tree.map(lambda x, i=i: x[i], first))
         for t in range(4):
             state, now = step(state, actions[i, t], params)
-            chex.assert_trees_all_equal(now, jax.tree.map(lambda x, i=i, t=t: x[i, t], told))
+            chex.assert_trees_all_equal(now, jax.tree.map(lambda x, i=i, t=t: x[i, t], timestep))
         chex.assert_trees_all_equal(state, jax.tree.map(lambda x, i=i: x[i], last))
     with jax.disable_jit():
         plain = env.step(state, actions[0, 0], params)

@@ -61,8 +61,8 @@ def test_a_picture_is_21_by_21_with_the_agent_in_row_5_column_3():
     picture = shown(standing())
     assert picture.shape == (21, 21, 3)
     assert picture.dtype == np.uint8
-    own = tile(picture, 5, 3)
-    assert own[1, 1].tolist() == [239, 0, 0]  # the triangle covers 15/16 of the middle pixel
+    task_state = tile(picture, 5, 3)
+    assert task_state[1, 1].tolist() == [239, 0, 0]  # the triangle covers 15/16 of the middle pixel
     assert (tile(picture, 4, 3) == BLACK).all()
 
 
@@ -125,12 +125,12 @@ def test_before_it_comes_an_agent_sees_one_color():
 
 def test_a_symbolic_view_by_hand():
     state = standing(agents=2, position=[(2, 2), (2, 4)], heading=[EAST, SOUTH])
-    seen = shown(state.replace(prestige=jnp.array([0.0, 1.0])), observation_type="symbolic")
-    assert seen.shape == (7, 7, 8)
+    visible = shown(state.replace(prestige=jnp.array([0.0, 1.0])), observation_type="symbolic")
+    assert visible.shape == (7, 7, 8)
     at = {name: i for i, name in enumerate(CHANNELS)}
 
     def cell(row, col):
-        return {name: int(seen[row, col, i]) for name, i in at.items() if seen[row, col, i]}
+        return {name: int(visible[row, col, i]) for name, i in at.items() if visible[row, col, i]}
 
     assert cell(5, 3) == {"agent ahead": 255}  # itself; red, so no prestige
     assert cell(3, 3) == {"agent right": 255, "prestige": 118}
@@ -153,22 +153,22 @@ def test_the_triangle_points_ahead(side):
 
 
 def test_pictures_tell_all_that_symbols_tell():
-    """Each content a cell can have, all 256 shades included, has a picture and a symbol of its own."""
+    """Each possible content of a cell, with all 256 shades, has its own pixels and its own channels."""
     view = ViewConfig(size=3)
     shades = np.arange(256)
     cases = [(kind, True, -1, 0) for kind in (FLOOR, OBSTACLE, GOAL)] + [(FLOOR, False, -1, 0)]
     cases += [(kind, True, facing, int(s)) for kind in (FLOOR, GOAL) for facing in range(4) for s in shades]
-    kind, seen, facing, shade = (jnp.array(column) for column in zip(*cases, strict=True))
+    kind, visible, facing, shade = (jnp.array(column) for column in zip(*cases, strict=True))
 
     @jax.jit
     @jax.vmap
-    def encode(kind, seen, facing, shade):
+    def encode(kind, visible, facing, shade):
         cells = jnp.ones((3, 3), jnp.int32)
         where = jnp.broadcast_to(facing >= 0, (3, 3))
-        given = (cells * kind, cells.astype(bool) & seen, [where], [facing], [shade.astype(jnp.uint8)], view)
+        given = (cells * kind, cells.astype(bool) & visible, [where], [facing], [shade.astype(jnp.uint8)], view)
         return render_pixels(*given)[:3, :3], encode_symbolic(*given)[0, 0]
 
-    for encoded in encode(kind, seen, facing, shade):
+    for encoded in encode(kind, visible, facing, shade):
         flat = np.asarray(encoded).reshape(len(cases), -1)
         assert len(np.unique(flat, axis=0)) == len(cases)
 
@@ -190,8 +190,8 @@ def test_all_views_at_once_are_the_views_one_by_one(other):
 
     together, alone = both(keys)
     for agent in range(4):
-        seen = together[agent] if isinstance(together, tuple) else together[:, agent]
-        np.testing.assert_array_equal(seen, alone[agent])
+        visible = together[agent] if isinstance(together, tuple) else together[:, agent]
+        np.testing.assert_array_equal(visible, alone[agent])
     assert isinstance(together, tuple) == (other.observation_type == "symbolic")
 
 

@@ -1,4 +1,4 @@
-"""Setting agents down anew."""
+"""Placing agents elsewhere during an episode."""
 
 import jax
 import jax.numpy as jnp

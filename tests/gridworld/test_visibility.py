@@ -185,7 +185,7 @@ def test_an_absent_agent_is_not_seen():
 
 
 def turned_window(tiles: np.ndarray, position, heading: int, view: ViewConfig) -> np.ndarray:
-    """The same view by padding the map and turning it whole, instead of turning coordinates."""
+    """The same view by padding and rotating the whole map, instead of rotating coordinates."""
     pad = view.size
     padded = np.pad(tiles, pad, constant_values=OBSTACLE)
     mark = np.zeros_like(padded)
@@ -221,29 +221,29 @@ def test_to_view_undoes_view_cells(view):
 
 
 def spread(clear: np.ndarray, own_row: int) -> np.ndarray:
-    """What is seen, cell by cell, as the reference's description reads."""
+    """Visible cells, cell by cell, as the reference code is described."""
     size = len(clear)
     center = size // 2
-    seen = np.zeros_like(clear)
-    seen[own_row, center] = True
+    visible = np.zeros_like(clear)
+    visible[own_row, center] = True
 
     def sweep(row, toward):
         inside = 0 <= row + toward < size
         for col, step in [(c, 1) for c in range(center, size)] + [(c, -1) for c in range(center + 1, 0, -1)]:
-            if seen[row, col] and clear[row, col]:
+            if visible[row, col] and clear[row, col]:
                 beside = 0 <= col + step < size
                 if beside:
-                    seen[row, col + step] = True
+                    visible[row, col + step] = True
                 if inside:
-                    seen[row + toward, col] = True
+                    visible[row + toward, col] = True
                 if beside and inside:
-                    seen[row + toward, col + step] = True
+                    visible[row + toward, col + step] = True
 
     for row in range(min(own_row + 1, size - 1), 0, -1):
         sweep(row, -1)
     for row in range(own_row, size):
         sweep(row, 1)
-    return seen
+    return visible
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_sight_equals_the_slow_sweep(view):
 
 def test_see_through_walls_sees_all():
     tiles = jnp.full((5, 9), OBSTACLE, jnp.int32)
-    _, seen = agent_view(tiles, jnp.array([2, 2]), jnp.int32(EAST), ViewConfig(size=5, see_through_walls=True))
-    assert seen.all()
-    _, seen = agent_view(tiles, jnp.array([2, 2]), jnp.int32(EAST), ViewConfig(size=5))
-    assert seen.sum() == 1  # walled in on its own cell, which is an obstacle itself
+    _, visible = agent_view(tiles, jnp.array([2, 2]), jnp.int32(EAST), ViewConfig(size=5, see_through_walls=True))
+    assert visible.all()
+    _, visible = agent_view(tiles, jnp.array([2, 2]), jnp.int32(EAST), ViewConfig(size=5))
+    assert visible.sum() == 1  # walled in on its own cell, which is an obstacle itself

@@ -11,7 +11,7 @@ from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.goal_reaching import GoalReachingTask
 from rookery.tasks.single_goal import SingleGoal
 from rookery.testing import ConformanceError, check_task
-from rookery.testing.task_checks import check_without_jit
+from rookery.testing.task_checks import check_settings, check_shapes, check_without_jit
 from tests.tasks.episodes import play
 from tests.worlds import FORWARD, SMALL
 
@@ -28,7 +28,7 @@ OBLONG = {
 CLASSES = {task.kind: type(task) for _, task in registry.TASKS.values()}
 
 
-def played_alike() -> dict[str, str]:
+def distinct_rules() -> dict[str, str]:
     """Ids of tasks that differ in more than their views and actions: the others have the same rules and episodes."""
     distinct = {}
     for task_id, (_, task) in registry.TASKS.items():
@@ -38,7 +38,14 @@ def played_alike() -> dict[str, str]:
     return distinct
 
 
-@pytest.mark.parametrize("task_id", played_alike().values())
+@pytest.mark.parametrize("task_id", registry.TASKS)
+def test_settings_and_shapes(task_id):
+    task = registry.get_task(task_id)
+    check_settings(task)
+    check_shapes(task, task.make_env())
+
+
+@pytest.mark.parametrize("task_id", distinct_rules().values())
 def test_conforms(task_id):
     check_task(registry.get_task(task_id))
 

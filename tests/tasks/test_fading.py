@@ -1,4 +1,4 @@
-"""Goal sequence: agents to learn from that are seen less and less, by hand and by share."""
+"""Goal Sequence: fading agents, which are visible in fewer and fewer steps."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ from rookery.training.config import GroupConfig, OraclePolicyConfig, RunConfig
 from rookery.training.train_step import replica_schedules
 from tests.worlds import EAST, STAY, WEST, drawn
 
-PLAN = drawn("""
+MAP = drawn("""
 #########
 #.1.....#
 #.2.....#
@@ -32,16 +32,16 @@ SYMBOLS = ViewConfig(size=5, rows_behind=0, observation_type="objects", see_thro
 PIXELS = ViewConfig(size=5, rows_behind=0, tile_size=3, see_through_walls=True)
 HEADINGS = [OBJECT_CHANNELS.index(f"agent {way}") for way in ("ahead", "right", "back", "left")]
 TASK = GoalSequence(
-    map=PLAN, views=(SYMBOLS,) * 3, num_trials=4, trial_steps=5, num_actions=3, fading_slots=(1,), fade=1.0
+    map=MAP, views=(SYMBOLS,) * 3, num_trials=4, trial_steps=5, num_actions=3, fading_slots=(1,), fade=1.0
 )
 RED = np.array([255, 0, 0])
 WORLDS = 60
 
 
 def facing(task, params, worlds: int = WORLDS):
-    """0 and 2 look at 1 from the west, and 1 at both, in an episode in which nobody moves.
+    """Agents 0 and 2 face agent 1, and it faces them, in an episode in which no agent moves.
 
-    Returns for each step, the first observation too: in view bool[T+1, B, A, A], and all that was told.
+    Returns for each step: in_view bool[T, B, A, A], observations and time steps.
     """
     env = GridEnv(task)
 
@@ -52,8 +52,8 @@ def facing(task, params, worlds: int = WORLDS):
         state, _ = env.reset(key, params)
 
         def step(state, _):
-            following, told = env.step(stand(state), jnp.full(3, STAY), params)
-            return following, (env.in_view(stand(state)), env.observe(stand(state)), told)
+            following, timestep = env.step(stand(state), jnp.full(3, STAY), params)
+            return following, (env.in_view(stand(state)), env.observe(stand(state)), timestep)
 
         return jax.lax.scan(step, state, None, task.max_steps)[1]
 
@@ -61,36 +61,36 @@ def facing(task, params, worlds: int = WORLDS):
     return jax.device_get(jax.jit(jax.vmap(episode, (0, None), 1))(keys, params))
 
 
-def shares(seen):
-    """Of the steps of each trial in which agent 0 sees agent 1. f64[K]."""
-    return seen[:, :, 0, 1].reshape(TASK.num_trials, -1).mean(1)
+def visible_fraction(visible):
+    """Fraction of the steps of each trial in which agent 0 sees agent 1. f64[K]."""
+    return visible[:, :, 0, 1].reshape(TASK.num_trials, -1).mean(1)
 
 
 def test_seen_in_all_of_the_first_trial_and_none_of_the_last():
-    seen, views, told = facing(TASK, TASK.default_params())
-    found = shares(seen)
-    assert found[0] == 1
-    assert found[3] == 0
-    # 300 draws a trial: a standard error of at most 0.028.
-    np.testing.assert_allclose(found[1:3], [2 / 3, 1 / 3], atol=0.11)
-    assert (seen[:, :, 0, 1] == seen[:, :, 2, 1]).all(), "one draw for all who look"
-    assert not seen[:, :, 1].any(), "it sees nobody"
-    assert seen[:, :, 2, 0].all(), "the others are seen as ever"
-    assert told.agent_mask.all(), "it is there all the same"
+    visible, views, timestep = facing(TASK, TASK.default_params())
+    fractions = visible_fraction(visible)
+    assert fractions[0] == 1
+    assert fractions[3] == 0
+    # 300 samples per trial: a standard error of at most 0.028.
+    np.testing.assert_allclose(fractions[1:3], [2 / 3, 1 / 3], atol=0.11)
+    assert (visible[:, :, 0, 1] == visible[:, :, 2, 1]).all(), "visible to all or to none"
+    assert not visible[:, :, 1].any(), "it sees no other agent"
+    assert visible[:, :, 2, 0].all(), "the others remain visible"
+    assert timestep.agent_mask.all(), "it is there all the same"
     # 0 stands in the middle of its nearest row; 1 is two cells ahead of it, and looks back at it.
     at_one = views[:, :, 0, 2, 2][..., HEADINGS]
-    assert (at_one[..., 2] == 255 * seen[:, :, 0, 1]).all()
+    assert (at_one[..., 2] == 255 * visible[:, :, 0, 1]).all()
     assert not at_one[..., [0, 1, 3]].any()
 
 
 def test_pixels_show_the_same_as_symbols():
     task = dataclasses.replace(TASK, views=(PIXELS,) * 3)
-    seen, views, _ = facing(task, task.default_params(), worlds=4)
+    visible, views, _ = facing(task, task.default_params(), worlds=4)
     again, *_ = facing(TASK, TASK.default_params(), worlds=4)
-    assert (seen == again).all()
+    assert (visible == again).all()
     cell = views[:, :, 0, 6:9, 6:9]  # row 2, column 2
     painted = (cell == RED).all(-1).any((-2, -1)) | (cell[..., 0] > cell[..., 1]).any((-2, -1))
-    assert (painted == seen[:, :, 0, 1]).all()
+    assert (painted == visible[:, :, 0, 1]).all()
 
 
 def test_it_is_paid_and_moves_unseen():
@@ -100,8 +100,8 @@ def test_it_is_paid_and_moves_unseen():
     state, _ = env.reset(jax.random.PRNGKey(0), params)
     assert state.invisible_agents.tolist() == [[False, True, False], [True, False, True], [False, True, False]]
     state = state.replace(position=jnp.array([[3, 4], [1, 1], [3, 5]]), heading=jnp.array([EAST, EAST, EAST]))
-    state, told = jax.jit(env.step)(state, jnp.array([0, 2, 0]), params)
-    assert told.reward.tolist() == [0, 1, 0]
+    state, timestep = jax.jit(env.step)(state, jnp.array([0, 2, 0]), params)
+    assert timestep.reward.tolist() == [0, 1, 0]
     assert state.position[1].tolist() == [1, 2]
 
 
@@ -129,7 +129,7 @@ def test_a_schedule_changes_what_is_seen_in_one_program():
     step=st.integers(0, 200),
 )
 def test_the_share_falls_from_trial_to_trial_and_stays_a_share(trials, visibility, fade, step):
-    task = GoalSequence(map=PLAN, num_trials=trials, trial_steps=3, fading_slots=(0,), visibility=visibility, fade=fade)
+    task = GoalSequence(map=MAP, num_trials=trials, trial_steps=3, fading_slots=(0,), visibility=visibility, fade=fade)
     params = task.default_params()
     now, later = (float(task.visibility_prob(jnp.int32(at), params)) for at in (step, step + 3))
     assert -1e-6 <= later <= now + 1e-6 <= visibility + 2e-6
@@ -147,7 +147,7 @@ def test_without_fading_nothing_is_hidden():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"fading_slots": (3,)}, r"fading_slots=\(3,\) must hold different slots from 0 to 2"),
         ({"fading_slots": (1, 1)}, "must hold different slots"),
@@ -156,8 +156,8 @@ def test_without_fading_nothing_is_hidden():
         ({"collide": True}, "set collide=False"),
     ],
 )
-def test_impossible_settings_are_refused(changes, said):
-    with pytest.raises(ConfigError, match=said):
+def test_impossible_settings_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
         dataclasses.replace(TASK, **changes)
 
 
@@ -191,8 +191,8 @@ def oracle_at_work(noise: float):
             action, carry, _ = expert.act(
                 (), carry, (state, jnp.zeros(16, jnp.int32)), jnp.full(16, t == 0), jax.random.fold_in(key, t)
             )
-            state, told = jax.vmap(env.step, (0, 0, None))(state, action[:, None], params)
-            return (state, carry), (told.info["goals"][:, 0], told.info["mistakes"][:, 0])
+            state, timestep = jax.vmap(env.step, (0, 0, None))(state, action[:, None], params)
+            return (state, carry), (timestep.info["goals"][:, 0], timestep.info["mistakes"][:, 0])
 
         return jax.lax.scan(step, (state, expert.initial_carry(16)), jnp.arange(task.max_steps))[1]
 

@@ -22,7 +22,7 @@ A, B, C = 0, 1, 2
 
 
 def enter(task, state, *goals, params=None):
-    """Put each agent left of its goal (None: leave it on the spot) and let it walk in."""
+    """Put each agent to the left of its goal (None: leave it where it is) and let it enter."""
     position, heading, action = state.position, state.heading, []
     for agent, goal in enumerate(goals):
         if goal is None:
@@ -39,8 +39,8 @@ def rewards(order, task=None):
     task = task or task_on(LINE)
     state, paid = start(task), []
     for goal in order:
-        state, told = enter(task, state, goal)
-        paid.append(float(told.reward[0]))
+        state, timestep = enter(task, state, goal)
+        paid.append(float(timestep.reward[0]))
     return paid
 
 
@@ -72,8 +72,8 @@ def test_a_single_goal_pays_each_time_it_is_entered():
 
 def test_standing_on_a_goal_is_free():
     task = task_on("#########\n#.1#....#\n#########")
-    state, told = enter(task, start(task), A)
-    assert told.reward.tolist() == [1]
+    state, timestep = enter(task, start(task), A)
+    assert timestep.reward.tolist() == [1]
     for action in (
         LEFT,
         LEFT,
@@ -85,31 +85,31 @@ def test_standing_on_a_goal_is_free():
         6,
         FORWARD,
     ):  # the last one into the block behind the goal
-        state, told = act(task, state, action)
+        state, timestep = act(task, state, action)
         assert state.position.tolist() == [[1, 2]]
-        assert told.reward.tolist() == [0]
-        assert told.info["goals"].tolist() == told.info["mistakes"].tolist() == [0]
+        assert timestep.reward.tolist() == [0]
+        assert timestep.info["goals"].tolist() == timestep.info["mistakes"].tolist() == [0]
 
 
 def test_an_episode_may_start_on_a_goal_and_that_pays_nothing():
     task = task_on(LINE)
     state = start(task, (1, 2), NORTH)
-    _, told = act(task, state, LEFT)
-    assert told.reward.tolist() == [0]
+    _, timestep = act(task, state, LEFT)
+    assert timestep.reward.tolist() == [0]
     assert state.task.last_goal.tolist() == [-1]
 
 
 def test_each_agent_is_paid_for_itself_alone():
     task = task_on(LINE, agents=3)
-    state, told = enter(task, start(task, [(3, 7)] * 3), A, None, B)
-    assert told.reward.tolist() == [1, 0, 1]
-    state, told = enter(task, state, C, A, C)  # wrong; first; right
-    assert told.reward.tolist() == [-1.5, 1, 1]
+    state, timestep = enter(task, start(task, [(3, 7)] * 3), A, None, B)
+    assert timestep.reward.tolist() == [1, 0, 1]
+    state, timestep = enter(task, state, C, A, C)  # wrong; first; right
+    assert timestep.reward.tolist() == [-1.5, 1, 1]
     assert state.task.last_goal.tolist() == [0, 0, 2]
-    state, told = enter(task, state, B, B, B)  # all on one cell
-    assert told.reward.tolist() == [1, 1, -1.5]
-    assert told.info["goals"].tolist() == [1, 1, 0]
-    assert told.info["mistakes"].tolist() == [0, 0, 1]
+    state, timestep = enter(task, state, B, B, B)  # all on one cell
+    assert timestep.reward.tolist() == [1, 1, -1.5]
+    assert timestep.info["goals"].tolist() == [1, 1, 0]
+    assert timestep.info["mistakes"].tolist() == [0, 0, 1]
 
 
 def test_what_others_do_changes_no_reward():
@@ -117,8 +117,8 @@ def test_what_others_do_changes_no_reward():
     for other in (None, A, B, C):
         state, paid = start(task, [(3, 7)] * 2), []
         for goal in (A, C, B):
-            state, told = enter(task, state, goal, other)
-            paid.append(float(told.reward[0]))
+            state, timestep = enter(task, state, goal, other)
+            paid.append(float(timestep.reward[0]))
         assert paid == [1, -1.5, 1]
 
 
@@ -136,14 +136,14 @@ def test_prestige_follows_the_rewards():
 
 def test_the_time_limit_is_exact_and_no_death():
     task = task_on(LINE, max_steps=7)
-    state, told = game(task).reset(jax.random.PRNGKey(0), task.default_params())
-    assert told.is_first
-    assert not told.truncated
+    state, timestep = game(task).reset(jax.random.PRNGKey(0), task.default_params())
+    assert timestep.is_first
+    assert not timestep.truncated
     for t in range(1, 8):
-        state, told = act(task, state, 6)
-        assert bool(told.truncated) == (t == 7)
-        assert not told.terminated
-        assert not told.is_first
+        state, timestep = act(task, state, 6)
+        assert bool(timestep.truncated) == (t == 7)
+        assert not timestep.terminated
+        assert not timestep.is_first
         assert int(state.step) == t
     assert GoalCycle().max_steps == 250
 
@@ -160,11 +160,11 @@ def test_a_changed_penalty_is_felt_and_does_not_recompile():
     state = put(start(task), (1, 1), EAST)
     state = state.replace(task=state.task.replace(last_goal=jnp.array([A])))
     for penalty in (1.5, 0.5, 0.0):
-        _, told = step(state, jnp.array([FORWARD]), params.replace(penalty=jnp.float32(penalty)))
-        assert told.reward.tolist() == [-penalty]
-        assert told.info["mistakes"].tolist() == [1]
-    _, told = step(put(state, (2, 1)), jnp.array([FORWARD]), params.replace(goal_reward=jnp.float32(2)))
-    assert told.reward.tolist() == [2]
+        _, timestep = step(state, jnp.array([FORWARD]), params.replace(penalty=jnp.float32(penalty)))
+        assert timestep.reward.tolist() == [-penalty]
+        assert timestep.info["mistakes"].tolist() == [1]
+    _, timestep = step(put(state, (2, 1)), jnp.array([FORWARD]), params.replace(goal_reward=jnp.float32(2)))
+    assert timestep.reward.tolist() == [2]
     assert len(traces) == 1
 
 
@@ -172,9 +172,9 @@ def test_reset_and_step_tell_the_same_things():
     task = GoalCycle(height=7, width=9, views=(SMALL,) * 2, num_obstacles=4)
     env, params = GridEnv(task), task.default_params()
     state, first = game(task).reset(jax.random.PRNGKey(0), params)
-    after, told = game(task).step(state, jnp.array([2, 2]), params)
-    assert isinstance(told, TimeStep)
-    chex.assert_trees_all_equal_shapes_and_dtypes(first, told)
+    after, timestep = game(task).step(state, jnp.array([2, 2]), params)
+    assert isinstance(timestep, TimeStep)
+    chex.assert_trees_all_equal_shapes_and_dtypes(first, timestep)
     chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
     assert first.observation.dtype == np.uint8
     assert first.observation.shape == (2, *env.observation_shape(0))
@@ -185,8 +185,8 @@ def test_reset_and_step_tell_the_same_things():
 def test_views_of_different_shapes_come_as_a_tuple():
     task = GoalCycle(height=7, width=7, num_obstacles=0, views=(SMALL, ViewConfig(size=5)))
     env = GridEnv(task)
-    told = jax.eval_shape(env.reset, jax.random.PRNGKey(0), task.default_params())[1]
-    assert [view.shape for view in told.observation] == [(3, 3, 8), (15, 15, 3)]
+    timestep = jax.eval_shape(env.reset, jax.random.PRNGKey(0), task.default_params())[1]
+    assert [view.shape for view in timestep.observation] == [(3, 3, 8), (15, 15, 3)]
     assert [env.observation_shape(slot) for slot in range(2)] == [(3, 3, 8), (15, 15, 3)]
 
 

@@ -1,4 +1,4 @@
-"""Goals hidden in a share of episodes, from those whose view says so."""
+"""Goals hidden in a fraction of episodes, from agents whose view has can_hide_goals."""
 
 import dataclasses
 
@@ -26,11 +26,11 @@ GOAL = CHANNELS.index("goal")
 
 
 def goals_seen(goal_hiding_prob: float, worlds: int = 200) -> np.ndarray:
-    """Goal cells in view at the start, i64[worlds, 2]."""
+    """Number of goals in view at the start, i64[E, 2]."""
     task = dataclasses.replace(TASK, goal_hiding_prob=goal_hiding_prob)
     reset = jax.vmap(GridEnv(task).reset, (0, None))
-    _, told = reset(jax.random.split(jax.random.PRNGKey(3), worlds), task.default_params())
-    return np.asarray(told.observation[..., GOAL] > 0).sum((2, 3))
+    _, timestep = reset(jax.random.split(jax.random.PRNGKey(3), worlds), task.default_params())
+    return np.asarray(timestep.observation[..., GOAL] > 0).sum((2, 3))
 
 
 def test_always_hidden_by_default():

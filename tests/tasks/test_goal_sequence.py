@@ -1,4 +1,4 @@
-"""Goal sequence: order, payment and trials, by hand."""
+"""Goal Sequence: order, rewards and trials, by hand."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +10,7 @@ from rookery.tasks.goal_sequence import GoalSequence
 from tests.tasks.episodes import layouts
 from tests.worlds import EAST, FORWARD, SMALL, STAY, act, drawn, start
 
-PLAN = drawn("""
+MAP = drawn("""
 #########
 #.1...A.#
 #.2...A.#
@@ -20,12 +20,12 @@ PLAN = drawn("""
 A, B, C = 0, 1, 2
 
 
-def task_with(*sequence, **more):
-    return GoalSequence(map=PLAN, sequence=sequence, views=(SMALL,) * 2, **more)
+def task_with(*sequence, **changes):
+    return GoalSequence(map=MAP, sequence=sequence, views=(SMALL,) * 2, **changes)
 
 
 def enter(task, state, first, second=None):
-    """Let agents walk into goals from the west; None stays where it is."""
+    """Let agents enter goals from the west; None: the agent stays where it is."""
     position, heading, action = state.position, state.heading, []
     for agent, goal in enumerate((first, second)):
         action.append(STAY if goal is None else FORWARD)
@@ -44,21 +44,21 @@ def enter(task, state, first, second=None):
 )
 def test_rewards_by_hand(order, paid):
     task = task_with(A, B, A, C)
-    state, found = start(task), []
+    state, rewards = start(task), []
     for goal in order:
-        state, told = enter(task, state, goal)
-        found.append(float(told.reward[0]))
-        assert told.info["goals"][0] == (found[-1] > 0)
-        assert told.info["mistakes"][0] == (found[-1] < 0)
-    assert found == paid
+        state, timestep = enter(task, state, goal)
+        rewards.append(float(timestep.reward[0]))
+        assert timestep.info["goals"][0] == (rewards[-1] > 0)
+        assert timestep.info["mistakes"][0] == (rewards[-1] < 0)
+    assert rewards == paid
 
 
 def test_each_agent_is_paid_for_itself_alone():
     task = task_with(A, B)
-    state, told = enter(task, start(task), A, B)
-    assert told.reward.tolist() == [1, -1]
-    state, told = enter(task, state, B, A)
-    assert told.reward.tolist() == [1, 1]
+    state, timestep = enter(task, start(task), A, B)
+    assert timestep.reward.tolist() == [1, -1]
+    state, timestep = enter(task, state, B, A)
+    assert timestep.reward.tolist() == [1, 1]
     assert state.task.progress.tolist() == [2, 1]
 
 
@@ -68,52 +68,54 @@ def test_a_trial_ends_where_it_began_and_the_order_begins_again():
     first = state = start(task)
     last = []
     for trial in range(3):
-        state, told = enter(task, state, A)
-        assert told.reward[0] == 1
-        last.append(float(told.info["last_trial_goals"][0]))
-        assert not told.is_first
-        assert not told.truncated
-        state, told = enter(task, state, B)
-        assert told.reward[0] == 1
-        last.append(float(told.info["last_trial_goals"][0]))
+        state, timestep = enter(task, state, A)
+        assert timestep.reward[0] == 1
+        last.append(float(timestep.info["last_trial_goals"][0]))
+        assert not timestep.is_first
+        assert not timestep.truncated
+        state, timestep = enter(task, state, B)
+        assert timestep.reward[0] == 1
+        last.append(float(timestep.info["last_trial_goals"][0]))
         if trial < 2:
             assert (state.position == first.position).all()
             assert (state.heading == first.heading).all()
             assert state.task.progress.tolist() == [0, 0]
-            assert not told.truncated
+            assert not timestep.truncated
         assert (state.tiles == first.tiles).all()
         assert (state.task.sequence == first.task.sequence).all()
-    assert told.truncated
+    assert timestep.truncated
     assert last == [0, 0, 0, 0, 1, 1]
     assert state.position[0].tolist() == [2, 2], "the last trial's end is left as it is"
 
 
 def test_the_drawn_order_never_repeats_a_goal_at_once_and_uses_all():
-    tiles, position, _, own = layouts(GoalSequence(height=5, width=9, num_obstacles=2, views=(SMALL,) * 2), count=200)
-    sequence = own.sequence
+    tiles, position, _, task_state = layouts(
+        GoalSequence(height=5, width=9, num_obstacles=2, views=(SMALL,) * 2), count=200
+    )
+    sequence = task_state.sequence
     assert sequence.shape == (200, 30)
     assert (sequence[:, 1:] != sequence[:, :-1]).all()
     assert ((sequence >= 0) & (sequence < 3)).all()
     for goal in range(3):
         assert 35 < (sequence[:, 0] == goal).sum() < 100
-        at = own.goals[:, goal]
+        at = task_state.goals[:, goal]
         assert (tiles[np.arange(200), at[:, 0], at[:, 1]] == GOAL_KINDS[goal]).all()
     onward = (sequence[:, 1:] - sequence[:, :-1]) % 3
     assert 0.45 < (onward == 1).mean() < 0.55
-    assert (position == own.start_position).all()
+    assert (position == task_state.start_position).all()
     assert len(np.unique(sequence, axis=0)) == 200
 
 
 def test_the_map_numbers_the_kinds():
-    _, position, _, own = layouts(task_with())
-    assert (own.goals == [(1, 2), (2, 2), (3, 2)]).all()
+    _, position, _, task_state = layouts(task_with())
+    assert (task_state.goals == [(1, 2), (2, 2), (3, 2)]).all()
     assert {tuple(cell) for cell in position.reshape(-1, 2).tolist()} == {(1, 6), (2, 6)}
-    free = layouts(GoalSequence(map=PLAN.replace("1", "G").replace("2", "G").replace("3", "G"), views=(SMALL,) * 2))[3]
+    free = layouts(GoalSequence(map=MAP.replace("1", "G").replace("2", "G").replace("3", "G"), views=(SMALL,) * 2))[3]
     assert len(np.unique(free.goals.reshape(-1, 6), axis=0)) == 6
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"num_goals": 1}, r"num_goals=1 must lie in \[2, 5\]"),
         ({"num_goals": 6}, r"num_goals=6 must lie in \[2, 5\]"),
@@ -121,10 +123,10 @@ def test_the_map_numbers_the_kinds():
         ({"penalty": -1.0}, "penalty=-1.0 must be non-negative"),
         ({"sequence": (0, 3)}, "must hold goals from 0 to 2"),
         ({"sequence": (0, 1, 0)}, "no goal may come twice running"),
-        ({"map": PLAN.replace("A", "."), "num_goals": 2}, "the map has 3 goals for num_goals=2"),
-        ({"map": PLAN}, r"2 start cells \(A\) for 3 agents"),
+        ({"map": MAP.replace("A", "."), "num_goals": 2}, "the map has 3 goals for num_goals=2"),
+        ({"map": MAP}, r"2 start cells \(A\) for 3 agents"),
     ],
 )
-def test_impossible_settings_are_refused(settings, said):
-    with pytest.raises(ConfigError, match=said):
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
         GoalSequence(**settings)

@@ -1,4 +1,4 @@
-"""Whom each agent sees, in both kinds of world: oblong ones, worked out by hand."""
+"""Which agents each agent sees, on the gridworld and in social dilemmas: oblong maps, results by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +22,8 @@ MAP = """
 
 
 def in_view(env, state) -> list[list[int]]:
-    seen = np.asarray(env.in_view(state))
-    return [list(np.flatnonzero(row)) for row in seen]
+    visible = np.asarray(env.in_view(state))
+    return [list(np.flatnonzero(row)) for row in visible]
 
 
 def test_in_a_dilemma_all_within_the_square():

@@ -11,31 +11,31 @@ NAMES = ("matrix-prisoners-dilemma-v0", "matrix-stag-hunt-v0", "matrix-chicken-v
 
 
 def play(task, *steps, present=None):
-    """Rewards [T, 2] and the last time step of a game played by hand."""
+    """Rewards [T, 2] and the last time step of a game with given actions."""
     env, params = task.make_env(), task.default_params()
-    state, told = env.reset(jax.random.PRNGKey(0), params, present)
+    state, timestep = env.reset(jax.random.PRNGKey(0), params, present)
     rewards = []
     for step in steps:
-        state, told = env.step(state, jnp.array(step), params)
-        rewards.append(np.asarray(told.reward))
-    return np.array(rewards), told
+        state, timestep = env.step(state, jnp.array(step), params)
+        rewards.append(np.asarray(timestep.reward))
+    return np.array(rewards), timestep
 
 
 def test_the_prisoners_dilemma_pays():
-    rewards, told = play(MatrixGame(max_steps=4), (0, 0), (0, 1), (1, 0), (1, 1))
+    rewards, timestep = play(MatrixGame(max_steps=4), (0, 0), (0, 1), (1, 0), (1, 1))
     np.testing.assert_array_equal(rewards, [(3, 3), (0, 5), (5, 0), (1, 1)])
-    assert bool(told.truncated)
-    assert not bool(told.terminated)
+    assert bool(timestep.truncated)
+    assert not bool(timestep.terminated)
 
 
 def payoffs(name):
-    """What (row, column) get, f32[2, 2, 2], from the game itself."""
+    """Payoffs to (row player, column player), f32[2, 2, 2], measured in the environment."""
     task = registry.get_task(name)
     return np.array([[play(task, (mine, theirs))[0][0] for theirs in (0, 1)] for mine in (0, 1)])
 
 
 def pure_equilibria(pay) -> set[tuple[int, int]]:
-    """Pairs of moves from which neither gains by moving away alone."""
+    """Pairs of actions from which no player gains by deviating alone."""
     return {
         (a, b) for a in (0, 1) for b in (0, 1) if pay[a, b, 0] >= pay[1 - a, b, 0] and pay[a, b, 1] >= pay[a, 1 - b, 1]
     }
@@ -49,33 +49,33 @@ def test_each_game_has_its_equilibria(name, equilibria):
     pay = payoffs(name)
     assert pure_equilibria(pay) == equilibria
     np.testing.assert_array_equal(pay[..., 0], pay[..., 1].T)  # the same game from either side
-    assert pay[0, 0].sum() > pay[1, 1].sum(), "together is better than the worst"
+    assert pay[0, 0].sum() > pay[1, 1].sum(), "mutual cooperation beats mutual defection"
 
 
 def test_each_sees_what_both_did_last():
     green, red, black = (0, 200, 60), (230, 40, 40), (0, 0, 0)
     task = MatrixGame()
-    _, told = play(task)
-    np.testing.assert_array_equal(told.observation, np.full((2, 1, 2, 3), black))
-    _, told = play(task, (COOPERATE, DEFECT))
-    np.testing.assert_array_equal(told.observation, [[[green, red]], [[red, green]]])
-    np.testing.assert_array_equal(told.info["cooperations"], [1, 0])
+    _, timestep = play(task)
+    np.testing.assert_array_equal(timestep.observation, np.full((2, 1, 2, 3), black))
+    _, timestep = play(task, (COOPERATE, DEFECT))
+    np.testing.assert_array_equal(timestep.observation, [[[green, red]], [[red, green]]])
+    np.testing.assert_array_equal(timestep.info["cooperations"], [1, 0])
 
 
-def test_nobody_is_paid_without_the_other():
-    rewards, told = play(MatrixGame(), (1, 0), present=jnp.array([True, False]))
+def test_no_reward_without_an_opponent():
+    rewards, timestep = play(MatrixGame(), (1, 0), present=jnp.array([True, False]))
     np.testing.assert_array_equal(rewards, [(0, 0)])
-    np.testing.assert_array_equal(told.observation[0], [[(230, 40, 40), (0, 0, 0)]])
-    np.testing.assert_array_equal(told.observation[1], np.zeros((1, 2, 3)))
+    np.testing.assert_array_equal(timestep.observation[0], [[(230, 40, 40), (0, 0, 0)]])
+    np.testing.assert_array_equal(timestep.observation[1], np.zeros((1, 2, 3)))
 
 
 def test_an_unknown_move_sits_out():
-    rewards, told = play(MatrixGame(), (2, 0))
+    rewards, timestep = play(MatrixGame(), (2, 0))
     np.testing.assert_array_equal(rewards, [(0, 0)])
-    np.testing.assert_array_equal(told.info["cooperations"], [0, 1])
+    np.testing.assert_array_equal(timestep.info["cooperations"], [0, 1])
 
 
-def test_pictures_show_the_payoffs():
+def test_the_text_shows_the_payoffs():
     game = MatrixGame(moves=("stag", "hare"), reward=4, sucker=0, temptation=3, punishment=2)
     assert [line.split() for line in game.to_text(None).split("\n")] == [
         ["stag", "hare"],

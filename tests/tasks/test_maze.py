@@ -1,4 +1,4 @@
-"""Mazes: a tree of corridors, fresh each time."""
+"""Mazes: a tree of corridors, new in each episode."""
 
 import jax
 import numpy as np
@@ -16,13 +16,13 @@ VIEWS = (SMALL,) * 2
 @pytest.mark.parametrize("size", [(19, 19), (5, 13), (11, 5)])
 def test_one_way_between_any_two_cells(size):
     height, width = size
-    tiles, position, _, own = layouts(Maze(height=height, width=width, views=VIEWS))
+    tiles, position, _, task_state = layouts(Maze(height=height, width=width, views=VIEWS))
     chambers = (height // 2) * (width // 2)
     for world in range(len(tiles)):
         closed = tiles[world] == OBSTACLE
         # Connected, with one opening fewer than chambers: a tree, so solvable and without a way round.
         assert (~closed).sum() == 2 * chambers - 1
-        assert (reachable(closed, own.goals[world, 0]) == ~closed).all()
+        assert (reachable(closed, task_state.goals[world, 0]) == ~closed).all()
         for row, col in position[world]:
             assert not closed[row, col]
         assert not closed[1::2, 1::2].any()
@@ -37,7 +37,7 @@ def test_each_episode_has_another_maze():
 
 
 def test_all_trees_of_two_by_two_chambers_come():
-    """Of 4 walls between 4 chambers one stays shut; the walk takes either way round from the first chamber."""
+    """Of 4 walls between 4 chambers one stays closed; the walk goes either way around from the first chamber."""
     dug = jax.device_get(jax.vmap(lambda key: carve_maze(key, 2, 2))(jax.random.split(jax.random.PRNGKey(0), 100)))
     walls = {(1, 2), (2, 1), (2, 3), (3, 2)}
     shut = [walls - {tuple(cell) for cell in one.tolist()} for one in dug]
@@ -50,17 +50,17 @@ def test_all_trees_of_two_by_two_chambers_come():
 
 def test_loops_open_further_walls():
     task = Maze(height=7, width=9, num_loops=3, views=VIEWS)
-    tiles, _, _, own = layouts(task)
+    tiles, _, _, task_state = layouts(task)
     closed = tiles == OBSTACLE
     assert (~closed).sum((1, 2)).tolist() == [2 * 12 - 1 + 3] * len(tiles)
-    assert all((reachable(c, goal[0]) == ~c).all() for c, goal in zip(closed, own.goals, strict=True))
+    assert all((reachable(c, goal[0]) == ~c).all() for c, goal in zip(closed, task_state.goals, strict=True))
     assert closed[:, ::2, ::2].all()
     # One wall more than can be opened is refused; all of them leave no wall between chambers.
     assert (layouts(Maze(height=5, width=5, num_loops=1, views=VIEWS))[0] == OBSTACLE).sum((1, 2)).max() == 16 + 1
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"height": 18}, "18×19 has no room for walls; use odd numbers from 5"),
         ({"width": 3}, "19×3"),
@@ -68,6 +68,6 @@ def test_loops_open_further_walls():
         ({"height": 5, "width": 5, "views": VIEWS * 4}, "8 agents and a goal do not fit on the 7 free cells"),
     ],
 )
-def test_impossible_settings_are_refused(settings, said):
-    with pytest.raises(ConfigError, match=said):
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
         Maze(**settings)

@@ -1,4 +1,4 @@
-"""A map and a reward of one's own need nothing in the package."""
+"""A user's own map and reward work without a change in the package."""
 
 import dataclasses
 from typing import Literal
@@ -33,8 +33,8 @@ class Hurry(SingleGoal):
     step_cost: float = 0.25
 
     def reward(self, before, after, move_result, params):
-        reward, own, counts = super().reward(before, after, move_result, params)
-        return reward - self.step_cost * after.agent_mask, own, counts
+        reward, task_state, counts = super().reward(before, after, move_result, params)
+        return reward - self.step_cost * after.agent_mask, task_state, counts
 
 
 TASK = Hurry(map=HOUSE, views=(SMALL,) * 2)
@@ -46,18 +46,18 @@ def registered(monkeypatch):
     registry.register("hurry-v0", "each step costs a little", TASK)
 
 
-def test_a_map_of_ones_own():
-    _, position, _, own = layouts(TASK)
-    assert {tuple(cell) for cell in own.goals[:, 0].tolist()} == {(1, 7), (3, 7)}
+def test_a_users_map():
+    _, position, _, task_state = layouts(TASK)
+    assert {tuple(cell) for cell in task_state.goals[:, 0].tolist()} == {(1, 7), (3, 7)}
     assert {tuple(cell) for cell in position.reshape(-1, 2).tolist()} == {(1, 1), (3, 1)}
 
 
-def test_a_reward_of_ones_own():
+def test_a_users_reward():
     check_task(TASK)
     state = start(TASK, [(1, 6), (2, 1)], [1, 0])
     state = state.replace(task=state.task.replace(goals=jnp.array([[1, 7]])))
-    _, told = act(TASK, state, FORWARD, STAY)
-    assert told.reward.tolist() == [0.75, -0.25]
+    _, timestep = act(TASK, state, FORWARD, STAY)
+    assert timestep.reward.tolist() == [0.75, -0.25]
 
 
 @pytest.mark.usefixtures("registered")

@@ -1,4 +1,4 @@
-"""One goal: payment, and what happens when it is reached."""
+"""Single Goal: rewards, and what happens when an agent reaches the goal."""
 
 import dataclasses
 
@@ -12,19 +12,19 @@ from rookery.tasks.single_goal import SingleGoal
 from tests.tasks.episodes import layouts, play
 from tests.worlds import EAST, FORWARD, LEFT, SMALL, STAY, act, drawn, start
 
-PLAN = drawn("""
+MAP = drawn("""
 #######
 #...G.#
 #.###.#
 #######
 """)
-TASK = SingleGoal(map=PLAN, views=(SMALL,) * 2)
+TASK = SingleGoal(map=MAP, views=(SMALL,) * 2)
 FLOOR = {(1, 1), (1, 2), (1, 3), (1, 5), (2, 1), (2, 5)}
 BESIDE, AWAY = (1, 3), (2, 1)
 
 
 def reach(task, state=None):
-    """The first agent walks into the goal, the second stays."""
+    """The first agent enters the goal, the second stays."""
     state = start(task) if state is None else state
     row, col = np.asarray(state.task.goals[0])
     position = np.array([(row, col - 1), AWAY])
@@ -36,53 +36,53 @@ def start_at(state, position):
 
 
 def test_who_reaches_the_goal_is_paid_and_set_down_elsewhere():
-    state, told = reach(TASK)
-    assert told.reward.tolist() == [1, 0]
+    state, timestep = reach(TASK)
+    assert timestep.reward.tolist() == [1, 0]
     assert tuple(state.position[0].tolist()) in FLOOR
     assert state.position[1].tolist() == list(AWAY)
-    assert not told.terminated
-    assert told.info["goals"].tolist() == [1, 0]
-    assert told.info["success"].tolist() == [1, 0]
-    state, told = reach(TASK, state)
-    assert told.reward.tolist() == [1, 0]
-    assert told.info["success"].tolist() == [0, 0], "success is told once an episode"
+    assert not timestep.terminated
+    assert timestep.info["goals"].tolist() == [1, 0]
+    assert timestep.info["success"].tolist() == [1, 0]
+    state, timestep = reach(TASK, state)
+    assert timestep.reward.tolist() == [1, 0]
+    assert timestep.info["success"].tolist() == [0, 0], "success counts once per episode"
 
 
 def test_all_free_cells_serve_and_steps_differ():
-    found, headings = set(), set()
+    cells, headings = set(), set()
     for step in range(60):
         state, _ = reach(TASK, start(TASK).replace(step=jax.numpy.int32(step)))
-        found.add(tuple(state.position[0].tolist()))
+        cells.add(tuple(state.position[0].tolist()))
         headings.add(int(state.heading[0]))
-    assert found == FLOOR
+    assert cells == FLOOR
     assert headings == {0, 1, 2, 3}
 
 
 def test_standing_and_turning_on_the_goal_pays_nothing():
     state = start_at(start(TASK), [(1, 4), AWAY])
     for action in (LEFT, STAY):
-        state, told = act(TASK, state, action, STAY)
-        assert told.reward.tolist() == [0, 0]
+        state, timestep = act(TASK, state, action, STAY)
+        assert timestep.reward.tolist() == [0, 0]
         assert state.position[0].tolist() == [1, 4]
 
 
 def test_the_episode_may_end():
     task = dataclasses.replace(TASK, when_reached="end")
-    state, told = act(task, start(task, [AWAY, AWAY], [EAST, EAST]), STAY, STAY)
-    assert not told.terminated
-    state, told = reach(task)
-    assert told.terminated
-    assert not told.truncated
-    assert told.reward.tolist() == [1, 0]
+    state, timestep = act(task, start(task, [AWAY, AWAY], [EAST, EAST]), STAY, STAY)
+    assert not timestep.terminated
+    state, timestep = reach(task)
+    assert timestep.terminated
+    assert not timestep.truncated
+    assert timestep.reward.tolist() == [1, 0]
     assert state.position[0].tolist() == [1, 4]
 
 
 def test_the_goal_may_move_between_its_places():
-    task = SingleGoal(map=PLAN.replace(".", "G"), views=(SMALL,) * 2, when_reached="move goal")
-    seen, state = set(), start(task)
+    task = SingleGoal(map=MAP.replace(".", "G"), views=(SMALL,) * 2, when_reached="move goal")
+    visible, state = set(), start(task)
     for _ in range(40):
         row, col = state.task.goals[0].tolist()
-        seen.add((row, col))
+        visible.add((row, col))
         assert int((state.tiles == 2).sum()) == 1
         assert int(state.tiles[row, col]) == 2
         way, into = next(
@@ -91,11 +91,11 @@ def test_the_goal_may_move_between_its_places():
             if state.tiles[row - r, col - c] != 1
         )
         state = start_at(state, [into, into]).replace(heading=jax.numpy.array([way, way], "int32"))
-        state, told = act(task, state, FORWARD, STAY)
-        assert told.reward.tolist() == [1, 0]
-        assert state.position[0].tolist() == [row, col], "who reached it stays"
+        state, timestep = act(task, state, FORWARD, STAY)
+        assert timestep.reward.tolist() == [1, 0]
+        assert state.position[0].tolist() == [row, col], "the agent that reached it stays"
         assert state.task.goals[0].tolist() != [row, col]
-    assert seen == FLOOR | {(1, 4)}
+    assert visible == FLOOR | {(1, 4)}
 
 
 def test_places_of_the_goal():
@@ -127,7 +127,7 @@ def test_nobody_is_set_down_on_another_where_agents_collide():
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"map": "#####\n#1.2#\n#####"}, "2 numbered goals"),
         ({"map": "#####\n#1.x#\n#####"}, r"line 2, column 4: 'x' is not known"),
@@ -143,16 +143,16 @@ def test_nobody_is_set_down_on_another_where_agents_collide():
         ({"map": "######\n#1A..#\n######"}, r"1 start cells \(A\) for 3 agents"),
     ],
 )
-def test_impossible_settings_are_refused(settings, said):
-    with pytest.raises(ConfigError, match=said):
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
         SingleGoal(**settings)
 
 
 def test_a_schedule_may_change_the_reward():
     params = TASK.default_params()
     state = start_at(start(TASK), [BESIDE, AWAY])
-    _, told = act(TASK, state, FORWARD, STAY, params=params.replace(goal_reward=jax.numpy.float32(2.5)))
-    assert told.reward.tolist() == [2.5, 0]
+    _, timestep = act(TASK, state, FORWARD, STAY, params=params.replace(goal_reward=jax.numpy.float32(2.5)))
+    assert timestep.reward.tolist() == [2.5, 0]
 
 
 def test_reach_is_no_task_by_itself():

@@ -1,4 +1,4 @@
-"""Sixteen rooms, one goal."""
+"""Sixteen Places: rooms, goals, and a novice that cannot see them."""
 
 import dataclasses
 
@@ -30,13 +30,13 @@ def test_the_house_by_hand():
 
 
 def test_the_goal_is_in_the_middle_of_any_of_sixteen_rooms():
-    tiles, position, _, own = layouts(SixteenPlaces(views=VIEWS), count=400)
-    places = {tuple(goal) for goal in own.goals[:, 0].tolist()}
+    tiles, position, _, task_state = layouts(SixteenPlaces(views=VIEWS), count=400)
+    places = {tuple(goal) for goal in task_state.goals[:, 0].tolist()}
     assert places == {(r, c) for r in (2, 6, 10, 14) for c in (2, 6, 10, 14)}
     walls = tiles == OBSTACLE
     assert (walls == walls[0]).all()
     assert reachable(walls[0], (1, 1)).sum() == (~walls[0]).sum() == 16 * 9 + 24
-    assert (position != own.goals).any(-1).all()
+    assert (position != task_state.goals).any(-1).all()
 
 
 def test_the_novice_may_not_see_the_goal():

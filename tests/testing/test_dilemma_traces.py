@@ -1,4 +1,4 @@
-"""Recorded steps of Cleanup and Harvest: equal as they are, and every altered entry found."""
+"""Recorded steps of Cleanup and Harvest: equal as they are, and every altered entry is found."""
 
 import json
 
@@ -23,7 +23,7 @@ def recorded(golden):
 
 
 def wrong(data) -> dict[str, int]:
-    """How many entries differ, of the arrays in which any does."""
+    """Number of different entries, for the arrays that differ."""
     return {name: count for name, (count, _) in gridworld_traces.compare_trace(data).items() if count}
 
 

@@ -15,7 +15,7 @@ META = {"A": 2, "K": 1, "W": 5, "H": 4, "nclut": 0, "pen": 1.5, "offset": 1, "T"
 
 
 def recording(**meta) -> dict[str, np.ndarray]:
-    """A well-formed recording in which nothing happens, nothing is seen, and most of it is wrong."""
+    """A well-formed recording in which nothing happens and nothing is visible; most of it is wrong."""
     E, T, A, K, H, W, V = 2, 3, 2, 1, 4, 5, 3
     walls = np.ones((E, H, W), bool)
     walls[:, 1:-1, 1:-1] = False
@@ -45,25 +45,25 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def refused(capsys, path: str, code: int, *words: str):
-    """The command says in one line what is wrong and where, and leaves with its code."""
+    """The command says in one line what is wrong and where, and returns its exit code."""
     assert main(["trace", path]) == code
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert told.count("\n") == 1
-    assert "Traceback" not in told
+    result = capsys.readouterr().err
+    assert result.startswith("error: ")
+    assert result.count("\n") == 1
+    assert "Traceback" not in result
     for word in (path, *words):
-        assert word in told
+        assert word in result
 
 
 def test_an_idle_recording_by_hand():
-    told = gridworld_traces.compare_trace(recording())
-    assert told["position"] == (0, 2 * 4 * 2 * 2)
-    assert told["heading"] == (0, 2 * 4 * 2)
-    assert told["reward"] == (0, 2 * 3 * 2)
-    assert told["done"] == (0, 2 * 3)
+    result = gridworld_traces.compare_trace(recording())
+    assert result["position"] == (0, 2 * 4 * 2 * 2)
+    assert result["heading"] == (0, 2 * 4 * 2)
+    assert result["reward"] == (0, 2 * 3 * 2)
+    assert result["done"] == (0, 2 * 3)
     # All nine cells of either view are seen, and the recording has none of them.
-    assert told["view_kind"] == (2 * 4 * 2 * 9, 2 * 4 * 2 * 9)
-    assert told["view_agents"] == (2 * 4 * 2, 2 * 4 * 2 * 9)  # one cell a view shows agents
+    assert result["view_kind"] == (2 * 4 * 2 * 9, 2 * 4 * 2 * 9)
+    assert result["view_agents"] == (2 * 4 * 2, 2 * 4 * 2 * 9)  # one cell a view shows agents
 
 
 def test_each_wrong_entry_is_counted(golden, tmp_path, capsys):
@@ -86,15 +86,15 @@ def test_the_command_exits_1_where_a_copy_differs(golden, tmp_path):
     data = gridworld_traces.load_trace(golden / "goal_cycle_4_solo.npz")
     data["heading"][0, 1:] = (data["heading"][0, 1:] + 1) % 4
     path = save(tmp_path, data)
-    told = run("trace", path)
-    assert told.returncode == 1
-    assert told.stderr == ""
+    result = run("trace", path)
+    assert result.returncode == 1
+    assert result.stderr == ""
     steps = data["heading"].shape[1] - 1
-    assert f"heading      {steps} of {data['heading'].size} differ" in told.stdout
+    assert f"heading      {steps} of {data['heading'].size} differ" in result.stdout
 
 
 def test_a_hidden_goal_may_show_one_agent_or_all(golden):
-    """Where a hidden goal has several agents on it the recording shows one; the wrong one is still wrong."""
+    """With several agents on a hidden goal the recording shows one; a wrong one still counts as different."""
     data = gridworld_traces.load_trace(golden / "goal_cycle_hidden.npz")
     data["view_agents"][0, 0, 0] ^= 1 << 7
     assert gridworld_traces.compare_trace(data)["view_agents"][0] == data["view_agents"][0, 0, 0].size
@@ -205,7 +205,7 @@ def test_the_command_line(capsys, tmp_path):
 
 
 def test_a_malformed_file_leaves_no_traceback(tmp_path):
-    told = run("trace", str(tmp_path / "none.npz"))
-    assert told.returncode == NotFoundError.exit_code
-    assert told.stdout == ""
-    assert told.stderr == f"error: {tmp_path / 'none.npz'}: no such recording\n"
+    result = run("trace", str(tmp_path / "none.npz"))
+    assert result.returncode == NotFoundError.exit_code
+    assert result.stdout == ""
+    assert result.stderr == f"error: {tmp_path / 'none.npz'}: no such recording\n"

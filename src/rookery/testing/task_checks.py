@@ -48,9 +48,9 @@ def check_task(task: Task, *, steps: int = 40, compare_without_jit: bool = False
       compare_without_jit: also compare one step with the same step outside of `jax.jit`, which takes seconds.
     Raises: ConformanceError, which names the method and what is wrong.
     """
-    _check_settings(task)
+    check_settings(task)
     env = task.make_env()
-    _check_shapes(task, env)
+    check_shapes(task, env)
     small = _small_copy(task, steps)
     env = small.make_env()
     player = Player(env, min(steps, env.max_steps))
@@ -67,7 +67,8 @@ def check_task(task: Task, *, steps: int = 40, compare_without_jit: bool = False
         check_without_jit(small)
 
 
-def _check_settings(task: Task) -> None:
+def check_settings(task: Task) -> None:
+    """The part of `check_task` about the task as a dataclass."""
     name = type(task).__name__
     require(isinstance(task, Task), name, "must derive from rookery.interfaces.Task")
     params = getattr(type(task), "__dataclass_params__", None)
@@ -88,8 +89,8 @@ def _check_settings(task: Task) -> None:
     )
 
 
-def _check_shapes(task: Task, env: Env) -> None:
-    """Shapes and types with the task's own views; nothing is compiled."""
+def check_shapes(task: Task, env: Env) -> None:
+    """The part of `check_task` about shapes and types; nothing is compiled."""
     name = type(task).__name__
     require(isinstance(env, Env), f"{name}.make_env", "the environment must derive from rookery.types.Env")
     require(env.task == task, f"{name}.make_env", "the environment's `task` must be the task")

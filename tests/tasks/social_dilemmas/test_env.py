@@ -23,7 +23,7 @@ SMALL = {
 
 
 def episode(env, key, worlds: int = 8):
-    """An episode of random actions in some worlds: states [T+1, worlds], time steps and actions [T, worlds]."""
+    """Random episodes in several environments: states [T+1, E], time steps and actions [T, E]."""
     params = env.default_params()
 
     def play(key):
@@ -31,11 +31,11 @@ def episode(env, key, worlds: int = 8):
 
         def advance(state, key):
             action = jax.random.randint(key, (env.num_agents,), 0, env.num_actions)
-            after, told = env.step(state, action, params)
-            return after, (after, told, action)
+            after, timestep = env.step(state, action, params)
+            return after, (after, timestep, action)
 
-        _, (states, told, actions) = jax.lax.scan(advance, start[0], jax.random.split(key, env.max_steps))
-        return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), start[0], states), told, actions
+        _, (states, timestep, actions) = jax.lax.scan(advance, start[0], jax.random.split(key, env.max_steps))
+        return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), start[0], states), timestep, actions
 
     return jax.device_get(jax.jit(jax.vmap(play, out_axes=1))(jax.random.split(key, worlds)))
 
@@ -56,12 +56,12 @@ def test_nobody_shares_a_cell_or_stands_in_a_wall(played):
 
 def test_tiles_change_only_as_they_may(played):
     task, _, (states, _, _) = played
-    room = task.parsed_map
-    assert not ((states.tiles == APPLE) & ~room.orchard).any()
-    assert not ((states.tiles == WASTE) & ~room.river).any()
-    fixed = ~room.orchard & ~room.river
-    assert (states.tiles[..., fixed] == room.tiles[fixed]).all()
-    assert np.isin(states.tiles[..., room.river], (RIVER, WASTE)).all()
+    parsed_map = task.parsed_map
+    assert not ((states.tiles == APPLE) & ~parsed_map.orchard).any()
+    assert not ((states.tiles == WASTE) & ~parsed_map.river).any()
+    fixed = ~parsed_map.orchard & ~parsed_map.river
+    assert (states.tiles[..., fixed] == parsed_map.tiles[fixed]).all()
+    assert np.isin(states.tiles[..., parsed_map.river], (RIVER, WASTE)).all()
     changed = states.tiles[1:] != states.tiles[:-1]
     assert changed.any(), "nothing ever happened"
     assert ((changed & (states.tiles[1:] == WASTE)).sum((-1, -2)) <= 1).all()
@@ -74,57 +74,57 @@ def test_no_beam_in_a_wall(played):
 
 
 def test_rewards_are_what_was_counted(played):
-    _, _, (_, told, _) = played
-    events = told.info
-    assert events["apples"].sum() > 0
-    assert events["hits"].sum() > 0
-    np.testing.assert_array_equal(told.reward, events["apples"] - events["zaps"] - 50 * events["times_zapped"])
-    np.testing.assert_array_equal(events["hits"].sum(-1), events["times_zapped"].sum(-1))
-    moment = np.arange(1, len(told.reward) + 1)[:, None, None]
-    np.testing.assert_array_equal(events["apple_steps"], events["apples"] * moment)
+    _, _, (_, timestep, _) = played
+    info = timestep.info
+    assert info["apples"].sum() > 0
+    assert info["hits"].sum() > 0
+    np.testing.assert_array_equal(timestep.reward, info["apples"] - info["zaps"] - 50 * info["times_zapped"])
+    np.testing.assert_array_equal(info["hits"].sum(-1), info["times_zapped"].sum(-1))
+    moment = np.arange(1, len(timestep.reward) + 1)[:, None, None]
+    np.testing.assert_array_equal(info["apple_steps"], info["apples"] * moment)
 
 
 def test_waste_is_cleaned_and_counted(played):
-    task, _, (states, told, _) = played
+    task, _, (states, timestep, _) = played
     if task.kind == "cleanup":
         waste = (states.tiles == WASTE).sum((-1, -2)).astype(int)
-        grown = waste[1:] - waste[:-1] + told.info["cleaned"].sum(-1)
-        assert told.info["cleaned"].sum() > 0
+        grown = waste[1:] - waste[:-1] + timestep.info["cleaned"].sum(-1)
+        assert timestep.info["cleaned"].sum() > 0
         assert set(np.unique(grown)) == {0, 1}
     else:
-        assert "cleaned" not in told.info
+        assert "cleaned" not in timestep.info
 
 
 def test_an_episode_ends_at_the_limit_and_never_before(played):
-    _, _, (_, told, _) = played
-    assert told.truncated[-1].all()
-    assert not told.truncated[:-1].any()
-    assert not told.terminated.any()
-    assert not told.is_first.any()
+    _, _, (_, timestep, _) = played
+    assert timestep.truncated[-1].all()
+    assert not timestep.truncated[:-1].any()
+    assert not timestep.terminated.any()
+    assert not timestep.is_first.any()
 
 
 def test_observations_have_the_shape_that_is_told(played):
-    _, env, (_, told, _) = played
-    assert told.observation.dtype == np.uint8
-    assert told.observation.shape[2:] == (env.num_agents, *env.observation_shape(0))
+    _, env, (_, timestep, _) = played
+    assert timestep.observation.dtype == np.uint8
+    assert timestep.observation.shape[2:] == (env.num_agents, *env.observation_shape(0))
 
 
 def test_the_same_key_gives_the_same_episode(played):
-    _, env, (states, told, actions) = played
+    _, env, (states, timestep, actions) = played
     again = episode(env, jax.random.PRNGKey(4))
-    jax.tree.map(np.testing.assert_array_equal, again, (states, told, actions))
+    jax.tree.map(np.testing.assert_array_equal, again, (states, timestep, actions))
     other = episode(env, jax.random.PRNGKey(5))
     assert (other[0].position != states.position).any()
 
 
 def test_without_compilation(played):
-    """Step by step without jit: what the compiled program gave."""
-    _, env, (states, told, actions) = played
+    """One step outside of jax.jit equals that of the compiled program."""
+    _, env, (states, timestep, actions) = played
     state = jax.tree.map(lambda x: jnp.asarray(x[10, 0]), states)
     with jax.disable_jit():
         after, step = env.step(state, jnp.asarray(actions[10, 0]), env.default_params())
     jax.tree.map(np.testing.assert_array_equal, after, jax.tree.map(lambda x: x[11, 0], states))
-    jax.tree.map(np.testing.assert_array_equal, step, jax.tree.map(lambda x: x[10, 0], told))
+    jax.tree.map(np.testing.assert_array_equal, step, jax.tree.map(lambda x: x[10, 0], timestep))
 
 
 def test_starts_are_drawn_among_the_maps():
@@ -142,15 +142,15 @@ def test_starts_are_drawn_among_the_maps():
 def test_the_absent_take_no_part():
     env = make_env(SMALL["cleanup"])
     params, step = env.default_params(), jax.jit(env.step)
-    state, told = env.reset(jax.random.PRNGKey(0), params, jnp.array([True, False, True, False]))
+    state, timestep = env.reset(jax.random.PRNGKey(0), params, jnp.array([True, False, True, False]))
     state = state.replace(position=jnp.array([(1, 5), (1, 6), (1, 7), (3, 7)]), heading=jnp.full(4, EAST, jnp.int32))
-    np.testing.assert_array_equal(told.agent_mask, [True, False, True, False])
-    after, told = step(state, jnp.array([FIRE, FIRE, STAY, FIRE]), params)
-    np.testing.assert_array_equal(told.reward, [-1, 0, -50, 0])
+    np.testing.assert_array_equal(timestep.agent_mask, [True, False, True, False])
+    after, timestep = step(state, jnp.array([FIRE, FIRE, STAY, FIRE]), params)
+    np.testing.assert_array_equal(timestep.reward, [-1, 0, -50, 0])
     np.testing.assert_array_equal(after.heading, state.heading)
-    np.testing.assert_array_equal(told.agent_mask, [True, False, True, False])
-    assert (told.observation[1] == told.observation[1, 0, 0]).all(), "the absent see something"
-    assert (told.observation[0, 2, 3:] == np.array(told.observation[0, 2, 3])).any()
+    np.testing.assert_array_equal(timestep.agent_mask, [True, False, True, False])
+    assert (timestep.observation[1] == timestep.observation[1, 0, 0]).all(), "absent agents see something"
+    assert (timestep.observation[0, 2, 3:] == np.array(timestep.observation[0, 2, 3])).any()
 
 
 def test_schedules_reach_the_numbers_without_recompiling():
@@ -182,13 +182,15 @@ def test_registered_tasks_are_environments(name):
     """Shapes and types of a reset and a step, without compiling them."""
     env = make_env(TASKS[name][1])
     params = env.default_params()
-    state, told = jax.eval_shape(env.reset, jax.random.PRNGKey(0), params)
-    after, later = jax.eval_shape(env.step, state, jnp.zeros(env.num_agents, jnp.int32), params)
+    state, timestep = jax.eval_shape(env.reset, jax.random.PRNGKey(0), params)
+    after, later_timestep = jax.eval_shape(env.step, state, jnp.zeros(env.num_agents, jnp.int32), params)
     assert jax.tree.map(lambda x: (x.shape, x.dtype), state) == jax.tree.map(lambda x: (x.shape, x.dtype), after)
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), told) == jax.tree.map(lambda x: (x.shape, x.dtype), later)
-    assert told.observation.shape == (env.num_agents, *env.observation_shape(0))
-    assert told.reward.shape == told.agent_mask.shape == (env.num_agents,)
-    assert set(told.info) == set(env.task.metric_names)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), timestep) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), later_timestep
+    )
+    assert timestep.observation.shape == (env.num_agents, *env.observation_shape(0))
+    assert timestep.reward.shape == timestep.agent_mask.shape == (env.num_agents,)
+    assert set(timestep.info) == set(env.task.metric_names)
     assert len(env.action_names) == env.num_actions
 
 
@@ -209,23 +211,23 @@ def test_the_box_holds_until_agent_0_opens_it():
     params, step = env.default_params(), jax.jit(env.step)
     state, _ = env.reset(jax.random.PRNGKey(0), params)
     for way in range(4):
-        state, told = step(state, jnp.array([STAY, way]), params)
-    state, told = step(state, jnp.array([STAY, OPEN]), params)
+        state, timestep = step(state, jnp.array([STAY, way]), params)
+    state, timestep = step(state, jnp.array([STAY, OPEN]), params)
     np.testing.assert_array_equal(state.position, [(4, 5), (2, 7)])
-    assert told.info["opened"].sum() == 0
+    assert timestep.info["opened"].sum() == 0
     np.testing.assert_array_equal(state.tiles, TRAPPED.parsed_map.tiles)
 
     far = state.replace(position=jnp.array([(5, 5), (2, 7)]))
     assert (step(far, jnp.array([OPEN, STAY]), params)[0].tiles == TRAPPED.parsed_map.tiles).all(), "out of reach"
 
-    opened, told = step(state, jnp.array([OPEN, STAY]), params)
-    np.testing.assert_array_equal(told.info["opened"], [1, 0])
-    np.testing.assert_array_equal(told.reward, [0, 0])
+    opened, timestep = step(state, jnp.array([OPEN, STAY]), params)
+    np.testing.assert_array_equal(timestep.info["opened"], [1, 0])
+    np.testing.assert_array_equal(timestep.reward, [0, 0])
     assert not (np.asarray(opened.tiles) == TRAPPED.parsed_map.tiles)[TRAPPED.parsed_map.box].any()
     assert (np.asarray(opened.tiles) == TRAPPED.parsed_map.tiles)[~TRAPPED.parsed_map.box].all()
-    free, told = step(opened.replace(heading=jnp.zeros(2, jnp.int32)), jnp.array([OPEN, 2]), params)
+    free, timestep = step(opened.replace(heading=jnp.zeros(2, jnp.int32)), jnp.array([OPEN, 2]), params)
     np.testing.assert_array_equal(free.position[1], (1, 7))
-    assert told.info["opened"].sum() == 0, "there is nothing left to open"
+    assert timestep.info["opened"].sum() == 0, "there is nothing left to open"
 
 
 def test_apples_never_run_out():
@@ -235,7 +237,7 @@ def test_apples_never_run_out():
     state = state.replace(position=jnp.array([(2, 1), (2, 7)]), heading=jnp.zeros(2, jnp.int32))
     total = 0.0
     for way in (1, 1, 0, 1, 0, 1, STAY):  # to and fro between two apples; the last step stands still
-        state, told = step(state, jnp.array([way, STAY]), params)
-        total += float(told.reward[0])
+        state, timestep = step(state, jnp.array([way, STAY]), params)
+        total += float(timestep.reward[0])
     assert total == 6
     assert (np.asarray(state.tiles) == APPLE).sum() == 3, "one is underfoot"

@@ -11,27 +11,29 @@ from rookery.tasks.social_dilemmas.tiles import APPLE, BOX, RIVER, STREAM, WALL,
 
 
 def test_cleanup_is_the_authors_map():
-    room = parse_dilemma_map(maps.CLEANUP)
-    assert room.tiles.shape == (25, 18)
-    count = {kind: int((room.tiles == kind).sum()) for kind in (APPLE, RIVER, WASTE, STREAM)}
+    parsed_map = parse_dilemma_map(maps.CLEANUP)
+    assert parsed_map.tiles.shape == (25, 18)
+    count = {kind: int((parsed_map.tiles == kind).sum()) for kind in (APPLE, RIVER, WASTE, STREAM)}
     assert count == {APPLE: 0, RIVER: 63, WASTE: 56, STREAM: 12}
-    assert (room.orchard.sum(), room.river.sum(), len(room.spawn_cells)) == (103, 119, 10)
-    assert room.river[3, 6]
-    assert not room.river[4, 6]
-    assert room.tiles[8, 6] == WASTE
-    assert room.tiles[8, 12] == STREAM
-    assert room.orchard[1, 12]
-    assert not room.orchard[2, 12]
-    assert (12, 11) in map(tuple, room.spawn_cells)
+    assert (parsed_map.orchard.sum(), parsed_map.river.sum(), len(parsed_map.spawn_cells)) == (103, 119, 10)
+    assert parsed_map.river[3, 6]
+    assert not parsed_map.river[4, 6]
+    assert parsed_map.tiles[8, 6] == WASTE
+    assert parsed_map.tiles[8, 12] == STREAM
+    assert parsed_map.orchard[1, 12]
+    assert not parsed_map.orchard[2, 12]
+    assert (12, 11) in map(tuple, parsed_map.spawn_cells)
 
 
 def test_harvest_is_the_authors_map():
-    room = parse_dilemma_map(maps.HARVEST)
-    assert room.tiles.shape == (16, 38)
-    assert (room.orchard.sum(), (room.tiles == APPLE).sum(), len(room.spawn_cells)) == (155, 155, 20)
-    np.testing.assert_array_equal(np.flatnonzero(room.orchard[5]), [1, 2, 3, 6, 8, 13, 16, 17, 18, 20, 23, 24, 25, 34])
-    np.testing.assert_array_equal(np.flatnonzero(room.orchard[14]), [14])
-    assert (14, 35) in map(tuple, room.spawn_cells)
+    parsed_map = parse_dilemma_map(maps.HARVEST)
+    assert parsed_map.tiles.shape == (16, 38)
+    assert (parsed_map.orchard.sum(), (parsed_map.tiles == APPLE).sum(), len(parsed_map.spawn_cells)) == (155, 155, 20)
+    np.testing.assert_array_equal(
+        np.flatnonzero(parsed_map.orchard[5]), [1, 2, 3, 6, 8, 13, 16, 17, 18, 20, 23, 24, 25, 34]
+    )
+    np.testing.assert_array_equal(np.flatnonzero(parsed_map.orchard[14]), [14])
+    assert (14, 35) in map(tuple, parsed_map.spawn_cells)
 
 
 @pytest.mark.parametrize("task", [Cleanup(), Harvest(), BoxTrapped()])
@@ -42,19 +44,22 @@ def test_walls_all_round(task):
 
 
 def test_the_small_cleanup_opens_as_polluted_as_the_authors():
-    room = parse_dilemma_map(maps.CLEANUP_SMALL)
-    assert 0.4 < (room.tiles == WASTE).sum() / room.river.sum() < 0.6
+    parsed_map = parse_dilemma_map(maps.CLEANUP_SMALL)
+    assert 0.4 < (parsed_map.tiles == WASTE).sum() / parsed_map.river.sum() < 0.6
 
 
 def test_every_mark():
-    room = parse_dilemma_map("######\n#A.o,#\n#~w=+#\n#A A.#\n######")
-    assert map_to_text(room.tiles, room.orchard) == "######\n#..o,#\n#~w=+#\n#....#\n######"
-    assert map_to_text(room.tiles, room.orchard, [(1, 1), (3, 4)], [1, 2]).split("\n")[1:4:2] == ["#>.o,#", "#...v#"]
-    np.testing.assert_array_equal(room.spawn_cells, [(1, 1), (3, 1), (3, 3)])
-    np.testing.assert_array_equal(np.argwhere(room.orchard), [(1, 3), (1, 4)])
-    np.testing.assert_array_equal(np.argwhere(room.river), [(2, 1), (2, 2)])
-    np.testing.assert_array_equal(np.argwhere(room.box), [(2, 4)])
-    assert room.tiles[2, 4] == BOX
+    parsed_map = parse_dilemma_map("######\n#A.o,#\n#~w=+#\n#A A.#\n######")
+    assert map_to_text(parsed_map.tiles, parsed_map.orchard) == "######\n#..o,#\n#~w=+#\n#....#\n######"
+    assert map_to_text(parsed_map.tiles, parsed_map.orchard, [(1, 1), (3, 4)], [1, 2]).split("\n")[1:4:2] == [
+        "#>.o,#",
+        "#...v#",
+    ]
+    np.testing.assert_array_equal(parsed_map.spawn_cells, [(1, 1), (3, 1), (3, 3)])
+    np.testing.assert_array_equal(np.argwhere(parsed_map.orchard), [(1, 3), (1, 4)])
+    np.testing.assert_array_equal(np.argwhere(parsed_map.river), [(2, 1), (2, 2)])
+    np.testing.assert_array_equal(np.argwhere(parsed_map.box), [(2, 4)])
+    assert parsed_map.tiles[2, 4] == BOX
 
 
 def test_numbered_starts_are_in_order():

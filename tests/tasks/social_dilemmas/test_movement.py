@@ -20,8 +20,8 @@ from tests.tasks.social_dilemmas.worlds import (
     NORTH,
     SOUTH,
     WEST,
-    lots,
     move,
+    priorities,
     situations,
     slow_move,
     state_on,
@@ -39,8 +39,8 @@ ROOM = tiles_of(
 )
 
 
-def cells(state, *action, lot=None):
-    return [tuple(map(int, cell)) for cell in move(state, action, lot)]
+def cells(state, *action, priority=None):
+    return [tuple(map(int, cell)) for cell in move(state, action, priority)]
 
 
 @pytest.mark.parametrize(
@@ -91,32 +91,40 @@ def test_a_ring_turns():
     assert cells(state, MOVE_FORWARD, MOVE_FORWARD, MOVE_FORWARD, MOVE_FORWARD) == [(1, 2), (2, 2), (2, 1), (1, 1)]
 
 
-@pytest.mark.parametrize(("lot", "winner"), [((5, 3), 0), ((3, 5), 1), ((4, 4), 0)])
-def test_a_contested_cell_goes_to_the_higher_lot(lot, winner):
+@pytest.mark.parametrize(("priority", "winner"), [((5, 3), 0), ((3, 5), 1), ((4, 4), 0)])
+def test_a_contested_cell_goes_to_the_higher_lot(priority, winner):
     state = state_on(ROOM, [(1, 1), (1, 3)], [EAST, WEST])
-    after = cells(state, MOVE_FORWARD, MOVE_FORWARD, lot=lots(*lot))
+    after = cells(state, MOVE_FORWARD, MOVE_FORWARD, priority=priorities(*priority))
     assert after[winner] == (1, 2)
     assert after[1 - winner] == [(1, 1), (1, 3)][1 - winner]
 
 
 def test_a_cell_somebody_leaves_is_contested_too():
     state = state_on(ROOM, [(1, 1), (1, 2), (2, 2)], [EAST, EAST, NORTH])
-    assert cells(state, MOVE_FORWARD, MOVE_FORWARD, MOVE_FORWARD, lot=lots(1, 0, 2)) == [(1, 1), (1, 3), (1, 2)]
+    assert cells(state, MOVE_FORWARD, MOVE_FORWARD, MOVE_FORWARD, priority=priorities(1, 0, 2)) == [
+        (1, 1),
+        (1, 3),
+        (1, 2),
+    ]
 
 
 def test_the_loser_stays_in_the_way():
     # 0 and 1 want (1, 2); 0 loses, and 2, who wanted to follow it, stays as well.
     state = state_on(ROOM, [(1, 1), (1, 3), (2, 1)], [EAST, WEST, NORTH])
-    assert cells(state, MOVE_FORWARD, MOVE_FORWARD, MOVE_FORWARD, lot=lots(0, 1, 2)) == [(1, 1), (1, 2), (2, 1)]
+    assert cells(state, MOVE_FORWARD, MOVE_FORWARD, MOVE_FORWARD, priority=priorities(0, 1, 2)) == [
+        (1, 1),
+        (1, 2),
+        (2, 1),
+    ]
 
 
 def test_the_absent_are_not_in_the_way():
-    state = state_on(ROOM, [(1, 1), (1, 2), (1, 3)], [EAST, WEST, WEST], active=[True, False, False])
+    state = state_on(ROOM, [(1, 1), (1, 2), (1, 3)], [EAST, WEST, WEST], agent_mask=[True, False, False])
     assert cells(state, MOVE_FORWARD, MOVE_FORWARD, MOVE_FORWARD) == [(1, 2), (1, 2), (1, 3)]
 
 
 def test_contestants_win_equally_often():
-    """Four agents round one cell, lots from 4,000 keys: each wins a quarter, within 3 sigma."""
+    """Four agents around one cell, priorities from 4,000 keys: each wins a quarter, within 3 sigma."""
     position = jnp.array([(1, 2), (2, 3), (3, 2), (2, 1)])
     target = jnp.broadcast_to(jnp.array([2, 2]), (4, 2))
     keys = jax.random.split(jax.random.PRNGKey(5), 4000)
@@ -134,11 +142,11 @@ def test_contestants_win_equally_often():
     situations(moves=(MOVE_LEFT, MOVE_RIGHT, MOVE_FORWARD, MOVE_FORWARD, MOVE_FORWARD, MOVE_BACK, STAY, TURN_CLOCKWISE))
 )
 def test_moving_on_any_map(situation):
-    state, action, lot = situation
-    after = move(state, action, lot)
-    np.testing.assert_array_equal(after, slow_move(state, action, lot))
-    before, active = np.asarray(state.position), np.asarray(state.agent_mask)
-    assert len({tuple(cell) for cell in after[active]}) == active.sum(), "two share a cell"
-    assert (np.asarray(state.tiles)[after[active, 0], after[active, 1]] != WALL).all()
+    state, action, priority = situation
+    after = move(state, action, priority)
+    np.testing.assert_array_equal(after, slow_move(state, action, priority))
+    before, agent_mask = np.asarray(state.position), np.asarray(state.agent_mask)
+    assert len({tuple(cell) for cell in after[agent_mask]}) == agent_mask.sum(), "two share a cell"
+    assert (np.asarray(state.tiles)[after[agent_mask, 0], after[agent_mask, 1]] != WALL).all()
     assert (abs(after - before).sum(1) <= 1).all()
-    assert (after[~active] == before[~active]).all()
+    assert (after[~agent_mask] == before[~agent_mask]).all()

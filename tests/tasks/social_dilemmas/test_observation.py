@@ -23,10 +23,12 @@ seen = jax.jit(observe_dilemma, static_argnums=1)
 
 
 def slow_view(state, agent: int) -> np.ndarray:
-    """Cell by cell, what stands ahead and to the right of an agent."""
-    tiles, beam, position, active = (np.asarray(x) for x in (state.tiles, state.beam, state.position, state.agent_mask))
+    """The view, cell by cell, from coordinates ahead of an agent and to its right."""
+    tiles, beam, position, agent_mask = (
+        np.asarray(x) for x in (state.tiles, state.beam, state.position, state.agent_mask)
+    )
     picture = np.empty((5, 5, 3), np.uint8)
-    if not active[agent]:
+    if not agent_mask[agent]:
         picture[:] = DILEMMA_UNSEEN_COLOR
         return picture
     step = [(-1, 0), (0, 1), (1, 0), (0, -1)]
@@ -40,7 +42,7 @@ def slow_view(state, agent: int) -> np.ndarray:
             picture[row, col] = DILEMMA_TILE_COLORS[tiles[tuple(cell)]]
             if beam[tuple(cell)]:
                 picture[row, col] = BEAM_COLORS[beam[tuple(cell)]]
-            for other in np.flatnonzero(active):
+            for other in np.flatnonzero(agent_mask):
                 if (position[other] == cell).all():
                     picture[row, col] = SELF_COLOR if other == agent else AGENT_COLORS[other]
     return picture
@@ -69,7 +71,7 @@ TILES = tiles_of(
 
 @pytest.mark.parametrize(("heading", "at"), [(NORTH, (1, 2)), (EAST, (2, 1)), (SOUTH, (3, 2)), (WEST, (2, 3))])
 def test_the_view_turns_with_the_agent(heading, at):
-    """An apple to the north stands ahead, left, behind, or right."""
+    """An apple to the north is ahead, left, behind, or right."""
     view = np.asarray(seen(state_on(TILES, [(2, 3)], [heading]), VIEW))[0]
     assert tuple(view[2, 2]) == SELF_COLOR
     assert [tuple(map(int, cell)) for cell in np.argwhere((view == DILEMMA_TILE_COLORS[APPLE]).all(-1))] == [at]

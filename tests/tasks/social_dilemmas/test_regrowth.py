@@ -13,7 +13,7 @@ DRAWS = 4000
 
 
 def grown(task, tiles, occupied=(), draws: int = DRAWS, seed: int = 1, **changes) -> np.ndarray:
-    """Tiles after one step of growth, many times over with fresh luck. u8[draws, H, W]."""
+    """Tiles after one step of growth, for many random seeds. u8[N, H, W]."""
     tiles = jnp.asarray(tiles, jnp.uint8)
     standing = np.zeros(tiles.shape, bool)
     for cell in occupied:
@@ -46,7 +46,7 @@ CENTRES = ((2, 2), (2, 6), (6, 2), (6, 6))
 
 
 def test_harvest_grows_by_the_number_of_apples_near():
-    """The middles of four patches have 0, 1, 2 and 3 or more apples on their eight neighbors."""
+    """The centers of four patches have 0, 1, 2 and 3 or more apples on their eight neighbors."""
     task = Harvest(map=ORCHARD, num_agents=2)
     tiles = np.where(task.parsed_map.tiles == APPLE, EMPTY, task.parsed_map.tiles)
     tiles[1, 5] = APPLE  # diagonal neighbors count
@@ -89,7 +89,7 @@ RIVER_MAP = """
 
 
 def river_with(waste: int):
-    """Ten river cells … that many of them waste."""
+    """Ten river cells, of which some are waste."""
     task = Cleanup(map=RIVER_MAP.replace("A~~,", "A..,"), num_agents=3)
     tiles = np.array(task.parsed_map.tiles)
     cells = np.argwhere(task.parsed_map.river)
@@ -118,7 +118,7 @@ def test_nothing_grows_at_the_threshold_and_above(waste):
 
 @pytest.mark.parametrize(("waste", "chance"), [(3, 0.5), (3, 0.05), (0, 0.1)])
 def test_one_waste_at_most_and_anywhere_alike(waste, chance):
-    """Of n clean cells tried in turn, one turns with 1 - (1 - chance)^n, and each as often as any other."""
+    """One of n clean cells turns into waste with probability 1 - (1 - prob)^n, each equally often."""
     task, tiles = river_with(waste)
     after = grown(task, tiles, waste_spawn_prob=jnp.float32(chance))
     new = (after == WASTE) & (tiles != WASTE)
