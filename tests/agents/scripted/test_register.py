@@ -8,7 +8,6 @@ from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner, GoalCycl
 from rookery.training.team_setup import load_policy, make_team_setup
 from rookery.errors import ConfigError
 from rookery.tasks import registry
-from rookery.tasks.base import GridTask
 from rookery.tasks.grid_env import GridEnv
 from rookery.training.build import build
 from rookery.training.policy_config import scripted_policy
@@ -42,11 +41,12 @@ def test_runs_and_the_command_line_choose_by_sight():
         assert make_team_setup(name, "nobody", "maze-v0", ()).team.groups[0].policy.perception.observability == sight
 
 
-GRID = [name for name, (_, task) in registry.TASKS.items() if isinstance(task, GridTask)]
+KINDS = {kind for kind, _ in scripted.EXPERT_FACTORIES}
+WITH_EXPERTS = [name for name, (_, task) in registry.TASKS.items() if task.kind in KINDS]
 
 
-@pytest.mark.parametrize("name", GRID)
-def test_grid_tasks_have_an_expert_of_each_sight(name):
+@pytest.mark.parametrize("name", WITH_EXPERTS)
+def test_tasks_with_an_expert_have_one_for_each_observability(name):
     for sight in scripted.OBSERVABILITIES:
         assert scripted.make_expert(registry.get_task(name), sight).privileged
 
