@@ -1,4 +1,4 @@
-"""Words shared by every layer: time steps, environments and the data that learners and intrinsic rewards get.
+"""Data and base classes of every layer: time steps, environments, and the data of learners and intrinsic rewards.
 
 Letters in shapes: A agents, B environments side by side, T steps of an episode, E episodes, H×W cells, K actions.
 """

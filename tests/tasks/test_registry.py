@@ -6,7 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "third_party_task"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "rookery_extras"
 
 
 def install(folder: Path, package: str, entry_point: str, code: str | None = None) -> None:
@@ -28,7 +28,7 @@ def python(code: str, *paths: Path) -> subprocess.CompletedProcess:
 
 
 def test_the_example_package_adds_a_task_that_every_tool_sees(tmp_path):
-    install(tmp_path, "meeting-place", "meeting_place:add_tasks")
+    install(tmp_path, "meeting-place", "rookery_extras.task:add_tasks")
     process = python(
         """
         from rookery.tasks import registry
@@ -64,7 +64,7 @@ def test_the_example_package_adds_a_task_that_every_tool_sees(tmp_path):
 
 def test_the_example_package_declares_what_the_test_installs():
     text = (EXAMPLE / "pyproject.toml").read_text()
-    assert '[project.entry-points."rookery.tasks"]\nmeeting-place = "meeting_place:add_tasks"' in text
+    assert '[project.entry-points."rookery.tasks"]\nmeeting-place = "rookery_extras.task:add_tasks"' in text
 
 
 def test_a_task_must_be_one_and_its_kind_is_its_own():

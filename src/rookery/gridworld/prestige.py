@@ -13,7 +13,7 @@ def update_prestige(prestige, reward, decay):
 
 
 def blue_fraction(prestige, rule: str):
-    """How blue (rather than red) an agent is drawn, in [0, 1]. f32[A].
+    """How blue (rather than red) an agent is, in [0, 1]. f32[A].
 
     'tanh' is tanh(c/2), as in the reference code: red at c = 0. 'sigmoid' is as in the paper: purple at c = 0.
     """

@@ -33,7 +33,7 @@ DESCRIPTIONS = {
     "harvest-small-v0": "three agents, 10×14 cells, five clumps of apples, 9×9 views, 200 steps",
     "box-trapped-v0": "one agent is boxed in; the other can let it out or keep eating; 100 steps",
     "matrix-prisoners-dilemma-v0": "iterated prisoner's dilemma: defecting always pays more",
-    "matrix-stag-hunt-v0": "iterated stag hunt: the best outcome needs both, the safe one needs nobody else",
+    "matrix-stag-hunt-v0": "iterated stag hunt: the best outcome needs both, the safe one needs no other agent",
     "matrix-chicken-v0": "iterated chicken: daring pays only if the other agent swerves",
     "key-door-v0": "a goal behind a locked door that closes behind the agent; unlimited keys",
     "key-door-symbolic-v0": _SYMBOLIC.format("key-door-v0"),
