@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
@@ -51,12 +52,13 @@ def build(config: RunConfig) -> Run:
     return Run(config=config, env=env, team=Team(tuple(groups)), frozen_params=frozen_params)
 
 
-def _with_communication(policy: RecurrentPolicy, entry: GroupConfig, config: RunConfig, env: Env) -> RecurrentPolicy:
+def _with_communication(policy: Any, entry: GroupConfig, config: RunConfig, env: Env) -> RecurrentPolicy:
     """The policy, with the number of agents if intrinsic rewards compare its choices with those of others.
 
     Intrinsic rewards need it of their own agent's policy; a reward for influence also of the others' policies.
     """
-    compared = entry.learner.intrinsic or any("influence" in requested_info(group) for group in config.team)
+    rewards = () if entry.learner is None else entry.learner.intrinsic
+    compared = rewards or any("influence" in requested_info(group) for group in config.team)
     if not compared or policy.communication is not None:
         return policy
     return dataclasses.replace(policy, communication=CommunicationConfig(), num_agents=env.num_agents)
@@ -116,8 +118,8 @@ def _load_initial_params(init_from: str, group: AgentGroup) -> PyTree:
     return agent.params
 
 
-def _describe(policy: RecurrentPolicy) -> str:
-    """Everything that the shapes of a policy's parameters depend on."""
+def _describe(policy: Any) -> str:
+    """Everything that the shapes of a recurrent policy's parameters depend on."""
     shape = "×".join(map(str, policy.observation_shape))
     inputs = f", {policy.comms_obs_size} communicated inputs and a vocabulary of {policy.vocab_size}"
     communication = inputs if policy.comms_obs_size else ""

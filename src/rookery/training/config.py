@@ -91,7 +91,8 @@ class GroupConfig:
                 f"group {self.name!r}: an untrained network needs a learner; give the group one, or a frozen, scripted "
                 "or random policy"
             )
-        if self.policy.communication is not None and not self.learner.supports_communication:
+        communicates = self.policy.communication is not None
+        if self.learner is not None and communicates and not self.learner.supports_communication:
             raise ConfigError(
                 f"group {self.name!r}: learner kind {self.learner.kind!r} does not support communication; use kind "
                 "'ppo' or 'a2c', or leave communication out"
@@ -112,6 +113,7 @@ class GroupConfig:
 
     def hparam_schedule(self, name: str) -> Schedule:
         """The schedule of one of the learner's hyperparameters."""
+        assert self.learner is not None, "only a group with a learner has hyperparameters"
         default: Schedule = self.learner.hparams[name]
         return getattr(self, name) if name in COMMON_HPARAMS else self.hparams.get(name, default)
 

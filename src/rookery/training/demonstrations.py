@@ -183,7 +183,7 @@ def _trajectory_arrays(trajectory: Trajectory) -> dict[str, np.ndarray]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _trajectory(arrays: dict[str, np.ndarray], path: Path, steps: int, count: int) -> Trajectory:
+def _trajectory(arrays: dict[str, Any], path: Path, steps: int, count: int) -> Trajectory:
     try:
         trajectory = Trajectory(**arrays)
     except TypeError as error:

@@ -286,7 +286,7 @@ class _TrainLoop:
                         "rookery": __version__,
                     }
                     path = self.run_dir / AGENTS_DIR / agent_file(variant, seed, group.name, slot)
-                    save_agent(path, group.policy, params, card)
+                    save_agent(path, group.policy, params, card)  # type: ignore[arg-type] (learners train no other)
 
     def _partners(self) -> str | None:
         """The agents that did not learn, as `eval --partners` names them; None if all learned."""

@@ -43,7 +43,7 @@ def demo() -> RunConfig:
     """Novices with trained experts, and novices alone: a few minutes on two cores.
 
     At first goals are hidden from the novices of both variants, and mistakes are cheap: only a novice that follows
-    another agent finds goals. Then the penalty rises, and then goals are shown. docs/recipe.md explains why.
+    another agent finds goals. Then the penalty rises, and then goals are shown. docs/presets.md explains why.
     """
     task = registry.get_task("goal-cycle-demo-v0")
     novice_view = dataclasses.replace(PRESET_VIEW, can_hide_goals=True)
