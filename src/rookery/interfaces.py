@@ -277,7 +277,7 @@ class IntrinsicReward:
                 f"{self.kind}: weight={self.weight} and warmup_steps={self.warmup_steps} must be at least 0"
             )
 
-    def weight_at(self, timesteps: Float[Array, ""]) -> Float[Array, ""]:
+    def weight_at(self, timesteps: float | Float[Array, ""]) -> Float[Array, ""]:
         """The weight after this many environment steps of a run."""
         if not self.warmup_steps:
             return jnp.float32(self.weight)

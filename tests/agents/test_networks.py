@@ -13,14 +13,14 @@ KEY = jax.random.PRNGKey(0)
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
-def shaken(params, seed=1):
-    """Parameters with every entry random, so that no bias hides at zero."""
+def randomized(params, seed=1):
+    """Parameters with every entry random, so that no bias is zero."""
     leaves, shape = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.PRNGKey(seed), len(leaves))
     return jax.tree.unflatten(shape, [0.2 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)])
 
 
-def test_the_paper_network_has_exactly_its_parameters():
+def test_the_published_network_has_exactly_its_parameters():
     policy = RecurrentPolicy(NdousseNetwork(), (21, 21, 3), 7)
     params = jax.eval_shape(policy.init, KEY)
     assert count_parameters(params) == 497_096
@@ -38,13 +38,13 @@ def test_the_paper_network_has_exactly_its_parameters():
     }  # fmt: skip
 
 
-def test_the_paper_network_takes_its_pictures_only():
+def test_the_published_network_takes_its_pictures_only():
     with pytest.raises(ConfigError, match="21×21×3, not 7×7×8"):
         RecurrentPolicy(NdousseNetwork(), (7, 7, 8), 7)
 
 
 @pytest.mark.parametrize("field", ["encoder_size", "hidden_size", "head_size"])
-def test_a_lite_network_needs_some_width(field):
+def test_sizes_of_an_mlp_network_are_at_least_1(field):
     with pytest.raises(ConfigError, match=f"{field}=0 must be at least 1"):
         MLPNetwork(**{field: 0})
 
@@ -53,47 +53,47 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def slow_lstm(params, memory, inputs, is_first):
+def slow_lstm(params, state, inputs, is_first):
     """Gate by gate, agent by agent, in double precision."""
     size = len(params["hidden_kernel"])
     p = {name: np.asarray(value, np.float64) for name, value in params.items()}
-    gate = {name: slice(i * size, (i + 1) * size) for i, name in enumerate(("enter", "forget", "write", "leave"))}
-    outputs, before = [], []
-    hidden, cell = (np.array(x, np.float64) for x in memory)
+    gate = {name: slice(k * size, (k + 1) * size) for k, name in enumerate("ifgo")}
+    outputs, pre_step = [], []
+    hidden, cell = (np.array(x, np.float64) for x in state)
     for t in range(len(inputs)):
-        seen = []
+        states = []
         for n in range(inputs.shape[1]):
             if is_first[t, n]:
                 hidden[n], cell[n] = 0, 0
-            seen.append((hidden[n].copy(), cell[n].copy()))
+            states.append((hidden[n].copy(), cell[n].copy()))
             z = {
                 name: inputs[t, n] @ p["input_kernel"][:, g] + p["input_bias"][g]
                 + hidden[n] @ p["hidden_kernel"][:, g] + p["hidden_bias"][g]
                 for name, g in gate.items()
             }  # fmt: skip
-            cell[n] = sigmoid(z["forget"]) * cell[n] + sigmoid(z["enter"]) * np.tanh(z["write"])
-            hidden[n] = sigmoid(z["leave"]) * np.tanh(cell[n])
+            cell[n] = sigmoid(z["f"]) * cell[n] + sigmoid(z["i"]) * np.tanh(z["g"])
+            hidden[n] = sigmoid(z["o"]) * np.tanh(cell[n])
         outputs.append(hidden.copy())
-        before.append([np.stack(x) for x in zip(*seen, strict=True)])
-    return (hidden, cell), np.stack(outputs), [np.stack(x) for x in zip(*before, strict=True)]
+        pre_step.append([np.stack(x) for x in zip(*states, strict=True)])
+    return (hidden, cell), np.stack(outputs), [np.stack(x) for x in zip(*pre_step, strict=True)]
 
 
-def test_the_memory_equals_a_slow_one():
+def test_the_lstm_equals_a_slow_one():
     rng = np.random.default_rng(0)
     inputs = rng.standard_normal((6, 3, 5)).astype(np.float32)
     is_first = np.zeros((6, 3), bool)
-    is_first[0, 0] = is_first[3, 1] = is_first[4, 1] = True  # agent 2 goes on from a memory all along
-    memory = LSTMState(*jnp.asarray(rng.standard_normal((2, 3, 4)), jnp.float32))
+    is_first[0, 0] = is_first[3, 1] = is_first[4, 1] = True  # agent 2 continues from its state all along
+    state = LSTMState(*jnp.asarray(rng.standard_normal((2, 3, 4)), jnp.float32))
     inputs, is_first = jnp.asarray(inputs), jnp.asarray(is_first)
     lstm = LSTM(4)
-    params = shaken(lstm.init(KEY, memory, inputs, is_first)["params"])
-    last, outputs, before = jax.jit(lstm.apply)({"params": params}, memory, inputs, is_first)
-    (hidden, cell), slow_outputs, slow_before = slow_lstm(params, memory, inputs, is_first)
+    params = randomized(lstm.init(KEY, state, inputs, is_first)["params"])
+    last, outputs, pre_step = jax.jit(lstm.apply)({"params": params}, state, inputs, is_first)
+    (hidden, cell), slow_outputs, slow_pre_step = slow_lstm(params, state, inputs, is_first)
     np.testing.assert_allclose(outputs, slow_outputs, atol=1e-5)
     np.testing.assert_allclose(last.hidden, hidden, atol=1e-5)
     np.testing.assert_allclose(last.cell, cell, atol=1e-5)
-    np.testing.assert_allclose(before.hidden, slow_before[0], atol=1e-5)
-    np.testing.assert_allclose(before.cell, slow_before[1], atol=1e-5)
+    np.testing.assert_allclose(pre_step.hidden, slow_pre_step[0], atol=1e-5)
+    np.testing.assert_allclose(pre_step.cell, slow_pre_step[1], atol=1e-5)
 
 
 def test_the_forget_gate_starts_open():
@@ -121,15 +121,15 @@ def by_library_encoder(p, picture):
     return jnp.tanh(x.reshape(-1, 576) @ p["dense"]["kernel"] + p["dense"]["bias"])
 
 
-def value_and_slope(function, params, *inputs):
-    """A function's result, and the gradient of a sum of it that weighs every entry differently."""
+def value_and_grads(function, params, *inputs):
+    """A function's result, and the gradient of a weighted sum of it, with different weights."""
 
-    def weighed(params):
+    def weighted_sum(params):
         out = function(params, *inputs)
         return jnp.sum(out * jnp.cos(jnp.arange(out.size)).reshape(out.shape)), out
 
-    slope, out = jax.jit(jax.grad(weighed, has_aux=True))(params)
-    return out, slope
+    grads, out = jax.jit(jax.grad(weighted_sum, has_aux=True))(params)
+    return out, grads
 
 
 def assert_close(ours, library):
@@ -142,12 +142,12 @@ def assert_close(ours, library):
 def test_the_encoder_equals_the_library_convolutions():
     picture = jax.random.randint(KEY, (3, 21, 21, 3), 0, 256).astype(jnp.uint8)
     encoder = NdousseEncoder()
-    params = shaken(encoder.init(KEY, picture)["params"])
+    params = randomized(encoder.init(KEY, picture)["params"])
     params["dense"]["kernel"] *= 0.02  # keeps the tanh off its flat ends
-    ours = value_and_slope(lambda p, x: encoder.apply({"params": p}, x), params, picture)
+    ours = value_and_grads(lambda p, x: encoder.apply({"params": p}, x), params, picture)
     assert ours[0].shape == (3, 192)
     assert jnp.abs(ours[0]).mean() < 0.98
-    assert_close(ours, value_and_slope(by_library_encoder, params, picture))
+    assert_close(ours, value_and_grads(by_library_encoder, params, picture))
 
 
 def deconvolve(x, part, stride):
@@ -168,10 +168,10 @@ def by_library_decoder(p, hidden, action):
 def test_the_decoder_equals_the_library_transposed_convolutions():
     hidden, action = jax.random.normal(KEY, (2, 192)), jax.nn.one_hot(jnp.array([1, 6]), 7)
     decoder = NdousseDecoder(7)
-    params = shaken(decoder.init(KEY, hidden, action)["params"])
-    ours = value_and_slope(lambda p, h, a: decoder.apply({"params": p}, h, a), params, hidden, action)
+    params = randomized(decoder.init(KEY, hidden, action)["params"])
+    ours = value_and_grads(lambda p, h, a: decoder.apply({"params": p}, h, a), params, hidden, action)
     assert ours[0].shape == (2, 21, 21, 3)
-    assert_close(ours, value_and_slope(by_library_decoder, params, hidden, action))
+    assert_close(ours, value_and_grads(by_library_decoder, params, hidden, action))
 
 
 # The policy around the network.
@@ -182,7 +182,7 @@ POLICY = RecurrentPolicy(MLPNetwork(encoder_size=8, hidden_size=8, head_size=8),
 
 @pytest.fixture(scope="module")
 def params():
-    return shaken(jax.jit(POLICY.init)(KEY))
+    return randomized(jax.jit(POLICY.init)(KEY))
 
 
 def test_acting_step_by_step_equals_unrolling(params):
@@ -190,46 +190,46 @@ def test_acting_step_by_step_equals_unrolling(params):
     observation = jax.random.randint(KEY, (T, N, *SHAPE), 0, 256).astype(jnp.uint8)
     is_first = jnp.zeros((T, N), bool).at[0].set(True).at[3, 1].set(True)
     act = jax.jit(POLICY.act)
-    carry, told, before = POLICY.initial_carry(N), [], []
+    carry, outputs, pre_step = POLICY.initial_carry(N), [], []
     for t in range(T):
-        before.append(carry)
+        pre_step.append(carry)
         action, carry, extras = act(params, carry, observation[t], is_first[t], jax.random.PRNGKey(t))
-        told.append((action, extras["log_prob"], extras["value"]))
-    action, log_prob, value = (jnp.stack(x) for x in zip(*told, strict=True))
-    logits, values, hidden, memories = jax.jit(POLICY.unroll)(params, POLICY.initial_carry(N), observation, is_first)
+        outputs.append((action, extras["log_prob"], extras["value"]))
+    action, log_prob, value = (jnp.stack(x) for x in zip(*outputs, strict=True))
+    logits, values, hidden, states = jax.jit(POLICY.unroll)(params, POLICY.initial_carry(N), observation, is_first)
     np.testing.assert_allclose(values, value, atol=1e-5)
     chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), action[..., None], -1)[..., 0]
     np.testing.assert_allclose(chosen, log_prob, atol=1e-5)
     assert hidden.shape == (T, N, 8)
-    kept = jax.tree.map(lambda *x: jnp.stack(x) * ~is_first[..., None], *before)
-    chex.assert_trees_all_close(memories, kept, atol=1e-5)
+    reset = jax.tree.map(lambda *x: jnp.stack(x) * ~is_first[..., None], *pre_step)
+    chex.assert_trees_all_close(states, reset, atol=1e-5)
 
 
-def test_an_opening_observation_forgets_all_before_it(params):
-    seen = jnp.ones((2, *SHAPE), jnp.uint8)
+def test_an_opening_observation_resets_the_state(params):
+    obs = jnp.ones((2, *SHAPE), jnp.uint8)
     full = LSTMState(jnp.ones((2, 8)), jnp.ones((2, 8)))
     act = jax.jit(POLICY.act)
-    _, carry, _ = act(params, full, seen, jnp.array([True, False]), KEY)
-    _, fresh, _ = act(params, POLICY.initial_carry(2), seen, jnp.array([True, True]), KEY)
-    np.testing.assert_allclose(carry.hidden[0], fresh.hidden[0], atol=1e-7)
-    assert jnp.abs(carry.hidden[1] - fresh.hidden[1]).max() > 0.01
+    _, carry, _ = act(params, full, obs, jnp.array([True, False]), KEY)
+    _, blank, _ = act(params, POLICY.initial_carry(2), obs, jnp.array([True, True]), KEY)
+    np.testing.assert_allclose(carry.hidden[0], blank.hidden[0], atol=1e-7)
+    assert jnp.abs(carry.hidden[1] - blank.hidden[1]).max() > 0.01
 
 
-def test_actions_are_drawn_as_the_policy_says(params):
-    seen = jnp.ones((4000, *SHAPE), jnp.uint8)
-    action, _, extras = jax.jit(POLICY.act)(params, POLICY.initial_carry(4000), seen, jnp.ones(4000, bool), KEY)
-    share = np.bincount(action, minlength=3) / 4000
+def test_actions_are_sampled_with_the_probabilities_of_the_policy(params):
+    obs = jnp.ones((4000, *SHAPE), jnp.uint8)
+    action, _, extras = jax.jit(POLICY.act)(params, POLICY.initial_carry(4000), obs, jnp.ones(4000, bool), KEY)
+    fraction = np.bincount(action, minlength=3) / 4000
     for a in range(3):
-        (log_prob,) = np.unique(np.asarray(extras["log_prob"])[np.asarray(action) == a]) if share[a] else (-9,)
-        assert abs(np.exp(log_prob) - share[a]) < 0.03
+        (log_prob,) = np.unique(np.asarray(extras["log_prob"])[np.asarray(action) == a]) if fraction[a] else (-9,)
+        assert abs(np.exp(log_prob) - fraction[a]) < 0.03
 
 
-def test_a_blank_memory_is_two_buffers():
+def test_a_blank_state_is_two_buffers():
     carry = POLICY.initial_carry(2)
     assert carry.hidden.unsafe_buffer_pointer() != carry.cell.unsafe_buffer_pointer()
 
 
-def test_the_lite_network_takes_any_shape_and_predicts_the_same():
+def test_the_mlp_network_takes_any_shape_and_predicts_the_same():
     network = MLPNetwork(encoder_size=8, hidden_size=8, head_size=8)
     for shape in ((4,), (3, 3, 8), (9, 6, 3)):
         decoder = network.decoder(shape, 3)

@@ -34,7 +34,7 @@ POLICIES = {
 
 
 def random_agent(name: str) -> Agent:
-    """Untrained, with random weights (biases too), large enough to bring all nonlinearities to work."""
+    """Untrained, with random weights (biases too), large enough to reach the nonlinear parts of all functions."""
     return with_random_weights(POLICIES[name])
 
 
@@ -58,73 +58,75 @@ def agent(request) -> Agent:
     return random_agent(request.param)
 
 
-def test_logits_values_and_memories_are_the_policys(agent):
+def test_logits_values_and_states_are_those_of_the_policy(agent):
     policy, steps, batch = agent.policy, 6, 3
     random = np.random.default_rng(1)
-    seen = random.integers(0, 256, (steps, batch, *policy.observation_shape)).astype(np.uint8)
+    obs = random.integers(0, 256, (steps, batch, *policy.observation_shape)).astype(np.uint8)
     first = np.zeros((steps, batch), bool)
-    first[0] = first[4, 1] = True  # one world's next episode opens midway
-    heard = (
+    first[0] = first[4, 1] = True  # the next episode of one environment opens midway
+    comms_obs = (
         random.integers(0, 2, (steps, batch, policy.comms_obs_size)).astype(np.uint8) if policy.comms_obs_size else None
     )
-    logits, value, *_ = jax.jit(policy.unroll)(agent.params, policy.initial_carry(batch), seen, first, heard)
+    logits, value, *_ = jax.jit(policy.unroll)(agent.params, policy.initial_carry(batch), obs, first, comms_obs)
     actor = NumpyActor(agent)
-    assert actor.comms_obs_size == (4 * 8 if policy.communication else 0)  # three agents' actions, and a leader's
+    assert actor.comms_obs_size == (
+        4 * 8 if policy.communication else 0
+    )  # the actions of three agents, and of an influencer
     state = actor.initial_state(batch)
     for t in range(steps):
-        ours, worth, state = actor.forward(
-            seen[t], state, is_first=first[t], comms_obs=None if heard is None else heard[t]
+        ours, our_value, state = actor.forward(
+            obs[t], state, is_first=first[t], comms_obs=None if comms_obs is None else comms_obs[t]
         )
-        assert ours.dtype == worth.dtype == np.float32
+        assert ours.dtype == our_value.dtype == np.float32
         np.testing.assert_allclose(ours, logits[t], atol=1e-5, rtol=1e-5)
-        np.testing.assert_allclose(worth, value[t], atol=1e-5, rtol=1e-5)
-    assert np.ptp(logits) > 0.1, "the test weights must say something"
+        np.testing.assert_allclose(our_value, value[t], atol=1e-5, rtol=1e-5)
+    assert np.ptp(logits) > 0.1, "the logits of the test weights must differ"
 
 
-def test_one_alone_is_one_of_many(agent):
+def test_a_single_observation_is_as_one_of_a_batch(agent):
     actor = NumpyActor(agent)
-    seen = np.random.default_rng(2).integers(0, 256, (2, *actor.observation_shape)).astype(np.uint8)
-    together, _, states = actor.forward(seen)
-    alone, value, state = actor.forward(seen[1])
-    assert (alone.shape, value.shape) == ((actor.num_actions,), ())
-    np.testing.assert_allclose(alone, together[1], atol=1e-6)
+    obs = np.random.default_rng(2).integers(0, 256, (2, *actor.observation_shape)).astype(np.uint8)
+    batch, _, states = actor.forward(obs)
+    single, value, state = actor.forward(obs[1])
+    assert (single.shape, value.shape) == ((actor.num_actions,), ())
+    np.testing.assert_allclose(single, batch[1], atol=1e-6)
     np.testing.assert_allclose(state.memory.hidden[0], states.memory.hidden[1], atol=1e-6)
 
 
-def test_an_episode_that_opens_forgets_the_one_before(agent):
+def test_an_episode_that_opens_resets_the_memory(agent):
     actor = NumpyActor(agent)
-    seen = np.random.default_rng(3).integers(0, 256, (2, *actor.observation_shape)).astype(np.uint8)
-    blank, *_ = actor.forward(seen[1])
-    _, _, state = actor.forward(seen[0])
-    again, *_ = actor.forward(seen[1], state, is_first=True)
+    obs = np.random.default_rng(3).integers(0, 256, (2, *actor.observation_shape)).astype(np.uint8)
+    blank, *_ = actor.forward(obs[1])
+    _, _, state = actor.forward(obs[0])
+    again, *_ = actor.forward(obs[1], state, is_first=True)
     np.testing.assert_array_equal(again, blank)
-    remembered, *_ = actor.forward(seen[1], state)
+    remembered, *_ = actor.forward(obs[1], state)
     assert np.abs(remembered - blank).max() > 1e-3
 
 
-def test_actions_are_drawn_as_the_logits_say():
+def test_actions_are_sampled_as_the_logits_say():
     actor = NumpyActor(random_agent("mlp"))
     actor._params["heads"]["policy3"]["bias"] = np.log(np.array([0.7, 0.2, 0.1], np.float32))
     actor._params["heads"]["policy3"]["kernel"] = np.zeros_like(actor._params["heads"]["policy3"]["kernel"])
-    seen = np.zeros((4000, 3, 5, 8), np.uint8)
-    drawn, state = actor.act(seen, actor.initial_state(4000))
-    # Of 4,000 draws a share's standard error is at most 0.0073; four of them.
-    np.testing.assert_allclose(np.bincount(drawn, minlength=3) / 4000, [0.7, 0.2, 0.1], atol=0.03)
-    assert actor.act(seen[:5], greedy=True)[0].tolist() == [0] * 5
-    later, _ = actor.act(seen, state)
-    assert (later != drawn).any(), "each step draws anew"
+    obs = np.zeros((4000, 3, 5, 8), np.uint8)
+    sampled, state = actor.act(obs, actor.initial_state(4000))
+    # The standard error of a fraction of 4,000 samples is at most 0.0073; four of them.
+    np.testing.assert_allclose(np.bincount(sampled, minlength=3) / 4000, [0.7, 0.2, 0.1], atol=0.03)
+    assert actor.act(obs[:5], greedy=True)[0].tolist() == [0] * 5
+    later, _ = actor.act(obs, state)
+    assert (later != sampled).any(), "each step samples new actions"
 
 
-def test_the_draw_depends_on_seed_and_step_alone():
+def test_samples_depend_on_seed_and_step_alone():
     actor = rookery.load("goal-cycle-demo-expert")
-    seen = np.random.default_rng(4).integers(0, 2, (30, *actor.observation_shape)).astype(np.uint8) * 255
+    obs = np.random.default_rng(4).integers(0, 2, (30, *actor.observation_shape)).astype(np.uint8) * 255
 
     def played(seed):
-        state, taken = actor.initial_state(seed=seed), []
-        for t, view in enumerate(seen):
+        state, actions = actor.initial_state(seed=seed), []
+        for t, view in enumerate(obs):
             action, state = actor.act(view, state, is_first=t == 0)
-            taken.append(action)
-        return taken
+            actions.append(action)
+        return actions
 
     assert played(0) == played(0)
     assert all(type(action) is int for action in played(0))
@@ -140,8 +142,8 @@ def test_every_zoo_entry_acts():
 
 
 def test_it_is_loaded_from_a_file_and_errors_are_clear(tmp_path):
-    mine = random_agent("mlp")
-    save_agent(tmp_path / "mine.safetensors", mine.policy, mine.params, mine.card)
+    agent = random_agent("mlp")
+    save_agent(tmp_path / "mine.safetensors", agent.policy, agent.params, agent.card)
     actor = rookery.load(str(tmp_path / "mine.safetensors"))
     with pytest.raises(NotFoundError, match="the zoo has no 'nobody'"):
         rookery.load("nobody")
@@ -156,22 +158,22 @@ def test_it_is_loaded_from_a_file_and_errors_are_clear(tmp_path):
         actor.initial_state(seed=-1)
 
 
-def test_what_is_heard_must_fit_and_who_speaks_is_refused():
+def test_communication_observations_must_fit_and_agents_that_send_messages_are_refused():
     agent = random_agent("follower")
-    actor, seen = NumpyActor(agent), np.zeros((5, 6, 3), np.uint8)
-    silence, *_ = actor.forward(seen)
-    np.testing.assert_array_equal(actor.forward(seen, comms_obs=np.zeros(32))[0], silence)
-    told, *_ = actor.forward(seen, comms_obs=np.eye(32)[3])
-    assert np.abs(told - silence).max() > 1e-3
+    actor, obs = NumpyActor(agent), np.zeros((5, 6, 3), np.uint8)
+    without, *_ = actor.forward(obs)
+    np.testing.assert_array_equal(actor.forward(obs, comms_obs=np.zeros(32))[0], without)
+    changed, *_ = actor.forward(obs, comms_obs=np.eye(32)[3])
+    assert np.abs(changed - without).max() > 1e-3
     with pytest.raises(IncompatibleError, match=r"comms_obs has shape \(31,\), this agent takes \(32,\)"):
-        actor.act(seen, comms_obs=np.zeros(31))
+        actor.act(obs, comms_obs=np.zeros(31))
     with pytest.raises(IncompatibleError, match=r"comms_obs has shape \(1,\), this agent takes \(0,\)"):
         NumpyActor(random_agent("mlp")).act(np.zeros((3, 5, 8), np.uint8), comms_obs=np.zeros(1))
-    speaks = dataclasses.replace(
+    sender = dataclasses.replace(
         agent, policy=dataclasses.replace(agent.policy, communication=CommunicationConfig(vocab_size=4))
     )
     with pytest.raises(IncompatibleError, match="sends one of 4 messages per step"):
-        NumpyActor(speaks)
+        NumpyActor(sender)
 
 
 def test_patches_by_hand():
@@ -186,18 +188,18 @@ def test_loading_is_offered_without_importing_anything_heavy():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_an_agent_of_action_values_plays_the_best_but_for_its_share_of_random_ones():
-    whole = random_agent("mlp")
-    agent = dataclasses.replace(whole, policy=dataclasses.replace(whole.policy, epsilon=0.3))
-    seen = np.random.default_rng(2).integers(0, 256, (3, 5, 8)).astype(np.uint8)
-    actor, batch = NumpyActor(agent), np.tile(seen, (3000, 1, 1, 1))
-    best, _ = actor.act(seen, greedy=True)
+def test_an_agent_with_action_values_takes_the_best_except_for_random_actions():
+    sampling = random_agent("mlp")
+    agent = dataclasses.replace(sampling, policy=dataclasses.replace(sampling.policy, epsilon=0.3))
+    obs = np.random.default_rng(2).integers(0, 256, (3, 5, 8)).astype(np.uint8)
+    actor, batch = NumpyActor(agent), np.tile(obs, (3000, 1, 1, 1))
+    best, _ = actor.act(obs, greedy=True)
     chosen, _ = actor.act(batch, actor.initial_state(3000))
-    share = np.bincount(chosen, minlength=3) / 3000
-    np.testing.assert_allclose(share, np.where(np.arange(3) == best, 0.8, 0.1), atol=0.03)
+    fraction = np.bincount(chosen, minlength=3) / 3000
+    np.testing.assert_allclose(fraction, np.where(np.arange(3) == best, 0.8, 0.1), atol=0.03)
     params = jax.device_put(agent.params)
-    action, _, told = jax.jit(agent.policy.act)(
+    action, _, extras = jax.jit(agent.policy.act)(
         params, agent.policy.initial_carry(3000), batch, np.zeros(3000, bool), jax.random.PRNGKey(0)
     )
-    np.testing.assert_allclose(np.bincount(action, minlength=3) / 3000, share, atol=0.04)
-    np.testing.assert_allclose(np.exp(told["log_prob"]), np.where(np.asarray(action) == best, 0.8, 0.1), rtol=1e-5)
+    np.testing.assert_allclose(np.bincount(action, minlength=3) / 3000, fraction, atol=0.04)
+    np.testing.assert_allclose(np.exp(extras["log_prob"]), np.where(np.asarray(action) == best, 0.8, 0.1), rtol=1e-5)

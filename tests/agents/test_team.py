@@ -20,7 +20,7 @@ ENV = GridEnv(TASK)
 RANDOM = RandomPolicy(3)
 RECURRENT = RecurrentPolicy(MLPNetwork(encoder_size=8, hidden_size=8, head_size=8), SMALL.shape, 3)
 KEY = jax.random.PRNGKey(0)
-ALONE = jax.jit(RECURRENT.act)
+ACT = jax.jit(RECURRENT.act)
 INIT = jax.jit(jax.vmap(RECURRENT.init))
 
 
@@ -61,15 +61,15 @@ def test_the_views_of_a_group_must_have_one_shape():
     Team((AgentGroup("a", (0,), RANDOM), AgentGroup("b", (1, 2), RANDOM))).validate(env)
 
 
-def test_a_policy_must_fit_what_it_would_see():
+def test_a_policy_must_fit_its_observations():
     env = GridEnv(GoalCycle(views=(ViewConfig(), ViewConfig(), ViewConfig())))
-    told = refused(AgentGroup("a", (0,), RECURRENT), AgentGroup("b", (1, 2), RANDOM), env=env)
-    assert "group 'a'" in told
-    assert "3×3×8" in told
-    assert "21×21×3" in told
+    message = refused(AgentGroup("a", (0,), RECURRENT), AgentGroup("b", (1, 2), RANDOM), env=env)
+    assert "group 'a'" in message
+    assert "3×3×8" in message
+    assert "21×21×3" in message
 
 
-def test_gather_view():
+def test_gather_observations():
     same = jnp.arange(5 * 3 * 2).reshape(5, 3, 2)
     np.testing.assert_array_equal(gather_observations(same, (2, 0)), np.stack([same[:, 2], same[:, 0]]))
     mixed = (jnp.zeros((5, 2)), jnp.ones((5, 7)), jnp.full((5, 7), 2))
@@ -86,61 +86,61 @@ def test_random_actions_are_uniform():
 
 
 @pytest.fixture(scope="module")
-def worlds():
+def states_and_timesteps():
     keys = jax.random.split(KEY, 4)
     return jax.jit(jax.vmap(ENV.reset, (0, None)))(keys, TASK.default_params())
 
 
-def test_agents_of_a_learning_group_act_by_their_own_parameters(worlds):
-    state, told = worlds
+def test_agents_of_a_learning_group_act_with_their_own_parameters(states_and_timesteps):
+    state, timestep = states_and_timesteps
     group = AgentGroup("a", (0, 2), RECURRENT, learner="any")
     params = INIT(jax.random.split(KEY, 2))
     carry = initial_carry(group, 4)
     chex.assert_tree_shape_prefix(carry, (2, 4))
     action, after, extras = jax.jit(lambda *a: act_group(group, *a))(
-        params, carry, told.observation, state, told.is_first, KEY
+        params, carry, timestep.observation, state, timestep.is_first, KEY
     )
     assert action.shape == extras["value"].shape == extras["log_prob"].shape == (2, 4)
     chex.assert_trees_all_equal_shapes(after, carry)
     for i, slot in enumerate(group.slots):
-        _, memory, alone = ALONE(
-            jax.tree.map(lambda x, i=i: x[i], params), RECURRENT.initial_carry(4), told.observation[:, slot],
-            told.is_first, KEY,
+        _, carry_after, single = ACT(
+            jax.tree.map(lambda x, i=i: x[i], params), RECURRENT.initial_carry(4), timestep.observation[:, slot],
+            timestep.is_first, KEY,
         )  # fmt: skip
-        np.testing.assert_allclose(extras["value"][i], alone["value"], atol=1e-6)
-        np.testing.assert_allclose(after.hidden[i], memory.hidden, atol=1e-6)
+        np.testing.assert_allclose(extras["value"][i], single["value"], atol=1e-6)
+        np.testing.assert_allclose(after.hidden[i], carry_after.hidden, atol=1e-6)
     assert jnp.abs(extras["value"][0] - extras["value"][1]).max() > 1e-3
 
 
-def test_agents_of_a_frozen_group_share_parameters(worlds):
-    state, told = worlds
+def test_agents_of_a_frozen_group_share_parameters(states_and_timesteps):
+    state, timestep = states_and_timesteps
     group = AgentGroup("a", (0, 2), RECURRENT)
     params = jax.tree.map(lambda x: x[0], INIT(jax.random.split(KEY, 2)))
     _, _, extras = jax.jit(lambda *a: act_group(group, *a))(
-        params, initial_carry(group, 4), told.observation, state, told.is_first, KEY
+        params, initial_carry(group, 4), timestep.observation, state, timestep.is_first, KEY
     )
     for i, slot in enumerate(group.slots):
-        _, _, alone = ALONE(params, RECURRENT.initial_carry(4), told.observation[:, slot], told.is_first, KEY)
-        np.testing.assert_allclose(extras["value"][i], alone["value"], atol=1e-6)
+        _, _, single = ACT(params, RECURRENT.initial_carry(4), timestep.observation[:, slot], timestep.is_first, KEY)
+        np.testing.assert_allclose(extras["value"][i], single["value"], atol=1e-6)
 
 
-def test_a_privileged_group_plans_for_each_of_its_slots(worlds):
-    state, told = worlds
+def test_a_privileged_group_plans_for_each_of_its_slots(states_and_timesteps):
+    state, timestep = states_and_timesteps
     planner = GoalCyclePlanner(2, 7, 8)
     group = AgentGroup("experts", (2, 1), planner)
     action, carry, _ = jax.jit(lambda *a: act_group(group, (), *a))(
-        initial_carry(group, 4), told.observation, state, told.is_first, KEY
+        initial_carry(group, 4), timestep.observation, state, timestep.is_first, KEY
     )
     assert action.shape == (2, 4)
     np.testing.assert_array_equal(carry.last_position, np.stack([state.position[:, 2], state.position[:, 1]]))
     plan = jax.jit(planner.act)
     for i, slot in enumerate(group.slots):
-        alone, _, _ = plan((), planner.initial_carry(4), (state, jnp.full(4, slot)), told.is_first, KEY)
-        np.testing.assert_array_equal(action[i], alone)
+        single, _, _ = plan((), planner.initial_carry(4), (state, jnp.full(4, slot)), timestep.is_first, KEY)
+        np.testing.assert_array_equal(action[i], single)
 
 
-def test_slots_of_a_random_group_draw_apart(worlds):
-    state, _ = worlds
+def test_slots_of_a_random_group_sample_independently(states_and_timesteps):
+    state, _ = states_and_timesteps
     many = jnp.zeros(200, bool)
     group = AgentGroup("r", (0, 1), RANDOM)
     observation = jnp.zeros((200, 3, 1), jnp.uint8)

@@ -29,7 +29,7 @@ def change(path, **values):
 
 
 def rewrite(path, tensors):
-    """Other weights, and a card that vouches for them."""
+    """Other weights, and a card with their SHA-256."""
     save_file(tensors, path)
     change(path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
@@ -52,22 +52,22 @@ def test_round_trip(agent):
     assert sorted(path.name for path in agent.parent.iterdir()) == ["agent.json", "agent.safetensors"]
 
 
-def test_the_paper_network_too(tmp_path):
-    paper = RecurrentPolicy(NdousseNetwork(), (21, 21, 3), 7)
-    weights = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(paper.init, jax.random.PRNGKey(0)))
-    save_agent(tmp_path / "a.safetensors", paper, weights, {})
-    assert load_agent(tmp_path / "a.safetensors").policy == paper
+def test_round_trip_of_the_published_network(tmp_path):
+    published = RecurrentPolicy(NdousseNetwork(), (21, 21, 3), 7)
+    weights = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(published.init, jax.random.PRNGKey(0)))
+    save_agent(tmp_path / "a.safetensors", published, weights, {})
+    assert load_agent(tmp_path / "a.safetensors").policy == published
 
 
 def test_a_loaded_agent_acts_as_the_saved_one(agent):
     back = load_agent(agent)
-    seen = jax.random.randint(jax.random.PRNGKey(1), (16, 3, 3, 8), 0, 256).astype(jnp.uint8)
+    obs = jax.random.randint(jax.random.PRNGKey(1), (16, 3, 3, 8), 0, 256).astype(jnp.uint8)
     act = jax.jit(policy().act)
-    told = [
-        act(p, policy().initial_carry(16), seen, jnp.ones(16, bool), jax.random.PRNGKey(2))
+    outputs = [
+        act(p, policy().initial_carry(16), obs, jnp.ones(16, bool), jax.random.PRNGKey(2))
         for p in (params(), back.params)
     ]
-    assert_same(*told)
+    assert_same(*outputs)
 
 
 def test_nested_names():
@@ -91,7 +91,7 @@ def test_truncated(agent, size):
     assert "sha256 differs" in refusal(CorruptFileError, agent)
 
 
-def test_not_safetensors_though_the_card_vouches_for_it(agent):
+def test_not_safetensors_though_the_card_has_its_sha256(agent):
     for content in (b"", b"\x80\x04K\x01.", b"{" * 1000):
         agent.write_bytes(content)
         change(agent, sha256=hashlib.sha256(content).hexdigest())
@@ -107,8 +107,8 @@ def test_missing(agent, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"null", b"{}"])
 def test_a_malformed_card(agent, content):
     agent.with_suffix(".json").write_bytes(content)
-    said = refusal(CorruptFileError, agent)
-    assert "not a readable card" in said or "the card lacks format, network" in said
+    message = refusal(CorruptFileError, agent)
+    assert "not a readable card" in message or "the card lacks format, network" in message
 
 
 @pytest.mark.parametrize("key", ["format", "network", "observation_shape", "num_actions", "sha256"])
@@ -137,16 +137,16 @@ def test_a_card_that_lacks_something(agent, key):
     ],
     ids=str,
 )
-def test_a_card_of_no_known_network(agent, values):
+def test_a_card_that_describes_no_valid_policy(agent, values):
     change(agent, **values)
     assert "the card describes no" in refusal(CorruptFileError, agent)
 
 
 def test_a_network_that_is_not_registered(agent):
     change(agent, network={"kind": "mlpp"})
-    said = refusal(IncompatibleError, agent)
-    assert "no network 'mlpp'; did you mean 'mlp'? allowed: ndousse2021, mlp, jaques2019" in said
-    assert "install the package" in said
+    message = refusal(IncompatibleError, agent)
+    assert "no network 'mlpp'; did you mean 'mlp'? allowed: ndousse2021, mlp, jaques2019" in message
+    assert "install the package" in message
 
 
 def test_a_newer_format(agent):
@@ -156,8 +156,8 @@ def test_a_newer_format(agent):
 
 def test_weights_of_another_network(agent):
     change(agent, network=dataclasses.asdict(MLPNetwork(encoder_size=4, hidden_size=4, head_size=5)))
-    said = refusal(IncompatibleError, agent)
-    assert "weight heads/policy1/bias is float32[4], the card's network needs float32[5]" in said
+    message = refusal(IncompatibleError, agent)
+    assert "weight heads/policy1/bias is float32[4], the card's network needs float32[5]" in message
     change(agent, network=dataclasses.asdict(policy().network), num_actions=7)
     assert "weight heads/policy3/" in refusal(IncompatibleError, agent)
 
@@ -174,7 +174,7 @@ def test_weights_too_few_too_many_or_of_another_type(agent):
     assert "is float16[16], the card's network needs float32[16]" in refusal(IncompatibleError, agent)
 
 
-def test_a_card_that_is_no_json_writes_nothing(tmp_path):
+def test_a_card_that_is_not_json_writes_nothing(tmp_path):
     for card, error in (({"returns": float("nan")}, ValueError), ({"x": object()}, TypeError)):
         with pytest.raises(error):
             save_agent(tmp_path / "agent.safetensors", policy(), params(), card)

@@ -8,13 +8,13 @@ from rookery.errors import NotFoundError
 from rookery.storage.serialization import from_dict
 from rookery.tasks.grid_env import GridEnv
 from rookery.training.build import build, initial_params
-from rookery.training.policy_config import check_compatible
 from rookery.training.config import TaskConfig
+from rookery.training.policy_config import check_compatible
 from rookery.training.presets import PRESETS, preset
 from tests.tiny import assert_same, params, save_novice
 
 NEEDED = ("title", "task", "steps", "returns", "rookery")
-"""What a shipped agent's card says beside what loading it needs."""
+"""Entries of a shipped agent's card in addition to those needed to load it."""
 
 
 @pytest.fixture
@@ -41,13 +41,13 @@ def test_by_name_or_by_path(stocked):
 
 
 def test_a_name_that_is_not_there(stocked):
-    said = refusal(lambda: zoo.load_trained_agent("goal-cycle-exprt"))
-    assert said.startswith("the zoo has no 'goal-cycle-exprt'; did you mean 'goal-cycle-expert'")
-    assert said.endswith("allowed: goal-cycle-expert, goal-cycle-rookie")
+    message = refusal(lambda: zoo.load_trained_agent("goal-cycle-exprt"))
+    assert message.startswith("the zoo has no 'goal-cycle-exprt'; did you mean 'goal-cycle-expert'")
+    assert message.endswith("allowed: goal-cycle-expert, goal-cycle-rookie")
     assert "did you mean" not in refusal(lambda: zoo.entry_card("zzz"))
 
 
-def test_what_is_no_agent(stocked):
+def test_what_is_not_an_agent(stocked):
     assert "an agent is a .safetensors file or one of: goal-cycle-expert" in refusal(
         lambda: zoo.load_trained_agent("some/folder")
     )
@@ -64,7 +64,7 @@ def test_an_empty_zoo(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", zoo.entry_names())
-def test_every_entry_is_sound(name):
+def test_every_entry_is_valid(name):
     agent = zoo.load_trained_agent(name)
     assert [key for key in NEEDED if key not in agent.card] == []
     assert agent.card["steps"] > 0
@@ -77,16 +77,16 @@ def test_every_entry_is_sound(name):
 @pytest.mark.parametrize("name", zoo.entry_names())
 def test_every_entry_acts(name):
     agent = zoo.load_trained_agent(name)
-    seen = jnp.zeros((2, *agent.policy.observation_shape), jnp.uint8)
+    obs = jnp.zeros((2, *agent.policy.observation_shape), jnp.uint8)
     act = jax.jit(agent.policy.act)
-    action, carry, _ = act(agent.params, agent.policy.initial_carry(2), seen, jnp.ones(2, bool), jax.random.PRNGKey(0))
+    action, carry, _ = act(agent.params, agent.policy.initial_carry(2), obs, jnp.ones(2, bool), jax.random.PRNGKey(0))
     assert action.shape == (2,)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(carry))
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_presets_find_their_agents(name):
-    """Every agent a recipe names is shipped and fits, but for one that an earlier stage leaves in runs/."""
+    """Every agent that a preset names is shipped and fits, except those that an earlier stage writes to runs/."""
     config = preset(name)
     program = build(config)
     if not any((getattr(group.policy, "init_from", None) or "").startswith("runs/") for group in config.team):

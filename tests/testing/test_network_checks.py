@@ -94,7 +94,10 @@ class WrongCell(RecurrentCell):
         ({"hidden_size": 0}, r"Broken\.hidden_size: is 0, must be a whole number above 0"),
         ({"cpu_chunk_size": 1.5}, r"Broken\.cpu_chunk_size: is 1\.5"),
         ({"recurrent_cell": lambda self: LSTM(4)}, r"Broken\.recurrent_cell: features=4 must be hidden_size=5"),
-        ({"recurrent_cell": lambda self: WrongCell(5)}, r"WrongCell\.__call__: must return the states before each step"),
+        (
+            {"recurrent_cell": lambda self: WrongCell(5)},
+            r"WrongCell\.__call__: must return the states before each step",
+        ),
         ({"heads": lambda self, n: LinearHeads(num_actions=n + 1)}, r"Broken\.heads: logits have shape"),
         (
             {"features_from_shared": lambda self, params, shared: 2 * shared},

@@ -1,4 +1,4 @@
-"""An expert at play in slot 0, beside a twin world that looks the same to it."""
+"""Plays an expert in slot 0, and in a twin environment that looks the same to it."""
 
 import functools
 from typing import NamedTuple
@@ -13,16 +13,16 @@ from rookery.tasks.grid_env import GridEnv
 
 
 class Played(NamedTuple):
-    """One episode, a row a step."""
+    """One episode; arrays lead with its steps."""
 
     action: np.ndarray
     reward: np.ndarray
     counts: dict[str, np.ndarray]
-    same: np.ndarray  # action and memory in the twin world
+    same: np.ndarray  # the same action and memory in the twin environment
 
 
 def visible(state, slot, view):
-    """Cells an agent sees now, found without the expert's own memory: bool[H, W]."""
+    """Cells an agent sees now, computed without the expert's code: bool[H, W]."""
     height, width = state.tiles.shape
     _, seen = agent_view(state.tiles, state.position[slot], state.heading[slot], view)
     row, col = view_cells(state.position[slot], state.heading[slot], view)
@@ -31,7 +31,7 @@ def visible(state, slot, view):
 
 
 def unseen_changed(state, slot, view, key):
-    """The same world to the agent, another one to everybody else."""
+    """A state that looks the same to the agent, with everything else different."""
     noise = jax.random.randint(key, state.tiles.shape, 0, NUM_TILE_KINDS).astype(state.tiles.dtype)
     lit = visible(state, slot, view)
     other = jnp.arange(state.position.shape[0]) != slot
@@ -64,10 +64,10 @@ def player(expert, task):
             both = jax.tree.map(lambda a, b: jnp.stack([a, b]), state, twin)
             action, carry, _ = expert.act((), carry, (both, slots), jnp.full(2, t == 0), rest_key)
             same = [(leaf[0] == leaf[1]).all() for leaf in jax.tree.leaves((action, carry))]
-            everyone = jax.random.randint(rest_key, (env.num_agents,), 0, 3).at[0].set(action[0])
-            following, told = env.step(state, everyone, params)
-            counts = {name: count[0] for name, count in told.info.items()}
-            return (following, carry), Played(action[0], told.reward[0], counts, jnp.stack(same).all())
+            actions = jax.random.randint(rest_key, (env.num_agents,), 0, 3).at[0].set(action[0])
+            next_state, timestep = env.step(state, actions, params)
+            counts = {name: count[0] for name, count in timestep.info.items()}
+            return (next_state, carry), Played(action[0], timestep.reward[0], counts, jnp.stack(same).all())
 
         start = env.reset(reset_key, params)[0], expert.initial_carry(2)
         return jax.lax.scan(step, start, jnp.arange(task.max_steps))[1]

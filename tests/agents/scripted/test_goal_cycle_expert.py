@@ -15,20 +15,20 @@ MAPS = 200
 
 @functools.cache
 def player(task: GoalCycle, steps: int | None = None):
-    """Compiled: one planner alone plays B worlds from given states. Actions, rewards, mistakes, [T, B]."""
+    """Compiled: one planner alone plays B environments from given states. Actions, rewards, mistakes, [T, B]."""
     env = GridEnv(task)
     planner = GoalCyclePlanner(task.num_goals, task.grid_spec.height, task.grid_spec.width)
 
     def play(states, params, carry=None):
-        worlds = states.position.shape[0]
-        slots = jnp.zeros(worlds, jnp.int32)
-        carry = planner.initial_carry(worlds) if carry is None else carry
+        num_envs = states.position.shape[0]
+        slots = jnp.zeros(num_envs, jnp.int32)
+        carry = planner.initial_carry(num_envs) if carry is None else carry
 
         def step(loop, t):
             states, carry = loop
-            action, carry, _ = planner.act((), carry, (states, slots), jnp.full(worlds, t == 0), None)
-            states, told = jax.vmap(env.step, (0, 0, None))(states, action[:, None], params)
-            return (states, carry), (action, told.reward[:, 0], told.info["mistakes"][:, 0])
+            action, carry, _ = planner.act((), carry, (states, slots), jnp.full(num_envs, t == 0), None)
+            states, timestep = jax.vmap(env.step, (0, 0, None))(states, action[:, None], params)
+            return (states, carry), (action, timestep.reward[:, 0], timestep.info["mistakes"][:, 0])
 
         (_, carry), played = jax.lax.scan(step, (states, carry), jnp.arange(steps or task.max_steps))
         return played, carry
@@ -37,8 +37,8 @@ def player(task: GoalCycle, steps: int | None = None):
 
 
 @functools.cache
-def openings(task: GoalCycle, worlds: int = MAPS):
-    keys = jax.random.split(jax.random.PRNGKey(0), worlds)
+def openings(task: GoalCycle, num_envs: int = MAPS):
+    keys = jax.random.split(jax.random.PRNGKey(0), num_envs)
     return jax.jit(jax.vmap(GridEnv(task).reset, (0, None)))(keys, task.default_params())[0]
 
 
@@ -50,17 +50,17 @@ def task_of(goals: int) -> GoalCycle:
     ("goals", "low", "high", "few", "many"), [(3, 22.5, 25.5, 0.4, 0.75), (4, 19.5, 22.5, 1.25, 2.0)]
 )
 def test_returns_and_mistakes_are_those_of_a_planner_that_finds_the_order(goals, low, high, few, many):
-    """Known from an independent planner: 24.2 and 21.0 a map; 0.5 and 1.5 mistakes are needed at least."""
+    """From an independent planner: 24.2 and 21.0 per map; at least 0.5 and 1.5 mistakes are needed."""
     task = task_of(goals)
     (_, reward, mistakes), _ = player(task)(openings(task), task.default_params())
     assert low < float(reward.sum(0).mean()) < high
     assert few < float(mistakes.sum(0).mean()) < many
-    # Once it knows, it errs no more, but where the only way leads through a wrong goal.
+    # Once it knows the order, it makes no mistakes, except where the only path leads through a wrong goal.
     assert float((mistakes[-60:].sum(0) > 0).mean()) < 0.05
 
 
 def test_it_finds_the_order_without_a_penalty_too():
-    """Mistakes that cost nothing are mistakes all the same."""
+    """Mistakes that cost nothing still count as mistakes."""
     task = task_of(3)
     params = task.default_params().replace(penalty=jnp.float32(0))
     (_, reward, mistakes), _ = player(task)(openings(task), params)
@@ -77,12 +77,12 @@ def test_it_does_not_use_the_order_before_it_has_tried():
     until = np.concatenate([np.zeros((1, MAPS)), entries[:-1]]) < 2  # actions up to the one that enters the second
     differs = []
     for order in ([0, 2, 1], [1, 0, 2], [2, 1, 0], [1, 2, 0]):
-        own = states.task.replace(goals=states.task.goals[:, jnp.array(order)])
-        (other, _, _), _ = player(task)(states.replace(task=own), params)
+        reordered = states.task.replace(goals=states.task.goals[:, jnp.array(order)])
+        (other, _, _), _ = player(task)(states.replace(task=reordered), params)
         np.testing.assert_array_equal(np.asarray(action)[until], np.asarray(other)[until])
         differs.append((np.asarray(action) != np.asarray(other)).any(0).mean())
     assert min(differs[:3]) > 0.8  # reversed cycles
-    assert differs[3] == 0  # the same cycle, told from another goal on
+    assert differs[3] == 0  # the same cycle, beginning with another goal
 
 
 def test_two_goals_in_a_corridor_by_hand():
@@ -104,7 +104,7 @@ def test_a_single_goal_is_entered_again_and_again():
 
 
 def test_it_finds_its_way_on_a_map_without_a_border():
-    """The world does not go round: the way off one edge does not lead to the other."""
+    """Edges do not wrap around: a step off one edge does not lead to the other."""
     task = task_on("1......2\n........\n...A....", max_steps=40)
     (_, reward, mistakes), _ = player(task)(openings(task, 4), task.default_params())
     assert (reward.sum(0) >= 3).all()
@@ -119,7 +119,7 @@ def test_it_waits_where_no_goal_can_be_reached():
     assert (carry.order.num_known == 0).all()
 
 
-def test_an_opening_observation_clears_what_it_knew():
+def test_an_opening_observation_resets_its_memory():
     task, params = task_of(3), task_of(3).default_params()
     states = openings(task)
     (first, *_), carry = player(task)(states, params)

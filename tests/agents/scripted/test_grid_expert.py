@@ -25,7 +25,7 @@ ROOMS = """
     ####A##2#
     #########
 """
-ACT = jax.jit(lambda expert, carry, seen, is_first, key: expert.act((), carry, seen, is_first, key), static_argnums=0)
+ACT = jax.jit(lambda expert, carry, obs, is_first, key: expert.act((), carry, obs, is_first, key), static_argnums=0)
 
 
 def scout(task):
@@ -35,11 +35,11 @@ def scout(task):
 def test_cells_it_has_not_seen_do_not_change_what_it_does():
     played = [play(scout(CLUTTERED), CLUTTERED, seed) for seed in range(8)]
     assert all(one.same.all() for one in played)
-    assert np.mean([one.reward.sum() for one in played]) > 2  # it does something
+    assert np.mean([one.reward.sum() for one in played]) > 2  # it does earn something
 
 
 def test_it_explores_finds_the_order_and_remembers_the_way():
-    """Two goals in rooms from which the other is not seen."""
+    """Two goals in rooms from which the other is not visible."""
     reward = play(scout(task_on(ROOMS, view=VIEW, max_steps=90)), task_on(ROOMS, view=VIEW, max_steps=90)).reward
     paid = np.flatnonzero(reward > 0)
     assert len(paid) >= 5
@@ -59,24 +59,24 @@ def test_a_goal_it_cannot_see_is_found_by_walking_over_it():
     assert played.same.all()
 
 
-def test_where_agents_collide_it_goes_round_another():
+def test_where_agents_collide_it_walks_around_another():
     task = task_on("#######\n#A.A.1#\n#.....#\n#######", agents=2, view=VIEW, collide=True, max_steps=10)
     state = start(task, [[1, 1], [1, 3]], [EAST, EAST])
     expert = scout(task)
     carry, rewards = expert.initial_carry(1), []
     for t in range(10):
-        seen = jax.tree.map(lambda x: x[None], state), jnp.zeros(1, jnp.int32)
-        action, carry, _ = ACT(expert, carry, seen, jnp.array([t == 0]), jax.random.PRNGKey(t))
-        state, told = act(task, state, int(action[0]), STAY)
-        rewards.append(float(told.reward[0]))
+        obs = jax.tree.map(lambda x: x[None], state), jnp.zeros(1, jnp.int32)
+        action, carry, _ = ACT(expert, carry, obs, jnp.array([t == 0]), jax.random.PRNGKey(t))
+        state, timestep = act(task, state, int(action[0]), STAY)
+        rewards.append(float(timestep.reward[0]))
     # Four steps across, one down, one up; right, left, left.
     assert np.flatnonzero(rewards)[0] + 1 == 4 + 2 + 3
 
 
 def test_means_are_near_those_of_the_planner_that_sees_the_map():
     task = GoalCycle(num_goals=3, views=(ViewConfig(observation_type="symbolic"),))
-    env, expert, worlds = GridEnv(task), scout(task), 100
-    slots = jnp.zeros(worlds, jnp.int32)
+    env, expert, num_envs = GridEnv(task), scout(task), 100
+    slots = jnp.zeros(num_envs, jnp.int32)
 
     @jax.jit
     def returns(keys):
@@ -84,12 +84,12 @@ def test_means_are_near_those_of_the_planner_that_sees_the_map():
 
         def step(loop, t):
             states, carry = loop
-            action, carry, _ = expert.act((), carry, (states, slots), jnp.full(worlds, t == 0), None)
-            states, told = jax.vmap(env.step, (0, 0, None))(states, action[:, None], task.default_params())
-            return (states, carry), (told.reward[:, 0], told.info["mistakes"][:, 0])
+            action, carry, _ = expert.act((), carry, (states, slots), jnp.full(num_envs, t == 0), None)
+            states, timestep = jax.vmap(env.step, (0, 0, None))(states, action[:, None], task.default_params())
+            return (states, carry), (timestep.reward[:, 0], timestep.info["mistakes"][:, 0])
 
-        return jax.lax.scan(step, (states, expert.initial_carry(worlds)), jnp.arange(task.max_steps))[1]
+        return jax.lax.scan(step, (states, expert.initial_carry(num_envs)), jnp.arange(task.max_steps))[1]
 
-    reward, mistakes = returns(jax.random.split(jax.random.PRNGKey(0), worlds))
+    reward, mistakes = returns(jax.random.split(jax.random.PRNGKey(0), num_envs))
     assert 21.5 < float(reward.sum(0).mean()) < 26.5  # 24.4 over 500 episodes
     assert 0.35 < float(mistakes.sum(0).mean()) < 0.9

@@ -1,4 +1,4 @@
-"""The experts of the tasks beside Goal Cycle."""
+"""The experts of all tasks but Goal Cycle."""
 
 import numpy as np
 import pytest
@@ -13,25 +13,25 @@ from tests.agents.scripted.play import play
 from tests.worlds import drawn
 
 VIEW = ViewConfig(size=5, observation_type="symbolic")
-SIGHTS = ("full", "partial")
+OBSERVABILITIES = ("full", "partial")
 
 
-def episodes(task, sight, count=6):
-    return [play(scripted.make_expert(task, sight), task, seed) for seed in range(count)]
+def episodes(task, observability, count=6):
+    return [play(scripted.make_expert(task, observability), task, seed) for seed in range(count)]
 
 
-@pytest.mark.parametrize("sight", SIGHTS)
-def test_a_maze(sight):
+@pytest.mark.parametrize("observability", OBSERVABILITIES)
+def test_a_maze(observability):
     task = Maze(height=7, width=9, views=(VIEW,), num_actions=3, max_steps=80)
-    played = episodes(task, sight)
+    played = episodes(task, observability)
     assert all(one.counts["success"].sum() == 1 for one in played)
     assert np.mean([one.reward.sum() for one in played]) > 3
     # The one limited to its view does the same whatever is behind the walls; the other does not.
-    assert all(one.same.all() for one in played) == (sight == "partial")
+    assert all(one.same.all() for one in played) == (observability == "partial")
 
 
 @pytest.mark.parametrize("when_reached", ["move goal", "respawn"])
-def test_the_way_to_a_goal_it_knows_is_the_shortest(when_reached):
+def test_the_path_to_a_known_goal_is_the_shortest(when_reached):
     corridor = drawn("""
         ##########
         #G######G#
@@ -52,15 +52,15 @@ def test_the_way_to_a_goal_it_knows_is_the_shortest(when_reached):
     assert all(one.same.all() for one in played)
 
 
-@pytest.mark.parametrize("sight", SIGHTS)
-def test_key_and_door(sight):
+@pytest.mark.parametrize("observability", OBSERVABILITIES)
+def test_key_and_door(observability):
     task = KeyDoor(height=6, width=9, views=(VIEW, VIEW), max_steps=100)
-    played = episodes(task, sight)
+    played = episodes(task, observability)
     for one in played:
         goals, doors, keys = (one.counts[name].sum() for name in ("goals", "doors", "keys"))
         assert goals >= 2
         assert goals <= doors <= keys <= doors + 1  # each visit takes a key and a door, and no key is fetched in vain
-    assert all(one.same.all() for one in played) == (sight == "partial")
+    assert all(one.same.all() for one in played) == (observability == "partial")
 
 
 def test_a_visit_behind_a_door_by_hand():
@@ -72,13 +72,13 @@ def test_a_visit_behind_a_door_by_hand():
         assert one.action[picked].tolist() == [3] * len(picked)
 
 
-@pytest.mark.parametrize("sight", SIGHTS)
+@pytest.mark.parametrize("observability", OBSERVABILITIES)
 @pytest.mark.parametrize("sequence", [(), (0, 1, 2, 1)])
-def test_goal_sequence(sight, sequence):
+def test_goal_sequence(observability, sequence):
     task = GoalSequence(
         height=6, width=8, views=(ViewConfig(size=3, rows_behind=0, observation_type="objects"),), sequence=sequence
     )
-    played = episodes(task, sight)
+    played = episodes(task, observability)
     trials = np.stack([one.counts["goals"].reshape(task.num_trials, -1).sum(1) for one in played])
     mistakes = np.stack([one.counts["mistakes"].reshape(task.num_trials, -1).sum(1) for one in played])
     # At the first place two tries may be wrong, at every later one a single try: the one just entered is out.
@@ -86,5 +86,5 @@ def test_goal_sequence(sight, sequence):
     assert (mistakes.sum(1) <= limit + 2).all()
     assert trials[:, -1].mean() > trials[:, 0].mean() + 1
     assert mistakes[:, -1].mean() < mistakes[:, 0].mean()
-    if sight == "partial":
+    if observability == "partial":
         assert all(one.same.all() for one in played)
