@@ -9,7 +9,7 @@ import pytest
 
 from rookery.agents.team import AgentGroup, Team
 from rookery.errors import ConfigError
-from rookery.learning import a2c, ppo
+from rookery.learning import a2c
 from rookery.learning.a2c import A2C
 from rookery.learning.ppo import ScheduledHparams
 from rookery.learning.rollout import rollout
@@ -81,8 +81,8 @@ def test_each_sequence_is_read_once(monkeypatch):
         jax.debug.callback(lambda c: seen.append(np.asarray(c)), chosen)
         return original(config, trajectory, fresh, chosen)
 
-    original = ppo.take_sequences
-    monkeypatch.setattr(a2c.ppo, "take_sequences", cut)
+    original = a2c.take_sequences
+    monkeypatch.setattr(a2c, "take_sequences", cut)
     rates = ScheduledHparams(jnp.float32(0.0), jnp.float32(0.0), jnp.float32(0.0))
     learner = config.init(POLICY, jax.random.PRNGKey(0), STEPS)
     after, _ = a2c.a2c_update(config, POLICY, learner, last, rates, jax.random.PRNGKey(1))

@@ -6,10 +6,14 @@ import pytest
 from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError
-from rookery.learning import ppo
+from rookery.interfaces import LossInputs
+from rookery.learning import actor_critic
+from rookery.learning.actor_critic import ScheduledHparams
 from rookery.learning.auxiliary import NextFramePrediction, Reconstruction
-from rookery.learning.auxiliary.frame_prediction import masked_mean
-from rookery.learning.ppo import PPO, ScheduledHparams, Sequences
+from rookery.learning.extra_losses import loss_denominators
+from rookery.learning.masking import masked_mean
+from rookery.learning.ppo import PPO
+from rookery.types import Sequences
 
 KEY = jax.random.PRNGKey(0)
 SHAPE = (2, 3, 4)
@@ -37,9 +41,29 @@ def inputs(seed=0):
 
 def loss(auxiliary, params, given):
     """The mean over the steps that count."""
-    counts = auxiliary.loss_mask(given["mask"], given["next_is_first"])
-    seen = (given["hidden"], given["observation"], given["action"])
-    return auxiliary.loss(params, POLICY, *seen, counts) / counts.sum()
+    batch = sequences(given)
+    mask = auxiliary.loss_mask(batch)
+    errors = auxiliary.loss(params, LossInputs(POLICY, {}, batch, given["hidden"], KEY))
+    return (errors * mask).sum() / mask.sum()
+
+
+def sequences(given, **changes):
+    """A minibatch of these observations, actions and masks."""
+    ones = jnp.ones((L, N))
+    fields = {
+        "observation": given["observation"],
+        "is_first": jnp.concatenate([jnp.zeros((1, N), bool), given["next_is_first"]]),
+        "action": given["action"],
+        "reward": ones,
+        "terminated": jnp.zeros((L, N), bool),
+        "loss_mask": given["mask"],
+        "next_in_episode": given["mask"],
+        "carry": POLICY.initial_carry(N),
+        "log_prob": -ones,
+        "advantage": ones,
+        "target": ones,
+    }
+    return Sequences(**{**fields, **changes})
 
 
 @pytest.mark.parametrize("auxiliary", [NextFramePrediction(), Reconstruction()])
@@ -101,12 +125,12 @@ def test_the_prediction_depends_on_the_action():
 
 
 def batch():
-    given = inputs()
-    numbers = jnp.ones((L, N))
-    return Sequences(
-        given["observation"], jnp.zeros((L + 1, N), bool), given["action"], -numbers, given["mask"], numbers,
-        numbers, POLICY.initial_carry(N),
-    )  # fmt: skip
+    return sequences(inputs())
+
+
+def whole_loss(config, params, rates):
+    denominators = loss_denominators(config.auxiliary, (), batch())
+    return actor_critic.actor_critic_loss(config, POLICY, params, batch(), rates, denominators, KEY)
 
 
 @pytest.mark.parametrize(("weight", "scale"), [(0.0, 1.0), (3.0, 0.0)])
@@ -117,8 +141,7 @@ def test_a_weight_or_scale_of_zero_gives_no_gradient(weight, scale):
     rates = ScheduledHparams(jnp.float32(0), jnp.float32(0.01), jnp.float32(scale))
 
     def gradient(config):
-        total = ppo.loss_denominators(config, batch())
-        return jax.jit(jax.grad(lambda p: ppo.actor_critic_loss(config, POLICY, p, batch(), rates, total)[0]))(params)
+        return jax.jit(jax.grad(lambda p: whole_loss(config, p, rates)[0]))(params)
 
     with_it, without = gradient(config), gradient(plain)
     assert not any(leaf.any() for leaf in jax.tree.leaves(with_it["auxiliary"]))
@@ -134,7 +157,7 @@ def test_weights_and_scale_add_up():
     @jax.jit
     def value(scale):
         rates = ScheduledHparams(jnp.float32(0), jnp.float32(0), scale)
-        return ppo.actor_critic_loss(config, POLICY, params, batch(), rates, ppo.loss_denominators(config, batch()))
+        return whole_loss(config, params, rates)
 
     total, parts = value(jnp.float32(2))
     base, _ = value(jnp.float32(0))
@@ -143,7 +166,7 @@ def test_weights_and_scale_add_up():
 
 
 def test_a_negative_weight_is_refused():
-    with pytest.raises(ConfigError, match=r"auxiliary weight=-1.0 must be at least 0"):
+    with pytest.raises(ConfigError, match=r"auxiliary loss 'next-frame': weight=-1.0 must be at least 0"):
         NextFramePrediction(weight=-1.0)
 
 

@@ -11,10 +11,12 @@ import pytest
 from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError
-from rookery.learning import ppo
+from rookery.learning import actor_critic, ppo
+from rookery.learning.actor_critic import LearnerState, ScheduledHparams
 from rookery.learning.auxiliary import NextFramePrediction
-from rookery.learning.ppo import PPO, LearnerState, ScheduledHparams, Sequences
-from rookery.types import Trajectory
+from rookery.learning.extra_losses import loss_denominators
+from rookery.learning.ppo import PPO
+from rookery.types import Sequences, Trajectory
 from tests.learning.worlds import TABLE
 
 KEY = jax.random.PRNGKey(0)
@@ -73,7 +75,8 @@ def updater(config, policy=TABLE):
 
 def whole_loss(config, policy, params, batch, rates):
     """The loss of a minibatch that is not cut into parts, and its parts."""
-    return ppo.actor_critic_loss(config, policy, params, batch, rates, ppo.loss_denominators(config, batch))
+    denominators = loss_denominators(config.auxiliary, config.intrinsic, batch)
+    return actor_critic.actor_critic_loss(config, policy, params, batch, rates, denominators, KEY)
 
 
 # Configuration.
@@ -121,9 +124,9 @@ def test_the_defaults_are_the_papers():
 def test_sequences_are_contiguous_and_the_tail_is_masked():
     trajectory = numbered()
     params = table(seed=1)
-    fresh = ppo.recompute(WHOLE, TABLE, params, trajectory)
+    fresh = actor_critic.recompute(WHOLE, TABLE, params, trajectory)
     chosen = jnp.arange(3 * E)  # three chunks of 4 steps, 10 steps in all
-    cut = ppo.take_sequences(WHOLE, trajectory, fresh, chosen)
+    cut = actor_critic.take_sequences(WHOLE, trajectory, fresh, chosen)
     for n in range(3 * E):
         chunk, episode = divmod(n, E)
         steps = [t for t in range(4 * chunk, 4 * chunk + 4) if t < T]
@@ -144,16 +147,16 @@ def test_sequences_are_contiguous_and_the_tail_is_masked():
 def test_steps_that_do_not_count_are_not_counted_when_cut():
     mask = jnp.ones((T, E), bool).at[:6, 1].set(False)
     trajectory = numbered(loss_mask=mask)
-    fresh = ppo.recompute(WHOLE, TABLE, table(), trajectory)
-    cut = ppo.take_sequences(WHOLE, trajectory, fresh, jnp.array([1, E + 1, 2]))
+    fresh = actor_critic.recompute(WHOLE, TABLE, table(), trajectory)
+    cut = actor_critic.take_sequences(WHOLE, trajectory, fresh, jnp.array([1, E + 1, 2]))
     assert cut.loss_mask.T.tolist() == [[False] * 4, [False, False, True, True], [True] * 4]
 
 
 @pytest.mark.parametrize(
-    ("num_minibatches", "sequences", "share"),
+    ("minibatches", "sequences", "fraction"),
     [(1, 3 * E, 1.0), (3, E, 1.0), (1, 4, 4 / 9), (2, 2, 4 / 9), (4, 2, 8 / 9)],
 )
-def test_a_pass_takes_each_sequence_once(minibatches, sequences, share):
+def test_a_pass_takes_each_sequence_once(minibatches, sequences, fraction):
     """What was learned from moved in the table: whole sequences, and as many different ones as were drawn."""
     config = dataclasses.replace(WHOLE, num_minibatches=minibatches, minibatch_size=sequences, recompute_every=None)
     trajectory = numbered(steps=12)
@@ -161,7 +164,7 @@ def test_a_pass_takes_each_sequence_once(minibatches, sequences, share):
     after, _ = updater(config)(learner_of(config, before), trajectory, RATES, KEY)
     moved = np.asarray(after.params["policy"]["logits"] != 0).any(-1)[: 12 * E].reshape(3, 4, E)
     assert (moved.all(1) == moved.any(1)).all()
-    assert moved.mean() == pytest.approx(share)
+    assert moved.mean() == pytest.approx(fraction)
 
 
 # Refreshing memories, values and advantages.
@@ -184,7 +187,7 @@ def test_advantages_and_targets_by_a_slow_loop_and_normalized_over_what_counts()
     mask[7:, 2] = False
     trajectory = numbered(loss_mask=jnp.asarray(mask), terminated=jnp.asarray(terminated))
     params = table(seed=2)
-    fresh = ppo.recompute(WHOLE, TABLE, params, trajectory)
+    fresh = actor_critic.recompute(WHOLE, TABLE, params, trajectory)
     value = np.asarray(params["policy"]["value"]).reshape(T + 1, E)
     raw = np.stack(
         [slow_advantage(WHOLE, np.asarray(trajectory.reward)[:, e], value[:, e], terminated[:, e]) for e in range(E)],
@@ -199,10 +202,10 @@ def test_advantages_and_targets_by_a_slow_loop_and_normalized_over_what_counts()
 
 def test_equal_advantages_normalize_to_zero():
     trajectory = numbered(reward=jnp.zeros((T, E)))
-    fresh = ppo.recompute(WHOLE, TABLE, table(), trajectory)
+    fresh = actor_critic.recompute(WHOLE, TABLE, table(), trajectory)
     assert not fresh.advantage.any()
     nobody = trajectory.replace(loss_mask=jnp.zeros((T, E), bool), reward=jnp.ones((T, E)))
-    assert np.isfinite(ppo.recompute(WHOLE, TABLE, table(), nobody).advantage).all()
+    assert np.isfinite(actor_critic.recompute(WHOLE, TABLE, table(), nobody).advantage).all()
 
 
 @pytest.mark.parametrize("advantage", ["gae", "reference_code"])
@@ -216,7 +219,7 @@ def test_a_world_that_pays_one_for_ever_is_worth_one_over_one_minus_discount(adv
     def settle(trajectory):
         def again(_, value):
             params = {"policy": {"logits": jnp.zeros(((T + 1) * E, 3)), "value": value.reshape(-1)}}
-            target = ppo.recompute(config, TABLE, params, trajectory).target
+            target = actor_critic.recompute(config, TABLE, params, trajectory).target
             return jnp.concatenate([target, target[-1:]])  # the final observation is like any other
 
         return jax.lax.fori_loop(0, 300, again, jnp.zeros((T + 1, E)))
@@ -243,7 +246,7 @@ def test_after_a_refresh_memories_are_those_of_a_fresh_unroll_and_without_one_th
     config = WHOLE_PICTURES
     trajectory = pictures()
     learner = config.init(LSTM, KEY, steps=0)
-    refresh = jax.jit(lambda params: ppo.recompute(config, LSTM, params, trajectory))
+    refresh = jax.jit(lambda params: actor_critic.recompute(config, LSTM, params, trajectory))
     act = jax.jit(LSTM.act)
     stale = refresh(learner.params)
     update, errors = updater(dataclasses.replace(config, recompute_every=None), LSTM), []
@@ -265,10 +268,12 @@ def written_out(config, policy):
 
     def gradient(params, trajectory, fresh, rates):
         everything = jnp.arange(-(-len(trajectory.action) // config.sequence_length) * trajectory.action.shape[1])
-        batch = ppo.take_sequences(config, trajectory, fresh, everything)
+        batch = actor_critic.take_sequences(config, trajectory, fresh, everything)
         return jax.grad(lambda p: whole_loss(config, policy, p, batch, rates)[0])(params)
 
-    return jax.jit(lambda params, trajectory: ppo.recompute(config, policy, params, trajectory)), jax.jit(gradient)
+    return jax.jit(lambda params, trajectory: actor_critic.recompute(config, policy, params, trajectory)), jax.jit(
+        gradient
+    )
 
 
 def reference_update(config, policy, learner, trajectory, rates, every):
@@ -310,6 +315,9 @@ def fixed_batch(seed=4, steps=4, count=5) -> tuple[dict, Sequences]:
         observation=jnp.asarray(number),
         is_first=jnp.zeros((steps + 1, count), bool),
         action=jnp.asarray(rng.integers(0, 3, (steps, count))),
+        reward=jnp.zeros((steps, count)),
+        terminated=jnp.zeros((steps, count), bool),
+        next_in_episode=jnp.ones((steps, count), bool),
         log_prob=jnp.asarray(rng.uniform(-2, -0.5, (steps, count)), jnp.float32),
         loss_mask=jnp.asarray(rng.random((steps, count)) < 0.7),
         advantage=jnp.asarray(rng.standard_normal((steps, count)), jnp.float32),
@@ -371,17 +379,17 @@ def test_a_minibatch_read_in_parts_gives_the_same_loss_and_gradient():
     """Though its parts do not all hold as many steps that count."""
     config = PPO(sequence_length=4, auxiliary=(NextFramePrediction(),))
     rates = ScheduledHparams(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
-    narrow = RecurrentPolicy(Narrow(width=8, hidden_size=8, head=8), (3,), 3)
+    narrow = RecurrentPolicy(Narrow(encoder_size=8, hidden_size=8, head_size=8), (3,), 3)
     rng = np.random.default_rng(0)
     trajectory = pictures().replace(loss_mask=jnp.asarray(rng.random((16, 8)) < 0.6))
     params = config.init(LSTM, KEY, steps=0).params
 
     @functools.partial(jax.jit, static_argnums=0)
     def both(policy):
-        fresh = ppo.recompute(config, policy, params, trajectory)
-        batch = ppo.take_sequences(config, trajectory, fresh, jnp.arange(2, 32))
+        fresh = actor_critic.recompute(config, policy, params, trajectory)
+        batch = actor_critic.take_sequences(config, trajectory, fresh, jnp.arange(2, 32))
         slope, parts = jax.grad(lambda p: whole_loss(config, policy, p, batch, rates), has_aux=True)(params)
-        return (parts, slope), ppo.gradient(config, policy, params, batch, rates), batch.loss_mask
+        return (parts, slope), actor_critic.gradient(config, policy, params, batch, rates, KEY), batch.loss_mask
 
     whole, parted, mask = both(narrow)
     assert len(set(mask.sum(0).tolist())) > 1
@@ -492,8 +500,8 @@ def test_without_reward_or_value_only_the_auxiliary_loss_teaches():
     heads["value3"] = jax.tree.map(jnp.zeros_like, heads["value3"])
 
     def gradient(config):
-        fresh = ppo.recompute(config, LSTM, learner.params, trajectory)
-        batch = ppo.take_sequences(config, trajectory, fresh, jnp.arange(32))
+        fresh = actor_critic.recompute(config, LSTM, learner.params, trajectory)
+        batch = actor_critic.take_sequences(config, trajectory, fresh, jnp.arange(32))
         return jax.grad(lambda p: whole_loss(config, LSTM, p, batch, RATES)[0])(learner.params)
 
     without = jax.jit(lambda: gradient(plain))()

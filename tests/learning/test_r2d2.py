@@ -19,10 +19,13 @@ from tests.learning.worlds import TABLE
 KEY = jax.random.PRNGKey(0)
 T, E = 10, 3
 CONFIG = R2D2(
-    capacity=4, sequence_length=4, burn_in=3, n_step=2, gradient_steps=2, minibatch_size=6, target_update_period=3, gamma=0.5,
-    value_rescaling=False, adam_eps=1e-8,
+    capacity=4, sequence_length=4, burn_in=3, n_step=2, gradient_steps=2, minibatch_size=6, target_update_period=3,
+    gamma=0.5, value_rescaling=False, adam_eps=1e-8,
 )  # fmt: skip
-RATES = {"learning_rate": jnp.float32(0.01), "epsilon": jnp.float32(0.1), "importance_exponent": jnp.float32(0.6)}
+RATES = {
+    "learning_rate": jnp.float32(0.01), "aux_loss_scale": jnp.float32(1), "epsilon": jnp.float32(0.1),
+    "importance_exponent": jnp.float32(0.6),
+}  # fmt: skip
 
 
 def numbered(seed=0, **changes) -> Trajectory:
@@ -191,7 +194,7 @@ def test_with_unchanged_parameters_a_window_says_what_the_whole_episode_said(bur
         # The target network's memory is warmed up from the online network's stored state.
         chunk, episode = jnp.divmod(jnp.arange(9), E)
         window = r2d2.gather_sequences(config, replay, chunk, episode)
-        error, _ = r2d2.td_errors(config, LSTM, state.params["policy"], state.params["policy"], window)
+        error = r2d2.td_errors(config, LSTM, state.params["policy"], state.params["policy"], window).error
         same = r2d2.add_episodes(config, LSTM, state._replace(target_params=state.params["policy"]), trajectory)
         return error, window.loss_mask, same.priority, replay
 
@@ -218,7 +221,7 @@ def test_the_burn_in_teaches_nothing_but_warms_the_memory_up():
     def slope(window):
         weight = jnp.ones(2)
         return jax.value_and_grad(
-            lambda p: r2d2.q_loss(CONFIG, LSTM, p, state.target_params, window, weight)[0]
+            lambda p: r2d2.q_loss(CONFIG, LSTM, p, state.target_params, window, weight, jnp.float32(1), KEY)[0]
         )(state.params)  # fmt: skip
 
     total, gradient = slope(window)
@@ -261,7 +264,7 @@ def test_the_loss_by_a_slow_walk():
     replay = r2d2.add_episodes(CONFIG, TABLE, state_of(CONFIG, online, target), trajectory)
     chunk, episode, weight = jnp.array([0, 2]), jnp.array([2, 1]), jnp.array([1.0, 0.25])
     window = r2d2.gather_sequences(CONFIG, replay, chunk, episode)
-    total, (error, told) = r2d2.q_loss(CONFIG, TABLE, {"policy": online}, target, window, weight)
+    total, (error, told) = r2d2.q_loss(CONFIG, TABLE, {"policy": online}, target, window, weight, jnp.float32(1), KEY)
     expected, taken, count = 0.0, 0.0, 0
     for n in range(2):
         for i, t in enumerate(range(4 * int(chunk[n]), min(4 * int(chunk[n]) + 4, T))):

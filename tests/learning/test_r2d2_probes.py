@@ -20,7 +20,12 @@ POLICY = CONFIG.eval_policy(RecurrentPolicy(MLPNetwork(encoder_size=16, hidden_s
 EXPLORERS = Team((AgentGroup("learner", (0,), CONFIG.behavior_policy(POLICY), learner=CONFIG),))
 TEAM = Team((AgentGroup("learner", (0,), POLICY, learner=CONFIG),))
 PRESENT = jnp.ones((E, 1), bool)
-RATES = {"learning_rate": jnp.float32(5e-3), "epsilon": jnp.float32(0.3), "importance_exponent": jnp.float32(0.6)}
+RATES = {
+    "learning_rate": jnp.float32(5e-3),
+    "aux_loss_scale": jnp.float32(1),
+    "epsilon": jnp.float32(0.3),
+    "importance_exponent": jnp.float32(0.6),
+}
 UPDATES = 150
 
 

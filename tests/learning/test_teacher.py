@@ -13,9 +13,11 @@ from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.team import AgentGroup, Team, initial_teacher_carry, sample_teacher_action, update_teacher_carry
 from rookery.errors import ConfigError
 from rookery.gridworld.spec import ViewConfig
-from rookery.interfaces import Policy
-from rookery.learning import ppo
-from rookery.learning.ppo import PPO, ScheduledHparams
+from rookery.interfaces import Learner, Policy
+from rookery.learning import actor_critic
+from rookery.learning.actor_critic import ScheduledHparams
+from rookery.learning.extra_losses import loss_denominators
+from rookery.learning.ppo import PPO
 from rookery.learning.rollout import rollout
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks import registry
@@ -51,7 +53,7 @@ class Student(Policy):
 def taught(task, pupil, teacher, heeds=0.0, episodes=6):
     """Trajectories of the pupil in both slots, [S, T, E], with what the teacher would have done."""
     env = GridEnv(task)
-    team = Team((AgentGroup("pupil", (0, 1), Student(pupil), "recorded", teacher),))
+    team = Team((AgentGroup("pupil", (0, 1), Student(pupil), Learner(), teacher),))
     present = jnp.ones((episodes, 2), bool)
     heeding = None if teacher is None else {"pupil": jnp.float32(heeds)}
     found, _ = rollout(env, team, {"pupil": ()}, env.default_params(), jax.random.PRNGKey(1), present, heeding)
@@ -81,7 +83,7 @@ def test_nobody_is_taught_without_a_teacher():
 def test_a_teacher_knows_what_its_pupil_found_out():
     """The pupil heeds every second advice; the order the teacher holds is that in which the pupil was paid."""
     env, teacher = GridEnv(CYCLE), scripted.make_expert(CYCLE, "partial")
-    group = AgentGroup("pupil", (0,), RandomPolicy(3), "none", teacher)
+    group = AgentGroup("pupil", (0,), RandomPolicy(3), Learner(), teacher)
     params = env.default_params()
 
     @jax.jit
@@ -123,9 +125,11 @@ def test_the_loss_of_advice_by_hand():
 
     def loss(params, teaching, trajectory=batch):
         rates = ScheduledHparams(jnp.float32(0.01), jnp.float32(0), jnp.float32(1), distill_coef=teaching)
-        fresh = ppo.recompute(config, TABLE, params, trajectory)
-        sequences = ppo.take_sequences(config, trajectory, fresh, jnp.arange(E))
-        return ppo.actor_critic_loss(config, TABLE, params, sequences, rates, ppo.loss_denominators(config, sequences))
+        fresh = actor_critic.recompute(config, TABLE, params, trajectory)
+        sequences = actor_critic.take_sequences(config, trajectory, fresh, jnp.arange(E))
+        denominators = loss_denominators((), (), sequences)
+        key = jax.random.PRNGKey(0)
+        return actor_critic.actor_critic_loss(config, TABLE, params, sequences, rates, denominators, key)
 
     whole, parts = loss(params, 2.0)
     plain, fewer = loss(params, 2.0, batch.replace(teacher_action=None))
@@ -147,13 +151,13 @@ def test_the_loss_of_advice_by_hand():
 def team_of(task, **changes):
     """One learner, alone, that is taught and nothing else: its rewards are 0."""
     learner = PPO(
-        sequence_length=10, num_minibatches=4, minibatch_size=32, recompute_every=2, target_kl=None, rollback_kl=None, teacher="scripted",
-        adam_eps=1e-5, max_grad_norm=0.5,
+        sequence_length=10, num_minibatches=4, minibatch_size=32, recompute_every=2, target_kl=None, rollback_kl=None,
+        teacher="scripted", adam_eps=1e-5, max_grad_norm=0.5,
     )  # fmt: skip
     network = dataclasses.replace(NETWORK, encoder_size=32, hidden_size=32, head_size=16)
     group = GroupConfig(
-        name="pupil", slots=(0,), policy=RecurrentPolicyConfig(network=network), learner=learner, learning_rate=3e-3, ent_coef=0.0,
-        hparams={"distill_coef": 10.0},
+        name="pupil", slots=(0,), policy=RecurrentPolicyConfig(network=network), learner=learner,
+        learning_rate=3e-3, ent_coef=0.0, hparams={"distill_coef": 10.0},
     )  # fmt: skip
     settings = {
         "task": task, "team": (group,), "total_timesteps": 25 * 32 * 20, "num_envs": 32, "eval_episodes": 0,

@@ -1,20 +1,34 @@
-"""What learners from their own fresh episodes share: PPO and A2C differ in what one update makes of a batch.
+"""What PPO and A2C share: memory states, advantages, minibatches of sequences, and the loss of a minibatch.
 
-The actions such a learner learns from are those its agents take: it explores by sampling from the policy it learns.
+An update reads one batch of whole episodes. The agents' actions are those of the policy that learns. Losses are sums
+divided by what they are sums over, so that losses and gradients of parts of a minibatch add up.
+
+Source: Ndousse et al. 2021, section 3.2 and appendix 7.8.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
+from rookery import keys
 from rookery.agents.recurrent import RecurrentPolicy
+from rookery.interfaces import Learner, LossInputs
+from rookery.learning import batch_sharding
+from rookery.learning.advantage import gae, reference_code_gae
+from rookery.learning.configs import check_distinct_kinds
+from rookery.learning.extra_losses import add_extra_losses, init_auxiliary_params, loss_denominators
 from rookery.learning.intrinsic import combine
-from rookery.types import PRNGKey, PyTree, Trajectory
+from rookery.learning.masking import masked_mean
+from rookery.types import MessageMinibatch, PRNGKey, PyTree, Sequences, Trajectory
+
+MIN_EPISODES_PER_SHARD = 16
+"""Episodes in a shard, at least: a matrix product with fewer rows takes a processor as long as with this many."""
 
 
 class ScheduledHparams(NamedTuple):
@@ -25,11 +39,11 @@ class ScheduledHparams(NamedTuple):
     aux_loss_scale: jax.Array  # factor on every auxiliary loss's own weight
     intrinsic_scale: jax.Array | float = 1.0  # factor on every intrinsic reward's own weight
     timesteps: jax.Array | float = 0.0  # environment steps of the run so far
-    distill_coef: jax.Array | float = 0.0  # weight of the teacher's advice, where there is a teacher
+    distill_coef: jax.Array | float = 0.0  # weight of the loss of imitating the teacher
 
     @classmethod
     def from_dict(cls, hparams: dict[str, jax.Array]) -> ScheduledHparams:
-        """From the numbers by name, as a run gives them."""
+        """From the numbers by name, as a run passes them."""
         return cls(
             learning_rate=hparams["learning_rate"],
             ent_coef=hparams["ent_coef"],
@@ -41,54 +55,63 @@ class ScheduledHparams(NamedTuple):
 
 
 class LearnerState(NamedTuple):
-    """All of one learner: {'policy', 'auxiliary'} parameters, with 'intrinsic' where an intrinsic reward has any; and
-    the optimizer's state."""
+    """Everything one learner keeps between updates."""
 
-    params: PyTree
+    params: PyTree  # {'policy', 'auxiliary'}, and 'intrinsic' if an intrinsic reward has parameters
     opt_state: PyTree
+    intrinsic_state: dict[str, PyTree] = {}  # noqa: RUF012 (never changed): by kind, of rewards that keep any
 
 
-class ActorCritic:
-    """What `types.Learner` asks for, but `check`; a subclass brings what is named here."""
+class ActorCritic(Learner):
+    """Base class of PPO and A2C, which define their settings, `surrogate`, `optimizer` and `learn`."""
 
-    auxiliary: tuple[Any, ...]
-    intrinsic: tuple[Any, ...]
-    optimizer: Callable[[], optax.GradientTransformation]
-    learn: Callable[..., tuple[LearnerState, dict[str, Float[Array, ""]]]]
+    sequence_length: int
+    num_minibatches: int
+    gamma: float
+    gae_lambda: float
+    vf_coef: float
+    normalize_advantages: bool
+    clip_eps: float | None = None
+    """If there is one, the fraction of probability ratios outside 1 ± clip_eps is a metric."""
+    advantage: Literal["gae", "reference_code"] = "gae"
 
-    teacher: str | None = None
     supports_communication: ClassVar[bool] = True
-    supports_teacher: ClassVar[bool] = False
     supports_sharding: ClassVar[bool] = True
-    """Its updates go in lanes (`learning.lanes`), so cores without a run of their own can share them. A learner that
-    does not say so has one core: others would hold copies of all it remembers and do the same work."""
 
-    def eval_policy(self, policy: RecurrentPolicy) -> RecurrentPolicy:
-        return policy
+    def __post_init__(self):
+        check_distinct_kinds("auxiliary losses", self.auxiliary)
+        check_distinct_kinds("intrinsic rewards", self.intrinsic)
 
-    def behavior_policy(self, policy: RecurrentPolicy) -> RecurrentPolicy:
-        return policy
+    def surrogate(self, log_prob: Array, old_log_prob: Array, advantage: Array) -> Array:
+        """What each step adds to the objective; its gradient is the policy gradient."""
+        raise NotImplementedError
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """The optimizer, without its learning rate."""
+        raise NotImplementedError
+
+    def learn(
+        self,
+        policy: RecurrentPolicy,
+        state: LearnerState,
+        trajectory: Trajectory,
+        hparams: ScheduledHparams,
+        key: PRNGKey,
+    ) -> tuple[LearnerState, dict[str, Float[Array, ""]]]:
+        """One update from episodes whose rewards include the intrinsic ones."""
+        raise NotImplementedError
 
     def init(self, policy: RecurrentPolicy, key: PRNGKey, steps: int) -> LearnerState:
-        """Fresh parameters and optimizer state."""
         policy_key, auxiliary_key = jax.random.split(key)
         params = {
             "policy": policy.init(policy_key),
-            "auxiliary": {
-                loss.kind: loss.init(jax.random.fold_in(auxiliary_key, i), policy)
-                for i, loss in enumerate(self.auxiliary)
-            },
+            "auxiliary": init_auxiliary_params(self.auxiliary, auxiliary_key, policy),
         }
-        intrinsic = combine.init_params(self.intrinsic, jax.random.fold_in(auxiliary_key, 1_000), policy)
+        intrinsic_key = jax.random.fold_in(auxiliary_key, keys.INTRINSIC_REWARD_PARAMS)
+        intrinsic = combine.init_params(self.intrinsic, intrinsic_key, policy)
         if intrinsic:
             params["intrinsic"] = intrinsic
-        return LearnerState(params, self.optimizer().init(params))
-
-    def load_pretrained(self, state: LearnerState, params: PyTree) -> LearnerState:
-        return state._replace(params={**state.params, "policy": params})
-
-    def behavior_params(self, state: LearnerState, hparams: dict[str, Float[Array, ""]]) -> PyTree:
-        return state.params["policy"]
+        return LearnerState(params, self.optimizer().init(params), combine.init_states(self.intrinsic, policy))
 
     def update(
         self,
@@ -98,10 +121,248 @@ class ActorCritic:
         hparams: dict[str, Float[Array, ""]],
         key: PRNGKey,
     ) -> tuple[LearnerState, dict[str, Float[Array, ""]]]:
-        """Add what intrinsic rewards pay, and learn."""
-        chosen = ScheduledHparams.from_dict(hparams)
-        trajectory, paid = combine.add_intrinsic_rewards(
-            self.intrinsic, policy, state.params, trajectory, chosen.intrinsic_scale, chosen.timesteps
+        """Add intrinsic rewards, and learn."""
+        scheduled = ScheduledHparams.from_dict(hparams)
+        trajectory, intrinsic_state, intrinsic_metrics = combine.add_intrinsic_rewards(
+            self.intrinsic, policy, state.params, state.intrinsic_state, trajectory, scheduled.intrinsic_scale,
+            scheduled.timesteps,
         )  # fmt: skip
-        state, told = self.learn(policy, state, trajectory, chosen, key)
-        return state, {**told, **paid, "learning_rate": chosen.learning_rate, "ent_coef": chosen.ent_coef}
+        state = state._replace(intrinsic_state=intrinsic_state)
+        state, metrics = self.learn(policy, state, trajectory, scheduled, key)
+        rates = {"learning_rate": scheduled.learning_rate, "ent_coef": scheduled.ent_coef}
+        return state, {**metrics, **intrinsic_metrics, **rates}
+
+
+class RecomputedBatch(NamedTuple):
+    """What is recomputed with the current parameters. C sequences of each of E episodes."""
+
+    carry: PyTree  # state of the recurrent cell before each sequence, f32[C, E, ...]
+    advantage: Float[Array, "T E"]  # normalized over the steps that count, if the learner normalizes
+    target: Float[Array, "T E"]  # of the value
+    intrinsic_carry: dict[str, PyTree] = {}  # noqa: RUF012 (never changed): as `carry`, of intrinsic rewards by kind
+    message_estimates: tuple[Array, Array] | None = None  # advantage and target of the messages, f32[T, E] each
+
+
+def recompute(config: ActorCritic, policy: RecurrentPolicy, params: PyTree, trajectory: Trajectory) -> RecomputedBatch:
+    """Read the whole batch with the current parameters: recurrent states, advantages and value targets."""
+    steps, episodes = trajectory.action.shape
+    num_shards = (
+        batch_sharding.num_shards(episodes, min_per_shard=MIN_EPISODES_PER_SHARD) if policy.cpu_chunk_size else 1
+    )
+
+    def at_starts(pre_step_states):
+        return jax.tree.map(lambda x: x[: steps : config.sequence_length], pre_step_states)
+
+    def unroll(inputs):
+        observation, is_first, comms_obs = inputs
+        initial = policy.initial_carry(episodes // num_shards)
+        _, value, hidden, pre_step_states = policy.unroll(
+            params["policy"], initial, observation, is_first, *_comms_args(comms_obs)
+        )
+        message_value = None
+        if trajectory.messages is not None:
+            message_value = policy.message_logits_and_value(params["policy"], hidden)[1]
+        return value, message_value, at_starts(pre_step_states)
+
+    inputs = (trajectory.observation, trajectory.is_first, trajectory.comms_obs)
+    value, message_value, carry = batch_sharding.join_shards(
+        batch_sharding.map_shards(unroll, batch_sharding.split_shards(inputs, num_shards, 1)), 1
+    )
+    advantage, target = _advantages_and_targets(config, trajectory, trajectory.reward, value)
+    intrinsic_carry = {}
+    for reward in config.intrinsic:
+        pre_step_states = reward.pre_step_state(params, policy, trajectory)
+        if pre_step_states is not None:
+            intrinsic_carry[reward.kind] = at_starts(pre_step_states)
+    message_estimates = None
+    if trajectory.messages is not None:
+        message_estimates = _advantages_and_targets(config, trajectory, trajectory.messages.reward, message_value)
+    return RecomputedBatch(carry, advantage, target, intrinsic_carry, message_estimates)
+
+
+def _comms_args(comms_obs: Array | None) -> tuple[Array, ...]:
+    """Further arguments of a policy's `unroll`: its communication observation, if it has any."""
+    return () if comms_obs is None else (comms_obs,)
+
+
+def _advantages_and_targets(
+    config: ActorCritic, trajectory: Trajectory, reward: Any, value: Any
+) -> tuple[Array, Array]:
+    """Advantages and value targets, f32[T, E] each, for these rewards f32[T, E] and values f32[T+1, E]."""
+    # An episode ends before the next one opens, and at the end of the batch.
+    done = trajectory.terminated | trajectory.is_first[1:].at[-1].set(True)
+    arguments = (reward, value[:-1], value[1:], trajectory.terminated, done)
+    discounts = {"gamma": config.gamma, "gae_lambda": config.gae_lambda}
+    if config.advantage == "reference_code":
+        advantage, target = jax.vmap(lambda *a: reference_code_gae(*a, **discounts), 1, 1)(*arguments)
+    else:
+        advantage = jax.vmap(lambda *a: gae(*a, **discounts), 1, 1)(*arguments)
+        target = advantage + value[:-1]
+    if not config.normalize_advantages:
+        return advantage, target
+    mean = masked_mean(advantage, trajectory.loss_mask)
+    std = jnp.sqrt(masked_mean((advantage - mean) ** 2, trajectory.loss_mask))
+    return (advantage - mean) / (std + 1e-8), target
+
+
+def num_sequences(config: ActorCritic, trajectory: Trajectory) -> int:
+    """How many sequences the episodes of an update are cut into."""
+    steps, episodes = trajectory.action.shape
+    return -(-steps // config.sequence_length) * episodes
+
+
+def take_sequences(
+    config: ActorCritic, trajectory: Trajectory, recomputed: RecomputedBatch, indices: Int[Array, "N"]
+) -> Sequences:
+    """Take sequences by number: n is chunk n // E of episode n % E. The last chunk is padded with masked steps."""
+    steps, episodes = trajectory.action.shape
+    chunk, episode = indices // episodes, indices % episodes
+    time = chunk * config.sequence_length + jnp.arange(config.sequence_length + 1)[:, None]  # L+1, N
+    valid = time < steps
+    now, now_and_next, after = jnp.minimum(time[:-1], steps - 1), jnp.minimum(time, steps - 1), jnp.minimum(time, steps)
+    is_first, counts = trajectory.is_first[after, episode], trajectory.loss_mask[now_and_next, episode]
+    messages = None
+    if trajectory.messages is not None and recomputed.message_estimates is not None:
+        sent = (trajectory.messages.message, trajectory.messages.log_prob, *recomputed.message_estimates)
+        messages = MessageMinibatch(*(x[now, episode] for x in sent))
+    return Sequences(
+        observation=trajectory.observation[after, episode],
+        is_first=is_first,
+        action=trajectory.action[now, episode],
+        reward=trajectory.reward[now, episode],
+        terminated=trajectory.terminated[now, episode],
+        loss_mask=trajectory.loss_mask[now, episode] & valid[:-1],
+        next_in_episode=counts[:-1] & counts[1:] & valid[1:] & ~is_first[1:],
+        carry=jax.tree.map(lambda x: x[chunk, episode], recomputed.carry),
+        log_prob=trajectory.log_prob[now, episode],
+        advantage=recomputed.advantage[now, episode],
+        target=recomputed.target[now, episode],
+        intrinsic_carry=jax.tree.map(lambda x: x[chunk, episode], recomputed.intrinsic_carry),
+        comms_obs=None if trajectory.comms_obs is None else trajectory.comms_obs[now, episode],
+        others=jax.tree.map(lambda x: x[now_and_next, episode], trajectory.others),
+        messages=messages,
+        teacher_action=None if trajectory.teacher_action is None else trajectory.teacher_action[now, episode],
+    )
+
+
+def actor_critic_loss(
+    config: ActorCritic,
+    policy: RecurrentPolicy,
+    params: PyTree,
+    batch: Any,
+    hparams: ScheduledHparams,
+    denominators: dict[str, Float[Array, ""]],
+    key: PRNGKey,
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """The loss of a minibatch, or of a part of one, and its terms as metrics.
+
+    Args:
+      batch: `Sequences` with `log_prob`, `advantage` and `target`.
+      denominators: from `loss_denominators`, of the whole minibatch: losses and gradients of its parts then add up.
+      key: for auxiliary losses and losses of intrinsic rewards.
+    Source: Ndousse et al. 2021, section 3.2 and appendix 7.8.
+    """
+
+    def mean(x):
+        return jnp.sum(x * batch.loss_mask) / denominators["steps"]
+
+    logits, value, hidden, _ = policy.unroll(
+        params["policy"], batch.carry, batch.observation[:-1], batch.is_first[:-1], *_comms_args(batch.comms_obs)
+    )
+    log_probs = jax.nn.log_softmax(logits)
+    log_prob = jnp.take_along_axis(log_probs, batch.action[..., None], -1)[..., 0]
+    log_ratio = log_prob - batch.log_prob
+    ratio = jnp.exp(log_ratio)
+    terms = {
+        "policy_loss": -mean(config.surrogate(log_prob, batch.log_prob, batch.advantage)),
+        "value_loss": mean((value - batch.target) ** 2),
+        "entropy": mean(-jnp.sum(jnp.exp(log_probs) * log_probs, -1)),
+        # Non-negative and unbiased: KL(old || new) = E_old[(ratio - 1) - log ratio].
+        "approx_kl": mean(ratio - 1 - log_ratio),
+    }
+    if config.clip_eps is not None:
+        terms["clip_fraction"] = mean(jnp.abs(ratio - 1) > config.clip_eps)
+    total = terms["policy_loss"] + config.vf_coef * terms["value_loss"] - hparams.ent_coef * terms["entropy"]
+    if batch.teacher_action is not None:
+        terms["distill_loss"] = -mean(jnp.take_along_axis(log_probs, batch.teacher_action[..., None], -1)[..., 0])
+        terms["teacher_agreement"] = mean(logits.argmax(-1) == batch.teacher_action)
+        total = total + hparams.distill_coef * terms["distill_loss"]
+    inputs = LossInputs(policy, params["policy"], batch, hidden, key)
+    total, extra = add_extra_losses(
+        total, config.auxiliary, config.intrinsic, params, inputs, denominators, hparams.aux_loss_scale
+    )
+    terms |= extra
+    if batch.messages is not None:
+        message_loss, message_terms = _message_loss(config, policy, params, batch.messages, hidden, mean)
+        total, terms = total + message_loss, terms | message_terms
+    return total, terms
+
+
+def _message_loss(
+    config: ActorCritic,
+    policy: RecurrentPolicy,
+    params: PyTree,
+    messages: MessageMinibatch,
+    hidden: Float[Array, "L N M"],
+    mean: Callable,
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """The loss of the message policy and its value, like that of actions, but from the messages' own rewards."""
+    logits, value = policy.message_logits_and_value(params["policy"], hidden)
+    log_probs = jax.nn.log_softmax(logits)
+    log_prob = jnp.take_along_axis(log_probs, messages.message[..., None], -1)[..., 0]
+    terms = {
+        "message_policy_loss": -mean(config.surrogate(log_prob, messages.log_prob, messages.advantage)),
+        "message_value_loss": mean((value - messages.target) ** 2),
+        "message_entropy": mean(-jnp.sum(jnp.exp(log_probs) * log_probs, -1)),
+    }
+    reward = combine.message_reward(config.intrinsic)
+    total = terms["message_policy_loss"] + config.vf_coef * terms["message_value_loss"]
+    return reward.loss_weight * (total - reward.ent_coef * terms["message_entropy"]), terms
+
+
+def gradient(
+    config: ActorCritic,
+    policy: RecurrentPolicy,
+    params: PyTree,
+    batch: Sequences,
+    hparams: ScheduledHparams,
+    key: PRNGKey,
+) -> tuple[dict[str, Float[Array, ""]], PyTree]:
+    """The loss terms of a minibatch, and the gradients of its loss.
+
+    Where the policy reads observations in chunks, the minibatch is split into parts that fit the caches of a CPU; the
+    parts are shared by the devices of `batch_sharding`, and added up in a fixed order.
+    """
+    denominators = loss_denominators(config.auxiliary, config.intrinsic, batch)
+    grad_and_terms = jax.grad(
+        lambda p, b, k: actor_critic_loss(config, policy, p, b, hparams, denominators, k), has_aux=True
+    )
+    length, count = batch.action.shape
+    num_parts = _num_parts(count, length, policy.cpu_chunk_size)
+    if num_parts == 1:
+        grads, terms = grad_and_terms(params, batch, key)
+        return terms, grads
+
+    # Time is the leading axis of everything but recurrent states.
+    states = {"carry": batch.carry, "intrinsic_carry": batch.intrinsic_carry}
+    parts = batch_sharding.split_shards(batch._replace(**dict.fromkeys(states)), num_parts, 1)
+    parts = parts._replace(**batch_sharding.split_shards(states, num_parts, 0))
+    parts = (parts, jax.random.split(key, num_parts))
+
+    def add(sums, part):
+        return jax.tree.map(jnp.add, sums, grad_and_terms(params, *part)), None
+
+    shapes = jax.eval_shape(grad_and_terms, params, *jax.tree.map(lambda x: x[0], parts))
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    parts = batch_sharding.split_shards(parts, batch_sharding.num_shards(num_parts), 0)
+    sums = batch_sharding.map_shards(lambda shard: jax.lax.scan(add, zeros, shard)[0], parts)
+    grads, terms = batch_sharding.ordered_sum(sums)
+    return terms, grads
+
+
+def _num_parts(num_sequences: int, length: int, cpu_chunk_size: int | None) -> int:
+    """How many equal parts to split a minibatch into so that each holds about `cpu_chunk_size` observations."""
+    if cpu_chunk_size is None:
+        return 1
+    wanted = max(1, num_sequences * length // cpu_chunk_size)
+    return max(n for n in range(1, wanted + 1) if num_sequences % n == 0)

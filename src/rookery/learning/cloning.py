@@ -1,9 +1,9 @@
-"""Behavior cloning: a recurrent policy learns to do what an expert did, and earns nothing.
+"""Behavior cloning: a recurrent policy is trained to imitate an expert's actions, without reward.
 
-The policy reads whole episodes of the expert's, as the expert saw them, and is moved towards the action the
-expert took at every step: -log pi(expert's action | what was seen so far). No value, no auxiliary loss; the encoder,
-memory and policy head are those of the agent trained by reward. Gradients flow through whole episodes, so that no
-memory is ever stale.
+The policy reads whole episodes of the expert with the expert's observations, and is trained to take the expert's action
+at every step: the loss is -log pi(expert's action | observations so far). There is no value and no auxiliary loss; the
+encoder, recurrent cell and policy head are those of an agent trained by reward. Gradients flow through whole episodes,
+so that no recurrent state is ever stale.
 
 Source: Ndousse et al. 2021, appendix 7.4 and figure 11.
 """
@@ -19,56 +19,50 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from rookery.agents.recurrent import RecurrentPolicy
-from rookery.errors import ConfigError
+from rookery.learning.configs import check_range
+from rookery.learning.optimizers import apply_gradients, make_optimizer
 from rookery.types import PRNGKey, PyTree, Trajectory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BehaviorCloning:
-    """Configuration. The step size falls in a straight line to `last_learning_rate`."""
+    """Settings. The learning rate falls linearly to `final_learning_rate`."""
 
     kind: Literal["behavior-cloning"] = "behavior-cloning"
-    epochs: int = 20  # passes over the episodes learned from
-    minibatch_size: int = 16  # in a minibatch, whole
+    epochs: int = 20  # passes over the training episodes
+    minibatch_size: int = 16  # in whole episodes
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-4
     max_grad_norm: float | None = 0.5  # global
     adam_eps: float = 1e-5
-    validation_fraction: float = 0.1  # share of the worlds whose episodes are only judged by
+    validation_fraction: float = 0.1  # of the environments; their episodes are used for validation only
 
     def __post_init__(self):
-        for field in ("epochs", "minibatch_size"):
-            if getattr(self, field) < 1:
-                raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
-        for field in ("learning_rate", "final_learning_rate", "max_grad_norm", "adam_eps"):
-            value = getattr(self, field)
-            if value is not None and value < 0:
-                raise ConfigError(f"{field}={value} must be at least 0")
-        if not 0 < self.validation_fraction < 1:
-            raise ConfigError(f"validation_fraction={self.validation_fraction} must lie in (0, 1)")
+        check_range(self, ("epochs", "minibatch_size"), low=1)
+        check_range(self, ("learning_rate", "final_learning_rate", "max_grad_norm", "adam_eps"))
+        check_range(self, ("validation_fraction",), high=1, exclude_low=True, exclude_high=True)
 
     def optimizer(self) -> optax.GradientTransformation:
-        """Adam without its step size."""
-        clip = optax.clip_by_global_norm(self.max_grad_norm) if self.max_grad_norm else optax.identity()
-        return optax.chain(clip, optax.scale_by_adam(eps=self.adam_eps))
+        """Adam, without its learning rate."""
+        return make_optimizer(self.max_grad_norm, self.adam_eps)
 
     def learning_rate_at(self, epoch: Int[Array, ""]) -> Float[Array, ""]:
-        """Step size of an epoch, counted from 0."""
-        share = epoch / max(self.epochs - 1, 1)
-        return self.learning_rate + (self.final_learning_rate - self.learning_rate) * share
+        """Learning rate of an epoch, counted from 0."""
+        fraction = epoch / max(self.epochs - 1, 1)
+        return self.learning_rate + (self.final_learning_rate - self.learning_rate) * fraction
 
 
 class CloningState(NamedTuple):
-    """All of one pupil."""
+    """Everything that is kept of one clone between epochs."""
 
     params: PyTree  # the policy's
     opt_state: PyTree
-    best_params: PyTree  # parameters after the epoch that was best on the episodes held out
-    best_loss: Float[Array, ""]  # nats an action, held out; infinite before the first epoch
+    best_params: PyTree  # after the epoch with the lowest validation loss
+    best_loss: Float[Array, ""]  # the lowest validation loss, nats per action; infinite before the first epoch
 
 
 def init_cloning(config: BehaviorCloning, policy: RecurrentPolicy, key: PRNGKey) -> CloningState:
-    """A pupil that knows nothing."""
+    """An untrained clone."""
     params = policy.init(key)
     return CloningState(params, config.optimizer().init(params), jax.tree.map(jnp.copy, params), jnp.float32(jnp.inf))
 
@@ -76,73 +70,74 @@ def init_cloning(config: BehaviorCloning, policy: RecurrentPolicy, key: PRNGKey)
 def summed_loss(
     policy: RecurrentPolicy, params: PyTree, batch: Trajectory
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Of E whole episodes: the sum of -log pi(action) over the steps that count, in nats; and how many steps count
-    ('steps') and in how many of them the likeliest action was the expert's ('hits')."""
+    """The sum of -log pi(action) over the steps of E whole episodes that count, in nats; and counts.
+
+    Counts are 'num_steps', the steps that count, and 'num_correct', those whose most probable action is the expert's.
+    """
     episodes = batch.action.shape[1]
     logits, _, _, _ = policy.unroll(params, policy.initial_carry(episodes), batch.observation[:-1], batch.is_first[:-1])
     log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), batch.action[..., None], -1)[..., 0]
-    hits = jnp.sum((logits.argmax(-1) == batch.action) & batch.loss_mask)
-    told = {"num_steps": batch.loss_mask.sum(), "num_correct": hits}
-    return -jnp.sum(log_prob * batch.loss_mask), {name: count.astype(jnp.float32) for name, count in told.items()}
+    num_correct = jnp.sum((logits.argmax(-1) == batch.action) & batch.loss_mask)
+    counts = {"num_steps": batch.loss_mask.sum(), "num_correct": num_correct}
+    return -jnp.sum(log_prob * batch.loss_mask), {name: count.astype(jnp.float32) for name, count in counts.items()}
 
 
 def train_epoch(
     config: BehaviorCloning,
     policy: RecurrentPolicy,
-    clone: CloningState,
+    state: CloningState,
     data: Trajectory,
     learning_rate: Float[Array, ""],
     key: PRNGKey,
 ) -> tuple[CloningState, dict[str, Float[Array, ""]]]:
-    """One pass in shuffled minibatches of whole episodes; what is left over waits for another pass.
+    """One pass in shuffled minibatches of whole episodes; episodes that do not fill a minibatch wait for another pass.
 
-    Returns the pupil and the means over the pass: 'loss' in nats an action, and 'accuracy'.
+    Returns: the next state, and means over the pass: 'loss' in nats per action, and 'accuracy'.
     """
     episodes = data.action.shape[1]
     size = min(config.minibatch_size, episodes)
     order = jax.random.permutation(key, episodes)[: episodes // size * size].reshape(-1, size)
     optimizer = config.optimizer()
 
-    def minibatch(loop, chosen):
-        params, state = loop
-        batch = jax.tree.map(lambda x: x[:, chosen], data)
-        (nats, told), slope = jax.value_and_grad(lambda p: summed_loss(policy, p, batch), has_aux=True)(params)
-        slope = jax.tree.map(lambda g: g / jnp.maximum(told["num_steps"], 1), slope)
-        change, state = optimizer.update(slope, state, params)
-        params = optax.apply_updates(params, jax.tree.map(lambda c: -learning_rate * c, change))
-        return (params, state), {"summed_nll": nats, **told}
+    def minibatch(loop, indices):
+        params, opt_state = loop
+        batch = jax.tree.map(lambda x: x[:, indices], data)
+        (nll, counts), grads = jax.value_and_grad(lambda p: summed_loss(policy, p, batch), has_aux=True)(params)
+        grads = jax.tree.map(lambda g: g / jnp.maximum(counts["num_steps"], 1), grads)
+        loop = apply_gradients(optimizer, params, opt_state, grads, learning_rate)
+        return loop, {"summed_nll": nll, **counts}
 
-    (params, state), told = jax.lax.scan(minibatch, (clone.params, clone.opt_state), order)
-    return clone._replace(params=params, opt_state=state), _mean_metrics(told)
+    (params, opt_state), sums = jax.lax.scan(minibatch, (state.params, state.opt_state), order)
+    return state._replace(params=params, opt_state=opt_state), _mean_metrics(sums)
 
 
 def evaluate_cloning(
     config: BehaviorCloning, policy: RecurrentPolicy, params: PyTree, data: Trajectory
 ) -> dict[str, Float[Array, ""]]:
-    """'loss' (nats an action) and 'accuracy' on episodes not learned from."""
+    """'loss' (nats per action) and 'accuracy' on episodes that were not trained on."""
     episodes = data.action.shape[1]
     size = min(config.minibatch_size, episodes)
     count = -(-episodes // size)
-    # The last part is filled up with the first episode, which counts only once.
+    # The last part is filled up with copies of the first episode, which are masked.
     order = jnp.concatenate([jnp.arange(episodes), jnp.zeros(count * size - episodes, jnp.int32)])
-    counts = jnp.arange(count * size) < episodes
+    valid = jnp.arange(count * size) < episodes
 
-    def part(chosen):
-        which, real = chosen
-        batch = jax.tree.map(lambda x: x[:, which], data)
-        nats, told = summed_loss(policy, params, batch.replace(loss_mask=batch.loss_mask & real))
-        return {"summed_nll": nats, **told}
+    def part(inputs):
+        indices, valid = inputs
+        batch = jax.tree.map(lambda x: x[:, indices], data)
+        nll, counts = summed_loss(policy, params, batch.replace(loss_mask=batch.loss_mask & valid))
+        return {"summed_nll": nll, **counts}
 
-    return _mean_metrics(jax.lax.map(part, (order.reshape(count, size), counts.reshape(count, size))))
-
-
-def keep_best(clone: CloningState, loss: Float[Array, ""]) -> CloningState:
-    """Remember the present parameters if they are the best so far on the episodes held out."""
-    better = loss < clone.best_loss
-    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), clone.params, clone.best_params)
-    return clone._replace(best_params=best, best_loss=jnp.where(better, loss, clone.best_loss))
+    return _mean_metrics(jax.lax.map(part, (order.reshape(count, size), valid.reshape(count, size))))
 
 
-def _mean_metrics(outputs: dict[str, Float[Array, "N"]]) -> dict[str, Float[Array, ""]]:
-    steps = jnp.maximum(outputs["num_steps"].sum(), 1)
-    return {"loss": outputs["summed_nll"].sum() / steps, "accuracy": outputs["num_correct"].sum() / steps}
+def keep_best(state: CloningState, loss: Float[Array, ""]) -> CloningState:
+    """Keep the current parameters as the best ones if this validation loss is the lowest so far."""
+    better = loss < state.best_loss
+    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.params, state.best_params)
+    return state._replace(best_params=best, best_loss=jnp.where(better, loss, state.best_loss))
+
+
+def _mean_metrics(sums: dict[str, Float[Array, "N"]]) -> dict[str, Float[Array, ""]]:
+    num_steps = jnp.maximum(sums["num_steps"].sum(), 1)
+    return {"loss": sums["summed_nll"].sum() / num_steps, "accuracy": sums["num_correct"].sum() / num_steps}

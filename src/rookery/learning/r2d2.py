@@ -1,12 +1,13 @@
-"""Recurrent deep Q-learning of one independent learner, from a prioritized memory of sequences: R2D2.
+"""Recurrent deep Q-learning of one independent learner, from a prioritized replay buffer of sequences: R2D2.
 
-An update puts the episodes just played into the memory, then takes `gradient_steps` steps. Each draws sequences by
-priority; a sequence's memory starts from the state stored when it was played, is warmed up over `burn_in` steps that
-teach nothing, and learns `sequence_length` steps towards n-step double-Q targets. The network's two heads make a
-dueling one: its logits are advantages, its value the mean of the action values.
+An update adds the episodes just played to the replay buffer, then makes `gradient_steps` gradient steps. Each samples
+sequences by priority. The recurrent state at the start of a sequence is the one stored when it was played; it is
+warmed up over `burn_in` steps without gradient, and then `sequence_length` steps are learned from, with n-step double-Q
+targets. The network's two heads form a dueling network: its logits are advantages, its value is the mean of the action
+values.
 
 Source: Kapturowski et al. 2019 (R2D2), sections 2.3 and 3; double Q: van Hasselt et al. 2016, arXiv:1509.06461;
-dueling: Wang et al. 2016, arXiv:1511.06581. Ndousse et al. tried it beside PPO in their talk.
+dueling networks: Wang et al. 2016, arXiv:1511.06581. Ndousse et al. 2021 tried Q-learning, too (section 3.2).
 """
 
 from __future__ import annotations
@@ -19,74 +20,61 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from rookery import keys
 from rookery.agents.recurrent import EpsilonGreedyPolicy, RecurrentPolicy
 from rookery.errors import ConfigError
-from rookery.learning import replay_buffer as memory
+from rookery.interfaces import Learner, LossInputs
+from rookery.learning import replay_buffer
 from rookery.learning.advantage import n_step_returns
-from rookery.learning.auxiliary.frame_prediction import masked_mean
+from rookery.learning.configs import AuxiliaryLossConfig, check_distinct_kinds, check_range
+from rookery.learning.extra_losses import add_extra_losses, init_auxiliary_params, loss_denominators
+from rookery.learning.masking import masked_mean
+from rookery.learning.optimizers import apply_gradients, make_optimizer
 from rookery.learning.replay_buffer import ReplayBuffer
-from rookery.types import PRNGKey, PyTree, Trajectory
+from rookery.types import PRNGKey, PyTree, Sequences, Trajectory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class R2D2:
-    """Configuration. Defaults are R2D2's, made smaller; what a schedule changes is in `rates`."""
+class R2D2(Learner):
+    """Settings; `hparams` are those that a schedule may change. Defaults are those of R2D2, scaled down."""
 
     kind: Literal["r2d2"] = "r2d2"
-    capacity: int = 512  # episodes in the memory; all of it is in every checkpoint
+    capacity: int = 512  # episodes in the replay buffer; every checkpoint holds all of it
     sequence_length: int = 40  # steps learned from
-    burn_in: int = 20  # steps before them that only warm up the memory
+    burn_in: int = 20  # steps before them that only warm up the recurrent state
     n_step: int = 5  # n of the n-step targets
-    gradient_steps: int = 16  # an update
-    minibatch_size: int = 64  # in a gradient step
+    gradient_steps: int = 16  # per update
+    minibatch_size: int = 64  # sequences per gradient step
     target_update_period: int = 400  # gradient steps between copies to the target network
-    gamma: float = 0.993  # per step
-    double: bool = True  # the online network chooses, the target network judges
+    gamma: float = 0.993  # discount per step
+    double: bool = True  # the online network chooses the action, the target network evaluates it
     priority_exponent: float = 0.9
-    priority_eta: float = 0.9  # of a sequence's largest error; the rest is its mean
+    priority_eta: float = 0.9  # weight of a sequence's largest error in its priority; the rest is the mean error
     value_rescaling: bool = True  # learn h(Q), h(x) = sign(x)(sqrt(|x| + 1) - 1) + x/1000, instead of Q
     max_grad_norm: float | None = 40.0  # global
     adam_eps: float = 1e-3
-    eval_epsilon: float = 0.01  # share of random actions when not learning, which keeps it from running in circles
+    eval_epsilon: float = 0.01  # probability of a random action in evaluation, so that agents do not get stuck
+    auxiliary: tuple[AuxiliaryLossConfig, ...] = ()
 
-    auxiliary: ClassVar[tuple] = ()
-    intrinsic: ClassVar[tuple] = ()
-    teacher: ClassVar[None] = None
-    supports_sharding: ClassVar[bool] = False
-    supports_communication: ClassVar[bool] = False
-    supports_teacher: ClassVar[bool] = False
     hparams: ClassVar[dict[str, Any]] = {
         "learning_rate": 1e-4,
-        "epsilon": ((0.0, 1.0), (0.3, 0.05)),  # share of random actions while learning
-        "importance_exponent": 0.6,  # exponent of the weights that make up for drawing by priority
+        "aux_loss_scale": 1.0,
+        "epsilon": ((0.0, 1.0), (0.3, 0.05)),  # probability of a random action during training
+        "importance_exponent": 0.6,  # of the weights that correct for sampling by priority
     }
     nan_guarded_metrics: ClassVar[tuple[str, ...]] = ("loss", "q_value")
 
     def __post_init__(self):
-        for field in (
-            "capacity",
-            "sequence_length",
-            "n_step",
-            "gradient_steps",
-            "minibatch_size",
-            "target_update_period",
-        ):
-            if getattr(self, field) < 1:
-                raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
-        for field in ("burn_in", "priority_exponent", "max_grad_norm", "adam_eps"):
-            value = getattr(self, field)
-            if value is not None and value < 0:
-                raise ConfigError(f"{field}={value} must be at least 0")
-        if not 0 < self.gamma <= 1:
-            raise ConfigError(f"gamma={self.gamma} must lie in (0, 1]")
-        for field in ("priority_eta", "eval_epsilon"):
-            if not 0 <= getattr(self, field) <= 1:
-                raise ConfigError(f"{field}={getattr(self, field)} must lie in [0, 1]")
+        counts = ("capacity", "sequence_length", "n_step", "gradient_steps", "minibatch_size", "target_update_period")
+        check_range(self, counts, low=1)
+        check_range(self, ("burn_in", "priority_exponent", "max_grad_norm", "adam_eps"))
+        check_range(self, ("gamma",), high=1, exclude_low=True)
+        check_range(self, ("priority_eta", "eval_epsilon"), high=1)
+        check_distinct_kinds("auxiliary losses", self.auxiliary)
 
     def optimizer(self) -> optax.GradientTransformation:
-        """Adam without its step size, which the rates bring."""
-        clip = optax.clip_by_global_norm(self.max_grad_norm) if self.max_grad_norm else optax.identity()
-        return optax.chain(clip, optax.scale_by_adam(eps=self.adam_eps))
+        """Adam, without its learning rate."""
+        return make_optimizer(self.max_grad_norm, self.adam_eps)
 
     def validate(self, episodes: int, steps: int) -> None:
         if episodes > self.capacity:
@@ -100,18 +88,21 @@ class R2D2:
 
     def init(self, policy: RecurrentPolicy, key: PRNGKey, steps: int) -> R2D2State:
         params = {"policy": policy.init(key)}
+        if self.auxiliary:
+            auxiliary_key = jax.random.fold_in(key, keys.AUXILIARY_LOSS_PARAMS)
+            params["auxiliary"] = init_auxiliary_params(self.auxiliary, auxiliary_key, policy)
         blank = jnp.zeros(policy.observation_shape, jnp.uint8)
         carry = jax.tree.map(lambda x: x[0], policy.initial_carry(1))
         return R2D2State(
             params=params,
             target_params=jax.tree.map(jnp.copy, params["policy"]),
             opt_state=self.optimizer().init(params),
-            replay=memory.init(self.capacity, steps, num_chunks(self, steps), blank, carry),
+            replay=replay_buffer.init(self.capacity, steps, num_chunks(self, steps), blank, carry),
             gradient_steps=jnp.int32(0),
         )
 
     def load_pretrained(self, state: R2D2State, params: PyTree) -> R2D2State:
-        return state._replace(params={"policy": params}, target_params=jax.tree.map(jnp.copy, params))
+        return state._replace(params={**state.params, "policy": params}, target_params=jax.tree.map(jnp.copy, params))
 
     def behavior_params(self, state: R2D2State, hparams: dict[str, Float[Array, ""]]) -> PyTree:
         return {"policy": state.params["policy"], "epsilon": hparams["epsilon"]}
@@ -125,34 +116,36 @@ class R2D2:
         key: PRNGKey,
     ) -> tuple[R2D2State, dict[str, Float[Array, ""]]]:
         state = state._replace(replay=add_episodes(self, policy, state, trajectory))
-        state, told = jax.lax.scan(
+        state, measured = jax.lax.scan(
             lambda s, k: gradient_step(self, policy, s, hparams, k), state, jax.random.split(key, self.gradient_steps)
         )
-        metrics = {name: value.mean() for name, value in told.items()}
-        return state, {**metrics, **hparams, "replay_episodes": memory.size(state.replay).astype(jnp.float32)}
+        metrics = {name: value.mean() for name, value in measured.items()}
+        scheduled = {name: hparams[name] for name in ("learning_rate", "epsilon", "importance_exponent")}
+        return state, {**metrics, **scheduled, "replay_episodes": replay_buffer.size(state.replay).astype(jnp.float32)}
 
 
 class R2D2State(NamedTuple):
-    """All of one learner, its memory of episodes included."""
+    """Everything one learner keeps between updates, its replay buffer included."""
 
-    params: PyTree  # {'policy': of the online network}
+    params: PyTree  # {'policy': of the online network}, and 'auxiliary' if there are auxiliary losses
     target_params: PyTree  # of the target network
     opt_state: PyTree
     replay: ReplayBuffer
-    gradient_steps: Int[Array, ""]  # gradient steps taken
+    gradient_steps: Int[Array, ""]  # done so far
 
 
 class ReplaySample(NamedTuple):
-    """N sequences of W = burn_in + sequence_length + lookahead observations."""
+    """N sequences of W = burn_in + sequence_length + n_step observations; L = sequence_length."""
 
     observation: jax.Array  # u8[W, N, ...]
     is_first: Bool[Array, "W N"]
     action: Int[Array, "W N"]
     reward: Float[Array, "W N"]
     terminated: Bool[Array, "W N"]
-    is_boundary: Bool[Array, "W N"]  # no successor is known: the time limit, or another episode opens
+    is_boundary: Bool[Array, "W N"]  # the successor is unknown: the time limit, or another episode opens
     loss_mask: Bool[Array, "L N"]  # the steps learned from that count
-    carry: PyTree  # stored memory before the first observation, f32[N, M]
+    next_in_episode: Bool[Array, "L N"]  # and are followed by another step of their episode
+    carry: PyTree  # stored recurrent state before the first observation, f32[N, ...]
 
 
 def signed_hyperbolic(x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -161,13 +154,13 @@ def signed_hyperbolic(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def signed_parabolic(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The inverse of `rescale`, written so that nothing nearly equal is subtracted."""
+    """The inverse of `signed_hyperbolic`, written so that no nearly equal numbers are subtracted."""
     inner = 2 * (jnp.abs(x) + 1 + 1e-3) / (jnp.sqrt(1 + 4e-3 * (jnp.abs(x) + 1 + 1e-3)) + 1)
     return jnp.sign(x) * (inner**2 - 1)
 
 
 def action_values(advantage: Float[Array, "... A"], value: Float[Array, "..."]) -> Float[Array, "... A"]:
-    """The dueling network's sum."""
+    """Action values of a dueling network."""
     return value[..., None] + advantage - advantage.mean(-1, keepdims=True)
 
 
@@ -179,18 +172,18 @@ def n_step_targets(
     terminated: Bool[Array, "W N"],
     is_boundary: Bool[Array, "W N"],
 ) -> Float[Array, "W N"]:
-    """n-step targets of the network's outputs, carrying no gradient.
+    """n-step targets of the network's outputs, without gradient.
 
-    The best action is the online network's (`double`) or the target network's own; the target network says what
-    it is worth. Source: Kapturowski et al. 2019, section 2.3.
+    The best action is that of the online network (`double`) or of the target network itself; its value is the target
+    network's. Source: Kapturowski et al. 2019, section 2.3.
     """
-    chooser = online_q if config.double else target_q
-    value = jnp.take_along_axis(target_q, chooser.argmax(-1)[..., None], -1)[..., 0]
+    choice_q = online_q if config.double else target_q
+    value = jnp.take_along_axis(target_q, choice_q.argmax(-1)[..., None], -1)[..., 0]
     value = signed_parabolic(value) if config.value_rescaling else value
-    sums = jax.vmap(
-        lambda *own: n_step_returns(*own, gamma=config.gamma, n=config.n_step), 1, 1
+    returns = jax.vmap(
+        lambda *a: n_step_returns(*a, gamma=config.gamma, n=config.n_step), 1, 1
     )(reward, value, terminated, is_boundary)  # fmt: skip
-    return jax.lax.stop_gradient(signed_hyperbolic(sums) if config.value_rescaling else sums)
+    return jax.lax.stop_gradient(signed_hyperbolic(returns) if config.value_rescaling else returns)
 
 
 def num_chunks(config: R2D2, steps: int) -> int:
@@ -199,76 +192,87 @@ def num_chunks(config: R2D2, steps: int) -> int:
 
 
 def add_episodes(config: R2D2, policy: RecurrentPolicy, state: R2D2State, trajectory: Trajectory) -> ReplayBuffer:
-    """The memory with the episodes just played: with their states as played, and priorities by their errors."""
+    """The replay buffer with the episodes just played: their recurrent states, and priorities by their errors."""
     steps, episodes = trajectory.action.shape
-    blank = policy.initial_carry(episodes)
-    seen = (blank, trajectory.observation, trajectory.is_first)
-    online, value, _, before = policy.unroll(state.params["policy"], *seen)
+    inputs = (policy.initial_carry(episodes), trajectory.observation, trajectory.is_first)
+    online, value, _, pre_step_states = policy.unroll(state.params["policy"], *inputs)
     online = action_values(online, value)
-    target = action_values(*policy.unroll(state.target_params, *seen)[:2])
+    target = action_values(*policy.unroll(state.target_params, *inputs)[:2])
     ends = trajectory.is_first[1:] & ~trajectory.terminated
 
-    def longer(x, filler):
+    def extend(x, filler):
         return jnp.concatenate([x, jnp.full((1, episodes), filler, x.dtype)])
 
-    goal = n_step_targets(
-        config, online, target, longer(trajectory.reward, 0.0), longer(trajectory.terminated, False), longer(ends, True)
+    returns = n_step_targets(
+        config, online, target, extend(trajectory.reward, 0.0), extend(trajectory.terminated, False), extend(ends, True)
     )
-    error = goal[:-1] - _action_values_taken(online[:-1], trajectory.action)
+    error = returns[:-1] - _action_values_taken(online[:-1], trajectory.action)
     count = num_chunks(config, steps)
     padding = ((0, count * config.sequence_length - steps), (0, 0))
-    cut = [jnp.pad(x, padding).reshape(count, -1, episodes) for x in (error, trajectory.loss_mask & ~ends)]
-    priority = jax.vmap(lambda e, m: memory.mixed_priority(e, m, config.priority_eta))(*cut)
-    opening = jnp.maximum(jnp.arange(count) * config.sequence_length - config.burn_in, 0)
-    return memory.add(state.replay, trajectory, jax.tree.map(lambda x: x[opening], before), priority)
+    chunks = [jnp.pad(x, padding).reshape(count, -1, episodes) for x in (error, trajectory.loss_mask & ~ends)]
+    priority = jax.vmap(lambda e, m: replay_buffer.mixed_priority(e, m, config.priority_eta))(*chunks)
+    first = jnp.maximum(jnp.arange(count) * config.sequence_length - config.burn_in, 0)
+    return replay_buffer.add(state.replay, trajectory, jax.tree.map(lambda x: x[first], pre_step_states), priority)
 
 
 def gather_sequences(
     config: R2D2, replay: ReplayBuffer, chunk: Int[Array, "N"], episode: Int[Array, "N"]
 ) -> ReplaySample:
-    """Sequences from the memory, each with its burn-in before and its lookahead after.
+    """Sequences from the replay buffer, each with the burn-in steps before it and the n-step targets' steps after it.
 
-    Where the burn-in would reach back before the episode it repeats the opening observation, and the memory begins
-    anew with each: only the last one, the opening itself, leaves a trace.
+    Where the burn-in would reach back before the episode it repeats the first observation, which resets the recurrent
+    state every time: only the last repetition, the first observation itself, has an effect.
     """
     steps = replay.action.shape[0]
     length = config.burn_in + config.sequence_length + config.n_step
     time = chunk * config.sequence_length - config.burn_in + jnp.arange(length)[:, None]  # [W, N]
-    seen, now = jnp.clip(time, 0, steps), jnp.clip(time, 0, steps - 1)
+    after, now = jnp.clip(time, 0, steps), jnp.clip(time, 0, steps - 1)
     terminated = replay.terminated[now, episode]
     cut_off = replay.is_first[now + 1, episode] & ~terminated
     learned = slice(config.burn_in, config.burn_in + config.sequence_length)
+    loss_mask = (replay.loss_mask[now, episode] & (time < steps) & ~cut_off)[learned]
+    next_counts = replay.loss_mask[jnp.minimum(now + 1, steps - 1), episode] & (time + 1 < steps)
     return ReplaySample(
-        observation=replay.observation[seen, episode],
-        is_first=replay.is_first[seen, episode],
+        observation=replay.observation[after, episode],
+        is_first=replay.is_first[after, episode],
         action=replay.action[now, episode],
         reward=replay.reward[now, episode],
         terminated=terminated,
         is_boundary=(time >= steps) | cut_off,
-        loss_mask=(replay.loss_mask[now, episode] & (time < steps) & ~cut_off)[learned],
+        loss_mask=loss_mask,
+        next_in_episode=loss_mask & (next_counts & ~replay.is_first[now + 1, episode])[learned],
         carry=jax.tree.map(lambda x: x[chunk, episode], replay.carry),
     )
 
 
+class TDErrors(NamedTuple):
+    """What the online network says about the steps learned from."""
+
+    error: Float[Array, "L N"]  # target minus output
+    taken: Float[Array, "L N"]  # outputs for the actions taken
+    hidden: Float[Array, "L N M"]  # outputs of the recurrent cell
+    carry: PyTree  # recurrent state before the first step learned from, without gradient
+
+
 def td_errors(
     config: R2D2, policy: RecurrentPolicy, params: PyTree, target_params: PyTree, batch: ReplaySample
-) -> tuple[Float[Array, "L N"], Float[Array, "L N"]]:
-    """Target minus output for the steps learned from, and the outputs for the actions taken.
+) -> TDErrors:
+    """Temporal-difference errors. Gradients reach the online network through `taken` and `hidden` alone.
 
-    Gradients reach the online network through those outputs alone, and back in time no further than the burn-in.
+    They flow back in time no further than to the end of the burn-in.
     """
-    carry, start = batch.carry, config.burn_in
+    carry, start, length = batch.carry, config.burn_in, config.sequence_length
     if start:
-        warm = policy.unroll(params, carry, batch.observation[: start + 1], batch.is_first[: start + 1])[3]
-        carry = jax.lax.stop_gradient(jax.tree.map(lambda x: x[start], warm))
-    online = action_values(*policy.unroll(params, carry, batch.observation[start:], batch.is_first[start:])[:2])
-    judge = action_values(*policy.unroll(target_params, batch.carry, batch.observation, batch.is_first)[:2])[start:]
-    goal = n_step_targets(
-        config, online, judge, batch.reward[start:], batch.terminated[start:], batch.is_boundary[start:]
+        states = policy.unroll(params, carry, batch.observation[: start + 1], batch.is_first[: start + 1])[3]
+        carry = jax.lax.stop_gradient(jax.tree.map(lambda x: x[start], states))
+    logits, value, hidden, _ = policy.unroll(params, carry, batch.observation[start:], batch.is_first[start:])
+    online_q = action_values(logits, value)
+    target_q = action_values(*policy.unroll(target_params, batch.carry, batch.observation, batch.is_first)[:2])[start:]
+    targets = n_step_targets(
+        config, online_q, target_q, batch.reward[start:], batch.terminated[start:], batch.is_boundary[start:]
     )
-    length = config.sequence_length
-    taken = _action_values_taken(online[:length], batch.action[start : start + length])
-    return goal[:length] - taken, taken
+    taken = _action_values_taken(online_q[:length], batch.action[start : start + length])
+    return TDErrors(targets[:length] - taken, taken, hidden[:length], carry)
 
 
 def q_loss(
@@ -278,43 +282,75 @@ def q_loss(
     target_params: PyTree,
     batch: ReplaySample,
     importance_weight: Float[Array, "N"],
+    aux_loss_scale: Float[Array, ""],
+    key: PRNGKey,
 ) -> tuple[Float[Array, ""], tuple[Float[Array, "L N"], dict[str, Float[Array, ""]]]]:
-    """Half the squared error, weighted, over the steps that count; the errors; and what to tell."""
-    error, taken = td_errors(config, policy, params["policy"], target_params, batch)
-    total = masked_mean(0.5 * importance_weight * error**2, batch.loss_mask)
-    q = signed_parabolic(taken) if config.value_rescaling else taken
-    return total, (error, {"q_value": masked_mean(q, batch.loss_mask), "abs_td_error": masked_mean(jnp.abs(error), batch.loss_mask)})
+    """Half the weighted squared error, averaged over the steps that count, plus the auxiliary losses.
+
+    Returns: the sum; and the errors f32[L, N] and metrics, among them 'loss', which is without the auxiliary losses.
+    """
+    td = td_errors(config, policy, params["policy"], target_params, batch)
+    loss = masked_mean(0.5 * importance_weight * td.error**2, batch.loss_mask)
+    q_value = signed_parabolic(td.taken) if config.value_rescaling else td.taken
+    metrics = {
+        "loss": loss,
+        "q_value": masked_mean(q_value, batch.loss_mask),
+        "abs_td_error": masked_mean(jnp.abs(td.error), batch.loss_mask),
+    }
+    if not config.auxiliary:
+        return loss, (td.error, metrics)
+    inputs = LossInputs(policy, params["policy"], _as_sequences(config, batch, td.carry), td.hidden, key)
+    denominators = loss_denominators(config.auxiliary, (), inputs.batch)
+    total, extra = add_extra_losses(loss, config.auxiliary, (), params, inputs, denominators, aux_loss_scale)
+    return total, (td.error, metrics | extra)
+
+
+def _as_sequences(config: R2D2, batch: ReplaySample, carry: PyTree) -> Sequences:
+    """The steps learned from, as auxiliary losses get them."""
+    steps = slice(config.burn_in, config.burn_in + config.sequence_length)
+    steps_and_next = slice(config.burn_in, config.burn_in + config.sequence_length + 1)
+    return Sequences(
+        observation=batch.observation[steps_and_next],
+        is_first=batch.is_first[steps_and_next],
+        action=batch.action[steps],
+        reward=batch.reward[steps],
+        terminated=batch.terminated[steps],
+        loss_mask=batch.loss_mask,
+        next_in_episode=batch.next_in_episode,
+        carry=carry,
+    )
 
 
 def gradient_step(
     config: R2D2, policy: RecurrentPolicy, state: R2D2State, hparams: dict[str, Float[Array, ""]], key: PRNGKey
 ) -> tuple[R2D2State, dict[str, Float[Array, ""]]]:
-    """One gradient step on sequences drawn by priority, whose priorities it renews."""
+    """One gradient step on sequences sampled by priority; their priorities are updated."""
     replay, capacity = state.replay, config.capacity
     priority = replay.priority.reshape(-1)
-    chance = memory.probabilities(priority, config.priority_exponent)
-    drawn = memory.sample(chance, key, config.minibatch_size)
-    chunk, episode = drawn // capacity, drawn % capacity
+    probability = replay_buffer.probabilities(priority, config.priority_exponent)
+    index = replay_buffer.sample(probability, key, config.minibatch_size)
+    chunk, episode = index // capacity, index % capacity
     batch = gather_sequences(config, replay, chunk, episode)
-    weight = memory.importance_weights(chance[drawn], jnp.sum(priority > 0), hparams["importance_exponent"])
-    differentiate = jax.value_and_grad(
-        lambda p: q_loss(config, policy, p, state.target_params, batch, weight), has_aux=True
-    )  # fmt: skip
-    (total, (error, told)), slope = differentiate(state.params)
-    change, optimizer = config.optimizer().update(slope, state.opt_state, state.params)
-    params: Any = optax.apply_updates(state.params, jax.tree.map(lambda c: -hparams["learning_rate"] * c, change))
-    steps = state.gradient_steps + 1
-    copy = steps % config.target_update_period == 0
-    after = R2D2State(
+    weight = replay_buffer.importance_weights(probability[index], jnp.sum(priority > 0), hparams["importance_exponent"])
+    scale, loss_key = hparams["aux_loss_scale"], jax.random.fold_in(key, keys.LOSSES)
+    grads, (error, metrics) = jax.grad(
+        lambda p: q_loss(config, policy, p, state.target_params, batch, weight, scale, loss_key), has_aux=True
+    )(state.params)
+    params, opt_state = apply_gradients(
+        config.optimizer(), state.params, state.opt_state, grads, hparams["learning_rate"]
+    )
+    gradient_steps = state.gradient_steps + 1
+    copy = gradient_steps % config.target_update_period == 0
+    state = R2D2State(
         params=params,
         target_params=jax.tree.map(lambda new, old: jnp.where(copy, new, old), params["policy"], state.target_params),
-        opt_state=optimizer,
-        replay=memory.set_priorities(
-            replay, chunk, episode, memory.mixed_priority(error, batch.loss_mask, config.priority_eta)
+        opt_state=opt_state,
+        replay=replay_buffer.set_priorities(
+            replay, chunk, episode, replay_buffer.mixed_priority(error, batch.loss_mask, config.priority_eta)
         ),
-        gradient_steps=steps,
+        gradient_steps=gradient_steps,
     )
-    return after, {"loss": total, **told}
+    return state, metrics
 
 
 def _action_values_taken(values: Float[Array, "L N A"], action: Int[Array, "L N"]) -> Float[Array, "L N"]:

@@ -1,14 +1,19 @@
-"""Play whole episodes with a team and keep, for each learner, what is its own."""
+"""Play whole episodes with a team, and record for each learner what it learns from.
+
+Letters in shapes: E episodes, T steps of an episode, A agents, S slots of a group.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from rookery.agents.communication import initial_comm_state
+from rookery import keys
+from rookery.agents.communication import CommState, initial_comm_state
 from rookery.agents.team import (
     AgentGroup,
     Team,
@@ -21,23 +26,36 @@ from rookery.agents.team import (
     sample_teacher_action,
     update_teacher_carry,
 )
-from rookery.errors import ConfigError
-from rookery.types import Env, MessageTrajectory, OthersInfo, PRNGKey, PyTree, Trajectory
+from rookery.types import Env, MessageTrajectory, OthersInfo, PRNGKey, PyTree, TimeStep, Trajectory
 
-TEACHER_KEY_ID = 0x7EAC
-"""Folded into a group's key for what its teacher draws."""
+_OTHERS_FIELDS = ("action", "reward", "in_view", "agent_mask")
+"""Fields of `OthersInfo` that a rollout records; 'influence' is computed later."""
+
+_RECORDED_EXTRAS = ("comms_obs", "message", "message_logits", "teacher_action")
+"""What is recorded of a policy's extras, where it has them."""
 
 
 class EpisodeStats(NamedTuple):
-    """What a batch of episodes came to, for every agent. Sums over each episode unless said otherwise."""
+    """Statistics of a batch of episodes for every agent: sums over each episode, unless said otherwise."""
 
     episode_return: Float[Array, "E A"]
     task_metrics: dict[str, Float[Array, "E A"]]
-    longest_streak: Float[Array, "E A"]  # longest run of paid events without a punished one
-    steps_to_first_reward: Float[
-        Array, "E A"
-    ]  # step of the first positive reward, counted from 1; the limit + 1 if none
+    longest_streak: Float[Array, "E A"]  # most positive rewards in a row without a negative one between them
+    steps_to_first_reward: Float[Array, "E A"]  # step of the first positive reward, from 1; max_steps + 1 if none
     agent_mask: Bool[Array, "E A"]
+
+
+class RolloutState(NamedTuple):
+    """What changes from step to step."""
+
+    env_state: PyTree  # of E environments
+    timestep: TimeStep  # of E environments
+    carries: dict[str, PyTree]  # recurrent states by group, [S, E, ...]
+    teacher_carries: dict[str, PyTree]  # of the teachers, by group
+    done: Bool[Array, "E"]  # the episode is over
+    stats: EpisodeStats
+    streak: Float[Array, "E A"]  # positive rewards in a row up to now
+    comm_state: CommState
 
 
 def rollout(
@@ -49,151 +67,227 @@ def rollout(
     agent_mask: Bool[Array, "E A"],
     teacher_action_prob: dict[str, Float[Array, ""]] | None = None,
 ) -> tuple[dict[str, Trajectory], EpisodeStats]:
-    """Play E episodes of `max_steps` side by side, all from a reset to the end.
+    """Play E episodes of `max_steps` side by side, each from a reset to its end.
 
-    Returns by learning group a trajectory whose leaves lead with the group's S slots, [S, T, E, ...], with what its
-    methods ask to know of the others; and the tally. `heeding` has for learning groups with a teacher the share of
-    steps in which they do as it says; the teachers of others are not asked.
-
-    Whole episodes need no memory or world carried from update to update, and a reset is paid once an
+    Whole episodes need no recurrent or environment state kept from update to update, and a reset is computed once per
     episode instead of at every step.
-    """
-    episodes = agent_mask.shape[0]
-    asked = {name for group in team.learning_groups for name in requested_info(group)}
-    keep = ["comms_obs", "message", "message_logits", "teacher_action"] + ["logits"] * bool(
-        asked & {"logits", "influence"}
-    )
-    if "in_view" in asked and not hasattr(env, "in_view"):
-        raise ConfigError("this task cannot tell whom an agent sees; give its environment a method in_view(state)")
-    reset_key, act_key = jax.random.split(key)
-    state, told = jax.vmap(env.reset, (0, None, 0))(jax.random.split(reset_key, episodes), env_params, agent_mask)
-    carries = {group.name: initial_carry(group, episodes) for group in team.groups}
-    teacher_action_prob = teacher_action_prob or {}
-    teaching = {
-        group.name: initial_teacher_carry(group, episodes) for group in team.groups if group.name in teacher_action_prob
-    }
-    never = jnp.zeros(episodes, bool)
-    counts = EpisodeStats(
-        episode_return=jnp.zeros((episodes, env.num_agents)),
-        task_metrics=told.info,
-        longest_streak=jnp.zeros((episodes, env.num_agents)),
-        steps_to_first_reward=jnp.full((episodes, env.num_agents), env.max_steps + 1.0),
-        agent_mask=agent_mask,
-    )
 
-    def step(loop, t):
-        state, told, carries, teaching, over, counts, run, board = loop
-        keys = jax.random.split(jax.random.fold_in(act_key, t), len(team.groups))
-        action = jnp.zeros((episodes, env.num_agents), jnp.int32)
-        carries, teaching, kept = dict(carries), dict(teaching), {}
-        there = told.agent_mask & ~over[:, None]
-        for number, group in team.acting_order:
-            chosen, carries[group.name], extras = act_group(
-                group, params[group.name], carries[group.name], told.observation, state, told.is_first, keys[number],
-                board,
-            )  # fmt: skip
-            if group.name in teaching:
-                advice_key, heed_key = jax.random.split(jax.random.fold_in(keys[number], TEACHER_KEY_ID))
-                advice, memory = sample_teacher_action(group, teaching[group.name], state, told.is_first, advice_key)
-                heeds = jax.random.bernoulli(heed_key, teacher_action_prob[group.name], chosen.shape)
-                chosen = jnp.where(heeds, advice, chosen)
-                log_probs = jax.nn.log_softmax(extras["logits"])
-                extras["log_prob"] = jnp.take_along_axis(log_probs, chosen[..., None], -1)[..., 0]
-                extras["teacher_action"] = advice
-                teaching[group.name] = update_teacher_carry(group, memory, state, chosen)
-            board = record_actions(board, group, chosen, extras, there)
-            action = action.at[:, jnp.array(group.slots)].set(chosen.T)
-            if group.learns:
-                kept[group.name] = {
-                    "observation": gather_observations(told.observation, group.slots),
-                    "action": chosen,
-                    "log_prob": extras["log_prob"],
-                    "loss_mask": there[:, jnp.array(group.slots)].T,
-                    **{name: extras[name] for name in keep if name in extras},
-                }
-        everyone = {"action": board.actions, "agent_mask": there}
-        if "in_view" in asked:
-            everyone["in_view"] = jax.vmap(env.in_view)(state)  # type: ignore[attr-defined]
-        state, after = jax.vmap(env.step, (0, 0, None))(state, action, env_params)
-        reward = jnp.where(over[:, None], 0.0, after.reward)
-        everyone["reward"] = reward
+    Args:
+      agent_mask: which agents take part in which episode.
+      teacher_action_prob: by learning group, the probability that the teacher's action is executed; teachers of groups
+        that are left out are not asked.
+    Returns: by learning group its trajectories, with leaves [S, T, E, ...] and the information about other agents that
+      its intrinsic rewards request; and the statistics.
+    """
+    teacher_action_prob = teacher_action_prob or {}
+    requested = {name for group in team.learning_groups for name in requested_info(group)}
+    reset_key, act_key = jax.random.split(key)
+    state = _initial_state(env, team, env_params, reset_key, agent_mask, teacher_action_prob)
+
+    def step(state: RolloutState, t):
+        group_keys = jax.random.split(jax.random.fold_in(act_key, t), len(team.groups))
+        state, action, records = _act(team, params, state, group_keys, teacher_action_prob, requested)
+        observed = {"action": state.comm_state.actions, "agent_mask": _acting_agents(state)}
+        if "in_view" in requested:
+            observed["in_view"] = jax.vmap(env.in_view)(state.env_state)
+        env_state, timestep = jax.vmap(env.step, (0, 0, None))(state.env_state, action, env_params)
+        reward = jnp.where(state.done[:, None], 0.0, timestep.reward)
+        observed["reward"] = reward
         for group in team.learning_groups:
             slots = jnp.array(group.slots)
-            kept[group.name] |= {
-                "reward": reward[:, slots].T,
-                "terminated": jnp.broadcast_to(after.terminated & ~over, (len(group.slots), episodes)),
-            }
-        run = jnp.where(reward < 0, 0.0, run + (reward > 0))
-        counts = counts._replace(
-            episode_return=counts.episode_return + reward,
-            task_metrics={k: counts.task_metrics[k] + jnp.where(over[:, None], 0.0, v) for k, v in after.info.items()},
-            longest_streak=jnp.maximum(counts.longest_streak, run),
-            steps_to_first_reward=jnp.where(
-                reward > 0, jnp.minimum(counts.steps_to_first_reward, t + 1.0), counts.steps_to_first_reward
-            ),
+            terminated = jnp.broadcast_to(timestep.terminated & ~state.done, (len(group.slots), len(state.done)))
+            records[group.name] |= {"reward": reward[:, slots].T, "terminated": terminated}
+        streak = jnp.where(reward < 0, 0.0, state.streak + (reward > 0))
+        state = state._replace(
+            env_state=env_state,
+            timestep=timestep,
+            done=state.done | timestep.terminated,
+            stats=_update_stats(state.stats, reward, timestep, state.done, streak, t),
+            streak=streak,
+            comm_state=advance(state.comm_state),
         )
-        known = {name: everyone[name] for name in asked if name in everyone}
-        over = over | after.terminated
-        return (state, after, carries, teaching, over, counts, run, advance(board)), (kept, known)
+        return state, (records, {name: observed[name] for name in requested if name in observed})
 
-    board = initial_comm_state(episodes, env.num_agents)
-    start = (state, told, carries, teaching, never, counts, jnp.zeros((episodes, env.num_agents)), board)
-    (_, last, *_, counts, _, board), (kept, known) = jax.lax.scan(step, start, jnp.arange(env.max_steps))
-    opening = jnp.zeros((env.max_steps + 1, episodes), bool).at[0].set(True)
-    trajectories = {}
-    for group in team.learning_groups:
-        own = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), kept[group.name])  # [T, S, E] -> [S, T, E]
-        final = gather_observations(last.observation, group.slots)[:, None]
-        heard, logits, speech = own.pop("comms_obs", None), own.pop("logits", None), None
-        if heard is not None:
-            # What would be told next; of leaders, who have not acted yet, nothing.
-            finally_heard = group.policy.communication.encode(board, group.policy.num_actions).astype(heard.dtype)
-            finally_heard = jnp.broadcast_to(finally_heard, (len(group.slots), 1, *finally_heard.shape))
-            heard = jnp.concatenate([heard, finally_heard], 1)
-        if "message" in own:
-            message, says = own.pop("message"), own.pop("message_logits")
-            log_prob = jnp.take_along_axis(jax.nn.log_softmax(says), message[..., None], -1)[..., 0]
-            speech = MessageTrajectory(message=message, log_prob=log_prob, logits=says)
-        trajectories[group.name] = Trajectory(
-            observation=jnp.concatenate([own.pop("observation"), final], 1),
-            is_first=jnp.broadcast_to(opening, (len(group.slots), *opening.shape)),
-            comms_obs=heard,
-            logits=logits,
-            messages=speech,
-            others=_others_info(group, known, env.num_agents),
-            **own,
-        )
-    return trajectories, counts
+    state, (records, observed) = jax.lax.scan(step, state, jnp.arange(env.max_steps))
+    trajectories = {
+        group.name: _trajectory(group, records[group.name], observed, state, env) for group in team.learning_groups
+    }
+    return trajectories, state.stats
+
+
+def _initial_state(
+    env: Env, team: Team, env_params: PyTree, key: PRNGKey, agent_mask: Bool[Array, "E A"], teachers: Iterable[str]
+) -> RolloutState:
+    """The start of E episodes. `teachers`: the groups whose teachers are asked."""
+    num_envs = agent_mask.shape[0]
+    env_state, timestep = jax.vmap(env.reset, (0, None, 0))(jax.random.split(key, num_envs), env_params, agent_mask)
+    zeros = jnp.zeros((num_envs, env.num_agents))
+    stats = EpisodeStats(
+        episode_return=zeros,
+        task_metrics=timestep.info,
+        longest_streak=zeros,
+        steps_to_first_reward=jnp.full((num_envs, env.num_agents), env.max_steps + 1.0),
+        agent_mask=agent_mask,
+    )
+    return RolloutState(
+        env_state=env_state,
+        timestep=timestep,
+        carries={group.name: initial_carry(group, num_envs) for group in team.groups},
+        teacher_carries={
+            group.name: initial_teacher_carry(group, num_envs) for group in team.groups if group.name in teachers
+        },
+        done=jnp.zeros(num_envs, bool),
+        stats=stats,
+        streak=zeros,
+        comm_state=initial_comm_state(num_envs, env.num_agents),
+    )
+
+
+def _acting_agents(state: RolloutState) -> Bool[Array, "E A"]:
+    """The agents that are in an episode that is not over."""
+    return state.timestep.agent_mask & ~state.done[:, None]
+
+
+def _act(
+    team: Team,
+    params: dict[str, PyTree],
+    state: RolloutState,
+    group_keys: Any,
+    teacher_action_prob: dict[str, Float[Array, ""]],
+    requested: set[str],
+) -> tuple[RolloutState, Int[Array, "E A"], dict[str, dict[str, jax.Array]]]:
+    """Let every group act once. Returns the state, the actions, and what is recorded by learning group, [S, E, ...]."""
+    names = _RECORDED_EXTRAS + (("logits",) if requested & {"logits", "influence"} else ())
+    mask, timestep, comm_state = _acting_agents(state), state.timestep, state.comm_state
+    action = jnp.zeros(mask.shape, jnp.int32)
+    carries, teacher_carries, records = dict(state.carries), dict(state.teacher_carries), {}
+    for number, group in team.acting_order:
+        chosen, carries[group.name], extras = act_group(
+            group, params[group.name], carries[group.name], timestep.observation, state.env_state, timestep.is_first,
+            group_keys[number], comm_state,
+        )  # fmt: skip
+        if group.name in teacher_carries:
+            chosen, extras, teacher_carries[group.name] = _follow_teacher(
+                group, chosen, extras, teacher_carries[group.name], state, group_keys[number],
+                teacher_action_prob[group.name],
+            )  # fmt: skip
+        comm_state = record_actions(comm_state, group, chosen, extras, mask)
+        action = action.at[:, jnp.array(group.slots)].set(chosen.T)
+        if group.learns:
+            records[group.name] = {
+                "observation": gather_observations(timestep.observation, group.slots),
+                "action": chosen,
+                "log_prob": extras["log_prob"],
+                "loss_mask": mask[:, jnp.array(group.slots)].T,
+                **{name: extras[name] for name in names if name in extras},
+            }
+    state = state._replace(carries=carries, teacher_carries=teacher_carries, comm_state=comm_state)
+    return state, action, records
+
+
+def _follow_teacher(
+    group: AgentGroup,
+    chosen: Int[Array, "S E"],
+    extras: dict[str, jax.Array],
+    teacher_carry: PyTree,
+    state: RolloutState,
+    key: PRNGKey,
+    teacher_action_prob: Float[Array, ""],
+) -> tuple[Int[Array, "S E"], dict[str, jax.Array], PyTree]:
+    """Execute the teacher's action with this probability, otherwise the student's.
+
+    Returns: the actions, the student's extras with the log-probability of these actions and the teacher's actions, and
+      the teacher's next carry.
+    """
+    sample_key, follow_key = jax.random.split(jax.random.fold_in(key, keys.TEACHER_ACTION))
+    is_first = state.timestep.is_first
+    teacher_action, carry = sample_teacher_action(group, teacher_carry, state.env_state, is_first, sample_key)
+    follows = jax.random.bernoulli(follow_key, teacher_action_prob, chosen.shape)
+    chosen = jnp.where(follows, teacher_action, chosen)
+    log_probs = jax.nn.log_softmax(extras["logits"])
+    log_prob = jnp.take_along_axis(log_probs, chosen[..., None], -1)[..., 0]
+    extras = {**extras, "log_prob": log_prob, "teacher_action": teacher_action}
+    return chosen, extras, update_teacher_carry(group, carry, state.env_state, chosen)
+
+
+def _update_stats(
+    stats: EpisodeStats,
+    reward: Float[Array, "E A"],
+    timestep: TimeStep,
+    done: Bool[Array, "E"],
+    streak: Float[Array, "E A"],
+    t: Int[Array, ""],
+) -> EpisodeStats:
+    """The statistics after step t, counted from 0. `done`: before the step."""
+    first_reward = jnp.where(reward > 0, jnp.minimum(stats.steps_to_first_reward, t + 1.0), stats.steps_to_first_reward)
+    return stats._replace(
+        episode_return=stats.episode_return + reward,
+        task_metrics={
+            name: stats.task_metrics[name] + jnp.where(done[:, None], 0.0, count)
+            for name, count in timestep.info.items()
+        },
+        longest_streak=jnp.maximum(stats.longest_streak, streak),
+        steps_to_first_reward=first_reward,
+    )
+
+
+def _trajectory(
+    group: AgentGroup, records: dict[str, jax.Array], observed: dict[str, jax.Array], last: RolloutState, env: Env
+) -> Trajectory:
+    """A group's trajectories, [S, T, E, ...]. `last`: the state after the last step."""
+    fields: dict[str, Any] = {name: jnp.moveaxis(x, 1, 0) for name, x in records.items()}  # [T, S, E] -> [S, T, E]
+    final = gather_observations(last.timestep.observation, group.slots)[:, None]
+    comms_obs, logits, messages = fields.pop("comms_obs", None), fields.pop("logits", None), None
+    if comms_obs is not None:
+        # With the final observation; nothing of the influencers' actions, which they have not chosen yet.
+        policy: Any = group.policy
+        final_comms_obs = policy.communication.encode(last.comm_state, policy.num_actions).astype(comms_obs.dtype)
+        final_comms_obs = jnp.broadcast_to(final_comms_obs, (len(group.slots), 1, *final_comms_obs.shape))
+        comms_obs = jnp.concatenate([comms_obs, final_comms_obs], 1)
+    if "message" in fields:
+        message, message_logits = fields.pop("message"), fields.pop("message_logits")
+        log_prob = jnp.take_along_axis(jax.nn.log_softmax(message_logits), message[..., None], -1)[..., 0]
+        messages = MessageTrajectory(message=message, log_prob=log_prob, logits=message_logits)
+    is_first = jnp.zeros((env.max_steps + 1, len(last.done)), bool).at[0].set(True)
+    return Trajectory(
+        observation=jnp.concatenate([fields.pop("observation"), final], 1),
+        is_first=jnp.broadcast_to(is_first, (len(group.slots), *is_first.shape)),
+        comms_obs=comms_obs,
+        logits=logits,
+        messages=messages,
+        others=_others_info(group, observed, env.num_agents),
+        **fields,
+    )
 
 
 def requested_info(group: Any) -> tuple[str, ...]:
-    """What the methods of a learning group (or of its configuration) ask to know: names of `intrinsic.WHAT`."""
-    plugs = getattr(group.learner, "intrinsic", ())
-    return tuple(dict.fromkeys(name for plug in plugs for name in plug.required_info))
+    """What the intrinsic rewards of a group, or of its configuration, request: names of `REQUESTABLE_INFO`."""
+    rewards = () if group.learner is None else group.learner.intrinsic
+    return tuple(dict.fromkeys(name for reward in rewards for name in reward.required_info))
 
 
-def _others_info(group: AgentGroup, info: dict[str, jax.Array], num_agents: int) -> OthersInfo | None:
-    """What the group asks to know of the others, [S, T, E, ...], each agent's own first."""
-    fields = [name for name in requested_info(group) if name in ("action", "reward", "in_view", "agent_mask")]
+def _others_info(group: AgentGroup, observed: dict[str, jax.Array], num_agents: int) -> OthersInfo | None:
+    """What the group requests of the other agents, [S, T, E, ...], with the agent's own first."""
+    fields = [name for name in requested_info(group) if name in _OTHERS_FIELDS]
     if not fields:
         return None
-    order = [[(slot + n) % num_agents for n in range(num_agents)] for slot in group.slots]
+    orders = [[(slot + n) % num_agents for n in range(num_agents)] for slot in group.slots]
 
-    def seen_by(name: str, slot: int, own_first: list[int]):
+    def from_slot(name: str, order: list[int]):
         if name == "in_view":
-            return info[name][:, :, slot][..., jnp.array(own_first[1:], int)]
-        return info[name][..., jnp.array(own_first)]
+            return observed[name][:, :, order[0]][..., jnp.array(order[1:], int)]
+        return observed[name][..., jnp.array(order)]
 
-    stacked: Any = {name: jnp.stack([seen_by(name, o[0], o) for o in order]) for name in fields}
+    stacked: Any = {name: jnp.stack([from_slot(name, order) for order in orders]) for name in fields}
     return OthersInfo(**stacked)
 
 
 def sample_agent_mask(
     env: Env, team: Team, key: PRNGKey, num_envs: int, social_episode_prob: Float[Array, ""]
 ) -> Bool[Array, "E A"]:
-    """Who takes part in each episode: all of the team, or, in solo episodes, one learner alone.
+    """Which agents take part in each episode: the whole team, or, in solo episodes, one learner alone.
 
-    Each episode is social with probability `social_episode_prob`; solo episodes go round the learners in turn.
+    Each episode is social with probability `social_episode_prob`; the learners take turns in solo episodes.
     """
     social = jax.random.uniform(key, (num_envs,)) < social_episode_prob
     slots = jnp.array(team.learning_slots)

@@ -12,11 +12,12 @@ from rookery.agents.networks import JaquesNetwork, MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team import AgentGroup, Team
 from rookery.errors import ConfigError
-from rookery.learning import ppo
+from rookery.interfaces import LossInputs
+from rookery.learning import actor_critic
 from rookery.learning.a2c import A2C
+from rookery.learning.actor_critic import ScheduledHparams
 from rookery.learning.intrinsic import CentralizedInfluence, MessageInfluence, MOAInfluence, counterfactual
 from rookery.learning.intrinsic.influence import influence
-from rookery.learning.ppo import ScheduledHparams
 from rookery.nn.cells import LSTMState
 from rookery.types import MessageTrajectory, OthersInfo, Trajectory
 
@@ -37,6 +38,11 @@ class Listener(RecurrentPolicy):
     def counterfactual_logits(self, params, pre_step_state, inputs, comms_offset, num_values):
         told = jnp.arange(num_values)[:, None] if num_values else None
         return params["table"][told] * (1 + pre_step_state.hidden[None, :, :1])
+
+
+POLICY_WITHOUT_INPUTS = RecurrentPolicy(
+    NETWORK, (1,), ACTIONS, communication=CommunicationConfig(), num_agents=AGENTS
+)  # fmt: skip
 
 
 def listener(**communication) -> Listener:
@@ -83,7 +89,7 @@ def centralized():
     hears = CommunicationConfig(influencers=(0,))
     learner = A2C(intrinsic=(CentralizedInfluence(),))
     team = Team((
-        AgentGroup("leader", (0,), RecurrentPolicy(NETWORK, (1,), ACTIONS, communication=CommunicationConfig(), num_agents=AGENTS), learner),
+        AgentGroup("leader", (0,), POLICY_WITHOUT_INPUTS, learner),
         AgentGroup("listener", (1, 2), listener(influencers=(0,)), learner),
     ))  # fmt: skip
     keys = jax.random.split(jax.random.PRNGKey(0), 3)
@@ -139,7 +145,7 @@ def test_an_exact_model_tells_what_the_true_policies_tell(centralized):
     """But of the last step, after which the model sees nobody do anything."""
     _, trajectories, had, _ = centralized
     leader = modeled(jax.tree.map(lambda x: x[0], trajectories["leader"]))
-    own = Exact().reward({}, None, leader)
+    own = Exact().influence({}, None, leader).sum(-1)
     told = had["leader"].others.influence["influence-centralized"][0]
     both = np.array(trajectories["listener"].loss_mask.all(0))
     both[-1] = False
@@ -150,14 +156,14 @@ def test_an_exact_model_tells_what_the_true_policies_tell(centralized):
 
 def test_who_is_out_of_view_or_absent_counts_nothing(centralized):
     leader = jax.tree.map(lambda x: x[0], centralized[1]["leader"])
-    whole = Exact().influence_on({}, None, modeled(leader))
-    half = Exact().influence_on({}, None, modeled(leader, in_view=[True, False]))
+    whole = Exact().influence({}, None, modeled(leader))
+    half = Exact().influence({}, None, modeled(leader, in_view=[True, False]))
     np.testing.assert_array_equal(half[..., 0], whole[..., 0])
     np.testing.assert_array_equal(half[..., 1], 0)
     assert (whole[:-1] > 0.01).all()
     gone = modeled(leader)
     gone = gone.replace(others=gone.others.replace(agent_mask=gone.others.agent_mask.at[1, :, 2].set(False)))
-    assert not Exact().influence_on({}, None, gone)[1, :, 1].any()
+    assert not Exact().influence({}, None, gone)[1, :, 1].any()
 
 
 def test_messages_move_the_next_step_and_nobody_moves_itself():
@@ -185,7 +191,7 @@ def test_messages_move_the_next_step_and_nobody_moves_itself():
 def test_impossible_teams_are_refused():
     own = RecurrentPolicy(NETWORK, (1,), ACTIONS, communication=CommunicationConfig(), num_agents=AGENTS)
     lone = AgentGroup("lone", (0,), own, A2C(intrinsic=(CentralizedInfluence(),)))
-    with pytest.raises(ConfigError, match="no learning group hears it"):
+    with pytest.raises(ConfigError, match="no learning group observes its actions"):
         counterfactual.check_influence_setup(Team((lone,)))
     with pytest.raises(ConfigError, match="go together"):
         counterfactual.check_influence_setup(
@@ -214,10 +220,10 @@ def batch_of(reward, influence_told, environment: float):
     learner = config.init(POLICY, keys[2], STEPS)
     plain = config.intrinsic[0].extrinsic_coef * reward + influence_told
     trajectory = trajectory.replace(messages=trajectory.messages.replace(reward=plain))
-    fresh = ppo.recompute(config, POLICY, learner.params, trajectory)
-    sequences = ppo.take_sequences(config, trajectory, fresh, jnp.arange(EPISODES))
+    fresh = actor_critic.recompute(config, POLICY, learner.params, trajectory)
+    sequences = actor_critic.take_sequences(config, trajectory, fresh, jnp.arange(EPISODES))
     rates = ScheduledHparams(jnp.float32(1.0), jnp.float32(0.0), jnp.float32(1.0))
-    return ppo.gradient(config, POLICY, learner.params, sequences, rates)
+    return actor_critic.gradient(config, POLICY, learner.params, sequences, rates, keys[2])
 
 
 def test_each_policy_learns_from_its_own_rewards():
@@ -254,15 +260,12 @@ def test_the_model_trains_the_convolution_and_shares_nothing_else():
     params = config.init(policy, keys[2], STEPS).params
 
     def loss(params):
-        fresh = ppo.RecomputedBatch(
-            policy.initial_carry(EPISODES), trajectory.reward, trajectory.reward,
-            {plug.kind: policy.initial_carry(EPISODES)},
-        )  # fmt: skip
-        fresh = jax.tree.map(lambda x: x[None], (fresh.carry, fresh.moa_carry))
-        made = ppo.RecomputedBatch(fresh[0], trajectory.reward, trajectory.reward, fresh[1])
-        batch = ppo.take_sequences(config, trajectory, made, jnp.arange(EPISODES))
-        counts = plug.loss_mask(batch.others, batch.next_in_episode)
-        return plug.loss(params, policy, batch, counts), counts
+        carry = jax.tree.map(lambda x: x[None], policy.initial_carry(EPISODES))
+        made = actor_critic.RecomputedBatch(carry, trajectory.reward, trajectory.reward, {plug.kind: carry})
+        batch = actor_critic.take_sequences(config, trajectory, made, jnp.arange(EPISODES))
+        mask = plug.loss_mask(batch)
+        inputs = LossInputs(policy, params["policy"], batch, jnp.zeros((STEPS, EPISODES, 4)), keys[2])
+        return (plug.loss(params, inputs, batch.intrinsic_carry[plug.kind]) * mask).sum(), mask
 
     slope, counts = jax.jit(jax.grad(loss, has_aux=True))(params)
     assert counts.shape == (STEPS, EPISODES, AGENTS - 1)

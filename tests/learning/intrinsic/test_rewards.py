@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from rookery.errors import ConfigError
+from rookery.learning.configs import check_distinct_kinds
 from rookery.learning.intrinsic import CentralizedInfluence, InequityAversion, MessageInfluence, Prosocial, combine
 from rookery.types import MessageTrajectory, OthersInfo, Trajectory
 
 STEPS, EPISODES = 3, 1
+
+
+def add_rewards(rewards, trajectory, scale=1.0, timesteps=0.0):
+    """Returns the trajectory with intrinsic rewards, and the metrics."""
+    trajectory, _, metrics = combine.add_intrinsic_rewards(rewards, None, {}, {}, trajectory, scale, timesteps)
+    return trajectory, metrics
 
 
 def played(**company) -> Trajectory:
@@ -31,7 +38,7 @@ REWARD = jnp.array([[1.0, 0.0, 2.0], [0.0, 0.0, -1.0], [0.0, 3.0, 0.0]])[:, None
 
 
 def test_prosocial_adds_the_others():
-    paid, told = combine.add_intrinsic_rewards((Prosocial(weight=0.5),), None, {}, played(reward=REWARD), 1.0, 0.0)
+    paid, told = add_rewards((Prosocial(weight=0.5),), played(reward=REWARD), 1.0, 0.0)
     np.testing.assert_allclose(paid.reward[:, 0], [1 + 0.5 * 2, 0.5 * -1, 0.5 * 3])
     np.testing.assert_allclose(told["intrinsic_reward/prosocial"], (2 - 1 + 3) / 3, rtol=1e-6)
     assert told[combine.NONFINITE_STEP] == -1
@@ -41,7 +48,7 @@ def test_inequity_by_hand():
     """Smoothed by 1/2: own 1, .5, .25; others 0, 0, 3 and 2, 0, 0. The second is absent in the last step."""
     present = jnp.ones((STEPS, EPISODES, 3), bool).at[2, 0, 2].set(False)
     plug = InequityAversion(disadvantageous=4.0, advantageous=0.2, trace_decay=0.5)
-    paid, _ = combine.add_intrinsic_rewards((plug,), None, {}, played(reward=REWARD, agent_mask=present), 1.0, 0.0)
+    paid, _ = add_rewards((plug,), played(reward=REWARD, agent_mask=present), 1.0, 0.0)
     wanted = [1 - (0.2 * 1 + 4.0 * 1) / 2, -(0.2 * 0.5 + 0.2 * 0.5) / 2, -4.0 * 2.75]
     np.testing.assert_allclose(paid.reward[:, 0], wanted, rtol=1e-6)
 
@@ -52,7 +59,7 @@ def test_the_weight_rises_in_a_line():
     np.testing.assert_allclose(weights, [0, 0.5, 2, 2])
     assert Prosocial(weight=2.0).weight_at(jnp.float32(0)) == 2.0
     trajectory = played(reward=REWARD)
-    none = combine.add_intrinsic_rewards((plug,), None, {}, trajectory, 0.0, 500.0)[0]
+    none = add_rewards((plug,), trajectory, 0.0, 500.0)[0]
     np.testing.assert_array_equal(none.reward, trajectory.reward)
 
 
@@ -62,30 +69,23 @@ def test_messages_are_paid_apart():
     zeros = jnp.zeros((STEPS, EPISODES))
     said = MessageTrajectory(message=zeros.astype(jnp.int32), log_prob=zeros, logits=jnp.zeros((STEPS, EPISODES, 2)))
     trajectory = played(influence=influence).replace(messages=said)
-    paid, _ = combine.add_intrinsic_rewards(
-        (MessageInfluence(weight=3.0, extrinsic_coef=0.5),), None, {}, trajectory, 1.0, 0.0
-    )
+    paid, _ = add_rewards((MessageInfluence(weight=3.0, extrinsic_coef=0.5),), trajectory, 1.0, 0.0)
     np.testing.assert_array_equal(paid.reward, trajectory.reward)
     np.testing.assert_allclose(paid.messages.reward[:, 0], [0.5 + 1.5, 0, 3.0])
 
 
 def test_what_is_not_finite_is_told_by_its_step_and_stays():
     influence = {"influence-centralized": jnp.array([[0.1], [jnp.nan], [jnp.inf]])}
-    paid, told = combine.add_intrinsic_rewards(
-        (CentralizedInfluence(),), None, {}, played(influence=influence), 1.0, 0.0
-    )
+    paid, told = add_rewards((CentralizedInfluence(),), played(influence=influence), 1.0, 0.0)
     assert told[combine.NONFINITE_STEP] == 1
     assert np.isnan(paid.reward[1, 0])
     masked = played(influence=influence).replace(loss_mask=jnp.array([[True], [False], [False]]))
-    assert (
-        combine.add_intrinsic_rewards((CentralizedInfluence(),), None, {}, masked, 1.0, 0.0)[1][combine.NONFINITE_STEP]
-        == -1
-    )
+    assert add_rewards((CentralizedInfluence(),), masked)[1][combine.NONFINITE_STEP] == -1
 
 
 def test_rewards_carry_no_gradient():
     def earned(reward):
-        return combine.add_intrinsic_rewards((Prosocial(),), None, {}, played(reward=reward), 1.0, 0.0)[0].reward.sum()
+        return add_rewards((Prosocial(),), played(reward=reward))[0].reward.sum()
 
     np.testing.assert_array_equal(jax.grad(earned)(REWARD), 0)
 
@@ -96,4 +96,4 @@ def test_impossible_settings_are_refused():
     with pytest.raises(ConfigError, match=r"trace_decay=1\.0 must lie in"):
         InequityAversion(trace_decay=1.0)
     with pytest.raises(ConfigError, match="must differ"):
-        combine.check_distinct_kinds((Prosocial(), Prosocial(weight=0.1)))
+        check_distinct_kinds("intrinsic rewards", (Prosocial(), Prosocial(weight=0.1)))

@@ -1,6 +1,6 @@
-"""Predict what will be seen next, or reconstruct what is seen now, from memory and action.
+"""Prediction of the next observation, or reconstruction of the current one, from recurrent state and action.
 
-Source: Ndousse et al. 2021, section 4.1, equation 3, and the reconstruction ablation of section 5.
+Source: Ndousse et al. 2021, section 3.2.
 """
 
 from __future__ import annotations
@@ -10,28 +10,20 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from rookery.agents.recurrent import RecurrentPolicy
-from rookery.errors import ConfigError
+from rookery.interfaces import AuxiliaryLoss, LossInputs
 from rookery.nn.modules import apply_module
-from rookery.types import PRNGKey, PyTree
-
-
-def masked_mean(x: Float[Array, "..."], mask: Bool[Array, "..."]) -> Float[Array, ""]:
-    """Mean over the entries that count; 0 where none does."""
-    return jnp.sum(x * mask) / jnp.maximum(mask.sum(), 1)
+from rookery.types import PRNGKey, PyTree, Sequences
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _FramePrediction:
-    """A decoder from (memory output, one-hot action) to a picture, and its mean absolute error."""
+class _FramePrediction(AuxiliaryLoss):
+    """A decoder from (output of the recurrent cell, one-hot action) to an observation, and its mean absolute error."""
 
     weight: float = 3.0
-
-    def __post_init__(self):
-        if self.weight < 0:
-            raise ConfigError(f"auxiliary weight={self.weight} must be at least 0")
 
     def init(self, key: PRNGKey, policy: RecurrentPolicy) -> PyTree:
         """Parameters of the decoder."""
@@ -41,55 +33,45 @@ class _FramePrediction:
     def predict(
         self, params: PyTree, policy: RecurrentPolicy, hidden: Float[Array, "N M"], action: Int[Array, "N"]
     ) -> Float[Array, "N ..."]:
-        """The predicted picture, about [0, 1]."""
+        """The predicted observation; its targets lie in [0, 1]."""
         return apply_module(self._decoder(policy), params, hidden, jax.nn.one_hot(action, policy.num_actions))
 
-    def _summed_error(self, params, policy, hidden, action, target, loss_mask):
-        """Sum over the steps that count of the mean absolute error of each picture."""
-        steps, agents = action.shape
-        predicted = self.predict(params, policy, hidden.reshape(steps * agents, -1), action.reshape(steps * agents))
+    def _mean_abs_error(
+        self, params: PyTree, inputs: LossInputs, target: UInt8[Array, "L N ..."]
+    ) -> Float[Array, "L N"]:
+        """Mean absolute error of every predicted observation, over its pixels and channels."""
+        steps, count = inputs.batch.action.shape
+        hidden, action = inputs.hidden.reshape(steps * count, -1), inputs.batch.action.reshape(steps * count)
+        predicted = self.predict(params, inputs.policy, hidden, action)
         target = target.reshape(predicted.shape).astype(jnp.float32) / 255
-        error = jnp.abs(predicted - target).reshape(steps, agents, -1).mean(-1)
-        return jnp.sum(error * loss_mask)
+        return jnp.abs(predicted - target).reshape(steps, count, -1).mean(-1)
 
     @staticmethod
-    def _decoder(policy: RecurrentPolicy):
+    def _decoder(policy: RecurrentPolicy) -> nn.Module:
         return policy.network.decoder(policy.observation_shape, policy.num_actions)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NextFramePrediction(_FramePrediction):
-    """Mean absolute error of the predicted next observation; never across episodes."""
+    """Mean absolute error of the predicted next observation, never across episodes.
+
+    Source: Ndousse et al. 2021, section 3.2.
+    """
 
     kind: Literal["next-frame"] = "next-frame"
 
-    def loss_mask(self, step_mask: Bool[Array, "L N"], next_is_first: Bool[Array, "L N"]) -> Bool[Array, "L N"]:
-        """The steps whose error counts."""
-        return step_mask & ~next_is_first
+    def loss_mask(self, batch: Sequences) -> Bool[Array, "L N"]:
+        return batch.loss_mask & ~batch.is_first[1:]
 
-    def loss(
-        self,
-        params: PyTree,
-        policy: RecurrentPolicy,
-        hidden: Float[Array, "L N M"],
-        observation: UInt8[Array, "L+1 N ..."],
-        action: Int[Array, "L N"],
-        loss_mask: Bool[Array, "L N"],
-    ) -> Float[Array, ""]:
-        """Summed over the steps that count; the caller divides, so that parts of a minibatch add up."""
-        return self._summed_error(params, policy, hidden, action, observation[1:], loss_mask)
+    def loss(self, params: PyTree, inputs: LossInputs) -> Float[Array, "L N"]:
+        return self._mean_abs_error(params, inputs, inputs.batch.observation[1:])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reconstruction(_FramePrediction):
-    """Mean absolute error of the reconstructed present observation: the ablation."""
+    """Mean absolute error of the reconstructed current observation: the paper's ablation of prediction."""
 
     kind: Literal["reconstruction"] = "reconstruction"
 
-    def loss_mask(self, step_mask, next_is_first) -> Bool[Array, "L N"]:
-        """As `NextFrame.counts`."""
-        return step_mask
-
-    def loss(self, params, policy, hidden, observation, action, loss_mask) -> Float[Array, ""]:
-        """As `NextFrame.loss`."""
-        return self._summed_error(params, policy, hidden, action, observation[:-1], loss_mask)
+    def loss(self, params: PyTree, inputs: LossInputs) -> Float[Array, "L N"]:
+        return self._mean_abs_error(params, inputs, inputs.batch.observation[:-1])

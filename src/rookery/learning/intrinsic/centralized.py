@@ -1,8 +1,10 @@
-"""Influence from the others' true policies and memories: centralized, as the name says.
+"""Influence computed from the other agents' true policies and recurrent states; the training is centralized.
 
-Influencers act first; what they do is told, in the same step, to the agents of groups that `hear` them, and only those
-can be influenced. For each action the influencer did not take, the listener's policy is asked what it would have done,
-from its memory before the step. Source: Jaques et al. 2019, sections 3 and 3.1.
+Influencers act first. Their actions are observed within the same step by the agents of groups whose `communication`
+names them as `influencers`; only those agents can be influenced. For every action that the influencer did not take,
+the other agent's policy is evaluated again, from its recurrent state before the step.
+
+Source: Jaques et al. 2019, basic influence.
 """
 
 from __future__ import annotations
@@ -12,23 +14,27 @@ from typing import ClassVar, Literal
 
 from jaxtyping import Array, Float
 
-from rookery.learning.intrinsic.base import BaseIntrinsicReward
+from rookery.interfaces import IntrinsicReward
 from rookery.learning.intrinsic.influence import Divergence, check_divergence
 from rookery.types import PyTree, Trajectory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CentralizedInfluence(BaseIntrinsicReward):
-    """Paid for influencing all who hear its agent; in a group that hears influencers, for being influenced by them."""
+class CentralizedInfluence(IntrinsicReward):
+    """Reward for influence on all agents that observe this one's actions.
+
+    In a group that observes influencers, it is the reward for being influenced by them.
+    """
 
     kind: Literal["influence-centralized"] = "influence-centralized"
     divergence: Divergence = "kl"
 
     required_info: ClassVar[tuple[str, ...]] = ("logits", "influence")
+    measures_influence: ClassVar[bool] = True
 
     def __post_init__(self):
         super().__post_init__()
         check_divergence(self.kind, self.divergence)
 
-    def reward(self, params: PyTree, policy, trajectory: Trajectory) -> Float[Array, "T E"]:
+    def reward(self, params: PyTree, policy, trajectory: Trajectory, state: PyTree) -> Float[Array, "T E"]:
         return trajectory.others.influence[self.kind]  # type: ignore[union-attr,index]

@@ -1,91 +1,102 @@
-"""From a trajectory as it was played to one with its intrinsic rewards paid."""
+"""Intrinsic rewards of one learner: their parameters and state, and the trajectory with the rewards added."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from rookery.errors import ConfigError
-from rookery.learning.intrinsic.base import BaseIntrinsicReward
-from rookery.learning.intrinsic.message_influence import MessageInfluence
-from rookery.learning.intrinsic.moa import MOAInfluence
+from rookery.interfaces import IntrinsicReward
+from rookery.learning.masking import masked_mean
 from rookery.types import PRNGKey, PyTree, Trajectory
 
 NONFINITE_STEP = "intrinsic_nonfinite_step"
-"""Metric: the first step of an episode with an intrinsic reward that is not finite; -1 where all are."""
+"""Metric: the first step of an episode with an intrinsic reward that is not finite; -1 if all are finite."""
+
+INFLUENCE_ON = "influence_on"
+"""Metric: estimated influence per step on each other agent, f32[N], in the order of the slots after the agent's own."""
 
 
-def check_distinct_kinds(rewards: Sequence[BaseIntrinsicReward]) -> None:
-    """Raises ConfigError for two of one kind."""
-    kinds = [plug.kind for plug in rewards]
-    if len(set(kinds)) != len(kinds):
-        raise ConfigError(f"intrinsic rewards {kinds} must differ from each other")
+def message_reward(rewards: Sequence[IntrinsicReward]) -> IntrinsicReward:
+    """The reward that the message policy learns from. Raises ConfigError if there is none."""
+    for reward in rewards:
+        if reward.pays_messages:
+            return reward
+    raise ConfigError(
+        "a policy that sends messages needs an intrinsic reward for them, such as 'influence-messages'; "
+        "with weight=0 it is the baseline without influence"
+    )
 
 
-def trainable(rewards: Sequence[BaseIntrinsicReward]) -> tuple[MOAInfluence, ...]:
-    """Those with parameters and a loss of their own."""
-    return tuple(plug for plug in rewards if isinstance(plug, MOAInfluence))
+def init_params(rewards: Sequence[IntrinsicReward], key: PRNGKey, policy) -> dict[str, PyTree]:
+    """Initial parameters by kind, of the rewards that have any."""
+    params: dict[str, PyTree] = {}
+    for reward in rewards:
+        # Numbered among those with parameters, so that a reward without any does not change the others'.
+        own = reward.init(jax.random.fold_in(key, len(params)), policy)
+        if jax.tree.leaves(own):
+            params[reward.kind] = own
+    return params
 
 
-def message_influence(rewards: Sequence[BaseIntrinsicReward]) -> MessageInfluence:
-    """What the agent learns to say by. Raises ConfigError where there is nothing."""
-    for plug in rewards:
-        if isinstance(plug, MessageInfluence):
-            return plug
-    raise ConfigError("a policy that speaks needs the intrinsic reward 'influence-messages'; weight=0 leaves it unpaid")
-
-
-def init_params(rewards: Sequence[BaseIntrinsicReward], key: PRNGKey, policy: Any) -> dict[str, PyTree]:
-    """Parameters by kind, of those that have any."""
-    return {plug.kind: plug.init(jax.random.fold_in(key, i), policy) for i, plug in enumerate(trainable(rewards))}
+def init_states(rewards: Sequence[IntrinsicReward], policy) -> dict[str, PyTree]:
+    """Initial states by kind, of the rewards that keep any."""
+    states = {reward.kind: reward.init_state(policy) for reward in rewards}
+    return {kind: state for kind, state in states.items() if jax.tree.leaves(state)}
 
 
 def add_intrinsic_rewards(
-    rewards: Sequence[BaseIntrinsicReward], policy: Any, params: PyTree, trajectory: Trajectory, scale, timesteps
-) -> tuple[Trajectory, dict[str, jax.Array]]:
-    """The trajectory with what actions earn, and what messages earn, all in all; and what there is to tell of it.
+    rewards: Sequence[IntrinsicReward],
+    policy,
+    params: PyTree,
+    states: dict[str, PyTree],
+    trajectory: Trajectory,
+    scale: float | Float[Array, ""],
+    timesteps: float | Float[Array, ""],
+) -> tuple[Trajectory, dict[str, PyTree], dict[str, jax.Array]]:
+    """Add intrinsic rewards to those of the environment, and give messages theirs.
 
     Args:
-      scale: f32[], on every weight. steps: f32[], environment steps of the run so far.
-    Rewards carry no gradient. What is not finite stays so, and is told as `FAULT`.
+      params: all of the learner's: {'policy', 'auxiliary', 'intrinsic'}. states: as from `init_states`.
+      scale: factor on every weight. timesteps: environment steps of the run so far.
+    Returns: the trajectory, the next states, and metrics. Rewards carry no gradient. A reward that is not finite stays
+      so; the metric NONFINITE_STEP tells its step.
     """
     if not rewards:
-        return trajectory, {}
-    mask, total, told = trajectory.loss_mask, trajectory.reward, {}
-    fault = jnp.zeros(len(mask), bool)
-    said = trajectory.messages
-    for plug in rewards:
-        if isinstance(plug, MOAInfluence):
-            each = plug.influence_on(params, policy, trajectory)
-            own, told = each.sum(-1), told | mean_influence(each, mask)
+        return trajectory, states, {}
+    mask, total, metrics = trajectory.loss_mask, trajectory.reward, {}
+    nonfinite = jnp.zeros(len(mask), bool)
+    messages, next_states = trajectory.messages, dict(states)
+    for reward in rewards:
+        state = reward.update_state(states.get(reward.kind, ()), params, policy, trajectory)
+        if reward.kind in states:
+            next_states[reward.kind] = state
+        influence = reward.influence(params, policy, trajectory)
+        if influence is None:
+            own = reward.reward(params, policy, trajectory, state)
         else:
-            own = plug.reward(params, policy, trajectory)
+            own, mean = influence.sum(-1), mean_influence(influence, mask)
+            metrics[INFLUENCE_ON] = metrics[INFLUENCE_ON] + mean if INFLUENCE_ON in metrics else mean
         own = jax.lax.stop_gradient(jnp.where(mask, own, 0.0))
-        weight = scale * plug.weight_at(timesteps)
-        fault |= (~jnp.isfinite(own)).any(-1)
-        told |= {f"intrinsic_reward/{plug.kind}": _masked_mean(own, mask), f"intrinsic_weight/{plug.kind}": weight}
-        if plug.kind.startswith("influence"):
-            told[f"influence_above_mean_fraction/{plug.kind}"] = _masked_mean(own > _masked_mean(own, mask), mask)
-        if isinstance(plug, MessageInfluence):
-            assert said is not None, "a policy that does not speak has no messages to pay"
-            said = said.replace(reward=plug.extrinsic_coef * trajectory.reward + weight * own)
+        weight = scale * reward.weight_at(timesteps)
+        nonfinite |= (~jnp.isfinite(own)).any(-1)
+        metrics[f"intrinsic_reward/{reward.kind}"] = masked_mean(own, mask)
+        metrics[f"intrinsic_weight/{reward.kind}"] = weight
+        if reward.measures_influence:
+            above_mean = own > masked_mean(own, mask)
+            metrics[f"influence_above_mean_fraction/{reward.kind}"] = masked_mean(above_mean, mask)
+        if reward.pays_messages:
+            assert messages is not None, "a policy that sends no messages has none to reward"
+            messages = messages.replace(reward=reward.extrinsic_coef * trajectory.reward + weight * own)
         else:
             total = total + weight * own
-    told[NONFINITE_STEP] = jnp.where(fault.any(), jnp.argmax(fault), -1).astype(jnp.float32)
-    return trajectory.replace(reward=total, messages=said), told
+    metrics[NONFINITE_STEP] = jnp.where(nonfinite.any(), jnp.argmax(nonfinite), -1).astype(jnp.float32)
+    return trajectory.replace(reward=total, messages=messages), next_states, metrics
 
 
-INFLUENCE_ON = "influence_on"
-"""What a model tells of its agent's influence on each other agent, f32[N], those of the slots after its own first."""
-
-
-def mean_influence(influence: Float[Array, "T E N"], loss_mask: Bool[Array, "T E"]) -> dict[str, jax.Array]:
-    return {INFLUENCE_ON: jnp.sum(influence * loss_mask[..., None], (0, 1)) / jnp.maximum(loss_mask.sum(), 1)}
-
-
-def _masked_mean(x: jax.Array, loss_mask: Bool[Array, "T E"]) -> Float[Array, ""]:
-    return jnp.sum(x * loss_mask) / jnp.maximum(loss_mask.sum(), 1)
+def mean_influence(influence: Float[Array, "T E N"], mask: Bool[Array, "T E"]) -> Float[Array, "N"]:
+    """Mean influence per step on each other agent, over the steps that count."""
+    return jnp.sum(influence * mask[..., None], (0, 1)) / jnp.maximum(mask.sum(), 1)

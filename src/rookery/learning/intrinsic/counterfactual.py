@@ -1,156 +1,188 @@
-"""What the others would have done: their true policies, asked again from their memories before the step.
+"""Influence from the other agents' true policies: what they would have done had an agent chosen differently.
 
-Centralized: it runs other agents' networks on what they saw. Only methods that say so in their name, or in their
-file (messages), are given what comes of it, and never more than one number a step.
+Centralized: other agents' networks are evaluated on their own observations, from their recurrent states before the
+step. Only intrinsic rewards that request 'influence' get the result, one number per step.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
+from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team import AgentGroup, Team, influencers
 from rookery.errors import ConfigError
+from rookery.interfaces import IntrinsicReward
 from rookery.learning.intrinsic.influence import Divergence, batched_influence
 from rookery.types import OthersInfo, PyTree, Trajectory
 
-CENTRALIZED, MESSAGES = "influence-centralized", "influence-messages"
-
 
 def check_influence_setup(team: Team) -> None:
-    """Raises ConfigError where a group asks for an influence that nobody can have or feel."""
+    """Raises ConfigError if a group is rewarded for influence that its agents cannot have."""
     learning = set(team.learning_slots)
-    told = {slot for group in team.learning_groups for slot in influencers(group)}
+    observed = {slot for group in team.learning_groups for slot in influencers(group)}
     for group in team.learning_groups:
-        kinds = {plug.kind for plug in getattr(group.learner, "intrinsic", ())}
-        if CENTRALIZED in kinds:
-            if not influencers(group) and not told.intersection(group.slots):
+        rewards = influence_rewards(group)
+        if any(not reward.pays_messages for reward in rewards):
+            if not influencers(group) and not observed.intersection(group.slots):
+                kinds = [reward.kind for reward in rewards if not reward.pays_messages]
                 raise ConfigError(
-                    f"group {group.name!r} has influence-centralized, but no learning group hears it: "
+                    f"group {group.name!r} has {kinds[0]}, but no learning group observes its actions: "
                     "name its slots in another group's policy.communication.influencers"
                 )
             if not learning.issuperset(influencers(group)):
-                raise ConfigError(f"group {group.name!r}: leaders {influencers(group)} must learn")
-        if (MESSAGES in kinds) != bool(group.policy.vocab_size):
+                raise ConfigError(f"group {group.name!r}: influencers {influencers(group)} must be agents that learn")
+        if any(reward.pays_messages for reward in group.learner.intrinsic) != bool(group.policy.vocab_size):
             raise ConfigError(
-                f"group {group.name!r}: policy.communication.vocab_size and the intrinsic reward influence-messages go together"
+                f"group {group.name!r}: policy.communication.vocab_size and the intrinsic reward influence-messages go "
+                "together; set both or neither"
             )
+
+
+def influence_rewards(group: AgentGroup) -> list[IntrinsicReward]:
+    """The intrinsic rewards of a learning group that request 'influence'."""
+    return [reward for reward in group.learner.intrinsic if "influence" in reward.required_info]
 
 
 def add_influence(
     team: Team, params: dict[str, PyTree], trajectories: dict[str, Trajectory]
 ) -> tuple[dict[str, Trajectory], Float[Array, "A"] | None]:
-    """Give each group that asks for 'policies' the influence its agents had, or felt, in its `company`.
+    """Give each group that requests 'influence' the influence of its agents, or on its agents, in `others`.
 
-    Returns the trajectories, and how far each agent was moved in a step, on the mean, in all; None where nobody asks.
+    Returns: the trajectories, and the influence on each agent per step; None if no group requests it.
     """
-    asking = [(group, plug) for group in team.learning_groups for plug in _influence_methods(group)]
-    if not asking:
+    requests = [(group, reward) for group in team.learning_groups for reward in influence_rewards(group)]
+    if not requests:
         return trajectories, None
-    had = dict(trajectories)
-    agents = sum(len(group.slots) for group in team.groups)
-    moved: Any = jnp.zeros(agents)
+    extended = dict(trajectories)
+    num_agents = sum(len(group.slots) for group in team.groups)
+    received: Any = jnp.zeros(num_agents)
     counted = set()
-    for group, plug in asking:
-        matrix = pairwise_influence(team, params, trajectories, plug.kind, plug.divergence)
-        if plug.kind not in counted:
-            counted.add(plug.kind)
-            moved = moved + _mean_influence_received(matrix, trajectories, team, agents)
-        felt = plug.kind == CENTRALIZED and bool(influencers(group))
+    for group, reward in requests:
+        pairs = pairwise_influence(team, params, trajectories, reward)
+        if reward.kind not in counted:
+            counted.add(reward.kind)
+            received = received + _mean_influence_received(pairs, trajectories, team, num_agents)
+        # A group that observes influencers is rewarded for being influenced, others for influencing.
+        receives = not reward.pays_messages and bool(influencers(group))
         rows = []
         for slot in group.slots:
-            parts = [value for (k, j), value in matrix.items() if (j if felt else k) == slot]
-            rows.append(sum(parts) if parts else jnp.zeros_like(trajectories[group.name].reward[0]))
-        company = had[group.name].others or OthersInfo()
-        influence = {**(company.influence or {}), plug.kind: jnp.stack(rows)}
-        had[group.name] = had[group.name].replace(others=company.replace(influence=influence))
-    return had, moved
+            values = [value for (k, j), value in pairs.items() if (j if receives else k) == slot]
+            rows.append(sum(values) if values else jnp.zeros_like(trajectories[group.name].reward[0]))
+        others = extended[group.name].others or OthersInfo()
+        by_kind = {**(others.influence or {}), reward.kind: jnp.stack(rows)}
+        extended[group.name] = extended[group.name].replace(others=others.replace(influence=by_kind))
+    return extended, received
 
 
-def _influence_methods(group: AgentGroup):
-    return [plug for plug in getattr(group.learner, "intrinsic", ()) if "influence" in plug.required_info]
-
-
-def _mean_influence_received(matrix, trajectories, team: Team, agents: int) -> Float[Array, "A"]:
-    """How far each agent was moved in a step, over the steps that count."""
+def _mean_influence_received(pairs, trajectories: dict[str, Trajectory], team: Team, num_agents: int):
+    """Influence on each agent per step, over the steps that count, f32[A]."""
     steps = {
         slot: trajectories[g.name].loss_mask[i].sum() for g in team.learning_groups for i, slot in enumerate(g.slots)
     }
-    total = [sum(value.sum() for (_, j), value in matrix.items() if j == slot) for slot in range(agents)]
-    return jnp.stack([jnp.asarray(t, jnp.float32) / jnp.maximum(steps.get(slot, 1), 1) for slot, t in enumerate(total)])
+    sums = [sum(value.sum() for (_, j), value in pairs.items() if j == slot) for slot in range(num_agents)]
+    return jnp.stack([jnp.asarray(s, jnp.float32) / jnp.maximum(steps.get(slot, 1), 1) for slot, s in enumerate(sums)])
 
 
 def pairwise_influence(
-    team: Team, params: dict[str, PyTree], trajectories: dict[str, Trajectory], kind: str, divergence: Divergence
+    team: Team, params: dict[str, PyTree], trajectories: dict[str, Trajectory], reward: IntrinsicReward
 ) -> dict[tuple[int, int], Float[Array, "T E"]]:
-    """Influence of slot k on slot j at each step of k, by (k, j)."""
-    place = {slot: (group.name, i) for group in team.learning_groups for i, slot in enumerate(group.slots)}
-    speakers = [slot for group in team.learning_groups if group.policy.vocab_size for slot in group.slots]
-    matrix = {}
+    """Influence of slot k on slot j in each step of k, by (k, j), through what `reward` pays: messages or actions."""
+    index = {slot: (group.name, i) for group in team.learning_groups for i, slot in enumerate(group.slots)}
+    senders = [slot for group in team.learning_groups if group.policy.vocab_size for slot in group.slots]
+    pairs = {}
     for group in team.learning_groups:
-        sources = influencers(group) if kind == CENTRALIZED else [k for k in speakers if group.policy.vocab_size]
+        sources = influencers(group) if not reward.pays_messages else senders if group.policy.vocab_size else []
         if not sources:
             continue
-        whole = [jax.tree.map(lambda x, i=i: x[i], trajectories[name]) for name, i in (place[k] for k in sources)]
-        found = counterfactual_influence(
-            group.policy, params[group.name], trajectories[group.name], sources, whole, kind, divergence
-        )
+        source_trajectories = [
+            jax.tree.map(lambda x, i=i: x[i], trajectories[name]) for name, i in (index[k] for k in sources)
+        ]
+        policy: Any = group.policy
+        result = counterfactual_influence(
+            policy, params[group.name], trajectories[group.name], sources, source_trajectories,
+            by_messages=reward.pays_messages, divergence=reward.divergence,  # type: ignore[attr-defined]
+        )  # fmt: skip
         for n, k in enumerate(sources):
             for i, j in enumerate(group.slots):
                 if j != k:
-                    matrix[k, j] = found[i, n]
-    return matrix
+                    pairs[k, j] = result[i, n]
+    return pairs
+
+
+class _Choices(NamedTuple):
+    """The choices of one source that a receiver can respond to, in U steps of E episodes."""
+
+    offset: int  # of the one-hot choice in the communication observation
+    num_values: int
+    logits: Float[Array, "U E K"]
+    choice: Int[Array, "U E"]
+    mask: Bool[Array, "U E"]  # both agents are there
 
 
 def counterfactual_influence(
-    policy: Any,
+    policy: RecurrentPolicy,
     params: PyTree,
-    listeners: Trajectory,
-    influencers: tuple[int, ...] | list[int],
-    influencer_trajectories: list[Any],
-    kind: str,
+    receivers: Trajectory,
+    sources: Sequence[int],
+    source_trajectories: list[Trajectory],
+    *,
+    by_messages: bool,
     divergence: Divergence,
 ) -> Float[Array, "S N T E"]:
-    """How far each of N sources moved each of S listeners of one group.
+    """Influence of each of N sources on each of S receivers of one group.
 
     Args:
-      params, listeners: lead with S. sources: slots. played: each source's own trajectory, with its logits.
-      kind: by actions of the same step (CENTRALISED), or by messages of the step before (MESSAGES), told at the step
-        in which the message was said; the last is 0.
-    The listeners' memories are those before the step, so that nothing of the choice itself is in them.
+      params, receivers: lead with S.
+      sources: slots. source_trajectories: each source's own, with its logits.
+      by_messages: influence by messages on the next step, in the step in which the message was sent, so that the last
+        is 0; otherwise by actions, on the same step.
+    The receivers' recurrent states are those before the step, so that they hold nothing of the choice itself.
     """
-    late = kind == MESSAGES  # what is said now is heard one step later
+    first = 1 if by_messages else 0  # the first step that can respond to a choice
 
-    def listener(own):
-        params, trajectory = own
+    def receiver(inputs):
+        params, trajectory = inputs
         steps, episodes = trajectory.action.shape
-        seen = trajectory.observation[:-1], trajectory.comms_obs[:-1]
-        blank = policy.initial_carry(episodes)
-        _, _, _, before = policy.unroll(params, blank, seen[0], trajectory.is_first[:-1], seen[1])
-        inputs = policy.inputs(params, *seen)
-        first = 1 if late else 0
-        count = (steps - first) * episodes
-        flat = lambda x: x.reshape(count, *x.shape[2:])  # noqa: E731
-        at_hand = jax.tree.map(lambda x: flat(x[first:]), (before, inputs))
-        answer = flat(trajectory.action[first:])[:, None]
-        told = []
-        for slot, source in zip(influencers, influencer_trajectories, strict=True):
-            if late:
-                at, kinds = policy.communication.message_offset(slot, policy.num_agents, policy.num_actions), policy.vocab_size
-                own_logits, choice = source.messages.logits[:-1], source.messages.message[:-1]
-                counts = trajectory.loss_mask[1:] & source.loss_mask[:-1] & ~trajectory.is_first[1:-1]
-            else:
-                at, kinds = policy.communication.influencer_offset(slot, policy.num_agents, policy.num_actions), policy.num_actions
-                own_logits, choice = source.logits, source.action
-                counts = trajectory.loss_mask & source.loss_mask
-            conditional = policy.counterfactual_logits(params, *at_hand, at, kinds)[:, :, None]
-            moved = batched_influence(conditional, flat(own_logits), flat(choice), answer, divergence)
-            moved = jnp.where(counts, moved.reshape(counts.shape), 0.0)
-            told.append(jnp.pad(moved, ((0, first), (0, 0))))
-        return jnp.stack(told)
+        observation, comms_obs = trajectory.observation[:-1], trajectory.comms_obs[:-1]
+        initial = policy.initial_carry(episodes)
+        pre_step_states = policy.unroll(params, initial, observation, trajectory.is_first[:-1], comms_obs)[3]
+        cell_inputs = policy.inputs(params, observation, comms_obs)
 
-    # One after another: side by side they would hold every listener's counterfactuals at once.
-    return jax.lax.map(listener, (params, listeners))
+        def flat(x):
+            return x.reshape((steps - first) * episodes, *x.shape[2:])
+
+        states, flat_inputs = jax.tree.map(lambda x: flat(x[first:]), (pre_step_states, cell_inputs))
+        response = flat(trajectory.action[first:])[:, None]
+        results = []
+        for slot, source in zip(sources, source_trajectories, strict=True):
+            choices = _choices(policy, slot, source, trajectory, by_messages)
+            conditional = policy.counterfactual_logits(params, states, flat_inputs, choices.offset, choices.num_values)
+            influence = batched_influence(
+                conditional[:, :, None], flat(choices.logits), flat(choices.choice), response, divergence
+            )
+            influence = jnp.where(choices.mask, influence.reshape(choices.mask.shape), 0.0)
+            results.append(jnp.pad(influence, ((0, first), (0, 0))))
+        return jnp.stack(results)
+
+    # One after another: all at once would hold every receiver's counterfactuals at the same time.
+    return jax.lax.map(receiver, (params, receivers))
+
+
+def _choices(
+    policy: RecurrentPolicy, slot: int, source: Trajectory, receiver: Trajectory, by_messages: bool
+) -> _Choices:
+    """What the agent in `slot` chose: messages up to the last step but one, or actions."""
+    communication: Any = policy.communication
+    if by_messages:
+        messages: Any = source.messages
+        offset = communication.message_offset(slot, policy.num_agents, policy.num_actions)
+        mask = receiver.loss_mask[1:] & source.loss_mask[:-1] & ~receiver.is_first[1:-1]
+        return _Choices(offset, policy.vocab_size, messages.logits[:-1], messages.message[:-1], mask)
+    offset = communication.influencer_offset(slot, policy.num_agents, policy.num_actions)
+    mask = receiver.loss_mask & source.loss_mask
+    return _Choices(offset, policy.num_actions, source.logits, source.action, mask)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""How far one agent's choice moved others' policies: the measure behind every form of influence.
+"""How far one agent's choice changed other agents' policies: the measure behind every form of influence.
 
-Source: Jaques et al. 2019, section 3, equations 1 to 3, and appendix 10.1 (mutual information).
+Source: Jaques et al. 2019, basic influence, with its appendix on mutual information.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Divergence = Literal["kl", "jsd", "pmi"]
 
 
 def check_divergence(kind: str, divergence: str) -> None:
-    if divergence not in get_args(Divergence):
-        raise ConfigError(
-            f"{kind}: divergence={divergence!r} is not known; allowed: {', '.join(map(repr, get_args(Divergence)))}"
-        )
+    """Raises ConfigError, naming the `kind` of reward, for an unknown divergence."""
+    allowed = get_args(Divergence)
+    if divergence not in allowed:
+        raise ConfigError(f"{kind}: divergence={divergence!r} is not known; allowed: {', '.join(map(repr, allowed))}")
 
 
 def influence(
@@ -30,31 +30,32 @@ def influence(
     response: Int[Array, "N"],
     divergence: Divergence = "kl",
 ) -> Float[Array, "N"]:
-    """How far my choice moved each of N listeners' policies. Nats; one step, callers vmap.
+    """How far an agent's choice changed the policies of N other agents, in nats. One step; callers vmap.
 
     Args:
-      conditional: listeners' logits for each of my K choices.
-      own: my logits over the choices when I chose: what the choices I did not take are averaged with.
-      choice: which one I took. answer: what each listener then did; only 'pmi' looks at it, and -1 is nothing.
-      form: 'kl', KL(given my choice || marginal); 'jsd', their Jensen-Shannon divergence, at most ln 2; 'pmi',
-        log p(answer given my choice) / p(answer), which may be negative.
-    The mean over my choices of 'kl', and of 'pmi' over answers too, is the mutual information of choice and answer.
+      conditional_logits: the other agents' logits for each of the K possible choices.
+      own_logits: the agent's logits over its choices; they weight the choices it did not take.
+      choice: the choice it took.
+      response: what each other agent then did; used by 'pmi' alone, and -1 if nothing.
+      divergence: 'kl', KL(policy given the choice || marginal policy); 'jsd', their Jensen-Shannon divergence, at most
+        ln 2; 'pmi', the pointwise mutual information log p(response given choice) / p(response), which may be negative.
+    The mean over the choices of 'kl', and over choices and responses of 'pmi', is the mutual information of both.
     """
-    conditional_logits = jax.nn.log_softmax(conditional_logits)
-    marginal = jax.nn.logsumexp(conditional_logits + jax.nn.log_softmax(own_logits)[:, None, None], axis=0)
-    taken = conditional_logits[choice]
+    conditional = jax.nn.log_softmax(conditional_logits)
+    marginal = jax.nn.logsumexp(conditional + jax.nn.log_softmax(own_logits)[:, None, None], axis=0)
+    taken = conditional[choice]
     if divergence == "pmi":
-        at = jnp.maximum(response, 0)[:, None]
-        return (jnp.take_along_axis(taken, at, -1) - jnp.take_along_axis(marginal, at, -1))[:, 0]
+        index = jnp.maximum(response, 0)[:, None]
+        return (jnp.take_along_axis(taken, index, -1) - jnp.take_along_axis(marginal, index, -1))[:, 0]
     if divergence == "jsd":
         middle = jnp.logaddexp(taken, marginal) - jnp.log(2.0)
-        return 0.5 * (_divergence(taken, middle) + _divergence(marginal, middle))
-    return _divergence(taken, marginal)
+        return 0.5 * (_kl(taken, middle) + _kl(marginal, middle))
+    return _kl(taken, marginal)
 
 
-def _divergence(p: Float[Array, "N A"], q: Float[Array, "N A"]) -> Float[Array, "N"]:
-    """KL(p || q) of log-probabilities."""
-    return jnp.sum(jnp.exp(p) * (p - q), -1)
+def _kl(log_p: Float[Array, "N A"], log_q: Float[Array, "N A"]) -> Float[Array, "N"]:
+    """KL(p || q)."""
+    return jnp.sum(jnp.exp(log_p) * (log_p - log_q), -1)
 
 
 def batched_influence(
@@ -64,7 +65,12 @@ def batched_influence(
     response: Int[Array, "M N"],
     divergence: Divergence,
 ) -> Float[Array, "M N"]:
-    """`influence` of M steps at once, carrying no gradient."""
-    each = jax.vmap(lambda c, o, k, a: influence(c, o, k, a, divergence), (1, 0, 0, 0))
-    told = each(conditional_logits, own_logits, choice, response)
-    return jax.lax.stop_gradient(told)
+    """`influence` of M steps at once, without gradient."""
+    batched = jax.vmap(lambda c, o, k, r: influence(c, o, k, r, divergence), (1, 0, 0, 0))
+    return jax.lax.stop_gradient(batched(conditional_logits, own_logits, choice, response))
+
+
+def exclude_self(x: Float[Array, "... A"] | Int[Array, "... A"] | None) -> jax.Array:
+    """A field of `OthersInfo` without the agent itself, which comes first: [..., A - 1]."""
+    assert x is not None, "the field was not requested"
+    return x[..., 1:]

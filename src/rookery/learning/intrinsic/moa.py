@@ -1,11 +1,13 @@
-"""Influence by a model of other agents: what this agent itself believes its actions do to the others.
+"""Influence by a model of other agents (MOA): what this agent itself predicts its actions do to the others.
 
-The model stands on the policy's convolution, with dense layers and a memory of its own. From what this agent sees and
-what everybody does now it predicts what each of the others does next; it learns by the cross-entropy of what they did.
-The influence of an action is worked out from the model alone, with the agent's own policy weighing the actions it did
-not take. Only others in view count. No other agent's parameters, memory or reward are read.
+The model reads the policy's shared features, with dense layers and an LSTM of its own. From this agent's observation
+and every agent's action in a step it predicts the next action of each other agent; its loss is the cross-entropy of
+what they did. The influence of an action is computed from the model alone: its predictions for each action that was
+not taken, weighted by the agent's own policy. Only other agents in view count. Nothing is read of the other agents'
+parameters, recurrent states or rewards.
 
-With `intrinsic_scale` 0 it is the paper's ablation: a mere auxiliary loss. Source: Jaques et al. 2019, section 5.
+With `intrinsic_scale` 0 it is the paper's ablation, an auxiliary loss alone. Source: Jaques et al. 2019, model of other
+agents.
 """
 
 from __future__ import annotations
@@ -16,50 +18,49 @@ from typing import Any, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from rookery.agents.recurrent import RecurrentPolicy
-from rookery.errors import ConfigError
-from rookery.learning.intrinsic.base import BaseIntrinsicReward, exclude_self
-from rookery.learning.intrinsic.influence import Divergence, batched_influence, check_divergence
+from rookery.interfaces import IntrinsicReward, LossInputs
+from rookery.learning.configs import check_range
+from rookery.learning.intrinsic.influence import Divergence, batched_influence, check_divergence, exclude_self
 from rookery.nn.cells import LSTM, LSTMState
 from rookery.nn.modules import apply_module
-from rookery.types import PRNGKey, PyTree, Trajectory
+from rookery.types import PRNGKey, PyTree, Sequences, Trajectory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MOAInfluence(BaseIntrinsicReward):
-    """The model, its loss, and the influence it tells."""
+class MOAInfluence(IntrinsicReward):
+    """The model of other agents, its loss, and the influence it estimates."""
 
     kind: Literal["influence-moa"] = "influence-moa"
     divergence: Divergence = "kl"
-    loss_weight: float = 1.0  # of the model's cross-entropy beside the policy's loss
-    dense_size: int = 32  # of the model's dense layers; its memory is as large as the policy's
-    train_only_visible: bool = False  # learn only from what those in view did
+    loss_weight: float = 1.0  # of the model's cross-entropy, next to the policy's loss
+    dense_size: int = 32  # of the model's dense layers; its LSTM is as large as the policy's recurrent cell
+    train_only_visible: bool = False  # learn only from the actions of agents in view
 
     required_info: ClassVar[tuple[str, ...]] = ("action", "in_view", "agent_mask", "logits")
+    measures_influence: ClassVar[bool] = True
+    loss_name: ClassVar[str] = "moa_loss"
 
     def __post_init__(self):
         super().__post_init__()
         check_divergence(self.kind, self.divergence)
-        if self.loss_weight < 0 or self.dense_size < 1:
-            raise ConfigError(
-                f"{self.kind}: loss_weight={self.loss_weight} must be at least 0, dense_size={self.dense_size} at least 1"
-            )
+        check_range(self, ("loss_weight",), name=self.kind)
+        check_range(self, ("dense_size",), low=1, name=self.kind)
 
     def init(self, key: PRNGKey, policy: RecurrentPolicy) -> PyTree:
         """Parameters of the model: {'dense', 'memory', 'output'}."""
         keys = jax.random.split(key, 3)
         blank = jnp.zeros((1, *policy.observation_shape), jnp.uint8)
         encoder = jax.eval_shape(lambda k: policy.network.encoder().init(k, blank)["params"], key)
-        trunk = jax.eval_shape(policy.network.shared_features, encoder, blank)
-        size = policy.network.hidden_size
+        shared = jax.eval_shape(policy.network.shared_features, encoder, blank)
         inputs = jnp.zeros((1, 1, self.dense_size + policy.num_agents * policy.num_actions))
-        start = policy.initial_carry(1)
+        lstm = self._lstm(policy)
         return {
-            "dense": self._dense.init(keys[0], jnp.zeros(trunk.shape))["params"],
-            "memory": self._lstm(policy).init(keys[1], start, inputs, jnp.ones((1, 1), bool))["params"],
-            "output": self._output(policy).init(keys[2], jnp.zeros((1, size)))["params"],
+            "dense": self._dense.init(keys[0], jnp.zeros(shared.shape))["params"],
+            "memory": lstm.init(keys[1], lstm.initial_state(1), inputs, jnp.ones((1, 1), bool))["params"],
+            "output": self._output(policy).init(keys[2], jnp.zeros((1, policy.network.hidden_size)))["params"],
         }
 
     @property
@@ -70,98 +71,94 @@ class MOAInfluence(BaseIntrinsicReward):
         return LSTM(policy.network.hidden_size, num_biases=1)
 
     def _output(self, policy: RecurrentPolicy) -> nn.Module:
-        start = nn.initializers.orthogonal(0.01)
-        return nn.Dense((policy.num_agents - 1) * policy.num_actions, kernel_init=start)
+        return nn.Dense((policy.num_agents - 1) * policy.num_actions, kernel_init=nn.initializers.orthogonal(0.01))
 
-    def inputs(self, params: PyTree, policy: RecurrentPolicy, observation, action) -> Float[Array, "T N F"]:
-        """What goes into the model's memory: features of the view, then everybody's action, its own first."""
+    def inputs(
+        self,
+        own_params: PyTree,
+        policy: RecurrentPolicy,
+        policy_params: PyTree,
+        observation: UInt8[Array, "T N ..."],
+        action: Int[Array, "T N A"],
+    ) -> Float[Array, "T N F"]:
+        """Inputs of the model's LSTM: features of the observation, then every agent's action, the agent's own first."""
         steps, count = action.shape[:2]
-        picture = observation.reshape(steps * count, *policy.observation_shape)
-        trunk = policy.network.shared_features(params["policy"]["encoder"], picture)
-        features = apply_module(self._dense, params["intrinsic"][self.kind]["dense"], trunk).reshape(steps, count, -1)
-        acted = jax.nn.one_hot(action, policy.num_actions).reshape(steps, count, -1)
-        return jnp.concatenate([features, acted], -1)
+        flat = observation.reshape(steps * count, *policy.observation_shape)
+        shared = policy.network.shared_features(policy_params["encoder"], flat)
+        features = apply_module(self._dense, own_params["dense"], shared).reshape(steps, count, -1)
+        actions = jax.nn.one_hot(action, policy.num_actions).reshape(steps, count, -1)
+        return jnp.concatenate([features, actions], -1)
 
     def pre_step_state(self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory) -> LSTMState:
-        """The model's memory before each step, f32[T, E, M] each."""
-        return self._unroll(params, policy, trajectory)[2]
+        """The state of the model's LSTM before each step, f32[T, E, M] each."""
+        return self._unroll(params, policy, trajectory)[1]
 
-    def _unroll(self, params, policy, trajectory):
-        episodes = trajectory.action.shape[1]
-        company = trajectory.others
-        inputs = self.inputs(params, policy, trajectory.observation[:-1], company.action)
-        own = params["intrinsic"][self.kind]["memory"]
-        blank = policy.initial_carry(episodes)
-        _, hidden, before = apply_module(self._lstm(policy), own, blank, inputs, trajectory.is_first[:-1])
-        return inputs, hidden, before
+    def _unroll(self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory):
+        """The inputs of the model's LSTM, and its state before each step."""
+        own, lstm = self.own_params(params), self._lstm(policy)
+        others: Any = trajectory.others
+        observation, action = trajectory.observation[:-1], others.action
+        inputs = self.inputs(own, policy, params["policy"], observation, action)
+        initial = lstm.initial_state(trajectory.action.shape[1])
+        _, _, pre_step_states = apply_module(lstm, own["memory"], initial, inputs, trajectory.is_first[:-1])
+        return inputs, pre_step_states
 
     def predictions(self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory) -> Float[Array, "K T E N A"]:
-        """The others' next actions as the model sees them, logits, for each of K actions this agent might take."""
-        inputs, _, before = self._unroll(params, policy, trajectory)
-        own, steps = params["intrinsic"][self.kind], inputs.shape[0]
-        flat = jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), (before, inputs))
+        """Predicted logits of the others' next actions, for each of K actions this agent might take."""
+        inputs, pre_step_states = self._unroll(params, policy, trajectory)
+        own, steps = self.own_params(params), inputs.shape[0]
+        pre_step_states, inputs = jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), (pre_step_states, inputs))
         output = self._output(policy)
-        before, inputs = flat
-        told = self._lstm(policy).counterfactual_outputs(
+        logits = self._lstm(policy).counterfactual_outputs(
             own["memory"],
-            before,
+            pre_step_states,
             inputs,
             self.dense_size,
             policy.num_actions,
             lambda hidden: apply_module(output, own["output"], hidden),
         )
-        return told.reshape(policy.num_actions, steps, -1, policy.num_agents - 1, policy.num_actions)
+        return logits.reshape(policy.num_actions, steps, -1, policy.num_agents - 1, policy.num_actions)
 
-    def reward(self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory) -> Float[Array, "T E"]:
-        return self.influence_on(params, policy, trajectory).sum(-1)
-
-    def influence_on(self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory) -> Float[Array, "T E N"]:
-        """The influence on each other agent; 0 for those out of view or absent, and of an episode's last step."""
-        company: Any = trajectory.others
+    def influence(self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory) -> Float[Array, "T E N"]:
+        """The influence on each other agent; 0 if it is out of view or absent, and on an episode's last step."""
+        others: Any = trajectory.others
         steps, episodes = trajectory.action.shape
         conditional = self.predictions(params, policy, trajectory)
-        answer = jnp.concatenate(
-            [exclude_self(company.action)[1:], jnp.full_like(exclude_self(company.action)[:1], -1)]
-        )
-        flat = lambda x: x.reshape(steps * episodes, *x.shape[2:])  # noqa: E731
-        told = batched_influence(
+        actions = exclude_self(others.action)
+        response = jnp.concatenate([actions[1:], jnp.full_like(actions[:1], -1)])
+
+        def flat(x):
+            return x.reshape(steps * episodes, *x.shape[2:])
+
+        influence = batched_influence(
             conditional.reshape(conditional.shape[0], steps * episodes, *conditional.shape[3:]),
-            flat(trajectory.logits), flat(trajectory.action), flat(answer), self.divergence,
+            flat(trajectory.logits), flat(trajectory.action), flat(response), self.divergence,
         )  # fmt: skip
-        told = told.reshape(steps, episodes, -1)
-        follows = jnp.concatenate(
+        influence = influence.reshape(steps, episodes, -1)
+        next_in_episode = jnp.concatenate(
             [trajectory.loss_mask[1:] & ~trajectory.is_first[1:-1], jnp.zeros((1, episodes), bool)]
         )
-        counts = company.in_view & exclude_self(company.agent_mask) & follows[..., None] & (answer >= 0)
-        return jnp.where(counts, told, 0.0)
+        mask = others.in_view & exclude_self(others.agent_mask) & next_in_episode[..., None] & (response >= 0)
+        return jnp.where(mask, influence, 0.0)
 
-    def loss_mask(self, others: Any, next_in_episode: Bool[Array, "L N"]) -> Bool[Array, "L N O"]:
-        """The predictions the model learns from: of others who do something in the next step.
+    def loss_mask(self, batch: Sequences) -> Bool[Array, "L N O"]:
+        """The predictions that the model learns from: of other agents that act in the next step."""
+        others: Any = batch.others
+        acts_next = exclude_self(others.action)[1:] >= 0
+        mask = acts_next & exclude_self(others.agent_mask)[:-1] & batch.next_in_episode[..., None]
+        return mask & others.in_view[:-1] if self.train_only_visible else mask
 
-        company: a `Company` of L+1 moments. follows: the next moment is of the same episode.
-        """
-        known = (
-            (exclude_self(others.action)[1:] >= 0) & exclude_self(others.agent_mask)[:-1] & next_in_episode[..., None]
-        )
-        return known & others.in_view[:-1] if self.train_only_visible else known
-
-    def loss(
-        self, params: PyTree, policy: RecurrentPolicy, batch: Any, loss_mask: Bool[Array, "L N O"]
-    ) -> Float[Array, ""]:
-        """Cross-entropy of what the others did next, summed over the predictions that count.
-
-        batch: a learner's sequences, with `observation`, `is_first`, `company` of L+1 moments and `own` memories.
-        """
-        action = batch.others.action
-        inputs = self.inputs(params, policy, batch.observation[:-1], action[:-1])
-        own = params["intrinsic"][self.kind]
-        _, hidden, _ = apply_module(
-            self._lstm(policy), own["memory"], batch.moa_carry[self.kind], inputs, batch.is_first[:-1]
-        )
+    def loss(self, params: PyTree, inputs: LossInputs, carry: LSTMState) -> Float[Array, "L N O"]:
+        """Cross-entropy of each other agent's next action."""
+        policy, batch, own = inputs.policy, inputs.batch, self.own_params(params)
+        others: Any = batch.others
+        action = others.action
+        lstm_inputs = self.inputs(own, policy, inputs.policy_params, batch.observation[:-1], action[:-1])
+        _, hidden, _ = apply_module(self._lstm(policy), own["memory"], carry, lstm_inputs, batch.is_first[:-1])
         logits = apply_module(self._output(policy), own["output"], hidden)
         log_probs = jax.nn.log_softmax(logits.reshape(*action[1:].shape[:2], policy.num_agents - 1, policy.num_actions))
         target = jnp.maximum(exclude_self(action)[1:], 0)[..., None]
-        return -jnp.sum(jnp.take_along_axis(log_probs, target, -1)[..., 0] * loss_mask)
+        return -jnp.take_along_axis(log_probs, target, -1)[..., 0]
 
 
 class _Dense(nn.Module):
@@ -172,6 +169,6 @@ class _Dense(nn.Module):
     @nn.compact
     def __call__(self, shared_features: Float[Array, "N D"]) -> Float[Array, "N F"]:
         for name in ("dense1", "dense2"):
-            start = nn.initializers.orthogonal(2**0.5)
-            shared_features = nn.relu(nn.Dense(self.dense_size, kernel_init=start, name=name)(shared_features))
+            kernel_init = nn.initializers.orthogonal(2**0.5)
+            shared_features = nn.relu(nn.Dense(self.dense_size, kernel_init=kernel_init, name=name)(shared_features))
         return shared_features

@@ -16,7 +16,7 @@ import numpy as np
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team import AgentGroup, Team
 from rookery.intervals import Interval
-from rookery.learning import ppo
+from rookery.learning import actor_critic, ppo
 from rookery.learning.auxiliary import NextFramePrediction
 from rookery.learning.ppo import PPO
 from rookery.learning.rollout import rollout
@@ -120,7 +120,7 @@ def _with_zero_values(learner):
 
 def _compile_learner(env: GridEnv, team: Team, policy: RecurrentPolicy, config: PPO):
     """Two functions of a key: the gradient of one minibatch's loss, and one update on new episodes."""
-    hparams = ppo.ScheduledHparams(jnp.float32(_LEARNING_RATE), jnp.float32(0.0), jnp.float32(1.0))
+    hparams = actor_critic.ScheduledHparams(jnp.float32(_LEARNING_RATE), jnp.float32(0.0), jnp.float32(1.0))
 
     def play(params, key):
         agent_mask = jnp.ones((_NUM_ENVS, env.num_agents), bool)
@@ -130,9 +130,9 @@ def _compile_learner(env: GridEnv, team: Team, policy: RecurrentPolicy, config: 
 
     def gradient(params, key):
         trajectory = play(params, key)
-        recomputed = ppo.recompute(config, policy, params, trajectory)
-        batch = ppo.take_sequences(config, trajectory, recomputed, jnp.arange(2 * _NUM_ENVS))
-        return ppo.gradient(config, policy, params, batch, hparams)[1]["policy"]
+        recomputed = actor_critic.recompute(config, policy, params, trajectory)
+        batch = actor_critic.take_sequences(config, trajectory, recomputed, jnp.arange(2 * _NUM_ENVS))
+        return actor_critic.gradient(config, policy, params, batch, hparams, key)[1]["policy"]
 
     def update(learner, key):
         play_key, learn_key = jax.random.split(key)

@@ -1,0 +1,74 @@
+"""Losses that a learner adds to its own: auxiliary losses, and losses of intrinsic rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, LossInputs
+from rookery.types import PRNGKey, PyTree, Sequences
+
+
+def init_auxiliary_params(losses: Sequence[AuxiliaryLoss], key: PRNGKey, policy) -> dict[str, PyTree]:
+    """Parameters of the auxiliary losses, by kind."""
+    return {loss.kind: loss.init(jax.random.fold_in(key, i), policy) for i, loss in enumerate(losses)}
+
+
+def loss_denominators(
+    auxiliary: Sequence[AuxiliaryLoss], intrinsic: Sequence[IntrinsicReward], batch: Sequences
+) -> dict[str, Float[Array, ""]]:
+    """What sums over a minibatch are divided by, so that they become means; at least 1.
+
+    'steps': the steps that count; 'aux/KIND' and 'intrinsic/KIND': the entries of each loss's own mask.
+    """
+    counts = {"steps": batch.loss_mask.sum()}
+    for loss in auxiliary:
+        counts[f"aux/{loss.kind}"] = loss.loss_mask(batch).sum()
+    for reward in intrinsic:
+        mask = reward.loss_mask(batch)
+        if mask is not None:
+            counts[f"intrinsic/{reward.kind}"] = mask.sum()
+    return {name: jnp.maximum(count, 1).astype(jnp.float32) for name, count in counts.items()}
+
+
+def add_extra_losses(
+    total: Float[Array, ""],
+    auxiliary: Sequence[AuxiliaryLoss],
+    intrinsic: Sequence[IntrinsicReward],
+    params: PyTree,
+    inputs: LossInputs,
+    denominators: dict[str, Float[Array, ""]],
+    scale: float | Float[Array, ""],
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """Add the losses to the learner's own.
+
+    Args:
+      params: all of the learner's: {'policy', 'auxiliary', 'intrinsic'}.
+      inputs: of the minibatch, or of a part of it, whose `key` serves all losses.
+      denominators: from `loss_denominators`, of the whole minibatch.
+      scale: factor on every weight.
+    Returns: the sum, and the metrics: the unweighted losses, and what they measure themselves.
+    """
+    batch, metrics = inputs.batch, {}
+    keys = [jax.random.fold_in(inputs.key, i) for i in range(len(auxiliary) + len(intrinsic))]
+    # Metrics of a part count by its fraction of the minibatch's steps, so that they add up to a mean.
+    fraction = batch.loss_mask.sum() / denominators["steps"]
+    for key, loss in zip(keys, auxiliary, strict=False):
+        own, own_inputs = params["auxiliary"][loss.kind], inputs._replace(key=key)
+        mask, denominator = loss.loss_mask(batch), denominators[f"aux/{loss.kind}"]
+        mean = jnp.sum(loss.loss(own, own_inputs) * mask) / denominator
+        metrics[f"aux_loss/{loss.kind}"] = mean
+        metrics |= {f"{loss.kind}/{name}": x * fraction for name, x in loss.metrics(own, own_inputs).items()}
+        total = total + scale * loss.weight * mean
+    for key, reward in zip(keys[len(auxiliary) :], intrinsic, strict=True):
+        mask = reward.loss_mask(batch)
+        if mask is None:
+            continue
+        values = reward.loss(params, inputs._replace(key=key), batch.intrinsic_carry.get(reward.kind))
+        mean = jnp.sum(values * mask) / denominators[f"intrinsic/{reward.kind}"]
+        metrics[f"{reward.loss_name}/{reward.kind}"] = mean
+        total = total + scale * reward.loss_weight * mean
+    return total, metrics
