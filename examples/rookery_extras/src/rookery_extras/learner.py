@@ -17,7 +17,10 @@ from rookery.learning.optimizers import make_optimizer
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdvantageWeightedRegression(ActorCritic):
-    """Settings. The base class adds auxiliary losses and intrinsic rewards. Source: Peng et al. 2019, arXiv:1910.00177."""
+    """Settings; the base class adds auxiliary losses and intrinsic rewards.
+
+    Source: Peng et al. 2019, arXiv:1910.00177.
+    """
 
     kind: Literal["awr"] = "awr"
     sequence_length: int = 25  # steps
@@ -55,7 +58,9 @@ class AdvantageWeightedRegression(ActorCritic):
     def validate(self, episodes, steps):
         sequences = -(-steps // self.sequence_length) * episodes
         if sequences % self.num_minibatches:
-            raise ConfigError(f"num_minibatches={self.num_minibatches} must divide the {sequences} sequences of an update")
+            raise ConfigError(
+                f"num_minibatches={self.num_minibatches} must divide the {sequences} sequences of an update"
+            )
 
     def learn(self, policy, state, trajectory, hparams, key):
         return a2c_update(self, policy, state, trajectory, hparams, key)
