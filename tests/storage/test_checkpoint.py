@@ -181,7 +181,7 @@ def test_nothing_to_restore(tmp_path):
     with pytest.raises(NotFoundError, match="no checkpoint in"):
         checkpoint.restore_latest(tmp_path / "absent", {}, pytest.fail)
     checkpoint.save(tmp_path, 3, {})
-    with pytest.raises(NotFoundError, match="those there: 00000003"):
+    with pytest.raises(NotFoundError, match="available: 00000003"):
         checkpoint.restore(tmp_path / "00000004", {})
 
 
@@ -457,8 +457,8 @@ def test_any_folder_name(tmp_path, name):
 
 def test_what_cannot_be_read_back_does_not_count(tmp_path, monkeypatch):
     checkpoint.save(tmp_path, 1, state(1))
-    read = checkpoint._read_tree
-    monkeypatch.setattr(checkpoint, "_read_tree", lambda *args: [np.zeros_like(array) for array in read(*args)])
+    read = checkpoint._read_arrays
+    monkeypatch.setattr(checkpoint, "_read_arrays", lambda *args: [np.zeros_like(array) for array in read(*args)])
     with pytest.raises(StorageError, match="is read back differently from what was written"):
         checkpoint.save(tmp_path, 2, state(2))
     assert entries(tmp_path) == ["00000001"]

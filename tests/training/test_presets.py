@@ -1,6 +1,7 @@
 import dataclasses
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.registry import make_env
 from rookery.training.config import RunConfig, ScriptedPolicyConfig
-from rookery.training.presets import PRESETS, preset
+from rookery.training.presets import PRESETS, curricula, preset
 from rookery.training.train_step import replica_schedules
 
 
@@ -30,6 +31,15 @@ def test_every_preset_is_valid(name):
             # A minibatch is never larger than the batch.
             sequences = -(-config.task.max_steps // group.learner.sequence_length) * config.num_envs
             assert group.learner.minibatch_size <= sequences
+
+
+def test_every_curriculum_is_listed_and_continues_an_agent_that_a_preset_trains():
+    files = {path.stem for path in Path(curricula.__file__).parent.glob("*.json")}
+    assert files == set(curricula.CURRICULA)
+    for curriculum in map(curricula.load_curriculum, curricula.CURRICULA):
+        for stage in curriculum.stages:
+            assert stage.previous_stage is None or stage.previous_stage in PRESETS
+            assert preset(stage.preset).team[0].policy.init_from == stage.initial_agent
 
 
 def test_unknown_names_get_the_nearest():

@@ -84,6 +84,13 @@ def test_stopped_after_every_update(straight, tmp_path):
     assert_same_run(result, straight)
 
 
+def test_a_folder_named_as_sweeps_name_it(straight, tmp_path):
+    """Brackets in a path used to leave checkpoints that could not be read."""
+    run_dir = tmp_path / "layers=[64,64]" / "seed=[1]"
+    train(CONFIG, run_dir, quiet=True, stop_after=0)
+    assert_same_run(resume(run_dir, quiet=True), straight)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_in_an_orderly_way(straight, tmp_path, monkeypatch, number):
     write = metrics.MetricsWriter.write

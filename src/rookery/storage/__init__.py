@@ -1,1 +1,1 @@
-"""Files that must never be lost or half-written: atomic writes, locks, checkpoints, metrics, serialization."""
+"""Files that must never be lost or half-written: atomic writes, locks, checkpoints, metrics, datasets, JSON."""

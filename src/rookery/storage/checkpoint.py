@@ -16,17 +16,14 @@ process that calls `save` writes for itself: with many hosts, gather the state a
 from __future__ import annotations
 
 import contextlib
-import gc
 import hashlib
 import json
-import logging
 import os
 import re
 import shutil
 import socket
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +31,9 @@ import jax
 import numpy as np
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, RookeryError, StorageError
+from rookery.storage import orbax_arrays
 from rookery.storage.atomic import storage_error, sync_directory
+from rookery.storage.orbax_arrays import dtype_of
 
 CHECKPOINT_FORMAT = 1
 CHECKPOINT_MANIFEST = "manifest.json"
@@ -42,8 +41,6 @@ _FINAL = re.compile(r"\d{8,}")
 _ASIDE = re.compile(r"\.aside-(\d{8,})")  # an old checkpoint on its way out, while its successor comes in
 _TEMPORARY = re.compile(r"\.tmp-(\d+)-(.*)-[^-]*")  # .tmp-<process>-<host>-<what>
 NOT_A_FILE_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-_UNSAFE_CHARACTERS = frozenset("*?[]\\")
-"""In a path: Orbax takes them for a pattern of file names and then merges no files; TensorStore refuses backslashes."""
 _STALE_AFTER_SECONDS = 24 * 3600.0  # seconds after which another host's leftovers are taken for dead
 
 
@@ -73,7 +70,7 @@ def save(directory: Path | str, update: int, tree: Any, *, max_checkpoints: int 
         directory.mkdir(parents=True, exist_ok=True)
         _remove_stale(directory)
         temporary.mkdir()
-        _write_tree(temporary / "tree", leaves)
+        orbax_arrays.write_arrays(temporary / "tree", [array for _, array in leaves])
         _check_readable(temporary, leaves)
         _write_manifest(temporary, update, leaves)
         _move_into_place(temporary, final)
@@ -131,7 +128,7 @@ def restore(path: Path | str, like: Any) -> Any:
     manifest = verify(path)
     wanted = _flatten(like)
     index = _match_leaves(path, manifest["leaves"], wanted)
-    arrays = _read_tree(path, manifest["leaves"])
+    arrays = _read_arrays(path, manifest["leaves"])
     restored = [_place(arrays[index[name]], leaf) for name, leaf in wanted]
     return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(like), restored)
 
@@ -208,10 +205,6 @@ def _place(array: np.ndarray, like: Any) -> Any:
     return array if sharding is None else jax.device_put(array, sharding)
 
 
-def _dtype(name: str) -> np.dtype:
-    return jax.numpy.dtype(name)  # numpy's own does not know bfloat16
-
-
 def _match_leaves(path: Path, saved: list[dict[str, Any]], wanted: list[tuple[str, Any]]) -> dict[str, int]:
     """Where each wanted leaf is in the checkpoint. Raises: IncompatibleError for the first that differs."""
     index = {leaf["path"]: i for i, leaf in enumerate(saved)}
@@ -220,7 +213,7 @@ def _match_leaves(path: Path, saved: list[dict[str, Any]], wanted: list[tuple[st
         if name not in index:
             raise IncompatibleError(f"checkpoint {path.name} does not fit: it has no {name}; {advice}")
         record = saved[index[name]]
-        have = (tuple(record["shape"]), _dtype(record["dtype"]))
+        have = (tuple(record["shape"]), dtype_of(record["dtype"]))
         leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
         want = (tuple(leaf.shape), leaf.dtype)
         if have != want:
@@ -237,87 +230,14 @@ def _match_leaves(path: Path, saved: list[dict[str, Any]], wanted: list[tuple[st
 # ---------------------------------------------------------------------------------------------- files
 
 
-@contextlib.contextmanager
-def _silence_orbax() -> Iterator[None]:
-    """Orbax logs through absl, and asyncio logs what a failed Orbax call dropped: neither is for our users."""
-    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    except BaseException:
-        gc.collect()  # asyncio logs a dropped task when it is collected: now, while logging is off
-        raise
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _orbax() -> tuple[Any, Any]:
-    """Orbax and a checkpointer that waits for no other process."""
-    import orbax.checkpoint as ocp  # a third of a second: not at import
-
-    options = {}
-    if jax.process_count() > 1:
-        me = jax.process_index()
-        options["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
-            primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"rookery-{me}"
-        )
-    return ocp, ocp.Checkpointer(ocp.PyTreeCheckpointHandler(**options), **options)
-
-
-def _write_tree(folder: Path, leaves: list[tuple[str, np.ndarray]]) -> None:
-    # Orbax refuses arrays without elements: the manifest alone holds those.
-    item = {f"{i:05d}": array for i, (_, array) in enumerate(leaves) if array.size}
-    if not item:
-        folder.mkdir()
-        return
-    try:
-        with _silence_orbax():
-            ocp, checkpointer = _orbax()
-            with checkpointer, _orbax_path(folder) as path:
-                checkpointer.save(path, args=ocp.args.PyTreeSave(item))
-    except Exception as error:  # its storage layer reports a full disk as ValueError, among others
-        raise storage_error("save checkpoint in", folder.parent.parent, error) from error
-
-
-def _read_tree(path: Path, saved: list[dict[str, Any]]) -> list[np.ndarray]:
-    arrays = [np.zeros(leaf["shape"], _dtype(leaf["dtype"])) for leaf in saved]
-    item = {f"{i:05d}": array for i, array in enumerate(arrays) if array.size}
-    if item:
-        try:
-            with _silence_orbax():
-                ocp, checkpointer = _orbax()
-                how = {key: ocp.RestoreArgs(restore_type=np.ndarray) for key in item}
-                with checkpointer, _orbax_path(path / "tree") as tree:
-                    read = checkpointer.restore(tree, args=ocp.args.PyTreeRestore(item=item, restore_args=how))
-        except Exception as error:
-            # Every byte was verified, so the files are not damaged: it may be memory, or a much newer Orbax.
-            reason = " ".join(str(error).split())[:300]
-            raise StorageError(f"cannot read checkpoint {path}: {reason}; its files are intact") from error
-        for key, array in read.items():
-            arrays[int(key)] = np.asarray(array)
-    return arrays
-
-
-@contextlib.contextmanager
-def _orbax_path(folder: Path) -> Iterator[Path]:
-    """The absolute path of a folder for Orbax: through a symbolic link if its own has characters that break it."""
-    folder = folder.absolute()
-    if _UNSAFE_CHARACTERS.isdisjoint(str(folder)):
-        yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="rookery-") as links:
-        link = Path(links) / "parent"
-        link.symlink_to(folder.parent, target_is_directory=True)
-        yield link / folder.name
+def _read_arrays(path: Path, records: list[dict[str, Any]]) -> list[np.ndarray]:
+    return orbax_arrays.read_arrays(path / "tree", [(tuple(r["shape"]), dtype_of(r["dtype"])) for r in records])
 
 
 def _check_readable(folder: Path, leaves: list[tuple[str, np.ndarray]]) -> None:
     """Raises StorageError unless the arrays just written are read back bit for bit."""
     saved = [{"shape": array.shape, "dtype": array.dtype.name} for _, array in leaves]
-    for (name, array), read in zip(leaves, _read_tree(folder, saved), strict=True):
+    for (name, array), read in zip(leaves, _read_arrays(folder, saved), strict=True):
         if (array.shape, array.dtype) != (read.shape, read.dtype) or array.tobytes() != read.tobytes():
             raise StorageError(
                 f"{name} of a new checkpoint in {folder.parent} is read back differently from what was written; check "

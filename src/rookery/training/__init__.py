@@ -1,1 +1,1 @@
-"""One training run: configuration, program, host loop, storage, evaluation."""
+"""Training runs: configuration, presets, schedules, the compiled update, the loop around it, and evaluation."""
