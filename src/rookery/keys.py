@@ -16,7 +16,7 @@ RECORDED_EPISODES = 10_000
 EXPERT_DISTANCE_EPISODES = 20_000
 FRAME_PREDICTION_EPISODES = 30_000
 TRACED_EPISODES = 40_000
-THEORY_EPISODES = 77
+THEORY_EXAMPLE = 77
 
 # Folded into a replica's training key. Updates use their own numbers, from 0, which stay below the first of these.
 FIRST_GROUP_PARAMS = 1_000_000
@@ -35,6 +35,10 @@ MESSAGE_HEAD_PARAMS = 1
 """Into the key of the heads' parameters."""
 MESSAGE_SAMPLING = 1
 """Into the key of an action: samples the message."""
+
+# Folded into the key of an episode.
+PARTNER_AGENTS = 0x0AC7
+"""Random numbers of the partners of an agent that another library trains, apart from the environment's."""
 
 # Folded into the key of a step.
 TEACHER_ACTION = 0x7EAC

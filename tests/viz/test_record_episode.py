@@ -141,10 +141,11 @@ def test_the_median_of_several(monkeypatch):
 
 def test_a_teams_film_holds_the_influence_of_the_episode_it_shows():
     """A chain of two: what the film says is what the leader is paid on the mean, and 0 the other way."""
+    from rookery.keys import RECORDED_EPISODES
     from rookery.learning.rollout import rollout
     from rookery.training.build import build
-    from rookery.viz.record_episode import RECORDING_STREAM, record_run
-    from tests.training.test_influence import config
+    from rookery.viz.record_episode import record_run
+    from tests.training.test_team_influence import config
 
     program = build(config())
     learners = jax.tree.map(lambda x: x[0], program.init().learners)
@@ -152,7 +153,7 @@ def test_a_teams_film_holds_the_influence_of_the_episode_it_shows():
     assert team.influence.shape == (6, 2, 2)
     assert team.agent_names == ("follower", "leader")
     assert team.roles == ("frozen", "frozen")
-    key = evaluation_key(2, RECORDING_STREAM)
+    key = evaluation_key(2, RECORDED_EPISODES)
     params, there = program.team_setup(learners, {}).params, jnp.ones((1, 2), bool)
     played, _ = rollout(program.env, program.team, params, program.env.default_params(), key, there)
     for name, slot in (("leader", 1), ("follower", 0)):

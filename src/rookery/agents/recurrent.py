@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
+from rookery import keys
 from rookery.agents.communication import CommunicationConfig
 from rookery.interfaces import Network, Policy
 from rookery.nn.cells import CellState, RecurrentCell
@@ -70,7 +71,7 @@ class RecurrentPolicy(Policy):
         heads = self.network.heads(self.num_actions).init(heads_key, state.hidden)["params"]
         params = {"encoder": encoder, "memory": memory, "heads": heads}
         if self.vocab_size:
-            speech_key = jax.random.fold_in(heads_key, 1)
+            speech_key = jax.random.fold_in(heads_key, keys.MESSAGE_HEAD_PARAMS)
             params["speech"] = self.network.heads(self.vocab_size).init(speech_key, state.hidden)["params"]
         return params
 
@@ -176,7 +177,7 @@ class RecurrentPolicy(Policy):
         extras = {"log_prob": log_prob, "value": value, "logits": logits}
         if self.vocab_size:
             message_logits, _ = self.message_logits_and_value(params, after.hidden)
-            message = jax.random.categorical(jax.random.fold_in(key, 1), message_logits)
+            message = jax.random.categorical(jax.random.fold_in(key, keys.MESSAGE_SAMPLING), message_logits)
             extras |= {"message": message, "message_logits": message_logits}
         return action, after, extras
 

@@ -1,9 +1,12 @@
-"""B worlds in one compiled call, seen from one agent; others act inside it: trained, scripted, random, or nobody."""
+"""B environments in one compiled call, from the view of one agent; policies of any kind control the others."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,20 +17,23 @@ from rookery.agents import scripted, zoo
 from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.team import AgentGroup, act_group, initial_carry
 from rookery.errors import ConfigError
-from rookery.interop.common import episode_key
+from rookery.interop.common import check_whole_number, episode_key
+from rookery.keys import PARTNER_AGENTS
 from rookery.tasks.registry import make_env
 from rookery.types import PyTree
 
-NO_PARTNER = "nobody"
-PARTNER_KEY_TAG = 0x0AC7
-"""Folded into an episode's key for what the companions draw."""
+NO_PARTNER = "none"
+"""In place of an agent: the slot stays empty."""
+
+Partners: TypeAlias = str | Path | Mapping[int, str | Path | None] | None
+"""The agents in the other slots: one for all, or by slot; None and 'none' leave slots empty."""
 
 
 class SingleAgentState(NamedTuple):
-    """B worlds and the memories of who acts in them."""
+    """B environments and the memories of the partners in them."""
 
     env_states: PyTree
-    observation: PyTree  # what the companions read next; () if there are none
+    observation: PyTree  # what the partners observe next; () if there are none
     is_first: Bool[Array, "B"]
     carries: dict[str, PyTree]
     key: UInt32[Array, "B 2"]
@@ -35,36 +41,51 @@ class SingleAgentState(NamedTuple):
 
 
 class SingleAgentTimeStep(NamedTuple):
-    """What one agent is told, in B worlds."""
+    """One agent's data from a step of B environments."""
 
     observation: jax.Array  # u8[B, ...]
-    scalars: jax.Array  # f32[4+n, B]: reward, terminated, truncated, active, and each count
+    scalars: jax.Array  # f32[4+n, B]: reward, terminated, truncated, active, and each of n metrics
 
 
-def resolve_partners(env: Any, slot: int, partners: str | dict[int, str]) -> tuple[tuple[int, str], ...]:
-    """Who fills each slot but `slot`, by number.
+def resolve_partners(env: Any, slot: int, partners: Partners) -> tuple[tuple[int, str], ...]:
+    """The agent of each slot but `slot`, by number.
 
-    Raises: ConfigError for a slot the task lacks, one named twice, or one that is the agent's own.
+    Raises: ConfigError for a slot that the task lacks, the agent's own slot, or partners of another type.
     """
+    slot = check_whole_number("agent", slot)
     if not 0 <= slot < env.num_agents:
-        raise ConfigError(f"agent={slot} is no slot of this task; it has 0 to {env.num_agents - 1}")
+        raise ConfigError(f"agent={slot} is not a slot of this task; allowed: 0 to {env.num_agents - 1}")
     rest = [other for other in range(env.num_agents) if other != slot]
-    if isinstance(partners, str):
-        return tuple((other, partners) for other in rest)
-    if wrong := [other for other in partners if other not in rest]:
-        raise ConfigError(f"others has slot {wrong[0]!r}; slots beside agent {slot} are: {rest}")
-    return tuple((other, partners.get(other, NO_PARTNER)) for other in rest)
+    if partners is None or isinstance(partners, str | os.PathLike):
+        return tuple((other, _source_name(partners)) for other in rest)
+    if not isinstance(partners, Mapping):
+        raise ConfigError(
+            f"partners={partners!r} must be the name of an agent, the path of one, or a dictionary of these by slot"
+        )
+    by_slot = {check_whole_number("a slot of partners", other): source for other, source in partners.items()}
+    if wrong := [other for other in by_slot if other not in rest]:
+        raise ConfigError(f"partners has slot {wrong[0]}; the other slots of agent {slot} are {rest}")
+    return tuple((other, _source_name(by_slot.get(other))) for other in rest)
+
+
+def _source_name(source: str | Path | None) -> str:
+    if source is None:
+        return NO_PARTNER
+    if not isinstance(source, str | os.PathLike):
+        raise ConfigError(f"a partner is {source!r}; give the name of an agent or the path of a .safetensors file")
+    return os.fspath(source)
 
 
 class SingleAgentBatch:
-    """Pure functions for one task, one agent and its companions, compiled once.
+    """Pure functions for one task, one agent and its partners, compiled once.
 
-    open(params, seed u32[B], episode u32[B]) -> Loop, Seen
-    step(params, loop, action i32[B]) -> Loop, Seen; the loop handed in is used up
-    reopen(params, loop, seen, mask bool[B], seed, episode) -> Loop, Seen: fresh episodes where the mask is set
+    reset(params, seed u32[B], episode u32[B]) -> SingleAgentState, SingleAgentTimeStep
+    step(params, state, action i32[B]) -> SingleAgentState, SingleAgentTimeStep; the given state is used up
+    reset_where(params, state, timestep, mask bool[B], seed, episode) -> SingleAgentState, SingleAgentTimeStep: new
+      episodes where the mask is set
 
-    Worlds do not touch each other: world i is the same in any batch. Scripted companions that draw are the exception:
-    they share the first world's key, for they plan for all worlds at once.
+    Environments are independent: environment i is the same in any batch. Scripted partners with random choices are the
+    exception: they share the key of the first environment, because they plan for all of them at once.
     """
 
     def __init__(self, task: Any, slot: int, partners: tuple[tuple[int, str], ...]):
@@ -89,98 +110,95 @@ class SingleAgentBatch:
             groups.append(AgentGroup(name, (other,), policy))
         self.partner_groups = tuple(groups)
         self.agent_mask = np.isin(np.arange(env.num_agents), [slot, *(group.slots[0] for group in groups)])
-        self._env_params = env.default_params()
-        told = jax.eval_shape(env.reset, jax.random.PRNGKey(0), self._env_params)[1]
-        self.metric_names: tuple[str, ...] = tuple(sorted(told.info))
+        self.metric_names: tuple[str, ...] = tuple(sorted(task.metric_names))
         self.reset = jax.jit(self._reset)
         self.step = jax.jit(self._step, donate_argnums=1)
         self.reset_where = jax.jit(self._reset_where, donate_argnums=(1, 2))
 
     def __reduce__(self):
-        # A copied environment shares the compiled program; one sent to another process compiles it there.
+        # Copies of an environment share the compiled program; another process compiles its own.
         return single_agent_batch, self._constructor_args
 
     def _reset(self, params, seed, episode) -> tuple[SingleAgentState, SingleAgentTimeStep]:
         keys = jax.vmap(episode_key)(seed, episode)
-        present = jnp.asarray(self.agent_mask)
-        states, told = jax.vmap(lambda key: self.env.reset(key, self._env_params, present))(keys)
+        agent_mask, env_params = jnp.asarray(self.agent_mask), self.env.default_params()
+        env_states, timestep = jax.vmap(lambda key: self.env.reset(key, env_params, agent_mask))(keys)
         batch = len(keys)
-        loop = SingleAgentState(
-            env_states=states,
-            observation=told.observation if self.partner_groups else (),
+        state = SingleAgentState(
+            env_states=env_states,
+            observation=timestep.observation if self.partner_groups else (),
             is_first=jnp.ones(batch, bool),
             carries={group.name: initial_carry(group, batch) for group in self.partner_groups},
-            key=jax.vmap(lambda key: jax.random.fold_in(key, PARTNER_KEY_TAG))(keys),
+            key=jax.vmap(lambda key: jax.random.fold_in(key, PARTNER_AGENTS))(keys),
             step=jnp.zeros(batch, jnp.int32),
         )
-        return loop, self._agent_timestep(told)
+        return state, self._agent_timestep(timestep)
 
-    def _step(self, params, loop: SingleAgentState, action) -> tuple[SingleAgentState, SingleAgentTimeStep]:
-        batch = len(action)
+    def _step(self, params, state: SingleAgentState, action) -> tuple[SingleAgentState, SingleAgentTimeStep]:
+        batch, env_params = len(action), self.env.default_params()
         joint = jnp.zeros((batch, self.env.num_agents), jnp.int32).at[:, self.slot].set(action)
-        carries = dict(loop.carries)
+        carries = dict(state.carries)
         for group in self.partner_groups:
             other = group.slots[0]
             keys = jax.vmap(lambda key, t, other=other: jax.random.fold_in(jax.random.fold_in(key, t), other))(
-                loop.key, loop.step
+                state.key, state.step
             )
-            chosen, carries[group.name] = self._partner_actions(
-                group, params[group.name], carries[group.name], loop, keys
+            partner_action, carries[group.name] = self._partner_actions(
+                group, params[group.name], carries[group.name], state, keys
             )
-            joint = joint.at[:, other].set(chosen)
-        states, told = jax.vmap(lambda state, acts: self.env.step(state, acts, self._env_params))(
-            loop.env_states, joint
+            joint = joint.at[:, other].set(partner_action)
+        env_states, timestep = jax.vmap(lambda state, actions: self.env.step(state, actions, env_params))(
+            state.env_states, joint
         )
         after = SingleAgentState(
-            env_states=states,
-            observation=told.observation if self.partner_groups else (),
+            env_states=env_states,
+            observation=timestep.observation if self.partner_groups else (),
             is_first=jnp.zeros(batch, bool),
             carries=carries,
-            key=loop.key,
-            step=loop.step + 1,
+            key=state.key,
+            step=state.step + 1,
         )
-        return after, self._agent_timestep(told)
+        return after, self._agent_timestep(timestep)
 
-    def _partner_actions(self, group: AgentGroup, params, carry, loop: SingleAgentState, keys):
-        """Actions i32[B] of one companion in all worlds, and its memories."""
+    def _partner_actions(self, group: AgentGroup, params, carry, state: SingleAgentState, keys):
+        """Actions i32[B] of one partner in all environments, and its next carries."""
         if group.policy.privileged:
-            chosen, carry, _ = act_group(
-                group, params, carry, loop.observation, loop.env_states, loop.is_first, keys[0]
+            action, carry, _ = act_group(
+                group, params, carry, state.observation, state.env_states, state.is_first, keys[0]
             )
-            return chosen[0], carry
+            return action[0], carry
 
-        def alone(carry, observation, first, key):
+        def act_in_one(carry, observation, is_first, key):
             grow = lambda tree, axis=0: jax.tree.map(lambda x: jnp.expand_dims(x, axis), tree)  # noqa: E731
-            chosen, carry, _ = act_group(group, params, grow(carry, 1), grow(observation), None, first[None], key)
-            return chosen[0, 0], jax.tree.map(lambda x: x[:, 0], carry)
+            action, carry, _ = act_group(group, params, grow(carry, 1), grow(observation), None, is_first[None], key)
+            return action[0, 0], jax.tree.map(lambda x: x[:, 0], carry)
 
-        return jax.vmap(alone, (1, 0, 0, 0), (0, 1))(carry, loop.observation, loop.is_first, keys)
+        return jax.vmap(act_in_one, (1, 0, 0, 0), (0, 1))(carry, state.observation, state.is_first, keys)
 
     def _reset_where(
-        self, params, loop: SingleAgentState, seen: SingleAgentTimeStep, mask, seed, episode
+        self, params, state: SingleAgentState, timestep: SingleAgentTimeStep, mask, seed, episode
     ) -> tuple[SingleAgentState, SingleAgentTimeStep]:
-        def choose(fresh, old, axis=0):
-            shape = [1] * fresh.ndim
+        def choose(new, old, axis=0):
+            shape = [1] * new.ndim
             shape[axis] = -1
-            return jnp.where(mask.reshape(shape), fresh, old)
+            return jnp.where(mask.reshape(shape), new, old)
 
-        new_loop, new_seen = self._reset(params, seed, episode)
-        mixed = jax.tree.map(choose, new_loop._replace(carries={}), loop._replace(carries={}))
-        carries = jax.tree.map(lambda new, old: choose(new, old, 1), new_loop.carries, loop.carries)
-        observation = choose(new_seen.observation, seen.observation)
-        return mixed._replace(carries=carries), SingleAgentTimeStep(
-            observation, choose(new_seen.scalars, seen.scalars, 1)
-        )
+        new_state, new_timestep = self._reset(params, seed, episode)
+        chosen = jax.tree.map(choose, new_state._replace(carries={}), state._replace(carries={}))
+        carries = jax.tree.map(lambda new, old: choose(new, old, 1), new_state.carries, state.carries)
+        observation = choose(new_timestep.observation, timestep.observation)
+        scalars = choose(new_timestep.scalars, timestep.scalars, 1)
+        return chosen._replace(carries=carries), SingleAgentTimeStep(observation, scalars)
 
-    def _agent_timestep(self, told) -> SingleAgentTimeStep:
-        views, slot = told.observation, self.slot
+    def _agent_timestep(self, timestep) -> SingleAgentTimeStep:
+        views, slot = timestep.observation, self.slot
         view = views[slot] if isinstance(views, tuple) else views[:, slot]
-        rows = [told.reward[:, slot], told.terminated, told.truncated, told.agent_mask[:, slot]]
-        rows += [told.info[name][:, slot] for name in self.metric_names]
+        rows = [timestep.reward[:, slot], timestep.terminated, timestep.truncated, timestep.agent_mask[:, slot]]
+        rows += [timestep.info[name][:, slot] for name in self.metric_names]
         return SingleAgentTimeStep(view, jnp.stack([row.astype(jnp.float32) for row in rows]))
 
 
 @functools.lru_cache(maxsize=64)
 def single_agent_batch(task: Any, slot: int, partners: tuple[tuple[int, str], ...]) -> SingleAgentBatch:
-    """One for all environments alike."""
+    """The same one for all equal environments."""
     return SingleAgentBatch(task, slot, partners)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from rookery import intervals
 from rookery.agents.team import Team
 from rookery.gridworld.state import GridState
+from rookery.keys import EXPERT_DISTANCE_EPISODES
 from rookery.storage.atomic import write_json
 from rookery.studies.claims import judge_interval, withhold_if_few_seeds
 from rookery.studies.episode_scan import scan_episodes
@@ -22,8 +23,6 @@ from rookery.studies.study import Claim, Condition, Verdict
 from rookery.training.evaluation import evaluation_key
 from rookery.types import Env, PRNGKey, PyTree
 
-DISTANCE_STREAM = 20_000
-"""Stream of these episodes' keys: different from the episodes that returns are measured on."""
 TOO_FAR = 10**6
 """Cells; stands for the distance to an agent that is absent."""
 
@@ -63,7 +62,7 @@ def distance_profiles(
                     setup.team.groups[0].policy,
                     jax.jit(lambda p, k, s=setup: mean_distances(s.env, s.team, p, k, num_episodes)),
                 )
-                distances = np.asarray(play(setup.params, evaluation_key(seed, DISTANCE_STREAM)))
+                distances = np.asarray(play(setup.params, evaluation_key(seed, EXPERT_DISTANCE_EPISODES)))
                 write_json(path, [round(float(x), 4) for x in distances])
             profiles.setdefault(condition.label, []).append(json.loads(path.read_text(encoding="utf-8")))
     return {"distance_to_expert": profiles}

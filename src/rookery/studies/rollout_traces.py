@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from rookery.keys import TRACED_EPISODES
 from rookery.learning.rollout import rollout
 from rookery.studies.agent_sources import TrainedTeam
 from rookery.studies.session import Session
@@ -21,9 +22,6 @@ from rookery.training.team_influence import team_influence
 from rookery.training.train_step import Run
 from rookery.training.trainer import load_state
 from rookery.types import Env, PRNGKey, PyTree
-
-TRACE_STREAM = 40_000
-"""Stream of these episodes' keys: different from the episodes that returns are measured on."""
 
 
 class RolloutTrace(NamedTuple):
@@ -43,7 +41,7 @@ def rollout_traces(session: Session, team: TrainedTeam, num_episodes: int) -> It
     for seed in session.seed_range:
         replica = run.config.replicas.index((team.variant, seed))
         learners = jax.tree.map(lambda x, r=replica: jnp.asarray(x[r]), state.learners)
-        yield seed, jax.device_get(play(learners, evaluation_key(seed, TRACE_STREAM)))
+        yield seed, jax.device_get(play(learners, evaluation_key(seed, TRACED_EPISODES)))
 
 
 def rollout_trace(run: Run, learners: dict[str, PyTree], key: PRNGKey, num_episodes: int) -> RolloutTrace:

@@ -12,6 +12,7 @@ import numpy as np
 
 from rookery.agents.communication import initial_comm_state
 from rookery.agents.team import Team, act_group, advance, initial_carry, record_actions
+from rookery.keys import RECORDED_EPISODES
 from rookery.learning.rollout import rollout
 from rookery.training.evaluation import evaluation_key
 from rookery.training.team_influence import measures_influence, team_influence
@@ -19,9 +20,6 @@ from rookery.training.train_step import Run
 from rookery.types import Env, PyTree
 from rookery.viz.recording import Recording
 from rookery.viz.render_state import RenderState, action_names, make_render_state
-
-RECORDING_STREAM = 10_000
-"""Stream of the keys of recorded episodes, apart from those of evaluations."""
 
 INFLUENCE_TOLERANCE = 1e-6
 """Nats: smaller influence is rounding error of 32-bit arithmetic, and recorded as 0."""
@@ -52,7 +50,7 @@ def record_episode(
     team.validate(env)
     mask = jnp.ones(env.num_agents, bool) if agent_mask is None else jnp.asarray(agent_mask)
     play = _compiled_episode(env, team)
-    keys = jax.random.split(evaluation_key(seed, RECORDING_STREAM), episodes)
+    keys = jax.random.split(evaluation_key(seed, RECORDED_EPISODES), episodes)
     played = [jax.device_get(play(*jax.random.split(key), params, mask)) for key in keys]
     by_return = sorted(range(episodes), key=lambda e: _drop_after_end(*played[e])[1][:, focal_slot].sum())
     kept = by_return[episodes // 2 if choose == "median" else -1]
@@ -79,7 +77,7 @@ def record_run(run: Run, learners: dict[str, PyTree], *, seed: int = 0, note: st
     """
     env, team = run.env, run.team
     params, agent_mask = run.team_setup(learners).params, jnp.ones(env.num_agents, bool)
-    key = evaluation_key(seed, RECORDING_STREAM)
+    key = evaluation_key(seed, RECORDED_EPISODES)
     reset_key, act_key = jax.random.split(key)
     # The keys that `rollout` uses for one episode, so that both play the same one.
     played = _compiled_episode(env, team)(jax.random.split(reset_key, 1)[0], act_key, params, agent_mask)

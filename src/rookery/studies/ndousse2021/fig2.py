@@ -14,6 +14,7 @@ import numpy as np
 from rookery.agents.team_setup import TeamSetup
 from rookery.gridworld.spec import ACTION_NAMES
 from rookery.intervals import Interval
+from rookery.keys import FRAME_PREDICTION_EPISODES
 from rookery.learning.auxiliary import NextFramePrediction
 from rookery.studies.claims import judge_interval, mean_over_judged_seeds
 from rookery.studies.episode_scan import scan_episodes
@@ -28,8 +29,6 @@ from rookery.training.trainer import load_state
 from rookery.viz.plots import interval_dots
 
 _NUM_EPISODES = {"smoke": 2, "desk": 32, "paper": 8}
-_EVAL_STREAM = 30_000
-"""Stream of these episodes' keys."""
 _IDLE_ACTIONS = ACTION_NAMES[3:]
 """Actions without effect in these tasks."""
 _SUMS = ("prediction_error", "action_frequency", "no_change_error")
@@ -49,7 +48,7 @@ def _measure_predictions(session: Session) -> dict:
         decoder = jax.tree.map(lambda x, r=replica: jnp.asarray(x[r, 0]), params["auxiliary"][loss.kind])
         setup = evaluator.build_team(agent)
         play = play or jax.jit(_compile_rollout(setup, loss, _NUM_EPISODES[session.budget]))
-        means, frames = jax.device_get(play(setup.params, decoder, evaluation_key(seed, _EVAL_STREAM)))
+        means, frames = jax.device_get(play(setup.params, decoder, evaluation_key(seed, FRAME_PREDICTION_EPISODES)))
         for name in _SUMS:
             found[name].append(np.asarray(means[name], float).round(6).tolist())
         if "images" not in found:

@@ -16,6 +16,7 @@ import numpy as np
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team import AgentGroup, Team
 from rookery.intervals import Interval
+from rookery.keys import THEORY_EXAMPLE
 from rookery.learning import actor_critic, ppo
 from rookery.learning.auxiliary import NextFramePrediction
 from rookery.learning.ppo import PPO
@@ -35,7 +36,6 @@ NUM_SWEEPS = 200  # of Q-learning over the whole table
 _NUM_UPDATES = {"smoke": 2, "desk": 40, "paper": 40}
 _NUM_ENVS = 16  # per update
 _LEARNING_RATE = 1e-3
-_NETWORK_KEY_ID = 77
 _TOLERANCE = 1e-6
 """What counts as 0 in 32-bit arithmetic."""
 
@@ -89,7 +89,7 @@ def network_example(seed: int, num_updates: int) -> dict:
     policy = RecurrentPolicy(budgets.novice_network("smoke"), env.observation_shape(0), env.num_actions)
     team = Team((AgentGroup("novice", (0, 1, 2), policy, PPO()),))
     measured: dict = {}
-    key = jax.random.fold_in(evaluation_key(seed), _NETWORK_KEY_ID)
+    key = jax.random.fold_in(evaluation_key(seed), THEORY_EXAMPLE)
     for name, losses in (("without", ()), ("with", (NextFramePrediction(weight=1.0),))):
         config = PPO(
             sequence_length=10, num_minibatches=4, minibatch_size=16, recompute_every=2, target_kl=None,
