@@ -50,6 +50,7 @@ def _report(name: str, folder: Path) -> None:
 
     study, data = load_study(name), read_results(folder)
     data |= {"summary": summarize_results(Results(data)), "claims": judge_claims(study, data)}
+    data |= {"notes": list(study.notes)}
     page = write_results(study, data, folder)
     print_verdicts(data)
     print(f"report: {page.resolve()}")

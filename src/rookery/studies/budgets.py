@@ -31,7 +31,7 @@ DESK_VIEW = ViewConfig(observation_type="symbolic")
 NOVICE_VIEW = ViewConfig(observation_type="symbolic", can_hide_goals=True)  # with probability `goal_hiding_prob`
 
 TOTAL_TIMESTEPS = 3_200_000  # per seed
-NUM_ENVS = 128  # per update
+DESK_NUM_ENVS = 128  # per update
 DESK_NETWORK = MLPNetwork(encoder_size=64, hidden_size=64, head_size=32)
 SEQUENCE_LENGTH = 25  # steps
 NUM_EPOCHS = 3  # passes over the batch per update; hidden states and advantages are recomputed after each
@@ -89,7 +89,7 @@ def novice_ppo(budget: Budget, task: Any, auxiliary: AuxiliaryClass | None = Nex
     """The novice's learner."""
     if budget == "paper":
         return PPO(**{"auxiliary": (auxiliary(weight=3.0),) if auxiliary else (), **changes})
-    num_envs = NUM_ENVS if budget == "desk" else 8
+    num_envs = DESK_NUM_ENVS if budget == "desk" else 8
     sequence_length = SEQUENCE_LENGTH if budget == "desk" else 5
     settings: dict[str, Any] = {
         "sequence_length": sequence_length,
@@ -145,7 +145,7 @@ def run_config(
         team=(novice, *_partner_groups(partners)),
         variants=variants,
         total_timesteps=TOTAL_TIMESTEPS,
-        num_envs=NUM_ENVS,
+        num_envs=DESK_NUM_ENVS,
         env_schedules=env_schedules,
         checkpoint_interval=CHECKPOINT_INTERVAL,
     )

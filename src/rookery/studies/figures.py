@@ -9,8 +9,8 @@ from rookery.studies.results import Results
 from rookery.studies.study import Figures
 from rookery.viz.plots import interval_dots, learning_curves
 
-STEPS_LABEL = "environment steps per seed"
-RETURN_LABEL = "return per episode"
+_STEPS_LABEL = "environment steps per seed"
+_RETURN_LABEL = "return per episode"
 ONE_GOAL_LEVEL = {"stop after one goal": 1.0}
 CHECKPOINT_CAPTIONS = {
     "return_social": "Agents frozen at each checkpoint, with partners, at the full penalty. Thin: each seed.",
@@ -45,7 +45,7 @@ def checkpoint_curves(results: Results, measure: str, name: str) -> Figures:
         return []
     levels = {"no gain": 0.0} if measure == "social_gain" else reference_levels(results)
     figure = learning_curves(
-        curves, reference_levels=levels, xlabel=STEPS_LABEL, ylabel=f"{measure_label(measure)} per episode"
+        curves, reference_levels=levels, xlabel=_STEPS_LABEL, ylabel=f"{measure_label(measure)} per episode"
     )
     return [(name, figure, CHECKPOINT_CAPTIONS[measure])]
 
@@ -71,7 +71,7 @@ def return_dots(results: Results, name: str, conditions: list[str] | None = None
                     rows[f"{condition}, {words}"] = results.values(condition, measure, eval_condition)
         if rows:
             levels = reference_levels(results, eval_condition)
-            figure = interval_dots(rows, reference_levels=levels, xlabel=RETURN_LABEL, title=eval_condition)
+            figure = interval_dots(rows, reference_levels=levels, xlabel=_RETURN_LABEL, title=eval_condition)
             caption = (
                 f"{eval_condition}: every frozen agent over {results.data['eval_episodes']} evaluation episodes at the "
                 "full penalty."
@@ -107,7 +107,7 @@ def auxiliary_loss_figures(results: Results) -> Figures:
         learning = curve["learning"]
         if "aux_loss" in learning:
             curves[label] = (np.array(learning["steps"], float), np.array(learning["aux_loss"], float))
-    figure = learning_curves(curves, xlabel=STEPS_LABEL, ylabel="mean absolute error (0 to 1)")
+    figure = learning_curves(curves, xlabel=_STEPS_LABEL, ylabel="mean absolute error (0 to 1)")
     return [
         ("figure", figure, "Error of the auxiliary losses during training. Thin: each seed."),
         *training_figures(results)[1:],
@@ -168,7 +168,7 @@ def team_figures(results: Results) -> Figures:
         learning = curve["learning"]
         curves[label] = (np.array(learning["steps"], float), np.array(learning["return"], float))
     if curves:
-        figure = learning_curves(curves, xlabel=STEPS_LABEL, ylabel=TEAM_MEASURE_LABELS["collective_reward"])
+        figure = learning_curves(curves, xlabel=_STEPS_LABEL, ylabel=TEAM_MEASURE_LABELS["collective_reward"])
         figures.append(("learning", figure, "Collective reward during training. Thin: each seed."))
     for name, label in TEAM_MEASURE_LABELS.items():
         rows = {}

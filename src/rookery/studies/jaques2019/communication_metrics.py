@@ -121,7 +121,9 @@ def _judge_influence_pays(results: Results) -> Verdict:
     received, returns = (
         np.array(results.extra[name][_INFLUENCE.label]).ravel() for name in ("influence_received", "returns")
     )
-    quantity = f"correlation of influence received with own return, {len(received)} agents of '{_INFLUENCE.label}'; claimed > 0"
+    quantity = (
+        f"correlation of influence received with return, {len(received)} agents of '{_INFLUENCE.label}'; claimed > 0"
+    )
     try:
         rho, p = social_metrics.influence_reward_correlation(received, returns)
     except ConfigError:  # all returns are equal, or no agent is influenced

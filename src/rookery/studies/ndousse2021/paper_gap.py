@@ -88,7 +88,7 @@ def _large_config(budget: Budget) -> RunConfig:
         budget,
         name,
         _large_task(budget),
-        num_envs=budgets.NUM_ENVS // 2,
+        num_envs=budgets.DESK_NUM_ENVS // 2,
         learner={"minibatch_size": minibatch_size},
     )
 
