@@ -118,7 +118,8 @@ def evaluate(
 def format_row(row: dict[str, Any]) -> str:
     """A row of `evaluate` for people, rounded."""
     interval = "" if row["low"] is None else f" [{row['low']:.2f}, {row['high']:.2f}]"
-    text = f"{row['condition']:12} return {row['return']:.2f}{interval}"
+    name = row["condition"] if row["condition"] == "social_gain" else f"{row['condition']:12} return"
+    text = f"{name:12} {row['return']:.2f}{interval}"
     others = {k: v for k, v in row.items() if k not in ("condition", "episodes", "return", "low", "high")}
     return "   ".join([text, *(f"{name} {value:.2f}" for name, value in others.items())])
 
