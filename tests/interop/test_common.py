@@ -1,10 +1,14 @@
 """What the adapters share."""
 
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
 
 from rookery.errors import ConfigError, InvalidActionError, NotFoundError
+from rookery.gridworld.spec import ViewConfig
 from rookery.interop.common import check_actions, check_render_mode, check_seed, episode_key, render_rgb, resolve_task
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.grid_env import GridEnv
@@ -14,15 +18,59 @@ from tests.worlds import start, task_on
 
 
 def test_a_task_is_found_by_its_id_and_changed():
-    assert resolve_task("goal-cycle-v0", {"goals": 4}) == GoalCycle(num_goals=4)
+    assert resolve_task("goal-cycle-v0", {"num_goals": 4}) == GoalCycle(num_goals=4)
     assert resolve_task(Counting(), {}) == Counting()
-    with pytest.raises(NotFoundError, match="did you mean goal-cycle-v0"):
+    with pytest.raises(NotFoundError, match="did you mean 'goal-cycle-v0'"):
         resolve_task("goal-cycle-v9", {})
-    with pytest.raises(ConfigError, match="goal-cycle has no field 'goal'; did you mean 'num_goals'"):
+    with pytest.raises(ConfigError, match="unexpected keyword argument 'goal'; did you mean 'num_goals'"):
         resolve_task("goal-cycle-v0", {"goal": 4})
-    with pytest.raises(ConfigError, match="goals=0 must be at least 1"):
-        resolve_task("goal-cycle-v0", {"goals": 0})
+    with pytest.raises(ConfigError, match="num_goals=0 must be at least 1"):
+        resolve_task("goal-cycle-v0", {"num_goals": 0})
     assert get_task("goal-cycle-v0") == GoalCycle()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"collide": "no"}, {"num_goals": True}, {"max_steps": 10.0}, {"penalty": float("nan")}, {"num_goals": "4"},
+        {"goal_reward": float("inf")}, {"num_goals": 4.0}, {"map": ["#####"]},
+    ],
+)  # fmt: skip
+def test_values_of_settings_are_checked(changes):
+    with pytest.raises(ConfigError, match=f"goal-cycle.{next(iter(changes))}"):
+        resolve_task("goal-cycle-v0", changes)
+
+
+def test_lists_and_numpy_numbers_are_fine():
+    changes = {"views": [ViewConfig(size=5)] * 3, "spawn_delay": [0, 1, 2], "num_goals": np.int64(4)}
+    assert resolve_task("goal-cycle-v0", changes) == GoalCycle(
+        views=(ViewConfig(size=5),) * 3, spawn_delay=(0, 1, 2), num_goals=4
+    )
+
+
+def test_an_unknown_setting_is_a_type_error_too():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'frameskip'"):
+        resolve_task("goal-cycle-v0", {"frameskip": 1})
+
+
+NO_BACKEND = """
+import os, gymnasium, jax, rookery.interop
+from jax._src import xla_bridge
+from rookery.interop.pettingzoo import parallel_env as pz
+partners = ("none", "scripted", "random", "goal-cycle-demo-expert")
+envs = [gymnasium.make("rookery/goal-cycle-demo-v0", partners=p) for p in partners]
+envs += [gymnasium.make_vec("rookery/cleanup-small-v0", num_envs=2), pz("goal-cycle-v0", render_mode="rgb_array")]
+assert not xla_bridge.backends_are_initialized()
+if os.fork() == 0:
+    envs[0].reset(seed=0)
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def test_making_environments_starts_no_backend_so_that_a_process_can_fork():
+    result = subprocess.run([sys.executable, "-c", NO_BACKEND], capture_output=True, text=True, timeout=300)
+    assert result.stdout.strip() == "7", result.stderr[-2000:]
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**31, 2**32 - 1])
@@ -51,14 +99,14 @@ def test_actions_of_many_kinds_are_taken():
     [
         ([0, 3], "b: action 3 is out of range; allowed: 0 to 2"),
         ([-1, 0], "a: action -1 is out of range"),
-        ([0, 1.0], "b: action 1.0 is no whole number"),
-        ([0, None], "b: action None is no whole number"),
-        ([True, 0.5], "a: action True is no whole number"),
-        (["up", 0], "a: action 'up' is no whole number"),
-        ([0], "must be 2 whole numbers, one an agent"),
-        ([[0, 1], [1, 2]], "must be 2 whole numbers, one an agent"),
-        ([[0, 1], 1], "must be 2 whole numbers, one an agent"),
-        (5, "must be 2 whole numbers, one an agent"),
+        ([0, 1.0], "b: action 1.0 is not a whole number"),
+        ([0, None], "b: action None is not a whole number"),
+        ([True, 0.5], "a: action True is not a whole number"),
+        (["up", 0], "a: action 'up' is not a whole number"),
+        ([0], "must be 2 whole numbers, one per agent"),
+        ([[0, 1], [1, 2]], "must be 2 whole numbers, one per agent"),
+        ([[0, 1], 1], "must be 2 whole numbers, one per agent"),
+        (5, "must be 2 whole numbers, one per agent"),
     ],
 )
 def test_actions_that_are_none_are_named(given, said):
@@ -70,9 +118,9 @@ def test_actions_that_are_none_are_named(given, said):
 def test_render_modes():
     assert check_render_mode(None, []) is None
     assert check_render_mode("rgb_array", ["rgb_array"]) == "rgb_array"
-    with pytest.raises(ConfigError, match="'human' is not offered; this task has: 'rgb_array'"):
+    with pytest.raises(ConfigError, match="'human' is not available; allowed for this task: 'rgb_array'"):
         check_render_mode("human", ["rgb_array"])
-    with pytest.raises(ConfigError, match="none, for its worlds are no maps"):
+    with pytest.raises(ConfigError, match="none, because its states cannot be drawn"):
         check_render_mode("rgb_array", [])
 
 

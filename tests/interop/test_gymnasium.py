@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from pathlib import Path
 
 import gymnasium
 import jax
@@ -13,8 +14,9 @@ from gymnasium.vector import AutoresetMode
 import rookery.interop  # registers
 from rookery.errors import ConfigError, IncompatibleError, InvalidActionError, NotFoundError, ResetNeededError
 from rookery.interop.gymnasium import SingleAgentEnv, SingleAgentVectorEnv
+from rookery.interop.single_agent_batch import resolve_partners
 from rookery.tasks import registry
-from tests.interop.counting import Counting, drawn
+from tests.interop.counting import Counting, CountingEnv, drawn
 from tests.tiny import TASK, save_novice
 
 
@@ -42,10 +44,10 @@ def test_a_task_without_a_map_conforms():
 
 
 def test_changes_and_companions_are_given_to_make():
-    made = gymnasium.make("rookery/goal-cycle-demo-v0", num_goals=2, agent=1, others={0: "scripted"})
-    assert made.unwrapped._arena.env.task.num_goals == 2
-    assert made.unwrapped._arena.present.tolist() == [True, True, False]
-    with pytest.raises(ConfigError, match="has no field 'num_golas'; did you mean 'num_goals'"):
+    made = gymnasium.make("rookery/goal-cycle-demo-v0", num_goals=2, agent=1, partners={0: "scripted"})
+    assert made.unwrapped._batch.env.task.num_goals == 2
+    assert made.unwrapped._batch.agent_mask.tolist() == [True, True, False]
+    with pytest.raises(ConfigError, match="unexpected keyword argument 'num_golas'; did you mean 'num_goals'"):
         gymnasium.make("rookery/goal-cycle-demo-v0", num_golas=2)
 
 
@@ -74,7 +76,7 @@ def test_steps_out_of_turn_and_wrong_actions_are_errors():
     world.reset(seed=0)
     for wrong, said in (
         (3, "action 3 is out of range; allowed: 0 to 2"),
-        (0.5, "no whole number"),
+        (0.5, "not a whole number"),
         ([0, 1], "must be 1"),
     ):
         with pytest.raises(InvalidActionError, match=said):
@@ -96,14 +98,34 @@ def test_a_copy_goes_its_own_way_with_the_same_program():
 
 
 def test_who_may_stand_where():
-    with pytest.raises(ConfigError, match="agent=2 is no slot of this task; it has 0 to 1"):
+    with pytest.raises(ConfigError, match="agent=2 is not a slot of this task; allowed: 0 to 1"):
         SingleAgentEnv(Counting(), agent=2)
-    with pytest.raises(ConfigError, match=r"others has slot 0; slots beside agent 0 are: \[1\]"):
+    with pytest.raises(ConfigError, match=r"partners has slot 0; the other slots of agent 0 are \[1\]"):
         SingleAgentEnv(Counting(), partners={0: "random"})
-    with pytest.raises(NotFoundError, match="the zoo has no 'goal-cycle-demo-exprt'; did you mean goal-cycle-demo"):
+    with pytest.raises(NotFoundError, match="the zoo has no 'goal-cycle-demo-exprt'; did you mean 'goal-cycle-demo-ex"):
         SingleAgentEnv(TASK, partners="goal-cycle-demo-exprt")
     with pytest.raises(IncompatibleError, match="was trained on observations of"):
         SingleAgentEnv(TASK, partners="goal-cycle-demo-expert")
+
+
+@pytest.mark.parametrize(
+    ("partners", "resolved"),
+    [
+        (None, "none"), ("none", "none"), (Path("a/b.safetensors"), "a/b.safetensors"), ({}, "none"),
+        ({1: None}, "none"), ({1: Path("b")}, "b"), ({"1": "scripted"}, "scripted"),
+        ({np.int64(1): "random"}, "random"),
+    ],
+)  # fmt: skip
+def test_partners_in_many_forms(partners, resolved):
+    assert resolve_partners(CountingEnv(Counting()), 0, partners) == ((1, resolved),)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"agent": 1.0}, {"agent": "agent_0"}, {"partners": ["random"]}, {"partners": {1: 2}}]
+)
+def test_partners_and_slots_of_the_wrong_type(wrong):
+    with pytest.raises(ConfigError):
+        resolve_partners(CountingEnv(Counting()), wrong.get("agent", 0), wrong.get("partners"))
 
 
 def test_the_same_numbers_as_the_functional_environment():
@@ -126,12 +148,12 @@ def test_the_same_numbers_as_the_functional_environment():
     assert bool(told.truncated)
 
 
-@pytest.mark.parametrize("others", ["random", "scripted", "frozen"])
-def test_each_world_of_a_vector_is_the_single_one_of_its_seed(others, tmp_path):
-    if others == "frozen":
-        others = str(save_novice(tmp_path / "novice.safetensors"))
-    single = [SingleAgentEnv(TASK, partners=others) for _ in range(3)]
-    many = SingleAgentVectorEnv(TASK, 3, partners=others)
+@pytest.mark.parametrize("partners", ["random", "scripted", "frozen"])
+def test_each_world_of_a_vector_is_the_single_one_of_its_seed(partners, tmp_path):
+    if partners == "frozen":
+        partners = str(save_novice(tmp_path / "novice.safetensors"))
+    single = [SingleAgentEnv(TASK, partners=partners) for _ in range(3)]
+    many = SingleAgentVectorEnv(TASK, 3, partners=partners)
     observation, _ = many.reset(seed=40)
     for world, one in enumerate(single):
         np.testing.assert_array_equal(observation[world], one.reset(seed=40 + world)[0])
@@ -158,7 +180,7 @@ def test_each_world_of_a_vector_is_the_single_one_of_its_seed(others, tmp_path):
 
 def test_next_step_mode_by_hand():
     many = SingleAgentVectorEnv(Counting(limit=2), 2, agent=1)
-    assert many.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    assert many.metadata["autoreset_mode"] is many.autoreset_mode is AutoresetMode.NEXT_STEP
     observation, info = many.reset(seed=7)
     assert observation.tolist() == [[[drawn(7), 0]], [[drawn(8), 0]]]
     assert info["active"].tolist() == [False, False]
@@ -196,7 +218,7 @@ def test_disabled_mode_by_hand():
     many = SingleAgentVectorEnv(Counting(limit=2), 2, autoreset_mode=AutoresetMode.DISABLED)
     many.reset(seed=7)
     many.step([1, 2])
-    with pytest.raises(ResetNeededError, match="world 1 is over; open it with reset"):
+    with pytest.raises(ResetNeededError, match="the episode of environment 1 is over; start the next one with reset"):
         many.step([0, 0])
     observation, info = many.reset(options={"reset_mask": np.array([False, True])})
     assert observation.tolist() == [[[1]], [[0]]]
@@ -210,7 +232,7 @@ def test_seeds_of_a_vector():
     assert opened(seed=[9, 4]) == [drawn(9), drawn(4)]
     assert opened() == [drawn(9, 1), drawn(4, 1)]
     assert opened(seed=[None, 5]) == [drawn(9, 2), drawn(5)]
-    with pytest.raises(ConfigError, match="3 seeds for 2 worlds"):
+    with pytest.raises(ConfigError, match="3 seeds for 2 environments"):
         many.reset(seed=[1, 2, 3])
     with pytest.raises(ConfigError, match="must lie in"):
         many.reset(seed=2**32 - 1)
@@ -228,7 +250,7 @@ def test_wrong_uses_of_a_vector_are_errors():
         SingleAgentVectorEnv(Counting(), 1, autoreset_mode="never")
     many = SingleAgentVectorEnv(Counting(), 2)
     many.reset(seed=0)
-    for wrong, said in (([0, 3], "world 1: action 3 is out of range"), ([0], "must be 2 whole numbers")):
+    for wrong, said in (([0, 3], "environment 1: action 3 is out of range"), ([0], "must be 2 whole numbers")):
         with pytest.raises(InvalidActionError, match=said):
             many.step(wrong)
     for mask in ([True], [0, 1], [False, False]):

@@ -27,7 +27,7 @@ def test_every_task_has_spaces_that_hold_what_it_tells(name):
 
 
 def test_an_episode_by_hand_and_the_next_one_opens_at_once():
-    env = DictEnv(Counting(), limit=3)
+    env = DictEnv(Counting(), limit=3, final_observation=True)
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     observations, state = reset(jax.random.PRNGKey(3))
     assert observations["agent_1"].tolist() == [[drawn(3), 0]]
@@ -36,12 +36,13 @@ def test_an_episode_by_hand_and_the_next_one_opens_at_once():
     assert {name: float(reward) for name, reward in rewards.items()} == {"agent_0": 1.0, "agent_1": 0.0}
     assert not any(dones.values())
     assert set(dones) == {*BOTH, "__all__"}
-    assert infos["active"].tolist() == [True, True]
+    assert infos["agent_mask"].tolist() == [True, True]
     observations, state, rewards, dones, infos = step(jax.random.PRNGKey(5), state, {"agent_0": 0, "agent_1": 2})
     assert all(dones.values())
     assert float(rewards["agent_1"]) == 2.0
     assert infos["units"].tolist() == [0.0, 2.0]
-    assert (bool(infos["terminated"]), bool(infos["truncated"])) == (True, False)
+    assert (infos["terminated"].tolist(), infos["truncated"].tolist()) == ([True, True], [False, False])
+    assert {leaf.shape for leaf in jax.tree.leaves({**infos, "final_observation": ()})} == {(2,)}
     assert infos["final_observation"]["agent_0"].tolist() == [[3]]
     assert observations["agent_0"].tolist() == [[0]]
     assert observations["agent_1"].tolist() == [[drawn(5), 0]]
@@ -98,7 +99,7 @@ def test_wrong_actions_are_errors():
             env.step(key, state, wrong)
         with pytest.raises(InvalidActionError, match="give one for each of"):
             jax.jit(env.step)(key, state, wrong)
-    with pytest.raises(ConfigError, match="has no field 'limits'; did you mean 'limit'"):
+    with pytest.raises(ConfigError, match="unexpected keyword argument 'limits'; did you mean 'limit'"):
         DictEnv(Counting(), limits=3)
 
 

@@ -153,7 +153,7 @@ def test_wrong_actions_are_errors_and_move_nothing():
         ({}, "no action for agent_0, agent_1"),
         ({"agent_0": 0, "agent_1": 0, "agent_2": 0}, "there is no agent 'agent_2'"),
         ({"agent_0": 0, "agent_1": 3}, "agent_1: action 3 is out of range; allowed: 0 to 2"),
-        ({"agent_0": 0.5, "agent_1": 0}, "agent_0: action 0.5 is no whole number"),
+        ({"agent_0": 0.5, "agent_1": 0}, "agent_0: action 0.5 is not a whole number"),
     ):
         with pytest.raises(InvalidActionError, match=said):
             world.step(wrong)
@@ -180,7 +180,7 @@ def test_a_copy_goes_its_own_way_with_the_same_program():
 
 def test_it_is_rendered_where_there_is_a_map():
     world = parallel_env("goal-cycle-demo-v0", render_mode="rgb_array")
-    with pytest.raises(ResetNeededError, match="nothing to show yet"):
+    with pytest.raises(ResetNeededError, match="no state to draw yet"):
         world.render()
     world.reset(seed=0)
     before = world.render()
@@ -188,7 +188,7 @@ def test_it_is_rendered_where_there_is_a_map():
     world.step(dict.fromkeys(world.agents, 1))
     assert (world.render() != before).any()  # they have turned
     assert parallel_env("goal-cycle-demo-v0").render() is None
-    with pytest.raises(ConfigError, match="its worlds are no maps"):
+    with pytest.raises(ConfigError, match="its states cannot be drawn"):
         parallel_env(Counting(), render_mode="rgb_array")
 
 

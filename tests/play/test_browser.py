@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rookery.viz import colors
+from rookery.viz import colors, write_replay_html
 from tests.play.client import BROWSER, chromium
 from tests.play.conftest import place, served, start
+from tests.viz.conftest import walk
+from tests.viz.test_arrows import together
 from tests.worlds import EAST, WEST
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
@@ -37,7 +39,8 @@ def test_three_browsers_play_and_watch(tmp_path):
             assert await three.run("[...document.querySelectorAll('.rk-pad button')].every((b) => b.disabled)")
             # The map is painted when its first layout is known, which on a slow machine is after the first message.
             assert await one.until("document.querySelector('.rk-map canvas').getAttribute('aria-label')") == (
-                "Map at step 0. A turner at row 2, column 2, facing east; B walker at row 4, column 8, facing west"
+                "Map at step 0. A turner at row 2, column 2, facing east; B walker at row 4, column 8, facing west; "
+                "goal 1 at row 2, column 4; goal 2 at row 2, column 7"
             )
             await one.screenshot(tmp_path / "one.png")
 
@@ -109,5 +112,25 @@ def test_a_lost_game_is_found_again(tmp_path):
             async with served(start(), port=port):
                 await page.until(f"{GAME}.dataset.state === 'on'")
                 await page.until(f"{text('.rk-status')} === ''")
+
+    asyncio.run(scenario())
+
+
+def test_the_game_and_replays_fit_a_small_phone(tmp_path):
+    game = start()
+    replay = write_replay_html(together(walk()), tmp_path / "replay.html")
+
+    async def scenario():
+        async with served(game) as server, chromium(tmp_path) as visit:
+            for url, ready in (
+                (server.url, ON),
+                (replay.as_uri(), "document.querySelector('.rk-replay').dataset.ready"),
+            ):
+                page = await visit(url)
+                await page.call(
+                    "Emulation.setDeviceMetricsOverride", width=320, height=700, deviceScaleFactor=1, mobile=True
+                )
+                await page.until(ready)
+                await page.until("document.documentElement.scrollWidth <= 320 && innerWidth <= 320")
 
     asyncio.run(scenario())

@@ -11,12 +11,12 @@ from rookery.errors import ConfigError, IncompatibleError, NotFoundError
 
 def test_the_novice_of_the_zoo_and_scripted_experts(monkeypatch):
     expert = zoo.load_trained_agent("goal-cycle-demo-expert")
-    monkeypatch.setattr(zoo, "names", lambda: ["goal-cycle-demo-novice"])
-    monkeypatch.setattr("rookery.commands.evaluate.load", lambda name: expert)
+    monkeypatch.setattr(zoo, "entry_names", lambda: ["goal-cycle-demo-novice"])
+    monkeypatch.setattr("rookery.training.team_setup.load_trained_agent", lambda name: expert)
     cast = make_game_setup("goal-cycle-demo-v0", ())
-    assert cast.agent_names == ("novice", "expert 1", "expert 2")
-    assert cast.roles == ("frozen", "scripted", "scripted")
-    assert [group.slots for group in cast.team.groups] == [(0,), (1, 2)]
+    assert cast.agent_names == ("novice", "expert", "random")
+    assert cast.roles == ("frozen", "scripted", "random")
+    assert [group.slots for group in cast.team.groups] == [(0,), (1,), (2,)]
     assert (
         make_game_setup("goal-cycle-demo-v0", (), ("views.0.size=5",)).roles == ("scripted",) * 3
     )  # it cannot see that
@@ -39,7 +39,7 @@ def test_others_are_taken_in_order_and_the_last_for_the_rest():
         make_game_setup("goal-cycle-demo-v0", ("random",) * 4)
     with pytest.raises(NotFoundError, match="did you mean"):
         make_game_setup("goal-cycle-demo-v0", ("goal-cycle-demo-expart",))
-    with pytest.raises(NotFoundError, match="did you mean goal-cycle"):
+    with pytest.raises(NotFoundError, match="did you mean 'goal-cycle-demo-v0'"):
         make_game_setup("goal-cycle-dem-v0", ())
 
 

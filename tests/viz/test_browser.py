@@ -150,6 +150,6 @@ def test_arrows_can_be_seen_and_turned_off(recording, tmp_path):
     assert seen["arrows"] == "2"
     assert seen["label"].endswith("; A influences B by 1 nats")
     assert "influence in this step; the widest arrow is 1 nats" in seen["scale"]
-    assert seen["facts"].endswith("influence on others1 natsinfluenced by others0.02 nats")
+    assert seen["facts"].endswith("influence1 natsinfluenced0.02 nats")
     assert seen["off"] == "0 " + rgb(colors.FLOOR_COLOR)
     assert seen["on"] == "2 true"

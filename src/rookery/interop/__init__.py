@@ -1,8 +1,8 @@
-"""Rookery's tasks in the forms other tools expect. Importing this registers them where those tools look.
+"""Rookery's tasks in the interfaces of other libraries. Importing this registers them there.
 
 `gymnasium.make("rookery/goal-cycle-v0")`, `gymnasium.make_vec(...)` and
 `pettingzoo.env_registry.registration.make("parallel", "rookery/goal-cycle-v0")` work after `import rookery.interop`.
-Needs the extra `interop`; only `rookery.interop.jaxmarl` does without.
+Needs the extra `interop`, except for `rookery.interop.jaxmarl`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ NAMESPACE = "rookery"
 
 
 def register_envs() -> None:
-    """Tell Gymnasium and PettingZoo, whichever are installed, of every task they do not know yet.
+    """Register every task with Gymnasium and PettingZoo, as far as they are installed.
 
-    Done once at import; call it again after `rookery.tasks.registry.register`.
+    Called at import; call it again after `rookery.tasks.registry.register`.
     """
     if find_spec("gymnasium"):
         import gymnasium
@@ -25,7 +25,7 @@ def register_envs() -> None:
         module = f"{__name__}.gymnasium"
         for name in registry.task_ids():
             if f"{NAMESPACE}/{name}" not in gymnasium.registry:
-                # Our own checks stand in for Gymnasium's wrappers: their errors say more, and they cost less.
+                # Our own checks replace Gymnasium's wrappers: their errors say more, and they cost less.
                 gymnasium.register(
                     f"{NAMESPACE}/{name}",
                     entry_point=f"{module}:SingleAgentEnv",
@@ -39,11 +39,11 @@ def register_envs() -> None:
 
         module = f"{__name__}.pettingzoo"
         for name in registry.task_ids():
-            known_as, how = f"{NAMESPACE}/{name}", {"task": name}
-            if known_as not in registration.parallel_registry:
-                registration.register("parallel", known_as, entry_point=f"{module}:parallel_env", kwargs=how)
-            if known_as not in registration.aec_registry:
-                registration.register("aec", known_as, entry_point=f"{module}:env", kwargs=how)
+            env_id, kwargs = f"{NAMESPACE}/{name}", {"task": name}
+            if env_id not in registration.parallel_registry:
+                registration.register("parallel", env_id, entry_point=f"{module}:parallel_env", kwargs=kwargs)
+            if env_id not in registration.aec_registry:
+                registration.register("aec", env_id, entry_point=f"{module}:env", kwargs=kwargs)
 
 
 register_envs()

@@ -1,4 +1,4 @@
-"""What all adapters share: which task, which key, which actions, and the picture of a world."""
+"""Shared by the adapters: finding the task, keys of episodes, checks of actions, and pictures."""
 
 from __future__ import annotations
 
@@ -12,28 +12,49 @@ import jax
 import numpy as np
 
 from rookery.errors import ConfigError, InvalidActionError, suggest
+from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks import registry
 from rookery.types import Env, PRNGKey, PyTree
 
 RENDER_TILE_SIZE = 24
-"""A cell's side in rendered pictures."""
+"""Pixels per cell in rendered pictures."""
+
+
+class UnknownArgumentError(ConfigError, TypeError):
+    """A keyword argument that is not a setting of the task. A TypeError too, as for any Python function."""
 
 
 def resolve_task(task: Any, changes: dict[str, Any]) -> Any:
-    """A task's configuration, from its id or itself, with some fields changed.
+    """A task from its id, or itself, with some settings changed.
 
-    Raises: MissingError for an unknown id; ConfigError for a field the task lacks or a value it refuses.
+    Values are checked as those of a configuration file: types must match, lists become tuples, NaN is refused.
+
+    Raises: NotFoundError for an unknown id; UnknownArgumentError for an unknown setting; ConfigError for a value of the
+      wrong type, or one that the task refuses.
     """
     task = registry.get_task(task) if isinstance(task, str) else task
-    fields = [field.name for field in dataclasses.fields(task) if field.name != "kind"]
+    if not changes:
+        return task
+    allowed = [field.name for field in dataclasses.fields(task) if field.init and field.name != "kind"]
     for name in changes:
-        if name not in fields:
-            raise ConfigError(f"{task.kind} has no field {name!r}; {suggest(name, fields)}")
-    return dataclasses.replace(task, **changes)
+        if name not in allowed:
+            raise UnknownArgumentError(f"{task.kind}: unexpected keyword argument '{name}'; {suggest(name, allowed)}")
+    data = to_dict(task, task.kind) | {name: _to_json_value(value) for name, value in changes.items()}
+    return from_dict(type(task), data, task.kind)
+
+
+def _to_json_value(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_dict(value)
+    if isinstance(value, list | tuple):
+        return [_to_json_value(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
 
 
 def agent_ids(env: Env) -> list[str]:
-    """`agent_0` and so on, one a slot."""
+    """`agent_0` and so on, one per slot."""
     return [f"agent_{slot}" for slot in range(env.num_agents)]
 
 
@@ -42,14 +63,25 @@ def observation_shapes(env: Env) -> list[tuple[int, ...]]:
 
 
 def episode_key(seed: jax.Array, episode: jax.Array) -> PRNGKey:
-    """Key that opens an episode in every adapter: the first of a seed has `PRNGKey(seed)` itself, so it is the episode
-    that `Env.reset(jax.random.PRNGKey(seed), params)` opens; later ones are folded from it. Both u32[]."""
+    """The key of an episode in every adapter. Both arguments u32[].
+
+    The first episode of a seed has `PRNGKey(seed)` itself, so it is the one that `Env.reset(PRNGKey(seed), params)`
+    starts; the episode number is folded into the keys of later ones.
+    """
     key = jax.random.PRNGKey(seed)
     return jax.numpy.where(episode == 0, key, jax.random.fold_in(key, episode))
 
 
+def check_whole_number(name: str, value: Any) -> int:
+    """The value as an int; text of digits, as JSON has for keys, is one too. Raises ConfigError for anything else."""
+    try:
+        return operator.index(int(value) if isinstance(value, str) else value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{name}={value!r} must be a whole number") from None
+
+
 def check_seed(seed: int) -> int:
-    """Raises ConfigError for a seed that no key can be made of."""
+    """The seed as an int. Raises ConfigError unless it is a whole number in [0, 2^32)."""
     try:
         seed = operator.index(seed)
     except TypeError:
@@ -60,21 +92,21 @@ def check_seed(seed: int) -> int:
 
 
 def random_seed() -> int:
-    """One nobody asked for, from the operating system."""
+    """A seed from the operating system."""
     return int(np.random.SeedSequence().generate_state(1)[0])
 
 
 def check_actions(actions: Any, num_actions: int, agent_ids: Sequence[str]) -> np.ndarray:
-    """Actions as i32[A], one for each of `whose`.
+    """Actions as i32[A], one for each of `agent_ids`.
 
-    Raises: ActionError naming whose action is no whole number, or not in 0 … actions - 1.
+    Raises: InvalidActionError that names the agent whose action is not a whole number from 0 to `num_actions` - 1.
     """
     if (
         type(actions) is list
         and len(actions) == len(agent_ids)
         and all(type(a) is int and 0 <= a < num_actions for a in actions)
     ):
-        return np.array(actions, np.int32)  # the usual case, without a dozen calls of numpy
+        return np.array(actions, np.int32)  # the usual case, without many numpy calls
     try:
         values = np.asarray(actions)
     except ValueError:
@@ -85,14 +117,14 @@ def check_actions(actions: Any, num_actions: int, agent_ids: Sequence[str]) -> n
             assert values.shape == (len(agent_ids),)
         except (AssertionError, TypeError, ValueError):
             raise InvalidActionError(
-                f"actions {actions!r} must be {len(agent_ids)} whole numbers, one an agent"
+                f"actions {actions!r} must be {len(agent_ids)} whole numbers, one per agent"
             ) from None
     if values.dtype.kind not in "iu":
         wrong = [
             (name, one) for name, one in zip(agent_ids, actions, strict=True) if np.asarray(one).dtype.kind not in "iu"
         ]
         name, one = wrong[0]
-        raise InvalidActionError(f"{name}: action {one!r} is no whole number; allowed: 0 to {num_actions - 1}")
+        raise InvalidActionError(f"{name}: action {one!r} is not a whole number; allowed: 0 to {num_actions - 1}")
     outside = (values < 0) | (values >= num_actions)
     if outside.any():
         first = int(outside.argmax())
@@ -105,34 +137,34 @@ def check_actions(actions: Any, num_actions: int, agent_ids: Sequence[str]) -> n
 def check_render_mode(mode: str | None, allowed: list[str]) -> str | None:
     """Raises ConfigError for a mode that is not offered."""
     if mode is not None and mode not in allowed:
-        offered = ", ".join(map(repr, allowed)) or "none, for its worlds are no maps"
-        raise ConfigError(f"render_mode={mode!r} is not offered; this task has: {offered}")
+        offered = ", ".join(map(repr, allowed)) or "none, because its states cannot be drawn"
+        raise ConfigError(f"render_mode={mode!r} is not available; allowed for this task: {offered}")
     return mode
 
 
 def render_rgb(env: Any, state: PyTree) -> np.ndarray:
-    """The whole map now, agents by prestige. u8[H*24, W*24, 3]."""
+    """A picture of the whole map in this state. u8[H*24, W*24, 3]."""
     from rookery.viz.frames import render_map
     from rookery.viz.record_episode import recording_fields
     from rookery.viz.recording import Recording
 
-    moment = jax.tree.map(lambda x: np.asarray(x)[None], _compile_render_state(env)(state))
+    states = jax.tree.map(lambda x: np.asarray(x)[None], _compile_render_state(env)(state))
     agents = env.num_agents
-    still = Recording(
+    recording = Recording(
         task=env.task.kind,
         agent_names=tuple(agent_ids(env)),
         roles=("learning",) * agents,
         reward=np.zeros((0, agents)),
         action=np.zeros((0, agents), np.int8),
         action_names=(),
-        **recording_fields(moment),
+        **recording_fields(states),
     )
-    return render_map(still, 0, RENDER_TILE_SIZE)
+    return render_map(recording, 0, RENDER_TILE_SIZE)
 
 
 @functools.lru_cache(maxsize=32)
 def _compile_render_state(env: Any):
-    """What there is to see of a state, compiled once for each environment."""
+    """The function that draws states of an environment, compiled once."""
     from rookery.viz.render_state import make_render_state
 
     return jax.jit(make_render_state(env))

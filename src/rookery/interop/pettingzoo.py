@@ -1,6 +1,7 @@
 """Tasks as PettingZoo environments: all agents act at once (`parallel_env`) or in turn (`env`).
 
-One world, stepped from Python. For thousands of worlds use the functional `Env`, or `rookery.interop.gymnasium`.
+One environment, stepped from Python. For thousands use the functional `Env`, or `rookery.interop.gymnasium`. Making an
+environment does not start JAX's backend; the first reset does. So a process can make environments, and fork.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ from rookery.tasks.registry import make_env
 def parallel_env(
     task: Any = "goal-cycle-v0", *, render_mode: str | None = None, max_cycles: int | None = None, **changes: Any
 ) -> RookeryParallelEnv:
-    """A task in PettingZoo's parallel form.
+    """A task with PettingZoo's parallel interface.
 
     Args:
-      task: an id of `rookery envs`, or a task's configuration.
+      task: an id of `rookery envs`, or a task.
       render_mode: None or 'rgb_array'.
-      max_cycles: PettingZoo's word for the task's `max_steps`.
-      changes: fields of the task, such as `goals=4`.
-    Raises: MissingError for an unknown id, ConfigError for a field or value the task refuses.
+      max_cycles: PettingZoo's word for the setting `max_steps`.
+      changes: settings of the task, such as `num_goals=4`.
+    Raises: NotFoundError for an unknown id; ConfigError for an unknown setting or a value that the task refuses.
     """
     if max_cycles is not None:
         changes["max_steps"] = max_cycles
@@ -48,17 +49,16 @@ def parallel_env(
 
 
 def env(task: Any = "goal-cycle-v0", **options: Any) -> AECEnv:
-    """A task in PettingZoo's turn-by-turn form, by its own conversion; arguments as `parallel_env`."""
+    """A task with PettingZoo's turn-by-turn interface, by its own conversion; arguments as in `parallel_env`."""
     return parallel_to_aec(parallel_env(task, **options))
 
 
 class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
-    """One world. Agents are `agent_0` … by slot; all of them stay to the end of the episode.
+    """One environment. Agents are `agent_0` … by slot; all of them stay until the end of the episode.
 
-    Observation: u8, as `Env`; an agent that is not in the world (yet) sees nothing, and its action does nothing.
-    Action: 0 … n-1. Reward: what the task pays. Info: `active`, whether the agent is in the world, and what the task
-    counts, by name. `reset(seed=s)` opens the episode of `jax.random.PRNGKey(s)`; each `reset()` after it the next of
-    that seed's episodes.
+    Observation: u8, as in `Env`; an agent that is not in the environment (yet) observes zeros, and its action does
+    nothing. Action: 0 … n-1. Info: `active` (the agent is in the environment) and the task's metrics by name.
+    `reset(seed=s)` starts the episode of `jax.random.PRNGKey(s)`; each later `reset()` the next one of that seed.
     """
 
     def __init__(self, task: Any, render_mode: str | None = None):
@@ -86,22 +86,22 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
-        """Open an episode. There are no options. Raises ConfigError for a seed outside [0, 2^32)."""
+        """Start an episode. There are no options. Raises ConfigError for a seed outside [0, 2^32)."""
         if seed is not None:
             self._seed, self._episode = check_seed(seed), 0
         elif self._seed is None:
             self._seed = random_seed()
-        self._state, observation, facts = self._compiled.reset(np.uint32(self._seed), np.uint32(self._episode))
+        self._state, observation, scalars = self._compiled.reset(np.uint32(self._seed), np.uint32(self._episode))
         self._episode += 1
         self.agents = list(self.possible_agents)
-        told = self._unpack(observation, facts)
-        return told[0], told[4]
+        observations, _, _, _, infos = self._unpack(observation, scalars)
+        return observations, infos
 
     def step(self, actions: dict[str, int]):
-        """Everybody acts once. Returns observations, rewards, terminations, truncations and infos, by agent.
+        """All agents act once. Returns observations, rewards, terminations, truncations and infos, by agent.
 
-        Raises: OrderError before the first reset, after the end, or when closed; ActionError for actions that are
-          not one whole number in range for every agent. The world has then not moved.
+        Raises: ResetNeededError before the first reset, after the end of an episode, or when closed; InvalidActionError
+          for actions that are not one whole number in range per agent. The environment has then not changed.
         """
         if not self.agents:
             when = "is over" if self._state is not None else "has not begun"
@@ -109,42 +109,50 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         if actions.keys() != self.action_spaces.keys():
             missing = [name for name in self.possible_agents if name not in actions]
             unknown = [name for name in actions if name not in self.action_spaces]
-            wrong = f"no action for {', '.join(missing)}" if missing else f"there is no agent {unknown[0]!r}"
-            raise InvalidActionError(f"{wrong}; give one for each of: {', '.join(self.possible_agents)}")
-        chosen = check_actions(
+            problem = f"no action for {', '.join(missing)}" if missing else f"there is no agent {unknown[0]!r}"
+            raise InvalidActionError(f"{problem}; give one for each of: {', '.join(self.possible_agents)}")
+        checked = check_actions(
             [actions[name] for name in self.possible_agents], self._env.num_actions, self.possible_agents
         )
-        self._state, observation, facts = self._compiled.step(self._state, chosen)
-        told = self._unpack(observation, facts)
-        if told[2][self.possible_agents[0]] or told[3][self.possible_agents[0]]:
+        self._state, observation, scalars = self._compiled.step(self._state, checked)
+        outputs = self._unpack(observation, scalars)
+        _, _, terminations, truncations, _ = outputs
+        if any(terminations.values()) or any(truncations.values()):  # the same for all agents
             self.agents = []
-        return told
+        return outputs
 
     def render(self) -> np.ndarray | None:
-        """The map, u8[H*24, W*24, 3], if made with `render_mode='rgb_array'`. Raises OrderError before a reset."""
+        """A picture of the map, u8[H*24, W*24, 3], if made with `render_mode='rgb_array'`.
+
+        Raises: ResetNeededError before a reset.
+        """
         if self.render_mode is None:
             return None
         if self._state is None:
-            raise ResetNeededError("there is nothing to show yet; call reset() before render()")
+            raise ResetNeededError("there is no state to draw yet; call reset() before render()")
         return render_rgb(self._env, self._state)
 
     def close(self) -> None:
-        """Let go of the world; another reset opens it again."""
+        """Drop the state; another reset starts again."""
         self._state, self.agents = None, []
 
-    def _unpack(self, observation, facts):
-        names, counts = self.possible_agents, self._compiled.metric_names
+    def _unpack(self, observation, scalars):
+        """What PettingZoo's `step` returns, from the outputs of a CompiledEnv."""
+        names, metric_names = self.possible_agents, self._compiled.metric_names
         # Copies: the caller may keep and change them.
-        seen = [np.array(view) for view in observation] if isinstance(observation, tuple) else np.array(observation)
-        told, many = np.asarray(facts).tolist(), len(names)
-        terminated, truncated = told[0] > 0, told[1] > 0
-        reward, active, *counted = (told[start : start + many] for start in range(2, len(told), many))
+        views = [np.array(view) for view in observation] if isinstance(observation, tuple) else np.array(observation)
+        values, num_agents = np.asarray(scalars).tolist(), len(names)
+        terminated, truncated = values[0] > 0, values[1] > 0
+        reward, active, *metrics = (values[i : i + num_agents] for i in range(2, len(values), num_agents))
         infos = {
-            name: {"active": active[slot] > 0, **{c: row[slot] for c, row in zip(counts, counted, strict=True)}}
+            name: {
+                "active": active[slot] > 0,
+                **{metric: row[slot] for metric, row in zip(metric_names, metrics, strict=True)},
+            }
             for slot, name in enumerate(names)
         }
         return (
-            dict(zip(names, seen, strict=True)),
+            dict(zip(names, views, strict=True)),
             dict(zip(names, reward, strict=True)),
             dict.fromkeys(names, terminated),
             dict.fromkeys(names, truncated),
@@ -153,40 +161,38 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
 
 
 class CompiledEnv:
-    """One world's reset and step, compiled once a task; and the names of what it counts.
+    """Reset and step of one environment, compiled once per task.
 
-    reset(seed u32[], episode u32[]) and step(state, action i32[A]) return state, observation, and facts
-    f32[2 + (2+n)·A]: terminated, truncated, every agent's reward, then whether it is active, then each of n counts. In
-    one array, for handing an array over costs more than its content. `step` uses up the state it is given.
+    reset(seed u32[], episode u32[]) and step(state, action i32[A]) return state, observation, and scalars
+    f32[2 + (2+n)·A]: terminated, truncated, every agent's reward, then whether it is active, then each of n metrics.
+    They are one array, because handing over an array costs more than its content. `step` uses up the given state.
     """
 
     def __init__(self, task: Any):
         self.task, self.env = task, make_env(task)
-        self._env_params = self.env.default_params()
-        told = jax.eval_shape(self.env.reset, jax.random.PRNGKey(0), self._env_params)[1]
-        self.metric_names: tuple[str, ...] = tuple(sorted(told.info))
+        self.metric_names: tuple[str, ...] = tuple(sorted(task.metric_names))
         self.reset = jax.jit(self._reset)
         self.step = jax.jit(self._step, donate_argnums=0)
 
     def __reduce__(self):
-        # A copied environment shares the compiled program; one sent to another process compiles it there.
+        # Copies of an environment share the compiled program; another process compiles its own.
         return compiled_env, (self.task,)
 
     def _reset(self, seed, episode):
-        state, told = self.env.reset(episode_key(seed, episode), self._env_params)
-        return state, told.observation, self._pack_scalars(told)
+        state, timestep = self.env.reset(episode_key(seed, episode), self.env.default_params())
+        return state, timestep.observation, self._pack_scalars(timestep)
 
     def _step(self, state, action):
-        state, told = self.env.step(state, action, self._env_params)
-        return state, told.observation, self._pack_scalars(told)
+        state, timestep = self.env.step(state, action, self.env.default_params())
+        return state, timestep.observation, self._pack_scalars(timestep)
 
-    def _pack_scalars(self, told):
-        ended = jnp.stack([told.terminated, told.truncated])
-        rows = [ended, told.reward, told.agent_mask, *(told.info[name] for name in self.metric_names)]
+    def _pack_scalars(self, timestep):
+        done = jnp.stack([timestep.terminated, timestep.truncated])
+        rows = [done, timestep.reward, timestep.agent_mask, *(timestep.info[name] for name in self.metric_names)]
         return jnp.concatenate([row.astype(jnp.float32) for row in rows])
 
 
 @functools.lru_cache(maxsize=64)
 def compiled_env(task: Any) -> CompiledEnv:
-    """One for all environments alike."""
+    """The same one for all equal environments."""
     return CompiledEnv(task)

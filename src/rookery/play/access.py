@@ -43,8 +43,8 @@ def check_request(request: Request, *, loopback: bool, token: str) -> None:
     if origin is not None and origin.partition("://")[2] != host:
         raise RefusedError(HTTPStatus.FORBIDDEN, "a page of another site may not play here")
     if not loopback:
-        given = parse_qs(request.path.partition("?")[2]).get("token", [""])[0]
-        if not secrets.compare_digest(given.encode(), token.encode()):
+        client_token = parse_qs(request.path.partition("?")[2]).get("token", [""])[0]
+        if not secrets.compare_digest(client_token.encode(), token.encode()):
             raise RefusedError(HTTPStatus.FORBIDDEN, "open the address that the game printed, with its token")
 
 

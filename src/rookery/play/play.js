@@ -1,7 +1,7 @@
 // The game page: draws the states that the server sends, and sends which keys are down. The server decides everything else.
 (function () {
   "use strict";
-  const { Board, paintView, legend, element, rgb } = window.RookeryBoard;
+  const { Board, ROLES, paintView, legend, element, rgb } = window.RookeryBoard;
   const MAX_TILE = 52, MAX_MAP_HEIGHT = 640, VIEW = 96, DARK = 0.03, RETRY = 1500;
   const PLAYER_RING = "#ffffff";
   const KEYS = { // by action name; other actions get the digits, in order
@@ -10,7 +10,6 @@
     "pick up": ["e"], drop: ["q"], toggle: [" "],
   };
   const NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", " ": "space" };
-  const ROLES = { learning: "learning", frozen: "trained", scripted: "scripted", random: "random", person: "person" };
   const short = (x) => String(Number(x.toPrecision(4)));
   const signed = (x) => (x > 0 ? "+" : "") + short(x);
   const unpack = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -70,6 +69,7 @@
       this.root.replaceChildren(
         element("header", {}, element("h2", {}, hello.task), this.you, this.clock),
         element("p", { class: "rk-note" }, hello.description),
+        this.howItWorks(),
         element("div", { class: "rk-stage" }, this.mapBox, this.bar(hello),
           element("div", { class: "rk-agents" }, ...this.cards.map((c) => c.box))),
         this.legend,
@@ -80,6 +80,13 @@
       if (this.watch) this.watch.disconnect();
       this.watch = new ResizeObserver(fit);
       this.watch.observe(this.mapBox);
+    }
+
+    howItWorks() {
+      return element("details", { class: "rk-how" }, element("summary", {}, "How it works"),
+        element("p", {}, "Move your agent with the keys or buttons below the map. Hold a key down to repeat its action. Numbers on goals are their order. "
+          + "Each agent observes only the picture next to its name; a policy moves every agent that no person has taken. "
+          + "The return of an agent is the sum of its rewards in the episode."));
     }
 
     assign(actions) { // the keys of each action
@@ -201,7 +208,7 @@
         const mine = i === you, person = taken.includes(i);
         box.classList.toggle("rk-mine", mine);
         role.textContent = mine ? "you" : person ? "a person" : ROLES[agents[i].role];
-        seat.textContent = mine ? "Stop playing, and watch" : "Play this agent";
+        seat.textContent = mine ? "Stop playing" : "Play this agent";
         seat.disabled = !mine && person;
         if (!human_slots.includes(i)) seat.hidden = true;
       });

@@ -72,16 +72,16 @@ class Screen:
         fits_next_to_map = map_room >= 2 * min(width, 9)
         across = min(width, map_room // 2 if fits_next_to_map else columns // 2)
         down = min(height, rows - 4 if fits_next_to_map else max(3, rows - 4 - len(side)))
-        world = self._map_lines(down, across)
+        map_lines = self._map_lines(down, across)
         title = f"{game.setup.task_id}  episode {game.episode + 1}, step {game.step} of {game.setup.env.max_steps}"
         lines = [title[:columns], ""]
         if fits_next_to_map:
             blank = " " * (2 * across)
-            for i in range(max(len(world), len(side))):
+            for i in range(max(len(map_lines), len(side))):
                 words = side[i] if i < len(side) else ""
-                lines.append(f"{world[i] if i < len(world) else blank}  {words}".rstrip())
+                lines.append(f"{map_lines[i] if i < len(map_lines) else blank}  {words}".rstrip())
         else:
-            lines += [*world, *(words[:columns] for words in side)]
+            lines += [*map_lines, *(words[:columns] for words in side)]
         return [*lines[: rows - 2], "", self._help_line()[:columns]]
 
     def _side_lines(self) -> list[str]:

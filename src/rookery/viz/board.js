@@ -5,6 +5,7 @@
 
   const FOG = 0.2;
   const HEADINGS = ["north", "east", "south", "west"];
+  const ROLES = { learning: "learning", frozen: "trained", scripted: "scripted", random: "random", person: "person" };
   const rgb = (c) => "rgb(" + c.join(",") + ")";
 
   function luminance(c) { // WCAG 2
@@ -75,7 +76,10 @@
       for (const { from, to, fraction, negative } of arrows) {
         if (centers.has(from) && centers.has(to)) this.arrow(pen, centers.get(from), centers.get(to), fraction, negative);
       }
-      return visibleAgents.map((a) => `${a.letter} ${a.name} at row ${a.row + 1}, column ${a.col + 1}, facing ${HEADINGS[a.heading]}`).join("; ");
+      const where = (row, col) => `at row ${row + 1}, column ${col + 1}`;
+      const words = visibleAgents.map((a) => `${a.letter} ${a.name} ${where(a.row, a.col)}, facing ${HEADINGS[a.heading]}`);
+      goals.forEach(([row, col], k) => { if (tiles[row * width + col] > 1) words.push(`goal ${k + 1} ${where(row, col)}`); });
+      return words.join("; ");
     }
 
     kind(kind) {
@@ -200,10 +204,9 @@
       return node;
     };
     const items = kinds.map((kind) => element("li", {}, small((b, pen) => pen.drawImage(b.tileImage(kind), 0, 0)), sprites.kinds[kind].name));
-    const words = { learning: "learning", frozen: "trained", scripted: "scripted", random: "random", person: "person" };
     for (const role of roles) {
       const agent = { letter: "", role, heading: 0, prestige: 0.8 };
-      items.push(element("li", {}, small((b, pen) => { pen.fillStyle = rgb(sprites.kinds[0].background); pen.fillRect(0, 0, 40, 40); b.agent(pen, agent, 0, 0, 40); }), words[role]));
+      items.push(element("li", {}, small((b, pen) => { pen.fillStyle = rgb(sprites.kinds[0].background); pen.fillRect(0, 0, 40, 40); b.agent(pen, agent, 0, 0, 40); }), ROLES[role]));
     }
     items.push(element("li", {}, wide(`linear-gradient(90deg, ${rgb(colors.prestige_low)}, ${rgb(colors.prestige_high)})`), "prestige 0 to 1"));
     if (hasVisibility) {
@@ -213,5 +216,5 @@
     return items;
   }
 
-  window.RookeryBoard = { Board, paintView, legend, element, rgb };
+  window.RookeryBoard = { Board, ROLES, paintView, legend, element, rgb };
 })();

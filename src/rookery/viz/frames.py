@@ -22,7 +22,7 @@ ROLE_LABELS = {
     "random": "random",
     "person": "person",
 }
-"""Roles of a recording in words; the same in player.js and play.js."""
+"""Roles of a recording in words; the same in board.js."""
 
 PADDING, HEADER_HEIGHT, LINE_HEIGHT, FOOTER_HEIGHT = 12, 30, 16, 26
 TEXT_WIDTH, VIEW_SIZE = 132, 96

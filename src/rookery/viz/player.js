@@ -6,7 +6,7 @@
   const ARRAYS = {
     uint8: Uint8Array, int8: Int8Array, bool: Uint8Array, int16: Int16Array, float32: Float32Array,
   };
-  const { Board, paintView, legend, element, rgb } = window.RookeryBoard;
+  const { Board, ROLES, paintView, legend, element, rgb } = window.RookeryBoard;
   const SPEEDS = [1, 2, 4, 8, 16, 32, 64];
   const ICONS = {
     first: "M3 3h2v10H3zM13 3v10L6 8z", back: "M11 3v10L4 8z", play: "M4 2v12l10-6z",
@@ -104,7 +104,7 @@
       const role = element("div", { class: "rk-role" });
       const facts = {};
       const list = element("dl", {});
-      for (const key of ["return", "reward", "action", "prestige", ...(this.data.max_influence ? ["influence on others", "influenced by others"] : [])]) {
+      for (const key of ["return", "reward", "action", "prestige", ...(this.data.max_influence ? ["influence", "influenced"] : [])]) {
         facts[key] = element("dd", {});
         list.append(element("dt", {}, key), facts[key]);
       }
@@ -340,7 +340,7 @@
         paintView(view, pixels);
         const here = this.at("agent_mask", t, i), acted = t > 0 && this.at("agent_mask", t - 1, i);
         box.classList.toggle("rk-absent", !here);
-        role.textContent = data.agents[i].role + (here ? "" : ", absent");
+        role.textContent = ROLES[data.agents[i].role] + (here ? "" : ", absent");
         facts.return.textContent = short(this.returns[i][t]);
         facts.reward.textContent = t ? signed(this.at("reward", t - 1, i)) : "–";
         facts.action.textContent = acted ? data.actions[this.at("action", t - 1, i)] : "–";
@@ -348,8 +348,8 @@
         if (!data.max_influence) return;
         const influence = this.frame("influence", Math.max(0, t - 1));
         const sumOf = (pick) => data.agents.reduce((all, _, j) => all + influence[pick(j)], 0);
-        facts["influence on others"].textContent = t ? nats(sumOf((j) => i * this.count + j)) : "–";
-        facts["influenced by others"].textContent = t ? nats(sumOf((j) => j * this.count + i)) : "–";
+        facts.influence.textContent = t ? nats(sumOf((j) => i * this.count + j)) : "–";
+        facts.influenced.textContent = t ? nats(sumOf((j) => j * this.count + i)) : "–";
       });
     }
 

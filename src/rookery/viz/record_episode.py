@@ -53,8 +53,8 @@ def record_episode(
     keys = jax.random.split(evaluation_key(seed, RECORDED_EPISODES), episodes)
     played = [jax.device_get(play(*jax.random.split(key), params, mask)) for key in keys]
     by_return = sorted(range(episodes), key=lambda e: _drop_after_end(*played[e])[1][:, focal_slot].sum())
-    kept = by_return[episodes // 2 if choose == "median" else -1]
-    states, reward, action, _ = _drop_after_end(*played[kept])
+    index = by_return[episodes // 2 if choose == "median" else -1]
+    states, reward, action, _ = _drop_after_end(*played[index])
     return Recording(
         task=env.task.kind,
         agent_names=_names(team),

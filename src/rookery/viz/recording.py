@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import json
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -175,7 +174,7 @@ class Recording:
         np.cumsum(self.reward, axis=0, dtype=np.float64, out=total[1:])
         return total
 
-    def save(self, path: str | os.PathLike) -> Path:
+    def save(self, path: Path | str) -> Path:
         """Write everything to one compressed .npz at exactly this path, whole or not at all.
 
         Returns: the path.
@@ -194,7 +193,7 @@ class Recording:
         return Path(path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Recording":
+    def load(cls, path: Path | str) -> "Recording":
         """Read what `save` wrote.
 
         Raises: NotFoundError if there is no such file; StorageError if it cannot be read; CorruptFileError if it is

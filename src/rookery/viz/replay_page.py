@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 import zlib
 from pathlib import Path
@@ -21,7 +20,7 @@ from rookery.viz.reward_events import reward_events
 from rookery.viz.sprites import sprite_data
 
 
-def write_replay_html(recording: Recording, path: str | os.PathLike) -> Path:
+def write_replay_html(recording: Recording, path: Path | str) -> Path:
     """Write one HTML file that plays the episode: no server, no network, no other file.
 
     Returns: the path.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import math
 import numbers
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -98,7 +97,7 @@ class Report:
         """The text of the page."""
         return render_template("report.html", title=self.title, subtitle=self.subtitle, parts=self._parts)
 
-    def write(self, path: str | os.PathLike) -> Path:
+    def write(self, path: Path | str) -> Path:
         """Write the page, whole or not at all.
 
         Returns: the path.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-import os
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ PALETTE_FRAMES = 12
 
 def write_gif(
     recording: Recording,
-    path: str | os.PathLike,
+    path: Path | str,
     fps: float = 8,
     frame_interval: int = 1,
     tile_size: int = 24,
@@ -101,7 +102,7 @@ def find_ffmpeg() -> str:
 
 def write_mp4(
     recording: Recording,
-    path: str | os.PathLike,
+    path: Path | str,
     fps: float = 8,
     tile_size: int = 32,
     visible_to: VisibleTo = ANYONE,
@@ -117,31 +118,28 @@ def write_mp4(
     """
     if not 0 < fps <= 60:
         raise ConfigError(f"fps={fps} must lie in (0, 60]")
-    find_ffmpeg()
-    from imageio_ffmpeg import write_frames
-
+    ffmpeg = find_ffmpeg()
     height, width, _ = render_step(recording, 0, tile_size, visible_to).shape  # raises before a process starts
+    frames = (render_step(recording, t, tile_size, visible_to).tobytes() for t in range(recording.num_steps + 1))
+    source = f"-loglevel error -f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps} -i -".split()
+    encoder = ["-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+    # Not imageio's writer: it runs Python code between fork and exec, which JAX's threads do not survive.
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "replay.mp4"
-        writer = write_frames(
-            str(file), (width, height), fps=fps, codec="libx264", pix_fmt_out="yuv420p", macro_block_size=2,
-            quality=None, output_params=["-crf", "18", "-movflags", "+faststart"], ffmpeg_log_level="error",
-        )  # fmt: skip
-        try:
-            writer.send(None)
-            for t in range(recording.num_steps + 1):
-                writer.send(render_step(recording, t, tile_size, visible_to).tobytes())
-            writer.close()
-            video = file.read_bytes()
-        except OSError as error:  # ffmpeg ended early; imageio puts its messages into the error
-            raise StorageError(f"ffmpeg could not write the video: {' '.join(str(error).split())[-300:]}") from error
+        with subprocess.Popen([ffmpeg, *source, *encoder, str(file)], stdin=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # it has ended early, and printed why
+                process.stdin.writelines(frames)
+        if process.returncode:
+            raise StorageError(f"ffmpeg could not write the video (exit code {process.returncode}): see its message")
+        video = file.read_bytes()
     write_bytes(path, video)
     return Path(path)
 
 
 def write_png(
     recording: Recording,
-    path: str | os.PathLike,
+    path: Path | str,
     t: int = 0,
     tile_size: int = 32,
     visible_to: VisibleTo = ANYONE,
