@@ -39,7 +39,7 @@ class PlayCommand:
             metavar="AGENT",
             help="The policy of each slot while no person moves it, in slot order: a zoo agent, a .safetensors file, "
             "'scripted', 'scripted-partial' or 'random'; the last one is for all remaining slots.",
-            help_behavior_hint="(default: the zoo's novice for the task, then scripted)",
+            help_behavior_hint="(default: the zoo's novice for the task, one scripted agent, then random)",
         ),
     ] = ()
     fps: float = 5.0
@@ -115,8 +115,8 @@ def make_game_setup(task_id: str, policies: Sequence[str] = (), task_overrides: 
     """A policy for each slot of a task.
 
     Args:
-      policies: an agent for each slot, in order; the last is for all remaining slots. Empty: the zoo's novice for this
-        task, if it has one, and scripted agents in the other slots.
+      policies: an agent for each slot, in order; the last is for all remaining slots. Empty: as
+        `default_policies`.
       task_overrides: KEY=VALUE changes to the task.
     Raises: NotFoundError, CorruptFileError, IncompatibleError or ConfigError, before anything is compiled.
     """
@@ -130,7 +130,7 @@ def make_game_setup(task_id: str, policies: Sequence[str] = (), task_overrides: 
     except IncompatibleError:
         if policies:
             raise
-        return _make_setup(task_id, task, sources[1:])  # the novice does not fit the changed task
+        return _make_setup(task_id, task, sources[1:2])  # the novice does not fit the changed task
 
 
 def _make_setup(task_id: str, task: Any, sources: list[str]) -> TeamSetup:
@@ -174,13 +174,14 @@ def _agent_names(sources: list[str]) -> tuple[str, ...]:
 
 
 def default_policies(task_id: str, task: Any) -> list[str]:
-    """The zoo's novice in slot 0 if there is one, then scripted agents, or random ones for a task without any."""
+    """The zoo's novice, one scripted agent and random ones; without a novice scripted or, if there are none, random."""
     from rookery.agents import scripted, zoo
 
     novice = f"{task_id.rpartition('-v')[0] or task_id}-novice"
     kinds = {kind for kind, _ in scripted.EXPERT_FACTORIES}
     rest = "scripted" if task.kind in kinds else "random"
-    return [novice, rest] if novice in zoo.entry_names() else [rest]
+    # With one expert only, who may be a person, the novice follows that person.
+    return [novice, rest, "random"][: len(task.views)] if novice in zoo.entry_names() else [rest]
 
 
 def display_name(source: str) -> str:
