@@ -9,7 +9,7 @@ rises when the agent is rewarded and at no other time.
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from rookery.agents.scripted.perception import broadcast_to_batch
 from rookery.gridworld.movement import FORWARD, LEFT, RIGHT, direction_vector, is_walkable
 from rookery.gridworld.state import GridState
 from rookery.interfaces import Policy
+from rookery.types import PRNGKey, PyTree
 
 
 class PlannerState(NamedTuple):
@@ -53,7 +54,9 @@ class GoalCyclePlanner(Policy):
         )
         return broadcast_to_batch(blank, batch)
 
-    def act(self, params, carry: PlannerState, obs, is_first, key):
+    def act(
+        self, params: PyTree, carry: PlannerState, obs: Any, is_first: Bool[Array, "B"], key: PRNGKey
+    ) -> tuple[Int[Array, "B"], PlannerState, dict[str, jax.Array]]:
         states, slots = obs
         # All episodes of a batch begin together, so paths are planned once per episode and not at every step.
         carry = jax.lax.cond(

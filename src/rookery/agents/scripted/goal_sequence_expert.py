@@ -17,6 +17,7 @@ from rookery.gridworld.movement import is_walkable
 from rookery.gridworld.state import GridState
 from rookery.gridworld.tiles import GOAL_KINDS
 from rookery.interfaces import Policy
+from rookery.types import PRNGKey, PyTree
 
 
 class SequenceBelief(NamedTuple):
@@ -128,7 +129,9 @@ class OraclePolicy(Policy):
     def initial_carry(self, batch: int) -> OracleState:
         return broadcast_to_batch(OracleState(jnp.int32(0), jnp.int32(0), jnp.full(2, -1, jnp.int32)), batch)
 
-    def act(self, params, carry: OracleState, obs, is_first, key):
+    def act(
+        self, params: PyTree, carry: OracleState, obs: Any, is_first: Bool[Array, "B"], key: PRNGKey
+    ) -> tuple[Int[Array, "B"], OracleState, dict[str, jax.Array]]:
         states, slots = obs
         error_key, shift_key = jax.random.split(key)
         is_error = jax.random.uniform(error_key, slots.shape) < self.noise

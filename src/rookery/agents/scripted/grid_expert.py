@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from rookery.gridworld.movement import FORWARD, direction_vector
 from rookery.gridworld.state import GridState
 from rookery.gridworld.tiles import FLOOR
 from rookery.interfaces import Policy
-from rookery.types import PyTree
+from rookery.types import PRNGKey, PyTree
 
 
 class Belief(NamedTuple):
@@ -68,7 +68,9 @@ class GridExpert(Policy):
         nowhere = jnp.full(2, -1, jnp.int32)
         return broadcast_to_batch(self._opening_state(nowhere, jnp.float32(0)), batch)
 
-    def act(self, params, carry: GridExpertState, obs, is_first, key):
+    def act(
+        self, params: PyTree, carry: GridExpertState, obs: Any, is_first: Bool[Array, "B"], key: PRNGKey
+    ) -> tuple[Int[Array, "B"], GridExpertState, dict[str, jax.Array]]:
         states, slots = obs
         action, is_stuck, carry = jax.vmap(self._act)(carry, states, slots, is_first)
         if self.perception.collide:  # where agents block each other for good, one of them has to step aside
@@ -76,7 +78,7 @@ class GridExpert(Policy):
             action = jnp.where(is_stuck, random_action, action)
         return action, carry, {}
 
-    def set_executed_action(self, carry: GridExpertState, obs, action: Int[Array, "B"]) -> GridExpertState:
+    def set_executed_action(self, carry: GridExpertState, obs: Any, action: Int[Array, "B"]) -> GridExpertState:
         states, slots = obs
 
         def target_cell(state: GridState, slot, action):
