@@ -1,4 +1,4 @@
-"""How much better an action turned out than the critic expected."""
+"""Advantages and returns: how much better an action was than the value function predicted."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def gae(
     """Generalized advantage estimates; one agent, one environment. Callers vmap.
 
     Args:
-      reward: paid for action t.
-      value, next_value: V(obs t) and V(true successor), never V(reset obs).
+      reward: for action t.
+      value, next_value: V(observation t) and V(true successor), never V(observation after a reset).
       terminated: nothing follows. done: also true at the time limit.
-      discount, decay: in [0, 1], per step.
-    Returns: f32[T]; add `value` for the critic's target.
+      gamma, gae_lambda: in [0, 1], per step.
+    Returns: f32[T]; add `value` for the value's targets.
     Raises: ValueError if lengths differ.
     Source: Schulman et al. 2016, arXiv:1506.02438.
     """
@@ -45,10 +45,10 @@ def reference_code_gae(
     gamma: float,
     gae_lambda: float,
 ) -> tuple[Float[Array, "T"], Float[Array, "T"]]:
-    """The variant in the authors' public code: advantages and critic targets, f32[T] each.
+    """The variant in the reference code of Ndousse et al.: advantages and value targets, f32[T] each.
 
-    Its one-step error is r + discount * (V' - V), and the critic's target is the discounted return,
-    bootstrapped only from the last value.
+    Its one-step error is r + gamma * (V' - V), and the value's target is the discounted return, bootstrapped from the
+    last value only. Arguments are those of `gae`.
     """
     continues = ~terminated
     delta = reward + gamma * (next_value * continues - value)
@@ -67,31 +67,31 @@ def n_step_returns(
     gamma: float,
     n: int,
 ) -> Float[Array, "T"]:
-    """n-step returns: n rewards, then the value of where they led; one agent, one environment. Callers vmap.
+    """n-step returns: n rewards, then the value of the observation they led to; one environment. Callers vmap.
 
     Args:
-      reward: paid for action t. value: V(obs t), of the same T observations.
+      reward: for action t. value: V(observation t), for the same T observations.
       terminated: nothing follows.
-      closed: what follows is not among the T, so the value of t stands for all that comes: the time limit, or the
-        end of what is at hand. The last one always is. Returns near it look ahead only as far as it.
-      steps: n, at least 1.
-    Returns: f32[T]; where closed, the value itself.
+      is_boundary: the successor is not among the T observations, so the return is the value of t: at the time limit and
+        at the end of the array, where it is always taken as True. Returns near a boundary use fewer than n rewards.
+      n: number of rewards, at least 1.
+    Returns: f32[T].
     """
     is_boundary = is_boundary.at[-1].set(True)
 
-    def longer(_, total):
-        following = jnp.concatenate([total[1:], value[-1:]])
+    def extend(_, returns):
+        following = jnp.concatenate([returns[1:], value[-1:]])
         return jnp.where(is_boundary, value, reward + gamma * jnp.where(terminated, 0.0, following))
 
-    return jax.lax.fori_loop(0, n, longer, value)
+    return jax.lax.fori_loop(0, n, extend, value)
 
 
 def _discounted_sum(x: Float[Array, "T"], factor: Float[Array, "T"]) -> Float[Array, "T"]:
     """y_t = x_t + factor_t * y_{t+1}."""
 
-    def back(following, now):
-        here, weight = now
-        total = here + weight * following
+    def step(following, inputs):
+        x, factor = inputs
+        total = x + factor * following
         return total, total
 
-    return jax.lax.scan(back, jnp.zeros(x.shape[1:]), (x, factor), reverse=True)[1]
+    return jax.lax.scan(step, jnp.zeros(x.shape[1:]), (x, factor), reverse=True)[1]

@@ -11,18 +11,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rookery.testing.auxiliary_loss_checks import check_auxiliary_loss
     from rookery.testing.conformance import ConformanceError
-    from rookery.testing.intrinsic_reward_checks import check_intrinsic_reward
-    from rookery.testing.learner_checks import check_learner
+    from rookery.testing.learning_checks import check_auxiliary_loss, check_intrinsic_reward, check_learner
     from rookery.testing.network_checks import check_network
     from rookery.testing.task_checks import check_task
 
 _MODULES = {
     "ConformanceError": "conformance",
-    "check_auxiliary_loss": "auxiliary_loss_checks",
-    "check_intrinsic_reward": "intrinsic_reward_checks",
-    "check_learner": "learner_checks",
+    "check_auxiliary_loss": "learning_checks",
+    "check_intrinsic_reward": "learning_checks",
+    "check_learner": "learning_checks",
     "check_network": "network_checks",
     "check_task": "task_checks",
 }

@@ -1,0 +1,219 @@
+"""Losses, rewards and learners as a user would write them: checked, trained for a few updates, saved and resumed."""
+
+import dataclasses
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from rookery.interfaces import AuxiliaryLoss, IntrinsicReward
+from rookery.learning.a2c import A2C
+from rookery.learning.r2d2 import R2D2
+from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS
+from rookery.testing import ConformanceError, check_auxiliary_loss, check_intrinsic_reward, check_learner
+from rookery.training.trainer import resume, train
+from tests.tiny import NOVICE, OTHER, assert_same_run, on_host, rows, tiny
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RewardPrediction(AuxiliaryLoss):
+    """Squared error of the predicted reward."""
+
+    kind: Literal["test-reward-prediction"] = "test-reward-prediction"
+
+    def init(self, key, policy):
+        return nn.Dense(1).init(key, jnp.zeros((1, policy.network.hidden_size + policy.num_actions)))
+
+    def loss(self, params, inputs):
+        action = jax.nn.one_hot(inputs.batch.action, inputs.policy.num_actions)
+        predicted = nn.Dense(1).apply(params, jnp.concatenate([inputs.hidden, action], -1))[..., 0]
+        return (predicted - inputs.batch.reward) ** 2
+
+    def metrics(self, params, inputs):
+        return {"mean_reward": inputs.batch.reward.mean()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InverseModel(AuxiliaryLoss):
+    """Cross-entropy of the action, predicted from the features before and after it."""
+
+    kind: Literal["test-inverse-model"] = "test-inverse-model"
+
+    def init(self, key, policy):
+        observation = jax.ShapeDtypeStruct((1, 1, *policy.observation_shape), jnp.uint8)
+        features = jax.eval_shape(policy.inputs, jax.eval_shape(policy.init, key), observation)
+        return nn.Dense(policy.num_actions).init(key, jnp.zeros((1, 2 * features.shape[-1])))
+
+    def loss_mask(self, batch):
+        return batch.next_in_episode
+
+    def loss(self, params, inputs):
+        both = jnp.concatenate([inputs.features, inputs.next_features], -1)
+        log_probs = jax.nn.log_softmax(nn.Dense(inputs.policy.num_actions).apply(params, both))
+        return -jnp.take_along_axis(log_probs, inputs.batch.action[..., None], -1)[..., 0]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Contrastive(AuxiliaryLoss):
+    """InfoNCE: the noisy features of a step among those of all sequences of the minibatch in the same step."""
+
+    kind: Literal["test-contrastive"] = "test-contrastive"
+    noise: float = 0.1
+
+    def loss(self, params, inputs):
+        features = inputs.features
+        noisy = features + self.noise * jax.random.normal(inputs.key, features.shape)
+        return -jnp.diagonal(jax.nn.log_softmax(jnp.einsum("lnf,lmf->lnm", noisy, features)), axis1=1, axis2=2)
+
+
+class RunningNorm(NamedTuple):
+    """Number of steps, and sum of squares."""
+
+    count: jax.Array
+    square: jax.Array
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RND(IntrinsicReward):
+    """Random network distillation: the error of predicting a fixed random network, divided by its running scale."""
+
+    kind: Literal["test-rnd"] = "test-rnd"
+    size: int = 8
+    loss_weight: float = 0.5
+
+    def init(self, key, policy):
+        observation = jnp.zeros((1, int(np.prod(policy.observation_shape))))
+        keys = jax.random.split(key)
+        return {name: nn.Dense(self.size).init(k, observation) for name, k in zip(("net", "target"), keys, strict=True)}
+
+    def init_state(self, policy):
+        return RunningNorm(jnp.float32(0), jnp.float32(0))
+
+    def error(self, params, observation):
+        own, flat = self.own_params(params), observation.reshape(*observation.shape[:2], -1) / 255
+        target = jax.lax.stop_gradient(nn.Dense(self.size).apply(own["target"], flat))
+        return ((nn.Dense(self.size).apply(own["net"], flat) - target) ** 2).mean(-1)
+
+    def update_state(self, state, params, policy, trajectory):
+        error = self.error(params, trajectory.observation[1:])
+        return RunningNorm(state.count + error.size, state.square + (error**2).sum())
+
+    def reward(self, params, policy, trajectory, state):
+        return self.error(params, trajectory.observation[1:]) / jnp.sqrt(state.square / state.count + 1e-8)
+
+    def loss_mask(self, batch):
+        return batch.loss_mask
+
+    def loss(self, params, inputs, carry):
+        return self.error(params, inputs.batch.observation[1:])
+
+
+LOSSES, REWARD = (RewardPrediction(), InverseModel(weight=0.5), Contrastive()), RND(weight=0.1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    for loss in LOSSES:
+        AUXILIARY_LOSSES.register(type(loss))
+    INTRINSIC_REWARDS.register(RND)
+    yield
+    for loss in LOSSES:
+        del AUXILIARY_LOSSES._entries[loss.kind]
+    del INTRINSIC_REWARDS._entries[RND.kind]
+
+
+BUILTIN_LOSSES = ("next-frame", "reconstruction")
+BUILTIN_REWARDS = ("influence-centralized", "influence-messages", "influence-moa", "prosocial", "inequity")
+
+
+def test_every_builtin_class_is_checked():
+    builtin = {kind for kind in AUXILIARY_LOSSES.names() if not kind.startswith("test-")}
+    assert set(BUILTIN_LOSSES) <= builtin
+    assert set(BUILTIN_REWARDS) <= set(INTRINSIC_REWARDS.names())
+    assert {"ppo", "a2c", "r2d2"} <= set(LEARNERS.names())
+
+
+@pytest.mark.parametrize("kind", [*BUILTIN_LOSSES, *(loss.kind for loss in LOSSES)])
+def test_auxiliary_losses_conform(kind):
+    check_auxiliary_loss(AUXILIARY_LOSSES.get(kind)())
+
+
+@pytest.mark.parametrize("kind", [*BUILTIN_REWARDS, REWARD.kind])
+def test_intrinsic_rewards_conform(kind):
+    check_intrinsic_reward(INTRINSIC_REWARDS.get(kind)())
+
+
+SMALL = {
+    "ppo": {"sequence_length": 4, "num_minibatches": 2, "minibatch_size": 4, "recompute_every": None},
+    "a2c": {"sequence_length": 4},
+    "r2d2": {
+        "capacity": 8, "sequence_length": 3, "burn_in": 2, "n_step": 2, "gradient_steps": 2, "minibatch_size": 4,
+        "auxiliary": (RewardPrediction(),),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_learners_conform(kind):
+    check_learner(LEARNERS.get(kind)(**SMALL[kind]))
+
+
+def _loss(**methods):
+    return type("Bad", (RewardPrediction,), methods)
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        (
+            {"loss": lambda self, params, inputs: inputs.batch.reward.mean()},
+            r"Bad\.loss: must return one number",
+        ),
+        ({"loss": lambda self, params, inputs: inputs.batch.reward}, r"Bad\.loss: has no gradient"),
+        ({"loss_mask": lambda self, batch: batch.reward}, r"Bad\.loss_mask: must return bool\["),
+        ({"metrics": lambda self, params, inputs: {"x": jnp.zeros(2)}}, r"Bad\.metrics: 'x' has shape \(2,\)"),
+    ],
+)
+def test_what_breaks_the_contract_is_named(methods, message, monkeypatch):
+    bad = _loss(**methods)
+    monkeypatch.setitem(AUXILIARY_LOSSES._entries, RewardPrediction.kind, bad)
+    with pytest.raises(ConformanceError, match=message):
+        check_auxiliary_loss(bad())
+
+
+def _config(learner):
+    return tiny(
+        team=(dataclasses.replace(NOVICE, learner=learner), OTHER), variants=tiny().variants[:1], eval_episodes=0,
+        total_timesteps=3 * 32, checkpoint_interval=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        dataclasses.replace(NOVICE.learner, auxiliary=LOSSES, intrinsic=(REWARD,)),
+        A2C(sequence_length=4, intrinsic=(REWARD,)),
+        R2D2(**{**SMALL["r2d2"], "auxiliary": LOSSES}),
+    ],
+    ids=lambda learner: learner.kind,
+)
+def test_they_train_and_are_saved_and_resumed(learner, tmp_path):
+    config = _config(learner)
+    whole = on_host(train(config, tmp_path / "whole", quiet=True))
+    part = train(config, tmp_path / "part", quiet=True, stop_after=0.0)
+    assert not part.finished
+    assert_same_run(resume(tmp_path / "part", quiet=True), whole)
+    metrics, state = rows(whole.run_dir), whole.state.learners["novice"]
+    for loss in learner.auxiliary:
+        values = [row[f"social/novice/aux_loss/{loss.kind}"][0] for row in metrics]
+        assert np.isfinite(values).all()
+        assert len(set(values)) == len(values)
+    if learner.auxiliary:
+        assert "social/novice/test-reward-prediction/mean_reward" in metrics[0]
+    if learner.intrinsic:
+        assert all(row["social/novice/intrinsic_reward/test-rnd"][0] > 0 for row in metrics)
+        assert all(row["social/novice/intrinsic_loss/test-rnd"][0] > 0 for row in metrics)
+        assert (state.intrinsic_state["test-rnd"].count == 3 * 32).all()
