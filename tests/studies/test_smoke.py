@@ -103,7 +103,7 @@ def test_the_list_names_every_study_budget_and_cost(run, tmp_path):
         assert study.compares in block
         for budget in study.budgets:
             line = next(line for line in block.splitlines() if line.split()[:1] == [budget])
-            assert "claims nothing" in line if budget == "smoke" else "not yet run" in line
+            assert "judges no claims" in line if budget == "smoke" else "not yet run" in line
 
 
 def test_the_list_says_which_studies_have_results(run, runs, tmp_path):
