@@ -89,7 +89,7 @@ def test_a_package_that_fails_adds_nothing_and_is_named(tmp_path):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[rookery.networks]\nbroken = broken_module:Network\n")
-    told = python(
+    result = python(
         tmp_path,
         "-c",
         textwrap.dedent("""
@@ -101,6 +101,6 @@ def test_a_package_that_fails_adds_nothing_and_is_named(tmp_path):
         print(*(warning.message for warning in caught))
         """),
     )
-    assert "'mlp'" in told
-    assert "broken" not in told.splitlines()[0]
-    assert "broken: its entries of rookery.networks are left out" in told
+    assert "'mlp'" in result
+    assert "broken" not in result.splitlines()[0]
+    assert "broken: its entries of rookery.networks are left out" in result

@@ -135,17 +135,17 @@ def test_the_same_numbers_as_the_functional_environment():
     alone = np.array([False, True])
     world = SingleAgentEnv(TASK, agent=1)
     observation, _ = world.reset(seed=11)
-    state, told = reset(jax.random.PRNGKey(11), params, alone)
+    state, timestep = reset(jax.random.PRNGKey(11), params, alone)
     random = np.random.default_rng(1)
     for _ in range(TASK.max_steps):
-        np.testing.assert_array_equal(observation, told.observation[1])
+        np.testing.assert_array_equal(observation, timestep.observation[1])
         action = int(random.integers(3))
         observation, reward, _, truncated, info = world.step(action)
-        state, told = step(state, np.array([0, action], np.int32), params)
-        assert reward == told.reward[1]
-        assert info["goals"] == told.info["goals"][1]
+        state, timestep = step(state, np.array([0, action], np.int32), params)
+        assert reward == timestep.reward[1]
+        assert info["goals"] == timestep.info["goals"][1]
     assert truncated
-    assert bool(told.truncated)
+    assert bool(timestep.truncated)
 
 
 @pytest.mark.parametrize("partners", ["random", "scripted", "frozen"])
@@ -166,13 +166,13 @@ def test_each_world_of_a_vector_is_the_single_one_of_its_seed(partners, tmp_path
         for world, one in enumerate(single):
             if over[world]:
                 seen, note = one.reset()
-                told = (0.0, False, False)
+                outputs = (0.0, False, False)
             else:
-                seen, *told, note = one.step(int(action[world]))
+                seen, *outputs, note = one.step(int(action[world]))
             np.testing.assert_array_equal(observation[world], seen)
-            assert (reward[world], terminated[world], truncated[world]) == tuple(told)
+            assert (reward[world], terminated[world], truncated[world]) == tuple(outputs)
             assert {name: info[name][world] for name in note} == note
-            over[world] = told[1] or told[2]
+            over[world] = outputs[1] or outputs[2]
         position = np.asarray(many._batch_state.states.position)[:, 1]
         moved |= (position != position[0]).any()
     assert moved, "the companions act"

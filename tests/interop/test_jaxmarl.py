@@ -63,7 +63,7 @@ def test_the_same_numbers_as_the_functional_environment_under_vmap():
     params = plain.default_params()
     keys = jax.random.split(jax.random.PRNGKey(0), 4)
     observations, states = jax.jit(jax.vmap(env.reset))(keys)
-    plain_states, told = jax.jit(jax.vmap(plain.reset, (0, None)))(keys, params)
+    plain_states, timestep = jax.jit(jax.vmap(plain.reset, (0, None)))(keys, params)
     step = jax.jit(jax.vmap(env.step))
     plain_step = jax.jit(jax.vmap(plain.step, (0, 0, None)))
     random = np.random.default_rng(0)
@@ -71,10 +71,10 @@ def test_the_same_numbers_as_the_functional_environment_under_vmap():
         action = random.integers(plain.num_actions, size=(4, env.num_agents)).astype(np.int32)
         by_agent = {agent: action[:, slot] for slot, agent in enumerate(env.agents)}
         observations, states, rewards, _, _ = step(keys, states, by_agent)
-        plain_states, told = plain_step(plain_states, action, params)
+        plain_states, timestep = plain_step(plain_states, action, params)
         for slot, agent in enumerate(env.agents):
-            np.testing.assert_array_equal(observations[agent], told.observation[:, slot])
-            np.testing.assert_array_equal(rewards[agent], told.reward[:, slot])
+            np.testing.assert_array_equal(observations[agent], timestep.observation[:, slot])
+            np.testing.assert_array_equal(rewards[agent], timestep.reward[:, slot])
 
 
 def test_a_tasks_numbers_change_without_compiling_anew():

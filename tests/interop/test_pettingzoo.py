@@ -35,10 +35,10 @@ def test_every_task_conforms(name, capsys):
 @pytest.mark.parametrize("name", registry.TASKS)
 def test_the_same_seed_gives_the_same_thousand_steps(name):
     one, other, third = (parallel_env(name) for _ in range(3))
-    told = [one.reset(seed=5), other.reset(seed=5)]
-    assert_equal(*told)
+    outputs = [one.reset(seed=5), other.reset(seed=5)]
+    assert_equal(*outputs)
     elsewhere = third.reset(seed=6)
-    differs = not same(told[0], elsewhere)
+    differs = not same(outputs[0], elsewhere)
     random = np.random.default_rng(0)
     episodes = 1
     for _ in range(1000):
@@ -47,11 +47,11 @@ def test_the_same_seed_gives_the_same_thousand_steps(name):
             third.reset()
             episodes += 1
         actions = {a: int(random.integers(one.action_space(a).n)) for a in one.agents}
-        told = one.step(actions)
-        assert_equal(told, other.step(actions))
+        outputs = one.step(actions)
+        assert_equal(outputs, other.step(actions))
         assert one.agents == other.agents
         if third.agents:
-            differs |= not same(told, third.step(actions))
+            differs |= not same(outputs, third.step(actions))
     assert episodes > 1 or one._env.max_steps >= 1000
     assert differs or registry.get_task(name).kind == "matrix", "another seed gives another world where any is drawn"
 
@@ -209,15 +209,15 @@ def test_the_same_numbers_as_the_functional_environment():
     reset, step = jax.jit(plain.reset), jax.jit(plain.step)
     world = parallel_env(TASK)
     observations, _ = world.reset(seed=11)
-    state, told = reset(jax.random.PRNGKey(11), params)
+    state, timestep = reset(jax.random.PRNGKey(11), params)
     random = np.random.default_rng(1)
     for _ in range(TASK.max_steps):
         for slot, name in enumerate(world.possible_agents):
-            np.testing.assert_array_equal(observations[name], told.observation[slot])
+            np.testing.assert_array_equal(observations[name], timestep.observation[slot])
         action = random.integers(plain.num_actions, size=2)
         observations, rewards, _, truncated, infos = world.step(dict(zip(world.agents, action, strict=True)))
-        state, told = step(state, action.astype(np.int32), params)
-        assert list(rewards.values()) == told.reward.tolist()
-        assert [info["mistakes"] for info in infos.values()] == told.info["mistakes"].tolist()
+        state, timestep = step(state, action.astype(np.int32), params)
+        assert list(rewards.values()) == timestep.reward.tolist()
+        assert [info["mistakes"] for info in infos.values()] == timestep.info["mistakes"].tolist()
     assert truncated["agent_0"]
-    assert bool(told.truncated)
+    assert bool(timestep.truncated)

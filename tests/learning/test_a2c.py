@@ -37,11 +37,11 @@ def learn(params, key):
         rates = {name: jnp.float32(value) for name, value in rates.items()}
         return CONFIG.update(POLICY, learner, play(learner, play_key), rates, learn_key)
 
-    learner, told = jax.lax.scan(again, CONFIG.init(POLICY, key, STEPS), jax.random.split(key, 150))
+    learner, result = jax.lax.scan(again, CONFIG.init(POLICY, key, STEPS), jax.random.split(key, 150))
     last = play(learner, jax.random.fold_in(key, 1))
     blank = POLICY.initial_carry(64)
     logits, value, _, _ = POLICY.unroll(learner.params["policy"], blank, last.observation, last.is_first)
-    return last, value, jax.nn.softmax(logits), told
+    return last, value, jax.nn.softmax(logits), result
 
 
 @pytest.mark.exact
@@ -50,12 +50,12 @@ def test_a_cue_that_must_be_remembered():
     params = probe(
         lambda c, t: 200 * c if t == 0 else 100, lambda c, t, a: 0 if t < 2 else (1 if a == c else -1), length=3
     )
-    last, value, probability, told = learn(params, jax.random.PRNGKey(0))
+    last, value, probability, metrics = learn(params, jax.random.PRNGKey(0))
     cue = (np.asarray(last.observation)[0, :, 0] > 100).astype(int)
     assert (np.asarray(probability)[2, np.arange(64), cue] > 0.95).all()
     np.testing.assert_allclose(value[0], 0.64, atol=0.2)
-    assert set(CONFIG.nan_guarded_metrics) <= set(told)
-    np.testing.assert_allclose(told["approx_kl"][0], 0, atol=1e-2)
+    assert set(CONFIG.nan_guarded_metrics) <= set(metrics)
+    np.testing.assert_allclose(metrics["approx_kl"][0], 0, atol=1e-2)
 
 
 def test_its_slope_is_the_policy_gradient():

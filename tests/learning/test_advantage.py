@@ -81,11 +81,11 @@ def test_equals_the_slow_sums(reference_code, jit):
     function = reference_code_gae if reference_code else gae
     fast = (jax.jit if jit else lambda f: f)(lambda *a: function(*a, gamma=0.9, gae_lambda=0.8))
     arguments = [jnp.asarray(x) for x in (reward, value, next_value, terminated, done)]
-    told = fast(*arguments)
+    outputs = fast(*arguments)
     advantage, target = slow(reward, value, next_value, terminated, done, 0.9, 0.8, reference_code)
-    np.testing.assert_allclose(told[0] if reference_code else told, advantage, atol=1e-5)
+    np.testing.assert_allclose(outputs[0] if reference_code else outputs, advantage, atol=1e-5)
     if reference_code:
-        np.testing.assert_allclose(told[1], target, atol=1e-5)
+        np.testing.assert_allclose(outputs[1], target, atol=1e-5)
 
 
 def test_lengths_must_agree():

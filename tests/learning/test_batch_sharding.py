@@ -40,8 +40,8 @@ def test_how_many_devices_share(devices, cores):
 
 def test_how_many_share_is_known_within():
     assert batch_sharding.num_sharing_devices() == 1
-    told = shared_by(2, lambda: jnp.full((), batch_sharding.num_sharing_devices()))()
-    assert told.tolist() == [2, 2]
+    result = shared_by(2, lambda: jnp.full((), batch_sharding.num_sharing_devices()))()
+    assert result.tolist() == [2, 2]
 
 
 @pytest.mark.parametrize("cores", [1, 2])
@@ -53,10 +53,10 @@ def test_every_core_gets_all_lanes_and_the_same(cores, number):
     def function(x):
         return batch_sharding.map_shards(lambda own: {"twice": 2 * own["x"], "sum": own["x"].sum()}, x)
 
-    told = shared_by(cores, function)(inputs)
+    metrics = shared_by(cores, function)(inputs)
     for core in range(cores):
-        np.testing.assert_array_equal(told["twice"][core], 2 * inputs["x"])
-        np.testing.assert_array_equal(told["sum"][core], inputs["x"].sum(1))
+        np.testing.assert_array_equal(metrics["twice"][core], 2 * inputs["x"])
+        np.testing.assert_array_equal(metrics["sum"][core], inputs["x"].sum(1))
 
 
 def test_cores_take_different_lanes():

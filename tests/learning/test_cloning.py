@@ -68,13 +68,13 @@ def test_the_loss_by_hand():
     row = np.log([1.0, 2.0, 5.0])
     params = {"logits": jnp.asarray(np.tile(row, (6, 1)), jnp.float32), "value": jnp.zeros(6)}
     data = episodes(np.arange(6).reshape(3, 2, 1), np.array([[2, 0], [0, 2]]))
-    nats, told = cloning.summed_loss(TABLE, params, data)
+    nats, metrics = cloning.summed_loss(TABLE, params, data)
     assert float(nats) == pytest.approx(-2 * np.log(5 / 8) - 2 * np.log(1 / 8), rel=1e-6)
-    assert (float(told["num_steps"]), float(told["num_correct"])) == (4, 2)
+    assert (float(metrics["num_steps"]), float(metrics["num_correct"])) == (4, 2)
     part = data.replace(loss_mask=jnp.array([[True, False], [True, False]]))
-    nats, told = cloning.summed_loss(TABLE, params, part)
+    nats, metrics = cloning.summed_loss(TABLE, params, part)
     assert float(nats) == pytest.approx(-np.log(5 / 8) - np.log(1 / 8), rel=1e-6)
-    assert (float(told["num_steps"]), float(told["num_correct"])) == (2, 1)
+    assert (float(metrics["num_steps"]), float(metrics["num_correct"])) == (2, 1)
 
 
 def test_the_gradient_is_the_policys_mistake_at_each_step_that_counts():
@@ -94,11 +94,11 @@ def test_the_gradient_is_the_policys_mistake_at_each_step_that_counts():
 def test_a_pass_takes_whole_episodes_once(size, moved):
     config = BehaviorCloning(minibatch_size=size)
     before = table()
-    after, told = cloning.train_epoch(config, TABLE, pupil(config, before), numbered(), jnp.float32(0.1), KEY)
+    after, metrics = cloning.train_epoch(config, TABLE, pupil(config, before), numbered(), jnp.float32(0.1), KEY)
     changed = np.asarray(after.params["logits"] != before["logits"]).any(-1)[: T * E].reshape(T, E)
     assert (changed.all(0) == changed.any(0)).all()
     assert changed.all(0).sum() == moved
-    assert 0 <= told["accuracy"] <= 1
+    assert 0 <= metrics["accuracy"] <= 1
 
 
 def test_a_pass_with_one_minibatch_is_one_step_of_adam():
@@ -106,22 +106,22 @@ def test_a_pass_with_one_minibatch_is_one_step_of_adam():
     config = BehaviorCloning(minibatch_size=E, max_grad_norm=None, adam_eps=0.0)
     before = table()
     slope = jax.grad(lambda p: cloning.summed_loss(TABLE, p, numbered())[0])(before)["logits"]
-    after, told = cloning.train_epoch(config, TABLE, pupil(config, before), numbered(), jnp.float32(0.1), KEY)
+    after, metrics = cloning.train_epoch(config, TABLE, pupil(config, before), numbered(), jnp.float32(0.1), KEY)
     moved = (after.params["logits"] - before["logits"])[: T * E]
     np.testing.assert_allclose(moved, -0.1 * np.sign(slope[: T * E]), rtol=1e-4)
     nats, counts = cloning.summed_loss(TABLE, before, numbered())
-    assert float(told["loss"]) == pytest.approx(float(nats) / (T * E), rel=1e-6)
-    assert float(told["accuracy"]) == pytest.approx(float(counts["num_correct"]) / (T * E))
+    assert float(metrics["loss"]) == pytest.approx(float(nats) / (T * E), rel=1e-6)
+    assert float(metrics["accuracy"]) == pytest.approx(float(counts["num_correct"]) / (T * E))
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 7])
 def test_judging_in_parts_counts_every_episode_once(size):
     mask = np.random.default_rng(4).random((T, E)) < 0.6
     params, data = table(), numbered(mask)
-    nats, told = cloning.summed_loss(TABLE, params, data)
+    nats, metrics = cloning.summed_loss(TABLE, params, data)
     judged = cloning.evaluate_cloning(BehaviorCloning(minibatch_size=size), TABLE, params, data)
     assert float(judged["loss"]) == pytest.approx(float(nats / mask.sum()), rel=1e-5)
-    assert float(judged["accuracy"]) == pytest.approx(float(told["num_correct"] / mask.sum()), rel=1e-6)
+    assert float(judged["accuracy"]) == pytest.approx(float(metrics["num_correct"] / mask.sum()), rel=1e-6)
 
 
 def test_the_best_parameters_are_those_of_the_lowest_loss():
@@ -162,12 +162,12 @@ def test_what_was_seen_first_is_remembered_to_the_last():
 
         return jax.lax.scan(again, cloning.init_cloning(config, LSTM, key), jax.random.split(key, 60))
 
-    clone, told = learn(KEY)
-    assert told["loss"][0] == pytest.approx(np.log(2), abs=0.05)
+    clone, metrics = learn(KEY)
+    assert metrics["loss"][0] == pytest.approx(np.log(2), abs=0.05)
     judged = cloning.evaluate_cloning(config, LSTM, clone.params, held_out)
     assert judged["accuracy"] == 1
     assert judged["loss"] < 0.05
-    chex.assert_trees_all_equal(learn(KEY), (clone, told))
+    chex.assert_trees_all_equal(learn(KEY), (clone, metrics))
     # The value head is never touched.
     start = cloning.init_cloning(config, LSTM, KEY).params["heads"]
     for name in ("value1", "value2", "value3"):

@@ -295,10 +295,10 @@ def test_an_update_equals_its_steps_written_out(every):
     trajectory, learner = pictures(), config.init(LSTM, KEY, steps=0)
     rates = ScheduledHparams(jnp.float32(1e-2), jnp.float32(0.01), jnp.float32(1))
     update = updater(dataclasses.replace(config, recompute_every=every), LSTM)
-    after, told = update(learner, trajectory, rates, KEY)
+    after, metrics = update(learner, trajectory, rates, KEY)
     expected = reference_update(config, LSTM, learner, trajectory, rates, every or 4)
     chex.assert_trees_all_close(after.params, expected, atol=2e-5)
-    assert told["gradient_steps"] == 4
+    assert metrics["gradient_steps"] == 4
     other = reference_update(config, LSTM, learner, trajectory, rates, 4 if every == 2 else 2)
     apart = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), after.params, other)
     assert max(jax.tree.leaves(apart)) > 2e-4  # refreshing does make a difference here
@@ -350,9 +350,9 @@ def test_the_loss_equals_a_reference_written_with_numpy():
     mean = {name: x / len(steps) for name, x in sums.items()}
     assert 0 < mean["clipped"] < 1
     np.testing.assert_allclose(total, -mean["policy"] + 0.1 * mean["value"] - 0.03 * mean["entropy"], atol=1e-5)
-    told = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
+    result = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
     expected = (-mean["policy"], mean["value"], mean["entropy"], mean["kl"], mean["clipped"])
-    np.testing.assert_allclose([float(parts[name]) for name in told], expected, atol=1e-5)
+    np.testing.assert_allclose([float(parts[name]) for name in result], expected, atol=1e-5)
 
 
 def test_steps_that_do_not_count_change_nothing():
@@ -432,18 +432,18 @@ def experienced(config):
 def test_the_stop_takes_no_further_step():
     config = dataclasses.replace(WHOLE, num_minibatches=6, target_kl=1e-6)
     learner = experienced(config)
-    after, told = updater(config)(learner, numbered(), RATES, KEY)
+    after, metrics = updater(config)(learner, numbered(), RATES, KEY)
     # The first minibatch sees no divergence and takes its step of about 0.01; the second sees it and stops.
-    assert told["gradient_steps"] == 1
-    assert told["rolled_back"] == 0
-    assert told["approx_kl_max"] > 1e-6
+    assert metrics["gradient_steps"] == 1
+    assert metrics["rolled_back"] == 0
+    assert metrics["approx_kl_max"] > 1e-6
     assert int(after.opt_state[1].count) == 2
     expected, _ = updater(dataclasses.replace(config, num_minibatches=1, recompute_every=None))(
         learner, numbered(), RATES, KEY
     )
     chex.assert_trees_all_close(after, expected, rtol=1e-6)
-    _, told = updater(WHOLE)(learner, numbered(), RATES, KEY)
-    assert told["gradient_steps"] == 4
+    _, metrics = updater(WHOLE)(learner, numbered(), RATES, KEY)
+    assert metrics["gradient_steps"] == 4
 
 
 @pytest.mark.parametrize(("minibatches", "stop"), [(1, None), (4, None), (4, 0.01)])
@@ -454,17 +454,17 @@ def test_the_limit_undoes_the_whole_update(minibatches, stop):
     )
     learner = experienced(config)
     for rate in (5.0, float("inf")):
-        after, told = updater(config)(learner, numbered(), ScheduledHparams(jnp.float32(rate), *RATES[1:]), KEY)
-        assert not told["approx_kl_max"] <= 0.03
-        assert told["rolled_back"] == 1
+        after, metrics = updater(config)(learner, numbered(), ScheduledHparams(jnp.float32(rate), *RATES[1:]), KEY)
+        assert not metrics["approx_kl_max"] <= 0.03
+        assert metrics["rolled_back"] == 1
         chex.assert_trees_all_equal(after, learner)
 
 
 def test_without_a_limit_a_huge_step_stays():
     learner = experienced(WHOLE)
-    after, told = updater(WHOLE)(learner, numbered(), ScheduledHparams(jnp.float32(5.0), *RATES[1:]), KEY)
-    assert told["approx_kl_max"] > 0.03
-    assert told["rolled_back"] == 0
+    after, metrics = updater(WHOLE)(learner, numbered(), ScheduledHparams(jnp.float32(5.0), *RATES[1:]), KEY)
+    assert metrics["approx_kl_max"] > 0.03
+    assert metrics["rolled_back"] == 0
     assert (after.params["policy"]["logits"] != 0).any()
     assert int(after.opt_state[1].count) == 5
 
@@ -472,10 +472,10 @@ def test_without_a_limit_a_huge_step_stays():
 def test_a_calm_update_stays():
     config = dataclasses.replace(WHOLE, target_kl=0.01, rollback_kl=0.03)
     learner = learner_of(config, table())
-    after, told = updater(config)(learner, numbered(), ScheduledHparams(jnp.float32(1e-3), *RATES[1:]), KEY)
-    assert told["rolled_back"] == 0
-    assert told["gradient_steps"] == 4
-    assert 0 <= told["approx_kl_max"] < 0.01
+    after, metrics = updater(config)(learner, numbered(), ScheduledHparams(jnp.float32(1e-3), *RATES[1:]), KEY)
+    assert metrics["rolled_back"] == 0
+    assert metrics["gradient_steps"] == 4
+    assert 0 <= metrics["approx_kl_max"] < 0.01
     assert (after.params["policy"]["logits"] != 0).any()
 
 

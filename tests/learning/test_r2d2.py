@@ -264,7 +264,9 @@ def test_the_loss_by_a_slow_walk():
     replay = r2d2.add_episodes(CONFIG, TABLE, state_of(CONFIG, online, target), trajectory)
     chunk, episode, weight = jnp.array([0, 2]), jnp.array([2, 1]), jnp.array([1.0, 0.25])
     window = r2d2.gather_sequences(CONFIG, replay, chunk, episode)
-    total, (error, told) = r2d2.q_loss(CONFIG, TABLE, {"policy": online}, target, window, weight, jnp.float32(1), KEY)
+    total, (error, metrics) = r2d2.q_loss(
+        CONFIG, TABLE, {"policy": online}, target, window, weight, jnp.float32(1), KEY
+    )
     expected, taken, count = 0.0, 0.0, 0
     for n in range(2):
         for i, t in enumerate(range(4 * int(chunk[n]), min(4 * int(chunk[n]) + 4, T))):
@@ -275,7 +277,7 @@ def test_the_loss_by_a_slow_walk():
             expected, taken, count = expected + 0.5 * float(weight[n]) * delta**2, taken + q, count + 1
     assert count == 6
     assert float(total) == pytest.approx(expected / count, rel=1e-5)
-    assert float(told["q_value"]) == pytest.approx(taken / count, rel=1e-4)
+    assert float(metrics["q_value"]) == pytest.approx(taken / count, rel=1e-4)
 
 
 def test_the_target_network_is_copied_now_and_then_and_only_what_is_drawn_changes_priority():
@@ -283,11 +285,11 @@ def test_the_target_network_is_copied_now_and_then_and_only_what_is_drawn_change
     state = state_of(CONFIG, table(1), table(2))
     old = state.target_params
     update = jax.jit(lambda s, k: CONFIG.update(TABLE, s, trajectory, RATES, k))
-    state, told = update(state, KEY)
+    state, metrics = update(state, KEY)
     assert int(state.gradient_steps) == 2
     chex.assert_trees_all_equal(state.target_params, old)
-    assert told["replay_episodes"] == 3
-    assert {"loss", "q_value", "abs_td_error", "learning_rate", "epsilon", "importance_exponent"} <= set(told)
+    assert metrics["replay_episodes"] == 3
+    assert {"loss", "q_value", "abs_td_error", "learning_rate", "epsilon", "importance_exponent"} <= set(metrics)
     third, _ = jax.jit(lambda s, k: r2d2.gradient_step(CONFIG, TABLE, s, RATES, k))(state, KEY)
     chex.assert_trees_all_equal(third.target_params, third.params["policy"])
     changed = np.asarray(third.replay.priority != state.replay.priority)
@@ -303,9 +305,9 @@ def test_the_target_network_is_copied_now_and_then_and_only_what_is_drawn_change
 def test_nothing_is_learned_where_nobody_was_there():
     trajectory = pictures(loss_mask=jnp.zeros((T, E), bool))
     state = fresh()
-    after, told = jax.jit(lambda: CONFIG.update(LSTM, state, trajectory, RATES, KEY))()
+    after, metrics = jax.jit(lambda: CONFIG.update(LSTM, state, trajectory, RATES, KEY))()
     chex.assert_trees_all_equal(after.params, state.params)
-    assert told["loss"] == 0
+    assert metrics["loss"] == 0
     assert not after.replay.priority.any()
 
 

@@ -44,12 +44,12 @@ def learn(params, key):
         trajectory = play(EXPLORERS, CONFIG.behavior_params(state, RATES), play_key)
         return CONFIG.update(POLICY, state, trajectory, RATES, learn_key)
 
-    state, told = jax.lax.scan(again, CONFIG.init(POLICY, key, STEPS), jax.random.split(key, UPDATES))
+    state, result = jax.lax.scan(again, CONFIG.init(POLICY, key, STEPS), jax.random.split(key, UPDATES))
     last = play(TEAM, state.params["policy"], jax.random.fold_in(key, 1))
     logits, value, _, _ = POLICY.unroll(
         state.params["policy"], POLICY.initial_carry(E), last.observation, last.is_first
     )
-    return last, signed_parabolic(action_values(logits, value)), told
+    return last, signed_parabolic(action_values(logits, value)), result
 
 
 def solve(params, seed=0):

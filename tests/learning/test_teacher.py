@@ -93,8 +93,8 @@ def test_a_teacher_knows_what_its_pupil_found_out():
         heeds, own = jax.random.bernoulli(key), jax.random.choice(key, jnp.array([0, 1, 2, 2, 2]))
         action = jnp.where(heeds, advice, own)
         memory = update_teacher_carry(group, memory, worlds, action)
-        state, told = env.step(state, jnp.array([action[0, 0], 0]), params)
-        return state, memory, told.reward[0]
+        state, timestep = env.step(state, jnp.array([action[0, 0], 0]), params)
+        return state, memory, timestep.reward[0]
 
     complete = 0
     for seed in range(12):
@@ -169,10 +169,10 @@ def team_of(task, **changes):
 def test_a_pupil_comes_to_do_as_it_is_told(tmp_path):
     task = SingleGoal(height=5, width=6, num_obstacles=0, num_actions=3, max_steps=20, views=(VIEW,))
     train(team_of(task), tmp_path / "run", quiet=True)
-    told = rows(tmp_path / "run")
-    assert told[0]["main/pupil/teacher_agreement"][0] < 0.6
-    assert told[-1]["main/pupil/teacher_agreement"][0] > 0.8
-    assert told[-1]["main/pupil/return"][0] > 3 * max(told[0]["main/pupil/return"][0], 0.1)
+    outputs = rows(tmp_path / "run")
+    assert outputs[0]["main/pupil/teacher_agreement"][0] < 0.6
+    assert outputs[-1]["main/pupil/teacher_agreement"][0] > 0.8
+    assert outputs[-1]["main/pupil/return"][0] > 3 * max(outputs[0]["main/pupil/return"][0], 0.1)
 
 
 def test_configurations():

@@ -36,19 +36,19 @@ def test_a_correlation_by_hand():
     """Ones and a kernel that is 1 at its top right: each output is the cell two columns further, same row."""
     picture = jnp.arange(49.0).reshape(1, 7, 7, 1)
     kernel = jnp.zeros((9, 1)).at[2, 0].set(1)
-    told = pictures(conv3x3(cells_first(picture), kernel))[0, :, :, 0]
-    assert told.shape == (5, 5)
-    np.testing.assert_allclose(told[0], [2, 3, 4, 5, 6], atol=1e-4)
-    np.testing.assert_allclose(told[:, 0], [2, 9, 16, 23, 30], atol=1e-4)
+    outputs = pictures(conv3x3(cells_first(picture), kernel))[0, :, :, 0]
+    assert outputs.shape == (5, 5)
+    np.testing.assert_allclose(outputs[0], [2, 3, 4, 5, 6], atol=1e-4)
+    np.testing.assert_allclose(outputs[:, 0], [2, 9, 16, 23, 30], atol=1e-4)
 
 
 def test_a_spread_by_hand():
     """One cell with a 2 becomes twice the kernel, where it stands."""
     picture = jnp.zeros((1, 3, 3, 1)).at[0, 1, 2, 0].set(2.0)
-    told = pictures(conv_transpose3x3(cells_first(picture), jnp.arange(9.0)[None]))[0, :, :, 0]
-    assert told.shape == (5, 5)
-    np.testing.assert_allclose(told[1:4, 2:5], 2 * np.arange(9).reshape(3, 3), atol=1e-4)
-    np.testing.assert_allclose(told.sum(), 72, atol=1e-3)
+    outputs = pictures(conv_transpose3x3(cells_first(picture), jnp.arange(9.0)[None]))[0, :, :, 0]
+    assert outputs.shape == (5, 5)
+    np.testing.assert_allclose(outputs[1:4, 2:5], 2 * np.arange(9).reshape(3, 3), atol=1e-4)
+    np.testing.assert_allclose(outputs.sum(), 72, atol=1e-3)
 
 
 @pytest.mark.parametrize("side", [1, *SIDES, 4, 6])
@@ -90,8 +90,8 @@ def test_values_lose_little(side, bound):
     kernel = np.random.default_rng(1).normal(size=(9, 32, 16))
     window = x.reshape(side + 2, side + 2, 64, 32)
     exact = sum(window[r : r + side, c : c + side] @ kernel[3 * r + c] for r in range(3) for c in range(3))
-    told = conv3x3(jnp.asarray(x, jnp.float32), jnp.asarray(kernel.reshape(-1, 16), jnp.float32))
-    error = np.asarray(told, np.float64).reshape(exact.shape) - exact
+    result = conv3x3(jnp.asarray(x, jnp.float32), jnp.asarray(kernel.reshape(-1, 16), jnp.float32))
+    error = np.asarray(result, np.float64).reshape(exact.shape) - exact
     assert np.sqrt((error**2).mean() / (exact**2).mean()) < bound
 
 
@@ -115,8 +115,8 @@ def test_values_need_fewer_multiplications(form, side, times):
 def test_without_a_cpu_nothing_goes_by_values(monkeypatch):
     """Accelerators may multiply with 10 bits, which values of polynomials do not bear."""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    told = count_flops(lambda x, k: conv3x3(x, k), jnp.zeros((25, 8, 4)), jnp.zeros((36, 4)))
-    assert told == 2 * 9 * 8 * 36 * 4
+    result = count_flops(lambda x, k: conv3x3(x, k), jnp.zeros((25, 8, 4)), jnp.zeros((36, 4)))
+    assert result == 2 * 9 * 8 * 36 * 4
 
 
 def test_a_matrix_along_both_axes():

@@ -90,11 +90,11 @@ class Socket:
         """The value of the next message that has this key and is wanted; others are passed over."""
         async with asyncio.timeout(PATIENCE):
             while True:
-                told = await self.next()
-                if isinstance(told, tuple):
-                    raise ConnectionError(told)
-                if key in told and wanted(told[key]):
-                    return told[key]
+                reply = await self.next()
+                if isinstance(reply, tuple):
+                    raise ConnectionError(reply)
+                if key in reply and wanted(reply[key]):
+                    return reply[key]
 
     async def _frame(self):
         first, second = await self.reader.readexactly(2)
@@ -120,22 +120,22 @@ class Page:
         number = next(self.numbers)
         self.socket.send({"id": number, "method": method, "params": params})
         while True:
-            told = await self.socket.next()
-            if told.get("id") == number:
-                if "error" in told:
-                    raise RuntimeError(f"{method}: {told['error']}")
-                return told["result"]
-            if told.get("method") == "Runtime.exceptionThrown":
-                self.problems.append(told["params"]["exceptionDetails"])
-            elif told.get("method") == "Log.entryAdded" and told["params"]["entry"]["level"] == "error":
-                self.problems.append(told["params"]["entry"]["text"])
+            reply = await self.socket.next()
+            if reply.get("id") == number:
+                if "error" in reply:
+                    raise RuntimeError(f"{method}: {reply['error']}")
+                return reply["result"]
+            if reply.get("method") == "Runtime.exceptionThrown":
+                self.problems.append(reply["params"]["exceptionDetails"])
+            elif reply.get("method") == "Log.entryAdded" and reply["params"]["entry"]["level"] == "error":
+                self.problems.append(reply["params"]["entry"]["text"])
 
     async def run(self, script: str):
         """The value of a JavaScript expression in the page."""
-        told = await self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        if "exceptionDetails" in told:
-            raise RuntimeError(told["exceptionDetails"])
-        return told["result"].get("value")
+        reply = await self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in reply:
+            raise RuntimeError(reply["exceptionDetails"])
+        return reply["result"].get("value")
 
     async def until(self, script: str):
         """Wait until an expression is true; returns its value."""
@@ -168,8 +168,8 @@ class Page:
 
     async def screenshot(self, path: Path) -> None:
         await self.front()
-        told = await self.call("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(told["data"]))
+        reply = await self.call("Page.captureScreenshot", format="png")
+        path.write_bytes(base64.b64decode(reply["data"]))
 
 
 @contextlib.asynccontextmanager
@@ -189,8 +189,8 @@ async def chromium(folder: Path, size: tuple[int, int] = (1200, 900)):
 
         async def visit(url: str) -> Page:
             asked = urllib.request.Request(f"http://127.0.0.1:{port}/json/new?about:blank", method="PUT")
-            told = await asyncio.to_thread(lambda: json.load(urllib.request.urlopen(asked, timeout=PATIENCE)))
-            page = Page(await Socket.open(told["webSocketDebuggerUrl"].replace("ws://", "http://")))
+            metrics = await asyncio.to_thread(lambda: json.load(urllib.request.urlopen(asked, timeout=PATIENCE)))
+            page = Page(await Socket.open(metrics["webSocketDebuggerUrl"].replace("ws://", "http://")))
             sockets.append(page.socket)
             for domain in ("Page", "Runtime", "Log"):
                 await page.call(f"{domain}.enable")

@@ -191,5 +191,5 @@ def test_the_seed_tells_the_episodes():
             game.restart()
         return headings
 
-    assert told(1) == told(1)
-    assert told(1) != told(2)
+    assert result(1) == result(1)
+    assert result(1) != result(2)

@@ -78,7 +78,7 @@ def test_updates_reach_the_steps():
         (["task.map=####\n#x.#\n####"], "config.task: map line 2, column 2: 'x' is not known"),
         (["task.map=####\n#..#\n###"], "config.task: map line 3, column 4: 3 cells where line 1 has 4"),
         (["task.map="], "the map is empty"),
-        (["team.0.slots=[0,1]"], "the team fills slots [0, 1, 1], the world has slots [0, 1]"),
+        (["team.0.slots=[0,1]"], "the team fills slots [0, 1, 1], the environment has slots [0, 1]"),
         (["team.1.slots=[2]"], "group 'other' fills slot 2, the task has slots 0 to 1"),
         (["team.1.name=novice"], "names novice, novice must differ"),
         (["team.1.slots=[]"], "slots () must be one or more different slot numbers"),

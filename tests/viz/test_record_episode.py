@@ -57,7 +57,7 @@ def test_it_is_the_episode_the_environment_plays(film):
     """Its actions, given to the environment from the same key, bring the same worlds, rewards and views."""
     world = game(FILMED)
     key = jax.random.split(evaluation_key(3, 10_000), 1)[0]
-    state, told = world.reset(jax.random.split(key)[0], FILMED.default_params())
+    state, timestep = world.reset(jax.random.split(key)[0], FILMED.default_params())
     np.testing.assert_array_equal(film.goals, state.task.goals)
     for t in range(film.num_steps + 1):
         np.testing.assert_array_equal(film.position[t], state.position)
@@ -65,10 +65,10 @@ def test_it_is_the_episode_the_environment_plays(film):
         np.testing.assert_array_equal(film.tiles[t], state.tiles)
         np.testing.assert_array_equal(film.agent_mask[t], state.agent_mask)
         for agent in (1, 2):  # who see pixels are filmed as they see
-            np.testing.assert_array_equal(film.views[agent][t], told.observation[agent])
+            np.testing.assert_array_equal(film.views[agent][t], timestep.observation[agent])
         if t < film.num_steps:
-            state, told = world.step(state, jnp.asarray(film.action[t], jnp.int32), FILMED.default_params())
-            np.testing.assert_array_equal(film.reward[t], told.reward)
+            state, timestep = world.step(state, jnp.asarray(film.action[t], jnp.int32), FILMED.default_params())
+            np.testing.assert_array_equal(film.reward[t], timestep.reward)
 
 
 def test_rewards_are_those_of_the_goals_entered(film):
@@ -140,38 +140,41 @@ def test_the_median_of_several(monkeypatch):
 
 
 def test_a_teams_film_holds_the_influence_of_the_episode_it_shows():
-    """A chain of two: what the film says is what the leader is paid on the mean, and 0 the other way."""
+    """A chain of two: the recorded influence is the mean reward of the influencer, and 0 the other way."""
     from rookery.keys import RECORDED_EPISODES
     from rookery.learning.rollout import rollout
     from rookery.training.build import build
     from rookery.viz.record_episode import record_run
     from tests.training.test_team_influence import config
 
-    program = build(config())
-    learners = jax.tree.map(lambda x: x[0], program.init().learners)
-    team = record_run(program, learners, seed=2, note="pair")
+    run = build(config())
+    learners = jax.tree.map(lambda x: x[0], run.init().learners)
+    team = record_run(run, learners, seed=2, note="pair")
     assert team.influence.shape == (6, 2, 2)
-    assert team.agent_names == ("follower", "leader")
+    assert team.agent_names == ("influencee", "influencer")
     assert team.roles == ("frozen", "frozen")
     key = evaluation_key(2, RECORDED_EPISODES)
-    params, there = program.team_setup(learners, {}).params, jnp.ones((1, 2), bool)
-    played, _ = rollout(program.env, program.team, params, program.env.default_params(), key, there)
-    for name, slot in (("leader", 1), ("follower", 0)):
-        np.testing.assert_array_equal(team.action[:, slot], played[name].action[0, :, 0])
-    # By hand: the divergence of the follower's policy, told what the leader did, from its mean over what it might do.
-    own = jax.tree.map(lambda x: x[0], played["follower"])
-    policy = next(group.policy for group in program.team.groups if group.name == "follower")
-    mine = jax.tree.map(lambda x: x[0], params["follower"])
-    leads = np.exp(jax.nn.log_softmax(played["leader"].logits[0, :, 0]))
+    params, agent_mask = run.team_setup(learners, {}).params, jnp.ones((1, 2), bool)
+    trajectories, _ = rollout(run.env, run.team, params, run.env.default_params(), key, agent_mask)
+    for name, slot in (("influencer", 1), ("influencee", 0)):
+        np.testing.assert_array_equal(team.action[:, slot], trajectories[name].action[0, :, 0])
+    # By hand: the divergence of the influencee's policy, given the influencer's action, from its mean over all actions.
+    trajectory = jax.tree.map(lambda x: x[0], trajectories["influencee"])
+    policy = next(group.policy for group in run.team.groups if group.name == "influencee")
+    policy_params = jax.tree.map(lambda x: x[0], params["influencee"])
+    influencer_probs = np.exp(jax.nn.log_softmax(trajectories["influencer"].logits[0, :, 0]))
     carry = policy.initial_carry(1)
     for t in range(6):
         first = jnp.array([t == 0])
-        would = [policy.read(mine, carry, own.observation[t], first, jnp.eye(2)[k][None])[0][0] for k in range(2)]
-        would = np.exp(jax.nn.log_softmax(jnp.stack(would)))
-        mean = leads[t] @ would
-        taken = would[int(team.action[t, 1])]
+        logits_given = [
+            policy.forward(policy_params, carry, trajectory.observation[t], first, jnp.eye(2)[k][None])[0][0]
+            for k in range(2)
+        ]
+        probs_given = np.exp(jax.nn.log_softmax(jnp.stack(logits_given)))
+        mean = influencer_probs[t] @ probs_given
+        taken = probs_given[int(team.action[t, 1])]
         np.testing.assert_allclose(team.influence[t, 1, 0], taken @ np.log(taken / mean), atol=1e-6)
-        _, _, carry = policy.read(mine, carry, own.observation[t], first, own.comms_obs[t])
+        _, _, carry = policy.forward(policy_params, carry, trajectory.observation[t], first, trajectory.comms_obs[t])
     assert team.influence[:, 1, 0].max() > 0
     assert team.influence[-1, 0, 1] == 0  # by its model: nobody answers the last step
 

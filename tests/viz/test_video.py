@@ -106,10 +106,10 @@ def test_mp4_frames_and_pace(recording, tmp_path):
     path = write_mp4(recording, tmp_path / "film.mp4", fps=5)
     height, width, _ = render_step(recording, 0, 32).shape
     command = [ffmpeg.get_ffmpeg_exe(), "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    told = subprocess.run(command, capture_output=True, timeout=60, check=True)
-    assert f"{width}x{height}" in told.stderr.decode()
-    assert "5 fps" in told.stderr.decode()
-    pictures = np.frombuffer(told.stdout, np.uint8).reshape(-1, height, width, 3).astype(int)
+    process = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    assert f"{width}x{height}" in process.stderr.decode()
+    assert "5 fps" in process.stderr.decode()
+    pictures = np.frombuffer(process.stdout, np.uint8).reshape(-1, height, width, 3).astype(int)
     assert len(pictures) == 5
     assert np.abs(pictures[4] - render_step(recording, 4, 32)).mean() < 4  # a lossy codec
     assert os.listdir(tmp_path) == ["film.mp4"]

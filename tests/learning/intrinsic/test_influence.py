@@ -26,7 +26,7 @@ NETWORK = MLPNetwork(encoder_size=4, hidden_size=4, head_size=4)
 
 
 class Listener(RecurrentPolicy):
-    """Its logits: a table's row for what it is told, turned by its memory, which counts the steps gone by."""
+    """Its logits: a table's row for its communication observation, turned by its memory, which counts the steps gone by."""
 
     def inputs(self, params, observation, comms_obs=None):
         return jnp.asarray(comms_obs, jnp.float32)
@@ -36,8 +36,8 @@ class Listener(RecurrentPolicy):
         return None, None, steps, LSTMState(steps, steps)
 
     def counterfactual_logits(self, params, pre_step_state, inputs, comms_offset, num_values):
-        told = jnp.arange(num_values)[:, None] if num_values else None
-        return params["table"][told] * (1 + pre_step_state.hidden[None, :, :1])
+        result = jnp.arange(num_values)[:, None] if num_values else None
+        return params["table"][result] * (1 + pre_step_state.hidden[None, :, :1])
 
 
 POLICY_WITHOUT_INPUTS = RecurrentPolicy(
@@ -85,7 +85,7 @@ def conditional(t: int) -> jax.Array:
 
 @pytest.fixture(scope="module")
 def centralized():
-    """Slot 0 leads, slots 1 and 2 listen. Returns team, trajectories as played, and as told."""
+    """Slot 0 leads, slots 1 and 2 listen. Returns team, trajectories as played, and with the influence added."""
     hears = CommunicationConfig(influencers=(0,))
     learner = A2C(intrinsic=(CentralizedInfluence(),))
     team = Team((
@@ -146,10 +146,10 @@ def test_an_exact_model_tells_what_the_true_policies_tell(centralized):
     _, trajectories, had, _ = centralized
     leader = modeled(jax.tree.map(lambda x: x[0], trajectories["leader"]))
     own = Exact().influence({}, None, leader).sum(-1)
-    told = had["leader"].others.influence["influence-centralized"][0]
+    outputs = had["leader"].others.influence["influence-centralized"][0]
     both = np.array(trajectories["listener"].loss_mask.all(0))
     both[-1] = False
-    np.testing.assert_allclose(own[both], told[both], rtol=1e-4)
+    np.testing.assert_allclose(own[both], outputs[both], rtol=1e-4)
     np.testing.assert_array_equal(own[-1], 0)
     assert both.sum() == 5
 

@@ -76,9 +76,9 @@ def test_many_steps_are_each_their_own_and_carry_no_gradient():
     own = jax.random.normal(keys[1], (6, CHOICES))
     choice = jax.random.randint(keys[2], (6,), 0, CHOICES)
     answer = jax.random.randint(keys[3], (6, 2), 0, ANSWERS)
-    told = batched_influence(conditional, own, choice, answer, "pmi")
+    outputs = batched_influence(conditional, own, choice, answer, "pmi")
     step = influence(conditional[:, 4], own[4], choice[4], answer[4], "pmi")
-    np.testing.assert_allclose(told[4], step, rtol=1e-6)
+    np.testing.assert_allclose(outputs[4], step, rtol=1e-6)
     slope = jax.grad(lambda c, o: batched_influence(c, o, choice, answer, "kl").sum(), (0, 1))(conditional, own)
     assert not any(np.any(s) for s in slope)
 

@@ -38,10 +38,10 @@ REWARD = jnp.array([[1.0, 0.0, 2.0], [0.0, 0.0, -1.0], [0.0, 3.0, 0.0]])[:, None
 
 
 def test_prosocial_adds_the_others():
-    paid, told = add_rewards((Prosocial(weight=0.5),), played(reward=REWARD), 1.0, 0.0)
+    paid, outputs = add_rewards((Prosocial(weight=0.5),), played(reward=REWARD), 1.0, 0.0)
     np.testing.assert_allclose(paid.reward[:, 0], [1 + 0.5 * 2, 0.5 * -1, 0.5 * 3])
-    np.testing.assert_allclose(told["intrinsic_reward/prosocial"], (2 - 1 + 3) / 3, rtol=1e-6)
-    assert told[combine.NONFINITE_STEP] == -1
+    np.testing.assert_allclose(outputs["intrinsic_reward/prosocial"], (2 - 1 + 3) / 3, rtol=1e-6)
+    assert outputs[combine.NONFINITE_STEP] == -1
 
 
 def test_inequity_by_hand():
@@ -76,8 +76,8 @@ def test_messages_are_paid_apart():
 
 def test_what_is_not_finite_is_told_by_its_step_and_stays():
     influence = {"influence-centralized": jnp.array([[0.1], [jnp.nan], [jnp.inf]])}
-    paid, told = add_rewards((CentralizedInfluence(),), played(influence=influence), 1.0, 0.0)
-    assert told[combine.NONFINITE_STEP] == 1
+    paid, outputs = add_rewards((CentralizedInfluence(),), played(influence=influence), 1.0, 0.0)
+    assert outputs[combine.NONFINITE_STEP] == 1
     assert np.isnan(paid.reward[1, 0])
     masked = played(influence=influence).replace(loss_mask=jnp.array([[True], [False], [False]]))
     assert add_rewards((CentralizedInfluence(),), masked)[1][combine.NONFINITE_STEP] == -1

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 
 from rookery.gridworld.spec import ViewConfig
+from rookery.gridworld.tiles import UNSEEN_COLOR
 from rookery.tasks.social_dilemmas.observation import (
     AGENT_COLORS,
     BEAM_COLORS,
     DILEMMA_TILE_COLORS,
-    DILEMMA_UNSEEN_COLOR,
     NUM_MAP_CODES,
     SELF_COLOR,
     code_images,
@@ -29,7 +29,7 @@ def slow_view(state, agent: int) -> np.ndarray:
     )
     picture = np.empty((5, 5, 3), np.uint8)
     if not agent_mask[agent]:
-        picture[:] = DILEMMA_UNSEEN_COLOR
+        picture[:] = UNSEEN_COLOR
         return picture
     step = [(-1, 0), (0, 1), (1, 0), (0, -1)]
     ahead, right = (np.array(step[(int(state.heading[agent]) + turn) % 4]) for turn in (0, 1))
