@@ -79,7 +79,7 @@ def test_numbered_starts_are_in_order():
         ("#A##\n#..#\n####", "line 1, column 2: 'A' at the edge"),
         ("####\n#00#\n####", "agent 0 already has a start"),
         ("####\n#02#\n####", "agent 1 has no start"),
-        ("####\n#0A#\n####", "both numbered starts and A"),
+        ("####\n#0A#\n####", "both numbered start cells and A"),
     ],
 )
 def test_a_malformed_map_is_refused(text, words):
@@ -99,7 +99,7 @@ RIVER_MAP = "#####\n#A~w#\n#####"
         (lambda: Cleanup(map="####\n#A.#\n####", num_agents=1), "no river"),
         (lambda: Cleanup(apple_respawn_prob=1.5), r"apple_respawn_prob=1\.5"),
         (lambda: Cleanup(depletion_threshold=0.0), r"depletion_threshold=0\.0"),
-        (lambda: Cleanup(hit_cost=-50.0), r"hit_cost=-50\.0 must be at least 0"),
+        (lambda: Cleanup(hit_cost=-50.0), r"hit_cost=-50\.0 must be non-negative"),
         (lambda: Cleanup(view_radius=15), "view_radius=15"),
         (lambda: Cleanup(tile_size=0), "tile_size=0"),
         (lambda: Harvest(max_steps=0), "max_steps=0"),

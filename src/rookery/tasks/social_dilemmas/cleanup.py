@@ -58,9 +58,9 @@ class Cleanup(BeamDilemma):
             check_probability(name, getattr(self, name))
         if not 0 < self.depletion_threshold <= 1:
             raise ConfigError(f"depletion_threshold={self.depletion_threshold} must lie in (0, 1]")
-        check_orchard(self.parsed_map)
         if not self.parsed_map.river.any():
             raise ConfigError("the map has no river; Cleanup needs cells of ~ or w")
+        check_orchard(self.parsed_map)
 
     @property
     def action_names(self) -> tuple[str, ...]:
