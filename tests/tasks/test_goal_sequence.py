@@ -122,7 +122,7 @@ def test_the_map_numbers_the_kinds():
         ({"num_trials": 0}, "num_trials=0 must be at least 1"),
         ({"penalty": -1.0}, "penalty=-1.0 must be non-negative"),
         ({"sequence": (0, 3)}, "must hold goals from 0 to 2"),
-        ({"sequence": (0, 1, 0)}, "no goal may come twice running"),
+        ({"sequence": (0, 1, 0)}, "no goal may come twice in a row"),
         ({"map": MAP.replace("A", "."), "num_goals": 2}, "the map has 3 goals for num_goals=2"),
         ({"map": MAP}, r"2 start cells \(A\) for 3 agents"),
     ],

@@ -177,23 +177,6 @@ def test_schedules_reach_the_numbers_without_recompiling():
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize("name", [name for name in TASKS if not hasattr(TASKS[name][1], "grid_spec")])
-def test_registered_tasks_are_environments(name):
-    """Shapes and types of a reset and a step, without compiling them."""
-    env = make_env(TASKS[name][1])
-    params = env.default_params()
-    state, timestep = jax.eval_shape(env.reset, jax.random.PRNGKey(0), params)
-    after, later_timestep = jax.eval_shape(env.step, state, jnp.zeros(env.num_agents, jnp.int32), params)
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), state) == jax.tree.map(lambda x: (x.shape, x.dtype), after)
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), timestep) == jax.tree.map(
-        lambda x: (x.shape, x.dtype), later_timestep
-    )
-    assert timestep.observation.shape == (env.num_agents, *env.observation_shape(0))
-    assert timestep.reward.shape == timestep.agent_mask.shape == (env.num_agents,)
-    assert set(timestep.info) == set(env.task.metric_names)
-    assert len(env.action_names) == env.num_actions
-
-
 def test_the_papers_worlds():
     cleanup, harvest = make_env(TASKS["cleanup-v0"][1]), make_env(TASKS["harvest-v0"][1])
     assert (cleanup.num_agents, cleanup.num_actions, cleanup.max_steps) == (5, 9, 1000)
