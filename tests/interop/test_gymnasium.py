@@ -173,7 +173,7 @@ def test_each_world_of_a_vector_is_the_single_one_of_its_seed(partners, tmp_path
             assert (reward[world], terminated[world], truncated[world]) == tuple(outputs)
             assert {name: info[name][world] for name in note} == note
             over[world] = outputs[1] or outputs[2]
-        position = np.asarray(many._batch_state.states.position)[:, 1]
+        position = np.asarray(many._batch_state.env_states.position)[:, 1]
         moved |= (position != position[0]).any()
     assert moved, "the companions act"
 
