@@ -266,7 +266,7 @@ def test_zoo(run, refused, tmp_path, monkeypatch):
     assert run("zoo", "verify", "one")[0] == 0
 
 
-def test_the_shipped_zoo_is_sound(run):
+def test_the_shipped_zoo_is_valid(run):
     code, out, err = run("zoo", "verify")
     assert (code, err) == (0, "")
     assert [line.split(":")[0] for line in out.splitlines()] == zoo.entry_names()
@@ -520,7 +520,7 @@ def test_replay_of_a_run_is_of_its_whole_team(run, straight, tmp_path):
     assert (code, out) == (0, f"{tmp_path / 'team'}.html\n")
     page = (tmp_path / "team.html").read_text()
     assert "tiny, solo, seed 3, 256 steps" in page
-    for said in ('"name":"novice","role":"frozen"', '"name":"other","role":"random"', '"most_influence":0.0'):
+    for said in ('"name":"novice","role":"frozen"', '"name":"other","role":"random"', '"max_influence":0.0'):
         assert said in page
 
 
@@ -600,7 +600,7 @@ def test_replays_have_the_name_they_are_given(run, refused, tmp_path):
         "--task-overrides",
         "max_steps=3",
     )
-    assert "t=999 is not a moment" in refused(2, *command, "--out", tmp_path / "pen-0.5", "--png", "999")
+    assert "t=999 is not a step" in refused(2, *command, "--out", tmp_path / "pen-0.5", "--png", "999")
     assert list(tmp_path.iterdir()) == []
     assert run(*command, "--out", tmp_path / "pen-0.5", "--png", "1")[0] == 0
     assert run(*command, "--out", tmp_path / "other.gif")[0] == 0
