@@ -33,9 +33,9 @@ def learn(params, key):
 
     def again(learner, key):
         play_key, learn_key = jax.random.split(key)
-        rates = {"learning_rate": 1e-2, "ent_coef": 1e-3, "aux_loss_scale": 1.0, "intrinsic_scale": 1.0}
-        rates = {name: jnp.float32(value) for name, value in rates.items()}
-        return CONFIG.update(POLICY, learner, play(learner, play_key), rates, learn_key)
+        hparams = {"learning_rate": 1e-2, "ent_coef": 1e-3, "aux_loss_scale": 1.0, "intrinsic_scale": 1.0}
+        hparams = {name: jnp.float32(value) for name, value in hparams.items()}
+        return CONFIG.update(POLICY, learner, play(learner, play_key), hparams, learn_key)
 
     learner, result = jax.lax.scan(again, CONFIG.init(POLICY, key, STEPS), jax.random.split(key, 150))
     last = play(learner, jax.random.fold_in(key, 1))
@@ -83,9 +83,9 @@ def test_each_sequence_is_read_once(monkeypatch):
 
     original = a2c.take_sequences
     monkeypatch.setattr(a2c, "take_sequences", cut)
-    rates = ScheduledHparams(jnp.float32(0.0), jnp.float32(0.0), jnp.float32(0.0))
+    hparams = ScheduledHparams(jnp.float32(0.0), jnp.float32(0.0), jnp.float32(0.0))
     learner = config.init(POLICY, jax.random.PRNGKey(0), STEPS)
-    after, _ = a2c.a2c_update(config, POLICY, learner, last, rates, jax.random.PRNGKey(1))
+    after, _ = a2c.a2c_update(config, POLICY, learner, last, hparams, jax.random.PRNGKey(1))
     jax.effects_barrier()
     assert [len(c) for c in seen] == [2] * 4
     assert sorted(np.concatenate(seen)) == list(range(8))

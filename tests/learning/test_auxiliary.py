@@ -128,9 +128,9 @@ def batch():
     return sequences(inputs())
 
 
-def whole_loss(config, params, rates):
+def whole_loss(config, params, hparams):
     denominators = loss_denominators(config.auxiliary, (), batch())
-    return actor_critic.actor_critic_loss(config, POLICY, params, batch(), rates, denominators, KEY)
+    return actor_critic.actor_critic_loss(config, POLICY, params, batch(), hparams, denominators, KEY)
 
 
 @pytest.mark.parametrize(("weight", "scale"), [(0.0, 1.0), (3.0, 0.0)])
@@ -138,10 +138,10 @@ def test_a_weight_or_scale_of_zero_gives_no_gradient(weight, scale):
     config = PPO(auxiliary=(NextFramePrediction(weight=weight),))
     plain = PPO()
     params = config.init(POLICY, KEY, steps=0).params
-    rates = ScheduledHparams(jnp.float32(0), jnp.float32(0.01), jnp.float32(scale))
+    hparams = ScheduledHparams(jnp.float32(0), jnp.float32(0.01), jnp.float32(scale))
 
     def gradient(config):
-        return jax.jit(jax.grad(lambda p: whole_loss(config, p, rates)[0]))(params)
+        return jax.jit(jax.grad(lambda p: whole_loss(config, p, hparams)[0]))(params)
 
     with_it, without = gradient(config), gradient(plain)
     assert not any(leaf.any() for leaf in jax.tree.leaves(with_it["auxiliary"]))
@@ -156,8 +156,8 @@ def test_weights_and_scale_add_up():
 
     @jax.jit
     def value(scale):
-        rates = ScheduledHparams(jnp.float32(0), jnp.float32(0), scale)
-        return whole_loss(config, params, rates)
+        hparams = ScheduledHparams(jnp.float32(0), jnp.float32(0), scale)
+        return whole_loss(config, params, hparams)
 
     total, parts = value(jnp.float32(2))
     base, _ = value(jnp.float32(0))

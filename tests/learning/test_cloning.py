@@ -81,13 +81,13 @@ def test_the_gradient_is_the_policys_mistake_at_each_step_that_counts():
     """d(-log pi)/d logits = pi - (the expert's action); nothing reaches the value table."""
     mask = np.random.default_rng(3).random((T, E)) < 0.6
     params, data = table(), numbered(mask)
-    slope = jax.grad(lambda p: cloning.summed_loss(TABLE, p, data)[0])(params)
+    grads = jax.grad(lambda p: cloning.summed_loss(TABLE, p, data)[0])(params)
     expected = jax.nn.softmax(params["logits"]) - jnp.concatenate(
         [jax.nn.one_hot(data.action.reshape(-1), 3), jnp.zeros((E, 3))]
     )
     counts = np.concatenate([mask.reshape(-1), np.zeros(E, bool)])
-    np.testing.assert_allclose(slope["logits"], expected * counts[:, None], atol=1e-6)
-    assert not slope["value"].any()
+    np.testing.assert_allclose(grads["logits"], expected * counts[:, None], atol=1e-6)
+    assert not grads["value"].any()
 
 
 @pytest.mark.parametrize(("size", "moved"), [(2, 4), (3, 3), (4, 4), (9, 4)])
@@ -105,10 +105,10 @@ def test_a_pass_with_one_minibatch_is_one_step_of_adam():
     """Its first step moves every logit by the step size, against the sign of its gradient."""
     config = BehaviorCloning(minibatch_size=E, max_grad_norm=None, adam_eps=0.0)
     before = table()
-    slope = jax.grad(lambda p: cloning.summed_loss(TABLE, p, numbered())[0])(before)["logits"]
+    grads = jax.grad(lambda p: cloning.summed_loss(TABLE, p, numbered())[0])(before)["logits"]
     after, metrics = cloning.train_epoch(config, TABLE, pupil(config, before), numbered(), jnp.float32(0.1), KEY)
     moved = (after.params["logits"] - before["logits"])[: T * E]
-    np.testing.assert_allclose(moved, -0.1 * np.sign(slope[: T * E]), rtol=1e-4)
+    np.testing.assert_allclose(moved, -0.1 * np.sign(grads[: T * E]), rtol=1e-4)
     nats, counts = cloning.summed_loss(TABLE, before, numbered())
     assert float(metrics["loss"]) == pytest.approx(float(nats) / (T * E), rel=1e-6)
     assert float(metrics["accuracy"]) == pytest.approx(float(counts["num_correct"]) / (T * E))
@@ -133,8 +133,8 @@ def test_the_best_parameters_are_those_of_the_lowest_loss():
 
 def test_the_step_size_falls_in_a_straight_line():
     config = BehaviorCloning(epochs=5, learning_rate=1e-2, final_learning_rate=2e-3)
-    rates = [float(config.learning_rate_at(jnp.int32(n))) for n in range(5)]
-    np.testing.assert_allclose(rates, [1e-2, 8e-3, 6e-3, 4e-3, 2e-3], rtol=1e-5)
+    hparams = [float(config.learning_rate_at(jnp.int32(n))) for n in range(5)]
+    np.testing.assert_allclose(hparams, [1e-2, 8e-3, 6e-3, 4e-3, 2e-3], rtol=1e-5)
     assert float(BehaviorCloning(epochs=1).learning_rate_at(jnp.int32(0))) == pytest.approx(1e-3)
 
 

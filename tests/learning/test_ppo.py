@@ -20,7 +20,7 @@ from rookery.types import Sequences, Trajectory
 from tests.learning.worlds import TABLE
 
 KEY = jax.random.PRNGKey(0)
-RATES = ScheduledHparams(jnp.float32(0.01), jnp.float32(0.0), jnp.float32(1.0))
+HPARAMS = ScheduledHparams(jnp.float32(0.01), jnp.float32(0.0), jnp.float32(1.0))
 T, E = 10, 3
 
 
@@ -69,14 +69,14 @@ WHOLE = PPO(  # every minibatch is the whole batch, so that order plays no part
 def updater(config, policy=TABLE):
     """The compiled update."""
     return jax.jit(
-        lambda learner, trajectory, rates, key: ppo.ppo_update(config, policy, learner, trajectory, rates, key)
+        lambda learner, trajectory, hparams, key: ppo.ppo_update(config, policy, learner, trajectory, hparams, key)
     )
 
 
-def whole_loss(config, policy, params, batch, rates):
+def whole_loss(config, policy, params, batch, hparams):
     """The loss of a minibatch that is not cut into parts, and its parts."""
     denominators = loss_denominators(config.auxiliary, config.intrinsic, batch)
-    return actor_critic.actor_critic_loss(config, policy, params, batch, rates, denominators, KEY)
+    return actor_critic.actor_critic_loss(config, policy, params, batch, hparams, denominators, KEY)
 
 
 # Configuration.
@@ -161,7 +161,7 @@ def test_a_pass_takes_each_sequence_once(minibatches, sequences, fraction):
     config = dataclasses.replace(WHOLE, num_minibatches=minibatches, minibatch_size=sequences, recompute_every=None)
     trajectory = numbered(steps=12)
     before = table(13 * E)
-    after, _ = updater(config)(learner_of(config, before), trajectory, RATES, KEY)
+    after, _ = updater(config)(learner_of(config, before), trajectory, HPARAMS, KEY)
     moved = np.asarray(after.params["policy"]["logits"] != 0).any(-1)[: 12 * E].reshape(3, 4, E)
     assert (moved.all(1) == moved.any(1)).all()
     assert moved.mean() == pytest.approx(fraction)
@@ -251,7 +251,7 @@ def test_after_a_refresh_memories_are_those_of_a_fresh_unroll_and_without_one_th
     stale = refresh(learner.params)
     update, errors = updater(dataclasses.replace(config, recompute_every=None), LSTM), []
     for i in range(3):
-        learner, _ = update(learner, trajectory, RATES, jax.random.PRNGKey(i))
+        learner, _ = update(learner, trajectory, HPARAMS, jax.random.PRNGKey(i))
         carry, before = LSTM.initial_carry(8), []
         for t in range(16):
             before.append(carry)
@@ -266,25 +266,25 @@ def test_after_a_refresh_memories_are_those_of_a_fresh_unroll_and_without_one_th
 def written_out(config, policy):
     """What a step of the reference needs, compiled: refresh, and the gradient over the whole batch."""
 
-    def gradient(params, trajectory, fresh, rates):
+    def gradient(params, trajectory, fresh, hparams):
         everything = jnp.arange(-(-len(trajectory.action) // config.sequence_length) * trajectory.action.shape[1])
         batch = actor_critic.take_sequences(config, trajectory, fresh, everything)
-        return jax.grad(lambda p: whole_loss(config, policy, p, batch, rates)[0])(params)
+        return jax.grad(lambda p: whole_loss(config, policy, p, batch, hparams)[0])(params)
 
     return jax.jit(lambda params, trajectory: actor_critic.recompute(config, policy, params, trajectory)), jax.jit(
         gradient
     )
 
 
-def reference_update(config, policy, learner, trajectory, rates, every):
+def reference_update(config, policy, learner, trajectory, hparams, every):
     """Step by step in Python; each minibatch is the whole batch, and `every` steps all is refreshed."""
     refresh, gradient = written_out(config, policy)
-    optimizer = optax.adam(float(rates.learning_rate), eps=config.adam_eps)
+    optimizer = optax.adam(float(hparams.learning_rate), eps=config.adam_eps)
     params, state = learner.params, optimizer.init(learner.params)
     for i in range(config.num_minibatches):
         if i % every == 0:
             fresh = refresh(params, trajectory)
-        change, state = optimizer.update(gradient(params, trajectory, fresh, rates), state)
+        change, state = optimizer.update(gradient(params, trajectory, fresh, hparams), state)
         params = optax.apply_updates(params, change)
     return params
 
@@ -293,13 +293,13 @@ def reference_update(config, policy, learner, trajectory, rates, every):
 def test_an_update_equals_its_steps_written_out(every):
     config = WHOLE_PICTURES
     trajectory, learner = pictures(), config.init(LSTM, KEY, steps=0)
-    rates = ScheduledHparams(jnp.float32(1e-2), jnp.float32(0.01), jnp.float32(1))
+    hparams = ScheduledHparams(jnp.float32(1e-2), jnp.float32(0.01), jnp.float32(1))
     update = updater(dataclasses.replace(config, recompute_every=every), LSTM)
-    after, metrics = update(learner, trajectory, rates, KEY)
-    expected = reference_update(config, LSTM, learner, trajectory, rates, every or 4)
+    after, metrics = update(learner, trajectory, hparams, KEY)
+    expected = reference_update(config, LSTM, learner, trajectory, hparams, every or 4)
     chex.assert_trees_all_close(after.params, expected, atol=2e-5)
     assert metrics["gradient_steps"] == 4
-    other = reference_update(config, LSTM, learner, trajectory, rates, 4 if every == 2 else 2)
+    other = reference_update(config, LSTM, learner, trajectory, hparams, 4 if every == 2 else 2)
     apart = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), after.params, other)
     assert max(jax.tree.leaves(apart)) > 2e-4  # refreshing does make a difference here
 
@@ -329,9 +329,9 @@ def fixed_batch(seed=4, steps=4, count=5) -> tuple[dict, Sequences]:
 
 def test_the_loss_equals_a_reference_written_with_numpy():
     params, batch = fixed_batch()
-    rates = ScheduledHparams(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
+    hparams = ScheduledHparams(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
     config = PPO(clip_eps=0.2, vf_coef=0.1)
-    total, parts = jax.jit(lambda p, b: whole_loss(config, TABLE, p, b, rates))(params, batch)
+    total, parts = jax.jit(lambda p, b: whole_loss(config, TABLE, p, b, hparams))(params, batch)
 
     sums = dict.fromkeys(("policy", "value", "entropy", "kl", "clipped"), 0.0)
     logits, value = (np.asarray(params["policy"][k], np.float64) for k in ("logits", "value"))
@@ -357,8 +357,8 @@ def test_the_loss_equals_a_reference_written_with_numpy():
 
 def test_steps_that_do_not_count_change_nothing():
     params, batch = fixed_batch()
-    rates = ScheduledHparams(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
-    value_and_grad = jax.jit(jax.value_and_grad(lambda p, b: whole_loss(PPO(), TABLE, p, b, rates)[0]))
+    hparams = ScheduledHparams(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
+    value_and_grad = jax.jit(jax.value_and_grad(lambda p, b: whole_loss(PPO(), TABLE, p, b, hparams)[0]))
     garbage = batch._replace(
         action=jnp.where(batch.loss_mask, batch.action, 2 - batch.action),
         log_prob=jnp.where(batch.loss_mask, batch.log_prob, -3.0),
@@ -378,7 +378,7 @@ class Narrow(MLPNetwork):
 def test_a_minibatch_read_in_parts_gives_the_same_loss_and_gradient():
     """Though its parts do not all hold as many steps that count."""
     config = PPO(sequence_length=4, auxiliary=(NextFramePrediction(),))
-    rates = ScheduledHparams(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
+    hparams = ScheduledHparams(jnp.float32(0), jnp.float32(0.03), jnp.float32(1))
     narrow = RecurrentPolicy(Narrow(encoder_size=8, hidden_size=8, head_size=8), (3,), 3)
     rng = np.random.default_rng(0)
     trajectory = pictures().replace(loss_mask=jnp.asarray(rng.random((16, 8)) < 0.6))
@@ -388,8 +388,8 @@ def test_a_minibatch_read_in_parts_gives_the_same_loss_and_gradient():
     def both(policy):
         fresh = actor_critic.recompute(config, policy, params, trajectory)
         batch = actor_critic.take_sequences(config, trajectory, fresh, jnp.arange(2, 32))
-        slope, parts = jax.grad(lambda p: whole_loss(config, policy, p, batch, rates), has_aux=True)(params)
-        return (parts, slope), actor_critic.gradient(config, policy, params, batch, rates, KEY), batch.loss_mask
+        grads, parts = jax.grad(lambda p: whole_loss(config, policy, p, batch, hparams), has_aux=True)(params)
+        return (parts, grads), actor_critic.gradient(config, policy, params, batch, hparams, KEY), batch.loss_mask
 
     whole, parted, mask = both(narrow)
     assert len(set(mask.sum(0).tolist())) > 1
@@ -416,7 +416,7 @@ def test_an_absent_agents_whole_episode_changes_nothing():
         log_prob=trajectory.log_prob.at[:, 2].set(-4.0),
     )
     update = updater(config, LSTM)
-    chex.assert_trees_all_equal(update(learner, trajectory, RATES, KEY), update(learner, garbage, RATES, KEY))
+    chex.assert_trees_all_equal(update(learner, trajectory, HPARAMS, KEY), update(learner, garbage, HPARAMS, KEY))
 
 
 # The KL stop and the KL limit.
@@ -432,17 +432,17 @@ def experienced(config):
 def test_the_stop_takes_no_further_step():
     config = dataclasses.replace(WHOLE, num_minibatches=6, target_kl=1e-6)
     learner = experienced(config)
-    after, metrics = updater(config)(learner, numbered(), RATES, KEY)
+    after, metrics = updater(config)(learner, numbered(), HPARAMS, KEY)
     # The first minibatch sees no divergence and takes its step of about 0.01; the second sees it and stops.
     assert metrics["gradient_steps"] == 1
     assert metrics["rolled_back"] == 0
     assert metrics["approx_kl_max"] > 1e-6
     assert int(after.opt_state[1].count) == 2
     expected, _ = updater(dataclasses.replace(config, num_minibatches=1, recompute_every=None))(
-        learner, numbered(), RATES, KEY
+        learner, numbered(), HPARAMS, KEY
     )
     chex.assert_trees_all_close(after, expected, rtol=1e-6)
-    _, metrics = updater(WHOLE)(learner, numbered(), RATES, KEY)
+    _, metrics = updater(WHOLE)(learner, numbered(), HPARAMS, KEY)
     assert metrics["gradient_steps"] == 4
 
 
@@ -454,7 +454,7 @@ def test_the_limit_undoes_the_whole_update(minibatches, stop):
     )
     learner = experienced(config)
     for rate in (5.0, float("inf")):
-        after, metrics = updater(config)(learner, numbered(), ScheduledHparams(jnp.float32(rate), *RATES[1:]), KEY)
+        after, metrics = updater(config)(learner, numbered(), ScheduledHparams(jnp.float32(rate), *HPARAMS[1:]), KEY)
         assert not metrics["approx_kl_max"] <= 0.03
         assert metrics["rolled_back"] == 1
         chex.assert_trees_all_equal(after, learner)
@@ -462,7 +462,7 @@ def test_the_limit_undoes_the_whole_update(minibatches, stop):
 
 def test_without_a_limit_a_huge_step_stays():
     learner = experienced(WHOLE)
-    after, metrics = updater(WHOLE)(learner, numbered(), ScheduledHparams(jnp.float32(5.0), *RATES[1:]), KEY)
+    after, metrics = updater(WHOLE)(learner, numbered(), ScheduledHparams(jnp.float32(5.0), *HPARAMS[1:]), KEY)
     assert metrics["approx_kl_max"] > 0.03
     assert metrics["rolled_back"] == 0
     assert (after.params["policy"]["logits"] != 0).any()
@@ -472,7 +472,7 @@ def test_without_a_limit_a_huge_step_stays():
 def test_a_calm_update_stays():
     config = dataclasses.replace(WHOLE, target_kl=0.01, rollback_kl=0.03)
     learner = learner_of(config, table())
-    after, metrics = updater(config)(learner, numbered(), ScheduledHparams(jnp.float32(1e-3), *RATES[1:]), KEY)
+    after, metrics = updater(config)(learner, numbered(), ScheduledHparams(jnp.float32(1e-3), *HPARAMS[1:]), KEY)
     assert metrics["rolled_back"] == 0
     assert metrics["gradient_steps"] == 4
     assert 0 <= metrics["approx_kl_max"] < 0.01
@@ -502,7 +502,7 @@ def test_without_reward_or_value_only_the_auxiliary_loss_teaches():
     def gradient(config):
         fresh = actor_critic.recompute(config, LSTM, learner.params, trajectory)
         batch = actor_critic.take_sequences(config, trajectory, fresh, jnp.arange(32))
-        return jax.grad(lambda p: whole_loss(config, LSTM, p, batch, RATES)[0])(learner.params)
+        return jax.grad(lambda p: whole_loss(config, LSTM, p, batch, HPARAMS)[0])(learner.params)
 
     without = jax.jit(lambda: gradient(plain))()
     assert all(not leaf.any() for leaf in jax.tree.leaves(without))
@@ -520,7 +520,7 @@ def test_two_slots_of_a_group_train_apart():
 
     @jax.jit
     def train(learners, trajectories, keys):
-        return jax.lax.map(lambda own: ppo.ppo_update(config, TABLE, own[0], own[1], RATES, own[2])[0], (
+        return jax.lax.map(lambda own: ppo.ppo_update(config, TABLE, own[0], own[1], HPARAMS, own[2])[0], (
             learners, trajectories, keys,
         ))  # fmt: skip
 

@@ -80,7 +80,7 @@ CONFIG = PPO(
 POLICY = RecurrentPolicy(MLPNetwork(encoder_size=16, hidden_size=16, head_size=16), (2,), ACTIONS)
 TEAM = Team((AgentGroup("learner", (0,), POLICY, learner=CONFIG),))
 PRESENT = jnp.ones((64, 1), bool)
-RATES = ScheduledHparams(jnp.float32(1e-2), jnp.float32(1e-3), jnp.float32(1))
+HPARAMS = ScheduledHparams(jnp.float32(1e-2), jnp.float32(1e-3), jnp.float32(1))
 
 
 @jax.jit
@@ -95,7 +95,7 @@ def learn(params: ProbeParams, key):
 
     def again(learner, key):
         play_key, learn_key = jax.random.split(key)
-        learner, _ = ppo.ppo_update(CONFIG, POLICY, learner, play(learner, play_key), RATES, learn_key)
+        learner, _ = ppo.ppo_update(CONFIG, POLICY, learner, play(learner, play_key), HPARAMS, learn_key)
         return learner, None
 
     learner, _ = jax.lax.scan(again, CONFIG.init(POLICY, key, steps=0), jax.random.split(key, 120))

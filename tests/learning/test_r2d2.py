@@ -22,7 +22,7 @@ CONFIG = R2D2(
     capacity=4, sequence_length=4, burn_in=3, n_step=2, gradient_steps=2, minibatch_size=6, target_update_period=3,
     gamma=0.5, value_rescaling=False, adam_eps=1e-8,
 )  # fmt: skip
-RATES = {
+HPARAMS = {
     "learning_rate": jnp.float32(0.01), "aux_loss_scale": jnp.float32(1), "epsilon": jnp.float32(0.1),
     "importance_exponent": jnp.float32(0.6),
 }  # fmt: skip
@@ -218,23 +218,23 @@ def test_the_burn_in_teaches_nothing_but_warms_the_memory_up():
     window = r2d2.gather_sequences(CONFIG, replay, chunk, episode)
 
     @jax.jit
-    def slope(window):
+    def grads(window):
         weight = jnp.ones(2)
         return jax.value_and_grad(
             lambda p: r2d2.q_loss(CONFIG, LSTM, p, state.target_params, window, weight, jnp.float32(1), KEY)[0]
         )(state.params)  # fmt: skip
 
-    total, gradient = slope(window)
+    total, gradient = grads(window)
     # Actions, rewards and deaths before the steps learned from play no part...
     garbage = window._replace(
         action=window.action.at[:3].set(2 - window.action[:3]),
         reward=window.reward.at[:3].add(50.0),
         terminated=window.terminated.at[:3].set(True),
     )
-    chex.assert_trees_all_equal(slope(garbage), (total, gradient))
+    chex.assert_trees_all_equal(grads(garbage), (total, gradient))
     # ... but what was seen does.
     other = window._replace(observation=window.observation.at[:3].add(90))
-    assert float(jnp.abs(slope(other)[0] - total)) > 1e-6
+    assert float(jnp.abs(grads(other)[0] - total)) > 1e-6
 
 
 # Learning.
@@ -284,13 +284,13 @@ def test_the_target_network_is_copied_now_and_then_and_only_what_is_drawn_change
     trajectory = numbered()
     state = state_of(CONFIG, table(1), table(2))
     old = state.target_params
-    update = jax.jit(lambda s, k: CONFIG.update(TABLE, s, trajectory, RATES, k))
+    update = jax.jit(lambda s, k: CONFIG.update(TABLE, s, trajectory, HPARAMS, k))
     state, metrics = update(state, KEY)
     assert int(state.gradient_steps) == 2
     chex.assert_trees_all_equal(state.target_params, old)
     assert metrics["replay_episodes"] == 3
     assert {"loss", "q_value", "abs_td_error", "learning_rate", "epsilon", "importance_exponent"} <= set(metrics)
-    third, _ = jax.jit(lambda s, k: r2d2.gradient_step(CONFIG, TABLE, s, RATES, k))(state, KEY)
+    third, _ = jax.jit(lambda s, k: r2d2.gradient_step(CONFIG, TABLE, s, HPARAMS, k))(state, KEY)
     chex.assert_trees_all_equal(third.target_params, third.params["policy"])
     changed = np.asarray(third.replay.priority != state.replay.priority)
     chance = memory.probabilities(state.replay.priority.reshape(-1), CONFIG.priority_exponent)
@@ -305,7 +305,7 @@ def test_the_target_network_is_copied_now_and_then_and_only_what_is_drawn_change
 def test_nothing_is_learned_where_nobody_was_there():
     trajectory = pictures(loss_mask=jnp.zeros((T, E), bool))
     state = fresh()
-    after, metrics = jax.jit(lambda: CONFIG.update(LSTM, state, trajectory, RATES, KEY))()
+    after, metrics = jax.jit(lambda: CONFIG.update(LSTM, state, trajectory, HPARAMS, KEY))()
     chex.assert_trees_all_equal(after.params, state.params)
     assert metrics["loss"] == 0
     assert not after.replay.priority.any()

@@ -20,7 +20,7 @@ POLICY = CONFIG.eval_policy(RecurrentPolicy(MLPNetwork(encoder_size=16, hidden_s
 EXPLORERS = Team((AgentGroup("learner", (0,), CONFIG.behavior_policy(POLICY), learner=CONFIG),))
 TEAM = Team((AgentGroup("learner", (0,), POLICY, learner=CONFIG),))
 PRESENT = jnp.ones((E, 1), bool)
-RATES = {
+HPARAMS = {
     "learning_rate": jnp.float32(5e-3),
     "aux_loss_scale": jnp.float32(1),
     "epsilon": jnp.float32(0.3),
@@ -41,8 +41,8 @@ def learn(params, key):
 
     def again(state, key):
         play_key, learn_key = jax.random.split(key)
-        trajectory = play(EXPLORERS, CONFIG.behavior_params(state, RATES), play_key)
-        return CONFIG.update(POLICY, state, trajectory, RATES, learn_key)
+        trajectory = play(EXPLORERS, CONFIG.behavior_params(state, HPARAMS), play_key)
+        return CONFIG.update(POLICY, state, trajectory, HPARAMS, learn_key)
 
     state, result = jax.lax.scan(again, CONFIG.init(POLICY, key, STEPS), jax.random.split(key, UPDATES))
     last = play(TEAM, state.params["policy"], jax.random.fold_in(key, 1))

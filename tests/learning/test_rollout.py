@@ -6,12 +6,14 @@ import pytest
 
 from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.team import AgentGroup, Team
+from rookery.interfaces import Learner
 from rookery.learning.rollout import rollout, sample_agent_mask
 from tests.learning.worlds import SMALL, Rooms, Script
 
 E = 6
 ENV = Rooms()
-PAIRED = Team((AgentGroup("rookie", (0,), SMALL, learner="any"), AgentGroup("pair", (2, 1), SMALL, learner="any")))
+ROOKIE = AgentGroup("rookie", (0,), SMALL, learner=Learner())
+PAIRED = Team((ROOKIE, AgentGroup("pair", (2, 1), SMALL, learner=Learner())))
 KEY = jax.random.PRNGKey(5)
 EVERYBODY = jnp.ones((E, 3), bool)
 
@@ -193,7 +195,7 @@ def test_presence_is_social_as_often_as_asked():
 
 
 def test_solo_episodes_hold_one_learner_in_turn():
-    team = Team((AgentGroup("rookie", (0,), SMALL, learner="any"), AgentGroup("expert", (1, 2), RandomPolicy(3))))
+    team = Team((AgentGroup("rookie", (0,), SMALL, learner=Learner()), AgentGroup("expert", (1, 2), RandomPolicy(3))))
     present = shares(team, 0.25)
     assert set(map(tuple, present.tolist())) == {(True, True, True), (True, False, False)}
     present = shares(PAIRED, 0.0, episodes=9)

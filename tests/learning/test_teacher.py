@@ -50,48 +50,50 @@ class Student(Policy):
         return action, carry, {"log_prob": jnp.zeros(action.shape), "logits": jnp.zeros((*action.shape, 3))}
 
 
-def taught(task, pupil, teacher, heeds=0.0, episodes=6):
-    """Trajectories of the pupil in both slots, [S, T, E], with what the teacher would have done."""
+def student_trajectory(task, student, teacher, follow_prob=0.0, episodes=6):
+    """Trajectories of the student in both slots, [S, T, E], with what the teacher would have done."""
     env = GridEnv(task)
-    team = Team((AgentGroup("pupil", (0, 1), Student(pupil), Learner(), teacher),))
+    team = Team((AgentGroup("student", (0, 1), Student(student), Learner(), teacher),))
     present = jnp.ones((episodes, 2), bool)
-    heeding = None if teacher is None else {"pupil": jnp.float32(heeds)}
-    found, _ = rollout(env, team, {"pupil": ()}, env.default_params(), jax.random.PRNGKey(1), present, heeding)
-    return found["pupil"]
+    teacher_action_prob = None if teacher is None else {"student": jnp.float32(follow_prob)}
+    found, _ = rollout(
+        env, team, {"student": ()}, env.default_params(), jax.random.PRNGKey(1), present, teacher_action_prob
+    )
+    return found["student"]
 
 
-def test_who_does_as_its_teacher_hears_what_it_does():
+def test_a_student_like_its_teacher_is_told_to_do_what_it_does():
     expert = scripted.make_expert(CYCLE, "partial")
-    found = taught(CYCLE, expert, expert)
+    found = student_trajectory(CYCLE, expert, expert)
     np.testing.assert_array_equal(found.teacher_action, found.action)
     assert (found.reward > 0).any()
 
 
-def test_who_heeds_does_as_it_is_told():
+def test_the_teachers_action_is_executed_with_its_probability():
     expert = scripted.make_expert(CYCLE, "partial")
-    found = taught(CYCLE, RandomPolicy(3), expert, heeds=1.0)
+    found = student_trajectory(CYCLE, RandomPolicy(3), expert, follow_prob=1.0)
     np.testing.assert_array_equal(found.teacher_action, found.action)
     np.testing.assert_allclose(found.log_prob, -np.log(3), rtol=1e-6)
-    found = taught(CYCLE, RandomPolicy(3), expert, heeds=0.5)
+    found = student_trajectory(CYCLE, RandomPolicy(3), expert, follow_prob=0.5)
     assert 0.55 < (found.teacher_action == found.action).mean() < 0.78  # a half, and a third of the other half
 
 
-def test_nobody_is_taught_without_a_teacher():
-    assert taught(CYCLE, RandomPolicy(3), None).teacher_action is None
+def test_there_is_no_teacher_action_without_a_teacher():
+    assert student_trajectory(CYCLE, RandomPolicy(3), None).teacher_action is None
 
 
-def test_a_teacher_knows_what_its_pupil_found_out():
-    """The pupil heeds every second advice; the order the teacher holds is that in which the pupil was paid."""
+def test_a_teacher_knows_what_its_student_found_out():
+    """The student executes half of its actions; the teacher remembers the order in which the student was paid."""
     env, teacher = GridEnv(CYCLE), scripted.make_expert(CYCLE, "partial")
-    group = AgentGroup("pupil", (0,), RandomPolicy(3), Learner(), teacher)
+    group = AgentGroup("student", (0,), RandomPolicy(3), Learner(), teacher)
     params = env.default_params()
 
     @jax.jit
     def step(state, memory, first, key):
         worlds = jax.tree.map(lambda x: x[None], state)
-        advice, memory = sample_teacher_action(group, memory, worlds, first, key)
-        heeds, own = jax.random.bernoulli(key), jax.random.choice(key, jnp.array([0, 1, 2, 2, 2]))
-        action = jnp.where(heeds, advice, own)
+        teacher_action, memory = sample_teacher_action(group, memory, worlds, first, key)
+        follows, own = jax.random.bernoulli(key), jax.random.choice(key, jnp.array([0, 1, 2, 2, 2]))
+        action = jnp.where(follows, teacher_action, own)
         memory = update_teacher_carry(group, memory, worlds, action)
         state, timestep = env.step(state, jnp.array([action[0, 0], 0]), params)
         return state, memory, timestep.reward[0]
@@ -103,8 +105,8 @@ def test_a_teacher_knows_what_its_pupil_found_out():
         memory, chain = initial_teacher_carry(group, 1), []
         for t in range(40):
             state, memory, reward = step(state, memory, jnp.array([t == 0]), jax.random.fold_in(key, t))
-            order = memory.own.order
-            known = [int(x) for x in order.chain[0, 0][: int(order.known[0, 0])]]
+            order = memory.task_memory.order
+            known = [int(x) for x in order.chain[0, 0][: int(order.num_known[0, 0])]]
             assert known == chain  # of all but the step just taken, whose pay it sees with the next view
             if reward > 0:
                 row, col = (int(x) for x in state.position[0])
@@ -114,49 +116,49 @@ def test_a_teacher_knows_what_its_pupil_found_out():
     assert complete >= 5
 
 
-def test_the_loss_of_advice_by_hand():
+def test_the_distillation_loss_by_hand():
     """Uniform over three actions, so ln 3 a step that counts; its weight is a rate."""
-    advice = jnp.zeros((T, E), jnp.int32)
-    batch = numbered(teacher_action=advice, loss_mask=jnp.ones((T, E), bool).at[:, 0].set(False))
+    teacher_action = jnp.zeros((T, E), jnp.int32)
+    batch = numbered(teacher_action=teacher_action, loss_mask=jnp.ones((T, E), bool).at[:, 0].set(False))
     config = PPO(
         sequence_length=T, num_minibatches=1, minibatch_size=E, recompute_every=1, target_kl=None, rollback_kl=None
     )
     params = table()
 
     def loss(params, teaching, trajectory=batch):
-        rates = ScheduledHparams(jnp.float32(0.01), jnp.float32(0), jnp.float32(1), distill_coef=teaching)
+        hparams = ScheduledHparams(jnp.float32(0.01), jnp.float32(0), jnp.float32(1), distill_coef=teaching)
         fresh = actor_critic.recompute(config, TABLE, params, trajectory)
         sequences = actor_critic.take_sequences(config, trajectory, fresh, jnp.arange(E))
         denominators = loss_denominators((), (), sequences)
         key = jax.random.PRNGKey(0)
-        return actor_critic.actor_critic_loss(config, TABLE, params, sequences, rates, denominators, key)
+        return actor_critic.actor_critic_loss(config, TABLE, params, sequences, hparams, denominators, key)
 
     whole, parts = loss(params, 2.0)
     plain, fewer = loss(params, 2.0, batch.replace(teacher_action=None))
     np.testing.assert_allclose(parts["distill_loss"], np.log(3), rtol=1e-6)
-    assert parts["teacher_agreement"] == 1  # of equals the first is taken, and the advice is the first
+    assert parts["teacher_agreement"] == 1  # of equal logits the first is taken, which is the teacher's action
     np.testing.assert_allclose(whole - plain, 2 * np.log(3), rtol=1e-6)
     assert "distill_loss" not in fewer
     np.testing.assert_allclose(loss(params, 0.0)[0], plain, rtol=1e-6)
     # d/d logits of -log softmax: p - 1 for what is advised, p for the rest, over the steps that count.
-    slope = jax.grad(lambda p: loss(p, 1.0)[0] - loss(p, 0.0)[0])(params)["policy"]["logits"]
-    slope = np.asarray(slope).reshape(T + 1, E, 3)
+    grads = jax.grad(lambda p: loss(p, 1.0)[0] - loss(p, 0.0)[0])(params)["policy"]["logits"]
+    grads = np.asarray(grads).reshape(T + 1, E, 3)
     counted = T * (E - 1)
     np.testing.assert_allclose(
-        slope[:T, 1:], np.broadcast_to([-2 / 3, 1 / 3, 1 / 3], (T, E - 1, 3)) / counted, atol=1e-6
+        grads[:T, 1:], np.broadcast_to([-2 / 3, 1 / 3, 1 / 3], (T, E - 1, 3)) / counted, atol=1e-6
     )
-    np.testing.assert_array_equal(slope[:, 0], 0)
+    np.testing.assert_array_equal(grads[:, 0], 0)
 
 
 def team_of(task, **changes):
-    """One learner, alone, that is taught and nothing else: its rewards are 0."""
+    """One learner, alone, that learns from its teacher; the entropy bonus is 0."""
     learner = PPO(
         sequence_length=10, num_minibatches=4, minibatch_size=32, recompute_every=2, target_kl=None, rollback_kl=None,
         teacher="scripted", adam_eps=1e-5, max_grad_norm=0.5,
     )  # fmt: skip
     network = dataclasses.replace(NETWORK, encoder_size=32, hidden_size=32, head_size=16)
     group = GroupConfig(
-        name="pupil", slots=(0,), policy=RecurrentPolicyConfig(network=network), learner=learner,
+        name="student", slots=(0,), policy=RecurrentPolicyConfig(network=network), learner=learner,
         learning_rate=3e-3, ent_coef=0.0, hparams={"distill_coef": 10.0},
     )  # fmt: skip
     settings = {
@@ -166,13 +168,13 @@ def team_of(task, **changes):
     return RunConfig(**{**settings, **changes})
 
 
-def test_a_pupil_comes_to_do_as_it_is_told(tmp_path):
+def test_a_student_learns_to_imitate_its_teacher(tmp_path):
     task = SingleGoal(height=5, width=6, num_obstacles=0, num_actions=3, max_steps=20, views=(VIEW,))
     train(team_of(task), tmp_path / "run", quiet=True)
     outputs = rows(tmp_path / "run")
-    assert outputs[0]["main/pupil/teacher_agreement"][0] < 0.6
-    assert outputs[-1]["main/pupil/teacher_agreement"][0] > 0.8
-    assert outputs[-1]["main/pupil/return"][0] > 3 * max(outputs[0]["main/pupil/return"][0], 0.1)
+    assert outputs[0]["main/student/teacher_agreement"][0] < 0.6
+    assert outputs[-1]["main/student/teacher_agreement"][0] > 0.8
+    assert outputs[-1]["main/student/return"][0] > 3 * max(outputs[0]["main/student/return"][0], 0.1)
 
 
 def test_configurations():
@@ -180,12 +182,14 @@ def test_configurations():
     with pytest.raises(ConfigError, match="has no scripted expert; these have: goal-cycle"):
         build(config)
     with pytest.raises(ConfigError, match=r"hparams\.distill_coef"):
-        GroupConfig(name="pupil", slots=(0,), learner=PPO(teacher="scripted"), hparams={"distill_coef": -1.0})
-    with pytest.raises(ConfigError, match=r"pupil\.hparams\.teacher_action_prob: there is no teacher; set the learner"):
-        GroupConfig(name="pupil", slots=(0,), learner=PPO(), hparams={"teacher_action_prob": 0.5})
+        GroupConfig(name="student", slots=(0,), learner=PPO(teacher="scripted"), hparams={"distill_coef": -1.0})
+    with pytest.raises(
+        ConfigError, match=r"student\.hparams\.teacher_action_prob: there is no teacher; set the learner"
+    ):
+        GroupConfig(name="student", slots=(0,), learner=PPO(), hparams={"teacher_action_prob": 0.5})
     with pytest.raises(ConfigError, match=r"hparams\.teacher_action_prob"):
-        GroupConfig(name="pupil", slots=(0,), learner=PPO(teacher="scripted"), hparams={"teacher_action_prob": 1.5})
-    untaught = GroupConfig(name="pupil", slots=(0,), learner=PPO())
+        GroupConfig(name="student", slots=(0,), learner=PPO(teacher="scripted"), hparams={"teacher_action_prob": 1.5})
+    untaught = GroupConfig(name="student", slots=(0,), learner=PPO())
     with pytest.raises(ConfigError, match=r"variant main\.hparams\.teacher_action_prob: there is no teacher"):
         RunConfig(team=(untaught,), variants=(Variant(hparams={"teacher_action_prob": 0.5}),))
     with pytest.raises(ConfigError, match=r"variant main\.hparams\.teacher_action_prob"):

@@ -116,7 +116,7 @@ def test_refused(call, said):
 def test_a_hyperparameter_that_is_not_set_is_the_learners_default():
     schedules = replica_schedules(dataclasses.replace(SETTINGS, team=(dataclasses.replace(GROUP, hparams={}), OTHER)))
     np.testing.assert_allclose(schedules.hparams["novice"]["epsilon"][0, :2], [[0, 1], [0.3, 0.05]], rtol=1e-6)
-    assert set(schedules.hparams["novice"]) == {"learning_rate", "epsilon", "importance_exponent"}
+    assert set(schedules.hparams["novice"]) == {"learning_rate", "aux_loss_scale", "epsilon", "importance_exponent"}
 
 
 def test_a_number_that_is_not_finite_is_found(tmp_path):

@@ -1,4 +1,4 @@
-"""What PPO and A2C share: memory states, advantages, minibatches of sequences, and the loss of a minibatch.
+"""What PPO and A2C share: recurrent states, advantages, minibatches of sequences, and the loss of a minibatch.
 
 An update reads one batch of whole episodes. The agents' actions are those of the policy that learns. Losses are sums
 divided by what they are sums over, so that losses and gradients of parts of a minibatch add up.

@@ -26,7 +26,7 @@ NETWORK = MLPNetwork(encoder_size=4, hidden_size=4, head_size=4)
 
 
 class Listener(RecurrentPolicy):
-    """Its logits: a table's row for its communication observation, turned by its memory, which counts the steps gone by."""
+    """Its logits: a table's row for its communication observation, turned by its memory, a step counter."""
 
     def inputs(self, params, observation, comms_obs=None):
         return jnp.asarray(comms_obs, jnp.float32)
@@ -52,11 +52,11 @@ def listener(**communication) -> Listener:
 def played(key, hears: CommunicationConfig, symbols: int = 0) -> Trajectory:
     """A random trajectory of one slot."""
     keys = jax.random.split(key, 5)
-    speech = None
+    messages = None
     if symbols:
         message = jax.random.randint(keys[3], (STEPS, EPISODES), 0, symbols)
         says = jax.random.normal(keys[4], (STEPS, EPISODES, symbols))
-        speech = MessageTrajectory(message=message, log_prob=jnp.zeros((STEPS, EPISODES)), logits=says)
+        messages = MessageTrajectory(message=message, log_prob=jnp.zeros((STEPS, EPISODES)), logits=says)
     return Trajectory(
         observation=jnp.zeros((STEPS + 1, EPISODES, 1), jnp.uint8),
         action=jax.random.randint(keys[0], (STEPS, EPISODES), 0, ACTIONS),
@@ -67,7 +67,7 @@ def played(key, hears: CommunicationConfig, symbols: int = 0) -> Trajectory:
         loss_mask=jnp.ones((STEPS, EPISODES), bool),
         comms_obs=jnp.zeros((STEPS + 1, EPISODES, hears.size(AGENTS, ACTIONS)), jnp.uint8),
         logits=jax.random.normal(keys[2], (STEPS, EPISODES, ACTIONS)),
-        messages=speech,
+        messages=messages,
     )
 
 
@@ -133,12 +133,12 @@ class Exact(MOAInfluence):
 
 def modeled(leader: Trajectory, in_view=True) -> Trajectory:
     everybody = jnp.zeros((STEPS, EPISODES, AGENTS), jnp.int32)
-    company = OthersInfo(
+    others = OthersInfo(
         action=everybody,
         in_view=jnp.broadcast_to(jnp.asarray(in_view), (STEPS, EPISODES, AGENTS - 1)),
         agent_mask=everybody == 0,
     )
-    return leader.replace(others=company)
+    return leader.replace(others=others)
 
 
 def test_an_exact_model_tells_what_the_true_policies_tell(centralized):
@@ -168,8 +168,8 @@ def test_who_is_out_of_view_or_absent_counts_nothing(centralized):
 
 def test_messages_move_the_next_step_and_nobody_moves_itself():
     symbols = ACTIONS  # so that the table has a row for each
-    plug = MessageInfluence()
-    group = AgentGroup("all", (0, 1), listener(vocab_size=symbols), A2C(intrinsic=(plug,)))
+    intrinsic = MessageInfluence()
+    group = AgentGroup("all", (0, 1), listener(vocab_size=symbols), A2C(intrinsic=(intrinsic,)))
     mute = AgentGroup("mute", (2,), None)
     keys = jax.random.split(jax.random.PRNGKey(0), 2)
     trajectories = {"all": stack(*(played(k, group.policy.communication, symbols) for k in keys))}
@@ -177,11 +177,11 @@ def test_messages_move_the_next_step_and_nobody_moves_itself():
     had, moved = counterfactual.add_influence(Team((group, mute)), params, trajectories)
     found = had["all"].others.influence["influence-messages"]
     np.testing.assert_allclose(found[0], 0, atol=1e-6)  # only the deaf hears the first
-    speech = trajectories["all"].messages
+    messages = trajectories["all"].messages
     for t in range(STEPS - 1):
         for e in range(EPISODES):
             answer = jnp.zeros(1, jnp.int32)
-            wanted = influence(conditional(t + 1), speech.logits[1, t, e], speech.message[1, t, e], answer, "kl")[0]
+            wanted = influence(conditional(t + 1), messages.logits[1, t, e], messages.message[1, t, e], answer, "kl")[0]
             np.testing.assert_allclose(found[1, t, e], wanted, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(found[:, -1], 0)
     assert moved[0] > 0.01
@@ -211,9 +211,9 @@ def batch_of(reward, influence_told, environment: float):
     """Loss slopes of one agent with messages and a model, for these rewards."""
     keys = jax.random.split(jax.random.PRNGKey(5), 3)
     trajectory = played(keys[0], POLICY.communication, 2)
-    company = dataclasses.replace(modeled(trajectory).others, influence={"influence-messages": influence_told})
+    others = dataclasses.replace(modeled(trajectory).others, influence={"influence-messages": influence_told})
     seen = jax.random.randint(keys[1], (STEPS + 1, EPISODES, 3, 5, 3), 0, 256).astype(jnp.uint8)
-    trajectory = trajectory.replace(observation=seen, reward=reward, others=company)
+    trajectory = trajectory.replace(observation=seen, reward=reward, others=others)
     config = A2C(
         sequence_length=STEPS, intrinsic=(MessageInfluence(extrinsic_coef=environment), MOAInfluence(loss_weight=2.0))
     )  # fmt: skip
@@ -222,17 +222,17 @@ def batch_of(reward, influence_told, environment: float):
     trajectory = trajectory.replace(messages=trajectory.messages.replace(reward=plain))
     fresh = actor_critic.recompute(config, POLICY, learner.params, trajectory)
     sequences = actor_critic.take_sequences(config, trajectory, fresh, jnp.arange(EPISODES))
-    rates = ScheduledHparams(jnp.float32(1.0), jnp.float32(0.0), jnp.float32(1.0))
-    return actor_critic.gradient(config, POLICY, learner.params, sequences, rates, keys[2])
+    hparams = ScheduledHparams(jnp.float32(1.0), jnp.float32(0.0), jnp.float32(1.0))
+    return actor_critic.gradient(config, POLICY, learner.params, sequences, hparams, keys[2])
 
 
 def test_each_policy_learns_from_its_own_rewards():
     """The messages' head from alpha e + beta c; the actions' from e alone; the model from neither."""
-    slope_of = jax.jit(batch_of, static_argnums=2)
+    grads_of = jax.jit(batch_of, static_argnums=2)
     one = jax.random.normal(jax.random.PRNGKey(0), (STEPS, EPISODES))
-    parts, base = slope_of(one, one * 0.5, 0.0)
-    _, other_world = slope_of(one * -3, one * 0.5, 0.0)
-    _, other_influence = slope_of(one, one * -2, 0.0)
+    parts, base = grads_of(one, one * 0.5, 0.0)
+    _, other_world = grads_of(one * -3, one * 0.5, 0.0)
+    _, other_influence = grads_of(one, one * -2, 0.0)
 
     def same(left, right, *path):
         for name in path:
@@ -250,28 +250,28 @@ def test_each_policy_learns_from_its_own_rewards():
 
 
 def test_the_model_trains_the_convolution_and_shares_nothing_else():
-    plug = MOAInfluence()
+    intrinsic = MOAInfluence()
     keys = jax.random.split(jax.random.PRNGKey(2), 3)
     policy = dataclasses.replace(POLICY, communication=CommunicationConfig())
     trajectory = modeled(played(keys[0], CommunicationConfig()))
     seen = jax.random.randint(keys[1], (STEPS + 1, EPISODES, 3, 5, 3), 0, 256).astype(jnp.uint8)
     trajectory = trajectory.replace(observation=seen)
-    config = A2C(sequence_length=STEPS, intrinsic=(plug,))
+    config = A2C(sequence_length=STEPS, intrinsic=(intrinsic,))
     params = config.init(policy, keys[2], STEPS).params
 
     def loss(params):
         carry = jax.tree.map(lambda x: x[None], policy.initial_carry(EPISODES))
-        made = actor_critic.RecomputedBatch(carry, trajectory.reward, trajectory.reward, {plug.kind: carry})
+        made = actor_critic.RecomputedBatch(carry, trajectory.reward, trajectory.reward, {intrinsic.kind: carry})
         batch = actor_critic.take_sequences(config, trajectory, made, jnp.arange(EPISODES))
-        mask = plug.loss_mask(batch)
+        mask = intrinsic.loss_mask(batch)
         inputs = LossInputs(policy, params["policy"], batch, jnp.zeros((STEPS, EPISODES, 4)), keys[2])
-        return (plug.loss(params, inputs, batch.intrinsic_carry[plug.kind]) * mask).sum(), mask
+        return (intrinsic.loss(params, inputs, batch.intrinsic_carry[intrinsic.kind]) * mask).sum(), mask
 
-    slope, counts = jax.jit(jax.grad(loss, has_aux=True))(params)
+    grads, counts = jax.jit(jax.grad(loss, has_aux=True))(params)
     assert counts.shape == (STEPS, EPISODES, AGENTS - 1)
     assert counts[:-1].all()
     assert not counts[-1].any()  # nothing follows an episode's last step
-    moved = {name for name, leaf in _flat(slope["policy"]) if np.any(leaf)}
+    moved = {name for name, leaf in _flat(grads["policy"]) if np.any(leaf)}
     assert moved == {"encoder/conv/kernel", "encoder/conv/bias"}
 
 

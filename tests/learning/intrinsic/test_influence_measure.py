@@ -79,8 +79,8 @@ def test_many_steps_are_each_their_own_and_carry_no_gradient():
     outputs = batched_influence(conditional, own, choice, answer, "pmi")
     step = influence(conditional[:, 4], own[4], choice[4], answer[4], "pmi")
     np.testing.assert_allclose(outputs[4], step, rtol=1e-6)
-    slope = jax.grad(lambda c, o: batched_influence(c, o, choice, answer, "kl").sum(), (0, 1))(conditional, own)
-    assert not any(np.any(s) for s in slope)
+    grads = jax.grad(lambda c, o: batched_influence(c, o, choice, answer, "kl").sum(), (0, 1))(conditional, own)
+    assert not any(np.any(s) for s in grads)
 
 
 def test_an_unknown_form_is_refused():

@@ -19,7 +19,7 @@ def add_rewards(rewards, trajectory, scale=1.0, timesteps=0.0):
     return trajectory, metrics
 
 
-def played(**company) -> Trajectory:
+def played(**others) -> Trajectory:
     """An agent paid 1, 0, 0 in one episode, beside others."""
     zeros = jnp.zeros((STEPS, EPISODES))
     return Trajectory(
@@ -30,7 +30,7 @@ def played(**company) -> Trajectory:
         is_first=jnp.zeros((STEPS + 1, EPISODES), bool).at[0].set(True),
         terminated=zeros.astype(bool),
         loss_mask=jnp.ones((STEPS, EPISODES), bool),
-        others=OthersInfo(**company),
+        others=OthersInfo(**others),
     )
 
 
@@ -47,19 +47,19 @@ def test_prosocial_adds_the_others():
 def test_inequity_by_hand():
     """Smoothed by 1/2: own 1, .5, .25; others 0, 0, 3 and 2, 0, 0. The second is absent in the last step."""
     present = jnp.ones((STEPS, EPISODES, 3), bool).at[2, 0, 2].set(False)
-    plug = InequityAversion(disadvantageous=4.0, advantageous=0.2, trace_decay=0.5)
-    paid, _ = add_rewards((plug,), played(reward=REWARD, agent_mask=present), 1.0, 0.0)
+    intrinsic = InequityAversion(disadvantageous=4.0, advantageous=0.2, trace_decay=0.5)
+    paid, _ = add_rewards((intrinsic,), played(reward=REWARD, agent_mask=present), 1.0, 0.0)
     wanted = [1 - (0.2 * 1 + 4.0 * 1) / 2, -(0.2 * 0.5 + 0.2 * 0.5) / 2, -4.0 * 2.75]
     np.testing.assert_allclose(paid.reward[:, 0], wanted, rtol=1e-6)
 
 
 def test_the_weight_rises_in_a_line():
-    plug = Prosocial(weight=2.0, warmup_steps=100.0)
-    weights = [plug.weight_at(jnp.float32(steps)) for steps in (0, 25, 100, 500)]
+    intrinsic = Prosocial(weight=2.0, warmup_steps=100.0)
+    weights = [intrinsic.weight_at(jnp.float32(steps)) for steps in (0, 25, 100, 500)]
     np.testing.assert_allclose(weights, [0, 0.5, 2, 2])
     assert Prosocial(weight=2.0).weight_at(jnp.float32(0)) == 2.0
     trajectory = played(reward=REWARD)
-    none = add_rewards((plug,), trajectory, 0.0, 500.0)[0]
+    none = add_rewards((intrinsic,), trajectory, 0.0, 500.0)[0]
     np.testing.assert_array_equal(none.reward, trajectory.reward)
 
 
