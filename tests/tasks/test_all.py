@@ -139,11 +139,11 @@ def test_a_mistake_is_named(mistake, message):
 
 def test_settings_are_checked_first():
     @dataclasses.dataclass(frozen=True, kw_only=True)
-    class Listed(SingleGoal):
-        kind: Literal["listed"] = "listed"
-        extra: list = dataclasses.field(default_factory=list)
+    class Unhashable(SingleGoal):
+        kind: Literal["unhashable"] = "unhashable"
+        extra: dict = dataclasses.field(default_factory=dict)
 
-    with pytest.raises(ConformanceError, match="Listed: must be hashable"):
-        check_task(Listed())
+    with pytest.raises(ConformanceError, match="Unhashable: must be hashable"):
+        check_task(Unhashable())
     with pytest.raises(ConformanceError, match="int: must derive from"):
         check_task(3)

@@ -213,5 +213,5 @@ def test_an_oracle_belongs_to_goal_sequence_alone():
     assert build(run_of(TASK, OraclePolicyConfig(error_prob=0.5))).team.groups[1].policy.noise == 0.5
     with pytest.raises(ConfigError, match="'goal-cycle' has no order that an oracle could know"):
         scripted.make_oracle(GoalCycle())
-    with pytest.raises(ConfigError, match=r"noise=1.2 must lie in \[0, 1\]"):
+    with pytest.raises(ConfigError, match=r"error_prob=1.2 must lie in \[0, 1\]"):
         OraclePolicyConfig(error_prob=1.2)
