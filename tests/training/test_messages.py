@@ -73,7 +73,7 @@ def test_its_team_is_recorded_and_its_agents_are_files(whole):
     assert not recording.influence[5].any()  # no step is left in which the last message is received
     path = whole.run_dir / "agents" / "main-seed0-sender-1.safetensors"
     assert load_agent(path).policy.vocab_size == 3
-    with pytest.raises(IncompatibleError, match="says one of 3 symbols a step"):
+    with pytest.raises(IncompatibleError, match="sends one of 3 messages per step"):
         load_actor(str(path))
 
 

@@ -12,6 +12,7 @@ from rookery import keys
 from rookery.agents.networks import MLPNetwork
 from rookery.agents.team import Team
 from rookery.errors import ConfigError
+from rookery.interfaces import Learner
 from rookery.learning import batch_sharding
 from rookery.learning.rollout import EpisodeStats
 from rookery.training.build import build
@@ -156,7 +157,7 @@ def test_extra_devices_share_replicas(patient, devices, seeds, used):
     cpus = [types.SimpleNamespace(platform="cpu", id=n) for n in range(devices)]
     run = build(tiny(variants=CONFIG.variants[:1], num_seeds=seeds))
     assert shape_of_mesh(run, cpus) == used
-    without = types.SimpleNamespace(supports_sharding=False)
+    without = Learner()  # supports no sharding
     team = Team(tuple(dataclasses.replace(g, learner=without if g.learns else None) for g in run.team.groups))
     assert shape_of_mesh(dataclasses.replace(run, team=team), cpus) == (used[0], 1)
     gpus = [types.SimpleNamespace(platform="gpu", id=n) for n in range(devices)]

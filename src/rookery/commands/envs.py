@@ -30,7 +30,7 @@ class EnvsCommand:
 
 def list_tasks() -> int:
     """One line per task. Returns 0."""
-    from rookery.tasks.descriptions import describe_all
+    from rookery.tasks.listing import describe_all
 
     descriptions = describe_all()
     width = max(map(len, descriptions))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import Partners, TaskId, TaskOverrides, print_json, working
+from rookery.commands.options import PartnersOption, TaskId, TaskOverrides, print_json, working
 from rookery.errors import NotFoundError
 
 
@@ -29,7 +29,7 @@ class EvalCommand:
     """Task to play."""
     task_overrides: TaskOverrides = ()
     """Changes to the task, such as penalty=0.5 or num_goals=4."""
-    partners: Partners = None
+    partners: PartnersOption = None
     """The agent in all other slots: a zoo agent, a file, 'scripted', 'scripted-partial' or 'random'; or 'none'."""
     episodes: int = 1000
     """Episodes for each agent and condition."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import Partners, working
+from rookery.commands.options import PartnersOption, working
 from rookery.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class ExportCommand:
     ]
     out: Annotated[Path, arg(metavar="FILE", help="The file to write, ending in .safetensors; the agent's name.")]
     title: Annotated[str, arg(metavar="TEXT", help="One line about the agent.")]
-    partners: Partners = None
+    partners: PartnersOption = None
     """The agent in all other slots, as for `eval`."""
     episodes: int = 1000
     """Episodes for each condition."""

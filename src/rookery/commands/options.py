@@ -39,7 +39,7 @@ PresetInt = Annotated[int | None, optional("INT", "the preset's")]
 TimeLimit = Annotated[float | None, optional("MINUTES", "no limit")]
 Cores = Annotated[int | None, optional("INT", "all")]
 TaskId = Annotated[str | None, optional("ID", "the one the agent was trained on")]
-Partners = Annotated[str | None, optional("AGENT", "as in training, else scripted")]
+PartnersOption = Annotated[str | None, optional("AGENT", "as in training, else scripted")]
 
 
 def time_limit_seconds(time_limit: float | None) -> float | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import Partners, TaskId, TaskOverrides, flags, optional, working
+from rookery.commands.options import PartnersOption, TaskId, TaskOverrides, flags, optional, working
 from rookery.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class ReplayCommand:
     """Task to play."""
     task_overrides: TaskOverrides = ()
     """Changes to the task, such as penalty=0.5 or num_goals=4."""
-    partners: Partners = None
+    partners: PartnersOption = None
     """The agent in all other slots, as for `eval`; 'none': no other agents."""
     variant: Annotated[str | None, optional("NAME", "the first")] = None
     """For the folder of a run: the variant to record."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 _SYMBOLIC = "{}, observed as symbolic channels, for small networks"
 
 DESCRIPTIONS = {
@@ -41,12 +39,3 @@ DESCRIPTIONS = {
     "goal-sequence-symbolic-v0": _SYMBOLIC.format("goal-sequence-v0"),
 }
 """Id to one line."""
-
-
-def describe_all() -> dict[str, str]:
-    """Every task id and its line, including tasks of other packages (only these make it import JAX)."""
-    if not metadata.entry_points(group="rookery.tasks"):
-        return dict(DESCRIPTIONS)
-    from rookery.tasks import registry
-
-    return {task_id: registry.describe(task_id) for task_id in registry.task_ids()}
