@@ -111,10 +111,10 @@ def test_agents_that_cannot_teach():
     ):
         build(student("all", one))
     with pytest.raises(
-        IncompatibleError, match=r"trained on observations of 7×7×8; from slot 0 it can be given 10×10×3, 5×5×16"
+        IncompatibleError, match=r"trained on observations of 7×7×8; in slot 0 it can be given 10×10×3, 5×5×16"
     ):
         build(student("goal-cycle-lite-expert", one))
-    with pytest.raises(ConfigError, match="only tasks of the grid"):
+    with pytest.raises(ConfigError, match="only gridworld tasks support a trained teacher"):
         build(student("goal-cycle-lite-expert", registry.get_task("matrix-stag-hunt-v0")))
     many = dataclasses.replace(POLICY, num_actions=7)
     with pytest.raises(IncompatibleError, match="7 actions, this environment only 3"):

@@ -43,8 +43,7 @@ def test_runs_and_the_command_line_choose_by_observability():
     for name, observability in scripted.OBSERVABILITY_BY_NAME.items():
         assert load_policy(name, GridEnv(TASK), (0,)) == (scripted.make_expert(TASK, observability), ())
         assert (
-            make_team_setup(name, "nobody", "maze-v0", ()).team.groups[0].policy.perception.observability
-            == observability
+            make_team_setup(name, "none", "maze-v0", ()).team.groups[0].policy.perception.observability == observability
         )
 
 
