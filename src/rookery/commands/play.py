@@ -91,7 +91,7 @@ def _serve(game: Game, options: PlayCommand) -> int:
         if not server.loopback:
             print(
                 f"others can play too: give them this address with this machine's name instead of 127.0.0.1 (served at "
-                f"{', '.join(server.addresses)}); whoever has the token may play",
+                f"{', '.join(server.addresses)}); anyone who has the token can play",
                 file=sys.stderr,
             )
         if options.browser:

@@ -197,7 +197,7 @@ class Game:
 
 
 def check_fps(fps: float) -> None:
-    """Raises ConfigError for a number of ticks per second at which nobody can play."""
+    """Raises ConfigError for a number of ticks per second at which no one can play."""
     if not 0.5 <= fps <= 30:
         raise ConfigError(f"fps={fps} must lie in [0.5, 30]")
 
