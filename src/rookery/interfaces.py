@@ -203,7 +203,7 @@ class AuxiliaryLoss:
     weight: float = 1.0
     """Factor on the loss, at least 0."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.weight < 0:
             raise ConfigError(f"auxiliary loss {self.kind!r}: weight={self.weight} must be at least 0")
 
@@ -271,7 +271,7 @@ class IntrinsicReward:
     ent_coef = 0.0
     """If it pays messages: weight of the message policy's entropy bonus, per nat."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.weight < 0 or self.warmup_steps < 0:
             raise ConfigError(
                 f"{self.kind}: weight={self.weight} and warmup_steps={self.warmup_steps} must be at least 0"

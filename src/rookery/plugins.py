@@ -28,7 +28,7 @@ class Registry:
       builtins: `kind` to "module:Class" of this package's own entries.
     """
 
-    def __init__(self, noun: str, group: str, builtins: dict[str, str]):
+    def __init__(self, noun: str, group: str, builtins: dict[str, str]) -> None:
         self.noun: str = noun
         self.group: str = group
         self._entries: dict[str, str | type] = dict(builtins)

@@ -43,7 +43,7 @@ class CommunicationConfig:
         int, ...
     ] = ()  # slots that act first; their actions of the same step are observed, in this order
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.vocab_size < 0 or self.vocab_size == 1:
             raise ConfigError(f"vocab_size={self.vocab_size} must be 0 (no messages) or at least 2")
         if len(set(self.influencers)) != len(self.influencers) or min(self.influencers, default=0) < 0:

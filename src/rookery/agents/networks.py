@@ -76,7 +76,7 @@ class NdousseNetwork(Network):
     hidden_size = 192
     cpu_chunk_size = 128  # convolutions of many more observations at once run at half the speed
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         make_cell(self.cell, self.hidden_size)
 
     def validate(self, observation_shape: tuple[int, ...]) -> None:
@@ -114,7 +114,7 @@ class MLPNetwork(Network):
 
     cpu_chunk_size = 512
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_sizes(self, "encoder_size", "hidden_size", "head_size")
         make_cell(self.cell, self.hidden_size)
 
@@ -175,7 +175,7 @@ class JaquesNetwork(Network):
 
     cpu_chunk_size = 512
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_sizes(self, "filters", "encoder_size", "hidden_size")
         make_cell(self.cell, self.hidden_size)
 

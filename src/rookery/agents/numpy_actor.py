@@ -49,7 +49,7 @@ class NumpyActor:
     Raises: IncompatibleError for an agent that sends messages.
     """
 
-    def __init__(self, agent: Agent):
+    def __init__(self, agent: Agent) -> None:
         policy = agent.policy
         if policy.vocab_size:
             raise IncompatibleError(

@@ -36,7 +36,7 @@ class RecurrentPolicy(Policy):
     num_agents: int = 1
     """Agents in the environment, this one included; needed for communication and models of other agents."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.network.validate(self.observation_shape)
 
     @property

@@ -33,7 +33,7 @@ class ViewConfig:
     """Goals look like floor to this agent in a fraction of episodes, the task's `goal_hiding_prob` (default: all).
     Agents on them remain visible."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 3 <= self.size <= 29 or self.size % 2 == 0:
             raise ConfigError(f"view size={self.size} must be odd and lie in [3, 29]")
         if not 0 <= self.rows_behind < self.size:
@@ -75,7 +75,7 @@ class GridSpec:
     prestige_rule: Literal["tanh", "sigmoid"] = "tanh"
     has_objects: bool = False  # the actions pick up, drop and toggle have an effect
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.height < 3 or self.width < 3:
             raise ConfigError(f"a world of {self.height}×{self.width} has no room inside its border; use at least 3×3")
         if not self.views:

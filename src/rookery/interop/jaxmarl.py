@@ -67,7 +67,7 @@ class DictEnv:
     Raises: NotFoundError for an unknown id; ConfigError for an unknown setting or a value that the task refuses.
     """
 
-    def __init__(self, task: Any = "goal-cycle-v0", *, final_observation: bool = False, **changes: Any):
+    def __init__(self, task: Any = "goal-cycle-v0", *, final_observation: bool = False, **changes: Any) -> None:
         self._final_observation = final_observation
         config = resolve_task(task, changes)
         self._env = make_env(config)

@@ -61,7 +61,7 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
     `reset(seed=s)` starts the episode of `jax.random.PRNGKey(s)`; each later `reset()` the next one of that seed.
     """
 
-    def __init__(self, task: Any, render_mode: str | None = None):
+    def __init__(self, task: Any, render_mode: str | None = None) -> None:
         self._compiled = compiled_env(task)
         self._env = self._compiled.env
         modes = ["rgb_array"] if self._env.can_render else []
@@ -168,7 +168,7 @@ class CompiledEnv:
     They are one array, because handing over an array costs more than its content. `step` uses up the given state.
     """
 
-    def __init__(self, task: Any):
+    def __init__(self, task: Any) -> None:
         self.task, self.env = task, make_env(task)
         self.metric_names: tuple[str, ...] = tuple(sorted(task.metric_names))
         self.reset = jax.jit(self._reset)

@@ -88,7 +88,7 @@ class SingleAgentBatch:
     exception: they share the key of the first environment, because they plan for all of them at once.
     """
 
-    def __init__(self, task: Any, slot: int, partners: tuple[tuple[int, str], ...]):
+    def __init__(self, task: Any, slot: int, partners: tuple[tuple[int, str], ...]) -> None:
         from rookery.training.policy_config import check_compatible, scripted_policy  # imports the whole of training
 
         self._constructor_args = (task, slot, partners)

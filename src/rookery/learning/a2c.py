@@ -62,7 +62,7 @@ class A2C(ActorCritic):
     }
     nan_guarded_metrics: ClassVar[tuple[str, ...]] = ("policy_loss", "value_loss", "entropy")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, ("sequence_length", "num_minibatches"), low=1)
         check_range(self, ("gamma", "gae_lambda", "optimizer_decay"), high=1, exclude_low=True)
         check_range(self, ("vf_coef", "optimizer_eps", "max_grad_norm"))

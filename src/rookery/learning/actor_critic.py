@@ -78,7 +78,7 @@ class ActorCritic(Learner):
     supports_communication: ClassVar[bool] = True
     supports_sharding: ClassVar[bool] = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_distinct_kinds("auxiliary losses", self.auxiliary)
         check_distinct_kinds("intrinsic rewards", self.intrinsic)
 

@@ -37,7 +37,7 @@ class BehaviorCloning:
     adam_eps: float = 1e-5
     validation_fraction: float = 0.1  # of the environments; their episodes are used for validation only
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, ("epochs", "minibatch_size"), low=1)
         check_range(self, ("learning_rate", "final_learning_rate", "max_grad_norm", "adam_eps"))
         check_range(self, ("validation_fraction",), high=1, exclude_low=True, exclude_high=True)

@@ -85,7 +85,7 @@ class PPO(ActorCritic):
     }
     nan_guarded_metrics: ClassVar[tuple[str, ...]] = ("policy_loss", "value_loss", "entropy", "approx_kl_max")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, ("sequence_length", "num_minibatches", "minibatch_size"), low=1)
         if self.recompute_every is not None:
             minibatches = f"num_minibatches={self.num_minibatches}"

@@ -64,7 +64,7 @@ class R2D2(Learner):
     }
     nan_guarded_metrics: ClassVar[tuple[str, ...]] = ("loss", "q_value")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         counts = ("capacity", "sequence_length", "n_step", "gradient_steps", "minibatch_size", "target_update_period")
         check_range(self, counts, low=1)
         check_range(self, ("burn_in", "priority_exponent", "max_grad_norm", "adam_eps"))

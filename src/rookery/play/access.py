@@ -17,7 +17,7 @@ _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>[0-9]{
 class RefusedError(Exception):
     """A request that does not get a page: an HTTP status and one line on the reason."""
 
-    def __init__(self, status: HTTPStatus, reason: str):
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)
         self.status = status
 

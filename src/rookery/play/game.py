@@ -46,7 +46,7 @@ class Game:
     at every tick. `setup` needs `agent_names`, `roles` and `task_id`.
     """
 
-    def __init__(self, setup: TeamSetup, human_slots: tuple[int, ...], *, seed: int = 0, rest_ticks: int = 15):
+    def __init__(self, setup: TeamSetup, human_slots: tuple[int, ...], *, seed: int = 0, rest_ticks: int = 15) -> None:
         """Compile, and start the first episode.
 
         Args:

@@ -74,7 +74,7 @@ class Client:
 class Server:
     """Serves one game until canceled. `tick_times`: when each of the last ticks began (seconds, monotonic)."""
 
-    def __init__(self, game: Game, *, host: str = "127.0.0.1", port: int = 0, fps: float = 5.0):
+    def __init__(self, game: Game, *, host: str = "127.0.0.1", port: int = 0, fps: float = 5.0) -> None:
         """Args:
           host: address to bind to. port: 0 for any free one. fps: ticks per second.
         Raises: ConfigError for an fps or port out of range.

@@ -56,7 +56,7 @@ def read_keys(text: str) -> tuple[list[str], str]:
 class Screen:
     """Draws a game as lines of text with ANSI colors."""
 
-    def __init__(self, game: Game, *, color_depth: int = 24, unicode: bool = True):
+    def __init__(self, game: Game, *, color_depth: int = 24, unicode: bool = True) -> None:
         """`color_depth`: 24 for all colors, 8 for 256 colors, 0 for none. `unicode`: False for ASCII only."""
         self.game, self.color_depth, self.arrows = game, color_depth, UNICODE_ARROWS if unicode else ASCII_ARROWS
         self.fog = False

@@ -34,7 +34,7 @@ class MetricsWriter:
     Raises: StorageError if a new run already has metrics or the disk refuses; CorruptFileError as `read_metrics`.
     """
 
-    def __init__(self, run_dir: Path | str, resume_at: int | None = None):
+    def __init__(self, run_dir: Path | str, resume_at: int | None = None) -> None:
         run_dir = Path(run_dir)
         self._path = run_dir / METRICS_FILE
         purge: int | None = None
@@ -198,7 +198,7 @@ class _TensorBoardWriter:
     training waits for the queue forever. Its RecordWriter writes at once and raises the error.
     """
 
-    def __init__(self, folder: Path, purge_step: int | None):
+    def __init__(self, folder: Path, purge_step: int | None) -> None:
         from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
         from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
         from tensorboardX.record_writer import RecordWriter

@@ -27,7 +27,7 @@ class RunLock:
     still waits for the old.
     """
 
-    def __init__(self, run_dir: Path | str):
+    def __init__(self, run_dir: Path | str) -> None:
         self.run_dir = Path(run_dir)
         self._path = self.run_dir / LOCK_FILE
         # No soft lock, which a killed process would leave behind.

@@ -66,7 +66,7 @@ def policy_fingerprint(policy: PolicyConfig) -> str:
 class ConditionEvaluator:
     """An evaluation condition set up for one budget."""
 
-    def __init__(self, task: Any, eval_episodes: int):
+    def __init__(self, task: Any, eval_episodes: int) -> None:
         self.task, self.eval_episodes = task, eval_episodes
         self.env: Any = make_env(task)
 
@@ -100,7 +100,7 @@ class ConditionEvaluator:
 class AgentConditionEvaluator(ConditionEvaluator):
     """One agent in slot 0, evaluated with fixed partners in the other slots and alone."""
 
-    def __init__(self, task: Any, partners: tuple[PolicyConfig, ...], eval_episodes: int):
+    def __init__(self, task: Any, partners: tuple[PolicyConfig, ...], eval_episodes: int) -> None:
         super().__init__(task, eval_episodes)
         self.partners = partners
 

@@ -40,7 +40,7 @@ class Session:
     stop_after: float | None = None
     """Seconds, for all runs together; None: no limit."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.num_seeds < 1:
             raise ConfigError(f"num_seeds={self.num_seeds} must be at least 1")
         if self.eval_episodes < 2:

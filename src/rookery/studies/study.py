@@ -79,7 +79,7 @@ class Study:
     """Environment steps per second of all seeds and variants of a run together on one core, for estimates of cost.
     None: as in Goal Cycle."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for condition in self.conditions:
             for eval_condition in condition.eval_conditions or ():
                 if eval_condition not in self.eval_conditions:

@@ -47,7 +47,7 @@ class GridTask(Task):
     spawn_delay: tuple[int, ...] = ()  # steps until each agent enters; empty: all start at once
     goal_hiding_prob: float = 1.0  # probability that goals are hidden in an episode, for views with can_hide_goals
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         normalize_settings(self)
         check_finite("goal_reward", self.goal_reward)
         check_probability("prestige_decay", self.prestige_decay)

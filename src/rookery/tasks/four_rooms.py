@@ -37,7 +37,7 @@ class FourRooms(GoalReachingTask):
     width: int = 17
     num_obstacles: int = 0  # sampled; those next to a doorway are then removed
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_non_negative("num_obstacles", self.num_obstacles)
         if self.height < 5 or self.width < 5:

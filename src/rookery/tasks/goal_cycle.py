@@ -57,7 +57,7 @@ class GoalCycle(GridTask):
     penalty: float = 1.5
     map: str | None = None  # ASCII, see gridworld/layout.py; replaces height, width and obstacles
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.num_goals < 1:
             raise ConfigError(f"num_goals={self.num_goals} must be at least 1")
         if self.num_obstacles is not None:

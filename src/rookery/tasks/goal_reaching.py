@@ -53,7 +53,7 @@ class GoalReachingTask(GridTask):
     metric_names = ("goals", "success")
     """Entries that paid; and 1 at the first of an episode, so that its sum is 1 for an agent that succeeded."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.when_reached not in ("respawn", "move goal", "end"):
             raise ConfigError(

@@ -81,7 +81,7 @@ class GoalSequence(GridTask):
     visibility: float = 1.0  # that fraction in the first trial
     fade: float = 0.0  # fraction of it that is gone in the last trial
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("num_trials", "trial_steps"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")

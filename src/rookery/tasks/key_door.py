@@ -45,7 +45,7 @@ class KeyDoor(GoalReachingTask):
     endless_keys: bool = True
     map: str | None = None  # ASCII, see gridworld/layout.py; replaces height, width and endless_keys
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.num_actions != 7:
             raise ConfigError(f"num_actions={self.num_actions}: keys and doors need all 7")

@@ -66,7 +66,7 @@ class MatrixGame(Task):
     metric_names = ("cooperations",)
     """Steps in which the agent cooperated."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         normalize_settings(self)
         for field in dataclasses.fields(Payoffs):
             check_finite(field.name, getattr(self, field.name))

@@ -41,7 +41,7 @@ class Maze(GoalReachingTask):
     width: int = 19
     num_loops: int = 0  # walls opened in addition; each closes one loop
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.height % 2 == 0 or self.width % 2 == 0 or self.height < 5 or self.width < 5:
             raise ConfigError(f"a maze of {self.height}×{self.width} has no room for walls; use odd numbers from 5")

@@ -34,7 +34,7 @@ class SingleGoal(GoalReachingTask):
     goal_at: tuple[int, int] | None = None  # (row, col); None: anywhere, or as on the map
     map: str | None = None  # ASCII, see gridworld/layout.py; replaces height, width and obstacles
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_non_negative("num_obstacles", self.num_obstacles)
         ascii_map, candidates = self.ascii_map, self._goal_candidates

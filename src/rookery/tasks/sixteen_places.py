@@ -35,7 +35,7 @@ class SixteenPlaces(GoalReachingTask):
     rooms: tuple[int, int] = (4, 4)  # number of rooms down and across
     room_size: tuple[int, int] = (3, 3)  # cells down and across, inside one room
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, pair in (("rooms", self.rooms), ("room_size", self.room_size)):
             if min(pair) < 1:
                 raise ConfigError(f"{name}={pair} must be two numbers of at least 1")

@@ -72,7 +72,7 @@ def check_network(network: Network, observation_shape: tuple[int, ...] | None = 
 class _Pairs:
     """Pairs of arrays that must be equal, collected while one compiled function is traced, compared after it ran."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.labels: list[tuple[str, str]] = []
         self.arrays: list[tuple[Any, Any]] = []
 

@@ -177,7 +177,7 @@ def _small_copy(task: Task, steps: int) -> Task:
 class Player:
     """Plays random episodes by one compiled program, and counts how often it is traced."""
 
-    def __init__(self, env: Env, steps: int):
+    def __init__(self, env: Env, steps: int) -> None:
         self.env, self.steps, self.traces = env, steps, 0
         self.params = env.default_params()
         self.keys = jax.random.split(jax.random.PRNGKey(0), NUM_ENVS)

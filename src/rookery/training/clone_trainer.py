@@ -49,7 +49,7 @@ class CloneConfig:
     num_seeds: int = 1
     checkpoint_interval: int = 5  # epochs
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in ("num_seeds", "checkpoint_interval"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")

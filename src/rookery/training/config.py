@@ -78,7 +78,7 @@ class GroupConfig:
         default_factory=dict
     )  # the learner's other scheduled ones, by name
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_name("group", self.name)
         if self.name in RESERVED_GROUP_NAMES:
             raise ConfigError(f"group name {self.name!r} is a metric of every run; choose another")
@@ -130,7 +130,7 @@ class Variant:
     hparams: dict[str, Schedule] | None = None  # as `GroupConfig.hparams`, for every group whose learner has them
     env_schedules: dict[str, Schedule] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_name("variant", self.name)
         if self.name in RESERVED_VARIANT_NAMES:
             raise ConfigError(
@@ -171,7 +171,7 @@ class RunConfig:
     max_checkpoints: int = 3
     eval_episodes: int = 64  # at every checkpoint, per variant and seed: with the whole team, and as many solo
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in ("num_seeds", "total_timesteps", "num_envs", "checkpoint_interval", "max_checkpoints"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")

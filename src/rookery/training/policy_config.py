@@ -96,7 +96,7 @@ class OraclePolicyConfig(BasePolicyConfig):
     kind: Literal["oracle"] = "oracle"
     error_prob: float = 0.2  # probability of heading for a wrong goal, sampled after each goal
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.error_prob <= 1:
             raise ConfigError(f"error_prob={self.error_prob} must lie in [0, 1]")
 

@@ -139,7 +139,7 @@ class Progress:
 class _Bar(RichProgress):
     """The bar of a `Progress`, and a second line with its metrics."""
 
-    def __init__(self, console: Console, progress: Progress):
+    def __init__(self, console: Console, progress: Progress) -> None:
         self._progress = progress
         label = TextColumn("{task.description}", style="bold", markup=False)
         one_line = Column(no_wrap=True, overflow="ellipsis")

@@ -120,7 +120,7 @@ class Run:
     frozen_params: dict[str, PyTree] = dataclasses.field(hash=False, compare=False)
     """Parameters of the groups that do not learn, by name."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.team.validate(self.env)
         counterfactual.check_influence_setup(self.team)
 

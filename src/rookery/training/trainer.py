@@ -193,7 +193,7 @@ def _init_state(run: Run, initial: dict[str, Any]) -> TrainState:
 class _TrainLoop:
     """Runs updates; between them writes metrics, and at intervals a checkpoint with its evaluation."""
 
-    def __init__(self, run: Run, run_dir: Path, devices: list | None, quiet: bool, stop_after: float | None):
+    def __init__(self, run: Run, run_dir: Path, devices: list | None, quiet: bool, stop_after: float | None) -> None:
         self.run, self.config, self.run_dir = run, run.config, run_dir
         self.devices, self.quiet, self.stop_after = devices, quiet, stop_after
         episodes = self.config.eval_episodes
@@ -369,7 +369,7 @@ def agent_file(variant: str, seed: int, group: str, slot: int) -> str:
 class _StopSignal:
     """SIGINT and SIGTERM request an orderly stop; a second one stops at once."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.requested = False
         self._previous_handlers: dict[int, Any] = {}
 

@@ -47,7 +47,7 @@ class Recording:
     influence: np.ndarray | None = None  # float32[T, A, A], nats, of the first agent on the second; None: not recorded
     note: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in ("task", "note"):
             if not isinstance(getattr(self, field), str):
                 raise ValueError(f"{field} must be text, not {type(getattr(self, field)).__name__}")

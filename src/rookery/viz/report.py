@@ -33,7 +33,7 @@ class Report:
     chained.
     """
 
-    def __init__(self, title: str, subtitle: str = ""):
+    def __init__(self, title: str, subtitle: str = "") -> None:
         self.title = title
         self.subtitle = subtitle
         self._parts: list[dict[str, Any]] = []

@@ -122,7 +122,7 @@ class OraclePolicy(Policy):
     privileged = True
     role = "scripted"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.noise <= 1:
             raise ConfigError(f"noise={self.noise} must lie in [0, 1]")
 

@@ -65,7 +65,7 @@ class Perception:
     views: tuple[ViewConfig, ...]  # of all slots
     collide: bool = False  # agents block each other
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.observability == "partial" and any(view.agent_row == 0 for view in self.views):
             raise ConfigError(
                 "a scripted expert limited to its own view must see the cell ahead of it; "

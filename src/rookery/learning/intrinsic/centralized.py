@@ -32,7 +32,7 @@ class CentralizedInfluence(IntrinsicReward):
     required_info: ClassVar[tuple[str, ...]] = ("logits", "influence")
     measures_influence: ClassVar[bool] = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_divergence(self.kind, self.divergence)
 

@@ -32,7 +32,7 @@ class InequityAversion(IntrinsicReward):
 
     required_info: ClassVar[tuple[str, ...]] = ("reward", "agent_mask")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, ("disadvantageous", "advantageous"), name=self.kind)
         check_range(self, ("trace_decay",), high=1.0, exclude_high=True, name=self.kind)

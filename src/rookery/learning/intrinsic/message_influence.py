@@ -36,7 +36,7 @@ class MessageInfluence(IntrinsicReward):
     measures_influence: ClassVar[bool] = True
     pays_messages: ClassVar[bool] = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_divergence(self.kind, self.divergence)
         check_range(self, ("extrinsic_coef", "loss_weight", "ent_coef"), name=self.kind)

@@ -43,7 +43,7 @@ class MOAInfluence(IntrinsicReward):
     measures_influence: ClassVar[bool] = True
     loss_name: ClassVar[str] = "moa_loss"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_divergence(self.kind, self.divergence)
         check_range(self, ("loss_weight",), name=self.kind)

@@ -37,7 +37,7 @@ class Dilemma(Task):
     metric_names: ClassVar[tuple[str, ...]] = ("apples", "apple_steps")
     """Apples eaten; the sum of the steps, from 1, at which they were eaten."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         normalize_settings(self)
         check_finite("apple_reward", self.apple_reward)
         if not 1 <= self.num_agents <= MAX_AGENTS:
@@ -92,7 +92,7 @@ class BeamDilemma(Dilemma):
     metric_names: ClassVar[tuple[str, ...]] = (*Dilemma.metric_names, "zaps", "hits", "times_zapped")
     """In addition: beams fired; agents hit; times hit by others."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("fire_cost", "hit_cost"):
             check_cost(name, getattr(self, name))

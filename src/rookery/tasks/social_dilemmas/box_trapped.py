@@ -44,7 +44,7 @@ class BoxTrapped(Dilemma):
     metric_names: ClassVar[tuple[str, ...]] = (*Dilemma.metric_names, "opened")
     """In addition: boxes opened, at most 1."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.num_agents != 2:
             raise ConfigError(
                 f"num_agents={self.num_agents}: Box Trapped has 2 agents, one outside the box and one inside"

@@ -52,7 +52,7 @@ class Cleanup(BeamDilemma):
     metric_names: ClassVar[tuple[str, ...]] = (*BeamDilemma.metric_names, "cleaned")
     """In addition: waste cells turned into river."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("apple_respawn_prob", "waste_spawn_prob"):
             check_probability(name, getattr(self, name))

@@ -41,7 +41,7 @@ class Harvest(BeamDilemma):
     map: str = HARVEST
     regrowth_probs: tuple[float, float, float, float] = (0.0, 0.005, 0.02, 0.05)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_orchard(self.parsed_map)
         if len(self.regrowth_probs) != 4 or not all(0 <= prob <= 1 for prob in self.regrowth_probs):
