@@ -9,11 +9,14 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rookery.errors import ConfigError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 CONFIDENCE = 0.95
 NUM_RESAMPLES = 10_000
@@ -43,7 +46,7 @@ class Interval(NamedTuple):
         }
 
 
-def iqm(values, axis: int = -1):
+def iqm(values: ArrayLike, axis: int = -1) -> Any:
     """Interquartile mean: the mean of the middle half; a value cut by a quartile counts in part.
 
     Source: Agarwal et al. 2021, arXiv:2108.13264, section 4.3.
@@ -58,7 +61,7 @@ def iqm(values, axis: int = -1):
 
 
 def mean_interval(
-    values, confidence: float = CONFIDENCE, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+    values: ArrayLike, confidence: float = CONFIDENCE, num_resamples: int = NUM_RESAMPLES, seed: int = 0
 ) -> Interval:
     """Mean of independent values f[n], such as one per seed, with its percentile-bootstrap interval.
 
@@ -74,7 +77,7 @@ def mean_interval(
 
 
 def mean_band(
-    values, *, confidence: float = CONFIDENCE, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+    values: ArrayLike, *, confidence: float = CONFIDENCE, num_resamples: int = NUM_RESAMPLES, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """`mean_interval` for each of N columns at once, with the same resampled seeds in all.
 
@@ -101,17 +104,17 @@ def mean_band(
     return low, high
 
 
-def iqm_interval(values) -> Interval:
+def iqm_interval(values: ArrayLike) -> Interval:
     """Interquartile mean of f[n], one value per seed, with its percentile-bootstrap interval."""
     return _bootstrap(iqm, values)
 
 
-def difference_of_means(first, second) -> Interval:
+def difference_of_means(first: ArrayLike, second: ArrayLike) -> Interval:
     """Mean of f[n] minus mean of f[m], one value per seed each; the seeds of both are resampled independently."""
     return _bootstrap(lambda x, y, axis: np.mean(x, axis) - np.mean(y, axis), first, second)
 
 
-def probability_of_improvement(first, second) -> Interval:
+def probability_of_improvement(first: ArrayLike, second: ArrayLike) -> Interval:
     """Probability that a value of the first sample exceeds a value of the second; equal values count half.
 
     Source: Agarwal et al. 2021, arXiv:2108.13264, section 4.3.
@@ -124,7 +127,7 @@ def probability_of_improvement(first, second) -> Interval:
     return _bootstrap(statistic, first, second)
 
 
-def mean_over_episodes(values) -> Interval:
+def mean_over_episodes(values: ArrayLike) -> Interval:
     """Mean of f[n], one value per episode of one agent, with its normal interval (1.96 standard errors)."""
     values = _check_values(values)
     mean = float(values.mean())

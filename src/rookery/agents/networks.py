@@ -7,7 +7,7 @@ Another package adds its own with `rookery.interfaces.Network` and `rookery.plug
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -74,7 +74,7 @@ class NdousseNetwork(Network):
     cell: CellName = "lstm"
 
     hidden_size = 192
-    cpu_chunk_size = 128  # convolutions of many more observations at once run at half the speed
+    cpu_chunk_size: ClassVar[int | None] = 128  # convolutions of many more observations at once run at half the speed
 
     def __post_init__(self) -> None:
         make_cell(self.cell, self.hidden_size)
@@ -112,7 +112,7 @@ class MLPNetwork(Network):
     head_size: int = 64  # of both layers of each head
     cell: CellName = "lstm"
 
-    cpu_chunk_size = 512
+    cpu_chunk_size: ClassVar[int | None] = 512
 
     def __post_init__(self) -> None:
         _check_sizes(self, "encoder_size", "hidden_size", "head_size")
@@ -140,7 +140,10 @@ class JaquesEncoder(nn.Module):
     filters: int
     encoder_size: int
 
-    def setup(self):
+    def setup(self) -> None:
+        self.conv: nn.Dense
+        self.dense1: nn.Dense
+        self.dense2: nn.Dense
         self.conv, self.dense1, self.dense2 = (
             nn.Dense(n, kernel_init=nn.initializers.orthogonal(2**0.5))
             for n in (self.filters, self.encoder_size, self.encoder_size)
@@ -173,7 +176,7 @@ class JaquesNetwork(Network):
     hidden_size: int = 128  # of the recurrent cell
     cell: CellName = "lstm-one-bias"
 
-    cpu_chunk_size = 512
+    cpu_chunk_size: ClassVar[int | None] = 512
 
     def __post_init__(self) -> None:
         _check_sizes(self, "filters", "encoder_size", "hidden_size")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 from jaxtyping import Array, Bool, Int
 
-from rookery.interfaces import Policy
+from rookery.interfaces import Policy, PolicyRole
 from rookery.types import PRNGKey, PyTree
 
 
@@ -18,7 +18,7 @@ class RandomPolicy(Policy):
 
     num_actions: int
 
-    role = "random"
+    role: ClassVar[PolicyRole] = "random"
 
     def act(
         self, params: PyTree, carry: PyTree, obs: Any, is_first: Bool[Array, "B"], key: PRNGKey

@@ -218,7 +218,11 @@ def act_all(
 
 
 def record_actions(
-    comm_state: CommState, group: AgentGroup, action: Int[Array, "S B"], extras: dict, agent_mask: Bool[Array, "B A"]
+    comm_state: CommState,
+    group: AgentGroup,
+    action: Int[Array, "S B"],
+    extras: dict[str, Any],
+    agent_mask: Bool[Array, "B A"],
 ) -> CommState:
     """The communication state after a group has acted.
 

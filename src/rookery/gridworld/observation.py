@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,9 @@ from rookery.gridworld.tiles import (
 from rookery.gridworld.visibility import agent_view, to_egocentric
 from rookery.types import Observation
 
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+
 CARRYING_OFFSET = 4 * 256
 APPEARANCES_PER_TILE = 1 + 2 * CARRYING_OFFSET
 NUM_CELL_CODES = 1 + NUM_TILE_KINDS * APPEARANCES_PER_TILE
@@ -52,7 +55,9 @@ class Viewer(NamedTuple):
     can_hide_goals: Bool[Array, ""] | bool
 
 
-def observe_grid(state: GridState, agent: int, view: ViewConfig):
+def observe_grid(
+    state: GridState, agent: int, view: ViewConfig
+) -> tuple[UInt8[Array, "V V"], Bool[Array, "V V"], Bool[Array, "A V V"]]:
     """View of one agent: tile kinds u8[V, V] (goals already hidden), visible bool[V, V], agents seen bool[A, V, V]."""
     return _observe_grid(state, _viewer(state, agent, view), view)
 
@@ -127,7 +132,14 @@ def _encode_view(state: GridState, blue, viewer: Viewer, view: ViewConfig) -> UI
 
 
 def render_pixels(
-    kind, visible, agents, relative, blue, view: ViewConfig, layer=None, carrying=None
+    kind: Array,
+    visible: Array,
+    agents: ArrayLike,
+    relative: ArrayLike,
+    blue: ArrayLike,
+    view: ViewConfig,
+    layer: Array | None = None,
+    carrying: Array | None = None,
 ) -> UInt8[Array, "P P 3"]:
     """An image with `tile_size` pixels per side of a cell: tiles in their colors, agents as triangles, red to blue.
 
@@ -141,7 +153,14 @@ def render_pixels(
 
 
 def encode_symbolic(
-    kind, visible, agents, relative, blue, view: ViewConfig, layer=None, carrying=None
+    kind: Array,
+    visible: Array,
+    agents: ArrayLike,
+    relative: ArrayLike,
+    blue: ArrayLike,
+    view: ViewConfig,
+    layer: Array | None = None,
+    carrying: Array | None = None,
 ) -> UInt8[Array, "V V C"]:
     """One channel of 0 or 255 per name in CHANNELS or OBJECT_CHANNELS; "prestige" is how blue the agent is."""
     codes = cell_codes(kind, visible, agents, relative, blue, layer, carrying)
@@ -149,7 +168,15 @@ def encode_symbolic(
     return jnp.asarray(table).at[codes].get(mode="promise_in_bounds")
 
 
-def cell_codes(kind, visible, agents, relative, blue, layer=None, carrying=None) -> Int[Array, "V V"]:
+def cell_codes(
+    kind: Array,
+    visible: Array,
+    agents: ArrayLike,
+    relative: ArrayLike,
+    blue: ArrayLike,
+    layer: Array | None = None,
+    carrying: Array | None = None,
+) -> Int[Array, "V V"]:
     """Code of each cell of a view.
 
     Args:

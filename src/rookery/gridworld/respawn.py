@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -18,7 +20,12 @@ def choose_vacant_cell(unit: Float[Array, ""], taken: Bool[Array, "N"]) -> Int[A
 
 
 def respawn_agents(
-    key: PRNGKey, state: GridState, respawning: Bool[Array, "A"], cells: Int[Array, "N 2"], num_cells, collide: bool
+    key: PRNGKey,
+    state: GridState,
+    respawning: Bool[Array, "A"],
+    cells: Int[Array, "N 2"],
+    num_cells: Any,
+    collide: bool,
 ) -> GridState:
     """Place each agent of `respawning` on one of the first `num_cells` cells, uniformly, with a random heading.
 

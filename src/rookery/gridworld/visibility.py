@@ -24,7 +24,9 @@ def view_cells(position: Int[Array, "2"], heading: Int[Array, ""], view: ViewCon
     return jnp.stack(jnp.broadcast_arrays(row, col))
 
 
-def to_egocentric(target: Int[Array, "N 2"], position: Int[Array, "2"], heading: Int[Array, ""], view: ViewConfig):
+def to_egocentric(
+    target: Int[Array, "N 2"], position: Int[Array, "2"], heading: Int[Array, ""], view: ViewConfig
+) -> tuple[Int[Array, "N"], Int[Array, "N"]]:
     """(row, col) of map cells in an agent's view, each i32[N]; may lie outside the view."""
     ns = (heading == 2).astype(jnp.int32) - (heading == 0).astype(jnp.int32)
     ew = (heading == 1).astype(jnp.int32) - (heading == 3).astype(jnp.int32)
@@ -47,7 +49,9 @@ def visible_targets(
     return within & visible[jnp.clip(row, 0, view.size - 1), jnp.clip(col, 0, view.size - 1)]
 
 
-def crop(tiles: UInt8[Array, "H W"], position, heading, view: ViewConfig) -> UInt8[Array, "V V"]:
+def crop(
+    tiles: UInt8[Array, "H W"], position: Int[Array, "2"], heading: Int[Array, ""], view: ViewConfig
+) -> UInt8[Array, "V V"]:
     """Tile kinds of an agent's view; cells beyond the map are obstacles.
 
     A square is cut out of the map and then rotated: copying rows is far cheaper than looking up each cell.
@@ -122,7 +126,9 @@ def line_of_sight(clear: Bool[Array, "V V"], view: ViewConfig) -> Bool[Array, "V
     return (word >> (row % rows_per_word * size + col)) & 1 != 0
 
 
-def agent_view(tiles, position, heading, view: ViewConfig):
+def agent_view(
+    tiles: UInt8[Array, "H W"], position: Int[Array, "2"], heading: Int[Array, ""], view: ViewConfig
+) -> tuple[UInt8[Array, "V V"], Bool[Array, "V V"]]:
     """Tile kinds and visibility of one agent's view: u8[V, V], bool[V, V]."""
     kind = crop(tiles, position, heading, view)
     if view.see_through_walls:

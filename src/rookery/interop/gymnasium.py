@@ -9,7 +9,7 @@ Making an environment does not start JAX's backend; the first reset does. So a p
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import jax
@@ -29,6 +29,9 @@ from rookery.interop.common import (
 )
 from rookery.interop.single_agent_batch import NO_PARTNER, Partners, resolve_partners, single_agent_batch
 from rookery.tasks.registry import make_env
+
+if TYPE_CHECKING:
+    from gymnasium import Space
 
 SCALAR_NAMES = ("reward", "terminated", "truncated", "active")
 """Rows of `SingleAgentTimeStep.scalars` before the metrics."""
@@ -67,9 +70,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         self._batch = single_agent_batch(config, agent, resolve_partners(env, agent, partners))
         modes = ["rgb_array"] if env.can_render else []
         self.metadata = {"render_modes": modes, "render_fps": 10}
-        self.render_mode = check_render_mode(render_mode, modes)
-        self.observation_space = Box(0, 255, tuple(env.observation_shape(agent)), np.uint8)
-        self.action_space = Discrete(env.num_actions)
+        self.render_mode: str | None = check_render_mode(render_mode, modes)
+        self.observation_space: Box = Box(0, 255, tuple(env.observation_shape(agent)), np.uint8)
+        self.action_space: Discrete = Discrete(env.num_actions)
         self._batch_state, self._done = None, False
         self._seed, self._episode = None, 0
 
@@ -161,7 +164,7 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         if num_envs < 1:
             raise ConfigError(f"num_envs={num_envs} must be at least 1")
         try:
-            self.autoreset_mode = AutoresetMode(autoreset_mode)
+            self.autoreset_mode: AutoresetMode = AutoresetMode(autoreset_mode)
         except ValueError:
             allowed = ", ".join(repr(mode.value) for mode in AutoresetMode)
             raise ConfigError(f"autoreset_mode={autoreset_mode!r} is not known; allowed: {allowed}") from None
@@ -171,11 +174,11 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         self.num_envs = num_envs
         modes = ["rgb_array"] if env.can_render else []
         self.metadata = {"render_modes": modes, "render_fps": 10, "autoreset_mode": self.autoreset_mode}
-        self.render_mode = check_render_mode(render_mode, modes)
-        self.single_observation_space = Box(0, 255, tuple(env.observation_shape(agent)), np.uint8)
-        self.single_action_space = Discrete(env.num_actions)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.render_mode: str | None = check_render_mode(render_mode, modes)
+        self.single_observation_space: Box = Box(0, 255, tuple(env.observation_shape(agent)), np.uint8)
+        self.single_action_space: Discrete = Discrete(env.num_actions)
+        self.observation_space: Space[Any] = batch_space(self.single_observation_space, num_envs)
+        self.action_space: Space[Any] = batch_space(self.single_action_space, num_envs)
         self._env_labels = [f"environment {i}" for i in range(num_envs)]
         self._batch_state, self._last_timestep = None, None
         self._done = np.zeros(num_envs, bool)

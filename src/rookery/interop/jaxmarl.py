@@ -10,7 +10,7 @@ Callers jit and vmap. Needs neither Gymnasium nor PettingZoo, nor JaxMARL itself
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ class Discrete:
     n: int
     dtype: Any = jnp.int32
 
-    shape = ()
+    shape: ClassVar[tuple[int, ...]] = ()
 
     def sample(self, key: PRNGKey) -> jax.Array:
         return jax.random.randint(key, (), 0, self.n, self.dtype)
@@ -71,12 +71,12 @@ class DictEnv:
         self._final_observation = final_observation
         config = resolve_task(task, changes)
         self._env = make_env(config)
-        self.name = config.kind
-        self.agents = agent_ids(self._env)
-        self.num_agents = len(self.agents)
+        self.name: str = config.kind
+        self.agents: list[str] = agent_ids(self._env)
+        self.num_agents: int = len(self.agents)
         shapes = zip(self.agents, observation_shapes(self._env), strict=True)
-        self.observation_spaces = {name: Box(0, 255, shape) for name, shape in shapes}
-        self.action_spaces = {name: Discrete(self._env.num_actions) for name in self.agents}
+        self.observation_spaces: dict[str, Box] = {name: Box(0, 255, shape) for name, shape in shapes}
+        self.action_spaces: dict[str, Discrete] = {name: Discrete(self._env.num_actions) for name in self.agents}
 
     @property
     def max_steps(self) -> int:

@@ -7,7 +7,7 @@ environment does not start JAX's backend; the first reset does. So a process can
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,11 @@ from rookery.interop.common import (
     resolve_task,
 )
 from rookery.tasks.registry import make_env
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rookery.types import Env
 
 
 def parallel_env(
@@ -65,9 +70,13 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         self._compiled = compiled_env(task)
         self._env = self._compiled.env
         modes = ["rgb_array"] if self._env.can_render else []
-        self.metadata = {"name": f"rookery/{task.kind}", "render_modes": modes, "is_parallelizable": True}
-        self.render_mode = check_render_mode(render_mode, modes)
-        self.possible_agents = agent_ids(self._env)
+        self.metadata: dict[str, Any] = {
+            "name": f"rookery/{task.kind}",
+            "render_modes": modes,
+            "is_parallelizable": True,
+        }
+        self.render_mode: str | None = check_render_mode(render_mode, modes)
+        self.possible_agents: list[str] = agent_ids(self._env)
         self.agents: list[str] = []
         self.observation_spaces: dict[str, Any] = {
             name: Box(0, 255, shape, np.uint8)
@@ -97,7 +106,9 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         observations, _, _, _, infos = self._unpack(observation, scalars)
         return observations, infos
 
-    def step(self, actions: dict[str, int]):
+    def step(
+        self, actions: dict[str, int]
+    ) -> tuple[dict[str, Any], dict[str, float], dict[str, Any], dict[str, Any], dict[str, dict[str, Any]]]:
         """All agents act once. Returns observations, rewards, terminations, truncations and infos, by agent.
 
         Raises: ResetNeededError before the first reset, after the end of an episode, or when closed; InvalidActionError
@@ -169,12 +180,14 @@ class CompiledEnv:
     """
 
     def __init__(self, task: Any) -> None:
+        self.task: Any
+        self.env: Env
         self.task, self.env = task, make_env(task)
         self.metric_names: tuple[str, ...] = tuple(sorted(task.metric_names))
-        self.reset = jax.jit(self._reset)
-        self.step = jax.jit(self._step, donate_argnums=0)
+        self.reset: Callable[..., Any] = jax.jit(self._reset)
+        self.step: Callable[..., Any] = jax.jit(self._step, donate_argnums=0)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         # Copies of an environment share the compiled program; another process compiles its own.
         return compiled_env, (self.task,)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -20,7 +20,7 @@ from rookery.errors import ConfigError
 from rookery.interop.common import check_whole_number, episode_key
 from rookery.keys import PARTNER_AGENTS
 from rookery.tasks.registry import make_env
-from rookery.types import PyTree
+from rookery.types import Env, PyTree
 
 NO_PARTNER = "none"
 """In place of an agent: the slot stays empty."""
@@ -92,6 +92,7 @@ class SingleAgentBatch:
         from rookery.training.policy_config import check_compatible, scripted_policy  # imports the whole of training
 
         self._constructor_args = (task, slot, partners)
+        self.env: Env
         self.env = env = make_env(task)
         self.slot = slot
         self.params: dict[str, PyTree] = {}
@@ -108,14 +109,14 @@ class SingleAgentBatch:
                 check_compatible(agent.policy, env.observation_shape(other), env.num_actions, source)
                 policy, self.params[name] = agent.policy, agent.params
             groups.append(AgentGroup(name, (other,), policy))
-        self.partner_groups = tuple(groups)
-        self.agent_mask = np.isin(np.arange(env.num_agents), [slot, *(group.slots[0] for group in groups)])
+        self.partner_groups: tuple[AgentGroup, ...] = tuple(groups)
+        self.agent_mask: np.ndarray = np.isin(np.arange(env.num_agents), [slot, *(group.slots[0] for group in groups)])
         self.metric_names: tuple[str, ...] = tuple(sorted(task.metric_names))
-        self.reset = jax.jit(self._reset)
-        self.step = jax.jit(self._step, donate_argnums=1)
-        self.reset_where = jax.jit(self._reset_where, donate_argnums=(1, 2))
+        self.reset: Callable[..., Any] = jax.jit(self._reset)
+        self.step: Callable[..., Any] = jax.jit(self._step, donate_argnums=1)
+        self.reset_where: Callable[..., Any] = jax.jit(self._reset_where, donate_argnums=(1, 2))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         # Copies of an environment share the compiled program; another process compiles its own.
         return single_agent_batch, self._constructor_args
 

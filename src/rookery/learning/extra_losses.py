@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,11 @@ from jaxtyping import Array, Float
 from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, LossInputs
 from rookery.types import PRNGKey, PyTree, Sequences
 
+if TYPE_CHECKING:
+    from rookery.agents.recurrent import RecurrentPolicy
 
-def init_auxiliary_params(losses: Sequence[AuxiliaryLoss], key: PRNGKey, policy) -> dict[str, PyTree]:
+
+def init_auxiliary_params(losses: Sequence[AuxiliaryLoss], key: PRNGKey, policy: RecurrentPolicy) -> dict[str, PyTree]:
     """Parameters of the auxiliary losses, by kind."""
     return {loss.kind: loss.init(jax.random.fold_in(key, i), policy) for i, loss in enumerate(losses)}
 

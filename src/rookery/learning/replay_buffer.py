@@ -103,7 +103,7 @@ def sample(probability: Float[Array, "N"], key: PRNGKey, count: int) -> Int[Arra
 
 
 def importance_weights(
-    probability: Float[Array, "count"], num_available: Int[Array, ""], exponent
+    probability: Float[Array, "count"], num_available: Int[Array, ""], exponent: float | Float[Array, ""]
 ) -> Float[Array, "count"]:
     """Weights of sampled chunks: (1 / (N × probability))^exponent, divided by the largest of them.
 

@@ -25,7 +25,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-INTERPOLATION_POINTS = {3: (0.5, -0.5, 1.5, -1.5, np.inf), 5: (0.25, -0.25, 0.75, -0.75, 2.0, -2.0, np.inf)}
+INTERPOLATION_POINTS: dict[int, tuple[float, ...]] = {
+    3: (0.5, -0.5, 1.5, -1.5, np.inf),
+    5: (0.25, -0.25, 0.75, -0.75, 2.0, -2.0, np.inf),
+}
 """Points at which polynomials are evaluated, by the side of the smaller picture. Of pairs of points that are exact in
 binary, these have the smallest rounding error; `inf` stands for the leading coefficient."""
 

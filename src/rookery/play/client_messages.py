@@ -28,7 +28,7 @@ class ClientMessage:
     value: str | int | bool | None
 
 
-MESSAGE_TYPES = {
+MESSAGE_TYPES: dict[str, tuple[type, ...]] = {
     "press": (str,),
     "hold": (str, type(None)),
     "sit": (int, type(None)),

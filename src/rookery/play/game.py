@@ -60,10 +60,15 @@ class Game:
                 f"persons cannot take the slots {list(human_slots)}; allowed: each of 0 to {agents - 1} at most once"
             )
         setup.team.validate(setup.env)
+        self.setup: TeamSetup
+        self.human_slots: tuple[int, ...]
+        self.rest_ticks: int
+        self.action_names: tuple[str, ...]
+        self.idle_action: int
         self.setup, self.human_slots, self.rest_ticks = setup, tuple(human_slots), rest_ticks
         self.action_names, self.idle_action = action_names(setup.env)
         self.paused = False
-        self.episode = -1
+        self.episode: int = -1
         self._seats: dict[Hashable, Seat] = {}
         self._base_key = jax.random.PRNGKey(seed)
         self._reset, self._advance = _compile_game(setup.env, setup.team)
@@ -131,10 +136,13 @@ class Game:
         self._loop, render_state = self._reset(jax.random.fold_in(self._base_key, self.episode), self.setup.params)
         self.render_state: RenderState = jax.device_get(render_state)
         agents = self.setup.env.num_agents
+        self.step: int
+        self.done: bool
+        self.ticks_to_restart: int
         self.step, self.done, self.ticks_to_restart = 0, False, 0
-        self.returns = np.zeros(agents)
-        self.reward = np.zeros(agents, np.float32)
-        self.action = np.full(agents, self.idle_action)
+        self.returns: np.ndarray = np.zeros(agents)
+        self.reward: np.ndarray = np.zeros(agents, np.float32)
+        self.action: np.ndarray = np.full(agents, self.idle_action)
         self._history: tuple[list, list, list] = ([self.render_state], [], [])
         self._human_played = [False] * agents
         for seat in self._seats.values():

@@ -82,10 +82,14 @@ class Server:
         check_fps(fps)
         if not 0 <= port < 1 << 16:
             raise ConfigError(f"port={port} must lie in [0, 65535]")
+        self.game: Game
+        self.host: str
+        self.port: int
+        self.fps: float
         self.game, self.host, self.port, self.fps = game, host, port, fps
-        self.loopback = False  # known once bound
+        self.loopback: bool = False  # known once bound
         self.addresses: tuple[str, ...] = ()  # IP addresses that it is bound to
-        self.token = secrets.token_urlsafe(16)
+        self.token: str = secrets.token_urlsafe(16)
         self.clients: dict[int, Client] = {}
         self.tick_times: list[float] = []
         self._connections: set[ServerConnection] = set()

@@ -20,7 +20,7 @@ from rookery.viz.sprites import sprite_of
 TERMINAL_PLAYER = "terminal"
 ESCAPE_KEYS = {"\x1b[A": "up", "\x1b[B": "down", "\x1b[C": "right", "\x1b[D": "left"}
 ESCAPE_KEYS |= {code.replace("[", "O"): name for code, name in ESCAPE_KEYS.items()}  # some terminals send these
-ACTION_KEYS = {
+ACTION_KEYS: dict[str, tuple[str, ...]] = {
     "left": ("left", "a"), "right": ("right", "d"), "forward": ("up", "w"), "up": ("up", "w"), "down": ("down", "s"),
     "turn left": ("q",), "turn right": ("e",), "pick up": ("e",), "drop": ("q",), "toggle": (" ",),
 }  # fmt: skip
@@ -58,6 +58,9 @@ class Screen:
 
     def __init__(self, game: Game, *, color_depth: int = 24, unicode: bool = True) -> None:
         """`color_depth`: 24 for all colors, 8 for 256 colors, 0 for none. `unicode`: False for ASCII only."""
+        self.game: Game
+        self.color_depth: int
+        self.arrows: str
         self.game, self.color_depth, self.arrows = game, color_depth, UNICODE_ARROWS if unicode else ASCII_ARROWS
         self.fog = False
 

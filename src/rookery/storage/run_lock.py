@@ -28,7 +28,7 @@ class RunLock:
     """
 
     def __init__(self, run_dir: Path | str) -> None:
-        self.run_dir = Path(run_dir)
+        self.run_dir: Path = Path(run_dir)
         self._path = self.run_dir / LOCK_FILE
         # No soft lock, which a killed process would leave behind.
         self._lock = FileLock(self._path, timeout=0, fallback_to_soft=False)

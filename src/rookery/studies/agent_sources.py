@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class AgentSource:
         """Required: the frozen agents or teams, one per seed (or one without a seed)."""
         raise NotImplementedError
 
-    def learning_curves(self, session: Session) -> dict | None:
+    def learning_curves(self, session: Session) -> dict[str, Any] | None:
         """Curves of training, one list per seed each; None where nothing was trained by a run."""
         return None
 
@@ -61,7 +62,7 @@ class TrainedAgents(TrainedSlot, AgentSource):
     def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
         return [EvaluatedAgent.of(session.trained_agent(self, seed), seed=seed) for seed in session.seed_range]
 
-    def learning_curves(self, session: Session) -> dict:
+    def learning_curves(self, session: Session) -> dict[str, Any]:
         """'checkpoints': frozen at each checkpoint; 'learning': while training, with the auxiliary loss if any."""
         rows, names, seeds = _run_metrics(self.run, session)
         prefix = f"{self.variant}/{names[self.slot]}"
@@ -103,7 +104,7 @@ class TrainedTeam(AgentSource):
             for seed in session.seed_range
         ]
 
-    def learning_curves(self, session: Session) -> dict:
+    def learning_curves(self, session: Session) -> dict[str, Any]:
         """'learning': the team's collective reward while training, and the mean over agents of `TEAM_CURVES`."""
         rows, names, seeds = _run_metrics(self.run, session)
         rows = _subsample(rows)
@@ -118,7 +119,7 @@ class TrainedTeam(AgentSource):
         return {"learning": curves}
 
 
-def _run_metrics(run: TrainingRun, session: Session) -> tuple[list[dict], list[str], slice]:
+def _run_metrics(run: TrainingRun, session: Session) -> tuple[list[dict[str, Any]], list[str], slice]:
     """What a run logged, the names of its agents, and the position of the session's seeds among the run's."""
     folder = session.run_dir(run)
     config = load_config(folder)
@@ -126,11 +127,11 @@ def _run_metrics(run: TrainingRun, session: Session) -> tuple[list[dict], list[s
     return read_metrics(folder), slot_names(config), slice(first, first + session.num_seeds)
 
 
-def _subsample(rows: list[dict]) -> list[dict]:
+def _subsample(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows[:: max(1, -(-len(rows) // MAX_CURVE_POINTS))]
 
 
-def _series(rows: list[dict], keys: dict[str, str], seeds: slice) -> dict:
+def _series(rows: list[dict[str, Any]], keys: dict[str, str], seeds: slice) -> dict[str, Any]:
     """Steps f[N] and, by name, one list of N numbers per seed."""
     by_name = {name: [list(row[key])[seeds] for row in rows] for name, key in keys.items()}
     return {

@@ -59,7 +59,7 @@ EXPERT_LEARNING_RATE: Schedule = ((0.0, 1e-3), (0.8, 1e-3), (1.0, 3e-4))
 AuxiliaryClass = type[NextFramePrediction] | type[Reconstruction]
 
 
-def goal_cycle_task(budget: Budget, **changes) -> GoalCycle:
+def goal_cycle_task(budget: Budget, **changes: Any) -> GoalCycle:
     """The three-goal task that novices train and are evaluated in: goals visible, penalty 1.5."""
     if budget == "paper":
         return dataclasses.replace(presets.paper().task, **changes)
@@ -85,7 +85,9 @@ def expert_partners(budget: Budget) -> tuple[PolicyConfig, ...]:
     return (RandomPolicyConfig() if budget == "smoke" else ScriptedPolicyConfig(),) * 2
 
 
-def novice_ppo(budget: Budget, task: Any, auxiliary: AuxiliaryClass | None = NextFramePrediction, **changes) -> PPO:
+def novice_ppo(
+    budget: Budget, task: Any, auxiliary: AuxiliaryClass | None = NextFramePrediction, **changes: Any
+) -> PPO:
     """The novice's learner."""
     if budget == "paper":
         return PPO(**{"auxiliary": (auxiliary(weight=3.0),) if auxiliary else (), **changes})
@@ -118,7 +120,7 @@ def run_config(
     partners: tuple[PolicyConfig, ...] | None = None,
     env_schedules: dict[str, Schedule] | None = None,
     learner: dict[str, Any] | None = None,
-    **changes,
+    **changes: Any,
 ) -> RunConfig:
     """The preset as one run; a study gives only what it changes.
 

@@ -7,6 +7,7 @@ these particular agents ("every seed stops after one goal") is judged by each ag
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from rookery.intervals import Interval
 from rookery.studies.measures import measure_label
 from rookery.studies.results import Results
 from rookery.studies.study import FAILS, HOLDS, UNDECIDED, Claim, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MIN_SEEDS_TO_JUDGE = 3
 
@@ -33,7 +37,7 @@ def withhold_if_few_seeds(interval: Interval, num_seeds: int) -> Interval:
     return interval if num_seeds >= MIN_SEEDS_TO_JUDGE else Interval.unknown(interval.value)
 
 
-def mean_over_judged_seeds(values) -> Interval:
+def mean_over_judged_seeds(values: Sequence[float] | np.ndarray) -> Interval:
     """Mean of f[seeds] with its interval; without bounds where there are too few seeds to judge."""
     return withhold_if_few_seeds(intervals.mean_interval(values), len(values))
 

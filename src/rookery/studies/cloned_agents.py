@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from rookery.errors import ConfigError
 from rookery.learning.cloning import BehaviorCloning
@@ -69,7 +70,7 @@ class ClonedAgents(AgentSource):
             for seed in session.seed_range
         ]
 
-    def epoch_curves(self, session: Session) -> dict:
+    def epoch_curves(self, session: Session) -> dict[str, Any]:
         """Loss and accuracy after every epoch, one list per seed, on the training and the validation episodes."""
         rows = read_metrics(self._run_dir(session))
         curves: dict = {"epochs": [row["update"] for row in rows]}

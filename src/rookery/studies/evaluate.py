@@ -67,6 +67,8 @@ class ConditionEvaluator:
     """An evaluation condition set up for one budget."""
 
     def __init__(self, task: Any, eval_episodes: int) -> None:
+        self.task: Any
+        self.eval_episodes: int
         self.task, self.eval_episodes = task, eval_episodes
         self.env: Any = make_env(task)
 
@@ -77,11 +79,11 @@ class ConditionEvaluator:
         """
         raise NotImplementedError
 
-    def evaluate(self, agent: EvaluatedAgent, seed: int) -> dict:
+    def evaluate(self, agent: EvaluatedAgent, seed: int) -> dict[str, Any]:
         """The row of measures of an agent or team (see `rookery.studies.measures`)."""
         raise NotImplementedError
 
-    def condition_settings(self) -> list:
+    def condition_settings(self) -> list[Any]:
         """What identifies the condition, as JSON."""
         return [to_dict(self.task)]
 
@@ -104,7 +106,7 @@ class AgentConditionEvaluator(ConditionEvaluator):
         super().__init__(task, eval_episodes)
         self.partners = partners
 
-    def condition_settings(self) -> list:
+    def condition_settings(self) -> list[Any]:
         return [*super().condition_settings(), [policy_fingerprint(policy) for policy in self.partners]]
 
     def build_team(self, agent: EvaluatedAgent) -> TeamSetup:
@@ -125,7 +127,7 @@ class AgentConditionEvaluator(ConditionEvaluator):
             groups.append(AgentGroup(name, slots, policy))
         return groups, params
 
-    def evaluate(self, agent: EvaluatedAgent, seed: int) -> dict:
+    def evaluate(self, agent: EvaluatedAgent, seed: int) -> dict[str, Any]:
         setup = self.build_team(agent)
         only_agent = np.arange(self.env.num_agents) == 0
         return agent_measures(self.play(setup, seed), self.play(setup, seed, only_agent))
@@ -134,7 +136,7 @@ class AgentConditionEvaluator(ConditionEvaluator):
 class TeamConditionEvaluator(ConditionEvaluator):
     """A team of trained agents that fills every slot."""
 
-    def condition_settings(self) -> list:
+    def condition_settings(self) -> list[Any]:
         return ["team", *super().condition_settings()]
 
     def build_team(self, agent: EvaluatedAgent) -> TeamSetup:
@@ -145,7 +147,7 @@ class TeamConditionEvaluator(ConditionEvaluator):
             groups.append(AgentGroup(name, (slot,), policy))
         return TeamSetup(self.env, Team(tuple(groups)), params)
 
-    def evaluate(self, agent: EvaluatedAgent, seed: int) -> dict:
+    def evaluate(self, agent: EvaluatedAgent, seed: int) -> dict[str, Any]:
         return team_measures(self.play(self.build_team(agent), seed), self.env.max_steps)
 
 
@@ -172,7 +174,9 @@ class EvalCondition(TeamEvalCondition):
         return AgentConditionEvaluator(self.task(budget), self.partners(budget), eval_episodes)
 
 
-def measure_or_load(evaluator: ConditionEvaluator, agent: EvaluatedAgent, seed: int, measurements_dir: Path) -> dict:
+def measure_or_load(
+    evaluator: ConditionEvaluator, agent: EvaluatedAgent, seed: int, measurements_dir: Path
+) -> dict[str, Any]:
     """The row of one agent or team in one condition, from its file if it was measured before.
 
     Args:

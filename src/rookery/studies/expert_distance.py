@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +46,7 @@ def mean_distances(
 
 def distance_profiles(
     session: Session, eval_condition: EvalCondition, conditions: tuple[Condition, ...], max_episodes: int = 250
-) -> dict:
+) -> dict[str, Any]:
     """{'distance_to_expert': {condition: one list per seed}}: cells after each step, with the agent in slot 0 and the
     evaluation condition's partners in the other slots."""
     evaluator = session.evaluator(eval_condition)

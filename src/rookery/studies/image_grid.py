@@ -31,7 +31,7 @@ def view_to_rgb(view: np.ndarray) -> np.ndarray:
     return image
 
 
-def draw_tile_maps(maps: list) -> Any:
+def draw_tile_maps(maps: list[Any]) -> Any:
     """Maps side by side, i[H, W] tile kinds each: floor black, goals yellow, all else gray. matplotlib Figure."""
     images = []
     for kinds in maps:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rookery.intervals import Interval, mean_over_episodes
@@ -42,7 +44,7 @@ def measure_label(measure: str) -> str:
     return f"{METRIC_LABELS.get(name, name)} {METRIC_GROUPS[group]}".strip()
 
 
-def agent_measures(social: EpisodeStats, solo: EpisodeStats) -> dict:
+def agent_measures(social: EpisodeStats, solo: EpisodeStats) -> dict[str, Any]:
     """The row of the agent in slot 0: its measures, and mean task metrics of the agent and of its partners.
 
     Args:
@@ -63,7 +65,7 @@ def agent_measures(social: EpisodeStats, solo: EpisodeStats) -> dict:
     }
 
 
-def team_measures(stats: EpisodeStats, num_steps: int) -> dict:
+def team_measures(stats: EpisodeStats, num_steps: int) -> dict[str, Any]:
     """The row of a team: its measures, each agent's mean return, and task metrics summed over agents.
 
     Args:

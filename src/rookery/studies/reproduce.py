@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from rookery.training.config_diff import config_diff
 from rookery.training.devices import machine_info
 
 
-def reproduce(study: Study, session: Session, log: Callable[[str], None] = print) -> dict | None:
+def reproduce(study: Study, session: Session, log: Callable[[str], None] = print) -> dict[str, Any] | None:
     """Train what is missing, measure, judge. Returns the content of results.json; None if training was stopped."""
     for run in study.runs:
         log(f"{run.name}: {len(session.run_config(run).replicas)} agents in {session.run_dir(run)}")
@@ -49,7 +50,7 @@ def reproduce(study: Study, session: Session, log: Callable[[str], None] = print
     return {**data, "summary": summarize_results(Results(data)), "claims": judge_claims(study, data)}
 
 
-def _measure_all(study: Study, session: Session) -> list[dict]:
+def _measure_all(study: Study, session: Session) -> list[dict[str, Any]]:
     """A row for every agent in every evaluation condition."""
     rows = []
     for eval_condition in study.eval_conditions:
@@ -65,7 +66,7 @@ def _measure_all(study: Study, session: Session) -> list[dict]:
     return rows
 
 
-def judge_claims(study: Study, data: dict) -> list[dict]:
+def judge_claims(study: Study, data: dict[str, Any]) -> list[dict[str, Any]]:
     """Every claim with its verdict, the measured quantity and its interval; `smoke` judges nothing."""
     claims = []
     for claim in study.claims:
@@ -80,7 +81,7 @@ def judge_claims(study: Study, data: dict) -> list[dict]:
     return claims
 
 
-def summarize_results(results: Results) -> list[dict]:
+def summarize_results(results: Results) -> list[dict[str, Any]]:
     """Mean and interquartile mean over seeds of every condition in every evaluation condition, and the number of
     seeds that exceed the experts."""
     return [
@@ -90,7 +91,7 @@ def summarize_results(results: Results) -> list[dict]:
     ]
 
 
-def _summarize_condition(results: Results, condition: str, eval_condition: str) -> dict:
+def _summarize_condition(results: Results, condition: str, eval_condition: str) -> dict[str, Any]:
     has_seeds = results.has_seeds(condition)
     entry: dict = {
         "condition": condition,
@@ -116,13 +117,13 @@ def _summarize_condition(results: Results, condition: str, eval_condition: str) 
     return entry
 
 
-def collect_curves(study: Study, session: Session) -> dict:
+def collect_curves(study: Study, session: Session) -> dict[str, Any]:
     """Learning curves of every condition that a run trained, by label."""
     curves = {condition.label: condition.agents.learning_curves(session) for condition in study.conditions}
     return {label: curve for label, curve in curves.items() if curve is not None}
 
 
-def summarize_runs(study: Study, session: Session) -> list[dict]:
+def summarize_runs(study: Study, session: Session) -> list[dict[str, Any]]:
     """Each run's variants, steps, machine and time."""
     summaries = []
     for run in study.runs:
@@ -137,7 +138,7 @@ def summarize_runs(study: Study, session: Session) -> list[dict]:
     return summaries
 
 
-def all_config_diffs(study: Study, session: Session) -> list[dict]:
+def all_config_diffs(study: Study, session: Session) -> list[dict[str, Any]]:
     """Every setting in which a run differs from the paper's; a difference that several runs share is listed once."""
     diffs: dict[str, dict] = {}
     for run in study.runs:

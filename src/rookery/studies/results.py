@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +19,12 @@ class Results:
     data: dict
 
     @property
-    def extra(self) -> dict:
+    def extra(self) -> dict[str, Any]:
         """What the study's `measure_extra` returned."""
         return self.data["extra_measurements"]
 
     @property
-    def curves(self) -> dict:
+    def curves(self) -> dict[str, Any]:
         """Learning curves by condition."""
         return self.data["curves"]
 
@@ -52,7 +53,7 @@ class Results:
         rows = [row for row in self.data["rows"] if row["condition"] == condition]
         return list(dict.fromkeys(row["eval_condition"] for row in rows))
 
-    def rows(self, condition: str, eval_condition: str | None = None) -> list[dict]:
+    def rows(self, condition: str, eval_condition: str | None = None) -> list[dict[str, Any]]:
         """A condition's rows in one evaluation condition (default: its first), by seed.
 
         Raises: NotFoundError where there are none.
@@ -97,7 +98,7 @@ class Results:
         return float(self.values(condition, measure, eval_condition).mean())
 
     @staticmethod
-    def _row_mean(row: dict, measure: str) -> float:
+    def _row_mean(row: dict[str, Any], measure: str) -> float:
         if ": " in measure:
             group, name = measure.split(": ", 1)
             return row[group][name]

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError
 from rookery.storage.atomic import storage_error, sync_directory, write_bytes, write_json, write_text
@@ -15,6 +16,9 @@ from rookery.studies.measures import AGENT_MEASURES, TEAM_MEASURES
 from rookery.studies.results import Results
 from rookery.studies.study import FAILS, HOLDS, Figures, Study
 from rookery.studies.training_run import BUDGETS
+
+if TYPE_CHECKING:
+    from rookery.viz.report import Report
 
 STUDY_RESULTS_FILE, STUDY_REPORT_FILE, TABLE_STEM = "results.json", "report.html", "table"
 REPORTED_METRICS = ("goals", "mistakes", "steps_to_first_reward")
@@ -33,7 +37,7 @@ def check_replaceable(folder: Path, budget: str) -> None:
             )
 
 
-def read_results(folder: Path) -> dict:
+def read_results(folder: Path) -> dict[str, Any]:
     """The content of a study's results.json. Raises NotFoundError or CorruptFileError."""
     path = folder / STUDY_RESULTS_FILE
     try:
@@ -47,7 +51,7 @@ def read_results(folder: Path) -> dict:
         raise CorruptFileError(f"{path} is not a study's results ({error}); run `rookery reproduce` again") from None
 
 
-def write_results(study: Study, data: dict, folder: Path) -> Path:
+def write_results(study: Study, data: dict[str, Any], folder: Path) -> Path:
     """Put a study's results in its folder, in place of older ones. Returns the report's path.
 
     Raises: StorageError if the disk refuses; the older results then stay.
@@ -64,7 +68,7 @@ def write_results(study: Study, data: dict, folder: Path) -> Path:
     return folder / STUDY_REPORT_FILE
 
 
-def write_result_files(study: Study, data: dict, folder: Path) -> None:
+def write_result_files(study: Study, data: dict[str, Any], folder: Path) -> None:
     """Write every file of the results into a folder."""
     from rookery.viz.plots import figure_to_svg
 
@@ -81,7 +85,7 @@ def write_result_files(study: Study, data: dict, folder: Path) -> None:
     build_report(study, data, figures).write(folder / STUDY_REPORT_FILE)
 
 
-def flatten_row(row: dict) -> dict:
+def flatten_row(row: dict[str, Any]) -> dict[str, Any]:
     """A row with one number per column: 'return_social', 'return_social_low', ..., 'goals_social', ..."""
     flat: dict = {}
     for name, value in row.items():
@@ -95,7 +99,7 @@ def flatten_row(row: dict) -> dict:
     return flat
 
 
-def _to_csv(rows: list[dict]) -> str:
+def _to_csv(rows: list[dict[str, Any]]) -> str:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     file = io.StringIO()
     writer = csv.DictWriter(file, columns, lineterminator="\n", restval="")
@@ -104,7 +108,7 @@ def _to_csv(rows: list[dict]) -> str:
     return file.getvalue()
 
 
-def build_report(study: Study, data: dict, figures: Figures):
+def build_report(study: Study, data: dict[str, Any], figures: Figures) -> Report:
     """The study's page."""
     from rookery.viz.report import Report
 
@@ -136,7 +140,7 @@ def build_report(study: Study, data: dict, figures: Figures):
     return page
 
 
-def _add_agent_tables(page, data: dict) -> None:
+def _add_agent_tables(page, data: dict[str, Any]) -> None:
     page.heading("Every agent")
     page.table(
         ["evaluated in", "condition", "seed", *AGENT_MEASURES, *REPORTED_METRICS, "return_partners"],
@@ -156,7 +160,7 @@ def _add_agent_tables(page, data: dict) -> None:
     )  # fmt: skip
 
 
-def _add_team_tables(page, data: dict) -> None:
+def _add_team_tables(page, data: dict[str, Any]) -> None:
     page.heading("Every team")
     metrics = list(dict.fromkeys(name for row in data["rows"] for name in row["metrics"]))
     page.table(
@@ -173,7 +177,9 @@ def _add_team_tables(page, data: dict) -> None:
     _add_summary_table(page, data, TEAM_MEASURES, "mean and interquartile mean [95 % percentile bootstrap]", {})
 
 
-def _add_summary_table(page, data: dict, measures: tuple[str, ...], caption: str, more: dict[str, str]) -> None:
+def _add_summary_table(
+    page, data: dict[str, Any], measures: tuple[str, ...], caption: str, more: dict[str, str]
+) -> None:
     """Every condition over its seeds. `more`: further columns, by their key in the summary."""
     kinds = {"mean": "mean", "IQM": "iqm"}
     page.table(
@@ -188,7 +194,7 @@ def _add_summary_table(page, data: dict, measures: tuple[str, ...], caption: str
     )  # fmt: skip
 
 
-def format_evidence(claim: dict) -> str:
+def format_evidence(claim: dict[str, Any]) -> str:
     """What a verdict rests on, in one line."""
     if claim["value"] is None:
         return f"({claim['quantity']})"
@@ -197,7 +203,7 @@ def format_evidence(claim: dict) -> str:
     return f"({claim['quantity']}: {claim['value']:.2f} {bounds}{detail})"
 
 
-def _format_interval(interval: dict | None, value_key: str) -> str | None:
+def _format_interval(interval: dict[str, Any] | None, value_key: str) -> str | None:
     if interval is None or interval[value_key] is None:
         return None
     if interval["low"] is None:

@@ -8,6 +8,7 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 from rookery.errors import ConfigError, NotFoundError
 from rookery.studies.evaluate import ConditionEvaluator, TeamEvalCondition
@@ -128,7 +129,7 @@ class Session:
             self._evaluators[name] = eval_condition.evaluator(self.budget, self.eval_episodes)
         return self._evaluators[name]
 
-    def run_status(self, run: TrainingRun) -> dict:
+    def run_status(self, run: TrainingRun) -> dict[str, Any]:
         """What a run recorded when it finished: updates, seconds, machine.
 
         Raises: NotFoundError if it did not finish.

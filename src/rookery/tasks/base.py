@@ -141,6 +141,6 @@ class GridTask(Task):
         )
 
 
-def as_cells(cells) -> Int[Array, "N 2"]:
+def as_cells(cells: Any) -> Int[Array, "N 2"]:
     """Cells as an array, also if there are none."""
     return jnp.asarray(np.array(cells, np.int32).reshape(-1, 2))

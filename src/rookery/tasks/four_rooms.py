@@ -17,6 +17,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int, UInt8
 
 from rookery.errors import ConfigError
 from rookery.gridworld.layout import empty_room
@@ -24,7 +25,7 @@ from rookery.gridworld.movement import DIRECTION_VECTORS
 from rookery.gridworld.tiles import FLOOR, OBSTACLE
 from rookery.tasks.base import as_cells
 from rookery.tasks.checks import check_non_negative
-from rookery.tasks.goal_reaching import GoalReachingTask
+from rookery.tasks.goal_reaching import GoalReachingState, GoalReachingTask
 from rookery.types import PRNGKey
 
 
@@ -61,7 +62,9 @@ class FourRooms(GoalReachingTask):
         east = [(row, c) for c in range(col + 1, self.width - 1)]
         return tuple(np.array(arm, np.int32) for arm in (north, south, west, east))
 
-    def generate(self, key: PRNGKey):
+    def generate(
+        self, key: PRNGKey
+    ) -> tuple[UInt8[Array, "H W"], Int[Array, "A 2"], Int[Array, "A"], GoalReachingState]:
         """Open a doorway in each arm; place goal, obstacles and agents on different cells."""
         place_key, *door_keys = jax.random.split(key, 5)
         doors = jnp.stack(

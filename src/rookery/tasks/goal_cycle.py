@@ -12,12 +12,12 @@ Source: Ndousse et al. 2021, section 3.3; details from the reference code.
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float32, Int32
+from jaxtyping import Array, Float, Float32, Int, Int32, UInt8
 
 from rookery.errors import ConfigError
 from rookery.gridworld.layout import sample_cells
@@ -47,7 +47,7 @@ class GoalCycleState(struct.PyTreeNode):
 class GoalCycle(GridTask):
     """Settings and rules. Defaults are those of the paper."""
 
-    metric_names = ("goals", "mistakes")
+    metric_names: ClassVar[tuple[str, ...]] = ("goals", "mistakes")
     """Entries that paid; entries that cost."""
 
     kind: Literal["goal-cycle"] = "goal-cycle"
@@ -94,7 +94,7 @@ class GoalCycle(GridTask):
             world=self.world_params(), goal_reward=jnp.float32(self.goal_reward), penalty=jnp.float32(self.penalty)
         )
 
-    def generate(self, key: PRNGKey):
+    def generate(self, key: PRNGKey) -> tuple[UInt8[Array, "H W"], Int[Array, "A 2"], Int[Array, "A"], GoalCycleState]:
         """Place goals, agents and obstacles on different cells; sample the cyclic order and the headings."""
         place_key, order_key, spawn_key, heading_key = jax.random.split(key, 4)
         ascii_map, num_agents = self.ascii_map, len(self.views)
@@ -120,7 +120,9 @@ class GoalCycle(GridTask):
         heading = jax.random.randint(heading_key, (num_agents,), 0, 4)
         return tiles, position, heading, GoalCycleState(goals=goals, last_goal=jnp.full(num_agents, -1, jnp.int32))
 
-    def reward(self, before: GridState, after: GridState, move_result: MoveResult, params: GoalCycleParams):
+    def reward(
+        self, before: GridState, after: GridState, move_result: MoveResult, params: GoalCycleParams
+    ) -> tuple[Float[Array, "A"], GoalCycleState, dict[str, Float[Array, "A"]]]:
         """Credit or punish each goal just entered."""
         task_state: GoalCycleState = before.task
         last_goal = task_state.last_goal
@@ -133,5 +135,5 @@ class GoalCycle(GridTask):
         info = {"goals": correct.astype(jnp.float32), "mistakes": mistake.astype(jnp.float32)}
         return reward, task_state.replace(last_goal=jnp.where(correct, goal, last_goal)), info
 
-    def goal_cells(self, task_state: GoalCycleState):
+    def goal_cells(self, task_state: GoalCycleState) -> Int[Array, "K 2"]:
         return task_state.goals

@@ -12,12 +12,12 @@ episode lengths of its transfer tasks; these are those of the reference code.
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Bool, Float32, Int, Int32
+from jaxtyping import Array, Bool, Float, Float32, Int, Int32, UInt8
 
 from rookery.errors import ConfigError
 from rookery.gridworld.layout import shuffle_cells
@@ -50,7 +50,7 @@ class GoalReachingTask(GridTask):
 
     when_reached: Literal["respawn", "move goal", "end"] = "respawn"
 
-    metric_names = ("goals", "success")
+    metric_names: ClassVar[tuple[str, ...]] = ("goals", "success")
     """Entries that paid; and 1 at the first of an episode, so that its sum is 1 for an agent that succeeded."""
 
     def __post_init__(self) -> None:
@@ -66,12 +66,12 @@ class GoalReachingTask(GridTask):
     def place_goal_and_agents(
         self,
         key: PRNGKey,
-        tiles,
+        tiles: UInt8[Array, "H W"],
         cells: Int[Array, "N 2"],
         goal_candidates: Int[Array, "M"] | None = None,
         num_obstacles: int = 0,
         spawn_cells: Int[Array, "S 2"] | None = None,
-    ):
+    ) -> tuple[UInt8[Array, "H W"], Int[Array, "A 2"], Int[Array, "A"], GoalReachingState]:
         """Put one goal, obstacles and agents on different cells; returns what `generate` must return.
 
         Args:
@@ -108,7 +108,9 @@ class GoalReachingTask(GridTask):
         )
         return tiles, position, heading, task_state
 
-    def reward(self, before: GridState, after: GridState, move_result: MoveResult, params: GoalReachingParams):
+    def reward(
+        self, before: GridState, after: GridState, move_result: MoveResult, params: GoalReachingParams
+    ) -> tuple[Float[Array, "A"], GoalReachingState, dict[str, Float[Array, "A"]]]:
         """Pay each agent that entered the goal."""
         task_state: GoalReachingState = before.task
         entered = self._entered_goal(after, task_state, move_result)
@@ -139,7 +141,7 @@ class GoalReachingTask(GridTask):
         """Once any agent reached the goal, if that ends the episode."""
         return state.task.reached.any() if self.when_reached == "end" else jnp.bool_(False)
 
-    def goal_cells(self, task_state: GoalReachingState):
+    def goal_cells(self, task_state: GoalReachingState) -> Int[Array, "K 2"]:
         return task_state.goals
 
     @staticmethod

@@ -21,13 +21,13 @@ at time t of T.
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Bool, Float32, Int32
+from jaxtyping import Array, Bool, Float, Float32, Int, Int32, UInt8
 
 from rookery import keys
 from rookery.errors import ConfigError
@@ -63,7 +63,7 @@ class GoalSequenceState(struct.PyTreeNode):
 class GoalSequence(GridTask):
     """Settings and rules. The length of an episode follows from the number of trials and their length."""
 
-    metric_names = ("goals", "mistakes", "last_trial_goals")
+    metric_names: ClassVar[tuple[str, ...]] = ("goals", "mistakes", "last_trial_goals")
     """Entries that paid; entries that cost; entries that paid in the last trial."""
 
     kind: Literal["goal-sequence"] = "goal-sequence"
@@ -133,7 +133,9 @@ class GoalSequence(GridTask):
             fade=jnp.float32(self.fade),
         )
 
-    def generate(self, key: PRNGKey):
+    def generate(
+        self, key: PRNGKey
+    ) -> tuple[UInt8[Array, "H W"], Int[Array, "A 2"], Int[Array, "A"], GoalSequenceState]:
         """Place goals, agents and obstacles on different cells; sample the order and the headings."""
         place_key, kind_key, spawn_key, heading_key, order_key = jax.random.split(key, 5)
         ascii_map, map_goals, num_agents = self.ascii_map, self._map_goals, len(self.views)
@@ -173,7 +175,9 @@ class GoalSequence(GridTask):
         offsets = jax.random.randint(next_key, (self.trial_steps - 1,), 1, self.num_goals)
         return jnp.cumsum(jnp.concatenate([first, offsets])) % self.num_goals
 
-    def reward(self, before: GridState, after: GridState, move_result: MoveResult, params: GoalSequenceParams):
+    def reward(
+        self, before: GridState, after: GridState, move_result: MoveResult, params: GoalSequenceParams
+    ) -> tuple[Float[Array, "A"], GoalSequenceState, dict[str, Float[Array, "A"]]]:
         """Credit or punish each goal just entered."""
         task_state: GoalSequenceState = before.task
         on_goal = (after.position[:, None] == task_state.goals).all(-1) & move_result.moved[:, None]
@@ -213,5 +217,5 @@ class GoalSequence(GridTask):
         invisible = jnp.zeros((num_agents, num_agents), bool).at[:, slots].set(is_hidden).at[slots].set(True)
         return invisible & ~jnp.eye(num_agents, dtype=bool)
 
-    def goal_cells(self, task_state: GoalSequenceState):
+    def goal_cells(self, task_state: GoalSequenceState) -> Int[Array, "K 2"]:
         return task_state.goals

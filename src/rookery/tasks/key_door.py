@@ -19,6 +19,7 @@ from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, UInt8
 
 from rookery.errors import ConfigError
 from rookery.gridworld.interactions import TOGGLE
@@ -36,7 +37,7 @@ class KeyDoor(GoalReachingTask):
 
     char_to_tile: ClassVar[dict[str, int]] = {"K": KEY_RACK, "k": KEY, "D": DOOR}
     has_objects = True
-    metric_names = (*GoalReachingTask.metric_names, "keys", "doors")
+    metric_names: ClassVar[tuple[str, ...]] = (*GoalReachingTask.metric_names, "keys", "doors")
     """In addition, keys picked up and doors opened."""
 
     kind: Literal["key-door"] = "key-door"
@@ -74,7 +75,9 @@ class KeyDoor(GoalReachingTask):
     def _num_keys(self) -> int:
         return 1 if self.endless_keys else len(self.views)
 
-    def generate(self, key: PRNGKey):
+    def generate(
+        self, key: PRNGKey
+    ) -> tuple[UInt8[Array, "H W"], Int[Array, "A 2"], Int[Array, "A"], GoalReachingState]:
         """Build wall and door; place keys and agents on the near side, the goal on the far one."""
         ascii_map = self.ascii_map
         if ascii_map:
@@ -112,7 +115,9 @@ class KeyDoor(GoalReachingTask):
         )
         return tiles, position, jax.random.randint(heading_key, (num_agents,), 0, 4), task_state
 
-    def reward(self, before: GridState, after: GridState, move_result: MoveResult, params: GoalReachingParams):
+    def reward(
+        self, before: GridState, after: GridState, move_result: MoveResult, params: GoalReachingParams
+    ) -> tuple[Float[Array, "A"], GoalReachingState, dict[str, Float[Array, "A"]]]:
         """Pay each agent that entered the goal; count keys and doors."""
         reward, task_state, info = super().reward(before, after, move_result, params)
         had_key, has_key = before.carrying != FLOOR, after.carrying != FLOOR

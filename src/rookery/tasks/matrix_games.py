@@ -12,7 +12,7 @@ Source: Rapoport and Guyer 1966 for the games; Axelrod 1984 for the iterated gam
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 from flax import struct
@@ -63,7 +63,7 @@ class MatrixGame(Task):
     max_steps: int = 100
 
     num_agents = 2
-    metric_names = ("cooperations",)
+    metric_names: ClassVar[tuple[str, ...]] = ("cooperations",)
     """Steps in which the agent cooperated."""
 
     def __post_init__(self) -> None:

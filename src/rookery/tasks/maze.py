@@ -20,7 +20,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, UInt8
 
 from rookery.errors import ConfigError
 from rookery.gridworld.layout import sample_cells
@@ -28,7 +28,7 @@ from rookery.gridworld.movement import DIRECTION_VECTORS
 from rookery.gridworld.tiles import FLOOR, OBSTACLE
 from rookery.tasks.base import as_cells
 from rookery.tasks.checks import check_non_negative
-from rookery.tasks.goal_reaching import GoalReachingTask
+from rookery.tasks.goal_reaching import GoalReachingState, GoalReachingTask
 from rookery.types import PRNGKey
 
 
@@ -63,7 +63,9 @@ class Maze(GoalReachingTask):
         """Number of chambers down and across; chambers are the cells of odd row and column."""
         return self.height // 2, self.width // 2
 
-    def generate(self, key: PRNGKey):
+    def generate(
+        self, key: PRNGKey
+    ) -> tuple[UInt8[Array, "H W"], Int[Array, "A 2"], Int[Array, "A"], GoalReachingState]:
         """Generate a maze; place goal and agents on different cells of it."""
         maze_key, loop_key, place_key = jax.random.split(key, 3)
         rows, cols = self._chamber_grid

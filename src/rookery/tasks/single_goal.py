@@ -16,12 +16,13 @@ from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int, UInt8
 
 from rookery.errors import ConfigError
 from rookery.gridworld.tiles import FLOOR
 from rookery.tasks.base import as_cells
 from rookery.tasks.checks import check_non_negative
-from rookery.tasks.goal_reaching import GoalReachingTask
+from rookery.tasks.goal_reaching import GoalReachingState, GoalReachingTask
 from rookery.types import PRNGKey
 
 
@@ -73,7 +74,9 @@ class SingleGoal(GoalReachingTask):
             return (self.goal_at,)
         return (ascii_map.goals or None) if ascii_map else None
 
-    def generate(self, key: PRNGKey):
+    def generate(
+        self, key: PRNGKey
+    ) -> tuple[UInt8[Array, "H W"], Int[Array, "A 2"], Int[Array, "A"], GoalReachingState]:
         """Place goal, obstacles and agents on different cells."""
         ascii_map, free_cells = self.ascii_map, self.free_cells
         tiles, num_obstacles = jnp.asarray(self.base_tiles), self._num_sampled_obstacles

@@ -17,11 +17,12 @@ from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int, UInt8
 
 from rookery.errors import ConfigError
 from rookery.gridworld.layout import empty_room
 from rookery.gridworld.tiles import FLOOR, OBSTACLE
-from rookery.tasks.goal_reaching import GoalReachingTask
+from rookery.tasks.goal_reaching import GoalReachingState, GoalReachingTask
 from rookery.types import PRNGKey
 
 
@@ -74,7 +75,9 @@ class SixteenPlaces(GoalReachingTask):
         rows, cols = self._room_centers
         return [(row, col) for row in rows for col in cols]
 
-    def generate(self, key: PRNGKey):
+    def generate(
+        self, key: PRNGKey
+    ) -> tuple[UInt8[Array, "H W"], Int[Array, "A 2"], Int[Array, "A"], GoalReachingState]:
         """Place goal and agents on different cells."""
         candidates = self._goal_candidates
         others = [cell for cell in map(tuple, self.free_cells.tolist()) if cell not in set(candidates)]

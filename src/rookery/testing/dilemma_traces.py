@@ -26,7 +26,7 @@ from rookery.tasks.social_dilemmas.regrowth import count_nearby_apples, river_wa
 from rookery.tasks.social_dilemmas.state import DilemmaState
 from rookery.tasks.social_dilemmas.tiles import APPLE, EMPTY, RIVER, WALL, WASTE
 
-TRACED_DILEMMAS = {"cleanup": Cleanup, "harvest": Harvest}
+TRACED_DILEMMAS: dict[str, type[Cleanup] | type[Harvest]] = {"cleanup": Cleanup, "harvest": Harvest}
 DILEMMA_COMPARED_ARRAYS = ("position", "heading", "reward", "tiles_before_growth", "beam", "apple_probability", "tiles")
 DILEMMA_REQUIRED_ARRAYS = ("meta", "action", "contested", *DILEMMA_COMPARED_ARRAYS)
 

@@ -178,10 +178,13 @@ class Player:
     """Plays random episodes by one compiled program, and counts how often it is traced."""
 
     def __init__(self, env: Env, steps: int) -> None:
+        self.env: Env
+        self.steps: int
+        self.traces: int
         self.env, self.steps, self.traces = env, steps, 0
-        self.params = env.default_params()
-        self.keys = jax.random.split(jax.random.PRNGKey(0), NUM_ENVS)
-        self.everyone = jnp.ones((NUM_ENVS, env.num_agents), bool)
+        self.params: PyTree = env.default_params()
+        self.keys: jax.Array = jax.random.split(jax.random.PRNGKey(0), NUM_ENVS)
+        self.everyone: jax.Array = jnp.ones((NUM_ENVS, env.num_agents), bool)
         self._episodes = jax.jit(jax.vmap(self._episode, (0, 0, None, 1), (0, 0, 1, 1)))
 
     def _episode(self, key, agent_mask, params, action):
@@ -203,7 +206,13 @@ class Player:
         forward = jax.random.bernoulli(jax.random.fold_in(key, 1), 0.5, shape)
         return jnp.where(forward & (self.env.num_actions > FORWARD), FORWARD, action)
 
-    def play(self, keys=None, agent_mask=None, params=None, action=None) -> Episodes:
+    def play(
+        self,
+        keys: jax.Array | None = None,
+        agent_mask: jax.Array | None = None,
+        params: PyTree = None,
+        action: jax.Array | None = None,
+    ) -> Episodes:
         keys = self.keys if keys is None else keys
         agent_mask = self.everyone if agent_mask is None else agent_mask
         action = self.actions() if action is None else action

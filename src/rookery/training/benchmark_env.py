@@ -22,14 +22,14 @@ def measure_goal_cycle(
     height: int = 13,
     width: int = 13,
     seconds: float = 5.0,
-) -> dict:
+) -> dict[str, Any]:
     """Speed of Goal Cycle with this many agents in worlds of this size: what `measure_task` returns, and the size."""
     task = GoalCycle(height=height, width=width, views=(ViewConfig(observation_type=observation_type),) * num_agents)
     size = {"height": height, "width": width}
     return {"task": f"Goal Cycle {height}×{width}", **size, **measure_task(task, num_envs, seconds)}
 
 
-def measure_task(task: Any, num_envs: int = 4096, seconds: float = 5.0) -> dict:
+def measure_task(task: Any, num_envs: int = 4096, seconds: float = 5.0) -> dict[str, Any]:
     """Environment steps per second, resets included; a step moves all agents of one environment and observes.
 
     A measurement is one episode of every environment, divided over JAX's devices; on a CPU, make every core a device

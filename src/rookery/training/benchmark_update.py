@@ -60,7 +60,7 @@ def matmul_flops(size: int = 2048, seconds: float = 2.0) -> float:
 
 def measure_update(
     network: str = "ndousse2021", seconds: float = 5.0, num_envs: int = 128, num_steps: int = 250
-) -> dict:
+) -> dict[str, Any]:
     """Time whole PPO updates with the paper's settings: 20 minibatches of 512×16, recomputed every 2.
 
     Args:

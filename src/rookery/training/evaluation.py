@@ -88,7 +88,7 @@ class RunEvaluator:
     Social: the whole team. Solo: one learning agent without others, for each learning agent in turn.
     """
 
-    def __init__(self, run: Run, episodes: int, devices: list | None = None) -> None:
+    def __init__(self, run: Run, episodes: int, devices: list[Any] | None = None) -> None:
         env, slots = run.env, run.team.learning_slots
         self.learning_slots = slots
         self._replicas = run.config.replicas

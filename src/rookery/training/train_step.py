@@ -167,7 +167,7 @@ class Run:
 
     def train_step(
         self, state: TrainState, schedules: ReplicaSchedules, frozen_params: dict[str, PyTree]
-    ) -> tuple[TrainState, dict]:
+    ) -> tuple[TrainState, dict[str, Any]]:
         """One update of one replica (no leading axis): play a batch of episodes, then update each learner."""
         config, groups = self.config, self.team.learning_groups
         fraction = _fraction_done(state.num_updates, config)
@@ -224,13 +224,15 @@ class Run:
         return received.at[others].add(influence_on)
 
     def compile_train_step(
-        self, devices: list | None = None
-    ) -> Callable[[TrainState, ReplicaSchedules], tuple[TrainState, dict]]:
+        self, devices: list[Any] | None = None
+    ) -> Callable[[TrainState, ReplicaSchedules], tuple[TrainState, dict[str, Any]]]:
         """`train_step` of all replicas, split over the devices; jitted. The state passed in is donated."""
         update = self.map_replicas(self.train_step, devices, num_args=2)
         return jax.jit(update, donate_argnums=0, out_shardings=self._sharding(devices))
 
-    def map_replicas(self, function: Callable, devices: list | None = None, num_args: int = 1) -> Callable:
+    def map_replicas(
+        self, function: Callable[..., Any], devices: list[Any] | None = None, num_args: int = 1
+    ) -> Callable[..., Any]:
         """Lift a function of one replica (and of the frozen parameters, passed last) to all replicas.
 
         Devices that share a replica (`_mesh`) each do all of its work, except what `learning.batch_sharding` splits.
@@ -264,17 +266,17 @@ class Run:
 
         return padded
 
-    def place_on_devices(self, tree: PyTree, devices: list | None = None) -> PyTree:
+    def place_on_devices(self, tree: PyTree, devices: list[Any] | None = None) -> PyTree:
         """Put leaves that lead with the replicas where the update leaves them, so that it compiles only once."""
         return jax.device_put(tree, self._sharding(devices))
 
-    def _sharding(self, devices: list | None) -> NamedSharding:
+    def _sharding(self, devices: list[Any] | None) -> NamedSharding:
         """Placement between updates of what leads with the replicas: split, or replicated if it does not divide."""
         mesh = self._mesh(devices)
         divides = len(self.config.replicas) % mesh.shape["replica"] == 0
         return NamedSharding(mesh, PartitionSpec("replica") if divides else PartitionSpec())
 
-    def _mesh(self, devices: list | None) -> Mesh:
+    def _mesh(self, devices: list[Any] | None) -> Mesh:
         """Devices by replica. If a CPU has more devices than replicas, several share a replica's batch, provided that
         all learners support it."""
         devices = devices or jax.devices()

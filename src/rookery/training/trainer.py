@@ -54,7 +54,7 @@ def train(
     config: RunConfig | str,
     out: Path | str | None = None,
     *,
-    devices: list | None = None,
+    devices: list[Any] | None = None,
     quiet: bool = False,
     stop_after: float | None = None,
 ) -> TrainResult:
@@ -86,7 +86,7 @@ def train(
 
 
 def resume(
-    run_dir: Path | str, *, devices: list | None = None, quiet: bool = False, stop_after: float | None = None
+    run_dir: Path | str, *, devices: list[Any] | None = None, quiet: bool = False, stop_after: float | None = None
 ) -> TrainResult:
     """Continue a run from its newest valid checkpoint, to the same numbers as if it had never stopped.
 
@@ -193,7 +193,9 @@ def _init_state(run: Run, initial: dict[str, Any]) -> TrainState:
 class _TrainLoop:
     """Runs updates; between them writes metrics, and at intervals a checkpoint with its evaluation."""
 
-    def __init__(self, run: Run, run_dir: Path, devices: list | None, quiet: bool, stop_after: float | None) -> None:
+    def __init__(
+        self, run: Run, run_dir: Path, devices: list[Any] | None, quiet: bool, stop_after: float | None
+    ) -> None:
         self.run, self.config, self.run_dir = run, run.config, run_dir
         self.devices, self.quiet, self.stop_after = devices, quiet, stop_after
         episodes = self.config.eval_episodes

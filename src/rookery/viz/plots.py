@@ -1,7 +1,10 @@
 """Figures of a study: learning curves, dots with intervals, bars of counts. Every call makes a new figure."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,11 +12,14 @@ from rookery.errors import ConfigError
 from rookery.intervals import mean_band, mean_interval
 from rookery.viz.colors import OKABE_ITO
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 LINE_STYLES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))  # lines can be told apart without color too
 
 
 def learning_curves(
-    conditions: Mapping[str, tuple],
+    conditions: Mapping[str, tuple[Any, ...]],
     *,
     reference_levels: Mapping[str, float] | None = None,
     xlabel: str = "environment steps",
@@ -21,7 +27,7 @@ def learning_curves(
     title: str = "",
     confidence: float = 0.95,
     num_resamples: int = 2_000,
-):
+) -> Figure:
     """Learning curves: a thin line per seed, a bold mean per condition and its interval. Returns a matplotlib Figure.
 
     Args:
@@ -74,7 +80,7 @@ def interval_dots(
     xlabel: str = "return per episode",
     title: str = "",
     confidence: float = 0.95,
-):
+) -> Figure:
     """One row per condition: a dot per seed, a diamond for their mean, a bar for its interval. Returns a Figure.
 
     Args:
@@ -108,7 +114,7 @@ def interval_dots(
     return figure
 
 
-def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", title: str = ""):
+def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", title: str = "") -> Figure:
     """One stacked bar per row, with the count of each kind written on its part. Returns a matplotlib Figure.
 
     Args:
@@ -140,7 +146,7 @@ def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", 
     return figure
 
 
-def figure_to_svg(figure) -> str:
+def figure_to_svg(figure: Figure) -> str:
     """The figure as an `<svg>` element: equal figures give equal text, and text is text, not shapes."""
     import matplotlib
 

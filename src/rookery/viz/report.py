@@ -52,7 +52,7 @@ class Report:
         css_class, word = _VERDICTS[None if holds is None else bool(holds)]
         return self._add("verdict", css_class=css_class, word=word, text=text)
 
-    def table(self, headers: Sequence[str], rows: Sequence[Sequence], caption: str = "") -> Report:
+    def table(self, headers: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> Report:
         """A table of texts, numbers (shown with 4 digits, aligned right), bools, or None for a missing value.
 
         Raises: ConfigError if a row does not have as many cells as there are headers.

@@ -8,10 +8,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rookery.viz import colors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Color = tuple[int, int, int]
 Points = tuple[tuple[float, float], ...]
@@ -28,7 +32,7 @@ class Sprite:
     shapes: tuple[tuple[Color, Points], ...] = ()
     label_background: Color | None = None  # color behind a number on the tile; None: the color of the cell
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """As board.js reads it."""
         shapes = [[color, [round(c, 3) for point in points for c in point]] for color, points in self.shapes]
         return {
@@ -276,7 +280,7 @@ def agent_image(role: str, heading: int, color: Color, size: int) -> np.ndarray:
     return pixels
 
 
-def sprite_data(kinds, numbered: bool) -> dict:
+def sprite_data(kinds: Iterable[Any], numbered: bool) -> dict[str, Any]:
     """What board.js draws with: sprites of these tile kinds, shapes of agents, and colors."""
     sprites = {int(kind): sprite_of(int(kind)).to_json() for kind in sorted({*map(int, kinds), 0, 1, 2})}
     if numbered:

@@ -9,7 +9,7 @@ rises when the agent is rewarded and at no other time.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from rookery.agents.scripted.paths import DETOUR_COST, UNREACHABLE, Subgoal, pat
 from rookery.agents.scripted.perception import broadcast_to_batch
 from rookery.gridworld.movement import FORWARD, LEFT, RIGHT, direction_vector, is_walkable
 from rookery.gridworld.state import GridState
-from rookery.interfaces import Policy
+from rookery.interfaces import Policy, PolicyRole
 from rookery.types import PRNGKey, PyTree
 
 
@@ -43,7 +43,7 @@ class GoalCyclePlanner(Policy):
     width: int
 
     privileged = True
-    role = "scripted"
+    role: ClassVar[PolicyRole] = "scripted"
 
     def initial_carry(self, batch: int) -> PlannerState:
         blank = PlannerState(

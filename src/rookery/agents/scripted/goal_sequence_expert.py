@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from rookery.errors import ConfigError
 from rookery.gridworld.movement import is_walkable
 from rookery.gridworld.state import GridState
 from rookery.gridworld.tiles import GOAL_KINDS
-from rookery.interfaces import Policy
+from rookery.interfaces import Policy, PolicyRole
 from rookery.types import PRNGKey, PyTree
 
 
@@ -120,7 +120,7 @@ class OraclePolicy(Policy):
     noise: float = 0.2
 
     privileged = True
-    role = "scripted"
+    role: ClassVar[PolicyRole] = "scripted"
 
     def __post_init__(self) -> None:
         if not 0 <= self.noise <= 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from rookery.agents.scripted.perception import MapMemory, Perception, broadcast_
 from rookery.gridworld.movement import FORWARD, direction_vector
 from rookery.gridworld.state import GridState
 from rookery.gridworld.tiles import FLOOR
-from rookery.interfaces import Policy
+from rookery.interfaces import Policy, PolicyRole
 from rookery.types import PRNGKey, PyTree
 
 
@@ -54,7 +54,7 @@ class GridExpert(Policy):
     perception: Perception
 
     privileged = True
-    role = "scripted"
+    role: ClassVar[PolicyRole] = "scripted"
 
     def initial_task_memory(self) -> PyTree:
         """The task's own memory in one environment before an episode. Default: none."""

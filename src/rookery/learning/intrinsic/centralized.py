@@ -10,13 +10,16 @@ Source: Jaques et al. 2019, basic influence.
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from jaxtyping import Array, Float
 
 from rookery.interfaces import IntrinsicReward
 from rookery.learning.intrinsic.influence import Divergence, check_divergence
 from rookery.types import PyTree, Trajectory
+
+if TYPE_CHECKING:
+    from rookery.agents.recurrent import RecurrentPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,5 +39,7 @@ class CentralizedInfluence(IntrinsicReward):
         super().__post_init__()
         check_divergence(self.kind, self.divergence)
 
-    def reward(self, params: PyTree, policy, trajectory: Trajectory, state: PyTree) -> Float[Array, "T E"]:
+    def reward(
+        self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory, state: PyTree
+    ) -> Float[Array, "T E"]:
         return trajectory.others.influence[self.kind]  # type: ignore[union-attr,index]

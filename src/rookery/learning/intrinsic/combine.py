@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,9 @@ from rookery.errors import ConfigError
 from rookery.interfaces import IntrinsicReward
 from rookery.learning.masking import masked_mean
 from rookery.types import PRNGKey, PyTree, Trajectory
+
+if TYPE_CHECKING:
+    from rookery.agents.recurrent import RecurrentPolicy
 
 NONFINITE_STEP = "intrinsic_nonfinite_step"
 """Metric: the first step of an episode with an intrinsic reward that is not finite; -1 if all are finite."""
@@ -31,7 +35,7 @@ def message_reward(rewards: Sequence[IntrinsicReward]) -> IntrinsicReward:
     )
 
 
-def init_params(rewards: Sequence[IntrinsicReward], key: PRNGKey, policy) -> dict[str, PyTree]:
+def init_params(rewards: Sequence[IntrinsicReward], key: PRNGKey, policy: RecurrentPolicy) -> dict[str, PyTree]:
     """Initial parameters by kind, of the rewards that have any."""
     params: dict[str, PyTree] = {}
     for reward in rewards:
@@ -42,7 +46,7 @@ def init_params(rewards: Sequence[IntrinsicReward], key: PRNGKey, policy) -> dic
     return params
 
 
-def init_states(rewards: Sequence[IntrinsicReward], policy) -> dict[str, PyTree]:
+def init_states(rewards: Sequence[IntrinsicReward], policy: RecurrentPolicy) -> dict[str, PyTree]:
     """Initial states by kind, of the rewards that keep any."""
     states = {reward.kind: reward.init_state(policy) for reward in rewards}
     return {kind: state for kind, state in states.items() if jax.tree.leaves(state)}
@@ -50,7 +54,7 @@ def init_states(rewards: Sequence[IntrinsicReward], policy) -> dict[str, PyTree]
 
 def add_intrinsic_rewards(
     rewards: Sequence[IntrinsicReward],
-    policy,
+    policy: RecurrentPolicy,
     params: PyTree,
     states: dict[str, PyTree],
     trajectory: Trajectory,

@@ -9,7 +9,7 @@ Source: Hughes et al. 2018, arXiv:1803.08884, equations 2 and 3, with their alph
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,9 @@ from rookery.interfaces import IntrinsicReward
 from rookery.learning.configs import check_range
 from rookery.learning.intrinsic.influence import exclude_self
 from rookery.types import PyTree, Trajectory
+
+if TYPE_CHECKING:
+    from rookery.agents.recurrent import RecurrentPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,9 @@ class InequityAversion(IntrinsicReward):
         check_range(self, ("disadvantageous", "advantageous"), name=self.kind)
         check_range(self, ("trace_decay",), high=1.0, exclude_high=True, name=self.kind)
 
-    def reward(self, params: PyTree, policy, trajectory: Trajectory, state: PyTree) -> Float[Array, "T E"]:
+    def reward(
+        self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory, state: PyTree
+    ) -> Float[Array, "T E"]:
         others = trajectory.others
         assert others is not None
         assert others.reward is not None

@@ -12,7 +12,7 @@ Source: Jaques et al. 2019, influential communication.
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from jaxtyping import Array, Float
 
@@ -20,6 +20,9 @@ from rookery.interfaces import IntrinsicReward
 from rookery.learning.configs import check_range
 from rookery.learning.intrinsic.influence import Divergence, check_divergence
 from rookery.types import PyTree, Trajectory
+
+if TYPE_CHECKING:
+    from rookery.agents.recurrent import RecurrentPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,5 +44,7 @@ class MessageInfluence(IntrinsicReward):
         check_divergence(self.kind, self.divergence)
         check_range(self, ("extrinsic_coef", "loss_weight", "ent_coef"), name=self.kind)
 
-    def reward(self, params: PyTree, policy, trajectory: Trajectory, state: PyTree) -> Float[Array, "T E"]:
+    def reward(
+        self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory, state: PyTree
+    ) -> Float[Array, "T E"]:
         return trajectory.others.influence[self.kind]  # type: ignore[union-attr,index]

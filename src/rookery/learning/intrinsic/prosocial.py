@@ -6,13 +6,16 @@ Centralized: it reads the others' rewards. Source: Jaques et al. 2019, prosocial
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from jaxtyping import Array, Float
 
 from rookery.interfaces import IntrinsicReward
 from rookery.learning.intrinsic.influence import exclude_self
 from rookery.types import PyTree, Trajectory
+
+if TYPE_CHECKING:
+    from rookery.agents.recurrent import RecurrentPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,5 +27,7 @@ class Prosocial(IntrinsicReward):
 
     required_info: ClassVar[tuple[str, ...]] = ("reward",)
 
-    def reward(self, params: PyTree, policy, trajectory: Trajectory, state: PyTree) -> Float[Array, "T E"]:
+    def reward(
+        self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory, state: PyTree
+    ) -> Float[Array, "T E"]:
         return exclude_self(trajectory.others.reward).sum(-1)  # type: ignore[union-attr]

@@ -123,7 +123,9 @@ def smoke_timesteps(task: Any) -> int:
     return 3 * SMOKE_NUM_ENVS * task.max_steps
 
 
-def influence_run_config(budget: Budget, name: str, task: Any, team: tuple[GroupConfig, ...], **changes) -> RunConfig:
+def influence_run_config(
+    budget: Budget, name: str, task: Any, team: tuple[GroupConfig, ...], **changes: Any
+) -> RunConfig:
     """A run in which all agents learn, without evaluation at checkpoints: alone there is no agent to influence."""
     sizes: dict[str, Any] = {"num_envs": INFLUENCE_NUM_ENVS, "checkpoint_interval": INFLUENCE_CHECKPOINT_INTERVAL}
     if budget == "paper":

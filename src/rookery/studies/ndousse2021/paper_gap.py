@@ -166,7 +166,7 @@ def count_strategies(results: Results, condition: str) -> dict[str, int]:
     return {name: strategies.count(name) for name in STRATEGIES}
 
 
-def gain_early_and_late(curve: dict) -> tuple[np.ndarray, np.ndarray]:
+def gain_early_and_late(curve: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Each seed's social gain at the checkpoint nearest to a third of training, and at the last one."""
     steps, gain = np.array(curve["checkpoints"]["steps"]), np.array(curve["checkpoints"]["social_gain"], float)
     third = int(np.argmin(np.abs(steps - steps[-1] / 3)))

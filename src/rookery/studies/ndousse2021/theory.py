@@ -9,6 +9,8 @@ Source: Ndousse et al. 2021, section 3.1 and appendix 7.5.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +33,9 @@ from rookery.tasks.grid_env import GridEnv
 from rookery.training.evaluation import evaluation_key
 from rookery.viz.plots import learning_curves
 
+if TYPE_CHECKING:
+    from rookery.types import PRNGKey
+
 _NUM_STATES, _NUM_ACTIONS, GAMMA = 8, 3, 0.9
 NUM_SWEEPS = 200  # of Q-learning over the whole table
 _NUM_UPDATES = {"smoke": 2, "desk": 40, "paper": 40}
@@ -49,7 +54,7 @@ def _reward_free_env() -> GridEnv:
     return GridEnv(task)
 
 
-def tabular_example(key) -> dict:
+def tabular_example(key: PRNGKey) -> dict[str, Any]:
     """Policy gradient and Q-learning in a random table without reward.
 
     Returns 'policy_gradient_max': the largest absolute entry of the exact policy gradient; 'max_abs_q': the largest
@@ -79,7 +84,7 @@ def tabular_example(key) -> dict:
     }
 
 
-def network_example(seed: int, num_updates: int) -> dict:
+def network_example(seed: int, num_updates: int) -> dict[str, Any]:
     """The recurrent policy in a world without reward, its value head at 0: gradients, then learning.
 
     Returns, for 'without_aux' and 'with_aux' (the auxiliary loss): norms of the gradients of the policy head and of the
@@ -146,7 +151,7 @@ def _norm(tree) -> float:
     return float(jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree))))
 
 
-def _measure(session: Session) -> dict:
+def _measure(session: Session) -> dict[str, Any]:
     """Both examples for every seed."""
     measured: dict = {}
     for seed in session.seed_range:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import ClassVar
 
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, UInt32
 
 from rookery.errors import ConfigError
 from rookery.gridworld.spec import ViewConfig
@@ -108,7 +109,9 @@ class BeamDilemma(Dilemma):
             hit_cost=jnp.float32(self.hit_cost),
         )
 
-    def apply_special_actions(self, state: DilemmaState, action, priority) -> tuple[Beams, dict]:
+    def apply_special_actions(
+        self, state: DilemmaState, action: Int[Array, "A"], priority: UInt32[Array, "A"]
+    ) -> tuple[Beams, dict[str, Float[Array, "A"]]]:
         """Fire beams, and cleaning beams if the task has that action."""
         agents = state.position, state.heading, state.agent_mask
         return fire_beams(state.tiles, *agents, action, priority, can_clean="clean" in self.action_names), {}

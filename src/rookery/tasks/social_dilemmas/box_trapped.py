@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 from flax import struct
+from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
 from rookery.errors import ConfigError
 from rookery.tasks.social_dilemmas.base import Dilemma
@@ -62,7 +63,9 @@ class BoxTrapped(Dilemma):
         world = DilemmaParams(apple_reward=jnp.float32(self.apple_reward), fire_cost=zero, hit_cost=zero)
         return BoxTrappedParams(world=world)
 
-    def apply_special_actions(self, state: DilemmaState, action, priority):
+    def apply_special_actions(
+        self, state: DilemmaState, action: Int[Array, "A"], priority: UInt32[Array, "A"]
+    ) -> tuple[Beams, dict[str, Float[Array, "A"]]]:
         """Agent 0 can open the box."""
         closed = state.tiles == BOX
         rows, cols = (
@@ -75,6 +78,13 @@ class BoxTrapped(Dilemma):
         beams = Beams(tiles, jnp.zeros_like(state.beam), no_hits, jnp.zeros_like(action))
         return beams, {"opened": opens.astype(jnp.float32)}
 
-    def respawn_resources(self, tiles, occupied, cell_bits, extra_bits, params: BoxTrappedParams):
+    def respawn_resources(
+        self,
+        tiles: UInt8[Array, "H W"],
+        occupied: Bool[Array, "H W"],
+        cell_bits: UInt32[Array, "H W"],
+        extra_bits: UInt32[Array, ""],
+        params: BoxTrappedParams,
+    ) -> UInt8[Array, "H W"]:
         """An apple grows on every free apple cell."""
         return grow_apples(tiles, self.parsed_map.orchard, occupied, jnp.float32(1.0), cell_bits)

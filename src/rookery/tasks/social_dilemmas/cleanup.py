@@ -20,7 +20,7 @@ from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float32
+from jaxtyping import Array, Bool, Float, Float32, UInt8, UInt32
 
 from rookery.errors import ConfigError
 from rookery.tasks.checks import check_probability
@@ -74,11 +74,18 @@ class Cleanup(BeamDilemma):
             depletion_threshold=jnp.float32(self.depletion_threshold),
         )
 
-    def apple_probability(self, tiles, params: CleanupParams) -> Float32[Array, ""]:
+    def apple_probability(self, tiles: UInt8[Array, "H W"], params: CleanupParams) -> Float32[Array, ""]:
         """Probability of an apple on each free apple cell after this step. f32[]."""
         return apple_probability(river_waste_fraction(tiles, self.parsed_map.river), params)
 
-    def respawn_resources(self, tiles, occupied, cell_bits, extra_bits, params: CleanupParams):
+    def respawn_resources(
+        self,
+        tiles: UInt8[Array, "H W"],
+        occupied: Bool[Array, "H W"],
+        cell_bits: UInt32[Array, "H W"],
+        extra_bits: UInt32[Array, ""],
+        params: CleanupParams,
+    ) -> UInt8[Array, "H W"]:
         """Apples and at most one cell of waste grow; both probabilities depend on the waste before."""
         river, orchard = self.parsed_map.river, self.parsed_map.orchard
         fraction = river_waste_fraction(tiles, river)
@@ -87,6 +94,6 @@ class Cleanup(BeamDilemma):
         return grow_waste(with_apples, river, waste_prob, extra_bits, cell_bits)
 
 
-def apple_probability(waste_fraction, params: CleanupParams) -> Float32[Array, ""]:
+def apple_probability(waste_fraction: Float[Array, ""], params: CleanupParams) -> Float32[Array, ""]:
     """Falls linearly from `apple_respawn_prob` in a clean river to 0 at `depletion_threshold`. f32[]."""
     return params.apple_respawn_prob * jnp.maximum(1 - waste_fraction / params.depletion_threshold, 0.0)

@@ -55,8 +55,8 @@ class DilemmaRules(Protocol):
         tiles: UInt8[Array, "H W"],
         occupied: Bool[Array, "H W"],
         cell_bits: UInt32[Array, "H W"],
-        extra_bits,
-        params,
+        extra_bits: UInt32[Array, ""],
+        params: PyTree,
     ) -> UInt8[Array, "H W"]:
         """The tiles after growth, from one random 32-bit word per cell and one more."""
         ...
@@ -159,7 +159,7 @@ class DilemmaEnv(Env):
         action: Int[Array, "A"],
         position: Int[Array, "A 2"],
         priority: UInt32[Array, "A"],
-        params,
+        params: PyTree,
     ) -> ActionResult:
         """A step before growth, given the positions after moving: agents turn, eat and fire. `step` stays the same."""
         present, world = state.agent_mask, params.world

@@ -17,7 +17,7 @@ from typing import Literal
 
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float32
+from jaxtyping import Array, Bool, Float32, UInt8, UInt32
 
 from rookery.errors import ConfigError
 from rookery.tasks.social_dilemmas.base import BeamDilemma, check_orchard
@@ -52,7 +52,14 @@ class Harvest(BeamDilemma):
     def default_params(self) -> HarvestParams:
         return HarvestParams(world=self.world_params(), regrowth_probs=jnp.array(self.regrowth_probs, jnp.float32))
 
-    def respawn_resources(self, tiles, occupied, cell_bits, extra_bits, params: HarvestParams):
+    def respawn_resources(
+        self,
+        tiles: UInt8[Array, "H W"],
+        occupied: Bool[Array, "H W"],
+        cell_bits: UInt32[Array, "H W"],
+        extra_bits: UInt32[Array, ""],
+        params: HarvestParams,
+    ) -> UInt8[Array, "H W"]:
         """Apples grow near apples, counted before any grew."""
         num_near, by_count = count_nearby_apples(tiles), params.regrowth_probs
         prob = jnp.where(num_near == 0, by_count[0], jnp.where(num_near == 1, by_count[1], by_count[2]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import textwrap
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def parse_dilemma_map(text: str) -> DilemmaMap:
     )
 
 
-def map_to_text(tiles, orchard, position=(), heading=()) -> str:
+def map_to_text(tiles: Any, orchard: Any, position: Any = (), heading: Any = ()) -> str:
     """Tiles as text in the characters of maps, with agents as ^ > v <."""
     char_of = {kind: char for char, kind in reversed(CHAR_TO_TILE.items()) if kind not in (EMPTY, WALL)}
     char_of |= {EMPTY: ".", WALL: "#"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, UInt32
+from jaxtyping import Array, Bool, Int, UInt8, UInt32
 
 from rookery.gridworld.movement import direction_vector
 from rookery.tasks.social_dilemmas.grid_ops import is_solid, look_up
@@ -23,7 +23,13 @@ def turn_agents(heading: Int[Array, "A"], action: Int[Array, "A"]) -> Int[Array,
     return (heading + quarter) & 3
 
 
-def target_cells(tiles, position, heading, action, agent_mask) -> Int[Array, "A 2"]:
+def target_cells(
+    tiles: UInt8[Array, "H W"],
+    position: Int[Array, "A 2"],
+    heading: Int[Array, "A"],
+    action: Int[Array, "A"],
+    agent_mask: Bool[Array, "A"],
+) -> Int[Array, "A 2"]:
     """The cell that each agent wants: a neighbor if it moves and no wall is there, else its own. i32[A, 2]."""
     # Quarters clockwise from the heading: ahead 0, right 1, back 2, left 3.
     quarters = (action == MOVE_RIGHT) + 2 * (action == MOVE_BACK) + 3 * (action == MOVE_LEFT)

@@ -17,7 +17,11 @@ def bernoulli(bits: UInt32[Array, "..."], prob: Float[Array, "..."]) -> Bool[Arr
 
 
 def grow_apples(
-    tiles, orchard: Bool[ArrayLike, "H W"], occupied: Bool[Array, "H W"], prob, cell_bits
+    tiles: UInt8[Array, "H W"],
+    orchard: Bool[ArrayLike, "H W"],
+    occupied: Bool[Array, "H W"],
+    prob: Float[Array, "..."],
+    cell_bits: UInt32[Array, "H W"],
 ) -> UInt8[Array, "H W"]:
     """Apples appear on free cells of the orchard, never under an agent. `prob`: f32[] or f32[H, W]."""
     free = jnp.asarray(orchard) & (tiles == EMPTY) & ~occupied
@@ -33,7 +37,11 @@ def count_nearby_apples(tiles: UInt8[Array, "H W"]) -> Int[Array, "H W"]:
 
 
 def grow_waste(
-    tiles, river: Bool[ArrayLike, "H W"], prob: Float[Array, ""], extra_bits: UInt32[Array, ""], cell_bits
+    tiles: UInt8[Array, "H W"],
+    river: Bool[ArrayLike, "H W"],
+    prob: Float[Array, ""],
+    extra_bits: UInt32[Array, ""],
+    cell_bits: UInt32[Array, "H W"],
 ) -> UInt8[Array, "H W"]:
     """At most one clean river cell turns into waste, also under an agent.
 
