@@ -21,7 +21,9 @@ print(code, *(name for name in {HEAVY} if name in sys.modules), file=sys.stderr)
 
 def run_and_list_modules(*arguments):
     """Run one command in a new process. Returns its exit code and the heavy modules it imported."""
-    process = subprocess.run([sys.executable, "-c", LIST_MODULES, *arguments], capture_output=True, text=True, check=True)
+    process = subprocess.run(
+        [sys.executable, "-c", LIST_MODULES, *arguments], capture_output=True, text=True, check=True
+    )
     code, *modules = process.stderr.split()
     return int(code), modules
 
