@@ -214,10 +214,10 @@ def test_envs_show(run, task):
 def test_envs_show_draws_goal_cycle(run, task):
     _, out, _ = run("envs", "show", task)
     made = registry.get_task(task)
-    drawn = [line.split() for line in out.splitlines()][-made.grid_spec.height :]
+    map_lines = [line.split() for line in out.splitlines()][-made.grid_spec.height :]
     tiles, position, _, own = jax.device_get(jax.jit(made.generate)(jax.random.PRNGKey(0)))
-    assert {len(line) for line in drawn} == {made.grid_spec.width}
-    marks = [mark for line in drawn for mark in line]
+    assert {len(line) for line in map_lines} == {made.grid_spec.width}
+    marks = [mark for line in map_lines for mark in line]
     assert sorted(mark for mark in marks if mark.isdigit()) == [str(k + 1) for k in range(len(own.goals))]
     assert sum(mark in "^>v<" for mark in marks) == len(position)
     assert marks.count("#") == (tiles == OBSTACLE).sum()
@@ -228,11 +228,11 @@ def test_envs_show_draws_goal_cycle(run, task):
 def test_envs_show_draws_worlds_of_another_kind(run, task, rows):
     _, out, _ = run("envs", "show", task)
     made = registry.get_task(task)
-    drawn = out.rstrip("\n").split("\n\n")[-1].splitlines()
-    assert len(drawn) == rows
+    map_lines = out.rstrip("\n").split("\n\n")[-1].splitlines()
+    assert len(map_lines) == rows
     if hasattr(made, "room"):
-        assert all(len(line) == made.parsed_map.width for line in drawn)
-        assert sum(mark in "^>v<" for line in drawn for mark in line) == made.num_agents
+        assert all(len(line) == made.parsed_map.width for line in map_lines)
+        assert sum(mark in "^>v<" for line in map_lines for mark in line) == made.num_agents
 
 
 def test_envs_of_no_such_name(refused):

@@ -14,18 +14,20 @@ import rookery
 
 ROOT = Path(rookery.__file__).parent
 
-GROUND = {"errors", "types", "keys", "interfaces", "plugins", "storage", "nn", "intervals"}
+GROUND = {"errors", "limits", "types", "keys", "interfaces", "plugins", "storage", "nn", "intervals", "significance"}
 MAY_IMPORT = {
     "errors": set(),
+    "limits": {"errors"},
     "keys": set(),
     "plugins": {"errors"},
     "storage": {"errors"},
     "intervals": {"errors"},
+    "significance": {"errors", "intervals"},
     "types": {"errors"},
     "nn": {"errors", "types"},
     "interfaces": {"errors", "types", "nn"},
-    "gridworld": {"errors", "types"},
-    "tasks": {"errors", "types", "keys", "interfaces", "plugins", "gridworld"},
+    "gridworld": {"errors", "limits", "types"},
+    "tasks": {"errors", "limits", "types", "keys", "interfaces", "plugins", "gridworld"},
     "agents": GROUND | {"gridworld"},
     "learning": GROUND | {"agents"},
     "training": GROUND | {"gridworld", "tasks", "agents", "learning"},
@@ -55,11 +57,11 @@ def nodes(tree: ast.AST):
 @functools.cache
 def modules() -> dict[str, Path]:
     """Every module of the package, by dotted name."""
-    found = {}
+    paths = {}
     for path in sorted(ROOT.rglob("*.py")):
         parts = ["rookery", *path.relative_to(ROOT).with_suffix("").parts]
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return paths
 
 
 @functools.cache

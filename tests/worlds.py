@@ -18,7 +18,7 @@ LEFT, RIGHT, FORWARD, STAY = 0, 1, 2, 6
 SMALL = ViewConfig(size=3, observation_type="symbolic")  # cheap to compile
 
 
-def drawn(text: str) -> str:
+def map_text(text: str) -> str:
     """A map given as indented text."""
     return "\n".join(line.strip() for line in text.strip().split("\n"))
 
@@ -28,7 +28,7 @@ def task_on(text: str, agents: int = 1, view: ViewConfig = SMALL, **settings) ->
     settings.setdefault("num_goals", max(1, sum(c.isdigit() or c == "G" for c in text)))
     if text.count("A") < agents:
         text = text.replace("A", ".")  # the test places them
-    return GoalCycle(map=drawn(text), views=(view,) * agents, **settings)
+    return GoalCycle(map=map_text(text), views=(view,) * agents, **settings)
 
 
 class Game(NamedTuple):
@@ -71,8 +71,8 @@ def _perceive(view: ViewConfig):
 
 def view_text(state, agent: int, view: ViewConfig) -> str:
     """View of an agent as text: ? unseen, # obstacle, . floor, G goal, a digit for another agent."""
-    kind, seen, agents = (np.asarray(x) for x in _perceive(view)(state, agent))
+    kind, visible, agents = (np.asarray(x) for x in _perceive(view)(state, agent))
     marks = np.where(kind == OBSTACLE, "#", np.where(kind == GOAL, "G", "."))
     for other in reversed(range(len(agents))):
         marks[agents[other]] = str(other)
-    return "\n".join("".join(row) for row in np.where(seen, marks, "?"))
+    return "\n".join("".join(row) for row in np.where(visible, marks, "?"))

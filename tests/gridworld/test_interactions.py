@@ -10,10 +10,10 @@ from rookery.gridworld.tiles import DOOR, FLOOR, KEY, KEY_RACK, OPEN_DOOR
 from rookery.tasks.grid_env import GridEnv
 from rookery.tasks.key_door import KeyDoor
 from tests.tasks.episodes import play
-from tests.worlds import EAST, FORWARD, NORTH, STAY, WEST, act, drawn, start
+from tests.worlds import EAST, FORWARD, NORTH, STAY, WEST, act, map_text, start
 
 PICK_UP, DROP, TOGGLE = 3, 4, 5
-MAP = drawn("""
+MAP = map_text("""
 ########
 #AAk#..#
 #AAKD.G#

@@ -11,7 +11,7 @@ from rookery.gridworld.layout import empty_room, parse_map, sample_cells
 from rookery.gridworld.spec import GridSpec, ViewConfig
 from rookery.gridworld.tiles import FLOOR, GOAL, OBSTACLE
 from rookery.tasks.goal_cycle import GoalCycle
-from tests.worlds import SMALL, drawn, task_on
+from tests.worlds import SMALL, map_text, task_on
 
 
 def layouts(task, count, seed=0):
@@ -258,5 +258,5 @@ def test_a_world_knows_its_numbers():
     assert ViewConfig().shape == (21, 21, 3)
     assert ViewConfig(observation_type="symbolic", size=5).shape == (5, 5, 8)
     assert ViewConfig(size=7, rows_behind=1).agent_row == 5
-    assert task_on(drawn(MAP)).grid_spec.height == 5
-    assert task_on(drawn(MAP)).grid_spec.width == 9
+    assert task_on(map_text(MAP)).grid_spec.height == 5
+    assert task_on(map_text(MAP)).grid_spec.width == 9

@@ -6,7 +6,7 @@ import pytest
 from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.tiles import OBSTACLE
 from rookery.gridworld.visibility import agent_view, crop, line_of_sight, to_egocentric, view_cells
-from tests.worlds import EAST, NORTH, SOUTH, WEST, drawn, start, task_on, view_text
+from tests.worlds import EAST, NORTH, SOUTH, WEST, map_text, start, task_on, view_text
 
 OBLONG = """
 #########
@@ -19,7 +19,7 @@ OBLONG = """
 
 def expect(text, *, view, position, heading, agents=1, on=OBLONG, agent=0):
     task = task_on(on, agents=agents, view=view)
-    assert view_text(start(task, position, heading), agent, view) == drawn(text)
+    assert view_text(start(task, position, heading), agent, view) == map_text(text)
 
 
 # The agent stands at (2, 2) of the 5×9 map, in row 3 (= 5 - 1 - offset) and column 2 of its view.

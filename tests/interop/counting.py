@@ -29,7 +29,7 @@ class Counting(Task):
 
 
 class CountingState(struct.PyTreeNode):
-    drawn: jax.Array
+    random_value: jax.Array
     total: jax.Array
     step: jax.Array
     present: jax.Array
@@ -54,7 +54,9 @@ class CountingEnv(Env):
     def reset(self, key, params, agent_mask=None):
         agent_mask = jnp.ones(2, bool) if agent_mask is None else agent_mask
         zero = jnp.int32(0)
-        state = CountingState(drawn=jax.random.randint(key, (), 0, 256), total=zero, step=zero, present=agent_mask)
+        state = CountingState(
+            random_value=jax.random.randint(key, (), 0, 256), total=zero, step=zero, present=agent_mask
+        )
         return state, self._tell(state, jnp.zeros(2), jnp.bool_(True))
 
     def step(self, state, action, params):
@@ -69,7 +71,7 @@ class CountingEnv(Env):
         return TimeStep(
             observation=(
                 state.total.astype(jnp.uint8)[None, None],
-                jnp.stack([state.drawn, state.step]).astype(jnp.uint8)[None],
+                jnp.stack([state.random_value, state.step]).astype(jnp.uint8)[None],
             ),
             reward=reward,
             terminated=state.total >= self.task.limit,
@@ -80,7 +82,7 @@ class CountingEnv(Env):
         )
 
 
-def drawn(seed: int, episode: int = 0) -> int:
+def random_value(seed: int, episode: int = 0) -> int:
     """The number of an episode, found by hand."""
     key = jax.random.PRNGKey(seed)
     key = jax.random.fold_in(key, episode) if episode else key

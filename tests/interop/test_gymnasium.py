@@ -16,7 +16,7 @@ from rookery.errors import ConfigError, IncompatibleError, InvalidActionError, N
 from rookery.interop.gymnasium import SingleAgentEnv, SingleAgentVectorEnv
 from rookery.interop.single_agent_batch import resolve_partners
 from rookery.tasks import registry
-from tests.interop.counting import Counting, CountingEnv, drawn
+from tests.interop.counting import Counting, CountingEnv, random_value
 from tests.tiny import TASK, save_novice
 
 
@@ -54,16 +54,16 @@ def test_changes_and_companions_are_given_to_make():
 def test_an_episode_by_hand():
     world = SingleAgentEnv(Counting(), agent=1)
     observation, info = world.reset(seed=3)
-    assert observation.tolist() == [[drawn(3), 0]]
+    assert observation.tolist() == [[random_value(3), 0]]
     assert info == {"active": False, "half": 0.0, "units": 0.0}
     assert world.step(2)[1:] == (0.0, False, False, {"active": True, "half": 0.0, "units": 0.0})
     assert world.step(2)[1:] == (2.0, False, False, {"active": True, "half": 1.0, "units": 2.0})
     assert world.step(np.int64(2))[1:4] == (2.0, False, False)
     observation, reward, terminated, truncated, _ = world.step(2)
-    assert (observation.tolist(), reward, terminated, truncated) == ([[drawn(3), 4]], 2.0, True, False)
+    assert (observation.tolist(), reward, terminated, truncated) == ([[random_value(3), 4]], 2.0, True, False)
     with pytest.raises(ResetNeededError, match="is over; call reset"):
         world.step(0)
-    assert world.reset()[0].tolist() == [[drawn(3, 1), 0]]
+    assert world.reset()[0].tolist() == [[random_value(3, 1), 0]]
     for _ in range(5):
         last = world.step(0)
     assert last[2:4] == (False, True)  # the time limit
@@ -165,11 +165,11 @@ def test_each_world_of_a_vector_is_the_single_one_of_its_seed(partners, tmp_path
         observation, reward, terminated, truncated, info = many.step(action)
         for world, one in enumerate(single):
             if over[world]:
-                seen, note = one.reset()
+                expected, note = one.reset()
                 outputs = (0.0, False, False)
             else:
-                seen, *outputs, note = one.step(int(action[world]))
-            np.testing.assert_array_equal(observation[world], seen)
+                expected, *outputs, note = one.step(int(action[world]))
+            np.testing.assert_array_equal(observation[world], expected)
             assert (reward[world], terminated[world], truncated[world]) == tuple(outputs)
             assert {name: info[name][world] for name in note} == note
             over[world] = outputs[1] or outputs[2]
@@ -182,18 +182,18 @@ def test_next_step_mode_by_hand():
     many = SingleAgentVectorEnv(Counting(limit=2), 2, agent=1)
     assert many.metadata["autoreset_mode"] is many.autoreset_mode is AutoresetMode.NEXT_STEP
     observation, info = many.reset(seed=7)
-    assert observation.tolist() == [[[drawn(7), 0]], [[drawn(8), 0]]]
+    assert observation.tolist() == [[[random_value(7), 0]], [[random_value(8), 0]]]
     assert info["active"].tolist() == [False, False]
     many.step([0, 0])
     observation, reward, terminated, truncated, info = many.step([2, 1])
     assert (reward.tolist(), terminated.tolist(), truncated.tolist()) == ([2, 1], [True, False], [False, False])
-    assert observation.tolist() == [[[drawn(7), 2]], [[drawn(8), 2]]]
+    assert observation.tolist() == [[[random_value(7), 2]], [[random_value(8), 2]]]
     assert info["units"].tolist() == [2, 1]
     assert info["_units"].tolist() == [True, True]
     # The action of the world that opens anew is ignored, and pays nothing.
     observation, reward, terminated, *_ = many.step([2, 1])
     assert (reward.tolist(), terminated.tolist()) == ([0, 1], [False, True])
-    assert observation.tolist() == [[[drawn(7, 1), 0]], [[drawn(8), 3]]]
+    assert observation.tolist() == [[[random_value(7, 1), 0]], [[random_value(8), 3]]]
 
 
 def test_same_step_mode_by_hand():
@@ -203,15 +203,15 @@ def test_same_step_mode_by_hand():
     assert "final_obs" not in many.step([0, 0])[4]
     observation, reward, terminated, _, info = many.step([2, 1])
     assert (reward.tolist(), terminated.tolist()) == ([2, 1], [True, False])
-    assert observation.tolist() == [[[drawn(7, 1), 0]], [[drawn(8), 2]]]
+    assert observation.tolist() == [[[random_value(7, 1), 0]], [[random_value(8), 2]]]
     assert info["_final_obs"].tolist() == [True, False]
-    assert info["final_obs"][0].tolist() == [[drawn(7), 2]]
+    assert info["final_obs"][0].tolist() == [[random_value(7), 2]]
     assert info["final_obs"][1] is None
     assert info["final_info"]["units"][0] == 2
     assert info["active"].tolist() == [False, True]
     observation, reward, terminated, *_ = many.step([2, 1])
     assert (reward.tolist(), terminated.tolist()) == ([0, 1], [False, True])
-    assert observation.tolist() == [[[drawn(7, 1), 1]], [[drawn(8, 1), 0]]]
+    assert observation.tolist() == [[[random_value(7, 1), 1]], [[random_value(8, 1), 0]]]
 
 
 def test_disabled_mode_by_hand():
@@ -229,9 +229,9 @@ def test_disabled_mode_by_hand():
 def test_seeds_of_a_vector():
     many = SingleAgentVectorEnv(Counting(), 2, agent=1)
     opened = lambda **how: many.reset(**how)[0][:, 0, 0].tolist()  # noqa: E731
-    assert opened(seed=[9, 4]) == [drawn(9), drawn(4)]
-    assert opened() == [drawn(9, 1), drawn(4, 1)]
-    assert opened(seed=[None, 5]) == [drawn(9, 2), drawn(5)]
+    assert opened(seed=[9, 4]) == [random_value(9), random_value(4)]
+    assert opened() == [random_value(9, 1), random_value(4, 1)]
+    assert opened(seed=[None, 5]) == [random_value(9, 2), random_value(5)]
     with pytest.raises(ConfigError, match="3 seeds for 2 environments"):
         many.reset(seed=[1, 2, 3])
     with pytest.raises(ConfigError, match="must lie in"):
@@ -281,5 +281,9 @@ def test_ids_are_known_after_the_import():
 def test_seeds_of_numpy_are_numbers():
     """No wrapping round at the end of a small type, and no complaint of another library's."""
     one, many = SingleAgentEnv(Counting(), agent=1), SingleAgentVectorEnv(Counting(), 3, agent=1)
-    assert one.reset(seed=np.int64(9))[0][0, 0].tolist() == drawn(9)
-    assert many.reset(seed=np.uint8(254))[0][:, 0, 0].tolist() == [drawn(254), drawn(255), drawn(256)]
+    assert one.reset(seed=np.int64(9))[0][0, 0].tolist() == random_value(9)
+    assert many.reset(seed=np.uint8(254))[0][:, 0, 0].tolist() == [
+        random_value(254),
+        random_value(255),
+        random_value(256),
+    ]

@@ -8,7 +8,7 @@ import pytest
 from rookery.errors import ConfigError, InvalidActionError
 from rookery.interop.jaxmarl import DictEnv
 from rookery.tasks import registry
-from tests.interop.counting import Counting, drawn
+from tests.interop.counting import Counting, random_value
 from tests.tiny import TASK
 
 BOTH = ("agent_0", "agent_1")
@@ -30,7 +30,7 @@ def test_an_episode_by_hand_and_the_next_one_opens_at_once():
     env = DictEnv(Counting(), limit=3, final_observation=True)
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     observations, state = reset(jax.random.PRNGKey(3))
-    assert observations["agent_1"].tolist() == [[drawn(3), 0]]
+    assert observations["agent_1"].tolist() == [[random_value(3), 0]]
     observations, state, rewards, dones, infos = step(jax.random.PRNGKey(4), state, {"agent_0": 1, "agent_1": 2})
     assert observations["agent_0"].tolist() == [[1]]
     assert {name: float(reward) for name, reward in rewards.items()} == {"agent_0": 1.0, "agent_1": 0.0}
@@ -45,7 +45,7 @@ def test_an_episode_by_hand_and_the_next_one_opens_at_once():
     assert {leaf.shape for leaf in jax.tree.leaves({**infos, "final_observation": ()})} == {(2,)}
     assert infos["final_observation"]["agent_0"].tolist() == [[3]]
     assert observations["agent_0"].tolist() == [[0]]
-    assert observations["agent_1"].tolist() == [[drawn(5), 0]]
+    assert observations["agent_1"].tolist() == [[random_value(5), 0]]
     assert int(state.step) == 0
 
 
@@ -111,10 +111,10 @@ def test_spaces_sample_what_they_hold():
     assert bool(env.action_space("agent_0").contains(2))
     assert not bool(env.action_space("agent_0").contains(3))
     space = env.observation_space("agent_1")
-    seen = jax.vmap(space.sample)(keys)
-    assert (seen.shape, seen.dtype) == ((300, 1, 2), jnp.uint8)
-    assert int(seen.max()) > 250  # 255 can be drawn: the range is closed
-    assert bool(space.contains(seen[0]))
-    assert not bool(space.contains(seen))
+    samples = jax.vmap(space.sample)(keys)
+    assert (samples.shape, samples.dtype) == ((300, 1, 2), jnp.uint8)
+    assert int(samples.max()) > 250  # 255 can be drawn: the range is closed
+    assert bool(space.contains(samples[0]))
+    assert not bool(space.contains(samples))
     available = env.get_avail_actions(None)
     assert available["agent_1"].tolist() == [True, True, True]

@@ -12,7 +12,7 @@ from pettingzoo.test import api_test, parallel_api_test
 from rookery.errors import ConfigError, InvalidActionError, ResetNeededError
 from rookery.interop.pettingzoo import env, parallel_env
 from rookery.tasks import registry
-from tests.interop.counting import Counting, drawn
+from tests.interop.counting import Counting, random_value
 from tests.tiny import TASK
 
 BOTH = ("agent_0", "agent_1")
@@ -93,7 +93,7 @@ def test_an_episode_by_hand():
     world = parallel_env(Counting())
     observations, infos = world.reset(seed=3)
     assert observations["agent_0"].tolist() == [[0]]
-    assert observations["agent_1"].tolist() == [[drawn(3), 0]]
+    assert observations["agent_1"].tolist() == [[random_value(3), 0]]
     assert infos == {
         "agent_0": {"active": True, "half": 0.0, "units": 0.0},
         "agent_1": {"active": False, "half": 0.0, "units": 0.0},
@@ -113,9 +113,9 @@ def test_an_episode_by_hand():
     assert truncated == dict.fromkeys(BOTH, False)
     assert world.agents == []
     # The next episode of the same seed has a key of its own; giving the seed again gives the first again.
-    assert world.reset()[0]["agent_1"].tolist() == [[drawn(3, 1), 0]]
-    assert world.reset()[0]["agent_1"].tolist() == [[drawn(3, 2), 0]]
-    assert world.reset(seed=3)[0]["agent_1"].tolist() == [[drawn(3), 0]]
+    assert world.reset()[0]["agent_1"].tolist() == [[random_value(3, 1), 0]]
+    assert world.reset()[0]["agent_1"].tolist() == [[random_value(3, 2), 0]]
+    assert world.reset(seed=3)[0]["agent_1"].tolist() == [[random_value(3), 0]]
 
 
 def test_the_time_limit_truncates():

@@ -73,12 +73,12 @@ def test_its_slope_is_the_policy_gradient():
 
 
 def test_each_sequence_is_read_once(monkeypatch):
-    seen = []
+    chosen_sequences = []
     last = _random()
     config = dataclasses.replace(CONFIG, sequence_length=2, num_minibatches=4)
 
     def cut(config, trajectory, fresh, chosen):
-        jax.debug.callback(lambda c: seen.append(np.asarray(c)), chosen)
+        jax.debug.callback(lambda c: chosen_sequences.append(np.asarray(c)), chosen)
         return original(config, trajectory, fresh, chosen)
 
     original = a2c.take_sequences
@@ -87,8 +87,8 @@ def test_each_sequence_is_read_once(monkeypatch):
     learner = config.init(POLICY, jax.random.PRNGKey(0), STEPS)
     after, _ = a2c.a2c_update(config, POLICY, learner, last, hparams, jax.random.PRNGKey(1))
     jax.effects_barrier()
-    assert [len(c) for c in seen] == [2] * 4
-    assert sorted(np.concatenate(seen)) == list(range(8))
+    assert [len(c) for c in chosen_sequences] == [2] * 4
+    assert sorted(np.concatenate(chosen_sequences)) == list(range(8))
     for old, new in zip(jax.tree.leaves(learner.params), jax.tree.leaves(after.params), strict=True):
         np.testing.assert_array_equal(old, new)  # at a rate of 0
 

@@ -112,19 +112,19 @@ def test_nothing_follows_death_and_the_value_stands_for_what_is_not_known():
     value = jnp.array([10.0, 20.0, 30.0, 40.0, 50.0, 60.0])
     terminated = jnp.zeros(6, bool).at[1].set(True)
     closed = jnp.zeros(6, bool).at[3].set(True)
-    found = n_step_returns(reward, value, terminated, closed, gamma=0.5, n=3)
-    np.testing.assert_allclose(found, [1 + 1, 2, 4 + 20, 40, 16 + 30, 60])
+    targets = n_step_returns(reward, value, terminated, closed, gamma=0.5, n=3)
+    np.testing.assert_allclose(targets, [1 + 1, 2, 4 + 20, 40, 16 + 30, 60])
 
 
 def test_as_many_steps_as_there_are_is_the_whole_discounted_return():
     rng = np.random.default_rng(0)
     reward, value = rng.standard_normal(9), rng.standard_normal(9)
     never = jnp.zeros(9, bool)
-    found = n_step_returns(
+    targets = n_step_returns(
         jnp.asarray(reward, jnp.float32), jnp.asarray(value, jnp.float32), never, never, gamma=0.9, n=20
     )
     total, expected = value[-1], [value[-1]]
     for r in reward[-2::-1]:
         total = r + 0.9 * total
         expected.append(total)
-    np.testing.assert_allclose(found, expected[::-1], rtol=1e-5)
+    np.testing.assert_allclose(targets, expected[::-1], rtol=1e-5)

@@ -145,9 +145,9 @@ LSTM = RecurrentPolicy(MLPNetwork(encoder_size=16, hidden_size=16, head_size=16)
 def delayed():
     """The expert's action at every step is the cue shown at the first one, which nothing shows later."""
     cue = np.random.default_rng(5).integers(0, 2, 64)
-    seen = np.full((T + 1, 64, 2), 100, np.uint8)
-    seen[0, :, 0], seen[0, :, 1] = 200 * cue, 200 * (1 - cue)
-    return episodes(seen, np.tile(cue, (T, 1)))
+    observations = np.full((T + 1, 64, 2), 100, np.uint8)
+    observations[0, :, 0], observations[0, :, 1] = 200 * cue, 200 * (1 - cue)
+    return episodes(observations, np.tile(cue, (T, 1)))
 
 
 def test_what_was_seen_first_is_remembered_to_the_last():

@@ -132,8 +132,8 @@ def test_sequences_are_contiguous_and_the_tail_is_masked():
         steps = [t for t in range(4 * chunk, 4 * chunk + 4) if t < T]
         real = len(steps)
         assert cut.loss_mask[:, n].tolist() == [True] * real + [False] * (4 - real)
-        seen = [t * E + episode for t in [*steps, steps[-1] + 1]]  # and the observation after the last
-        assert cut.observation[: real + 1, n, 0].tolist() == seen
+        expected = [t * E + episode for t in [*steps, steps[-1] + 1]]  # and the observation after the last
+        assert cut.observation[: real + 1, n, 0].tolist() == expected
         assert cut.is_first[: real + 1, n].tolist() == [t == 0 for t in [*steps, steps[-1] + 1]]
         for field in ("action", "log_prob"):
             np.testing.assert_array_equal(getattr(cut, field)[:real, n], getattr(trajectory, field)[steps, episode])

@@ -61,9 +61,9 @@ class Probe:
         return state, self._tell(state, reward, False, params)
 
     def _tell(self, state, reward, is_first, params):
-        seen = params.observation[state.cue, state.step]
+        shade = params.observation[state.cue, state.step]
         return TimeStep(
-            observation=jnp.stack([seen, 255 - seen])[None],
+            observation=jnp.stack([shade, 255 - shade])[None],
             reward=reward,
             terminated=state.step >= params.length,
             truncated=state.step >= STEPS,

@@ -127,8 +127,8 @@ def test_a_double_q_target_by_hand(double, expected):
     online = jnp.array([[[0.0, 0, 0]], [[2.0, 5, 3]]])
     target = jnp.array([[[7.0, 7, 7]], [[9.0, 4, 6]]])
     no = jnp.zeros((2, 1), bool)
-    found = r2d2.n_step_targets(config, online, target, jnp.array([[1.0], [100.0]]), no, no)
-    assert float(found[0, 0]) == expected
+    result = r2d2.n_step_targets(config, online, target, jnp.array([[1.0], [100.0]]), no, no)
+    assert float(result[0, 0]) == expected
 
 
 def test_a_rescaled_target_by_hand():
@@ -136,8 +136,8 @@ def test_a_rescaled_target_by_hand():
     config = dataclasses.replace(CONFIG, n_step=1, value_rescaling=True)
     outputs = jnp.broadcast_to(r2d2.signed_hyperbolic(jnp.array([8.0, 0, -3])), (2, 1, 3))
     no = jnp.zeros((2, 1), bool)
-    found = r2d2.n_step_targets(config, outputs, outputs, jnp.ones((2, 1)), no, no)
-    assert float(found[0, 0]) == pytest.approx(6**0.5 - 1 + 0.005, rel=1e-5)
+    result = r2d2.n_step_targets(config, outputs, outputs, jnp.ones((2, 1)), no, no)
+    assert float(result[0, 0]) == pytest.approx(6**0.5 - 1 + 0.005, rel=1e-5)
 
 
 # Windows.
@@ -168,8 +168,8 @@ LSTM = RecurrentPolicy(MLPNetwork(encoder_size=8, hidden_size=8, head_size=8), (
 
 
 def pictures(seed=3, **changes) -> Trajectory:
-    seen = np.random.default_rng(seed).integers(0, 256, (T + 1, E, 3)).astype(np.uint8)
-    return numbered(seed, observation=jnp.asarray(seen), **changes)
+    observations = np.random.default_rng(seed).integers(0, 256, (T + 1, E, 3)).astype(np.uint8)
+    return numbered(seed, observation=jnp.asarray(observations), **changes)
 
 
 @functools.cache
@@ -199,15 +199,17 @@ def test_with_unchanged_parameters_a_window_says_what_the_whole_episode_said(bur
         return error, window.loss_mask, same.priority, replay
 
     error, mask, priority, replay = both()
-    found = jax.vmap(lambda e, m: memory.mixed_priority(e[:, None], m[:, None], config.priority_eta)[0], 1)(error, mask)
-    np.testing.assert_allclose(found.reshape(3, E), priority[:, :E], atol=1e-5)
+    result = jax.vmap(lambda e, m: memory.mixed_priority(e[:, None], m[:, None], config.priority_eta)[0], 1)(
+        error, mask
+    )
+    np.testing.assert_allclose(result.reshape(3, E), priority[:, :E], atol=1e-5)
     assert not mask[1, 3 + 1]  # step 5 of episode 1, whose successor was another episode's opening
     assert mask.sum() == T * E - 1
     assert (replay.priority[:, E:] == 0).all()
     # Reading the mark of an opening one step late must not go unnoticed.
     shifted = trajectory.replace(is_first=jnp.roll(trajectory.is_first, 1, 0))
     late = r2d2.add_episodes(config, LSTM, state._replace(target_params=state.params["policy"]), shifted)
-    assert not np.allclose(found.reshape(3, E), late.priority[:, :E], atol=1e-3)
+    assert not np.allclose(result.reshape(3, E), late.priority[:, :E], atol=1e-3)
 
 
 def test_the_burn_in_teaches_nothing_but_warms_the_memory_up():
@@ -294,10 +296,10 @@ def test_the_target_network_is_copied_now_and_then_and_only_what_is_drawn_change
     chex.assert_trees_all_equal(third.target_params, third.params["policy"])
     changed = np.asarray(third.replay.priority != state.replay.priority)
     chance = memory.probabilities(state.replay.priority.reshape(-1), CONFIG.priority_exponent)
-    drawn = np.zeros(chance.shape, bool)
-    drawn[np.asarray(memory.sample(chance, KEY, CONFIG.minibatch_size))] = True
-    assert 0 < drawn.sum() < 9
-    assert not changed[~drawn.reshape(changed.shape)].any()
+    sampled = np.zeros(chance.shape, bool)
+    sampled[np.asarray(memory.sample(chance, KEY, CONFIG.minibatch_size))] = True
+    assert 0 < sampled.sum() < 9
+    assert not changed[~sampled.reshape(changed.shape)].any()
     fourth, _ = update(third, KEY)
     chex.assert_trees_all_equal(fourth.target_params, third.target_params)
 

@@ -77,16 +77,16 @@ def test_chances_by_hand():
 def test_small_fractions_count():
     """Priorities are numbers, not whole numbers."""
     chance = replay_buffer.probabilities(jnp.array([0.25, 0.5, 0.25]), 1.0)
-    drawn = replay_buffer.sample(chance, KEY, 400)
-    np.testing.assert_array_equal(np.bincount(drawn, minlength=3), [100, 200, 100])
+    sampled = replay_buffer.sample(chance, KEY, 400)
+    np.testing.assert_array_equal(np.bincount(sampled, minlength=3), [100, 200, 100])
 
 
 def test_draws_are_stratified_and_in_proportion():
     chance = jnp.array([0.1, 0.0, 0.6, 0.3, 0.0])
-    drawn = jax.vmap(lambda k: replay_buffer.sample(chance, k, 7))(jax.random.split(KEY, 4000))
-    share = np.bincount(np.asarray(drawn).reshape(-1), minlength=5) / drawn.size
+    sampled = jax.vmap(lambda k: replay_buffer.sample(chance, k, 7))(jax.random.split(KEY, 4000))
+    share = np.bincount(np.asarray(sampled).reshape(-1), minlength=5) / sampled.size
     np.testing.assert_allclose(share, chance, atol=0.01)
-    counts = np.stack([(np.asarray(drawn) == i).sum(1) for i in range(5)], 1)
+    counts = np.stack([(np.asarray(sampled) == i).sum(1) for i in range(5)], 1)
     # One from each seventh: never further than one draw or so from 7 × the probability.
     assert (np.abs(counts - 7 * np.asarray(chance)) < 2).all()
 
@@ -95,10 +95,10 @@ def test_draws_are_stratified_and_in_proportion():
 def test_nothing_without_priority_is_drawn(priorities, seed):
     priority = jnp.array(priorities, jnp.float32)
     chance = replay_buffer.probabilities(priority, 0.9)
-    drawn = np.asarray(replay_buffer.sample(chance, jax.random.PRNGKey(seed), 16))
-    assert ((drawn >= 0) & (drawn < len(priorities))).all()
+    sampled = np.asarray(replay_buffer.sample(chance, jax.random.PRNGKey(seed), 16))
+    assert ((sampled >= 0) & (sampled < len(priorities))).all()
     if any(priorities):
-        assert (np.asarray(priorities)[drawn] > 0).all()
+        assert (np.asarray(priorities)[sampled] > 0).all()
 
 
 def test_importance_by_hand():
@@ -114,17 +114,17 @@ def test_full_importance_undoes_the_drawing():
     """The weighted mean over draws is the plain mean, up to the common factor."""
     priority, value = jnp.array([1.0, 2.0, 5.0, 8.0]), jnp.array([3.0, -1.0, 4.0, 10.0])
     chance = replay_buffer.probabilities(priority, 1.0)
-    drawn = replay_buffer.sample(chance, KEY, 1600)
-    weight = replay_buffer.importance_weights(chance[drawn], jnp.int32(4), 1.0)
-    np.testing.assert_allclose(jnp.sum(weight * value[drawn]) / weight.sum(), value.mean(), rtol=0.01)
+    sampled = replay_buffer.sample(chance, KEY, 1600)
+    weight = replay_buffer.importance_weights(chance[sampled], jnp.int32(4), 1.0)
+    np.testing.assert_allclose(jnp.sum(weight * value[sampled]) / weight.sum(), value.mean(), rtol=0.01)
 
 
 def test_priorities_by_hand():
     """0.9 × the largest + 0.1 × the mean of |1|, |-3| (2 and 4 do not count); nothing counts in the second."""
     error = jnp.array([[1.0, 1.0], [-3.0, 1.0], [2.0, 1.0], [4.0, 1.0]])
     mask = jnp.array([[1, 0], [1, 0], [0, 0], [0, 0]], bool)
-    found = replay_buffer.mixed_priority(error, mask, 0.9)
-    np.testing.assert_allclose(found, [0.9 * 3 + 0.1 * 2 + replay_buffer.MIN_PRIORITY, 0], rtol=1e-6)
+    actual_priority = replay_buffer.mixed_priority(error, mask, 0.9)
+    np.testing.assert_allclose(actual_priority, [0.9 * 3 + 0.1 * 2 + replay_buffer.MIN_PRIORITY, 0], rtol=1e-6)
     # What is learned perfectly stays in reach.
     assert replay_buffer.mixed_priority(jnp.zeros((4, 1)), jnp.ones((4, 1), bool), 0.9)[0] == pytest.approx(
         replay_buffer.MIN_PRIORITY

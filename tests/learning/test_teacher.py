@@ -56,26 +56,28 @@ def student_trajectory(task, student, teacher, follow_prob=0.0, episodes=6):
     team = Team((AgentGroup("student", (0, 1), Student(student), Learner(), teacher),))
     present = jnp.ones((episodes, 2), bool)
     teacher_action_prob = None if teacher is None else {"student": jnp.float32(follow_prob)}
-    found, _ = rollout(
+    actual_trajectory, _ = rollout(
         env, team, {"student": ()}, env.default_params(), jax.random.PRNGKey(1), present, teacher_action_prob
     )
-    return found["student"]
+    return actual_trajectory["student"]
 
 
 def test_a_student_like_its_teacher_is_told_to_do_what_it_does():
     expert = scripted.make_expert(CYCLE, "partial")
-    found = student_trajectory(CYCLE, expert, expert)
-    np.testing.assert_array_equal(found.teacher_action, found.action)
-    assert (found.reward > 0).any()
+    actual_trajectory = student_trajectory(CYCLE, expert, expert)
+    np.testing.assert_array_equal(actual_trajectory.teacher_action, actual_trajectory.action)
+    assert (actual_trajectory.reward > 0).any()
 
 
 def test_the_teachers_action_is_executed_with_its_probability():
     expert = scripted.make_expert(CYCLE, "partial")
-    found = student_trajectory(CYCLE, RandomPolicy(3), expert, follow_prob=1.0)
-    np.testing.assert_array_equal(found.teacher_action, found.action)
-    np.testing.assert_allclose(found.log_prob, -np.log(3), rtol=1e-6)
-    found = student_trajectory(CYCLE, RandomPolicy(3), expert, follow_prob=0.5)
-    assert 0.55 < (found.teacher_action == found.action).mean() < 0.78  # a half, and a third of the other half
+    actual_trajectory = student_trajectory(CYCLE, RandomPolicy(3), expert, follow_prob=1.0)
+    np.testing.assert_array_equal(actual_trajectory.teacher_action, actual_trajectory.action)
+    np.testing.assert_allclose(actual_trajectory.log_prob, -np.log(3), rtol=1e-6)
+    actual_trajectory = student_trajectory(CYCLE, RandomPolicy(3), expert, follow_prob=0.5)
+    assert (
+        0.55 < (actual_trajectory.teacher_action == actual_trajectory.action).mean() < 0.78
+    )  # a half, and a third of the other half
 
 
 def test_there_is_no_teacher_action_without_a_teacher():

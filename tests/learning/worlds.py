@@ -56,9 +56,9 @@ class Rooms:
 
     def _tell(self, state, reward, is_first, params):
         number = jnp.arange(self.num_agents)
-        seen = jnp.stack([jnp.full(self.num_agents, state.step * 20), state.last * 50, number * 10], -1)
+        pixels = jnp.stack([jnp.full(self.num_agents, state.step * 20), state.last * 50, number * 10], -1)
         return TimeStep(
-            observation=seen.astype(jnp.uint8) + params.tint[:, None],
+            observation=pixels.astype(jnp.uint8) + params.tint[:, None],
             reward=reward,
             terminated=state.step >= params.length,
             truncated=state.step >= self.max_steps,

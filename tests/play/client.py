@@ -188,8 +188,8 @@ async def chromium(folder: Path, size: tuple[int, int] = (1200, 900)):
         port = port_file.read_text().split()[0]
 
         async def visit(url: str) -> Page:
-            asked = urllib.request.Request(f"http://127.0.0.1:{port}/json/new?about:blank", method="PUT")
-            metrics = await asyncio.to_thread(lambda: json.load(urllib.request.urlopen(asked, timeout=PATIENCE)))
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/json/new?about:blank", method="PUT")
+            metrics = await asyncio.to_thread(lambda: json.load(urllib.request.urlopen(request, timeout=PATIENCE)))
             page = Page(await Socket.open(metrics["webSocketDebuggerUrl"].replace("ws://", "http://")))
             sockets.append(page.socket)
             for domain in ("Page", "Runtime", "Log"):

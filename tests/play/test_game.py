@@ -34,11 +34,11 @@ def test_a_person_decides_alone(game):
 def test_goals_pay_and_wrong_ones_cost(game):
     game.sit("p")
     game.hold("p", "forward")
-    seen = []
+    reached = []
     for _ in range(5):
         game.tick()
-        seen.append((at(game, 0)[1], float(game.reward[0])))
-    assert seen == [(2, 0), (3, 1), (4, 0), (5, 0), (6, 1)]
+        reached.append((at(game, 0)[1], float(game.reward[0])))
+    assert reached == [(2, 0), (3, 1), (4, 0), (5, 0), (6, 1)]
     assert game.returns.tolist() == [2, 0]
     game.hold("p", "left")
     for _ in range(2):

@@ -142,12 +142,12 @@ class Terminal:
     def until(self, wanted, seconds=60):
         """Read until the text since the last call holds a pattern."""
         end = time.monotonic() + seconds
-        while not (found := re.search(wanted, PLAIN.sub("", self.text), re.DOTALL)):
+        while not (result := re.search(wanted, PLAIN.sub("", self.text), re.DOTALL)):
             assert time.monotonic() < end, self.text[-2000:]
             if select.select([self.own], [], [], 0.2)[0]:
                 self.text += os.read(self.own, 1 << 16).decode("utf-8", "replace")
         self.text = ""
-        return found
+        return result
 
     def finish(self):
         """The exit code, and what came last."""

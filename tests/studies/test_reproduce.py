@@ -86,19 +86,19 @@ def test_a_condition_may_have_its_own_evaluation_conditions(uninterrupted):
         eval_conditions=(EVAL_CONDITION, away),
         conditions=(social, dataclasses.replace(solo, eval_conditions=(away,)), experts),
     )
-    found = reproduce(study, finished, silent)
-    places = [(row["eval_condition"], row["condition"]) for row in found["rows"] if row["seed"] in (4, None)]
+    result = reproduce(study, finished, silent)
+    places = [(row["eval_condition"], row["condition"]) for row in result["rows"] if row["seed"] in (4, None)]
     assert places == [("home", "social"), ("home", "experts"), ("away", "social"), ("away", "solo"),
                       ("away", "experts")]  # fmt: skip
-    results = Results(found)
+    results = Results(result)
     assert results.conditions_in("home") == ["social", "experts"]
     assert results.eval_conditions_of("solo") == ["away"]
     assert list(results.values("solo")) == [row["return_social"]["mean"] for row in data["rows"][2:4]]
-    assert [(entry["eval_condition"], entry["condition"]) for entry in found["summary"]] == [
+    assert [(entry["eval_condition"], entry["condition"]) for entry in result["summary"]] == [
         *places[:3],
         *places[:2:-1],
     ]
-    build_report(study, found, study.figures(results))
+    build_report(study, result, study.figures(results))
     with pytest.raises(ConfigError, match="condition 'solo' is evaluated in 'away', which is not one of the study's"):
         dataclasses.replace(STUDY, conditions=(dataclasses.replace(solo, eval_conditions=(away,)),))
 
@@ -187,9 +187,9 @@ def test_a_run_of_more_seeds_serves_fewer(uninterrupted, monkeypatch):
     few = make_session(many.runs_dir, seed=5, num_seeds=1)
     assert few.run_dir(RUN) == many.run_dir(RUN)
     monkeypatch.setattr(session, "train", lambda *_, **__: pytest.fail("trained before"))
-    found = reproduce(STUDY, few, silent)
-    assert found["rows"][:2] == [row for row in data["rows"] if row["seed"] == 5]
-    own, all_ = (d["curves"]["solo"]["checkpoints"]["social_gain"] for d in (found, data))
+    result = reproduce(STUDY, few, silent)
+    assert result["rows"][:2] == [row for row in data["rows"] if row["seed"] == 5]
+    own, all_ = (d["curves"]["solo"]["checkpoints"]["social_gain"] for d in (result, data))
     assert own == all_[1:]
     # Seeds that are not trained yet get a run of their own.
     assert make_session(many.runs_dir, seed=6).run_dir(RUN) != many.run_dir(RUN)

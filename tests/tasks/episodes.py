@@ -22,15 +22,15 @@ def _player(task, steps: int) -> Player:
 
 def reachable(closed: np.ndarray, start) -> np.ndarray:
     """Cells to which a path leads from `start` (row, col). bool[H, W]."""
-    found = np.zeros(closed.shape, bool)
-    found[tuple(start)] = True
+    result = np.zeros(closed.shape, bool)
+    result[tuple(start)] = True
     while True:
-        padded = np.pad(found, 1)
+        padded = np.pad(result, 1)
         near = padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
-        grown = (near | found) & ~closed
-        if (grown == found).all():
-            return found
-        found = grown
+        grown = (near | result) & ~closed
+        if (grown == result).all():
+            return result
+        result = grown
 
 
 @functools.cache

@@ -19,9 +19,9 @@ from rookery.tasks.grid_env import GridEnv
 from rookery.training.build import build
 from rookery.training.config import GroupConfig, OraclePolicyConfig, RunConfig
 from rookery.training.train_step import replica_schedules
-from tests.worlds import EAST, STAY, WEST, drawn
+from tests.worlds import EAST, STAY, WEST, map_text
 
-MAP = drawn("""
+MAP = map_text("""
 #########
 #.1.....#
 #.2.....#

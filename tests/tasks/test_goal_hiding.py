@@ -34,9 +34,9 @@ def goals_seen(goal_hiding_prob: float, worlds: int = 200) -> np.ndarray:
 
 
 def test_always_hidden_by_default():
-    seen = goals_seen(TASK.goal_hiding_prob)
-    assert seen[:, 0].sum() == 0
-    assert seen[:, 1].sum() > 0
+    visible_goals = goals_seen(TASK.goal_hiding_prob)
+    assert visible_goals[:, 0].sum() == 0
+    assert visible_goals[:, 1].sum() > 0
 
 
 def test_never_hidden():

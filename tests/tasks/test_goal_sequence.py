@@ -8,9 +8,9 @@ from rookery.errors import ConfigError
 from rookery.gridworld.tiles import GOAL_KINDS
 from rookery.tasks.goal_sequence import GoalSequence
 from tests.tasks.episodes import layouts
-from tests.worlds import EAST, FORWARD, SMALL, STAY, act, drawn, start
+from tests.worlds import EAST, FORWARD, SMALL, STAY, act, map_text, start
 
-MAP = drawn("""
+MAP = map_text("""
 #########
 #.1...A.#
 #.2...A.#

@@ -9,12 +9,12 @@ from rookery.errors import ConfigError
 from rookery.gridworld.tiles import DOOR, KEY, KEY_RACK, OBSTACLE
 from rookery.tasks.key_door import KeyDoor
 from tests.tasks.episodes import layouts, reachable
-from tests.worlds import EAST, FORWARD, LEFT, SMALL, STAY, act, drawn, start
+from tests.worlds import EAST, FORWARD, LEFT, SMALL, STAY, act, map_text, start
 
 PICK_UP, DROP, TOGGLE = 3, 4, 5
 VIEWS = (SMALL,) * 2
 TASK = KeyDoor(
-    map=drawn("""
+    map=map_text("""
     #######
     #AAKD1#
     #######

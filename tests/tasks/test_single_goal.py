@@ -10,9 +10,9 @@ from rookery.errors import ConfigError
 from rookery.tasks.goal_reaching import GoalReachingTask
 from rookery.tasks.single_goal import SingleGoal
 from tests.tasks.episodes import layouts, play
-from tests.worlds import EAST, FORWARD, LEFT, SMALL, STAY, act, drawn, start
+from tests.worlds import EAST, FORWARD, LEFT, SMALL, STAY, act, map_text, start
 
-MAP = drawn("""
+MAP = map_text("""
 #######
 #...G.#
 #.###.#
@@ -105,12 +105,12 @@ def test_places_of_the_goal():
     assert len(np.unique(anywhere, axis=0)) > 10
     tiles = layouts(fixed)[0]
     assert (tiles == 1).sum((1, 2)).tolist() == [24 + 3] * len(tiles)
-    several = SingleGoal(map=drawn("#######\n#G.G.G#\n#######"), views=(SMALL,) * 2)
+    several = SingleGoal(map=map_text("#######\n#G.G.G#\n#######"), views=(SMALL,) * 2)
     assert {tuple(goal) for goal in layouts(several)[3].goals[:, 0].tolist()} == {(1, 1), (1, 3), (1, 5)}
 
 
 def test_start_cells_of_the_map_serve_again():
-    task = SingleGoal(map=drawn("#######\n#AG..A#\n#######"), views=(SMALL,) * 2)
+    task = SingleGoal(map=map_text("#######\n#AG..A#\n#######"), views=(SMALL,) * 2)
     assert {tuple(c) for c in layouts(task)[1].reshape(-1, 2).tolist()} == {(1, 1), (1, 5)}
     for step in range(8):
         state, _ = act(task, start_at(start(task).replace(step=jax.numpy.int32(step)), [(1, 1), (1, 4)]), FORWARD, STAY)
@@ -118,7 +118,7 @@ def test_start_cells_of_the_map_serve_again():
 
 
 def test_nobody_is_set_down_on_another_where_agents_collide():
-    task = SingleGoal(map=drawn("######\n#.G..#\n#....#\n######"), views=(SMALL,) * 3, collide=True)
+    task = SingleGoal(map=map_text("######\n#.G..#\n#....#\n######"), views=(SMALL,) * 3, collide=True)
     episodes = play(task, 200)
     assert episodes.timesteps.reward.sum() > 20
     position = episodes.states.position

@@ -11,7 +11,7 @@ from rookery.gridworld.tiles import OBSTACLE
 from rookery.tasks import registry
 from rookery.tasks.sixteen_places import SixteenPlaces
 from tests.tasks.episodes import layouts, play, reachable
-from tests.worlds import SMALL, drawn
+from tests.worlds import SMALL, map_text
 
 VIEWS = (SMALL,) * 2
 
@@ -19,7 +19,7 @@ VIEWS = (SMALL,) * 2
 def test_the_house_by_hand():
     task = SixteenPlaces(rooms=(2, 3), room_size=(1, 3), views=VIEWS)
     assert (task.height, task.width) == (5, 13)
-    house = drawn("""
+    house = map_text("""
     #############
     #...........#
     ##.###.###.##

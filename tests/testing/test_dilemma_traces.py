@@ -13,13 +13,13 @@ from rookery.testing.__main__ import main
 @pytest.fixture(scope="module")
 def recorded(golden):
     """The first 40 steps of each recording."""
-    found = {}
+    result = {}
     for name in ("cleanup", "harvest"):
         data = gridworld_traces.load_trace(golden / f"{name}.npz")
         longer = ("tiles", "position", "heading")
         cut = {k: v[:, : 41 if k in longer else 40] for k, v in data.items() if k != "meta"}
-        found[name] = {"meta": np.array(json.dumps({"task": name, "A": 5, "T": 40})), **cut}
-    return found
+        result[name] = {"meta": np.array(json.dumps({"task": name, "A": 5, "T": 40})), **cut}
+    return result
 
 
 def wrong(data) -> dict[str, int]:

@@ -26,8 +26,8 @@ def walk() -> Recording:
     active[0, 1] = False
     reward = np.zeros((4, 2))
     reward[2, 0], reward[3, 1] = 1, -1.5
-    seen = np.zeros((2, 5, 5, 9), bool)
-    seen[0, :, 1, 4:7] = True  # of A; B sees nothing
+    visible = np.zeros((2, 5, 5, 9), bool)
+    visible[0, :, 1, 4:7] = True  # of A; B sees nothing
     return Recording(
         task="goal-cycle",
         agent_names=("novice", "expert 1"),
@@ -42,7 +42,7 @@ def walk() -> Recording:
         action_names=("stay", "forward"),
         goals=[[1, 7], [3, 2]],
         views=(np.arange(5 * 3 * 4 * 3).reshape(5, 3, 4, 3), np.full((5, 2, 2, 3), 200)),
-        visible=tuple(seen),
+        visible=tuple(visible),
         note="by hand",
     )
 

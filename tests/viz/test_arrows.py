@@ -65,14 +65,14 @@ def test_nobody_moves_anybody_from_the_same_point():
 
 def test_an_arrow_goes_from_who_moved_to_who_was_moved(recording):
     film = together(recording)
-    drawn = arrow_pixels(film, 1)
-    rows, cols = np.nonzero(drawn)
+    pixels = arrow_pixels(film, 1)
+    rows, cols = np.nonzero(pixels)
     # A's middle is (30, 50), B's (130, 50): to A's right is south, and the head is at B's end.
     assert 49 <= rows.min() < rows.max() <= 58
     assert 34 <= cols.min() <= 37
     assert 122 <= cols.max() <= 125
     # Half of the most: full width 4.4, half of it here, and 71 % of the color over the floor.
-    assert drawn[:, 70].sum() <= 4
+    assert pixels[:, 70].sum() <= 4
     brightest = render_map(film, 1, TILE)[50:58, 70].max(0)
     wanted = np.array(colors.FLOOR_COLOR) * (1 - 0.5**0.5) + np.array(colors.INFLUENCE_COLOR) * 0.5**0.5
     np.testing.assert_allclose(brightest, wanted, atol=2)
@@ -80,9 +80,9 @@ def test_an_arrow_goes_from_who_moved_to_who_was_moved(recording):
 
 def test_both_ways_and_the_widest_is_the_recordings(recording):
     film = together(recording)
-    drawn = arrow_pixels(film, 2)
-    assert drawn[50:58, 70].sum() >= 4  # A on B, the most there is
-    assert drawn[42:50, 70].sum() in (1, 2)  # B on A, 1/50 of it: a hairline
+    pixels = arrow_pixels(film, 2)
+    assert pixels[50:58, 70].sum() >= 4  # A on B, the most there is
+    assert pixels[42:50, 70].sum() in (1, 2)  # B on A, 1/50 of it: a hairline
     assert tuple(render_map(film, 2, TILE)[52, 70]) == colors.INFLUENCE_COLOR
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this mac
 
 # Presses keys, and leaves what it saw in the title.
 SCRIPT = """<script>
-const film = document.querySelector(".rk-replay"), all = document.querySelectorAll(".rk-replay"), seen = {};
+const film = document.querySelector(".rk-replay"), all = document.querySelectorAll(".rk-replay"), page = {};
 const state = () => film.dataset.step + " " + film.querySelector(".rk-step").textContent;
 const press = (key) => film.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
 const ready = setInterval(() => {
@@ -37,55 +37,55 @@ const ready = setInterval(() => {
     [...pen.getImageData((col + x) * tile, (row + y) * tile, 1, 1).data.slice(0, 3)].join();
   const sight = film.querySelectorAll("select")[1];
   if (sight) {
-    seen.glimmer = pixel(0, 0, 0.5, 0.5);
+    page.glimmer = pixel(0, 0, 0.5, 0.5);
     sight.value = "-1"; // the whole map
     sight.dispatchEvent(new Event("change"));
   }
-  seen.start = state();
-  seen.columns = map.width / tile;
-  seen.wall = pixel(0, 0, 0.5, 0.5);
-  seen.goal = pixel(1, 7, 0.2, 0.2);
-  seen.agent = pixel(1, 4, 0.3, 0.2);
-  seen.empty = pixel(3, 4, 0.5, 0.5);
+  page.start = state();
+  page.columns = map.width / tile;
+  page.wall = pixel(0, 0, 0.5, 0.5);
+  page.goal = pixel(1, 7, 0.2, 0.2);
+  page.agent = pixel(1, 4, 0.3, 0.2);
+  page.empty = pixel(3, 4, 0.5, 0.5);
   const toggle = film.querySelector(".rk-arrows");
   if (toggle) { // a page of influence: nothing else is asked of it
     press("ArrowRight"); press("ArrowRight");
-    seen.arrow = pixel(2, 3, 0.62, 0.5);
-    seen.arrows = map.dataset.arrows;
-    seen.label = map.getAttribute("aria-label");
-    seen.scale = film.querySelector(".rk-scale").textContent;
-    seen.facts = film.querySelector(".rk-agent dl").textContent;
+    page.arrow = pixel(2, 3, 0.62, 0.5);
+    page.arrows = map.dataset.arrows;
+    page.label = map.getAttribute("aria-label");
+    page.scale = film.querySelector(".rk-scale").textContent;
+    page.facts = film.querySelector(".rk-agent dl").textContent;
     toggle.click();
-    seen.off = map.dataset.arrows + " " + pixel(2, 3, 0.62, 0.5);
+    page.off = map.dataset.arrows + " " + pixel(2, 3, 0.62, 0.5);
     press("i");
-    seen.on = map.dataset.arrows + " " + toggle.checked;
-    document.title = JSON.stringify(seen);
+    page.on = map.dataset.arrows + " " + toggle.checked;
+    document.title = JSON.stringify(page);
     return;
   }
   document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
-  seen.unfocused = film.dataset.step;
-  for (const key of ["End", "ArrowLeft", "Home", "ArrowRight"]) { press(key); seen[key] = state(); }
-  seen.come = pixel(3, 4, 0.3, 0.8);
+  page.unfocused = film.dataset.step;
+  for (const key of ["End", "ArrowLeft", "Home", "ArrowRight"]) { press(key); page[key] = state(); }
+  page.come = pixel(3, 4, 0.3, 0.8);
   const view = film.querySelector(".rk-agent canvas");
-  seen.view = [...view.getContext("2d").getImageData(1, 2, 1, 1).data.slice(0, 3)].join();
+  page.view = [...view.getContext("2d").getImageData(1, 2, 1, 1).data.slice(0, 3)].join();
   sight.value = "0";
   sight.dispatchEvent(new Event("change"));
-  seen.dim = pixel(0, 0, 0.5, 0.5);
+  page.dim = pixel(0, 0, 0.5, 0.5);
   film.querySelectorAll(".rk-log button")[1].click();
-  seen.jump = state();
-  seen.facts = film.querySelectorAll(".rk-agent dl")[1].textContent;
-  seen.label = map.getAttribute("aria-label");
-  seen.others = [...all].slice(1).map((f) => f.dataset.step).join();
+  page.jump = state();
+  page.facts = film.querySelectorAll(".rk-agent dl")[1].textContent;
+  page.label = map.getAttribute("aria-label");
+  page.others = [...all].slice(1).map((f) => f.dataset.step).join();
   press("Home");
   press(" ");
-  seen.playing = film.dataset.playing;
+  page.playing = film.dataset.playing;
   const end = setInterval(() => {
     if (film.dataset.playing !== "false") return;
     clearInterval(end);
-    seen.finished = state();
-    seen.hacked = String(window.hacked);
-    seen.names = document.querySelector(".rk-name").textContent;
-    document.title = JSON.stringify(seen);
+    page.finished = state();
+    page.hacked = String(window.hacked);
+    page.names = document.querySelector(".rk-name").textContent;
+    document.title = JSON.stringify(page);
   }, 50);
 }, 50);
 </script></body>"""
@@ -105,28 +105,28 @@ def rgb(color):
 
 
 def test_a_film_plays(recording, tmp_path):
-    seen = browse(write_replay_html(recording, tmp_path / "film.html"), tmp_path)
-    assert seen["start"] == "0 step 0 / 4"
-    assert seen["columns"] == 9
-    assert (seen["wall"], seen["goal"]) == (rgb(colors.WALL_COLOR), rgb(colors.GOAL_COLOR))
-    assert (seen["agent"], seen["empty"]) == (rgb(colors.PRESTIGE_LOW_COLOR), rgb(colors.FLOOR_COLOR))
-    assert seen["unfocused"] == "1"  # alone on its page, the film has the keyboard at once
-    assert seen["End"] == "4 step 4 / 4"
-    assert seen["Home"] == "0 step 0 / 4"
-    assert seen["ArrowLeft"] == "3 step 3 / 4"
-    assert seen["ArrowRight"] == "1 step 1 / 4"
-    assert seen["come"] == rgb(colors.PRESTIGE_HIGH_COLOR)
-    assert seen["view"] == rgb(recording.views[0][1][2, 1])
-    dimmed = np.array(list(map(int, seen["dim"].split(","))))
+    page = browse(write_replay_html(recording, tmp_path / "film.html"), tmp_path)
+    assert page["start"] == "0 step 0 / 4"
+    assert page["columns"] == 9
+    assert (page["wall"], page["goal"]) == (rgb(colors.WALL_COLOR), rgb(colors.GOAL_COLOR))
+    assert (page["agent"], page["empty"]) == (rgb(colors.PRESTIGE_LOW_COLOR), rgb(colors.FLOOR_COLOR))
+    assert page["unfocused"] == "1"  # alone on its page, the film has the keyboard at once
+    assert page["End"] == "4 step 4 / 4"
+    assert page["Home"] == "0 step 0 / 4"
+    assert page["ArrowLeft"] == "3 step 3 / 4"
+    assert page["ArrowRight"] == "1 step 1 / 4"
+    assert page["come"] == rgb(colors.PRESTIGE_HIGH_COLOR)
+    assert page["view"] == rgb(recording.views[0][1][2, 1])
+    dimmed = np.array(list(map(int, page["dim"].split(","))))
     night = np.array(colors.UNSEEN_OVERLAY_COLOR)
     np.testing.assert_allclose(dimmed, night + (colors.WALL_COLOR - night) * colors.UNSEEN_BRIGHTNESS, atol=2)
-    glimmer = np.array(list(map(int, seen["glimmer"].split(","))))
+    glimmer = np.array(list(map(int, page["glimmer"].split(","))))
     np.testing.assert_allclose(glimmer, night + (colors.WALL_COLOR - night) * colors.UNSEEN_BY_ALL_BRIGHTNESS, atol=2)
-    assert seen["jump"] == "4 step 4 / 4"
-    assert seen["facts"] == "return-1.5reward-1.5actionforwardprestige1.00"
-    assert "A novice at row 2, column 9, facing east; B expert 1 at row 4, column 3, facing west" in seen["label"]
-    assert seen["playing"] == "true"
-    assert seen["finished"] == "4 step 4 / 4"
+    assert page["jump"] == "4 step 4 / 4"
+    assert page["facts"] == "return-1.5reward-1.5actionforwardprestige1.00"
+    assert "A novice at row 2, column 9, facing east; B expert 1 at row 4, column 3, facing west" in page["label"]
+    assert page["playing"] == "true"
+    assert page["finished"] == "4 step 4 / 4"
 
 
 def test_hostile_films_share_a_report(hostile, recording, tmp_path):
@@ -136,20 +136,20 @@ def test_hostile_films_share_a_report(hostile, recording, tmp_path):
         views=tuple(view[:1] for view in recording.views),
     )  # fmt: skip
     report = Report("T").replay(hostile).replay(recording).replay(moment)
-    seen = browse(report.write(tmp_path / "report.html"), tmp_path)
-    assert seen["hacked"] == "undefined"
-    assert seen["names"] == f"A  {hostile.agent_names[0]}"
-    assert seen["unfocused"] == "0"  # in a report the keys scroll, until a film is chosen
-    assert seen["others"] == "0,0"  # the other films have not moved with the first
+    page = browse(report.write(tmp_path / "report.html"), tmp_path)
+    assert page["hacked"] == "undefined"
+    assert page["names"] == f"A  {hostile.agent_names[0]}"
+    assert page["unfocused"] == "0"  # in a report the keys scroll, until a film is chosen
+    assert page["others"] == "0,0"  # the other films have not moved with the first
 
 
 def test_arrows_can_be_seen_and_turned_off(recording, tmp_path):
     film = together(recording)
-    seen = browse(write_replay_html(film, tmp_path / "film.html"), tmp_path)
-    assert seen["arrow"] == rgb(colors.INFLUENCE_COLOR)
-    assert seen["arrows"] == "2"
-    assert seen["label"].endswith("; A influences B by 1 nats")
-    assert "influence in this step; the widest arrow is 1 nats" in seen["scale"]
-    assert seen["facts"].endswith("influence1 natsinfluenced0.02 nats")
-    assert seen["off"] == "0 " + rgb(colors.FLOOR_COLOR)
-    assert seen["on"] == "2 true"
+    page = browse(write_replay_html(film, tmp_path / "film.html"), tmp_path)
+    assert page["arrow"] == rgb(colors.INFLUENCE_COLOR)
+    assert page["arrows"] == "2"
+    assert page["label"].endswith("; A influences B by 1 nats")
+    assert "influence in this step; the widest arrow is 1 nats" in page["scale"]
+    assert page["facts"].endswith("influence1 natsinfluenced0.02 nats")
+    assert page["off"] == "0 " + rgb(colors.FLOOR_COLOR)
+    assert page["on"] == "2 true"

@@ -14,7 +14,7 @@ def bold(figure):
 
 
 def test_curves_by_hand():
-    figure = learning_curves(ARMS, num_resamples=200)
+    figure = learning_curves(ARMS)
     means = bold(figure)
     np.testing.assert_array_equal(means[0], [0, 2, 4])
     np.testing.assert_array_equal(means[1], [0, 1, 1])
@@ -26,14 +26,14 @@ def test_curves_by_hand():
 
 
 def test_unmeasured_points_are_gaps():
-    figure = learning_curves({"a": (X, [[0, np.nan, 2], [0, 3, 6]])}, num_resamples=200)
+    figure = learning_curves({"a": (X, [[0, np.nan, 2], [0, 3, 6]])})
     np.testing.assert_array_equal(bold(figure)[0], [0, np.nan, 4])
     figure_to_svg(figure)
 
 
 def test_labels_levels_and_seeds_are_written():
     figure = learning_curves(
-        ARMS, reference_levels={"experts": 3, "stop after one goal": 1}, title="T", num_resamples=200
+        ARMS, reference_levels={"experts": 3, "stop after one goal": 1}, title="T"
     )
     svg = figure_to_svg(figure)
     words = "environment steps|return per episode|experts|stop after one goal|social (2 seeds)|solo (1 seed)"
@@ -49,18 +49,18 @@ def test_many_steps_are_counted_in_millions():
 
 
 def test_svg_is_an_element_and_equal_for_equal_figures():
-    svg = figure_to_svg(learning_curves(ARMS, num_resamples=200))
+    svg = figure_to_svg(learning_curves(ARMS))
     assert svg.startswith("<svg")
     assert svg.endswith("</svg>")
     assert "metadata" not in svg
-    assert svg == figure_to_svg(learning_curves(ARMS, num_resamples=200))
+    assert svg == figure_to_svg(learning_curves(ARMS))
 
 
 @pytest.mark.parametrize("name", ["$x^2$", r"$\frac{", "_hidden", "<b>&", "a\nb"])
 def test_any_name_will_do(name):
     arms = {name: (X, [[0, 1, 2], [1, 2, 4]])}
     for figure in (
-        learning_curves(arms, reference_levels={name: 1}, title=name, num_resamples=100),
+        learning_curves(arms, reference_levels={name: 1}, title=name),
         interval_dots({name: [1, 2]}, reference_levels={name: 1.5}, title=name),
     ):
         svg = figure_to_svg(figure)

@@ -128,12 +128,12 @@ def test_the_median_of_several(monkeypatch):
     returns = []
     real = jax.device_get
 
-    def seen(tree):
+    def record_transfer(tree):
         tree = real(tree)
         returns.append(float(tree[1][:, 2].sum()))
         return tree
 
-    monkeypatch.setattr(module.jax, "device_get", seen)
+    monkeypatch.setattr(module.jax, "device_get", record_transfer)
     film = record_episode(GridEnv(FILMED), TEAM, PARAMS, seed=1, episodes=7, focal_slot=2)
     assert len(returns) == 7
     assert film.returns()[-1, 2] == pytest.approx(sorted(returns)[3])

@@ -23,8 +23,8 @@ def test_returns_by_hand(recording):
 
 
 def test_events_by_hand(recording):
-    found = [(e.step, e.agent, e.text) for e in reward_events(recording)]
-    assert found == [(3, 0, "+1 goal 1"), (4, 1, "-1.5 mistake at goal 2")]
+    result = [(e.step, e.agent, e.text) for e in reward_events(recording)]
+    assert result == [(3, 0, "+1 goal 1"), (4, 1, "-1.5 mistake at goal 2")]
 
 
 def test_events_off_goals(recording):

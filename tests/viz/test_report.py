@@ -29,7 +29,7 @@ class Page(HTMLParser):
 
 
 def test_everything_in_one_page(recording, tmp_path):
-    curve = learning_curves({"a": ([0, 1], [[0, 1], [1, 3]])}, num_resamples=100)
+    curve = learning_curves({"a": ([0, 1], [[0, 1], [1, 3]])})
     dots = interval_dots({"a": [1, 2]})
     report = Report("Title", "Subtitle").heading("Part").paragraph("Words.").figure(curve, "A curve").figure(dots)
     report.replay(recording, "The best").replay(recording)

@@ -24,9 +24,9 @@ class Played(NamedTuple):
 def visible(state, slot, view):
     """Cells an agent sees now, computed without the expert's code: bool[H, W]."""
     height, width = state.tiles.shape
-    _, seen = agent_view(state.tiles, state.position[slot], state.heading[slot], view)
+    _, in_view = agent_view(state.tiles, state.position[slot], state.heading[slot], view)
     row, col = view_cells(state.position[slot], state.heading[slot], view)
-    row = jnp.where(seen & (row >= 0), row, height)
+    row = jnp.where(in_view & (row >= 0), row, height)
     return jnp.zeros((height, width), bool).at[row, jnp.where(col >= 0, col, width)].set(True, mode="drop")
 
 

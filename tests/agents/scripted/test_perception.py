@@ -8,7 +8,7 @@ import pytest
 from rookery.agents.scripted.perception import UNKNOWN, Perception
 from rookery.errors import ConfigError
 from rookery.gridworld.spec import ViewConfig
-from tests.worlds import EAST, SMALL, SOUTH, WEST, drawn, put, start, task_on
+from tests.worlds import EAST, SMALL, SOUTH, WEST, map_text, put, start, task_on
 
 MAP = """
     #########
@@ -55,7 +55,7 @@ def test_full_observability_shows_the_whole_map():
     memory = perception_of(task, "full").observe(
         perception_of(task, "full").initial_memory(), start(task, [2, 1], WEST), jnp.int32(0)
     )
-    assert text(memory.tiles) == drawn(MAP).replace("1", "G").replace("2", "G")
+    assert text(memory.tiles) == map_text(MAP).replace("1", "G").replace("2", "G")
     assert memory.visible.all()
     assert not memory.frontier.any()
 
@@ -78,9 +78,9 @@ def test_each_slot_sees_by_its_own_view():
         perception_of(task).observe(perception_of(task).initial_memory(), state, jnp.int32(slot)).visible
         for slot in range(3)
     ]
-    assert [bool(seen[1, 3]) for seen in visible] == [True, True, True]
-    assert [bool(seen[1, 4]) for seen in visible] == [False, True, True]  # too far for the small view
-    assert [bool(seen[0, 5]) for seen in visible] == [False, False, True]  # behind the wall
+    assert [bool(cells[1, 3]) for cells in visible] == [True, True, True]
+    assert [bool(cells[1, 4]) for cells in visible] == [False, True, True]  # too far for the small view
+    assert [bool(cells[0, 5]) for cells in visible] == [False, False, True]  # behind the wall
     assert visible[2].sum() == 4 * 5
 
 

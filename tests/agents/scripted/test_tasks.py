@@ -10,7 +10,7 @@ from rookery.tasks.key_door import KeyDoor
 from rookery.tasks.maze import Maze
 from rookery.tasks.single_goal import SingleGoal
 from tests.agents.scripted.play import play
-from tests.worlds import drawn
+from tests.worlds import map_text
 
 VIEW = ViewConfig(size=5, observation_type="symbolic")
 OBSERVABILITIES = ("full", "partial")
@@ -32,7 +32,7 @@ def test_a_maze(observability):
 
 @pytest.mark.parametrize("when_reached", ["move goal", "respawn"])
 def test_the_path_to_a_known_goal_is_the_shortest(when_reached):
-    corridor = drawn("""
+    corridor = map_text("""
         ##########
         #G######G#
         #........#

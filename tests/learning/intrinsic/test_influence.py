@@ -107,16 +107,16 @@ def centralized():
 def test_true_policies_from_the_memory_before_the_step(centralized):
     _, trajectories, had, moved = centralized
     leader = trajectories["leader"]
-    found = had["leader"].others.influence["influence-centralized"][0]
+    measured = had["leader"].others.influence["influence-centralized"][0]
     felt = had["listener"].others.influence["influence-centralized"]
     for t in range(STEPS):
         for e in range(EPISODES):
             own, choice = leader.logits[0, t, e], leader.action[0, t, e]
             one = influence(conditional(t), own, choice, jnp.zeros(1, jnp.int32), "kl")[0]
             here = trajectories["listener"].loss_mask[:, t, e]  # the absent are not influenced
-            np.testing.assert_allclose(found[t, e], one * here.sum(), rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(measured[t, e], one * here.sum(), rtol=1e-4, atol=1e-6)
             np.testing.assert_allclose(felt[:, t, e], one * here, rtol=1e-4, atol=1e-6)
-    assert (found > 0.01).all()
+    assert (measured > 0.01).all()
     steps = trajectories["listener"].loss_mask.sum((1, 2))
     np.testing.assert_allclose(moved, [0, *(felt.sum((1, 2)) / steps)], rtol=1e-5)
 
@@ -175,15 +175,15 @@ def test_messages_move_the_next_step_and_nobody_moves_itself():
     trajectories = {"all": stack(*(played(k, group.policy.communication, symbols) for k in keys))}
     params = {"all": {"table": jnp.stack([TABLE, TABLE * 0])}}  # the second listens to nobody
     had, moved = counterfactual.add_influence(Team((group, mute)), params, trajectories)
-    found = had["all"].others.influence["influence-messages"]
-    np.testing.assert_allclose(found[0], 0, atol=1e-6)  # only the deaf hears the first
+    measured = had["all"].others.influence["influence-messages"]
+    np.testing.assert_allclose(measured[0], 0, atol=1e-6)  # only the deaf hears the first
     messages = trajectories["all"].messages
     for t in range(STEPS - 1):
         for e in range(EPISODES):
             answer = jnp.zeros(1, jnp.int32)
             wanted = influence(conditional(t + 1), messages.logits[1, t, e], messages.message[1, t, e], answer, "kl")[0]
-            np.testing.assert_allclose(found[1, t, e], wanted, rtol=1e-4, atol=1e-6)
-    np.testing.assert_array_equal(found[:, -1], 0)
+            np.testing.assert_allclose(measured[1, t, e], wanted, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(measured[:, -1], 0)
     assert moved[0] > 0.01
     np.testing.assert_allclose(moved[1:], 0, atol=1e-6)
 
@@ -212,8 +212,8 @@ def batch_of(reward, influence_told, environment: float):
     keys = jax.random.split(jax.random.PRNGKey(5), 3)
     trajectory = played(keys[0], POLICY.communication, 2)
     others = dataclasses.replace(modeled(trajectory).others, influence={"influence-messages": influence_told})
-    seen = jax.random.randint(keys[1], (STEPS + 1, EPISODES, 3, 5, 3), 0, 256).astype(jnp.uint8)
-    trajectory = trajectory.replace(observation=seen, reward=reward, others=others)
+    random_observation = jax.random.randint(keys[1], (STEPS + 1, EPISODES, 3, 5, 3), 0, 256).astype(jnp.uint8)
+    trajectory = trajectory.replace(observation=random_observation, reward=reward, others=others)
     config = A2C(
         sequence_length=STEPS, intrinsic=(MessageInfluence(extrinsic_coef=environment), MOAInfluence(loss_weight=2.0))
     )  # fmt: skip
@@ -254,8 +254,8 @@ def test_the_model_trains_the_convolution_and_shares_nothing_else():
     keys = jax.random.split(jax.random.PRNGKey(2), 3)
     policy = dataclasses.replace(POLICY, communication=CommunicationConfig())
     trajectory = modeled(played(keys[0], CommunicationConfig()))
-    seen = jax.random.randint(keys[1], (STEPS + 1, EPISODES, 3, 5, 3), 0, 256).astype(jnp.uint8)
-    trajectory = trajectory.replace(observation=seen)
+    random_observation = jax.random.randint(keys[1], (STEPS + 1, EPISODES, 3, 5, 3), 0, 256).astype(jnp.uint8)
+    trajectory = trajectory.replace(observation=random_observation)
     config = A2C(sequence_length=STEPS, intrinsic=(intrinsic,))
     params = config.init(policy, keys[2], STEPS).params
 

@@ -19,7 +19,7 @@ from tests.tasks.social_dilemmas.worlds import EAST, NORTH, SOUTH, WEST, situati
 
 VIEW = ViewConfig(size=5, rows_behind=2, tile_size=1, see_through_walls=True)
 LARGE = ViewConfig(size=5, rows_behind=2, tile_size=6, see_through_walls=True)
-seen = jax.jit(observe_dilemma, static_argnums=1)
+observe = jax.jit(observe_dilemma, static_argnums=1)
 
 
 def slow_view(state, agent: int) -> np.ndarray:
@@ -54,7 +54,7 @@ def test_views_of_any_world(situation):
     state, action, _ = situation
     beams = (np.arange(np.asarray(state.tiles).size).reshape(np.asarray(state.tiles).shape) + action[0]) % 7 % 3
     state = state.replace(beam=beams.astype(np.uint8))
-    views = np.asarray(seen(state, VIEW))
+    views = np.asarray(observe(state, VIEW))
     for agent in range(len(action)):
         np.testing.assert_array_equal(views[agent], slow_view(state, agent))
 
@@ -72,7 +72,7 @@ TILES = tiles_of(
 @pytest.mark.parametrize(("heading", "at"), [(NORTH, (1, 2)), (EAST, (2, 1)), (SOUTH, (3, 2)), (WEST, (2, 3))])
 def test_the_view_turns_with_the_agent(heading, at):
     """An apple to the north is ahead, left, behind, or right."""
-    view = np.asarray(seen(state_on(TILES, [(2, 3)], [heading]), VIEW))[0]
+    view = np.asarray(observe(state_on(TILES, [(2, 3)], [heading]), VIEW))[0]
     assert tuple(view[2, 2]) == SELF_COLOR
     assert [tuple(map(int, cell)) for cell in np.argwhere((view == DILEMMA_TILE_COLORS[APPLE]).all(-1))] == [at]
 
@@ -82,7 +82,7 @@ def test_beams_show_and_agents_show_over_them():
     beam = np.zeros(TILES.shape, np.uint8)
     beam[2, 4] = beam[2, 5] = FIRE_BEAM
     beam[1, 4] = CLEAN_BEAM
-    view = np.asarray(seen(state.replace(beam=beam), VIEW))[0]
+    view = np.asarray(observe(state.replace(beam=beam), VIEW))[0]
     assert tuple(view[2, 3]) == AGENT_COLORS[1]
     assert tuple(view[2, 4]) == BEAM_COLORS[FIRE_BEAM]
     assert tuple(view[1, 3]) == BEAM_COLORS[CLEAN_BEAM]
@@ -96,7 +96,7 @@ def test_every_look_has_its_own_color():
 def test_larger_tiles_show_headings_as_the_viewer_sees_them():
     def other(viewer: int, heading: int) -> np.ndarray:
         state = state_on(TILES, [(2, 3), (2, 5)], [viewer, heading])
-        view = np.asarray(seen(state, LARGE))[0]
+        view = np.asarray(observe(state, LARGE))[0]
         assert view.shape == (30, 30, 3)
         row, col = {NORTH: (2, 4), EAST: (0, 2)}[viewer]
         return view[6 * row : 6 * row + 6, 6 * col : 6 * col + 6]
@@ -109,7 +109,7 @@ def test_larger_tiles_show_headings_as_the_viewer_sees_them():
 
 def test_larger_tiles_show_the_same_ground():
     state = state_on(TILES, [(2, 3)], [WEST])
-    small, large = np.asarray(seen(state, VIEW))[0], np.asarray(seen(state, LARGE))[0]
+    small, large = np.asarray(observe(state, VIEW))[0], np.asarray(observe(state, LARGE))[0]
     large = large.reshape(5, 6, 5, 6, 3).transpose(0, 2, 1, 3, 4)
     for row, col in np.ndindex(5, 5):
         if (row, col) != (2, 2):
