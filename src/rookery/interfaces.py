@@ -441,6 +441,8 @@ class Task:
     """Names of what is counted for each agent: the keys of `TimeStep.info`."""
     views: tuple[ViewConfig, ...] = ()
     """What each agent observes, one per agent, for tasks that observe part of a grid."""
+    dropout_slots: tuple[int, ...] = ()
+    """Slots of agents that leave within an episode and return, on the gridworld; see `rookery.gridworld.presence`."""
     grid_spec: GridSpec | None = None
     """Size, agents and movement of the shared gridworld; None for a task with an environment of its own."""
 

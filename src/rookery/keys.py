@@ -45,5 +45,7 @@ TEACHER_ACTION = 0x7EAC
 """Samples what a group's teacher does, and when its students follow it."""
 POST_STEP = 0x5E7D
 """Random numbers of a task's `post_step`, apart from those of movement."""
+PRESENCE = 0xD0CE
+"""Which agents leave and return within an episode, apart from movement and `post_step`."""
 AGENT_VISIBILITY = 0xFADE
 """Which fading agents of Goal Sequence are visible, apart from movement and `post_step`."""

@@ -62,11 +62,16 @@ def is_walkable(kind: Int[Array, "..."]) -> jax.Array:
 
 
 def spawn_delayed(state: GridState, spawn_delay: Int[Array, "A"], collide: bool) -> GridState:
-    """Let the agents enter whose delay is over. If agents collide, an agent waits until its cell is free."""
+    """Let the agents enter whose delay is over, and take out those that are away.
+
+    If agents collide, an agent waits until its cell is free.
+    """
     due = state.episode_agent_mask & (state.step >= spawn_delay)
+    present = state.agent_mask & state.episode_agent_mask
+    if state.away is not None:
+        due, present = due & ~state.away, present & ~state.away
     if not collide:
         return state.replace(agent_mask=due)
-    present = state.agent_mask & state.episode_agent_mask
     for agent in range(len(due)):
         blocking = (state.position == state.position[agent]).all(-1) & present
         is_free = ~blocking.at[agent].set(False).any()

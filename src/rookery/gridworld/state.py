@@ -23,6 +23,7 @@ class GridState(struct.PyTreeNode):
     key: PRNGKey  # of this episode; fold in `step`, and never use it twice
     task: PyTree  # the task's own part; the gridworld does not read it
     invisible_agents: Bool[Array, "A A"] | None = None  # row cannot see column; None: all are visible
+    away: Bool[Array, "A"] | None = None  # has left for a while, see gridworld/presence.py; None: no agent ever leaves
 
 
 class MoveResult(struct.PyTreeNode):
@@ -38,3 +39,7 @@ class GridParams(struct.PyTreeNode):
     prestige_decay: Float32[Array, ""]  # alpha of equation 4, per step
     spawn_delay: Int32[Array, "A"]  # steps until each agent enters
     goal_hiding_prob: Float32[Array, ""]  # probability that an episode hides goals, for views with can_hide_goals
+    leave_prob: Float32[Array, ""]  # of an agent of the task's `dropout_slots`, per step while it is there
+    return_prob: Float32[Array, ""]  # of the same, per step while it is away
+    leave_step: Float32[Array, ""]  # the same agents are away from this step
+    return_step: Float32[Array, ""]  # until this one

@@ -11,11 +11,19 @@ from jaxtyping import Array, Int
 
 from rookery.errors import ConfigError
 from rookery.gridworld.layout import AsciiMap, empty_room, parse_map
+from rookery.gridworld.presence import NEVER
 from rookery.gridworld.spec import ACTION_NAMES, GridSpec, ViewConfig
 from rookery.gridworld.state import GridParams, GridState
 from rookery.gridworld.tiles import FLOOR, OBSTACLE, TILE_TO_CHAR
 from rookery.interfaces import Task
-from rookery.tasks.checks import check_finite, check_probability, normalize_settings
+from rookery.limits import MAX_EPISODE_STEPS, check_at_most
+from rookery.tasks.checks import (
+    check_finite,
+    check_non_negative,
+    check_probability,
+    check_slots,
+    normalize_settings,
+)
 from rookery.tasks.grid_env import GridEnv
 
 
@@ -46,6 +54,11 @@ class GridTask(Task):
     prestige_decay: float = 0.99  # per step
     spawn_delay: tuple[int, ...] = ()  # steps until each agent enters; empty: all start at once
     goal_hiding_prob: float = 1.0  # probability that goals are hidden in an episode, for views with can_hide_goals
+    dropout_slots: tuple[int, ...] = ()  # slots of agents that leave within an episode and return; empty: no agent does
+    leave_prob: float = 0.0  # of each of them, per step while it is there
+    return_prob: float = 0.0  # per step while it is away
+    leave_step: float | None = None  # they are away from this step; None: never
+    return_step: float | None = None  # until this one; None: the end of the episode
 
     def __post_init__(self) -> None:
         normalize_settings(self)
@@ -56,12 +69,24 @@ class GridTask(Task):
             raise ConfigError(f"spawn_delay has {len(self.spawn_delay)} entries for {len(self.views)} agents")
         if any(delay < 0 for delay in self.spawn_delay):
             raise ConfigError(f"spawn_delay={self.spawn_delay} must not be negative")
+        check_at_most("spawn_delay", max(self.spawn_delay, default=0), MAX_EPISODE_STEPS)
+        self._check_dropout()
         num_agents, ascii_map = self.grid_spec.num_agents, self.ascii_map  # both check their own settings
         if ascii_map is not None and ascii_map.spawn_cells and len(ascii_map.spawn_cells) < num_agents:
             raise ConfigError(
                 f"the map has {len(ascii_map.spawn_cells)} start cells (A) for {num_agents} agents; add more, "
                 "or remove all so that agents start anywhere"
             )
+
+    def _check_dropout(self) -> None:
+        """Raises ConfigError for settings of agents that leave and return that cannot be."""
+        check_slots("dropout_slots", self.dropout_slots, len(self.views))
+        for name in ("leave_prob", "return_prob"):
+            check_probability(name, getattr(self, name))
+        for name in ("leave_step", "return_step"):
+            check_non_negative(name, getattr(self, name) or 0)
+        if not self.dropout_slots and (self.leave_prob or self.leave_step is not None):
+            raise ConfigError("leave_prob and leave_step are for agents in dropout_slots, which is empty; add slots")
 
     @property
     def ascii_map(self) -> AsciiMap | None:
@@ -138,6 +163,10 @@ class GridTask(Task):
             prestige_decay=jnp.float32(self.prestige_decay),
             spawn_delay=jnp.array(delay, jnp.int32),
             goal_hiding_prob=jnp.float32(self.goal_hiding_prob),
+            leave_prob=jnp.float32(self.leave_prob),
+            return_prob=jnp.float32(self.return_prob),
+            leave_step=jnp.float32(NEVER if self.leave_step is None else self.leave_step),
+            return_step=jnp.float32(NEVER if self.return_step is None else self.return_step),
         )
 
 

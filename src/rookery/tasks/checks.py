@@ -32,6 +32,11 @@ def check_probability(name: str, value: float) -> None:
         raise ConfigError(f"{name}={value} must lie in [0, 1]")
 
 
+def check_slots(name: str, slots: tuple[int, ...], num_agents: int) -> None:
+    if any(not 0 <= slot < num_agents for slot in slots) or len(set(slots)) < len(slots):
+        raise ConfigError(f"{name}={slots} must hold different slots from 0 to {num_agents - 1}")
+
+
 def normalize_settings(task: Any) -> None:
     """Turn lists in the fields of a frozen dataclass into tuples, and a map into text with plain line breaks.
 

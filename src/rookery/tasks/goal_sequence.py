@@ -35,7 +35,7 @@ from rookery.gridworld.layout import sample_cells
 from rookery.gridworld.state import GridParams, GridState, MoveResult
 from rookery.gridworld.tiles import GOAL_KINDS, OBSTACLE
 from rookery.tasks.base import GridTask, as_cells
-from rookery.tasks.checks import check_cost, check_non_negative, check_probability
+from rookery.tasks.checks import check_cost, check_non_negative, check_probability, check_slots
 from rookery.types import PRNGKey
 
 
@@ -95,12 +95,7 @@ class GoalSequence(GridTask):
         check_cost("penalty", self.penalty)
         for name in ("visibility", "fade"):
             check_probability(name, getattr(self, name))
-        if any(not 0 <= slot < len(self.views) for slot in self.fading_slots) or len(set(self.fading_slots)) < len(
-            self.fading_slots
-        ):
-            raise ConfigError(
-                f"fading_slots={self.fading_slots} must hold different slots from 0 to {len(self.views) - 1}"
-            )
+        check_slots("fading_slots", self.fading_slots, len(self.views))
         if self.fading_slots and self.collide:
             raise ConfigError("invisible agents would block others; leave out fading_slots or set collide=False")
         if any(not 0 <= goal < self.num_goals for goal in self.sequence):

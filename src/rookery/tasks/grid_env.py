@@ -12,6 +12,7 @@ from rookery import keys
 from rookery.gridworld.interactions import step_interactions
 from rookery.gridworld.movement import spawn_delayed, step_movement
 from rookery.gridworld.observation import observe_all, observe_grid
+from rookery.gridworld.presence import initial_away, step_away
 from rookery.gridworld.prestige import update_prestige
 from rookery.gridworld.spec import GridSpec
 from rookery.gridworld.state import GridState
@@ -46,6 +47,11 @@ class GridEnv(Env):
         return spec
 
     @property
+    def dropout_slots(self) -> tuple[int, ...]:
+        """Slots of agents that leave within an episode and return."""
+        return self.task.dropout_slots
+
+    @property
     def num_agents(self) -> int:
         return self.spec.num_agents
 
@@ -76,18 +82,20 @@ class GridEnv(Env):
         layout_key, episode_key, hide_key = jax.random.split(key, 3)
         tiles, position, heading, task_state = self.task.generate(layout_key)
         agent_mask = jnp.ones(num_agents, bool) if agent_mask is None else agent_mask
+        away = initial_away(self.dropout_slots, num_agents, params.world) if self.dropout_slots else None
         state = GridState(
             tiles=tiles,
             position=position,
             heading=heading,
             carrying=jnp.zeros(num_agents, jnp.int32),
             episode_agent_mask=agent_mask,
-            agent_mask=agent_mask & (params.world.spawn_delay <= 0),
+            agent_mask=agent_mask & (params.world.spawn_delay <= 0) & (True if away is None else ~away),
             prestige=jnp.zeros(num_agents),
             goals_masked=jax.random.uniform(hide_key) < params.world.goal_hiding_prob,
             step=jnp.int32(0),
             key=episode_key,
             task=task_state,
+            away=away,
         )
         state = state.replace(invisible_agents=self.task.invisible_agents(state, params))
         no_metrics = {name: jnp.zeros(num_agents) for name in self.task.metric_names}
@@ -100,12 +108,17 @@ class GridEnv(Env):
         moved, move_result = step_agents(state, action, spec.collide)
         reward, task_state, info = self.task.reward(state, moved, move_result, params)
         prestige = update_prestige(state.prestige, reward, params.world.prestige_decay)
-        key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), keys.POST_STEP)
-        moved = self.task.post_step(key, state, moved.replace(task=task_state), move_result)
+        step_key = jax.random.fold_in(state.key, state.step)
+        post_step_key = jax.random.fold_in(step_key, keys.POST_STEP)
+        moved = self.task.post_step(post_step_key, state, moved.replace(task=task_state), move_result)
         after = moved.replace(
             prestige=jnp.where(state.agent_mask, prestige, state.prestige),
             step=state.step + 1,
         )
+        if after.away is not None:
+            presence_key = jax.random.fold_in(step_key, keys.PRESENCE)
+            away = step_away(presence_key, after, after.away, self.dropout_slots, params.world)
+            after = after.replace(away=away)
         after = spawn_delayed(after, params.world.spawn_delay, spec.collide)
         after = after.replace(invisible_agents=self.task.invisible_agents(after, params))
         return after, self._time_step(after, reward, jnp.bool_(False), info)

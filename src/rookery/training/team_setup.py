@@ -50,7 +50,8 @@ def make_team_setup(
                 f"tasks of kind {task.kind!r} cannot be reduced to one agent; leave out --partners {NO_PARTNERS}: the "
                 "agent is evaluated alone as well"
             )
-        task = dataclasses.replace(task, views=task.views[:1], spawn_delay=task.spawn_delay[:1])
+        alone: Any = {"dropout_slots": (), "leave_prob": 0.0, "leave_step": None}
+        task = dataclasses.replace(task, views=task.views[:1], spawn_delay=task.spawn_delay[:1], **alone)
     elif partners is not None and is_grid and len(task.views) == 1:
         task = dataclasses.replace(task, views=task.views * 3, spawn_delay=())  # two experts, as in the paper
     env = registry.make_env(task)
