@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -37,6 +37,9 @@ AGENTS_DIR = "agents"
 STATUS_FILE = "status.json"
 CHECKPOINT_HASHES_KEY = "checkpoint_hashes"  # in CONFIG_FILE
 
+OnUpdate: TypeAlias = Callable[[int, bool], None]
+"""Called with the number of updates done, and whether a checkpoint of the last one was written."""
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
@@ -57,6 +60,7 @@ def train(
     devices: list[Any] | None = None,
     quiet: bool = False,
     stop_after: float | None = None,
+    on_update: OnUpdate | None = None,
 ) -> TrainResult:
     """Start a run in a new folder and train to its end.
 
@@ -67,6 +71,7 @@ def train(
       devices: JAX devices to use; None: all.
       quiet: show no progress.
       stop_after: seconds after which to save and stop; at least one update is done.
+      on_update: called after every update.
     Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError before anything is written; StorageError
       if the disk refuses or another process trains in this folder; DivergedError.
     """
@@ -82,11 +87,17 @@ def train(
         hashes = checkpoint_hashes(config)
         saved = {"rookery": __version__, "config": to_dict(config)}
         write_json(run_dir / CONFIG_FILE, saved | ({CHECKPOINT_HASHES_KEY: hashes} if hashes else {}))
-        return _TrainLoop(run, run_dir, devices, quiet, stop_after).execute(_init_state(run, params), resume_at=None)
+        loop = _TrainLoop(run, run_dir, devices, quiet, stop_after, on_update)
+        return loop.execute(_init_state(run, params), resume_at=None)
 
 
 def resume(
-    run_dir: Path | str, *, devices: list[Any] | None = None, quiet: bool = False, stop_after: float | None = None
+    run_dir: Path | str,
+    *,
+    devices: list[Any] | None = None,
+    quiet: bool = False,
+    stop_after: float | None = None,
+    on_update: OnUpdate | None = None,
 ) -> TrainResult:
     """Continue a run from its newest valid checkpoint, to the same numbers as if it had never stopped.
 
@@ -108,7 +119,8 @@ def resume(
             notes.append("no valid checkpoint; starting again from the beginning")
             num_updates, state = 0, _init_state(run, initial_params(config, run))
         checkpoint.discard_after(run_dir / CHECKPOINTS_DIR, num_updates)
-        return _TrainLoop(run, run_dir, devices, quiet, stop_after).execute(state, resume_at=num_updates, notes=notes)
+        loop = _TrainLoop(run, run_dir, devices, quiet, stop_after, on_update)
+        return loop.execute(state, resume_at=num_updates, notes=notes)
 
 
 def _check_unused(run_dir: Path) -> None:
@@ -194,10 +206,16 @@ class _TrainLoop:
     """Runs updates; between them writes metrics, and at intervals a checkpoint with its evaluation."""
 
     def __init__(
-        self, run: Run, run_dir: Path, devices: list[Any] | None, quiet: bool, stop_after: float | None
+        self,
+        run: Run,
+        run_dir: Path,
+        devices: list[Any] | None,
+        quiet: bool,
+        stop_after: float | None,
+        on_update: OnUpdate | None,
     ) -> None:
         self.run, self.config, self.run_dir = run, run.config, run_dir
-        self.devices, self.quiet, self.stop_after = devices, quiet, stop_after
+        self.devices, self.quiet, self.stop_after, self.on_update = devices, quiet, stop_after, on_update
         episodes = self.config.eval_episodes
         self.evaluate: Callable | None = RunEvaluator(run, episodes, devices) if episodes else None
         self.start_time = time.monotonic()
@@ -243,11 +261,14 @@ class _TrainLoop:
                 # Read once: a stop requested after this line takes effect, with a checkpoint, after the next update.
                 stopping = stop_signal.requested or self._out_of_time()
                 metrics_writer.write(done, done * config.steps_per_update, row)
-                if due or stopping:
+                saves = due or stopping
+                if saves:
                     metrics_writer.sync()  # before the checkpoint that makes these lines final
                     self._save(state, done)
                     stopping = stopping or stop_signal.requested
                 progress.update(done * self.steps_per_update, self._progress_metrics(metrics))
+                if self.on_update is not None:
+                    self.on_update(done, saves)
         return TrainResult(self.run_dir, done, done == config.total_updates, self.seconds, state, self.run)
 
     def _out_of_time(self) -> bool:
@@ -266,7 +287,8 @@ class _TrainLoop:
             "total_updates": self.config.total_updates,
             "steps": done * self.config.steps_per_update,
             "seconds": round(self.seconds, 1),
-            "machine": machine_info(),
+            "machine": (machine := machine_info()),
+            "machines": [{"replicas": [list(replica) for replica in self.config.replicas], **machine}],
         }
         write_json(self.run_dir / STATUS_FILE, status)
 
