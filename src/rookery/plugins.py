@@ -143,6 +143,15 @@ LEARNERS = Registry(
         "r2d2": "rookery.learning.r2d2:R2D2",
     },
 )
+TRACKERS = Registry(
+    "tracker",
+    "rookery.trackers",
+    {
+        "tensorboard": "rookery.tracking.tensorboard:TensorBoardTracker",
+        "wandb": "rookery.tracking.wandb:WandbTracker",
+        "mlflow": "rookery.tracking.mlflow:MLflowTracker",
+    },
+)
 
 
 def register_network(cls: C) -> C:
@@ -163,3 +172,8 @@ def register_intrinsic_reward(cls: C) -> C:
 def register_learner(cls: C) -> C:
     """Add a `rookery.interfaces.Learner` class under its `kind`; usable as a decorator. Raises ConfigError."""
     return LEARNERS.register(cls)
+
+
+def register_tracker(cls: C) -> C:
+    """Add a `rookery.tracking.base.Tracker` class under its `kind`; usable as a decorator. Raises ConfigError."""
+    return TRACKERS.register(cls)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import optional, use_cores
+from rookery.commands.options import Json, optional, use_cores, working
+from rookery.commands.output import print_json
 from rookery.errors import ConfigError
 
 SOCIAL_DILEMMA_TASKS = ("cleanup-v0", "harvest-v0")
@@ -31,8 +31,7 @@ class BenchCommand:
     """Task that `gridworld` measures."""
     num_envs: int = 2048
     """Number of environments in one batch."""
-    json: bool = False
-    """Print one JSON object instead of lines."""
+    json: Json = False
 
     def __call__(self) -> int:
         return run_bench(self)
@@ -45,9 +44,10 @@ def run_bench(options: BenchCommand) -> int:
     use_cores(None)
     from rookery.training.devices import machine_info
 
-    results: dict = {"machine": machine_info(), **_measure(options)}
+    with working("measuring"):
+        results: dict = {"machine": machine_info(), **_measure(options)}
     if options.json:
-        print(json.dumps(results))
+        print_json(results)
         return 0
     print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
     for row in (*results.get("gridworld", ()), *results.get("social-dilemmas", ())):

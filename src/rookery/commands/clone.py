@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rookery.commands.options import (
+    Json,
     Overrides,
     TaskOverrides,
     TimeLimit,
+    Track,
     flags,
     optional,
     time_limit_seconds,
     use_cores,
+    working,
 )
-from rookery.errors import ConfigError
+from rookery.commands.output import print_json
+from rookery.errors import STOPPED_EXIT_CODE, ConfigError
 
 if TYPE_CHECKING:
     from rookery.training.clone_trainer import CloneConfig
@@ -59,17 +63,22 @@ class CloneCommand:
     """The first seed; the others count up from it."""
     time_limit: TimeLimit = None
     """Save and stop after so many minutes."""
+    track: Track = ()
     quiet: bool = False
     """Show no progress."""
+    restart: bool = False
+    """Clone from the beginning if all checkpoints are lost; what is left is kept in a folder in the run's."""
+    json: Json = False
 
     def __call__(self) -> int:
         return run_clone(self)
 
 
 def run_clone(options: CloneCommand) -> int:
-    """Print the expert's return, each clone's loss and where the agents are. Returns 0."""
+    """Print the expert's return, each clone's loss and where the agents are. Returns 0 or STOPPED_EXIT_CODE."""
     stop_after = time_limit_seconds(options.time_limit)
     use_cores(1)
+    quiet = options.quiet or options.json
     from rookery.storage.datasets import DATASET_MANIFEST, read_manifest
     from rookery.training.clone_trainer import train_clones
 
@@ -83,7 +92,7 @@ def run_clone(options: CloneCommand) -> int:
     manifest = read_manifest(folder)
     if options.data is None:
         _check_recorded(folder, manifest, requested, options)
-    if not options.quiet:
+    if not quiet:
         expert_return = manifest["return"]
         print(
             f"{folder}: {manifest['num_episodes']} episodes of {manifest['expert']}, "
@@ -91,13 +100,26 @@ def run_clone(options: CloneCommand) -> int:
             f"return {expert_return['mean']:.2f} ± {expert_return['std']:.2f}"
         )
     if options.record_only:
+        if options.json:
+            print_json({"dataset": str(folder), "episodes": manifest["num_episodes"], "return": manifest["return"]})
         return 0
-    result = train_clones(config, folder, options.out, quiet=options.quiet, stop_after=stop_after)
+    result = train_clones(
+        config,
+        folder,
+        options.out,
+        quiet=quiet,
+        stop_after=stop_after,
+        restart=options.restart,
+        track=options.track or None,
+    )
     for path, loss in zip(result.agent_files, result.validation_loss, strict=True):
-        print(f"{path}: {loss:.4f} nats per action on validation episodes")
-    if not result.finished:
+        if options.json:
+            print_json({"agent": str(path), "validation_loss": float(loss), "finished": result.finished})
+        else:
+            print(f"{path}: {loss:.4f} nats per action on validation episodes")
+    if not result.finished and not options.json:
         print(f"stopped after {result.epochs_done} of {config.learner.epochs} epochs; run the same command to continue")
-    return 0
+    return 0 if result.finished else STOPPED_EXIT_CODE
 
 
 def _clone_config(options: CloneCommand) -> CloneConfig:
@@ -114,14 +136,15 @@ def _record(folder: Path, options: CloneCommand) -> None:
 
     if options.task is None or options.expert is None:
         raise ConfigError("name --task and --expert to record, or --data with a recorded dataset")
-    record_dataset(
-        folder,
-        _task(options.task, options),
-        _expert_config(options.expert),
-        num_episodes=DEFAULT_EPISODES if options.episodes is None else options.episodes,
-        seed=options.data_seed or 0,
-        solo=options.solo,
-    )
+    with working(f"recording {options.expert}"):
+        record_dataset(
+            folder,
+            _task(options.task, options),
+            _expert_config(options.expert),
+            num_episodes=DEFAULT_EPISODES if options.episodes is None else options.episodes,
+            seed=options.data_seed or 0,
+            solo=options.solo,
+        )
 
 
 def _task(task_id: str, options: CloneCommand) -> Any:

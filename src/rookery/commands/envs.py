@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional
 
-from rookery.commands.options import optional
+from rookery.commands.lists import list_tasks
+from rookery.commands.options import Json, optional
+from rookery.commands.output import print_json
 from rookery.errors import ConfigError
 
 
@@ -23,23 +25,15 @@ class EnvsCommand:
     """Id of the task to show."""
     png: Annotated[Path | None, optional("FILE", "no picture")] = None
     """Write a picture of the task to this file."""
+    json: Json = False
 
     def __call__(self) -> int:
-        return list_tasks() if self.action == "list" else show_task(self.task, self.png)
+        if self.action == "list" and self.task is None and self.png is None:
+            return list_tasks(self.json)
+        return show_task(self.task, self.png, self.json)
 
 
-def list_tasks() -> int:
-    """One line per task. Returns 0."""
-    from rookery.tasks.listing import describe_all
-
-    descriptions = describe_all()
-    width = max(map(len, descriptions))
-    for task_id, description in descriptions.items():
-        print(f"{task_id:{width}}  {description}")
-    return 0
-
-
-def show_task(task_id: str | None, png: Path | None = None) -> int:
+def show_task(task_id: str | None, png: Path | None = None, as_json: bool = False) -> int:
     """Rules and source, the settings, what each agent sees, and a layout as text and, if asked for, as a picture."""
     from rookery.tasks import registry
 
@@ -47,25 +41,49 @@ def show_task(task_id: str | None, png: Path | None = None) -> int:
         raise ConfigError(f"name the task to show: {', '.join(registry.task_ids())}")
     task = registry.get_task(task_id)
     env = registry.make_env(task)
-    print(f"{task_id}: {registry.describe(task_id)}\n")
-    print((sys.modules[type(task).__module__].__doc__ or "").strip(), "\n")
-    for field in dataclasses.fields(task):
-        if field.name not in ("views", "map", "kind"):
-            print(f"  {field.name:20} {getattr(task, field.name)}")
-    for slot, view in enumerate(task.views):
-        print(
-            f"  agent {slot} observes     {view.observation_type} u8{list(view.shape)}: "
-            f"{view.size}×{view.size} cells, rows behind the agent: {view.rows_behind}"
-        )
-    print(f"  actions              {', '.join(env.action_names)}")
-    print(f"  metrics              {', '.join(task.metric_names)}")
-    print(f"\n{ascii_layout(task)}")
+    if as_json:
+        print_json(_task_facts(task_id, task, env))
+    else:
+        print(f"{task_id}: {registry.describe(task_id)}\n")
+        print(_rules(task), "\n")
+        for field in dataclasses.fields(task):
+            if field.name not in ("views", "map", "kind"):
+                print(f"  {field.name:20} {getattr(task, field.name)}")
+        for slot, view in enumerate(task.views):
+            print(
+                f"  agent {slot} observes     {view.observation_type} u8{list(view.shape)}: "
+                f"{view.size}×{view.size} cells, rows behind the agent: {view.rows_behind}"
+            )
+        print(f"  actions              {', '.join(env.action_names)}")
+        print(f"  metrics              {', '.join(task.metric_names)}")
+        print(f"\n{ascii_layout(task)}")
     if png is not None:
         from rookery.viz.record_episode import record_initial_state
         from rookery.viz.video import write_png
 
-        print(f"\n{write_png(record_initial_state(env), png, show_views=False)}")
+        path = write_png(record_initial_state(env), png, show_views=False)
+        print(f"\n{path}", file=sys.stderr if as_json else sys.stdout)
     return 0
+
+
+def _rules(task: Any) -> str:
+    return (sys.modules[type(task).__module__].__doc__ or "").strip()
+
+
+def _task_facts(task_id: str, task: Any, env: Any) -> dict[str, Any]:
+    from rookery.storage.serialization import to_dict
+    from rookery.tasks import registry
+
+    return {
+        "task": task_id,
+        "description": registry.describe(task_id),
+        "rules": _rules(task),
+        "settings": to_dict(task),
+        "observation_shapes": [list(view.shape) for view in task.views],
+        "actions": list(env.action_names),
+        "metrics": list(task.metric_names),
+        "layout": ascii_layout(task),
+    }
 
 
 def ascii_layout(task: Any) -> str:

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import PartnersOption, TaskId, TaskOverrides, print_json, working
-from rookery.errors import NotFoundError
+from rookery.commands.options import Json, PartnersOption, TaskId, TaskOverrides, working
+from rookery.commands.output import print_json
+from rookery.errors import NotFoundError, printable
 
 
 @dataclasses.dataclass
@@ -35,8 +36,7 @@ class EvalCommand:
     """Episodes for each agent and condition."""
     seed: int = 0
     """Seed of the evaluation episodes; they never overlap with training episodes."""
-    json: bool = False
-    """Print one JSON object per agent and condition, with all digits."""
+    json: Json = False
 
     def __call__(self) -> int:
         return run_eval(self)
@@ -55,7 +55,7 @@ def run_eval(options: EvalCommand) -> int:
                 seed=options.seed,
             )
         if not options.json:
-            print(source)
+            print(printable(source))
         for row in rows:
             if options.json:
                 print_json({"agent": source, **row})

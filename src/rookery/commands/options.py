@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import dataclasses
 import sys
 from collections.abc import Iterator
 from typing import Annotated, Any, Protocol
@@ -39,6 +39,16 @@ PresetInt = Annotated[int | None, optional("INT", "the preset's")]
 TimeLimit = Annotated[float | None, optional("MINUTES", "no limit")]
 Cores = Annotated[int | None, optional("INT", "all")]
 TaskId = Annotated[str | None, optional("ID", "the one the agent was trained on")]
+Track = Annotated[
+    tuple[str, ...],
+    arg(
+        metavar="TRACKER",
+        help="Where metrics go besides metrics.jsonl: tensorboard, wandb, mlflow or a tracker of another package, one "
+        "or several; or none. A resumed run continues with the same.",
+        help_behavior_hint="(default: $ROOKERY_TRACK, else tensorboard)",
+    ),
+]
+Json = Annotated[bool, arg(help="Print JSON instead of text: one object per line.")]
 PartnersOption = Annotated[str | None, optional("AGENT", "as in training, else scripted")]
 
 
@@ -49,13 +59,42 @@ def time_limit_seconds(time_limit: float | None) -> float | None:
     return None if time_limit is None else 60 * time_limit
 
 
-def use_cores(cores: int | None) -> None:
-    """Let JAX use so many CPU cores; None: all. Call before JAX starts. Raises ConfigError for fewer than one."""
+def use_cores(cores: int | None, num_threads: int | None = None) -> None:
+    """Let JAX use so many CPU cores; None: all. Call before JAX starts. Raises ConfigError for fewer than one.
+
+    num_threads: as for `rookery.training.devices.use_all_cores`.
+    """
     from rookery.training.devices import use_all_cores
 
     if cores is not None and cores < 1:
         raise ConfigError(f"cores={cores} must be at least 1")
-    use_all_cores(cores)
+    use_all_cores(cores, num_threads)
+
+
+def gather_overrides(command: type, arguments: list[str]) -> list[str]:
+    """The arguments with all KEY=VALUE changes in one place: `--seeds 1 num_envs=8` after `num_envs=4` is no error.
+
+    What follows an option that takes several values stays with it.
+    """
+    fields = {field.name: field for field in dataclasses.fields(command)}
+    if "overrides" not in fields:
+        return arguments
+    first: list[str] = []
+    rest: list[str] = []
+    values = 0  # that the option before still takes
+    for word in arguments:
+        if word.startswith("--"):
+            name, equals, _ = word[2:].partition("=")
+            default = getattr(fields.get(name.replace("-", "_")), "default", False)
+            many, is_flag = isinstance(default, tuple), isinstance(default, bool)
+            values = 0 if equals or is_flag else len(arguments) if many else 1
+            rest.append(word)
+        elif values:
+            values -= 1
+            rest.append(word)
+        else:
+            first.append(word)
+    return first + rest
 
 
 def flags(names: list[str]) -> str:
@@ -65,16 +104,14 @@ def flags(names: list[str]) -> str:
 
 @contextlib.contextmanager
 def working(what: str) -> Iterator[None]:
-    """Show that a command is busy, on a terminal only. `what`: such as "evaluating"."""
+    """Show that a command is busy, and for how long, on a terminal only. `what`: such as "evaluating"."""
     if not sys.stderr.isatty():
         yield
         return
     from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with Console(stderr=True).status(f"{what} …"):
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
+        progress.add_task(f"{what} …", total=None)
         yield
-
-
-def print_json(row: dict[str, Any]) -> None:
-    """One line of JSON, flushed. Raises ValueError for NaN and infinity, which JSON does not have."""
-    print(json.dumps(row, allow_nan=False), flush=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import PartnersOption, TaskId, TaskOverrides, flags, optional, working
+from rookery.commands.options import Json, PartnersOption, TaskId, TaskOverrides, flags, optional, working
+from rookery.commands.output import print_json
 from rookery.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class ReplayCommand:
     """Write a video; needs ffmpeg, which `pip install 'rookery[video]'` installs."""
     png: Annotated[int | None, optional("STEP", "no picture")] = None
     """Write a picture of this step; -1 is the last."""
+    json: Json = False
 
     def __call__(self) -> int:
         return run_replay(self)
@@ -76,13 +78,20 @@ def run_replay(options: ReplayCommand) -> int:
         return options.out.with_name(f"{name}.{ending}")  # not with_suffix: a name may have a dot
 
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    print(write_replay_html(recording, path("html")))
+    writers = {"html": lambda: write_replay_html(recording, path("html"))}
     if options.gif:
-        print(write_gif(recording, path("gif")))
+        writers["gif"] = lambda: write_gif(recording, path("gif"))
     if options.mp4:
-        print(write_mp4(recording, path("mp4")))
+        writers["mp4"] = lambda: write_mp4(recording, path("mp4"))
     if options.png is not None:
-        print(write_png(recording, path("png"), step))
+        writers["png"] = lambda: write_png(recording, path("png"), step)
+    for ending, write in writers.items():
+        with working(f"writing {path(ending)}"):
+            written = write()
+        if options.json:
+            print_json({"file": str(written)})
+        else:
+            print(written)
     return 0
 
 
@@ -97,10 +106,18 @@ def _record(options: ReplayCommand) -> Recording:
     _check_options(options, run_dir.is_dir())
     if run_dir.is_dir():
         run, learners, note = load_learners(run_dir, options.variant, options.train_seed)
+        _check_png(options.png, run.env.max_steps)
         return record_run(run, learners, seed=options.seed, note=note)
     setup = make_team_setup(options.agent, options.partners, options.task, options.task_overrides)
+    _check_png(options.png, setup.env.max_steps)
     agent_mask = np.ones(setup.env.num_agents, bool)
     return record_episode(setup.env, setup.team, setup.params, seed=options.seed, agent_mask=agent_mask)
+
+
+def _check_png(step: int | None, max_steps: int) -> None:
+    """Raises ConfigError for a step that no episode of the task has."""
+    if step is not None and not -max_steps - 1 <= step <= max_steps:
+        raise ConfigError(f"--png {step}: an episode has at most {max_steps} steps; allowed: 0 to {max_steps}, or -1")
 
 
 def _check_options(options: ReplayCommand, is_run: bool) -> None:

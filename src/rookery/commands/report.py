@@ -8,7 +8,10 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.reproduce import RESULTS_DIR, print_verdicts
+from rookery.commands.lists import RESULTS_DIR
+from rookery.commands.options import Json
+from rookery.commands.output import print_json
+from rookery.commands.reproduce import print_verdicts
 
 ALL_STUDIES = "all"
 
@@ -23,6 +26,7 @@ class ReportCommand:
     ]
     results: Path = RESULTS_DIR
     """Folder of the results."""
+    json: Json = False
 
     def __call__(self) -> int:
         return run_report(self)
@@ -33,16 +37,21 @@ def run_report(options: ReportCommand) -> int:
     from rookery.studies.verdict_index import studies_with_results, write_verdict_index
 
     if options.study != ALL_STUDIES:
-        _report(options.study, options.results / options.study)
+        _report(options.study, options.results / options.study, options.json)
     else:
         for name in studies_with_results(options.results):
-            print(name)
-            _report(name, options.results / name)
-    print(f"index: {write_verdict_index(options.results).resolve()}")
+            if not options.json:
+                print(name)
+            _report(name, options.results / name, options.json)
+    index = str(write_verdict_index(options.results).resolve())
+    if options.json:
+        print_json({"index": index})
+    else:
+        print(f"index: {index}")
     return 0
 
 
-def _report(name: str, folder: Path) -> None:
+def _report(name: str, folder: Path, as_json: bool) -> None:
     from rookery.studies.registry import load_study
     from rookery.studies.reproduce import judge_claims, summarize_results
     from rookery.studies.results import Results
@@ -51,6 +60,4 @@ def _report(name: str, folder: Path) -> None:
     study, data = load_study(name), read_results(folder)
     data |= {"summary": summarize_results(Results(data)), "claims": judge_claims(study, data)}
     data |= {"notes": list(study.notes)}
-    page = write_results(study, data, folder)
-    print_verdicts(data)
-    print(f"report: {page.resolve()}")
+    print_verdicts(data, write_results(study, data, folder), as_json)

@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import Cores, TimeLimit, optional, time_limit_seconds, use_cores
-from rookery.errors import ConfigError, CorruptFileError
+from rookery.commands.lists import RESULTS_DIR, SMOKE_SEEDS, list_studies
+from rookery.commands.options import Cores, Json, TimeLimit, flags, optional, time_limit_seconds, use_cores
+from rookery.commands.output import print_json
+from rookery.errors import STOPPED_EXIT_CODE, ConfigError
 
 if TYPE_CHECKING:
     from rookery.studies.session import Session
     from rookery.studies.study import Study
 
 EVAL_EPISODES = {"smoke": 8, "desk": 1000, "paper": 1000}
-SMOKE_SEEDS = 2
-RESULTS_DIR = Path("results")
-
-DEFAULT_STEPS_PER_SECOND = {"desk": 31_000, "paper": 1_400}
-"""Environment steps per second of all seeds of a run together on two cores, for estimates. Measured: the demo (README),
-and `rookery train paper --seeds 1` on an AMD EPYC."""
 
 
 @dataclasses.dataclass
@@ -35,8 +31,8 @@ class ReproduceCommand:
     budget: Annotated[
         Literal["smoke", "desk", "paper"],
         arg(
-            help="smoke: minutes, only shows that everything runs. desk: one desktop computer. paper: exactly the "
-            "published hyperparameters.",
+            help="smoke: minutes, longer on a busy machine; only shows that everything runs. desk: one desktop "
+            "computer. paper: exactly the published hyperparameters.",
         ),
     ] = "desk"
     runs: Path = Path("runs")
@@ -53,19 +49,33 @@ class ReproduceCommand:
     """Save and stop after so many minutes; run the same command to continue."""
     cores: Cores = None
     """CPU cores to spread seeds over; extra cores share the updates of a seed."""
+    shard: Annotated[str | None, optional("K/N", "the whole study")] = None
+    """Train only the Kth of N shards, on any machine that sees the folder of runs. When all are trained, the command
+    without --shard judges."""
+    ray: Annotated[tuple[str, ...] | None, optional("[ADDRESS]", "this process")] = None
+    """Train and measure on a Ray cluster; without an address, on one that is started here."""
+    replicas_per_task: Annotated[int | None, optional("INT", "1; with GPUs, all seeds of a variant")] = None
+    """Agents or teams that one task trains side by side, with --shard or --ray."""
+    num_cpus: Annotated[int | None, optional("INT", "1")] = None
+    """CPU cores of a task, with --ray."""
+    num_gpus: Annotated[float | None, optional("FLOAT", "0")] = None
+    """GPUs of a task, with --ray; 0.5 lets two tasks have the same one."""
     quiet: bool = False
     """Show no progress."""
+    json: Json = False
 
     def __call__(self) -> int:
         return run_reproduce(self)
 
 
 def run_reproduce(options: ReproduceCommand) -> int:
-    """Run the study; print the verdicts and where the report is. Returns 0."""
+    """Run the study; print the verdicts and where the report is. Returns 0, or STOPPED_EXIT_CODE before the end."""
     stop_after = time_limit_seconds(options.time_limit)
-    use_cores(options.cores)
+    divided = _check_divided(options)
+    if not divided:
+        use_cores(options.cores)
     if options.list or options.study is None:
-        return list_studies(options.results or RESULTS_DIR)
+        return list_studies(options.results or RESULTS_DIR, options.json)
     from rookery.studies.registry import load_study
     from rookery.studies.reproduce import reproduce
     from rookery.studies.results_io import check_replaceable, write_results
@@ -77,15 +87,38 @@ def run_reproduce(options: ReproduceCommand) -> int:
     smoke_results = options.runs / "smoke-results"
     results = options.results or (smoke_results if options.budget == "smoke" else RESULTS_DIR)
     check_replaceable(results / study.name, options.budget)
-    data = reproduce(study, session, _ignore if options.quiet else _print_now)
+    log = _ignore if session.quiet else _print_now
+    if divided:
+        from rookery.commands.reproduce_divided import run_divided
+
+        if (code := run_divided(study, session, options, log)) is not None:
+            return code
+    data = reproduce(study, session, log)
     if data is None:
-        print("stopped; run the same command to continue")
-        return 0
+        if options.json:
+            print_json({"study": study.name, "finished": False})
+        else:
+            print("stopped; run the same command to continue")
+        return STOPPED_EXIT_CODE
     report = write_results(study, data, results / study.name)
     write_verdict_index(results)
-    print_verdicts(data)
-    print(f"report: {report.resolve()}")
+    print_verdicts(data, report, options.json)
     return 0
+
+
+def _check_divided(options: ReproduceCommand) -> bool:
+    """Whether the study is done in tasks. Raises ConfigError for options that do not go together."""
+    if options.ray is not None and len(options.ray) > 1:
+        raise ConfigError(f"--ray takes one address, not {' '.join(options.ray)}; name the study before --ray")
+    if options.ray and options.study is None:
+        raise ConfigError("no study is named; name it before --ray, which takes what follows it for an address")
+    if options.shard is not None and options.ray is not None:
+        raise ConfigError("--shard and --ray exclude each other: Ray distributes the whole study itself")
+    if options.ray is None:
+        for name in ("num_cpus", "num_gpus", *(("replicas_per_task",) if options.shard is None else ())):
+            if getattr(options, name) is not None:
+                raise ConfigError(f"{flags([name])} needs --ray{' or --shard' if name == 'replicas_per_task' else ''}")
+    return options.shard is not None or options.ray is not None
 
 
 def _session(study: Study, options: ReproduceCommand, stop_after: float | None) -> Session:
@@ -101,7 +134,7 @@ def _session(study: Study, options: ReproduceCommand, stop_after: float | None) 
         seed=options.seed,
         num_seeds=options.seeds if options.seeds is not None else num_seeds,
         eval_episodes=options.episodes if options.episodes is not None else EVAL_EPISODES[budget],
-        quiet=options.quiet,
+        quiet=options.quiet or options.json,
         stop_after=stop_after,
     )
 
@@ -114,54 +147,19 @@ def _ignore(text: str) -> None:
     pass
 
 
-def print_verdicts(data: dict[str, Any]) -> None:
-    """One line per claim."""
+def print_verdicts(data: dict[str, Any], report: Path, as_json: bool = False) -> None:
+    """One line per claim, and where the report is."""
     from rookery.studies.results_io import format_evidence
+    from rookery.studies.study import UNJUDGED
 
-    for claim in data["claims"]:
+    if as_json:
+        claims = [{"claim": claim["claim"], "verdict": claim["verdict"]} for claim in data["claims"]]
+        row = {"study": data["study"], "budget": data["budget"], "finished": True, "claims": claims}
+        print_json(row | {"report": str(report.resolve())})
+        return
+    judged = [claim for claim in data["claims"] if claim["verdict"] != UNJUDGED]
+    for claim in judged:
         print(f"{claim['verdict']:24} {claim['claim']} {format_evidence(claim)}")
-
-
-def list_studies(results: Path) -> int:
-    """Every study: what it compares, its budgets and their cost, and whether results exist. Returns 0."""
-    from rookery.studies.summaries import read_summaries
-
-    for name, summary in read_summaries().items():
-        print(f"{name}\n  {summary['compares']}")
-        if summary["runs"]:
-            print(f"  runs, shared with other studies: {', '.join(summary['runs'])}")
-        existing = _existing_results(results / name)
-        for budget, steps in summary["steps_per_seed"].items():
-            num_seeds = SMOKE_SEEDS if budget == "smoke" else summary["num_seeds"]
-            if existing and existing[0] == budget:
-                state = f"results of {existing[1]} seeds in {results / name}"
-            else:
-                state = "judges no claims" if budget == "smoke" else "not yet run"
-            cost = _format_cost(steps * num_seeds, budget, summary["steps_per_second"])
-            print(f"  {budget:6} {cost:42} {state}")
-    return 0
-
-
-def _existing_results(folder: Path) -> tuple[str, int] | None:
-    """Budget and number of seeds of the results in a folder; None if there are none."""
-    from rookery.storage.serialization import load_json
-
-    path = folder / "results.json"
-    if not path.exists():
-        return None
-    data = load_json(path, CorruptFileError)
-    try:
-        return data["budget"], len(data["seeds"])
-    except (KeyError, TypeError):
-        raise CorruptFileError(f"{path} does not hold the results of a study; run `rookery reproduce` again") from None
-
-
-def _format_cost(steps: int, budget: str, steps_per_second: dict[str, int] | None) -> str:
-    """The estimated cost of a budget, in words; `steps_per_second` is on one core, its default on two."""
-    if budget == "smoke":
-        return "minutes"
-    if not steps:
-        return "no training of its own"
-    hours = steps / (steps_per_second or DEFAULT_STEPS_PER_SECOND)[budget] / 3600
-    duration = f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
-    return f"{steps / 1e6:,.0f}M steps, about {duration} on {'1 core' if steps_per_second else '2 cores'}"
+    if unjudged := len(data["claims"]) - len(judged):
+        print(f"{unjudged} claims are not judged at the budget {data['budget']}")
+    print(f"report: {report.resolve()}")

@@ -5,13 +5,25 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import Cores, Overrides, PresetInt, TimeLimit, optional, time_limit_seconds, use_cores
-from rookery.errors import ConfigError
+from rookery.commands.options import (
+    Cores,
+    Json,
+    Overrides,
+    PresetInt,
+    TimeLimit,
+    Track,
+    optional,
+    time_limit_seconds,
+    use_cores,
+)
+from rookery.commands.output import print_json
+from rookery.errors import STOPPED_EXIT_CODE, ConfigError
 
 if TYPE_CHECKING:
     from rookery.training.config import RunConfig
@@ -26,8 +38,8 @@ class TrainCommand:
         Positional[str],
         arg(
             metavar="PRESET",
-            help="The configuration to start from, or the path of a config.json. Presets: demo, lite, paper, smoke, "
-            "demo-expert-1 to 3, expert-1 to 8, four-goals-1 to 2, expert-paper, expert-four-rooms, "
+            help="The configuration to start from, or the path of a .json or .yaml file. Presets: demo, lite, paper, "
+            "smoke, demo-expert-1 to 3, expert-1 to 8, four-goals-1 to 2, expert-paper, expert-four-rooms, "
             "expert-four-rooms-2, expert-maze, cleanup, harvest, cleanup-small-moa, harvest-small-moa, box-trapped.",
         ),
     ] = "demo"
@@ -44,8 +56,10 @@ class TrainCommand:
     """Save and stop after so many minutes; `rookery resume` continues the run."""
     cores: Cores = None
     """CPU cores to spread seeds over; extra cores share the updates of a seed."""
+    track: Track = ()
     quiet: bool = False
     """Show no progress."""
+    json: Json = False
     dry_run: bool = False
     """Print the complete configuration and do nothing."""
 
@@ -54,7 +68,7 @@ class TrainCommand:
 
 
 def run_train(options: TrainCommand) -> int:
-    """Train, or print the configuration for a dry run. Returns 0."""
+    """Train, or print the configuration for a dry run. Returns 0, or STOPPED_EXIT_CODE before the end."""
     stop_after = time_limit_seconds(options.time_limit)
     use_cores(options.cores)
     config = make_run_config(options)
@@ -63,26 +77,37 @@ def run_train(options: TrainCommand) -> int:
         from rookery.storage.serialization import to_dict
 
         # The same form as config.json in a run's folder, so that it can be edited and trained.
-        print(json.dumps({"rookery": __version__, "config": to_dict(config)}, indent=2))
+        data = {"rookery": __version__, "config": to_dict(config)}
+        if options.json:
+            print_json(data)
+        else:
+            print(json.dumps(data, indent=2))
+        from rookery.training.memory import check_memory, update_memory
+
+        check_memory(config)
+        print(update_memory(config).describe(), file=sys.stderr)
         return 0
     from rookery.training.trainer import train
 
-    if not options.quiet and (steps := config.total_updates * config.steps_per_update) != config.total_timesteps:
+    quiet = options.quiet or options.json
+    if not quiet and (steps := config.total_updates * config.steps_per_update) != config.total_timesteps:
         print(
             f"{config.total_timesteps:,} environment steps are rounded up to {steps:,}: {config.total_updates} whole "
             f"updates of {config.steps_per_update:,} steps"
         )
-    return print_result(train(config, options.out, quiet=options.quiet, stop_after=stop_after), options.quiet)
+    result = train(config, options.out, quiet=quiet, stop_after=stop_after, track=options.track or None)
+    return print_result(result, quiet, options.json)
 
 
 def make_run_config(options: TrainCommand) -> RunConfig:
     """The configuration that a command line asks for. Raises ConfigError or NotFoundError."""
-    from rookery.storage.serialization import apply_overrides, from_dict, load_json
+    from rookery.storage.serialization import apply_overrides, from_dict
+    from rookery.storage.yaml_files import CONFIG_SUFFIXES, load_config_data
     from rookery.training.config import RunConfig
     from rookery.training.presets import preset
 
-    if options.preset.endswith(".json"):
-        data = load_json(options.preset)
+    if options.preset.endswith(CONFIG_SUFFIXES):
+        data = load_config_data(options.preset)
         if not isinstance(data, dict) or not isinstance(data.get("config"), dict):
             raise ConfigError(
                 f"{options.preset} has no 'config'; start from what --dry-run prints, or from the config.json of a run"
@@ -103,10 +128,19 @@ def make_run_config(options: TrainCommand) -> RunConfig:
     return dataclasses.replace(config, **changes)
 
 
-def print_result(result: TrainResult, quiet: bool = False) -> int:
-    """How a call of `train` or `resume` ended, in a line. Returns 0."""
+def print_result(result: TrainResult, quiet: bool = False, as_json: bool = False) -> int:
+    """How a call of `train` or `resume` ended, in a line. Returns 0, or STOPPED_EXIT_CODE before the end."""
+    if as_json:
+        print_json({
+            "run": str(result.run_dir),
+            "updates": result.num_updates,
+            "total_updates": result.run.config.total_updates,
+            "finished": result.finished,
+            "seconds": round(result.seconds, 1),
+        })  # fmt: skip
+        return 0 if result.finished else STOPPED_EXIT_CODE
     state = "finished" if result.finished else f"stopped; continue with: rookery resume {result.run_dir}"
     print(f"{result.run_dir}: {result.num_updates} of {result.run.config.total_updates} updates, {state}")
     if result.finished and not quiet:
         print(f"next: rookery eval {result.run_dir}, or rookery replay {result.run_dir}")
-    return 0
+    return 0 if result.finished else STOPPED_EXIT_CODE

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import optional
+from rookery.commands.lists import list_agents
+from rookery.commands.options import Json, optional
+from rookery.commands.output import format_nested, print_json
 from rookery.errors import ConfigError
 
 
@@ -20,33 +20,42 @@ class ZooCommand:
     action: Annotated[
         Positional[Literal["list", "show", "verify"]],
         arg(
-            help="list: one line per agent, with its return and that of the task's scripted expert alone. show: the "
-            "whole card. verify: load the weights and compare their digest.",
+            help="list: one line per agent, with its return as a fraction of that of its task's scripted expert alone. "
+            "show: the whole card. verify: load the weights and compare their digest.",
         ),
     ] = "list"
     name: Annotated[Positional[str | None], optional("NAME", "every agent")] = None
     """Name of the agent."""
+    json: Json = False
 
     def __call__(self) -> int:
-        return run_zoo(self.action, self.name)
+        if self.action == "list" and self.name is None:
+            return list_agents(self.json)
+        return verify_agents(self.name, self.json) if self.action == "verify" else show_card(self.name, self.json)
 
 
-def run_zoo(action: str, name: str | None) -> int:
-    """List, show or verify. Raises NotFoundError for an unknown agent, CorruptFileError for a damaged one."""
+def show_card(name: str | None, as_json: bool = False) -> int:
+    """Print a card. Returns 0. Raises NotFoundError for an unknown agent, CorruptFileError for a damaged card."""
     from rookery.agents import zoo
 
-    if action == "show":
-        if name is None:
-            raise ConfigError(f"name the agent to show: {', '.join(zoo.entry_names())}")
-        print(json.dumps(zoo.entry_card(name), indent=2, ensure_ascii=False))
-        return 0
-    names = zoo.entry_names() if name is None else [zoo.entry_path(name).stem]
-    for entry in names:
-        if action == "verify":
-            agent = zoo.load_trained_agent(entry)  # raises an error that says what is wrong
-            print(f"{entry}: valid, sha256 {agent.card['sha256'][:16]}…")
+    if name is None:
+        raise ConfigError(f"name the agent to show: {', '.join(zoo.entry_names())}")
+    card = zoo.entry_card(name)
+    if as_json:
+        print_json(card)
+    else:
+        print("\n".join(format_nested(card)))
+    return 0
+
+
+def verify_agents(name: str | None, as_json: bool = False) -> int:
+    """Load one agent or all. Returns 0. Raises NotFoundError or, for a damaged one, CorruptFileError."""
+    from rookery.agents import zoo
+
+    for entry in zoo.entry_names() if name is None else [zoo.entry_path(name).stem]:
+        agent = zoo.load_trained_agent(entry)  # raises an error that says what is wrong
+        if as_json:
+            print_json({"agent": entry, "valid": True, "sha256": agent.card["sha256"]})
         else:
-            card = zoo.entry_card(entry)
-            mean, scripted = (card.get(key, {}).get("mean", math.nan) for key in ("returns", "scripted"))
-            print(f"{entry:28} return {mean:6.2f} (scripted {scripted:6.2f})  {card.get('title', '')}")
+            print(f"{entry}: valid, sha256 {agent.card['sha256'][:16]}…")
     return 0

@@ -1,4 +1,4 @@
-"""Metrics of a run: one JSON line per update in `metrics.jsonl`, and the same numbers for TensorBoard.
+"""Metrics of a run: one JSON line per update in `metrics.jsonl`, and the same numbers for its trackers.
 
 A line is `{"update": 12, "steps": 48000, "novice/return": [0.9, 1.1], ...}`: nested names are joined by "/",
 values of several seeds are lists (first axis: seed), and what is not finite is null.
@@ -6,11 +6,10 @@ values of several seeds are lists (first axis: seed), and what is not finite is 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-import socket
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,22 @@ import numpy as np
 
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
 from rookery.storage.atomic import storage_error, write_bytes
+from rookery.storage.run_files import METRICS_FILE
 
-METRICS_FILE = "metrics.jsonl"
 _RESERVED_METRIC_NAMES = ("update", "steps")
+
+
+class MetricSink:
+    """Receives what a `MetricsWriter` records; does nothing by default. `rookery.tracking` has those of runs."""
+
+    def open(self, first_step: int | None) -> None:
+        """Before the first line. `first_step`: None for a new run, else the first step that is written again."""
+
+    def write(self, steps: int, metrics: Mapping[str, Any]) -> None:
+        """One line: environment steps so far, and metrics as `flatten_metrics` returns them."""
+
+    def close(self) -> None:
+        """After the last line of this session."""
 
 
 class MetricsWriter:
@@ -30,12 +42,14 @@ class MetricsWriter:
     Args:
       run_dir: the run's folder, created if absent.
       resume_at: None starts a new file. A number u continues an old one: lines of updates after u, and an incomplete
-        last line, are dropped, and TensorBoard discards the same steps.
+        last line, are dropped, and the sink is told from which step on.
+      sink: receives every line as well.
     Raises: StorageError if a new run already has metrics or the disk refuses; CorruptFileError as `read_metrics`.
     """
 
-    def __init__(self, run_dir: Path | str, resume_at: int | None = None) -> None:
+    def __init__(self, run_dir: Path | str, resume_at: int | None = None, sink: MetricSink | None = None) -> None:
         run_dir = Path(run_dir)
+        self._sink = sink or MetricSink()
         self._path = run_dir / METRICS_FILE
         purge: int | None = None
         try:
@@ -54,17 +68,17 @@ class MetricsWriter:
                 raise
             raise storage_error("write", self._path, error) from error
         try:
-            self._tensorboard = _TensorBoardWriter(run_dir / "tb", purge)
-        except OSError as error:
+            self._sink.open(purge)
+        except BaseException:
             os.close(self._file)
-            raise storage_error("write", run_dir / "tb", error) from error
+            raise
 
     def write(self, update: int, steps: int, values: Mapping[str, Any]) -> None:
         """Record one update.
 
         Args:
           update: the update just done.
-          steps: environment steps so far; TensorBoard's horizontal axis.
+          steps: environment steps so far.
           values: numbers, arrays or None, nested in mappings at will. An array's first axis is the seed.
         Raises: ValueError or TypeError for a name or value that cannot be recorded; StorageError if the disk
           refuses: no incomplete line is left behind.
@@ -75,11 +89,24 @@ class MetricsWriter:
                 raise ValueError(f"metric name {name!r} is taken; choose another")
         row = {"update": int(update), "steps": int(steps), **flat}
         line = _line(row)
+        self._check_in_place()
         try:
             self._append(line)
-            self._tensorboard.write(int(steps), flat)
+            self._sink.write(int(steps), flat)
         except OSError as error:
+            if isinstance(error, StorageError):
+                raise
             raise storage_error("write", self._path, error) from error
+
+    def _check_in_place(self) -> None:
+        """Raises StorageError if the file was removed or replaced: what is appended to it then would be lost."""
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.stat(self._path), os.fstat(self._file)):
+                return
+        raise StorageError(
+            f"{self._path} was removed or replaced while the run wrote to it; nothing more is written: put it back, "
+            "then continue with 'rookery resume'"
+        )
 
     def _append(self, line: bytes) -> None:
         try:
@@ -99,13 +126,15 @@ class MetricsWriter:
             raise storage_error("write", self._path, error) from error
 
     def close(self) -> None:
-        """Close both files; harmless when repeated. Raises: StorageError if the disk refuses."""
+        """Close the file and the sink; harmless when repeated. Raises: StorageError if the disk refuses."""
         if self._file >= 0:
             file, self._file = self._file, -1
             try:
                 os.close(file)
-                self._tensorboard.close()
+                self._sink.close()
             except OSError as error:
+                if isinstance(error, StorageError):
+                    raise
                 raise storage_error("write", self._path, error) from error
 
     def __enter__(self) -> MetricsWriter:
@@ -189,55 +218,3 @@ def _nonfinite_to_none(value: Any) -> Any:
 
 def _line(row: dict[str, Any]) -> bytes:
     return (json.dumps(row, allow_nan=False, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
-
-
-class _TensorBoardWriter:
-    """TensorBoard events, written in this thread.
-
-    tensorboardX's SummaryWriter passes events to a thread through a short queue; if that thread dies on a full disk,
-    training waits for the queue forever. Its RecordWriter writes at once and raises the error.
-    """
-
-    def __init__(self, folder: Path, purge_step: int | None) -> None:
-        from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
-        from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
-        from tensorboardX.record_writer import RecordWriter
-
-        self._event, self._summary = Event, Summary
-        folder.mkdir(parents=True, exist_ok=True)
-        # Nanoseconds and process: a run resumed within the second must not overwrite its past.
-        now = time.time()
-        name = f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}.{time.time_ns()}"
-        self._writer = RecordWriter(str(folder / name))
-        step = purge_step or 0
-        self._put(Event(wall_time=now, step=step, file_version="brain.Event:2"))
-        if purge_step is not None:
-            self._put(Event(wall_time=now, step=step, session_log=SessionLog(status=SessionLog.START)))
-        self._writer.flush()
-
-    def _put(self, event: Any) -> None:
-        self._writer.write(event.SerializeToString())
-
-    def write(self, step: int, flat: dict[str, Any]) -> None:
-        points = [(n, v) for name, value in flat.items() for n, v in _tensorboard_curves(name, value)]
-        values = [self._summary.Value(tag=name, simple_value=value) for name, value in points]
-        self._put(self._event(wall_time=time.time(), step=step, summary=self._summary(value=values)))
-        self._writer.flush()
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-def _tensorboard_curves(name: str, value: Any) -> list[tuple[str, float]]:
-    """The curves of one metric: itself, or each seed's and the seeds' mean; nulls leave gaps."""
-    if not isinstance(value, list):
-        return [] if value is None else [(name, float(value))]
-    seeds = [(f"{name}/seed{i}", _mean(item)) for i, item in enumerate(value)]
-    return [(n, v) for n, v in [(name, _mean(value)), *seeds] if v is not None]
-
-
-def _mean(value: Any) -> float | None:
-    if not isinstance(value, list):
-        return None if value is None else float(value)
-    parts = [part for part in map(_mean, value) if part is not None]
-    return sum(parts) / len(parts) if parts else None

@@ -1,0 +1,124 @@
+"""The trackers of one run: chosen by name, recorded in the run's folder, and continued when it is resumed."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rookery.environment import read_variable
+from rookery.errors import ConfigError, CorruptFileError, RookeryError
+from rookery.plugins import TRACKERS
+from rookery.storage.atomic import write_json
+from rookery.storage.metrics import MetricSink
+from rookery.storage.run_files import TRACKING_FILE
+from rookery.storage.serialization import load_json
+from rookery.tracking.base import TrackedRun, Tracker, metric_curves
+
+DEFAULT_TRACKERS = ("tensorboard",)
+"""Trackers of a run without such a file."""
+NO_TRACKER = "none"
+
+logger = logging.getLogger(__name__)
+
+
+def choose_trackers(names: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The names of a new run's trackers, each known and installed.
+
+    Args:
+      names: as after `--track`; "none" alone for no tracker; None: those of ROOKERY_TRACK.
+    Raises: NotFoundError for an unknown name; ConfigError for one whose package is not installed.
+    """
+    if names is None:
+        names = [name.strip() for name in read_variable("ROOKERY_TRACK").split(",")]
+    names = tuple(dict.fromkeys(names))
+    if names == (NO_TRACKER,):
+        return ()
+    if NO_TRACKER in names:
+        raise ConfigError(f"track={', '.join(names)}: {NO_TRACKER!r} excludes the others; leave it out")
+    for name in names:
+        package = TRACKERS.get(name).package
+        if package is not None and importlib.util.find_spec(package) is None:
+            raise ConfigError(f"the tracker {name!r} needs the package {package}; pip install 'rookery[track]'")
+    return names
+
+
+def save_trackers(run_dir: Path, trackers: Mapping[str, str | None]) -> None:
+    """Record a run's trackers and their ids in its folder. Raises: StorageError."""
+    if tuple(trackers) != DEFAULT_TRACKERS:
+        write_json(run_dir / TRACKING_FILE, {"trackers": dict(trackers)})
+
+
+def saved_trackers(run_dir: Path) -> dict[str, str | None]:
+    """A run's trackers and their ids. Raises: CorruptFileError if the file is damaged."""
+    path = run_dir / TRACKING_FILE
+    if not path.exists():
+        return dict.fromkeys(DEFAULT_TRACKERS)
+    data = load_json(path, CorruptFileError)
+    trackers = data.get("trackers") if isinstance(data, dict) else None
+    if not isinstance(trackers, dict) or not all(
+        value is None or isinstance(value, str) for value in trackers.values()
+    ):
+        raise CorruptFileError(f"{path} is damaged: 'trackers' must be ids by name; correct it or remove the file")
+    return trackers
+
+
+class RunTrackers(MetricSink):
+    """Hands the lines of a run's metrics to the trackers recorded in its folder.
+
+    Args:
+      run_dir: folder of the run.
+      name: of the run.
+      config: its configuration, as JSON values.
+      seeds: its training seeds.
+    Raises: CorruptFileError, NotFoundError or ConfigError as `saved_trackers` and `choose_trackers`.
+    """
+
+    def __init__(self, run_dir: Path, name: str, config: Mapping[str, Any], seeds: Sequence[int]) -> None:
+        self._run = (name, run_dir, config, tuple(seeds))
+        self._ids = saved_trackers(run_dir)
+        choose_trackers(tuple(self._ids) or (NO_TRACKER,))  # all known and installed
+        self._active: dict[str, Tracker] = {}
+
+    def open(self, first_step: int | None) -> None:
+        """Start or continue every tracker. Raises: ConfigError if one cannot start; StorageError."""
+        run = TrackedRun(*self._run, first_step)
+        for name, run_id in self._ids.items():
+            tracker: Tracker = TRACKERS.get(name)()
+            try:
+                self._ids[name] = tracker.start(run, run_id)
+            except (RookeryError, OSError):
+                raise
+            except Exception as error:  # whatever another package raises
+                raise ConfigError(
+                    f"the tracker {name!r} cannot start: {error}; correct that, or leave it out with --track"
+                ) from error
+            self._active[name] = tracker
+        save_trackers(run.run_dir, self._ids)
+
+    def write(self, steps: int, metrics: Mapping[str, Any]) -> None:
+        """Hand one line to every tracker. Raises: StorageError if the disk refuses."""
+        values = metric_curves(metrics, self._run[3])
+        for name, tracker in list(self._active.items()):
+            try:
+                tracker.write(steps, values)
+            except RookeryError:
+                raise
+            except Exception as error:
+                logger.warning(
+                    "%s: the tracker %s failed and is left out from step %d on: %s", self._run[0], name, steps, error
+                )
+                del self._active[name]
+
+    def close(self) -> None:
+        """Finish every tracker. Raises: StorageError if the disk refuses."""
+        while self._active:
+            name, tracker = self._active.popitem()
+            try:
+                tracker.finish()
+            except RookeryError:
+                raise
+            except Exception as error:
+                logger.warning("%s: the tracker %s did not finish: %s", self._run[0], name, error)
