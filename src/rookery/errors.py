@@ -8,11 +8,27 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+STOPPED_EXIT_CODE = 8
+"""Exit code of a command that saved its work and stopped before the end: at a time limit, or asked by a signal."""
+UNFINISHED_EXIT_CODE = 10
+"""Exit code of a command that did all it could, and lacks what failed elsewhere: the tasks that it lists."""
+
+
+def printable(text: object) -> str:
+    """`text` on one line, with what is not printable as an escape.
+
+    Names in files that others wrote may hold control characters, which a terminal would obey.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
 
 class RookeryError(Exception):
     """Base class of every error a user can cause or fix; `exit_code` is what the command line returns."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(RookeryError, ValueError):
@@ -63,6 +79,12 @@ class DivergedError(RookeryError, ArithmeticError):
     exit_code = 7
 
 
+class OutOfMemoryError(RookeryError, MemoryError):
+    """The machine or its accelerator has too little memory."""
+
+    exit_code = 9
+
+
 def suggest(name: object, allowed: Iterable[str], most: int = 3) -> str:
     """The second half of a message about an unknown name: the nearest allowed names, then all of them.
 
@@ -73,5 +95,7 @@ def suggest(name: object, allowed: Iterable[str], most: int = 3) -> str:
     """
     names = list(allowed)
     near = difflib.get_close_matches(str(name), names, most)
+    if not near and len(str(name)) > 2:  # a part of a name, such as "fig4" of "ndousse2021/fig4"
+        near = [allowed_name for allowed_name in names if str(name).lower() in str(allowed_name).lower()][:most]
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return f"{hint}allowed: {', '.join(names) or 'none'}"

@@ -11,12 +11,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import hashlib
 import json
 import os
+import re
+import shutil
+import socket
 import threading
+import time
 from pathlib import Path
 
 from rookery.errors import StorageError
+
+STALE_AFTER_SECONDS = 24 * 3600.0
+"""When another machine's temporary files are taken for those of dead processes."""
 
 _ERRNO_ADVICE = {
     errno.ENOSPC: "the disk is full; free some space, then run the command again",
@@ -47,12 +56,16 @@ def storage_error(action: str, path: Path | str, error: Exception) -> StorageErr
 def write_bytes(path: Path | str, data: bytes) -> None:
     """Replace `path` by `data`, whole or not at all; missing folders are created, a symbolic link is followed.
 
+    What processes that were killed meanwhile left of earlier versions is removed.
     Raises: StorageError if the disk refuses; the old content, if any, is then untouched.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.tmp-{os.getpid()}-{threading.get_ident()}")
+    name = f".{target.name}.tmp-{os.getpid()}-{_host_digest()}-{threading.get_ident()}"
+    temporary = target.with_name(name)
+    _unfinished.add(name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(target)
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
@@ -65,6 +78,51 @@ def write_bytes(path: Path | str, data: bytes) -> None:
         if isinstance(error, OSError):
             raise storage_error("write", path, error) from error
         raise
+    finally:
+        _unfinished.discard(name)
+
+
+_unfinished: set[str] = set()
+"""Names of the temporary files that threads of this process are writing."""
+
+
+@functools.cache
+def _host_digest() -> str:
+    """A short name of this machine, for file names: on a shared disk, process numbers mean nothing without it."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _remove_leftovers(target: Path) -> None:
+    pattern = re.compile(re.escape(f".{target.name}.tmp-") + r"(\d+)-(\w+)-\d+")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(target.parent):
+            match = pattern.fullmatch(name)
+            if (
+                match
+                and name not in _unfinished
+                and is_stale(int(match[1]), match[2] == _host_digest(), target.with_name(name))
+            ):
+                target.with_name(name).unlink()
+
+
+def is_stale(process: int, is_local: bool, path: Path) -> bool:
+    """Whether the process that wrote a temporary file or folder is dead; of another machine's, whether it is a day old.
+
+    This process counts as dead: the caller knows what it is writing itself.
+    """
+    if not is_local:
+        with contextlib.suppress(FileNotFoundError):
+            return time.time() - path.stat().st_mtime > STALE_AFTER_SECONDS
+        return False
+    if process == os.getpid():
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:  # it belongs to another user
+        return False
+    return False
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -79,6 +137,53 @@ def write_json(path: Path | str, data: object, *, indent: int | None = 2) -> Non
       before anything is written.
     """
     write_text(path, json.dumps(data, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def create_once(path: Path | str, text: str) -> str:
+    """Create a file unless another process was first. Returns its content, which is the first one's.
+
+    Raises: StorageError if the disk refuses.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError), open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+        for _ in range(50):  # the one that created it may not have filled it yet
+            if content := path.read_text(encoding="utf-8"):
+                return content
+            time.sleep(0.1)
+    except OSError as error:
+        raise storage_error("write", path, error) from error
+    raise storage_error("read", path, OSError(errno.EIO, "it is empty; remove it"))
+
+
+def replace_folder(new_folder: Path, folder: Path) -> None:
+    """Put a folder in another one's place. A folder cannot be renamed over another, so the older one is renamed first.
+
+    Raises: StorageError if the disk refuses; the older one then stays.
+    """
+    backup = _replaced_path(folder)
+    try:
+        restore_replaced(folder)
+        if folder.exists():
+            shutil.rmtree(backup, ignore_errors=True)
+            os.rename(folder, backup)
+        os.rename(new_folder, folder)
+        sync_directory(folder.parent)
+    except OSError as error:
+        raise storage_error("write", folder, error) from error
+    shutil.rmtree(backup, ignore_errors=True)
+
+
+def restore_replaced(folder: Path) -> None:
+    """A process killed between the two renames of `replace_folder` left the older folder under the backup's name."""
+    if not folder.exists() and _replaced_path(folder).exists():
+        os.rename(_replaced_path(folder), folder)
+
+
+def _replaced_path(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.backup")
 
 
 def sync_directory(path: Path | str) -> None:

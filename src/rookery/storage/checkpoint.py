@@ -1,13 +1,11 @@
 """Checkpoints: a run's whole state as one folder, `<directory>/<update:08d>/`.
 
-Inside, `tree/` holds the arrays as Orbax writes them, one entry per leaf, named by its number; `manifest.json`
-holds every leaf's path, shape and dtype and every file's size and SHA-256. A checkpoint is written under a
-hidden name, read back, synced to the disk and then renamed, so a visible name is always a whole checkpoint that can
-be read; later damage is found by the digests.
+Inside, `arrays.npz` holds the leaves in order, as bytes; `manifest.json` holds every leaf's path, shape and dtype and
+every file's size and SHA-256. A checkpoint is written under a hidden name, read back, synced to the disk and then
+renamed, so a visible name is always a whole checkpoint that can be read; later damage is found by the digests.
 
-Orbax's own CheckpointManager does not give the three promises of this module: a process killed at any moment leaves
-only whole checkpoints, an altered byte is found before any number is used, and a damaged checkpoint is reported and the
-one before it used instead.
+Three promises: a process killed at any moment leaves only whole checkpoints; an altered byte is found before any number
+is used; a damaged checkpoint is reported and the one before it used instead.
 
 Leaves are jax or numpy arrays (and plain numbers). Random keys are raw uint32 arrays, not typed keys. Every
 process that calls `save` writes for itself: with many hosts, gather the state and let one of them save.
@@ -15,7 +13,6 @@ process that calls `save` writes for itself: with many hosts, gather the state a
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -31,17 +28,16 @@ import jax
 import numpy as np
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, RookeryError, StorageError
-from rookery.storage import orbax_arrays
-from rookery.storage.atomic import storage_error, sync_directory
-from rookery.storage.orbax_arrays import dtype_of
+from rookery.storage.array_files import dtype_of, read_arrays, write_arrays
+from rookery.storage.atomic import is_stale, storage_error, sync_directory
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
+ARRAYS_FILE = "arrays.npz"
 CHECKPOINT_MANIFEST = "manifest.json"
 _FINAL = re.compile(r"\d{8,}")
 _ASIDE = re.compile(r"\.aside-(\d{8,})")  # an old checkpoint on its way out, while its successor comes in
 _TEMPORARY = re.compile(r"\.tmp-(\d+)-(.*)-[^-]*")  # .tmp-<process>-<host>-<what>
 NOT_A_FILE_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-_STALE_AFTER_SECONDS = 24 * 3600.0  # seconds after which another host's leftovers are taken for dead
 
 
 def saved_updates(directory: Path | str) -> list[int]:
@@ -70,7 +66,7 @@ def save(directory: Path | str, update: int, tree: Any, *, max_checkpoints: int 
         directory.mkdir(parents=True, exist_ok=True)
         _remove_stale(directory)
         temporary.mkdir()
-        orbax_arrays.write_arrays(temporary / "tree", [array for _, array in leaves])
+        write_arrays(temporary / ARRAYS_FILE, [array for _, array in leaves])
         _check_readable(temporary, leaves)
         _write_manifest(temporary, update, leaves)
         _move_into_place(temporary, final)
@@ -231,7 +227,7 @@ def _match_leaves(path: Path, saved: list[dict[str, Any]], wanted: list[tuple[st
 
 
 def _read_arrays(path: Path, records: list[dict[str, Any]]) -> list[np.ndarray]:
-    return orbax_arrays.read_arrays(path / "tree", [(tuple(r["shape"]), dtype_of(r["dtype"])) for r in records])
+    return read_arrays(path / ARRAYS_FILE, [(tuple(r["shape"]), dtype_of(r["dtype"])) for r in records])
 
 
 def _check_readable(folder: Path, leaves: list[tuple[str, np.ndarray]]) -> None:
@@ -295,7 +291,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise _corrupt(path, f"{CHECKPOINT_MANIFEST} is altered") from None
     if content["format"] != CHECKPOINT_FORMAT:
         raise IncompatibleError(
-            f"checkpoint {path.name} has format {content['format']}, this version reads {CHECKPOINT_FORMAT}; upgrade"
+            f"checkpoint {path.name} has format {content['format']}, this version reads {CHECKPOINT_FORMAT}; use the "
+            "version that wrote it"
         )
     return content
 
@@ -373,21 +370,7 @@ def _remove_stale(directory: Path) -> None:
                 _remove(entry)
             else:
                 os.rename(entry, final)
-        elif (match := _TEMPORARY.fullmatch(entry.name)) and _is_stale(int(match[1]), match[2], entry):
+        elif (match := _TEMPORARY.fullmatch(entry.name)) and is_stale(
+            int(match[1]), match[2] == socket.gethostname(), entry
+        ):  # saving is synchronous, so a folder of this process is an earlier one's of the same number
             shutil.rmtree(entry, ignore_errors=True)
-
-
-def _is_stale(process: int, host: str, entry: Path) -> bool:
-    if host != socket.gethostname():
-        with contextlib.suppress(FileNotFoundError):
-            return time.time() - entry.stat().st_mtime > _STALE_AFTER_SECONDS
-        return False
-    if process == os.getpid():  # saving is synchronous, so this folder is an earlier process's of the same number
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False

@@ -1,4 +1,4 @@
-"""One writer per run: two processes must never train into the same folder."""
+"""One writer per run: two processes never train into one folder, nor does one go on in a folder that is not its own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from filelock import FileLock, Timeout
 
 from rookery.errors import StorageError
 from rookery.storage.atomic import storage_error
-
-LOCK_FILE = ".lock"
+from rookery.storage.run_files import LOCK_FILE, own_paths
 
 # A file system without locks (some network disks): an unguarded run is better than none.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
@@ -32,18 +31,24 @@ class RunLock:
         self._path = self.run_dir / LOCK_FILE
         # No soft lock, which a killed process would leave behind.
         self._lock = FileLock(self._path, timeout=0, fallback_to_soft=False)
+        self._folder: int | None = None  # descriptor of the run's folder: its number cannot be given to another one
 
     def acquire(self) -> RunLock:
         """Take the lock or fail at once.
 
-        Raises: StorageError if another process holds it, naming that process, or if the folder cannot be written.
+        Raises: StorageError if another process holds it, naming that process, if the folder cannot be written, or if
+          one of the run's own files is a symbolic link: runs are copied from machine to machine, and writing through a
+          link would change files elsewhere.
         """
         if self._lock.is_locked:
             return self
         try:
             self.run_dir.mkdir(parents=True, exist_ok=True)
+            _refuse_links(self.run_dir)
             self._lock.acquire()
             self._path.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            if self._folder is None and os.name == "posix":
+                self._folder = os.open(self.run_dir, os.O_RDONLY | os.O_DIRECTORY)
         except Timeout:
             raise StorageError(
                 f"{self.run_dir} is in use by {self._holder()}; wait for it to end, stop it, or use another run name"
@@ -51,10 +56,32 @@ class RunLock:
         except NotImplementedError:
             pass
         except OSError as error:
+            if isinstance(error, StorageError):
+                raise
             if error.errno not in _NO_LOCKS:
                 self.release()
                 raise storage_error("lock", self.run_dir, error) from error
         return self
+
+    def check(self) -> None:
+        """Check that the run's folder is still where it was: removed or renamed folders must not come back half.
+
+        Raises: StorageError if it is not.
+        """
+        if self._is_in_place():
+            return
+        raise StorageError(
+            f"{self.run_dir} was removed, renamed or replaced while the run wrote to it; nothing more is written: "
+            "put the folder back, then continue it with 'rookery resume'"
+        )
+
+    def _is_in_place(self) -> bool:
+        if self._folder is None:
+            return True
+        try:
+            return os.path.samestat(os.stat(self.run_dir), os.fstat(self._folder))
+        except OSError:
+            return False
 
     def _holder(self) -> str:
         with contextlib.suppress(OSError):
@@ -65,11 +92,24 @@ class RunLock:
         """Let go; harmless when not held."""
         if self._lock.is_locked:
             with contextlib.suppress(OSError):
-                self._path.write_text("")
+                if self._is_in_place():
+                    self._path.write_text("")
             self._lock.release()
+        if self._folder is not None:
+            folder, self._folder = self._folder, None
+            os.close(folder)
 
     def __enter__(self) -> RunLock:
         return self.acquire()
 
     def __exit__(self, *exception: object) -> None:
         self.release()
+
+
+def _refuse_links(run_dir: Path) -> None:
+    for path in own_paths(run_dir):
+        if path.is_symlink():
+            raise StorageError(
+                f"{path} is a symbolic link; a run's own files never are, and writing through it would change "
+                f"{os.path.realpath(path)}: remove the link, or put the file itself there"
+            )

@@ -26,6 +26,8 @@ from rookery.errors import ConfigError, NotFoundError, RookeryError, suggest
 from rookery.storage.atomic import storage_error
 
 T = TypeVar("T")
+MAX_DIGITS = 19
+"""Of a whole number in a file: more than 64 bits hold is damage or an attack."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +93,13 @@ def load_json(path: Path | str, error: type[RookeryError] = ConfigError) -> Any:
         raise storage_error("read", path, refusal) from refusal
     try:
         text = raw.decode("utf-8-sig")
-        return json.loads(text, object_pairs_hook=_reject_duplicate_keys, parse_constant=_reject_nonfinite)
+        return json.loads(
+            text,
+            object_pairs_hook=_reject_duplicate_keys,
+            parse_constant=_reject_nonfinite,
+            parse_float=_finite_float,
+            parse_int=_bounded_int,
+        )
     except UnicodeDecodeError as bad:
         line, column = _line_and_column(raw[: bad.start].decode(errors="replace"))
         raise error(f"{path} line {line} column {column}: not UTF-8 text; save it as UTF-8") from bad
@@ -297,7 +305,14 @@ def _parse(hint: Any, text: str, where: str) -> Any:
     if text in words:
         readings.append(words[text])
     with contextlib.suppress(ValueError, RecursionError):
-        readings.append(json.loads(text, object_pairs_hook=_reject_duplicate_keys, parse_constant=_reject_nonfinite))
+        readings.append(
+            json.loads(
+                text,
+                object_pairs_hook=_reject_duplicate_keys,
+                parse_constant=_reject_nonfinite,
+                parse_int=_bounded_int,
+            )
+        )
     for kind in (int, float):
         with contextlib.suppress(ValueError):
             readings.append(kind(text))  # 1_000, .5
@@ -412,6 +427,18 @@ def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _reject_nonfinite(word: str) -> Any:
     raise ValueError(f"{word} is not a JSON number")
+
+
+def _finite_float(word: str) -> float:
+    if not math.isfinite(number := float(word)):
+        raise ValueError(f"the number {word[:20]} is too large")
+    return number
+
+
+def _bounded_int(word: str) -> int:
+    if len(word) > MAX_DIGITS:
+        raise ValueError(f"the number {word[:MAX_DIGITS]}… has {len(word)} digits")
+    return int(word)
 
 
 def _line_and_column(before: str) -> tuple[int, int]:

@@ -1,0 +1,91 @@
+"""Where a run continues: its newest valid checkpoint, or the beginning if that loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rookery.errors import ConfigError, CorruptFileError, NotFoundError
+from rookery.storage import checkpoint
+from rookery.storage.atomic import storage_error, sync_directory
+from rookery.storage.metrics import read_metrics
+from rookery.storage.run_files import AGENTS_DIR, CHECKPOINTS_DIR, RESULT_ENTRIES, STATUS_FILE
+
+
+def restore_run(
+    run_dir: Path, like: Any, checkpoint_interval: int, restart: bool, on_note: Callable[[str], None]
+) -> tuple[int, Any] | None:
+    """The newest valid checkpoint of a run; later ones are removed.
+
+    A run killed before its first checkpoint starts over: that gives the same numbers. One that had checkpoints starts
+    over only if asked to, and what it has is kept under another name.
+
+    Args:
+      like: as for `checkpoint.restore`.
+      checkpoint_interval: updates between checkpoints, by which one must have been written.
+      restart: start over if no checkpoint is valid.
+      on_note: called with lines for the user.
+    Returns: its update and its tree; None: start from the beginning.
+    Raises: NotFoundError if there was a checkpoint and none is valid, without `restart`; ConfigError if there is a
+      valid one, with `restart`; IncompatibleError if it does not fit; StorageError.
+    """
+    folder = run_dir / CHECKPOINTS_DIR
+    try:
+        update, tree = checkpoint.restore_latest(folder, like, on_note)
+    except NotFoundError:
+        update, tree = None, None
+    if update is not None:
+        if restart:
+            raise ConfigError(
+                f"{run_dir} has a valid checkpoint of update {update}; continue it without --restart, or train with "
+                "another --out"
+            )
+        checkpoint.discard_after(folder, update)
+        return update, tree
+    lost = _had_checkpoints(run_dir, checkpoint_interval)
+    if lost and not restart:
+        raise NotFoundError(
+            f"{run_dir} has been trained, but has no valid checkpoint left; put one back into {folder}, or train it "
+            f"from the beginning with --restart, which keeps what is there as {_aside_dir(run_dir).name}"
+        )
+    kept = f"; what was there is kept in {_set_aside(run_dir)}" if lost else ""
+    on_note(f"no valid checkpoint; starting again from the beginning{kept}")
+    return None
+
+
+def _had_checkpoints(run_dir: Path, checkpoint_interval: int) -> bool:
+    """Whether anything shows that a checkpoint was written once."""
+    if checkpoint.saved_updates(run_dir / CHECKPOINTS_DIR) or (run_dir / STATUS_FILE).exists():
+        return True
+    if (run_dir / AGENTS_DIR).is_dir() and any((run_dir / AGENTS_DIR).iterdir()):
+        return True
+    try:
+        rows = read_metrics(run_dir)
+    except NotFoundError:
+        return False
+    except CorruptFileError:
+        return True
+    return bool(rows) and rows[-1]["update"] > checkpoint_interval
+
+
+def _aside_dir(run_dir: Path) -> Path:
+    number = 1
+    while (run_dir / f"before-restart-{number}").exists():
+        number += 1
+    return run_dir / f"before-restart-{number}"
+
+
+def _set_aside(run_dir: Path) -> Path:
+    """Move all but the configuration into a folder of its own. Returns the folder."""
+    aside = _aside_dir(run_dir)
+    try:
+        aside.mkdir()
+        for name in RESULT_ENTRIES:
+            if (run_dir / name).exists():
+                (run_dir / name).rename(aside / name)
+        sync_directory(aside)
+        sync_directory(run_dir)
+    except OSError as error:
+        raise storage_error("set aside what is in", run_dir, error) from error
+    return aside

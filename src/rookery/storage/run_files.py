@@ -1,0 +1,87 @@
+"""What a run keeps in its folder, under which names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rookery.errors import CorruptFileError, NotFoundError
+from rookery.storage.serialization import load_json
+
+LOCK_FILE = ".lock"
+CONFIG_FILE = "config.json"
+STATUS_FILE = "status.json"
+METRICS_FILE = "metrics.jsonl"
+AGENTS_DIR = "agents"
+CHECKPOINTS_DIR = "checkpoints"
+TENSORBOARD_DIR = "tb"
+TRACKING_FILE = "tracking.json"
+"""Each tracker's name and the id that continues it."""
+RESULT_ENTRIES = (STATUS_FILE, METRICS_FILE, AGENTS_DIR, CHECKPOINTS_DIR, TENSORBOARD_DIR)
+"""What training produces."""
+RUN_ENTRIES = (LOCK_FILE, CONFIG_FILE, TRACKING_FILE, *RESULT_ENTRIES)
+
+THREADS_KEY = "threads"
+"""In CONFIG_FILE: over how many threads the run's sums were split, on which their last bits depend."""
+
+
+def own_paths(run_dir: Path) -> Iterator[Path]:
+    """The paths of everything that a run wrote, or would write, in its folder."""
+    for name in RUN_ENTRIES:
+        yield run_dir / name
+        if (run_dir / name).is_dir() and not (run_dir / name).is_symlink():
+            for folder, folders, files in os.walk(run_dir / name):
+                yield from (Path(folder) / entry for entry in (*folders, *files))
+
+
+def read_status(run_dir: Path) -> dict[str, Any]:
+    """How far a run is: 'num_updates', 'total_updates', 'steps', 'seconds' and 'machine'.
+
+    Raises: NotFoundError before its first checkpoint; CorruptFileError if the file is not what was written.
+    """
+    path = run_dir / STATUS_FILE
+    status = load_json(path, CorruptFileError)
+    kinds = {
+        "num_updates": (int,),
+        "total_updates": (int,),
+        "steps": (int,),
+        "seconds": (int, float),
+        "machine": (dict,),
+    }
+    for key, allowed in kinds.items():
+        if not isinstance(status, dict) or type(status.get(key)) not in allowed:
+            raise CorruptFileError(
+                f"{path} is damaged: {key!r} is missing or not what it must be; resume the run, which writes it again"
+            )
+    return status
+
+
+def recorded_threads(run_dir: Path) -> int | None:
+    """Over how many threads a run's sums were split when it was started; None if that is not known.
+
+    Raises: NotFoundError if there is no run; CorruptFileError if its configuration is damaged.
+    """
+    path = run_dir / CONFIG_FILE
+    if not path.exists():
+        raise NotFoundError(f"{run_dir} holds no run ({CONFIG_FILE} is missing)")
+    data = load_json(path, CorruptFileError)
+    threads = data.get(THREADS_KEY) if isinstance(data, dict) else None
+    if threads is not None and not (type(threads) is int and 1 <= threads <= 4096):
+        raise CorruptFileError(f"{path}: {THREADS_KEY!r} must be a whole number from 1 to 4096")
+    return threads
+
+
+def training_seconds(run_dir: Path, rows: list[dict[str, Any]]) -> float:
+    """The seconds that a run has trained, by the last line of its metrics; 0 if there is none.
+
+    Raises: CorruptFileError if that is not a number.
+    """
+    seconds = rows[-1].get("time/seconds", 0.0) if rows else 0.0
+    if type(seconds) not in (int, float) or not 0 <= seconds < 1e12:
+        raise CorruptFileError(
+            f"{run_dir / METRICS_FILE} is damaged: 'time/seconds' of its last line is {str(seconds)[:40]}; correct it "
+            "to a number, or remove that line"
+        )
+    return float(seconds)
