@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from rookery.agents.cards import seal_card
 from rookery.agents.networks import MLPNetwork, NdousseNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.weights import flatten_params, load_agent, read_card, save_agent, unflatten_params
@@ -22,10 +23,11 @@ def agent(tmp_path):
 
 
 def change(path, **values):
-    """Rewrite parts of a card; None takes a part away."""
+    """Rewrite parts of a card, as someone who wants to deceive would; None takes a part away."""
     card = path.with_suffix(".json")
-    data = {**json.loads(card.read_text()), **values}
-    card.write_text(json.dumps({key: value for key, value in data.items() if value is not None}))
+    data = {key: value for key, value in json.loads(card.read_text()).items() if key not in values}
+    data |= {key: value for key, value in values.items() if value is not None}
+    card.write_text(json.dumps(data if "card_sha256" in values else seal_card(data)))
 
 
 def rewrite(path, tensors):
@@ -111,7 +113,7 @@ def test_a_malformed_card(agent, content):
     assert "not a readable card" in message or "the card lacks format, network" in message
 
 
-@pytest.mark.parametrize("key", ["format", "network", "observation_shape", "num_actions", "sha256"])
+@pytest.mark.parametrize("key", ["format", "network", "observation_shape", "num_actions", "sha256", "card_sha256"])
 def test_a_card_that_lacks_something(agent, key):
     change(agent, **{key: None})
     assert f"the card lacks {key}" in refusal(CorruptFileError, agent)
@@ -134,6 +136,10 @@ def test_a_card_that_lacks_something(agent, key):
         {"num_actions": "3"},
         {"num_actions": 0},
         {"num_actions": True},
+        {"num_actions": 10**18},
+        {"observation_shape": [10**6, 10**6, 3]},
+        {"observation_shape": [1] * 3000},
+        {"network": {"kind": "mlp", "hidden_size": 2**31 - 1}},
     ],
     ids=str,
 )
@@ -204,3 +210,40 @@ def test_how_an_agent_chooses_is_kept(tmp_path):
     for wrong in (1.5, "often", True):
         change(path, epsilon=wrong)
         assert "epsilon must lie in [0, 1]" in refusal(CorruptFileError, path)
+
+
+def test_a_card_changed_by_hand(agent):
+    """Every entry counts, not only those that the weights are checked against."""
+    text = agent.with_suffix(".json").read_text()
+    for old, new in (("1.5", "9.5"), ("écrit", "ecrit"), ('"slot": 0', '"slot": 1'), ('"penalty"', '"fine"')):
+        agent.with_suffix(".json").write_text(text.replace(old, new))
+        assert "damaged: the card is not as it was written" in refusal(CorruptFileError, agent)
+    agent.with_suffix(".json").write_text(json.dumps(json.loads(text), sort_keys=True))  # laid out otherwise
+    load_agent(agent)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 100_000, '{"a": ' + "9" * 5000 + "}", '{"a": 1e999}', '{"a": NaN}', '{"a": 1, "a": 2}', " " * (1 << 21)],
+    ids=["nested", "digits", "overflow", "nan", "twice", "long"],
+)  # fmt: skip
+def test_a_card_made_to_break_its_reader(agent, content):
+    agent.with_suffix(".json").write_text(content)
+    assert "damaged: not a readable card" in refusal(CorruptFileError, agent)
+
+
+@pytest.mark.parametrize("name", ["a/" * 3000 + "a", "encoder", "encoder/dense1/kernel/more", "\x1b]0;owned\x07"])
+def test_names_of_weights_made_to_break_their_reader(agent, name):
+    rewrite(agent, {**load_file(agent), name: np.zeros(1, np.float32)})
+    with pytest.raises((CorruptFileError, IncompatibleError)) as caught:
+        load_agent(agent)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite(agent, value):
+    tensors = load_file(agent)
+    tensors["memory/hidden_bias"][3] = value
+    rewrite(agent, tensors)
+    assert "weight memory/hidden_bias holds NaN or infinity" in refusal(CorruptFileError, agent)

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
+from rookery.storage.serialization import load_json
 
 CARD_FORMAT = 1
-REQUIRED_KEYS = ("format", "network", "observation_shape", "num_actions", "sha256")
+REQUIRED_KEYS = ("format", "network", "observation_shape", "num_actions", "sha256", "card_sha256")
+MAX_CARD_BYTES = 1 << 20
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The card in a file.
+    """The card in a file, checked against its own digest.
 
-    Raises: NotFoundError if there is none; CorruptFileError if it is not a card; IncompatibleError for another format.
+    Raises: NotFoundError if there is none; CorruptFileError if it is not a card, or not as it was written;
+      IncompatibleError for another format; StorageError if it cannot be read.
     """
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        if path.stat().st_size > MAX_CARD_BYTES:
+            raise CorruptFileError(f"it has more than {MAX_CARD_BYTES:,} bytes")
+        card = load_json(path, CorruptFileError)
+    except (FileNotFoundError, NotADirectoryError, NotFoundError):
         raise NotFoundError(f"{path}: no such card; an agent is NAME.safetensors with NAME.json next to it") from None
-    except (ValueError, OSError) as error:
-        raise CorruptFileError(f"{path}: not a readable card ({error})") from None
+    except (CorruptFileError, OSError) as error:
+        raise CorruptFileError(f"{path}: damaged: not a readable card ({error})") from None
     missing = [key for key in REQUIRED_KEYS if not isinstance(card, dict) or key not in card]
     if missing:
-        raise CorruptFileError(f"{path}: the card lacks {', '.join(missing)}")
+        raise CorruptFileError(f"{path}: damaged: the card lacks {', '.join(missing)}")
     if card["format"] != CARD_FORMAT:
-        raise IncompatibleError(f"{path}: card format {card['format']}, this version reads {CARD_FORMAT}")
+        raise IncompatibleError(f"{path}: card format {card['format']!r}, this version reads {CARD_FORMAT}")
+    if card["card_sha256"] != card_digest(card):
+        raise CorruptFileError(
+            f"{path}: damaged: the card is not as it was written (card_sha256 differs); fetch it again, or, if a run "
+            "wrote it, resume it"
+        )
     return card
+
+
+def seal_card(card: dict[str, Any]) -> dict[str, Any]:
+    """The card with its own digest, as `read_card` expects it. Raises ValueError for NaN, TypeError for no JSON."""
+    return {**card, "card_sha256": card_digest(card)}
+
+
+def card_digest(card: dict[str, Any]) -> str:
+    """SHA-256 of a card's other entries, whatever their order and layout in the file."""
+    content = {key: value for key, value in card.items() if key != "card_sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -15,13 +15,16 @@ from jaxtyping import Array, Float, UInt8
 
 from rookery.errors import ConfigError
 from rookery.interfaces import Network, NumpyForward
+from rookery.limits import MAX_LAYER_SIZE, check_sizes
 from rookery.nn import numpy_modules
 from rookery.nn.cells import CellName, RecurrentCell, make_cell
 from rookery.nn.convolution import im2col, patchify, unpatchify
 from rookery.nn.modules import (
+    DECODER_UNITS,
     NEGATIVE_SLOPE,
     Conv3x3,
     ConvTranspose3x3,
+    DecoderActivation,
     DenseDecoder,
     DenseEncoder,
     LinearHeads,
@@ -50,13 +53,20 @@ class NdousseEncoder(nn.Module):
 
 
 class NdousseDecoder(nn.Module):
-    """192 outputs of the LSTM and a one-hot action to a predicted 21×21×3 picture in [0, 1] (not clipped)."""
+    """192 outputs of the LSTM and a one-hot action to a predicted 21×21×3 picture in [0, 1] (not clipped).
+
+    The dense layer has tanh, or, with `relu`, the leaky ReLU of the convolutions. Source: Ndousse et al. 2021, appendix
+    7.7: leaky ReLU in convolutional layers, tanh in dense ones.
+    """
 
     num_actions: int
+    activation: DecoderActivation = "tanh"
 
     @nn.compact
     def __call__(self, hidden: Float[Array, "N M"], action: Float[Array, "N A"]) -> Float[Array, "N 21 21 3"]:
-        x = nn.leaky_relu(orthogonal_dense(576, "dense")(jnp.concatenate([hidden, action], -1)), NEGATIVE_SLOPE)
+        x = orthogonal_dense(576, "dense")(jnp.concatenate([hidden, action], -1))
+        x = jnp.tanh(x) if self.activation == "tanh" else nn.leaky_relu(x, NEGATIVE_SLOPE)
+        self.sow("intermediates", DECODER_UNITS, x)
         x = x.reshape(-1, 9, 64).transpose(1, 0, 2)
         x = nn.leaky_relu(ConvTranspose3x3(64, name="deconv1")(x), NEGATIVE_SLOPE)
         x = nn.leaky_relu(ConvTranspose3x3(32, name="deconv2")(x), NEGATIVE_SLOPE)
@@ -95,8 +105,10 @@ class NdousseNetwork(Network):
     def heads(self, num_actions: int) -> nn.Module:
         return MLPHeads(head_size=64, num_actions=num_actions)
 
-    def decoder(self, observation_shape: tuple[int, ...], num_actions: int) -> nn.Module:
-        return NdousseDecoder(num_actions=num_actions)
+    def decoder(
+        self, observation_shape: tuple[int, ...], num_actions: int, activation: DecoderActivation = "tanh"
+    ) -> nn.Module:
+        return NdousseDecoder(num_actions=num_actions, activation=activation)
 
     def numpy_forward(self) -> NumpyForward:
         return NumpyForward(numpy_modules.encode_ndousse, self.recurrent_cell().numpy_step, numpy_modules.mlp_heads)
@@ -127,8 +139,12 @@ class MLPNetwork(Network):
     def heads(self, num_actions: int) -> nn.Module:
         return MLPHeads(head_size=self.head_size, num_actions=num_actions)
 
-    def decoder(self, observation_shape: tuple[int, ...], num_actions: int) -> nn.Module:
-        return DenseDecoder(observation_shape=observation_shape, decoder_size=self.encoder_size)
+    def decoder(
+        self, observation_shape: tuple[int, ...], num_actions: int, activation: DecoderActivation = "tanh"
+    ) -> nn.Module:
+        return DenseDecoder(
+            observation_shape=observation_shape, decoder_size=self.encoder_size, activation=activation
+        )
 
     def numpy_forward(self) -> NumpyForward:
         return NumpyForward(numpy_modules.encode_dense, self.recurrent_cell().numpy_step, numpy_modules.mlp_heads)
@@ -204,15 +220,20 @@ class JaquesNetwork(Network):
     def heads(self, num_actions: int) -> nn.Module:
         return LinearHeads(num_actions=num_actions)
 
-    def decoder(self, observation_shape: tuple[int, ...], num_actions: int) -> nn.Module:
-        return DenseDecoder(observation_shape=observation_shape, decoder_size=self.encoder_size)
+    def decoder(
+        self, observation_shape: tuple[int, ...], num_actions: int, activation: DecoderActivation = "tanh"
+    ) -> nn.Module:
+        return DenseDecoder(
+            observation_shape=observation_shape, decoder_size=self.encoder_size, activation=activation
+        )
 
     def numpy_forward(self) -> NumpyForward:
         return NumpyForward(numpy_modules.encode_jaques, self.recurrent_cell().numpy_step, numpy_modules.linear_heads)
 
 
 def _check_sizes(network: Network, *fields: str) -> None:
-    """Raises ConfigError for a size below 1."""
+    """Raises ConfigError for a size below 1 or above any use."""
     for field in fields:
         if getattr(network, field) < 1:
             raise ConfigError(f"{field}={getattr(network, field)} must be at least 1")
+    check_sizes(network, fields, MAX_LAYER_SIZE)

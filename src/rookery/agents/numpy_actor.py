@@ -96,8 +96,8 @@ class NumpyActor:
             action values, takes the largest except for a small fraction of random actions.
           comms_obs: [(B,) comms_obs_size], the communication observation; None: zeros, as before the first step.
         Returns: the action (int, or i64[B] for a batch) and the next state.
-        Raises: IncompatibleError for an observation or communication observation of another shape, or a state of
-          another batch size.
+        Raises: IncompatibleError for an observation that is not whole numbers from 0 to 255, for an observation or
+          communication observation of another shape, or a state of another batch size.
         """
         logits, _, after = self.forward(observation, state, is_first=is_first, comms_obs=comms_obs)
         rows = np.atleast_2d(logits)
@@ -124,7 +124,7 @@ class NumpyActor:
         comms_obs: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, ActorState]:
         """Logits f32[(B,) num_actions], value f32[(B,)], and the next state; arguments as for `act`."""
-        obs = np.asarray(observation)
+        obs = _as_pixels(np.asarray(observation))
         single = obs.shape == self.observation_shape
         if single:
             obs = obs[None]
@@ -163,6 +163,23 @@ def load_actor(checkpoint: str) -> NumpyActor:
     """
     agent = zoo.load_trained_agent(checkpoint)
     return NumpyActor(dataclasses.replace(agent, params=_as_float32(agent.params)))
+
+
+def _as_pixels(obs: np.ndarray) -> np.ndarray:
+    """An observation as u8.
+
+    Raises: IncompatibleError for one in another form, such as divided by 255: the agent would act all the same, blind.
+    """
+    if obs.dtype == np.uint8:
+        return obs
+    if obs.dtype.kind in "iuf" and obs.size:
+        whole = np.isfinite(obs).all() and not (obs % 1).any() and obs.min() >= 0 and obs.max() <= 255
+        if whole and (obs.dtype.kind != "f" or obs.max() != 1):
+            return obs.astype(np.uint8)
+    raise IncompatibleError(
+        f"the agent takes observations of whole numbers from 0 to 255 (uint8), as the tasks give them, not {obs.dtype} "
+        "with other values, such as divided by 255; undo the wrapper that changes them"
+    )
 
 
 def _as_float32(params: PyTree) -> PyTree:

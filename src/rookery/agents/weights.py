@@ -10,20 +10,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rookery.agents.cards import CARD_FORMAT, read_card
+from rookery.agents.cards import CARD_FORMAT, read_card, seal_card
 from rookery.agents.communication import CommunicationConfig
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
 from rookery.interfaces import Network
+from rookery.limits import MAX_INTEGER, MAX_LAYER_SIZE, MAX_WORLD_AGENTS, check_integers
 from rookery.plugins import NETWORKS
-from rookery.storage.atomic import write_bytes, write_text
+from rookery.storage.atomic import storage_error, write_bytes, write_text
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.types import PyTree
+
+MAX_NAME_PARTS = 32
+"""Of a weight's name: networks are nested less deeply."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +51,22 @@ def flatten_params(params: PyTree, prefix: str = "") -> dict[str, Any]:
 
 
 def unflatten_params(flat: dict[str, np.ndarray]) -> PyTree:
-    """The inverse of `flatten_params`."""
+    """The inverse of `flatten_params`.
+
+    Raises: ValueError for names that are no tree: both a and a/b, or more than MAX_NAME_PARTS parts.
+    """
     nested: dict[str, Any] = {}
     for name, value in flat.items():
         *path, last = name.split("/")
+        if len(path) >= MAX_NAME_PARTS:
+            raise ValueError(f"the name of weight {name[:40]}… has {len(path) + 1} parts")
         branch = nested
         for part in path:
             branch = branch.setdefault(part, {})
+            if not isinstance(branch, dict):
+                raise ValueError(f"weight {name[:200]} is inside another weight")
+        if last in branch:
+            raise ValueError(f"weight {name[:200]} has other weights inside")
         branch[last] = value
     return nested
 
@@ -62,14 +76,14 @@ def save_agent(path: Path, policy: RecurrentPolicy, params: PyTree, card: dict[s
 
     Args:
       path: ends in .safetensors; the card is written next to it with .json.
-      card: any further entries; network, shapes, sha256 and format are filled in here.
+      card: any further entries; network, shapes, format and both SHA-256 are filled in here.
     Raises: StorageError if the disk refuses; ValueError or TypeError for a card that is not valid JSON, before
       anything is written.
     """
     from safetensors.numpy import save
 
     blob = save({name: np.ascontiguousarray(value) for name, value in flatten_params(params).items()})
-    full = {
+    full = seal_card({
         "format": CARD_FORMAT,
         **card,
         "network": to_dict(policy.network, "network"),
@@ -78,7 +92,7 @@ def save_agent(path: Path, policy: RecurrentPolicy, params: PyTree, card: dict[s
         **({} if policy.epsilon is None else {"epsilon": policy.epsilon}),
         **_communication_fields(policy),
         "sha256": hashlib.sha256(blob).hexdigest(),
-    }
+    })  # fmt: skip
     text = json.dumps(full, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     write_bytes(path, blob)
     write_text(path.with_suffix(".json"), text)
@@ -87,8 +101,9 @@ def save_agent(path: Path, policy: RecurrentPolicy, params: PyTree, card: dict[s
 def load_agent(path: Path) -> Agent:
     """Read and check an agent.
 
-    Raises: NotFoundError if a file is missing; CorruptFileError if card or weights are not what was written;
-      IncompatibleError if the card's network is not registered or needs other weights.
+    Raises: NotFoundError if a file is missing; CorruptFileError if card or weights are not what was written, or a
+      weight is not finite; IncompatibleError if the card's network is not registered or needs other weights;
+      StorageError if a file cannot be read.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -98,6 +113,8 @@ def load_agent(path: Path) -> Agent:
         blob = path.read_bytes()
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such agent") from None
+    except OSError as error:
+        raise storage_error("read", path, error) from error
     if hashlib.sha256(blob).hexdigest() != card["sha256"]:
         raise CorruptFileError(
             f"{path}: the weights are not those of its card (sha256 differs); fetch them again, or, if a run wrote "
@@ -105,22 +122,24 @@ def load_agent(path: Path) -> Agent:
         )
     try:
         params = unflatten_params(load(blob))
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise CorruptFileError(f"{path}: not a readable safetensors file ({error})") from None
-    policy = _policy_from_card(card, path)
-    _check_fit(policy, params, path)
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, AttributeError) as error:
+        raise CorruptFileError(f"{path}: damaged: not a readable safetensors file ({str(error)[:300]})") from None
+    policy, expected = _policy_from_card(card, path)
+    _check_fit(expected, params, path)
+    _check_finite(params, path)
     return Agent(policy, params, card)
 
 
-def _policy_from_card(card: dict[str, Any], path: Path) -> RecurrentPolicy:
+def _policy_from_card(card: dict[str, Any], path: Path) -> tuple[RecurrentPolicy, dict[str, Any]]:
+    """The policy, and shape and type of every weight that its network needs, by name."""
     try:
         network_type = NETWORKS.get(card["network"]["kind"])
     except NotFoundError as error:
         raise IncompatibleError(f"{path}: {error}; install the package that has this agent's network") from None
     except (KeyError, TypeError) as error:
-        raise CorruptFileError(f"{path}: the card describes no network ({error!r})") from None
+        raise CorruptFileError(f"{path}: damaged: the card describes no network ({error!r})") from None
     try:
-        _check_sizes([*card["observation_shape"], card["num_actions"], card.get("num_agents", 1)])
+        _check_card_sizes(card)
         network: Network = from_dict(network_type, card["network"], "network")
         epsilon = card.get("epsilon")
         if epsilon is not None and not (type(epsilon) in (int, float) and 0 <= epsilon <= 1):
@@ -133,14 +152,23 @@ def _policy_from_card(card: dict[str, Any], path: Path) -> RecurrentPolicy:
             card["num_actions"],
             card.get("num_agents", 1),
         )
-        return RecurrentPolicy(network, shape, num_actions, epsilon, communication, num_agents)
-    except (TypeError, ValueError) as error:
-        raise CorruptFileError(f"{path}: the card describes no valid policy ({error})") from None
+        policy = RecurrentPolicy(network, shape, num_actions, epsilon, communication, num_agents)
+        return policy, _expected_params(policy)
+    except (TypeError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+        raise CorruptFileError(f"{path}: damaged: the card describes no valid policy ({error})") from None
 
 
-def _check_sizes(sizes: list[Any]) -> None:
+def _check_card_sizes(card: dict[str, Any]) -> None:
+    """Raises ValueError for sizes that no policy has, before anything of that size is made."""
+    sizes = [*card["observation_shape"], card["num_actions"], card.get("num_agents", 1)]
     if not all(type(size) is int and size > 0 for size in sizes):
         raise ValueError("observation_shape, num_actions and num_agents must be whole numbers above 0")
+    for name, high in (("num_actions", MAX_LAYER_SIZE), ("num_agents", MAX_WORLD_AGENTS)):
+        if card.get(name, 1) > high:
+            raise ValueError(f"{name} must be at most {high:,}")
+    if len(card["observation_shape"]) > 8 or math.prod(card["observation_shape"]) > MAX_INTEGER:
+        raise ValueError("observation_shape is too large")
+    check_integers(card["network"], "network")
 
 
 def _communication_fields(policy: RecurrentPolicy) -> dict[str, Any]:
@@ -150,13 +178,26 @@ def _communication_fields(policy: RecurrentPolicy) -> dict[str, Any]:
     return {"communication": to_dict(policy.communication, "communication"), "num_agents": policy.num_agents}
 
 
-def _check_fit(policy: RecurrentPolicy, params: PyTree, path: Path) -> None:
-    """Raises IncompatibleError where names, shapes or types of the weights are not those the network needs."""
+def _expected_params(policy: RecurrentPolicy) -> dict[str, Any]:
+    """Nothing is allocated."""
     import jax
 
-    expected = flatten_params(jax.eval_shape(policy.init, jax.ShapeDtypeStruct((2,), np.uint32)), "")
+    return flatten_params(jax.eval_shape(lambda: policy.init(jax.random.PRNGKey(0))))
+
+
+def _check_fit(expected: dict[str, Any], params: PyTree, path: Path) -> None:
+    """Raises IncompatibleError where names, shapes or types of the weights are not those the network needs."""
     present = flatten_params(params)
     for name in sorted(set(expected) | set(present)):
         needs, has = (f"{s[name].dtype}{list(s[name].shape)}" if name in s else "nothing" for s in (expected, present))
         if needs != has:
-            raise IncompatibleError(f"{path}: weight {name} is {has}, the card's network needs {needs}")
+            raise IncompatibleError(f"{path}: weight {name[:200]} is {has}, the card's network needs {needs}")
+
+
+def _check_finite(params: PyTree, path: Path) -> None:
+    """Raises CorruptFileError for a weight with NaN or infinity: the agent would act, but not as it was trained."""
+    for name, value in flatten_params(params).items():
+        if not np.isfinite(value).all():
+            raise CorruptFileError(
+                f"{path}: weight {name} holds NaN or infinity; take an earlier checkpoint of the run that trained it"
+            )
