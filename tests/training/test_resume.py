@@ -300,15 +300,13 @@ def test_a_power_cut_takes_no_metrics_that_a_checkpoint_counts_on(tmp_path, monk
 
 
 def damaged(straight, tmp_path, *updates: int, harm="flip") -> Path:
-    """A copy of the finished run with the largest array file of some checkpoints damaged."""
+    """A copy of the finished run with the arrays of some checkpoints damaged."""
     run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
     for update in updates:
-        folder = run_dir / "checkpoints" / f"{update:08d}" / "tree"
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        largest = max(files, key=lambda path: path.stat().st_size)
-        data = bytearray(largest.read_bytes())
+        arrays = run_dir / "checkpoints" / f"{update:08d}" / checkpoint.ARRAYS_FILE
+        data = bytearray(arrays.read_bytes())
         data[len(data) // 2] ^= 1
-        largest.write_bytes(data if harm == "flip" else data[: len(data) // 2])
+        arrays.write_bytes(data if harm == "flip" else data[: len(data) // 2])
     return run_dir
 
 
@@ -326,7 +324,9 @@ def test_the_newest_is_damaged(straight, tmp_path, capsys, harm):
 
 def test_all_are_damaged(straight, tmp_path, capsys):
     run_dir = damaged(straight, tmp_path, 6, 8)
-    result = resume(run_dir)
+    with pytest.raises(NotFoundError, match="no valid checkpoint left"):
+        resume(run_dir)
+    result = resume(run_dir, restart=True)
     said = capsys.readouterr().out
     assert "checkpoint 00000008 is damaged" in said
     assert "checkpoint 00000006 is damaged" in said

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rookery.commands.options import optional, use_cores, working
-from rookery.errors import ConfigError
+from rookery.errors import STOPPED_EXIT_CODE, ConfigError
 
 if TYPE_CHECKING:
     from rookery.training.config import RunConfig
@@ -42,7 +42,7 @@ class DemoCommand:
 
 
 def run_demo(options: DemoCommand) -> int:
-    """Train or continue, evaluate, write the report and print where it is. Returns 0."""
+    """Train or continue, evaluate, write the report and print where it is. Returns 0 or STOPPED_EXIT_CODE."""
     use_cores(None)
     from rookery.commands.demo_report import NOT_JUDGED, write_report
     from rookery.storage.atomic import write_json
@@ -62,7 +62,7 @@ def run_demo(options: DemoCommand) -> int:
         raise ConfigError(f"{run_dir} holds another run; name another folder with --out, or remove it")
     if not result.finished:
         print(f"stopped; run the same command to continue {run_dir}")
-        return 0
+        return STOPPED_EXIT_CODE
     start = time.monotonic()
     with working("evaluating"):
         results = evaluate_demo(result, options.episodes)

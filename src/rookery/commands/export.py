@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -128,8 +127,9 @@ def _scripted_returns(source: str, episodes: int, seed: int) -> dict[str, Any]:
 def _provenance(path: Path) -> dict[str, Any] | None:
     """Steps, minutes, machine and stages of the run that wrote an agent's file; the stages it continued come first."""
     from rookery.agents.cards import read_card
+    from rookery.storage.run_files import CONFIG_FILE, read_status
     from rookery.training.clone_trainer import load_clone_config
-    from rookery.training.trainer import CONFIG_FILE, STATUS_FILE, load_config
+    from rookery.training.trainer import load_config
 
     folder = path.parent.parent
     if not (folder / CONFIG_FILE).exists():
@@ -138,7 +138,7 @@ def _provenance(path: Path) -> dict[str, Any] | None:
     if "cloning" in card:
         return {"training_stages": [{"clone": load_clone_config(folder).name, **card["cloning"]}]}
     config = load_config(folder)
-    status = json.loads((folder / STATUS_FILE).read_text(encoding="utf-8"))
+    status = read_status(folder)
     group = next(group for group in config.team if group.learner is not None)
     earlier: dict[str, Any] = {}
     if group.policy.init_from is not None:

@@ -23,15 +23,20 @@ class ResumeCommand:
     """CPU cores to spread seeds over; extra cores share the updates of a seed."""
     quiet: bool = False
     """Show no progress."""
+    restart: bool = False
+    """Train from the beginning if all checkpoints are lost; what is left of the run is kept in a folder in it."""
 
     def __call__(self) -> int:
         return run_resume(self)
 
 
 def run_resume(options: ResumeCommand) -> int:
-    """Continue the run. Returns 0."""
+    """Continue the run. Returns 0, or STOPPED_EXIT_CODE if it was stopped before its end."""
     stop_after = time_limit_seconds(options.time_limit)
-    use_cores(options.cores)
+    from rookery.storage.run_files import recorded_threads
+
+    use_cores(options.cores, recorded_threads(options.run))
     from rookery.training.trainer import resume
 
-    return print_result(resume(options.run, quiet=options.quiet, stop_after=stop_after), options.quiet)
+    result = resume(options.run, quiet=options.quiet, stop_after=stop_after, restart=options.restart)
+    return print_result(result, options.quiet)

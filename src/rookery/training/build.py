@@ -45,14 +45,16 @@ def build(config: RunConfig) -> Run:
         if entry.learner is None:
             frozen_params[entry.name] = params
         else:
-            policy = entry.learner.eval_policy(_with_communication(policy, entry, config, env))
+            policy = entry.learner.eval_policy(with_communication(policy, entry, config, env))
+            for loss in entry.learner.auxiliary:
+                loss.validate(policy)
             if entry.learner.teacher is not None:
                 teacher = _make_teacher(entry.learner.teacher, entry, env)
         groups.append(AgentGroup(entry.name, entry.slots, policy, entry.learner, teacher))
     return Run(config=config, env=env, team=Team(tuple(groups)), frozen_params=frozen_params)
 
 
-def _with_communication(policy: Any, entry: GroupConfig, config: RunConfig, env: Env) -> RecurrentPolicy:
+def with_communication(policy: Any, entry: GroupConfig, config: RunConfig, env: Env) -> RecurrentPolicy:
     """The policy, with the number of agents if intrinsic rewards compare its choices with those of others.
 
     Intrinsic rewards need it of their own agent's policy; a reward for influence also of the others' policies.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,15 @@ from rookery.learning.cloning import (
     keep_best,
     train_epoch,
 )
+from rookery.limits import check_at_most, check_integers
 from rookery.storage import checkpoint
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricsWriter
+from rookery.storage.restart import restore_run
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
+from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers
+from rookery.training.config import MAX_SEEDS_PER_VARIANT, check_label
 from rookery.training.demonstrations import Dataset, read_dataset
 from rookery.training.progress import Progress
 from rookery.training.trainer import AGENTS_DIR, CHECKPOINTS_DIR, CONFIG_FILE, agent_file
@@ -53,6 +58,9 @@ class CloneConfig:
         for field in ("num_seeds", "checkpoint_interval"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
+        check_label(self.name)
+        check_at_most("num_seeds", self.num_seeds, MAX_SEEDS_PER_VARIANT)
+        check_integers(self, "config")
         if not 0 <= self.seed <= 2**31 - self.num_seeds:
             raise ConfigError(f"seed={self.seed} must lie in [0, 2^31 - num_seeds]")
 
@@ -77,6 +85,8 @@ def train_clones(
     *,
     quiet: bool = False,
     stop_after: float | None = None,
+    restart: bool = False,
+    track: Sequence[str] | None = None,
 ) -> CloneResult:
     """Clone the expert of a dataset, or continue where the same command was stopped.
 
@@ -87,6 +97,8 @@ def train_clones(
       dataset: its folder.
       run_dir: created if absent.
       stop_after: seconds after which to save and stop; at least one epoch is done.
+      restart: as for `rookery.training.trainer.resume`.
+      track: as for `rookery.training.trainer.train`; a run that continues keeps its own.
     Raises: ConfigError if `run_dir` holds another run; IncompatibleError for a network that cannot read the expert's
       observations; what `read_dataset` raises; StorageError; DivergedError.
     """
@@ -94,14 +106,16 @@ def train_clones(
     policy = RecurrentPolicy(config.network, tuple(data.manifest["observation_shape"]), data.manifest["num_actions"])
     training, validation = data.split(config.learner.validation_fraction)
     run_dir = Path(run_dir)
-    with RunLock(run_dir):
+    with RunLock(run_dir) as lock:
         requested = {"rookery": __version__, "clone": to_dict(config), "dataset": data.digest}
         saved = _load_saved_config(run_dir)
         if saved is not None and (saved["clone"], saved["dataset"]) != (requested["clone"], requested["dataset"]):
             raise ConfigError(f"{run_dir} holds another run; name another folder with --out, or remove it")
         if saved is None:
+            save_trackers(run_dir, dict.fromkeys(choose_trackers(track)))
             write_json(run_dir / CONFIG_FILE, requested)
-        return _CloneLoop(config, policy, data, run_dir, quiet, stop_after).execute(training, validation)
+        loop = _CloneLoop(config, policy, data, lock, quiet, stop_after)
+        return loop.execute(training, validation, restart)
 
 
 def load_clone_config(run_dir: Path | str) -> CloneConfig:
@@ -129,29 +143,25 @@ class _CloneLoop:
         config: CloneConfig,
         policy: RecurrentPolicy,
         data: Dataset,
-        run_dir: Path,
+        lock: RunLock,
         quiet: bool,
         stop_after: float | None,
     ):
-        self.config, self.policy, self.data, self.run_dir = config, policy, data, run_dir
+        self.config, self.policy, self.data, self.lock, self.run_dir = config, policy, data, lock, lock.run_dir
         self.quiet, self.stop_after = quiet, stop_after
         self.seeds = jnp.arange(config.seed, config.seed + config.num_seeds, dtype=jnp.int32)
 
-    def execute(self, training: Trajectory, validation: Trajectory) -> CloneResult:
+    def execute(self, training: Trajectory, validation: Trajectory, restart: bool) -> CloneResult:
         config, learner, start_time = self.config, self.config.learner, time.monotonic()
         notes: list[str] = []
-        try:
-            done, state = checkpoint.restore_latest(
-                self.run_dir / CHECKPOINTS_DIR, jax.eval_shape(self._init), notes.append
-            )
-        except NotFoundError:
-            done, state = 0, jax.jit(self._init)()
-        checkpoint.discard_after(self.run_dir / CHECKPOINTS_DIR, done)
+        like = jax.eval_shape(self._init)
+        restored = restore_run(self.run_dir, like, config.checkpoint_interval, restart, notes.append)
+        done, state = restored or (0, jax.jit(self._init)())
         steps = int(np.asarray(training.loss_mask).sum())  # the expert's steps in one epoch
         update = jax.jit(self._epoch)
         stopping = False
         with (
-            MetricsWriter(self.run_dir, done) as metrics_writer,
+            MetricsWriter(self.run_dir, done, self._trackers()) as metrics_writer,
             Progress(learner.epochs * steps, config.name, self.quiet, initial_steps=done * steps) as progress,
         ):
             for note in notes:
@@ -161,7 +171,8 @@ class _CloneLoop:
             while done < learner.epochs and not stopping:
                 state, metrics = jax.device_get(update(state, jnp.int32(done), training, validation))
                 done += 1
-                self._check_finite(metrics["train"]["loss"], done)
+                self._check_finite(metrics["train"]["loss"], state, done)
+                self.lock.check()
                 metrics_writer.write(done, done * steps, metrics)
                 stopping = self.stop_after is not None and time.monotonic() - start_time > self.stop_after
                 if stopping or done % config.checkpoint_interval == 0 or done == learner.epochs:
@@ -173,6 +184,9 @@ class _CloneLoop:
         # Again: the session before may have been killed between its checkpoint and the export.
         agents = self._export_agents(state, done)
         return CloneResult(self.run_dir, done, done == learner.epochs, agents, np.asarray(state.best_loss))
+
+    def _trackers(self) -> RunTrackers:
+        return RunTrackers(self.run_dir, self.config.name, to_dict(self.config), self.seeds.tolist())
 
     def _init(self) -> CloningState:
         # One after another: orthogonal initializations of several seeds at once can deadlock on few cores.
@@ -197,11 +211,15 @@ class _CloneLoop:
         state, metrics = jax.lax.map(one_seed, inputs) if in_turn else jax.vmap(one_seed)(inputs)
         return state, {**metrics, "learning_rate": learning_rate}
 
-    def _check_finite(self, loss: np.ndarray, done: int) -> None:
-        bad = np.flatnonzero(~np.isfinite(loss))
+    def _check_finite(self, loss: np.ndarray, state: CloningState, done: int) -> None:
+        """Raises DivergedError before anything that is not finite is saved."""
+        finite = np.isfinite(loss)
+        for leaf in jax.tree.leaves(state.params):
+            finite &= np.isfinite(leaf).all(tuple(range(1, np.ndim(leaf))))
+        bad = np.flatnonzero(~finite)
         if len(bad):
             raise DivergedError(
-                f"the loss of seed {self.config.seed + bad[0]} is not finite at epoch {done}; "
+                f"the loss or a parameter of seed {self.config.seed + bad[0]} is not finite at epoch {done}; "
                 "start again with a lower learner.learning_rate"
             )
 

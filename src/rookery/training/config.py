@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeAlias
 
 from rookery.errors import ConfigError
 from rookery.learning.configs import LearnerConfig
+from rookery.limits import MAX_INTEGER, check_at_most, check_integers, check_sizes
 from rookery.storage.serialization import OneOf
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.registry import task_types
@@ -42,6 +43,11 @@ RESERVED_GROUP_NAMES = ("agents", "env_params", "social_episode_prob")
 RESERVED_VARIANT_NAMES = ("evaluation", "time", "update", "steps")
 """Names next to the variants' in a run's metrics."""
 
+MAX_LABEL = 200  # characters
+MAX_TIMESTEPS = 10**15
+MAX_SEEDS_PER_VARIANT = 10_000
+MAX_ENVS = 1_000_000
+
 COMMON_HPARAMS = ("learning_rate", "ent_coef", "aux_loss_scale")
 """Scheduled hyperparameters with a field in `GroupConfig` and `Variant`; a learner without one ignores the field."""
 
@@ -52,9 +58,15 @@ PROBABILITY_HPARAMS = ("teacher_action_prob", "epsilon", "importance_exponent")
 """Scheduled hyperparameters that must lie in [0, 1]."""
 
 
+def check_label(name: str) -> None:
+    """Raises ConfigError for a run's name that a terminal could not show on one line."""
+    if not name.isprintable() or len(name) > MAX_LABEL:
+        raise ConfigError(f"name {name[:MAX_LABEL]!r} must be printable text of at most {MAX_LABEL} characters")
+
+
 def _check_name(noun: str, name: str) -> None:
     """Raises ConfigError for a name that cannot stand in metrics and file names."""
-    if not name or not name.replace("-", "").replace("_", "").isalnum():
+    if not name or len(name) > MAX_LABEL or not name.replace("-", "").replace("_", "").isalnum():
         raise ConfigError(f"{noun} name {name!r} must be letters, digits, - and _")
 
 
@@ -172,9 +184,11 @@ class RunConfig:
     eval_episodes: int = 64  # at every checkpoint, per variant and seed: with the whole team, and as many solo
 
     def __post_init__(self) -> None:
+        check_label(self.name)
         for field in ("num_seeds", "total_timesteps", "num_envs", "checkpoint_interval", "max_checkpoints"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
+        self._check_sizes()
         if not 0 <= self.seed <= 2**31 - self.num_seeds:
             raise ConfigError(f"seed={self.seed} must lie in [0, 2^31 - num_seeds]")
         if self.eval_episodes < 0:
@@ -185,9 +199,19 @@ class RunConfig:
         self._check_team()
         self._check_variants()
 
+    def _check_sizes(self) -> None:
+        """Raises ConfigError for numbers beyond any run, and for those that do not fit 32 bits."""
+        check_at_most("total_timesteps", self.total_timesteps, MAX_TIMESTEPS)
+        check_at_most("num_seeds", self.num_seeds, MAX_SEEDS_PER_VARIANT)
+        check_sizes(self, ("num_envs", "eval_episodes"), MAX_ENVS)
+        for field in dataclasses.fields(self):
+            if field.name != "total_timesteps":
+                check_integers(getattr(self, field.name), field.name)
+
     def _check_team(self) -> None:
         if not self.team:
             raise ConfigError("the team is empty; give at least one group")
+        check_at_most("total_updates", self.total_updates, MAX_INTEGER)
         learners = [group.learner for group in self.team if group.learner is not None]
         if not learners:
             raise ConfigError("no group of the team learns; give a group a learner")

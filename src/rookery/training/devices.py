@@ -4,26 +4,73 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shlex
+import sys
 
 DEVICE_COUNT_FLAG = "--xla_force_host_platform_device_count"
+THREADS_VARIABLE = "NPROC"
+"""Environment variable that XLA's CPU backend reads instead of counting the cores that the process may use."""
 COLLECTIVE_TIMEOUT_FLAG = "--xla_cpu_collective_call_terminate_timeout_seconds"
 
 
-def use_all_cores(num_cores: int | None = None) -> int:
+def use_all_cores(num_cores: int | None = None, num_threads: int | None = None) -> int:
     """Make each CPU core a JAX device, so that seeds run side by side on them.
 
     Small matrix products do not keep several cores busy; whole seeds do. The devices are also allowed to wait for each
     other (`collective_timeout_flags`). Must be called before JAX starts its backend; does nothing if XLA_FLAGS already
-    sets the number of devices. Other backends than the CPU ignore it.
+    sets the number of devices, or is the name of a file of flags. Other backends than the CPU ignore it.
 
-    Returns: the number of CPU devices requested.
+    Args:
+      num_cores: None: all that the process may use.
+      num_threads: what `thread_count` was when a run was started. There will be as many again, and no more devices than
+        that, so that the numbers are the same on any number of cores.
+    Returns: the number of CPU devices requested; 1 if XLA_FLAGS leaves that open.
     """
     flags = os.environ.get("XLA_FLAGS", "")
-    if DEVICE_COUNT_FLAG in flags:
-        return int(flags.split(DEVICE_COUNT_FLAG + "=")[1].split()[0])
-    count = num_cores or available_cores()
+    if num_threads is not None and num_threads != _default_threads():
+        os.environ[THREADS_VARIABLE] = str(num_threads)
+    if (count := _requested_devices(flags)) is not None:
+        return count
+    count = min(num_cores or available_cores(), num_threads or sys.maxsize)
     os.environ["XLA_FLAGS"] = f"{flags} {DEVICE_COUNT_FLAG}={count} {collective_timeout_flags()}".strip()
     return count
+
+
+def _requested_devices(flags: str) -> int | None:
+    """The devices that XLA_FLAGS asks for; None: it says nothing, so that a flag may be added."""
+    if flags.strip() and not flags.lstrip().startswith("-"):
+        return 1  # XLA takes it for the name of a file
+    try:
+        words = shlex.split(flags)  # values may be quoted
+    except ValueError:
+        return 1
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == DEVICE_COUNT_FLAG:
+            return int(value) if value.isascii() and value.isdigit() else 1
+    return None
+
+
+def _default_threads() -> int:
+    """Threads that XLA's CPU backend starts with, before it adds more for more devices."""
+    number = os.environ.get(THREADS_VARIABLE, "")
+    return int(number) if number.isascii() and number.isdigit() and int(number) > 0 else available_cores()
+
+
+def thread_count() -> int:
+    """Threads over which XLA splits a sum on the CPU.
+
+    Sums of floats in another order have other last bits, so a run's numbers depend on it. Starts JAX's backend.
+    """
+    import jax
+
+    return max(_default_threads(), len(jax.devices("cpu")))
+
+
+def expected_threads(num_cores: int | None = None) -> int:
+    """What `thread_count` will be after `use_all_cores(num_cores)`, without starting JAX's backend."""
+    requested = _requested_devices(os.environ.get("XLA_FLAGS", ""))
+    return max(_default_threads(), num_cores or available_cores() if requested is None else requested)
 
 
 def collective_timeout_flags() -> str:
@@ -66,12 +113,21 @@ def machine_info() -> dict[str, str | int]:
     return {
         "processor": _processor(),
         "cores": available_cores(),
+        "threads": thread_count(),
         "device": device.device_kind if device.platform != "cpu" else "cpu",
         "system": platform.system(),
         "python": platform.python_version(),
         "jax": jax.__version__,
+        "xla_flags": without_own_flags() or "none",
         "rookery": __version__,
     }
+
+
+def without_own_flags() -> str:
+    """XLA_FLAGS but for those that `use_all_cores` sets, on which no number depends."""
+    own = (DEVICE_COUNT_FLAG, *(flag.partition("=")[0] for flag in collective_timeout_flags().split()))
+    words = os.environ.get("XLA_FLAGS", "").split()
+    return " ".join(word for word in words if word.partition("=")[0] not in own)
 
 
 def _processor() -> str:

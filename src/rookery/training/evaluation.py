@@ -14,14 +14,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from rookery import keys
 from rookery.agents.team import Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
 from rookery.learning.rollout import EpisodeStats, rollout
+from rookery.limits import MAX_EPISODES, check_at_most
 from rookery.training.train_step import Run, summarize
-from rookery.types import Env, PyTree
+from rookery.types import Env, PyTree, Trajectory
+
+HEALTH_STEPS = 4_000
+"""Steps of a run's held-out episodes on which the health of its learners is measured, at most, but for one episode."""
 
 EVAL_BATCH_SIZE = 250
 """Episodes that `evaluate_team` plays side by side by default; more only cost memory."""
@@ -61,6 +66,7 @@ def evaluate_team(
     """
     if episodes < 1:
         raise ConfigError(f"episodes={episodes} must be at least 1")
+    check_at_most("episodes", episodes, MAX_EPISODES)
     team = Team(tuple(dataclasses.replace(group, learner=None) for group in setup.team.groups))
     play = _compiled_evaluation(setup.env, team, batch_size)
     mask = jnp.ones(setup.env.num_agents, bool) if agent_mask is None else jnp.asarray(agent_mask)
@@ -85,31 +91,37 @@ def _compiled_evaluation(env: Env, team: Team, batch_size: int):
 class RunEvaluator:
     """Evaluates all replicas of a run at once, on the run's devices; compiled once.
 
-    Social: the whole team. Solo: one learning agent without others, for each learning agent in turn.
+    Social: the whole team. Solo: one learning agent without others, for each learning agent in turn. Health: what the
+    learners measure of their losses and rewards on a few of the social episodes (`Learner.health`).
     """
 
     def __init__(self, run: Run, episodes: int, devices: list[Any] | None = None) -> None:
         env, slots = run.env, run.team.learning_slots
         self.learning_slots = slots
         self._replicas = run.config.replicas
+        health_episodes = min(episodes, max(1, HEALTH_STEPS // env.max_steps))
 
         def evaluate(learners, key, frozen_params) -> Any:
             setup = run.team_setup(learners, frozen_params)
 
             def with_mask(agent_mask):
-                return summarize(play_episodes(setup, key, jnp.broadcast_to(agent_mask, (episodes, env.num_agents))))
+                mask = jnp.broadcast_to(agent_mask, (episodes, env.num_agents))
+                trajectories, stats = rollout(env, setup.team, setup.params, env.default_params(), key, mask)
+                return summarize(stats), jax.tree.map(lambda x: x[:, :, :health_episodes], trajectories)
 
             all_agents = jnp.ones(env.num_agents, bool)
             if env.num_agents == 1:
-                return (social := with_mask(all_agents)), social
+                social, trajectories = with_mask(all_agents)
+                return social, social, measure_health(run, learners, trajectories)
             # One after another, so that an episode is compiled once and not once for each mask.
             masks = jnp.stack([all_agents, *(jnp.arange(env.num_agents) == slot for slot in slots)])
-            metrics = jax.lax.map(with_mask, masks)
+            metrics, trajectories = jax.lax.map(with_mask, masks)
             social = {name: value[0] for name, value in metrics.items()}
             solo = {
                 name: jnp.stack([value[1 + i, slot] for i, slot in enumerate(slots)]) for name, value in metrics.items()
             }
-            return social, solo
+            # Where no learner measures anything, the trajectories have no use, and the compiler drops them.
+            return social, solo, measure_health(run, learners, jax.tree.map(lambda x: x[0], trajectories))
 
         self._evaluate = jax.jit(run.map_replicas(evaluate, devices, num_args=2))
 
@@ -118,9 +130,33 @@ class RunEvaluator:
 
         Args:
           learners: as in `TrainState`. seed: added to each replica's own.
-        Returns: 'social' and 'solo', each name -> f32[M, L], and 'social_gain' {'return': f32[M, L]}.
+        Returns: 'social' and 'solo', each name -> f32[M, L], and 'social_gain' {'return': f32[M, L]}; 'health', name ->
+          f32[M, L], NaN for agents that do not measure it; left out where no agent measures anything.
         """
         replica_keys = jnp.stack([evaluation_key(seed + number) for _, number in self._replicas])
-        social, solo = jax.device_get(self._evaluate(learners, replica_keys))
+        social, solo, health = jax.device_get(self._evaluate(learners, replica_keys))
         social = {name: value[:, list(self.learning_slots)] for name, value in social.items()}
-        return {"social": social, "solo": solo, "social_gain": {"return": social["return"] - solo["return"]}}
+        gain = {"return": social["return"] - solo["return"]}
+        return {"social": social, "solo": solo, "social_gain": gain} | ({"health": health} if health else {})
+
+
+def measure_health(
+    run: Run, learners: dict[str, PyTree], trajectories: dict[str, Trajectory]
+) -> dict[str, Float[Array, "L"]]:
+    """`Learner.health` of the L learning agents of one replica, in the order of `Team.learning_slots`.
+
+    Args:
+      learners, trajectories: by group, leaves [S, ...].
+    Returns: name -> f32[L], NaN for agents that do not measure it.
+    """
+    by_slot: dict[int, dict[str, jax.Array]] = {}
+    for group in run.team.learning_groups:
+        for i, slot in enumerate(group.slots):
+            learner, trajectory = jax.tree.map(lambda x, i=i: x[i], (learners[group.name], trajectories[group.name]))
+            shown_agents = functools.partial(run.env.shown_agents, slot)
+            by_slot[slot] = group.learner.health(group.policy, learner, trajectory, shown_agents)
+    names = dict.fromkeys(name for metrics in by_slot.values() for name in metrics)
+    nothing = jnp.float32(jnp.nan)
+    return {
+        name: jnp.stack([by_slot[slot].get(name, nothing) for slot in run.team.learning_slots]) for name in names
+    }

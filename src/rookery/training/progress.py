@@ -6,12 +6,13 @@ updates take minutes also has a speed, and the compilation before the first upda
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TextIO
 
 from rich.console import Console, RenderableType
@@ -20,6 +21,8 @@ from rich.progress import Progress as RichProgress
 from rich.table import Column
 from rich.text import Text
 
+from rookery.errors import printable
+
 _WINDOW = 10  # updates over which the speed is measured
 
 
@@ -27,9 +30,10 @@ class Progress:
     """Shows a run's progress; use as a context manager.
 
     Args:
-      total_steps: environment steps that the run will have at its end.
+      total_steps: environment steps that all replicas together will have at the end.
       label: the run's name, first on every line.
       quiet: show nothing at all.
+      num_replicas: runs that train side by side; steps are shown for each of them, as they were asked for.
       initial_steps: steps already done when it starts (a resumed run), so that they do not count as speed.
       interval: seconds between two lines when the output is not a terminal.
       clock: seconds, never decreasing.
@@ -42,14 +46,17 @@ class Progress:
         label: str,
         quiet: bool = False,
         *,
+        num_replicas: int = 1,
         initial_steps: int = 0,
         interval: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
         stream: TextIO | None = None,
     ):
         self.total_steps = total_steps
-        self.label = label
+        self.label = printable(label)
         self._quiet = quiet
+        self._num_replicas = num_replicas
+        self._activity = ""  # what it does now, if that is not training
         self._interval = interval
         self._clock = clock
         self._stream = sys.stdout if stream is None else stream
@@ -86,8 +93,22 @@ class Progress:
             self._print(self.line())
             self._last_line = (now, self.steps)
 
+    @contextlib.contextmanager
+    def during(self, activity: str) -> Iterator[None]:
+        """Show what is done now in place of the time left, such as "compiling"; its time does not count as speed."""
+        if self._bar is None and self._last_line is None:
+            self._print(f"[{self.label}] {activity}")  # or a log would be silent until the first update
+        self._activity = activity
+        try:
+            yield
+        finally:
+            self._activity = ""
+            if len(self._window) == 1:  # before the first update
+                self._window[0] = (self._clock(), self.steps)
+
     def note(self, text: str) -> None:
         """Show one line of text above the bar or among the lines."""
+        text = printable(text)
         if self._bar is not None:
             self._bar.console.print(Text(f"[{self.label}] {text}"))
         else:
@@ -103,8 +124,10 @@ class Progress:
         return f"[{self.label}] {self.status()}" + "".join(f"  {text}" for text in self.metric_texts())
 
     def status(self) -> str:
-        """Steps, percentage, speed and time left."""
-        parts = [f"{format_count(self.steps)}/{format_count(self.total_steps)} steps"]
+        """Steps of each replica, percentage, speed of all together, and time left."""
+        done, total = (format_count(steps // self._num_replicas) for steps in (self.steps, self.total_steps))
+        replicas = f" × {self._num_replicas} runs" if self._num_replicas > 1 else ""
+        parts = [f"{done}/{total} steps{replicas}"]
         if self.total_steps > 0:
             parts.append(f"{math.floor(100 * self.steps / self.total_steps)}%")
         speed = self.speed()
@@ -113,8 +136,12 @@ class Progress:
         remaining = self.total_steps - self.steps
         if remaining <= 0:
             parts.append(f"done in {self.elapsed()}")
+        elif self._activity:
+            parts.append(self._activity)
         elif speed is not None:
-            parts.append(f"{format_duration(remaining / speed)} left")
+            # An update may take minutes: the time left moves while it runs.
+            since_update = self._clock() - self._window[-1][0]
+            parts.append(f"{format_duration(remaining / speed - since_update)} left")
         return "  ".join(parts)
 
     def elapsed(self) -> str:
@@ -148,7 +175,9 @@ class _Bar(RichProgress):
         self._bar_task = self.add_task(progress.label, total=max(progress.total_steps, 1), status="")
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        status = f"{self._progress.status()}  {self._progress.elapsed()} so far"
+        status = self._progress.status()
+        if self._progress.steps < self._progress.total_steps:  # the time that it took is said at the end
+            status += f"  {self._progress.elapsed()} so far"
         for task in self.tasks:
             task.completed = self._progress.steps
             task.fields["status"] = status

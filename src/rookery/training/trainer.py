@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,22 +19,31 @@ from rookery.learning.intrinsic.combine import NONFINITE_STEP
 from rookery.storage import checkpoint
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricsWriter, read_metrics
+from rookery.storage.restart import restore_run
+from rookery.storage.run_files import (
+    AGENTS_DIR,
+    CHECKPOINTS_DIR,
+    CONFIG_FILE,
+    STATUS_FILE,
+    THREADS_KEY,
+    recorded_threads,
+    training_seconds,
+)
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
+from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers
 from rookery.training.build import build, checkpoint_hashes, initial_params
 from rookery.training.config import RunConfig, slot_names
-from rookery.training.devices import machine_info
+from rookery.training.devices import machine_info, thread_count
 from rookery.training.evaluation import RunEvaluator
+from rookery.training.mechanism_health import dead_loss_warning
+from rookery.training.memory import check_memory
 from rookery.training.presets import preset
 from rookery.training.progress import Progress
 from rookery.training.train_step import Run, TrainState, replica_schedules
 
 RUNS_DIR = Path("runs")
 """Folder of runs whose own folder is not named."""
-CONFIG_FILE = "config.json"
-CHECKPOINTS_DIR = "checkpoints"
-AGENTS_DIR = "agents"
-STATUS_FILE = "status.json"
 CHECKPOINT_HASHES_KEY = "checkpoint_hashes"  # in CONFIG_FILE
 
 OnUpdate: TypeAlias = Callable[[int, bool], None]
@@ -61,6 +70,7 @@ def train(
     quiet: bool = False,
     stop_after: float | None = None,
     on_update: OnUpdate | None = None,
+    track: Sequence[str] | None = None,
 ) -> TrainResult:
     """Start a run in a new folder and train to its end.
 
@@ -72,22 +82,27 @@ def train(
       quiet: show no progress.
       stop_after: seconds after which to save and stop; at least one update is done.
       on_update: called after every update.
+      track: where metrics go besides metrics.jsonl: names in `rookery.plugins.TRACKERS`, or "none"; None: those of the
+        environment variable ROOKERY_TRACK, else TensorBoard. A resumed run continues with the same.
     Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError before anything is written; StorageError
       if the disk refuses or another process trains in this folder; DivergedError.
     """
     if isinstance(config, str):
         config = preset(config)
     run_dir = RUNS_DIR / config.name if out is None else Path(out)
+    check_memory(config)
     run = build(config)
     replica_schedules(config)  # refuses invalid schedules before anything is written
+    trackers = choose_trackers(track)
     params = initial_params(config, run)
     _check_unused(run_dir)
-    with RunLock(run_dir):
+    with RunLock(run_dir) as lock:
         _check_unused(run_dir)  # another process may have been quicker
         hashes = checkpoint_hashes(config)
-        saved = {"rookery": __version__, "config": to_dict(config)}
+        saved = {"rookery": __version__, THREADS_KEY: thread_count(), "config": to_dict(config)}
+        save_trackers(run_dir, dict.fromkeys(trackers))
         write_json(run_dir / CONFIG_FILE, saved | ({CHECKPOINT_HASHES_KEY: hashes} if hashes else {}))
-        loop = _TrainLoop(run, run_dir, devices, quiet, stop_after, on_update)
+        loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update)
         return loop.execute(_init_state(run, params), resume_at=None)
 
 
@@ -98,28 +113,38 @@ def resume(
     quiet: bool = False,
     stop_after: float | None = None,
     on_update: OnUpdate | None = None,
+    restart: bool = False,
 ) -> TrainResult:
     """Continue a run from its newest valid checkpoint, to the same numbers as if it had never stopped.
 
-    Raises: NotFoundError if there is no run; CorruptFileError if its configuration is unreadable; IncompatibleError if
+    They are the same if sums are split over as many threads as when it was started (`devices.thread_count`), which
+    `rookery resume` takes care of; here a note says if they are not.
+
+    Args:
+      restart: train from the beginning if none of its checkpoints is valid any more; what is there is kept in a folder
+        `before-restart-1` in the run's.
+    Raises: NotFoundError if there is no run, or it had checkpoints and has no valid one, without `restart`; ConfigError
+      if there is a valid one, with `restart`; CorruptFileError if its configuration is unreadable; IncompatibleError if
       its checkpoint is of another configuration, or a trained agent that it uses has changed; else as `train`.
     """
     run_dir = Path(run_dir)
     config = load_config(run_dir)
     check_checkpoint_hashes(run_dir, config)
+    check_memory(config)
     run = build(config)
-    with RunLock(run_dir):
+    with RunLock(run_dir) as lock:
         notes: list[str] = []
-        try:
-            num_updates, state = checkpoint.restore_latest(
-                run_dir / CHECKPOINTS_DIR, jax.eval_shape(run.init), notes.append
+        started, now = recorded_threads(run_dir), thread_count()
+        if started not in (None, now):
+            notes.append(
+                f"sums were split over {started} threads when the run was started, and are over {now} now: from here "
+                "on last bits may differ from those of a run that was not stopped; 'rookery resume' uses as many as "
+                "before"
             )
-        except NotFoundError:
-            # Killed before its first checkpoint, or none is valid: starting over gives the same numbers.
-            notes.append("no valid checkpoint; starting again from the beginning")
-            num_updates, state = 0, _init_state(run, initial_params(config, run))
-        checkpoint.discard_after(run_dir / CHECKPOINTS_DIR, num_updates)
-        loop = _TrainLoop(run, run_dir, devices, quiet, stop_after, on_update)
+        like = jax.eval_shape(run.init)
+        restored = restore_run(run_dir, like, config.checkpoint_interval, restart, notes.append)
+        num_updates, state = restored or (0, _init_state(run, initial_params(config, run)))
+        loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update)
         return loop.execute(state, resume_at=num_updates, notes=notes)
 
 
@@ -208,13 +233,13 @@ class _TrainLoop:
     def __init__(
         self,
         run: Run,
-        run_dir: Path,
+        lock: RunLock,
         devices: list[Any] | None,
         quiet: bool,
         stop_after: float | None,
         on_update: OnUpdate | None,
     ) -> None:
-        self.run, self.config, self.run_dir = run, run.config, run_dir
+        self.run, self.config, self.lock, self.run_dir = run, run.config, lock, lock.run_dir
         self.devices, self.quiet, self.stop_after, self.on_update = devices, quiet, stop_after, on_update
         episodes = self.config.eval_episodes
         self.evaluate: Callable | None = RunEvaluator(run, episodes, devices) if episodes else None
@@ -228,20 +253,27 @@ class _TrainLoop:
         schedules = replica_schedules(config)
         total_steps = config.total_updates * self.steps_per_update
         with (
-            MetricsWriter(self.run_dir, resume_at) as metrics_writer,
-            Progress(total_steps, config.name, self.quiet, initial_steps=done * self.steps_per_update) as progress,
+            MetricsWriter(self.run_dir, resume_at, self._trackers()) as metrics_writer,
+            Progress(
+                total_steps,
+                config.name,
+                self.quiet,
+                num_replicas=len(config.replicas),
+                initial_steps=done * self.steps_per_update,
+            ) as progress,
             _StopSignal() as stop_signal,
         ):
             for note in notes:
                 progress.note(note)
             if done:
                 rows = read_metrics(self.run_dir)
-                self.seconds = self.earlier_seconds = rows[-1].get("time/seconds", 0.0) if rows else 0.0
+                self.seconds = self.earlier_seconds = training_seconds(self.run_dir, rows)
                 self._publish(state, done)  # the session may have been killed between its checkpoint and this
             if done < config.total_updates:
                 state, schedules = self.run.place_on_devices((state, schedules), self.devices)
                 compile_start = time.monotonic()
-                update = self.run.compile_train_step(self.devices).lower(state, schedules).compile()
+                with progress.during("compiling"):
+                    update = self.run.compile_train_step(self.devices).lower(state, schedules).compile()
                 compile_seconds = time.monotonic() - compile_start
             stopping = stop_signal.requested
             while done < config.total_updates and not stopping:
@@ -256,10 +288,14 @@ class _TrainLoop:
                 }
                 due = done % config.checkpoint_interval == 0 or done == config.total_updates
                 if due and self.evaluate is not None:
-                    row["evaluation"] = self._eval_metrics_by_variant(self.evaluate(state.learners))
+                    with progress.during("evaluating"):
+                        row["evaluation"] = self._eval_metrics_by_variant(self.evaluate(state.learners))
+                    if warning := dead_loss_warning(config, row["evaluation"], done):
+                        progress.note(warning)
                 self.seconds = row["time/seconds"] = self.earlier_seconds + time.monotonic() - self.start_time
                 # Read once: a stop requested after this line takes effect, with a checkpoint, after the next update.
                 stopping = stop_signal.requested or self._out_of_time()
+                self.lock.check()
                 metrics_writer.write(done, done * config.steps_per_update, row)
                 saves = due or stopping
                 if saves:
@@ -271,11 +307,18 @@ class _TrainLoop:
                     self.on_update(done, saves)
         return TrainResult(self.run_dir, done, done == config.total_updates, self.seconds, state, self.run)
 
+    def _trackers(self) -> RunTrackers:
+        config = self.config
+        seeds = range(config.seed, config.seed + config.num_seeds)
+        return RunTrackers(self.run_dir, config.name, to_dict(config), seeds)
+
     def _out_of_time(self) -> bool:
         return self.stop_after is not None and time.monotonic() - self.start_time > self.stop_after
 
     def _save(self, state: TrainState, done: int) -> None:
         state = jax.device_get(state)
+        self._check_finite_params(state, done)
+        self.lock.check()
         checkpoint.save(self.run_dir / CHECKPOINTS_DIR, done, state, max_checkpoints=self.config.max_checkpoints)
         self._publish(state, done)
 
@@ -338,6 +381,22 @@ class _TrainLoop:
                     raise DivergedError(
                         f"{name} of {group.name!r} is not finite at update {done} (variant {variant!r}, seed {seed}); "
                         "start another run with a lower learning_rate, or with max_grad_norm set"
+                    )
+
+    def _check_finite_params(self, state: TrainState, done: int) -> None:
+        """Never save parameters that are not finite: the last good state stays the one to continue from.
+
+        Raises: DivergedError.
+        """
+        for group in self.run.team.learning_groups:
+            for path, leaf in jax.tree_util.tree_leaves_with_path(state.learners[group.name].params):
+                bad = np.argwhere(~np.isfinite(leaf))
+                if len(bad):
+                    variant, seed = self.config.replicas[bad[0][0]]
+                    raise DivergedError(
+                        f"parameter {jax.tree_util.keystr(path)} of {group.name!r} is not finite after update {done} "
+                        f"(variant {variant!r}, seed {seed}); the checkpoints before it are kept; start another run "
+                        "with a lower learning_rate, or with max_grad_norm set"
                     )
 
     def _replicas_of(self, number: int) -> slice:

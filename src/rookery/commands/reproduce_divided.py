@@ -1,0 +1,65 @@
+"""`rookery reproduce` with --shard or --ray: the study in tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rookery.commands.options import use_cores
+from rookery.errors import STOPPED_EXIT_CODE, UNFINISHED_EXIT_CODE
+
+if TYPE_CHECKING:
+    from rookery.commands.reproduce import ReproduceCommand
+    from rookery.studies.session import Session
+    from rookery.studies.study import Study
+
+
+def run_divided(
+    study: Study, session: Session, options: ReproduceCommand, log: Callable[[str], None]
+) -> int | None:
+    """Do the study's tasks, or those of a shard. Returns the exit code; None: everything is done but judging."""
+    return _run_shard(study, session, options, log) if options.shard else _run_ray(study, session, options, log)
+
+
+def _run_shard(study: Study, session: Session, options: ReproduceCommand, log: Callable[[str], None]) -> int:
+    from rookery.scaling.shards import Shard, agree_on_shards, run_shard
+    from rookery.scaling.tasks import begin_split
+
+    assert options.shard is not None, "run_divided asks"
+    shard = Shard.parse(options.shard)
+    agree_on_shards(study, session, shard)
+    replicas_per_task = 1 if options.replicas_per_task is None else options.replicas_per_task
+    num_threads = begin_split(study, session, replicas_per_task, options.cores)
+    use_cores(options.cores, num_threads)
+    if not run_shard(study, session, shard, replicas_per_task, log):
+        print("stopped; run the same command to continue")
+        return STOPPED_EXIT_CODE
+    return 0
+
+
+def _run_ray(study: Study, session: Session, options: ReproduceCommand, log: Callable[[str], None]) -> int | None:
+    from rookery.scaling.ray_cluster import RayOptions
+    from rookery.scaling.ray_study import run_on_ray
+    from rookery.scaling.tasks import begin_split
+
+    num_gpus = options.num_gpus or 0.0
+    each = options.replicas_per_task
+    settings = RayOptions(
+        address=options.ray[0] if options.ray else None,
+        num_cpus=1 if options.num_cpus is None else options.num_cpus,
+        num_gpus=num_gpus,
+        replicas_per_task=(session.num_seeds if num_gpus else 1) if each is None else each,
+        local_cpus=options.cores,
+    )
+    num_threads = begin_split(study, session, settings.replicas_per_task, settings.num_cpus)
+    use_cores(options.cores, num_threads)
+    outcome = run_on_ray(study, session, settings, num_threads, log)
+    if outcome.missing:
+        for label, reason in outcome.missing.items():
+            print(f"missing: {label}: {reason}")
+        print(f"{len(outcome.missing)} tasks are missing, so nothing is judged; run the same command to try them again")
+        return UNFINISHED_EXIT_CODE
+    if outcome.stopped:
+        print("stopped; run the same command to continue")
+        return STOPPED_EXIT_CODE
+    return None

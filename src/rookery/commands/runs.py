@@ -1,0 +1,253 @@
+"""`rookery runs`: what is in the folder of runs, how far it is and at what return; comparison, export, removal."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from rookery.commands.options import Json, flags, optional
+from rookery.commands.output import format_nested, print_json, print_table
+from rookery.errors import ConfigError, CorruptFileError, NotFoundError, printable, suggest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rookery.tracking.run_info import RunInfo
+
+RUNS_FOLDER = Path("runs")
+
+
+@dataclasses.dataclass
+class RunsCommand:
+    """List runs, show or compare them, export their metrics as a table, or remove them."""
+
+    action: Annotated[
+        Positional[Literal["list", "show", "compare", "export", "rm"]],
+        arg(
+            help="list: one line per run: task, state, how far it is and the last training return of each agent. show: "
+            "one run in full. compare: learning curves of several runs in one picture, and their last values. export: "
+            "the metrics as one long table with a row per run, seed, step and metric. rm: remove runs.",
+        ),
+    ] = "list"
+    paths: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="RUN", help="Folders of runs; for list, folders to search.", help_behavior_hint="(default: runs)"),
+    ] = ()
+    metric: Annotated[str, arg(metavar="METRIC", help="For compare: the metric, or how its name ends.")] = "return"
+    out: Path = Path("compare.png")
+    """For compare: the picture; .png, .svg or .pdf."""
+    csv: Annotated[Path | None, optional("FILE", "no file")] = None
+    """For export: write a CSV file."""
+    parquet: Annotated[Path | None, optional("FILE", "no file")] = None
+    """For export: write a Parquet file; needs pyarrow."""
+    yes: bool = False
+    """For rm: do not ask."""
+    json: Json = False
+
+    def __call__(self) -> int:
+        self._check_options()
+        if self.action == "list":
+            return list_runs(self.paths or (RUNS_FOLDER,), self.json)
+        if not self.paths:
+            raise ConfigError(f"name the runs to {'remove' if self.action == 'rm' else self.action}, such as runs/demo")
+        if self.action == "show":
+            return show_runs(self.paths, self.json)
+        if self.action == "compare":
+            return compare_runs(self.paths, self.metric, self.out, self.json)
+        return self._export() if self.action == "export" else remove_runs(self.paths, self.yes, self.json)
+
+    def _check_options(self) -> None:
+        """Raises ConfigError for options of another action."""
+        owners = {"metric": "compare", "out": "compare", "csv": "export", "parquet": "export", "yes": "rm"}
+        for field in dataclasses.fields(self):
+            owner = owners.get(field.name, self.action)
+            if owner != self.action and getattr(self, field.name) != field.default:
+                raise ConfigError(f"{flags([field.name])} belongs to `rookery runs {owner}`; leave it out")
+
+    def _export(self) -> int:
+        from rookery.tracking.run_table import concatenate, load_run, write_csv, write_parquet
+
+        if self.csv is None and self.parquet is None:
+            raise ConfigError("name --csv or --parquet with the file to write")
+        table = concatenate(load_run(path) for path in self.paths)
+        for path, write in ((self.csv, write_csv), (self.parquet, write_parquet)):
+            if path is None:
+                continue
+            write(table, path)
+            if self.json:
+                print_json({"file": str(path), "rows": len(table["value"])})
+            else:
+                print(f"{path}: {len(table['value']):,} rows")
+        return 0
+
+
+def list_runs(folders: Sequence[Path], as_json: bool = False) -> int:
+    """One line per run in the folders; a damaged run is named and the others are listed. Returns 0."""
+    from rookery.tracking.run_info import find_runs, read_run_info
+
+    rows = [["run", "task", "state", "updates", "steps", "return (mean over seeds, last update)"]]
+    for path in [run for folder in folders for run in find_runs(folder)]:
+        try:
+            info = read_run_info(path)
+            returns = info.returns(info.last_metrics())
+        except CorruptFileError as error:
+            print(f"warning: {printable(str(error))}", file=sys.stderr)
+            continue
+        if as_json:
+            print_json(_facts(info, returns))
+        else:
+            rows.append(_list_row(info, returns))
+    if as_json:
+        return 0
+    if len(rows) == 1:
+        print(f"no runs in {', '.join(map(str, folders))}; start one with: rookery train")
+    else:
+        print_table(rows)
+    return 0
+
+
+def _list_row(info: RunInfo, returns: dict[str, float]) -> list[str]:
+    done, total = (info.status.get(key) for key in ("num_updates", "total_updates"))
+    progress = "-" if done is None else f"{done}/{total}"
+    steps = info.status.get("steps")
+    variants = len(info.variants) > 1
+    texts = [f"{key if variants else key.partition('/')[2]} {value:.2f}" for key, value in returns.items()]
+    cells = [str(info.run_dir), "clone" if info.is_clone else info.task, info.state, progress]
+    return [printable(cell) for cell in (*cells, "-" if steps is None else f"{steps:,}", ", ".join(texts) or "-")]
+
+
+def _facts(info: RunInfo, returns: dict[str, float]) -> dict[str, Any]:
+    keys = ("num_updates", "total_updates", "steps", "seconds")
+    facts = {
+        "run": str(info.run_dir),
+        "task": info.task,
+        "state": info.state,
+        "seeds": list(info.seeds),
+        "variants": list(info.variants),
+        **{key: info.status.get(key) for key in keys},
+        "returns": returns,
+    }
+    return facts | {"trackers": info.trackers}
+
+
+def show_runs(paths: Sequence[Path], as_json: bool = False) -> int:
+    """Each run in full: how far, where, returns, and the newest evaluation. Returns 0."""
+    from rookery.tracking.base import mean_value
+    from rookery.tracking.run_info import read_run_info
+
+    for path in paths:
+        info = read_run_info(path)
+        metrics = info.last_metrics()
+        facts = _facts(info, info.returns(metrics))
+        means = {name: mean_value(value) for name, value in metrics.items() if name.startswith("evaluation/")}
+        facts["evaluation"] = {name.removeprefix("evaluation/"): mean for name, mean in means.items()}
+        facts["machine"] = info.status.get("machine")
+        if as_json:
+            print_json(facts)
+        else:
+            print("\n".join(map(printable, format_nested(facts))))
+    return 0
+
+
+def compare_runs(paths: Sequence[Path], metric: str, out: Path, as_json: bool = False) -> int:
+    """Draw the learning curves of a metric in several runs, and print the last value of each. Returns 0."""
+    from rookery.storage.atomic import storage_error
+    from rookery.viz.plots import learning_curves
+
+    if out.suffix not in (".png", ".svg", ".pdf"):
+        raise ConfigError(f"--out {out} must end in .png, .svg or .pdf")
+    curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for path in paths:
+        curves |= {f"{path.name} {name}": curve for name, curve in _curves(path, metric).items()}
+    figure = learning_curves(curves, xlabel="environment steps of each seed", ylabel=metric)
+    try:
+        figure.savefig(out, facecolor="white")
+    except OSError as error:
+        raise storage_error("write", out, error) from error
+    rows = [["curve", "seeds", "steps", f"last {metric}", "lowest seed", "highest seed"]]
+    for name, (steps, values) in curves.items():
+        last = values[:, -1].tolist()
+        mean = sum(last) / len(last)
+        if as_json:
+            facts = {"curve": name, "seeds": len(last), "steps": int(steps[-1])}
+            print_json(facts | {"mean": mean if mean == mean else None})
+        numbers = [f"{value:.2f}" for value in (mean, min(last), max(last))]
+        rows.append([printable(name), str(len(last)), f"{int(steps[-1]):,}", *numbers])
+    if as_json:
+        print_json({"file": str(out)})
+    else:
+        print_table(rows)
+        print(out)
+    return 0
+
+
+def _curves(path: Path, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Steps f[N] and values f[seeds, N] of each metric of a run whose name is, or ends in, `metric`.
+
+    Where several match, those of agents that do not learn and those of evaluations are left out.
+    Raises: NotFoundError, with the nearest names.
+    """
+    from rookery.tracking.run_info import read_run_info
+    from rookery.tracking.run_table import load_run
+
+    info, table = read_run_info(path), load_run(path)
+    names = list(dict.fromkeys(table["metric"].tolist()))
+    matching = [name for name in names if name == metric or name.endswith(f"/{metric}")]
+    if not matching:
+        endings = sorted({name.rpartition("/")[2] for name in names})
+        raise NotFoundError(f"{path} has no metric {metric!r}; {suggest(metric, [*endings, *names])}")
+    if len(matching) > 1:
+        learning = {f"{key}/{metric}" for key in info.returns(info.last_metrics())}
+        matching = [name for name in matching if name in learning] or matching
+    curves = {}
+    for name in matching:
+        rows = table["metric"] == name
+        num_seeds = len(dict.fromkeys(table["seed"][rows].tolist()))
+        steps, values = (table[column][rows].reshape(num_seeds, -1) for column in ("step", "value"))
+        curves[name] = steps[0], values
+    return curves
+
+
+def remove_runs(paths: Sequence[Path], yes: bool = False, as_json: bool = False) -> int:
+    """Remove the folders of runs, after a question. Returns 0.
+
+    Raises: ConfigError if it cannot ask, or the answer is no; NotFoundError for a folder without a run; StorageError for
+      a run that another process trains, or a folder that is a link.
+    """
+    import shutil
+
+    from rookery.errors import StorageError
+    from rookery.storage.atomic import storage_error
+    from rookery.storage.run_lock import RunLock
+    from rookery.tracking.run_info import read_run_info
+
+    for path in paths:  # all of them before the first is removed
+        if path.is_symlink():
+            raise StorageError(f"{path} is a symbolic link; name the folder itself, {path.resolve()}")
+        read_run_info(path)
+    if not yes:
+        _ask(f"remove {', '.join(printable(str(path)) for path in paths)} with all metrics, checkpoints and agents?")
+    for path in paths:
+        with RunLock(path):
+            try:
+                shutil.rmtree(path)
+            except OSError as error:
+                raise storage_error("remove", path, error) from error
+        if as_json:
+            print_json({"removed": str(path)})
+        else:
+            print(f"removed {printable(str(path))}")
+    return 0
+
+
+def _ask(question: str) -> None:
+    """Raises: ConfigError unless the answer is yes."""
+    if not sys.stdin.isatty():
+        raise ConfigError("there is no terminal to ask in; add --yes to remove without a question")
+    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        raise ConfigError("nothing was removed")

@@ -1,0 +1,109 @@
+"""How much memory an update needs at least, before anything of that size exists."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from rookery.errors import ConfigError
+from rookery.tasks.registry import make_env
+from rookery.training.build import with_communication
+from rookery.training.config import GroupConfig, RunConfig
+from rookery.types import Env
+
+STEP_BYTES = 4 + 4 + 4 + 3
+"""Of one step of a trajectory besides the observation: action, reward, log-probability and three flags."""
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+@dataclasses.dataclass(frozen=True)
+class UpdateMemory:
+    """Bytes that an update cannot do without. What a compiled program needs in between comes on top of it."""
+
+    state: int
+    """Learners of all replicas: parameters, optimizers, replay buffers."""
+    trajectories: int
+    """Of the replicas that play at the same time."""
+    worlds: int
+    """Tiles of all their environments."""
+
+    @property
+    def total(self) -> int:
+        return self.state + self.trajectories + self.worlds
+
+    def describe(self) -> str:
+        """One line for people."""
+        return (
+            f"an update needs at least {format_bytes(self.total)}: {format_bytes(self.state)} of learners, "
+            f"{format_bytes(self.trajectories)} of trajectories, {format_bytes(self.worlds)} of worlds"
+        )
+
+
+def update_memory(config: RunConfig) -> UpdateMemory:
+    """What an update of a run needs. Starts no JAX backend.
+
+    Raises: ConfigError as `rookery.training.build.build`.
+    """
+    env = make_env(config.task)
+    num_replicas = len(config.variants) * config.num_seeds
+    playing = 1 if os.environ.get("JAX_PLATFORMS", "cpu") == "cpu" else num_replicas  # on a CPU one after another
+    state = trajectories = 0
+    for entry in config.team:
+        if entry.learner is not None:
+            state += _learner_bytes(entry, config, env) * len(entry.slots) * num_replicas
+            for slot in entry.slots if max(entry.slots) < env.num_agents else ():
+                step = math.prod(env.observation_shape(slot)) + STEP_BYTES
+                trajectories += step * config.num_envs * (env.max_steps + 1) * playing
+    spec = env.task.grid_spec
+    cells = spec.height * spec.width if spec is not None else 1
+    return UpdateMemory(state, trajectories, cells * config.num_envs * playing)
+
+
+def check_memory(config: RunConfig) -> None:
+    """Raises ConfigError for a run whose update cannot fit this machine, before anything is allocated."""
+    needed, available = update_memory(config), machine_memory()
+    if available is not None and needed.total > available:
+        raise ConfigError(
+            f"{needed.describe()}; this machine has {format_bytes(available)}: lower num_envs, num_seeds, the size of "
+            "the network or of the replay buffer"
+        )
+
+
+def machine_memory() -> int | None:
+    """Bytes of memory that this process may use at most; None if that is not known."""
+    limits = []
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for path in _CGROUP_LIMITS:  # of a container
+        try:
+            limits.append(int(Path(path).read_text()))
+        except (OSError, ValueError):
+            continue
+    return min(limits, default=None)
+
+
+def format_bytes(size: int) -> str:
+    """A size in few characters: 640 B, 1.5 kB, 2.0 GB."""
+    number = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:,.1f} TB"
+
+
+def _learner_bytes(entry: GroupConfig, config: RunConfig, env: Env) -> int:
+    """Of the state of one learner."""
+    learner: Any = entry.learner
+    policy, _ = entry.policy.make_policy(env, entry.slots[0], entry.name)
+    policy = learner.eval_policy(with_communication(policy, entry, config, env))
+    init = functools.partial(learner.init, policy, steps=env.max_steps)
+    state = jax.eval_shape(lambda: init(jax.random.PRNGKey(0)))
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))

@@ -1,0 +1,92 @@
+"""Sizes beyond any use are refused before anything of that size is made."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from rookery.agents.networks import JaquesNetwork, MLPNetwork
+from rookery.cli import main
+from rookery.errors import ConfigError
+from rookery.gridworld.spec import ViewConfig
+from rookery.tasks.four_rooms import FourRooms
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.tasks.matrix_games import MatrixGame
+from rookery.tasks.maze import Maze
+from rookery.tasks.sixteen_places import SixteenPlaces
+from rookery.tasks.social_dilemmas.cleanup import Cleanup
+from rookery.training import memory
+from rookery.training.memory import check_memory, format_bytes, update_memory
+from tests.tiny import CONFIG, NOVICE, OTHER, tiny
+
+HUGE = 2**31
+HUGE_LEARNER = dataclasses.replace(NOVICE.learner, minibatch_size=HUGE)
+SIZES = [
+    (GoalCycle, {"width": HUGE}),
+    (GoalCycle, {"height": 1000, "width": 1000}),
+    (GoalCycle, {"height": 500, "width": 500, "views": (ViewConfig(),) * 100}),
+    (GoalCycle, {"num_goals": 10**9}),
+    (GoalCycle, {"num_obstacles": 10**30}),
+    (GoalCycle, {"max_steps": HUGE}),
+    (GoalCycle, {"spawn_delay": (0, 0, HUGE)}),
+    (GoalCycle, {"views": (ViewConfig(),) * 1000}),
+    (GoalCycle, {"map": "#" * 2000 + "\n" + "#" * 2000}),
+    (ViewConfig, {"tile_size": HUGE}),
+    (Maze, {"height": HUGE + 1}),
+    (FourRooms, {"width": HUGE}),
+    (SixteenPlaces, {"rooms": (HUGE, HUGE)}),
+    (MatrixGame, {"max_steps": HUGE}),
+    (Cleanup, {"max_steps": 10**5000}),
+    (MLPNetwork, {"hidden_size": HUGE}),
+    (MLPNetwork, {"encoder_size": 10**30}),
+    (JaquesNetwork, {"filters": HUGE}),
+    (tiny, {"num_envs": HUGE}),
+    (tiny, {"num_seeds": 10**9}),
+    (tiny, {"eval_episodes": HUGE}),
+    (tiny, {"total_timesteps": 10**30}),
+    (tiny, {"checkpoint_interval": 10**12}),
+    (tiny, {"team": (dataclasses.replace(NOVICE, learner=HUGE_LEARNER), OTHER)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "sizes"), SIZES)
+def test_a_size_beyond_any_use(make, sizes):
+    with pytest.raises(ConfigError) as caught:
+        make(**sizes)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+def test_the_command_line_refuses_them(capsys):
+    for change in ("task.width=2147483648", "task.max_steps=1e12", "num_envs=" + "9" * 400, "task.num_goals=1e9"):
+        assert main(["train", "smoke", change, "--dry-run"]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_learners_of_an_update_are_counted_exactly(straight):
+    """By their shapes alone, as training allocates them."""
+    counted = update_memory(CONFIG)
+    learners = straight.state.learners
+    assert counted.state == sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(learners))
+    assert counted.worlds == 5 * 6 * CONFIG.num_envs
+    assert counted.trajectories > (8 + 1) * CONFIG.num_envs * 3 * 3 * 8  # the observations
+
+
+def test_an_update_that_cannot_fit_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(memory, "machine_memory", lambda: update_memory(CONFIG).total - 1)
+    with pytest.raises(
+        ConfigError, match=r"an update needs at least .* of worlds; this machine has"
+    ):
+        check_memory(CONFIG)
+    monkeypatch.setattr(memory, "machine_memory", lambda: None)
+    check_memory(CONFIG)
+    assert main(["train", "smoke", "num_envs=1000000", "--dry-run"]) == 0
+    printed = capsys.readouterr()
+    assert "an update needs at least" in printed.err
+    assert json.loads(printed.out)["config"]["num_envs"] == 10**6
+
+
+def test_sizes_in_words():
+    assert [format_bytes(n) for n in (12, 1500, 2 * 10**9, 3 * 10**15)] == ["12 B", "1.5 kB", "2.0 GB", "3,000.0 TB"]
