@@ -6,6 +6,15 @@ import dataclasses
 from typing import Literal
 
 from rookery.errors import ConfigError
+from rookery.limits import (
+    MAX_CELLS_TIMES_AGENTS,
+    MAX_EPISODE_STEPS,
+    MAX_TILE_SIZE,
+    MAX_WORLD_AGENTS,
+    MAX_WORLD_CELLS,
+    MAX_WORLD_SIDE,
+    check_at_most,
+)
 
 ACTION_NAMES = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
 CHANNELS = ("unseen", "obstacle", "goal", "agent ahead", "agent right", "agent back", "agent left", "prestige")
@@ -45,6 +54,7 @@ class ViewConfig:
             )
         if self.tile_size < 1:
             raise ConfigError(f"tile_size={self.tile_size} must be at least 1")
+        check_at_most("tile_size", self.tile_size, MAX_TILE_SIZE)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -80,6 +90,12 @@ class GridSpec:
             raise ConfigError(f"a world of {self.height}×{self.width} has no room inside its border; use at least 3×3")
         if not self.views:
             raise ConfigError("a world needs at least one agent")
+        check_at_most("height", self.height, MAX_WORLD_SIDE)
+        check_at_most("width", self.width, MAX_WORLD_SIDE)
+        check_at_most("height × width", self.height * self.width, MAX_WORLD_CELLS)
+        check_at_most("number of views", self.num_agents, MAX_WORLD_AGENTS)
+        check_at_most("cells × agents", self.height * self.width * self.num_agents, MAX_CELLS_TIMES_AGENTS)
+        check_at_most("max_steps", self.max_steps, MAX_EPISODE_STEPS)
         if self.max_steps < 1:
             raise ConfigError(f"max_steps={self.max_steps} must be at least 1")
         if self.num_actions not in (3, 7):

@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int, Int32, UInt8
 
 from rookery.errors import ConfigError
 from rookery.interfaces import Task
+from rookery.limits import MAX_EPISODE_STEPS, check_at_most
 from rookery.tasks.checks import check_finite, check_precision, normalize_settings
 from rookery.types import Env, PRNGKey, TimeStep
 
@@ -74,6 +75,7 @@ class MatrixGame(Task):
             raise ConfigError(f"moves={self.moves} must be two different names, of cooperating and of defecting")
         if self.max_steps < 1:
             raise ConfigError(f"max_steps={self.max_steps} must be at least 1")
+        check_at_most("max_steps", self.max_steps, MAX_EPISODE_STEPS)
 
     @property
     def action_names(self) -> tuple[str, ...]:

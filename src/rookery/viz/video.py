@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import subprocess
 import tempfile
 from pathlib import Path
@@ -19,6 +20,10 @@ from rookery.viz.recording import Recording
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+MIN_FPS = 0.01
+"""Frames per second: a GIF keeps the time of a frame in 16 bits, which end at 655 s."""
+MAX_GIF_PIXELS = 96_000_000
+"""Of all frames together: Pillow keeps a byte of each until the file is written."""
 PALETTE_FRAMES = 12
 """How many frames the palette of a GIF is made from."""
 
@@ -36,17 +41,19 @@ def write_gif(
     Args:
       fps: frames per second; a GIF counts in hundredths of a second, so at most 50.
       frame_interval: show every n-th state; the last one is always shown.
-      tile_size, visible_to: as in `render_map`.
+      tile_size, visible_to: as in `render_map`; tiles are smaller where large maps would have more than
+        MAX_GIF_PIXELS.
     Returns: the path.
     Raises: ConfigError for an argument out of range; StorageError if the file cannot be written.
     """
     from PIL import Image
 
-    if not 0 < fps <= 50:
-        raise ConfigError(f"fps={fps} must lie in (0, 50]")
+    if not MIN_FPS <= fps <= 50:
+        raise ConfigError(f"fps={fps} must lie in [{MIN_FPS}, 50]")
     if frame_interval < 1:
         raise ConfigError(f"frame_interval={frame_interval} must be at least 1")
     steps = sorted({*range(0, recording.num_steps + 1, frame_interval), recording.num_steps})
+    tile_size = min(tile_size, _largest_tile_size(recording, len(steps)))
     sample = steps[:: max(1, len(steps) // PALETTE_FRAMES)]
     palette = _palette([render_step(recording, t, tile_size, visible_to) for t in sample])
     frames = (
@@ -67,6 +74,12 @@ def write_gif(
     )
     write_bytes(path, file.getvalue())
     return Path(path)
+
+
+def _largest_tile_size(recording: Recording, num_frames: int) -> int:
+    """In pixels; at least 1."""
+    height, width = recording.tiles.shape[-2:]
+    return max(1, math.isqrt(MAX_GIF_PIXELS // (num_frames * height * width)))
 
 
 def _palette(frames: list[np.ndarray]) -> Image:
@@ -116,8 +129,8 @@ def write_mp4(
     Raises: ConfigError if ffmpeg is not installed, or for an argument out of range; StorageError if the file cannot be
       written.
     """
-    if not 0 < fps <= 60:
-        raise ConfigError(f"fps={fps} must lie in (0, 60]")
+    if not MIN_FPS <= fps <= 60:
+        raise ConfigError(f"fps={fps} must lie in [{MIN_FPS}, 60]")
     ffmpeg = find_ffmpeg()
     height, width, _ = render_step(recording, 0, tile_size, visible_to).shape  # raises before a process starts
     frames = (render_step(recording, t, tile_size, visible_to).tobytes() for t in range(recording.num_steps + 1))

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, UInt32
 from rookery.errors import ConfigError
 from rookery.gridworld.spec import ViewConfig
 from rookery.interfaces import Task
+from rookery.limits import MAX_EPISODE_STEPS, MAX_WORLD_CELLS, check_at_most
 from rookery.tasks.checks import check_cost, check_finite, normalize_settings
 from rookery.tasks.social_dilemmas.beams import Beams, fire_beams
 from rookery.tasks.social_dilemmas.env import DilemmaEnv
@@ -47,6 +48,8 @@ class Dilemma(Task):
             raise ConfigError(f"view_radius={self.view_radius} must lie in [1, 14]")
         if self.max_steps < 1:
             raise ConfigError(f"max_steps={self.max_steps} must be at least 1")
+        check_at_most("max_steps", self.max_steps, MAX_EPISODE_STEPS)
+        check_at_most("characters of the map", len(self.map), MAX_WORLD_CELLS)
         num_spawn_cells = max(len(self.parsed_map.assigned_spawn_cells), len(self.parsed_map.spawn_cells))
         if num_spawn_cells < self.num_agents:
             raise ConfigError(
