@@ -12,7 +12,11 @@ Everything in `__all__` is imported when it is first used, so that `import rooke
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+if sys.platform == "win32":
+    raise ImportError("Rookery does not run on Windows; install it in the Windows Subsystem for Linux (WSL)")
 
 if TYPE_CHECKING:
     from rookery.agents.networks import JaquesNetwork, MLPNetwork, NdousseNetwork
@@ -34,9 +38,17 @@ if TYPE_CHECKING:
     from rookery.learning.a2c import A2C
     from rookery.learning.ppo import PPO
     from rookery.learning.r2d2 import R2D2
-    from rookery.plugins import register_auxiliary_loss, register_intrinsic_reward, register_learner, register_network
+    from rookery.plugins import (
+        register_auxiliary_loss,
+        register_intrinsic_reward,
+        register_learner,
+        register_network,
+        register_tracker,
+    )
     from rookery.tasks.goal_cycle import GoalCycle
     from rookery.tasks.registry import make, register
+    from rookery.tracking.base import Tracker
+    from rookery.tracking.run_table import load_run
     from rookery.training.config import RunConfig
     from rookery.training.presets import preset
     from rookery.training.team_setup import make_team_setup
@@ -72,9 +84,11 @@ __all__ = [
     "Task",
     "TeamSetup",
     "TimeStep",
+    "Tracker",
     "TrainResult",
     "evaluate",
     "load",
+    "load_run",
     "make",
     "make_team_setup",
     "preset",
@@ -83,6 +97,7 @@ __all__ = [
     "register_intrinsic_reward",
     "register_learner",
     "register_network",
+    "register_tracker",
     "resume",
     "train",
 ]
@@ -114,9 +129,11 @@ _MODULES = {
     "Task": "rookery.interfaces:Task",
     "TeamSetup": "rookery.agents.team_setup:TeamSetup",
     "TimeStep": "rookery.types:TimeStep",
+    "Tracker": "rookery.tracking.base:Tracker",
     "TrainResult": "rookery.training.trainer:TrainResult",
     "evaluate": "rookery.commands.evaluate:evaluate",
     "load": "rookery.agents.numpy_actor:load_actor",
+    "load_run": "rookery.tracking.run_table:load_run",
     "make": "rookery.tasks.registry:make",
     "make_team_setup": "rookery.training.team_setup:make_team_setup",
     "preset": "rookery.training.presets:preset",
@@ -125,6 +142,7 @@ _MODULES = {
     "register_intrinsic_reward": "rookery.plugins:register_intrinsic_reward",
     "register_learner": "rookery.plugins:register_learner",
     "register_network": "rookery.plugins:register_network",
+    "register_tracker": "rookery.plugins:register_tracker",
     "resume": "rookery.training.trainer:resume",
     "train": "rookery.training.trainer:train",
 }

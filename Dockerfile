@@ -1,0 +1,14 @@
+# docker build -t rookery .                              CPU
+# docker build -t rookery --build-arg EXTRA=cuda13 .     NVIDIA GPU; run with --gpus all
+ARG PYTHON=3.12
+FROM python:${PYTHON}-slim
+ARG EXTRA=""
+ENV PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1
+WORKDIR /opt/rookery
+COPY pyproject.toml README.md LICENSE ./
+COPY src ./src
+RUN pip install ".${EXTRA:+[$EXTRA]}" && useradd --create-home rookery && mkdir /work && chown rookery /work
+USER rookery
+WORKDIR /work
+ENTRYPOINT ["rookery"]
+CMD ["--help"]

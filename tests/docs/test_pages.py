@@ -1,0 +1,109 @@
+"""Links, generated sections and the navigation of the pages."""
+
+import re
+import runpy
+import sys
+import tomllib
+
+import pytest
+
+from tests.docs.blocks import FENCE, PAGES, ROOT
+
+LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
+HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
+SITE = ROOT / "docs" / "_site"
+
+
+def prose(page: str) -> str:
+    """A page without its code blocks."""
+    return FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
+
+
+def anchors(page: str) -> set[str]:
+    """The anchors of a page's headings, as the site and code hosts make them."""
+    found: set[str] = set()
+    for heading in HEADING.findall(prose(page)):
+        text = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()).replace(" ", "-")
+        number = 1
+        while (anchor := text if number == 1 else f"{text}-{number - 1}") in found:
+            number += 1
+        found.add(anchor)
+    return found
+
+
+@pytest.mark.parametrize("page", [*PAGES, "results/verdicts.md"])
+def test_links_lead_somewhere(page):
+    for target in LINK.findall(prose(page)):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), f"{page} links to {target}, which does not exist"
+        if anchor:
+            other = file.resolve().relative_to(ROOT).as_posix()
+            assert anchor in anchors(other), f"{page} links to {target}; {other} has {', '.join(sorted(anchors(other)))}"
+
+
+@pytest.mark.parametrize("script", ["docs/tasks/write_interfaces.py", "docs/papers/write_outcomes.py"])
+def test_generated_sections_are_up_to_date(script, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [script, "--check"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    assert end.value.code == 0, f"{capsys.readouterr().out}; run python {script}"
+
+
+def navigation() -> dict[str, dict[str, list[str]]]:
+    return runpy.run_path(str(SITE / "navigation.py"))["NAVIGATION"]
+
+
+def test_every_page_stands_in_the_navigation_once():
+    entries = []
+    for page, captions in navigation().items():
+        folder = page.removesuffix("index.md")
+        entries += [f"{folder}{entry}" for names in captions.values() for entry in names]
+    pages = {re.sub(r"README$", "index", page[5:-3]) for page in PAGES if page.startswith("docs/")} - {"index"}
+    extra = {"results/verdicts", "contributing", "changelog", "security", "code-of-conduct", "api/index"}
+    assert sorted(entries) == sorted(pages | extra)
+
+
+def test_every_task_that_is_shipped_has_a_page():
+    from rookery.tasks.registry import TASKS
+
+    text = "".join(prose(page) + (ROOT / page).read_text() for page in PAGES if page.startswith("docs/tasks/"))
+    missing = [task_id for task_id in TASKS if f"`{task_id}`" not in text and not task_id.endswith("-symbolic-v0")]
+    assert missing == []
+
+
+def test_no_page_installs_from_an_index():
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert not re.search(r"pip install (-\S+ )*['\"]?rookery(\[|['\"]?\s|$)", text, re.MULTILINE), page
+
+
+def test_every_extra_is_described():
+    page = (ROOT / "docs/start/install.md").read_text()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert [name for name in extras if f"`{name}`" not in page] == []
+
+
+def test_verdicts_that_pages_quote_are_those_of_the_results():
+    page = (ROOT / "docs/guides/read-a-verdict.md").read_text()
+    quoted = re.search(r"claimed > 0: ([-\d.]+ \[[-\d., ]+\])", page)
+    assert quoted
+    assert quoted[1] in (ROOT / "results/verdicts.md").read_text()
+
+
+def test_the_reference_has_every_public_name():
+    pytest.importorskip("griffe", reason="the API reference is made by griffe, of the extra docs")
+    sys.path.insert(0, str(SITE))
+    try:
+        pages = runpy.run_path(str(SITE / "reference.py"))["reference_pages"]()
+    finally:
+        sys.path.remove(str(SITE))
+    import rookery
+
+    assert all(f"`rookery.{name} <" in pages["api/index.md"] for name in rookery.__all__)
+    text = pages["api/rookery.learning.md"]
+    assert 'gae(reward: Float[Array, "T"]' in text.replace("'T'", '"T"')
+    assert "- `reward`: for action t." in text
+    assert "extrinsic reward for the action that led to this observation" in pages["api/rookery.md"]
