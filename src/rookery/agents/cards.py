@@ -15,12 +15,13 @@ REQUIRED_KEYS = ("format", "network", "observation_shape", "num_actions", "sha25
 MAX_CARD_BYTES = 1 << 20
 
 
-def read_card(path: Path) -> dict[str, Any]:
+def read_card(path: Path | str) -> dict[str, Any]:
     """The card in a file, checked against its own digest.
 
     Raises: NotFoundError if there is none; CorruptFileError if it is not a card, or not as it was written;
       IncompatibleError for another format; StorageError if it cannot be read.
     """
+    path = Path(path)
     try:
         if path.stat().st_size > MAX_CARD_BYTES:
             raise CorruptFileError(f"it has more than {MAX_CARD_BYTES:,} bytes")

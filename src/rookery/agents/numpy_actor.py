@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,7 +157,7 @@ class NumpyActor:
         return features.reshape(batch_size, self.comms_obs_size)
 
 
-def load_actor(checkpoint: str) -> NumpyActor:
+def load_actor(checkpoint: str | Path) -> NumpyActor:
     """An agent by zoo name, or by the path of its .safetensors file.
 
     Raises: NotFoundError, CorruptFileError or IncompatibleError.

@@ -71,7 +71,7 @@ def unflatten_params(flat: dict[str, np.ndarray]) -> PyTree:
     return nested
 
 
-def save_agent(path: Path, policy: RecurrentPolicy, params: PyTree, card: dict[str, Any]) -> None:
+def save_agent(path: Path | str, policy: RecurrentPolicy, params: PyTree, card: dict[str, Any]) -> None:
     """Write the weights, then the card that has their SHA-256; each file appears whole or not at all.
 
     Args:
@@ -95,10 +95,10 @@ def save_agent(path: Path, policy: RecurrentPolicy, params: PyTree, card: dict[s
     })  # fmt: skip
     text = json.dumps(full, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     write_bytes(path, blob)
-    write_text(path.with_suffix(".json"), text)
+    write_text(Path(path).with_suffix(".json"), text)
 
 
-def load_agent(path: Path) -> Agent:
+def load_agent(path: Path | str) -> Agent:
     """Read and check an agent.
 
     Raises: NotFoundError if a file is missing; CorruptFileError if card or weights are not what was written, or a
@@ -108,6 +108,7 @@ def load_agent(path: Path) -> Agent:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    path = Path(path)
     card = read_card(path.with_suffix(".json"))
     try:
         blob = path.read_bytes()
@@ -182,7 +183,8 @@ def _expected_params(policy: RecurrentPolicy) -> dict[str, Any]:
     """Nothing is allocated."""
     import jax
 
-    return flatten_params(jax.eval_shape(lambda: policy.init(jax.random.PRNGKey(0))))
+    with jax.enable_x64(False):  # agents load in the 64-bit mode, too
+        return flatten_params(jax.eval_shape(lambda: policy.init(jax.random.PRNGKey(0))))
 
 
 def _check_fit(expected: dict[str, Any], params: PyTree, path: Path) -> None:

@@ -114,11 +114,10 @@ def check_actions(actions: Any, num_actions: int, agent_ids: Sequence[str]) -> n
     if values.shape != (len(agent_ids),):
         try:
             values = np.array([np.asarray(one).reshape(()) for one in actions])
-            assert values.shape == (len(agent_ids),)
-        except (AssertionError, TypeError, ValueError):
-            raise InvalidActionError(
-                f"actions {actions!r} must be {len(agent_ids)} whole numbers, one per agent"
-            ) from None
+        except (TypeError, ValueError):
+            values = np.empty(0, object)
+        if values.shape != (len(agent_ids),):
+            raise InvalidActionError(f"actions {actions!r} must be {len(agent_ids)} whole numbers, one per agent")
     if values.dtype.kind not in "iu":
         wrong = [
             (name, one) for name, one in zip(agent_ids, actions, strict=True) if np.asarray(one).dtype.kind not in "iu"

@@ -36,12 +36,12 @@ def own_paths(run_dir: Path) -> Iterator[Path]:
                 yield from (Path(folder) / entry for entry in (*folders, *files))
 
 
-def read_status(run_dir: Path) -> dict[str, Any]:
+def read_status(run_dir: Path | str) -> dict[str, Any]:
     """How far a run is: 'num_updates', 'total_updates', 'steps', 'seconds' and 'machine'.
 
     Raises: NotFoundError before its first checkpoint; CorruptFileError if the file is not what was written.
     """
-    path = run_dir / STATUS_FILE
+    path = Path(run_dir) / STATUS_FILE
     status = load_json(path, CorruptFileError)
     kinds = {
         "num_updates": (int,),
@@ -58,12 +58,12 @@ def read_status(run_dir: Path) -> dict[str, Any]:
     return status
 
 
-def recorded_threads(run_dir: Path) -> int | None:
+def recorded_threads(run_dir: Path | str) -> int | None:
     """Over how many threads a run's sums were split when it was started; None if that is not known.
 
     Raises: NotFoundError if there is no run; CorruptFileError if its configuration is damaged.
     """
-    path = run_dir / CONFIG_FILE
+    path = Path(run_dir) / CONFIG_FILE
     if not path.exists():
         raise NotFoundError(f"{run_dir} holds no run ({CONFIG_FILE} is missing)")
     data = load_json(path, CorruptFileError)

@@ -10,6 +10,9 @@ import jax
 
 from rookery.errors import ConfigError
 
+KEY_KIND = "threefry2x32"
+"""JAX's default generator of random numbers."""
+
 
 def check_non_negative(name: str, value: float) -> None:
     if not value >= 0:
@@ -58,10 +61,31 @@ def _map_text(value: Any) -> str:
     return value.replace("\r\n", "\n")
 
 
-def check_precision() -> None:
-    """Environments are computed in 32 bits: with 64, every seed would mean other episodes."""
+def check_jax_settings() -> None:
+    """Refuse settings of JAX under which every seed would mean other episodes.
+
+    Raises: ConfigError for the 64-bit mode, and for another generator of random numbers than JAX's own default.
+    """
     if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise ConfigError(
             "JAX's 64-bit mode is on, which tasks do not support; turn it off: "
             "unset JAX_ENABLE_X64, or jax.config.update('jax_enable_x64', False)"
+        )
+    if (kind := jax.config.jax_default_prng_impl) != KEY_KIND:  # type: ignore[attr-defined]
+        raise ConfigError(
+            f"JAX's random numbers come from {kind!r}, which tasks do not support; set it back: unset "
+            f"JAX_DEFAULT_PRNG_IMPL, or jax.config.update('jax_default_prng_impl', '{KEY_KIND}')"
+        )
+
+
+def check_random_key(key: Any) -> None:
+    """Raises ConfigError as `check_jax_settings`, and for a key of another kind than jax.random.PRNGKey gives."""
+    check_jax_settings()
+    if jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key):
+        raise ConfigError(
+            "the key is a typed one, which tasks do not take; pass jax.random.key_data(key), or jax.random.PRNGKey(seed)"
+        )
+    if key.shape != (2,) or key.dtype != jax.numpy.uint32:
+        raise ConfigError(
+            f"the key is {key.dtype}{list(key.shape)}; pass jax.random.PRNGKey(seed), a uint32[2], one per environment"
         )

@@ -6,7 +6,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from rookery import keys
 from rookery.gridworld.interactions import step_interactions
@@ -14,10 +14,11 @@ from rookery.gridworld.movement import spawn_delayed, step_movement
 from rookery.gridworld.observation import observe_all, observe_grid
 from rookery.gridworld.presence import initial_away, step_away
 from rookery.gridworld.prestige import update_prestige
+from rookery.gridworld.shown_agents import shown_agents
 from rookery.gridworld.spec import GridSpec
 from rookery.gridworld.state import GridState
 from rookery.interfaces import Task
-from rookery.tasks.checks import check_precision
+from rookery.tasks.checks import check_random_key
 from rookery.types import Env, Observation, PRNGKey, PyTree, TimeStep
 
 
@@ -77,7 +78,7 @@ class GridEnv(Env):
         self, key: PRNGKey, params: PyTree, agent_mask: Bool[Array, "A"] | None = None
     ) -> tuple[GridState, TimeStep]:
         """Start an episode. Agents outside `agent_mask` (default: all are in it) stay out of the whole episode."""
-        check_precision()
+        check_random_key(key)
         num_agents = self.num_agents
         layout_key, episode_key, hide_key = jax.random.split(key, 3)
         tiles, position, heading, task_state = self.task.generate(layout_key)
@@ -126,6 +127,9 @@ class GridEnv(Env):
     def observe(self, state: GridState) -> Observation:
         """Observations of all agents in this state."""
         return observe_all(state, self.spec)
+
+    def shown_agents(self, slot: int, observation: Float[Array, "N ..."]) -> Bool[Array, "N C"]:
+        return shown_agents(observation, self.spec.views[slot])
 
     def in_view(self, state: GridState) -> Bool[Array, "A A"]:
         """Which agents each agent sees now: those on a cell that it sees, itself never."""

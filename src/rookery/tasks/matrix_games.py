@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int, Int32, UInt8
 from rookery.errors import ConfigError
 from rookery.interfaces import Task
 from rookery.limits import MAX_EPISODE_STEPS, check_at_most
-from rookery.tasks.checks import check_finite, check_precision, normalize_settings
+from rookery.tasks.checks import check_finite, check_random_key, normalize_settings
 from rookery.types import Env, PRNGKey, TimeStep
 
 COOPERATE, DEFECT = 0, 1
@@ -135,7 +135,7 @@ class MatrixEnv(Env):
         self, key: PRNGKey, params: MatrixParams, agent_mask: Bool[Array, "2"] | None = None
     ) -> tuple[MatrixState, TimeStep]:
         """Start an episode. Nothing is random, so the key has no effect."""
-        check_precision()
+        check_random_key(key)
         state = MatrixState(
             last_action=jnp.full(2, -1, jnp.int32),
             agent_mask=jnp.ones(2, bool) if agent_mask is None else agent_mask,

@@ -17,6 +17,7 @@ from rookery.agents.zoo import load_trained_agent
 from rookery.errors import ConfigError, IncompatibleError, NotFoundError
 from rookery.interfaces import Policy
 from rookery.learning.rollout import requested_info
+from rookery.tasks.checks import check_jax_settings
 from rookery.tasks.registry import make_env
 from rookery.training.config import GroupConfig, RunConfig
 from rookery.training.policy_config import scripted_policy
@@ -32,6 +33,7 @@ def build(config: RunConfig) -> Run:
 
     Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError, before anything is compiled or written.
     """
+    check_jax_settings()
     env = make_env(config.task)
     groups, frozen_params = [], {}
     for entry in config.team:

@@ -153,9 +153,9 @@ def _check_unused(run_dir: Path) -> None:
         raise ConfigError(f"{run_dir} already holds a run; continue it with 'rookery resume', or use another name")
 
 
-def load_config(run_dir: Path, name: str = CONFIG_FILE) -> RunConfig:
+def load_config(run_dir: Path | str, name: str = CONFIG_FILE) -> RunConfig:
     """The configuration that a run was started with. Raises NotFoundError or CorruptFileError."""
-    path = run_dir / name
+    path = Path(run_dir) / name
     if not path.exists():
         raise NotFoundError(f"{run_dir} holds no run ({name} is missing)")
     data = load_json(path, CorruptFileError)

@@ -26,15 +26,15 @@ def entry_path(name: str) -> Path:
     return ZOO_DIR / f"{name}.safetensors"
 
 
-def load_trained_agent(checkpoint: str) -> Agent:
+def load_trained_agent(checkpoint: str | Path) -> Agent:
     """An agent by zoo name, or by the path of its .safetensors file.
 
     Raises: NotFoundError, CorruptFileError or IncompatibleError.
     """
     from rookery.agents.weights import load_agent  # imports JAX, which listing the zoo does without
 
+    path, checkpoint = Path(checkpoint), str(checkpoint)
     if checkpoint.endswith(".safetensors") or "/" in checkpoint:
-        path = Path(checkpoint)
         if path.suffix != ".safetensors":
             raise NotFoundError(f"{checkpoint}: an agent is a .safetensors file or one of: {', '.join(entry_names())}")
         return load_agent(path)

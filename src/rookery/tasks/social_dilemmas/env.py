@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 from rookery.gridworld.layout import sample_cells
 from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.visibility import view_cells, visible_targets
-from rookery.tasks.checks import check_precision
+from rookery.tasks.checks import check_random_key
 from rookery.tasks.social_dilemmas.beams import Beams
 from rookery.tasks.social_dilemmas.grid_ops import look_up, rectangle_bitmask
 from rookery.tasks.social_dilemmas.map_parsing import DilemmaMap
@@ -109,7 +109,7 @@ class DilemmaEnv(Env):
         self, key: PRNGKey, params: PyTree, agent_mask: Bool[Array, "A"] | None = None
     ) -> tuple[DilemmaState, TimeStep]:
         """Start an episode. Agents outside `agent_mask` (default: all are in it) take no part in it."""
-        check_precision()
+        check_random_key(key)
         start_key, heading_key, episode_key = jax.random.split(key, 3)
         parsed_map = self.task.parsed_map
         if len(parsed_map.assigned_spawn_cells):
