@@ -7,10 +7,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo
 FLAGS ?=
+SCALE ?= 1
 PIP_FLAGS ?=
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: demo test test-lowest test-dist lint types docs dist clean
+.PHONY: demo test test-lowest test-dist lint types docs dist torture clean
 
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Rookery needs Python 3.11 or newer; try make PYTHON=python3.12"; exit 1; }
@@ -75,6 +76,10 @@ test-lowest:
 	$(LOWEST_VENV)/bin/uv pip install --quiet --python $(LOWEST_VENV)/bin/python --resolution lowest-direct \
 	  -e . -r tests/lowest-requirements.txt
 	$(LOWEST_VENV)/bin/python -m pytest -q -W default -p no:cacheprovider $(LOWEST_TESTS)
+
+# Hours; stopped, it goes on where it was. SCALE=0.01 tries a hundredth.
+torture: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks.torture --scale $(SCALE) --write docs/reliability.md
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

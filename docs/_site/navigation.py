@@ -11,7 +11,7 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
         "Topics": ["experts", "influence", "watch-and-play", "interop", "presets"],
         "Papers": ["papers/ndousse2021", "papers/jaques2019", "reproduce", "results/verdicts"],
         "Reference": ["tasks/index", "api/index", "compare"],
-        "Project": ["contributing", "changelog", "security", "code-of-conduct"],
+        "Project": ["reliability", "contributing", "changelog", "security", "code-of-conduct"],
     },
     "guides/index.md": {
         "": [

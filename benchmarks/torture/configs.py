@@ -1,0 +1,58 @@
+"""Tiny runs of every learner and intrinsic reward."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from tests.tiny import NETWORK, OTHER, TASK, tiny
+
+from rookery.agents.communication import CommunicationConfig
+from rookery.learning.a2c import A2C
+from rookery.learning.intrinsic import CentralizedInfluence, MessageInfluence, MOAInfluence
+from rookery.learning.intrinsic.inequity import InequityAversion
+from rookery.learning.intrinsic.prosocial import Prosocial
+from rookery.learning.ppo import PPO
+from rookery.learning.r2d2 import R2D2
+from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig, Variant
+
+PPO_TINY = PPO(sequence_length=4, num_minibatches=2, minibatch_size=4, recompute_every=1)
+R2D2_TINY = R2D2(capacity=6, sequence_length=3, burn_in=2, n_step=2, gradient_steps=2, minibatch_size=4)
+LEARNERS: dict[str, Any] = {"ppo": PPO_TINY, "a2c": A2C(sequence_length=4), "r2d2": R2D2_TINY}
+INTRINSIC_REWARDS: dict[str, Any] = {
+    "influence-centralized": CentralizedInfluence(weight=1.0),
+    "influence-messages": MessageInfluence(weight=1.0),
+    "influence-moa": MOAInfluence(weight=1.0, dense_size=4),
+    "prosocial": Prosocial(),
+    "inequity": InequityAversion(),
+}
+
+
+def run_config(learner: Any, **changes: Any) -> RunConfig:
+    """Eight updates of one learning agent and a random one, with one seed."""
+    group = GroupConfig(
+        name="novice", slots=(0,), policy=RecurrentPolicyConfig(network=NETWORK), learner=learner, learning_rate=1e-2
+    )
+    return tiny(
+        name="torture", team=(group, OTHER), variants=(Variant(),), env_schedules={}, eval_episodes=0,
+        checkpoint_interval=2, **changes,
+    )  # fmt: skip
+
+
+def with_intrinsic_reward(reward: Any) -> RunConfig:
+    """Both agents learn by A2C with an intrinsic reward."""
+    speaks = CommunicationConfig(vocab_size=3) if reward.pays_messages else None
+    group = GroupConfig(
+        name="pair", slots=(0, 1), policy=RecurrentPolicyConfig(network=NETWORK, communication=speaks),
+        learner=A2C(sequence_length=4, intrinsic=(reward,)), learning_rate=1e-2,
+    )  # fmt: skip
+    return dataclasses.replace(run_config(LEARNERS["a2c"]), team=(group,))
+
+
+def diverging(config: RunConfig) -> RunConfig:
+    """The same with a learning rate that spoils everything in the second half."""
+    group = dataclasses.replace(config.team[0], learning_rate=((0.0, 1e-2), (0.45, 1e-2), (0.5, 1e38)))
+    return dataclasses.replace(config, team=(group, *config.team[1:]))
+
+
+__all__ = ["INTRINSIC_REWARDS", "LEARNERS", "TASK", "diverging", "run_config", "with_intrinsic_reward"]
