@@ -13,6 +13,7 @@ import pytest
 
 from rookery import __version__, cli, errors
 from rookery.agents import zoo
+from rookery.agents.cards import seal_card
 from rookery.commands.options import print_json
 from rookery.gridworld.tiles import DOOR, KEY_RACK, OBSTACLE
 from rookery.storage import checkpoint, metrics
@@ -299,7 +300,8 @@ def test_dry_run_shows_all_and_does_nothing(run, tmp_path, monkeypatch):
     code, out, err = run(
         "train", "smoke", "--dry-run", "--steps", "1e6", "--seeds", "3", "--seed", "9", "task.penalty=0.5"
     )
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert err.startswith("an update needs at least ")
     config = json.loads(out)["config"]
     assert (config["total_timesteps"], config["num_seeds"], config["seed"], config["task"]["penalty"]) == (
         10**6,
@@ -310,7 +312,7 @@ def test_dry_run_shows_all_and_does_nothing(run, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     # What it prints can be trained.
     (tmp_path / "mine.json").write_text(out)
-    assert run("train", "mine.json", "--dry-run") == (0, out, "")
+    assert run("train", "mine.json", "--dry-run") == (0, out, err)
 
 
 @pytest.mark.parametrize(
@@ -355,7 +357,7 @@ def test_a_file_that_is_not_a_configuration(refused, tmp_path):
 def test_train_stop_resume(run, refused, straight, config_file, tmp_path):
     run_dir = tmp_path / "run"
     code, out, err = run("train", config_file(), "--out", run_dir, "--time-limit", "0")
-    assert (code, err) == (0, "")
+    assert (code, err) == (errors.STOPPED_EXIT_CODE, "")
     assert out.splitlines()[-1] == f"{run_dir}: 1 of 8 updates, stopped; continue with: rookery resume {run_dir}"
     assert "continue it with 'rookery resume'" in refused(2, "train", config_file(), "--out", run_dir)
     code, out, err = run("resume", run_dir, "--quiet")
@@ -371,7 +373,7 @@ def test_train_stop_resume(run, refused, straight, config_file, tmp_path):
 def test_train_in_runs_by_default(run, config_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, _ = run("train", config_file(), "name=mine", "--time-limit", "0")
-    assert code == 0
+    assert code == errors.STOPPED_EXIT_CODE
     assert (tmp_path / "runs" / "mine" / "config.json").exists()
     assert "\n[mine] 64/512 steps  12%" in f"\n{out}"  # of both replicas
 
@@ -388,7 +390,7 @@ def test_interrupted(run, straight, config_file, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(metrics.MetricsWriter, "write", interrupt)
         code, out, err = run("train", config_file(), "--out", tmp_path / "run", "--quiet")
-    assert (code, err) == (0, "")
+    assert (code, err) == (errors.STOPPED_EXIT_CODE, "")
     assert "of 8 updates, stopped; continue with: rookery resume" in out
     assert run("resume", tmp_path / "run", "--quiet")[0] == 0
     assert rows(tmp_path / "run") == rows(straight.run_dir)
@@ -491,7 +493,7 @@ def test_eval_refuses(refused, agent, tmp_path):
     assert "holds no agents" in refused(6, "eval", tmp_path / "empty")
     card = agent.with_suffix(".json")
     text = card.read_text()
-    card.write_text(text.replace('"penalty"', '"fine"'))
+    card.write_text(json.dumps(seal_card(json.loads(text.replace('"penalty"', '"fine"')))))
     assert "its card has a task that this version does not know: task.fine" in refused(3, "eval", agent)
     card.write_text(text[:-9])
     assert "not a readable card" in refused(4, "eval", agent)

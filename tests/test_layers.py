@@ -20,7 +20,9 @@ MAY_IMPORT = {
     "limits": {"errors"},
     "keys": set(),
     "plugins": {"errors"},
+    "environment": {"errors"},
     "storage": {"errors"},
+    "tracking": {"errors", "environment", "plugins", "storage"},
     "intervals": {"errors"},
     "significance": {"errors", "intervals"},
     "types": {"errors"},
@@ -30,14 +32,17 @@ MAY_IMPORT = {
     "tasks": {"errors", "limits", "types", "keys", "interfaces", "plugins", "gridworld"},
     "agents": GROUND | {"gridworld"},
     "learning": GROUND | {"agents"},
-    "training": GROUND | {"gridworld", "tasks", "agents", "learning"},
+    "training": GROUND | {"gridworld", "tasks", "agents", "learning", "tracking"},
     "viz": GROUND | {"gridworld", "tasks", "agents", "learning", "training"},
-    "testing": GROUND | {"gridworld", "tasks", "agents", "learning", "training"},
+    "testing": GROUND | {"gridworld", "tasks", "agents", "learning", "tracking", "training"},
     "studies": GROUND | {"gridworld", "tasks", "agents", "learning", "training", "viz"},
     "play": GROUND | {"tasks", "agents", "training", "viz"},
     "interop": GROUND | {"gridworld", "tasks", "agents", "training", "viz"},
-    "commands": GROUND | {"gridworld", "tasks", "agents", "learning", "training", "viz", "studies", "play", "testing"},
-    "cli": {"errors", "commands"},
+    "scaling": GROUND | {"agents", "learning", "training", "viz", "studies"},
+    "commands": GROUND
+    | {"gridworld", "tasks", "agents", "learning", "tracking", "training", "viz", "studies", "scaling", "play", "testing"}
+    | {"environment"},
+    "cli": {"errors", "environment", "commands"},
     "__main__": {"cli"},
 }
 """What each part of the package may import besides itself and the version, imports inside functions included."""

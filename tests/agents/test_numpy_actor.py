@@ -203,3 +203,24 @@ def test_an_agent_with_action_values_takes_the_best_except_for_random_actions():
     )
     np.testing.assert_allclose(np.bincount(action, minlength=3) / 3000, fraction, atol=0.04)
     np.testing.assert_allclose(np.exp(extras["log_prob"]), np.where(np.asarray(action) == best, 0.8, 0.1), rtol=1e-5)
+
+
+def test_observations_in_another_form_are_refused():
+    """Divided by 255, as wrappers do, an agent would act on, blind."""
+    actor = NumpyActor(random_agent("mlp"))
+    obs = np.random.default_rng(2).integers(0, 256, actor.observation_shape).astype(np.uint8)
+    logits = actor.forward(obs)[0]
+    for same in (obs.tolist(), obs.astype(np.int64), obs.astype(np.float64)):
+        np.testing.assert_array_equal(actor.forward(same)[0], logits)
+    others = (
+        obs / 255,
+        (obs > 99).astype(np.float32),
+        obs > 99,
+        np.full(obs.shape, np.nan),
+        obs.astype(np.int8),
+        obs + 0.5,
+    )
+    for other in (*others, obs.astype(object), obs.astype(np.int64) + 1000):
+        with pytest.raises(IncompatibleError, match="whole numbers from 0 to 255"):
+            actor.act(other)
+    np.testing.assert_array_equal(actor.forward(np.zeros(obs.shape))[0], actor.forward(np.zeros_like(obs))[0])

@@ -7,10 +7,12 @@ import pytest
 from rookery.training.devices import (
     COLLECTIVE_TIMEOUT_FLAG,
     DEVICE_COUNT_FLAG,
+    THREADS_VARIABLE,
     available_cores,
     collective_timeout_flags,
     machine_info,
     max_sharing_devices,
+    thread_count,
     use_all_cores,
 )
 
@@ -78,6 +80,64 @@ def test_cores_are_those_this_process_may_use():
 
 def test_machine():
     info = machine_info()
-    assert set(info) == {"processor", "cores", "device", "system", "python", "jax", "rookery"}
+    assert set(info) == {
+        "processor", "cores", "threads", "device", "system", "python", "jax", "xla_flags", "rookery",
+    }  # fmt: skip
     assert all(isinstance(value, str | int) and value for value in info.values())
     assert "\n" not in " ".join(map(str, info.values()))
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (f'{DEVICE_COUNT_FLAG}="4"', 4),
+        (f"{DEVICE_COUNT_FLAG}='4' --xla_x=1", 4),
+        (DEVICE_COUNT_FLAG, 1),
+        (f"{DEVICE_COUNT_FLAG}=four", 1),
+        ("/etc/xla/flags", 1),
+        ('--xla_x="unfinished', 1),
+    ],
+)
+def test_flags_as_xla_takes_them_are_left_alone(flags, text, count):
+    """Quoted values, a file of flags, and what XLA itself will refuse."""
+    flags(text)
+    assert use_all_cores(3) == count
+    assert os.environ["XLA_FLAGS"] == text
+
+
+def test_a_run_is_continued_with_as_many_threads_as_it_was_started_with(flags, monkeypatch):
+    monkeypatch.setenv(THREADS_VARIABLE, "")
+    flags("")
+    assert use_all_cores(None, available_cores()) == available_cores()
+    assert os.environ[THREADS_VARIABLE] == ""
+    flags("")
+    assert use_all_cores(8, 3) == 3
+    assert os.environ[THREADS_VARIABLE] == "3"
+    flags("")
+    assert use_all_cores(1, 3) == 1
+    monkeypatch.setenv(THREADS_VARIABLE, "16")
+    assert thread_count() == 16
+
+
+SUM = """
+import hashlib, jax, numpy as np
+from rookery.training.devices import use_all_cores
+use_all_cores(1, {threads})
+x = np.random.default_rng(0).normal(size=(16384, 32)).astype("f")
+print(hashlib.sha256(np.asarray(jax.jit(lambda x: x.T @ x)(x)).tobytes()).hexdigest())
+"""
+
+
+def test_sums_depend_on_the_recorded_threads_alone():
+    """Not on how many cores the process may use."""
+    if not hasattr(os, "sched_setaffinity") or available_cores() < 2:
+        pytest.skip("needs two cores, of which a process can be held to one")
+    env = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu", THREADS_VARIABLE: ""}
+    one_core = {min(os.sched_getaffinity(0))}
+
+    def digest(threads, held):
+        script = SUM.format(threads=threads)
+        hold = (lambda: os.sched_setaffinity(0, one_core)) if held else None
+        return subprocess.run([sys.executable, "-c", script], capture_output=True, env=env, preexec_fn=hold).stdout
+
+    assert digest(2, False) == digest(2, True) != b""

@@ -48,7 +48,6 @@ def test_a_folder_renamed_while_it_trains(straight, tmp_path, at_update, update)
 
 def test_a_folder_removed_between_metrics_and_checkpoint(tmp_path, at_update):
     run_dir = tmp_path / "run"
-    at_update(None, lambda: None)
     at_update(6, lambda: shutil.rmtree(run_dir), trainer._TrainLoop, "_check_finite_params", 2)
     with pytest.raises(StorageError, match="was removed, renamed or replaced"):
         train(CONFIG, run_dir, quiet=True)
@@ -94,7 +93,7 @@ def test_damaged_seconds_are_named(straight, tmp_path):
 def test_exporting_from_a_run_with_a_damaged_status(straight, tmp_path, capsys):
     run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
     agent = next((run_dir / "agents").glob("*.safetensors"))
-    for text in ("", "{}", "[]", '{"steps": "many"}', "\\x1b]0;owned\\x07"):
+    for text in ("", "{}", "[]", '{"steps": "many"}', "\x1b]0;owned\x07"):
         (run_dir / "status.json").write_text(text)
         command = ["export", str(agent), "--out", str(tmp_path / "a.safetensors"), "--title", "x", "--episodes", "2"]
         assert main(command) == 4

@@ -236,3 +236,12 @@ def test_a_learner_in_no_episode_is_shown_without_a_warning(tmp_path):
     (row,) = rows(result.run_dir)
     assert row["main/pair-2/return"] == [None]
     assert row["main/pair-1/return"][0] is not None
+
+
+@pytest.mark.usefixtures("quick")
+def test_jaxs_own_nan_hunter_finds_none(straight, tmp_path):
+    """What has no value, such as the return of an agent that was in no episode, is not NaN in a compiled program."""
+    with jax.debug_nans(True):
+        result = train(CONFIG, tmp_path / "run", quiet=True)
+    assert_same_run(result, straight)
+    assert any(value == [None] for row in rows(result.run_dir) for value in row.values())

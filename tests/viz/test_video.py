@@ -48,7 +48,7 @@ def test_gif_keeps_the_last_moment(recording, tmp_path):
 
 
 def test_gif_refuses_nonsense(recording, tmp_path):
-    for bad in ({"fps": 0}, {"fps": 51}, {"fps": float("nan")}, {"frame_interval": 0}):
+    for bad in ({"fps": 0}, {"fps": 0.001}, {"fps": 51}, {"fps": float("nan")}, {"frame_interval": 0}):
         with pytest.raises(ConfigError):
             write_gif(recording, tmp_path / "film.gif", **bad)
     assert not os.listdir(tmp_path)

@@ -60,8 +60,8 @@ PROBABILITY_HPARAMS = ("teacher_action_prob", "epsilon", "importance_exponent")
 
 def check_label(name: str) -> None:
     """Raises ConfigError for a run's name that a terminal could not show on one line."""
-    if not name.isprintable() or len(name) > MAX_LABEL:
-        raise ConfigError(f"name {name[:MAX_LABEL]!r} must be printable text of at most {MAX_LABEL} characters")
+    if not isinstance(name, str) or not name.isprintable() or len(name) > MAX_LABEL:
+        raise ConfigError(f"name {str(name)[:MAX_LABEL]!r} must be printable text of at most {MAX_LABEL} characters")
 
 
 def _check_name(noun: str, name: str) -> None:

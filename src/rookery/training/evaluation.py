@@ -22,7 +22,7 @@ from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
 from rookery.learning.rollout import EpisodeStats, rollout
 from rookery.limits import MAX_EPISODES, check_at_most
-from rookery.training.train_step import Run, summarize
+from rookery.training.train_step import Run, hide_missing, show_missing, summarize
 from rookery.types import Env, PyTree, Trajectory
 
 HEALTH_STEPS = 4_000
@@ -112,7 +112,7 @@ class RunEvaluator:
             all_agents = jnp.ones(env.num_agents, bool)
             if env.num_agents == 1:
                 social, trajectories = with_mask(all_agents)
-                return social, social, measure_health(run, learners, trajectories)
+                return hide_missing((social, social, measure_health(run, learners, trajectories)))
             # One after another, so that an episode is compiled once and not once for each mask.
             masks = jnp.stack([all_agents, *(jnp.arange(env.num_agents) == slot for slot in slots)])
             metrics, trajectories = jax.lax.map(with_mask, masks)
@@ -121,7 +121,8 @@ class RunEvaluator:
                 name: jnp.stack([value[1 + i, slot] for i, slot in enumerate(slots)]) for name, value in metrics.items()
             }
             # Where no learner measures anything, the trajectories have no use, and the compiler drops them.
-            return social, solo, measure_health(run, learners, jax.tree.map(lambda x: x[0], trajectories))
+            health = measure_health(run, learners, jax.tree.map(lambda x: x[0], trajectories))
+            return hide_missing((social, solo, health))
 
         self._evaluate = jax.jit(run.map_replicas(evaluate, devices, num_args=2))
 
@@ -134,7 +135,7 @@ class RunEvaluator:
           f32[M, L], NaN for agents that do not measure it; left out where no agent measures anything.
         """
         replica_keys = jnp.stack([evaluation_key(seed + number) for _, number in self._replicas])
-        social, solo, health = jax.device_get(self._evaluate(learners, replica_keys))
+        social, solo, health = show_missing(jax.device_get(self._evaluate(learners, replica_keys)))
         social = {name: value[:, list(self.learning_slots)] for name, value in social.items()}
         gain = {"return": social["return"] - solo["return"]}
         return {"social": social, "solo": solo, "social_gain": gain} | ({"health": health} if health else {})

@@ -56,9 +56,9 @@ def update_memory(config: RunConfig) -> UpdateMemory:
     playing = 1 if os.environ.get("JAX_PLATFORMS", "cpu") == "cpu" else num_replicas  # on a CPU one after another
     state = trajectories = 0
     for entry in config.team:
-        if entry.learner is not None:
+        if entry.learner is not None and max(entry.slots) < env.num_agents:  # else the run is refused for that
             state += _learner_bytes(entry, config, env) * len(entry.slots) * num_replicas
-            for slot in entry.slots if max(entry.slots) < env.num_agents else ():
+            for slot in entry.slots:
                 step = math.prod(env.observation_shape(slot)) + STEP_BYTES
                 trajectories += step * config.num_envs * (env.max_steps + 1) * playing
     spec = env.task.grid_spec

@@ -26,6 +26,9 @@ from rookery.training.devices import max_sharing_devices
 from rookery.training.schedules import Schedule, is_schedule, padded_points, schedule_points, value_at
 from rookery.types import Env, PRNGKey, PyTree
 
+NO_VALUE = np.float32(-3e38)
+"""Stands for NaN in what compiled programs return; no metric has this value."""
+
 
 class TrainState(struct.PyTreeNode):
     """All of a run's changing state; every leaf leads with the M replicas (variant, seed)."""
@@ -48,22 +51,29 @@ def replica_schedules(config: RunConfig) -> ReplicaSchedules:
 
     Raises: ConfigError for a schedule of a parameter that the task does not have, or of a value that it refuses.
     """
-    env_schedules = (config.env_schedules, *(variant.env_schedules or {} for variant in config.variants))
-    names = sorted({name for schedules in env_schedules for name in schedules})
-    defaults = _scalar_params(config.task.default_params())
-    for name in names:
-        if name not in defaults:
-            raise ConfigError(
-                f"env_schedules.{name} is not a number of this task; allowed: {', '.join(sorted(defaults))}"
-            )
-    for schedules in env_schedules:
+    constants = default_env_values(config)
+    for schedules in (config.env_schedules, *(variant.env_schedules or {} for variant in config.variants)):
         _check_schedule_values(config.task, schedules)
-    constants = {name: float(defaults[name]) for name in names}
     variants = [_variant_schedules(config, variant, constants) for variant in config.variants]
     longest = max(len(schedule_points(s)) for v in variants for s in jax.tree.leaves(v, is_leaf=is_schedule))
     padded = [jax.tree.map(lambda s: padded_points(s, longest), v, is_leaf=is_schedule) for v in variants]
     replicas = [variant for variant in padded for _ in range(config.num_seeds)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *replicas)
+
+
+def default_env_values(config: RunConfig) -> dict[str, float]:
+    """The task's own value of every parameter that the run or one of its variants schedules.
+
+    Raises: ConfigError for a parameter that the task does not have.
+    """
+    scheduled = {*config.env_schedules, *(name for variant in config.variants for name in variant.env_schedules or ())}
+    defaults = _scalar_params(config.task.default_params())
+    for name in sorted(scheduled):
+        if name not in defaults:
+            raise ConfigError(
+                f"env_schedules.{name} is not a number of this task; allowed: {', '.join(sorted(defaults))}"
+            )
+    return {name: float(defaults[name]) for name in sorted(scheduled)}
 
 
 def _variant_schedules(config: RunConfig, variant: Variant, constants: dict[str, float]) -> Any:
@@ -190,7 +200,8 @@ class Run:
         trajectories, stats = rollout(
             self.env, self.behavior_team, params, env_params, rollout_key, agent_mask, teacher_action_prob
         )
-        metrics = {"social_episode_prob": social_episode_prob, "env_params": scheduled, "agents": summarize(stats)}
+        summary = hide_missing(summarize(stats))
+        metrics = {"social_episode_prob": social_episode_prob, "env_params": scheduled, "agents": summary}
         trajectories, influence_received = counterfactual.add_influence(self.team, params, trajectories)
         if any(group.learner.intrinsic for group in groups):
             timesteps = jnp.float32(state.num_updates) * config.steps_per_update
@@ -293,6 +304,19 @@ def _fraction_done(update: Int[Array, ""], config: RunConfig) -> Float[Array, ""
     if config.total_timesteps >= 2**31:  # the number of steps does not fit an int32
         return update * (config.steps_per_update / config.total_timesteps)
     return update * config.steps_per_update / config.total_timesteps
+
+
+def hide_missing(metrics: PyTree) -> PyTree:
+    """NaN, for a metric that no episode has, as NO_VALUE: what leaves a compiled program must not be NaN on purpose, or
+    JAX_DEBUG_NANS could not be used to find one that is a mistake."""
+    return jax.tree.map(lambda x: jnp.where(jnp.isnan(x), NO_VALUE, x), metrics)
+
+
+def show_missing(metrics: PyTree) -> PyTree:
+    """The inverse of `hide_missing`, of numpy arrays."""
+    return jax.tree.map(
+        lambda x: np.where(x == NO_VALUE, np.float32(np.nan), x) if x.dtype == np.float32 else x, metrics
+    )
 
 
 def summarize(stats: EpisodeStats) -> dict[str, Float[Array, "A"]]:

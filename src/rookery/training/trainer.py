@@ -40,7 +40,7 @@ from rookery.training.mechanism_health import dead_loss_warning
 from rookery.training.memory import check_memory
 from rookery.training.presets import preset
 from rookery.training.progress import Progress
-from rookery.training.train_step import Run, TrainState, replica_schedules
+from rookery.training.train_step import Run, TrainState, replica_schedules, show_missing
 
 RUNS_DIR = Path("runs")
 """Folder of runs whose own folder is not named."""
@@ -90,8 +90,8 @@ def train(
     if isinstance(config, str):
         config = preset(config)
     run_dir = RUNS_DIR / config.name if out is None else Path(out)
-    check_memory(config)
     run = build(config)
+    check_memory(config)
     replica_schedules(config)  # refuses invalid schedules before anything is written
     trackers = choose_trackers(track)
     params = initial_params(config, run)
@@ -130,8 +130,8 @@ def resume(
     run_dir = Path(run_dir)
     config = load_config(run_dir)
     check_checkpoint_hashes(run_dir, config)
-    check_memory(config)
     run = build(config)
+    check_memory(config)
     with RunLock(run_dir) as lock:
         notes: list[str] = []
         started, now = recorded_threads(run_dir), thread_count()
@@ -279,7 +279,7 @@ class _TrainLoop:
             while done < config.total_updates and not stopping:
                 update_start = time.monotonic()
                 state, metrics = update(state, schedules)
-                metrics = jax.device_get(metrics)
+                metrics = show_missing(jax.device_get(metrics))
                 done += 1
                 self._check_finite(metrics, done)
                 row = self._metrics_by_variant(metrics) | {

@@ -1,0 +1,61 @@
+"""A run from nothing or from wherever it stopped, up to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rookery.errors import ConfigError, CorruptFileError, NotFoundError
+from rookery.storage.run_files import CONFIG_FILE, read_status
+from rookery.training.config import RunConfig
+from rookery.training.trainer import OnUpdate, check_checkpoint_hashes, load_config, resume, train
+
+
+def train_or_resume(
+    config: RunConfig,
+    run_dir: Path,
+    *,
+    quiet: bool = False,
+    stop_after: float | None = None,
+    on_update: OnUpdate | None = None,
+    comparable: Callable[[RunConfig], RunConfig] = lambda config: config,
+) -> bool:
+    """Train a run to its end, from wherever it stopped. Nothing is done if it is finished.
+
+    Args:
+      config: the folder may hold a run of more seeds, if these are among them.
+      comparable: leaves out of a configuration what may differ from that of the run in the folder.
+    Returns: whether it reached the end.
+    Raises: ConfigError if the folder holds a run of another configuration; IncompatibleError if the frozen agents that
+      it trained with have changed since; otherwise as `rookery.training.trainer.train`.
+    """
+    options: dict[str, Any] = {"quiet": quiet, "stop_after": stop_after, "on_update": on_update}
+    if not (run_dir / CONFIG_FILE).exists():
+        return train(config, run_dir, **options).finished
+    saved = load_config(run_dir)
+    left = comparable(dataclasses.replace(saved, seed=config.seed, num_seeds=config.num_seeds))
+    right = comparable(config)
+    if left != right:
+        fields = [field.name for field in dataclasses.fields(config)]
+        changed = [name for name in fields if getattr(left, name) != getattr(right, name)]
+        raise ConfigError(
+            f"{run_dir} holds a run of another configuration (it differs in {', '.join(changed)}); "
+            "name another folder with --runs, or remove it"
+        )
+    if is_finished(run_dir):
+        with contextlib.suppress(NotFoundError):  # the agents are gone: there is nothing to compare with
+            check_checkpoint_hashes(run_dir, saved)
+        return True
+    return resume(run_dir, **options).finished
+
+
+def is_finished(run_dir: Path) -> bool:
+    """Whether a folder holds a run that reached its end."""
+    try:
+        status = read_status(run_dir)
+    except (NotFoundError, CorruptFileError):
+        return False
+    return status["num_updates"] == status["total_updates"]

@@ -1,0 +1,109 @@
+"""What a machine lacks, or a terminal cannot show, ends a command in one line and never in a traceback."""
+
+import ast
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+import rookery
+from rookery import cli
+from rookery.commands.doctor import run_doctor
+from rookery.commands.failures import explain_failure
+from rookery.commands.options import gather_overrides
+from rookery.commands.replay import ReplayCommand
+from rookery.commands.train import TrainCommand
+from rookery.errors import ConfigError, CorruptFileError, OutOfMemoryError, StorageError
+from rookery.viz import record_episode
+
+JaxError = type("JaxRuntimeError", (RuntimeError,), {"__module__": "jaxlib._jax"})
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError(), OutOfMemoryError),
+        (JaxError("RESOURCE_EXHAUSTED: Out of memory allocating\n 17179869184 bytes."), OutOfMemoryError),
+        (RuntimeError("Unable to initialize backend 'cuda': no GPU"), ConfigError),
+        (JaxError("INTERNAL: a mistake"), None),
+        (ValueError("a mistake"), None),
+    ],
+)
+def test_failures_of_the_machine(error, kind):
+    explained = explain_failure(error)
+    assert type(explained) is (kind or type(None))
+    assert explained is None or str(explained).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(MemoryError("17 GB"), 9), (RuntimeError("Unable to initialize backend 'cuda': \x1b[31mno"), 2)],
+)
+def test_the_command_line_says_it_in_one_line(monkeypatch, capsys, error, code):
+    @dataclasses.dataclass
+    class Fails:
+        def __call__(self):
+            raise error
+
+    monkeypatch.setattr(cli, "command_class", lambda name: Fails)
+    assert cli.main(["doctor"]) == code
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert said.rstrip("\n").isprintable()
+
+
+def test_doctor_explains_a_device_that_is_not_there(monkeypatch, capsys):
+    def refuse(*_):
+        raise RuntimeError("Unable to initialize backend 'cuda': no GPU was found")
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    monkeypatch.setattr(jax, "devices", refuse)
+    assert run_doctor() == 1
+    said = capsys.readouterr().out
+    assert "none: Unable to initialize backend 'cuda'" in said
+    assert "JAX_PLATFORMS is cuda; JAX_PLATFORMS=cpu always works" in said
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp437"])
+def test_output_that_is_not_utf8(encoding):
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    for command in (["--help"], ["zoo", "list"]):
+        ended = subprocess.run([sys.executable, "-m", "rookery", *command], capture_output=True, env=env)
+        assert (ended.returncode, ended.stderr) == (0, b"")
+        assert ended.stdout.isascii() or encoding != "ascii"
+
+
+@pytest.mark.parametrize("kind", [ConfigError, CorruptFileError, StorageError, OutOfMemoryError])
+def test_control_characters_in_a_message_are_escaped(kind):
+    assert str(kind("a\x1b]0;owned\x07\nb\u202e é\udc80")) == "a\\x1b]0;owned\\x07\\nb\\u202e é\\udc80"
+
+
+def test_changes_may_stand_on_both_sides_of_an_option():
+    words = "smoke total_timesteps=640 --seeds 1 num_envs=8 --quiet task.penalty=1 --out a=b --track wandb mlflow"
+    ordered = (
+        "smoke total_timesteps=640 num_envs=8 task.penalty=1 --seeds 1 --quiet --out a=b --track wandb mlflow"
+    )
+    assert " ".join(gather_overrides(TrainCommand, words.split(" "))) == ordered
+    replay = ["a", "--out", "b", "c"]
+    assert gather_overrides(ReplayCommand, replay) == replay  # it has no changes
+
+
+def test_a_picture_of_a_step_that_no_episode_has_is_refused_before_it_is_played(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(record_episode, "record_episode", lambda *_, **__: pytest.fail("played"))
+    for step in ("100000", "251", "-252"):
+        assert cli.main(["replay", "random", "--png", step, "--out", str(tmp_path / "x")]) == 2
+        assert "an episode has at most 250 steps" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_decided_by_an_assertion():
+    """`python -O` leaves assertions out."""
+    for path in Path(rookery.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ExceptHandler) and node.type is not None:
+                assert "AssertionError" not in ast.unparse(node.type), path
