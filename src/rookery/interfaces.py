@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from rookery.errors import ConfigError
 from rookery.nn.cells import LSTM, CellState, RecurrentCell
-from rookery.nn.modules import DenseDecoder, apply_module
+from rookery.nn.modules import DecoderActivation, DenseDecoder, apply_module
 from rookery.types import Env, PRNGKey, PyTree, Sequences, Trajectory
 
 if TYPE_CHECKING:
@@ -136,13 +136,19 @@ class Network:
         """
         raise NotImplementedError(f"{type(self).__name__} needs a method heads(num_actions)")
 
-    def decoder(self, observation_shape: tuple[int, ...], num_actions: int) -> nn.Module:
+    def decoder(
+        self, observation_shape: tuple[int, ...], num_actions: int, activation: DecoderActivation = "tanh"
+    ) -> nn.Module:
         """A module that predicts an observation, for auxiliary losses.
 
         From cell outputs f32[N, M] and one-hot actions f32[N, A] to observations f32[N, *observation_shape], scaled to
         [0, 1]. Default: two dense layers.
+
+        Args:
+          activation: of the dense hidden layer. Its outputs, sown as `nn.modules.DECODER_UNITS`, are what the health of
+            the loss counts dead units of; a decoder that does not sow them is not checked for any.
         """
-        return DenseDecoder(observation_shape=observation_shape, decoder_size=self.hidden_size)
+        return DenseDecoder(observation_shape=observation_shape, decoder_size=self.hidden_size, activation=activation)
 
     def shared_features(self, encoder_params: PyTree, observation: UInt8[Array, "N ..."]) -> Float[Array, "N D"]:
         """The part of the encoder that a model of other agents shares with the policy. Default: the whole encoder."""
@@ -184,6 +190,17 @@ class LossInputs(NamedTuple):
         return self.policy.inputs(self.policy_params, observation)
 
 
+class HealthInputs(NamedTuple):
+    """What the health of a loss or reward is measured on: E held-out episodes of T steps, which nothing learns from."""
+
+    policy: RecurrentPolicy
+    policy_params: PyTree
+    trajectory: Trajectory
+    hidden: Float[Array, "T E M"]  # outputs of the recurrent cell, after it has read the observation of the step
+    shown_agents: Callable[[Float[Array, "N ..."]], Bool[Array, "N C"] | None] | None = None
+    """Where observations, scaled to [0, 1], show other agents: `Env.shown_agents` of the agent's slot."""
+
+
 # --------------------------------------------------------------------------------------------------- AuxiliaryLoss
 
 
@@ -207,6 +224,9 @@ class AuxiliaryLoss:
         if self.weight < 0:
             raise ConfigError(f"auxiliary loss {self.kind!r}: weight={self.weight} must be at least 0")
 
+    def validate(self, policy: RecurrentPolicy) -> None:
+        """Raises ConfigError if it does not fit what the policy observes. Default: it fits any."""
+
     def init(self, key: PRNGKey, policy: RecurrentPolicy) -> PyTree:
         """Initial parameters of the loss's own, such as a decoder's; the learner trains them. Default: none."""
         return {}
@@ -225,6 +245,15 @@ class AuxiliaryLoss:
 
     def metrics(self, params: PyTree, inputs: LossInputs) -> dict[str, Float[Array, ""]]:
         """Further numbers to write, as the metrics `KIND/NAME`, averaged over minibatches. Default: none."""
+        return {}
+
+    def health(self, params: PyTree, inputs: HealthInputs) -> dict[str, Float[Array, ""]]:
+        """Whether it is learned: numbers on held-out episodes, measured at every checkpoint. Default: none.
+
+        They are written as the metrics `health/KIND/NAME` of the evaluation. `error`, `error_constant` and `error_copy`
+        are the errors of the prediction and of two trivial ones, docs/auxiliary-losses.md: a run warns if the first is
+        not the smallest.
+        """
         return {}
 
 
@@ -340,6 +369,14 @@ class IntrinsicReward:
         """
         raise NotImplementedError(f"{type(self).__name__} needs a method loss(params, inputs, carry)")
 
+    def health(self, params: PyTree, inputs: HealthInputs) -> dict[str, Float[Array, ""]]:
+        """Whether its own model is learned, as `AuxiliaryLoss.health`. Default: no numbers.
+
+        Args:
+          params: all of the learner's.
+        """
+        return {}
+
 
 REQUESTABLE_INFO = ("action", "reward", "in_view", "agent_mask", "logits", "influence")
 """Names allowed in `IntrinsicReward.required_info`. 'logits' are the agent's own, `Trajectory.logits`; the others are
@@ -399,6 +436,19 @@ class Learner:
     def behavior_params(self, state: Any, hparams: dict[str, Float[Array, ""]]) -> PyTree:
         """Parameters of the behavior policy. Default: the policy's."""
         return state.params["policy"]
+
+    def health(
+        self,
+        policy: RecurrentPolicy,
+        state: Any,
+        trajectory: Trajectory,
+        shown_agents: Callable[[Float[Array, "N ..."]], Bool[Array, "N C"] | None],
+    ) -> dict[str, Float[Array, ""]]:
+        """Whether its mechanisms are alive: numbers on held-out episodes, measured at every checkpoint. Default: none.
+
+        They are written as the metrics `health/NAME` of the evaluation. `shown_agents`: as in `HealthInputs`.
+        """
+        return {}
 
     def update(
         self,

@@ -79,6 +79,20 @@ class Env:
         """All agents act once. Randomness comes from the state, so the same state and action give the same step."""
         raise NotImplementedError
 
+    def observe(self, state: PyTree) -> Observation:
+        """Observations of all agents in this state, as `step` returns them. Needed by JaxMARL's `get_obs` only.
+
+        Raises: ConfigError if the environment does not say.
+        """
+        raise ConfigError(f"{type(self).__name__} has no observations of a state; override its method observe(state)")
+
+    def shown_agents(self, slot: int, observation: Float[Array, "N ..."]) -> Bool[Array, "N C"] | None:
+        """In which of C parts of the agent's observation, scaled to [0, 1], other agents are shown.
+
+        It is asked of predicted observations, too. Default: None, it is not known.
+        """
+        return None
+
     def in_view(self, state: PyTree) -> Bool[Array, "A A"]:
         """Which agents (columns) each agent (row) sees now, itself never. Needed by some intrinsic rewards only.
 

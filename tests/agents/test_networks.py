@@ -158,7 +158,7 @@ def deconvolve(x, part, stride):
 
 
 def by_library_decoder(p, hidden, action):
-    x = leaky(jnp.concatenate([hidden, action], -1) @ p["dense"]["kernel"] + p["dense"]["bias"])
+    x = jnp.tanh(jnp.concatenate([hidden, action], -1) @ p["dense"]["kernel"] + p["dense"]["bias"])
     x = x.reshape(-1, 3, 3, 64)
     x = leaky(deconvolve(x, p["deconv1"], 1))
     x = leaky(deconvolve(x, p["deconv2"], 1))

@@ -75,16 +75,17 @@ def test_a_perfect_prediction_costs_nothing(auxiliary):
     assert loss(auxiliary, knowing(picture), off) > 0.1
 
 
-def test_the_error_by_hand():
+@pytest.mark.parametrize(("error", "power"), [("absolute", 1), ("squared", 2)])
+def test_the_error_by_hand(error, power):
     """Mean over pixels, channels and the steps that count, of pictures in [0, 1]."""
-    given = inputs()
+    given, next_frame = inputs(), NextFramePrediction(error=error)
     black = knowing(jnp.zeros(SHAPE, jnp.uint8))
-    pictures = np.asarray(given["observation"], np.float64) / 255
-    np.testing.assert_allclose(loss(NextFramePrediction(), black, given), pictures[1:].mean(), rtol=1e-5)
-    np.testing.assert_allclose(loss(Reconstruction(), black, given), pictures[:-1].mean(), rtol=1e-5)
+    pictures = (np.asarray(given["observation"], np.float64) / 255) ** power
+    np.testing.assert_allclose(loss(next_frame, black, given), pictures[1:].mean(), rtol=1e-5)
+    np.testing.assert_allclose(loss(Reconstruction(error=error), black, given), pictures[:-1].mean(), rtol=1e-5)
     given["mask"] = given["mask"].at[0].set(False).at[2, 1].set(False)
     kept = np.asarray(given["mask"])
-    np.testing.assert_allclose(loss(NextFramePrediction(), black, given), pictures[1:][kept].mean(), rtol=1e-5)
+    np.testing.assert_allclose(loss(next_frame, black, given), pictures[1:][kept].mean(), rtol=1e-5)
 
 
 def test_next_targets_the_successor_and_this_the_present():

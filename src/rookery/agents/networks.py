@@ -142,9 +142,7 @@ class MLPNetwork(Network):
     def decoder(
         self, observation_shape: tuple[int, ...], num_actions: int, activation: DecoderActivation = "tanh"
     ) -> nn.Module:
-        return DenseDecoder(
-            observation_shape=observation_shape, decoder_size=self.encoder_size, activation=activation
-        )
+        return DenseDecoder(observation_shape=observation_shape, decoder_size=self.encoder_size, activation=activation)
 
     def numpy_forward(self) -> NumpyForward:
         return NumpyForward(numpy_modules.encode_dense, self.recurrent_cell().numpy_step, numpy_modules.mlp_heads)
@@ -223,9 +221,7 @@ class JaquesNetwork(Network):
     def decoder(
         self, observation_shape: tuple[int, ...], num_actions: int, activation: DecoderActivation = "tanh"
     ) -> nn.Module:
-        return DenseDecoder(
-            observation_shape=observation_shape, decoder_size=self.encoder_size, activation=activation
-        )
+        return DenseDecoder(observation_shape=observation_shape, decoder_size=self.encoder_size, activation=activation)
 
     def numpy_forward(self) -> NumpyForward:
         return NumpyForward(numpy_modules.encode_jaques, self.recurrent_cell().numpy_step, numpy_modules.linear_heads)

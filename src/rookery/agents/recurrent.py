@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from rookery import keys
 from rookery.agents.communication import CommunicationConfig
+from rookery.gridworld.shown_agents import ChannelLayout, channel_layout
 from rookery.interfaces import Network, Policy
 from rookery.nn.cells import CellState, RecurrentCell
 from rookery.nn.modules import apply_module
@@ -43,6 +44,11 @@ class RecurrentPolicy(Policy):
     def cell(self) -> RecurrentCell:
         """The recurrent cell."""
         return self.network.recurrent_cell()
+
+    @property
+    def channel_layout(self) -> ChannelLayout | None:
+        """What the channels of the gridworld's symbolic observations mean; None for all other observations."""
+        return channel_layout(self.observation_shape)
 
     @property
     def comms_obs_size(self) -> int:

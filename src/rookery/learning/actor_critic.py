@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 from rookery import keys
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.interfaces import Learner, LossInputs
-from rookery.learning import batch_sharding
+from rookery.learning import batch_sharding, health
 from rookery.learning.advantage import gae, reference_code_gae
 from rookery.learning.configs import check_distinct_kinds
 from rookery.learning.extra_losses import add_extra_losses, init_auxiliary_params, loss_denominators
@@ -131,6 +131,35 @@ class ActorCritic(Learner):
         state, metrics = self.learn(policy, state, trajectory, scheduled, key)
         rates = {"learning_rate": scheduled.learning_rate, "ent_coef": scheduled.ent_coef}
         return state, {**metrics, **intrinsic_metrics, **rates}
+
+    def health(
+        self,
+        policy: RecurrentPolicy,
+        state: LearnerState,
+        trajectory: Trajectory,
+        shown_agents: Callable[[Array], Array | None],
+    ) -> dict[str, Float[Array, ""]]:
+        """What losses and rewards measure; and, with auxiliary losses, gradient norms of the losses on shared layers.
+
+        Each norm is of the loss times its own weight, without what schedules multiply it by.
+        """
+        metrics = health.measure_losses(self.auxiliary, self.intrinsic, policy, state.params, trajectory, shown_agents)
+        if not self.auxiliary:
+            return metrics
+        trajectory = trajectory.replace(messages=None)  # their reward is not computed on held-out episodes
+        recomputed = recompute(self, policy, state.params, trajectory)
+        batch = take_sequences(self, trajectory, recomputed, jnp.arange(num_sequences(self, trajectory)))
+        denominators = loss_denominators(self.auxiliary, self.intrinsic, batch)
+        unscaled = ScheduledHparams(*jnp.zeros(2), aux_loss_scale=jnp.float32(1.0))
+
+        def losses(policy_params):
+            params = {**state.params, "policy": policy_params}
+            key = jax.random.PRNGKey(0)  # of losses that sample: the same numbers at every checkpoint
+            terms = actor_critic_loss(self, policy, params, batch, unscaled, denominators, key)[1]
+            weighted = {loss.kind: loss.weight * terms[f"aux_loss/{loss.kind}"] for loss in self.auxiliary}
+            return {"policy": terms["policy_loss"], "value": self.vf_coef * terms["value_loss"], **weighted}
+
+        return metrics | health.gradient_norms(losses, state.params["policy"])
 
 
 class RecomputedBatch(NamedTuple):

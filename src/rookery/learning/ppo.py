@@ -43,6 +43,7 @@ from rookery.learning.actor_critic import (
 )
 from rookery.learning.configs import AuxiliaryLossConfig, IntrinsicRewardConfig, check_range
 from rookery.learning.extra_losses import loss_denominators
+from rookery.learning.health import relative_state_error
 from rookery.learning.masking import masked_mean
 from rookery.learning.optimizers import apply_gradients, make_optimizer
 from rookery.types import PRNGKey, Trajectory
@@ -136,7 +137,10 @@ def ppo_update(
     hparams: ScheduledHparams,
     key: PRNGKey,
 ) -> tuple[LearnerState, dict[str, Float[Array, ""]]]:
-    """One update from one batch. Returns the next state, and the means of the minibatches' metrics."""
+    """One update from one batch. Returns the next state, and the means of the minibatches' metrics.
+
+    Where states are recomputed, 'stale_state_error' is the relative error that the first ones would have at the end.
+    """
     every = config.recompute_every or config.num_minibatches
     order = _minibatch_order(config, num_sequences(config, trajectory), every, key)
     loss_keys = jax.random.split(jax.random.fold_in(key, keys.LOSSES), config.num_minibatches)
@@ -191,6 +195,8 @@ def ppo_update(
         "rolled_back": rolled_back.astype(jnp.float32),
         "gradient_steps": applied.sum() * 1.0,
     }
+    if len(order) > 1:
+        metrics["stale_state_error"] = relative_state_error(recomputed.carry, loop.recomputed.carry)
     return state, metrics
 
 

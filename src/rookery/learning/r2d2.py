@@ -13,6 +13,7 @@ dueling networks: Wang et al. 2016, arXiv:1511.06581. Ndousse et al. 2021 tried 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
@@ -28,10 +29,14 @@ from rookery.learning import replay_buffer
 from rookery.learning.advantage import n_step_returns
 from rookery.learning.configs import AuxiliaryLossConfig, check_distinct_kinds, check_range
 from rookery.learning.extra_losses import add_extra_losses, init_auxiliary_params, loss_denominators
+from rookery.learning.health import gradient_norms, measure_losses, relative_state_error
 from rookery.learning.masking import masked_mean
 from rookery.learning.optimizers import apply_gradients, make_optimizer
 from rookery.learning.replay_buffer import ReplayBuffer
 from rookery.types import PRNGKey, PyTree, Sequences, Trajectory
+
+HEALTH_EPISODES = 8
+"""Episodes of the replay buffer on which the errors of stored states are measured."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,6 +127,49 @@ class R2D2(Learner):
         metrics = {name: value.mean() for name, value in measured.items()}
         scheduled = {name: hparams[name] for name in ("learning_rate", "epsilon", "importance_exponent")}
         return state, {**metrics, **scheduled, "replay_episodes": replay_buffer.size(state.replay).astype(jnp.float32)}
+
+    def health(
+        self,
+        policy: RecurrentPolicy,
+        state: R2D2State,
+        trajectory: Trajectory,
+        shown_agents: Callable[[Array], Array | None],
+    ) -> dict[str, Float[Array, ""]]:
+        """What auxiliary losses measure, gradient norms on shared layers, and the errors of stored recurrent states.
+
+        'stale_state_error' is the relative error of the states stored with a few episodes of the replay buffer,
+        'stale_state_error_after_burn_in' what is left of it after the burn-in.
+        """
+        params, replay = state.params, state.replay
+        metrics = measure_losses(self.auxiliary, (), policy, params, trajectory, shown_agents)
+        chunks, capacity = replay.priority.shape
+        episodes = min(capacity, HEALTH_EPISODES)
+        chunk, episode = (x.reshape(-1) for x in jnp.indices((chunks, episodes)))
+        batch = gather_sequences(self, replay, chunk, episode)
+        valid = replay.priority[chunk, episode] > 0
+        observation, is_first = replay.observation[:-1, :episodes], replay.is_first[:-1, :episodes]
+        fresh = policy.unroll(params["policy"], policy.initial_carry(episodes), observation, is_first)[3]
+        warm = slice(self.burn_in + 1)
+        warmed = policy.unroll(params["policy"], batch.carry, batch.observation[warm], batch.is_first[warm])[3]
+        start = chunk * self.sequence_length
+        for name, states, time in (
+            ("stale_state_error", batch.carry, jnp.maximum(start - self.burn_in, 0)),
+            ("stale_state_error_after_burn_in", jax.tree.map(lambda x: x[self.burn_in], warmed), start),
+        ):
+            own = jax.tree.map(lambda x, t=time: x[t, episode], fresh)
+            metrics[name] = relative_state_error(states, own, valid)
+        if not self.auxiliary:
+            return metrics
+
+        def losses(policy_params):
+            own = {**params, "policy": policy_params}
+            batch_only = batch._replace(loss_mask=batch.loss_mask & valid)
+            ones, key = jnp.ones(len(valid)), jax.random.PRNGKey(0)  # of losses that sample: always the same numbers
+            _, (_, terms) = q_loss(self, policy, own, state.target_params, batch_only, ones, jnp.float32(1), key)
+            weighted = {loss.kind: loss.weight * terms[f"aux_loss/{loss.kind}"] for loss in self.auxiliary}
+            return {"q": terms["loss"], **weighted}
+
+        return metrics | gradient_norms(losses, params["policy"])
 
 
 class R2D2State(NamedTuple):

@@ -8,7 +8,7 @@ of the recurrent cell, A actions.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -16,6 +16,12 @@ from jaxtyping import Array, Float, UInt8
 
 from rookery.nn.convolution import conv3x3, conv_transpose3x3
 from rookery.types import PyTree
+
+DecoderActivation: TypeAlias = Literal["tanh", "relu"]
+"""Of the dense hidden layer of a decoder. A unit of `relu` can die: it outputs 0 for every input and learns no more."""
+
+DECODER_UNITS = "units"
+"""Name under which a decoder sows, in "intermediates", the outputs of its dense hidden layer, f32[N, units]."""
 
 NEGATIVE_SLOPE = 0.01
 """Slope of the leaky ReLU; Ndousse et al. 2021 name the function and not the slope."""
@@ -78,10 +84,13 @@ class DenseDecoder(nn.Module):
 
     observation_shape: tuple[int, ...]
     decoder_size: int
+    activation: DecoderActivation = "tanh"
 
     @nn.compact
     def __call__(self, hidden: Float[Array, "N M"], action: Float[Array, "N A"]) -> Float[Array, "N ..."]:
-        x = nn.relu(orthogonal_dense(self.decoder_size, "dense")(jnp.concatenate([hidden, action], -1)))
+        activation = jnp.tanh if self.activation == "tanh" else nn.relu
+        x = activation(orthogonal_dense(self.decoder_size, "dense")(jnp.concatenate([hidden, action], -1)))
+        self.sow("intermediates", DECODER_UNITS, x)
         size = math.prod(self.observation_shape)
         return orthogonal_dense(size, "output", 1.0)(x).reshape(-1, *self.observation_shape)
 

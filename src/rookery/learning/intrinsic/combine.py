@@ -67,13 +67,15 @@ def add_intrinsic_rewards(
       params: all of the learner's: {'policy', 'auxiliary', 'intrinsic'}. states: as from `init_states`.
       scale: factor on every weight. timesteps: environment steps of the run so far.
     Returns: the trajectory, the next states, and metrics. Rewards carry no gradient. A reward that is not finite stays
-      so; the metric NONFINITE_STEP tells its step.
+      so; the metric NONFINITE_STEP tells its step. 'intrinsic_abs/KIND', of the weighted reward, and 'extrinsic_abs'
+      are mean absolute values per step.
     """
     if not rewards:
         return trajectory, states, {}
-    mask, total, metrics = trajectory.loss_mask, trajectory.reward, {}
+    mask, total, metrics = trajectory.loss_mask, trajectory.reward, dict[str, jax.Array]()
     nonfinite = jnp.zeros(len(mask), bool)
     messages, next_states = trajectory.messages, dict(states)
+    metrics["extrinsic_abs"] = masked_mean(jnp.abs(trajectory.reward), mask)
     for reward in rewards:
         state = reward.update_state(states.get(reward.kind, ()), params, policy, trajectory)
         if reward.kind in states:
@@ -89,6 +91,7 @@ def add_intrinsic_rewards(
         nonfinite |= (~jnp.isfinite(own)).any(-1)
         metrics[f"intrinsic_reward/{reward.kind}"] = masked_mean(own, mask)
         metrics[f"intrinsic_weight/{reward.kind}"] = weight
+        metrics[f"intrinsic_abs/{reward.kind}"] = masked_mean(jnp.abs(weight * own), mask)
         if reward.measures_influence:
             above_mean = own > masked_mean(own, mask)
             metrics[f"influence_above_mean_fraction/{reward.kind}"] = masked_mean(above_mean, mask)

@@ -21,9 +21,10 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from rookery.agents.recurrent import RecurrentPolicy
-from rookery.interfaces import IntrinsicReward, LossInputs
+from rookery.interfaces import HealthInputs, IntrinsicReward, LossInputs
 from rookery.learning.configs import check_range
 from rookery.learning.intrinsic.influence import Divergence, batched_influence, check_divergence, exclude_self
+from rookery.learning.masking import masked_mean
 from rookery.nn.cells import LSTM, LSTMState
 from rookery.nn.modules import apply_module
 from rookery.types import PRNGKey, PyTree, Sequences, Trajectory
@@ -94,18 +95,18 @@ class MOAInfluence(IntrinsicReward):
         return self._unroll(params, policy, trajectory)[1]
 
     def _unroll(self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory):
-        """The inputs of the model's LSTM, and its state before each step."""
+        """The inputs of the model's LSTM, its state before each step, and its outputs."""
         own, lstm = self.own_params(params), self._lstm(policy)
         others: Any = trajectory.others
         observation, action = trajectory.observation[:-1], others.action
         inputs = self.inputs(own, policy, params["policy"], observation, action)
         initial = lstm.initial_state(trajectory.action.shape[1])
-        _, _, pre_step_states = apply_module(lstm, own["memory"], initial, inputs, trajectory.is_first[:-1])
-        return inputs, pre_step_states
+        _, hidden, pre_step_states = apply_module(lstm, own["memory"], initial, inputs, trajectory.is_first[:-1])
+        return inputs, pre_step_states, hidden
 
     def predictions(self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory) -> Float[Array, "K T E N A"]:
         """Predicted logits of the others' next actions, for each of K actions this agent might take."""
-        inputs, pre_step_states = self._unroll(params, policy, trajectory)
+        inputs, pre_step_states, _ = self._unroll(params, policy, trajectory)
         own, steps = self.own_params(params), inputs.shape[0]
         pre_step_states, inputs = jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), (pre_step_states, inputs))
         output = self._output(policy)
@@ -155,10 +156,32 @@ class MOAInfluence(IntrinsicReward):
         action = others.action
         lstm_inputs = self.inputs(own, policy, inputs.policy_params, batch.observation[:-1], action[:-1])
         _, hidden, _ = apply_module(self._lstm(policy), own["memory"], carry, lstm_inputs, batch.is_first[:-1])
-        logits = apply_module(self._output(policy), own["output"], hidden)
-        log_probs = jax.nn.log_softmax(logits.reshape(*action[1:].shape[:2], policy.num_agents - 1, policy.num_actions))
-        target = jnp.maximum(exclude_self(action)[1:], 0)[..., None]
-        return -jnp.take_along_axis(log_probs, target, -1)[..., 0]
+        return self._cross_entropy(own, policy, hidden, exclude_self(action)[1:])
+
+    def _cross_entropy(
+        self, own_params: PyTree, policy: RecurrentPolicy, hidden: Float[Array, "T N M"], action: Int[Array, "T N O"]
+    ) -> Float[Array, "T N O"]:
+        """Of other agents' next actions, from the outputs of the model's LSTM; any number for the action -1."""
+        logits = apply_module(self._output(policy), own_params["output"], hidden)
+        log_probs = jax.nn.log_softmax(logits.reshape(*action.shape, policy.num_actions))
+        return -jnp.take_along_axis(log_probs, jnp.maximum(action, 0)[..., None], -1)[..., 0]
+
+    def health(self, params: PyTree, inputs: HealthInputs) -> dict[str, Float[Array, ""]]:
+        """The model's cross-entropy in nats per action, and that of each other agent's own action frequencies."""
+        policy, trajectory = inputs.policy, inputs.trajectory
+        others: Any = trajectory.others
+        action, agent_mask = exclude_self(others.action), exclude_self(others.agent_mask)
+        counts = trajectory.loss_mask[:-1] & trajectory.loss_mask[1:] & ~trajectory.is_first[1:-1]
+        mask = (action[1:] >= 0) & agent_mask[:-1] & counts[..., None]
+        hidden = self._unroll(params, policy, trajectory)[2]
+        cross_entropy = self._cross_entropy(self.own_params(params), policy, hidden[:-1], action[1:])
+        taken = jax.nn.one_hot(action[1:], policy.num_actions) * mask[..., None]
+        frequency = taken.sum((0, 1)) / jnp.maximum(mask.sum((0, 1)), 1)[:, None]
+        marginal = -jnp.sum(taken * jnp.log(jnp.maximum(frequency, 1e-12)), -1)
+        return {
+            "cross_entropy": masked_mean(cross_entropy, mask),
+            "cross_entropy_marginal": masked_mean(marginal, mask),
+        }
 
 
 class _Dense(nn.Module):

@@ -1,0 +1,74 @@
+"""What the channels of symbolic observations mean, and where an observation, or a prediction of one, shows agents."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from rookery.gridworld.observation import APPEARANCES_PER_TILE, pixel_table
+from rookery.gridworld.spec import CHANNELS, OBJECT_CHANNELS, ViewConfig
+from rookery.gridworld.tiles import NUM_TILE_KINDS
+
+_TILE_CHANNELS = ("unseen", "obstacle", "goal")
+_TEMPLATE_BLUES = (0, 64, 128, 192, 255)
+"""Colors of the agents that pixels are compared with: five of the 256, red to blue."""
+
+
+class ChannelLayout(NamedTuple):
+    """Numbers of the channels of a `symbolic` or `objects` observation, by what they show of a cell."""
+
+    tiles: tuple[int, ...]  # at most one of them is set; none: floor
+    agents: tuple[int, ...]  # at most one of them is set: an agent with this heading; none: nobody
+    others: tuple[int, ...]  # each on its own
+
+
+def channel_layout(shape: tuple[int, ...]) -> ChannelLayout | None:
+    """The layout of observations of this shape; None if they are not `symbolic` or `objects` observations."""
+    if len(shape) != 3 or shape[0] != shape[1] or shape[-1] not in (len(CHANNELS), len(OBJECT_CHANNELS)):
+        return None
+    names = OBJECT_CHANNELS[: shape[-1]]
+    tiles = tuple(names.index(name) for name in _TILE_CHANNELS)
+    agents = tuple(n for n, name in enumerate(names) if name.startswith("agent"))
+    return ChannelLayout(tiles, agents, tuple(n for n in range(len(names)) if n not in tiles + agents))
+
+
+def shown_agents(observation: Float[Array, "N ..."], view: ViewConfig) -> Bool[Array, "N V*V"]:
+    """The cells that show another agent; the viewer's own cell counts as one that does not.
+
+    Args:
+      observation: scaled to [0, 1]; or a prediction of one. A symbolic cell shows an agent if the channels of its
+        headings add up to more than 1/2. A cell of pixels shows one if, of all images of a cell, the nearest (smallest
+        squared distance) is of an agent.
+    """
+    count, size = len(observation), view.size
+    layout = channel_layout(view.shape)
+    if layout is not None:
+        shown = observation[..., jnp.array(layout.agents)].sum(-1) > 0.5
+    else:
+        side = view.tile_size
+        cells = observation.reshape(count, size, side, size, side, 3).transpose(0, 1, 3, 2, 4, 5)
+        shown = _nearest_is_agent(cells.reshape(-1, side * side * 3), side)
+    own = np.zeros((size, size), bool)
+    own[view.agent_row, size // 2] = True
+    return shown.reshape(count, size * size) & ~own.reshape(-1)
+
+
+def _nearest_is_agent(cells: Float[Array, "M P"], tile_size: int) -> Bool[Array, "M"]:
+    images, is_agent = _templates(tile_size)
+    # The squared distance, without the term that is the same for all images.
+    distance = (images**2).sum(-1) - 2 * cells @ images.T
+    return jnp.asarray(is_agent)[distance.argmin(-1)]
+
+
+@functools.cache
+def _templates(tile_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images of cells f32[K, P], in [0, 1], without and with agents, and whether each shows one, bool[K]."""
+    bare = [1 + kind * APPEARANCES_PER_TILE for kind in range(NUM_TILE_KINDS)]
+    agents = [code + 1 + heading * 256 + blue for code in bare for heading in range(4) for blue in _TEMPLATE_BLUES]
+    codes = [0, *bare, *agents]
+    images = pixel_table(tile_size)[codes].reshape(len(codes), -1).astype(np.float32) / 255
+    return images, np.arange(len(codes)) > len(bare)

@@ -1,0 +1,207 @@
+"""Errors of predicted observations, and their health, by hand."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.agents.networks import MLPNetwork
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.errors import ConfigError
+from rookery.gridworld.shown_agents import channel_layout, shown_agents
+from rookery.gridworld.spec import CHANNELS, ViewConfig
+from rookery.learning.auxiliary import NextFramePrediction
+from rookery.learning.auxiliary.frame_errors import (
+    AbsoluteError,
+    BalancedError,
+    CrossEntropy,
+    ReLUAbsoluteError,
+    SquaredError,
+    check_frame_error,
+    make_frame_error,
+)
+from rookery.learning.auxiliary.frame_health import FrameSample, frame_health
+from rookery.training.build import build
+from tests.tiny import NOVICE, VIEW, tiny
+
+KEY = jax.random.PRNGKey(0)
+SYMBOLIC = (3, 3, len(CHANNELS))
+OBSTACLE, AGENT, PRESTIGE = (CHANNELS.index(name) for name in ("obstacle", "agent back", "prestige"))
+
+
+def policy(shape):
+    return RecurrentPolicy(MLPNetwork(encoder_size=4, hidden_size=4, head_size=4), shape, 3)
+
+
+def frame(**cells):
+    """A symbolic observation f32[1, 3, 3, C] with an obstacle, agent or prestige in the named cells."""
+    x = np.zeros((1, *SYMBOLIC), np.float32)
+    for name, (row, col, value) in cells.items():
+        x[0, row, col, {"obstacle": OBSTACLE, "agent": AGENT, "prestige": PRESTIGE}[name]] = value
+    return jnp.asarray(x)
+
+
+# ------------------------------------------------------------------------------------------- errors
+
+
+def test_balanced_by_hand():
+    """Weights are inverse to a constant's error in tiles, in agents and in the rest, and leave their sum as it is."""
+    tiles, agents, others = BalancedError.CONSTANT_ERRORS
+    error = BalancedError(channel_layout(SYMBOLIC))
+    target = frame(obstacle=(0, 1, 1.0), agent=(2, 2, 1.0), prestige=(2, 2, 0.5))
+    values = np.asarray(error.errors(jnp.zeros_like(target), target)).reshape(SYMBOLIC)
+    third = (tiles + agents + others) / 3
+    np.testing.assert_allclose(values[0, 1, OBSTACLE], third / tiles, rtol=1e-5)
+    np.testing.assert_allclose(values[2, 2, AGENT], third / agents, rtol=1e-5)
+    np.testing.assert_allclose(values[2, 2, PRESTIGE], 0.25 * third / others, rtol=1e-5)
+    assert np.count_nonzero(values) == 3
+
+
+def test_cross_entropy_by_hand():
+    """Even odds: one of four tiles, one of nobody and four headings, and every other channel with 1/2."""
+    error, target = CrossEntropy(channel_layout(SYMBOLIC)), frame(obstacle=(0, 1, 1.0), agent=(2, 2, 1.0))
+    even = np.asarray(error.errors(jnp.zeros_like(target), target))
+    np.testing.assert_allclose(even, np.full((1, 9), np.log(4) + np.log(5) + np.log(2)), rtol=1e-5)
+    # An obstacle with logit 2 against three others with 0, in the cell with the obstacle and in one with floor.
+    output = jnp.zeros_like(target).at[..., OBSTACLE].set(2.0)
+    values = np.asarray(error.errors(output, target)).reshape(3, 3)
+    rest = np.log(5) + np.log(2)
+    np.testing.assert_allclose(values[0, 1], np.log(np.exp(2) + 3) - 2 + rest, rtol=1e-5)
+    np.testing.assert_allclose(values[0, 0], np.log(np.exp(2) + 3) + rest, rtol=1e-5)
+
+
+def test_cross_entropy_of_logits_is_that_of_the_predicted_probabilities():
+    error = CrossEntropy(channel_layout(SYMBOLIC))
+    output, target = jax.random.normal(KEY, (1, *SYMBOLIC)), frame(obstacle=(0, 1, 1.0), prestige=(1, 1, 0.3))
+    predicted = error.prediction(output)
+    tiles = predicted[..., :3].sum(-1)
+    assert ((tiles > 0) & (tiles < 1)).all()
+    np.testing.assert_allclose(error.errors(output, target), error.prediction_errors(predicted, target), rtol=1e-4)
+
+
+@pytest.mark.parametrize("error", [AbsoluteError(), SquaredError(), BalancedError(channel_layout(SYMBOLIC))])
+def test_no_constant_is_better_than_the_best(error):
+    target = (jax.random.uniform(KEY, (40, *SYMBOLIC)) < 0.3).astype(jnp.float32)
+    mask = jnp.arange(40) < 31
+    best = error.best_constant(target, mask)
+
+    def total(constant):
+        return (error.prediction_errors(jnp.broadcast_to(constant, target.shape), target) * mask[:, None]).sum()
+
+    for offset in (-0.05, 0.05):
+        assert total(best) <= total(best + offset) + 1e-4
+    np.testing.assert_array_equal(best, error.best_constant(target.at[31:].set(1.0), mask))
+
+
+# ------------------------------------------------------------------------------------------- choice
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"), [(SYMBOLIC, BalancedError), ((7, 7, 16), BalancedError), ((21, 21, 3), AbsoluteError),
+                        ((15, 15, 3), AbsoluteError), ((6,), SquaredError), ((2, 3, 4), SquaredError)],
+)  # fmt: skip
+def test_the_default_fits_what_is_observed(shape, kind):
+    assert type(make_frame_error("next-frame", "auto", policy(shape))) is kind
+
+
+def test_only_a_named_absolute_error_has_units_that_can_die():
+    assert type(make_frame_error("next-frame", "absolute", policy(SYMBOLIC))) is ReLUAbsoluteError
+    params, hidden = NextFramePrediction(error="absolute").init(KEY, policy(SYMBOLIC)), 5 * jnp.ones((1, 4))
+    params = jax.tree.map(jnp.ones_like, params)
+
+    def by_hand(activation):
+        return 1 + 4 * activation(1 + 4 * 5 + 1)  # four units; bias, hidden output and action
+
+    for error, activation in (("absolute", lambda x: max(x, 0)), ("squared", np.tanh)):
+        predicted = NextFramePrediction(error=error).predict(params, policy(SYMBOLIC), hidden, jnp.array([2]))
+        np.testing.assert_allclose(predicted, np.full((1, *SYMBOLIC), by_hand(activation)), rtol=1e-5)
+
+
+def test_unknown_errors_are_refused():
+    message = r"auxiliary loss 'reconstruction': error='sqared' is not known; did you mean 'squared'\? allowed: auto,"
+    with pytest.raises(ConfigError, match=message):
+        check_frame_error("reconstruction", "sqared")
+
+
+@pytest.mark.parametrize("error", ["cross-entropy", "balanced"])
+def test_errors_of_symbols_are_refused_on_pixels_before_a_run_starts(error):
+    learner = dataclasses.replace(NOVICE.learner, auxiliary=(NextFramePrediction(error=error),))
+    config = tiny(team=(dataclasses.replace(NOVICE, learner=learner), tiny().team[1]))
+    build(config)
+    pixels = dataclasses.replace(VIEW, observation_type="pixels")
+    task = dataclasses.replace(config.task, views=(pixels,) * 2)
+    with pytest.raises(ConfigError, match=f"error='{error}' needs symbolic observations, not 9×9×3; use 'absolute'"):
+        build(dataclasses.replace(config, task=task))
+
+
+# ------------------------------------------------------------------------------------------- health
+
+LAYOUT_VIEW = ViewConfig(size=3, observation_type="symbolic")
+STEPS = 12
+
+
+def walk():
+    """An agent that walks through the top row, and nothing else, [STEPS + 1, 3, 3, C]."""
+    x = np.zeros((STEPS + 1, *SYMBOLIC), np.float32)
+    for t in range(STEPS + 1):
+        x[t, 0, t % 3, AGENT] = 1
+    return jnp.asarray(x)
+
+
+def health(predicted, error=None, units=None, mask=None, view=LAYOUT_VIEW):
+    frames = walk()
+    sample = FrameSample(predicted, frames[1:], frames[:-1], jnp.ones(STEPS, bool) if mask is None else mask, units)
+    shows = functools.partial(shown_agents, view=view)
+    return {name: float(x) for name, x in frame_health(error or SquaredError(), sample, shows).items()}
+
+
+def test_health_of_perfect_constant_and_copied_predictions():
+    frames = walk()
+    perfect = health(frames[1:])
+    assert perfect["error"] == perfect["error_changed"] == 0
+    assert (perfect["agents_recall"], perfect["agents_precision"], perfect["agents_in_view"]) == (1, 1, 1)
+    # Each of three cells shows the agent in a third of the steps: the mean errs by 3 · 1/3 · 2/3 of 72 numbers.
+    constant = health(jnp.broadcast_to(frames[1:].mean(0), frames[1:].shape))
+    np.testing.assert_allclose(constant["error"], 2 / 3 / 72, rtol=1e-5)
+    np.testing.assert_allclose([constant["error_constant"], perfect["error_constant"]], constant["error"], rtol=1e-5)
+    # In the two cells that change it errs by 2/3 and 1/3.
+    np.testing.assert_allclose(constant["error_constant_changed"], (4 / 9 + 1 / 9) / 2, rtol=1e-5)
+    assert constant["agents_recall"] == 0
+    assert np.isnan(constant["agents_precision"])  # none is predicted
+    copy = health(frames[:-1])
+    np.testing.assert_allclose(copy["error"], 2 / 72, rtol=1e-5)  # it is never where it was
+    assert (copy["error"], copy["error_changed"]) == (perfect["error_copy"], perfect["error_copy_changed"])
+    assert copy["error_changed"] == 1
+    assert copy["agents_recall"] == perfect["agents_recall_copy"] == copy["agents_precision"] == 0
+
+
+def test_health_counts_only_masked_steps():
+    frames, mask = walk(), jnp.arange(STEPS) < 6
+    assert health(frames[1:].at[6:].set(0.9), mask=mask) == health(frames[1:], mask=mask)
+
+
+def test_health_of_cross_entropy_has_finite_errors_of_trivial_predictions():
+    error = CrossEntropy(channel_layout(SYMBOLIC))
+    logits = jnp.where(walk()[1:] > 0, 20.0, -20.0)
+    measured = health(logits, error)
+    assert measured["agents_recall"] == 1
+    assert measured["error"] < 1e-4 < measured["error_constant"] < measured["error_copy"] < 10
+
+
+def test_dead_units():
+    """Of four units one is constant, one follows the steps that do not count."""
+    units = np.random.default_rng(0).standard_normal((STEPS, 4)).astype(np.float32)
+    units[:, 1] = 0.7
+    units[:6, 2] = 0.0
+    mask = jnp.arange(STEPS) < 6
+    assert health(walk()[1:], units=jnp.asarray(units), mask=mask)["dead_units"] == 0.5
+    assert health(walk()[1:], units=jnp.asarray(units))["dead_units"] == 0.25
+    assert "dead_units" not in health(walk()[1:])
+
+
+def test_an_agent_in_the_own_cell_is_the_viewer():
+    frames = jnp.zeros((2, *SYMBOLIC)).at[0, LAYOUT_VIEW.agent_row, 1, AGENT].set(1.0).at[1, 0, 2, AGENT].set(1.0)
+    assert np.asarray(shown_agents(frames, LAYOUT_VIEW)).sum(1).tolist() == [0, 1]
