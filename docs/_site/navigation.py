@@ -1,4 +1,4 @@
-"""The order of pages in the site: page to caption to entries. Every page must stand here or in a folder's own list."""
+"""The order of pages in the site: page to caption to entries. A page that stands nowhere here comes last in "Topics"."""
 
 NAVIGATION: dict[str, dict[str, list[str]]] = {
     "index.md": {
@@ -8,9 +8,12 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
             "concepts/data-flow", "concepts/social-gain", "concepts/presence", "concepts/independence",
             "concepts/compilation", "concepts/resume", "concepts/statistics",
         ],
-        "Topics": ["experts", "influence", "watch-and-play", "interop", "presets"],
+        "Topics": [
+            "experts", "influence", "auxiliary-losses", "scorecard", "watch-and-play", "interop", "recipes", "scaling",
+            "reliability", "presets",
+        ],
         "Papers": ["papers/ndousse2021", "papers/jaques2019", "reproduce", "results/verdicts"],
-        "Reference": ["tasks/index", "api/index", "compare"],
+        "Reference": ["tasks/index", "command-line", "api/index", "compare"],
         "Project": ["reliability", "contributing", "changelog", "security", "code-of-conduct"],
     },
     "guides/index.md": {
@@ -26,3 +29,23 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
         ],
     },
 }  # fmt: skip
+
+
+def tables_of_contents(pages: set[str]) -> dict[str, dict[str, list[str]]]:
+    """`NAVIGATION` with the pages that exist, each without its ending, relative to the page that lists it."""
+    listed, tables = set(), {}
+    for page, captions in NAVIGATION.items():
+        folder = page.removesuffix("index.md")
+        tables[page] = {
+            caption: [entry for entry in entries if f"{folder}{entry}.md" in pages]
+            for caption, entries in captions.items()
+        }
+        listed |= {f"{folder}{entry}.md" for entries in captions.values() for entry in entries}
+    rest = sorted(page for page in pages - listed - {"index.md"} if not page.startswith("api/"))
+    for page in rest:
+        folder = f"{page.rpartition('/')[0]}/"
+        table = tables.get(f"{folder}index.md")
+        (tables["index.md"]["Topics"] if table is None else table[""]).append(
+            page.removesuffix(".md") if table is None else page.removeprefix(folder).removesuffix(".md")
+        )
+    return tables

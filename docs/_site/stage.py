@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from navigation import NAVIGATION
+from navigation import tables_of_contents
 from reference import reference_pages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +56,7 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0])
     shutil.rmtree(folder, ignore_errors=True)
     pages, extra = staged_pages(), folder / "extra"
+    tables = tables_of_contents(set(pages))
     errors = []
     for target, (origin, text) in pages.items():
         try:
@@ -64,7 +65,7 @@ def main(arguments: list[str]) -> int:
             errors.append(str(error))
         path = folder / "pages" / target
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + table_of_contents(target), encoding="utf-8")
+        path.write_text(text + table_of_contents(tables.get(target, {})), encoding="utf-8")
     for source, target in other_files().items():
         for base in (folder / "pages", extra):  # pictures are read by Sphinx; pages and programs are copied as they are
             path = base / target
@@ -157,13 +158,12 @@ def _rewrite_links(text: str, origin: str, target: str) -> str:
     return LINK.sub(link, text)
 
 
-def table_of_contents(target: str) -> str:
-    """The hidden tables of contents of a page, as Sphinx directives; '' for a page without one."""
+def table_of_contents(table: dict[str, list[str]]) -> str:
+    """The hidden tables of contents of a page, as Sphinx directives: one per caption."""
     blocks = []
-    for caption, entries in NAVIGATION.get(target, {}).items():
-        lines = "\n".join(entries)
-        blocks.append(f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{lines}\n```\n" if caption else
-                      f"\n```{{toctree}}\n:hidden:\n\n{lines}\n```\n")  # fmt: skip
+    for caption, entries in table.items():
+        options = [":hidden:", *([f":caption: {caption}"] if caption else [])]
+        blocks.append("\n".join(["", "```{toctree}", *options, "", *entries, "```", ""]))
     return "".join(blocks)
 
 

@@ -10,7 +10,11 @@ import tyro
 from rookery.cli import COMMANDS, command_class
 from tests.docs.blocks import PAGES, ROOT, blocks, commands
 
-PYTHON_PAGES = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
+TESTED_ELSEWHERE = {"docs/recipes.md": "tests/interop/test_recipes.py"}
+"""Pages whose Python is run by a test of its own."""
+PYTHON_PAGES = [
+    page for page in PAGES if page not in TESTED_ELSEWHERE and any(block.language == "python" for block in blocks(page))
+]
 COMMAND_PAGES = [page for page in PAGES if commands(page)]
 EXTRAS = ROOT / "examples" / "rookery_extras" / "src"
 PREAMBLES = {
@@ -21,9 +25,10 @@ from rookery_extras.learner import AdvantageWeightedRegression as MyLearner
 from rookery_extras.loss import RewardPrediction as MyLoss
 from rookery_extras.network import ResidualNetwork as MyNetwork
 from rookery_extras.task import MeetingPlace as MyTask
+from rookery_extras.tracker import CsvTracker as MyTracker
 """,
 }
-CHECKS = ("check_task", "check_network", "check_auxiliary_loss", "check_intrinsic_reward", "check_learner")
+CHECKS = ("check_task", "check_network", "check_auxiliary_loss", "check_intrinsic_reward", "check_learner", "check_tracker")
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def registries():
     from rookery import plugins
     from rookery.tasks.registry import TASKS
 
-    kept = [plugins.NETWORKS, plugins.AUXILIARY_LOSSES, plugins.INTRINSIC_REWARDS, plugins.LEARNERS]
+    kept = [plugins.NETWORKS, plugins.AUXILIARY_LOSSES, plugins.INTRINSIC_REWARDS, plugins.LEARNERS, plugins.TRACKERS]
     before = [dict(registry._entries) for registry in kept], dict(TASKS)
     yield
     for registry, entries in zip(kept, before[0], strict=True):
@@ -74,6 +79,11 @@ def test_python_blocks_run(page, reader, capsys):
             exec(compile(code, str(ROOT / page), "exec"), namespace)
     if page.startswith("docs/guides/new-") and page != "docs/guides/new-study.md":
         assert len(reader) == 1, "the page shows its conformance check"
+
+
+def test_the_tests_of_other_pages_exist():
+    for page, test in TESTED_ELSEWHERE.items():
+        assert page.rpartition("/")[2] in (ROOT / test).read_text()
 
 
 @pytest.mark.parametrize("page", COMMAND_PAGES)
