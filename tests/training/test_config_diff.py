@@ -14,7 +14,7 @@ def test_each_setting_is_named_once_and_nothing_else():
     changed = config_diff(preset("demo"))
     names = [row["setting"] for row in changed]
     assert len(set(names)) == len(names)
-    assert {"task.height", "task.max_steps", "task.width", "total_timesteps"} <= set(names)
+    assert {"task.num_actions", "num_envs", "total_timesteps"} <= set(names)
 
 
 def test_a_changed_setting_and_one_the_paper_lacks():

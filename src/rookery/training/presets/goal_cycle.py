@@ -8,8 +8,10 @@ from typing import Any
 from rookery.agents.networks import MLPNetwork, NdousseNetwork
 from rookery.gridworld.spec import ViewConfig
 from rookery.learning.auxiliary import NextFramePrediction
+from rookery.learning.auxiliary.frame_errors import FrameErrorName
 from rookery.learning.ppo import PPO
 from rookery.tasks import registry
+from rookery.tasks.goal_cycle import GoalCycle
 from rookery.training.config import (
     FrozenPolicyConfig,
     GroupConfig,
@@ -20,6 +22,8 @@ from rookery.training.config import (
 )
 
 PRESET_VIEW = ViewConfig(observation_type="symbolic")
+DEMO_NUM_ENVS = 16
+"""Episodes per update. With 32 or 64 novices begin to follow after more steps: docs/presets.md."""
 SMALL_MLP = MLPNetwork(encoder_size=64, hidden_size=64, head_size=32)
 
 
@@ -40,55 +44,80 @@ def desktop_learner(task: Any, num_envs: int, sequence_length: int = 25, **chang
 
 
 def demo() -> RunConfig:
-    """Novices with trained experts, and novices alone: a few minutes on two cores.
+    """Novices with experts, and novices alone, in the paper's 13×13 worlds: a few minutes on two cores.
 
     At first goals are hidden from the novices of both variants, and mistakes are cheap: only a novice that follows
     another agent finds goals. Then the penalty rises, and then goals are shown. docs/presets.md explains why.
     """
-    task = registry.get_task("goal-cycle-demo-v0")
-    novice_view = dataclasses.replace(PRESET_VIEW, can_hide_goals=True)
-    task = dataclasses.replace(task, views=(novice_view, *task.views[1:]), goal_hiding_prob=0.0)
+    task = dataclasses.replace(_symbolic_task(can_hide_goals=True), num_actions=3)
+    learner = dataclasses.replace(
+        _small_learner(task, DEMO_NUM_ENVS), vf_coef=0.5, max_grad_norm=0.5, auxiliary=(_next_frame_loss("squared"),)
+    )
     return RunConfig(
         name="demo",
         task=task,
         team=(
-            GroupConfig(
-                name="novice",
-                slots=(0,),
-                policy=RecurrentPolicyConfig(network=SMALL_MLP),
-                learner=_demo_learner(task),
-                learning_rate=((0.0, 1.5e-3), (0.8, 1.5e-3), (1.0, 3e-4)),
-                ent_coef=((0.0, 0.01), (0.4, 0.004), (0.8, 0.0005)),
-            ),
-            GroupConfig(name="expert", slots=(1, 2), policy=FrozenPolicyConfig(checkpoint="goal-cycle-demo-expert")),
+            _small_novice(learner),
+            GroupConfig(name="expert", slots=(1, 2), policy=ScriptedPolicyConfig()),
         ),
         variants=(Variant(name="social"), Variant(name="solo", social_episode_prob=0.0)),
         num_seeds=2,
-        total_timesteps=3_200_000,
-        num_envs=128,
+        total_timesteps=900_000,
+        num_envs=DEMO_NUM_ENVS,
         env_schedules={
-            "penalty": ((0.0, 0.3), (0.25, 0.3), (0.5, 1.0), (0.65, 1.0), (0.85, 1.5)),
-            "goal_hiding_prob": ((0.0, 1.0), (0.5, 1.0), (0.65, 0.0)),
+            "penalty": ((0.0, 0.3), (0.65, 0.3), (0.85, 1.5)),
+            "goal_hiding_prob": ((0.0, 1.0), (0.75, 1.0), (0.9, 0.0)),
         },
-        checkpoint_interval=20,
+        checkpoint_interval=25,
     )
-
-
-def _demo_learner(task: Any) -> PPO:
-    return desktop_learner(task, 128, num_minibatches=12, auxiliary=(NextFramePrediction(weight=1.0),))
 
 
 def lite() -> RunConfig:
-    """The demo's settings in the paper's 13×13 worlds, with small trained experts. Not tested over a whole run."""
-    base, task = demo(), registry.get_task("goal-cycle-symbolic-v0")
-    task = dataclasses.replace(task, views=(base.task.views[0], *task.views[1:]), goal_hiding_prob=0.0)
-    novice, experts = base.team
-    novice = dataclasses.replace(
-        novice, policy=RecurrentPolicyConfig(network=MLPNetwork()), learner=_demo_learner(task)
+    """The paper's worlds, rules and trained experts with partial views, for a small network that sees symbols.
+
+    Goals are shown and the penalty is 1.5 throughout: nothing helps the novice but the experts.
+    """
+    task = _symbolic_task(can_hide_goals=False)
+    return RunConfig(
+        name="lite",
+        task=task,
+        team=(
+            _small_novice(dataclasses.replace(_small_learner(task, 64), auxiliary=(_next_frame_loss("auto"),))),
+            GroupConfig(name="expert", slots=(1, 2), policy=FrozenPolicyConfig(checkpoint="goal-cycle-lite-expert")),
+        ),
+        variants=(Variant(name="social"), Variant(name="solo", social_episode_prob=0.0)),
+        total_timesteps=10_000_000,
+        num_envs=64,
+        checkpoint_interval=31,
     )
-    experts = dataclasses.replace(experts, policy=FrozenPolicyConfig(checkpoint="goal-cycle-lite-expert"))
-    return dataclasses.replace(
-        base, name="lite", task=task, team=(novice, experts), num_seeds=1, total_timesteps=10_000_000, num_envs=128
+
+
+def _symbolic_task(can_hide_goals: bool) -> GoalCycle:
+    task = registry.get_task("goal-cycle-symbolic-v0")
+    novice_view = dataclasses.replace(PRESET_VIEW, can_hide_goals=can_hide_goals)
+    return dataclasses.replace(task, views=(novice_view, *task.views[1:]), goal_hiding_prob=0.0)
+
+
+def _small_learner(task: GoalCycle, num_envs: int) -> PPO:
+    """Three passes over the batch in four minibatches each; as in the paper, gradients are not clipped."""
+    sequences = -(-task.max_steps // 25) * num_envs
+    return desktop_learner(
+        task, num_envs, num_minibatches=12, minibatch_size=sequences // 4, vf_coef=0.1, max_grad_norm=None
+    )
+
+
+def _next_frame_loss(error: FrameErrorName) -> NextFramePrediction:
+    return NextFramePrediction(weight=10.0, error=error)
+
+
+def _small_novice(learner: PPO) -> GroupConfig:
+    return GroupConfig(
+        name="novice",
+        slots=(0,),
+        policy=RecurrentPolicyConfig(network=SMALL_MLP),
+        learner=learner,
+        learning_rate=((0.0, 1.5e-3), (0.8, 1.5e-3), (1.0, 3e-4)),
+        ent_coef=((0.0, 0.01), (0.4, 0.004), (0.8, 0.0005)),
     )
 
 
