@@ -10,7 +10,7 @@ import pytest
 
 from rookery.errors import ConfigError
 from rookery.storage import metrics
-from rookery.studies import evaluate, session
+from rookery.studies import evaluate
 from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.reproduce import count_training_steps, reproduce
 from rookery.studies.results import Results
@@ -18,6 +18,7 @@ from rookery.studies.results_io import build_report, check_replaceable, read_res
 from rookery.studies.session import Session
 from rookery.studies.study import Condition
 from rookery.studies.training_run import TrainingRun
+from rookery.training import continue_run
 from tests.studies.tiny import EVAL_CONDITION, RUN, STUDY, without_clocks
 from tests.tiny import CONFIG, UPDATES, rows
 
@@ -186,7 +187,7 @@ def test_a_run_of_more_seeds_serves_fewer(uninterrupted, monkeypatch):
     many, data = uninterrupted
     few = make_session(many.runs_dir, seed=5, num_seeds=1)
     assert few.run_dir(RUN) == many.run_dir(RUN)
-    monkeypatch.setattr(session, "train", lambda *_, **__: pytest.fail("trained before"))
+    monkeypatch.setattr(continue_run, "train", lambda *_, **__: pytest.fail("trained before"))
     result = reproduce(STUDY, few, silent)
     assert result["rows"][:2] == [row for row in data["rows"] if row["seed"] == 5]
     own, all_ = (d["curves"]["solo"]["checkpoints"]["social_gain"] for d in (result, data))

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from rookery.studies.study import Study
 
 
-def run_divided(
-    study: Study, session: Session, options: ReproduceCommand, log: Callable[[str], None]
-) -> int | None:
+def run_divided(study: Study, session: Session, options: ReproduceCommand, log: Callable[[str], None]) -> int | None:
     """Do the study's tasks, or those of a shard. Returns the exit code; None: everything is done but judging."""
     return _run_shard(study, session, options, log) if options.shard else _run_ray(study, session, options, log)
 

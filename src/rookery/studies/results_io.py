@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError
-from rookery.storage.atomic import storage_error, sync_directory, write_bytes, write_json, write_text
+from rookery.storage.atomic import replace_folder, restore_replaced, storage_error, write_bytes, write_json, write_text
+from rookery.studies.deviations import older_partner_rows
 from rookery.studies.measures import AGENT_MEASURES, TEAM_MEASURES
 from rookery.studies.results import Results
-from rookery.studies.study import FAILS, HOLDS, Figures, Study
+from rookery.studies.study import FAILS, HOLDS, NOT_TESTED, Figures, Study
 from rookery.studies.training_run import BUDGETS
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ REPORTED_METRICS = ("goals", "mistakes", "steps_to_first_reward")
 
 def check_replaceable(folder: Path, budget: str) -> None:
     """Raises ConfigError where results of a larger budget stand: a smaller one must not replace them."""
-    _restore_backup(folder)
+    restore_replaced(folder)
     if (folder / STUDY_RESULTS_FILE).exists():
         existing = read_results(folder)["budget"]
         if BUDGETS.index(existing) > BUDGETS.index(budget):
@@ -60,7 +61,7 @@ def write_results(study: Study, data: dict[str, Any], folder: Path) -> Path:
     shutil.rmtree(new_folder, ignore_errors=True)
     try:
         write_result_files(study, data, new_folder)
-        _replace_folder(new_folder, folder)
+        replace_folder(new_folder, folder)
     except OSError as error:
         raise storage_error("write", folder, error) from error
     finally:
@@ -116,10 +117,13 @@ def build_report(study: Study, data: dict[str, Any], figures: Figures) -> Report
     page.paragraph(f"Compared: {study.compares}.")
     if data["budget"] == "smoke":
         page.paragraph("This budget only shows that every part works together: no claim is judged.")
+    if older := describe_older_definition(study, data):
+        page.paragraph(older)
     page.heading("Claims")
     for claim in data["claims"]:
         holds = {HOLDS: True, FAILS: False}.get(claim["verdict"])
-        page.verdict(f"{claim['claim']} {format_evidence(claim)}", holds)
+        page.verdict(f"{claim['claim']} {format_evidence(claim)}", holds, claim["verdict"] != NOT_TESTED)
+    _add_tests(page, data)
     page.heading("Figures")
     for _, figure, caption in figures:
         page.figure(figure, caption)
@@ -132,12 +136,61 @@ def build_report(study: Study, data: dict[str, Any], figures: Figures) -> Report
         page.paragraph("\n".join(data["notes"]))
     page.table(
         ["setting", "paper", "here", "runs"],
-        [[d["setting"], str(d["paper"]), str(d["here"]), ", ".join(d["runs"])] for d in data["config_diff"]],
-        "Every setting that differs from the paper's.",
+        [[d["setting"], str(d["paper"]), str(d["here"]), ", ".join(d["runs"])] for d in _all_differences(study, data)],
+        "Every setting that differs from the paper's, and what was chosen where the paper is silent.",
     )
     page.key_values({f"seconds, {name}": value for name, value in data["seconds"].items()}, "Wall-clock time")
-    page.key_values(data["machine"], "Machine")
+    page.key_values(data["machine"], "Machine of the evaluation")
+    page.table(
+        ["run", "seeds", "steps per seed", "seconds", "trained on"],
+        [
+            [run["run"], run.get("num_seeds", len(data["seeds"])), run["steps_per_seed"], run["seconds"],
+             "; ".join(map(_describe_machine, run.get("machines", [run["machine"]])))]
+            for run in data["runs"]
+        ],
+        "Where each run was trained; a run that was stopped and continued may name several machines.",
+    )  # fmt: skip
     return page
+
+
+def describe_older_definition(study: Study, data: dict[str, Any]) -> str | None:
+    """What a reader must know of results that were made before the study was changed; None for those of today."""
+    definition = data.get("definition", 1)
+    if definition >= study.definition:
+        return None
+    changes = "; ".join(text for number, text in study.changes.items() if number > definition)
+    return (
+        f"These results were measured under an older definition of this study ({definition} of {study.definition}), "
+        f"and stand until it is run again. Changed since: {changes}."
+    )
+
+
+def _all_differences(study: Study, data: dict[str, Any]) -> list[dict[str, Any]]:
+    """The stored differences from the paper, and for older results of Ndousse et al. what they did not list."""
+    rows = data["config_diff"]
+    of_this_paper = all(run.published_config is None for run in study.runs)
+    return [*rows, *older_partner_rows(rows)] if of_this_paper and study.runs else rows
+
+
+def _describe_machine(machine: dict[str, Any]) -> str:
+    return f"{machine['processor']}, {machine['cores']} cores, JAX {machine['jax']}"
+
+
+def _add_tests(page: Report, data: dict[str, Any]) -> None:
+    """What decided each claim, and how small an effect would have been seen."""
+    rows = [
+        [claim["claim"], "primary" if claim.get("primary") else "", claim.get("p_value"), claim.get("exact_p_value"),
+         claim.get("corrected_p_value"), claim.get("detectable")]
+        for claim in data["claims"]
+    ]  # fmt: skip
+    page.table(
+        ["claim", "", "p", "exact p", "p, corrected", "smallest detectable effect"],
+        rows,
+        "Two-sided p-values: of the test that the interval belongs to; of the exact permutation test that must agree; "
+        "and corrected for the number of claims besides the primary one (Holm). Detectable: the effect that so many "
+        "seeds with this spread show in 80 % of cases, in the claim's own unit; for fractions and times, the fraction "
+        "of seeds that must follow where the other condition has none.",
+    )
 
 
 def _add_agent_tables(page, data: dict[str, Any]) -> None:
@@ -155,8 +208,8 @@ def _add_agent_tables(page, data: dict[str, Any]) -> None:
         "with the partners.",
     )  # fmt: skip
     _add_summary_table(
-        page, data, AGENT_MEASURES, "mean and interquartile mean [95 % percentile bootstrap], and the number of seeds "
-        "above the experts", {"above experts": "seeds_above_experts"},
+        page, data, AGENT_MEASURES, "mean [95 % by Student's t] and interquartile mean [percentile bootstrap], and the "
+        "number of seeds above the experts", {"above experts": "seeds_above_experts"},
     )  # fmt: skip
 
 
@@ -174,7 +227,9 @@ def _add_team_tables(page, data: dict[str, Any]) -> None:
         f"Mean over {data['eval_episodes']} episodes [95 % interval over episodes]; the other columns: per episode, "
         "summed over agents.",
     )  # fmt: skip
-    _add_summary_table(page, data, TEAM_MEASURES, "mean and interquartile mean [95 % percentile bootstrap]", {})
+    _add_summary_table(
+        page, data, TEAM_MEASURES, "mean [95 % by Student's t] and interquartile mean [percentile bootstrap]", {}
+    )
 
 
 def _add_summary_table(
@@ -199,8 +254,10 @@ def format_evidence(claim: dict[str, Any]) -> str:
     if claim["value"] is None:
         return f"({claim['quantity']})"
     bounds = "no interval" if claim["low"] is None else f"[{claim['low']:.2f}, {claim['high']:.2f}]"
-    detail = f"; {claim['detail']}" if claim["detail"] else ""
-    return f"({claim['quantity']}: {claim['value']:.2f} {bounds}{detail})"
+    parts = [f"{claim['quantity']}: {claim['value']:.2f} {bounds}"]
+    if (detectable := claim.get("detectable")) is not None:
+        parts.append(f"detectable: {detectable:.2g}")
+    return f"({'; '.join([*parts, claim['detail']] if claim['detail'] else parts)})"
 
 
 def _format_interval(interval: dict[str, Any] | None, value_key: str) -> str | None:
@@ -209,24 +266,3 @@ def _format_interval(interval: dict[str, Any] | None, value_key: str) -> str | N
     if interval["low"] is None:
         return f"{interval[value_key]:.2f}"
     return f"{interval[value_key]:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
-
-
-def _backup_path(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.backup")
-
-
-def _restore_backup(folder: Path) -> None:
-    """A process killed between the two renames of `_replace_folder` left the older results under the backup's name."""
-    if not folder.exists() and _backup_path(folder).exists():
-        os.rename(_backup_path(folder), folder)
-
-
-def _replace_folder(new_folder: Path, folder: Path) -> None:
-    """A folder cannot be renamed over another one, so the older one is renamed first."""
-    _restore_backup(folder)
-    if folder.exists():
-        shutil.rmtree(_backup_path(folder), ignore_errors=True)
-        os.rename(folder, _backup_path(folder))
-    os.rename(new_folder, folder)
-    sync_directory(folder.parent)
-    shutil.rmtree(_backup_path(folder), ignore_errors=True)

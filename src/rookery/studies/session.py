@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import re
@@ -11,18 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import ConfigError, NotFoundError
+from rookery.storage.run_files import AGENTS_DIR, CONFIG_FILE, STATUS_FILE
 from rookery.studies.evaluate import ConditionEvaluator, TeamEvalCondition
 from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
 from rookery.training.config import FrozenPolicyConfig, GroupConfig, RunConfig
-from rookery.training.trainer import (
-    AGENTS_DIR,
-    STATUS_FILE,
-    agent_file,
-    check_checkpoint_hashes,
-    load_config,
-    resume,
-    train,
-)
+from rookery.training.continue_run import train_or_resume
+from rookery.training.join_parts import finish_parts
+from rookery.training.run_parts import read_split
+from rookery.training.trainer import agent_file
 
 STUDIES_DIR = "studies"
 MEASUREMENTS_DIR = "measurements"
@@ -53,6 +48,10 @@ class Session:
     def seed_range(self) -> range:
         return range(self.seed, self.seed + self.num_seeds)
 
+    def seeds_of(self, run: TrainingRun) -> range:
+        """The session's seeds that a run trains."""
+        return self.seed_range[: run.max_seeds]
+
     @property
     def seconds_left(self) -> float | None:
         """Seconds until everything must stop; None: no limit."""
@@ -65,7 +64,7 @@ class Session:
 
     def run_config(self, run: TrainingRun) -> RunConfig:
         """The configuration of a run with the session's seeds."""
-        config = dataclasses.replace(run.configure(self.budget), seed=self.seed, num_seeds=self.num_seeds)
+        config = dataclasses.replace(run.configure(self.budget), seed=self.seed, num_seeds=len(self.seeds_of(run)))
         if run.init_from is None:
             return config
         team = tuple(self._with_init_from(group, run.init_from) for group in config.team)
@@ -80,12 +79,13 @@ class Session:
     def run_dir(self, run: TrainingRun) -> Path:
         """Folder of a run: an existing one that has these seeds among others, else one with just these."""
         parent, stem = self.runs_dir / STUDIES_DIR, f"{run.name}-{self.budget}-seeds-"
-        folder = parent / f"{stem}{self.seed}-to-{self.seed + self.num_seeds - 1}"
+        last_seed = self.seeds_of(run)[-1]
+        folder = parent / f"{stem}{self.seed}-to-{last_seed}"
         if folder.exists() or not parent.is_dir():
             return folder
         for path in sorted(parent.glob(f"{stem}*")):
             match = re.fullmatch(re.escape(stem) + r"(\d+)-to-(\d+)", path.name)
-            if match and int(match[1]) <= self.seed and self.seed_range[-1] <= int(match[2]):
+            if match and int(match[1]) <= self.seed and last_seed <= int(match[2]):
                 return path
         return folder
 
@@ -105,22 +105,10 @@ class Session:
           it trained with have changed since; otherwise as `rookery.training.trainer.train`.
         """
         folder, config = self.run_dir(run), self.run_config(run)
-        if not (folder / "config.json").exists():
-            return train(config, folder, quiet=self.quiet, stop_after=self.seconds_left).finished
-        saved = load_config(folder)
-        comparable = dataclasses.replace(saved, seed=self.seed, num_seeds=self.num_seeds)
-        if comparable != config:
-            fields = [field.name for field in dataclasses.fields(config)]
-            changed = [name for name in fields if getattr(comparable, name) != getattr(config, name)]
-            raise ConfigError(
-                f"{folder} holds a run of another configuration (it differs in {', '.join(changed)}); "
-                "name another folder with --runs, or remove it"
-            )
-        if _is_finished(folder):
-            with contextlib.suppress(NotFoundError):  # the agents are gone: there is nothing to compare with
-                check_checkpoint_hashes(folder, saved)
-            return True
-        return resume(folder, quiet=self.quiet, stop_after=self.seconds_left).finished
+        split = None if (folder / CONFIG_FILE).exists() else read_split(folder)
+        if split is not None:  # `rookery.scaling` began it
+            return finish_parts(config, folder, split, quiet=self.quiet, seconds_left=lambda: self.seconds_left)
+        return train_or_resume(config, folder, quiet=self.quiet, stop_after=self.seconds_left)
 
     def evaluator(self, eval_condition: TeamEvalCondition) -> ConditionEvaluator:
         """The evaluation condition, set up once."""
@@ -139,11 +127,3 @@ class Session:
             return json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise NotFoundError(f"{path} is missing; run the study again to train it") from None
-
-
-def _is_finished(run_dir: Path) -> bool:
-    try:
-        status = json.loads((run_dir / STATUS_FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return False
-    return status["num_updates"] == status["total_updates"]

@@ -1,0 +1,52 @@
+"""A part's folder as bytes, for machines that share no disk: what is needed to continue it elsewhere, or to join it."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+from pathlib import Path
+
+from rookery.errors import CorruptFileError
+from rookery.storage.atomic import replace_folder
+from rookery.storage.checkpoint import saved_updates
+from rookery.storage.run_files import (
+    AGENTS_DIR,
+    CHECKPOINTS_DIR,
+    CONFIG_FILE,
+    METRICS_FILE,
+    STATUS_FILE,
+    TRACKING_FILE,
+)
+
+LOG_FILE = "log.txt"
+"""What a worker prints while it trains a part."""
+
+
+def pack(run_dir: Path) -> bytes:
+    """A run's files in one archive, without TensorBoard's, with its newest checkpoint only. Empty if it has none."""
+    updates = saved_updates(run_dir / CHECKPOINTS_DIR)
+    if not updates:
+        return b""
+    newest = f"{CHECKPOINTS_DIR}/{updates[-1]:08d}"
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name in (CONFIG_FILE, TRACKING_FILE, METRICS_FILE, STATUS_FILE, LOG_FILE, AGENTS_DIR, newest):
+            if (run_dir / name).exists():
+                archive.add(run_dir / name, name)
+    return file.getvalue()
+
+
+def unpack(data: bytes, run_dir: Path) -> None:
+    """Put the files of an archive in place of a run's folder, all at once.
+
+    Raises: CorruptFileError if it is none; StorageError if the disk refuses.
+    """
+    new = run_dir.with_name(f".{run_dir.name}.arriving")
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            archive.extractall(new, filter="data")
+    except tarfile.TarError as error:
+        raise CorruptFileError(f"what arrived for {run_dir} is not an archive of a run ({error})") from None
+    replace_folder(new, run_dir)

@@ -1,0 +1,136 @@
+"""A Ray cluster to work on: one that runs already, or one that is started here; checked before it is used."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rookery.errors import ConfigError, IncompatibleError, NotFoundError
+from rookery.scaling.ray_worker import own_versions, probe
+from rookery.storage.atomic import write_text
+from rookery.training.devices import available_cores
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RayOptions:
+    """How tasks run on a cluster."""
+
+    address: str | None = None
+    """Of a running cluster, such as 10.0.0.1:6379; 'auto': the one on this machine; None: start one here."""
+    num_cpus: int = 1
+    """CPU cores of a task."""
+    num_gpus: float = 0.0
+    """GPUs of a task."""
+    replicas_per_task: int = 1
+    local_cpus: int | None = None
+    """CPU cores of a cluster that is started here; None: all."""
+
+    def __post_init__(self) -> None:
+        if self.num_cpus < 1:
+            raise ConfigError(f"num_cpus={self.num_cpus} must be at least 1")
+        if not self.num_gpus >= 0:
+            raise ConfigError(f"num_gpus={self.num_gpus} must be at least 0")
+        if self.replicas_per_task < 1:
+            raise ConfigError(f"replicas_per_task={self.replicas_per_task} must be at least 1")
+
+
+def import_ray() -> Any:
+    """The module `ray`. Raises NotFoundError if it is not installed."""
+    try:
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a task without GPUs finds no GPU
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+    except ImportError:
+        raise NotFoundError(
+            "Ray is not installed: pip install 'rookery[ray]'; or use --shard, which needs none"
+        ) from None
+    return ray
+
+
+@contextlib.contextmanager
+def connected(options: RayOptions) -> Iterator[Any]:
+    """Connect to the cluster; on exit, disconnect, and end a cluster that was started here. Yields the module `ray`.
+
+    Raises: NotFoundError without Ray, or if no cluster answers; ConfigError if no node is large enough for a task.
+    """
+    ray = import_ray()
+    local: dict[str, Any] = {"num_cpus": options.local_cpus or available_cores(), "include_dashboard": False}
+    try:
+        ray.init(
+            **({"address": options.address} if options.address else local), log_to_driver=False, logging_level="ERROR"
+        )
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        raise NotFoundError(
+            f"no Ray cluster answers at {options.address or 'this machine'} ({_first_line(error)}); start one with "
+            "`ray start --head`, or leave the address out to start one here"
+        ) from None
+    try:
+        _check_size(ray, options)
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _check_size(ray: Any, options: RayOptions) -> None:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for name, wanted in (("CPU", options.num_cpus), ("GPU", options.num_gpus)):
+        most = max((node.get(name, 0) for node in nodes), default=0)
+        if wanted > most:
+            raise ConfigError(
+                f"--num-{name.lower()}s {wanted:g}: no node of the cluster has so many; the largest has {most:g}"
+            )
+
+
+def check_nodes(ray: Any, marker: Path) -> int:
+    """Ask every node for its versions, and whether it sees this machine's files.
+
+    Args:
+      marker: a file that is written here and looked for there.
+    Returns: how many nodes do not see it; checkpoints travel to and from these.
+    Raises: IncompatibleError for a node with other versions, naming both.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    write_text(marker, marker_text())
+    ask = ray.remote(num_cpus=0, max_retries=3)(probe)
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    answers = []
+    for node in nodes:
+        here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        answers.append(ask.options(scheduling_strategy=here).remote(str(marker), marker_text()))
+    blind = 0
+    for node, answer in zip(nodes, answers, strict=True):
+        name = node["NodeManagerAddress"]
+        try:
+            versions, sees_files = ray.get(answer)
+        except ray.exceptions.RayTaskError as error:
+            raise IncompatibleError(
+                f"node {name} cannot run rookery ({_first_line(error.cause)}): install "
+                f"rookery {own_versions()['rookery']} with the same libraries there"
+            ) from None
+        check_versions(versions, f"node {name}")
+        blind += not sees_files
+    return blind
+
+
+def marker_text() -> str:
+    """What the marker of this process says: no other process writes the same."""
+    return f"process {os.getpid()} {' '.join(f'{name} {version}' for name, version in own_versions().items())}"
+
+
+def check_versions(versions: dict[str, str], where: str) -> None:
+    """Raises IncompatibleError if versions elsewhere are not those of this process."""
+    for name, version in own_versions().items():
+        if versions.get(name) != version:
+            raise IncompatibleError(
+                f"{where} has {name} {versions.get(name, 'of no version')}, this process has {version}; numbers would "
+                "differ: install the same version on both"
+            )

@@ -1,0 +1,323 @@
+"""A study on a Ray cluster: its training and measurements as tasks that survive the death of workers and of the driver.
+
+Ray starts the tasks where there is room. A task whose worker or node died is started again, and continues from its last
+checkpoint; after three deaths it is given up and the others go on. A driver that is started again finds what is finished
+on the disk. Tasks run in the driver's folders where the disk is shared; elsewhere a part's files travel, with every
+checkpoint, through an actor on the driver's machine (docs/scaling.md).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rookery.errors import RookeryError, StorageError
+from rookery.scaling.archives import pack, unpack
+from rookery.scaling.ray_cluster import RayOptions, check_nodes, connected, marker_text
+from rookery.scaling.ray_worker import (
+    FORWARDED_VARIABLES,
+    MeasureOrder,
+    TaskReport,
+    TrainOrder,
+    WorkerSetup,
+    measure_on_worker,
+    own_versions,
+    train_on_worker,
+)
+from rookery.scaling.tasks import (
+    MeasureTask,
+    TrainTask,
+    is_done,
+    join_finished,
+    measure_tasks,
+    measurement_path,
+    train_tasks,
+)
+from rookery.storage.atomic import write_json
+from rookery.storage.serialization import to_dict
+from rookery.studies.session import STUDIES_DIR, Session
+from rookery.studies.study import Study
+from rookery.training.progress import Progress
+from rookery.training.run_parts import finished_agent, part_dir, start_agents
+
+MAX_ATTEMPTS = 3
+"""How often a task may die before it is given up."""
+RETRY_SECONDS = 5.0
+"""Pause before a task whose folder is still in use, by a worker that does not know yet that it is dead."""
+AGENTS_PER_TASK = 8
+"""Agents that one task measures: the program is compiled once for all of them."""
+
+
+@dataclasses.dataclass
+class Outcome:
+    """How a study's tasks ended."""
+
+    missing: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Tasks that failed, with the reason."""
+    stopped: bool = False
+    """Whether the time limit was reached."""
+    reports: dict[str, TaskReport] = dataclasses.field(default_factory=dict)
+    deaths: int = 0
+
+
+class Hub:
+    """An actor on the driver's machine: keeps the files of parts that train without its disk, and knows progress."""
+
+    def __init__(self, folders: dict[str, str]) -> None:
+        self._folders = {label: Path(folder) for label, folder in folders.items()}
+        self._updates: dict[str, int] = {}
+
+    def report(self, label: str, num_updates: int) -> None:
+        """Called by workers after every update."""
+        self._updates[label] = num_updates
+
+    def updates(self) -> dict[str, int]:
+        """Updates of every task that has reported."""
+        return self._updates
+
+    def load(self, label: str) -> bytes:
+        """A part's files; empty if it has no checkpoint."""
+        return pack(self._folders[label])
+
+    def store(self, label: str, data: bytes) -> None:
+        """Put a part's files in its folder."""
+        unpack(data, self._folders[label])
+
+
+def run_on_ray(
+    study: Study, session: Session, options: RayOptions, num_threads: int, log: Callable[[str], None]
+) -> Outcome:
+    """Do everything of a study but judging it. `begin_split` comes first.
+
+    Raises: as `connected` and `check_nodes`; otherwise what the driver itself cannot do: StorageError.
+    """
+    marker = session.runs_dir.resolve() / STUDIES_DIR / ".driver"  # workers have working directories of their own
+    outcome = Outcome()
+    with connected(options) as ray:
+        blind = check_nodes(ray, marker)
+        if blind:
+            log(f"{blind} nodes do not see {session.runs_dir}: what they train travels to and from this machine")
+        setup = WorkerSetup(
+            num_cpus=options.num_cpus,
+            num_gpus=options.num_gpus,
+            num_threads=num_threads,
+            environment=_environment(),
+            marker=str(marker),
+            marker_text=marker_text(),
+            versions=own_versions(),
+        )
+        tasks = train_tasks(study, session, options.replicas_per_task)
+        _Training(ray, study, session, options, setup, tasks, outcome).run()
+        unfinished = join_finished(study, session, tasks)
+        if not unfinished and all(condition.agents.prepare(session) for condition in study.conditions):
+            _Measuring(ray, study, session, options, setup, outcome).run(log)
+    return outcome
+
+
+def _environment() -> dict[str, str]:
+    """Variables that workers need as the driver has them; the number of devices they set themselves."""
+    from rookery.training.devices import without_own_flags
+
+    values = {name: os.environ[name] for name in FORWARDED_VARIABLES if name in os.environ}
+    return values | {"XLA_FLAGS": without_own_flags()}
+
+
+class _Tasks:
+    """Starts tasks and waits for them; those that die start again."""
+
+    def __init__(self, ray: Any, session: Session, options: RayOptions, outcome: Outcome) -> None:
+        self.ray, self.session, self.outcome = ray, session, outcome
+        self.resources = {
+            "num_cpus": options.num_cpus, "num_gpus": options.num_gpus, "max_retries": 0, "scheduling_strategy": "SPREAD",
+        }  # fmt: skip
+        self.running: dict[Any, tuple[str, Callable[[], Any]]] = {}
+        self.waiting: list[tuple[float, str, Callable[[], Any]]] = []  # the earliest moment; to be started again
+        self.attempts: dict[str, int] = {}
+
+    def start(self, label: str, submit: Callable[[], Any]) -> None:
+        self.attempts[label] = self.attempts.get(label, 0) + 1
+        self.running[submit()] = (label, submit)
+
+    def wait(self, note: Callable[[str], None], seconds: float = 1.0) -> list[tuple[str, TaskReport]]:
+        """The tasks that ended within a moment. Those that died are started again or given up."""
+        now = time.monotonic()
+        for entry in [entry for entry in self.waiting if entry[0] <= now]:
+            self.waiting.remove(entry)
+            self.start(*entry[1:])
+        if not self.running:
+            time.sleep(min(seconds, 0.2))
+            return []
+        ended, _ = self.ray.wait(list(self.running), num_returns=1, timeout=seconds)
+        reports = []
+        for ref in ended:
+            label, submit = self.running.pop(ref)
+            try:
+                reports.append((label, self.ray.get(ref)))
+            except self.ray.exceptions.RayTaskError as error:
+                cause = error.cause
+                if isinstance(cause, StorageError):
+                    self._died(label, submit, f"{cause}", note, RETRY_SECONDS)
+                else:
+                    reason = str(cause) if isinstance(cause, RookeryError) else f"{type(cause).__name__}: {cause}"
+                    self._give_up(label, reason, note)
+            except self.ray.exceptions.RayError as error:
+                reason = (str(error).strip().splitlines() or [""])[0]
+                self._died(label, submit, f"{type(error).__name__}: {reason}", note, 0.0)
+        return reports
+
+    def _died(self, label: str, submit: Callable[[], Any], reason: str, note: Callable, pause: float) -> None:
+        self.outcome.deaths += 1
+        if self.attempts[label] >= MAX_ATTEMPTS:
+            self._give_up(label, f"died {MAX_ATTEMPTS} times, the last time with: {reason}", note)
+        else:
+            note(f"{label} died ({reason}); it continues from its last checkpoint")
+            self.waiting.append((time.monotonic() + pause, label, submit))
+
+    def _give_up(self, label: str, reason: str, note: Callable[[str], None]) -> None:
+        self.outcome.missing[label] = reason
+        note(f"{label} is given up: {reason}")
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.running or self.waiting)
+
+
+class _Training:
+    """The study's training: tasks in the order of their dependencies, and one display for all."""
+
+    def __init__(
+        self, ray: Any, study: Study, session: Session, options: RayOptions, setup: WorkerSetup,
+        tasks: list[TrainTask], outcome: Outcome,
+    ) -> None:  # fmt: skip
+        self.ray, self.study, self.session, self.setup, self.outcome = ray, study, session, setup, outcome
+        self.tasks = {task.label: task for task in tasks}
+        self.configs = {run.name: session.run_config(run) for run in study.runs}
+        self.folders = {
+            label: part_dir(session.run_dir(task.run), task.part).resolve() for label, task in self.tasks.items()
+        }
+        self.done = {label for label, task in self.tasks.items() if is_done(task, session)}
+        self.queue = [label for label in self.tasks if label not in self.done]
+        self.runner = _Tasks(ray, session, options, outcome)
+        limit = session.seconds_left
+        self.stop_at = None if limit is None else time.time() + limit
+
+    def run(self) -> None:
+        if not self.queue:
+            return
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(self.ray.get_runtime_context().get_node_id(), soft=False)
+        folders = {label: str(folder) for label, folder in self.folders.items()}
+        hub = self.ray.remote(num_cpus=0, scheduling_strategy=here)(Hub).remote(folders)
+        remote = self.ray.remote(**self.runner.resources)(train_on_worker)
+        updates: dict[str, int] = {}
+        total = sum(self._steps(label, self.configs[task.run.name].total_updates) for label, task in self.tasks.items())
+        with Progress(total, self.study.name, self.session.quiet, initial_steps=self._steps_done(updates)) as progress:
+            while self.queue or self.runner.busy:
+                self._start_ready(remote, hub)
+                for label, report in self.runner.wait(progress.note):
+                    self._ended(label, report, progress)
+                updates = self.ray.get(hub.updates.remote())
+                progress.update(self._steps_done(updates))
+        self.ray.kill(hub)
+
+    def _start_ready(self, remote: Any, hub: Any) -> None:
+        """Start every task whose agents to start from are trained; give up those whose are missing."""
+        for label in list(self.queue):
+            sources = [other for other in self.tasks if self.tasks[label].depends_on(self.tasks[other])]
+            lost = [other for other in sources if other in self.outcome.missing]
+            if lost:
+                self.queue.remove(label)
+                self.outcome.missing[label] = f"starts from {', '.join(lost)}, which is missing"
+            elif self.outcome.stopped:
+                self.queue.remove(label)
+            elif all(other in self.done for other in sources):
+                self.queue.remove(label)
+                order = self._order(label)
+                self.runner.start(label, lambda order=order: remote.remote(order, self.setup, hub))
+
+    def _order(self, label: str) -> TrainOrder:
+        task = self.tasks[label]
+        config = self.configs[task.run.name]
+        agents = {name: finished_agent(path).read_bytes() for name, path in start_agents(config, task.part).items()}
+        return TrainOrder(
+            label=label,
+            config=to_dict(config),
+            variants=task.part.variants,
+            seed=task.part.seed,
+            num_seeds=task.part.num_seeds,
+            folder=str(self.folders[label]),
+            start_agents=agents,
+            stop_at=self.stop_at,
+        )
+
+    def _ended(self, label: str, report: TaskReport, progress: Progress) -> None:
+        if not report.finished:  # the time limit, or a signal
+            self.outcome.stopped = True
+            return
+        self.done.add(label)
+        self.outcome.reports[label] = report
+        left = len(self.tasks) - len(self.done)
+        progress.note(f"{label} is trained, in {report.seconds:.0f} s on {report.node}; {left} tasks left")
+
+    def _steps(self, label: str, num_updates: int) -> int:
+        task = self.tasks[label]
+        return num_updates * self.configs[task.run.name].steps_per_update * task.part.num_replicas
+
+    def _steps_done(self, updates: dict[str, int]) -> int:
+        whole = {label: self.configs[self.tasks[label].run.name].total_updates for label in self.done}
+        return sum(self._steps(label, number) for label, number in {**updates, **whole}.items())
+
+
+class _Measuring:
+    """The study's measurements that are not stored yet."""
+
+    def __init__(
+        self, ray: Any, study: Study, session: Session, options: RayOptions, setup: WorkerSetup, outcome: Outcome
+    ) -> None:
+        self.ray, self.session, self.setup, self.outcome = ray, session, setup, outcome
+        self.runner = _Tasks(ray, session, options, outcome)
+        self.tasks = {f"measure {n}: {t.label}": t for n, t in enumerate(self._missing(study))}
+
+    def _missing(self, study: Study) -> list[MeasureTask]:
+        left = []
+        for task in measure_tasks(study, self.session, AGENTS_PER_TASK):
+            agents = tuple(pair for pair in task.agents if not self._path(task, *pair).exists())
+            if agents:
+                left.append(dataclasses.replace(task, agents=agents))
+        return left
+
+    def _path(self, task: MeasureTask, agent: Any, seed: int) -> Path:
+        return measurement_path(self.session, self.session.evaluator(task.eval_condition), agent, seed)
+
+    def run(self, log: Callable[[str], None]) -> None:
+        remote = self.ray.remote(**self.runner.resources)(measure_on_worker)
+        for label, task in self.tasks.items():
+            order = self._order(label, task)
+            self.runner.start(label, lambda order=order: remote.remote(order, self.setup))
+        total, measured = sum(len(task.agents) for task in self.tasks.values()), 0
+        while self.runner.busy:
+            for label, report in self.runner.wait(log):
+                task = self.tasks[label]
+                for pair, row in zip(task.agents, report.rows, strict=True):
+                    write_json(self._path(task, *pair), row)
+                self.outcome.reports[label] = report
+                measured += len(report.rows)
+                log(f"{task.label}: {measured} of {total} agents are measured")
+
+    def _order(self, label: str, task: MeasureTask) -> MeasureOrder:
+        paths = [Path(p.checkpoint) for agent, _ in task.agents for p in agent.policies if p.checkpoint]
+        files = {str(file): file.read_bytes() for path in dict.fromkeys(paths) if path.suffix and path.exists()
+                 for file in (path, path.with_suffix(".json"))}  # fmt: skip
+        return MeasureOrder(
+            label=label,
+            eval_condition=task.eval_condition,
+            agents=task.agents,
+            budget=self.session.budget,
+            eval_episodes=self.session.eval_episodes,
+            agent_files=files,
+        )

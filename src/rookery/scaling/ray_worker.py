@@ -1,0 +1,227 @@
+"""What runs in the processes of a Ray cluster: one task at a time, with JAX started for as many cores as it has."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rookery import __version__
+from rookery.errors import IncompatibleError
+
+FORWARDED_VARIABLES = ("XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
+"""Environment variables of the driver that workers have too; numbers depend on the first."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkerSetup:
+    """What every task of a study has in common."""
+
+    num_cpus: int
+    num_gpus: float
+    num_threads: int
+    environment: dict[str, str]
+    marker: str
+    """A file on the driver's disk; a worker that finds it works in the driver's folders."""
+    marker_text: str
+    versions: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOrder:
+    """A part of a run to train."""
+
+    label: str
+    config: dict[str, Any]
+    """Of the whole run, as JSON."""
+    variants: tuple[str, ...]
+    seed: int
+    num_seeds: int
+    folder: str
+    """The part's, on the driver's disk."""
+    start_agents: dict[str, bytes]
+    """Files of the agents that it starts from, by name."""
+    stop_at: float | None
+    """Seconds since the epoch at which to save and stop; None: no limit."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeasureOrder:
+    """Frozen agents to measure in one evaluation condition."""
+
+    label: str
+    eval_condition: Any  # a TeamEvalCondition
+    agents: tuple[tuple[Any, int], ...]  # EvaluatedAgent, seed of the episodes
+    budget: str
+    eval_episodes: int
+    agent_files: dict[str, bytes]
+    """Weights and cards by their path on the driver's disk."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskReport:
+    """How a task ended."""
+
+    finished: bool
+    node: str
+    seconds: float
+    """From the moment that the worker took it."""
+    started: float
+    """Seconds since the epoch, by the worker's clock."""
+    bytes_moved: int = 0
+    """Archives that this task received and sent."""
+    rows: tuple[Any, ...] = ()
+    """Of measurements."""
+
+
+def own_versions() -> dict[str, str]:
+    """Versions on which numbers depend, with a digest of this package's source."""
+    return {
+        "rookery": f"{__version__} (source {_source_digest()})",
+        "jax": importlib.metadata.version("jax"),
+        "jaxlib": importlib.metadata.version("jaxlib"),
+    }
+
+
+@functools.cache
+def _source_digest() -> str:
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def probe(marker: str, text: str) -> tuple[dict[str, str], bool]:
+    """A node's versions, and whether it sees a file of the driver."""
+    return own_versions(), _sees(marker, text)
+
+
+def _sees(marker: str, text: str) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(marker).read_text(encoding="utf-8") == text
+    return False
+
+
+def start_jax(setup: WorkerSetup) -> None:
+    """Set JAX up for a task, if this process has not started it yet.
+
+    Raises: IncompatibleError if this node has other versions than the driver.
+    """
+    if own_versions() != setup.versions:
+        raise IncompatibleError(f"this node has {own_versions()}, the driver has {setup.versions}")
+    os.environ.update(setup.environment)
+    if not setup.num_gpus:
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    elif setup.num_gpus < 1:
+        os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * setup.num_gpus:.3f}"
+    from rookery.training.devices import use_all_cores
+
+    use_all_cores(setup.num_cpus, setup.num_threads)
+
+
+def train_on_worker(order: TrainOrder, setup: WorkerSetup, hub: Any) -> TaskReport:
+    """Train a part to its end, from its last checkpoint.
+
+    Where the driver's disk is not seen, the part comes from the hub and goes back to it at every checkpoint.
+    Raises: as `rookery.training.run_parts.train_part`.
+    """
+    started, clock = time.time(), time.monotonic()
+    start_jax(setup)
+    import ray
+
+    from rookery.scaling.archives import LOG_FILE, pack, unpack
+    from rookery.storage.serialization import from_dict
+    from rookery.training.config import RunConfig
+    from rookery.training.run_parts import START_AGENTS_DIR, RunPart, train_part
+
+    shared, moved = _sees(setup.marker, setup.marker_text), 0
+    with contextlib.ExitStack() as stack:
+        folder = Path(order.folder)
+        if not shared:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rookery-"))) / folder.name
+            if data := ray.get(hub.load.remote(order.label)):
+                unpack(data, folder)
+                moved += len(data)
+        for name, content in order.start_agents.items():
+            _write_if_absent(folder / START_AGENTS_DIR / name, content)
+
+        def on_update(done: int, saves: bool) -> None:
+            nonlocal moved
+            hub.report.remote(order.label, done)
+            if saves and not shared:
+                sys.stdout.flush()
+                data = pack(folder)
+                moved += len(data)
+                ray.get(hub.store.remote(order.label, data))
+
+        stack.enter_context(_printing_to(folder / LOG_FILE))
+        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} process {os.getpid()} on {os.uname().nodename}", flush=True)
+        finished = train_part(
+            from_dict(RunConfig, order.config),
+            RunPart(order.variants, order.seed, order.num_seeds),
+            folder,
+            stop_after=None if order.stop_at is None else max(0.0, order.stop_at - time.time()),
+            on_update=on_update,
+        )
+    node = ray.util.get_node_ip_address()
+    return TaskReport(
+        finished=finished, node=node, seconds=time.monotonic() - clock, started=started, bytes_moved=moved
+    )
+
+
+def measure_on_worker(order: MeasureOrder, setup: WorkerSetup) -> TaskReport:
+    """Measure agents; the rows are in the report."""
+    started, clock = time.time(), time.monotonic()
+    start_jax(setup)
+    import ray
+
+    scratch = Path(tempfile.mkdtemp(prefix="rookery-"))
+    try:
+        moved_to = {}
+        for number, (path, content) in enumerate(order.agent_files.items()):
+            stem = Path(path)
+            moved_to[path] = str(scratch / f"{number // 2}{stem.suffix}")
+            _write_if_absent(Path(moved_to[path]), content)
+        evaluator = order.eval_condition.evaluator(order.budget, order.eval_episodes)
+        rows = tuple(evaluator.evaluate(_moved(agent, moved_to), seed) for agent, seed in order.agents)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    node = ray.util.get_node_ip_address()
+    sent = sum(len(content) for content in order.agent_files.values())
+    return TaskReport(
+        finished=True, node=node, seconds=time.monotonic() - clock, started=started, bytes_moved=sent, rows=rows
+    )
+
+
+def _moved(agent: Any, moved_to: dict[str, str]) -> Any:
+    """The agent with its weights at their places here."""
+    policies = tuple(
+        dataclasses.replace(policy, checkpoint=moved_to[policy.checkpoint]) if policy.checkpoint in moved_to else policy
+        for policy in agent.policies
+    )
+    return dataclasses.replace(agent, policies=policies)
+
+
+def _write_if_absent(path: Path, content: bytes) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+@contextlib.contextmanager
+def _printing_to(path: Path) -> Iterator[None]:
+    """Append what this process prints to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+        yield

@@ -1,0 +1,119 @@
+"""A study in shards: the Kth of N equal parts, for any scheduler that starts the same command N times."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from rookery.errors import ConfigError
+from rookery.scaling.tasks import (
+    MeasureTask,
+    TrainTask,
+    chains,
+    is_done,
+    join_finished,
+    measure_tasks,
+    train_tasks,
+)
+from rookery.storage.atomic import create_once
+from rookery.studies.evaluate import measure_or_load
+from rookery.studies.session import STUDIES_DIR, Session
+from rookery.studies.study import Study
+from rookery.training.run_parts import part_dir, train_part
+
+SHARDS_DIR = "shards"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """The `number`th, from 1, of `count` shards."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """From 'K/N'. Raises ConfigError."""
+        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise ConfigError(f"shard={text!r} must be K/N with K from 1 to N, such as 3/20")
+        return cls(int(match[1]), int(match[2]))
+
+    def of(self, items: list) -> list:
+        """This shard's items: every Nth one, from the Kth on."""
+        return items[self.number - 1 :: self.count]
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+def agree_on_shards(study: Study, session: Session, shard: Shard) -> None:
+    """Check that all shards of a study are of the same number.
+
+    Raises: ConfigError if the study was begun with another number; StorageError if the disk refuses.
+    """
+    path = shards_file(study, session)
+    recorded = json.loads(create_once(path, json.dumps({"num_shards": shard.count})))["num_shards"]
+    if recorded != shard.count:
+        raise ConfigError(
+            f"{study.name} was begun in {recorded} shards, and shards of {shard.count} would overlap with them: use "
+            f"--shard K/{recorded}, or remove {path} when no shard is running"
+        )
+
+
+def shards_file(study: Study, session: Session) -> Path:
+    """Where the number of a study's shards is recorded."""
+    name = f"{study.name}-{session.budget}-seeds-{session.seed}-to-{session.seed_range[-1]}.json"
+    return session.runs_dir / STUDIES_DIR / SHARDS_DIR / name.replace("/", "-")
+
+
+def shard_tasks(study: Study, session: Session, shard: Shard, replicas_per_task: int) -> list[TrainTask]:
+    """The shard's training. Tasks that start from others are in the same shard as those, so no shard waits."""
+    return [task for chain in shard.of(chains(train_tasks(study, session, replicas_per_task))) for task in chain]
+
+
+def run_shard(study: Study, session: Session, shard: Shard, replicas_per_task: int, log: Callable[[str], None]) -> bool:
+    """Train a shard's tasks; if all the study's training is finished by then, measure its part of the agents.
+
+    `begin_split` and `agree_on_shards` come first. Returns whether the end was reached: False if it was stopped.
+    Raises: as `train_part`; StorageError if another process trains one of these tasks.
+    """
+    tasks = shard_tasks(study, session, shard, replicas_per_task)
+    if not tasks:
+        log(f"shard {shard} has nothing to train: there are fewer independent tasks than shards")
+    for task in tasks:
+        if is_done(task, session):
+            log(f"{task.label}: finished before")
+            continue
+        folder = part_dir(session.run_dir(task.run), task.part)
+        log(f"{task.label}: {task.part.num_replicas} agents in {folder}")
+        config = session.run_config(task.run)
+        if not train_part(config, task.part, folder, quiet=session.quiet, stop_after=session.seconds_left):
+            return False
+    everything = train_tasks(study, session, replicas_per_task)
+    unfinished = [task.label for task in everything if not is_done(task, session)]
+    if unfinished:
+        log(
+            f"shard {shard} is trained; {len(unfinished)} of {len(everything)} tasks of other shards are not: "
+            f"{_shortened(unfinished)}"
+        )
+        return True
+    join_finished(study, session, everything)
+    for task in shard.of(measure_tasks(study, session, agents_per_task=1)):
+        measure(task, session, log)
+    log(f"the study is trained; `rookery reproduce {study.name}` without --shard measures what is left and judges")
+    return True
+
+
+def measure(task: MeasureTask, session: Session, log: Callable[[str], None]) -> None:
+    """Measure agents in this process and store the measurements."""
+    log(f"measures {task.label}")
+    for agent, seed in task.agents:
+        measure_or_load(session.evaluator(task.eval_condition), agent, seed, session.measurements_dir)
+
+
+def _shortened(labels: list[str], most: int = 5) -> str:
+    return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")

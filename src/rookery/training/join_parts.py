@@ -1,0 +1,150 @@
+"""The folder of a whole run, made from the folders of its parts."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rookery import __version__
+from rookery.errors import NotFoundError, StorageError
+from rookery.storage import checkpoint
+from rookery.storage.atomic import storage_error, write_bytes, write_json
+from rookery.storage.metrics import MetricsWriter, read_metrics
+from rookery.storage.run_files import (
+    AGENTS_DIR,
+    CHECKPOINTS_DIR,
+    CONFIG_FILE,
+    METRICS_FILE,
+    STATUS_FILE,
+    TENSORBOARD_DIR,
+    THREADS_KEY,
+    read_status,
+    recorded_threads,
+)
+from rookery.storage.run_lock import RunLock
+from rookery.storage.serialization import to_dict
+from rookery.tracking.trackers import RunTrackers
+from rookery.training.build import build, checkpoint_hashes
+from rookery.training.config import RunConfig
+from rookery.training.continue_run import is_finished
+from rookery.training.run_parts import RunPart, Split, part_dir, split_run, train_part
+
+_Parts = list[tuple[RunPart, Path]]  # with their folders
+
+
+def finish_parts(
+    config: RunConfig, run_dir: Path, split: Split, *, quiet: bool = False, seconds_left: Callable[[], float | None]
+) -> bool:
+    """Train the parts of a divided run that are missing, one after another, and join them all.
+
+    Args:
+      seconds_left: asked before each part; None: no limit.
+    Returns: whether the run reached its end.
+    Raises: as `train_part` and `join_parts`.
+    """
+    parts = split_run(config, split.replicas_per_part)
+    for part in parts:
+        if not train_part(config, part, part_dir(run_dir, part), quiet=quiet, stop_after=seconds_left()):
+            return False
+    join_parts(config, run_dir, parts)
+    return True
+
+
+def join_parts(config: RunConfig, run_dir: Path, parts: list[RunPart]) -> None:
+    """Write the folder of the whole run: configuration, metrics, last checkpoint, agents and status.
+
+    Everything is as one process would have written it, but for times, machines and earlier checkpoints.
+    Raises: NotFoundError if a part is not finished; StorageError if the disk refuses or another process writes there.
+    """
+    folders = [(part, part_dir(run_dir, part)) for part in parts]
+    missing = [part.name for part, folder in folders if not is_finished(folder)]
+    if missing:
+        raise NotFoundError(f"{run_dir.name} lacks {len(missing)} of {len(parts)} parts: {', '.join(missing)}")
+    with _wait_for_lock(run_dir):
+        if (run_dir / CONFIG_FILE).exists():  # joined by another process
+            return
+        _join_metrics(config, run_dir, folders)
+        _join_checkpoints(config, run_dir, folders)
+        for _, folder in folders:
+            for path in sorted((folder / AGENTS_DIR).iterdir()):
+                write_bytes(run_dir / AGENTS_DIR / path.name, path.read_bytes())
+        _join_status(run_dir, folders)
+        hashes = checkpoint_hashes(config)
+        saved = {"rookery": __version__, THREADS_KEY: recorded_threads(folders[0][1]), "config": to_dict(config)}
+        write_json(run_dir / CONFIG_FILE, saved | ({CHECKPOINT_HASHES_KEY: hashes} if hashes else {}))
+
+
+def _wait_for_lock(run_dir: Path, seconds: float = 60.0) -> RunLock:
+    """The lock of a run that another process may be joining, which takes seconds. Raises StorageError."""
+    lock, give_up = RunLock(run_dir), time.monotonic() + seconds
+    while True:
+        try:
+            return lock.acquire()
+        except StorageError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(1.0)
+
+
+def _join_metrics(config: RunConfig, run_dir: Path, folders: _Parts) -> None:
+    try:
+        (run_dir / METRICS_FILE).unlink(missing_ok=True)  # of a process that was killed while it joined them
+        shutil.rmtree(run_dir / TENSORBOARD_DIR, ignore_errors=True)
+    except OSError as error:
+        raise storage_error("write", run_dir / METRICS_FILE, error) from error
+    rows = [read_metrics(folder) for _, folder in folders]
+    seeds = range(config.seed, config.seed + config.num_seeds)
+    with MetricsWriter(run_dir, sink=RunTrackers(run_dir, config.name, to_dict(config), seeds)) as writer:
+        for row in zip(*rows, strict=True):
+            by_part = [(part, entry) for (part, _), entry in zip(folders, row, strict=True)]
+            writer.write(row[0]["update"], row[0]["steps"], _join_row(config, by_part))
+        writer.sync()
+
+
+def _join_row(config: RunConfig, by_part: list[tuple[RunPart, dict[str, Any]]]) -> dict[str, Any]:
+    """One update's metrics of the whole run, in the order in which one process writes them."""
+    joined: dict[str, Any] = {}
+    for prefix in ("", "evaluation/"):
+        for variant in config.variants:
+            entries = [entry for part, entry in by_part if variant.name in part.variants]
+            for name in entries[0]:
+                if name.startswith(f"{prefix}{variant.name}/"):
+                    joined[name] = [_with_nan(value) for entry in entries for value in entry[name]]
+        if not prefix:
+            for name in (name for name in by_part[0][1] if name.startswith("time/")):
+                joined[name] = sum(entry[name] for _, entry in by_part)
+    return joined
+
+
+def _with_nan(value: Any) -> Any:
+    """Numbers from a line of metrics as they were before null stood for what is not finite."""
+    if isinstance(value, list):
+        return [_with_nan(item) for item in value]
+    return float("nan") if value is None else value
+
+
+def _join_checkpoints(config: RunConfig, run_dir: Path, folders: _Parts) -> None:
+    """The last checkpoint of the whole run: the replicas' states in their order."""
+    like = jax.eval_shape(build(config).init)
+    states: dict[tuple[str, int], Any] = {}
+    for part, folder in folders:
+        of_part = jax.tree.map(lambda x, n=part.num_replicas: jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype), like)
+        _, state = checkpoint.restore_latest(folder / CHECKPOINTS_DIR, of_part, lambda note: None)
+        for number, replica in enumerate((name, seed) for name in part.variants for seed in part.seeds):
+            states[replica] = jax.tree.map(lambda x, n=number: x[n], state)
+    state = jax.tree.map(lambda *leaves: np.stack(leaves), *(states[replica] for replica in config.replicas))
+    checkpoint.save(run_dir / CHECKPOINTS_DIR, config.total_updates, state, max_checkpoints=1)
+
+
+def _join_status(run_dir: Path, folders: _Parts) -> None:
+    """Status of the whole run: its seconds are those of all parts together."""
+    statuses = [read_status(folder) for _, folder in folders]
+    machines = [machine for status in statuses for machine in status["machines"]]
+    seconds = round(sum(status["seconds"] for status in statuses), 1)
+    write_json(run_dir / STATUS_FILE, statuses[0] | {"seconds": seconds, "machines": machines})

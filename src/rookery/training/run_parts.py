@@ -1,0 +1,211 @@
+"""A run in parts: replicas that train in processes of their own, on any machine.
+
+A part is some variants with some consecutive seeds. It trains in a folder of its own, `RUN.parts/PART/`, like any run,
+to the numbers that its replicas have in the whole run (docs/scaling.md says where this is exact). When all parts are
+finished, `join_parts` makes the folder of the whole run from theirs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from rookery.errors import ConfigError, CorruptFileError, NotFoundError
+from rookery.storage.atomic import create_once, write_bytes
+from rookery.storage.run_files import AGENTS_DIR
+from rookery.training.build import SEED_PLACEHOLDER
+from rookery.training.config import RunConfig
+from rookery.training.continue_run import is_finished, train_or_resume
+from rookery.training.train_step import default_env_values
+from rookery.training.trainer import OnUpdate
+
+SPLIT_FILE = "split.json"
+START_AGENTS_DIR = "start"
+"""Folder within a part's: copies of the agents that it starts from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunPart:
+    """Some variants of a run with some consecutive seeds."""
+
+    variants: tuple[str, ...]
+    seed: int
+    num_seeds: int
+
+    @property
+    def name(self) -> str:
+        """Name of its folder: 'social-seed-3', 'social-to-solo-seeds-0-to-4'."""
+        variants = "-to-".join(dict.fromkeys((self.variants[0], self.variants[-1])))
+        last = self.seed + self.num_seeds - 1
+        return f"{variants}-seed-{self.seed}" if self.num_seeds == 1 else f"{variants}-seeds-{self.seed}-to-{last}"
+
+    @property
+    def seeds(self) -> range:
+        return range(self.seed, self.seed + self.num_seeds)
+
+    @property
+    def num_replicas(self) -> int:
+        return len(self.variants) * self.num_seeds
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Split:
+    """How a run was divided; all its parts must agree on it."""
+
+    replicas_per_part: int
+    num_threads: int
+    """Threads over which XLA splits a sum on the CPU (`devices.thread_count`), the same on every machine."""
+
+
+def split_run(config: RunConfig, replicas_per_part: int) -> list[RunPart]:
+    """A run's replicas, in their order, in parts of at most `replicas_per_part`; the last ones may have fewer.
+
+    Several seeds of one variant are in a part first, then several variants with all their seeds.
+    Raises: ConfigError for fewer than one replica per part.
+    """
+    if replicas_per_part < 1:
+        raise ConfigError(f"replicas_per_task={replicas_per_part} must be at least 1")
+    names = [variant.name for variant in config.variants]
+    seeds_each = min(replicas_per_part, config.num_seeds)
+    variants_each = max(1, replicas_per_part // config.num_seeds)
+    end = config.seed + config.num_seeds
+    return [
+        RunPart(tuple(names[i : i + variants_each]), seed, min(seeds_each, end - seed))
+        for i in range(0, len(names), variants_each)
+        for seed in range(config.seed, end, seeds_each)
+    ]
+
+
+def part_config(config: RunConfig, part: RunPart) -> RunConfig:
+    """The configuration of a part: the same program as the whole run's, for fewer replicas."""
+    return dataclasses.replace(
+        config,
+        variants=tuple(variant for variant in config.variants if variant.name in part.variants),
+        seed=part.seed,
+        num_seeds=part.num_seeds,
+        # What another variant schedules is an argument of the program too.
+        env_schedules={**default_env_values(config), **config.env_schedules},
+    )
+
+
+def parts_dir(run_dir: Path) -> Path:
+    """Folder of a run's parts."""
+    return run_dir.with_name(f"{run_dir.name}.parts")
+
+
+def part_dir(run_dir: Path, part: RunPart) -> Path:
+    """Folder of one part."""
+    return parts_dir(run_dir) / part.name
+
+
+def read_split(run_dir: Path) -> Split | None:
+    """How a run was divided; None if it was not. Raises CorruptFileError."""
+    path = parts_dir(run_dir) / SPLIT_FILE
+    return _decode_split(path, path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _decode_split(path: Path, text: str) -> Split:
+    try:
+        return Split(**json.loads(text))
+    except (ValueError, TypeError):
+        raise CorruptFileError(
+            f"{path} does not say how the run was divided; remove {path.parent} to train the run again"
+        ) from None
+
+
+def agree_on_split(run_dir: Path, split: Split) -> Split:
+    """The split of a run: the one recorded first.
+
+    Raises: ConfigError if it was divided into other parts; StorageError if the disk refuses.
+    """
+    path = parts_dir(run_dir) / SPLIT_FILE
+    recorded = _decode_split(path, create_once(path, json.dumps(dataclasses.asdict(split))))
+    if recorded.replicas_per_part != split.replicas_per_part:
+        raise ConfigError(
+            f"{run_dir.name} was divided into tasks of {recorded.replicas_per_part} replicas, not of "
+            f"{split.replicas_per_part}: use --replicas-per-task {recorded.replicas_per_part}, or remove "
+            f"{path.parent} to start its training again"
+        )
+    return recorded
+
+
+def train_part(
+    config: RunConfig,
+    part: RunPart,
+    folder: Path,
+    *,
+    quiet: bool = False,
+    stop_after: float | None = None,
+    on_update: OnUpdate | None = None,
+) -> bool:
+    """Train one part of the run `config` in a folder, from wherever it stopped. Returns whether it reached the end.
+
+    Raises: NotFoundError if it starts from agents that are not trained yet; otherwise as `train_or_resume`.
+    """
+    if not is_finished(folder):
+        copy_start_agents(config, part, folder / START_AGENTS_DIR)
+    return train_or_resume(
+        _starting_from(part_config(config, part), folder / START_AGENTS_DIR),
+        folder,
+        quiet=quiet,
+        stop_after=stop_after,
+        on_update=on_update,
+        comparable=lambda saved: _starting_from(saved, Path()),
+    )
+
+
+def start_agents(config: RunConfig, part: RunPart) -> dict[str, Path]:
+    """The agents that the replicas of a part start from, seed by seed: file name -> its path in the run's own folder."""
+    paths = [
+        Path(pattern.replace(SEED_PLACEHOLDER, str(seed)))
+        for pattern in filter(None, map(_seeded_start, config.team))
+        for seed in part.seeds
+    ]
+    return {file.name: file for path in paths for file in (path, path.with_suffix(".json"))}
+
+
+def copy_start_agents(config: RunConfig, part: RunPart, folder: Path) -> None:
+    """Put the agents that a part starts from into a folder, if they are not there.
+
+    Raises: NotFoundError if one is not trained yet; StorageError if the disk refuses.
+    """
+    for name, path in start_agents(config, part).items():
+        if not (folder / name).exists():
+            write_bytes(folder / name, finished_agent(path).read_bytes())
+
+
+def finished_agent(path: Path) -> Path:
+    """Where a file of an agent is that a finished run, or a finished part of it, exported.
+
+    Args:
+      path: where it is when the whole run is finished.
+
+    Raises: NotFoundError if neither is finished.
+    """
+    run_dir = path.parent.parent
+    folders = [run_dir, *sorted(entry for entry in parts_dir(run_dir).glob("*") if entry.is_dir())]
+    for folder in folders:
+        if (folder / AGENTS_DIR / path.name).exists() and is_finished(folder):
+            return folder / AGENTS_DIR / path.name
+    raise NotFoundError(
+        f"{path.name} of {run_dir.name}, from which training starts, is not trained yet; train it first"
+    )
+
+
+def _seeded_start(group: Any) -> str | None:
+    """The path of the agents that a group's learners start from, if each seed has its own."""
+    path = group.policy.init_from if group.learner is not None else None
+    return path if path is not None and SEED_PLACEHOLDER in path else None
+
+
+def _starting_from(config: RunConfig, folder: Path) -> RunConfig:
+    """The configuration with each seed's start agent in another folder."""
+    team = tuple(
+        dataclasses.replace(group, policy=dataclasses.replace(group.policy, init_from=str(folder / Path(path).name)))
+        if (path := _seeded_start(group))
+        else group
+        for group in config.team
+    )
+    return dataclasses.replace(config, team=team)

@@ -1,0 +1,37 @@
+"""A tiny study of two runs, one of which starts from the agents of the other.
+
+`python -m tests.scaling.study COMMAND...` is `rookery COMMAND...` with this study under the name test/pair.
+"""
+
+import dataclasses
+import sys
+
+from rookery import cli
+from rookery.studies import registry
+from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
+from rookery.studies.study import Condition
+from rookery.studies.training_run import TrainingRun
+from rookery.training.config import RandomPolicyConfig
+from tests.studies import tiny
+from tests.tiny import tiny as tiny_config
+
+NAME = "test/pair"
+CONFIG = tiny_config(name="pair", variants=tiny_config().variants[:1], eval_episodes=0, checkpoint_interval=2)
+FIRST = TrainingRun(name="first", configure=lambda budget: CONFIG)
+SECOND = TrainingRun(
+    name="second", configure=lambda budget: CONFIG, init_from=TrainedAgents(run=FIRST, variant="social")
+)
+STUDY = dataclasses.replace(
+    tiny.STUDY,
+    name=NAME,
+    conditions=(
+        Condition(label="social", agents=TrainedAgents(run=FIRST, variant="social")),
+        Condition(label="after", agents=TrainedAgents(run=SECOND, variant="social")),
+        Condition(label="experts", agents=PretrainedAgent(policy=lambda budget: RandomPolicyConfig())),
+    ),
+    figures=lambda results: [],
+)
+
+if __name__ == "__main__":
+    registry.STUDIES[NAME] = "tests.scaling.study"
+    sys.exit(cli.main(sys.argv[1:]))

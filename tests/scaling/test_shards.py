@@ -1,0 +1,205 @@
+"""A study in shards: every task once, the numbers of one process, and a sentence for what does not fit together."""
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from rookery.errors import ConfigError, NotFoundError, StorageError
+from rookery.scaling.shards import Shard, agree_on_shards, run_shard, shard_tasks, shards_file
+from rookery.scaling.tasks import begin_split, chains, is_done, train_tasks
+from rookery.storage.run_lock import RunLock
+from rookery.studies.reproduce import reproduce
+from rookery.studies.session import Session
+from rookery.training.run_parts import part_dir, parts_dir, train_part
+from rookery.training.trainer import load_state
+from tests.scaling.study import CONFIG, FIRST, NAME, SECOND, STUDY
+from tests.tiny import rows, trace_once
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def make_session(runs_dir, **changes) -> Session:
+    settings = {"budget": "desk", "runs_dir": runs_dir, "seed": 4, "num_seeds": 2, "eval_episodes": 6, "quiet": True}
+    return Session(**{**settings, **changes})
+
+
+def silent(text: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The study in one process: its session and results."""
+    with pytest.MonkeyPatch.context() as patch:
+        trace_once(patch)
+        session = make_session(tmp_path_factory.mktemp("whole"))
+        return session, reproduce(STUDY, session, silent)
+
+
+@pytest.fixture(scope="module")
+def divided(tmp_path_factory):
+    """The study in two shards, the second first, not yet judged: its session and the lines that the shards logged."""
+    with pytest.MonkeyPatch.context() as patch:
+        trace_once(patch)
+        session, lines = make_session(tmp_path_factory.mktemp("divided")), []
+        begin_split(STUDY, session, 1)
+        for number in (2, 1):
+            assert run_shard(STUDY, session, Shard(number, 2), 1, lines.append)
+        return session, lines
+
+
+def assert_close(left, right) -> None:
+    """Tests compile in haste, with other last bits for one replica than for two; exact numbers: test_ray_study."""
+    if isinstance(left, dict):
+        assert list(left) == list(right)
+        for key in left:
+            if key not in ("seconds", "runs", "machine", "config_diff"):
+                assert_close(left[key], right[key])
+    elif isinstance(left, list):
+        assert len(left) == len(right)
+        for pair in zip(left, right, strict=True):
+            assert_close(*pair)
+    elif isinstance(left, float):
+        assert right == pytest.approx(left, rel=1e-4, abs=1e-5)
+    else:
+        assert left == right
+
+
+def test_shards_have_every_task_once_and_what_starts_from_another_with_it():
+    session = make_session(Path("runs"), num_seeds=5)
+    tasks = train_tasks(STUDY, session, 1)
+    assert [task.label for task in tasks][4:6] == ["first/social-seed-8", "second/social-seed-4"]
+    assert [[task.run.name for task in chain] for chain in chains(tasks)] == [["first", "second"]] * 5
+    dealt = [shard_tasks(STUDY, session, Shard(number, 3), 1) for number in (1, 2, 3)]
+    assert sorted(task.label for tasks in dealt for task in tasks) == sorted(task.label for task in tasks)
+    assert [len(tasks) for tasks in dealt] == [4, 4, 2]
+    assert shard_tasks(STUDY, session, Shard(9, 9), 1) == []
+
+
+def test_two_shards_give_the_results_of_one_process(whole, divided):
+    session, lines = divided
+    assert [line for line in lines if "are not" in line] == [
+        "shard 2/2 is trained; 2 of 4 tasks of other shards are not: first/social-seed-4, second/social-seed-4"
+    ]
+    data = reproduce(STUDY, session, silent)
+    assert_close(whole[1], data)
+    assert [run["run"] for run in data["runs"]] == ["first", "second"]
+
+
+def test_the_joined_run_is_like_one_that_one_process_trained(whole, divided):
+    for run in (FIRST, SECOND):
+        one, many = (session.run_dir(run) for session, _ in (whole, divided))
+        assert_close(rows(one), rows(many))
+        names = [sorted(path.name for path in (folder / "agents").iterdir()) for folder in (one, many)]
+        assert names[0] == names[1]
+        states = [load_state(folder)[1] for folder in (one, many)]
+        for left, right in zip(*map(jax.tree.leaves, states), strict=True):
+            np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-5)
+
+
+def test_the_second_run_starts_from_the_first(divided):
+    session, _ = divided
+    task = train_tasks(STUDY, session, 1)[3]
+    (start,) = (part_dir(session.run_dir(SECOND), task.part) / "start").glob("*.safetensors")
+    assert start.read_bytes() == session.agent_path(SECOND.init_from, 5).read_bytes()
+
+
+def test_a_finished_shard_trains_nothing(divided, monkeypatch):
+    session, _ = divided
+    monkeypatch.setattr("rookery.scaling.shards.train_part", lambda *_, **__: pytest.fail("trained before"))
+    lines = []
+    assert run_shard(STUDY, session, Shard(1, 2), 1, lines.append)
+    assert lines[0] == "first/social-seed-4: finished before"
+
+
+def test_what_is_missing_is_trained_by_the_call_that_judges(divided, tmp_path, monkeypatch):
+    shutil.copytree(divided[0].runs_dir, tmp_path / "runs")
+    session = make_session(tmp_path / "runs")
+    task = train_tasks(STUDY, session, 1)[3]
+    for folder in (session.run_dir(SECOND), part_dir(session.run_dir(SECOND), task.part)):
+        shutil.rmtree(folder)
+    trained = []
+    monkeypatch.setattr(
+        "rookery.training.join_parts.train_part",
+        lambda config, part, *rest, **options: (trained.append(part), train_part(config, part, *rest, **options))[1],
+    )
+    assert session.train(SECOND)
+    assert [part.name for part in trained] == ["social-seed-4", "social-seed-5"]
+    assert rows(session.run_dir(SECOND)) == rows(divided[0].run_dir(SECOND))
+
+
+def test_a_part_whose_start_is_not_trained_says_so(tmp_path):
+    session = make_session(tmp_path)
+    task = train_tasks(STUDY, session, 1)[2]
+    with pytest.raises(NotFoundError, match=r"social-seed4-novice-0.safetensors of first-desk.* is not trained yet"):
+        train_part(session.run_config(SECOND), task.part, part_dir(session.run_dir(SECOND), task.part))
+
+
+@pytest.mark.parametrize("text", ["0/20", "21/20", "a/b", "3", "3/20/1", "-1/2", "1/0", "1.0/2", ""])
+def test_no_shard(text):
+    with pytest.raises(ConfigError, match="must be K/N with K from 1 to N, such as 3/20"):
+        Shard.parse(text)
+
+
+def test_shards_of_another_number_overlap(tmp_path):
+    session = make_session(tmp_path)
+    agree_on_shards(STUDY, session, Shard(3, 20))
+    agree_on_shards(STUDY, session, Shard(4, 20))
+    with pytest.raises(ConfigError, match=r"test/pair was begun in 20 shards, and shards of 10 would overlap"):
+        agree_on_shards(STUDY, session, Shard(2, 10))
+    shards_file(STUDY, session).unlink()
+    agree_on_shards(STUDY, session, Shard(2, 10))
+
+
+def test_another_division_or_a_run_of_one_process_is_refused(tmp_path, whole):
+    session = make_session(tmp_path)
+    assert begin_split(STUDY, session, 1) == begin_split(STUDY, session, 1) >= 1
+    with pytest.raises(ConfigError, match="was divided into tasks of 1 replicas, not of 2: use --replicas-per-task 1"):
+        begin_split(STUDY, session, 2)
+    shutil.rmtree(parts_dir(session.run_dir(FIRST)))
+    session.run_dir(FIRST).mkdir()
+    shutil.copy(whole[0].run_dir(FIRST) / "config.json", session.run_dir(FIRST))
+    with pytest.raises(ConfigError, match="holds a run that one process began; finish it with"):
+        begin_split(STUDY, session, 1)
+
+
+def test_two_processes_with_one_shard(tmp_path):
+    session = make_session(tmp_path)
+    begin_split(STUDY, session, 1)
+    task = train_tasks(STUDY, session, 1)[0]
+    with RunLock(part_dir(session.run_dir(FIRST), task.part)), pytest.raises(StorageError, match="is in use by process"):
+        run_shard(STUDY, session, Shard(1, 2), 1, silent)
+    assert not is_done(task, session)
+
+
+def test_the_array_job_of_slurm(tmp_path):
+    """With stand-ins for the scheduler's variables and for the command."""
+    command = tmp_path / "rookery"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import sys; print(sys.argv[1:])" "$@"\n')
+    command.chmod(0o755)
+    script = Path(__file__).parents[2] / "examples" / "slurm" / "study.sbatch"
+    environment = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "20", "SLURM_CPUS_PER_TASK": "4"}
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    call = ["bash", str(script), NAME, "--runs", "the runs"]
+    ended = subprocess.run(call, env={**environment, "PATH": path}, capture_output=True, text=True, check=True)
+    expected = ["reproduce", NAME, "--shard", "3/20", "--cores", "4", "--runs", "the runs"]
+    assert ended.stdout.strip() == str(expected)
+    assert Shard.parse("3/20") == Shard(3, 20)
+    assert len(script.read_text().splitlines()) <= 10
+
+
+def test_parts_are_as_large_as_asked():
+    session = make_session(Path("runs"), num_seeds=5)
+    assert [t.part.name for t in train_tasks(STUDY, session, 2)][:3] == [
+        "social-seeds-4-to-5", "social-seeds-6-to-7", "social-seed-8",
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="replicas_per_task=0 must be at least 1"):
+        train_tasks(STUDY, session, 0)
+    assert dataclasses.replace(CONFIG, num_seeds=5).replicas[-1] == ("social", 7)
