@@ -14,7 +14,8 @@ import pytest
 from rookery import __version__, cli, errors
 from rookery.agents import zoo
 from rookery.agents.cards import seal_card
-from rookery.commands.options import print_json
+from rookery.commands.doctor import DoctorCommand
+from rookery.commands.output import print_json
 from rookery.gridworld.tiles import DOOR, KEY_RACK, OBSTACLE
 from rookery.storage import checkpoint, metrics
 from rookery.storage.serialization import to_dict
@@ -76,7 +77,8 @@ def test_help_names_every_option_and_its_default(run, name):
     code, out, err = run(name, "--help")
     assert (code, err) == (0, "")
     assert f"rookery {name}" in out
-    command = cli.COMMANDS[name]
+    command = cli.command_class(name)
+    assert command.__doc__.strip().splitlines()[0] == cli.COMMANDS[name][1]
     assert " ".join(command.__doc__.split())[:60] in " ".join(out.replace("│", " ").split())
     for field in dataclasses.fields(command):
         if "Positional" not in str(field.type) and field.name != "overrides":
@@ -119,6 +121,7 @@ def test_version(run):
         ["train", "smoke", "--seeds", "two"],
         ["train", "smoke", "--steps", "many"],
         ["zoo", "feed"],
+        ["--install-completion", "powershell"],
         ["resume"],
         ["eval"],
     ],
@@ -137,6 +140,11 @@ def test_arguments_that_no_command_has(run, arguments):
 KINDS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.RookeryError)]
 
 
+def help_hint(kind) -> str:
+    """What follows the message of an error that the command's help may help with."""
+    return " (help: rookery doctor --help)" if kind in (errors.ConfigError, errors.NotFoundError) else ""
+
+
 def test_every_error_that_ends_a_command_has_a_code_of_its_own():
     """The errors of adapters never end a command: they are for callers in Python."""
     codes = {
@@ -153,7 +161,7 @@ def test_every_error_that_ends_a_command_has_a_code_of_its_own():
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        *((kind("what was\nwrong"), kind.exit_code, "error: what was wrong") for kind in KINDS),
+        *((kind("what was\nwrong"), kind.exit_code, "error: what was wrong" + help_hint(kind)) for kind in KINDS),
         (OSError(28, "No space left on device", "x"), 5, "error: No space left on device: x"),
         (KeyboardInterrupt(), 130, "error: interrupted"),
     ],
@@ -163,12 +171,12 @@ def test_errors_become_one_line_and_a_code(refused, monkeypatch, error, code, li
     def fail(self):
         raise error
 
-    monkeypatch.setattr(cli.DoctorCommand, "__call__", fail)
+    monkeypatch.setattr(DoctorCommand, "__call__", fail)
     assert refused(code, "doctor") == f"{line}\n"
 
 
 def test_a_bug_keeps_its_traceback(run, monkeypatch):
-    monkeypatch.setattr(cli.DoctorCommand, "__call__", lambda self: 1 / 0)
+    monkeypatch.setattr(DoctorCommand, "__call__", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("doctor")
 
@@ -236,6 +244,14 @@ def test_envs_show_draws_worlds_of_another_kind(run, task, rows):
         assert sum(mark in "^>v<" for line in map_lines for mark in line) == made.num_agents
 
 
+def test_envs_as_json(run):
+    (first, *_) = map(json.loads, run("envs", "--json")[1].splitlines())
+    assert first == {"task": "goal-cycle-v0", "description": registry.describe("goal-cycle-v0")}
+    facts = json.loads(run("envs", "show", "matrix-chicken-v0", "--json")[1])
+    assert facts["settings"] == to_dict(registry.get_task("matrix-chicken-v0"))
+    assert facts["observation_shapes"] == [list(view.shape) for view in registry.get_task("matrix-chicken-v0").views]
+
+
 def test_envs_of_no_such_name(refused):
     said = refused(6, "envs", "show", "goal-cycle-v1")
     assert "did you mean 'goal-cycle-v0'" in said
@@ -251,12 +267,16 @@ def test_zoo(run, refused, tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "ZOO_DIR", tmp_path)
     code, out, _ = run("zoo")
     assert code == 0
-    assert [line.split() for line in out.splitlines()] == [
-        ["one", "return", "1.25", "(scripted", "2.50)", "agent", "one"],
-        ["two", "return", "1.25", "(scripted", "2.50)", "agent", "two"],
+    # Returns of different tasks do not compare: each stands next to that of its task's scripted expert.
+    assert [line.split() for line in out.splitlines()[1:]] == [
+        ["one", "goal-cycle", "50%", "(1.2", "of", "2.5)", "agent", "one"],
+        ["two", "goal-cycle", "50%", "(1.2", "of", "2.5)", "agent", "two"],
     ]
-    code, out, _ = run("zoo", "show", "two")
+    assert [json.loads(line)["scripted_return"] for line in run("zoo", "--json")[1].splitlines()] == [2.5, 2.5]
+    code, out, _ = run("zoo", "show", "two", "--json")
     assert (code, json.loads(out)["title"]) == (0, "agent two")
+    code, out, _ = run("zoo", "show", "two")
+    assert {"title: agent two", "returns: mean 1.25", "  kind: goal-cycle"} <= set(out.splitlines())
     code, out, _ = run("zoo", "verify")
     assert code == 0
     assert [line.split(":")[0] for line in out.splitlines()] == ["one", "two"]
@@ -341,6 +361,15 @@ def test_train_refuses_before_it_writes(refused, tmp_path, monkeypatch, argument
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_configuration_in_yaml(run, refused, tmp_path):
+    _, out, _ = run("train", "smoke", "--dry-run", "--steps", "1e5")
+    path = tmp_path / "mine.yaml"
+    path.write_text(out.replace('"total_timesteps": 100000', '"total_timesteps": 1_00000'))  # no number in YAML 1.2
+    assert "config.total_timesteps is '1_00000'; it must be" in refused(2, "train", path, "--dry-run")
+    path.write_text(out)  # JSON is YAML
+    assert run("train", path, "--dry-run", "--json")[1] == json.dumps(json.loads(out)) + "\n"
+
+
 def test_a_file_that_is_not_a_configuration(refused, tmp_path):
     path = tmp_path / "mine.json"
     for content, said in (
@@ -375,7 +404,7 @@ def test_train_in_runs_by_default(run, config_file, tmp_path, monkeypatch):
     code, out, _ = run("train", config_file(), "name=mine", "--time-limit", "0")
     assert code == errors.STOPPED_EXIT_CODE
     assert (tmp_path / "runs" / "mine" / "config.json").exists()
-    assert "\n[mine] 64/512 steps  12%" in f"\n{out}"  # of both replicas
+    assert out.startswith("[mine] compiling\n[mine] 32/256 steps × 2 runs  12%  ")
 
 
 @pytest.mark.usefixtures("quick")

@@ -37,6 +37,9 @@ VARIABLES: dict[str, Variable] = {
 """Variables that the package reads."""
 
 TEST_VARIABLES: dict[str, Variable] = {
+    "ROOKERY_NOTEBOOK_SIZE": Variable(
+        "small", "How much the notebooks train: small takes minutes, full what their text says."
+    ),
     "ROOKERY_CHECK_TYPES": Variable("1", "0: the tests do not check the shapes and types written in signatures."),
     "ROOKERY_GOLDEN": Variable("../shared/golden", "Folder of the reference recordings that tests compare with."),
 }

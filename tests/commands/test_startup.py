@@ -5,17 +5,18 @@ import sys
 
 import pytest
 
-from rookery.commands.envs import list_tasks
+from rookery.commands.lists import list_tasks
 from rookery.studies.summaries import make_summaries, read_summaries
 from rookery.tasks import registry
 from rookery.tasks.descriptions import DESCRIPTIONS
 
 HEAVY = ("jax", "flax", "optax", "orbax", "scipy", "matplotlib", "imageio")
+PARSER = ("tyro",)  # a third of the time that a list may take
 LIST_MODULES = f"""
 import sys
 from rookery.cli import main
 code = main(sys.argv[1:])
-print(code, *(name for name in {HEAVY} if name in sys.modules), file=sys.stderr)
+print(code, *(name for name in {HEAVY + PARSER} if name in sys.modules), file=sys.stderr)
 """
 
 
@@ -33,18 +34,30 @@ def run_and_list_modules(*arguments):
     [
         ["--help"],
         ["--version"],
-        ["train", "--help"],
-        ["clone", "--help"],
-        ["play", "--help"],
         ["envs", "list"],
-        ["zoo", "list"],
-        ["zoo", "show", "goal-cycle-demo-novice"],
+        ["zoo"],
+        ["zoo", "list", "--json"],
         ["reproduce", "--list"],
     ],
     ids=" ".join,
 )
-def test_help_and_lists_do_without_jax(arguments):
+def test_lists_do_without_jax_and_the_parser(arguments):
     assert run_and_list_modules(*arguments) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--help"],
+        ["clone", "--help"],
+        ["play", "--help"],
+        ["zoo", "show", "goal-cycle-demo-novice"],
+        ["runs", "list", "src"],
+    ],
+    ids=" ".join,
+)
+def test_help_and_what_reads_files_do_without_jax(arguments):
+    assert run_and_list_modules(*arguments) == (0, list(PARSER))
 
 
 def test_the_module_is_the_command():

@@ -80,6 +80,7 @@ def test_each_conforms(installed):
         testing.check_auxiliary_loss(plugins.AUXILIARY_LOSSES.get("reward-prediction")())
         testing.check_intrinsic_reward(plugins.INTRINSIC_REWARDS.get("rnd")())
         testing.check_learner(plugins.LEARNERS.get("awr")())
+        testing.check_tracker(plugins.TRACKERS.get("csv"))
         """),
     )
 

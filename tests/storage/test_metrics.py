@@ -1,12 +1,10 @@
 import errno
 import json
 import os
-import struct
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
 from rookery.storage import metrics
@@ -17,29 +15,13 @@ def lines(run_dir):
     return (run_dir / "metrics.jsonl").read_bytes().splitlines()
 
 
-def events(run_dir):
-    """The events of every file, oldest file first."""
-    events = []
-    for path in sorted((run_dir / "tb").iterdir(), key=lambda p: int(p.name.rsplit(".", 1)[1])):
-        data = path.read_bytes()
-        while data:
-            (size,) = struct.unpack("<Q", data[:8])
-            events.append(Event.FromString(data[12 : 12 + size]))
-            data = data[16 + size :]
-    return events
-
-
-def scalars(run_dir):
-    return {(e.step, v.tag): v.simple_value for e in events(run_dir) for v in e.summary.value}
-
-
 def record(run_dir, updates, resume_at=None):
     with MetricsWriter(run_dir, resume_at) as writer:
         for update in updates:
             writer.write(update, 100 * update, {"loss": float(update)})
 
 
-def test_one_line_an_update_and_curves_for_tensorboard(tmp_path):
+def test_one_line_an_update(tmp_path):
     with MetricsWriter(tmp_path) as writer:
         writer.write(
             1,
@@ -69,25 +51,6 @@ def test_one_line_an_update_and_curves_for_tensorboard(tmp_path):
         "bad": None,
         "some bad": [None, 4.0],
         "unknown": None,
-    }
-    curves = {tag: value for (step, tag), value in scalars(tmp_path).items() if step == 4000}
-    assert curves == {
-        "novice/return": 1.5,
-        "novice/return/seed0": 1.0,
-        "novice/return/seed1": 2.0,
-        "novice/loss/next": 0.5,
-        "half": 2.0,
-        "half/seed0": 1.5,
-        "half/seed1": 2.5,
-        "count": 7.0,
-        "flags": 0.5,
-        "flags/seed0": 1.0,
-        "flags/seed1": 0.0,
-        "by agent": 4.0,
-        "by agent/seed0": 2.0,
-        "by agent/seed1": 6.0,
-        "some bad": 4.0,
-        "some bad/seed1": 4.0,
     }
 
 
@@ -125,16 +88,7 @@ def test_resuming_drops_the_abandoned_future_and_a_torn_line(tmp_path, torn):
     record(tmp_path, [3], resume_at=2)
     assert lines(tmp_path)[:2] == before
     assert [row["update"] for row in read_metrics(tmp_path)] == [1, 2, 3]
-    assert sorted(os.listdir(tmp_path)) == ["metrics.jsonl", "tb"]
-
-
-def test_tensorboard_is_told_to_forget_the_same_steps(tmp_path):
-    record(tmp_path, [1, 2, 3, 4])
-    record(tmp_path, [3], resume_at=2)
-    record(tmp_path, [], resume_at=0)
-    assert len(os.listdir(tmp_path / "tb")) == 3  # within one second, each its own file
-    starts = [e.step for e in events(tmp_path) if e.session_log.status == SessionLog.START]
-    assert starts == [201, 0]
+    assert sorted(os.listdir(tmp_path)) == ["metrics.jsonl"]
 
 
 def test_resuming_where_nothing_was_written(tmp_path):

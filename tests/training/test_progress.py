@@ -39,6 +39,38 @@ def test_lines_in_a_log():
     assert lines[-2] == "[fig4] checkpoint 00000011 saved"
 
 
+def test_the_time_left_moves_while_an_update_runs():
+    clock = Clock()
+    progress = Progress(1000, "run", clock=clock, stream=io.StringIO())
+    clock.now = 60.0
+    progress.update(500)
+    assert progress.line().endswith("1m00s left")
+    clock.now = 75.0
+    assert progress.line().endswith("45s left")
+    clock.now = 200.0  # slower than the update before
+    assert progress.line().endswith("0s left")
+
+
+def test_steps_are_those_of_each_run():
+    progress = Progress(800, "run", num_replicas=4, stream=io.StringIO())
+    progress.update(200)
+    assert progress.line().startswith("[run] 50/200 steps × 4 runs  25%")
+
+
+def test_compiling_is_shown_and_does_not_count_as_speed():
+    clock, out = Clock(), io.StringIO()
+    with Progress(1000, "run", clock=clock, stream=out) as progress:
+        with progress.during("compiling"):
+            assert progress.line() == "[run] 0/1,000 steps  0%  compiling"
+            clock.now = 100.0
+        clock.now = 101.0
+        progress.update(10)
+        assert progress.speed() == pytest.approx(10.0)
+        with progress.during("evaluating"):  # says nothing more in a log
+            assert "evaluating" in progress.line()
+    assert out.getvalue() == "[run] compiling\n[run] 10/1,000 steps  1%  10 steps/s  1m39s left\n"
+
+
 def test_speed_forgets_the_slow_start_and_a_resumed_past():
     clock = Clock()
     progress = Progress(10_000, "run", initial_steps=5000, clock=clock, stream=io.StringIO())
@@ -93,6 +125,11 @@ def test_a_terminal_gets_a_bar(monkeypatch):
     ):
         assert part in text
     assert "[run [x]] saved [bold]" in text
+    with Progress(200, "run", clock=clock, stream=(end := Terminal())) as progress:
+        progress.update(200)
+    last = end.getvalue().rsplit("200/200", 1)[1]
+    assert "done in" in last
+    assert "so far" not in last  # said once
     assert "\x1b[" in text
 
 

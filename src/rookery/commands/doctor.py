@@ -7,10 +7,16 @@ import os
 import shutil
 import sys
 
+from rookery.commands.options import Json
+from rookery.commands.output import print_json
+from rookery.environment import VARIABLES
 from rookery.errors import printable
 
 OPTIONAL_PACKAGES = {
     "tensorboard": "to look at a run's curves: pip install 'rookery[track]'",
+    "wandb": "to track runs with `--track wandb`: pip install 'rookery[track]'",
+    "mlflow": "to track runs with `--track mlflow`: pip install 'rookery[track]'",
+    "pyarrow": "to export metrics as Parquet: pip install 'rookery[track]'",
     "imageio_ffmpeg": "to write MP4 videos: pip install 'rookery[video]'",
 }
 
@@ -19,8 +25,10 @@ OPTIONAL_PACKAGES = {
 class DoctorCommand:
     """Show versions and devices, and check that everything needed is installed and works."""
 
+    json: Json = False
+
     def __call__(self) -> int:
-        return run_doctor()
+        return run_doctor(self.json)
 
 
 def required_packages() -> list[str]:
@@ -33,7 +41,7 @@ def required_packages() -> list[str]:
     return ["jaxlib", *(name.group() for name in names if name)]
 
 
-def run_doctor() -> int:
+def run_doctor(as_json: bool = False) -> int:
     """Returns 0 if everything needed is installed and works, else 1."""
     import importlib.metadata
     import importlib.util
@@ -44,39 +52,52 @@ def run_doctor() -> int:
     from rookery.errors import RookeryError
     from rookery.training.devices import machine_info
 
-    print(f"{'executable':18} {sys.executable}")
+    findings: dict[str, list[str]] = {}
+
+    def tell(name: str, finding: object) -> None:
+        findings.setdefault(name, []).append(str(finding))
+        if not as_json:
+            print(f"{name:18} {finding}")
+
+    tell("executable", sys.executable)
     complete = True
     try:
         devices = jax.devices()
     except Exception as error:  # whatever JAX and its plug-ins raise for a device that is not there
         complete, devices = False, []
-        print(f"{'devices':18} none: {printable(' '.join(str(error).split()))}")
-        print(
-            f"{'':18} JAX_PLATFORMS is {os.environ.get('JAX_PLATFORMS') or 'not set'}; JAX_PLATFORMS=cpu always works"
-        )
+        tell("devices", f"none: {printable(' '.join(str(error).split()))}")
+        platforms = os.environ.get("JAX_PLATFORMS") or "not set"
+        tell("", f"JAX_PLATFORMS is {platforms}; JAX_PLATFORMS=cpu always works")
     else:
-        print(f"{'devices':18} {', '.join(map(str, devices))}")
+        tell("devices", ", ".join(map(str, devices)))
         for name, value in machine_info().items():
-            print(f"{name:18} {value}")
+            tell(name, value)
     for name in required_packages():
         try:
-            print(f"{name:18} {importlib.metadata.version(name)}")
+            tell(name, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             complete = False
-            print(f"{name:18} missing: pip install {name}")
+            tell(name, f"missing: pip install {name}")
     for name, use in OPTIONAL_PACKAGES.items():
-        print(f"{name:18} {'installed' if importlib.util.find_spec(name) else 'not installed; ' + use}")
+        tell(name, "installed" if importlib.util.find_spec(name) else f"not installed; {use}")
     free = shutil.disk_usage(".").free / 2**30
-    print(f"{'disk here':18} {free:.1f} GiB free{'; a run needs about 0.1 GiB' if free < 1 else ''}")
+    tell("disk here", f"{free:.1f} GiB free{'; a run needs about 0.1 GiB' if free < 1 else ''}")
     if devices:
         product = float(jax.jit(lambda x: (x @ x).sum())(jax.numpy.ones((64, 64))))
         complete = complete and product == 64**3
-        print(f"{'compiles and runs':18} {'yes' if product == 64**3 else 'no: wrong result'}")
+        tell("compiles and runs", "yes" if product == 64**3 else "no: wrong result")
     for entry in zoo.entry_names() if devices else ():
         try:
             zoo.load_trained_agent(entry)
         except RookeryError as error:
             complete = False
-            print(f"{'zoo':18} {error}")
-    print(f"{'zoo':18} {len(zoo.entry_names())} agents")
+            tell("zoo", error)
+    tell("zoo", f"{len(zoo.entry_names())} agents")
+    for name, variable in VARIABLES.items():
+        tell(
+            "environment",
+            f"{name}={os.environ[name]}" if name in os.environ else f"{name} not set ({variable.default})",
+        )
+    if as_json:
+        print_json({"complete": complete, **{name: "; ".join(texts) for name, texts in findings.items() if name}})
     return 0 if complete else 1

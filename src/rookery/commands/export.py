@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import PartnersOption, working
+from rookery.commands.options import Json, PartnersOption, working
+from rookery.commands.output import print_json
 from rookery.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class ExportCommand:
     """Episodes for each condition."""
     seed: int = 2026
     """Seed of the evaluation episodes; they never overlap with training episodes."""
+    json: Json = False
 
     def __call__(self) -> int:
         return run_export(self)
@@ -66,7 +68,10 @@ def run_export(options: ExportCommand) -> int:
     if provenance is None:  # not from the folder of a run: what its own card says
         provenance = {name: agent.card[name] for name in ("steps", "training_stages") if name in agent.card}
     save_agent(options.out, agent.policy, agent.params, card | provenance)
-    print(options.out)
+    if options.json:
+        print_json({"file": str(options.out), **card})
+    else:
+        print(options.out)
     return 0
 
 

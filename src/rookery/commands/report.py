@@ -37,12 +37,12 @@ def run_report(options: ReportCommand) -> int:
     from rookery.studies.verdict_index import studies_with_results, write_verdict_index
 
     if options.study != ALL_STUDIES:
-        _report(options.study, options.results / options.study, options.json)
+        _report(options.study, options.results, options.json)
     else:
         for name in studies_with_results(options.results):
             if not options.json:
                 print(name)
-            _report(name, options.results / name, options.json)
+            _report(name, options.results, options.json)
     index = str(write_verdict_index(options.results).resolve())
     if options.json:
         print_json({"index": index})
@@ -51,13 +51,16 @@ def run_report(options: ReportCommand) -> int:
     return 0
 
 
-def _report(name: str, folder: Path, as_json: bool) -> None:
+def _report(name: str, results: Path, as_json: bool) -> None:
+    from rookery.studies.judging import judge_claims
     from rookery.studies.registry import load_study
-    from rookery.studies.reproduce import judge_claims, summarize_results
+    from rookery.studies.reproduce import summarize_results
     from rookery.studies.results import Results
     from rookery.studies.results_io import read_results, write_results
+    from rookery.studies.verdict_index import other_results
 
+    folder = results / name
     study, data = load_study(name), read_results(folder)
-    data |= {"summary": summarize_results(Results(data)), "claims": judge_claims(study, data)}
-    data |= {"notes": list(study.notes)}
+    claims = judge_claims(study, data, other_results(results))
+    data |= {"summary": summarize_results(Results(data)), "claims": claims, "notes": list(study.notes)}
     print_verdicts(data, write_results(study, data, folder), as_json)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import Cores, TimeLimit, time_limit_seconds, use_cores
+from rookery.commands.options import Cores, Json, TimeLimit, time_limit_seconds, use_cores
 from rookery.commands.train import print_result
 
 
@@ -25,6 +25,7 @@ class ResumeCommand:
     """Show no progress."""
     restart: bool = False
     """Train from the beginning if all checkpoints are lost; what is left of the run is kept in a folder in it."""
+    json: Json = False
 
     def __call__(self) -> int:
         return run_resume(self)
@@ -38,5 +39,6 @@ def run_resume(options: ResumeCommand) -> int:
     use_cores(options.cores, recorded_threads(options.run))
     from rookery.training.trainer import resume
 
-    result = resume(options.run, quiet=options.quiet, stop_after=stop_after, restart=options.restart)
-    return print_result(result, options.quiet)
+    quiet = options.quiet or options.json
+    result = resume(options.run, quiet=quiet, stop_after=stop_after, restart=options.restart)
+    return print_result(result, quiet, options.json)

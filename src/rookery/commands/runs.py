@@ -216,8 +216,8 @@ def _curves(path: Path, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]
 def remove_runs(paths: Sequence[Path], yes: bool = False, as_json: bool = False) -> int:
     """Remove the folders of runs, after a question. Returns 0.
 
-    Raises: ConfigError if it cannot ask, or the answer is no; NotFoundError for a folder without a run; StorageError for
-      a run that another process trains, or a folder that is a link.
+    Raises: ConfigError if it cannot ask, or the answer is no; NotFoundError for a folder without a run; StorageError
+      for a run that another process trains, or a folder that is a link.
     """
     import shutil
 

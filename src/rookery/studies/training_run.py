@@ -10,7 +10,8 @@ from rookery.training.config import RunConfig
 
 Budget = Literal["smoke", "desk", "paper"]
 BUDGETS: tuple[Budget, ...] = ("smoke", "desk", "paper")
-"""smoke: seconds, and no claims are judged. desk: one desktop computer. paper: the published hyperparameters."""
+"""smoke: minutes at most on a free machine, and no claims are judged. desk: one desktop computer. paper: the published
+hyperparameters."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,8 @@ class TrainingRun:
     """The configuration at a budget; the session fills in the seeds."""
     init_from: TrainedSlot | None = None
     """Each seed's learner starts from the agent of this slot with the same seed."""
+    max_seeds: int | None = None
+    """The most seeds that it trains, where a study has more; None: all of the study's."""
     published_config: Callable[[], RunConfig] | None = None
     """The published run that the report compares settings with; None: that of Ndousse et al. 2021."""
 

@@ -1,8 +1,9 @@
 """Conformance checks for extensions, and comparison with recordings of reference environments.
 
-`check_task(task)`, `check_network(network)`, `check_auxiliary_loss(loss)`, `check_intrinsic_reward(reward)` and
-`check_learner(learner)` raise ConformanceError, which names the method and what is wrong with it. On the command line,
-`python -m rookery.testing trace FILE.npz ...` compares recorded episodes with the tasks of this package.
+`check_task(task)`, `check_network(network)`, `check_auxiliary_loss(loss)`, `check_intrinsic_reward(reward)`,
+`check_learner(learner)` and `check_tracker(cls)` raise ConformanceError, which names the method and what is wrong with
+it. On the command line, `python -m rookery.testing trace FILE.npz ...` compares recorded episodes with the tasks of
+this package.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rookery.testing.learning_checks import check_auxiliary_loss, check_intrinsic_reward, check_learner
     from rookery.testing.network_checks import check_network
     from rookery.testing.task_checks import check_task
+    from rookery.testing.tracker_checks import check_tracker
 
 _MODULES = {
     "ConformanceError": "conformance",
@@ -23,6 +25,7 @@ _MODULES = {
     "check_learner": "learning_checks",
     "check_network": "network_checks",
     "check_task": "task_checks",
+    "check_tracker": "tracker_checks",
 }
 
 __all__ = [
@@ -32,6 +35,7 @@ __all__ = [
     "check_learner",
     "check_network",
     "check_task",
+    "check_tracker",
 ]
 
 

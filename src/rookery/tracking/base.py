@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -90,4 +89,4 @@ def mean_value(value: Any) -> float | None:
     if not isinstance(value, list):
         return None if value is None else float(value)
     parts = [part for part in map(mean_value, value) if part is not None]
-    return statistics.fmean(parts) if parts else None
+    return sum(parts) / len(parts) if parts else None

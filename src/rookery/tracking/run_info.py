@@ -1,0 +1,154 @@
+"""What a run's folder says about it, read without JAX: its task, how far it is, its returns, whether it trains."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rookery.errors import CorruptFileError, NotFoundError
+from rookery.storage.metrics import read_metrics
+from rookery.storage.run_files import CONFIG_FILE, LOCK_FILE, METRICS_FILE, STATUS_FILE
+from rookery.storage.serialization import load_json
+from rookery.tracking.base import mean_value
+from rookery.tracking.trackers import saved_trackers
+
+RETURN = "return"
+_SEARCH_DEPTH = 3  # folders below the one that is listed: runs/studies/NAME/PART
+
+
+@dataclasses.dataclass(frozen=True)
+class RunInfo:
+    """One run, as its folder describes it."""
+
+    run_dir: Path
+    name: str
+    """Of the folder; the configuration may have been given another name with --out."""
+    config: dict[str, Any]
+    """As in config.json; of clones: their configuration."""
+    is_clone: bool
+    status: dict[str, Any]
+    """Content of status.json; empty before the first checkpoint."""
+
+    @property
+    def task(self) -> str:
+        """Kind of the task; "-" for clones, whose dataset names it."""
+        task = self.config.get("task")
+        return str(task.get("kind", "-")) if isinstance(task, dict) else "-"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The training seeds."""
+        first, count = self.config.get("seed", 0), self.config.get("num_seeds", 1)
+        return tuple(range(first, first + count))
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the variants."""
+        return tuple(variant["name"] for variant in self.config.get("variants", ()))
+
+    def last_metrics(self) -> dict[str, Any]:
+        """The newest value of every metric, without evaluations that later lines lack; empty if there is none yet.
+
+        Raises: CorruptFileError or StorageError.
+        """
+        if not (self.run_dir / METRICS_FILE).exists():
+            return {}
+        newest: dict[str, Any] = {}
+        for row in read_metrics(self.run_dir):
+            newest |= row
+        return newest
+
+    def returns(self, metrics: dict[str, Any]) -> dict[str, float]:
+        """Mean return over seeds of each learning agent in each variant, by "variant/agent", from `last_metrics`."""
+        learning = [group["name"] for group in self.config.get("team", ()) if group.get("learner")]
+        found = {}
+        for name, value in metrics.items():
+            parts = name.split("/")
+            if len(parts) != 3 or parts[0] not in self.variants or parts[2] != RETURN:
+                continue
+            agent = parts[1]
+            if any(agent == group or re.fullmatch(rf"{re.escape(group)}-\d+", agent) for group in learning):
+                mean = mean_value(value)
+                if mean is not None:
+                    found[f"{parts[0]}/{agent}"] = mean
+        return found
+
+    @property
+    def state(self) -> str:
+        """`training`, `finished`, `stopped`, or `started` if it has not reached a checkpoint."""
+        if training_process(self.run_dir) is not None:
+            return "training"
+        if not self.status:
+            return "started"
+        return "finished" if self.status.get("num_updates") == self.status.get("total_updates") else "stopped"
+
+    @property
+    def trackers(self) -> dict[str, str | None]:
+        """Its trackers and their ids. Raises: CorruptFileError."""
+        return saved_trackers(self.run_dir)
+
+
+def read_run_info(run_dir: Path | str) -> RunInfo:
+    """Read a run's folder. Raises: NotFoundError if it holds no run; CorruptFileError if a file in it is damaged."""
+    run_dir = Path(run_dir)
+    path = run_dir / CONFIG_FILE
+    if not path.is_file():
+        raise NotFoundError(f"{run_dir} holds no run ({CONFIG_FILE} is missing); see rookery runs list")
+    data = load_json(path, CorruptFileError)
+    config = data.get("config", data.get("clone")) if isinstance(data, dict) else None
+    counts = [config.get("seed", 0), config.get("num_seeds", 1)] if isinstance(config, dict) else [None]
+    if not isinstance(config, dict) or not all(type(count) is int for count in counts):
+        raise CorruptFileError(f"{path} is not a run's configuration")
+    status = load_json(run_dir / STATUS_FILE, CorruptFileError) if (run_dir / STATUS_FILE).exists() else {}
+    if not isinstance(status, dict):
+        raise CorruptFileError(f"{run_dir / STATUS_FILE} is damaged; resume the run, which writes it again")
+    name = run_dir.name or run_dir.resolve().name
+    return RunInfo(run_dir, name, config, "config" not in data, status)
+
+
+def find_runs(folder: Path) -> Iterator[Path]:
+    """The folders of runs in a folder and the folders in it, sorted. Raises: NotFoundError if it does not exist."""
+    if not folder.is_dir():
+        raise NotFoundError(f"there is no folder {folder}; train first, or name another folder")
+    yield from _find_runs(folder, _SEARCH_DEPTH)
+
+
+def _find_runs(folder: Path, depth: int) -> Iterator[Path]:
+    if (folder / CONFIG_FILE).is_file():
+        yield folder
+    elif depth:
+        for path in sorted(folder.iterdir()):
+            if path.is_dir() and not path.is_symlink():
+                yield from _find_runs(path, depth - 1)
+
+
+def training_process(run_dir: Path) -> str | None:
+    """The process that trains a run now, by what its lock file says; None if there is none.
+
+    Only reads: taking the lock, even for a moment, could turn away a process that is about to train.
+    """
+    try:
+        text = (run_dir / LOCK_FILE).read_text(errors="replace")
+    except OSError:
+        return None
+    match = re.fullmatch(r"process (\d+) on (.+)", text.strip())
+    if match is None:
+        return None
+    if match[2] == socket.gethostname() and not _is_alive(int(match[1])):
+        return None  # it was killed
+    return text.strip()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True

@@ -1,0 +1,122 @@
+"""`rookery runs`: listed, shown, compared, exported and removed from folders that nothing was trained in."""
+
+import json
+
+import pytest
+
+from rookery.cli import main
+from rookery.storage.run_lock import RunLock
+from tests.run_folder import write_run
+
+
+@pytest.fixture
+def run(capsys):
+    """Run `rookery runs ...` in this process. Returns exit code, standard output, standard error."""
+
+    def command(*arguments):
+        capsys.readouterr()
+        code = main(["runs", *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return command
+
+
+def test_list(run, tmp_path):
+    assert "there is no folder" in run("list", tmp_path / "absent")[2]
+    assert run("list", tmp_path) == (0, f"no runs in {tmp_path}; start one with: rookery train\n", "")
+    mine, other = write_run(tmp_path / "mine"), write_run(tmp_path / "studies" / "other", updates=4)
+    damaged = write_run(tmp_path / "studies" / "damaged")
+    (damaged / "config.json").write_text("{")
+    code, out, err = run("list", tmp_path)
+    assert code == 0
+    assert err.startswith("warning: ")
+    assert "damaged" in err
+    returns = ["social/novice", "2.00,", "solo/novice", "0.50"]
+    assert [line.split() for line in out.splitlines()[1:]] == [
+        [str(mine), "maze", "stopped", "2/4", "200", *returns],
+        [str(other), "maze", "finished", "4/4", "400", "social/novice", "3.00,", *returns[2:]],
+    ]
+    rows = [json.loads(line) for line in run("list", tmp_path, "--json")[1].splitlines()]
+    assert [(row["run"], row["steps"], row["returns"]["solo/novice"]) for row in rows] == [
+        (str(mine), 200, 0.5),
+        (str(other), 400, 0.5),
+    ]
+
+
+def test_show(run, tmp_path):
+    run_dir = write_run(tmp_path / "mine")
+    code, out, _ = run("show", run_dir)
+    assert code == 0
+    lines = out.splitlines()
+    assert {"state: stopped", "seeds: 3, 4", "returns: social/novice 2, solo/novice 0.5"} <= set(lines)
+    assert "evaluation: social/novice/social_gain/return 2" in lines
+    assert json.loads(run("show", run_dir, "--json")[1])["trackers"] == {"tensorboard": None}
+
+
+def test_compare(run, tmp_path):
+    one, two = write_run(tmp_path / "one"), write_run(tmp_path / "two", updates=3)
+    code, out, err = run("compare", one, two, "--out", tmp_path / "curves.png")
+    assert (code, err) == (0, "")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert [line.split()[:4] for line in out.splitlines()[1:5]] == [
+        ["one", "social/novice/return", "2", "200"],  # the other agent does not learn
+        ["one", "solo/novice/return", "2", "200"],
+        ["two", "social/novice/return", "2", "300"],
+        ["two", "solo/novice/return", "2", "300"],
+    ]
+    code, out, _ = run("compare", one, "--metric", "social_gain/return", "--out", tmp_path / "gain.svg", "--json")
+    assert code == 0
+    assert json.loads(out.splitlines()[0]) == {
+        "curve": "one evaluation/social/novice/social_gain/return",
+        "seeds": 2,
+        "steps": 200,
+        "mean": 2.0,
+    }
+    code, _, err = run("compare", one, "--metric", "retrun")
+    assert code == 6
+    assert "has no metric 'retrun'; did you mean 'return'" in err
+    assert "(help: rookery runs --help)" in err
+    assert run("compare", one, "--out", tmp_path / "x.txt")[0] == 2
+
+
+def test_export(run, tmp_path):
+    one, two = write_run(tmp_path / "one"), write_run(tmp_path / "two")
+    code, out, _ = run("export", one, two, "--csv", tmp_path / "all.csv")
+    assert (code, out) == (0, f"{tmp_path / 'all.csv'}: 32 rows\n")
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == 33
+    assert "name --csv or --parquet" in run("export", one)[2]
+
+
+def test_remove(run, tmp_path, monkeypatch):
+    run_dir = write_run(tmp_path / "mine")
+    code, _, err = run("rm", run_dir)
+    assert code == 2
+    assert "there is no terminal to ask in; add --yes" in err
+    with RunLock(run_dir):
+        code, _, err = run("rm", run_dir, "--yes")
+        assert code == 5
+        assert "is in use by process" in err
+    (tmp_path / "link").symlink_to(run_dir)
+    assert run("rm", tmp_path / "link", "--yes")[0] == 5
+    # One that is no run: none of them is removed.
+    assert run("rm", run_dir, tmp_path, "--yes")[0] == 6
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: "n")
+    assert "nothing was removed" in run("rm", run_dir)[2]
+    assert run_dir.exists()
+    assert run("rm", run_dir, "--yes") == (0, f"removed {run_dir}\n", "")
+    assert not run_dir.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("show",), "name the runs to show, such as runs/demo"),
+        (("list", "--csv", "x"), "--csv belongs to `rookery runs export`"),
+        (("rm", "runs", "--metric", "x"), "--metric belongs to `rookery runs compare`"),
+    ],
+)
+def test_options_that_do_not_fit(run, arguments, said):
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert said in err
