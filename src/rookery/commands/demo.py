@@ -30,7 +30,7 @@ class DemoCommand:
     """Folder of the report and its run."""
     seeds: Annotated[int | None, optional("INT", "one per core, 2 to 5")] = None
     """Number of seeds of each variant."""
-    episodes: int = 1000
+    episodes: int = 500
     """Evaluation episodes for each agent and condition."""
     preset: str = "demo"
     """The configuration: demo; or smoke, which only shows that everything runs."""

@@ -68,7 +68,7 @@ def demo() -> RunConfig:
             "penalty": ((0.0, 0.3), (0.65, 0.3), (0.85, 1.5)),
             "goal_hiding_prob": ((0.0, 1.0), (0.75, 1.0), (0.9, 0.0)),
         },
-        checkpoint_interval=25,
+        checkpoint_interval=45,
     )
 
 
