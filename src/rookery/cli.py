@@ -74,6 +74,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "reproduce:ReproduceCommand",
         "Run a published experiment: train what is missing, evaluate, judge its claims, write results and a report.",
     ),
+    "sweep": (
+        "sweep:SweepCommand",
+        "Try settings of a run on seeds of their own: a table, a figure and the best configuration as a file.",
+    ),
     "report": (
         "report:ReportCommand",
         "Draw a study's figures and page again from its results, judge its claims again, and index all results.",

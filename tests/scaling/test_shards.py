@@ -174,7 +174,8 @@ def test_two_processes_with_one_shard(tmp_path):
     session = make_session(tmp_path)
     begin_split(STUDY, session, 1)
     task = train_tasks(STUDY, session, 1)[0]
-    with RunLock(part_dir(session.run_dir(FIRST), task.part)), pytest.raises(StorageError, match="is in use by process"):
+    folder = part_dir(session.run_dir(FIRST), task.part)
+    with RunLock(folder), pytest.raises(StorageError, match="is in use by process"):
         run_shard(STUDY, session, Shard(1, 2), 1, silent)
     assert not is_done(task, session)
 

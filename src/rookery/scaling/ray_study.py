@@ -1,9 +1,9 @@
 """A study on a Ray cluster: its training and measurements as tasks that survive the death of workers and of the driver.
 
 Ray starts the tasks where there is room. A task whose worker or node died is started again, and continues from its last
-checkpoint; after three deaths it is given up and the others go on. A driver that is started again finds what is finished
-on the disk. Tasks run in the driver's folders where the disk is shared; elsewhere a part's files travel, with every
-checkpoint, through an actor on the driver's machine (docs/scaling.md).
+checkpoint; after three deaths it is given up and the others continue. A driver that is started again finds what is
+finished on the disk. Tasks run in the driver's folders where the disk is shared; elsewhere a part's files travel, with
+every checkpoint, through an actor on the driver's machine (docs/scaling.md).
 """
 
 from __future__ import annotations
@@ -132,8 +132,11 @@ class _Tasks:
     def __init__(self, ray: Any, session: Session, options: RayOptions, outcome: Outcome) -> None:
         self.ray, self.session, self.outcome = ray, session, outcome
         self.resources = {
-            "num_cpus": options.num_cpus, "num_gpus": options.num_gpus, "max_retries": 0, "scheduling_strategy": "SPREAD",
-        }  # fmt: skip
+            "num_cpus": options.num_cpus,
+            "num_gpus": options.num_gpus,
+            "max_retries": 0,
+            "scheduling_strategy": "SPREAD",
+        }
         self.running: dict[Any, tuple[str, Callable[[], Any]]] = {}
         self.waiting: list[tuple[float, str, Callable[[], Any]]] = []  # the earliest moment; to be started again
         self.attempts: dict[str, int] = {}

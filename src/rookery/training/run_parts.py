@@ -157,7 +157,7 @@ def train_part(
 
 
 def start_agents(config: RunConfig, part: RunPart) -> dict[str, Path]:
-    """The agents that the replicas of a part start from, seed by seed: file name -> its path in the run's own folder."""
+    """The agents that a part's replicas start from, seed by seed: file name -> its path in the run's own folder."""
     paths = [
         Path(pattern.replace(SEED_PLACEHOLDER, str(seed)))
         for pattern in filter(None, map(_seeded_start, config.team))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,9 @@ from rookery.viz.colors import OKABE_ITO
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from rookery.intervals import Interval
+    from rookery.significance import SurvivalCurve
 
 LINE_STYLES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))  # lines can be told apart without color too
 
@@ -26,7 +29,6 @@ def learning_curves(
     ylabel: str = "return per episode",
     title: str = "",
     confidence: float = 0.95,
-    num_resamples: int = 2_000,
 ) -> Figure:
     """Learning curves: a thin line per seed, a bold mean per condition and its interval. Returns a matplotlib Figure.
 
@@ -35,7 +37,7 @@ def learning_curves(
         and so have mean and band, because a mean over fewer seeds would be another quantity.
       reference_levels: name → y; a labeled horizontal line each, such as the experts' mean return.
       xlabel, ylabel: with their units.
-      confidence: of the band, a percentile bootstrap over seeds; no band with fewer than two seeds.
+      confidence: of the band, Student's t interval over seeds; no band with fewer than two seeds.
     Raises: ConfigError if there are no conditions, or shapes do not fit.
     """
     if not conditions:
@@ -52,9 +54,7 @@ def learning_curves(
         mean, low, high = np.full((3, len(x)), np.nan)
         mean[measured] = y[:, measured].mean(0)
         if len(y) > 1 and measured.any():
-            low[measured], high[measured] = mean_band(
-                y[:, measured], confidence=confidence, num_resamples=num_resamples
-            )
+            low[measured], high[measured] = mean_band(y[:, measured], confidence=confidence)
             axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
         lines += axes.plot(x, mean, color=color, linewidth=2.4, linestyle=LINE_STYLES[i % len(LINE_STYLES)])
     _draw_reference_levels(axes, reference_levels or {}, along="x")
@@ -114,6 +114,72 @@ def interval_dots(
     return figure
 
 
+def survival_curves(
+    conditions: Mapping[str, tuple[SurvivalCurve, float]], *, xlabel: str, ylabel: str, title: str = ""
+) -> Figure:
+    """A step curve per condition: the fraction that has reached an event, with its interval. Returns a Figure.
+
+    Args:
+      conditions: name → (its curve, end of observation).
+    Raises: ConfigError if there are no conditions.
+    """
+    if not conditions:
+        raise ConfigError("survival_curves needs at least one condition")
+    figure, axes = _figure(7.2, 4.4)
+    lines = []
+    for i, (curve, end) in enumerate(conditions.values()):
+        x = np.append(curve.time, max(end, curve.time[-1]))
+        reached, low, high = (np.append(y, y[-1]) for y in (curve.reached, curve.low, curve.high))
+        axes.fill_between(x, low, high, step="post", color=_color(i), alpha=0.12, linewidth=0)
+        style = LINE_STYLES[i % len(LINE_STYLES)]
+        lines += axes.step(x, reached, where="post", color=_color(i), linewidth=2.4, linestyle=style)
+        if len(curve.censored):
+            at = curve.reached[np.searchsorted(curve.time, curve.censored, side="right") - 1]
+            axes.plot(curve.censored, at, "|", color=_color(i), markersize=9)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.margins(x=0.01)
+    from matplotlib.ticker import EngFormatter
+
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    _legend(figure, lines, list(conditions), "band: 95 % interval of the fraction (log-log)")
+    _title(axes, title)
+    return figure
+
+
+def response_curves(
+    points: Mapping[str, Sequence[tuple[float, Interval]]],
+    x: np.ndarray,
+    curves: Mapping[str, np.ndarray],
+    *,
+    xlabel: str,
+    ylabel: str,
+) -> Figure:
+    """Measured fractions with their intervals, and a fitted curve through those of each name. Returns a Figure.
+
+    Args:
+      points: name → (x, fraction with interval) each. curves: name → f[N] at x f[N], the same names.
+    Raises: ConfigError if there are no points, or names differ.
+    """
+    if not points or set(points) != set(curves):
+        raise ConfigError(f"points of {list(points)} need a curve each, not those of {list(curves)}")
+    figure, axes = _figure(7.2, 4.4)
+    lines = []
+    width = (x[-1] - x[0]) * 0.004
+    for i, (name, measured) in enumerate(points.items()):
+        style = LINE_STYLES[i % len(LINE_STYLES)]
+        lines += axes.plot(x, curves[name], color=_color(i), linewidth=2.2, linestyle=style)
+        place = np.array([at for at, _ in measured]) + (i - (len(points) - 1) / 2) * width * 3
+        value, low, high = np.array([interval for _, interval in measured]).T
+        axes.errorbar(place, value, (value - low, high - value), fmt="o", color=_color(i), capsize=3, alpha=0.85)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    _legend(figure, lines, list(points), "dots: measured, bars: 95 % interval")
+    return figure
+
+
 def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", title: str = "") -> Figure:
     """One stacked bar per row, with the count of each kind written on its part. Returns a matplotlib Figure.
 
@@ -144,6 +210,54 @@ def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", 
     _legend(figure, bars, kinds, None)
     _title(axes, title)
     return figure
+
+
+def parallel_coordinates(columns: Mapping[str, Sequence[str]], values: Sequence[float], label: str) -> Figure:
+    """One line per configuration, through its value of every setting, colored by its result. Returns a Figure.
+
+    Args:
+      columns: setting → its value in each of N configurations; numbers if all texts are, logarithmic where they span
+        two orders of magnitude, else categories.
+      values: f[N], the results. label: what they are.
+    Raises: ConfigError for no settings or no configurations.
+    """
+    if not columns or not len(values):
+        raise ConfigError("parallel_coordinates needs at least one setting and one configuration")
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    figure, axes = _figure(2.4 + 1.6 * len(columns), 4.4)
+    scaled = [_unit_positions(texts) for texts in columns.values()]
+    colors = ScalarMappable(Normalize(min(values), max(values)), "viridis")
+    for number in np.argsort(values):  # the best on top
+        heights = [heights[number] for heights, _ in scaled]
+        axes.plot(range(len(heights)), heights, marker="o", color=colors.to_rgba(values[number]), linewidth=1.2)
+    for x, (_, ticks) in enumerate(scaled):
+        axes.axvline(x, color="0.8", linewidth=0.8, zorder=0)
+        for height, text in ticks:
+            axes.annotate(text, (x, height), xytext=(4, 0), textcoords="offset points", fontsize=7, va="center")
+    axes.set_xticks(range(len(columns)), [name.split(".")[-1] for name in columns])
+    axes.set_yticks([])
+    axes.set_xlim(-0.3, len(columns) - 0.4)
+    figure.colorbar(colors, ax=axes, label=label)
+    return figure
+
+
+def _unit_positions(texts: Sequence[str]) -> tuple[list[float], list[tuple[float, str]]]:
+    """Heights in [0, 1] of a setting's values, and the ticks that label them."""
+    try:
+        numbers = np.array([float(text) for text in texts])
+        if numbers.min() > 0 and numbers.max() >= 100 * numbers.min():
+            numbers = np.log10(numbers)
+        span = float(np.ptp(numbers)) or 1.0
+        heights = [float(height) for height in (numbers - numbers.min()) / span]
+        order = np.argsort(heights)
+        ends = dict.fromkeys((int(order[0]), int(order[-1])))
+        return heights, [(heights[i], f"{float(texts[i]):.3g}") for i in ends]
+    except ValueError:
+        names = list(dict.fromkeys(texts))
+        place = {name: i / max(len(names) - 1, 1) for i, name in enumerate(names)}
+        return [place[text] for text in texts], [(height, name) for name, height in place.items()]
 
 
 def figure_to_svg(figure: Figure) -> str:

@@ -1,0 +1,83 @@
+"""`rookery sweep`: search over settings of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from rookery.commands.options import Cores, Overrides, TimeLimit, optional, time_limit_seconds, use_cores
+from rookery.commands.train import TrainCommand, make_run_config
+from rookery.errors import STOPPED_EXIT_CODE
+
+
+@dataclasses.dataclass
+class SweepCommand:
+    """Try settings of a run on seeds of their own: a table, a figure and the best configuration as a file."""
+
+    run: Annotated[
+        Positional[str], arg(metavar="RUN", help="The configuration to start from: a .json or .yaml file, or a preset.")
+    ]
+    overrides: Overrides = ()
+    space: Annotated[tuple[str, ...], optional("FIELD=VALUES", "required")] = ()
+    """Settings to try: FIELD=A,B,C, or a range FIELD=LOW..HIGH or FIELD=log:LOW..HIGH."""
+    method: Literal["grid", "random", "halving"] = "random"
+    """grid: every combination. random: --trials random ones. halving: random ones, the poor of which are stopped at
+    checkpoints (asynchronous successive halving)."""
+    trials: int = 20
+    """Settings to try in all, but for a grid."""
+    metric: str = "social/return"
+    """End of the metric's name in metrics.jsonl; the mean over variants, agents and seeds counts."""
+    minimize: bool = False
+    """Look for the smallest metric, not the largest."""
+    seeds: int = 1
+    """Training seeds of each setting."""
+    seed: Annotated[int, arg(metavar="INT")] = 1_000_000
+    """The first of them; the configuration's own seeds are kept for the result."""
+    out: Path = Path("sweep")
+    """Folder of the sweep; the same command continues one that was stopped."""
+    time_limit: TimeLimit = None
+    """Save and stop after so many minutes; run the same command to continue."""
+    cores: Cores = None
+    """CPU cores to spread seeds over; extra cores share the updates of a seed."""
+
+    def __call__(self) -> int:
+        return run_sweep(self)
+
+
+def run_sweep(options: SweepCommand) -> int:
+    """Sweep. Returns 0, or STOPPED_EXIT_CODE if the time was up."""
+    stop_after, start = time_limit_seconds(options.time_limit), time.monotonic()
+    use_cores(options.cores)
+    from rookery.scaling.sweep import BEST_FILE, Dimension, SweepOptions, best_trial, sweep
+
+    settings = SweepOptions(
+        space=tuple(map(Dimension.parse, options.space)),
+        method=options.method,
+        num_trials=options.trials,
+        metric=options.metric,
+        minimize=options.minimize,
+        seed=options.seed,
+        num_seeds=options.seeds,
+    )
+    config = make_run_config(TrainCommand(preset=options.run, overrides=options.overrides))
+    stopped = False
+
+    def seconds_left() -> float | None:
+        nonlocal stopped
+        left = None if stop_after is None else max(0.0, stop_after - (time.monotonic() - start))
+        stopped = left == 0.0
+        return left
+
+    trials = sweep(config, settings, options.out, stop_after=seconds_left)
+    best = best_trial(trials, settings.minimize)
+    if stopped:
+        print(f"stopped after {len(trials)} trials; run the same command to continue")
+        return STOPPED_EXIT_CODE
+    if best is not None:
+        print(f"best of {len(trials)}: {', '.join(f'{k}={v}' for k, v in best.settings.items())} ({best.value:.4g})")
+        print(f"next: rookery train {options.out / BEST_FILE}, on the seeds that the sweep has not seen")
+    return 0

@@ -1,0 +1,299 @@
+"""Search over settings of a run: a grid or random settings, the poor ones stopped early, with Optuna on one machine.
+
+Sweeps train on seeds of their own. What they choose is then trained on the seeds that are reported: a setting that was
+chosen by the same seeds as it is judged by looks better than it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import itertools
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rookery import __version__
+from rookery.errors import ConfigError, NotFoundError, RookeryError, suggest
+from rookery.storage.atomic import write_json, write_text
+from rookery.storage.metrics import read_metrics
+from rookery.storage.run_lock import RunLock
+from rookery.storage.serialization import apply_overrides, to_dict
+from rookery.training.config import RunConfig
+from rookery.training.continue_run import train_or_resume
+from rookery.viz.plots import figure_to_svg, parallel_coordinates
+
+METHODS = ("grid", "random", "halving")
+SWEEP_SEED = 1_000_000
+"""First training seed of sweeps by default, far from those of reported runs."""
+TABLE_FILE, BEST_FILE, FIGURE_FILE, TRIALS_FILE = "table.csv", "best.json", "sweep.svg", "trials.log"
+FAILURE = "failure"
+"""User attribute of a trial that failed, such as one whose numbers were not finite: the reason."""
+DEFAULT_METRIC = "social/return"
+"""The end of a metric's name: mean return with the whole team, in the evaluation at checkpoints."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Dimension:
+    """One setting that a sweep changes."""
+
+    field: str
+    """Dotted path, as in an override: team.0.learning_rate."""
+    choices: tuple[str, ...] = ()
+    """The values, as texts of an override; empty for a range."""
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Dimension:
+        """From FIELD=A,B,C or FIELD=LOW..HIGH or FIELD=log:LOW..HIGH. Raises ConfigError."""
+        field, _, values = text.partition("=")
+        field, values = field.strip(), values.strip()
+        example = "write team.0.learning_rate=1e-4,1e-3 or team.0.learning_rate=log:1e-4..1e-2"
+        if not field or not values:
+            raise ConfigError(f"space {text!r} is not FIELD=VALUES; {example}")
+        if ".." not in values:
+            return cls(field, tuple(value.strip() for value in values.split(",")))
+        log = values.startswith("log:")
+        try:
+            low, high = (float(bound) for bound in values.removeprefix("log:").split(".."))
+        except ValueError:
+            raise ConfigError(f"space {text!r}: a range is LOW..HIGH with two numbers; {example}") from None
+        if not (math.isfinite(low) and math.isfinite(high) and low < high and (low > 0 or not log)):
+            raise ConfigError(f"space {text!r}: LOW must be below HIGH, and above 0 with log:; {example}")
+        return cls(field, low=low, high=high, log=log)
+
+    def suggest(self, trial: Any) -> str:
+        """The value that an Optuna trial takes, as the text of an override."""
+        if self.choices:
+            return trial.suggest_categorical(self.field, list(self.choices))
+        return repr(trial.suggest_float(self.field, self.low, self.high, log=self.log))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """How a sweep searches."""
+
+    space: tuple[Dimension, ...]
+    method: str = "random"
+    num_trials: int = 20
+    metric: str = DEFAULT_METRIC
+    minimize: bool = False
+    seed: int = SWEEP_SEED
+    """First training seed, and the seed of the random settings."""
+    num_seeds: int = 1
+    """Training seeds of each setting; the metric is their mean."""
+
+    def __post_init__(self) -> None:
+        if not self.space:
+            raise ConfigError("space is empty; name a setting, such as team.0.learning_rate=1e-4,1e-3")
+        fields = [dimension.field for dimension in self.space]
+        if len(set(fields)) != len(fields):
+            raise ConfigError(f"space names a setting twice: {', '.join(fields)}")
+        if self.method not in METHODS:
+            raise ConfigError(f"method={self.method!r}: {suggest(self.method, METHODS)}")
+        if self.method == "grid" and (ranges := [d.field for d in self.space if not d.choices]):
+            raise ConfigError(f"a grid needs values, not a range, for {', '.join(ranges)}; or use the method random")
+        if self.num_trials < 1 or self.num_seeds < 1:
+            raise ConfigError(f"num_trials={self.num_trials} and num_seeds={self.num_seeds} must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One setting that was tried."""
+
+    number: int
+    settings: dict[str, str]
+    """Override text by field."""
+    value: float | None
+    """The metric at the end, or at the last checkpoint of one that was stopped early; None: it failed."""
+    state: str
+    """'complete', 'stopped early' or 'failed'."""
+    num_updates: int
+
+
+def sweep(
+    config: RunConfig,
+    options: SweepOptions,
+    out: Path,
+    *,
+    stop_after: Callable[[], float | None] = lambda: None,
+    log: Callable[[str], None] = print,
+) -> list[Trial]:
+    """Try settings, from wherever an earlier call stopped, and write table, figure and best configuration to `out`.
+
+    Args:
+      config: what all settings start from; its own seeds are the ones to report, and no setting is trained on them.
+      stop_after: seconds left; None: no limit.
+    Returns: every trial so far; fewer than asked for if the time was up.
+    Raises: NotFoundError without Optuna, or if no metric has such a name; ConfigError for settings that no run has,
+      seeds that overlap with the reported ones, or a folder of another sweep.
+    """
+    optuna = _import_optuna()
+    _check_settings(config, options)
+    with RunLock(out):
+        _check_same_sweep(config, options, out)
+        study = _open_study(optuna, options, out)
+        wanted = math.prod(len(d.choices) for d in options.space) if options.method == "grid" else options.num_trials
+        while len(done := _ended(study)) < wanted:
+            left = stop_after()
+            if left == 0.0:
+                break
+            _run_trial(optuna, study, config, options, out, left, log)
+        trials = [_to_trial(trial, options) for trial in done]
+        _write_results(config, options, trials, out)
+    return trials
+
+
+def _import_optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise NotFoundError("Optuna is not installed: pip install 'rookery[sweep]'") from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+def _check_settings(config: RunConfig, options: SweepOptions) -> None:
+    """Raises ConfigError for what would fail in the first trial, before anything is trained."""
+    reported = range(config.seed, config.seed + config.num_seeds)
+    if set(reported) & {*range(options.seed, options.seed + options.num_seeds)}:
+        raise ConfigError(
+            f"the sweep's seeds from {options.seed} on overlap with the configuration's own, {reported[0]} to "
+            f"{reported[-1]}, which are to be reported; choose others with --seed"
+        )
+    for dimension in options.space:
+        for value in dimension.choices or (repr(dimension.low), repr(dimension.high)):
+            apply_overrides(config, [f"{dimension.field}={value}"])
+    if options.metric == DEFAULT_METRIC and not config.eval_episodes:
+        raise ConfigError("eval_episodes=0: checkpoints are not evaluated; name another metric with --metric")
+
+
+def _check_same_sweep(config: RunConfig, options: SweepOptions, out: Path) -> None:
+    """Raises ConfigError if the folder is another sweep's."""
+    own = {"config": to_dict(config), **dataclasses.asdict(dataclasses.replace(options, num_trials=1))}
+    own = json.loads(json.dumps(own))
+    path = out / "sweep.json"
+    if path.exists():
+        if json.loads(path.read_text(encoding="utf-8")) != own:
+            raise ConfigError(f"{out} holds a sweep of other settings; name another folder with --out")
+    else:
+        write_json(path, own)
+
+
+def _open_study(optuna: Any, options: SweepOptions, out: Path) -> Any:
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(out / TRIALS_FILE)))
+    halving = options.method == "halving"
+    study = optuna.create_study(
+        study_name="sweep",
+        storage=storage,
+        pruner=optuna.pruners.SuccessiveHalvingPruner() if halving else optuna.pruners.NopPruner(),
+        direction="minimize" if options.minimize else "maximize",
+        load_if_exists=True,
+    )
+    earlier = study.get_trials(deepcopy=False)
+    study.sampler = optuna.samplers.RandomSampler(seed=options.seed + len(earlier))  # not the same settings again
+    for trial in earlier:
+        if trial.state == optuna.trial.TrialState.RUNNING:  # of a process that was killed; its run is continued
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            study.enqueue_trial(trial.params)
+    if options.method == "grid":
+        for values in itertools.product(*(dimension.choices for dimension in options.space)):
+            settings = dict(zip((dimension.field for dimension in options.space), values, strict=True))
+            study.enqueue_trial(settings, skip_if_exists=True)
+    return study
+
+
+def _ended(study: Any) -> list[Any]:
+    """The trials that are not to be tried again."""
+    trials = study.get_trials(deepcopy=False)
+    return [t for t in trials if t.state.name in ("COMPLETE", "PRUNED") or FAILURE in t.user_attrs]
+
+
+def _run_trial(
+    optuna: Any, study: Any, config: RunConfig, options: SweepOptions, out: Path, stop_after: float | None,
+    log: Callable[[str], None],
+) -> None:  # fmt: skip
+    trial = study.ask()
+    overrides = [f"{dimension.field}={dimension.suggest(trial)}" for dimension in options.space]
+    tried = dataclasses.replace(apply_overrides(config, overrides), seed=options.seed, num_seeds=options.num_seeds)
+    run_dir = out / "runs" / hashlib.sha256("\n".join(overrides).encode()).hexdigest()[:12]
+
+    def on_update(done: int, saves: bool) -> None:
+        if saves and done < tried.total_updates and (value := _metric(run_dir, options.metric)) is not None:
+            trial.report(value, done)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+    log(f"trial {trial.number}: {', '.join(overrides)}, in {run_dir}")
+    state = optuna.trial.TrialState
+    try:
+        finished = train_or_resume(tried, run_dir, quiet=True, stop_after=stop_after, on_update=on_update)
+    except optuna.TrialPruned:
+        study.tell(trial, state=state.PRUNED)
+        return
+    except RookeryError as error:
+        log(f"trial {trial.number} failed: {error}")
+        trial.set_user_attr(FAILURE, str(error))
+        study.tell(trial, state=state.FAIL)
+        return
+    if not finished:  # the time is up; the next call continues its run
+        study.tell(trial, state=state.FAIL)
+        study.enqueue_trial(trial.params)
+        return
+    value = _metric(run_dir, options.metric)
+    if value is None:
+        raise NotFoundError(f"{run_dir} has no finite metric whose name ends in {options.metric!r}")
+    study.tell(trial, value)
+    log(f"trial {trial.number}: {options.metric} {value:.4g}")
+
+
+def _metric(run_dir: Path, name: str) -> float | None:
+    """Mean over variants, agents and seeds of the metrics whose names end in `name`, in the last line that has one."""
+    for row in reversed(read_metrics(run_dir)):
+        values = [value for key, value in row.items() if key == name or key.endswith(f"/{name}")]
+        numbers = [number for number in np.ravel(np.array(values, float)) if np.isfinite(number)]
+        if values:
+            return float(np.mean(numbers)) if numbers else None
+    return None
+
+
+def _to_trial(trial: Any, options: SweepOptions) -> Trial:
+    steps = trial.intermediate_values
+    value = trial.value if trial.value is not None else (steps[max(steps)] if steps else None)
+    words = {"COMPLETE": "complete", "PRUNED": "stopped early"}
+    settings = {d.field: str(trial.params[d.field]) for d in options.space if d.field in trial.params}
+    return Trial(trial.number, settings, value, words.get(trial.state.name, "failed"), max(steps, default=0))
+
+
+def best_trial(trials: list[Trial], minimize: bool) -> Trial | None:
+    """The best of the trials that were trained to their end; None if there is none."""
+    complete = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
+    sign = 1 if minimize else -1
+    return min(complete, key=lambda trial: sign * trial.value, default=None)  # type: ignore[operator] (not None)
+
+
+def _write_results(config: RunConfig, options: SweepOptions, trials: list[Trial], out: Path) -> None:
+    """The table, the figure, and the best setting with the seeds that the configuration had."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    fields = [dimension.field for dimension in options.space]
+    writer.writerow(["trial", *fields, options.metric, "state"])
+    for trial in trials:
+        writer.writerow([trial.number, *(trial.settings.get(field, "") for field in fields), trial.value, trial.state])
+    write_text(out / TABLE_FILE, file.getvalue())
+    shown = [trial for trial in trials if trial.value is not None]
+    if shown:
+        columns = {field: [trial.settings[field] for trial in shown] for field in fields}
+        figure = parallel_coordinates(columns, [trial.value for trial in shown], options.metric)  # type: ignore[misc]
+        write_text(out / FIGURE_FILE, figure_to_svg(figure) + "\n")
+    if (best := best_trial(trials, options.minimize)) is not None:
+        chosen = apply_overrides(config, [f"{field}={value}" for field, value in best.settings.items()])
+        write_json(out / BEST_FILE, {"rookery": __version__, "config": to_dict(chosen)})

@@ -1,0 +1,155 @@
+"""A study on a Ray cluster of two nodes, one of which dies in the middle; and what is refused without a cluster."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rookery.errors import ConfigError, IncompatibleError, NotFoundError
+from rookery.scaling import ray_cluster, ray_worker
+from rookery.scaling.archives import pack, unpack
+from rookery.scaling.ray_cluster import RayOptions, check_versions, connected, import_ray
+from rookery.scaling.ray_worker import own_versions
+from tests.flags import KEPT
+from tests.scaling.study import NAME
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = ("--seeds", "2", "--seed", "4", "--episodes", "6")
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'rookery[ray]'"
+)
+
+
+def reproduce(folder: Path, *ray: str, before: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess:
+    """The study in a process of its own, compiled without haste: numbers are exact."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.scaling.study",
+        "reproduce",
+        NAME,
+        *OPTIONS,
+        "--runs",
+        str(folder),
+        "--results",
+    ]
+    environment = {"XLA_FLAGS": KEPT, "TEST_UPDATES": "40", "PYTHONPATH": str(ROOT), **variables}
+    return subprocess.run(
+        [*before, *command, *folders, *ray],
+        env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, timeout=900,
+    )  # fmt: skip
+
+
+def results(folder: Path) -> str:
+    """The results without times and machines."""
+    data = json.loads((folder / "results" / NAME / "results.json").read_text())
+    timed = {"seconds", "machine", "machines"}
+    runs = [{name: value for name, value in run.items() if name not in timed} for run in data["runs"]]
+    return json.dumps({name: value for name, value in data.items() if name not in timed} | {"runs": runs})
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("one")
+    ended = reproduce(folder)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return folder
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.parametrize("disk", ["shared", "unshared"])
+def test_a_node_dies_and_no_number_changes(one_process, tmp_path, disk):
+    before = (sys.executable, "-m", "tests.scaling.lose_a_node", str(tmp_path))
+    variables = {"TEST_UNSHARED": "1"} if disk == "unshared" else {}
+    ended = reproduce(tmp_path, "--ray", before=before, **variables)
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 0, said
+    killed = next(line.split()[1:] for line in ended.stdout.splitlines() if line.startswith("killed"))
+    assert killed, said
+    assert f"{killed[0]} died (" in said
+    assert results(tmp_path) == results(one_process)
+    (log,) = (tmp_path / "studies").glob(f"*.parts/{killed[0]}/log.txt")
+    assert log.read_text().count("process ") == 2, "one attempt died, one continued"
+    assert "beginning" not in log.read_text(), "it continued from its last checkpoint"
+
+
+def test_a_part_travels_as_it_is(straight, tmp_path):
+    folder = tmp_path / "part"
+    assert pack(tmp_path / "nothing") == b""
+    unpack(pack(straight.run_dir), folder)
+    unpack(pack(straight.run_dir), folder)  # in place of the first
+    for path in (file for file in folder.rglob("*") if file.is_file()):
+        assert path.read_bytes() == (straight.run_dir / path.relative_to(folder)).read_bytes()
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["00000008"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["part"]
+
+
+def test_versions_that_differ_are_both_named():
+    check_versions(own_versions(), "node 10.0.0.2")
+    with pytest.raises(IncompatibleError, match=r"node 10.0.0.2 has jax 0.0.1, this process has \d.*; numbers would"):
+        check_versions({**own_versions(), "jax": "0.0.1"}, "node 10.0.0.2")
+    with pytest.raises(IncompatibleError, match="has rookery of no version"):
+        check_versions({}, "node 10.0.0.2")
+
+
+def test_without_ray(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(NotFoundError, match=r"Ray is not installed: pip install 'rookery\[ray\]', or use --shard"):
+        import_ray()
+
+
+class NoCluster:
+    """Stands for the module ray where nothing answers, or where the cluster is small."""
+
+    def __init__(self, cpus: int = 0) -> None:
+        self.cpus = cpus
+
+    def init(self, **options):
+        if not self.cpus:
+            raise ConnectionError("Ray is trying to start at 10.0.0.1:6379\nand more")
+
+    def nodes(self):
+        return [{"Alive": True, "Resources": {"CPU": self.cpus}}]
+
+    def shutdown(self):
+        pass
+
+
+def connect(**options) -> None:
+    with connected(RayOptions(**options)):
+        pass
+
+
+def test_no_cluster_at_the_address(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "import_ray", NoCluster)
+    with pytest.raises(NotFoundError, match=r"no Ray cluster answers at 10.0.0.1:6379 \(.*\); start one with `ray"):
+        connect(address="10.0.0.1:6379")
+
+
+def test_a_task_larger_than_every_node(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "import_ray", lambda: NoCluster(cpus=4))
+    with pytest.raises(ConfigError, match="--num-cpus 8: no node of the cluster has so many; the largest has 4"):
+        connect(num_cpus=8)
+    with pytest.raises(ConfigError, match="--num-gpus 1: no node of the cluster has so many; the largest has 0"):
+        connect(num_gpus=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("num_cpus", 0), ("num_gpus", -1.0), ("num_gpus", float("nan")), ("replicas_per_task", 0)]
+)
+def test_refused(name, value):
+    with pytest.raises(ConfigError, match=f"{name}={value} must be at least"):
+        RayOptions(**{name: value})
+
+
+def test_a_worker_with_other_versions_refuses():
+    setup = ray_worker.WorkerSetup(
+        num_cpus=1, num_gpus=0, num_threads=1, environment={}, marker="", marker_text="", versions={"jax": "0.0.1"}
+    )
+    with pytest.raises(IncompatibleError, match=r"this node has .*, the driver has .*0\.0\.1"):
+        ray_worker.start_jax(setup)

@@ -1,0 +1,151 @@
+"""A sweep on a stand-in for training, whose metric is a plain function of the settings."""
+
+import csv
+import importlib.util
+import json
+
+import pytest
+
+from rookery.errors import ConfigError, DivergedError, NotFoundError
+from rookery.scaling import sweep as module
+from rookery.scaling.sweep import Dimension, SweepOptions, Trial, best_trial, sweep
+from rookery.storage.metrics import MetricsWriter
+from rookery.storage.serialization import from_dict
+from rookery.training.config import RunConfig
+from rookery.viz.plots import parallel_coordinates
+from tests.tiny import CONFIG
+
+RATE, ENTROPY = "team.0.learning_rate", "team.0.ent_coef"
+KEY = "evaluation/social/novice/social/return"
+needs_optuna = pytest.mark.skipif(
+    importlib.util.find_spec("optuna") is None, reason="Optuna is not installed: pip install 'rookery[sweep]'"
+)
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[RunConfig]:
+    """The configurations that were trained. Their metric is 1 minus the distance of the rate from 0.3."""
+    configs = []
+
+    def stand_in(config, run_dir, *, quiet, stop_after, on_update):
+        rate = config.team[0].learning_rate
+        if rate > 0.9:
+            raise DivergedError("policy_loss is not finite")
+        configs.append(config)
+        if not (run_dir / "metrics.jsonl").exists():
+            with MetricsWriter(run_dir) as writer:
+                for done in range(1, config.total_updates + 1):
+                    writer.write(done, done, {KEY: [(1 - abs(rate - 0.3)) * done / config.total_updates] * 2})
+                    on_update(done, done % 2 == 0)
+        return True
+
+    monkeypatch.setattr(module, "train_or_resume", stand_in)
+    return configs
+
+
+def silent(text: str) -> None:
+    pass
+
+
+def options(*space: str, **changes) -> SweepOptions:
+    return SweepOptions(space=tuple(map(Dimension.parse, space)), **changes)
+
+
+def test_dimensions():
+    assert Dimension.parse("a.b=1, 2,x") == Dimension("a.b", ("1", "2", "x"))
+    assert Dimension.parse("a=log:1e-4..1e-2") == Dimension("a", low=1e-4, high=1e-2, log=True)
+    assert Dimension.parse("a=-1..2") == Dimension("a", low=-1, high=2)
+
+
+@pytest.mark.parametrize("text", ["a", "a=", "=1", "a=2..1", "a=log:0..1", "a=1..b", "a=1..2..3", "a=0..inf"])
+def test_no_dimension(text):
+    with pytest.raises(ConfigError, match=r"write team\.0\.learning_rate=1e-4,1e-3"):
+        Dimension.parse(text)
+
+
+@needs_optuna
+def test_a_grid_tries_everything_once_on_seeds_of_its_own(trained, tmp_path):
+    grid = options(f"{RATE}=0.1,0.2,0.95", f"{ENTROPY}=0,0.5", method="grid", num_seeds=2)
+    trials = sweep(CONFIG, grid, tmp_path, log=silent)
+    settings = [(trial.settings[RATE], trial.settings[ENTROPY]) for trial in trials]
+    assert sorted(settings) == [(rate, entropy) for rate in ("0.1", "0.2", "0.95") for entropy in ("0", "0.5")]
+    assert {config.seed for config in trained} == {1_000_000}
+    assert {config.num_seeds for config in trained} == {2}
+    assert [trial.state for trial in trials if trial.settings[RATE] == "0.95"] == ["failed"] * 2
+    assert best_trial(trials, False).value == pytest.approx(0.9)
+    # The best setting, with the seeds that the configuration had.
+    best = from_dict(RunConfig, json.loads((tmp_path / "best.json").read_text())["config"])
+    assert (best.team[0].learning_rate, best.seed, best.num_seeds) == (0.2, CONFIG.seed, CONFIG.num_seeds)
+    with open(tmp_path / "table.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    assert {row["state"] for row in rows} == {"complete", "failed"}
+    assert (tmp_path / "sweep.svg").read_text().startswith("<svg")
+    # Again: nothing is left to try.
+    trained.clear()
+    assert len(sweep(CONFIG, grid, tmp_path, log=silent)) == 6
+    assert trained == []
+
+
+@needs_optuna
+def test_random_settings_continue_after_a_stop(trained, tmp_path):
+    few, many = (options(f"{RATE}=log:0.01..0.5", num_trials=n) for n in (2, 5))
+    first = sweep(CONFIG, few, tmp_path, log=silent)
+    trials = sweep(CONFIG, many, tmp_path, log=silent)
+    assert [trial.settings for trial in trials[:2]] == [trial.settings for trial in first]
+    values = [float(trial.settings[RATE]) for trial in trials]
+    assert len(set(values)) == 5
+    assert 0.01 <= min(values) <= max(values) <= 0.5
+    assert len(sweep(CONFIG, options(f"{RATE}=1..2"), tmp_path / "no", stop_after=lambda: 0.0, log=silent)) == 0
+    with pytest.raises(ConfigError, match="holds a sweep of other settings"):
+        sweep(CONFIG, options(f"{ENTROPY}=0,1"), tmp_path, log=silent)
+
+
+@needs_optuna
+def test_halving_stops_poor_settings_at_checkpoints(trained, tmp_path):
+    trials = sweep(CONFIG, options(f"{RATE}=0.01..0.6", method="halving", num_trials=8), tmp_path, log=silent)
+    stopped = [trial for trial in trials if trial.state == "stopped early"]
+    assert stopped
+    assert all(0 < trial.num_updates < CONFIG.total_updates for trial in stopped)
+    assert best_trial(trials, False).state == "complete"
+
+
+def test_the_smallest_may_be_the_best():
+    trials = [Trial(n, {}, value, "complete", 0) for n, value in enumerate((2.0, 1.0, 3.0))]
+    assert (best_trial(trials, True).number, best_trial(trials, False).number) == (1, 2)
+    assert best_trial([Trial(0, {}, 1.0, "stopped early", 1)], False) is None
+
+
+@needs_optuna
+@pytest.mark.parametrize(
+    ("space", "changes", "message"),
+    [
+        ((), {}, "space is empty"),
+        ((f"{RATE}=1", f"{RATE}=2"), {}, "names a setting twice"),
+        ((f"{RATE}=0..1",), {"method": "grid"}, "a grid needs values, not a range, for team.0.learning_rate"),
+        ((f"{RATE}=1",), {"method": "guess"}, "method='guess'"),
+        ((f"{RATE}=1",), {"num_trials": 0}, "num_trials=0"),
+        ((f"{RATE}=1",), {"seed": CONFIG.seed}, "overlap with the configuration's own, 3 to 3"),
+        (("team.0.rate=1",), {}, "rate"),
+    ],
+)
+def test_refused_before_anything_is_trained(trained, tmp_path, space, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        sweep(CONFIG, options(*space, **changes), tmp_path, log=silent)
+    assert trained == []
+
+
+def test_without_optuna(monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    with pytest.raises(NotFoundError, match=r"Optuna is not installed: pip install 'rookery\[sweep\]'"):
+        sweep(CONFIG, options(f"{RATE}=1"), tmp_path, log=silent)
+
+
+def test_the_figure_has_a_line_per_configuration():
+    figure = parallel_coordinates(
+        {"a.rate": ["0.001", "0.01", "1"], "kind": ["x", "y", "x"]}, [1.0, 2.0, 0.0], "return"
+    )
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 2 and line.get_marker() == "o"]
+    assert [list(line.get_ydata()) for line in lines] == [[1.0, 0.0], [0.0, 0.0], [pytest.approx(1 / 3), 1.0]]
+    with pytest.raises(ConfigError, match="at least one setting"):
+        parallel_coordinates({}, [], "return")
