@@ -1,7 +1,11 @@
-"""How often a 95 % interval over a few seeds misses the true value: `python benchmarks/intervals.py`.
+"""How often intervals over a few seeds miss the true value, and how often a verdict decides what is not so.
 
-The values of seeds are sampled from a known distribution, again and again, and studies' intervals are computed from
-them. Exact intervals would miss in 5 % of cases. Bimodal: 0 or 10 with equal probability, plus noise of deviation 1.
+`python benchmarks/intervals.py`. The values of seeds are sampled again and again from a known distribution. Normal:
+deviation 1. Bimodal: 0 or 10 with equal probability, plus noise of deviation 1, as where some seeds become followers.
+*interval* is the 95 % interval of a mean or of a difference of two means; *verdict* is what studies decide by: the
+interval's test, an exact permutation test that agrees, and at least five seeds. *followers*: Fisher's exact test of two
+fractions, each one half; *times*: the exact log-rank test of two groups whose times are equally distributed, a third of
+them beyond the end of observation.
 """
 
 import argparse
@@ -9,38 +13,74 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rookery import intervals
+from rookery import intervals, significance
 
 
-def miss_fraction(sample: Callable, true_value: float, interval: Callable, num_intervals: int) -> float:
-    """Fraction of the intervals that do not contain the true value."""
-    missed = []
-    for _ in range(num_intervals):
-        _, low, high = interval(sample())
-        missed.append(not low <= true_value <= high)
-    return float(np.mean(missed))
+def fraction_of(judge: Callable[[], bool], count: int) -> float:
+    """Fraction of `count` trials in which `judge` says yes."""
+    return float(np.mean([judge() for _ in range(count)]))
+
+
+def decides(test: significance.SignificanceTest, num_seeds: int) -> bool:
+    """Whether a study would decide by this test, as its only claim."""
+    return num_seeds >= significance.MIN_SEEDS and test.decides
+
+
+def misses(interval: intervals.Interval, value: float) -> bool:
+    """Whether an interval does not contain the true value."""
+    return not interval.low <= value <= interval.high
+
+
+def rates(sample: Callable[[], np.ndarray], true_mean: float, num_seeds: int, count: int) -> tuple[float, ...]:
+    """Misses of the interval and wrong verdicts, of a mean and of a difference that is 0."""
+    return (
+        fraction_of(lambda: misses(intervals.mean_interval(sample()), true_mean), count),
+        fraction_of(lambda: decides(significance.mean_test(sample(), true_mean), num_seeds), count),
+        fraction_of(lambda: misses(intervals.difference_of_means(sample(), sample()), 0.0), count),
+        fraction_of(lambda: decides(significance.difference_test(sample(), sample()), num_seeds), count),
+    )
+
+
+def follower_rate(rng: np.random.Generator, num_seeds: int, count: int) -> float:
+    """Wrong verdicts on two fractions of followers, both one half."""
+
+    def judge() -> bool:
+        first, second = rng.binomial(num_seeds, 0.5, 2)
+        return decides(significance.fractions_test(int(first), num_seeds, int(second), num_seeds), num_seeds)
+
+    return fraction_of(judge, count)
+
+
+def time_rate(rng: np.random.Generator, num_seeds: int, count: int) -> float:
+    """Wrong verdicts on two groups whose times are equally distributed, on 15 checkpoints of which 10 are observed."""
+
+    def judge() -> bool:
+        time = np.ceil(rng.uniform(0, 15, (2, num_seeds)))
+        first, second = zip(np.minimum(time, 10), time <= 10, strict=True)
+        return decides(significance.time_test(*first, *second), num_seeds)
+
+    return fraction_of(judge, count)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-intervals", type=int, default=400, help="intervals of each kind (default 400)")
-    count = parser.parse_args().num_intervals
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=4000, help="trials of each kind (default 4000)")
+    count = parser.parse_args().trials
     rng = np.random.default_rng(0)
-    print("seeds   mean   bimodal mean   difference of two variants")
-    for seeds in (3, 5, 10, 20):
-
-        def normal(seeds=seeds):
-            return rng.normal(size=seeds)
-
-        def bimodal(seeds=seeds):
-            return 10.0 * rng.integers(0, 2, seeds) + rng.normal(size=seeds)
-
-        mean = miss_fraction(normal, 0.0, intervals.mean_interval, count)
-        bimodal_mean = miss_fraction(bimodal, 5.0, intervals.mean_interval, count)
-        difference = miss_fraction(
-            lambda f=normal: (f(), f()), 0.0, lambda pair: intervals.difference_of_means(*pair), count
-        )
-        print(f"{seeds:5d} {mean:6.0%} {bimodal_mean:14.0%} {difference:29.0%}")
+    columns = ("mean, interval", "mean, verdict", "difference, interval", "difference, verdict")
+    print("seeds  values   " + "  ".join(f"{name:>20}" for name in columns))
+    for num_seeds in (3, 5, 10, 12):
+        kinds: dict[str, tuple[Callable[[], np.ndarray], float]] = {
+            "normal": (lambda n=num_seeds: rng.normal(size=n), 0.0),
+            "bimodal": (lambda n=num_seeds: 10.0 * rng.integers(0, 2, n) + rng.normal(size=n), 5.0),
+        }
+        for name, (sample, true_mean) in kinds.items():
+            row = "  ".join(f"{rate:20.1%}" for rate in rates(sample, true_mean, num_seeds, count))
+            print(f"{num_seeds:5d}  {name:8} {row}", flush=True)
+    print("\nseeds  followers, verdict   times, verdict")
+    for num_seeds in (3, 5, 10, 12):
+        row = f"{follower_rate(rng, num_seeds, count):18.1%}  {time_rate(rng, num_seeds, count):15.1%}"
+        print(f"{num_seeds:5d}  {row}", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,15 +19,16 @@ from rookery.intervals import (
     mean_interval,
     mean_over_episodes,
     probability_of_improvement,
+    student_quantile,
     two_level_interval,
+    welch_error,
 )
 
 
 def test_two_values_by_hand():
-    # Resampled means of {0, 1} are 0, 1/2, 1 with probability 1/4, 1/2, 1/4: the 2.5 % and 97.5 % points
-    # are 0 and 1, the 30 % and 70 % points both 1/2.
-    assert mean_interval([0, 1]) == (0.5, 0.0, 1.0)
-    assert mean_interval([0, 1], confidence=0.4) == (0.5, 0.5, 0.5)
+    # Mean 1/2, standard error 1/2; with one degree of freedom t is 12.706 at 97.5 %, and 1 at 75 %.
+    assert mean_interval([0, 1]) == pytest.approx((0.5, 0.5 - 6.3531, 0.5 + 6.3531), abs=1e-3)
+    assert mean_interval([0, 1], confidence=0.5) == pytest.approx((0.5, 0.0, 1.0))
 
 
 def test_many_values_come_near_the_normal_interval():
@@ -48,17 +49,11 @@ def test_equal_values_have_no_width():
     assert mean_interval([0.1] * 3)[1:] == (0.1, 0.1)
 
 
-def test_the_seed_fixes_it():
-    values = [1, 2, 4, 8, 16.5]
-    assert mean_interval(values, num_resamples=200) == mean_interval(values, num_resamples=200)
-    assert mean_interval(values, num_resamples=200) != mean_interval(values, num_resamples=200, seed=1)
-
-
 def test_a_band_is_an_interval_a_column():
     values = np.array([[0, 5, 1.0], [1, 5, 4], [3, 5, 9]])
     low, high = mean_band(values)
     for column in range(3):
-        assert mean_interval(values[:, column])[1:] == (low[column], high[column])
+        assert mean_interval(values[:, column])[1:] == pytest.approx((low[column], high[column]))
 
 
 @pytest.mark.parametrize("bad", [[], [[1, 2]], [1, math.nan], [1, math.inf]])
@@ -67,7 +62,7 @@ def test_nonsense_is_refused(bad):
         mean_interval(bad)
 
 
-@pytest.mark.parametrize("bad", [{"confidence": 0}, {"confidence": 1}, {"confidence": 95}, {"num_resamples": 0}])
+@pytest.mark.parametrize("bad", [{"confidence": 0}, {"confidence": 1}, {"confidence": 95}])
 def test_settings_out_of_range(bad):
     with pytest.raises(ConfigError):
         mean_interval([1, 2], **bad)
@@ -98,18 +93,6 @@ def test_interquartile_mean_of_rows_and_columns():
     np.testing.assert_allclose(iqm(table.T, axis=0), [1.5, 5.0])
 
 
-def test_mean_interval_of_two_is_as_wide_as_they_lie_apart():
-    # Resampled, two seeds are equal half of the time: the interval reaches from one to the other.
-    assert mean_interval([1.0, 3.0]) == (2.0, 1.0, 3.0)
-
-
-def test_bootstrap_interval_by_enumeration():
-    # Of 27 equally likely samples of three seeds 0, 0, 1 the mean is 0 in 8 and 1 in one: more than 2.5 % each.
-    assert mean_interval([0.0, 0.0, 1.0]) == pytest.approx((1 / 3, 0.0, 1.0))
-    # Of 3125 samples of 0, 0, 0, 0, 1 the mean is 3/5 or more in 181 (5.8 %), and 4/5 or more in 21 (0.7 %).
-    assert mean_interval([0.0, 0.0, 0.0, 0.0, 1.0]) == pytest.approx((0.2, 0.0, 0.6))
-
-
 def test_one_seed_has_no_interval_and_equal_seeds_one_of_width_0():
     value, low, high = mean_interval([2.0])
     assert value == 2.0
@@ -119,10 +102,14 @@ def test_one_seed_has_no_interval_and_equal_seeds_one_of_width_0():
 
 
 def test_difference_of_means_by_hand():
-    # 1 or 3, minus a level of 1: from 0 to 2.
-    assert difference_of_means([1.0, 3.0], [1.0, 1.0]) == (1.0, 0.0, 2.0)
-    # 1 or 3 minus 0 or 2: each end needs both samples at once, one in sixteen.
-    assert difference_of_means([1.0, 3.0], [0.0, 2.0]) == (1.0, -1.0, 3.0)
+    # Variances 2 and 8 over 2 seeds each: squared errors 1 and 4, so 5**0.5 with 25 / (1 + 16) degrees of freedom.
+    value, low, high = difference_of_means([1.0, 3.0], [0.0, 4.0])
+    assert value == 0
+    degrees = 25 / 17
+    assert welch_error(np.array([1.0, 3.0]), np.array([0.0, 4.0])) == pytest.approx((5**0.5, degrees))
+    assert (low, high) == pytest.approx((-student_quantile(degrees) * 5**0.5, student_quantile(degrees) * 5**0.5))
+    # Without spread in one of them, the other's alone counts.
+    assert difference_of_means([1.0, 3.0], [1.0, 1.0])[1:] == pytest.approx(mean_interval([0.0, 2.0])[1:])
 
 
 def test_probability_of_improvement_by_hand():
@@ -143,7 +130,7 @@ def test_intervals_contain_their_value_and_repeat(sample):
     for statistic in (mean_interval, iqm_interval):
         interval = statistic(sample)
         assert interval == statistic(sample)
-        assert min(sample) - 1e-9 <= interval.low <= interval.high <= max(sample) + 1e-9
+        assert interval.low - 1e-9 <= interval.value <= interval.high + 1e-9
 
 
 def test_mean_over_episodes_by_hand():
@@ -174,8 +161,13 @@ def test_two_levels_by_hand():
     mean, low, high = two_level_interval(values)
     assert mean == 1.5
     assert (mean - low, high - mean) == pytest.approx((1.96 * error, 1.96 * error), rel=0.05)
-    # Two seeds without noise, sampled with replacement: the mean is 0, 1/2 or 1.
-    assert two_level_interval(np.array([[0.0, 0.0], [1.0, 1.0]])) == (0.5, 0.0, 1.0)
+    # Two seeds: the interval of their means, however many episodes they played.
+    assert two_level_interval(np.array([[0.0, 0.0], [1.0, 1.0]])) == mean_interval([0.0, 1.0])
+    # Just these two: standard errors 1/2 and 1/2 add up to 1/8 of the mean's variance.
+    episodes = np.array([[0.0, 1.0], [4.0, 5.0]])
+    assert two_level_interval(episodes, over_seeds=False) == pytest.approx(
+        (2.5, 2.5 - 1.96 / 8**0.5, 2.5 + 1.96 / 8**0.5), rel=1e-3
+    )
     # A single episode has no standard error.
     assert two_level_interval(np.array([[2.0], [2.0]])) == (2.0, 2.0, 2.0)
 
@@ -198,19 +190,16 @@ MATRIX = arrays.arrays(
 
 @given(MATRIX, st.floats(-50, 50), st.floats(0.1, 10))
 def test_intervals_move_with_the_values(values, shift, scale):
-    mean, low, high = two_level_interval(values, num_resamples=200)
+    mean, low, high = two_level_interval(values)
     assert low - 1e-9 <= high
     assert mean == pytest.approx(values.mean())
-    if values.shape[1] == 1:
-        assert values.min() - 1e-9 <= low <= high <= values.max() + 1e-9
-    moved = two_level_interval(scale * values + shift, num_resamples=200)
+    moved = two_level_interval(scale * values + shift)
     assert moved == pytest.approx(tuple(scale * x + shift for x in (mean, low, high)), rel=1e-6, abs=1e-6)
-    assert two_level_interval(values, num_resamples=200) == (mean, low, high)
 
 
 @given(st.floats(-100, 100, width=32), st.integers(1, 4), st.integers(1, 6))
 def test_equal_values_have_no_width_at_either_level(value, seeds, episodes):
-    interval = two_level_interval(np.full((seeds, episodes), value), num_resamples=50)
+    interval = two_level_interval(np.full((seeds, episodes), value))
     assert interval == pytest.approx((value, value, value), abs=1e-9)
 
 

@@ -45,13 +45,17 @@ def test_verdicts(interval, above, below, outcome):
     assert judge_interval(Interval(0.0, *interval), above, below) == outcome
 
 
-def test_a_mean_above_needs_three_seeds():
+def test_a_mean_above_needs_five_seeds():
     claim = claims.mean_above("", "a", 1.0)
-    assert claim.judge(results(a=[2.0, 3.0, 4.0])).outcome == HOLDS
-    assert claim.judge(results(a=[0.5, 3.0, 4.0])).outcome == UNDECIDED
-    assert claim.judge(results(a=[0.0, 0.5, 1.0])).outcome == FAILS
-    two = claim.judge(results(a=[2.0, 3.0]))
-    assert (two.outcome, two.interval.value) == (UNDECIDED, 2.5)
+    verdict = claim.judge(results(a=[2.0, 3.0, 4.0, 3.0, 2.5]))
+    assert verdict.outcome == HOLDS
+    assert verdict.test.detectable > 0
+    assert claim.judge(results(a=[0.5, 3.0, 4.0, 0.0, 2.5])).outcome == UNDECIDED
+    assert claim.judge(results(a=[0.0, 0.5, 0.4, 0.2, 0.1])).outcome == FAILS
+    few = claim.judge(results(a=[2.0, 3.0, 2.5, 2.4]))
+    assert (few.outcome, few.interval.value) == (UNDECIDED, pytest.approx(2.475))
+    assert few.interval.low > 1
+    assert few.detail == "4 seeds: fewer than 5 decide nothing"
     # One agent without seeds is judged by its episodes.
     assert claim.judge(results(a=1.2)).outcome == HOLDS
     assert claim.judge(results(a=1.05)).outcome == UNDECIDED
@@ -75,37 +79,51 @@ def test_metrics_of_one_agent_have_an_interval_only_where_they_are_fractions():
 
 def test_a_mean_below():
     claim = claims.mean_below("", "a", 1.0, "metrics_social: mistakes")
-    assert claim.judge(results(a=[0.1, 0.2, 0.4])).outcome == HOLDS
-    assert claim.judge(results(a=[0.6, 0.7, 0.8])).outcome == FAILS
+    assert claim.judge(results(a=[0.1, 0.2, 0.3, 0.2, 0.1])).outcome == HOLDS
+    assert claim.judge(results(a=[0.6, 0.7, 0.8, 0.7, 0.6])).outcome == FAILS
 
 
 def test_greater_than_another_condition_or_a_level():
     claim = claims.mean_greater("", "a", "b")
-    verdict = claim.judge(results(a=[4.0, 5.0, 6.0], b=[1.0, 2.0, 3.0]))
-    assert (verdict.outcome, verdict.interval.value) == (HOLDS, 3.0)
-    assert verdict.detail == "probability of improvement 1.00 [1.00, 1.00]"
-    assert claim.judge(results(a=[1.0, 5.0, 6.0], b=[1.0, 2.0, 6.0])).outcome == UNDECIDED
-    assert claim.judge(results(a=[1.0, 1.1, 1.2], b=2.0)).outcome == FAILS
-    assert claim.judge(results(a=[4.0, 5.0], b=[1.0, 2.0])).outcome == UNDECIDED
-    # Another measure of the other arm: its return alone is 0.
+    low = [1.0, 2.0, 3.0, 1.5, 2.5]
+    verdict = claim.judge(results(a=[x + 5 for x in low], b=low))
+    assert (verdict.outcome, verdict.interval.value) == (HOLDS, pytest.approx(5.0))
+    assert verdict.detail == "probability of improvement 1.00"
+    assert claim.judge(results(a=[1.0, 5.0, 6.0, 2.0, 1.0], b=low)).outcome == UNDECIDED
+    assert claim.judge(results(a=[1.0, 1.1, 1.2, 1.0, 1.1], b=2.0)).outcome == FAILS
+    assert claim.judge(results(a=[4.0, 5.0, 4.5, 4.1], b=[1.0, 2.0, 1.5, 1.1])).outcome == UNDECIDED
+    # Another measure of the other condition: its return alone is 0.
     other = claims.mean_greater("", "a", "b", other_measure="return_solo")
-    assert other.judge(results(a=[1.0, 2.0, 3.0], b=[9.0, 9.0, 9.0])).interval.value == 2.0
+    assert other.judge(results(a=low, b=[9.0] * 5)).interval.value == pytest.approx(2.0)
+
+
+def test_a_verdict_needs_the_exact_test_as_well():
+    # Welch's test decides by means; by ranks one seed of the five is no better than the others.
+    first, second = [3.0, 3.1, 3.2, 3.3, 0.05], [0.1, 0.2, 0.3, 0.5, 0.6]
+    verdict = claims.mean_greater("", "a", "b").judge(results(a=first, b=second))
+    assert verdict.interval.low > 0
+    assert (verdict.outcome, verdict.test.agrees) == (UNDECIDED, False)
+    assert verdict.detail.startswith("the exact test does not agree (p = 0.15)")
 
 
 def test_equivalent_within_a_fraction():
     claim = claims.equivalent_within("", "a", "b", tolerance=0.5)
-    assert claim.judge(results(a=[2.0, 2.2, 2.1], b=[2.0, 2.0, 2.0])).outcome == HOLDS
-    assert claim.judge(results(a=[4.0, 4.0, 4.1], b=[2.0, 2.0, 2.0])).outcome == FAILS
-    assert claim.judge(results(a=[2.0, 4.0, 3.0], b=[2.0, 2.0, 2.0])).outcome == UNDECIDED
+    level = [2.0, 2.1, 1.9, 2.0, 2.0]
+    assert claim.judge(results(a=[2.0, 2.2, 2.1, 2.0, 2.1], b=level)).outcome == HOLDS
+    far = claim.judge(results(a=[4.0, 4.0, 4.1, 4.0, 4.0], b=level))
+    assert far.outcome == FAILS
+    assert far.test.p_value < 0.001
+    assert claim.judge(results(a=[2.0, 4.0, 3.0, 1.0, 5.0], b=level)).outcome == UNDECIDED
 
 
 def test_every_seed_at_most():
     claim = claims.every_seed_at_most("", "a", 1.0)
-    assert claim.judge(results(a=[0.8, 0.9])).outcome == HOLDS
-    assert claim.judge(results(a=[0.8, 0.95])).outcome == UNDECIDED  # 0.95 ± 0.1
-    verdict = claim.judge(results(a=[0.8, 1.2]))
+    assert claim.judge(results(a=[0.8, 0.9, 0.8, 0.7, 0.9])).outcome == HOLDS
+    assert claim.judge(results(a=[0.8, 0.9, 0.8, 0.7])).outcome == UNDECIDED
+    assert claim.judge(results(a=[0.8, 0.95, 0.8, 0.7, 0.9])).outcome == UNDECIDED  # 0.95 ± 0.1
+    verdict = claim.judge(results(a=[0.8, 1.2, 0.8, 0.7, 0.9]))
     assert (verdict.outcome, verdict.interval, verdict.detail) == (
-        FAILS, (1.2, pytest.approx(1.1), pytest.approx(1.3)), "1 of 2 seeds above",
+        FAILS, (1.2, pytest.approx(1.1), pytest.approx(1.3)), "1 of 5 seeds above",
     )  # fmt: skip
 
 
@@ -130,23 +148,23 @@ def test_few_seeds_exceed_a_level():
 
 def test_not_greater_than_another_condition():
     claim = claims.mean_not_greater("", "a", "b")
-    assert claim.judge(results(a=[1.0, 1.1, 1.2], b=2.0)).outcome == HOLDS
-    assert claim.judge(results(a=[3.0, 3.1, 3.2], b=2.0)).outcome == FAILS
-    assert claim.judge(results(a=[1.0, 3.1, 3.2], b=2.0)).outcome == UNDECIDED
+    assert claim.judge(results(a=[1.0, 1.1, 1.2, 1.1, 1.0], b=2.0)).outcome == HOLDS
+    assert claim.judge(results(a=[3.0, 3.1, 3.2, 3.1, 3.0], b=2.0)).outcome == FAILS
+    assert claim.judge(results(a=[1.0, 3.1, 3.2, 1.1, 2.0], b=2.0)).outcome == UNDECIDED
 
 
 def test_the_same_agents_are_compared_agent_by_agent():
-    # Mistakes are twice the return: the differences are 1, 50 and 99, and each of their means of three is above 0.
+    # Mistakes are twice the return: the differences are the returns.
     claim = claims.mean_greater("", "a", "a", "metrics_social: mistakes", other_measure="return_social")
-    verdict = claim.judge(results(a=[1.0, 50.0, 99.0]))
-    assert verdict.interval.value == 50
-    assert (verdict.outcome, verdict.detail) == (HOLDS, "3 of 3 seeds")
+    verdict = claim.judge(results(a=[10.0, 20.0, 30.0, 20.0, 15.0]))
+    assert verdict.interval.value == 19
+    assert (verdict.outcome, verdict.detail) == (HOLDS, "5 of 5 seeds")
     alone = claims.mean_greater("", "a", "a", "return_social", other_measure="return_solo")
     assert alone.judge(results(a=[1.0, 2.0])).outcome == UNDECIDED  # two seeds
 
 
 def test_another_evaluation_condition():
-    home = results(a=[1.0, 2.0, 3.0])
+    home = results(a=[1.0, 2.0, 3.0, 2.0, 1.5])
     elsewhere = [
         {**row, "eval_condition": "elsewhere", "return_social": {"mean": 0.5, "low": 0.0, "high": 1.0}}
         for row in home.rows("a")
@@ -154,6 +172,6 @@ def test_another_evaluation_condition():
     both = Results({**home.data, "rows": [*home.data["rows"], *elsewhere]})
     claim = claims.mean_greater("", "a", "a", eval_condition="home", other_eval_condition="elsewhere")
     verdict = claim.judge(both)
-    assert (verdict.outcome, verdict.interval.value) == (HOLDS, 1.5)
+    assert (verdict.outcome, verdict.interval.value) == (HOLDS, pytest.approx(1.4))
     assert "in home" in verdict.quantity
     assert "in elsewhere" in verdict.quantity

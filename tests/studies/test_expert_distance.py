@@ -8,7 +8,13 @@ import pytest
 from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.team import AgentGroup, Team
 from rookery.gridworld.spec import ViewConfig
-from rookery.studies.expert_distance import distance_to_nearest, mean_distances, stays_nearer
+from rookery.studies.expert_distance import (
+    EpisodeTrace,
+    distance_to_nearest,
+    entry_measures,
+    stays_nearer,
+    trace_episodes,
+)
 from rookery.studies.results import Results
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.grid_env import GridEnv
@@ -33,8 +39,11 @@ def test_the_nearest_other_by_hand():
 def test_a_profile_has_one_distance_per_step_within_the_grid():
     team = Team((AgentGroup("evaluated", (0,), RandomPolicy(3)), AgentGroup("partners-0", (1, 2), RandomPolicy(3))))
     params = {"evaluated": (), "partners-0": ()}
-    distances = mean_distances(ENV, team, params, jax.random.PRNGKey(1), 5)
+    trace = trace_episodes(ENV, team, params, jax.random.PRNGKey(1), 5)
+    distances = trace.distance
     assert distances.shape == (6,)
+    assert trace.position.shape == (6, 5, 3, 2)
+    assert not (trace.correct & trace.wrong).any()
     assert ((distances >= 0) & (distances <= 3 + 7)).all()
     # One step moves each agent by at most one cell.
     assert (jnp.abs(jnp.diff(distances)) <= 2).all()
@@ -43,8 +52,37 @@ def test_a_profile_has_one_distance_per_step_within_the_grid():
 @pytest.mark.parametrize(("late", "outcome"), [(1.0, "holds"), (4.0, "does not hold")])
 def test_nearer_is_judged_by_the_second_half(late, outcome):
     # First halves are equal and far.
-    near, far = [[9.0, 9.0, late, late]] * 3, [[9.0, 9.0, 3.0, 3.0]] * 3
+    near, far = [[9.0, 9.0, late, late]] * 5, [[9.0, 9.0, 3.0, 3.0]] * 5
     verdict = stays_nearer("", "a", "b").judge(
         Results({"rows": [], "extra_measurements": {"distance_to_expert": {"a": near, "b": far}}})
     )
     assert (verdict.outcome, verdict.interval.value) == (outcome, late - 3)
+
+
+def test_entries_by_hand():
+    # One episode of 8 steps, two goals at (1, 1) and (1, 5). The expert enters them in steps 2 and 4, which closes its
+    # cycle; agent 0 enters one in step 1, then repeats the expert's second entry in step 6, and errs in step 8.
+    correct, wrong = np.zeros((2, 8, 1, 2), bool)
+    position = np.zeros((8, 1, 2, 2), int)
+    for step, agent, cell, pays in (
+        (1, 0, (1, 1), 1),
+        (2, 1, (1, 1), 1),
+        (4, 1, (1, 5), 1),
+        (6, 0, (1, 5), 1),
+        (8, 0, (1, 1), 0),
+    ):
+        (correct if pays else wrong)[step - 1, 0, agent] = True
+        position[step - 1, 0, agent] = cell
+    measured = entry_measures(EpisodeTrace(np.zeros(8), correct, wrong, position), num_goals=2)
+    assert measured == {
+        "step_of_second_entry": 6.0,
+        "entries_before_closed_cycle": 1.0,
+        "repeated_fraction": 1.0,  # step 8 repeats the expert's entry of step 2
+    }
+    # Without a second entry, and without an expert that closes its cycle.
+    alone = entry_measures(
+        EpisodeTrace(np.zeros(8), correct[:, :, :1].repeat(2, 2) & [True, False], wrong & False, position), 2
+    )
+    assert alone["step_of_second_entry"] == 6
+    assert alone["entries_before_closed_cycle"] == 2
+    assert alone["repeated_fraction"] == 0

@@ -1,4 +1,4 @@
-"""Strategies by hand, and that each setting is one change."""
+"""Which seeds are ahead early, by hand; and that each setting is one change."""
 
 import dataclasses
 
@@ -6,44 +6,9 @@ import numpy as np
 import pytest
 
 from rookery.storage.serialization import to_dict
-from rookery.studies import budgets
 from rookery.studies.ndousse2021 import paper_gap
-from rookery.studies.results import Results
+from rookery.studies.ndousse2021.easy_setting import easy_run_config
 from rookery.training.config import Variant
-
-
-@pytest.mark.parametrize(
-    ("return_social", "return_solo", "strategy"),
-    [
-        (5.7, 0.3, "follower"),
-        (2.0, 1.0, "follower"),  # half of it is gain
-        (2.0, 1.1, "explorer"),
-        (5.7, 5.3, "explorer"),
-        (0.9, 1.2, "explorer"),  # the others are in its way
-        (1.4, -2.0, "follower"),  # lost without them
-        (1.05, 1.05, "neither"),
-        (1.0, -3.0, "neither"),
-        (-2.0, 0.0, "neither"),
-    ],
-)
-def test_strategies_by_hand(return_social, return_solo, strategy):
-    assert paper_gap.classify_strategy(return_social, return_solo) == strategy
-
-
-def row(condition, seed, social, solo):
-    values = {"return_social": social, "return_solo": solo, "social_gain": social - solo}
-    return {
-        "condition": condition,
-        "seed": seed,
-        "eval_condition": "s",
-        **{name: {"mean": x} for name, x in values.items()},
-    }
-
-
-def test_strategies_are_counted_over_seeds():
-    results = Results({"rows": [row("a", 0, 5, 0), row("a", 1, 5, 4), row("a", 2, 6, 1), row("b", 0, 1, 1)]})
-    assert paper_gap.count_strategies(results, "a") == {"follower": 2, "explorer": 1, "neither": 0}
-    assert paper_gap.count_strategies(results, "b") == {"follower": 0, "explorer": 0, "neither": 1}
 
 
 def test_a_third_of_training_and_its_end():
@@ -81,7 +46,7 @@ def differences(config, other) -> set[str]:
 
 
 def test_each_setting_is_one_change():
-    base = budgets.run_config("desk", "base", (Variant(),))
+    base = easy_run_config("desk", "base", (Variant(),))
     schedules, pixels, large = (
         run.configure("desk")
         for run in (paper_gap.SCHEDULE_CHANGES_RUN, paper_gap.PIXELS_RUN, paper_gap.LARGE_GRID_RUN)

@@ -93,6 +93,10 @@ def run_reproduce(options: ReproduceCommand) -> int:
 
         if (code := run_divided(study, session, options, log)) is not None:
             return code
+    elif options.budget != "smoke" and not session.quiet:
+        from rookery.studies.cost import show_cost
+
+        show_cost(study, session, log)
     data = reproduce(study, session, log)
     if data is None:
         if options.json:

@@ -13,11 +13,14 @@ from rookery.studies.evaluate import EvaluatedAgent
 from rookery.studies.session import Session
 from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
 from rookery.training.config import PolicyConfig, slot_names
+from rookery.training.mechanism_health import MechanismHealth, mechanism_health
 from rookery.training.trainer import load_config
 
 MAX_CURVE_POINTS = 200
 """Points kept of a learning curve."""
 AUX_LOSS_KINDS = ("next-frame", "reconstruction")
+HEALTH_CURVES = ("error", "error_constant", "error_copy", "agents_recall", "agents_recall_copy", "dead_units")
+"""Of an auxiliary loss on held-out episodes, at checkpoints."""
 TEAM_CURVES = ("intrinsic_reward", "influence_above_mean_fraction", "moa_loss")
 """Metrics of a team's learning curve, in addition to its return: means over agents."""
 
@@ -41,6 +44,13 @@ class AgentSource:
         """Curves of training, one list per seed each; None where nothing was trained by a run."""
         return None
 
+    def mechanism_checks(self, session: Session, mechanism: str, by: float) -> list[dict[str, Any]]:
+        """Whether a mechanism of the agents was alive: {'alive', 'reason'} of each seed; empty where nothing trained.
+
+        Args: as `rookery.training.mechanism_health.mechanism_health`.
+        """
+        return []
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainedAgent(AgentSource):
@@ -60,10 +70,11 @@ class TrainedAgents(TrainedSlot, AgentSource):
         return (self.run,)
 
     def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
-        return [EvaluatedAgent.of(session.trained_agent(self, seed), seed=seed) for seed in session.seed_range]
+        return [EvaluatedAgent.of(session.trained_agent(self, seed), seed=seed) for seed in session.seeds_of(self.run)]
 
     def learning_curves(self, session: Session) -> dict[str, Any]:
-        """'checkpoints': frozen at each checkpoint; 'learning': while training, with the auxiliary loss if any."""
+        """'checkpoints': frozen at each checkpoint; 'learning': while training, with the auxiliary loss if any;
+        'health': of each auxiliary loss, at checkpoints."""
         rows, names, seeds = _run_metrics(self.run, session)
         prefix = f"{self.variant}/{names[self.slot]}"
         checkpoint_keys = {
@@ -72,6 +83,12 @@ class TrainedAgents(TrainedSlot, AgentSource):
             "social_gain": f"evaluation/{prefix}/social_gain/return",
         }
         evaluated = [row for row in rows if checkpoint_keys["social_gain"] in row]
+        health = {}
+        for kind in AUX_LOSS_KINDS:
+            keys = {name: f"evaluation/{prefix}/health/{kind}/{name}" for name in HEALTH_CURVES}
+            keys = {name: key for name, key in keys.items() if evaluated and all(key in row for row in evaluated)}
+            if keys:
+                health[kind] = _series(evaluated, keys, seeds)
         learning_keys = {"return": f"{prefix}/return"}
         for kind in AUX_LOSS_KINDS:
             key = f"{prefix}/aux_loss/{kind}"
@@ -80,7 +97,12 @@ class TrainedAgents(TrainedSlot, AgentSource):
         return {
             "checkpoints": _series(evaluated, checkpoint_keys, seeds),
             "learning": _series(_subsample(rows), learning_keys, seeds),
+            "health": health,
         }
+
+    def mechanism_checks(self, session: Session, mechanism: str, by: float) -> list[dict[str, Any]]:
+        rows, names, seeds = _run_metrics(self.run, session)
+        return _checks_by_seed(mechanism_health(rows, mechanism, self.variant, names[self.slot], by), seeds)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +123,7 @@ class TrainedTeam(AgentSource):
         ]
         return [
             EvaluatedAgent.of(*(session.trained_agent(slot, seed) for slot in slots), seed=seed)
-            for seed in session.seed_range
+            for seed in session.seeds_of(self.run)
         ]
 
     def learning_curves(self, session: Session) -> dict[str, Any]:
@@ -118,13 +140,31 @@ class TrainedTeam(AgentSource):
             curves[metric] = combined.T.tolist()
         return {"learning": curves}
 
+    def mechanism_checks(self, session: Session, mechanism: str, by: float) -> list[dict[str, Any]]:
+        """As of a single agent; alive in a seed if in most of the agents in which it was measured."""
+        rows, names, seeds = _run_metrics(self.run, session)
+        by_agent = [_checks_by_seed(mechanism_health(rows, mechanism, self.variant, name, by), seeds) for name in names]
+        checks = []
+        for of_agents in zip(*by_agent, strict=True):
+            measured = [check for check in of_agents if check["alive"] is not None] or [of_agents[0]]
+            alive = [check["alive"] for check in measured]
+            most = None if alive == [None] else sum(alive) * 2 > len(alive)
+            checks.append(next((c for c in measured if c["alive"] == most), measured[0]) | {"alive": most})
+        return checks
+
+
+def _checks_by_seed(checks: list[MechanismHealth], seeds: slice) -> list[dict[str, Any]]:
+    """Of a session's seeds, which lie at `seeds` among the run's; a run that measured nothing has a single check."""
+    chosen = checks[seeds] if len(checks) > 1 else checks
+    return [{"alive": check.alive, "reason": check.reason} for check in chosen]
+
 
 def _run_metrics(run: TrainingRun, session: Session) -> tuple[list[dict[str, Any]], list[str], slice]:
     """What a run logged, the names of its agents, and the position of the session's seeds among the run's."""
     folder = session.run_dir(run)
     config = load_config(folder)
     first = session.seed - config.seed
-    return read_metrics(folder), slot_names(config), slice(first, first + session.num_seeds)
+    return read_metrics(folder), slot_names(config), slice(first, first + len(session.seeds_of(run)))
 
 
 def _subsample(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,7 +1,9 @@
 """The three budgets of Goal Cycle studies; every constant of the desk preset is here and nowhere else.
 
-`desk` was found on training seeds of its own (docs/presets.md says what was tried) and frozen before the reported seeds
-ran: changing a number here makes other runs, and never changes the numbers of an old one.
+`desk` is the paper's world with a small network: 13×13 cells, 18 obstacles, 250 steps, three goals that are always
+shown, penalty 1.5 throughout, seven actions, and two trained experts that see their own view. Observations are
+symbolic. Changing a number here makes other runs, and never changes the numbers of an old one; a change of what a study
+trains counts in its `Study.definition`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from rookery.studies.training_run import Budget
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.training import presets
 from rookery.training.config import (
+    FrozenPolicyConfig,
     GroupConfig,
     PolicyConfig,
     RandomPolicyConfig,
@@ -28,30 +31,40 @@ from rookery.training.config import (
 from rookery.training.schedules import Schedule
 
 DESK_VIEW = ViewConfig(observation_type="symbolic")
-NOVICE_VIEW = ViewConfig(observation_type="symbolic", can_hide_goals=True)  # with probability `goal_hiding_prob`
+DESK_NUM_ACTIONS = 7  # as in the paper; four of them have no effect
 
-TOTAL_TIMESTEPS = 3_200_000  # per seed
-DESK_NUM_ENVS = 128  # per update
+TOTAL_TIMESTEPS = 10_000_000  # per seed
+DESK_NUM_ENVS = 64  # per update: 16,000 steps
 DESK_NETWORK = MLPNetwork(encoder_size=64, hidden_size=64, head_size=32)
 SEQUENCE_LENGTH = 25  # steps
 NUM_EPOCHS = 3  # passes over the batch per update; hidden states and advantages are recomputed after each
 NUM_MINIBATCHES = 12
-AUXILIARY_WEIGHT = 1.0
+AUXILIARY_WEIGHT = 3.0  # as in the paper, 30 times that of the value
+VF_COEF = 0.1
 LEARNING_RATE: Schedule = ((0.0, 1.5e-3), (0.8, 1.5e-3), (1.0, 3e-4))
 ENT_COEF: Schedule = ((0.0, 0.01), (0.4, 0.004), (0.8, 0.0005))
-PENALTY: Schedule = ((0.0, 0.3), (0.25, 0.3), (0.5, 1.0), (0.65, 1.0), (0.85, 1.5))
-GOAL_HIDING_PROB: Schedule = ((0.0, 1.0), (0.5, 1.0), (0.65, 0.0))
-IMPERFECT_EXPERT = "goal-cycle-demo-expert"  # a trained one: earns 11 per episode, the scripted one 20
-CHECKPOINT_INTERVAL = 10  # updates
+EXPERT = "goal-cycle-lite-expert"  # a trained one that sees its own view: earns 13.8 per episode alone
+IMPERFECT_EXPERT = "goal-cycle-lite-imperfect"  # earns 6.5
+PAPER_IMPERFECT_EXPERT = "goal-cycle-paper-expert"  # sees pixels: earns 10.1
+CHECKPOINT_INTERVAL = 31  # updates: half a million steps
+CHECKPOINT_EPISODES = 64  # with experts and alone each
+
+PAPER_WORLD = (
+    "agents train in the paper's 13×13 world, goals shown and penalty 1.5 from the first step, with trained experts "
+    "that see their own view and a next-frame loss that predicts; before: 9×9 cells, goals hidden from all novices for "
+    "half of training, a penalty that rose from 0.3, scripted experts that see the whole map, and absolute error, "
+    "which symbolic views do not learn"
+)
+"""What definition 2 of the studies changed."""
 
 REPLAY_CAPACITY = 1024  # sequences in the replay buffer of a Q-learner
 REPLAY_LEARNING_RATE: Schedule = 5e-4
 
-CONTINUED_TIMESTEPS = 1_600_000  # for agents that continue training, at the full penalty and with goals visible
+CONTINUED_TIMESTEPS = 5_000_000  # for agents that continue training
 CONTINUED_LEARNING_RATE: Schedule = ((0.0, 7e-4), (1.0, 3e-4))
 CONTINUED_ENT_COEF: Schedule = 5e-4
 
-EXPERT_TIMESTEPS = 9_000_000  # for agents that become experts alone
+EXPERT_TIMESTEPS = 20_000_000  # for agents that become experts alone
 EXPERT_PENALTY: Schedule = ((0.0, 0.3), (0.25, 0.3), (0.75, 1.5))
 EXPERT_ENT_COEF: Schedule = ((0.0, 0.01), (0.8, 0.01), (1.0, 0.003))
 EXPERT_LEARNING_RATE: Schedule = ((0.0, 1e-3), (0.8, 1e-3), (1.0, 3e-4))
@@ -63,26 +76,24 @@ def goal_cycle_task(budget: Budget, **changes: Any) -> GoalCycle:
     """The three-goal task that novices train and are evaluated in: goals visible, penalty 1.5."""
     if budget == "paper":
         return dataclasses.replace(presets.paper().task, **changes)
-    small: dict[str, Any] = {"height": 9, "width": 9, "num_obstacles": 2, "max_steps": 125}
+    settings: dict[str, Any] = {"views": (DESK_VIEW,) * 3, "goal_hiding_prob": 0.0, "num_actions": DESK_NUM_ACTIONS}
     if budget == "smoke":
-        small = {"height": 7, "width": 8, "num_obstacles": 1, "max_steps": 10}
-    views = (NOVICE_VIEW, DESK_VIEW, DESK_VIEW)
-    return GoalCycle(**{"num_actions": 3, "views": views, "goal_hiding_prob": 0.0, **small, **changes})
-
-
-def task_with_expert_views(budget: Budget) -> GoalCycle:
-    """`goal_cycle_task` with the experts' view for every agent."""
-    task = goal_cycle_task(budget)
-    return dataclasses.replace(task, views=(task.views[1],) * len(task.views))
+        settings |= {"height": 7, "width": 8, "num_obstacles": 1, "max_steps": 10, "num_actions": 3}
+    return GoalCycle(**{**settings, **changes})
 
 
 def expert_partners(budget: Budget) -> tuple[PolicyConfig, ...]:
-    """The novice's partners: scripted experts that see the whole map and find the order by trial.
+    """The novice's partners: at `desk` trained experts that see their own view; they do not learn.
 
-    They stand for the near-optimal experts that the paper trains; `desk` cannot train equally good ones. At `smoke`
-    they move at random, which compiles sooner.
+    At `paper`, scripted experts that see the whole map and find the order by trial stand for the near-optimal experts
+    that the paper trains. At `smoke` they move at random, which compiles sooner.
     """
-    return (RandomPolicyConfig() if budget == "smoke" else ScriptedPolicyConfig(),) * 2
+    partners: dict[Budget, PolicyConfig] = {
+        "smoke": RandomPolicyConfig(),
+        "desk": FrozenPolicyConfig(checkpoint=EXPERT),
+        "paper": ScriptedPolicyConfig(),
+    }
+    return (partners[budget],) * 2
 
 
 def novice_ppo(
@@ -98,10 +109,9 @@ def novice_ppo(
         "num_minibatches": NUM_MINIBATCHES,
         "minibatch_size": -(-task.max_steps // sequence_length) * num_envs * NUM_EPOCHS // NUM_MINIBATCHES,
         "recompute_every": NUM_MINIBATCHES // NUM_EPOCHS,
-        "vf_coef": 0.5,
+        "vf_coef": VF_COEF,
         "target_kl": None,
         "rollback_kl": None,
-        "max_grad_norm": 0.5,
         "adam_eps": 1e-5,
         "auxiliary": (auxiliary(weight=AUXILIARY_WEIGHT),) if auxiliary else (),
     }
@@ -126,13 +136,11 @@ def run_config(
 
     Args:
       task: default `goal_cycle_task`. partners: of the slots from 1 on, default `expert_partners`.
-      env_schedules: in place of the preset's. learner: changes to the learner's settings.
+      env_schedules: of the task; default none. learner: changes to the learner's settings.
       changes: to the run, such as `social_episode_prob`.
     """
     task = goal_cycle_task(budget) if task is None else task
     partners = expert_partners(budget) if partners is None else partners
-    if env_schedules is None:
-        env_schedules = {} if budget == "paper" else default_env_schedules()
     novice = GroupConfig(
         name="novice",
         slots=(0,),
@@ -148,8 +156,9 @@ def run_config(
         variants=variants,
         total_timesteps=TOTAL_TIMESTEPS,
         num_envs=DESK_NUM_ENVS,
-        env_schedules=env_schedules,
+        env_schedules=env_schedules or {},
         checkpoint_interval=CHECKPOINT_INTERVAL,
+        eval_episodes=CHECKPOINT_EPISODES,
     )
     if budget == "paper":
         config = dataclasses.replace(config, total_timesteps=375_000_000, checkpoint_interval=50)
@@ -161,8 +170,8 @@ def run_config(
 
 
 def continued_run_config(budget: Budget, name: str, variants: tuple[Variant, ...]) -> RunConfig:
-    """Agents that continue from where a run left them, in the task of the evaluation."""
-    config = run_config(budget, name, variants, env_schedules={})
+    """Agents that continue from where a run left them."""
+    config = run_config(budget, name, variants)
     if budget == "paper":
         return dataclasses.replace(config, total_timesteps=250_000_000)
     if budget == "smoke":
@@ -174,7 +183,7 @@ def continued_run_config(budget: Budget, name: str, variants: tuple[Variant, ...
 def solo_run_config(
     budget: Budget, name: str, variants: tuple[Variant, ...], env_schedules: dict[str, Schedule]
 ) -> RunConfig:
-    """Agents that train alone, with goals visible from the start; the experts' slots exist and stay empty."""
+    """Agents that train alone; the experts' slots exist and stay empty."""
     return run_config(budget, name, variants, env_schedules=env_schedules, social_episode_prob=0.0)
 
 
@@ -200,11 +209,6 @@ def novice_network(budget: Budget) -> MLPNetwork | NdousseNetwork:
     if budget == "paper":
         return NdousseNetwork()
     return MLPNetwork(encoder_size=8, hidden_size=8, head_size=8) if budget == "smoke" else DESK_NETWORK
-
-
-def default_env_schedules() -> dict[str, Schedule]:
-    """The desk preset's, for a task with penalties."""
-    return {"penalty": PENALTY, "goal_hiding_prob": GOAL_HIDING_PROB}
 
 
 def _partner_groups(partners: tuple[PolicyConfig, ...]) -> tuple[GroupConfig, ...]:

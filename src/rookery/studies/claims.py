@@ -1,18 +1,21 @@
-"""Ways to judge a claim. Each claim holds, does not hold, or stays undecided; the interval decides.
+"""Ways to judge a claim. Each claim holds, does not hold, or stays undecided.
 
-A claim about conditions is judged by an interval over seeds, and fewer than three seeds decide nothing. A claim about
-these particular agents ("every seed stops after one goal") is judged by each agent's interval over its episodes.
+A claim about conditions is judged over seeds: its interval and an exact test must agree, and fewer than five seeds
+decide nothing. A claim about these particular agents ("every seed stops after one goal") counts them, each by its
+interval over its episodes; fewer than five agents decide nothing either.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rookery import intervals
+from rookery import intervals, significance
 from rookery.intervals import Interval
+from rookery.significance import MIN_SEEDS, SignificanceTest
 from rookery.studies.measures import measure_label
 from rookery.studies.results import Results
 from rookery.studies.study import FAILS, HOLDS, UNDECIDED, Claim, Verdict
@@ -20,7 +23,7 @@ from rookery.studies.study import FAILS, HOLDS, UNDECIDED, Claim, Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MIN_SEEDS_TO_JUDGE = 3
+    Values = Sequence[float] | np.ndarray
 
 
 def judge_interval(interval: Interval, above: float = -math.inf, below: float = math.inf) -> str:
@@ -32,14 +35,52 @@ def judge_interval(interval: Interval, above: float = -math.inf, below: float = 
     return UNDECIDED
 
 
-def withhold_if_few_seeds(interval: Interval, num_seeds: int) -> Interval:
-    """An interval over seeds; without its bounds where there are too few seeds to judge."""
-    return interval if num_seeds >= MIN_SEEDS_TO_JUDGE else Interval.unknown(interval.value)
+def judge_mean(
+    values: Values, quantity: str, *, above: float = -math.inf, below: float = math.inf, detail: str = ""
+) -> Verdict:
+    """The mean of f[seeds] lies above or below a number; give one of the two."""
+    level = above if math.isfinite(above) else below
+    test = significance.mean_test(values, level)
+    return judge_test(test, judge_interval(test.interval, above, below), quantity, len(values), detail)
 
 
-def mean_over_judged_seeds(values: Sequence[float] | np.ndarray) -> Interval:
-    """Mean of f[seeds] with its interval; without bounds where there are too few seeds to judge."""
-    return withhold_if_few_seeds(intervals.mean_interval(values), len(values))
+def judge_difference(
+    first: Values, second: Values, quantity: str, *, above: float = -math.inf, below: float = math.inf, detail: str = ""
+) -> Verdict:
+    """The mean of f[seeds] minus that of f[other seeds] lies above or below a number; give one of the two."""
+    level = above if math.isfinite(above) else below
+    test = significance.difference_test(np.asarray(first, float) - level, second)
+    shifted = Interval(*(bound + level for bound in test.interval))
+    test = test._replace(interval=shifted)
+    outcome = judge_interval(shifted, above, below)
+    return judge_test(test, outcome, quantity, min(len(first), len(second)), detail)
+
+
+def judge_test(test: SignificanceTest, outcome: str, quantity: str, num_seeds: int, detail: str = "") -> Verdict:
+    """A verdict over seeds: undecided where they are too few, or where the exact test does not agree."""
+    reason = None
+    if num_seeds < MIN_SEEDS:
+        outcome, reason = UNDECIDED, f"{num_seeds} seeds: fewer than {MIN_SEEDS} decide nothing"
+    elif outcome != UNDECIDED and not test.agrees:
+        outcome, reason = UNDECIDED, f"the exact test does not agree (p = {test.exact_p_value:.2g})"
+    parts = [part for part in (reason, detail) if part]
+    return Verdict(outcome, quantity, test.interval, "; ".join(parts), test)
+
+
+def judge_count(hits: int, possible: int, total: int, needed: int) -> tuple[str, str]:
+    """HOLDS if at least `needed` of these agents surely do it, FAILS if fewer possibly do; and the reason if neither.
+
+    Args:
+      hits: number that surely do. possible: number that may. total: all.
+    """
+    if total < MIN_SEEDS:
+        return UNDECIDED, f"{total} seeds: fewer than {MIN_SEEDS} decide nothing"
+    return (HOLDS if hits >= needed else FAILS if possible < needed else UNDECIDED), ""
+
+
+def changed(claim: Claim, **changes) -> Claim:
+    """The claim with other settings, such as `mechanisms`, `withheld` or `since`."""
+    return dataclasses.replace(claim, **changes)
 
 
 def mean_above(
@@ -48,9 +89,8 @@ def mean_above(
     """The condition's mean over seeds lies above a number."""
 
     def judge(results: Results) -> Verdict:
-        interval = _mean_interval(results, condition, measure, eval_condition)
         quantity = f"{_describe_quantity(measure, condition, eval_condition)}, mean over seeds; claimed > {threshold:g}"
-        return Verdict(judge_interval(interval, above=threshold), quantity, interval)
+        return _judge_condition(results, condition, measure, eval_condition, quantity, above=threshold)
 
     return Claim(text=text, judge=judge)
 
@@ -61,9 +101,8 @@ def mean_below(
     """The condition's mean lies below a number."""
 
     def judge(results: Results) -> Verdict:
-        interval = _mean_interval(results, condition, measure, eval_condition)
         quantity = f"{_describe_quantity(measure, condition, eval_condition)}; claimed < {threshold:g}"
-        return Verdict(judge_interval(interval, below=threshold), quantity, interval)
+        return _judge_condition(results, condition, measure, eval_condition, quantity, below=threshold)
 
     return Claim(text=text, judge=judge)
 
@@ -81,10 +120,8 @@ def mean_greater(
     """The condition's mean exceeds another's. The other's measure and evaluation condition default to the same."""
 
     def judge(results: Results) -> Verdict:
-        interval, quantity, detail = _compare_conditions(
-            results, condition, other, (measure, other_measure), (eval_condition, other_eval_condition)
-        )
-        return Verdict(judge_interval(interval, above=0.0), f"{quantity}; claimed > 0", interval, detail)
+        places = (eval_condition, other_eval_condition)
+        return _compare_conditions(results, condition, other, (measure, other_measure), places, "> 0", above=0.0)
 
     return Claim(text=text, judge=judge)
 
@@ -95,11 +132,7 @@ def mean_not_greater(
     """The condition's mean does not exceed another's."""
 
     def judge(results: Results) -> Verdict:
-        interval, quantity, detail = _compare_conditions(
-            results, condition, other, (measure, None), (eval_condition, None)
-        )
-        outcome = HOLDS if interval.high <= 0 else judge_interval(interval, below=0.0)
-        return Verdict(outcome, f"{quantity}; claimed ≤ 0", interval, detail)
+        return _compare_conditions(results, condition, other, (measure, None), (eval_condition, None), "≤ 0", below=0.0)
 
     return Claim(text=text, judge=judge)
 
@@ -110,26 +143,40 @@ def _compare_conditions(
     other: str,
     measures: tuple[str, str | None],
     eval_conditions: tuple[str | None, str | None],
-) -> tuple[Interval, str, str]:
-    """Difference of two conditions, what it is a difference of, and the probability of improvement."""
+    claimed: str,
+    **bounds: float,
+) -> Verdict:
+    """Judge the difference of two conditions' means."""
     measure, other_measure = measures[0], measures[1] or measures[0]
     place, other_place = eval_conditions[0], eval_conditions[1] or eval_conditions[0]
     first, second = results.values(condition, measure, place), results.values(other, other_measure, other_place)
     quantity = _describe_difference((measure, condition, place), (other_measure, other, other_place))
+    quantity = f"{quantity}; claimed {claimed}"
     if condition == other:  # the same agents: the differences are taken agent by agent
-        detail = f"{int((first > second).sum())} of {len(first)} seeds"
-        return mean_over_judged_seeds(first - second), quantity, detail
+        return judge_mean(
+            first - second, quantity, detail=f"{int((first > second).sum())} of {len(first)} seeds", **bounds
+        )
     if not results.has_seeds(condition) and not results.has_seeds(other):
         interval = intervals.difference_of_agents(
             _single_agent_interval(results, condition, measure, place),
             _single_agent_interval(results, other, other_measure, other_place),
         )
-        return interval, quantity, "two agents without seeds: over their episodes"
-    interval, detail = _difference_interval(results, condition, other, first, second), ""
-    if len(first) > 1 and len(second) > 1:
+        return _judge_episodes(interval, quantity, "two agents without seeds: over their episodes", **bounds)
+    # An agent without seeds is a fixed level: it adds no variance.
+    if not results.has_seeds(other):
+        return judge_mean(first - second[0], quantity, **bounds)
+    if not results.has_seeds(condition):
+        return judge_mean(first[0] - second, quantity, **bounds)
+    detail = ""
+    if min(len(first), len(second)) > 1:
         probability = intervals.probability_of_improvement(first, second)
-        detail = f"probability of improvement {probability.value:.2f} [{probability.low:.2f}, {probability.high:.2f}]"
-    return interval, quantity, detail
+        detail = f"probability of improvement {probability.value:.2f}"
+    return judge_difference(first, second, quantity, detail=detail, **bounds)
+
+
+def _judge_episodes(interval: Interval, quantity: str, detail: str = "", **bounds: float) -> Verdict:
+    """An agent without seeds is judged by its episodes, which are many."""
+    return Verdict(judge_interval(interval, **bounds), quantity, interval, detail)
 
 
 def equivalent_within(
@@ -144,13 +191,22 @@ def equivalent_within(
 
     def judge(results: Results) -> Verdict:
         first, second = (results.values(name, measure, eval_condition) for name in (condition, other))
-        interval = _difference_interval(results, condition, other, first, second)
-        bound = tolerance * abs(float(second.mean()))
+        test = _equivalence_test(first, second, bound := tolerance * abs(float(second.mean())))
         difference = _describe_difference((measure, condition, eval_condition), (measure, other, eval_condition))
         quantity = f"{difference}; claimed within ±{bound:.2f} ({tolerance:.0%})"
-        return Verdict(judge_interval(interval, above=-bound, below=bound), quantity, interval)
+        outcome = judge_interval(test.interval, above=-bound, below=bound)
+        return judge_test(test, outcome, quantity, min(len(first), len(second)))
 
     return Claim(text=text, judge=judge)
+
+
+def _equivalence_test(first: np.ndarray, second: np.ndarray, bound: float) -> SignificanceTest:
+    """Two one-sided tests of |difference| < bound; where it clearly exceeds the bound, the p-value is of that."""
+    test = significance.difference_test(first, second)
+    outside = max(test.interval.value - bound, -bound - test.interval.value)
+    sides = [significance.difference_test(first - shift, second).p_value for shift in (bound, -bound)]
+    p_value = min(sides) if outside > 0 else max(sides)
+    return test._replace(p_value=p_value, exact_p_value=p_value, agrees=True)
 
 
 def every_seed_at_most(
@@ -161,16 +217,15 @@ def every_seed_at_most(
     def judge(results: Results) -> Verdict:
         by_seed = results.intervals(condition, measure, eval_condition)
         largest = max(by_seed, key=lambda interval: interval.value)
-        if any(interval.low > limit for interval in by_seed):
-            outcome = FAILS
-        else:
-            outcome = HOLDS if all(interval.high <= limit for interval in by_seed) else UNDECIDED
+        surely, possibly = sum(i.high <= limit for i in by_seed), sum(not i.low > limit for i in by_seed)
+        outcome, reason = judge_count(surely, possibly, len(by_seed), len(by_seed))
         num_above = sum(interval.value > limit for interval in by_seed)
         quantity = (
             f"{_describe_quantity(measure, condition, eval_condition)}, largest of {len(by_seed)} seeds; "
             f"claimed ≤ {limit:g} in every seed"
         )
-        return Verdict(outcome, quantity, largest, f"{num_above} of {len(by_seed)} seeds above")
+        counted = f"{num_above} of {len(by_seed)} seeds above"
+        return Verdict(outcome, quantity, largest, f"{reason}; {counted}" if reason else counted)
 
     return Claim(text=text, judge=judge)
 
@@ -188,8 +243,9 @@ def most_seeds_exceed(
     def judge(results: Results) -> Verdict:
         surely, possibly, total, evidence = _count_seeds_above(results, condition, reference, measure, eval_condition)
         needed = math.ceil(min_fraction * total - 1e-9)
-        outcome = HOLDS if surely >= needed else FAILS if possibly < needed else UNDECIDED
-        return Verdict(outcome, f"{evidence[0]}; claimed at least {needed} of these {total}", *evidence[1:])
+        outcome, reason = judge_count(surely, possibly, total, needed)
+        quantity = f"{evidence[0]}; claimed at least {needed} of these {total}"
+        return Verdict(outcome, quantity, evidence[1], f"{reason}; {evidence[2]}" if reason else evidence[2])
 
     return Claim(text=text, judge=judge)
 
@@ -207,8 +263,9 @@ def few_seeds_exceed(
     def judge(results: Results) -> Verdict:
         surely, possibly, total, evidence = _count_seeds_above(results, condition, reference, measure, eval_condition)
         allowed = math.floor(max_fraction * total + 1e-9)
-        outcome = HOLDS if possibly <= allowed else FAILS if surely > allowed else UNDECIDED
-        return Verdict(outcome, f"{evidence[0]}; claimed at most {allowed} of these {total}", *evidence[1:])
+        outcome, reason = judge_count(total - possibly, total - surely, total, total - allowed)
+        quantity = f"{evidence[0]}; claimed at most {allowed} of these {total}"
+        return Verdict(outcome, quantity, evidence[1], f"{reason}; {evidence[2]}" if reason else evidence[2])
 
     return Claim(text=text, judge=judge)
 
@@ -229,10 +286,13 @@ def _count_seeds_above(
     return surely, possibly, len(by_seed), (quantity, fraction, detail)
 
 
-def _mean_interval(results: Results, condition: str, measure: str, eval_condition: str | None) -> Interval:
+def _judge_condition(
+    results: Results, condition: str, measure: str, eval_condition: str | None, quantity: str, **bounds: float
+) -> Verdict:
+    """The mean of a condition's agents; an agent without seeds by its episodes."""
     if not results.has_seeds(condition):
-        return _single_agent_interval(results, condition, measure, eval_condition)
-    return mean_over_judged_seeds(results.values(condition, measure, eval_condition))
+        return _judge_episodes(_single_agent_interval(results, condition, measure, eval_condition), quantity, **bounds)
+    return judge_mean(results.values(condition, measure, eval_condition), quantity, **bounds)
 
 
 def _single_agent_interval(results: Results, condition: str, measure: str, eval_condition: str | None) -> Interval:
@@ -244,19 +304,6 @@ def _single_agent_interval(results: Results, condition: str, measure: str, eval_
     if ": " in measure:  # a task metric, of which only the mean was stored
         return Interval.unknown(results.mean(condition, measure, eval_condition))
     return results.intervals(condition, measure, eval_condition)[0]
-
-
-def _difference_interval(
-    results: Results, condition: str, other: str, first: np.ndarray, second: np.ndarray
-) -> Interval:
-    """An agent without seeds is a fixed level: it adds no variance."""
-    num_seeds, samples = [], []
-    for name, values in ((condition, first), (other, second)):
-        if results.has_seeds(name):
-            num_seeds.append(len(values))
-        samples.append(values if results.has_seeds(name) else np.repeat(values, 2))
-    interval = intervals.difference_of_means(*samples)
-    return withhold_if_few_seeds(interval, min(num_seeds)) if num_seeds else interval
 
 
 def _describe_quantity(measure: str, condition: str, eval_condition: str | None = None) -> str:

@@ -20,9 +20,10 @@ from rookery.training.config import FrozenPolicyConfig
 from rookery.training.demonstrations import record_dataset
 from rookery.training.trainer import AGENTS_DIR, agent_file
 
-NUM_RECORDED_EPISODES = {"smoke": 4, "desk": 400, "paper": 4000}
+NUM_RECORDED_EPISODES = {"smoke": 4, "desk": 2000, "paper": 4000}
 """Each gives one trajectory per slot. The paper does not say how many it used."""
-CLONING_EPOCHS = {"smoke": 2, "desk": 6, "paper": 20}
+CLONING_EPOCHS = {"smoke": 2, "desk": 30, "paper": 30}
+"""Enough for a plateau, which figure 11 checks."""
 DATASET_SEED = 1_000_000
 """Seed of the recorded episodes."""
 CLONE_VARIANT = "main"

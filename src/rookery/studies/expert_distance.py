@@ -1,22 +1,24 @@
-"""Distance between an agent and the nearest other agent, step by step."""
+"""What agents do next to experts, step by step: how near they stay, when they enter goals, whose entries they repeat.
+
+Letters: T steps, E episodes, A agents; the agent under evaluation is agent 0.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from rookery import intervals
 from rookery.agents.team import Team
 from rookery.gridworld.state import GridState
 from rookery.keys import EXPERT_DISTANCE_EPISODES
 from rookery.storage.atomic import write_json
-from rookery.studies.claims import judge_interval, withhold_if_few_seeds
-from rookery.studies.episode_scan import scan_episodes
+from rookery.studies.claims import judge_difference
+from rookery.studies.episode_scan import EpisodeStep, scan_episodes
 from rookery.studies.evaluate import EvalCondition
 from rookery.studies.results import Results
 from rookery.studies.session import Session
@@ -26,6 +28,13 @@ from rookery.types import Env, PRNGKey, PyTree
 
 TOO_FAR = 10**6
 """Cells; stands for the distance to an agent that is absent."""
+REPEAT_WINDOW = 10
+"""Steps within which entering the goal that an expert has entered counts as repeating its entry."""
+ENTRY_MEASURES = {
+    "step_of_second_entry": "step of the second goal entered, right or wrong",
+    "entries_before_closed_cycle": "entries before an expert has closed its cycle",
+    "repeated_fraction": "fraction of entries after the first that repeat an expert's",
+}
 
 
 def distance_to_nearest(state: GridState) -> Float[Array, ""]:
@@ -35,38 +44,87 @@ def distance_to_nearest(state: GridState) -> Float[Array, ""]:
     return jnp.where(nearest < TOO_FAR, nearest * 1.0, jnp.nan)
 
 
-def mean_distances(
-    env: Env, team: Team, params: dict[str, PyTree], key: PRNGKey, num_episodes: int
-) -> Float[Array, "T"]:
-    """`distance_to_nearest` after every step of an episode, mean over episodes in which all agents take part."""
-    return scan_episodes(
-        env, team, params, key, num_episodes, lambda step: jnp.nanmean(jax.vmap(distance_to_nearest)(step.next_state))
-    )
+class EpisodeTrace(NamedTuple):
+    """What is recorded of episodes in which all agents take part."""
+
+    distance: Float[Array, "T"]  # to the nearest other agent, mean over episodes
+    correct: Bool[Array, "T E A"]  # entered a goal and was paid
+    wrong: Bool[Array, "T E A"]  # entered a goal and was punished
+    position: Int[Array, "T E A 2"]  # after the step
 
 
-def distance_profiles(
+def trace_episodes(env: Env, team: Team, params: dict[str, PyTree], key: PRNGKey, num_episodes: int) -> EpisodeTrace:
+    """Play episodes of a task with goals and mistakes."""
+
+    def record(step: EpisodeStep) -> EpisodeTrace:
+        info = step.next_timestep.info
+        return EpisodeTrace(
+            distance=jnp.nanmean(jax.vmap(distance_to_nearest)(step.next_state)),
+            correct=info["goals"] > 0,
+            wrong=info["mistakes"] > 0,
+            position=step.next_state.position.astype(jnp.int16),
+        )
+
+    return scan_episodes(env, team, params, key, num_episodes, record)
+
+
+def entry_measures(trace: EpisodeTrace, num_goals: int) -> dict[str, float]:
+    """`ENTRY_MEASURES` of agent 0, means over episodes.
+
+    An episode without a second entry counts as T + 1. An expert has closed its cycle when it has been paid for every
+    goal in order, from then on all agents that watched it know the order; where none does, the whole episode counts.
+    The repeated fraction is over all entries; 0 where there are none.
+    """
+    correct, wrong, position = (np.asarray(x) for x in (trace.correct, trace.wrong, trace.position))
+    entered = correct | wrong
+    own = entered[:, :, 0]
+    num_steps = len(own)
+    count = own.cumsum(0)
+    second = np.where((count >= 2).any(0), (count >= 2).argmax(0) + 1, num_steps + 1)
+    closed = (correct[:, :, 1:].cumsum(0) >= num_goals).any(2)
+    before = (own & ~closed).sum(0)
+    repeated = np.zeros_like(own)
+    for lag in range(min(REPEAT_WINDOW + 1, num_steps)):
+        same_cell = (position[lag:, :, :1] == position[: num_steps - lag, :, 1:]).all(-1)
+        repeated[lag:] |= (entered[: num_steps - lag, :, 1:] & same_cell).any(-1)
+    later = own & (count >= 2)
+    values = (second.mean(), before.mean(), (later & repeated).sum() / max(later.sum(), 1))
+    return {name: float(value) for name, value in zip(ENTRY_MEASURES, values, strict=True)}
+
+
+def following_measures(
     session: Session, eval_condition: EvalCondition, conditions: tuple[Condition, ...], max_episodes: int = 250
 ) -> dict[str, Any]:
-    """{'distance_to_expert': {condition: one list per seed}}: cells after each step, with the agent in slot 0 and the
-    evaluation condition's partners in the other slots."""
+    """How agents follow, with the agent in slot 0 and the evaluation condition's partners in the other slots.
+
+    Returns: {'distance_to_expert': {condition: one list per seed}}, cells to the nearest other agent after each step;
+      {'entries': {condition: {name: one number per seed}}}, `ENTRY_MEASURES`.
+    """
     evaluator = session.evaluator(eval_condition)
     num_episodes = min(max_episodes, session.eval_episodes)
     compiled: dict = {}
     profiles: dict[str, list[list[float]]] = {}
+    entries: dict[str, dict[str, list[float]]] = {}
     for condition in conditions:
         for agent in condition.agents.evaluated_agents(session):
             seed = session.seed if agent.seed is None else agent.seed
-            path = session.measurements_dir / f"{evaluator.measurement_key(agent, seed)}-distance.json"
+            path = session.measurements_dir / f"{evaluator.measurement_key(agent, seed)}-following.json"
             if not path.exists():
                 setup = evaluator.build_team(agent)
                 play = compiled.setdefault(
                     setup.team.groups[0].policy,
-                    jax.jit(lambda p, k, s=setup: mean_distances(s.env, s.team, p, k, num_episodes)),
+                    jax.jit(lambda p, k, s=setup: trace_episodes(s.env, s.team, p, k, num_episodes)),
                 )
-                distances = np.asarray(play(setup.params, evaluation_key(seed, EXPERT_DISTANCE_EPISODES)))
-                write_json(path, [round(float(x), 4) for x in distances])
-            profiles.setdefault(condition.label, []).append(json.loads(path.read_text(encoding="utf-8")))
-    return {"distance_to_expert": profiles}
+                trace = jax.device_get(play(setup.params, evaluation_key(seed, EXPERT_DISTANCE_EPISODES)))
+                measured = entry_measures(trace, evaluator.task.num_goals)
+                distance = [round(float(x), 4) for x in trace.distance]
+                write_json(path, {"distance": distance, **{name: round(x, 4) for name, x in measured.items()}})
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            profiles.setdefault(condition.label, []).append(stored["distance"])
+            by_name = entries.setdefault(condition.label, {name: [] for name in ENTRY_MEASURES})
+            for name, values in by_name.items():
+                values.append(stored[name])
+    return {"distance_to_expert": profiles, "entries": entries}
 
 
 def stays_nearer(text: str, condition: str, other: str) -> Claim:
@@ -77,8 +135,18 @@ def stays_nearer(text: str, condition: str, other: str) -> Claim:
         for name in (condition, other):
             profile = np.array(results.extra["distance_to_expert"][name])
             means.append(profile[:, profile.shape[1] // 2 :].mean(1))
-        interval = withhold_if_few_seeds(intervals.difference_of_means(*means), min(map(len, means)))
         quantity = f"cells to the nearest expert: '{condition}' minus '{other}'; claimed < 0"
-        return Verdict(judge_interval(interval, below=0.0), quantity, interval)
+        return judge_difference(*means, quantity, below=0.0)
 
     return Claim(text=text, judge=judge)
+
+
+def entries_differ(text: str, measure: str, larger: str, smaller: str, *, since: int) -> Claim:
+    """One of `ENTRY_MEASURES` is larger for one condition's agents than for another's."""
+
+    def judge(results: Results) -> Verdict:
+        values = [results.extra["entries"][name][measure] for name in (larger, smaller)]
+        quantity = f"{ENTRY_MEASURES[measure]}: '{larger}' minus '{smaller}'; claimed > 0"
+        return judge_difference(*values, quantity, above=0.0)
+
+    return Claim(text=text, judge=judge, since=since)

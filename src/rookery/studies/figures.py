@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from rookery.studies.followers import TIGHT_DISTANCE, count_strategies, tight_and_loose
 from rookery.studies.measures import AGENT_MEASURES, measure_label
 from rookery.studies.results import Results
 from rookery.studies.study import Figures
-from rookery.viz.plots import interval_dots, learning_curves
+from rookery.viz.plots import count_bars, interval_dots, learning_curves
 
 _STEPS_LABEL = "environment steps per seed"
 _RETURN_LABEL = "return per episode"
@@ -17,6 +18,12 @@ CHECKPOINT_CAPTIONS = {
     "return_solo": "Agents frozen at each checkpoint, alone, at the full penalty. Thin: each seed.",
     "social_gain": "Social gain of agents frozen at each checkpoint: return with partners minus return alone.",
 }
+STRATEGY_CAPTION = (
+    "The strategy of each seed. Follower: earns more than 1.5 with experts, at least half of it social gain; tight: "
+    f"stays within {TIGHT_DISTANCE:g} cells of an expert in the second half of episodes and repeats its entries. "
+    "Explorer: more than 1.5, most of it without help. One goal: enters one and makes no mistake. Other: loses what it "
+    "wins, or does nothing."
+)
 TEAM_MEASURE_LABELS = {
     "collective_reward": "collective reward per episode",
     "equality": "equality (1 - Gini)",
@@ -107,9 +114,21 @@ def auxiliary_loss_figures(results: Results) -> Figures:
         learning = curve["learning"]
         if "aux_loss" in learning:
             curves[label] = (np.array(learning["steps"], float), np.array(learning["aux_loss"], float))
-    figure = learning_curves(curves, xlabel=_STEPS_LABEL, ylabel="mean absolute error (0 to 1)")
+    figure = learning_curves(curves, xlabel=_STEPS_LABEL, ylabel="error of the auxiliary loss")
+    held_out = {
+        f"{label}, {words}": (np.array(curve["checkpoints"]["steps"], float), np.array(health[name], float))
+        for label, curve in results.curves.items()
+        for health in curve.get("health", {}).values()
+        for name, words in (("error", "loss"), ("error_constant", "best constant"), ("error_copy", "copy of the view"))
+        if name in health
+    }
+    compared: Figures = []
+    if held_out:
+        comparison = learning_curves(held_out, xlabel=_STEPS_LABEL, ylabel="error on held-out episodes")
+        compared = [("health", comparison, "Error on held-out episodes, and that of what needs no learning.")]
     return [
         ("figure", figure, "Error of the auxiliary losses during training. Thin: each seed."),
+        *compared,
         *training_figures(results)[1:],
     ]
 
@@ -189,3 +208,19 @@ def team_figures_curve_first(results: Results) -> Figures:
     """As `team_figures`, with the learning curve as the study's main figure."""
     first, *others = team_figures(results)
     return [("figure", *first[1:]), *others]
+
+
+def strategy_figures(results: Results, conditions: list[str], name: str = "strategies") -> Figures:
+    """What each seed has learned, one bar per condition; followers by how near they stay, where it is measured."""
+    rows = {}
+    for condition in conditions:
+        counts = count_strategies(results, condition)
+        if condition in results.data["extra_measurements"].get("distance_to_expert", {}):
+            followers = {kind: len(seeds) for kind, seeds in tight_and_loose(results, condition).items()}
+            counts = {f"follower, {kind}": number for kind, number in followers.items()} | {
+                kind: number for kind, number in counts.items() if kind != "follower"
+            }
+        rows[condition] = counts
+    if len({tuple(counts) for counts in rows.values()}) > 1:  # not measured for all
+        rows = {condition: count_strategies(results, condition) for condition in conditions}
+    return [(name, count_bars(rows), STRATEGY_CAPTION)]

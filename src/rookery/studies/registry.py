@@ -10,6 +10,7 @@ from rookery.studies.study import Study
 STUDIES = {
     "ndousse2021/fig2": "rookery.studies.ndousse2021.fig2",
     "ndousse2021/fig4": "rookery.studies.ndousse2021.fig4",
+    "ndousse2021/dose-response": "rookery.studies.ndousse2021.dose_response",
     "ndousse2021/fig5": "rookery.studies.ndousse2021.fig5",
     "ndousse2021/fig6": "rookery.studies.ndousse2021.fig6",
     "ndousse2021/fig7": "rookery.studies.ndousse2021.fig7",

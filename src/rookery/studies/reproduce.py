@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,17 +11,21 @@ from typing import Any
 import numpy as np
 
 from rookery import intervals
+from rookery.studies.deviations import deviations
 from rookery.studies.evaluate import measure_or_load
+from rookery.studies.judging import collect_mechanisms, judge_claims
 from rookery.studies.measures import TEAM_MEASURES
 from rookery.studies.results import Results
 from rookery.studies.session import Session
-from rookery.studies.study import UNJUDGED, Study
+from rookery.studies.study import Study
 from rookery.studies.training_run import Budget
 from rookery.training.config_diff import config_diff
 from rookery.training.devices import machine_info
 
+_logger = logging.getLogger(__name__)
 
-def reproduce(study: Study, session: Session, log: Callable[[str], None] = print) -> dict[str, Any] | None:
+
+def reproduce(study: Study, session: Session, log: Callable[[str], None] = _logger.info) -> dict[str, Any] | None:
     """Train what is missing, measure, judge. Returns the content of results.json; None if training was stopped."""
     for run in study.runs:
         log(f"{run.name}: {len(session.run_config(run).replicas)} agents in {session.run_dir(run)}")
@@ -30,7 +35,7 @@ def reproduce(study: Study, session: Session, log: Callable[[str], None] = print
     for condition in study.conditions:
         if not condition.agents.prepare(session):
             return None
-    rows = _measure_all(study, session)
+    rows = _measure_all(study, session, log)
     extra = study.measure_extra(session) if study.measure_extra else {}
     seconds = {f"run {run.name}": session.run_status(run)["seconds"] for run in study.runs}
     data = {
@@ -41,6 +46,8 @@ def reproduce(study: Study, session: Session, log: Callable[[str], None] = print
         "rows": rows,
         "curves": collect_curves(study, session),
         "extra_measurements": extra,
+        "definition": study.definition,
+        "mechanisms": collect_mechanisms(study, session),
         "runs": summarize_runs(study, session),
         "config_diff": all_config_diffs(study, session),
         "notes": list(study.notes),
@@ -50,13 +57,14 @@ def reproduce(study: Study, session: Session, log: Callable[[str], None] = print
     return {**data, "summary": summarize_results(Results(data)), "claims": judge_claims(study, data)}
 
 
-def _measure_all(study: Study, session: Session) -> list[dict[str, Any]]:
+def _measure_all(study: Study, session: Session, log: Callable[[str], None]) -> list[dict[str, Any]]:
     """A row for every agent in every evaluation condition."""
     rows = []
     for eval_condition in study.eval_conditions:
         for condition in study.conditions:
             if condition.eval_conditions is not None and eval_condition not in condition.eval_conditions:
                 continue
+            log(f"evaluating {condition.label} in {eval_condition.name}, {session.eval_episodes} episodes each")
             for agent in condition.agents.evaluated_agents(session):
                 seed = session.seed if agent.seed is None else agent.seed
                 row = measure_or_load(session.evaluator(eval_condition), agent, seed, session.measurements_dir)
@@ -64,21 +72,6 @@ def _measure_all(study: Study, session: Session) -> list[dict[str, Any]]:
                     {"condition": condition.label, "seed": agent.seed, "eval_condition": eval_condition.name, **row}
                 )
     return rows
-
-
-def judge_claims(study: Study, data: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every claim with its verdict, the measured quantity and its interval; `smoke` judges nothing."""
-    claims = []
-    for claim in study.claims:
-        verdict = claim.judge(Results(data))
-        claims.append({
-            "claim": claim.text,
-            "verdict": UNJUDGED if data["budget"] == "smoke" else verdict.outcome,
-            "quantity": verdict.quantity,
-            **verdict.interval.to_dict(),
-            "detail": verdict.detail,
-        })  # fmt: skip
-    return claims
 
 
 def summarize_results(results: Results) -> list[dict[str, Any]]:
@@ -132,10 +125,21 @@ def summarize_runs(study: Study, session: Session) -> list[dict[str, Any]]:
             "run": run.name,
             "variants": [variant.name for variant in config.variants],
             "steps_per_seed": config.total_updates * config.steps_per_update,
+            "num_seeds": config.num_seeds,
             "seconds": status["seconds"],
             "machine": status["machine"],
+            "machines": distinct_machines(status),
         })  # fmt: skip
     return summaries
+
+
+def distinct_machines(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every machine that trained a part of a run, once each: a resumed or divided run may have several."""
+    machines = [
+        {name: value for name, value in machine.items() if name != "replicas"}
+        for machine in status.get("machines", [status["machine"]])
+    ]
+    return [machine for number, machine in enumerate(machines) if machine not in machines[:number]]
 
 
 def all_config_diffs(study: Study, session: Session) -> list[dict[str, Any]]:
@@ -143,7 +147,8 @@ def all_config_diffs(study: Study, session: Session) -> list[dict[str, Any]]:
     diffs: dict[str, dict] = {}
     for run in study.runs:
         published = None if run.published_config is None else run.published_config()
-        for row in config_diff(session.run_config(run), published):
+        config = session.run_config(run)
+        for row in [*config_diff(config, published), *deviations(config, published)]:
             if isinstance(row["here"], str):  # results do not depend on where the runs lie
                 row["here"] = row["here"].replace(str(session.runs_dir), "runs")
             key = repr((row["setting"], row["paper"], row["here"]))
@@ -155,6 +160,8 @@ def count_training_steps(study: Study, budget: Budget, num_seeds: int) -> int:
     """Environment steps of all replicas of all the study's runs."""
     total = 0
     for run in study.runs:
-        config = dataclasses.replace(run.configure(budget), seed=0, num_seeds=num_seeds)
+        config = dataclasses.replace(
+            run.configure(budget), seed=0, num_seeds=min(num_seeds, run.max_seeds or num_seeds)
+        )
         total += config.total_updates * config.steps_per_update * len(config.replicas)
     return total

@@ -12,13 +12,17 @@ from typing import Any
 
 from rookery.errors import ConfigError
 from rookery.intervals import Interval
+from rookery.significance import SignificanceTest
 from rookery.studies.agent_sources import AgentSource
 from rookery.studies.evaluate import TeamEvalCondition
+from rookery.studies.mechanisms import MechanismCheck
 from rookery.studies.results import Results
 from rookery.studies.session import Session
 from rookery.studies.training_run import BUDGETS, Budget, TrainingRun
 
-HOLDS, FAILS, UNDECIDED, UNJUDGED = "holds", "does not hold", "undecided at this budget", "not judged"
+HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "does not hold", "undecided at this budget", "not tested"
+UNJUDGED = "not judged"
+"""Of every claim at the budget `smoke`."""
 
 Figures = list[tuple[str, Any, str]]
 """(file name without extension, matplotlib figure, caption); the study's main figure first."""
@@ -40,11 +44,13 @@ class Verdict:
     """The verdict on a claim and what it rests on."""
 
     outcome: str
-    """HOLDS, FAILS or UNDECIDED."""
+    """HOLDS, FAILS, UNDECIDED or NOT_TESTED."""
     quantity: str
     """What was measured, in words."""
     interval: Interval
     detail: str = ""
+    test: SignificanceTest | None = None
+    """What decided it; None: a count of these particular agents, without inference to other seeds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,14 @@ class Claim:
 
     text: str
     judge: Callable[[Results], Verdict]
+    mechanisms: tuple[MechanismCheck, ...] = ()
+    """What must have been alive in the runs for the claim to be tested at all."""
+    withheld: Callable[[Results], str | None] | None = None
+    """Another reason why the results do not test the claim, such as a comparison that is not fair; None: there is
+    none."""
+    since: int = 1
+    """The definition of the study (`Study.definition`) whose measurements the claim needs; older results do not test
+    it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +80,7 @@ class Study:
     conditions: tuple[Condition, ...]
     eval_conditions: tuple[TeamEvalCondition, ...]
     claims: tuple[Claim, ...]
+    """The first is the primary one, named before anything is trained; the others are corrected for their number."""
     figures: Callable[[Results], Figures]
     """Makes the figures from results alone."""
     num_seeds: int = 3
@@ -75,6 +90,10 @@ class Study:
     measure_extra: Callable[[Session], dict] | None = None
     """Measures more than the evaluation conditions do, as JSON."""
     budgets: tuple[Budget, ...] = BUDGETS
+    definition: int = 1
+    """Counts changes of what the study trains or measures; results record the one they were made by."""
+    changes: dict[int, str] = dataclasses.field(default_factory=dict)
+    """What each definition after the first changed, for the reader of older results."""
     steps_per_second: dict[Budget, int] | None = None
     """Environment steps per second of all seeds and variants of a run together on one core, for estimates of cost.
     None: as in Goal Cycle."""

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from rookery.errors import CorruptFileError
 from rookery.storage.atomic import write_text
+from rookery.studies.mechanisms import OtherResults
 from rookery.studies.registry import STUDIES, load_study
-from rookery.studies.results_io import STUDY_RESULTS_FILE, format_evidence, read_results
+from rookery.studies.results import Results
+from rookery.studies.results_io import STUDY_RESULTS_FILE, describe_older_definition, format_evidence, read_results
 from rookery.studies.study import UNDECIDED
 
 VERDICTS_FILE = "verdicts.md"
@@ -15,15 +17,25 @@ SHORT_VERDICTS = {UNDECIDED: "undecided"}
 INTRODUCTION = """# Verdicts on every claim
 
 Written by `rookery reproduce` and `rookery report all` from the results in this folder. Each claim *holds*, *does not
-hold*, or is *undecided* at its budget, judged by a 95 % interval over seeds unless it says otherwise. With few seeds
-such intervals are too narrow: with three seeds they miss the true value in about one case of four, with five in one of
-six. A study's folder has every condition and seed, the figures, every difference from the paper, and the machine.
+hold*, is *undecided* at its budget, or was *not tested*: the mechanism that it is about was not alive in the runs, what
+it is compared with failed, or the results lack a measurement that it needs. A study's first claim is its primary one;
+the others are corrected for their number. Fewer than five seeds decide nothing. A study's folder has every condition
+and seed, the figures, every test, every difference from the paper, and the machines.
 """
 
 
 def studies_with_results(root: Path) -> list[str]:
     """Names of the studies whose results lie under a folder, in the registry's order."""
     return [name for name in STUDIES if (root / name / STUDY_RESULTS_FILE).exists()]
+
+
+def other_results(root: Path) -> OtherResults:
+    """The results of studies under a folder by name, for mechanisms that another study measured."""
+
+    def read(name: str) -> Results | None:
+        return Results(read_results(root / name)) if (root / name / STUDY_RESULTS_FILE).exists() else None
+
+    return read
 
 
 def write_verdict_index(root: Path) -> Path:
@@ -54,6 +66,7 @@ def _section(name: str, data: dict) -> str:
         f"## {study.title}: [{name}]({name}/report.html)\n",
         f"{study.source}. Budget `{data['budget']}`, {num_seeds} seeds per condition{training}, "
         f"{data['eval_episodes']} evaluation episodes per agent. `{command}`\n",
+        *([f"{older}\n"] if (older := describe_older_definition(study, data)) else []),
         "| verdict | claim | measured |",
         "|---|---|---|",
     ]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _VERDICTS = {True: ("holds", "✓ Holds"), False: ("fails", "✗ Does not hold"), None: ("open", "? Not decided")}
+_NOT_TESTED = ("open", "– Not tested")
 """CSS class and word of a verdict."""
 
 
@@ -47,9 +48,9 @@ class Report:
         """A paragraph; line breaks in the text are kept."""
         return self._add("paragraph", text=text)
 
-    def verdict(self, text: str, holds: bool | None) -> Report:
-        """A claim and whether it holds; None: the runs do not decide it."""
-        css_class, word = _VERDICTS[None if holds is None else bool(holds)]
+    def verdict(self, text: str, holds: bool | None, tested: bool = True) -> Report:
+        """A claim and whether it holds; None: the runs do not decide it, or, if not `tested`, say nothing about it."""
+        css_class, word = _VERDICTS[None if holds is None else bool(holds)] if tested else _NOT_TESTED
         return self._add("verdict", css_class=css_class, word=word, text=text)
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> Report:

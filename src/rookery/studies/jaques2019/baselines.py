@@ -7,9 +7,15 @@ Source: Jaques et al. 2019, Cleanup, and its comparison with Hughes et al. 2018.
 from __future__ import annotations
 
 from rookery.studies import figures
-from rookery.studies.claims import mean_greater
+from rookery.studies.claims import changed, mean_greater
 from rookery.studies.jaques2019 import influence_budgets
-from rookery.studies.jaques2019.influence_runs import NOTES, a3c_condition, game_condition, method_condition
+from rookery.studies.jaques2019.influence_runs import (
+    NOTES,
+    a3c_condition,
+    game_condition,
+    influence_check,
+    method_condition,
+)
 from rookery.studies.study import Study
 from rookery.training.presets.social_dilemmas import SocialDilemmaName
 
@@ -34,10 +40,11 @@ def baselines_study(name: str, game: SocialDilemmaName) -> Study:
         conditions=(influence, averse, prosocial, plain),
         eval_conditions=(game_condition(game),),
         claims=(
-            mean_greater(f"'{first.label}' has a higher collective reward than '{second.label}' "
+            changed(mean_greater(f"'{first.label}' has a higher collective reward than '{second.label}' "
                          f"(published: {max(published_influence, published_averse)} and "
                          f"{min(published_influence, published_averse)}).",
                          first.label, second.label, "collective_reward"),
+                    mechanisms=(influence_check("influence-moa", influence.label, game),)),
             mean_greater("Inequity-averse agents have a higher collective reward than A3C "
                          f"(published: {published_averse} and {published_a3c}).",
                          averse.label, plain.label, "collective_reward"),

@@ -10,13 +10,14 @@ import numpy as np
 from rookery.intervals import Interval
 from rookery.studies import figures
 from rookery.studies.agent_sources import TrainedTeam
-from rookery.studies.claims import judge_interval, mean_above, mean_below, mean_greater, mean_over_judged_seeds
+from rookery.studies.claims import changed, judge_mean, mean_above, mean_below, mean_greater
 from rookery.studies.evaluate import TeamEvalCondition
 from rookery.studies.jaques2019 import influence_budgets
+from rookery.studies.mechanisms import ALIVE_FRACTION, CheckOutcome, MeasuredCheck
 from rookery.studies.results import Results
 from rookery.studies.rollout_traces import rollout_traces
 from rookery.studies.session import Session
-from rookery.studies.study import Claim, Condition, Figures, Study, Verdict
+from rookery.studies.study import UNDECIDED, Claim, Condition, Figures, Study, Verdict
 from rookery.studies.training_run import TrainingRun
 from rookery.viz.plots import interval_dots, learning_curves
 
@@ -83,12 +84,9 @@ def _claim_over_opening_seeds(text: str, name: str, above: float, quantity: str)
         by_seed = results.extra[name]
         values = np.array([value for value in by_seed if value is not None], float)
         if not len(values):
-            nothing = Interval.unknown()
-            return Verdict(judge_interval(nothing), f"{quantity}: no seed opens the box", nothing)
-        interval = mean_over_judged_seeds(values)
+            return Verdict(UNDECIDED, f"{quantity}: no seed opens the box", Interval.unknown())
         detail = f"{len(values)} of {len(by_seed)} seeds open the box"
-        words = f"{quantity}, mean over seeds; claimed > {above:g}"
-        return Verdict(judge_interval(interval, above=above), words, interval, detail)
+        return judge_mean(values, f"{quantity}, mean over seeds; claimed > {above:g}", above=above, detail=detail)
 
     return Claim(text=text, judge=judge)
 
@@ -108,6 +106,22 @@ def _figures(results: Results) -> Figures:
     return [*made, *figures.team_figures(results)]
 
 
+def _is_influence_felt(results: Results) -> CheckOutcome:
+    """Whether influence is paid for where the box is opened; over an episode it is small, because it is rare."""
+    surplus = [value for value in results.extra["opening_minus_other_steps"] if value is not None]
+    num_alive = sum(value > 0 for value in surplus)
+    total = len(results.extra["opening_minus_other_steps"])
+    reason = (
+        f"in {num_alive} of {total} seeds more influence is paid for on the step that opens the box than on others "
+        f"({', '.join(f'{value:.3f}' for value in surplus)} nats more)"
+    )
+    return CheckOutcome(num_alive >= ALIVE_FRACTION * total, reason)
+
+
+_INFLUENCE_IS_FELT = MeasuredCheck(
+    mechanism="influence-centralized", condition=_INFLUENCE.label, measure=_is_influence_felt
+)
+
 STUDY = Study(
     name="jaques2019/boxtrapped",
     title="Box Trapped",
@@ -117,12 +131,12 @@ STUDY = Study(
     conditions=(_INFLUENCE, _NO_INFLUENCE),
     eval_conditions=(_BOX_TRAPPED,),
     claims=(
+        changed(mean_greater("The influence reward is the reason: with it the box is opened more often.",
+                             _INFLUENCE.label, _NO_INFLUENCE.label, _OPENED), mechanisms=(_INFLUENCE_IS_FELT,)),
         mean_above("An agent rewarded for influence opens the box in most episodes (published: 88 %).",
                    _INFLUENCE.label, 0.5, _OPENED),
         mean_below("An agent rewarded for apples alone hardly ever opens it (published: 0 %).",
                    _NO_INFLUENCE.label, 0.1, _OPENED),
-        mean_greater("The influence reward is the reason: with it the box is opened more often.",
-                     _INFLUENCE.label, _NO_INFLUENCE.label, _OPENED),
         _claim_over_opening_seeds(
             "Influence is larger on the opening step than on the others.", "opening_minus_other_steps", 0.0,
             "influence on the opening step minus the mean of the other steps"),

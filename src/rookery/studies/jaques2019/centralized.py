@@ -7,9 +7,15 @@ Source: Jaques et al. 2019, Cleanup.
 from __future__ import annotations
 
 from rookery.studies import figures
-from rookery.studies.claims import mean_greater
+from rookery.studies.claims import changed, mean_greater
 from rookery.studies.jaques2019 import influence_budgets
-from rookery.studies.jaques2019.influence_runs import NOTES, a3c_condition, game_condition, method_condition
+from rookery.studies.jaques2019.influence_runs import (
+    NOTES,
+    a3c_condition,
+    game_condition,
+    influence_check,
+    method_condition,
+)
 from rookery.studies.study import Study
 from rookery.training.presets.social_dilemmas import SocialDilemmaName
 
@@ -22,6 +28,7 @@ def centralized_study(name: str, game: SocialDilemmaName) -> Study:
     influence = method_condition("influence", game, "centralized", "influence")
     no_influence = method_condition("no influence", game, "centralized", "ablation")
     visible, plain = method_condition("visible actions", game, "visible"), a3c_condition(game)
+    is_felt = influence_check("influence-centralized", influence.label, game)
     published_influence, published_a3c = _PUBLISHED_REWARDS[game]
     return Study(
         name=name,
@@ -31,17 +38,18 @@ def centralized_study(name: str, game: SocialDilemmaName) -> Study:
         "agents that observe the others' last actions; A3C",
         conditions=(influence, no_influence, visible, plain),
         eval_conditions=(game_condition(game),),
-        claims=(
-            mean_greater("Agents rewarded for influence have a higher collective reward than A3C "
-                         f"(published: {published_influence} and {published_a3c}).",
-                         influence.label, plain.label, "collective_reward"),
-            mean_greater("They have a higher collective reward than agents that only observe the others' actions.",
-                         influence.label, visible.label, "collective_reward"),
-            mean_greater("The reward matters, not only the order of acting: without the reward they earn less.",
-                         influence.label, no_influence.label, "collective_reward"),
-        ),
+        claims=tuple(changed(claim, mechanisms=(is_felt,)) for claim in (
+                mean_greater("Agents rewarded for influence have a higher collective reward than A3C "
+                             f"(published: {published_influence} and {published_a3c}).",
+                             influence.label, plain.label, "collective_reward"),
+                mean_greater("They have a higher collective reward than agents that only observe the others' actions.",
+                             influence.label, visible.label, "collective_reward"),
+                mean_greater("The reward matters, not only the order of acting: without the reward they earn less.",
+                             influence.label, no_influence.label, "collective_reward"),
+        )),
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,
+        num_seeds=5,
         notes=NOTES,
     )  # fmt: skip
 

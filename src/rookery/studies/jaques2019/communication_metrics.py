@@ -10,20 +10,22 @@ import numpy as np
 from rookery import intervals
 from rookery.errors import ConfigError
 from rookery.intervals import Interval
+from rookery.significance import LEVEL, SignificanceTest
 from rookery.studies import figures, social_metrics
 from rookery.studies.agent_sources import TrainedTeam
-from rookery.studies.claims import judge_interval, mean_over_judged_seeds, withhold_if_few_seeds
+from rookery.studies.claims import changed, judge_difference, judge_interval, judge_mean, judge_test
 from rookery.studies.jaques2019 import influence_budgets, messages
-from rookery.studies.jaques2019.influence_runs import NOTES
+from rookery.studies.jaques2019.influence_runs import NOTES, influence_check
 from rookery.studies.results import Results
 from rookery.studies.rollout_traces import RolloutTrace, rollout_traces
 from rookery.studies.session import Session
-from rookery.studies.study import FAILS, HOLDS, UNDECIDED, Claim, Figures, Study, Verdict
+from rookery.studies.study import UNDECIDED, Claim, Figures, Study, Verdict
 from rookery.training.build import build
 from rookery.viz.plots import interval_dots
 
 _NUM_EPISODES = {"smoke": 2, "desk": 50, "paper": 50}
 _INFLUENCE, _NO_INFLUENCE, _ = messages.STUDY.conditions
+_INFLUENCE_IS_FELT = influence_check("influence-messages", _INFLUENCE.label, "cleanup")
 _FRACTION_ABOVE_MEAN = "fraction of steps above the mean"
 _MEASURES = (
     "speaker consistency",
@@ -99,21 +101,18 @@ def _claim_larger(text: str, name: str, other: str | None = None) -> Claim:
         table = results.extra["table"]
         values = np.array(table[_INFLUENCE.label][name])
         if other is None:
-            interval = intervals.difference_of_means(values, np.array(table[_NO_INFLUENCE.label][name]))
             quantity = f"{name}: '{_INFLUENCE.label}' minus '{_NO_INFLUENCE.label}'; claimed > 0"
-        else:
-            interval = intervals.mean_interval(values - np.array(table[_INFLUENCE.label][other]))
-            quantity = f"{name} minus {other}, of '{_INFLUENCE.label}'; claimed > 0"
-        interval = withhold_if_few_seeds(interval, len(values))
-        return Verdict(judge_interval(interval, above=0.0), quantity, interval)
+            return judge_difference(values, table[_NO_INFLUENCE.label][name], quantity, above=0.0)
+        quantity = f"{name} minus {other}, of '{_INFLUENCE.label}'; claimed > 0"
+        return judge_mean(values - np.array(table[_INFLUENCE.label][other]), quantity, above=0.0)
 
     return Claim(text=text, judge=judge)
 
 
 def _judge_rare(results: Results) -> Verdict:
-    interval = mean_over_judged_seeds(np.array(results.extra["table"][_INFLUENCE.label][_FRACTION_ABOVE_MEAN]))
+    fractions = results.extra["table"][_INFLUENCE.label][_FRACTION_ABOVE_MEAN]
     quantity = f"{_FRACTION_ABOVE_MEAN} of '{_INFLUENCE.label}', mean over seeds; claimed < {_RARE_FRACTION:g}"
-    return Verdict(judge_interval(interval, below=_RARE_FRACTION), quantity, interval)
+    return judge_mean(fractions, quantity, below=_RARE_FRACTION)
 
 
 def _judge_influence_pays(results: Results) -> Verdict:
@@ -129,8 +128,11 @@ def _judge_influence_pays(results: Results) -> Verdict:
     except ConfigError:  # all returns are equal, or no agent is influenced
         return Verdict(UNDECIDED, quantity, Interval.unknown(), "undefined where one of the two never varies")
     interval = intervals.correlation_interval(rho, len(received))
-    outcome = HOLDS if interval.low > 0 else FAILS if interval.high < 0 else UNDECIDED
-    return Verdict(outcome, quantity, interval, f"p = {p:.3g}; published: {_PUBLISHED_CORRELATION}")
+    test = SignificanceTest(interval, p, p, p <= LEVEL, float("nan"))
+    num_seeds = len(results.extra["returns"][_INFLUENCE.label])
+    return judge_test(
+        test, judge_interval(interval, above=0.0), quantity, num_seeds, f"published: {_PUBLISHED_CORRELATION}"
+    )
 
 
 def _figures(results: Results) -> Figures:
@@ -149,7 +151,7 @@ STUDY = Study(
     "coordination, how rare influence is, and whether influenced agents earn more",
     conditions=(_INFLUENCE, _NO_INFLUENCE),
     eval_conditions=messages.STUDY.eval_conditions,
-    claims=(
+    claims=tuple(changed(claim, mechanisms=(_INFLUENCE_IS_FELT,)) for claim in (
         _claim_larger("The influence reward makes speakers more consistent.", "speaker consistency"),
         _claim_larger("The influence reward gives concepts symbols of their own.", "context independence"),
         _claim_larger("The influence reward makes messages coordinate actions.", "coordination by messages"),
@@ -157,7 +159,7 @@ STUDY = Study(
                       "coordination by messages, influential steps", "coordination by messages"),
         Claim(text="Influence is rare: few steps are above its mean.", judge=_judge_rare),
         Claim(text="Agents that are influenced more earn more.", judge=_judge_influence_pays),
-    ),
+    )),
     figures=_figures,
     notes=(
         *NOTES,

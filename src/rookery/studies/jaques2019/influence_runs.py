@@ -7,6 +7,7 @@ import functools
 from rookery.studies.agent_sources import TrainedTeam
 from rookery.studies.evaluate import TeamEvalCondition
 from rookery.studies.jaques2019 import influence_budgets
+from rookery.studies.mechanisms import InfluenceCheck
 from rookery.studies.study import Condition
 from rookery.studies.training_run import Budget, TrainingRun
 from rookery.training.config import RunConfig, Variant
@@ -73,8 +74,20 @@ def game_condition(game: SocialDilemmaName) -> TeamEvalCondition:
     return TeamEvalCondition(name=game.capitalize(), task=lambda budget: influence_budgets.dilemma_task(budget, game))
 
 
+def influence_check(mechanism: str, label: str, game: SocialDilemmaName) -> InfluenceCheck:
+    """Whether an influence reward was large enough to be felt, in one condition of a game."""
+    return InfluenceCheck(
+        mechanism=mechanism,
+        condition=label,
+        episode_steps=lambda budget: influence_budgets.dilemma_task(budget, game).max_steps,
+    )
+
+
 NOTES = (
     "A3C stands for the independent learner: A2C at `paper`, whose batches are synchronous, PPO at `desk`.",
     "Published rewards are over the last 50 agent steps of training; here a whole episode counts.",
+    "The paper's table gives the influencee's reward a weight of 1, which is taken as the weight 1.0; it may be a "
+    "flag. The reward for influence by a model of others is paid in the step in which the influence is exerted; the "
+    "reference code pays it one step later.",
     "At `desk` maps are small, episodes have 200 steps, views are 9×9, and there are three agents (Harvest: four).",
 )

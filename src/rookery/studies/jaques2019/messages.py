@@ -6,9 +6,15 @@ Source: Jaques et al. 2019, influential communication, Cleanup.
 from __future__ import annotations
 
 from rookery.studies import figures
-from rookery.studies.claims import mean_greater
+from rookery.studies.claims import changed, mean_greater
 from rookery.studies.jaques2019 import influence_budgets
-from rookery.studies.jaques2019.influence_runs import NOTES, a3c_condition, game_condition, method_condition
+from rookery.studies.jaques2019.influence_runs import (
+    NOTES,
+    a3c_condition,
+    game_condition,
+    influence_check,
+    method_condition,
+)
 from rookery.studies.study import Study
 from rookery.training.presets.social_dilemmas import SocialDilemmaName
 
@@ -21,6 +27,7 @@ def messages_study(name: str, game: SocialDilemmaName) -> Study:
     influence = method_condition("messages, influence", game, "messages")
     no_influence = method_condition("messages, no influence", game, "messages-baseline")
     plain = a3c_condition(game)
+    is_felt = influence_check("influence-messages", influence.label, game)
     published_influence, published_a3c = _PUBLISHED_REWARDS[game]
     return Study(
         name=name,
@@ -30,15 +37,16 @@ def messages_study(name: str, game: SocialDilemmaName) -> Study:
         "reward as their actions, and A3C",
         conditions=(influence, no_influence, plain),
         eval_conditions=(game_condition(game),),
-        claims=(
-            mean_greater("Agents with influential messages have a higher collective reward than A3C "
-                         f"(published: {published_influence} and {published_a3c}).",
-                         influence.label, plain.label, "collective_reward"),
-            mean_greater("Messages without the influence reward give a lower collective reward.",
-                         influence.label, no_influence.label, "collective_reward"),
-        ),
+        claims=tuple(changed(claim, mechanisms=(is_felt,)) for claim in (
+                mean_greater("Agents with influential messages have a higher collective reward than A3C "
+                             f"(published: {published_influence} and {published_a3c}).",
+                             influence.label, plain.label, "collective_reward"),
+                mean_greater("Messages without the influence reward give a lower collective reward.",
+                             influence.label, no_influence.label, "collective_reward"),
+        )),
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,
+        num_seeds=5,
         notes=NOTES,
     )  # fmt: skip
 

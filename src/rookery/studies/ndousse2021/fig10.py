@@ -5,16 +5,18 @@ Source: Ndousse et al. 2021, figure 10 and appendix 7.3.
 
 from __future__ import annotations
 
-from rookery.studies import figures
-from rookery.studies.claims import mean_above, mean_greater
+from rookery.studies import budgets, figures
+from rookery.studies.claims import changed, mean_above, mean_greater
 from rookery.studies.ndousse2021.shared_runs import (
     CLONED_EXPERTS,
     CROWDED_MAZE,
+    GOAL_CYCLE_3,
     MAZE,
     SOCIAL_NEXT_FRAME,
     SOLO_NEXT_FRAME,
     TASK_EXPERTS,
     THREE_GOAL_EXPERTS,
+    clones_fail_in,
 )  # fmt: skip
 from rookery.studies.study import Study
 
@@ -26,19 +28,22 @@ STUDY = Study(
     source="Ndousse et al. 2021, figure 10",
     compares="zero-shot, frozen: a maze with an expert and two random movers; social, solo, cloning, 3-goal experts",
     conditions=(SOCIAL_NEXT_FRAME, SOLO_NEXT_FRAME, CLONED_EXPERTS, THREE_GOAL_EXPERTS, TASK_EXPERTS),
-    eval_conditions=(CROWDED_MAZE, MAZE),
+    eval_conditions=(CROWDED_MAZE, MAZE, GOAL_CYCLE_3),
     claims=(
-        mean_greater("With random movers, social learners earn more than solo learners.",
-                     _NEXT_FRAME, SOLO_NEXT_FRAME.label, eval_condition=_CROWDED_MAZE),
-        mean_greater("With random movers, social learners earn more than clones.",
-                     _NEXT_FRAME, CLONED_EXPERTS.label, eval_condition=_CROWDED_MAZE),
-        mean_greater("With random movers, social learners earn more than the 3-goal experts.",
-                     _NEXT_FRAME, THREE_GOAL_EXPERTS.label, eval_condition=_CROWDED_MAZE),
         mean_above("With random movers, social learners use the others: their social gain is above 0.",
                    _NEXT_FRAME, 0.0, "social_gain", _CROWDED_MAZE),
+        changed(mean_greater("With random movers, social learners earn more than solo learners.",
+                             _NEXT_FRAME, SOLO_NEXT_FRAME.label, eval_condition=_CROWDED_MAZE), since=2),
+        changed(mean_greater("With random movers, social learners earn more than clones.",
+                             _NEXT_FRAME, CLONED_EXPERTS.label, eval_condition=_CROWDED_MAZE),
+                withheld=clones_fail_in("mazes")),
+        mean_greater("With random movers, social learners earn more than the 3-goal experts.",
+                     _NEXT_FRAME, THREE_GOAL_EXPERTS.label, eval_condition=_CROWDED_MAZE),
         mean_greater("Social learners earn less with random movers than without.",
                      _NEXT_FRAME, _NEXT_FRAME, eval_condition=MAZE.name, other_eval_condition=_CROWDED_MAZE),
     ),
     figures=figures.eval_condition_figures,
-    num_seeds=5,
+    num_seeds=6,
+    definition=2,
+    changes={2: budgets.PAPER_WORLD},
 )  # fmt: skip

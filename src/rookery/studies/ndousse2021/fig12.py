@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import TrainedAgents
-from rookery.studies.claims import every_seed_at_most, mean_above, mean_greater
+from rookery.studies.claims import mean_above, mean_greater
+from rookery.studies.followers import every_seed_stops_after_one_goal
 from rookery.studies.ndousse2021.shared_runs import EXPERT_AGENTS, GOAL_CYCLE_3
 from rookery.studies.study import Condition, Study
 from rookery.studies.training_run import Budget, TrainingRun
@@ -43,12 +44,15 @@ STUDY = Study(
     conditions=(_RISING, _DIRECT, EXPERT_AGENTS),
     eval_conditions=(GOAL_CYCLE_3,),
     claims=(
-        every_seed_at_most("With the full penalty from the start, every seed stops after one goal.",
-                           _DIRECT.label, 1.05, "return_solo"),
         mean_greater("Agents trained with a rising penalty earn more.", _RISING.label, _DIRECT.label, "return_solo"),
+        every_seed_stops_after_one_goal("With the full penalty from the start, every seed stops after one goal.",
+                                        _DIRECT.label),
         mean_above("A rising penalty makes experts: they earn more than agents that stop after one goal.",
                    _RISING.label, 1.05, "return_solo"),
     ),
     figures=figures.solo_figures,
+    num_seeds=5,
+    definition=2,
+    changes={2: budgets.PAPER_WORLD},
     notes=("The paper gives the first two stages, 0.5 and 1; the rest of the schedule is this project's choice.",),
 )  # fmt: skip

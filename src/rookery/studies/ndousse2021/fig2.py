@@ -16,14 +16,16 @@ from rookery.gridworld.spec import ACTION_NAMES
 from rookery.intervals import Interval
 from rookery.keys import FRAME_PREDICTION_EPISODES
 from rookery.learning.auxiliary import NextFramePrediction
-from rookery.studies.claims import judge_interval, mean_over_judged_seeds
+from rookery.studies import budgets
+from rookery.studies.claims import judge_mean
 from rookery.studies.episode_scan import scan_episodes
 from rookery.studies.evaluate import AGENT_GROUP
 from rookery.studies.image_grid import image_grid, view_to_rgb
+from rookery.studies.mechanisms import prediction_error_ratio
 from rookery.studies.ndousse2021.shared_runs import EXPERT_AGENTS, GOAL_CYCLE_3, NEXT_FRAME_RUN, SOCIAL_NEXT_FRAME
 from rookery.studies.results import Results
 from rookery.studies.session import Session
-from rookery.studies.study import Claim, Figures, Study, Verdict
+from rookery.studies.study import UNDECIDED, Claim, Figures, Study, Verdict
 from rookery.training.evaluation import evaluation_key
 from rookery.training.trainer import load_state
 from rookery.viz.plots import interval_dots
@@ -35,19 +37,28 @@ _SUMS = ("prediction_error", "action_frequency", "no_change_error")
 
 
 def _measure_predictions(session: Session) -> dict:
-    """By seed: the prediction error of each action and how often it is taken; a few images of the first seed."""
+    """By seed: the prediction error of each action and how often it is taken; a few images of the first seed.
+
+    The error is the one that the loss is trained by: absolute for pixels as in the paper, squared for symbolic views,
+    whose absolute error is smallest for a constant.
+    """
     run, state = load_state(session.run_dir(NEXT_FRAME_RUN))
     params = state.learners["novice"].params
     loss = next(a for a in run.config.team[0].learner.auxiliary if a.kind == "next-frame")
     evaluator = session.evaluator(GOAL_CYCLE_3)
     agents = SOCIAL_NEXT_FRAME.agents.evaluated_agents(session)
     play = None
-    found: dict = {"actions": list(ACTION_NAMES[: evaluator.env.num_actions]), **{name: [] for name in _SUMS}}
+    is_squared = evaluator.task.views[0].observation_type != "pixels"
+    found: dict = {
+        "error": "squared" if is_squared else "absolute",
+        "actions": list(ACTION_NAMES[: evaluator.env.num_actions]),
+        **{name: [] for name in _SUMS},
+    }
     for seed, agent in zip(session.seed_range, agents, strict=True):
         replica = run.config.replicas.index(("social", seed))
         decoder = jax.tree.map(lambda x, r=replica: jnp.asarray(x[r, 0]), params["auxiliary"][loss.kind])
         setup = evaluator.build_team(agent)
-        play = play or jax.jit(_compile_rollout(setup, loss, _NUM_EPISODES[session.budget]))
+        play = play or jax.jit(_compile_rollout(setup, loss, _NUM_EPISODES[session.budget], is_squared))
         means, frames = jax.device_get(play(setup.params, decoder, evaluation_key(seed, FRAME_PREDICTION_EPISODES)))
         for name in _SUMS:
             found[name].append(np.asarray(means[name], float).round(6).tolist())
@@ -56,7 +67,7 @@ def _measure_predictions(session: Session) -> dict:
     return found
 
 
-def _compile_rollout(setup: TeamSetup, loss: NextFramePrediction, num_episodes: int):
+def _compile_rollout(setup: TeamSetup, loss: NextFramePrediction, num_episodes: int, is_squared: bool):
     """A function of parameters, decoder and key that returns means over all steps, and one episode's frames."""
     env, team = setup.env, setup.team
     policy, num_actions = team.groups[0].policy, env.num_actions
@@ -78,7 +89,11 @@ def _compile_rollout(setup: TeamSetup, loss: NextFramePrediction, num_episodes: 
                 return predicted, frame(timestep)
 
             predicted, actual = jax.vmap(outcome)(jnp.arange(num_actions))  # [A, E, ...]
-            error = lambda x: jnp.abs(x - actual).reshape(num_actions, -1).mean(-1)  # noqa: E731
+
+            def error(x):
+                size = (x - actual) ** 2 if is_squared else jnp.abs(x - actual)
+                return size.reshape(num_actions, -1).mean(-1)
+
             now = frame(step.timestep)
             means = {
                 "prediction_error": error(predicted),
@@ -102,15 +117,19 @@ def _select_images(frames: dict) -> dict:
 
 
 def _judge_accuracy(results: Results) -> Verdict:
-    frequency, error, no_change = (
-        np.array(results.extra[name], float) for name in ("action_frequency", "prediction_error", "no_change_error")
-    )
+    quantity = "error of the predicted view as a fraction of the error of predicting no change; claimed < 1"
+    return judge_mean(prediction_error_ratio(results), quantity, below=1.0)
+
+
+def _judge_every_move(results: Results) -> Verdict:
+    """The worst of the actions that have an effect."""
+    error, no_change = (np.array(results.extra[name], float) for name in ("prediction_error", "no_change_error"))
     is_move = np.array([name not in _IDLE_ACTIONS for name in results.extra["actions"]])
-    weight = frequency * is_move
-    fraction = (error * weight).sum(1) / np.maximum((no_change * weight).sum(1), 1e-9)
-    interval = mean_over_judged_seeds(fraction)
-    quantity = "error of the predicted view as a fraction of the error of predicting no change, moves; claimed < 1"
-    return Verdict(judge_interval(interval, below=1.0), quantity, interval)
+    ratio = error[:, is_move] / np.maximum(no_change[:, is_move], 1e-9)
+    moves = [name for name in results.extra["actions"] if name not in _IDLE_ACTIONS]
+    means = ", ".join(f"{name} {mean:.2f}" for name, mean in zip(moves, ratio.mean(0), strict=True))
+    quantity = "the same for the worst predicted move of each seed; claimed < 1"
+    return judge_mean(ratio.max(1), quantity, below=1.0, detail=means)
 
 
 def _judge_idle_worse(results: Results) -> Verdict:
@@ -118,11 +137,9 @@ def _judge_idle_worse(results: Results) -> Verdict:
     is_idle = np.array([name in _IDLE_ACTIONS for name in results.extra["actions"]])
     quantity = "error for actions without effect minus error for moves; claimed > 0"
     if not is_idle.any():
-        nothing = Interval.unknown(float("nan"))
-        return Verdict(judge_interval(nothing), f"{quantity}; this budget has only the moves", nothing)
+        return Verdict(UNDECIDED, f"{quantity}; this budget has only the moves", Interval.unknown())
     error = np.array(results.extra["prediction_error"], float)
-    interval = mean_over_judged_seeds(error[:, is_idle].mean(1) - error[:, ~is_idle].mean(1))
-    return Verdict(judge_interval(interval, above=0.0), quantity, interval)
+    return judge_mean(error[:, is_idle].mean(1) - error[:, ~is_idle].mean(1), quantity, above=0.0)
 
 
 def _figures(results: Results) -> Figures:
@@ -133,7 +150,8 @@ def _figures(results: Results) -> Figures:
     for number, action in enumerate(actions):
         rows[action] = np.array(results.extra["prediction_error"], float)[:, number]
         rows[f"{action}, no change"] = np.array(results.extra["no_change_error"], float)[:, number]
-    dots = interval_dots(rows, xlabel="mean absolute error (0 to 1)")
+    error = results.extra.get("error", "absolute")
+    dots = interval_dots(rows, xlabel=f"mean {error} error (0 to 1)")
     caption = f"The view at step {images['step']} of an episode, and the next view for every action."
     return [
         ("figure", grid, caption),
@@ -150,11 +168,14 @@ STUDY = Study(
     eval_conditions=(GOAL_CYCLE_3,),
     claims=(
         Claim(text="The predicted next view has a smaller error than predicting no change.", judge=_judge_accuracy),
+        Claim(text="So has the prediction for each move.", judge=_judge_every_move),
         Claim(
             text="The prediction is worse for actions without effect, which are rarely taken.", judge=_judge_idle_worse
         ),
     ),
     figures=_figures,
-    num_seeds=5,
+    num_seeds=6,
+    definition=2,
+    changes={2: budgets.PAPER_WORLD},
     measure_extra=_measure_predictions,
 )

@@ -6,8 +6,8 @@ Source: Ndousse et al. 2021, figure 5 and section 4.1.
 from __future__ import annotations
 
 from rookery.studies import budgets, figures
-from rookery.studies.agent_sources import TrainedAgents
-from rookery.studies.claims import few_seeds_exceed, mean_above, mean_greater
+from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
+from rookery.studies.claims import changed, few_seeds_exceed, mean_above, mean_greater
 from rookery.studies.ndousse2021.shared_runs import (
     EXPERT_AGENTS,
     GOAL_CYCLE_3,
@@ -15,7 +15,6 @@ from rookery.studies.ndousse2021.shared_runs import (
     SOCIAL_NEXT_FRAME,
     SOCIAL_VARIANT,
     SOLO_NEXT_FRAME,
-    THREE_GOAL_EXPERTS,
     imperfect_experts,
 )  # fmt: skip
 from rookery.studies.study import Condition, Study
@@ -31,7 +30,9 @@ _IMPERFECT_RUN = TrainingRun(name="imperfect", configure=_imperfect_config)
 _SOCIAL_IMPERFECT = Condition(
     label="social, imperfect experts", agents=TrainedAgents(run=_IMPERFECT_RUN, variant="social")
 )
-_IMPERFECT_EXPERTS = Condition(label="imperfect experts", agents=THREE_GOAL_EXPERTS.agents)
+_IMPERFECT_EXPERTS = Condition(
+    label="imperfect experts", agents=PretrainedAgent(policy=lambda budget: imperfect_experts(budget)[0])
+)
 _NEXT_FRAME, _SOLO, _WITH_IMPERFECT = SOCIAL_NEXT_FRAME.label, SOLO_NEXT_FRAME.label, GOAL_CYCLE_3_IMPERFECT.name
 
 STUDY = Study(
@@ -42,12 +43,13 @@ STUDY = Study(
     conditions=(SOCIAL_NEXT_FRAME, _SOCIAL_IMPERFECT, SOLO_NEXT_FRAME, EXPERT_AGENTS, _IMPERFECT_EXPERTS),
     eval_conditions=(GOAL_CYCLE_3, GOAL_CYCLE_3_IMPERFECT),
     claims=(
-        mean_greater("Novices with near-optimal experts earn more than solo learners alone.", _NEXT_FRAME, _SOLO,
-                     other_measure="return_solo"),
-        mean_greater("Novices with imperfect experts still earn more than solo learners alone.",
-                     _SOCIAL_IMPERFECT.label, _SOLO, eval_condition=_WITH_IMPERFECT, other_measure="return_solo"),
         mean_above("Novices trained with imperfect experts learn socially: they earn more with them than alone.",
                    _SOCIAL_IMPERFECT.label, 0.0, "social_gain", _WITH_IMPERFECT),
+        changed(mean_greater("Novices with near-optimal experts earn more than solo learners alone.", _NEXT_FRAME,
+                             _SOLO, other_measure="return_solo"), since=2),
+        changed(mean_greater("Novices with imperfect experts still earn more than solo learners alone.",
+                             _SOCIAL_IMPERFECT.label, _SOLO, eval_condition=_WITH_IMPERFECT,
+                             other_measure="return_solo"), since=2),
         mean_greater("Near-optimal experts make better novices, each evaluated with the experts it trained with.",
                      _NEXT_FRAME, _SOCIAL_IMPERFECT.label, eval_condition=GOAL_CYCLE_3.name,
                      other_eval_condition=_WITH_IMPERFECT),
@@ -56,5 +58,7 @@ STUDY = Study(
                          eval_condition=_WITH_IMPERFECT),
     ),
     figures=figures.training_figures,
-    num_seeds=4,
+    num_seeds=6,
+    definition=2,
+    changes={2: budgets.PAPER_WORLD},
 )  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import TrainedAgents
-from rookery.studies.claims import equivalent_within, mean_greater
+from rookery.studies.claims import changed, equivalent_within, mean_greater
 from rookery.studies.ndousse2021.shared_runs import (
     EXPERT_AGENTS,
     GOAL_CYCLE_3,
@@ -43,8 +43,8 @@ STUDY = Study(
     claims=(
         mean_greater("Alone, agents that switched earn more than agents that stayed social.",
                      _SWITCHED.label, _STAYED.label, "return_solo"),
-        mean_greater("Alone, agents that switched earn more than agents that only ever trained solo.",
-                     _SWITCHED.label, SOLO_NEXT_FRAME.label, "return_solo"),
+        changed(mean_greater("Alone, agents that switched earn more than agents that only ever trained solo.",
+                             _SWITCHED.label, SOLO_NEXT_FRAME.label, "return_solo"), since=2),
         equivalent_within("With the experts, agents that switched earn as much as agents that stayed, within 10 %.",
                           _SWITCHED.label, _STAYED.label, 0.1),
         equivalent_within("The same holds with four goals.", _SWITCHED.label, _STAYED.label, 0.1,
@@ -55,6 +55,9 @@ STUDY = Study(
                      _STAYED.label, _SWITCHED.label, "social_gain"),
     ),
     figures=figures.solo_figures,
+    num_seeds=6,
+    definition=2,
+    changes={2: budgets.PAPER_WORLD},
     notes=(
         "The learners continue from agents at the end of their training, with a new optimizer and decoder; the paper "
         "switches during training.",

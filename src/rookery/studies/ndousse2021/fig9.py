@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import TrainedAgents
-from rookery.studies.claims import mean_above, mean_greater, mean_not_greater
+from rookery.studies.claims import changed, mean_above, mean_greater, mean_not_greater
 from rookery.studies.ndousse2021.shared_runs import (
     EXPERT_AGENTS,
     GOAL_CYCLE_3,
@@ -23,10 +23,7 @@ from rookery.training.config import RunConfig
 
 
 def _no_penalty_config(budget: Budget) -> RunConfig:
-    schedules = {} if budget == "paper" else budgets.default_env_schedules()
-    return budgets.run_config(
-        budget, "no-penalty", (SOCIAL_VARIANT, SOLO_VARIANT), env_schedules={**schedules, "penalty": 0.0}
-    )
+    return budgets.run_config(budget, "no-penalty", (SOCIAL_VARIANT, SOLO_VARIANT), env_schedules={"penalty": 0.0})
 
 
 _NO_PENALTY_RUN = TrainingRun(name="no-penalty", configure=_no_penalty_config)
@@ -42,14 +39,29 @@ STUDY = Study(
     conditions=(SOCIAL_NEXT_FRAME, _NO_PENALTY_SOCIAL, _NO_PENALTY_SOLO, THREE_GOAL_EXPERTS, EXPERT_AGENTS),
     eval_conditions=(GOAL_CYCLE_4, GOAL_CYCLE_3),
     claims=(
-        mean_greater("With four goals, agents trained at penalty 1.5 earn more than those trained at penalty 0.",
-                     _NEXT_FRAME, _NO_PENALTY_SOCIAL.label, eval_condition=_FOUR_GOALS),
-        mean_greater("With four goals, agents trained at penalty 1.5 have a larger social gain than at 0.",
-                     _NEXT_FRAME, _NO_PENALTY_SOCIAL.label, "social_gain", _FOUR_GOALS),
-        mean_not_greater("Agents trained at penalty 0 transfer no better than the 3-goal experts.",
-                         _NO_PENALTY_SOCIAL.label, THREE_GOAL_EXPERTS.label, eval_condition=_FOUR_GOALS),
+        changed(mean_greater("Without a penalty agents learn to follow less: with three goals, agents trained at "
+                             "penalty 1.5 have a larger social gain than at 0.", _NEXT_FRAME, _NO_PENALTY_SOCIAL.label,
+                             "social_gain", GOAL_CYCLE_3.name), since=2),
+        changed(mean_greater("With four goals, agents trained at penalty 1.5 earn more than those trained at 0.",
+                             _NEXT_FRAME, _NO_PENALTY_SOCIAL.label, eval_condition=_FOUR_GOALS), since=2),
+        changed(mean_greater("With four goals, agents trained at penalty 1.5 have a larger social gain than at 0.",
+                             _NEXT_FRAME, _NO_PENALTY_SOCIAL.label, "social_gain", _FOUR_GOALS), since=2),
+        changed(mean_not_greater("Agents trained at penalty 0 transfer no better than the 3-goal experts.",
+                                 _NO_PENALTY_SOCIAL.label, THREE_GOAL_EXPERTS.label, eval_condition=_FOUR_GOALS),
+                since=2),
+        mean_above("Agents trained at penalty 0 learn to follow all the same: with three goals their social gain is "
+                   "above 0 (not in the paper, and the reverse of what it says).",
+                   _NO_PENALTY_SOCIAL.label, 0.0, "social_gain", GOAL_CYCLE_3.name),
         mean_above("Agents trained at penalty 1.5 use the experts of the four-goal task: their social gain is above 0.",
                    _NEXT_FRAME, 0.0, "social_gain", _FOUR_GOALS),
     ),
     figures=figures.eval_condition_figures,
+    num_seeds=6,
+    definition=2,
+    changes={2: budgets.PAPER_WORLD},
+    notes=(
+        "In results of definition 1, goals were hidden from all novices for half of training, whatever the penalty, so "
+        "that following paid without one as well: agents trained at penalty 0 gained as much as those at 1.5, or more. "
+        "This does not test the paper's claim, and its claims are withheld there.",
+    ),
 )  # fmt: skip

@@ -1,9 +1,8 @@
-"""From the desk preset towards the paper's setting, one change at a time: where the auxiliary loss is needed, where it
-merely helps, and what makes a seed a follower, an explorer or neither.
+"""From a setting in which following is easy towards the paper's, one change at a time: where the auxiliary loss is
+needed, where it merely helps, and what makes a seed a follower, an explorer or neither.
 
-Not a figure of the paper: at `desk`, figure 4 shows that the loss is not what makes agents follow there, and this study
-asks what does. Each change is made to the desk preset by itself, with and without the next-frame loss; everything else
-is equal.
+Not a figure of the paper. Each change is made to the easy setting by itself, with and without the next-frame loss;
+everything else is equal.
 """
 
 from __future__ import annotations
@@ -14,18 +13,24 @@ from typing import Any
 import numpy as np
 
 from rookery.gridworld.spec import ViewConfig
-from rookery.intervals import mean_interval
-from rookery.studies import budgets, figures
-from rookery.studies.agent_sources import AgentSource, TrainedAgents
-from rookery.studies.claims import judge_interval, mean_above, mean_greater, withhold_if_few_seeds
+from rookery.studies import figures
+from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
+from rookery.studies.claims import changed, judge_mean, mean_above, mean_greater
 from rookery.studies.evaluate import EvalCondition
-from rookery.studies.ndousse2021.shared_runs import EXPERT_AGENTS, GOAL_CYCLE_3, SOCIAL_NEXT_FRAME, SOCIAL_VANILLA
+from rookery.studies.followers import more_followers
+from rookery.studies.mechanisms import FramePredictionCheck
+from rookery.studies.ndousse2021.easy_setting import (
+    EASY_CONDITION,
+    EASY_NUM_ENVS,
+    easy_partners,
+    easy_run_config,
+    easy_task,
+)
 from rookery.studies.results import Results
 from rookery.studies.study import Claim, Condition, Figures, Study, Verdict
 from rookery.studies.training_run import Budget, TrainingRun
 from rookery.training import presets
 from rookery.training.config import RunConfig, Variant
-from rookery.viz.plots import count_bars
 
 _PUBLISHED_NOVICE = presets.paper().team[0]
 _GOALS_SHOWN, _FULL_PENALTY = {"goal_hiding_prob": 0.0}, {"penalty": 1.5}
@@ -49,21 +54,21 @@ def _schedule_changes_config(budget: Budget) -> RunConfig:
             Variant(name=name, **changes),
             Variant(name=f"{name}{_WITHOUT_LOSS}", aux_loss_scale=0.0, **changes),
         ]
-    return budgets.run_config(budget, "paper-gap-schedules", tuple(variants))
+    return easy_run_config(budget, "paper-gap-schedules", tuple(variants))
 
 
 def _pixels_task(budget: Budget) -> Any:
     """The novice sees the published image of 21×21 pixels, still with the small network."""
-    task = budgets.goal_cycle_task(budget)
+    task = easy_task(budget)
     return dataclasses.replace(task, views=(ViewConfig(can_hide_goals=True), *task.views[1:]))
 
 
 def _large_task(budget: Budget) -> Any:
     """The published 13×13 grid with its obstacles, in episodes of 250 steps."""
     if budget == "smoke":
-        return budgets.goal_cycle_task(budget)
+        return easy_task(budget)
     paper = presets.paper().task
-    return budgets.goal_cycle_task(
+    return easy_task(
         budget,
         height=paper.height,
         width=paper.width,
@@ -75,7 +80,7 @@ def _large_task(budget: Budget) -> Any:
 
 def _pair_config(budget: Budget, name: str, task: Any, **changes) -> RunConfig:
     variants = (Variant(name=_PAIR[0]), Variant(name=_PAIR[1], aux_loss_scale=0.0))
-    return budgets.run_config(budget, name, variants, task=task, **changes)
+    return easy_run_config(budget, name, variants, task=task, **changes)
 
 
 def _large_config(budget: Budget) -> RunConfig:
@@ -83,14 +88,7 @@ def _large_config(budget: Budget) -> RunConfig:
     name = "paper-gap-large-grid"
     if budget == "smoke":
         return _pair_config(budget, name, _large_task(budget))
-    minibatch_size = budgets.novice_ppo(budget, budgets.goal_cycle_task(budget)).minibatch_size
-    return _pair_config(
-        budget,
-        name,
-        _large_task(budget),
-        num_envs=budgets.DESK_NUM_ENVS // 2,
-        learner={"minibatch_size": minibatch_size},
-    )
+    return _pair_config(budget, name, _large_task(budget), num_envs=EASY_NUM_ENVS // 2)
 
 
 SCHEDULE_CHANGES_RUN = TrainingRun(name="paper-gap-schedules", configure=_schedule_changes_config)
@@ -98,22 +96,17 @@ PIXELS_RUN = TrainingRun(
     name="paper-gap-pixels", configure=lambda budget: _pair_config(budget, "paper-gap-pixels", _pixels_task(budget))
 )
 LARGE_GRID_RUN = TrainingRun(name="paper-gap-large-grid", configure=_large_config)
-PIXELS_CONDITION = EvalCondition(name="3-goal cycle, pixels", task=_pixels_task, partners=budgets.expert_partners)
-LARGE_GRID_CONDITION = EvalCondition(name="3-goal cycle, 13×13", task=_large_task, partners=budgets.expert_partners)
+PIXELS_CONDITION = EvalCondition(name="3-goal cycle, pixels", task=_pixels_task, partners=easy_partners)
+LARGE_GRID_CONDITION = EvalCondition(name="3-goal cycle, 13×13", task=_large_task, partners=easy_partners)
 
-BASE_LABEL = "the desk preset"
+EASY_RUN = TrainingRun(
+    name="paper-gap-easy", configure=lambda budget: _pair_config(budget, "paper-gap-easy", easy_task(budget))
+)
+BASE_LABEL = "the easy setting"
+EASY_EXPERTS = Condition(label="experts", agents=PretrainedAgent(policy=lambda budget: easy_partners(budget)[0]))
 
 ConditionPair = tuple[Condition, Condition]
 """The condition with the next-frame loss, and the condition without."""
-
-
-def _labeled_pair(
-    description: str, with_loss: AgentSource, without: AgentSource, eval_condition: EvalCondition
-) -> ConditionPair:
-    return (
-        Condition(label=f"{description}; next frame", agents=with_loss, eval_conditions=(eval_condition,)),
-        Condition(label=f"{description}; no loss", agents=without, eval_conditions=(eval_condition,)),
-    )
 
 
 def condition_pair(
@@ -121,15 +114,18 @@ def condition_pair(
 ) -> ConditionPair:
     """Two variants of a run, with the loss and without, evaluated in the task they trained in."""
     with_loss, without = (TrainedAgents(run=run, variant=name) for name in variants)
-    return _labeled_pair(description, with_loss, without, eval_condition)
+    return (
+        Condition(label=f"{description}; next frame", agents=with_loss, eval_conditions=(eval_condition,)),
+        Condition(label=f"{description}; no loss", agents=without, eval_conditions=(eval_condition,)),
+    )
 
 
 def _condition_pairs() -> dict[str, ConditionPair]:
     """Description of the change to its pair of conditions."""
-    pairs = {BASE_LABEL: _labeled_pair(BASE_LABEL, SOCIAL_NEXT_FRAME.agents, SOCIAL_VANILLA.agents, GOAL_CYCLE_3)}
+    pairs = {BASE_LABEL: condition_pair(BASE_LABEL, EASY_RUN, _PAIR, EASY_CONDITION)}
     for name, (description, _) in SCHEDULE_CHANGES.items():
         variants = (name, f"{name}{_WITHOUT_LOSS}")
-        pairs[description] = condition_pair(description, SCHEDULE_CHANGES_RUN, variants, GOAL_CYCLE_3)
+        pairs[description] = condition_pair(description, SCHEDULE_CHANGES_RUN, variants, EASY_CONDITION)
     for description, run, eval_condition in (
         ("pixels", PIXELS_RUN, PIXELS_CONDITION),
         ("13×13, 250 steps", LARGE_GRID_RUN, LARGE_GRID_CONDITION),
@@ -142,28 +138,6 @@ CONDITION_PAIRS = _condition_pairs()
 MIN_SOCIAL_GAIN = 0.5
 """Goals per episode that social gain must exceed to count. Where all agents stop after one goal, being blocked by
 others contributes a thousandth of this, with an equally narrow interval over seeds."""
-STRATEGIES = ("follower", "explorer", "neither")
-ONE_GOAL_RETURN = 1.05
-"""The most that an agent earns that enters one goal and avoids the others."""
-
-
-def classify_strategy(return_social: float, return_solo: float) -> str:
-    """The strategy an agent has learned, by its mean returns with experts and alone.
-
-    A follower earns more than one goal with experts, and at least half of that is social gain. An explorer earns more
-    than one goal with experts or alone, and most of it without their help. Any other agent is neither.
-    """
-    if max(return_social, return_solo) <= ONE_GOAL_RETURN:
-        return "neither"
-    is_follower = return_social > ONE_GOAL_RETURN and return_social - return_solo >= return_social / 2
-    return "follower" if is_follower else "explorer"
-
-
-def count_strategies(results: Results, condition: str) -> dict[str, int]:
-    """Number of a condition's seeds with each strategy."""
-    returns = zip(results.values(condition, "return_social"), results.values(condition, "return_solo"), strict=True)
-    strategies = [classify_strategy(float(social), float(solo)) for social, solo in returns]
-    return {name: strategies.count(name) for name in STRATEGIES}
 
 
 def gain_early_and_late(curve: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -188,27 +162,28 @@ def _judge_shows_early(results: Results) -> Verdict:
         for pair in CONDITION_PAIRS.values()
         for condition in pair
     ]
-    interval = withhold_if_few_seeds(mean_interval(fractions), len(results.data["seeds"]))
     quantity = (
         "fraction of pairs of seeds of one condition in which the seed with the larger gain after a third of training "
         "has the larger gain at the end, mean over conditions; claimed > 0.5"
     )
-    return Verdict(judge_interval(interval, above=0.5), quantity, interval)
+    return judge_mean(fractions, quantity, above=0.5, detail="over conditions")
 
 
 def pair_claims(description: str, pair: ConditionPair) -> list[Claim]:
     """The claims about every setting: agents learn socially with the loss and without, and the loss adds to it."""
     start, (with_loss, without) = description[0].upper() + description[1:], pair
-    return [
-        mean_above(
-            f"{start}: with the next-frame loss novices learn socially.",
-            with_loss.label,
-            MIN_SOCIAL_GAIN,
-            "social_gain",
-        ),
-        mean_above(f"{start}: without the loss novices learn socially.", without.label, MIN_SOCIAL_GAIN, "social_gain"),
+    is_alive = (
+        FramePredictionCheck(condition=with_loss.label, like_figure_2=with_loss.eval_conditions != (PIXELS_CONDITION,)),
+    )
+    learn = [
+        mean_above(f"{start}: {words} novices learn socially.", condition.label, MIN_SOCIAL_GAIN, "social_gain")
+        for words, condition in (("with the next-frame loss", with_loss), ("without the loss", without))
+    ]
+    more = [
+        more_followers(f"{start}: the loss makes more seeds follow.", with_loss.label, without.label),
         mean_greater(f"{start}: the loss increases social gain.", with_loss.label, without.label, "social_gain"),
     ]
+    return [*(changed(claim, mechanisms=is_alive) for claim in more), changed(learn[0], mechanisms=is_alive), learn[1]]
 
 
 def _claims() -> tuple[Claim, ...]:
@@ -218,16 +193,10 @@ def _claims() -> tuple[Claim, ...]:
         start = description[0].upper() + description[1:]
         claims += pair_claims(description, (with_loss, without))
         if description != BASE_LABEL:
-            claims += [
-                mean_greater(
-                    f"{start}: with the loss, social gain is smaller than with {BASE_LABEL}.",
-                    base[0].label, with_loss.label, "social_gain",
-                ),
-                mean_greater(
-                    f"{start}: without the loss, social gain is smaller than with {BASE_LABEL}.",
-                    base[1].label, without.label, "social_gain",
-                ),
-            ]  # fmt: skip
+            claims.append(mean_greater(
+                f"{start}: without the loss, social gain is smaller than with {BASE_LABEL}.",
+                base[1].label, without.label, "social_gain",
+            ))  # fmt: skip
     return (
         *claims,
         Claim(text="A third of training is enough to see which seeds end ahead.", judge=_judge_shows_early),
@@ -237,11 +206,6 @@ def _claims() -> tuple[Claim, ...]:
 def pair_figures(results: Results, pairs: dict[str, ConditionPair]) -> Figures:
     """The strategy of each seed, and one row per condition for each measure."""
     conditions = [condition.label for pair in pairs.values() for condition in pair]
-    bars = count_bars({condition: count_strategies(results, condition) for condition in conditions})
-    caption = (
-        "The strategy of each seed. Follower: earns more than one goal with experts, at least half of it social gain. "
-        "Explorer: more than one goal, most of it without their help. Neither: one goal at most."
-    )
     levels = {
         "social_gain": {"no gain": 0.0},
         "return_social": figures.reference_levels(results),
@@ -252,19 +216,23 @@ def pair_figures(results: Results, pairs: dict[str, ConditionPair]) -> Figures:
         if name == "return_social":
             text += f" The experts' line is their return in the task of {BASE_LABEL}."
         made.append((name, figure, text))
-    return [("figure", bars, caption), *made]
+    return [*figures.strategy_figures(results, conditions, "figure"), *made]
 
 
 STUDY = Study(
     name="ndousse2021/paper-gap",
     title="From the easy setting towards the paper's",
     source="Ndousse et al. 2021, section 4.1, one setting at a time",
-    compares="the desk preset with one setting at a time as in the paper, with and without the next-frame loss: which "
+    compares="the easy setting with one setting at a time as in the paper, with and without the next-frame loss: which "
     "seeds become followers, explorers or neither",
-    conditions=(*(condition for pair in CONDITION_PAIRS.values() for condition in pair), EXPERT_AGENTS),
-    eval_conditions=(GOAL_CYCLE_3, PIXELS_CONDITION, LARGE_GRID_CONDITION),
+    conditions=(*(condition for pair in CONDITION_PAIRS.values() for condition in pair), EASY_EXPERTS),
+    eval_conditions=(EASY_CONDITION, PIXELS_CONDITION, LARGE_GRID_CONDITION),
     claims=_claims(),
     figures=lambda results: pair_figures(results, CONDITION_PAIRS),
     num_seeds=5,
     budgets=("smoke", "desk"),
+    definition=2,
+    changes={
+        2: "the next-frame loss is a squared error that counts tiles and agents alike, which symbolic views learn"
+    },
 )

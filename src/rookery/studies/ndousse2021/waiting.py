@@ -1,13 +1,16 @@
 """How a follower behaves: it waits, lets the expert pay for finding the order, and follows.
 
+An agent's first goal always pays, so there is nothing to wait for; what an expert can show is which to enter second.
+Novices are compared with solo learners next to the same experts, which have learned nothing to wait for.
+
 Source: Ndousse et al. 2021, section 4.1, which describes this without measuring it.
 """
 
 from __future__ import annotations
 
-from rookery.studies import figures
+from rookery.studies import budgets, figures
 from rookery.studies.claims import mean_greater
-from rookery.studies.expert_distance import distance_profiles, stays_nearer
+from rookery.studies.expert_distance import entries_differ, following_measures, stays_nearer
 from rookery.studies.ndousse2021.shared_runs import (
     EXPERT_AGENTS,
     GOAL_CYCLE_3,
@@ -29,17 +32,24 @@ STUDY = Study(
     conditions=_CONDITIONS,
     eval_conditions=(GOAL_CYCLE_3,),
     claims=(
+        entries_differ("Novices wait: they enter fewer goals before an expert has closed its cycle than solo learners "
+                       "do next to the same experts.", "entries_before_closed_cycle", _SOLO, _NEXT_FRAME, since=2),
+        entries_differ("Novices enter their second goal later than solo learners do next to the same experts.",
+                       "step_of_second_entry", _NEXT_FRAME, _SOLO, since=2),
+        entries_differ("Novices follow: more of their entries after the first repeat an expert's than those of solo "
+                       "learners.", "repeated_fraction", _NEXT_FRAME, _SOLO, since=2),
         mean_greater("Novices make fewer mistakes than their experts.",
                      _NEXT_FRAME, _NEXT_FRAME, "metrics_partners: mistakes", other_measure="metrics_social: mistakes"),
-        mean_greater("Novices reach their first goal later than their experts.",
-                     _NEXT_FRAME, _NEXT_FRAME, "metrics_social: steps_to_first_reward",
-                     other_measure="metrics_partners: steps_to_first_reward"),
         mean_greater("Novices make fewer mistakes with experts than alone.",
                      _NEXT_FRAME, _NEXT_FRAME, "metrics_solo: mistakes", other_measure="metrics_social: mistakes"),
         stays_nearer("Over the second half of an episode novices are nearer to an expert than solo learners that are "
                      "evaluated with experts.", _NEXT_FRAME, _SOLO),
     ),
     figures=figures.waiting_figures,
-    num_seeds=5,
-    measure_extra=lambda session: distance_profiles(session, GOAL_CYCLE_3, _CONDITIONS),
+    num_seeds=6,
+    definition=2,
+    changes={2: "the step of the second entry and the entries before an expert has closed its cycle are measured, "
+                "against solo learners next to the same experts; the first goal always pays, and solo learners reach "
+                "it later still; " + budgets.PAPER_WORLD},
+    measure_extra=lambda session: following_measures(session, GOAL_CYCLE_3, _CONDITIONS),
 )  # fmt: skip

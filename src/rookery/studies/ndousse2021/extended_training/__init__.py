@@ -10,7 +10,6 @@ import dataclasses
 
 from rookery.studies.evaluate import EvalCondition
 from rookery.studies.ndousse2021 import paper_gap
-from rookery.studies.ndousse2021.shared_runs import EXPERT_AGENTS
 from rookery.studies.study import Study
 from rookery.studies.training_run import Budget, TrainingRun
 from rookery.training.config import RunConfig
@@ -42,12 +41,14 @@ def extended_study(
         name=f"ndousse2021/extended-training/{name}",
         title=f"{description[0].upper()}{description[1:]}, three times as long",
         source="Ndousse et al. 2021, section 4.1, one setting at a time",
-        compares=f"the desk preset except for this: {description}; three times the steps, with and without the "
-        "next-frame loss: which seeds become followers, explorers or neither",
-        conditions=(*pair, EXPERT_AGENTS),
+        compares=f"the easy setting of `paper_gap` except for this: {description}; three times the steps, with and "
+        "without the next-frame loss: which seeds become followers, explorers or neither",
+        conditions=(*pair, paper_gap.EASY_EXPERTS),
         eval_conditions=(eval_condition,),
         claims=tuple(paper_gap.pair_claims(description, pair)),
         figures=lambda results: paper_gap.pair_figures(results, {description: pair}),
         num_seeds=5,
         budgets=("smoke", "desk"),
+        definition=paper_gap.STUDY.definition,
+        changes=paper_gap.STUDY.changes,
     )

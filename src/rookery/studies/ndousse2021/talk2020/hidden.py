@@ -16,13 +16,11 @@ from rookery.training.config import RunConfig
 
 
 def _hidden_goals_config(budget: Budget) -> RunConfig:
-    schedules = {} if budget == "paper" else {"penalty": budgets.PENALTY}
     return budgets.run_config(
         budget,
         "hidden-goals",
         (SOCIAL_VARIANT, SOLO_VARIANT),
         task=budgets.hidden_goals_task(budget),
-        env_schedules=schedules,
     )
 
 
@@ -41,11 +39,14 @@ STUDY = Study(
     conditions=(_HIDDEN_SOCIAL, _HIDDEN_SOLO),
     eval_conditions=(_HIDDEN_GOALS_CONDITION, GOAL_CYCLE_3),
     claims=(
-        mean_greater("Novices with experts earn more than solo learners alone.",
+        mean_above("Novices follow: their social gain is above 0.", _HIDDEN_SOCIAL.label, 0.0, "social_gain"),
+        mean_greater("Novices with experts earn more than solo learners alone, which see no goals either.",
                      _HIDDEN_SOCIAL.label, _HIDDEN_SOLO.label, other_measure="return_solo"),
-        mean_above("They do so by following: their social gain is above 0.", _HIDDEN_SOCIAL.label, 0.0, "social_gain"),
         mean_greater("They end below their experts, which see the goals.",
                      _HIDDEN_SOCIAL.label, _HIDDEN_SOCIAL.label, "return_partners", other_measure="return_social"),
     ),
     figures=figures.training_figures,
+    num_seeds=6,
+    definition=2,
+    changes={2: budgets.PAPER_WORLD},
 )  # fmt: skip

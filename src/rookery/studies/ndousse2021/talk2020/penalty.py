@@ -9,7 +9,8 @@ import numpy as np
 
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import TrainedAgents
-from rookery.studies.claims import judge_interval, mean_below, mean_greater, mean_over_judged_seeds
+from rookery.studies.claims import judge_mean, mean_greater
+from rookery.studies.followers import every_seed_stops_after_one_goal
 from rookery.studies.ndousse2021.shared_runs import EXPERT_AGENTS, GOAL_CYCLE_3
 from rookery.studies.results import Results
 from rookery.studies.study import Claim, Condition, Study, Verdict
@@ -39,9 +40,8 @@ _CONDITIONS = {
 def _judge_no_order(results: Results) -> Verdict:
     """An agent that enters either of the other two goals blindly is rewarded every second time."""
     goals, mistakes = (results.values(_CONDITIONS[0.0].label, name) for name in (_GOALS, _MISTAKES))
-    interval = mean_over_judged_seeds(goals / np.maximum(goals + mistakes, 1e-9))
     quantity = "fraction of entries that are rewarded, at penalty 0; claimed < 0.67"
-    return Verdict(judge_interval(interval, below=2 / 3), quantity, interval)
+    return judge_mean(goals / np.maximum(goals + mistakes, 1e-9), quantity, below=2 / 3)
 
 
 STUDY = Study(
@@ -58,9 +58,13 @@ STUDY = Study(
                      _CONDITIONS[0.5].label, _CONDITIONS[1.5].label, _MISTAKES),
         mean_greater("The higher the penalty, the fewer goals: more at 0 than at 1.5.",
                      _CONDITIONS[0.0].label, _CONDITIONS[1.5].label, _GOALS),
-        mean_below("At 1.5 agents take one goal and no more.", _CONDITIONS[1.5].label, 1.05, _GOALS),
+        every_seed_stops_after_one_goal("At 1.5 every seed takes one goal and makes no mistake.",
+                                        _CONDITIONS[1.5].label),
         Claim(text="Without a penalty agents keep no order: fewer than two of three entries are rewarded.",
               judge=_judge_no_order),
     ),
     figures=figures.count_figures,
+    num_seeds=5,
+    definition=2,
+    changes={2: budgets.PAPER_WORLD},
 )  # fmt: skip

@@ -5,8 +5,8 @@ Source: planned in the first author's talk of 2020: a solo test after social tra
 
 from __future__ import annotations
 
-from rookery.studies import figures
-from rookery.studies.claims import mean_above, mean_greater
+from rookery.studies import budgets, figures
+from rookery.studies.claims import changed, mean_above, mean_greater
 from rookery.studies.ndousse2021.shared_runs import (
     EXPERT_AGENTS,
     GOAL_CYCLE_3,
@@ -28,10 +28,13 @@ STUDY = Study(
     claims=(
         mean_greater("Social learners earn less alone than with experts.",
                      _NEXT_FRAME, _NEXT_FRAME, "return_social", other_measure="return_solo"),
-        mean_greater("Alone, social learners earn more than solo learners.", _NEXT_FRAME, _SOLO, "return_solo"),
+        changed(mean_greater("Alone, social learners earn more than solo learners.", _NEXT_FRAME, _SOLO, "return_solo"),
+                since=2),
         mean_above("Alone, social learners earn more than agents that stop after one goal.",
                    _NEXT_FRAME, 1.05, "return_solo"),
     ),
     figures=figures.solo_figures,
-    num_seeds=5,
+    num_seeds=6,
+    definition=2,
+    changes={2: budgets.PAPER_WORLD},
 )  # fmt: skip

@@ -1,0 +1,94 @@
+"""When agents become followers during training: times with censoring, claims by exact log-rank tests, and figures."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rookery import significance
+from rookery.studies.claims import judge_test
+from rookery.studies.followers import MIN_FOLLOWER_RETURN, is_follower
+from rookery.studies.results import Results
+from rookery.studies.study import FAILS, HOLDS, UNDECIDED, Claim, Figures, Verdict
+from rookery.viz.plots import survival_curves
+
+CHECKPOINTS_IN_A_ROW = 3
+DEFINITION = (
+    f"the first of {CHECKPOINTS_IN_A_ROW} checkpoints in a row with a return with experts above "
+    f"{MIN_FOLLOWER_RETURN:g}, at least half of it social gain"
+)
+
+
+class TimesToFollow(NamedTuple):
+    """One condition's seeds."""
+
+    time: np.ndarray
+    """f[seeds], environment steps: of the event, or of the last checkpoint that could have been it."""
+    reached: np.ndarray
+    """bool[seeds]."""
+
+
+def times_to_follow(curve: dict[str, Any]) -> TimesToFollow:
+    """When each seed becomes a follower: DEFINITION.
+
+    Args:
+      curve: a condition's learning curves, with 'checkpoints'.
+    """
+    checkpoints = curve["checkpoints"]
+    steps = np.array(checkpoints["steps"], float)
+    social, solo = (np.array(checkpoints[name], float) for name in ("return_social", "return_solo"))
+    follows = is_follower(social, solo)
+    last = len(steps) - CHECKPOINTS_IN_A_ROW + 1
+    if last < 1:
+        return TimesToFollow(np.full(len(follows), steps[-1]), np.zeros(len(follows), bool))
+    starts = np.stack([follows[:, i : i + last] for i in range(CHECKPOINTS_IN_A_ROW)]).all(0)
+    reached = starts.any(1)
+    return TimesToFollow(np.where(reached, steps[starts.argmax(1)], steps[last - 1]), reached)
+
+
+def follows_sooner(text: str, condition: str, other: str) -> Claim:
+    """One condition's agents become followers sooner than another's, or at all: the exact log-rank test."""
+
+    def judge(results: Results) -> Verdict:
+        first, second = (times_to_follow(results.curves[name]) for name in (condition, other))
+        test = significance.time_test(*first, *second)
+        earlier = test.interval.value > 0
+        outcome = UNDECIDED if test.p_value > significance.LEVEL else HOLDS if earlier else FAILS
+        quantity = (
+            f"followers of '{condition}' in excess of those expected if it did not differ from '{other}' (log-rank); "
+            "claimed > 0"
+        )
+        detail = "; ".join(
+            [*(_describe(name, times) for name, times in ((condition, first), (other, second))),
+             f"exact log-rank p = {test.p_value:.2g}"]
+        )  # fmt: skip
+        detectable = significance.detectable_fraction(len(first.time), len(second.time))
+        return judge_test(
+            test._replace(detectable=detectable), outcome, quantity, min(len(first.time), len(second.time)), detail
+        )
+
+    return Claim(text=text, judge=judge)
+
+
+def _describe(name: str, times: TimesToFollow) -> str:
+    counted = f"'{name}': {int(times.reached.sum())} of {len(times.reached)} seeds follow"
+    if not times.reached.any():
+        return counted
+    reached = significance.survival_curve(*times)
+    half = np.flatnonzero(reached.reached >= 0.5)
+    return f"{counted}, half of all by {reached.time[half[0]] / 1e6:.2f}M steps" if len(half) else counted
+
+
+def time_figures(results: Results, conditions: list[str], name: str = "figure") -> Figures:
+    """Kaplan and Meier's curves of the fraction of seeds that have become followers."""
+    curves = {}
+    for condition in conditions:
+        times = times_to_follow(results.curves[condition])
+        curve = significance.survival_curve(*times)
+        end = results.curves[condition]["checkpoints"]["steps"][-1]
+        curves[f"{condition} ({int(times.reached.sum())} of {len(times.time)})"] = (curve, float(end))
+    figure = survival_curves(curves, xlabel="environment steps per seed", ylabel="fraction of seeds that follow")
+    return [
+        (name, figure, f"Seeds that have become followers (Kaplan-Meier): {DEFINITION}. Ticks: seeds that never did.")
+    ]

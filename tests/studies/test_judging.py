@@ -1,0 +1,111 @@
+"""What was not tested, and the correction for many claims, by results made up by hand."""
+
+import dataclasses
+
+import pytest
+
+from rookery.intervals import Interval
+from rookery.significance import SignificanceTest
+from rookery.studies.judging import judge_claims
+from rookery.studies.mechanisms import FramePredictionCheck, InfluenceCheck, MechanismCheck
+from rookery.studies.results import Results
+from rookery.studies.study import HOLDS, Claim, Verdict
+from tests.studies.tiny import STUDY
+
+
+def claim(text, p_value=0.001, **settings):
+    test = SignificanceTest(Interval(1.0, 0.5, 1.5), p_value, p_value, True, 0.7)
+    return Claim(text=text, judge=lambda results: Verdict(HOLDS, "q", test.interval, "", test), **settings)
+
+
+def judge(*claims, others=lambda name: None, definition=1, **data):
+    study = dataclasses.replace(STUDY, claims=claims, definition=2, changes={2: "another world"})
+    return judge_claims(study, {"budget": "desk", "rows": [], "definition": definition, **data}, others)
+
+
+CHECK = MechanismCheck(mechanism="next-frame", condition="a")
+
+
+def alive(*seeds):
+    return {CHECK.key: [{"alive": seed, "reason": f"error {seed}"} for seed in seeds]}
+
+
+def test_the_first_claim_is_primary_and_the_others_are_corrected():
+    judged = judge(claim("a", 0.04), claim("b", 0.03), claim("c", 0.01))
+    assert [row["verdict"] for row in judged] == ["holds", "holds", "holds"]
+    judged = judge(claim("a", 0.04), claim("b", 0.03), claim("c", 0.01), claim("d", 0.2))
+    assert [row["primary"] for row in judged] == [True, False, False, False]
+    assert [row["corrected_p_value"] for row in judged] == [None, pytest.approx(0.06), pytest.approx(0.03), 0.2]
+    assert [row["verdict"] for row in judged] == [
+        "holds",
+        "undecided at this budget",
+        "holds",
+        "undecided at this budget",
+    ]
+    assert judged[1]["detail"] == "p = 0.03 does not hold for 3 claims (Holm: 0.06)"
+    assert judged[2]["detectable"] == 0.7
+
+
+@pytest.mark.parametrize(
+    ("stored", "verdict", "reason"),
+    [
+        (alive(True, True, True, False), "holds", ""),
+        (alive(True, True, False, False), "not tested", "was not alive: alive in 2 of 4 seeds (error False)"),
+        (alive(None, None), "not tested", "was not measured: error None"),
+        ({}, "not tested", "was not measured: the runs did not measure it"),
+    ],
+)
+def test_a_claim_about_a_dead_mechanism_is_not_tested(stored, verdict, reason):
+    row, other = judge(claim("a", mechanisms=(CHECK,)), claim("b"), mechanisms=stored)
+    assert row["verdict"] == verdict
+    assert reason in row["detail"]
+    assert row["value"] == 1.0  # what was measured is shown all the same
+    assert other["verdict"] == "holds"
+
+
+def test_claims_that_are_not_tested_do_not_count_as_tests():
+    judged = judge(claim("a"), claim("b", 0.03), claim("c", 0.03, mechanisms=(CHECK,)))
+    assert [row["verdict"] for row in judged] == ["holds", "holds", "not tested"]
+
+
+def test_another_reason_withholds_a_claim():
+    (row,) = judge(claim("a", withheld=lambda results: "the clones earn nothing"))
+    assert (row["verdict"], row["detail"]) == ("not tested", "the clones earn nothing")
+    assert judge(claim("a", withheld=lambda results: None))[0]["verdict"] == "holds"
+
+
+def test_older_results_do_not_test_newer_claims():
+    newer = Claim(text="a", judge=lambda results: pytest.fail("it needs what older results lack"), since=2)
+    (row,) = judge(newer)
+    assert row["verdict"] == "not tested"
+    assert "definition 2" in row["quantity"]
+    assert judge(claim("a", since=2), definition=2)[0]["verdict"] == "holds"
+
+
+LOSS = [{"setting": "team.novice.learner.auxiliary.next-frame.weight", "here": 1.0, "runs": ["next-frame"]}]
+FIGURE_2 = Results({
+    "runs": [{"run": "next-frame"}], "config_diff": LOSS,
+    "extra_measurements": {"action_frequency": [[0.5, 0.5]] * 4, "prediction_error": [[0.3, 0.1]] * 4,
+                           "no_change_error": [[0.1, 0.1]] * 4},
+})  # fmt: skip
+
+
+def test_older_results_are_judged_by_figure_2():
+    check = FramePredictionCheck(condition="a")
+    (row,) = judge(claim("a", mechanisms=(check,)), others=lambda name: FIGURE_2, config_diff=LOSS)
+    assert row["verdict"] == "not tested"
+    assert "2.00 times that of predicting no change" in row["detail"]
+    # Not where the loss is another one.
+    other_loss = [{**LOSS[0], "here": 3.0}]
+    (row,) = judge(claim("a", mechanisms=(check,)), others=lambda name: FIGURE_2, config_diff=other_loss)
+    assert "the runs did not measure it" in row["detail"]
+
+
+@pytest.mark.parametrize(("reward", "verdict"), [(0.01, "holds"), (0.001, "not tested")])
+def test_an_influence_reward_must_be_felt(reward, verdict):
+    # Two agents earn 20 in 100 steps: 0.1 per step each.
+    check = InfluenceCheck(mechanism="influence-moa", condition="a", episode_steps=lambda budget: 100)
+    learning = {"return": [[0.0, 0.0, 0.0, 20.0]] * 4, "intrinsic_reward/influence-moa": [[0.0, 0.0, 0.0, reward]] * 4}
+    rows = [{"condition": "a", "eval_condition": "s", "seed": 0, "returns": {"agent_0": 10.0, "agent_1": 10.0}}]
+    (row,) = judge(claim("a", mechanisms=(check,)), rows=rows, curves={"a": {"learning": learning}})
+    assert row["verdict"] == verdict
