@@ -21,7 +21,7 @@ DEFAULT_TRACKERS = ("tensorboard",)
 """Trackers of a run without such a file."""
 NO_TRACKER = "none"
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 def choose_trackers(names: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ class RunTrackers(MetricSink):
             except RookeryError:
                 raise
             except Exception as error:
-                logger.warning(
+                _logger.warning(
                     "%s: the tracker %s failed and is left out from step %d on: %s", self._run[0], name, steps, error
                 )
                 del self._active[name]
@@ -121,4 +121,4 @@ class RunTrackers(MetricSink):
             except RookeryError:
                 raise
             except Exception as error:
-                logger.warning("%s: the tracker %s did not finish: %s", self._run[0], name, error)
+                _logger.warning("%s: the tracker %s did not finish: %s", self._run[0], name, error)
