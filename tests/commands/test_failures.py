@@ -85,9 +85,7 @@ def test_control_characters_in_a_message_are_escaped(kind):
 
 def test_changes_may_stand_on_both_sides_of_an_option():
     words = "smoke total_timesteps=640 --seeds 1 num_envs=8 --quiet task.penalty=1 --out a=b --track wandb mlflow"
-    ordered = (
-        "smoke total_timesteps=640 num_envs=8 task.penalty=1 --seeds 1 --quiet --out a=b --track wandb mlflow"
-    )
+    ordered = "smoke total_timesteps=640 num_envs=8 task.penalty=1 --seeds 1 --quiet --out a=b --track wandb mlflow"
     assert " ".join(gather_overrides(TrainCommand, words.split(" "))) == ordered
     replay = ["a", "--out", "b", "c"]
     assert gather_overrides(ReplayCommand, replay) == replay  # it has no changes
@@ -107,3 +105,16 @@ def test_nothing_is_decided_by_an_assertion():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ExceptHandler) and node.type is not None:
                 assert "AssertionError" not in ast.unparse(node.type), path
+
+
+@pytest.mark.parametrize("command", [["eval"], ["replay", "--no-gif"], ["export", "--title", "x", "--out"]])
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"name": "\\u001b]0;owned\\u0007"}', "\x1b]0;owned\x07"])
+def test_a_damaged_card_is_one_line_in_every_command(tmp_path, capsys, command, text):
+    (tmp_path / "a\x1b[31m.safetensors").write_bytes(b"")
+    (tmp_path / "a\x1b[31m.json").write_text(text)
+    out = [str(tmp_path / "b.safetensors")] if command[0] == "export" else []
+    assert cli.main([command[0], str(tmp_path / "a\x1b[31m.safetensors"), *command[1:], *out]) == 4
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.rstrip("\n").isprintable()
+    assert "damaged" in said

@@ -120,9 +120,11 @@ def test_a_run_is_continued_with_as_many_threads_as_it_was_started_with(flags, m
 
 
 SUM = """
-import hashlib, jax, numpy as np
+import hashlib, os, jax, numpy as np
 from rookery.training.devices import use_all_cores
-use_all_cores(1, {threads})
+if {held}:
+    os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})
+use_all_cores(1, 2)
 x = np.random.default_rng(0).normal(size=(16384, 32)).astype("f")
 print(hashlib.sha256(np.asarray(jax.jit(lambda x: x.T @ x)(x)).tobytes()).hexdigest())
 """
@@ -133,11 +135,6 @@ def test_sums_depend_on_the_recorded_threads_alone():
     if not hasattr(os, "sched_setaffinity") or available_cores() < 2:
         pytest.skip("needs two cores, of which a process can be held to one")
     env = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu", THREADS_VARIABLE: ""}
-    one_core = {min(os.sched_getaffinity(0))}
-
-    def digest(threads, held):
-        script = SUM.format(threads=threads)
-        hold = (lambda: os.sched_setaffinity(0, one_core)) if held else None
-        return subprocess.run([sys.executable, "-c", script], capture_output=True, env=env, preexec_fn=hold).stdout
-
-    assert digest(2, False) == digest(2, True) != b""
+    scripts = [SUM.format(held=held) for held in (False, True)]
+    one, other = (subprocess.run([sys.executable, "-c", s], capture_output=True, env=env).stdout for s in scripts)
+    assert one == other != b""
