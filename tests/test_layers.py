@@ -34,14 +34,15 @@ MAY_IMPORT = {
     "learning": GROUND | {"agents"},
     "training": GROUND | {"gridworld", "tasks", "agents", "learning", "tracking"},
     "viz": GROUND | {"gridworld", "tasks", "agents", "learning", "training"},
+    "scorecard": GROUND | {"gridworld", "tasks", "agents", "training", "viz"},
     "testing": GROUND | {"gridworld", "tasks", "agents", "learning", "tracking", "training"},
-    "studies": GROUND | {"gridworld", "tasks", "agents", "learning", "training", "viz"},
+    "studies": GROUND | {"gridworld", "tasks", "agents", "learning", "training", "viz", "scorecard"},
     "play": GROUND | {"tasks", "agents", "training", "viz"},
     "interop": GROUND | {"gridworld", "tasks", "agents", "training", "viz"},
     "scaling": GROUND | {"agents", "learning", "training", "viz", "studies"},
     "commands": GROUND
     | {"gridworld", "tasks", "agents", "learning", "tracking", "training", "viz", "studies", "scaling", "play", "testing"}
-    | {"environment"},
+    | {"environment", "scorecard"},
     "cli": {"errors", "environment", "commands"},
     "__main__": {"cli"},
 }

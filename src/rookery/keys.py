@@ -16,6 +16,7 @@ RECORDED_EPISODES = 10_000
 EXPERT_DISTANCE_EPISODES = 20_000
 FRAME_PREDICTION_EPISODES = 30_000
 TRACED_EPISODES = 40_000
+SCORECARD_EPISODES = 50_000
 THEORY_EXAMPLE = 77
 
 # Folded into a replica's training key. Updates use their own numbers, from 0, which stay below the first of these.

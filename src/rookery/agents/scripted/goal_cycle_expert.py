@@ -75,17 +75,29 @@ class GoalCyclePlanner(Policy):
         return jax.tree.map(lambda new, old: jnp.where(is_first, new, old), opening, carry)
 
     def _act(self, carry: PlannerState, state: GridState, slot):
-        position, heading = state.position[slot], state.heading[slot]
+        position = state.position[slot]
         on_goal = (state.task.goals == position).all(-1)
         entered = on_goal.any() & (position != carry.last_position).any()
         order = carry.order.update(entered, jnp.argmax(on_goal), state.prestige[slot] > carry.last_prestige)
+        action = self.walk(carry.cost, order.candidates, state, slot)
+        return action, PlannerState(carry.cost, order, position, state.prestige[slot])
+
+    def walk(
+        self, goal_costs: Int[Array, "K 4 H W"], candidates: Bool[Array, "K"], state: GridState, slot: Int[Array, ""]
+    ) -> Int[Array, ""]:
+        """The next action on a shortest path to the nearest of the candidate goals.
+
+        Args:
+          goal_costs: of `path_costs`.
+        """
+        position, heading = state.position[slot], state.heading[slot]
         row, col = position
-        cost_here = carry.cost[:, :, row, col]  # K, 4
+        cost_here = goal_costs[:, :, row, col]  # K, 4
         # Of equally near goals the first on the map, not the first by number: numbers contain the hidden order.
         map_index = state.task.goals @ jnp.array([self.width, 1])
-        distance = jnp.where(order.candidates, cost_here[:, heading], 2 * UNREACHABLE)
+        distance = jnp.where(candidates, cost_here[:, heading], 2 * UNREACHABLE)
         target = jnp.argmin(distance * (self.height * self.width) + map_index)
-        cost = carry.cost[target]
+        cost = goal_costs[target]
         step = direction_vector(heading)
         next_row, next_col = row + step[0], col + step[1]
         goal = state.task.goals[target]
@@ -97,8 +109,7 @@ class GoalCyclePlanner(Policy):
         left = 1 + cost[(heading - 1) % 4, row, col]
         right = 1 + cost[(heading + 1) % 4, row, col]
         action = jnp.argmin(jnp.stack([walk, left, right]))
-        action = jnp.stack([jnp.int32(FORWARD), jnp.int32(LEFT), jnp.int32(RIGHT)])[action]
-        return action, PlannerState(carry.cost, order, position, state.prestige[slot])
+        return jnp.stack([jnp.int32(FORWARD), jnp.int32(LEFT), jnp.int32(RIGHT)])[action]
 
 
 class ScoutMemory(NamedTuple):

@@ -1,0 +1,225 @@
+"""What can be scored: our agents, and any function of an observation, from whatever library it comes.
+
+A function takes the observation of one agent, its own state (None at the start of an episode) and whether the
+observation opens an episode, and returns an action and its next state, all in numpy:
+
+    def act(observation, state, is_first):   # u8[21, 21, 3], anything, bool
+        return action, state                 # an int from 0 to 6: left, right, forward, and four that do nothing
+
+It may say what it observes, `act.observation_type = "symbolic"` (u8[7, 7, 8]), and that it takes a batch,
+`act.batched = True`: observations u8[B, ...], one state for all, is_first bool[B], actions int[B]. Whatever it samples
+must depend on its state alone, or its score is another one each time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from rookery.agents.scripted import OBSERVABILITY_BY_NAME
+from rookery.agents.zoo import load_trained_agent
+from rookery.errors import ConfigError, IncompatibleError, NotFoundError, suggest
+from rookery.interfaces import Policy
+from rookery.scorecard.protocol import NUM_ACTIONS, OBSERVATION_SHAPES, ObservationType
+from rookery.training.team_setup import load_policy
+from rookery.types import Env, PRNGKey, PyTree
+
+Player: TypeAlias = Callable[[Any, PyTree, int], Any]
+"""(observations u8[E, ...], states of the environments, step from 0) to actions int[E]; keeps its own state."""
+
+BUILTIN_AGENTS = (*OBSERVABILITY_BY_NAME, "random")
+EXPORT_SUFFIXES = {".onnx": "onnx", ".pt": "torchscript", ".pth": "torchscript"}
+"""Endings of models of other libraries, and what they are."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoredAgent:
+    """An agent under test."""
+
+    name: str
+    kind: str
+    observation_type: ObservationType
+    sha256: str | None = None
+    """Of the file that holds it; None for one that is no file."""
+
+    def player(self, env: Env, num_episodes: int, key: PRNGKey) -> Player:
+        """Required. Begin this many episodes side by side.
+
+        Args:
+          key: for what the agent samples.
+        """
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PolicyAgent(ScoredAgent):
+    """An agent with a policy of this package."""
+
+    def policy(self, env: Env) -> tuple[Policy, PyTree]:
+        """Required. The policy in this environment, and its parameters."""
+        raise NotImplementedError
+
+    def player(self, env: Env, num_episodes: int, key: PRNGKey) -> Player:
+        policy, params = self.policy(env)
+        if policy.comms_obs_size:
+            raise IncompatibleError(f"{self.name} observes other agents' actions or messages, which no world shows")
+        act, carry = _compiled_act(policy), policy.initial_carry(num_episodes)
+        slots = jnp.zeros(num_episodes, jnp.int32)
+
+        def choose(observation: Any, env_state: PyTree, t: int) -> Int[Array, "E"]:
+            nonlocal carry
+            obs = (env_state, slots) if policy.privileged else observation
+            action, carry = act(params, carry, obs, jnp.full(num_episodes, t == 0), jax.random.fold_in(key, t))
+            return action
+
+        return choose
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled_act(policy: Policy):
+    return jax.jit(lambda *arguments: policy.act(*arguments)[:2])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RookeryAgent(PolicyAgent):
+    """A zoo entry, a .safetensors file, a scripted or a random agent."""
+
+    def policy(self, env: Env) -> tuple[Policy, PyTree]:
+        return load_policy(self.name, env, (0,))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FunctionAgent(ScoredAgent):
+    """A Python function, called for each episode, or once for all of them if it takes a batch."""
+
+    function: Callable[[np.ndarray, Any, Any], tuple[Any, Any]]
+    batched: bool = False
+
+    def player(self, env: Env, num_episodes: int, key: PRNGKey) -> Player:
+        states: list[Any] = [None] * (1 if self.batched else num_episodes)
+
+        def choose(observation: Any, env_state: PyTree, t: int) -> Int[np.ndarray, "E"]:
+            observations, is_first = np.asarray(observation), t == 0
+            if self.batched:
+                action, states[0] = self._call(observations, states[0], np.full(num_episodes, is_first))
+                return _checked_actions(action, (num_episodes,), self.name)
+            actions = np.empty(num_episodes, np.int32)
+            for number, obs in enumerate(observations):
+                action, states[number] = self._call(obs, states[number], is_first)
+                actions[number] = _checked_actions(action, (), self.name)
+            return actions
+
+        return choose
+
+    def _call(self, observation: np.ndarray, state: Any, is_first: bool | Bool[np.ndarray, "E"]) -> tuple[Any, Any]:
+        result = self.function(observation, state, is_first)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise IncompatibleError(
+                f"{self.name} returned {type(result).__name__}; it must return a pair, the action and the next state"
+            )
+        return result
+
+
+def _checked_actions(action: Any, shape: tuple[int, ...], name: str) -> Int[np.ndarray, "..."]:
+    """Raises IncompatibleError unless actions are whole numbers of this shape from 0 to NUM_ACTIONS - 1."""
+    array = np.asarray(action)
+    if array.size == 1 and not shape:
+        array = array.reshape(())
+    is_valid = array.shape == shape and array.dtype.kind in "iu" and ((array >= 0) & (array < NUM_ACTIONS)).all()
+    if not is_valid:
+        what = f"{array.dtype}[{', '.join(map(str, array.shape))}]" if array.shape else repr(action)
+        wanted = f"whole numbers of shape {shape}" if shape else "one whole number"
+        raise IncompatibleError(f"{name} returned the action {what}; it must be {wanted} from 0 to {NUM_ACTIONS - 1}")
+    return array
+
+
+def load_scored_agent(source: str, observation_type: ObservationType | None = None) -> ScoredAgent:
+    """An agent by what stands on the command line.
+
+    Args:
+      source: a zoo entry, a .safetensors file, 'scripted', 'scripted-partial', 'random', 'module:function', or an .onnx
+        or TorchScript (.pt) file.
+      observation_type: what it observes; None: what its card or its function says, else pixels.
+    Raises: NotFoundError, CorruptFileError, IncompatibleError or ConfigError.
+    """
+    if observation_type is not None and observation_type not in OBSERVATION_SHAPES:
+        raise ConfigError(
+            f"observation={observation_type!r} is not known; {suggest(observation_type, OBSERVATION_SHAPES)}"
+        )
+    if source in BUILTIN_AGENTS:
+        return RookeryAgent(name=source, kind="rookery", observation_type=observation_type or "symbolic")
+    suffix = Path(source).suffix
+    if suffix in EXPORT_SUFFIXES:
+        from rookery.scorecard.exported_models import load_exported_function
+
+        path = Path(source)
+        if not path.is_file():
+            raise NotFoundError(f"no file {source}")
+        function = load_exported_function(path, EXPORT_SUFFIXES[suffix])
+        return _function_agent(path.name, EXPORT_SUFFIXES[suffix], function, observation_type, path)
+    if ":" in source and suffix != ".safetensors":
+        function = load_function(source)
+        return _function_agent(source, "function", function, observation_type, None)
+    agent = load_trained_agent(source)
+    for kind, shape in OBSERVATION_SHAPES.items():
+        if tuple(agent.policy.observation_shape) == shape:
+            return RookeryAgent(name=source, kind="rookery", observation_type=kind, sha256=agent.card["sha256"])
+    shapes = " or ".join(f"{shape} ({kind})" for kind, shape in OBSERVATION_SHAPES.items())
+    raise IncompatibleError(
+        f"{source} observes {tuple(agent.policy.observation_shape)}; the scorecard's worlds show {shapes}"
+    )
+
+
+def load_function(source: str) -> Callable[..., Any]:
+    """The function named 'module:function'; modules in the working directory are found.
+
+    Raises: NotFoundError for a module or a function that does not exist; ConfigError if it cannot be called.
+    """
+    module_name, _, function_name = source.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name.split(".")[0] and error.name != module_name:
+            raise  # the module exists; what it imports does not
+        raise NotFoundError(f"no module {module_name!r}, here or installed; an agent is module:function") from None
+    if not hasattr(module, function_name):
+        functions = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise NotFoundError(f"{module_name} has no {function_name!r}; {suggest(function_name, functions)}")
+    function = getattr(module, function_name)
+    if not callable(function):
+        raise ConfigError(f"{source} is not a function but {type(function).__name__}")
+    return function
+
+
+def _function_agent(
+    name: str, kind: str, function: Any, observation_type: ObservationType | None, path: Path | None
+) -> FunctionAgent:
+    """The adapter of a function, with what its attributes say."""
+    stated = getattr(function, "observation_type", "pixels")
+    if stated not in OBSERVATION_SHAPES:
+        raise ConfigError(f"{name}: observation_type={stated!r} is not known; {suggest(stated, OBSERVATION_SHAPES)}")
+    if path is None:
+        with_source = inspect.getsourcefile(function) if inspect.isfunction(function) else None
+        path = Path(with_source) if with_source else None
+    return FunctionAgent(
+        name=name,
+        kind=kind,
+        observation_type=observation_type or stated,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else None,
+        function=function,
+        batched=bool(getattr(function, "batched", False)),
+    )

@@ -1,0 +1,117 @@
+"""The result of scoring one agent: its numbers, as JSON that is the same every time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError, suggest
+from rookery.intervals import Interval
+from rookery.scorecard.agents import ScoredAgent, load_scored_agent
+from rookery.scorecard.episodes import play_condition
+from rookery.scorecard.measures import ConditionEpisodes
+from rookery.scorecard.protocol import NumbersByProbe, ObservationType, Protocol
+from rookery.scorecard.social_v1 import PROTOCOLS, SOCIAL_V1
+from rookery.storage.atomic import write_json
+
+SCORECARD_FORMAT = 1
+"""Format of the JSON file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreCard:
+    """The numbers of one agent, and the episodes that they come from."""
+
+    agent: ScoredAgent
+    protocol: Protocol
+    numbers: NumbersByProbe
+    episodes: dict[str, ConditionEpisodes]
+
+    @property
+    def headline(self) -> Interval:
+        """The number that stands for the card: cultural transmission."""
+        probe, number = self.protocol.headline
+        return self.numbers[probe][number]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as JSON. It holds no time and no machine: the same agent gives the same file."""
+        from rookery import __version__
+
+        return {
+            "format": SCORECARD_FORMAT,
+            "protocol": self.protocol.name,
+            "protocol_sha256": self.protocol.digest,
+            "rookery": __version__,
+            "agent": {
+                "name": self.agent.name,
+                "kind": self.agent.kind,
+                "sha256": self.agent.sha256,
+                "observation_type": self.agent.observation_type,
+            },
+            "episodes": self.protocol.num_episodes,
+            "headline": {"name": self.protocol.headline[1], **self.headline.to_dict()},
+            "probes": {
+                probe: {name: interval.to_dict() for name, interval in numbers.items()}
+                for probe, numbers in self.numbers.items()
+            },
+            "returns": {
+                name: [float(played.returns(slot).mean()) for slot in range(played.reward.shape[2])]
+                for name, played in self.episodes.items()
+            },
+        }
+
+    def write_json(self, path: Path) -> Path:
+        """Write the card. Returns the path. Raises: StorageError."""
+        write_json(path, self.to_dict())
+        return path
+
+
+def score(
+    agent: str | ScoredAgent,
+    protocol: str | Protocol = SOCIAL_V1,
+    observation_type: ObservationType | None = None,
+    progress: Callable[[str], None] = lambda condition: None,
+) -> ScoreCard:
+    """Score an agent: play all conditions of a protocol, and compute its numbers.
+
+    Args:
+      agent: as on the command line, see `load_scored_agent`, or an adapter of your own.
+      protocol: its name, or a protocol.
+      observation_type: what the agent observes, where neither a card nor its function says it.
+      progress: called with the name of each condition before it is played.
+    Raises: NotFoundError for an unknown agent or protocol; IncompatibleError for an agent that does not fit; and as
+      `load_scored_agent`.
+    """
+    chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
+    scored = load_scored_agent(agent, observation_type) if isinstance(agent, str) else agent
+    episodes: dict[str, ConditionEpisodes] = {}
+    for condition in chosen.conditions:
+        progress(condition.name)
+        episodes[condition.name] = play_condition(chosen, condition, scored, episodes)
+    return ScoreCard(scored, chosen, chosen.numbers(episodes, chosen.follow_steps), episodes)
+
+
+def find_protocol(name: str) -> Protocol:
+    """A protocol by name. Raises NotFoundError with the nearest names."""
+    if name not in PROTOCOLS:
+        raise NotFoundError(f"no protocol {name!r}; {suggest(name, PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+def read_scorecard(path: Path) -> dict[str, Any]:
+    """A card from its JSON file.
+
+    Raises: CorruptFileError if it is not one; IncompatibleError for another format, or a protocol that this version
+      defines otherwise.
+    """
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        card_format, name, digest = card["format"], card["protocol"], card["protocol_sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptFileError(f"{path} is not a scorecard ({error})") from None
+    if card_format != SCORECARD_FORMAT or find_protocol(name).digest != digest:
+        raise IncompatibleError(f"{path} is of another version of {name}; score the agent again")
+    return card

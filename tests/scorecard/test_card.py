@@ -1,0 +1,243 @@
+"""Cards of scripted agents whose score is known, and what a card consists of."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
+from rookery.scorecard.card import read_scorecard, score
+from rookery.scorecard.page import PICTURES, make_scorecard_page
+from rookery.scorecard.protocol import Partner
+from rookery.scorecard.social_v1 import PROBES, PROTOCOLS
+from rookery.scorecard.table import write_scorecard_table
+from tests.scorecard.tiny import STAY, TINY, Pupil, pupil
+
+GUIDED = dataclasses.replace(
+    TINY,
+    conditions=tuple(
+        dataclasses.replace(condition, partners=(Partner(behavior="knows"),) * 2)
+        if condition.partners == (Partner(), Partner())
+        else condition
+        for condition in TINY.conditions
+    ),
+)
+"""With experts that know the order from the start, as Bhoopchand et al.'s: a perfect follower earns what they earn."""
+
+
+@pytest.fixture(scope="module")
+def cards():
+    return {kind: score(pupil(kind), GUIDED) for kind in Pupil.KINDS}
+
+
+@pytest.mark.parametrize(
+    ("kind", "transmission", "following", "recall", "gain"),
+    [
+        ("independent", 0, 0, 1, 0),
+        ("follows and forgets", 0.75, 1, 0, 1),
+        ("follows and remembers", 1, 1, 1, 1),
+        ("never acts", 0, 0, 0, 0),
+    ],
+)
+def test_anchors(cards, kind, transmission, following, recall, gain):
+    """Exact for agents that the experts do not change; else up to where the agents happen to start."""
+    numbers = cards[kind].numbers
+    tolerance = 1e-9 if transmission == 0 else 0.06
+    assert cards[kind].headline.value == pytest.approx(transmission, abs=tolerance)
+    assert numbers["cultural transmission"]["following"].value == pytest.approx(following, abs=tolerance)
+    assert numbers["cultural transmission"]["recall"].value == pytest.approx(recall, abs=0.06)
+    assert numbers["social gain"]["fraction of the experts' return"].value == pytest.approx(gain, abs=tolerance)
+
+
+def test_partners_do_what_they_are_called(cards):
+    episodes = cards["never acts"].episodes
+    num_goals = GUIDED.world("three goals").task.num_goals
+
+    def steps_between(condition, agent=1):
+        """Differences of successive entries in the hidden order, modulo the number of goals."""
+        entry = episodes[condition].entry[:, :, agent]
+        return np.concatenate([np.diff(goals[goals >= 0]) % num_goals for goals in entry.T])
+
+    assert set(steps_between("with experts")) == {1}
+    assert set(steps_between("other order")) == {num_goals - 1}
+    misled = episodes["anti-expert"]
+    assert (misled.reward[:, :, 1].clip(0).sum(0) == 1).all()  # its first goal, whichever it is
+    assert (misled.reward[:, :, 1] < 0).sum(0).min() >= 3
+    assert 0 not in steps_between("anti-expert")
+    assert not episodes["one expert"].agent_mask[:, :, 2].any()
+    movers = episodes["random movers"]
+    assert (movers.reward[:, :, 1:] > 0).sum() < (episodes["with experts"].reward[:, :, 1:] > 0).sum() / 3
+
+
+def test_experts_leave_halfway(cards):
+    mask = cards["independent"].episodes["experts leave"].agent_mask[:, :, 1]
+    half = GUIDED.world("three goals").task.max_steps // 2
+    assert mask[:half].all()
+    assert not mask[half:].any()
+    assert not cards["independent"].episodes["alone"].agent_mask[:, :, 1:].any()
+
+
+def test_partners_do_not_depend_on_the_agent(cards):
+    one, other = (cards[kind].episodes["good and bad"] for kind in ("independent", "never acts"))
+    np.testing.assert_array_equal(one.entry[:, :, 1:], other.entry[:, :, 1:])
+    assert (one.entry[:, :, 0] != other.entry[:, :, 0]).any()
+
+
+def test_a_card_is_complete(cards, tmp_path):
+    card = cards["follows and forgets"]
+    assert {probe: list(numbers) for probe, numbers in card.numbers.items()} == {
+        probe: list(definition.numbers) for probe, definition in PROBES.items()
+    }
+    assert set(PICTURES) == set(PROBES)
+    text = make_scorecard_page(card).html()
+    assert text.count("<svg role") == len(PROBES)
+    assert text.count('id="replay1"') == 1
+    for definition in PROBES.values():
+        assert definition.question.replace("'", "&#39;") in text
+    data = json.loads(card.write_json(tmp_path / "card.json").read_text())
+    assert data["headline"] == {"name": "cultural transmission", **card.headline.to_dict()}
+    assert data["returns"]["alone"][0] == 0
+
+
+class TestFunctions:
+    """Functions of an observation, one step at a time, in the tiny world."""
+
+    PROTOCOL = TINY
+
+    def test_a_batch_gives_what_single_calls_give(self, monkeypatch, tmp_path):
+        """And the same agent gives the same card to the last digit."""
+        (tmp_path / "outsider.py").write_text(
+            "import numpy as np\n"
+            "def act(observation, state, is_first):\n"
+            "    t = 0 if is_first else state\n"
+            "    assert (state is None) == is_first\n"
+            "    return (2, 2, 0)[(t + int(observation[..., 2].sum()) // 255) % 3], t + 1\n"
+            "def act_on_all(observation, state, is_first):\n"
+            "    t = 0 if is_first.all() else state\n"
+            "    goals = observation[..., 2].sum((1, 2), dtype=int) // 255\n"
+            "    return np.array([2, 2, 0])[(t + goals) % 3], t + 1\n"
+            "act.observation_type = act_on_all.observation_type = 'symbolic'\n"
+            "act_on_all.batched = True\n"
+        )
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.syspath_prepend(tmp_path)
+        single, batched, again = (
+            score(f"outsider:{name}", self.PROTOCOL).to_dict() for name in ("act", "act_on_all", "act")
+        )
+        assert single == again
+        assert single["agent"]["sha256"] == batched["agent"]["sha256"]
+        assert {**single, "agent": None} == {**batched, "agent": None}
+        assert any(abs(returns[0]) > 0 for returns in single["returns"].values())
+
+    def test_the_agent_sees_the_colors_of_the_condition(self):
+        """Blue is what a partner earned; frozen colors stay red."""
+        from rookery.scorecard.agents import FunctionAgent
+        from rookery.scorecard.episodes import play_condition
+
+        blues, episodes = {}, {}
+
+        def see_blue(observation, state, is_first):
+            """Keep the largest prestige among the other agents in view, and stand still."""
+            others = observation[..., 3:7].any(-1)
+            others[:, 5, 3] = False  # its own cell
+            seen.append((observation[..., 7] * others).max((1, 2)))
+            return np.full(len(observation), STAY), None
+
+        agent = FunctionAgent(
+            name="see_blue", kind="function", observation_type="symbolic", function=see_blue, batched=True
+        )
+        for condition in self.PROTOCOL.conditions:
+            if condition.name in ("good and bad", "swapped", "frozen", "shuffled", "other order", "other order, blue"):
+                seen: list = []
+                episodes[condition.name] = play_condition(self.PROTOCOL, condition, agent, episodes)
+                blues[condition.name] = np.array(seen)
+        assert blues["good and bad"].max() > 100
+        assert blues["frozen"].max() == 0
+        assert blues["other order"].max() < blues["other order, blue"].max()
+        assert (blues["swapped"] != blues["good and bad"]).any()
+        assert (blues["shuffled"] != blues["good and bad"]).any()
+        for name in ("swapped", "frozen", "shuffled"):  # only colors change
+            np.testing.assert_array_equal(episodes[name].entry[:, :, 1:], episodes["good and bad"].entry[:, :, 1:])
+
+    @pytest.mark.parametrize(
+        ("result", "message"),
+        [
+            (3, "returned int; it must return a pair"),
+            ((7, None), "returned the action 7; it must be one whole number from 0 to 6"),
+            ((0.5, None), "returned the action 0.5"),
+            ((np.array([1, 2]), None), r"returned the action int64\[2\]"),
+        ],
+    )
+    def test_wrong_results_are_named(self, result, message):
+        from rookery.scorecard.agents import FunctionAgent
+
+        agent = FunctionAgent(name="wrong", kind="function", observation_type="pixels", function=lambda *_: result)
+        with pytest.raises(IncompatibleError, match=message):
+            score(agent, self.PROTOCOL)
+
+
+def test_the_command_writes_a_card_a_page_and_a_table(monkeypatch, tmp_path, capsys):
+    from rookery.cli import main
+
+    monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- scorecards: tiny -->\nold\n<!-- end -->\nafter\n")
+    arguments = ["score", "tests.scorecard.test_card:stand_still", "--protocol", "tiny", "--out", str(tmp_path)]
+    assert main([*arguments, "--table", str(page)]) == 0
+    printed = capsys.readouterr().out
+    assert "cultural transmission" in printed
+    files = sorted(path.name for path in (tmp_path / "tiny").iterdir())
+    assert files == ["tests.scorecard.test_card-stand_still.html", "tests.scorecard.test_card-stand_still.json"]
+    text = page.read_text()
+    assert text.startswith("before\n<!-- scorecards: tiny -->\n| agent | CT |")
+    assert "\n| tests.scorecard.test_card:stand_still | 0.00 [0.00, 0.00] |" in text
+    assert "old" not in text
+    assert text.endswith("<!-- end -->\nafter\n")
+    with pytest.raises(ConfigError, match="has no lines"):
+        write_scorecard_table(tmp_path / "tiny" / files[0], tmp_path / "tiny", "tiny")
+    card = tmp_path / "tiny" / files[1]
+    data = json.loads(card.read_text())
+    card.write_text(json.dumps({**data, "protocol_sha256": "0"}))
+    with pytest.raises(IncompatibleError, match="another version of tiny"):
+        read_scorecard(card)
+    card.write_text("{}")
+    with pytest.raises(CorruptFileError, match="is not a scorecard"):
+        read_scorecard(card)
+
+
+def stand_still(observation, state, is_first):
+    """Needs no state."""
+    return np.full(len(observation), STAY), None
+
+
+stand_still.batched, stand_still.observation_type = True, "symbolic"
+
+
+@pytest.mark.parametrize(
+    ("agent", "error", "message"),
+    [
+        ("goal-cycle-demo-novic", NotFoundError, "goal-cycle-demo-novice"),
+        ("no_such_module:act", NotFoundError, "no module 'no_such_module'"),
+        ("tests.scorecard.test_card:stand_stil", NotFoundError, "did you mean 'stand_still'"),
+        ("tests.scorecard.test_card:GUIDED", ConfigError, "is not a function but Protocol"),
+        ("no/such.onnx", NotFoundError, "no file no/such.onnx"),
+    ],
+)
+def test_agents_that_do_not_exist(agent, error, message):
+    with pytest.raises(error, match=message):
+        score(agent, TINY)
+
+
+def test_a_missing_library_is_named(tmp_path, monkeypatch):
+    (tmp_path / "model.onnx").write_bytes(b"")
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match="needs onnxruntime, which is not installed; pip install onnxruntime"):
+        score(str(tmp_path / "model.onnx"), TINY)
+
+
+def test_unknown_names():
+    with pytest.raises(NotFoundError, match="did you mean 'social-v1'"):
+        score("random", "social-v2")
+    with pytest.raises(ConfigError, match="observation='pixel' is not known; did you mean 'pixels'"):
+        score("tests.scorecard.test_card:stand_still", TINY, "pixel")  # type: ignore[arg-type]

@@ -1,0 +1,100 @@
+"""Formulas of the scorecard, by hand: what they read for agents whose score is known."""
+
+import numpy as np
+import pytest
+
+from rookery.scorecard.measures import first_step, interval_of_means, last_step, ratio, repeats
+from rookery.scorecard.social_v1 import CONDITIONS, PROBES, PROTOCOLS, SOCIAL_V1, cultural_transmission
+
+DIGESTS = {
+    "social-v1": "bf6e84987e9cf0b034f8c1d64c37b52308ed7142c5d176f442472446f3728d72",
+    "social-v1-small": "3134312df4b8aa370c98ccd2a289f94870a55b04e4768765066dc0c4a494b74b",
+}
+"""A protocol never changes: if this test fails, give the new one another name."""
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_protocol_never_changes(name):
+    assert PROTOCOLS[name].digest == DIGESTS[name]
+
+
+@pytest.mark.parametrize(
+    ("full", "half", "solo", "experts", "expected"),
+    [
+        (3, 3, 3, 12, 0),  # independent
+        (12, 6, 0, 12, 0.75),  # follows perfectly and forgets at once
+        (12, 12, 0, 12, 1),  # follows perfectly and remembers
+        (12, 6, 12, 12, -0.25),  # the experts confuse it once they are gone
+        (8, 5, 2, 10, 0.45),  # ½·6/10 + ½·3/10
+    ],
+)
+def test_cultural_transmission_of_known_agents(full, half, solo, experts, expected):
+    assert cultural_transmission(full, half, solo, experts) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("experts", [0.0, -2.5])
+def test_it_is_undefined_where_experts_earn_nothing(experts):
+    assert np.isnan(cultural_transmission(1.0, 1.0, 0.0, experts))
+    ones = np.ones(4)
+    assert np.isnan(interval_of_means(cultural_transmission, ones, ones, 0 * ones, experts * ones).value)
+
+
+def test_an_interval_is_the_same_every_time_and_narrows_with_episodes():
+    values = np.arange(16.0)
+    one, again = (interval_of_means(lambda a: a, values) for _ in range(2))
+    assert one == again
+    assert one.value == 7.5
+    assert one.low < 7.5 < one.high
+    many = interval_of_means(lambda a: a, np.tile(values, 16))
+    assert many.high - many.low < 0.4 * (one.high - one.low)
+
+
+def test_conditions_are_resampled_together():
+    """The difference of equal episodes is certain, however much they vary."""
+    values = np.array([0.0, 50.0, -20.0, 7.0])
+    assert interval_of_means(lambda a, b: a - b, values + 2, values) == pytest.approx((2, 2, 2))
+
+
+def test_no_bounds_where_a_resample_is_undefined():
+    value, low, high = interval_of_means(ratio, np.array([1.0, 0.0]), np.array([1.0, 0.0]))
+    assert value == 1
+    assert np.isnan([low, high]).all()
+
+
+def test_steps_count_from_one():
+    happens = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 1]], bool)
+    assert first_step(happens).tolist() == [2, 5, 3]
+    assert last_step(happens).tolist() == [4, 0, 4]
+
+
+def test_repetitions():
+    """The partner enters 2 at step 1, and 0 at step 4."""
+    partner = np.array([-1, 2, -1, -1, 0, -1, -1])
+    by_hand = {
+        (0, 2): False,  # before the partner
+        (1, 2): False,  # at the same time
+        (2, 2): True,
+        (3, 2): True,  # two steps later
+        (4, 2): False,  # three steps later
+        (3, 1): False,  # another goal
+        (5, 2): False,  # the partner has entered another one since
+        (5, 0): True,
+    }
+    for (step, goal), expected in by_hand.items():
+        entry = np.full(7, -1)
+        entry[step] = goal
+        assert repeats(entry[:, None], partner[:, None], 2)[:, 0].any() == expected, (step, goal)
+
+
+def test_every_world_and_color_that_a_condition_names_is_there():
+    worlds = {world.name for world in SOCIAL_V1.worlds}
+    played = []
+    for condition in CONDITIONS:
+        assert condition.world in worlds
+        if condition.colors != "true":  # made from the true colors of the same partners, played before
+            assert any(
+                other.colors == "true" and other.partners == condition.partners for other in CONDITIONS[: len(played)]
+            )
+        played.append(condition.name)
+    assert len(set(played)) == len(played)
+    assert SOCIAL_V1.headline[1] in PROBES[SOCIAL_V1.headline[0]].numbers
