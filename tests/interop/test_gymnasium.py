@@ -1,6 +1,7 @@
 """Gymnasium's own check for every task, and its vector form world by world."""
 
 import copy
+import pickle
 import warnings
 from pathlib import Path
 
@@ -95,6 +96,29 @@ def test_a_copy_goes_its_own_way_with_the_same_program():
     assert other.step(2)[0].tolist() == [[2]]
     assert world.step(2)[0].tolist() == [[3]]
     assert other._batch is world._batch
+
+
+def test_a_shallow_copy_and_a_pickle_go_their_own_way_too():
+    env, envs = SingleAgentEnv(Counting()), SingleAgentVectorEnv(Counting(), 2)
+    env.reset(seed=0)
+    envs.reset(seed=0)
+    for duplicate in (copy.copy, lambda original: pickle.loads(pickle.dumps(original))):
+        other, others = duplicate(env), duplicate(envs)
+        before = int(envs.step([0, 0])[0][0, 0, 0])
+        assert env.step(1)[1] == 1.0
+        assert envs.step([1, 1])[0].tolist() == [[[before + 1]]] * 2
+        assert other.step(2)[1] == 2.0
+        assert others.step([2, 0])[0].tolist() == [[[before + 2]], [[before]]]
+        assert other._batch is env._batch
+
+
+def test_max_episode_steps_shortens_the_episodes_of_a_vector():
+    envs = gymnasium.make_vec("rookery/matrix-chicken-v0", num_envs=2, max_episode_steps=3)
+    envs.reset(seed=0)
+    assert [envs.step(np.array([0, 0]))[3].tolist() for _ in range(3)] == [[False] * 2, [False] * 2, [True] * 2]
+    assert SingleAgentVectorEnv(Counting(), 1, max_episode_steps=99)._batch.env.max_steps == 5
+    with pytest.raises(ConfigError, match="max_episode_steps=0 must be at least 1"):
+        SingleAgentVectorEnv(Counting(), 1, max_episode_steps=0)
 
 
 def test_who_may_stand_where():

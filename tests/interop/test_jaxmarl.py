@@ -1,5 +1,8 @@
 """The interface by dictionaries."""
 
+import sys
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -83,9 +86,48 @@ def test_a_tasks_numbers_change_without_compiling_anew():
     _, state = env.reset(jax.random.PRNGKey(0))
     actions = {"agent_0": 2, "agent_1": 0}
     for pays in (1.0, 0.25):
-        *_, rewards, _, _ = step(jax.random.PRNGKey(0), state, actions, jnp.float32(pays))
+        *_, rewards, _, _ = step(jax.random.PRNGKey(0), state, actions, params=jnp.float32(pays))
         assert float(rewards["agent_0"]) == 2 * pays
     assert step._cache_size() == 1
+
+
+def test_an_episode_starts_in_the_given_state():
+    env = DictEnv(TASK)
+    step = jax.jit(env.step)
+    first, start = jax.jit(env.reset)(jax.random.PRNGKey(1))
+    observations = jax.jit(env.get_obs)(start)
+    for agent in env.agents:
+        np.testing.assert_array_equal(observations[agent], first[agent])
+    state, ended, steps = start, False, 0
+    while not ended:
+        actions = {agent: jnp.int32(steps % 3) for agent in env.agents}
+        observations, state, _, dones, _ = step(jax.random.PRNGKey(steps), state, actions, start)
+        ended, steps = bool(dones["__all__"]), steps + 1
+    assert steps == TASK.max_steps
+    jax.tree.map(np.testing.assert_array_equal, (observations, state), (first, start))
+    with pytest.raises(ConfigError, match="reset_state is not a state of this environment"):
+        jax.eval_shape(env.step, jax.random.PRNGKey(0), state, actions, env.default_params)
+
+
+def test_an_environment_that_does_not_observe_states_says_so():
+    env = DictEnv(Counting())
+    _, state = env.reset(jax.random.PRNGKey(0))
+    with pytest.raises(ConfigError, match="CountingEnv has no observations of a state; override its method observe"):
+        env.get_obs(state)
+
+
+def test_agents_of_a_class_observe_alike():
+    assert DictEnv(TASK).agent_classes == {"agent": ["agent_0", "agent_1"]}
+    assert DictEnv(Counting()).agent_classes == {"1x1": ["agent_0"], "1x2": ["agent_1"]}
+    assert DictEnv(Counting(), observation="flat").agent_classes == {"1": ["agent_0"], "2": ["agent_1"]}
+
+
+def test_spaces_are_jaxmarls_own_where_a_program_has_imported_it(monkeypatch):
+    env = DictEnv(Counting())
+    theirs = types.SimpleNamespace(Box=lambda *form: ("box", *form), Discrete=lambda n: ("discrete", n))
+    monkeypatch.setitem(sys.modules, "jaxmarl.environments.spaces", theirs)
+    assert env.action_space("agent_0") == ("discrete", 3)
+    assert env.observation_space("agent_1") == ("box", 0, 255, (1, 2), jnp.uint8)
 
 
 def test_wrong_actions_are_errors():
@@ -103,7 +145,8 @@ def test_wrong_actions_are_errors():
         DictEnv(Counting(), limits=3)
 
 
-def test_spaces_sample_what_they_hold():
+def test_spaces_sample_what_they_hold(monkeypatch):
+    monkeypatch.delitem(sys.modules, "jaxmarl.environments.spaces", raising=False)
     env = DictEnv(Counting())
     keys = jax.random.split(jax.random.PRNGKey(0), 300)
     actions = jax.vmap(env.action_space("agent_0").sample)(keys)

@@ -1,6 +1,7 @@
 """PettingZoo's own suites for every task, a seed test that is one, and what happens by hand."""
 
 import copy
+import pickle
 import warnings
 
 import jax
@@ -176,6 +177,24 @@ def test_a_copy_goes_its_own_way_with_the_same_program():
     assert other.step({"agent_0": 2, "agent_1": 0})[0]["agent_0"].tolist() == [[2]]
     assert world.step({"agent_0": 2, "agent_1": 0})[0]["agent_0"].tolist() == [[3]]
     assert other._compiled is world._compiled
+
+
+def test_a_shallow_copy_and_a_pickle_go_their_own_way_too():
+    world = parallel_env(Counting())
+    world.reset(seed=0)
+    for duplicate in (copy.copy, lambda original: pickle.loads(pickle.dumps(original))):
+        other = duplicate(world)
+        assert world.step({"agent_0": 1, "agent_1": 0})[1]["agent_0"] == 1.0
+        assert other.step({"agent_0": 2, "agent_1": 0})[1]["agent_0"] == 2.0
+        assert other._compiled is world._compiled
+
+
+def test_there_is_no_global_state():
+    world = parallel_env(Counting())
+    world.reset(seed=0)
+    assert not hasattr(world, "state_space")
+    with pytest.raises(NotImplementedError):
+        world.state()
 
 
 def test_it_is_rendered_where_there_is_a_map():

@@ -9,6 +9,7 @@ Making an environment does not start JAX's backend; the first reset does. So a p
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -27,6 +28,8 @@ from rookery.interop.common import (
     render_rgb,
     resolve_task,
 )
+from rookery.interop.fork import check_not_forked
+from rookery.interop.observation_forms import observation_form
 from rookery.interop.single_agent_batch import NO_PARTNER, Partners, resolve_partners, single_agent_batch
 from rookery.tasks.registry import make_env
 
@@ -40,14 +43,15 @@ SCALAR_NAMES = ("reward", "terminated", "truncated", "active")
 class SingleAgentEnv(gymnasium.Env[Any, Any]):
     """One environment from the view of one agent.
 
-    Observation: u8, as in `Env`. Action: 0 … n-1. Reward: the agent's. Info: `active` (the agent is in the environment)
-    and the task's metrics by name.
+    Observation: u8, as in `Env`, or as `observation` says. Action: 0 … n-1. Reward: the agent's. Info: `active` (the
+    agent is in the environment) and the task's metrics by name.
 
     Args:
       task: an id of `rookery envs`, or a task.
       agent: the slot that you control.
       partners: the agents in the other slots: 'none', 'scripted', 'scripted-partial', 'random', the name of a zoo entry
         or the path of a .safetensors file; or a dictionary of these by slot, where missing slots stay empty.
+      observation: 'array', u8 as in `Env`; 'flat', one vector f32 from 0 to 1; '84x84', an image u8[84, 84, channels].
       render_mode: None or 'rgb_array'.
       changes: settings of the task, such as `num_goals=4`.
     Raises: NotFoundError for an unknown task or agent; IncompatibleError for an agent that does not fit its slot;
@@ -62,6 +66,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         *,
         agent: int = 0,
         partners: Partners = NO_PARTNER,
+        observation: str = "array",
         render_mode: str | None = None,
         **changes: Any,
     ):
@@ -71,7 +76,8 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         modes = ["rgb_array"] if env.can_render else []
         self.metadata = {"render_modes": modes, "render_fps": 10}
         self.render_mode: str | None = check_render_mode(render_mode, modes)
-        self.observation_space: Box = Box(0, 255, tuple(env.observation_shape(agent)), np.uint8)
+        self._form = observation_form(observation, tuple(env.observation_shape(agent)))
+        self.observation_space: Box = Box(0, self._form.high, self._form.shape, self._form.dtype)
         self.action_space: Discrete = Discrete(env.num_actions)
         self._batch_state, self._done = None, False
         self._seed, self._episode = None, 0
@@ -81,8 +87,11 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode: that of `jax.random.PRNGKey(seed)`, or without a seed the next one of the last seed.
 
-        There are no options. Raises ConfigError for a seed outside [0, 2^32).
+        There are no options.
+
+        Raises: ConfigError for a seed outside [0, 2^32); ForkError in a process forked after JAX started.
         """
+        check_not_forked()
         if seed is not None:
             seed = check_seed(seed)
             self._seed, self._episode = seed, 0
@@ -106,6 +115,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
             raise ResetNeededError(
                 f"the episode {'is over' if self._done else 'has not begun'}; call reset() before step()"
             )
+        check_not_forked()
         checked = check_actions([action], self._batch.env.num_actions, ["the agent"])
         self._batch_state, timestep = self._batch.step(self._batch.params, self._batch_state, checked)
         observation, (reward, terminated, truncated, active, *metrics) = self._to_numpy(timestep)
@@ -127,8 +137,12 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         """Drop the state; another reset starts again."""
         self._batch_state, self._done = None, False
 
+    def __copy__(self) -> SingleAgentEnv:
+        # A step uses up the arrays of the state, so a copy needs its own.
+        return copy.deepcopy(self)
+
     def _to_numpy(self, timestep) -> tuple[np.ndarray, list[float]]:
-        return np.array(timestep.observation)[0], np.asarray(timestep.scalars)[:, 0].tolist()
+        return self._form(np.array(timestep.observation))[0], np.asarray(timestep.scalars)[:, 0].tolist()
 
     def _info(self, active: float, metrics: list[float]) -> dict[str, Any]:
         return {"active": active > 0, **dict(zip(self._batch.metric_names, metrics, strict=True))}
@@ -141,6 +155,8 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
     last one ignores its action and returns the first observation with reward 0. Same step: the last step itself returns
     the first observation of the next episode; the final one is `infos["final_obs"]`. Disabled: start them yourself with
     `reset(options={"reset_mask": mask})`; a step in an environment whose episode is over is an error.
+
+    `max_episode_steps` shortens episodes, as in `gymnasium.make`.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012
@@ -157,6 +173,8 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         agent: int = 0,
         partners: Partners = NO_PARTNER,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        observation: str = "array",
+        max_episode_steps: int | None = None,
         render_mode: str | None = None,
         **changes: Any,
     ):
@@ -169,13 +187,19 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
             allowed = ", ".join(repr(mode.value) for mode in AutoresetMode)
             raise ConfigError(f"autoreset_mode={autoreset_mode!r} is not known; allowed: {allowed}") from None
         config = resolve_task(task, changes)
+        if max_episode_steps is not None:
+            limit = check_whole_number("max_episode_steps", max_episode_steps)
+            if limit < 1:
+                raise ConfigError(f"max_episode_steps={limit} must be at least 1")
+            config = resolve_task(config, {"max_steps": min(limit, make_env(config).max_steps)})
         env = make_env(config)
         self._batch = single_agent_batch(config, agent, resolve_partners(env, agent, partners))
         self.num_envs = num_envs
         modes = ["rgb_array"] if env.can_render else []
         self.metadata = {"render_modes": modes, "render_fps": 10, "autoreset_mode": self.autoreset_mode}
         self.render_mode: str | None = check_render_mode(render_mode, modes)
-        self.single_observation_space: Box = Box(0, 255, tuple(env.observation_shape(agent)), np.uint8)
+        self._form = observation_form(observation, tuple(env.observation_shape(agent)))
+        self.single_observation_space: Box = Box(0, self._form.high, self._form.shape, self._form.dtype)
         self.single_action_space: Discrete = Discrete(env.num_actions)
         self.observation_space: Space[Any] = batch_space(self.single_observation_space, num_envs)
         self.action_space: Space[Any] = batch_space(self.single_action_space, num_envs)
@@ -191,8 +215,10 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
 
         Args:
           seed: s gives environment i the seed s + i; a list gives each its own, where None continues with the old one.
-        Raises: ConfigError for seeds outside [0, 2^32), a list of another length, or a mask that does not fit.
+        Raises: ConfigError for seeds outside [0, 2^32), a list of another length, or a mask that does not fit;
+          ForkError in a process forked after JAX started.
         """
+        check_not_forked()
         mask = np.ones(self.num_envs, bool)
         if options and "reset_mask" in options:
             mask = np.asarray(options["reset_mask"])
@@ -213,13 +239,14 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """All agents act once in every environment.
 
-        Returns: observations u8[B, ...], rewards f32[B], terminations and truncations bool[B], infos.
+        Returns: observations [B, ...], rewards f32[B], terminations and truncations bool[B], infos.
         Raises: ResetNeededError before the first reset or, if resetting is disabled, in an environment whose episode is
           over; InvalidActionError for actions that are not one whole number in range per environment. Nothing has then
           changed.
         """
         if self._batch_state is None:
             raise ResetNeededError("no episode has started; call reset() before step()")
+        check_not_forked()
         done = self._done
         if self.autoreset_mode is AutoresetMode.DISABLED and done.any():
             raise ResetNeededError(
@@ -259,6 +286,10 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
     def close_extras(self, **kwargs: Any) -> None:
         self._batch_state = None
 
+    def __copy__(self) -> SingleAgentVectorEnv:
+        # A step uses up the arrays of the state, so a copy needs its own.
+        return copy.deepcopy(self)
+
     def _set_seeds(self, seed, mask: np.ndarray) -> None:
         if seed is None and self._batch_state is None:
             seed = int(self.np_random.integers(2**32 - self.num_envs))
@@ -289,7 +320,7 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         self._done = self._done & ~mask
 
     def _to_numpy(self, timestep) -> tuple[np.ndarray, np.ndarray]:
-        return np.array(timestep.observation), np.array(timestep.scalars)
+        return self._form(np.array(timestep.observation)), np.array(timestep.scalars)
 
     def _info(self, scalars: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
         """Gymnasium's form: each entry with a mask of the environments that have it."""

@@ -6,6 +6,7 @@ environment does not start JAX's backend; the first reset does. So a process can
 
 from __future__ import annotations
 
+import copy
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ from rookery.interop.common import (
     render_rgb,
     resolve_task,
 )
+from rookery.interop.fork import check_not_forked
+from rookery.interop.observation_forms import observation_form
 from rookery.tasks.registry import make_env
 
 if TYPE_CHECKING:
@@ -37,7 +40,12 @@ if TYPE_CHECKING:
 
 
 def parallel_env(
-    task: Any = "goal-cycle-v0", *, render_mode: str | None = None, max_cycles: int | None = None, **changes: Any
+    task: Any = "goal-cycle-v0",
+    *,
+    render_mode: str | None = None,
+    max_cycles: int | None = None,
+    observation: str = "array",
+    **changes: Any,
 ) -> RookeryParallelEnv:
     """A task with PettingZoo's parallel interface.
 
@@ -45,12 +53,13 @@ def parallel_env(
       task: an id of `rookery envs`, or a task.
       render_mode: None or 'rgb_array'.
       max_cycles: PettingZoo's word for the setting `max_steps`.
+      observation: 'array', u8 as in `Env`; 'flat', one vector f32 from 0 to 1; '84x84', an image u8[84, 84, channels].
       changes: settings of the task, such as `num_goals=4`.
     Raises: NotFoundError for an unknown id; ConfigError for an unknown setting or a value that the task refuses.
     """
     if max_cycles is not None:
         changes["max_steps"] = max_cycles
-    return RookeryParallelEnv(resolve_task(task, changes), render_mode)
+    return RookeryParallelEnv(resolve_task(task, changes), render_mode, observation)
 
 
 def env(task: Any = "goal-cycle-v0", **options: Any) -> AECEnv:
@@ -61,12 +70,13 @@ def env(task: Any = "goal-cycle-v0", **options: Any) -> AECEnv:
 class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
     """One environment. Agents are `agent_0` … by slot; all of them stay until the end of the episode.
 
-    Observation: u8, as in `Env`; an agent that is not in the environment (yet) observes zeros, and its action does
-    nothing. Action: 0 … n-1. Info: `active` (the agent is in the environment) and the task's metrics by name.
+    Observation: u8, as in `Env`, or as `observation` says; an agent that is not in the environment (yet) observes
+    zeros, and its action does nothing. Action: 0 … n-1. Info: `active` (the agent is in the environment) and the task's
+    metrics by name.
     `reset(seed=s)` starts the episode of `jax.random.PRNGKey(s)`; each later `reset()` the next one of that seed.
     """
 
-    def __init__(self, task: Any, render_mode: str | None = None) -> None:
+    def __init__(self, task: Any, render_mode: str | None = None, observation: str = "array") -> None:
         self._compiled = compiled_env(task)
         self._env = self._compiled.env
         modes = ["rgb_array"] if self._env.can_render else []
@@ -78,9 +88,10 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         self.render_mode: str | None = check_render_mode(render_mode, modes)
         self.possible_agents: list[str] = agent_ids(self._env)
         self.agents: list[str] = []
+        self._forms = [observation_form(observation, shape) for shape in observation_shapes(self._env)]
         self.observation_spaces: dict[str, Any] = {
-            name: Box(0, 255, shape, np.uint8)
-            for name, shape in zip(self.possible_agents, observation_shapes(self._env), strict=True)
+            name: Box(0, form.high, form.shape, form.dtype)
+            for name, form in zip(self.possible_agents, self._forms, strict=True)
         }
         self.action_spaces: dict[str, Any] = {name: Discrete(self._env.num_actions) for name in self.possible_agents}
         self._state = None
@@ -95,7 +106,11 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
-        """Start an episode. There are no options. Raises ConfigError for a seed outside [0, 2^32)."""
+        """Start an episode. There are no options.
+
+        Raises: ConfigError for a seed outside [0, 2^32); ForkError in a process forked after JAX started.
+        """
+        check_not_forked()
         if seed is not None:
             self._seed, self._episode = check_seed(seed), 0
         elif self._seed is None:
@@ -122,6 +137,7 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
             unknown = [name for name in actions if name not in self.action_spaces]
             problem = f"no action for {', '.join(missing)}" if missing else f"there is no agent {unknown[0]!r}"
             raise InvalidActionError(f"{problem}; give one for each of: {', '.join(self.possible_agents)}")
+        check_not_forked()
         checked = check_actions(
             [actions[name] for name in self.possible_agents], self._env.num_actions, self.possible_agents
         )
@@ -147,11 +163,16 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         """Drop the state; another reset starts again."""
         self._state, self.agents = None, []
 
+    def __copy__(self) -> RookeryParallelEnv:
+        # A step uses up the arrays of the state, so a copy needs its own.
+        return copy.deepcopy(self)
+
     def _unpack(self, observation, scalars):
         """What PettingZoo's `step` returns, from the outputs of a CompiledEnv."""
         names, metric_names = self.possible_agents, self._compiled.metric_names
         # Copies: the caller may keep and change them.
         views = [np.array(view) for view in observation] if isinstance(observation, tuple) else np.array(observation)
+        views = [form(view) for form, view in zip(self._forms, views, strict=True)]
         values, num_agents = np.asarray(scalars).tolist(), len(names)
         terminated, truncated = values[0] > 0, values[1] > 0
         reward, active, *metrics = (values[i : i + num_agents] for i in range(2, len(values), num_agents))
