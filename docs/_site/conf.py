@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
 HERE = Path(__file__).resolve().parent
@@ -41,13 +42,8 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 
 def _mathml(self, node, display: str) -> None:
-    self.body.append(convert(node.astext(), display=display))
-    raise_skip()
-
-
-def raise_skip() -> None:
-    from docutils.nodes import SkipNode
-
+    text = re.sub(r"\\\|", r"\\Vert ", re.sub(r"\\[Bb]igg?", "", node.astext()))  # what the converter does not know
+    self.body.append(convert(text, display=display))
     raise SkipNode
 
 
