@@ -154,14 +154,14 @@ def test_every_error_that_ends_a_command_has_a_code_of_its_own():
     }
     assert codes == {
         "RookeryError": 1, "ConfigError": 2, "IncompatibleError": 3, "CorruptFileError": 4, "StorageError": 5,
-        "NotFoundError": 6, "DivergedError": 7,
+        "NotFoundError": 6, "DivergedError": 7, "OutOfMemoryError": 9,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        *((kind("what was\nwrong"), kind.exit_code, "error: what was wrong" + help_hint(kind)) for kind in KINDS),
+        *((kind("what was\nwrong"), kind.exit_code, "error: what was\\nwrong" + help_hint(kind)) for kind in KINDS),
         (OSError(28, "No space left on device", "x"), 5, "error: No space left on device: x"),
         (KeyboardInterrupt(), 130, "error: interrupted"),
     ],
@@ -365,7 +365,7 @@ def test_a_configuration_in_yaml(run, refused, tmp_path):
     _, out, _ = run("train", "smoke", "--dry-run", "--steps", "1e5")
     path = tmp_path / "mine.yaml"
     path.write_text(out.replace('"total_timesteps": 100000', '"total_timesteps": 1_00000'))  # no number in YAML 1.2
-    assert "config.total_timesteps is '1_00000'; it must be" in refused(2, "train", path, "--dry-run")
+    assert 'config.total_timesteps is "1_00000"; it must be' in refused(2, "train", path, "--dry-run")
     path.write_text(out)  # JSON is YAML
     assert run("train", path, "--dry-run", "--json")[1] == json.dumps(json.loads(out)) + "\n"
 
