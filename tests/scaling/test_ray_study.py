@@ -5,15 +5,16 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 
-from rookery.errors import ConfigError, IncompatibleError, NotFoundError
-from rookery.scaling import ray_cluster, ray_worker
+from rookery.errors import ConfigError, DivergedError, IncompatibleError, NotFoundError, StorageError
+from rookery.scaling import ray_cluster, ray_study, ray_worker
 from rookery.scaling.archives import pack, unpack
-from rookery.scaling.ray_cluster import RayOptions, check_versions, connected, import_ray
-from rookery.scaling.ray_worker import own_versions
+from rookery.scaling.ray_cluster import RayOptions, connected, import_ray
+from rookery.scaling.ray_worker import check_versions, own_versions
 from tests.flags import KEPT
 from tests.scaling.study import NAME
 
@@ -90,11 +91,12 @@ def test_a_part_travels_as_it_is(straight, tmp_path):
 
 
 def test_versions_that_differ_are_both_named():
-    check_versions(own_versions(), "node 10.0.0.2")
+    own = own_versions()
+    check_versions("node 10.0.0.2", own, "this process", own)
     with pytest.raises(IncompatibleError, match=r"node 10.0.0.2 has jax 0.0.1, this process has \d.*; numbers would"):
-        check_versions({**own_versions(), "jax": "0.0.1"}, "node 10.0.0.2")
+        check_versions("node 10.0.0.2", {**own, "jax": "0.0.1"}, "this process", own)
     with pytest.raises(IncompatibleError, match="has rookery of no version"):
-        check_versions({}, "node 10.0.0.2")
+        check_versions("node 10.0.0.2", {}, "this process", own)
 
 
 def test_without_ray(monkeypatch):
@@ -147,9 +149,74 @@ def test_refused(name, value):
         RayOptions(**{name: value})
 
 
+class TaskError(Exception):
+    """Stands for RayTaskError: the task itself raised an error."""
+
+    def __init__(self, cause):
+        self.cause = cause
+
+
+class Cluster:
+    """Stands for the module ray: a task is the list of how its attempts end."""
+
+    exceptions = types.SimpleNamespace(RayTaskError=TaskError, RayError=ArithmeticError)
+
+    def wait(self, running, num_returns, timeout):
+        return running[:1], running[1:]
+
+    def get(self, ref):
+        (end,) = ref
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+
+@pytest.fixture
+def ends(monkeypatch):
+    """Run one task whose attempts end like this. Returns what it reported, the outcome, and the notes."""
+    monkeypatch.setattr(ray_study, "RETRY_SECONDS", 0.0)
+
+    def run(*attempts):
+        outcome, notes, left = ray_study.Outcome(), [], list(attempts)
+        tasks = ray_study._Tasks(Cluster(), RayOptions(), outcome)
+        tasks.start("task", lambda: (left.pop(0),))
+        reports = []
+        while tasks.busy:
+            reports += tasks.wait(notes.append)
+        assert not left
+        return reports, outcome, notes
+
+    return run
+
+
+def test_a_dead_worker_is_replaced(ends):
+    reports, outcome, notes = ends(*[ArithmeticError("node died")] * 2, "report")
+    assert reports == [("task", "report")]
+    assert (outcome.deaths, outcome.missing) == (2, {})
+    assert notes[0] == "task died (ArithmeticError: node died); it continues from its last checkpoint"
+    reports, outcome, _ = ends(TaskError(StorageError("in use by process 7")), "report")
+    assert (len(reports), outcome.deaths) == (1, 1)
+
+
+def test_after_three_deaths_a_task_is_given_up(ends):
+    reports, outcome, notes = ends(*[ArithmeticError("no memory")] * 3)
+    assert reports == []
+    assert outcome.missing == {"task": "died 3 times, the last time with: ArithmeticError: no memory"}
+    assert notes[-1].startswith("task is given up: died 3 times")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(DivergedError("policy_loss is not finite"), "policy_loss is not finite"), (KeyError("x"), "KeyError: 'x'")],
+)
+def test_what_would_fail_again_is_not_tried_again(ends, error, reason):
+    _, outcome, _ = ends(TaskError(error))
+    assert (outcome.missing, outcome.deaths) == ({"task": reason}, 0)
+
+
 def test_a_worker_with_other_versions_refuses():
     setup = ray_worker.WorkerSetup(
         num_cpus=1, num_gpus=0, num_threads=1, environment={}, marker="", marker_text="", versions={"jax": "0.0.1"}
     )
-    with pytest.raises(IncompatibleError, match=r"this node has .*, the driver has .*0\.0\.1"):
+    with pytest.raises(IncompatibleError, match=r"node .* has jax .*, the driver has 0\.0\.1"):
         ray_worker.start_jax(setup)

@@ -10,10 +10,12 @@ from rookery.training.devices import (
     THREADS_VARIABLE,
     available_cores,
     collective_timeout_flags,
+    expected_threads,
     machine_info,
     max_sharing_devices,
     thread_count,
     use_all_cores,
+    without_own_flags,
 )
 
 
@@ -76,6 +78,27 @@ def test_cores_are_those_this_process_may_use():
         assert available_cores() == 1
     finally:
         os.sched_setaffinity(0, mine)
+
+
+def test_threads_are_known_before_jax_starts(flags, monkeypatch):
+    monkeypatch.delenv("NPROC", raising=False)
+    flags("")
+    assert expected_threads() == available_cores()
+    assert expected_threads(64) == 64
+    flags(f"{DEVICE_COUNT_FLAG}=96")
+    assert expected_threads(3) == 96
+    monkeypatch.setenv("NPROC", "128")
+    assert expected_threads(3) == 128
+
+
+def test_flags_on_which_numbers_depend(flags):
+    flags(f"--xla_cpu_max_isa=AVX2 {DEVICE_COUNT_FLAG}=2 {collective_timeout_flags()} --xla_x=1")
+    assert without_own_flags() == "--xla_cpu_max_isa=AVX2 --xla_x=1"
+    use_all_cores(3)
+    assert without_own_flags() == "--xla_cpu_max_isa=AVX2 --xla_x=1"
+    flags("")
+    assert without_own_flags() == ""
+    assert machine_info()["xla_flags"] == "none"
 
 
 def test_machine():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import ConfigError, IncompatibleError, NotFoundError
-from rookery.scaling.ray_worker import own_versions, probe
+from rookery.scaling.ray_worker import check_versions, own_versions, probe
 from rookery.storage.atomic import write_text
 from rookery.training.devices import available_cores
 
@@ -116,7 +116,7 @@ def check_nodes(ray: Any, marker: Path) -> int:
                 f"node {name} cannot run rookery ({_first_line(error.cause)}): install "
                 f"rookery {own_versions()['rookery']} with the same libraries there"
             ) from None
-        check_versions(versions, f"node {name}")
+        check_versions(f"node {name}", versions, "this process", own_versions())
         blind += not sees_files
     return blind
 
@@ -124,13 +124,3 @@ def check_nodes(ray: Any, marker: Path) -> int:
 def marker_text() -> str:
     """What the marker of this process says: no other process writes the same."""
     return f"process {os.getpid()} {' '.join(f'{name} {version}' for name, version in own_versions().items())}"
-
-
-def check_versions(versions: dict[str, str], where: str) -> None:
-    """Raises IncompatibleError if versions elsewhere are not those of this process."""
-    for name, version in own_versions().items():
-        if versions.get(name) != version:
-            raise IncompatibleError(
-                f"{where} has {name} {versions.get(name, 'of no version')}, this process has {version}; numbers would "
-                "differ: install the same version on both"
-            )

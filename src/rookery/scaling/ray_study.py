@@ -8,6 +8,7 @@ every checkpoint, through an actor on the driver's machine (docs/scaling.md).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -38,11 +39,12 @@ from rookery.scaling.tasks import (
     train_tasks,
 )
 from rookery.storage.atomic import write_json
+from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import to_dict
 from rookery.studies.session import STUDIES_DIR, Session
 from rookery.studies.study import Study
 from rookery.training.progress import Progress
-from rookery.training.run_parts import finished_agent, part_dir, start_agents
+from rookery.training.run_parts import finished_agent, part_dir, parts_dir, start_agents
 
 MAX_ATTEMPTS = 3
 """How often a task may die before it is given up."""
@@ -93,11 +95,16 @@ def run_on_ray(
 ) -> Outcome:
     """Do everything of a study but judging it. `begin_split` comes first.
 
-    Raises: as `connected` and `check_nodes`; otherwise what the driver itself cannot do: StorageError.
+    Raises: as `connected` and `check_nodes`; StorageError if another driver works on one of these runs, or the disk
+      refuses.
     """
     marker = session.runs_dir.resolve() / STUDIES_DIR / ".driver"  # workers have working directories of their own
     outcome = Outcome()
-    with connected(options) as ray:
+    with contextlib.ExitStack() as stack:
+        for run in study.runs:
+            stack.enter_context(RunLock(parts_dir(session.run_dir(run))))
+        ray = stack.enter_context(connected(options))
+        stack.callback(marker.unlink, missing_ok=True)
         blind = check_nodes(ray, marker)
         if blind:
             log(f"{blind} nodes do not see {session.runs_dir}: what they train travels to and from this machine")
@@ -129,8 +136,8 @@ def _environment() -> dict[str, str]:
 class _Tasks:
     """Starts tasks and waits for them; those that die start again."""
 
-    def __init__(self, ray: Any, session: Session, options: RayOptions, outcome: Outcome) -> None:
-        self.ray, self.session, self.outcome = ray, session, outcome
+    def __init__(self, ray: Any, options: RayOptions, outcome: Outcome) -> None:
+        self.ray, self.outcome = ray, outcome
         self.resources = {
             "num_cpus": options.num_cpus,
             "num_gpus": options.num_gpus,
@@ -204,7 +211,11 @@ class _Training:
         }
         self.done = {label for label, task in self.tasks.items() if is_done(task, session)}
         self.queue = [label for label in self.tasks if label not in self.done]
-        self.runner = _Tasks(ray, session, options, outcome)
+        self.sources = {
+            label: [other for other in self.tasks if task.depends_on(self.tasks[other])]
+            for label, task in self.tasks.items()
+        }
+        self.runner = _Tasks(ray, options, outcome)
         limit = session.seconds_left
         self.stop_at = None if limit is None else time.time() + limit
 
@@ -231,14 +242,13 @@ class _Training:
     def _start_ready(self, remote: Any, hub: Any) -> None:
         """Start every task whose agents to start from are trained; give up those whose are missing."""
         for label in list(self.queue):
-            sources = [other for other in self.tasks if self.tasks[label].depends_on(self.tasks[other])]
-            lost = [other for other in sources if other in self.outcome.missing]
+            lost = [other for other in self.sources[label] if other in self.outcome.missing]
             if lost:
                 self.queue.remove(label)
                 self.outcome.missing[label] = f"starts from {', '.join(lost)}, which is missing"
             elif self.outcome.stopped:
                 self.queue.remove(label)
-            elif all(other in self.done for other in sources):
+            elif all(other in self.done for other in self.sources[label]):
                 self.queue.remove(label)
                 order = self._order(label)
                 self.runner.start(label, lambda order=order: remote.remote(order, self.setup, hub))
@@ -283,7 +293,7 @@ class _Measuring:
         self, ray: Any, study: Study, session: Session, options: RayOptions, setup: WorkerSetup, outcome: Outcome
     ) -> None:
         self.ray, self.session, self.setup, self.outcome = ray, session, setup, outcome
-        self.runner = _Tasks(ray, session, options, outcome)
+        self.runner = _Tasks(ray, options, outcome)
         self.tasks = {f"measure {n}: {t.label}": t for n, t in enumerate(self._missing(study))}
 
     def _missing(self, study: Study) -> list[MeasureTask]:

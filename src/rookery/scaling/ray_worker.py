@@ -22,6 +22,9 @@ from rookery.errors import IncompatibleError
 FORWARDED_VARIABLES = ("XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
 """Environment variables of the driver that workers have too; numbers depend on the first."""
 
+REPORT_SECONDS = 2.0
+"""How often a worker reports its progress: the driver's machine receives those of all workers."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkerSetup:
@@ -93,6 +96,16 @@ def own_versions() -> dict[str, str]:
     }
 
 
+def check_versions(where: str, versions: dict[str, str], reference: str, wanted: dict[str, str]) -> None:
+    """Raises IncompatibleError if two processes have different versions, naming both."""
+    for name, version in wanted.items():
+        if versions.get(name) != version:
+            raise IncompatibleError(
+                f"{where} has {name} {versions.get(name, 'of no version')}, {reference} has {version}; numbers would "
+                "differ: install the same version on both"
+            )
+
+
 @functools.cache
 def _source_digest() -> str:
     root = Path(__file__).parents[1]
@@ -118,8 +131,7 @@ def start_jax(setup: WorkerSetup) -> None:
 
     Raises: IncompatibleError if this node has other versions than the driver.
     """
-    if own_versions() != setup.versions:
-        raise IncompatibleError(f"this node has {own_versions()}, the driver has {setup.versions}")
+    check_versions(f"node {os.uname().nodename}", own_versions(), "the driver", setup.versions)
     os.environ.update(setup.environment)
     if not setup.num_gpus:
         os.environ["JAX_PLATFORMS"] = "cpu"
@@ -156,9 +168,13 @@ def train_on_worker(order: TrainOrder, setup: WorkerSetup, hub: Any) -> TaskRepo
         for name, content in order.start_agents.items():
             _write_if_absent(folder / START_AGENTS_DIR / name, content)
 
+        last_report = 0.0
+
         def on_update(done: int, saves: bool) -> None:
-            nonlocal moved
-            hub.report.remote(order.label, done)
+            nonlocal moved, last_report
+            if saves or time.monotonic() - last_report > REPORT_SECONDS:
+                last_report = time.monotonic()
+                hub.report.remote(order.label, done)
             if saves and not shared:
                 sys.stdout.flush()
                 data = pack(folder)
