@@ -37,7 +37,7 @@ def at_update(monkeypatch):
 @pytest.mark.parametrize("update", [4, 5])
 def test_a_folder_renamed_while_it_trains(straight, tmp_path, at_update, update):
     run_dir, moved = tmp_path / "run", tmp_path / "moved"
-    at_update(update, lambda: run_dir.rename(moved))
+    at_update(update, lambda: run_dir.exists() and run_dir.rename(moved))
     with pytest.raises(StorageError, match="removed"):
         train(CONFIG, run_dir, quiet=True)
     assert not run_dir.exists()

@@ -38,7 +38,7 @@ def read_arrays(path: Path, forms: Sequence[tuple[tuple[int, ...], np.dtype]]) -
     try:
         with np.load(path, allow_pickle=False) as archive:
             return [archive[f"{number:05d}"].view(dtype).reshape(shape) for number, (shape, dtype) in enumerate(forms)]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, MemoryError) as error:
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile) as error:
         # The caller has verified every byte, so the file is not damaged: it may be memory.
         reason = " ".join(str(error).split())[:300]
         raise StorageError(f"cannot read {path}: {reason}; its bytes are intact") from error

@@ -283,11 +283,12 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         content = json.loads(text)["content"]
         if text != _manifest_text(content):
             raise ValueError
+        _check_manifest(content)
     except NOT_A_FILE_ERRORS:
         raise _corrupt(path, f"{CHECKPOINT_MANIFEST} is absent") from None
     except OSError as error:
         raise _unreadable(path, CHECKPOINT_MANIFEST, error) from error
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise _corrupt(path, f"{CHECKPOINT_MANIFEST} is altered") from None
     if content["format"] != CHECKPOINT_FORMAT:
         raise IncompatibleError(
@@ -295,6 +296,19 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             "version that wrote it"
         )
     return content
+
+
+def _check_manifest(content: dict[str, Any]) -> None:
+    """Raises ValueError, TypeError, KeyError or AttributeError for content that `_write_manifest` never writes."""
+    for name, (size, digest) in content["files"].items():
+        if not (name.isprintable() and type(size) is int and isinstance(digest, str)) or ".." in Path(name).parts:
+            raise ValueError
+    for leaf in content["leaves"]:
+        dtype_of(leaf["dtype"])
+        if not isinstance(leaf["path"], str) or not all(type(n) is int and 0 <= n < 2**40 for n in leaf["shape"]):
+            raise ValueError
+    if type(content["format"]) is not int or type(content["update"]) is not int:
+        raise ValueError
 
 
 def _unreadable(path: Path, name: str, error: OSError) -> StorageError:

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,13 @@ from rookery.storage.atomic import storage_error, write_bytes, write_text
 
 DATASET_FORMAT = 1
 DATASET_MANIFEST = "manifest.json"
+_COUNTS = ("num_episodes", "seed", "max_steps", "num_actions")
+_LISTS = ("slots", "observation_shape")
+_ARCHIVE_ERRORS = (
+    ValueError, TypeError, OSError, KeyError, EOFError, RuntimeError, MemoryError, OverflowError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
+"""What numpy and zipfile raise for an archive that is none. NotImplementedError is a RuntimeError."""
 
 
 def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray], num_trajectories: int) -> dict[str, Any]:
@@ -60,17 +68,39 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
         content = data["content"]
         if manifest_digest(content) != data["sha256"]:
             raise ValueError
+        _check_content(content)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(f"{folder} holds no whole dataset ({DATASET_MANIFEST} is missing); record one") from None
     except OSError as error:
         raise storage_error("read", path, error) from error
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise CorruptFileError(f"{path} is altered; record the dataset again") from None
     if content["format"] != DATASET_FORMAT:
         raise IncompatibleError(
             f"{path} has format {content['format']}, this version reads {DATASET_FORMAT}; record the dataset again"
         )
     return content
+
+
+def _check_content(content: dict[str, Any]) -> None:
+    """Raises ValueError, TypeError or KeyError for a manifest that no dataset has."""
+    counts = {"format": content["format"]} | {name: content[name] for name in _COUNTS if name in content}
+    for shard in content["shards"]:
+        counts |= {"num_trajectories": shard["num_trajectories"], "bytes": shard["bytes"]}
+        if Path(shard["file"]).name != shard["file"] or not isinstance(shard["sha256"], str):
+            raise ValueError
+        _check_counts(counts)
+    _check_counts(counts)
+    for name in _LISTS:
+        if name in content:
+            _check_counts(dict(enumerate(content[name])))
+    if "return" in content:
+        _ = [float(content["return"][name]) for name in ("mean", "std")]
+
+
+def _check_counts(counts: Mapping[Any, Any]) -> None:
+    if not all(type(value) is int and 0 <= value < 2**40 for value in counts.values()):
+        raise ValueError
 
 
 def read_shards(folder: Path | str, manifest: dict[str, Any]) -> list[dict[str, np.ndarray]]:
@@ -98,7 +128,7 @@ def _read_shard(path: Path, shard: dict[str, Any]) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except _ARCHIVE_ERRORS as error:
         raise corrupt_shard(path, f"not a readable archive ({error})") from None
 
 

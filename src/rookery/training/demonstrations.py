@@ -190,7 +190,7 @@ def _trajectory(arrays: dict[str, Any], path: Path, steps: int, count: int) -> T
         trajectory = Trajectory(**arrays)
     except TypeError as error:
         raise corrupt_shard(path, f"not a trajectory ({error})") from None
-    if trajectory.action.shape != (steps, count) or trajectory.observation.shape[:2] != (steps + 1, count):
-        shape = trajectory.action.shape
+    if np.shape(trajectory.action) != (steps, count) or np.shape(trajectory.observation)[:2] != (steps + 1, count):
+        shape = np.shape(trajectory.action)
         raise corrupt_shard(path, f"holds {shape} steps × trajectories, its manifest says {(steps, count)}")
     return trajectory
