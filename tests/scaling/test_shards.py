@@ -13,7 +13,7 @@ import pytest
 
 from rookery.errors import ConfigError, NotFoundError, StorageError
 from rookery.scaling.shards import Shard, agree_on_shards, run_shard, shard_tasks, shards_file
-from rookery.scaling.tasks import begin_split, chains, is_done, train_tasks
+from rookery.scaling.tasks import begin_split, chains, is_done, split_threads, train_tasks
 from rookery.storage.run_lock import RunLock
 from rookery.studies.reproduce import reproduce
 from rookery.studies.session import Session
@@ -81,6 +81,23 @@ def test_shards_have_every_task_once_and_what_starts_from_another_with_it():
     assert sorted(task.label for tasks in dealt for task in tasks) == sorted(task.label for task in tasks)
     assert [len(tasks) for tasks in dealt] == [4, 4, 2]
     assert shard_tasks(STUDY, session, Shard(9, 9), 1) == []
+
+
+def test_the_tasks_of_every_study_are_known_before_jax_starts():
+    """Since the number of threads is agreed on by then."""
+    script = """
+from pathlib import Path
+import jax._src.xla_bridge as bridge
+from rookery.scaling.tasks import train_tasks
+from rookery.studies.registry import STUDIES, load_study
+from rookery.studies.session import Session
+for name in STUDIES:
+    study = load_study(name)
+    session = Session(budget=study.budgets[0], runs_dir=Path("no runs"), seed=0, num_seeds=3, eval_episodes=8)
+    assert sum(task.part.num_replicas for task in train_tasks(study, session, 2)) % 3 == 0
+    assert not bridge._backends, name
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_two_shards_give_the_results_of_one_process(whole, divided):
@@ -160,7 +177,8 @@ def test_shards_of_another_number_overlap(tmp_path):
 
 def test_another_division_or_a_run_of_one_process_is_refused(tmp_path, whole):
     session = make_session(tmp_path)
-    assert begin_split(STUDY, session, 1) == begin_split(STUDY, session, 1) >= 1
+    assert split_threads(STUDY, session) is None
+    assert begin_split(STUDY, session, 1) == begin_split(STUDY, session, 1) == split_threads(STUDY, session) >= 1
     with pytest.raises(ConfigError, match="was divided into tasks of 1 replicas, not of 2: use --replicas-per-task 1"):
         begin_split(STUDY, session, 2)
     shutil.rmtree(parts_dir(session.run_dir(FIRST)))

@@ -72,10 +72,9 @@ def run_reproduce(options: ReproduceCommand) -> int:
     """Run the study; print the verdicts and where the report is. Returns 0, or STOPPED_EXIT_CODE before the end."""
     stop_after = time_limit_seconds(options.time_limit)
     divided = _check_divided(options)
-    if not divided:
-        use_cores(options.cores)
     if options.list or options.study is None:
         return list_studies(options.results or RESULTS_DIR, options.json)
+    from rookery.scaling.tasks import split_threads
     from rookery.studies.registry import load_study
     from rookery.studies.reproduce import reproduce
     from rookery.studies.results_io import check_replaceable, write_results
@@ -88,6 +87,8 @@ def run_reproduce(options: ReproduceCommand) -> int:
     results = options.results or (smoke_results if options.budget == "smoke" else RESULTS_DIR)
     check_replaceable(results / study.name, options.budget)
     log = _ignore if session.quiet else _print_now
+    if not divided:
+        use_cores(options.cores, split_threads(study, session))
     if divided:
         from rookery.commands.reproduce_divided import run_divided
 

@@ -17,7 +17,7 @@ from rookery.studies.training_run import TrainingRun
 from rookery.training.continue_run import is_finished
 from rookery.training.devices import expected_threads
 from rookery.training.join_parts import join_parts
-from rookery.training.run_parts import RunPart, Split, agree_on_split, part_dir, split_run
+from rookery.training.run_parts import RunPart, Split, agree_on_split, part_dir, read_split, split_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +121,18 @@ def begin_split(study: Study, session: Session, replicas_per_task: int, num_core
         wanted = Split(replicas_per_part=replicas_per_task, num_threads=threads or expected_threads(num_cores))
         threads = agree_on_split(folder, wanted).num_threads
     return threads or expected_threads(num_cores)
+
+
+def split_threads(study: Study, session: Session) -> int | None:
+    """The threads that `begin_split` recorded for the study's runs; None if no unfinished run is divided.
+
+    Raises: CorruptFileError.
+    """
+    for run in study.runs:
+        folder = session.run_dir(run)
+        if not is_finished(folder) and (split := read_split(folder)) is not None:
+            return split.num_threads
+    return None
 
 
 def join_finished(study: Study, session: Session, tasks: list[TrainTask]) -> list[TrainingRun]:
