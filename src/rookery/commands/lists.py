@@ -1,4 +1,4 @@
-"""The lists of tasks, trained agents and studies: they import neither JAX nor the parser of the command line."""
+"""The lists of tasks, trained agents and studies, and agents' cards: they import neither JAX nor the parser."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rookery.commands.output import print_json, print_table
-from rookery.errors import CorruptFileError
+from rookery.commands.output import format_nested, print_json, print_table
+from rookery.errors import ConfigError, CorruptFileError
 
 RESULTS_DIR = Path("results")
 SMOKE_SEEDS = 2
@@ -32,6 +32,8 @@ def find_list(name: str, options: list[str]) -> Callable[[], int] | None:
         return lambda: list_tasks(as_json)
     if name == "zoo" and rest in ([], ["list"]):
         return lambda: list_agents(as_json)
+    if name == "zoo" and rest[0] == "show" and len(rest) == 2 and not rest[1].startswith("-"):
+        return lambda: show_card(rest[1], as_json)
     if name == "reproduce" and rest in ([], ["--list"]):
         return lambda: list_studies(RESULTS_DIR, as_json)
     return None
@@ -78,6 +80,20 @@ def _summary_columns(card: dict[str, Any]) -> tuple[str, str]:
     comparable = scripted > 0  # False for NaN as well
     text = f"{mean / scripted:4.0%} ({mean:.1f} of {scripted:.1f})" if comparable else f"   - ({mean:.1f})"
     return card.get("task", {}).get("kind", "-"), text
+
+
+def show_card(name: str | None, as_json: bool = False) -> int:
+    """Print a card. Returns 0. Raises NotFoundError for an unknown agent, CorruptFileError for a damaged card."""
+    from rookery.agents import zoo
+
+    if name is None:
+        raise ConfigError(f"name the agent to show: {', '.join(zoo.entry_names())}")
+    card = zoo.entry_card(name)
+    if as_json:
+        print_json(card)
+    else:
+        print("\n".join(format_nested(card)))
+    return 0
 
 
 def list_studies(results: Path, as_json: bool = False) -> int:

@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.lists import list_agents
+from rookery.commands.lists import list_agents, show_card
 from rookery.commands.options import Json, optional
-from rookery.commands.output import format_nested, print_json
-from rookery.errors import ConfigError
+from rookery.commands.output import print_json
 
 
 @dataclasses.dataclass
@@ -32,20 +31,6 @@ class ZooCommand:
         if self.action == "list" and self.name is None:
             return list_agents(self.json)
         return verify_agents(self.name, self.json) if self.action == "verify" else show_card(self.name, self.json)
-
-
-def show_card(name: str | None, as_json: bool = False) -> int:
-    """Print a card. Returns 0. Raises NotFoundError for an unknown agent, CorruptFileError for a damaged card."""
-    from rookery.agents import zoo
-
-    if name is None:
-        raise ConfigError(f"name the agent to show: {', '.join(zoo.entry_names())}")
-    card = zoo.entry_card(name)
-    if as_json:
-        print_json(card)
-    else:
-        print("\n".join(format_nested(card)))
-    return 0
 
 
 def verify_agents(name: str | None, as_json: bool = False) -> int:

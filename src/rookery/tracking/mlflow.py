@@ -25,7 +25,7 @@ class MLflowTracker(Tracker):
         if uri.startswith("file:"):
             # MLflow 3 refuses its file store otherwise, and the small package has no other store without a server.
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-        from mlflow import MlflowClient
+        from mlflow import MlflowClient  # pyright: ignore[reportMissingImports] (optional)
 
         self._client = MlflowClient(tracking_uri=uri)
         if run_id is not None:
@@ -41,7 +41,7 @@ class MLflowTracker(Tracker):
         return self._run_id
 
     def write(self, steps: int, values: Mapping[str, float]) -> None:
-        from mlflow.entities import Metric
+        from mlflow.entities import Metric  # pyright: ignore[reportMissingImports] (optional)
 
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, steps) for name, value in values.items()]

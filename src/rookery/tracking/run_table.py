@@ -91,8 +91,8 @@ def write_parquet(table: dict[str, np.ndarray], path: Path) -> None:
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise ConfigError("Parquet needs the package pyarrow: pip install 'rookery[track]'; or write CSV with --csv")
-    import pyarrow
-    import pyarrow.parquet
+    import pyarrow  # pyright: ignore[reportMissingImports] (optional)
+    import pyarrow.parquet  # pyright: ignore[reportMissingImports] (optional)
 
     columns = {
         "run": pyarrow.array(table["run"].tolist()).dictionary_encode(),

@@ -24,7 +24,7 @@ class WandbTracker(Tracker):
 
     def start(self, run: TrackedRun, run_id: str | None) -> str:
         """Start or resume the W&B run. Raises: wandb's error if there is no account or network, unless offline."""
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports] (optional)
 
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT") or "rookery",
