@@ -17,7 +17,12 @@ from rookery.studies.registry import STUDIES, load_study
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER.parents[1] / "results"
 START, END = "<!-- outcomes: written by write_outcomes.py -->", "<!-- end of outcomes -->"
-VERDICTS = {"holds": "hold", "does not hold": "do not hold", "undecided at this budget": "are undecided"}
+VERDICTS = {
+    "holds": "hold",
+    "does not hold": "do not hold",
+    "undecided at this budget": "are undecided",
+    "not tested": "were not tested",
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -1,8 +1,8 @@
 """Intervals: every number that says how certain a result is comes from here; tests of claims, from `significance`.
 
 Over seeds, a mean has Student's t interval and a difference of means has Welch's, because both miss the true value in
-about 5 % of cases from five seeds on, where percentile bootstraps miss it in up to a fifth (`benchmarks/intervals.py`).
-Over the many episodes of one agent: the normal interval of a mean. For a fraction of seeds: the exact binomial interval.
+about 5 % of cases from five seeds on, where percentile bootstraps miss it in a fifth (`benchmarks/intervals.py`). Over
+the many episodes of one agent: the normal interval of a mean. For a fraction of seeds: the exact binomial interval.
 Interquartile means and the probability of improvement describe a sample; their percentile bootstraps are shown and
 decide nothing.
 """

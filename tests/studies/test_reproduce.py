@@ -12,6 +12,7 @@ from rookery.errors import ConfigError
 from rookery.storage import metrics
 from rookery.studies import evaluate
 from rookery.studies.agent_sources import TrainedAgents
+from rookery.studies.cost import measure_cost, show_cost
 from rookery.studies.reproduce import count_training_steps, reproduce
 from rookery.studies.results import Results
 from rookery.studies.results_io import build_report, check_replaceable, read_results, write_results
@@ -285,3 +286,16 @@ def test_refused(tmp_path, change, message):
 
 def test_the_evaluation_task_is_as_configured():
     assert EVAL_CONDITION.task("desk").penalty == 1.5
+
+
+def test_the_cost_is_measured_by_training(tmp_path):
+    fresh, lines = make_session(tmp_path), []
+    cost = measure_cost(fresh, RUN, seconds=0.0)
+    assert cost is not None
+    # One update was done, of 8; two variants of two seeds.
+    assert (cost.num_agents, cost.steps) == (4, (UPDATES - 1) * 4 * 8 * 4)
+    assert cost.steps_per_second > 0
+    assert cost.disk > 0
+    show_cost(STUDY, fresh, lines.append)
+    assert lines[0].startswith("tiny: 4 agents, ")
+    assert "MiB are free" in lines[-1]

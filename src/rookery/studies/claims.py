@@ -144,7 +144,8 @@ def _compare_conditions(
     measures: tuple[str, str | None],
     eval_conditions: tuple[str | None, str | None],
     claimed: str,
-    **bounds: float,
+    above: float = -math.inf,
+    below: float = math.inf,
 ) -> Verdict:
     """Judge the difference of two conditions' means."""
     measure, other_measure = measures[0], measures[1] or measures[0]
@@ -154,29 +155,37 @@ def _compare_conditions(
     quantity = f"{quantity}; claimed {claimed}"
     if condition == other:  # the same agents: the differences are taken agent by agent
         return judge_mean(
-            first - second, quantity, detail=f"{int((first > second).sum())} of {len(first)} seeds", **bounds
+            first - second,
+            quantity,
+            detail=f"{int((first > second).sum())} of {len(first)} seeds",
+            above=above,
+            below=below,
         )
     if not results.has_seeds(condition) and not results.has_seeds(other):
         interval = intervals.difference_of_agents(
             _single_agent_interval(results, condition, measure, place),
             _single_agent_interval(results, other, other_measure, other_place),
         )
-        return _judge_episodes(interval, quantity, "two agents without seeds: over their episodes", **bounds)
+        return _judge_episodes(
+            interval, quantity, "two agents without seeds: over their episodes", above=above, below=below
+        )
     # An agent without seeds is a fixed level: it adds no variance.
     if not results.has_seeds(other):
-        return judge_mean(first - second[0], quantity, **bounds)
+        return judge_mean(first - second[0], quantity, above=above, below=below)
     if not results.has_seeds(condition):
-        return judge_mean(first[0] - second, quantity, **bounds)
+        return judge_mean(first[0] - second, quantity, above=above, below=below)
     detail = ""
     if min(len(first), len(second)) > 1:
         probability = intervals.probability_of_improvement(first, second)
         detail = f"probability of improvement {probability.value:.2f}"
-    return judge_difference(first, second, quantity, detail=detail, **bounds)
+    return judge_difference(first, second, quantity, detail=detail, above=above, below=below)
 
 
-def _judge_episodes(interval: Interval, quantity: str, detail: str = "", **bounds: float) -> Verdict:
+def _judge_episodes(
+    interval: Interval, quantity: str, detail: str = "", above: float = -math.inf, below: float = math.inf
+) -> Verdict:
     """An agent without seeds is judged by its episodes, which are many."""
-    return Verdict(judge_interval(interval, **bounds), quantity, interval, detail)
+    return Verdict(judge_interval(interval, above=above, below=below), quantity, interval, detail)
 
 
 def equivalent_within(
@@ -287,12 +296,20 @@ def _count_seeds_above(
 
 
 def _judge_condition(
-    results: Results, condition: str, measure: str, eval_condition: str | None, quantity: str, **bounds: float
+    results: Results,
+    condition: str,
+    measure: str,
+    eval_condition: str | None,
+    quantity: str,
+    above: float = -math.inf,
+    below: float = math.inf,
 ) -> Verdict:
     """The mean of a condition's agents; an agent without seeds by its episodes."""
     if not results.has_seeds(condition):
-        return _judge_episodes(_single_agent_interval(results, condition, measure, eval_condition), quantity, **bounds)
-    return judge_mean(results.values(condition, measure, eval_condition), quantity, **bounds)
+        return _judge_episodes(
+            _single_agent_interval(results, condition, measure, eval_condition), quantity, above=above, below=below
+        )
+    return judge_mean(results.values(condition, measure, eval_condition), quantity, above=above, below=below)
 
 
 def _single_agent_interval(results: Results, condition: str, measure: str, eval_condition: str | None) -> Interval:

@@ -136,7 +136,7 @@ def stays_nearer(text: str, condition: str, other: str) -> Claim:
             profile = np.array(results.extra["distance_to_expert"][name])
             means.append(profile[:, profile.shape[1] // 2 :].mean(1))
         quantity = f"cells to the nearest expert: '{condition}' minus '{other}'; claimed < 0"
-        return judge_difference(*means, quantity, below=0.0)
+        return judge_difference(means[0], means[1], quantity, below=0.0)
 
     return Claim(text=text, judge=judge)
 
@@ -145,8 +145,8 @@ def entries_differ(text: str, measure: str, larger: str, smaller: str, *, since:
     """One of `ENTRY_MEASURES` is larger for one condition's agents than for another's."""
 
     def judge(results: Results) -> Verdict:
-        values = [results.extra["entries"][name][measure] for name in (larger, smaller)]
+        first, second = (results.extra["entries"][name][measure] for name in (larger, smaller))
         quantity = f"{ENTRY_MEASURES[measure]}: '{larger}' minus '{smaller}'; claimed > 0"
-        return judge_difference(*values, quantity, above=0.0)
+        return judge_difference(first, second, quantity, above=0.0)
 
     return Claim(text=text, judge=judge, since=since)

@@ -33,7 +33,7 @@ def judge_claims(study: Study, data: dict[str, Any], others: OtherResults = lamb
     for number, (claim, verdict) in enumerate(zip(study.claims, verdicts, strict=True)):
         outcome, detail, test = verdict.outcome, verdict.detail, verdict.test
         p_value = corrected.get(number)
-        if outcome in (HOLDS, FAILS) and p_value is not None and p_value > LEVEL:
+        if outcome in (HOLDS, FAILS) and test is not None and p_value is not None and p_value > LEVEL:
             outcome = UNDECIDED
             note = (
                 f"p = {_format_p(test.p_value)} does not hold for {len(corrected)} claims (Holm: {_format_p(p_value)})"

@@ -32,6 +32,7 @@ STUDIES = {
     "ndousse2021/extended-training/slow": "rookery.studies.ndousse2021.extended_training.slow",
     "ndousse2021/extended-training/pixels": "rookery.studies.ndousse2021.extended_training.pixels",
     "ndousse2021/waiting": "rookery.studies.ndousse2021.waiting",
+    "bhoopchand2023/medal": "rookery.studies.bhoopchand2023.medal",
     "jaques2019/centralized": "rookery.studies.jaques2019.centralized",
     "jaques2019/centralized-harvest": "rookery.studies.jaques2019.centralized_harvest",
     "jaques2019/messages": "rookery.studies.jaques2019.messages",

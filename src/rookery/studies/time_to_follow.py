@@ -38,12 +38,14 @@ def times_to_follow(curve: dict[str, Any]) -> TimesToFollow:
     checkpoints = curve["checkpoints"]
     steps = np.array(checkpoints["steps"], float)
     social, solo = (np.array(checkpoints[name], float) for name in ("return_social", "return_solo"))
-    follows = is_follower(social, solo)
+    follows = np.asarray(is_follower(social, solo))
     last = len(steps) - CHECKPOINTS_IN_A_ROW + 1
     if last < 1:
         return TimesToFollow(np.full(len(follows), steps[-1]), np.zeros(len(follows), bool))
-    starts = np.stack([follows[:, i : i + last] for i in range(CHECKPOINTS_IN_A_ROW)]).all(0)
-    reached = starts.any(1)
+    starts = np.ones((len(follows), last), bool)
+    for offset in range(CHECKPOINTS_IN_A_ROW):
+        starts &= follows[:, offset : offset + last]
+    reached = np.asarray(starts.any(1))
     return TimesToFollow(np.where(reached, steps[starts.argmax(1)], steps[last - 1]), reached)
 
 

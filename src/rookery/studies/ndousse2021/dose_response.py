@@ -21,6 +21,7 @@ from rookery.studies.study import FAILS, HOLDS, UNDECIDED, Claim, Condition, Fig
 from rookery.studies.time_to_follow import time_figures
 from rookery.studies.training_run import Budget, TrainingRun
 from rookery.training.config import RunConfig, Variant
+from rookery.training.schedules import Schedule
 from rookery.viz.plots import response_curves
 
 _LOWER_PENALTIES = (0.75, 1.0, 1.25)
@@ -36,7 +37,7 @@ def _variant_name(penalty: float) -> str:
 def _config(budget: Budget) -> RunConfig:
     variants = []
     for penalty in _LOWER_PENALTIES:
-        schedules = {"penalty": penalty}
+        schedules: dict[str, Schedule] = {"penalty": penalty}
         name = _variant_name(penalty)
         variants += [
             Variant(name=name, env_schedules=schedules),

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team_setup import TeamSetup
 from rookery.gridworld.spec import ACTION_NAMES
 from rookery.intervals import Interval
@@ -44,7 +45,9 @@ def _measure_predictions(session: Session) -> dict:
     """
     run, state = load_state(session.run_dir(NEXT_FRAME_RUN))
     params = state.learners["novice"].params
-    loss = next(a for a in run.config.team[0].learner.auxiliary if a.kind == "next-frame")
+    learner = run.config.team[0].learner
+    assert learner is not None, "the novice learns"
+    loss = next(a for a in learner.auxiliary if a.kind == "next-frame")
     evaluator = session.evaluator(GOAL_CYCLE_3)
     agents = SOCIAL_NEXT_FRAME.agents.evaluated_agents(session)
     play = None
@@ -71,6 +74,7 @@ def _compile_rollout(setup: TeamSetup, loss: NextFramePrediction, num_episodes: 
     """A function of parameters, decoder and key that returns means over all steps, and one episode's frames."""
     env, team = setup.env, setup.team
     policy, num_actions = team.groups[0].policy, env.num_actions
+    assert isinstance(policy, RecurrentPolicy), "the novice is recurrent"
 
     def play(params, decoder, key):
         def frame(timestep):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from rookery.gridworld.spec import ViewConfig
 from rookery.learning.auxiliary import Reconstruction
@@ -108,7 +108,7 @@ def maze_task(budget: Budget, num_agents: int = 2) -> Any:
     )
 
 
-def _num_actions(budget: Budget) -> int:
+def _num_actions(budget: Budget) -> Literal[3, 7]:
     """The novices were trained with so many."""
     return budgets.goal_cycle_task(budget).num_actions
 

@@ -1,0 +1,113 @@
+"""MEDAL in Goal Cycle: memory and experts, with and without expert dropout and attention loss.
+
+Experts that leave and return within an episode should make an agent remember what they showed; a loss for predicting
+where they are should make it attend to them. Every agent is then measured with experts throughout, for the first half
+of an episode, and alone.
+
+Source: Bhoopchand et al. 2023, arXiv:2203.00715. Dropout rates and the weight of the attention loss are not published:
+here an expert stays, and stays away, a quarter of an episode on average.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rookery.learning.auxiliary import AttentionLoss
+from rookery.studies import budgets
+from rookery.studies.agent_sources import TrainedAgents
+from rookery.studies.figures import training_figures
+from rookery.studies.ndousse2021.shared_runs import GOAL_CYCLE_3
+from rookery.studies.results import Results
+from rookery.studies.session import Session
+from rookery.studies.study import Condition, Figures, Study
+from rookery.studies.training_run import Budget, TrainingRun
+from rookery.studies.transmission import (
+    TRANSMISSION_MEASURES,
+    remembers,
+    transmission_differs,
+    transmission_of,
+    transmission_values,
+)
+from rookery.training.config import RunConfig, Variant
+from rookery.training.schedules import Schedule
+from rookery.viz.plots import interval_dots
+
+ATTENTION_WEIGHT = 1.0
+DWELLS_PER_EPISODE = 4
+"""How often an expert would leave or return in an episode, on average, if it never met its end."""
+
+
+def _task(budget: Budget) -> Any:
+    """The task of the other studies, whose experts may leave."""
+    return budgets.goal_cycle_task(budget, dropout_slots=(1, 2))
+
+
+def _config(budget: Budget) -> RunConfig:
+    task = _task(budget)
+    rate = DWELLS_PER_EPISODE / task.max_steps
+    dropout: dict[str, Schedule] = {"leave_prob": rate, "return_prob": rate}
+    variants = (
+        Variant(name="dropout-attention", env_schedules=dropout),
+        Variant(name="dropout", env_schedules=dropout, aux_loss_scale=0.0),
+        Variant(name="attention"),
+        Variant(name="neither", aux_loss_scale=0.0),
+    )
+    learner = {"auxiliary": (AttentionLoss(weight=ATTENTION_WEIGHT),)}
+    return budgets.run_config(budget, "medal", variants, task=task, learner=learner)
+
+
+RUN = TrainingRun(name="medal", configure=_config)
+BOTH, DROPOUT, ATTENTION, NEITHER = (
+    Condition(label=label, agents=TrainedAgents(run=RUN, variant=variant))
+    for label, variant in (
+        ("dropout + attention", "dropout-attention"),
+        ("dropout", "dropout"),
+        ("attention", "attention"),
+        ("neither", "neither"),
+    )
+)
+_CONDITIONS = (BOTH, DROPOUT, ATTENTION, NEITHER)
+
+
+def _measure(session: Session) -> dict[str, Any]:
+    return transmission_of(session, _task(session.budget), _CONDITIONS)
+
+
+def _figures(results: Results) -> Figures:
+    """Cultural transmission, following and recall of every agent; then the curves of training."""
+    captions = {
+        "cultural transmission": "½ (A_full - A_solo) / E + ½ (A_half - A_solo) / E of every agent.",
+        "following": "(A_full - A_solo) / E of every agent.",
+        "recall": "Return after the experts left, divided by the experts' return in the same steps.",
+    }
+    figures: Figures = []
+    for measure in TRANSMISSION_MEASURES:
+        by_condition = {c.label: transmission_values(results, c.label, measure) for c in _CONDITIONS}
+        defined = {label: values for label, values in by_condition.items() if len(values)}
+        if defined:
+            figures.append((measure.replace(" ", "_"), interval_dots(defined, xlabel=measure), captions[measure]))
+    return [*figures, *training_figures(results)]
+
+
+STUDY = Study(
+    name="bhoopchand2023/medal",
+    title="Expert dropout and attention loss",
+    source="Bhoopchand et al. 2023, arXiv:2203.00715",
+    compares="novices whose experts leave and return or stay, with and without a loss for predicting where they are",
+    conditions=_CONDITIONS,
+    eval_conditions=(GOAL_CYCLE_3,),
+    claims=(
+        transmission_differs("With the attention loss, experts that leave and return raise recall.",
+                             BOTH.label, ATTENTION.label, "recall"),
+        transmission_differs("Without it, they raise recall as well.", DROPOUT.label, NEITHER.label, "recall"),
+        remembers("Agents with both transmit more than following alone explains.", BOTH.label),
+        transmission_differs("With dropout, the attention loss raises cultural transmission.",
+                             BOTH.label, DROPOUT.label, "cultural transmission"),
+        transmission_differs("Without dropout, the attention loss raises following.",
+                             ATTENTION.label, NEITHER.label, "following"),
+    ),
+    figures=_figures,
+    num_seeds=5,
+    notes=("The paper's world is three-dimensional, with obstacles that grow automatically; here it is Goal Cycle.",),
+    measure_extra=_measure,
+)  # fmt: skip

@@ -1,0 +1,83 @@
+"""Cultural transmission of a study's agents: the scorecard's formula, measured in the study's own world."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from rookery.scorecard.agents import load_scored_agent
+from rookery.scorecard.episodes import play_condition
+from rookery.scorecard.protocol import NUM_ACTIONS, Protocol, ScoreWorld
+from rookery.scorecard.social_v1 import SOCIAL_V1, transmission_numbers
+from rookery.storage.atomic import write_json
+from rookery.studies.claims import judge_difference, judge_mean
+from rookery.studies.results import Results
+from rookery.studies.session import Session
+from rookery.studies.study import Claim, Condition, Verdict
+
+TRANSMISSION_MEASURES = ("cultural transmission", "following", "recall")
+"""Numbers of the scorecard's probe of that name."""
+TRANSMISSION_CONDITIONS = ("alone", "with experts", "experts leave")
+
+
+def transmission_protocol(session: Session, task: Any) -> Protocol:
+    """`social-v1` with a study's task as its world of three goals; few episodes at `smoke`."""
+    changes: Any = {"num_actions": NUM_ACTIONS, "dropout_slots": (1, 2), "leave_prob": 0.0, "return_prob": 0.0}
+    world = ScoreWorld(name="three goals", task=dataclasses.replace(task, **changes))
+    num_episodes = min(SOCIAL_V1.num_episodes, session.eval_episodes)
+    return dataclasses.replace(SOCIAL_V1, worlds=(world,), num_episodes=num_episodes)
+
+
+def transmission_of(session: Session, task: Any, conditions: tuple[Condition, ...]) -> dict[str, Any]:
+    """{'transmission': {condition: {measure: one number per seed}}}; None where it is undefined."""
+    protocol = transmission_protocol(session, task)
+    measured: dict[str, dict[str, list[float | None]]] = {}
+    for condition in conditions:
+        rows = measured.setdefault(condition.label, {name: [] for name in TRANSMISSION_MEASURES})
+        for agent in condition.agents.evaluated_agents(session):
+            path = session.measurements_dir / f"{agent.fingerprint[:24]}-{protocol.digest[:16]}-transmission.json"
+            if not path.exists():
+                scored = load_scored_agent(agent.policies[0].checkpoint)
+                played = {
+                    played_condition.name: play_condition(protocol, played_condition, scored, {})
+                    for played_condition in protocol.conditions
+                    if played_condition.name in TRANSMISSION_CONDITIONS
+                }
+                numbers = transmission_numbers(*(played[name] for name in TRANSMISSION_CONDITIONS))
+                write_json(path, {name: numbers[name].to_dict()["value"] for name in TRANSMISSION_MEASURES})
+            for name, value in json.loads(path.read_text(encoding="utf-8")).items():
+                rows[name].append(value)
+    return {"transmission": measured}
+
+
+def transmission_values(results: Results, condition: str, measure: str) -> np.ndarray:
+    """One number per seed, f[seeds]; without the seeds for which it is undefined."""
+    values = results.extra["transmission"][condition][measure]
+    return np.array([value for value in values if value is not None], float)
+
+
+def transmission_differs(text: str, condition: str, other: str, measure: str) -> Claim:
+    """A condition's mean over seeds exceeds another's."""
+
+    def judge(results: Results) -> Verdict:
+        first, second = (transmission_values(results, name, measure) for name in (condition, other))
+        quantity = f"{measure}: '{condition}' minus '{other}'; claimed > 0"
+        return judge_difference(first, second, quantity, above=0.0)
+
+    return Claim(text=text, judge=judge)
+
+
+def remembers(text: str, condition: str) -> Claim:
+    """Cultural transmission exceeds ¾ of following, which is all that an agent reaches that forgets at once."""
+
+    def judge(results: Results) -> Verdict:
+        transmission, following = (
+            transmission_values(results, condition, name) for name in ("cultural transmission", "following")
+        )
+        quantity = f"cultural transmission minus ¾ of following of '{condition}'; claimed > 0"
+        return judge_mean(transmission - 0.75 * following, quantity, above=0.0)
+
+    return Claim(text=text, judge=judge)
