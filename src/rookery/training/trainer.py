@@ -26,6 +26,7 @@ from rookery.storage.run_files import (
     CONFIG_FILE,
     STATUS_FILE,
     THREADS_KEY,
+    read_status,
     recorded_threads,
     training_seconds,
 )
@@ -325,15 +326,25 @@ class _TrainLoop:
     def _publish(self, state: TrainState, done: int) -> None:
         """Write what other programs read of a run: its agents, and how far it is."""
         self._export_agents(state, done)
+        machine = machine_info()
+        trained_here = {"replicas": [list(replica) for replica in self.config.replicas], **machine}
+        earlier = [entry for entry in self._earlier_machines() if entry != trained_here]
         status = {
             "num_updates": done,
             "total_updates": self.config.total_updates,
             "steps": done * self.config.steps_per_update,
             "seconds": round(self.seconds, 1),
-            "machine": (machine := machine_info()),
-            "machines": [{"replicas": [list(replica) for replica in self.config.replicas], **machine}],
+            "machine": machine,
+            "machines": [*earlier, trained_here],
         }
         write_json(self.run_dir / STATUS_FILE, status)
+
+    def _earlier_machines(self) -> list[dict[str, Any]]:
+        """Those that the run's status names: a run that was stopped may continue on another machine."""
+        try:
+            return read_status(self.run_dir).get("machines", [])
+        except (NotFoundError, CorruptFileError):
+            return []
 
     def _export_agents(self, state: TrainState, done: int) -> None:
         """Every learning agent as a file that `eval`, `replay` and other runs can load."""
