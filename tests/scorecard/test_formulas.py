@@ -1,10 +1,13 @@
 """Formulas of the scorecard, by hand: what they read for agents whose score is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from rookery.scorecard.measures import first_step, interval_of_means, last_step, ratio, repeats
 from rookery.scorecard.social_v1 import CONDITIONS, PROBES, PROTOCOLS, SOCIAL_V1, cultural_transmission
+from rookery.scorecard.table import definitions_markdown
 
 DIGESTS = {
     "social-v1": "bf6e84987e9cf0b034f8c1d64c37b52308ed7142c5d176f442472446f3728d72",
@@ -98,3 +101,8 @@ def test_every_world_and_color_that_a_condition_names_is_there():
         played.append(condition.name)
     assert len(set(played)) == len(played)
     assert SOCIAL_V1.headline[1] in PROBES[SOCIAL_V1.headline[0]].numbers
+
+
+def test_the_page_defines_every_number():
+    page = Path(__file__).parents[2] / "docs" / "scorecard.md"
+    assert definitions_markdown(SOCIAL_V1) in page.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from rookery.scorecard.social_v1 import SOCIAL_V1
 from rookery.tasks.goal_cycle import GoalCycle
 
 STAY = 6
-TASK = GoalCycle(height=7, width=9, num_obstacles=0, max_steps=60, dropout_slots=(1, 2))
+TASK = GoalCycle(height=7, width=9, num_obstacles=0, max_steps=48, dropout_slots=(1, 2))
 """Not square, so that a transposed axis shows."""
 TINY: Protocol = dataclasses.replace(
     SOCIAL_V1,

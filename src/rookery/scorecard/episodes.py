@@ -176,7 +176,8 @@ def play_condition(
     settings = stage_settings(stage, condition, shown)
     key = evaluation_key(protocol.seed, keys.SCORECARD_EPISODES)
     reset_key, partner_key, agent_key = jax.random.split(key, 3)
-    steps, last = _play(stage, agent.player(stage.env, stage.num_episodes, agent_key), settings, reset_key, partner_key)
+    choose = agent.player(stage.env, stage.num_episodes, agent_key)
+    steps, last = _play(stage, choose, settings, reset_key, partner_key)
     return ConditionEpisodes(
         reward=steps.reward,
         entry=steps.entry,
@@ -207,8 +208,11 @@ def _compiled_stage(stage: Stage):
 
 def _play(
     stage: Stage, choose: Player, settings: StageSettings, reset_key: PRNGKey, partner_key: PRNGKey
-) -> tuple[StageStep, GridState]:
-    """Play all episodes. Returns what was recorded, leaves [T, ...] of numpy, and the first episode's last state."""
+) -> tuple[Any, GridState]:
+    """Play all episodes.
+
+    Returns: a `StageStep` with leaves [T, ...] of numpy, and the last state of the first episode.
+    """
     start, step = _compiled_stage(stage)
     state, observation = start(reset_key, settings)
     records = []
@@ -262,10 +266,15 @@ def _prestige_in_reverse(
     return prestige
 
 
-def _film(stage: Stage, condition: ScoreCondition, agent: ScoredAgent, steps: StageStep, last: GridState) -> Recording:
+@functools.lru_cache(maxsize=8)
+def _compiled_drawing(env: GridEnv):
+    return jax.jit(jax.vmap(make_render_state(env)))
+
+
+def _film(stage: Stage, condition: ScoreCondition, agent: ScoredAgent, steps: Any, last: GridState) -> Recording:
     """The first episode of a condition."""
     states = jax.tree.map(lambda a, b: np.concatenate([a, b[None]]), steps.first_state, last)
-    frames = jax.device_get(jax.jit(jax.vmap(make_render_state(stage.env)))(states))
+    frames = jax.device_get(_compiled_drawing(stage.env)(states))
     reward, action = np.asarray(steps.reward)[:, 0], np.asarray(steps.action)[:, 0]
     return Recording(
         task=stage.env.task.kind,

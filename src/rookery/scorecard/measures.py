@@ -6,6 +6,7 @@ Letters in shapes: E episodes, T steps, A agents, of which the scored one is age
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -61,15 +62,19 @@ def interval_of_means(statistic: Callable[..., Any], *values: Float[np.ndarray, 
         value = float(statistic(*(array.mean() for array in arrays)))
         if num_episodes < 2 or not np.isfinite(value):
             return Interval.unknown(value if np.isfinite(value) else np.nan)
-        random = np.random.default_rng(0)
-        counts = random.multinomial(
-            num_episodes, np.full(num_episodes, 1 / num_episodes), size=NUM_EPISODE_RESAMPLES
-        )  # [R, E]
+        counts = _resampled_counts(num_episodes)
         resampled = np.asarray(statistic(*(counts @ array / num_episodes for array in arrays)), np.float64)
     if not np.isfinite(resampled).all():
         return Interval.unknown(value)
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(value, float(low), float(high))
+
+
+@functools.lru_cache(maxsize=4)
+def _resampled_counts(num_episodes: int) -> Int[np.ndarray, "R E"]:
+    """How often each episode is in each resample."""
+    random = np.random.default_rng(0)
+    return random.multinomial(num_episodes, np.full(num_episodes, 1 / num_episodes), size=NUM_EPISODE_RESAMPLES)
 
 
 def first_step(happens: Bool[np.ndarray, "T E"]) -> Float[np.ndarray, "E"]:

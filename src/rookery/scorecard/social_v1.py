@@ -96,7 +96,9 @@ def social_numbers(episodes: dict[str, ConditionEpisodes], follow_steps: int) ->
     """The numbers of all probes, from the episodes of all conditions."""
     return {
         "social gain": _social_gain(episodes["alone"], episodes["with experts"]),
-        "cultural transmission": _transmission(*(episodes[n] for n in ("alone", "with experts", "experts leave"))),
+        "cultural transmission": transmission_numbers(
+            *(episodes[n] for n in ("alone", "with experts", "experts leave"))
+        ),
         "misplaced trust": _misplaced_trust(episodes["alone"], episodes["anti-expert"], follow_steps),
         "whom it follows": _preference(episodes, follow_steps),
         "waiting": _waiting(episodes["with experts"]),
@@ -116,9 +118,10 @@ def _social_gain(alone: ConditionEpisodes, social: ConditionEpisodes) -> dict[st
     }
 
 
-def _transmission(
+def transmission_numbers(
     alone: ConditionEpisodes, social: ConditionEpisodes, leaving: ConditionEpisodes
 ) -> dict[str, Interval]:
+    """The numbers of cultural transmission, from episodes alone, with experts, and with experts that leave halfway."""
     solo, full, half, experts = alone.returns(), social.returns(), leaving.returns(), social.expert_returns()
     second_half = slice(social.num_steps // 2, None)
     return {
@@ -182,7 +185,7 @@ def _waiting(social: ConditionEpisodes) -> dict[str, Interval]:
     return {
         "first goal after the experts'": later(social.reward > 0),
         "first mistake after the experts'": later(social.reward < 0),
-        "episodes without a goal": interval_of_means(lambda a: a, has_no_goal.astype(np.float64)),
+        "episodes without a goal": interval_of_means(lambda a: a, np.asarray(has_no_goal, np.float64)),
     }
 
 

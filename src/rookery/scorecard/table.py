@@ -7,6 +7,7 @@ from typing import Any
 
 from rookery.errors import ConfigError, NotFoundError
 from rookery.scorecard.card import read_scorecard
+from rookery.scorecard.protocol import Protocol
 from rookery.storage.atomic import write_bytes
 
 TABLE_COLUMNS = (
@@ -52,19 +53,36 @@ def _cell(number: dict[str, Any]) -> str:
     return f"{number['value']:.2f}{interval}"
 
 
-def write_scorecard_table(page: Path, folder: Path, protocol: str) -> Path:
-    """Replace what stands in a page between `<!-- scorecards: PROTOCOL -->` and `<!-- end -->` by the table.
+def definitions_markdown(protocol: Protocol) -> str:
+    """Markdown that defines every number of a protocol."""
+    parts = []
+    for name, probe in protocol.probes.items():
+        rows = "".join(f"| {number} | {definition} |\n" for number, definition in probe.numbers.items())
+        parts.append(f"### {name.capitalize()}\n\n{probe.question}\n\n| number | definition |\n| --- | --- |\n{rows}")
+    return "\n".join(parts)
 
-    Returns: the page. Raises: NotFoundError without the page; ConfigError without the marks; and as `scorecard_table`.
+
+def write_scorecard_table(page: Path, folder: Path, protocol: str) -> Path:
+    """Write the table of all cards between `<!-- scorecards: PROTOCOL -->` and `<!-- end -->` of a page.
+
+    Returns: the page. Raises: as `scorecard_table` and `replace_between_marks`.
     """
-    begin, end = f"<!-- scorecards: {protocol} -->\n", "<!-- end -->"
+    return replace_between_marks(page, f"scorecards: {protocol}", scorecard_table(folder, protocol))
+
+
+def replace_between_marks(page: Path, mark: str, text: str) -> Path:
+    """Replace what stands in a page between `<!-- MARK -->` and `<!-- end -->`.
+
+    Returns: the page. Raises: NotFoundError without the page; ConfigError without the marks.
+    """
+    begin, end = f"<!-- {mark} -->\n", "<!-- end -->"
     try:
-        text = page.read_text(encoding="utf-8")
+        whole = page.read_text(encoding="utf-8")
     except OSError:
         raise NotFoundError(f"no page {page}") from None
-    before, found, rest = text.partition(begin)
+    before, found, rest = whole.partition(begin)
     _, also_found, after = rest.partition(end)
     if not (found and also_found):
-        raise ConfigError(f"{page} has no lines {begin.strip()} and {end} for the table to stand between")
-    write_bytes(page, f"{before}{begin}{scorecard_table(folder, protocol)}{end}{after}".encode())
+        raise ConfigError(f"{page} has no lines {begin.strip()} and {end} to write between")
+    write_bytes(page, f"{before}{begin}{text}{end}{after}".encode())
     return page
