@@ -48,7 +48,7 @@ def main(runs: Path, command: list[str]) -> int:
                 for process in (raylet, *(worker for _, worker in killed)):
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(process, signal.SIGKILL)
-            time.sleep(0.01)
+            time.sleep(0.05)
         print("killed", *(part for part, _ in killed), flush=True)
         return driver.returncode
     finally:

@@ -43,7 +43,7 @@ def import_ray() -> Any:
     try:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a task without GPUs finds no GPU
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        import ray
+        import ray  # pyright: ignore[reportMissingImports] (optional)
     except ImportError:
         raise NotFoundError(
             "Ray is not installed: pip install 'rookery[ray]'; or use --shard, which needs none"
@@ -97,7 +97,7 @@ def check_nodes(ray: Any, marker: Path) -> int:
     Returns: how many nodes do not see it; checkpoints travel to and from these.
     Raises: IncompatibleError for a node with other versions, naming both.
     """
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # pyright: ignore[reportMissingImports]
 
     write_text(marker, marker_text())
     ask = ray.remote(num_cpus=0, max_retries=3)(probe)

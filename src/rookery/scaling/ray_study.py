@@ -222,7 +222,7 @@ class _Training:
     def run(self) -> None:
         if not self.queue:
             return
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # pyright: ignore[reportMissingImports]
 
         here = NodeAffinitySchedulingStrategy(self.ray.get_runtime_context().get_node_id(), soft=False)
         folders = {label: str(folder) for label, folder in self.folders.items()}

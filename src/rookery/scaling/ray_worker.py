@@ -150,7 +150,7 @@ def train_on_worker(order: TrainOrder, setup: WorkerSetup, hub: Any) -> TaskRepo
     """
     started, clock = time.time(), time.monotonic()
     start_jax(setup)
-    import ray
+    import ray  # pyright: ignore[reportMissingImports] (optional)
 
     from rookery.scaling.archives import LOG_FILE, pack, unpack
     from rookery.storage.serialization import from_dict
@@ -200,7 +200,7 @@ def measure_on_worker(order: MeasureOrder, setup: WorkerSetup) -> TaskReport:
     """Measure agents; the rows are in the report."""
     started, clock = time.time(), time.monotonic()
     start_jax(setup)
-    import ray
+    import ray  # pyright: ignore[reportMissingImports] (optional)
 
     scratch = Path(tempfile.mkdtemp(prefix="rookery-"))
     try:

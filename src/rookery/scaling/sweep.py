@@ -154,7 +154,7 @@ def sweep(
 
 def _import_optuna() -> Any:
     try:
-        import optuna
+        import optuna  # pyright: ignore[reportMissingImports] (optional)
     except ImportError:
         raise NotFoundError("Optuna is not installed: pip install 'rookery[sweep]'") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
