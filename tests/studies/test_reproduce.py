@@ -74,7 +74,11 @@ def test_results_have_every_condition_and_seed(uninterrupted):
 
 def test_again_nothing_is_trained_or_evaluated(uninterrupted, monkeypatch):
     finished, data = uninterrupted
-    for module, name in ((session, "train"), (session, "resume"), (evaluate.AgentConditionEvaluator, "evaluate")):
+    for module, name in (
+        (continue_run, "train"),
+        (continue_run, "resume"),
+        (evaluate.AgentConditionEvaluator, "evaluate"),
+    ):
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("done before"))
     assert without_clocks(reproduce(STUDY, finished, silent)) == without_clocks(data)
 
