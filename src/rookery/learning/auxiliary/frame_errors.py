@@ -109,10 +109,14 @@ class BalancedError(FrameError):
 
 
 class CrossEntropy(FrameError):
-    """The cross-entropy of what each cell shows, in nats per cell: its tile, who is there, and every other channel.
+    """The cross-entropy of what each cell shows: its tile, who is there, and every other channel; in nats per channel.
 
     Tile and agent are categorical; floor and nobody, which have no channel, have logit 0. Other channels are binary.
+    Who is there counts AGENT_WEIGHT times.
     """
+
+    AGENT_WEIGHT: ClassVar[float] = 10.0
+    """With it a constant errs about alike in tiles and in agents, which are rarely in view."""
 
     INITIAL_LOGIT: ClassVar[float] = -3.0
     """Of every channel, because nearly all are rare. From even odds the prediction stays constant for hundreds of
@@ -134,21 +138,31 @@ class CrossEntropy(FrameError):
         return self._join(*probabilities, jax.nn.sigmoid(others))
 
     def errors(self, output: Float[Array, "N ..."], target: Float[Array, "N ..."]) -> Float[Array, "N K"]:
-        *categorical, others = zip(self._split(output), self._split(target), strict=True)
-        total = jnp.sum(jax.nn.softplus(others[0]) - others[1] * others[0], -1)
-        for logits, wanted in categorical:
-            total += -jnp.sum(_with_none(wanted) * _log_probs(logits), -1)
-        return total.reshape(len(target), -1)
+        tiles, agents, others = self._split(output)
+        both = -jax.nn.softplus(-others), -jax.nn.softplus(others)
+        return self._sum(_log_probs(tiles), _log_probs(agents), *both, target)
 
     def prediction_errors(self, predicted: Float[Array, "N ..."], target: Float[Array, "N ..."]) -> Float[Array, "N K"]:
         def log(p):
             return jnp.log(jnp.maximum(p, self.SMALLEST_PROBABILITY))
 
-        *categorical, (p, wanted) = zip(self._split(predicted), self._split(target), strict=True)
-        total = -jnp.sum(wanted * log(p) + (1 - wanted) * log(1 - p), -1)
-        for p, wanted in categorical:
-            total += -jnp.sum(_with_none(wanted) * log(_with_none(p)), -1)
-        return total.reshape(len(target), -1)
+        tiles, agents, others = self._split(predicted)
+        return self._sum(log(_with_none(tiles)), log(_with_none(agents)), log(others), log(1 - others), target)
+
+    def _sum(
+        self,
+        tiles: Float[Array, "N H W t"],
+        agents: Float[Array, "N H W a"],
+        others: Float[Array, "N H W o"],
+        not_others: Float[Array, "N H W o"],
+        target: Float[Array, "N H W C"],
+    ) -> Float[Array, "N K"]:
+        """The error per cell from log-probabilities: of tiles and of agents with none first, of other channels both."""
+        wanted_tiles, wanted_agents, wanted_others = self._split(target)
+        total = -jnp.sum(_with_none(wanted_tiles) * tiles, -1)
+        total -= self.AGENT_WEIGHT * jnp.sum(_with_none(wanted_agents) * agents, -1)
+        total -= jnp.sum(wanted_others * others + (1 - wanted_others) * not_others, -1)
+        return total.reshape(len(target), -1) / target.shape[-1]
 
     def changed(self, before: Float[Array, "N ..."], after: Float[Array, "N ..."]) -> Bool[Array, "N K"]:
         """The cells that show something else."""
@@ -186,13 +200,14 @@ def check_frame_error(kind: str, name: str) -> None:
 def make_frame_error(kind: str, name: FrameErrorName, policy: RecurrentPolicy) -> FrameError:
     """The error of this name for what the policy observes.
 
-    `auto` is the paper's absolute error for pixels, `balanced` for symbolic observations, and `squared` for all others.
+    `auto` is the paper's absolute error for pixels, the cross-entropy for symbolic observations, and `squared` for all
+    others.
     Raises: ConfigError, naming the `kind` of loss, if the error needs symbolic observations and gets others.
     """
     layout, shape = policy.channel_layout, policy.observation_shape
     if name == "auto":
         if layout is not None:
-            return BalancedError(layout)
+            return CrossEntropy(layout)
         return AbsoluteError() if len(shape) == 3 and shape[-1] == 3 else SquaredError()
     if name in _ANY:
         return _ANY[name]()

@@ -28,7 +28,7 @@ class _FramePrediction(AuxiliaryLoss):
     weight: float = 3.0
     error: FrameErrorName = "auto"
     """`absolute`, `squared`; for symbolic observations also `balanced`, a squared error in which tiles, agents and the
-    rest count alike, and `cross-entropy`. `auto`: the paper's absolute error for pixels, `balanced` for symbolic
+    rest count alike, and `cross-entropy`. `auto`: the paper's absolute error for pixels, the cross-entropy for symbolic
     observations, else `squared`. Named `absolute`, the decoder has ReLU units; otherwise tanh, which cannot die."""
 
     def __post_init__(self) -> None:
