@@ -46,7 +46,7 @@ def import_ray() -> Any:
         import ray  # pyright: ignore[reportMissingImports] (optional)
     except ImportError:
         raise NotFoundError(
-            "Ray is not installed: pip install 'rookery[ray]'; or use --shard, which needs none"
+            "Ray is not installed: pip install 'rookery[ray]', or use --shard, which does not need it"
         ) from None
     return ray
 
