@@ -36,6 +36,9 @@ class TestStableBaselines3:
     @pytest.fixture(autouse=True)
     def installed(self):
         pytest.importorskip("stable_baselines3", reason="Stable-Baselines3 is not installed")
+        import torch
+
+        torch.set_num_threads(1)  # tiny networks, and other tests use the other cores
 
     def make(self, *arguments, **options):
         from rookery.interop.stable_baselines3 import RookeryVecEnv
