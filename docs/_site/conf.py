@@ -1,4 +1,4 @@
-"""Sphinx configuration of the site. `make docs` stages the pages (stage.py) and builds them, with warnings as errors."""
+"""Sphinx configuration of the site: `make docs` stages the pages (stage.py) and builds them, warnings as errors."""
 
 from __future__ import annotations
 

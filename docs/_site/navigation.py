@@ -1,4 +1,4 @@
-"""The order of pages in the site: page to caption to entries. A page that stands nowhere here comes last in "Topics"."""
+"""The order of pages in the site: page to caption to entries. A page that stands nowhere here comes last."""
 
 NAVIGATION: dict[str, dict[str, list[str]]] = {
     "index.md": {

@@ -1,8 +1,8 @@
 """The API reference as Markdown: one page per package, with every public name, from the source without importing it.
 
-Docstrings are Markdown that also reads well as plain text, with `Args:`, `Returns:`, `Raises:` and `Source:` at the start
-of a line. Annotations are shown as they are written, such as `Float[Array, "T E"]`. A field without a docstring shows the
-comment behind it.
+Docstrings are Markdown that also reads well as plain text, with `Args:`, `Returns:`, `Raises:` and `Source:` at the
+start of a line. Annotations are shown as they are written, such as `Float[Array, "T E"]`. A field without a docstring
+shows the comment behind it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def index_page(root: griffe.Module, packages: dict[str, griffe.Module]) -> str:
         "# API reference\n",
         "Every public name of the package, from its docstrings. `import rookery` offers those of the first table; all",
         "others are imported from their modules. Names that start with an underscore may change at any time.\n",
-        'Annotations give dtype and shape: `Float[Array, "T E"]` is an array of floats with axes T and E. A module explains',
-        "its letters at the top; most are A agents, B environments side by side, T steps, E episodes, H×W cells.\n",
+        'Annotations give dtype and shape: `Float[Array, "T E"]` is an array of floats with axes T and E. A module',
+        "explains its letters at the top; most are A agents, B environments side by side, T steps, E episodes, H×W cells.\n",
         "| name | |",
         "|---|---|",
     ]
@@ -50,7 +50,9 @@ def index_page(root: griffe.Module, packages: dict[str, griffe.Module]) -> str:
         lines.append(f"| {{py:obj}}`rookery.{name} <{target}>` | {first_sentence(obj)} |")
     lines += ["", "| package | |", "|---|---|"]
     for path in sorted(packages):
-        lines.append(f"| [{path}]({path}.md) | {first_sentence(packages[path]) if path != 'rookery' else 'modules at the top'} |")
+        lines.append(
+            f"| [{path}]({path}.md) | {first_sentence(packages[path]) if path != 'rookery' else 'modules at the top'} |"
+        )
     toctree = "\n".join(sorted(packages))
     return "\n".join(lines) + f"\n\n```{{toctree}}\n:hidden:\n\n{toctree}\n```\n"
 
@@ -167,7 +169,11 @@ def docstring_of(obj: griffe.Object) -> str:
         return to_markdown(obj.docstring.value)
     if isinstance(obj, griffe.Attribute) and obj.lineno is not None and isinstance(obj.filepath, Path):
         text = _comments(obj.filepath).get(obj.endlineno or obj.lineno, "")
-        return "" if NOT_PROSE.match(text) else escape(re.split(r"\s+(?:#\s*)?(?:noqa|fmt:)", text)[0].lstrip("# ").strip())
+        return (
+            ""
+            if NOT_PROSE.match(text)
+            else escape(re.split(r"\s+(?:#\s*)?(?:noqa|fmt:)", text)[0].lstrip("# ").strip())
+        )
     return ""
 
 

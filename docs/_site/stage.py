@@ -4,8 +4,9 @@ Usage: python docs/_site/stage.py FOLDER
 
 Pages in docs/ are plain Markdown whose links work in the repository. For the site
 
-- links that leave docs/ lead to a page that is made here (`PAGES`), to a study's report, or to the file in the repository
-  (`ROOKERY_REPOSITORY`, an address such as https://github.com/OWNER/NAME); without that address they show the path;
+- links that leave docs/ lead to a page that is made here (`PAGES`), to a study's report, or to the file in the
+  repository (`ROOKERY_REPOSITORY`, an address such as https://github.com/OWNER/NAME); without that address they show
+  the path;
 - `README.md` of a folder becomes its `index.md`;
 - `<!-- include: PATH -->` becomes that file, as code;
 - `navigation.py` is added to the pages that it names as tables of contents.

@@ -22,17 +22,19 @@ FOLDER = Path(__file__).parent
 START, END = "<!-- at a glance: written by write_interfaces.py -->", "<!-- end of at a glance -->"
 
 ENTER_GOAL = "1 for entering the goal"
+GOAL_CYCLE = "1 for the first goal and each successor in the order, -1.5 (`penalty`) for any other"
+GOAL_SEQUENCE = "1 for the goal that is next in the order, -1 (`penalty`) for any other"
 TIME_LIMIT = "truncated after {max_steps} steps"
 NEVER_TERMINATED = TIME_LIMIT + "; never terminated"
 REACHED = TIME_LIMIT + '; terminated at the first goal only with `when_reached="end"`'
 PAGES = {
-    "goal-cycle": ("goal-cycle-v0", "1 for the first goal and each successor in the order, -1.5 (`penalty`) for any other", NEVER_TERMINATED),
+    "goal-cycle": ("goal-cycle-v0", GOAL_CYCLE, NEVER_TERMINATED),
     "single-goal": ("single-goal-v0", ENTER_GOAL, REACHED),
     "four-rooms": ("four-rooms-v0", ENTER_GOAL, REACHED),
     "maze": ("maze-v0", ENTER_GOAL, REACHED),
     "sixteen-places": ("sixteen-places-v0", ENTER_GOAL, REACHED),
     "key-door": ("key-door-v0", ENTER_GOAL, REACHED),
-    "goal-sequence": ("goal-sequence-v0", "1 for the goal that is next in the order, -1 (`penalty`) for any other", NEVER_TERMINATED),
+    "goal-sequence": ("goal-sequence-v0", GOAL_SEQUENCE, NEVER_TERMINATED),
     "cleanup": ("cleanup-v0", "1 for eating an apple, -1 for firing, -50 for being hit", NEVER_TERMINATED),
     "harvest": ("harvest-v0", "1 for eating an apple, -1 for firing, -50 for being hit", NEVER_TERMINATED),
     "box-trapped": ("box-trapped-v0", "1 for eating an apple", NEVER_TERMINATED),
@@ -123,7 +125,9 @@ def _state_rows(state, prefix: str = "") -> list[str]:
     for field, comment in field_comments(type(state)).items():
         value = getattr(state, field)
         if hasattr(value, "shape"):
-            kind = {"uint8": "u8", "int32": "i32", "float32": "f32", "uint32": "u32"}.get(str(value.dtype), str(value.dtype))
+            kind = {"uint8": "u8", "int32": "i32", "float32": "f32", "uint32": "u32"}.get(
+                str(value.dtype), str(value.dtype)
+            )
             rows.append(f"| `{prefix}{field}` | `{kind}[{', '.join(map(str, value.shape))}]` | {comment} |")
         elif value is not None and value != ():
             rows += _state_rows(value, f"{prefix}{field}.")

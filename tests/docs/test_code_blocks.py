@@ -1,5 +1,7 @@
 """Every code block of the pages: Python runs, commands are read by the command line's own parser."""
 
+import dataclasses
+import functools
 import importlib.util
 import json
 import re
@@ -28,7 +30,14 @@ from rookery_extras.task import MeetingPlace as MyTask
 from rookery_extras.tracker import CsvTracker as MyTracker
 """,
 }
-CHECKS = ("check_task", "check_network", "check_auxiliary_loss", "check_intrinsic_reward", "check_learner", "check_tracker")
+CHECKS = (
+    "check_task",
+    "check_network",
+    "check_auxiliary_loss",
+    "check_intrinsic_reward",
+    "check_learner",
+    "check_tracker",
+)
 
 
 @pytest.fixture
@@ -47,12 +56,42 @@ def registries():
     TASKS.update(before[1])
 
 
+def smaller_smoke():
+    """The preset `smoke` with less of everything, and a random agent for the expert, which compiles sooner."""
+    from rookery.agents.networks import MLPNetwork
+    from rookery.gridworld.spec import ViewConfig
+    from rookery.training.config import RandomPolicyConfig
+    from rookery.training.presets.goal_cycle import smoke
+
+    config = smoke()
+    view = ViewConfig(size=3, observation_type="symbolic")
+    task = dataclasses.replace(config.task, height=5, width=6, num_goals=2, max_steps=8, views=(view, view))
+    novice, expert = config.team
+    novice = dataclasses.replace(
+        novice,
+        policy=dataclasses.replace(novice.policy, network=MLPNetwork(encoder_size=4, hidden_size=4, head_size=4)),
+        learner=dataclasses.replace(
+            novice.learner, sequence_length=4, num_minibatches=2, minibatch_size=4, recompute_every=1
+        ),
+    )
+    return dataclasses.replace(
+        config,
+        task=task,
+        team=(novice, dataclasses.replace(expert, policy=RandomPolicyConfig())),
+        total_timesteps=4 * 4 * task.max_steps,
+        num_envs=4,
+        eval_episodes=2,
+    )
+
+
 @pytest.fixture
 def reader(tmp_path, monkeypatch, quick, registries):
     """A reader's session: an empty folder in which results/ is the repository's, and few evaluation episodes."""
     from rookery import testing
     from rookery.commands import evaluate as evaluate_module
+    from rookery.training import presets
 
+    monkeypatch.setitem(presets.PRESETS, "smoke", smaller_smoke)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").mkdir()
     for folder in (ROOT / "results").iterdir():
@@ -70,7 +109,11 @@ def reader(tmp_path, monkeypatch, quick, registries):
 
 
 @pytest.mark.parametrize("page", PYTHON_PAGES)
-def test_python_blocks_run(page, reader, capsys):
+def test_python_blocks_run(page, reader, capsys, monkeypatch):
+    if page.startswith("docs/tasks/"):  # tests/tasks compiles and plays every task; here a page's calls are traced
+        import jax
+
+        monkeypatch.setattr(jax, "jit", lambda function: functools.partial(jax.eval_shape, function))
     namespace: dict = {"__name__": "__page__"}
     exec(PREAMBLES.get(page, ""), namespace)
     for block in blocks(page):
@@ -154,4 +197,3 @@ def test_modules_that_run_as_programs_exist():
         for line, words in commands(page):
             if words[0].startswith("python") and words[1:2] == ["-m"]:
                 assert importlib.util.find_spec(words[2]), f"{page}:{line}: no module {words[2]}"
-

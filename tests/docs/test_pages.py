@@ -41,7 +41,9 @@ def test_links_lead_somewhere(page):
         assert file.exists(), f"{page} links to {target}, which does not exist"
         if anchor:
             other = file.resolve().relative_to(ROOT).as_posix()
-            assert anchor in anchors(other), f"{page} links to {target}; {other} has {', '.join(sorted(anchors(other)))}"
+            assert anchor in anchors(other), (
+                f"{page} links to {target}; {other} has {', '.join(sorted(anchors(other)))}"
+            )
 
 
 @pytest.mark.parametrize("script", ["docs/tasks/write_interfaces.py", "docs/papers/write_outcomes.py"])

@@ -30,7 +30,7 @@ DEFAULT_TASK = "goal-cycle-v0"
 
 
 def make_team_setup(
-    agent: str, partners: str | None, task_id: str | None, task_overrides: Iterable[str] = ()
+    agent: str, partners: str | None = None, task_id: str | None = None, task_overrides: Iterable[str] = ()
 ) -> TeamSetup:
     """Put an agent in slot 0 of a task, and partners in the other slots.
 
