@@ -29,8 +29,8 @@ class Sections:
         from benchmarks.torture import game, resources
 
         return [
-            Section("files", "damaged files, each through its reader", 10_000, self._files),
             Section("arguments", "mutated configurations, maps and command lines", 10_000, self._arguments),
+            Section("files", "damaged files, each through its reader", 10_000, self._files),
             Section("disk", "a write refused: every call in turn, and every size of a file", 1_000, self._disk),
             Section("divergence", "learning rate 1e38: every learner and intrinsic reward", 27, self._divergence),
             Section("saves", "memory of checkpoints", 1, resources.memory_of_saves, "saves", resources.SAVES_PER_TRIAL),
@@ -92,7 +92,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "rookery-torture")
     parser.add_argument("--write", type=Path, help="page to put the table into, such as docs/reliability.md")
     options = parser.parse_args()
+    from tests.flags import quick_flags
+
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("XLA_FLAGS", quick_flags())  # most of a trial's time is compilation
     options.work.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(options.work / "compiled"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")

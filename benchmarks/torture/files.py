@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from benchmarks.torture.record import TrialError
-from tests.tiny import TASK, save_novice, tiny
+from tests.tiny import CONFIG, TASK, save_novice
 
 from rookery.agents.cards import seal_card
 from rookery.agents.weights import load_agent
@@ -55,7 +55,7 @@ class Files:
     def _make(self) -> None:
         shutil.rmtree(self.good, ignore_errors=True)
         self.good.mkdir(parents=True)
-        train(tiny(total_timesteps=64, eval_episodes=0), self.good / "run", quiet=True)
+        train(CONFIG, self.good / "run", quiet=True)
         record_dataset(self.good / "data", TASK, ScriptedPolicyConfig(), num_episodes=4)
         (self.good / "agent").mkdir()
         save_novice(self.good / "agent" / "agent.safetensors")

@@ -48,7 +48,7 @@ def test_a_folder_renamed_while_it_trains(straight, tmp_path, at_update, update)
 
 def test_a_folder_removed_between_metrics_and_checkpoint(tmp_path, at_update):
     run_dir = tmp_path / "run"
-    at_update(6, lambda: shutil.rmtree(run_dir), trainer._TrainLoop, "_check_finite_params", 2)
+    at_update(6, lambda: shutil.rmtree(run_dir), trainer, "check_finite_params", 2)
     with pytest.raises(StorageError, match="was removed, renamed or replaced"):
         train(CONFIG, run_dir, quiet=True)
     assert not run_dir.exists()

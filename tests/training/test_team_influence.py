@@ -20,9 +20,9 @@ from rookery.learning.rollout import rollout
 from rookery.tasks.matrix_games import MatrixGame
 from rookery.training.build import build
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig, Variant
+from rookery.training.finite import check_finite_metrics
 from rookery.training.presets.social_dilemmas import PUBLISHED_HPARAMS, published_run
 from rookery.training.train_step import replica_schedules
-from rookery.training.trainer import _TrainLoop
 from tests.tiny import TASK
 
 NETWORK = MLPNetwork(encoder_size=4, hidden_size=4, head_size=4)
@@ -113,15 +113,14 @@ def test_the_influencee_observes_the_action_of_the_same_step():
     assert influencer.others is None  # its method requests no such information
 
 
-def test_a_reward_that_is_not_finite_stops_the_run_with_its_place(two_updates, tmp_path):
+def test_a_reward_that_is_not_finite_stops_the_run_with_its_place(two_updates):
     run, (metrics, _) = two_updates
-    loop = _TrainLoop(run, tmp_path, None, True, None)
-    loop._check_finite(dict(metrics), 1)
+    check_finite_metrics(run, dict(metrics), 1)
     broken = {**metrics, "influencee": {**metrics["influencee"], NONFINITE_STEP: np.array([[-1.0], [4.0]])}}
     with pytest.raises(
         DivergedError, match=r"'influencee', slot 0, .* step 5 of an episode of update 7 \(variant 'none'"
     ):
-        loop._check_finite(broken, 7)
+        check_finite_metrics(run, broken, 7)
 
 
 def test_influence_in_goal_cycle():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,8 +13,7 @@ import numpy as np
 
 from rookery import __version__
 from rookery.agents.weights import save_agent
-from rookery.errors import ConfigError, CorruptFileError, DivergedError, IncompatibleError, NotFoundError
-from rookery.learning.intrinsic.combine import NONFINITE_STEP
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
 from rookery.storage import checkpoint
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricsWriter, read_metrics
@@ -37,10 +35,12 @@ from rookery.training.build import build, checkpoint_hashes, initial_params
 from rookery.training.config import RunConfig, slot_names
 from rookery.training.devices import machine_info, thread_count
 from rookery.training.evaluation import RunEvaluator
+from rookery.training.finite import check_finite_metrics, check_finite_params
 from rookery.training.mechanism_health import dead_loss_warning
 from rookery.training.memory import check_memory
 from rookery.training.presets import preset
 from rookery.training.progress import Progress
+from rookery.training.stop_signal import StopSignal
 from rookery.training.train_step import Run, TrainState, replica_schedules, show_missing
 
 RUNS_DIR = Path("runs")
@@ -262,7 +262,7 @@ class _TrainLoop:
                 num_replicas=len(config.replicas),
                 initial_steps=done * self.steps_per_update,
             ) as progress,
-            _StopSignal() as stop_signal,
+            StopSignal() as stop_signal,
         ):
             for note in notes:
                 progress.note(note)
@@ -282,7 +282,7 @@ class _TrainLoop:
                 state, metrics = update(state, schedules)
                 metrics = show_missing(jax.device_get(metrics))
                 done += 1
-                self._check_finite(metrics, done)
+                check_finite_metrics(self.run, metrics, done)
                 row = self._metrics_by_variant(metrics) | {
                     "time/steps_per_second": self.steps_per_update / (time.monotonic() - update_start),
                     "time/compile_seconds": compile_seconds,
@@ -318,7 +318,7 @@ class _TrainLoop:
 
     def _save(self, state: TrainState, done: int) -> None:
         state = jax.device_get(state)
-        self._check_finite_params(state, done)
+        check_finite_params(self.run, state, done)
         self.lock.check()
         checkpoint.save(self.run_dir / CHECKPOINTS_DIR, done, state, max_checkpoints=self.config.max_checkpoints)
         self._publish(state, done)
@@ -370,46 +370,6 @@ class _TrainLoop:
         """The agents that did not learn, as `eval --partners` names them; None if all learned."""
         return next((entry.policy.label for entry in self.config.team if entry.learner is None), None)
 
-    def _check_finite(self, metrics: dict, done: int) -> None:
-        """Stop at the first number that is not finite, and name its place; it would spread unnoticed.
-
-        Raises: DivergedError.
-        """
-        for group in self.run.team.learning_groups:
-            nonfinite_step = np.asarray(metrics[group.name].pop(NONFINITE_STEP, -1.0))
-            if (nonfinite_step >= 0).any():
-                number, index = np.argwhere(nonfinite_step >= 0)[0]
-                variant, seed = self.config.replicas[number]
-                raise DivergedError(
-                    f"an intrinsic reward of {group.name!r}, slot {group.slots[index]}, is not finite at step "
-                    f"{int(nonfinite_step[number, index]) + 1} of an episode of update {done} (variant {variant!r}, "
-                    f"seed {seed}); start another run with a lower learning_rate or intrinsic weight"
-                )
-            for name in group.learner.nan_guarded_metrics:
-                bad = np.argwhere(~np.isfinite(metrics[group.name][name]))
-                if len(bad):
-                    variant, seed = self.config.replicas[bad[0][0]]
-                    raise DivergedError(
-                        f"{name} of {group.name!r} is not finite at update {done} (variant {variant!r}, seed {seed}); "
-                        "start another run with a lower learning_rate, or with max_grad_norm set"
-                    )
-
-    def _check_finite_params(self, state: TrainState, done: int) -> None:
-        """Never save parameters that are not finite: the last good state stays the one to continue from.
-
-        Raises: DivergedError.
-        """
-        for group in self.run.team.learning_groups:
-            for path, leaf in jax.tree_util.tree_leaves_with_path(state.learners[group.name].params):
-                bad = np.argwhere(~np.isfinite(leaf))
-                if len(bad):
-                    variant, seed = self.config.replicas[bad[0][0]]
-                    raise DivergedError(
-                        f"parameter {jax.tree_util.keystr(path)} of {group.name!r} is not finite after update {done} "
-                        f"(variant {variant!r}, seed {seed}); the checkpoints before it are kept; start another run "
-                        "with a lower learning_rate, or with max_grad_norm set"
-                    )
-
     def _replicas_of(self, number: int) -> slice:
         """The replicas of a variant."""
         return slice(number * self.config.num_seeds, (number + 1) * self.config.num_seeds)
@@ -458,28 +418,3 @@ class _TrainLoop:
 def agent_file(variant: str, seed: int, group: str, slot: int) -> str:
     """Name of an exported agent in a run's `agents` folder."""
     return f"{variant}-seed{seed}-{group}-{slot}.safetensors"
-
-
-class _StopSignal:
-    """SIGINT and SIGTERM request an orderly stop; a second one stops at once."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._previous_handlers: dict[int, Any] = {}
-
-    def __enter__(self) -> _StopSignal:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self._previous_handlers[number] = signal.signal(number, self._on_signal)
-            except ValueError:  # not in the main thread, which alone may handle signals
-                break
-        return self
-
-    def __exit__(self, *error):
-        for number, handler in self._previous_handlers.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, number, frame):
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
