@@ -220,6 +220,10 @@ class AuxiliaryLoss:
     weight: float = 1.0
     """Factor on the loss, at least 0."""
 
+    required_info: ClassVar[tuple[str, ...]] = ()
+    """Information about other agents that a rollout records for it, names of `REQUESTABLE_INFO` except 'influence', as
+    `inputs.batch.others`. Targets alone: the policy never observes them."""
+
     def __post_init__(self) -> None:
         if self.weight < 0:
             raise ConfigError(f"auxiliary loss {self.kind!r}: weight={self.weight} must be at least 0")
@@ -378,10 +382,10 @@ class IntrinsicReward:
         return {}
 
 
-REQUESTABLE_INFO = ("action", "reward", "in_view", "agent_mask", "logits", "influence")
-"""Names allowed in `IntrinsicReward.required_info`. 'logits' are the agent's own, `Trajectory.logits`; the others are
-fields of `rookery.types.OthersInfo`. 'influence' is computed from the other agents' true policies and recurrent states;
-a reward that requests it has a field `divergence`."""
+REQUESTABLE_INFO = ("action", "reward", "in_view", "relative_position", "agent_mask", "logits", "influence")
+"""Names allowed in `required_info` of intrinsic rewards and auxiliary losses. 'logits' are the agent's own,
+`Trajectory.logits`; the others are fields of `rookery.types.OthersInfo`. 'influence' is computed from the other agents'
+true policies and recurrent states; a reward that requests it has a field `divergence`."""
 
 
 # --------------------------------------------------------------------------------------------------------- Learner

@@ -121,6 +121,7 @@ AUXILIARY_LOSSES = Registry(
     {
         "next-frame": "rookery.learning.auxiliary.frame_prediction:NextFramePrediction",
         "reconstruction": "rookery.learning.auxiliary.frame_prediction:Reconstruction",
+        "attention": "rookery.learning.auxiliary.attention:AttentionLoss",
     },
 )
 INTRINSIC_REWARDS = Registry(
@@ -132,6 +133,8 @@ INTRINSIC_REWARDS = Registry(
         "influence-moa": "rookery.learning.intrinsic.moa:MOAInfluence",
         "prosocial": "rookery.learning.intrinsic.prosocial:Prosocial",
         "inequity": "rookery.learning.intrinsic.inequity:InequityAversion",
+        "reward-sharing": "rookery.learning.intrinsic.reward_sharing:RewardSharing",
+        "svo": "rookery.learning.intrinsic.value_orientation:SocialValueOrientation",
     },
 )
 LEARNERS = Registry(

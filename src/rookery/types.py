@@ -103,6 +103,17 @@ class Env:
             "a method that does not request 'in_view'"
         )
 
+    def relative_positions(self, state: PyTree) -> Int[Array, "A A 2"]:
+        """Where each agent (columns) is, seen from each agent (rows): cells ahead of it, and to its right.
+
+        Needed by some auxiliary losses only.
+        Raises: ConfigError if the environment does not know.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} cannot tell where agents are; override its method relative_positions(state), or "
+            "use a method that does not request 'relative_position'"
+        )
+
 
 class MessageTrajectory(struct.PyTreeNode):
     """Messages sent by one agent in E episodes of T steps; V messages to choose from."""
@@ -123,6 +134,7 @@ class OthersInfo(struct.PyTreeNode):
     action: Int[Array, "T E A"] | None = None  # what every agent did; -1 for absent ones
     reward: Float[Array, "T E A"] | None = None  # extrinsic
     in_view: Bool[Array, "T E N"] | None = None  # the agent sees the other one before the step
+    relative_position: Int[Array, "T E N 2"] | None = None  # of the other one before the step: ahead, to the right
     agent_mask: Bool[Array, "T E A"] | None = None  # in the environment, and the episode is not over
     influence: dict[str, Float[Array, "T E"]] | None = None
     """Influence computed from the true policies of other agents, by the `kind` of the method that requested it."""

@@ -28,7 +28,7 @@ from rookery.agents.team import (
 )
 from rookery.types import Env, MessageTrajectory, OthersInfo, PRNGKey, PyTree, TimeStep, Trajectory
 
-_OTHERS_FIELDS = ("action", "reward", "in_view", "agent_mask")
+_OTHERS_FIELDS = ("action", "reward", "in_view", "relative_position", "agent_mask")
 """Fields of `OthersInfo` that a rollout records; 'influence' is computed later."""
 
 _RECORDED_EXTRAS = ("comms_obs", "message", "message_logits", "teacher_action")
@@ -90,6 +90,8 @@ def rollout(
         observed = {"action": state.comm_state.actions, "agent_mask": _acting_agents(state)}
         if "in_view" in requested:
             observed["in_view"] = jax.vmap(env.in_view)(state.env_state)
+        if "relative_position" in requested:
+            observed["relative_position"] = jax.vmap(env.relative_positions)(state.env_state)
         env_state, timestep = jax.vmap(env.step, (0, 0, None))(state.env_state, action, env_params)
         reward = jnp.where(state.done[:, None], 0.0, timestep.reward)
         observed["reward"] = reward
@@ -261,9 +263,10 @@ def _trajectory(
 
 
 def requested_info(group: Any) -> tuple[str, ...]:
-    """What the intrinsic rewards of a group, or of its configuration, request: names of `REQUESTABLE_INFO`."""
-    rewards = () if group.learner is None else group.learner.intrinsic
-    return tuple(dict.fromkeys(name for reward in rewards for name in reward.required_info))
+    """What the intrinsic rewards and auxiliary losses of a group, or of its configuration, request: names of
+    `REQUESTABLE_INFO`."""
+    parts = () if group.learner is None else (*group.learner.intrinsic, *group.learner.auxiliary)
+    return tuple(dict.fromkeys(name for part in parts for name in part.required_info))
 
 
 def _others_info(group: AgentGroup, observed: dict[str, jax.Array], num_agents: int) -> OthersInfo | None:
@@ -274,8 +277,8 @@ def _others_info(group: AgentGroup, observed: dict[str, jax.Array], num_agents: 
     orders = [[(slot + n) % num_agents for n in range(num_agents)] for slot in group.slots]
 
     def from_slot(name: str, order: list[int]):
-        if name == "in_view":
-            return observed[name][:, :, order[0]][..., jnp.array(order[1:], int)]
+        if name in ("in_view", "relative_position"):  # by pairs of agents
+            return observed[name][:, :, order[0]][:, :, jnp.array(order[1:], int)]
         return observed[name][..., jnp.array(order)]
 
     stacked: Any = {name: jnp.stack([from_slot(name, order) for order in orders]) for name in fields}

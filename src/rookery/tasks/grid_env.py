@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rookery import keys
 from rookery.gridworld.interactions import step_interactions
-from rookery.gridworld.movement import spawn_delayed, step_movement
+from rookery.gridworld.movement import direction_vector, spawn_delayed, step_movement
 from rookery.gridworld.observation import observe_all, observe_grid
 from rookery.gridworld.presence import initial_away, step_away
 from rookery.gridworld.prestige import update_prestige
@@ -135,6 +135,13 @@ class GridEnv(Env):
         """Which agents each agent sees now: those on a cell that it sees, itself never."""
         visible = [observe_grid(state, agent, view)[2].any((-2, -1)) for agent, view in enumerate(self.spec.views)]
         return jnp.stack(visible) & ~jnp.eye(self.num_agents, dtype=bool)
+
+    def relative_positions(self, state: GridState) -> Int[Array, "A A 2"]:
+        """Where each agent is, seen from each agent, whether it sees it or not: cells ahead, and to the right."""
+        ahead = direction_vector(state.heading)  # A, 2
+        right = direction_vector((state.heading + 1) % 4)
+        offset = state.position - state.position[:, None]
+        return jnp.stack([(offset * ahead[:, None]).sum(-1), (offset * right[:, None]).sum(-1)], -1)
 
     def _time_step(self, state: GridState, reward, is_first, info) -> TimeStep:
         return TimeStep(

@@ -43,11 +43,12 @@ def check_auxiliary_loss(loss: AuxiliaryLoss, policy: RecurrentPolicy | None = N
     name = type(loss).__name__
     _check_configuration(loss, AuxiliaryLoss, AUXILIARY_LOSSES, name)
     require(loss.weight >= 0, f"{name}.weight", f"is {loss.weight}, must be at least 0")
+    _check_required_info(loss, name)
     policy = policy or _policy()
     params = _check_init(loss, policy, name)
     learner = A2C(sequence_length=4, auxiliary=(loss,))
-    state = learner.init(policy, _KEYS[0], _STEPS)
-    inputs = _loss_inputs(learner, policy, state.params, _trajectory(policy))
+    state, trajectory = learner.init(policy, _KEYS[0], _STEPS), _trajectory(policy, loss)
+    inputs = _loss_inputs(learner, policy, state.params, trajectory)
     mask = loss.loss_mask(inputs.batch)
     _check_mask(mask, inputs, f"{name}.loss_mask")
     _check_values(loss.loss(params, inputs), mask, f"{name}.loss")
@@ -56,8 +57,14 @@ def check_auxiliary_loss(loss: AuxiliaryLoss, policy: RecurrentPolicy | None = N
     require(isinstance(metrics, dict), f"{name}.metrics", "must return a dictionary")
     for key, value in metrics.items():
         require(jnp.shape(value) == (), f"{name}.metrics", f"{key!r} has shape {jnp.shape(value)}, must be one number")
-    metrics = _check_update(learner, policy, state, _trajectory(policy), name)
+    metrics = _check_update(learner, policy, state, trajectory, name)
     require(f"aux_loss/{loss.kind}" in metrics, name, "is not among the metrics of an update")
+
+
+def _check_required_info(part: AuxiliaryLoss | IntrinsicReward, name: str) -> None:
+    unknown = set(part.required_info) - set(REQUESTABLE_INFO)
+    allowed = ", ".join(map(repr, REQUESTABLE_INFO))
+    require(not unknown, f"{name}.required_info", f"has {sorted(unknown)}; allowed: {allowed}")
 
 
 def check_intrinsic_reward(reward: IntrinsicReward, policy: RecurrentPolicy | None = None) -> None:
@@ -71,9 +78,7 @@ def check_intrinsic_reward(reward: IntrinsicReward, policy: RecurrentPolicy | No
     name = type(reward).__name__
     _check_configuration(reward, IntrinsicReward, INTRINSIC_REWARDS, name)
     require(reward.weight >= 0, f"{name}.weight", f"is {reward.weight}, must be at least 0")
-    unknown = set(reward.required_info) - set(REQUESTABLE_INFO)
-    allowed = ", ".join(map(repr, REQUESTABLE_INFO))
-    require(not unknown, f"{name}.required_info", f"has {sorted(unknown)}; allowed: {allowed}")
+    _check_required_info(reward, name)
     policy = policy or _policy(vocab_size=2 if reward.pays_messages else 0)
     _check_init(reward, policy, name)
     learner = A2C(sequence_length=4, intrinsic=(reward,))
@@ -155,8 +160,8 @@ def _policy(vocab_size: int = 0) -> RecurrentPolicy:
     return RecurrentPolicy(network, (4, 5, 3), 3, communication=communication, num_agents=_NUM_AGENTS)
 
 
-def _trajectory(policy: RecurrentPolicy, reward: IntrinsicReward | None = None) -> Trajectory:
-    """Random episodes, one of which ends early, with what the reward requests."""
+def _trajectory(policy: RecurrentPolicy, part: AuxiliaryLoss | IntrinsicReward | None = None) -> Trajectory:
+    """Random episodes, one of which ends early, with what a loss or reward requests."""
     rng = np.random.default_rng(0)
     size = (_STEPS, _EPISODES)
 
@@ -166,7 +171,7 @@ def _trajectory(policy: RecurrentPolicy, reward: IntrinsicReward | None = None) 
     def floats(*shape: int):
         return jnp.asarray(rng.standard_normal(shape), jnp.float32)
 
-    requested = () if reward is None else reward.required_info
+    requested = () if part is None else part.required_info
     fields: dict[str, Any] = {}
     if "action" in requested:
         fields["action"] = integers(policy.num_actions, *size, policy.num_agents)
@@ -174,10 +179,12 @@ def _trajectory(policy: RecurrentPolicy, reward: IntrinsicReward | None = None) 
         fields["reward"] = floats(*size, policy.num_agents)
     if "in_view" in requested:
         fields["in_view"] = floats(*size, policy.num_agents - 1) > 0
+    if "relative_position" in requested:
+        fields["relative_position"] = integers(5, *size, policy.num_agents - 1, 2) - 2
     if "agent_mask" in requested:
         fields["agent_mask"] = jnp.ones((*size, policy.num_agents), bool)
-    if reward is not None and "influence" in requested:
-        fields["influence"] = {reward.kind: jnp.abs(floats(*size))}
+    if part is not None and "influence" in requested:
+        fields["influence"] = {part.kind: jnp.abs(floats(*size))}
     messages = None
     if policy.vocab_size:
         logits = floats(*size, policy.vocab_size)

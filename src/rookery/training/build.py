@@ -57,12 +57,12 @@ def build(config: RunConfig) -> Run:
 
 
 def with_communication(policy: Any, entry: GroupConfig, config: RunConfig, env: Env) -> RecurrentPolicy:
-    """The policy, with the number of agents if intrinsic rewards compare its choices with those of others.
+    """The policy, with the number of agents if intrinsic rewards or auxiliary losses compare it with others.
 
-    Intrinsic rewards need it of their own agent's policy; a reward for influence also of the others' policies.
+    They need it of their own agent's policy; a reward for influence also of the others' policies.
     """
     rewards = () if entry.learner is None else entry.learner.intrinsic
-    compared = rewards or any("influence" in requested_info(group) for group in config.team)
+    compared = rewards or requested_info(entry) or any("influence" in requested_info(group) for group in config.team)
     if not compared or policy.communication is not None:
         return policy
     return dataclasses.replace(policy, communication=CommunicationConfig(), num_agents=env.num_agents)
