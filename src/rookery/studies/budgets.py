@@ -13,7 +13,7 @@ from typing import Any
 
 from rookery.agents.networks import MLPNetwork, NdousseNetwork
 from rookery.gridworld.spec import ViewConfig
-from rookery.learning.auxiliary import NextFramePrediction, Reconstruction
+from rookery.learning.auxiliary import AttentionLoss, NextFramePrediction, Reconstruction
 from rookery.learning.ppo import PPO
 from rookery.studies.training_run import Budget
 from rookery.tasks.goal_cycle import GoalCycle
@@ -69,7 +69,7 @@ EXPERT_PENALTY: Schedule = ((0.0, 0.3), (0.25, 0.3), (0.75, 1.5))
 EXPERT_ENT_COEF: Schedule = ((0.0, 0.01), (0.8, 0.01), (1.0, 0.003))
 EXPERT_LEARNING_RATE: Schedule = ((0.0, 1e-3), (0.8, 1e-3), (1.0, 3e-4))
 
-AuxiliaryClass = type[NextFramePrediction] | type[Reconstruction]
+AuxiliaryClass = type[AttentionLoss] | type[NextFramePrediction] | type[Reconstruction]
 
 
 def goal_cycle_task(budget: Budget, **changes: Any) -> GoalCycle:

@@ -32,7 +32,6 @@ from rookery.training.config import RunConfig, Variant
 from rookery.training.schedules import Schedule
 from rookery.viz.plots import interval_dots
 
-ATTENTION_WEIGHT = 1.0
 DWELLS_PER_EPISODE = 4
 """How often an expert would leave or return in an episode, on average, if it never met its end."""
 
@@ -52,8 +51,7 @@ def _config(budget: Budget) -> RunConfig:
         Variant(name="attention"),
         Variant(name="neither", aux_loss_scale=0.0),
     )
-    learner = {"auxiliary": (AttentionLoss(weight=ATTENTION_WEIGHT),)}
-    return budgets.run_config(budget, "medal", variants, task=task, learner=learner)
+    return budgets.run_config(budget, "medal", variants, auxiliary=AttentionLoss, task=task)
 
 
 RUN = TrainingRun(name="medal", configure=_config)
