@@ -631,7 +631,8 @@ def test_replays_have_the_name_they_are_given(run, refused, tmp_path):
         "--task-overrides",
         "max_steps=3",
     )
-    assert "--png 999: an episode has at most 3 steps" in refused(2, *command, "--out", tmp_path / "pen-0.5", "--png", "999")
+    message = refused(2, *command, "--out", tmp_path / "pen-0.5", "--png", "999")
+    assert "--png 999: an episode has at most 3 steps" in message
     assert list(tmp_path.iterdir()) == []
     assert run(*command, "--out", tmp_path / "pen-0.5", "--png", "1")[0] == 0
     assert run(*command, "--out", tmp_path / "other.gif")[0] == 0

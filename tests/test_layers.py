@@ -41,8 +41,8 @@ MAY_IMPORT = {
     "interop": GROUND | {"gridworld", "tasks", "agents", "training", "viz"},
     "scaling": GROUND | {"agents", "learning", "training", "viz", "studies"},
     "commands": GROUND
-    | {"gridworld", "tasks", "agents", "learning", "tracking", "training", "viz", "studies", "scaling", "play", "testing"}
-    | {"environment", "scorecard"},
+    | {"gridworld", "tasks", "agents", "learning", "tracking", "training", "viz", "studies", "scaling", "play"}
+    | {"testing", "environment", "scorecard"},
     "cli": {"errors", "environment", "commands"},
     "__main__": {"cli"},
 }

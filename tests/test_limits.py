@@ -76,9 +76,7 @@ def test_the_learners_of_an_update_are_counted_exactly(straight):
 
 def test_an_update_that_cannot_fit_is_refused(monkeypatch, capsys):
     monkeypatch.setattr(memory, "machine_memory", lambda: update_memory(CONFIG).total - 1)
-    with pytest.raises(
-        ConfigError, match=r"an update needs at least .* of worlds; this machine has"
-    ):
+    with pytest.raises(ConfigError, match=r"an update needs at least .* of worlds; this machine has"):
         check_memory(CONFIG)
     monkeypatch.setattr(memory, "machine_memory", lambda: None)
     check_memory(CONFIG)

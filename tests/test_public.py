@@ -24,7 +24,7 @@ def test_every_name_resolves_and_is_documented():
 
 def test_type_checkers_see_the_same_names():
     tree = ast.parse(Path(rookery.__file__).read_text())
-    block = next(node for node in tree.body if isinstance(node, ast.If))
+    block = next(n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")
     imported = {
         (alias.asname or alias.name): f"{node.module}:{alias.name}"
         for node in block.body
@@ -35,16 +35,9 @@ def test_type_checkers_see_the_same_names():
     assert sorted(imported) == sorted(rookery.__all__)
 
 
-def test_importing_is_quick_and_does_not_import_jax():
-    code = "import sys, time, rookery; print(time.process_time(), *{'jax', 'numpy', 'tyro'} & {*sys.modules})"
-    fastest = float("inf")
-    for _ in range(8):  # other processes slow it down: the fastest is what the import needs
-        seconds, *modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
-        assert modules == []
-        fastest = min(fastest, float(seconds))
-        if fastest < 0.4:
-            return
-    pytest.fail(f"{fastest:.2f} s of CPU")
+def test_importing_does_not_import_jax():
+    code = "import sys, rookery; print(*{'jax', 'numpy', 'tyro'} & {*sys.modules})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() == []
 
 
 def test_make():

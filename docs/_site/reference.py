@@ -40,7 +40,8 @@ def index_page(root: griffe.Module, packages: dict[str, griffe.Module]) -> str:
         "Every public name of the package, from its docstrings. `import rookery` offers those of the first table; all",
         "others are imported from their modules. Names that start with an underscore may change at any time.\n",
         'Annotations give dtype and shape: `Float[Array, "T E"]` is an array of floats with axes T and E. A module',
-        "explains its letters at the top; most are A agents, B environments side by side, T steps, E episodes, H×W cells.\n",
+        "explains its letters at the top; most are A agents, B environments side by side, T steps, E episodes,",
+        "H×W cells.\n",
         "| name | |",
         "|---|---|",
     ]

@@ -56,7 +56,7 @@ def results(folder: Path) -> str:
 @pytest.fixture(scope="module")
 def one_process(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("one")
-    ended = reproduce(folder)
+    ended = reproduce(folder, "--quiet")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return folder
 

@@ -32,9 +32,7 @@ def test_unmeasured_points_are_gaps():
 
 
 def test_labels_levels_and_seeds_are_written():
-    figure = learning_curves(
-        ARMS, reference_levels={"experts": 3, "stop after one goal": 1}, title="T"
-    )
+    figure = learning_curves(ARMS, reference_levels={"experts": 3, "stop after one goal": 1}, title="T")
     svg = figure_to_svg(figure)
     words = "environment steps|return per episode|experts|stop after one goal|social (2 seeds)|solo (1 seed)"
     for word in words.split("|"):

@@ -57,7 +57,7 @@ def run_score(options: ScoreCommand) -> int:
     for probe, numbers in card.numbers.items():
         print(probe)
         for name, interval in numbers.items():
-            print(f"  {name:34} {format_number(interval)}")
+            print(f"  {name:34} {format_score(interval)}")
     folder = options.out / protocol.name
     folder.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(options.agent).name.removesuffix(".safetensors")).strip("-.")
@@ -68,7 +68,7 @@ def run_score(options: ScoreCommand) -> int:
     return 0
 
 
-def format_number(interval: tuple[float, float, float]) -> str:
+def format_score(interval: tuple[float, float, float]) -> str:
     """A value with its interval, for people."""
     value, low, high = interval
     if value != value:

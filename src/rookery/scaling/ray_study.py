@@ -175,7 +175,7 @@ class _Tasks:
                     reason = str(cause) if isinstance(cause, RookeryError) else f"{type(cause).__name__}: {cause}"
                     self._give_up(label, reason, note)
             except self.ray.exceptions.RayError as error:
-                reason = (str(error).strip().splitlines() or [""])[0]
+                reason = (str(error).strip().splitlines() or [""])[0].partition(". ")[0]  # the rest is advice
                 self._died(label, submit, f"{type(error).__name__}: {reason}", note, 0.0)
         return reports
 

@@ -36,7 +36,7 @@ from rookery.scorecard.protocol import NUM_ACTIONS, OBSERVATION_SHAPES, Observat
 from rookery.training.team_setup import load_policy
 from rookery.types import Env, PRNGKey, PyTree
 
-Player: TypeAlias = Callable[[Any, PyTree, int], Any]
+Chooser: TypeAlias = Callable[[Any, PyTree, int], Any]
 """(observations u8[E, ...], states of the environments, step from 0) to actions int[E]; keeps its own state."""
 
 BUILTIN_AGENTS = (*OBSERVABILITY_BY_NAME, "random")
@@ -54,7 +54,7 @@ class ScoredAgent:
     sha256: str | None = None
     """Of the file that holds it; None for one that is no file."""
 
-    def player(self, env: Env, num_episodes: int, key: PRNGKey) -> Player:
+    def player(self, env: Env, num_episodes: int, key: PRNGKey) -> Chooser:
         """Required. Begin this many episodes side by side.
 
         Args:
@@ -71,7 +71,7 @@ class PolicyAgent(ScoredAgent):
         """Required. The policy in this environment, and its parameters."""
         raise NotImplementedError
 
-    def player(self, env: Env, num_episodes: int, key: PRNGKey) -> Player:
+    def player(self, env: Env, num_episodes: int, key: PRNGKey) -> Chooser:
         policy, params = self.policy(env)
         if policy.comms_obs_size:
             raise IncompatibleError(f"{self.name} observes other agents' actions or messages, which no world shows")
@@ -107,7 +107,7 @@ class FunctionAgent(ScoredAgent):
     function: Callable[[np.ndarray, Any, Any], tuple[Any, Any]]
     batched: bool = False
 
-    def player(self, env: Env, num_episodes: int, key: PRNGKey) -> Player:
+    def player(self, env: Env, num_episodes: int, key: PRNGKey) -> Chooser:
         states: list[Any] = [None] * (1 if self.batched else num_episodes)
 
         def choose(observation: Any, env_state: PyTree, t: int) -> Int[np.ndarray, "E"]:

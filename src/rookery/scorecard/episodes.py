@@ -22,7 +22,7 @@ from rookery.gridworld.presence import NEVER
 from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.state import GridState
 from rookery.interfaces import Policy
-from rookery.scorecard.agents import Player, ScoredAgent
+from rookery.scorecard.agents import Chooser, ScoredAgent
 from rookery.scorecard.measures import ConditionEpisodes
 from rookery.scorecard.protocol import Protocol, ScoreCondition, ScoreWorld
 from rookery.tasks.grid_env import GridEnv
@@ -36,7 +36,7 @@ NUM_SCORE_AGENTS = 3
 NUM_PARTNERS = NUM_SCORE_AGENTS - 1
 
 
-class StageState(NamedTuple):
+class ArenaState(NamedTuple):
     """E episodes between two steps."""
 
     env_state: GridState
@@ -45,7 +45,7 @@ class StageState(NamedTuple):
     step: Int[Array, ""]
 
 
-class StageStep(NamedTuple):
+class ArenaStep(NamedTuple):
     """What is recorded of one step."""
 
     reward: Float[Array, "E A"]
@@ -57,7 +57,7 @@ class StageStep(NamedTuple):
     first_state: GridState  # of the first episode, before the action
 
 
-class StageSettings(NamedTuple):
+class ArenaSettings(NamedTuple):
     """What differs between conditions of one world: arrays, so that all of them are one compiled program."""
 
     env_params: PyTree
@@ -68,23 +68,23 @@ class StageSettings(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
+class Arena:
     """A world with its partners, ready for any agent in slot 0: pure functions on E episodes."""
 
     env: GridEnv
     partner: Policy
     num_episodes: int
 
-    def reset(self, key: PRNGKey, settings: StageSettings) -> StageState:
+    def reset(self, key: PRNGKey, settings: ArenaSettings) -> ArenaState:
         """The start of all episodes."""
         mask = jnp.broadcast_to(settings.agent_mask, (self.num_episodes, NUM_SCORE_AGENTS))
         env_state, timestep = jax.vmap(self.env.reset, (0, None, 0))(
             jax.random.split(key, self.num_episodes), settings.env_params, mask
         )
         carry = self.partner.initial_carry(NUM_PARTNERS * self.num_episodes)
-        return StageState(env_state, timestep.is_first, carry, jnp.int32(0))
+        return ArenaState(env_state, timestep.is_first, carry, jnp.int32(0))
 
-    def observe(self, state: StageState, settings: StageSettings) -> UInt8[Array, "E ..."]:
+    def observe(self, state: ArenaState, settings: ArenaSettings) -> UInt8[Array, "E ..."]:
         """What the scored agent sees, with the prestige that the condition shows."""
         shown = settings.shown_prestige[jnp.minimum(state.step, self.env.max_steps - 1)]
         prestige = jnp.where(jnp.isnan(shown), state.env_state.prestige, shown)
@@ -92,8 +92,8 @@ class Stage:
         return jax.vmap(lambda s: observe_with_view(s, 0, view, spec))(state.env_state.replace(prestige=prestige))
 
     def advance(
-        self, state: StageState, action: Int[Array, "E"], key: PRNGKey, settings: StageSettings
-    ) -> tuple[StageState, StageStep]:
+        self, state: ArenaState, action: Int[Array, "E"], key: PRNGKey, settings: ArenaSettings
+    ) -> tuple[ArenaState, ArenaStep]:
         """One step with the scored agent's action. `key`: for this step's partners."""
         before = state.env_state
         # Both partners as one batch: one program to compile instead of two.
@@ -104,7 +104,7 @@ class Stage:
         )
         joint = jnp.concatenate([action[None], partner_action.reshape(NUM_PARTNERS, -1)]).T.astype(jnp.int32)
         after, timestep = jax.vmap(self.env.step, (0, 0, None))(before, joint, settings.env_params)
-        record = StageStep(
+        record = ArenaStep(
             reward=timestep.reward,
             action=joint.astype(jnp.int8),
             entry=_entered_goals(self.env, before, after, timestep.reward),
@@ -113,7 +113,7 @@ class Stage:
             agent_mask=before.agent_mask,
             first_state=self.first_state(before),
         )
-        return StageState(after, jnp.zeros_like(state.is_first), carry, state.step + 1), record
+        return ArenaState(after, jnp.zeros_like(state.is_first), carry, state.step + 1), record
 
     def first_state(self, env_state: GridState) -> GridState:
         """The state of the first episode."""
@@ -127,7 +127,7 @@ def _entered_goals(env: GridEnv, before: GridState, after: GridState, reward: Fl
     return jnp.where(reward != 0, jnp.argmax(on_goal, -1), -1).astype(jnp.int8)
 
 
-def make_stage(world: ScoreWorld, agent: ScoredAgent, num_episodes: int) -> Stage:
+def make_arena(world: ScoreWorld, agent: ScoredAgent, num_episodes: int) -> Arena:
     """A world as this agent observes it, and the partners of its conditions."""
     task = dataclasses.replace(
         world.task, views=(ViewConfig(observation_type=agent.observation_type),) * NUM_SCORE_AGENTS
@@ -137,24 +137,24 @@ def make_stage(world: ScoreWorld, agent: ScoredAgent, num_episodes: int) -> Stag
         partner: Policy = CyclePartner(task.num_goals, env.spec.height, env.spec.width)
     else:
         partner = scripted.make_expert(task)
-    return Stage(env, partner, num_episodes)
+    return Arena(env, partner, num_episodes)
 
 
-def stage_settings(stage: Stage, condition: ScoreCondition, shown_prestige: np.ndarray | None) -> StageSettings:
+def arena_settings(arena: Arena, condition: ScoreCondition, shown_prestige: np.ndarray | None) -> ArenaSettings:
     """The arrays of a condition."""
-    num_steps = stage.env.max_steps
+    num_steps = arena.env.max_steps
     leave_step = {"always": NEVER, "first half": num_steps // 2, "never": NEVER}[condition.presence]
     num_partners = 0 if condition.presence == "never" else len(condition.partners)
-    env_params = stage.env.default_params()
+    env_params = arena.env.default_params()
     env_params = env_params.replace(world=env_params.world.replace(leave_step=jnp.float32(leave_step)))
     partner_params: PyTree = ()
-    if isinstance(stage.partner, CyclePartner):
+    if isinstance(arena.partner, CyclePartner):
         partners = (*condition.partners, condition.partners[0])[:NUM_PARTNERS]
         by_slot = [CyclePartner.params(partner.behavior, partner.noise) for partner in partners]
-        partner_params = jax.tree.map(lambda *x: jnp.repeat(jnp.stack(x), stage.num_episodes), *by_slot)
+        partner_params = jax.tree.map(lambda *x: jnp.repeat(jnp.stack(x), arena.num_episodes), *by_slot)
     if shown_prestige is None:
-        shown_prestige = np.full((num_steps, stage.num_episodes, NUM_SCORE_AGENTS), np.nan, np.float32)
-    return StageSettings(
+        shown_prestige = np.full((num_steps, arena.num_episodes, NUM_SCORE_AGENTS), np.nan, np.float32)
+    return ArenaSettings(
         env_params,
         jnp.arange(NUM_SCORE_AGENTS) <= num_partners,
         partner_params,
@@ -171,57 +171,57 @@ def play_condition(
       earlier: conditions that were played before; changed colors are made from the true ones of the same partners.
     Raises: IncompatibleError for an agent that does not fit the world, or returns no action.
     """
-    stage = make_stage(protocol.world(condition.world), agent, protocol.num_episodes)
+    arena = make_arena(protocol.world(condition.world), agent, protocol.num_episodes)
     shown = changed_colors(protocol, condition, earlier)
-    settings = stage_settings(stage, condition, shown)
+    settings = arena_settings(arena, condition, shown)
     key = evaluation_key(protocol.seed, keys.SCORECARD_EPISODES)
     reset_key, partner_key, agent_key = jax.random.split(key, 3)
-    choose = agent.player(stage.env, stage.num_episodes, agent_key)
-    steps, last = _play(stage, choose, settings, reset_key, partner_key)
+    choose = agent.player(arena.env, arena.num_episodes, agent_key)
+    steps, last = _play(arena, choose, settings, reset_key, partner_key)
     return ConditionEpisodes(
         reward=steps.reward,
         entry=steps.entry,
         distance=steps.distance,
         prestige=steps.prestige,
         agent_mask=steps.agent_mask,
-        film=_film(stage, condition, agent, steps, last) if condition.name == protocol.film_condition else None,
+        film=_film(arena, condition, agent, steps, last) if condition.name == protocol.film_condition else None,
     )
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled_stage(stage: Stage):
+def _compiled_arena(arena: Arena):
     """The start and one step of all episodes, compiled once for all conditions of a world and all agents.
 
     The scored agent stays outside: it may be of any library, and a card takes a minute for the compiler's sake alone.
     """
 
     def start(key, settings):
-        state = stage.reset(key, settings)
-        return state, stage.observe(state, settings)
+        state = arena.reset(key, settings)
+        return state, arena.observe(state, settings)
 
     def step(state, action, partner_key, settings):
-        state, record = stage.advance(state, action, jax.random.fold_in(partner_key, state.step), settings)
-        return state, stage.observe(state, settings), record
+        state, record = arena.advance(state, action, jax.random.fold_in(partner_key, state.step), settings)
+        return state, arena.observe(state, settings), record
 
     return jax.jit(start), jax.jit(step)
 
 
 def _play(
-    stage: Stage, choose: Player, settings: StageSettings, reset_key: PRNGKey, partner_key: PRNGKey
+    arena: Arena, choose: Chooser, settings: ArenaSettings, reset_key: PRNGKey, partner_key: PRNGKey
 ) -> tuple[Any, GridState]:
     """Play all episodes.
 
-    Returns: a `StageStep` with leaves [T, ...] of numpy, and the last state of the first episode.
+    Returns: a `ArenaStep` with leaves [T, ...] of numpy, and the last state of the first episode.
     """
-    start, step = _compiled_stage(stage)
+    start, step = _compiled_arena(arena)
     state, observation = start(reset_key, settings)
     records = []
-    for t in range(stage.env.max_steps):
+    for t in range(arena.env.max_steps):
         action = choose(observation, state.env_state, t)
         state, observation, record = step(state, jnp.asarray(action, jnp.int32), partner_key, settings)
         records.append(record)
     steps = jax.tree.map(lambda *leaves: np.stack(leaves), *jax.device_get(records))
-    return steps, jax.device_get(stage.first_state(state.env_state))
+    return steps, jax.device_get(arena.first_state(state.env_state))
 
 
 def changed_colors(
@@ -271,18 +271,18 @@ def _compiled_drawing(env: GridEnv):
     return jax.jit(jax.vmap(make_render_state(env)))
 
 
-def _film(stage: Stage, condition: ScoreCondition, agent: ScoredAgent, steps: Any, last: GridState) -> Recording:
+def _film(arena: Arena, condition: ScoreCondition, agent: ScoredAgent, steps: Any, last: GridState) -> Recording:
     """The first episode of a condition."""
     states = jax.tree.map(lambda a, b: np.concatenate([a, b[None]]), steps.first_state, last)
-    frames = jax.device_get(_compiled_drawing(stage.env)(states))
+    frames = jax.device_get(_compiled_drawing(arena.env)(states))
     reward, action = np.asarray(steps.reward)[:, 0], np.asarray(steps.action)[:, 0]
     return Recording(
-        task=stage.env.task.kind,
+        task=arena.env.task.kind,
         agent_names=("agent", "partner 1", "partner 2"),
         roles=("frozen", "scripted", "scripted"),
         reward=reward,
         action=action,
-        action_names=stage.env.action_names,
+        action_names=arena.env.action_names,
         **recording_fields(frames),
         note=f"{agent.name}: {condition.name}",
     )

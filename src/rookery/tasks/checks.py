@@ -83,7 +83,8 @@ def check_random_key(key: Any) -> None:
     check_jax_settings()
     if jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key):
         raise ConfigError(
-            "the key is a typed one, which tasks do not take; pass jax.random.key_data(key), or jax.random.PRNGKey(seed)"
+            "the key is a typed one, which tasks do not take; pass jax.random.key_data(key), or "
+            "jax.random.PRNGKey(seed)"
         )
     if key.shape != (2,) or key.dtype != jax.numpy.uint32:
         raise ConfigError(

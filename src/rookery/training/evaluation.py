@@ -158,6 +158,4 @@ def measure_health(
             by_slot[slot] = group.learner.health(group.policy, learner, trajectory, shown_agents)
     names = dict.fromkeys(name for metrics in by_slot.values() for name in metrics)
     nothing = jnp.float32(jnp.nan)
-    return {
-        name: jnp.stack([by_slot[slot].get(name, nothing) for slot in run.team.learning_slots]) for name in names
-    }
+    return {name: jnp.stack([by_slot[slot].get(name, nothing) for slot in run.team.learning_slots]) for name in names}
