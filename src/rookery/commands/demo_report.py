@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -147,11 +147,12 @@ def _add_replays(report: Report, result: TrainResult, results: dict[str, Any]) -
     params = {**run.frozen_params, "novice": jax.tree.map(lambda x: x[number, 0], novice_params)}
     slots = np.arange(run.env.num_agents)
     # A median episode shows what is typical, the best one how the novice follows the experts.
-    for label, agent_mask, choose in (
+    films: tuple[tuple[str, Any, Literal["median", "highest"]], ...] = (
         ("with the experts", slots >= 0, "highest"),
         ("with the experts", slots >= 0, "median"),
         ("alone", slots == 0, "median"),
-    ):
+    )
+    for label, agent_mask, choose in films:
         recording = record_episode(
             run.env,
             run.team,

@@ -157,5 +157,6 @@ def measure_health(
             shown_agents = functools.partial(run.env.shown_agents, slot)
             by_slot[slot] = group.learner.health(group.policy, learner, trajectory, shown_agents)
     names = dict.fromkeys(name for metrics in by_slot.values() for name in metrics)
-    nothing = jnp.float32(jnp.nan)
-    return {name: jnp.stack([by_slot[slot].get(name, nothing) for slot in run.team.learning_slots]) for name in names}
+    not_measured = jnp.asarray(jnp.nan, jnp.float32)
+    slots = run.team.learning_slots
+    return {name: jnp.stack([by_slot[slot].get(name, not_measured) for slot in slots]) for name in names}

@@ -105,7 +105,7 @@ class BalancedError(FrameError):
         self._weights = weights
 
     def prediction_errors(self, predicted: Float[Array, "N ..."], target: Float[Array, "N ..."]) -> Float[Array, "N K"]:
-        return (self._weights * (predicted - target) ** 2).reshape(len(target), -1)
+        return (jnp.asarray(self._weights) * (predicted - target) ** 2).reshape(len(target), -1)
 
 
 class CrossEntropy(FrameError):

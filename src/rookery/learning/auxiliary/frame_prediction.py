@@ -82,7 +82,7 @@ class _FramePrediction(AuxiliaryLoss):
         output, sown = self._decoder(policy).apply(
             {"params": params}, hidden, jax.nn.one_hot(action, policy.num_actions), mutable=["intermediates"]
         )
-        units = sown.get("intermediates", {}).get(DECODER_UNITS, (None,))[0]
+        units: Array | None = dict(sown or {}).get("intermediates", {}).get(DECODER_UNITS, (None,))[0]
 
         def flat(observation):
             return observation.reshape(output.shape).astype(jnp.float32) / 255
