@@ -66,9 +66,14 @@ def use_cores(cores: int | None, num_threads: int | None = None) -> None:
     """
     from rookery.training.devices import use_all_cores
 
+    check_cores(cores)
+    use_all_cores(cores, num_threads)
+
+
+def check_cores(cores: int | None) -> None:
+    """Raises ConfigError for fewer than one core."""
     if cores is not None and cores < 1:
         raise ConfigError(f"cores={cores} must be at least 1")
-    use_all_cores(cores, num_threads)
 
 
 def gather_overrides(command: type, arguments: list[str]) -> list[str]:

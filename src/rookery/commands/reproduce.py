@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from rookery.commands.lists import RESULTS_DIR, SMOKE_SEEDS, list_studies
-from rookery.commands.options import Cores, Json, TimeLimit, flags, optional, time_limit_seconds, use_cores
+from rookery.commands.options import Cores, Json, TimeLimit, check_cores, flags, optional, time_limit_seconds, use_cores
 from rookery.commands.output import print_json
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError
 
@@ -72,6 +72,7 @@ def run_reproduce(options: ReproduceCommand) -> int:
     """Run the study; print the verdicts and where the report is. Returns 0, or STOPPED_EXIT_CODE before the end."""
     stop_after = time_limit_seconds(options.time_limit)
     divided = _check_divided(options)
+    check_cores(options.cores)
     if options.list or options.study is None:
         return list_studies(options.results or RESULTS_DIR, options.json)
     from rookery.scaling.tasks import split_threads

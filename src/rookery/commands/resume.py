@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import Cores, Json, TimeLimit, time_limit_seconds, use_cores
+from rookery.commands.options import Cores, Json, TimeLimit, check_cores, time_limit_seconds, use_cores
 from rookery.commands.train import print_result
 
 
@@ -34,6 +34,7 @@ class ResumeCommand:
 def run_resume(options: ResumeCommand) -> int:
     """Continue the run. Returns 0, or STOPPED_EXIT_CODE if it was stopped before its end."""
     stop_after = time_limit_seconds(options.time_limit)
+    check_cores(options.cores)
     from rookery.storage.run_files import recorded_threads
 
     use_cores(options.cores, recorded_threads(options.run))
