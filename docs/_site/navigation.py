@@ -10,11 +10,11 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
         ],
         "Topics": [
             "experts", "influence", "auxiliary-losses", "scorecard", "watch-and-play", "interop", "recipes", "scaling",
-            "reliability", "presets",
+            "presets",
         ],
         "Papers": ["papers/ndousse2021", "papers/jaques2019", "reproduce", "results/verdicts"],
         "Reference": ["tasks/index", "command-line", "api/index", "compare"],
-        "Project": ["reliability", "contributing", "changelog", "security", "code-of-conduct"],
+        "Project": ["contributing", "changelog", "security", "code-of-conduct"],
     },
     "guides/index.md": {
         "": [
