@@ -50,9 +50,7 @@ def test_smoke(name, run, runs):
     assert printed.splitlines()[-1] == f"report: {(folder / 'report.html').resolve()}"
     # No claim is judged.
     assert [claim["verdict"] for claim in data["claims"]] == ["not judged"] * len(study.claims) != []
-    assert printed.count("not judged") == len(study.claims)
-    for claim in data["claims"]:
-        assert claim["claim"] in printed
+    assert f"{len(study.claims)} claims are not judged at the budget smoke\n" in printed
     # Every condition is in each of its evaluation conditions, each trained one with every seed.
     rows = {(row["eval_condition"], row["condition"], row["seed"]) for row in data["rows"]}
     assert len(rows) == len(data["rows"])
