@@ -99,6 +99,7 @@ def smaller_smoke():
 @pytest.fixture
 def reader(tmp_path, monkeypatch, quick, registries):
     """A reader's session: an empty folder in which results/ is the repository's, and few evaluation episodes."""
+    import rookery.studies.evaluate  # noqa: F401 (it must keep the function that is replaced below)
     from rookery import testing
     from rookery.commands import evaluate as evaluate_module
     from rookery.training import evaluation, presets
@@ -113,8 +114,10 @@ def reader(tmp_path, monkeypatch, quick, registries):
     checked = []
     for name in CHECKS:  # they take seconds each, and tests/examples runs them on the same classes
         monkeypatch.setattr(testing, name, lambda thing, name=name, **_: checked.append(name), raising=False)
-    small_batches = functools.partial(evaluation.evaluate_team, batch_size=8)
-    monkeypatch.setattr(evaluation, "evaluate_team", small_batches)
+    evaluate_team = evaluation.evaluate_team
+    monkeypatch.setattr(
+        evaluation, "evaluate_team", lambda setup, episodes, *rest: evaluate_team(setup, episodes, *rest, batch_size=8)
+    )
     evaluate = evaluate_module.evaluate
     monkeypatch.setattr(
         "rookery.evaluate", lambda agent, **options: evaluate(agent, **options | {"episodes": 8}), raising=False
