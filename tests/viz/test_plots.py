@@ -7,6 +7,7 @@ from rookery.viz.plots import count_bars
 
 X = [0, 10, 20]
 ARMS = {"social": (X, [[0, 1, 2], [0, 3, 6]]), "solo": (X, [[0, 1, 1]])}
+THREE_SEEDS = {"social": (X, [[0, 1, 2], [0, 2, 4], [0, 3, 6]])}
 
 
 def bold(figure):
@@ -19,10 +20,12 @@ def test_curves_by_hand():
     np.testing.assert_array_equal(means[0], [0, 2, 4])
     np.testing.assert_array_equal(means[1], [0, 1, 1])
     assert len([line for line in figure.axes[0].lines if line.get_linewidth() < 1]) == 3  # one a seed
-    (band,) = figure.axes[0].collections  # none for a single seed
+    assert not figure.axes[0].collections  # no band for one or two seeds
+    (band,) = learning_curves(THREE_SEEDS).axes[0].collections
     corners = band.get_paths()[0].vertices
-    # Two seeds: the interval of their mean is from one to the other.
-    assert (corners[corners[:, 0] == 20][:, 1].min(), corners[corners[:, 0] == 20][:, 1].max()) == (2, 6)
+    ends = corners[corners[:, 0] == 20][:, 1]
+    # Mean 4, standard error 2 / √3, and Student's t with two degrees of freedom: 4.303 of them on either side.
+    np.testing.assert_allclose((ends.min(), ends.max()), (4 - 4.9683, 4 + 4.9683), atol=1e-3)
 
 
 def test_unmeasured_points_are_gaps():
@@ -72,7 +75,9 @@ def test_dots_by_hand():
     means = [line.get_xdata().tolist() for line in lines if line.get_marker() == "D"]
     assert dots == [[0, 1], [3]]
     assert means == [[0.5], [3]]
-    assert lines[1].get_xdata().tolist() == [0, 1]
+    assert all(line.get_linewidth() < 3 for line in lines)  # no bar for one or two seeds
+    (bar,) = (line for line in interval_dots({"a": [2, 4, 6]}).axes[0].lines if line.get_linewidth() == 3)
+    np.testing.assert_allclose(bar.get_xdata(), (4 - 4.9683, 4 + 4.9683), atol=1e-3)
     svg = figure_to_svg(figure)
     assert all(word in svg for word in ("social", "solo", "experts", "95% interval"))
 
