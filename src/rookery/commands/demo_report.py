@@ -83,8 +83,8 @@ def _add_curves(report: Report, rows: list[dict[str, Any]], levels: dict[str, fl
             xlabel=STEPS_LABEL,
             ylabel="return per episode",
         ),
-        "Return during training, at the penalty of that moment. Thin: each seed. Bold: mean, with its 95 % interval from "
-        "three seeds on.",
+        "Return during training, at the penalty of that moment. Thin: each seed. Bold: mean, with its 95 % interval "
+        "from three seeds on.",
     )
     gain = "evaluation/{}/novice/social_gain/return"
     checkpoints = [row for row in rows if gain.format("social") in row]
