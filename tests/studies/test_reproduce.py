@@ -300,6 +300,6 @@ def test_the_cost_is_measured_by_training(tmp_path):
     assert (cost.num_agents, cost.steps) == (4, (UPDATES - 1) * 4 * 8 * 4)
     assert cost.steps_per_second > 0
     assert cost.disk > 0
-    show_cost(STUDY, fresh, lines.append)
+    show_cost(STUDY, fresh, lines.append, seconds=0.0)
     assert lines[0].startswith("tiny: 4 agents, ")
     assert "MiB are free" in lines[-1]

@@ -58,9 +58,9 @@ def measure_cost(session: Session, run: TrainingRun, seconds: float = MEASURED_S
     return RunCost(run.name, replicas, total - _steps_done(folder) * replicas, rates[len(rates) // 2], disk)
 
 
-def show_cost(study: Study, session: Session, log: Callable[[str], None]) -> None:
+def show_cost(study: Study, session: Session, log: Callable[[str], None], seconds: float = MEASURED_SECONDS) -> None:
     """Measure every run that is not finished, and say what all of them will take on this machine."""
-    costs = [cost for run in study.runs if (cost := measure_cost(session, run)) is not None]
+    costs = [cost for run in study.runs if (cost := measure_cost(session, run, seconds)) is not None]
     if not costs:
         return
     measured = [cost.steps_per_second for cost in costs if cost.steps_per_second]
