@@ -37,10 +37,11 @@ def reproduce(folder: Path, *ray: str, before: tuple[str, ...] = (), **variables
         "--runs",
         str(folder),
         "--results",
+        str(folder / "results"),
     ]
     environment = {"XLA_FLAGS": KEPT, "TEST_UPDATES": "40", "PYTHONPATH": str(ROOT), **variables}
     return subprocess.run(
-        [*before, *command, *folders, *ray],
+        [*before, *command, *ray],
         env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
 

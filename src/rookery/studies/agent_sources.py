@@ -144,6 +144,8 @@ class TrainedTeam(AgentSource):
         """As of a single agent; alive in a seed if in most of the agents in which it was measured."""
         rows, names, seeds = _run_metrics(self.run, session)
         by_agent = [_checks_by_seed(mechanism_health(rows, mechanism, self.variant, name, by), seeds) for name in names]
+        longest = max(map(len, by_agent))
+        by_agent = [agent * longest if len(agent) == 1 else agent for agent in by_agent]  # one check: nothing measured
         checks = []
         for of_agents in zip(*by_agent, strict=True):
             measured = [check for check in of_agents if check["alive"] is not None] or [of_agents[0]]
