@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rookery.significance import SurvivalCurve
 
 LINE_STYLES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))  # lines can be told apart without color too
-MIN_SEEDS = 3
+MIN_INTERVAL_SEEDS = 3
 """From which an interval over seeds is drawn: that of two is 13 standard errors wide and would hide the seeds."""
 
 
@@ -39,7 +39,7 @@ def learning_curves(
         and so have mean and band, because a mean over fewer seeds would be another quantity.
       reference_levels: name → y; a labeled horizontal line each, such as the experts' mean return.
       xlabel, ylabel: with their units.
-      confidence: of the band, Student's t interval over seeds; no band with fewer than `MIN_SEEDS`.
+      confidence: of the band, Student's t interval over seeds; no band with fewer than `MIN_INTERVAL_SEEDS`.
     Raises: ConfigError if there are no conditions, or shapes do not fit.
     """
     if not conditions:
@@ -55,7 +55,7 @@ def learning_curves(
         measured = np.isfinite(y).all(0)
         mean, low, high = np.full((3, len(x)), np.nan)
         mean[measured] = y[:, measured].mean(0)
-        if len(y) >= MIN_SEEDS and measured.any():
+        if len(y) >= MIN_INTERVAL_SEEDS and measured.any():
             low[measured], high[measured] = mean_band(y[:, measured], confidence=confidence)
             axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
         lines += axes.plot(x, mean, color=color, linewidth=2.4, linestyle=LINE_STYLES[i % len(LINE_STYLES)])
@@ -69,7 +69,7 @@ def learning_curves(
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 20M instead of 2.0 with a separate 1e7
     max_seeds = max(len(y) for _, y in conditions.values())
     names = [f"{name} ({len(y)} seed{'s' if len(y) > 1 else ''})" for name, (_, y) in conditions.items()]
-    band = f"band: {confidence:.0%} interval of the mean" if max_seeds >= MIN_SEEDS else None
+    band = f"band: {confidence:.0%} interval of the mean" if max_seeds >= MIN_INTERVAL_SEEDS else None
     _legend(figure, lines, names, band)
     _title(axes, title)
     return figure
@@ -85,7 +85,7 @@ def interval_dots(
 ) -> Figure:
     """One row per condition: a dot per seed, a diamond for their mean, a bar for its interval. Returns a Figure.
 
-    With fewer than `MIN_SEEDS` seeds there is no bar.
+    With fewer than `MIN_INTERVAL_SEEDS` seeds there is no bar.
 
     Args:
       conditions: name → f[seeds], finite.
@@ -105,7 +105,7 @@ def interval_dots(
         # Spread downwards in a fixed pattern, so that dots of equal values can be counted and the bar stays visible.
         below = i + 0.2 + 0.09 * (np.arange(len(values)) % 3)
         axes.plot(values, below, "o", color=_color(i), markersize=5, alpha=0.75, markeredgewidth=0)
-        if len(values) >= MIN_SEEDS:
+        if len(values) >= MIN_INTERVAL_SEEDS:
             axes.plot([low, high], [i, i], color=_color(i), linewidth=3, solid_capstyle="butt")
         axes.plot([mean], [i], "D", color=_color(i), markersize=7, markeredgecolor="white")
     axes.set_ylim(len(conditions) - 0.4, -0.45)  # the first condition on top
