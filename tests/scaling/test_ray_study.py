@@ -75,9 +75,12 @@ def test_a_node_dies_and_no_number_changes(one_process, tmp_path, disk):
     assert killed, said
     assert f"{killed[0]} died (" in said
     assert results(tmp_path) == results(one_process)
-    (log,) = (tmp_path / "studies").glob(f"*.parts/{killed[0]}/log.txt")
-    assert log.read_text().count("process ") == 2, "one attempt died, one continued"
-    assert "beginning" not in log.read_text(), "it continued from its last checkpoint"
+    logs = {log.parent: log.read_text() for log in (tmp_path / "studies").glob("*.parts/*/log.txt")}
+    again = {part: text for part, text in logs.items() if text.count("process ") == 2}
+    assert {part.name for part in again} == set(killed), "one attempt died, one continued"
+    assert all(part.parent.name.startswith("first-") for part in again), "the other run starts when the first has ended"
+    assert all("beginning" not in text for text in again.values()), "it continued from its last checkpoint"
+    assert all(text.count("process ") == 1 for part, text in logs.items() if part not in again)
 
 
 def test_a_part_travels_as_it_is(straight, tmp_path):
