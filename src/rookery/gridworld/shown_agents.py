@@ -22,7 +22,7 @@ class ChannelLayout(NamedTuple):
     """Numbers of the channels of a `symbolic` or `objects` observation, by what they show of a cell."""
 
     tiles: tuple[int, ...]  # at most one of them is set; none: floor
-    agents: tuple[int, ...]  # at most one of them is set: an agent with this heading; none: nobody
+    agents: tuple[int, ...]  # at most one of them is set: an agent with this heading; none: no agent
     others: tuple[int, ...]  # each on its own
 
 

@@ -33,7 +33,7 @@ class MetricSink:
         """One line: environment steps so far, and metrics as `flatten_metrics` returns them."""
 
     def close(self) -> None:
-        """After the last line of this session."""
+        """After the last line that this process writes."""
 
 
 class MetricsWriter:

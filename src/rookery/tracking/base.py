@@ -40,8 +40,8 @@ class Tracker:
         """Begin to track a run, or continue.
 
         Args:
-          run_id: what `start` returned in an earlier session of this run; None in the first one.
-        Returns: an id with which a resumed session continues the same tracked run; None if the tracker needs none.
+          run_id: what `start` returned for an earlier process of this run; None for the first one.
+        Returns: an id with which a resumed run continues the same tracked run; None if the tracker needs none.
         """
         return None
 
@@ -55,7 +55,7 @@ class Tracker:
         raise NotImplementedError
 
     def finish(self) -> None:
-        """The session ends, whether or not the run is complete."""
+        """The process ends, whether or not the run is complete."""
 
 
 def metric_curves(metrics: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, float]:

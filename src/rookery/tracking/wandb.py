@@ -16,7 +16,7 @@ STEPS = "steps"
 class WandbTracker(Tracker):
     """A resumed run continues the same W&B run, by its id. Updates that are trained again have the same numbers.
 
-    Offline, every session writes a folder of its own with that id in the run's folder; `wandb sync` joins them.
+    Offline, every process writes a folder of its own with that id in the run's folder; `wandb sync` joins them.
     """
 
     kind: ClassVar[str] = "wandb"
