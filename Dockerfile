@@ -7,7 +7,7 @@ ENV PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1
 WORKDIR /opt/rookery
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN pip install ".${EXTRA:+[$EXTRA]}" && useradd --create-home rookery 
+RUN pip install ".${EXTRA:+[$EXTRA]}" && useradd --create-home rookery
 USER rookery
 WORKDIR /home/rookery
 ENTRYPOINT ["rookery"]

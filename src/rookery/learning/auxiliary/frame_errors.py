@@ -111,8 +111,8 @@ class BalancedError(FrameError):
 class CrossEntropy(FrameError):
     """The cross-entropy of what each cell shows: its tile, who is there, and every other channel; in nats per channel.
 
-    Tile and agent are categorical; floor and "no agent", which have no channel, have logit 0. Other channels are binary.
-    Who is there counts AGENT_WEIGHT times.
+    Tile and agent are categorical; floor and "no agent", which have no channel, have logit 0. Other channels are
+    binary. Who is there counts AGENT_WEIGHT times.
     """
 
     AGENT_WEIGHT: ClassVar[float] = 10.0
