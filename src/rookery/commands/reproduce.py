@@ -88,17 +88,17 @@ def run_reproduce(options: ReproduceCommand) -> int:
     results = options.results or (smoke_results if options.budget == "smoke" else RESULTS_DIR)
     check_replaceable(results / study.name, options.budget)
     log = _ignore if session.quiet else _print_now
-    if not divided:
-        use_cores(options.cores, split_threads(study, session))
     if divided:
         from rookery.commands.reproduce_divided import run_divided
 
         if (code := run_divided(study, session, options, log)) is not None:
             return code
-    elif options.budget != "smoke" and not session.quiet:
-        from rookery.studies.cost import show_cost
+    else:
+        use_cores(options.cores, split_threads(study, session))
+        if options.budget != "smoke" and not session.quiet:
+            from rookery.studies.cost import show_cost
 
-        show_cost(study, session, log)
+            show_cost(study, session, log)
     data = reproduce(study, session, log)
     if data is None:
         if options.json:
