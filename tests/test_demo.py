@@ -9,6 +9,7 @@ import pytest
 
 from rookery import cli
 from rookery.commands.demo_report import summary_sentence
+from rookery.errors import STOPPED_EXIT_CODE
 from rookery.storage import metrics
 from rookery.training import trainer
 from rookery.training.presets import preset
@@ -44,7 +45,7 @@ def test_from_end_to_end(run, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(metrics.MetricsWriter, "write", interrupt)
         code, said, err = run(*command)
-    assert (code, err) == (0, "")
+    assert (code, err) == (STOPPED_EXIT_CODE, "")
     assert said == f"stopped; run the same command to continue {out / 'run'}\n"
     assert not (out / "report.html").exists()
 

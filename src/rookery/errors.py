@@ -37,6 +37,10 @@ class ConfigError(RookeryError, ValueError):
     exit_code = 2
 
 
+class MissingPackageError(ConfigError, ImportError):
+    """An optional package is needed and not installed; the message says how to install it."""
+
+
 class InvalidActionError(RookeryError, ValueError):
     """An action that is missing, out of range, not a whole number, or of an unknown agent; no step was made."""
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PyTree: TypeAlias = Any
 PRNGKey: TypeAlias = UInt32[Array, "2"]
+PRNG_IMPL = "threefry2x32"
+"""JAX's default generator of random numbers, whose keys these are."""
 Observation: TypeAlias = jax.Array | tuple[jax.Array, ...]
 """Observations of all agents: u8[A, ...] where all have one shape, else a tuple with one array per agent."""
 

@@ -12,6 +12,7 @@ import pytest
 PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
 CLIENTS = ("sb3_contrib", "stable_baselines3", "ray", "torchrl", "jaxmarl")
+MORE_PACKAGES = {"ray": ("tree", "torch")}  # RLlib's, which Ray alone comes without
 
 
 def client(program: str) -> str:
@@ -26,9 +27,9 @@ def test_the_page_has_a_program_for_every_library():
 @pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS, ids=[f"{client(p)}-{i}" for i, p in enumerate(PROGRAMS)])
 def test_it_runs(program, tmp_path):
-    name = client(program)
-    if find_spec(name) is None:
-        pytest.skip(f"{name} is not installed; pip install -e '.[clients]'")
+    for name in (client(program), *MORE_PACKAGES.get(client(program), ())):
+        if find_spec(name) is None:
+            pytest.skip(f"{name} is not installed; pip install -e '.[clients]'")
     small, found = re.subn(r"^NUM_ENVS, STEPS = .*$", "NUM_ENVS, STEPS = 4, 128", program, flags=re.MULTILINE)
     assert found == 1
     path = tmp_path / "recipe.py"

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from rookery.errors import ConfigError, DivergedError, IncompatibleError, NotFoundError, StorageError
+from rookery.errors import (
+    ConfigError,
+    DivergedError,
+    IncompatibleError,
+    MissingPackageError,
+    NotFoundError,
+    StorageError,
+)
 from rookery.scaling import ray_cluster, ray_study, ray_worker
 from rookery.scaling.archives import pack, unpack
 from rookery.scaling.ray_cluster import RayOptions, connected, import_ray
@@ -105,7 +112,7 @@ def test_versions_that_differ_are_both_named():
 
 def test_without_ray(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(NotFoundError, match=r"Ray is not installed: pip install 'rookery\[ray\]', or use --shard"):
+    with pytest.raises(MissingPackageError, match=r"not installed: pip install 'rookery\[ray\]', or use --shard"):
         import_ray()
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from rookery.errors import ConfigError, DivergedError, NotFoundError
+from rookery.errors import ConfigError, DivergedError, MissingPackageError
 from rookery.scaling import sweep as module
 from rookery.scaling.sweep import Dimension, SweepOptions, Trial, best_trial, sweep
 from rookery.storage.metrics import MetricsWriter
@@ -137,7 +137,7 @@ def test_refused_before_anything_is_trained(trained, tmp_path, space, changes, m
 
 def test_without_optuna(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
-    with pytest.raises(NotFoundError, match=r"Optuna is not installed: pip install 'rookery\[sweep\]'"):
+    with pytest.raises(MissingPackageError, match=r"Optuna is not installed: pip install 'rookery\[sweep\]'"):
         sweep(CONFIG, options(f"{RATE}=1"), tmp_path, log=silent)
 
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, MissingPackageError, NotFoundError
 from rookery.scorecard.agents import FunctionAgent, load_scored_agent
 from rookery.scorecard.card import read_scorecard, score
 from rookery.scorecard.episodes import play_condition
@@ -235,7 +235,7 @@ def test_agents_that_do_not_exist(agent, error, message):
 def test_a_missing_library_is_named(tmp_path, monkeypatch):
     (tmp_path / "model.onnx").write_bytes(b"")
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    with pytest.raises(ConfigError, match="needs onnxruntime, which is not installed; pip install onnxruntime"):
+    with pytest.raises(MissingPackageError, match="needs onnxruntime, which is not installed; pip install onnxruntime"):
         score(str(tmp_path / "model.onnx"), TINY)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rookery
-from rookery.errors import ConfigError, CorruptFileError, NotFoundError
+from rookery.errors import CorruptFileError, MissingPackageError, NotFoundError
 from rookery.tracking.run_info import find_runs, read_run_info, training_process
 from rookery.tracking.run_table import concatenate, load_run, write_csv, write_parquet
 from tests.run_folder import write_run
@@ -55,7 +55,7 @@ def test_the_same_table_as_csv(run_dir, tmp_path):
 def test_the_same_table_as_parquet(run_dir, tmp_path):
     if importlib.util.find_spec("pyarrow") is None:
         with pytest.raises(
-            ConfigError, match=r"needs the package pyarrow: pip install 'rookery\[track\]'; or write CSV"
+            MissingPackageError, match=r"needs the package pyarrow: pip install 'rookery\[track\]'; or write CSV"
         ):
             write_parquet(load_run(run_dir), tmp_path / "table.parquet")
         pytest.skip("pyarrow is not installed: pip install 'rookery[track]'")

@@ -12,7 +12,7 @@ import textwrap
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from rookery.errors import ConfigError, CorruptFileError, NotFoundError, StorageError
+from rookery.errors import ConfigError, CorruptFileError, MissingPackageError, NotFoundError, StorageError
 from rookery.plugins import TRACKERS
 from rookery.storage.metrics import MetricsWriter
 from rookery.testing import ConformanceError, check_tracker
@@ -160,7 +160,7 @@ def test_choosing(monkeypatch):
     with pytest.raises(ConfigError, match="'none' excludes the others"):
         choose_trackers(["none", "tensorboard"])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"needs the package wandb; pip install 'rookery\[track\]'"):
+    with pytest.raises(MissingPackageError, match=r"needs the package wandb; pip install 'rookery\[track\]'"):
         choose_trackers(["wandb"])
 
 

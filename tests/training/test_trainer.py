@@ -152,6 +152,7 @@ def test_seeds_side_by_side_are_the_seeds_one_at_a_time(straight, tmp_path):
             assert of_seed(row, number) == {k: v for k, v in of_seed(other, 0).items() if "evaluation/" not in k}
 
 
+@pytest.mark.exact
 def test_one_device_or_two(straight, tmp_path):
     assert len(jax.devices()) >= 2, "tests need XLA_FLAGS=--xla_force_host_platform_device_count=2"
     result = train(CONFIG, tmp_path / "run", quiet=True, devices=jax.devices()[:1])

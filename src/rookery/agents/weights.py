@@ -25,7 +25,7 @@ from rookery.limits import MAX_INTEGER, MAX_LAYER_SIZE, MAX_WORLD_AGENTS, check_
 from rookery.plugins import NETWORKS
 from rookery.storage.atomic import storage_error, write_bytes, write_text
 from rookery.storage.serialization import from_dict, to_dict
-from rookery.types import PyTree
+from rookery.types import PRNG_IMPL, PyTree
 
 MAX_NAME_PARTS = 32
 """Of a weight's name: networks are nested less deeply."""
@@ -183,7 +183,8 @@ def _expected_params(policy: RecurrentPolicy) -> dict[str, Any]:
     """Nothing is allocated."""
     import jax
 
-    with jax.enable_x64(False):  # agents load in the 64-bit mode, too
+    # Agents load in JAX's 64-bit mode and with other generators, too.
+    with jax.enable_x64(False), jax.default_prng_impl(PRNG_IMPL):
         return flatten_params(jax.eval_shape(lambda: policy.init(jax.random.PRNGKey(0))))
 
 

@@ -13,14 +13,9 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from rookery.errors import ConfigError, RookeryError
+from rookery.errors import ConfigError, MissingPackageError
 from rookery.interop.gymnasium import SingleAgentVectorEnv
 from rookery.interop.single_agent_batch import NO_PARTNER, Partners
-
-
-class MissingPackageError(RookeryError, ImportError):
-    """A package that this part of Rookery needs is not installed."""
-
 
 try:
     from stable_baselines3.common.vec_env import VecEnv  # pyright: ignore[reportMissingImports]

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rookery import __version__
-from rookery.errors import ConfigError, NotFoundError, RookeryError, suggest
+from rookery.errors import ConfigError, MissingPackageError, NotFoundError, RookeryError, suggest
 from rookery.storage.atomic import write_json, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_lock import RunLock
@@ -156,7 +156,7 @@ def _import_optuna() -> Any:
     try:
         import optuna  # pyright: ignore[reportMissingImports] (optional)
     except ImportError:
-        raise NotFoundError("Optuna is not installed: pip install 'rookery[sweep]'") from None
+        raise MissingPackageError("Optuna is not installed: pip install 'rookery[sweep]'") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

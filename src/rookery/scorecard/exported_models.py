@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rookery.errors import ConfigError, IncompatibleError
+from rookery.errors import IncompatibleError, MissingPackageError
 from rookery.scorecard.protocol import OBSERVATION_SHAPES
 
 
@@ -76,7 +76,7 @@ def _optional_library(name: str, path: Path) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise ConfigError(f"{path} needs {name}, which is not installed; pip install {name}") from None
+        raise MissingPackageError(f"{path} needs {name}, which is not installed; pip install {name}") from None
 
 
 def _with_batch(shape: list[Any], batch: int) -> list[int]:

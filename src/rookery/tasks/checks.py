@@ -9,9 +9,7 @@ from typing import Any
 import jax
 
 from rookery.errors import ConfigError
-
-KEY_KIND = "threefry2x32"
-"""JAX's default generator of random numbers."""
+from rookery.types import PRNG_IMPL
 
 
 def check_non_negative(name: str, value: float) -> None:
@@ -71,10 +69,10 @@ def check_jax_settings() -> None:
             "JAX's 64-bit mode is on, which tasks do not support; turn it off: "
             "unset JAX_ENABLE_X64, or jax.config.update('jax_enable_x64', False)"
         )
-    if (kind := jax.config.jax_default_prng_impl) != KEY_KIND:  # type: ignore[attr-defined]
+    if (kind := jax.config.jax_default_prng_impl) != PRNG_IMPL:  # type: ignore[attr-defined]
         raise ConfigError(
             f"JAX's random numbers come from {kind!r}, which tasks do not support; set it back: unset "
-            f"JAX_DEFAULT_PRNG_IMPL, or jax.config.update('jax_default_prng_impl', '{KEY_KIND}')"
+            f"JAX_DEFAULT_PRNG_IMPL, or jax.config.update('jax_default_prng_impl', '{PRNG_IMPL}')"
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rookery.errors import ConfigError
+from rookery.errors import MissingPackageError
 from rookery.storage.atomic import storage_error
 from rookery.storage.metrics import read_metrics
 from rookery.tracking.base import mean_value
@@ -87,10 +87,12 @@ def write_csv(table: dict[str, np.ndarray], path: Path) -> None:
 def write_parquet(table: dict[str, np.ndarray], path: Path) -> None:
     """Write a table as Parquet; seed and value are null where there is none.
 
-    Raises: ConfigError if pyarrow is not installed; StorageError.
+    Raises: MissingPackageError if pyarrow is not installed; StorageError.
     """
     if importlib.util.find_spec("pyarrow") is None:
-        raise ConfigError("Parquet needs the package pyarrow: pip install 'rookery[track]'; or write CSV with --csv")
+        raise MissingPackageError(
+            "Parquet needs the package pyarrow: pip install 'rookery[track]'; or write CSV with --csv"
+        )
     import pyarrow  # pyright: ignore[reportMissingImports] (optional)
     import pyarrow.parquet  # pyright: ignore[reportMissingImports] (optional)
 

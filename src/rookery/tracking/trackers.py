@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rookery.environment import read_variable
-from rookery.errors import ConfigError, CorruptFileError, RookeryError
+from rookery.errors import ConfigError, CorruptFileError, MissingPackageError, RookeryError
 from rookery.plugins import TRACKERS
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricSink
@@ -29,7 +29,7 @@ def choose_trackers(names: Sequence[str] | None = None) -> tuple[str, ...]:
 
     Args:
       names: as after `--track`; "none" alone for no tracker; None: those of ROOKERY_TRACK.
-    Raises: NotFoundError for an unknown name; ConfigError for one whose package is not installed.
+    Raises: NotFoundError for an unknown name; MissingPackageError for one whose package is not installed.
     """
     if names is None:
         names = [name.strip() for name in read_variable("ROOKERY_TRACK").split(",")]
@@ -41,7 +41,7 @@ def choose_trackers(names: Sequence[str] | None = None) -> tuple[str, ...]:
     for name in names:
         package = TRACKERS.get(name).package
         if package is not None and importlib.util.find_spec(package) is None:
-            raise ConfigError(f"the tracker {name!r} needs the package {package}; pip install 'rookery[track]'")
+            raise MissingPackageError(f"the tracker {name!r} needs the package {package}; pip install 'rookery[track]'")
     return names
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rookery.errors import ConfigError, StorageError
+from rookery.errors import ConfigError, MissingPackageError, StorageError
 from rookery.storage.atomic import write_bytes
 from rookery.viz.frames import ANYONE, VisibleTo, render_map, render_step
 from rookery.viz.recording import Recording
@@ -102,13 +102,13 @@ def _palette(frames: list[np.ndarray]) -> Image:
 
 
 def find_ffmpeg() -> str:
-    """The path of ffmpeg. Raises ConfigError if it is not installed."""
+    """The path of ffmpeg. Raises MissingPackageError if it is not installed."""
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
 
         return get_ffmpeg_exe()
     except (ImportError, RuntimeError):
-        raise ConfigError(
+        raise MissingPackageError(
             "MP4 needs ffmpeg, which is not installed; pip install 'rookery[video]', or write a GIF instead"
         ) from None
 
