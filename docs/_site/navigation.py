@@ -24,8 +24,8 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
     },
     "tasks/index.md": {
         "": [
-            "goal-cycle", "single-goal", "four-rooms", "maze", "sixteen-places", "key-door", "goal-sequence", "cleanup",
-            "harvest", "box-trapped", "matrix-games",
+            "goal-cycle", "single-goal", "four-rooms", "maze", "sixteen-places", "key-door", "goal-sequence",
+            "memory-sequence", "cleanup", "harvest", "box-trapped", "matrix-games", "coin-game",
         ],
     },
 }  # fmt: skip

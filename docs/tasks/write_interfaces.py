@@ -17,6 +17,7 @@ import jax
 
 import rookery
 from rookery.gridworld.spec import CHANNELS, OBJECT_CHANNELS
+from rookery.tasks.coin_game import PLANES
 
 FOLDER = Path(__file__).parent
 START, END = "<!-- at a glance: written by write_interfaces.py -->", "<!-- end of at a glance -->"
@@ -35,10 +36,16 @@ PAGES = {
     "sixteen-places": ("sixteen-places-v0", ENTER_GOAL, REACHED),
     "key-door": ("key-door-v0", ENTER_GOAL, REACHED),
     "goal-sequence": ("goal-sequence-v0", GOAL_SEQUENCE, NEVER_TERMINATED),
+    "memory-sequence": (
+        "memory-sequence-v0", "1 for the right digit, -1 (`penalty`) for any other",
+        "terminated after the last trial, at the latest after {max_steps} steps",
+    ),
     "cleanup": ("cleanup-v0", "1 for eating an apple, -1 for firing, -50 for being hit", NEVER_TERMINATED),
     "harvest": ("harvest-v0", "1 for eating an apple, -1 for firing, -50 for being hit", NEVER_TERMINATED),
     "box-trapped": ("box-trapped-v0", "1 for eating an apple", NEVER_TERMINATED),
     "matrix-games": ("matrix-prisoners-dilemma-v0", "the payoff of the two actions, in every step", NEVER_TERMINATED),
+    "coin-game": ("coin-game-3x3-v0", "1 for taking a coin, -2 where the other agent takes one of this agent's color",
+                  NEVER_TERMINATED),
 }  # fmt: skip
 """Page to the id that it shows, the reward of one agent, and how an episode ends."""
 
@@ -116,7 +123,7 @@ def section(name: str) -> str:
 def _observation(env) -> str:
     shapes = [env.observation_shape(slot) for slot in range(env.num_agents)]
     shape = f"`u8[A, {', '.join(map(str, shapes[0]))}]`"
-    channels = {len(CHANNELS): CHANNELS, len(OBJECT_CHANNELS): OBJECT_CHANNELS}.get(shapes[0][-1])
+    channels = {len(CHANNELS): CHANNELS, len(OBJECT_CHANNELS): OBJECT_CHANNELS, len(PLANES): PLANES}.get(shapes[0][-1])
     return f"{shape}: {', '.join(channels)}" if channels else f"{shape}: rows, columns, red green blue"
 
 

@@ -11,6 +11,7 @@ from rookery.tasks.social_dilemmas.tiles import APPLE, BOX, CLEAN_BEAM, FIRE_BEA
 from rookery.viz.record_episode import record_initial_state
 from rookery.viz.render_state import (
     BEAM_TILES_START,
+    COIN_TILES_START,
     MATRIX_MOVE_TILES_START,
     TASK_TILES_START,
     action_names,
@@ -81,6 +82,18 @@ def test_a_game_without_a_map():
         scene.tiles, [[0] * 5, [0, MATRIX_MOVE_TILES_START + 1, 0, MATRIX_MOVE_TILES_START, 0], [0] * 5]
     )
     np.testing.assert_array_equal(scene.position, [[1, 1], [1, 3]])
+
+
+def test_a_board_with_a_coin():
+    env = registry.make_env(registry.get_task("coin-game-5x5-v0"))
+    state, _ = env.reset(KEY, env.default_params())
+    scene = make_render_state(env)(state.replace(coin=jnp.array([1, 3]), coin_color=jnp.int32(1)))
+    assert np.argwhere(scene.tiles).tolist() == [[1, 3]]
+    assert SPRITES[int(scene.tiles[1, 3])].name == "blue coin"
+    assert SPRITES[COIN_TILES_START].name == "red coin"
+    np.testing.assert_array_equal(scene.prestige, [0, 1])  # red and blue
+    np.testing.assert_array_equal(scene.position, state.position)
+    assert scene.views[0].shape == (25, 25, 3)
 
 
 @pytest.mark.parametrize("name", ["box-trapped-v0", "matrix-chicken-v0"])

@@ -33,6 +33,8 @@ DESCRIPTIONS = {
     "matrix-prisoners-dilemma-v0": "iterated prisoner's dilemma: defecting always pays more",
     "matrix-stag-hunt-v0": "iterated stag hunt: the best outcome needs both, the safe one needs no other agent",
     "matrix-chicken-v0": "iterated chicken: daring pays only if the other agent swerves",
+    "coin-game-3x3-v0": "a red and a blue agent on a torus of 3×3 cells; taking the other's coin hurts it; 50 steps",
+    "coin-game-5x5-v0": "a red and a blue agent on a torus of 5×5 cells; taking the other's coin hurts it; 50 steps",
     "key-door-v0": "a goal behind a locked door that closes behind the agent; unlimited keys",
     "key-door-symbolic-v0": _SYMBOLIC.format("key-door-v0"),
     "goal-sequence-v0": "three goals that look different, in a hidden order; four trials of 30 steps",

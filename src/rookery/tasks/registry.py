@@ -9,6 +9,7 @@ from rookery.errors import ConfigError, NotFoundError, suggest
 from rookery.gridworld.spec import ViewConfig
 from rookery.interfaces import Task
 from rookery.plugins import load_entry_points
+from rookery.tasks.coin_game import CoinGame
 from rookery.tasks.descriptions import DESCRIPTIONS
 from rookery.tasks.four_rooms import FourRooms
 from rookery.tasks.goal_cycle import GoalCycle
@@ -187,6 +188,8 @@ _register(
     "matrix-chicken-v0",
     MatrixGame(moves=("swerve", "dare"), reward=3.0, sucker=1.0, temptation=4.0, punishment=0.0),
 )
+_register("coin-game-3x3-v0", CoinGame())
+_register("coin-game-5x5-v0", CoinGame(height=5, width=5))
 _register("key-door-v0", KeyDoor())
 _register(
     "key-door-symbolic-v0",

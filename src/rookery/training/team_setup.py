@@ -1,6 +1,7 @@
 """An environment, a team that fills it and the team's parameters: what evaluation, replays and games start from.
 
-Agents are named as on the command line: a zoo entry, a .safetensors file, 'scripted', 'scripted-partial' or 'random'.
+Agents are named as on the command line: a zoo entry, a .safetensors file, 'scripted', 'scripted-partial', 'random',
+'cooperator' or 'defector'.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from rookery.agents import scripted
 from rookery.agents.random_policy import RandomPolicy
+from rookery.agents.scripted.dilemma_policies import DILEMMA_ROLES, make_dilemma_policy
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.agents.weights import Agent
@@ -23,6 +25,8 @@ from rookery.training.config import TaskConfig
 from rookery.training.policy_config import check_compatible, scripted_policy
 from rookery.types import Env, PyTree
 
+UNTRAINED = (*scripted.OBSERVABILITY_BY_NAME, "random", *DILEMMA_ROLES)
+"""Names of agents that were not trained."""
 NO_PARTNERS = "none"
 """Value of `partners` that leaves every other slot out of the task."""
 DEFAULT_TASK = "goal-cycle-v0"
@@ -41,7 +45,7 @@ def make_team_setup(
       task_overrides: KEY=VALUE changes to the task.
     Raises: NotFoundError, CorruptFileError, IncompatibleError or ConfigError, before anything is compiled.
     """
-    trained = None if agent in (*scripted.OBSERVABILITY_BY_NAME, "random") else load_trained_agent(agent)
+    trained = None if agent in UNTRAINED else load_trained_agent(agent)
     task = apply_overrides(_task(agent, trained, task_id), task_overrides)
     is_grid = {"views", "spawn_delay"} <= {field.name for field in dataclasses.fields(task)}
     if partners == NO_PARTNERS:
@@ -78,6 +82,8 @@ def load_policy(source: str, env: Env, slots: tuple[int, ...], trained: Agent | 
         return scripted_policy(env, scripted.OBSERVABILITY_BY_NAME[source]), ()
     if source == "random":
         return RandomPolicy(env.num_actions), ()
+    if source in DILEMMA_ROLES:
+        return make_dilemma_policy(env.task, source), ()
     agent = trained or load_trained_agent(source)
     for slot in slots:
         check_compatible(agent.policy, env.observation_shape(slot), env.num_actions, source)

@@ -14,10 +14,12 @@ from rookery.errors import ConfigError
 from rookery.gridworld.observation import observe_agent, observe_grid
 from rookery.gridworld.prestige import blue_fraction
 from rookery.gridworld.state import GridState
-from rookery.gridworld.tiles import OBSTACLE
+from rookery.gridworld.tiles import GOAL, OBSTACLE
 from rookery.gridworld.visibility import view_cells
+from rookery.tasks.coin_game import CoinGameEnv, CoinGameState
 from rookery.tasks.grid_env import GridEnv
 from rookery.tasks.matrix_games import MatrixEnv, MatrixState
+from rookery.tasks.memory_sequence import MemorySequenceEnv, MemorySequenceState
 from rookery.tasks.social_dilemmas.env import DilemmaEnv, DilemmaState
 from rookery.types import Env
 
@@ -28,8 +30,11 @@ NOOP_ACTION_NAMES = ("done", "stay", "wait")
 """Actions by which an agent leaves the world as it is."""
 
 
-TASK_TILES_START, BEAM_TILES_START, MATRIX_MOVE_TILES_START = 64, 72, 80
-"""First tile kind of social dilemmas, of their beams, and of the moves in matrix games; looks are in sprites.py."""
+TASK_TILES_START, BEAM_TILES_START, MATRIX_MOVE_TILES_START, COIN_TILES_START = 64, 72, 80, 88
+"""First tile kind of social dilemmas, of their beams, of the moves in matrix games, and of coins; looks are in
+sprites.py."""
+COIN_GAME_COLORS = ((255, 255, 255), (120, 120, 120), (0, 200, 60), (230, 40, 40))
+"""Of the planes of a view in Coin Game: the agent, the other one, a coin of its own color, one of the other's."""
 
 
 class RenderState(NamedTuple):
@@ -138,6 +143,69 @@ def _(env: MatrixEnv) -> Callable[[MatrixState], RenderState]:
             prestige=jnp.ones(agents),
             views=tuple(views[agent] for agent in range(agents)),
             visible=(jnp.ones(tiles.shape, bool),) * agents,
+        )
+
+    return render_state
+
+
+@make_render_state.register(CoinGameEnv)
+def _(env: CoinGameEnv) -> Callable[[CoinGameState], RenderState]:
+    """The board, a red agent and a blue one, and the coin in one of these colors."""
+    height, width, agents = env.task.height, env.task.width, env.num_agents
+
+    def view(planes: UInt8[Array, "H W 4"]) -> UInt8[Array, "h w 3"]:
+        """One color for each cell: agents hide a coin, and the agent itself the other one."""
+        color = jnp.zeros((height, width, 3), jnp.uint8)
+        for plane in reversed(range(len(COIN_GAME_COLORS))):
+            color = jnp.where(planes[..., plane, None] > 0, jnp.array(COIN_GAME_COLORS[plane], jnp.uint8), color)
+        return color.repeat(PREVIEW_TILE_SIZE, 0).repeat(PREVIEW_TILE_SIZE, 1)
+
+    def render_state(state: CoinGameState) -> RenderState:
+        tiles = jnp.zeros((height, width), jnp.uint8)
+        planes = env.observe(state)
+        return RenderState(
+            tiles=tiles.at[state.coin[0], state.coin[1]].set((COIN_TILES_START + state.coin_color).astype(jnp.uint8)),
+            goals=jnp.zeros((0, 2), jnp.int32),
+            position=state.position,
+            heading=state.heading,
+            agent_mask=state.agent_mask,
+            carrying=jnp.zeros(agents, jnp.int32),
+            prestige=jnp.arange(agents, dtype=jnp.float32),  # drawn red and blue
+            views=tuple(view(planes[agent]) for agent in range(agents)),
+            visible=(jnp.ones((height, width), bool),) * agents,
+        )
+
+    return render_state
+
+
+@make_render_state.register(MemorySequenceEnv)
+def _(env: MemorySequenceEnv) -> Callable[[MemorySequenceState], RenderState]:
+    """A board with a row per digit and a column per place, a goal at the right digit of each; agents stand on what they
+    said last, in the first column if they said nothing."""
+    task, agents = env.task, env.num_agents
+    tiles = jnp.zeros((task.num_digits, task.sequence_length + 1), jnp.uint8)
+    waiting_row = jnp.arange(agents) % task.num_digits
+
+    def render_state(state: MemorySequenceState) -> RenderState:
+        goals = jnp.stack([state.sequence, 1 + jnp.arange(task.sequence_length)], -1)
+        views, in_view = env.observe(state), env.in_view(state)
+        has_said = state.last_digit >= 0
+        row = jnp.where(has_said, state.last_digit, waiting_row)
+        col = jnp.where(has_said, 1 + state.last_place, 0)
+        return RenderState(
+            tiles=tiles.at[goals[:, 0], goals[:, 1]].set(GOAL),
+            goals=goals,
+            position=jnp.stack([row, col], -1),
+            heading=jnp.ones(agents, jnp.int32),
+            agent_mask=state.agent_mask,
+            carrying=jnp.zeros(agents, jnp.int32),
+            prestige=jnp.ones(agents),
+            views=tuple(views[agent] for agent in range(agents)),
+            visible=tuple(
+                (jnp.arange(tiles.shape[1]) == col[agent])[None]
+                | jnp.zeros(tiles.shape, bool).at[row, col].max(in_view[agent])
+                for agent in range(agents)
+            ),
         )
 
     return render_state

@@ -128,6 +128,11 @@ def _goal(name: str, color: Color, shape: Points) -> Sprite:
     return Sprite(name, colors.FLOOR_COLOR, _with_shadows((color, shape)), color)
 
 
+def _coin(name: str, color: Color, shape: Points) -> Sprite:
+    rim = tuple((0.5 + 0.78 * (x - 0.5), 0.5 + 0.78 * (y - 0.5)) for x, y in shape)
+    return Sprite(name, colors.FLOOR_COLOR, _with_shadows((adjust_brightness(color, 0.4), shape), (color, rim)))
+
+
 _DOOR, _IRON, _KEY = (156, 98, 46), (206, 208, 214), (120, 214, 255)
 _WATER, _WASTE, _STREAM = (38, 96, 150), (104, 88, 34), (62, 130, 172)
 _POLYGON = {corners: circle(0.5, 0.5, 0.44, corners) for corners in (6, 20)}
@@ -219,6 +224,8 @@ SPRITES: dict[int, Sprite] = {
     81: Sprite(
         "second move", (213, 94, 0), ((adjust_brightness((213, 94, 0), -0.3), rectangle(0.08, 0.08, 0.92, 0.92)),)
     ),
+    88: _coin("red coin", colors.PRESTIGE_LOW_COLOR, _POLYGON[6]),
+    89: _coin("blue coin", colors.PRESTIGE_HIGH_COLOR, _POLYGON[20]),
 }
 
 # Corners of an agent that faces north, by role. Trained agents are triangles, scripted ones have a notch, random ones a
