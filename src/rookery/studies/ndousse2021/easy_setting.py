@@ -23,7 +23,7 @@ NOVICE_VIEW = ViewConfig(observation_type="symbolic", can_hide_goals=True)  # wi
 EASY_TOTAL_TIMESTEPS = 3_200_000  # per seed
 EASY_NUM_ENVS = 128  # per update
 EASY_MINIBATCH_SIZE = 160  # sequences
-EASY_AUXILIARY_WEIGHT = 1.0
+EASY_LOSS = NextFramePrediction(weight=1.0)
 EASY_PENALTY: Schedule = ((0.0, 0.3), (0.25, 0.3), (0.5, 1.0), (0.65, 1.0), (0.85, 1.5))
 EASY_GOAL_HIDING_PROB: Schedule = ((0.0, 1.0), (0.5, 1.0), (0.65, 0.0))
 EASY_CHECKPOINT_INTERVAL = 10  # updates
@@ -44,7 +44,13 @@ def easy_partners(budget: Budget) -> tuple[PolicyConfig, ...]:
 
 
 def easy_run_config(
-    budget: Budget, name: str, variants: tuple[Variant, ...], *, task: Any = None, **changes: Any
+    budget: Budget,
+    name: str,
+    variants: tuple[Variant, ...],
+    *,
+    task: Any = None,
+    loss: NextFramePrediction = EASY_LOSS,
+    **changes: Any,
 ) -> RunConfig:
     """The setting as one run; `task` and `changes` as of `budgets.run_config`."""
     task = easy_task(budget) if task is None else task
@@ -66,8 +72,7 @@ def easy_run_config(
     )  # fmt: skip
     novice = config.team[0]
     assert isinstance(novice.learner, PPO), "the novice's learner is PPO"
-    losses = (NextFramePrediction(weight=EASY_AUXILIARY_WEIGHT),)
-    novice = dataclasses.replace(novice, learner=dataclasses.replace(novice.learner, auxiliary=losses))
+    novice = dataclasses.replace(novice, learner=dataclasses.replace(novice.learner, auxiliary=(loss,)))
     return dataclasses.replace(config, team=(novice, *config.team[1:]))
 
 

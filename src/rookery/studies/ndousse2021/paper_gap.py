@@ -34,10 +34,12 @@ from rookery.training.config import RunConfig, Variant
 
 _PUBLISHED_NOVICE = presets.paper().team[0]
 _GOALS_SHOWN, _FULL_PENALTY = {"goal_hiding_prob": 0.0}, {"penalty": 1.5}
+WITHOUT_HELP = _GOALS_SHOWN | _FULL_PENALTY
+"""Schedules of the task under which following is not easy."""
 SCHEDULE_CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "shown": ("goals shown from the start", {"env_schedules": _GOALS_SHOWN}),
     "full": ("full penalty from the start", {"env_schedules": _FULL_PENALTY}),
-    "plain": ("goals shown and full penalty", {"env_schedules": _GOALS_SHOWN | _FULL_PENALTY}),
+    "plain": ("goals shown and full penalty", {"env_schedules": WITHOUT_HELP}),
     "entropy": ("the paper's entropy weight, 1e-5", {"ent_coef": _PUBLISHED_NOVICE.ent_coef}),
     "slow": ("the paper's step size, 1e-4", {"learning_rate": _PUBLISHED_NOVICE.learning_rate}),
 }
