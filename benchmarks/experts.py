@@ -53,7 +53,7 @@ def task_ids() -> list[str]:
     ids: dict[Any, str] = {}
     for task_id in registry.task_ids():
         task = registry.get_task(task_id)
-        if (task.kind, "full") not in scripted.EXPERT_FACTORIES:
+        if (task.kind, "full") not in scripted.EXPERT_FACTORIES or task.grid_spec is None:
             continue
         views = tuple(dataclasses.replace(view, observation_type="symbolic", tile_size=1) for view in task.views)
         ids.setdefault(dataclasses.replace(task, views=views, num_actions=7), task_id)

@@ -11,8 +11,8 @@ from rookery.play.game import Game
 from rookery.viz import write_png
 
 TASKS = (
-    "key-door", "goal-sequence", "memory-sequence", "four-rooms", "maze", "goal-cycle", "single-goal", "sixteen-places", "box-trapped",
-    "cleanup-small", "harvest-small", "coin-game-5x5",
+    "key-door", "goal-sequence", "memory-sequence", "four-rooms", "maze", "goal-cycle", "single-goal",
+    "sixteen-places", "box-trapped", "cleanup-small", "harvest-small", "coin-game-5x5",
 )  # fmt: skip
 
 

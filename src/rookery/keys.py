@@ -49,4 +49,4 @@ POST_STEP = 0x5E7D
 PRESENCE = 0xD0CE
 """Which agents leave and return within an episode, apart from movement and `post_step`."""
 AGENT_VISIBILITY = 0xFADE
-"""Which fading agents of Goal Sequence are visible, apart from movement and `post_step`."""
+"""Which fading agents of Goal Sequence and Memory Sequence are visible, apart from movement and `post_step`."""

@@ -39,5 +39,7 @@ DESCRIPTIONS = {
     "key-door-symbolic-v0": _SYMBOLIC.format("key-door-v0"),
     "goal-sequence-v0": "three goals that look different, in a hidden order; four trials of 30 steps",
     "goal-sequence-symbolic-v0": _SYMBOLIC.format("goal-sequence-v0"),
+    "memory-sequence-v0": "say a hidden sequence of 24 digits, one of three each; four trials, each until a mistake",
+    "memory-sequence-fixed-v0": "one sequence of 24 digits out of ten, the same in all episodes, for learning by heart",
 }
 """Id to one line."""

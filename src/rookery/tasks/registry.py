@@ -17,6 +17,7 @@ from rookery.tasks.goal_sequence import GoalSequence
 from rookery.tasks.key_door import KeyDoor
 from rookery.tasks.matrix_games import MatrixGame
 from rookery.tasks.maze import Maze
+from rookery.tasks.memory_sequence import MemorySequence
 from rookery.tasks.single_goal import SingleGoal
 from rookery.tasks.sixteen_places import SixteenPlaces
 from rookery.tasks.social_dilemmas.box_trapped import BoxTrapped
@@ -202,4 +203,13 @@ _register(
 _register(
     "goal-sequence-symbolic-v0",
     GoalSequence(views=(ViewConfig(size=3, rows_behind=0, observation_type="objects"),) * 3, num_actions=3),
+)
+_register("memory-sequence-v0", MemorySequence(fade=1.0))
+_register(
+    "memory-sequence-fixed-v0",
+    MemorySequence(
+        num_digits=10,
+        num_trials=1,
+        sequence=(4, 0, 7, 9, 1, 1, 6, 3, 8, 2, 5, 9, 0, 7, 3, 3, 2, 6, 8, 1, 4, 5, 9, 2),
+    ),
 )

@@ -11,9 +11,9 @@ from typing import Any
 
 from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner, GoalCycleScout
 from rookery.agents.scripted.goal_seeker import GoalSeeker
-from rookery.agents.scripted.goal_sequence_expert import make_goal_sequence_expert
-from rookery.agents.scripted.goal_sequence_expert import make_oracle as make_oracle
+from rookery.agents.scripted.goal_sequence_expert import OraclePolicy, make_goal_sequence_expert
 from rookery.agents.scripted.key_door_expert import KeyDoorExpert
+from rookery.agents.scripted.memory_sequence_expert import DigitOracle, MemorySequenceExpert
 from rookery.agents.scripted.perception import OBSERVABILITIES, Observability, Perception
 from rookery.errors import ConfigError, suggest
 from rookery.interfaces import Policy
@@ -59,6 +59,22 @@ def make_expert(task: Any, observability: Observability = "full") -> Policy:
     )
 
 
+ORACLE_FACTORIES: dict[str, Callable[[Any, float], Policy]] = {
+    "goal-sequence": lambda task, noise: OraclePolicy(task.num_goals, noise),
+    "memory-sequence": DigitOracle,
+}
+"""From a task's kind to its oracle, which gets the task's configuration and its noise."""
+
+
+def make_oracle(task: Any, noise: float = 0.2) -> Policy:
+    """The oracle of a configured task. Raises ConfigError where the task has no sequence to know."""
+    if task.kind not in ORACLE_FACTORIES:
+        raise ConfigError(
+            f"the task {task.kind!r} has no order that an oracle could know; these have: {', '.join(ORACLE_FACTORIES)}"
+        )
+    return ORACLE_FACTORIES[task.kind](task, noise)
+
+
 def _make_full_goal_cycle_expert(task: Any) -> Policy:
     """The planner is faster to compute, but plans as if no agent could stand in its way."""
     if task.grid_spec.collide:
@@ -81,6 +97,7 @@ def _register_experts() -> None:
 
         for kind in ("single-goal", "four-rooms", "maze", "sixteen-places"):
             register_expert(kind, observability, lambda task, see=perception: GoalSeeker(see(task)))
+        register_expert("memory-sequence", observability, MemorySequenceExpert)  # it sees no more with either
         register_expert("key-door", observability, lambda task, see=perception: KeyDoorExpert(see(task)))
         register_expert(
             "goal-sequence", observability, lambda task, see=perception: make_goal_sequence_expert(task, see(task))

@@ -152,10 +152,3 @@ class OraclePolicy(Policy):
         subgoals = (Subgoal(target, free & ~goals.any(0)), Subgoal(target, free))
         action, _ = next_action(subgoals, position, state.heading[slot])
         return action, OracleState(progress, shift, position)
-
-
-def make_oracle(task: Any, noise: float = 0.2) -> OraclePolicy:
-    """The oracle of a configured task. Raises ConfigError where the task has no sequence to know."""
-    if task.kind != "goal-sequence":
-        raise ConfigError(f"the task {task.kind!r} has no order that an oracle could know; only goal-sequence has one")
-    return OraclePolicy(task.num_goals, noise)
