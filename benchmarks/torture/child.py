@@ -42,10 +42,35 @@ def main() -> None:
         learner = BehaviorCloning(epochs=6, minibatch_size=4)
         train_clones(CloneConfig(network=NETWORK, learner=learner, checkpoint_interval=2), data, run_dir, quiet=True)
     else:
-        from rookery.cli import main as rookery
+        sys.exit(command(kind, run_dir))
 
-        folders = ["--runs", str(run_dir), "--results", str(run_dir / "results")]
-        sys.exit(rookery(["reproduce", kind, "--budget", "smoke", "--quiet", *folders]))
+
+def command(kind: str, folder: Path) -> int:
+    """A command that goes on where it was when it is given again."""
+    from rookery.cli import main as rookery
+
+    if kind == "demo":
+        return rookery(
+            ["demo", "--preset", "smoke", "--seeds", "1", "--episodes", "4", "--quiet", "--out", str(folder)]
+        )
+    if kind == "score":
+        from tests.scorecard.tiny import TINY, pupil
+
+        from rookery.scorecard.card import score
+        from rookery.scorecard.page import write_scorecard_page
+
+        card = score(pupil("follows and remembers"), TINY)
+        card.write_json(folder / "tiny.json")
+        write_scorecard_page(card, folder / "tiny.html")
+        return 0
+    from tests.scaling.study import NAME
+
+    from rookery.studies import registry
+
+    registry.STUDIES[NAME] = "tests.scaling.study"
+    folders = ["--runs", str(folder), "--results", str(folder / "results")]
+    ray = ["--ray"] if kind == "ray" else []
+    return rookery(["reproduce", NAME, "--seeds", "2", "--episodes", "6", "--quiet", *folders, *ray])
 
 
 def kill_at(name: str, number: int) -> None:

@@ -40,19 +40,27 @@ def run_config(learner: Any, **changes: Any) -> RunConfig:
 
 
 def with_intrinsic_reward(reward: Any) -> RunConfig:
-    """Both agents learn by A2C with an intrinsic reward."""
-    speaks = CommunicationConfig(vocab_size=3) if reward.pays_messages else None
-    group = GroupConfig(
-        name="pair", slots=(0, 1), policy=RecurrentPolicyConfig(network=NETWORK, communication=speaks),
-        learner=A2C(sequence_length=4, intrinsic=(reward,)), learning_rate=1e-2,
-    )  # fmt: skip
-    return dataclasses.replace(run_config(LEARNERS["a2c"]), team=(group,))
+    """Both agents learn by A2C with an intrinsic reward; of influence on another agent's policy, the first alone."""
+    if isinstance(reward, CentralizedInfluence):
+        team = (_group("influencer", (0,), reward), _group("influencee", (1,), influencers=(0,)))
+    elif reward.pays_messages:
+        team = (_group("pair", (0, 1), reward, vocab_size=3),)
+    else:
+        team = (_group("pair", (0, 1), reward),)
+    return dataclasses.replace(run_config(LEARNERS["a2c"]), team=team)
 
 
-def diverging(config: RunConfig) -> RunConfig:
-    """The same with a learning rate that spoils everything in the second half."""
+def _group(name: str, slots: tuple[int, ...], *rewards: Any, **communication: Any) -> GroupConfig:
+    observed = CommunicationConfig(**communication) if communication else None
+    policy = RecurrentPolicyConfig(network=NETWORK, communication=observed)
+    learner = A2C(sequence_length=4, intrinsic=rewards)
+    return GroupConfig(name=name, slots=slots, policy=policy, learner=learner, learning_rate=1e-2)
+
+
+def diverging(config: RunConfig, seed: int) -> RunConfig:
+    """The same with another seed, and a learning rate that spoils everything in the second half."""
     group = dataclasses.replace(config.team[0], learning_rate=((0.0, 1e-2), (0.45, 1e-2), (0.5, 1e38)))
-    return dataclasses.replace(config, team=(group, *config.team[1:]))
+    return dataclasses.replace(config, team=(group, *config.team[1:]), seed=seed)
 
 
 __all__ = ["INTRINSIC_REWARDS", "LEARNERS", "TASK", "diverging", "run_config", "with_intrinsic_reward"]

@@ -27,15 +27,16 @@ class Divergence:
         self.folder = folder
 
     def trial(self, number: int) -> None:
-        kind, run_dir = KINDS[number % len(KINDS)], self.folder / "run"
+        (seed, kind), run_dir = divmod(number, len(KINDS)), self.folder / "run"
+        kind = KINDS[kind]
         shutil.rmtree(run_dir, ignore_errors=True)
         try:
             if kind == "cloning":
-                self._clone(run_dir)
+                self._clone(run_dir, seed)
             else:
                 known = kind in LEARNERS
                 config = run_config(LEARNERS[kind]) if known else with_intrinsic_reward(INTRINSIC_REWARDS[kind])
-                train(diverging(config), run_dir, quiet=True)
+                train(diverging(config, seed), run_dir, quiet=True)
         except DivergedError as error:
             if "is not finite" not in str(error):
                 raise TrialError(f"{kind}: {error}") from None
@@ -49,11 +50,13 @@ class Divergence:
                 if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(learner.params)):
                     raise TrialError(f"{kind}: the last checkpoint is not finite")
 
-    def _clone(self, run_dir: Path) -> None:
+    def _clone(self, run_dir: Path, seed: int) -> None:
         data = self.folder / "data"
         if not (data / "manifest.json").exists():
             record_dataset(data, TASK, ScriptedPolicyConfig(), num_episodes=12)
         good = BehaviorCloning(
             epochs=8, minibatch_size=4, learning_rate=1e-2, final_learning_rate=1e38, max_grad_norm=None
         )
-        train_clones(CloneConfig(network=NETWORK, learner=good, checkpoint_interval=1), data, run_dir, quiet=True)
+        train_clones(
+            CloneConfig(network=NETWORK, learner=good, seed=seed, checkpoint_interval=1), data, run_dir, quiet=True
+        )

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.torture.record import TrialError
 
-KINDS = ("ppo", "a2c", "r2d2", "cloning", "ndousse2021/fig4")
+KINDS = ("ppo", "a2c", "r2d2", "cloning", "demo", "score", "study", "ray")
 MOMENTS = ("fsync", "replace", "rename", "rmdir", "ftruncate")
-MAX_STARTS = 12
 
 
 class Kills:
@@ -25,10 +27,10 @@ class Kills:
 
     def trial(self, number: int) -> str | None:
         dice = random.Random(number)
-        kind = KINDS[number % len(KINDS)] if number % 50 < 45 else KINDS[number % 4]  # studies take longest
+        kind = KINDS[number % len(KINDS)]
         reference, seconds = self._reference(kind)
-        run_dir = self.folder / f"run-{kind.replace('/', '-')}"
-        moment = [dice.choice(MOMENTS), str(dice.randint(1, 25))] if number % 2 else []
+        run_dir = self.folder / f"run-{kind}"
+        moment = [dice.choice(MOMENTS), str(dice.randint(1, 25))] if number // len(KINDS) % 2 else []
         process = start(kind, run_dir, *moment)
         try:
             process.wait(seconds * 3 + 60 if moment else dice.uniform(0, seconds))
@@ -48,7 +50,7 @@ class Kills:
 
     def _reference(self, kind: str) -> tuple[Path, float]:
         """A run that was not killed, and its seconds."""
-        folder = self.folder / f"reference-{kind.replace('/', '-')}"
+        folder = self.folder / f"reference-{kind}"
         seconds = folder.with_name(f"{folder.name}.seconds")
         if not seconds.exists():
             shutil.rmtree(folder, ignore_errors=True)
@@ -60,7 +62,8 @@ class Kills:
 
 def start(kind: str, run_dir: Path, *moment: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "benchmarks.torture.child", kind, str(run_dir), *moment]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}  # also for the workers of Ray
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def finish(kind: str, run_dir: Path) -> None:
@@ -71,21 +74,35 @@ def finish(kind: str, run_dir: Path) -> None:
 
 
 def compare(left: Path, right: Path) -> str:
-    """The first file that differs, of agents, checkpoints, metrics without times, and results; '' if none does."""
+    """The first file that differs, of agents, checkpoints, metrics, results and cards; '' if none does."""
     for path in sorted(left.rglob("*")):
         name = path.relative_to(left)
-        if path.suffix in (".safetensors", ".npz") and path.is_file():
-            if not (right / name).exists() or (right / name).read_bytes() != path.read_bytes():
-                return str(name)
-        elif path.name == "metrics.jsonl" and _rows(path) != _rows(right / name):
+        read = _READERS.get(path.name) or _READERS.get(path.suffix)
+        if read is not None and (not (right / name).exists() or read(path) != read(right / name)):
             return str(name)
-        elif path.name == "results.json":
-            one, other = (json.loads((folder / name).read_text())["rows"] for folder in (left, right))
-            if one != other:
-                return str(name)
     return ""
+
+
+def _results(path: Path) -> Any:
+    """Results without times and machines."""
+
+    def kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {key: value for key, value in pairs if key not in ("seconds", "machine", "machines")}
+
+    return json.loads(path.read_text(), object_pairs_hook=kept)
 
 
 def _rows(path: Path) -> list[dict]:
     lines = map(json.loads, path.read_text().splitlines())
     return [{key: value for key, value in line.items() if not key.startswith("time/")} for line in lines]
+
+
+_READERS: dict[str, Callable[[Path], Any]] = {
+    ".safetensors": Path.read_bytes,
+    ".npz": Path.read_bytes,
+    "metrics.jsonl": _rows,
+    "results.json": _results,
+    "tiny.json": Path.read_bytes,
+    "tiny.html": Path.read_bytes,
+}
+"""What of a run has to be equal, without what a clock measured."""

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from rookery.errors import IncompatibleError, MissingPackageError
+from rookery.errors import IncompatibleError, MissingPackageError, printable
 from rookery.scorecard.protocol import OBSERVATION_SHAPES
 
 
 def load_exported_function(path: Path, kind: str) -> Callable[..., Any]:
     """The model in a file, as a function that takes a batch.
 
-    Raises: ConfigError if the library is missing; IncompatibleError for a model with other inputs and outputs.
+    Raises: MissingPackageError; IncompatibleError for a model with other inputs and outputs, here or when it is called.
     """
     return _load_onnx(path) if kind == "onnx" else _load_torchscript(path)
 
@@ -24,18 +24,22 @@ def load_exported_function(path: Path, kind: str) -> Callable[..., Any]:
 def _load_onnx(path: Path) -> Callable[..., Any]:
     """Inputs: 'observation' [B, ...], and where it has them 'is_first' [B] and states, which start at 0.
 
-    Outputs: 'action' int[B], and each state under the name of its input.
+    Outputs: 'action' int[B], and for each state NAME 'next_NAME': a name cannot be an input and an output in ONNX.
     """
     onnxruntime = _optional_library("onnxruntime", path)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    onnxruntime.set_default_logger_severity(4)  # it prints what the error says as well
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no base class
+        raise IncompatibleError(f"{path} is not an ONNX model that onnxruntime can run ({_one_line(error)})") from None
     inputs = {value.name: value for value in session.get_inputs()}
     outputs = [value.name for value in session.get_outputs()]
     state_names = [name for name in inputs if name not in ("observation", "is_first")]
-    missing = [name for name in ("action", *state_names) if name not in outputs]
-    if "observation" not in inputs or missing:
+    wanted = ["action", *(f"next_{name}" for name in state_names)]
+    if "observation" not in inputs or not set(wanted) <= set(outputs):
         raise IncompatibleError(
             f"{path} has the inputs {', '.join(inputs)} and the outputs {', '.join(outputs)}; it needs the input "
-            "'observation', the output 'action', and every state as an input and an output of the same name"
+            "'observation', the output 'action', and for every state NAME that is an input the output 'next_NAME'"
         )
 
     def act(observation: np.ndarray, state: dict[str, np.ndarray] | None, is_first: np.ndarray):
@@ -47,8 +51,11 @@ def _load_onnx(path: Path) -> Callable[..., Any]:
         feed = {"observation": observation.astype(_dtype(inputs["observation"])), **state}
         if "is_first" in inputs:
             feed["is_first"] = is_first.astype(_dtype(inputs["is_first"]))
-        action, *states = session.run(["action", *state_names], feed)
-        return np.asarray(action).reshape(batch), dict(zip(state_names, states, strict=True))
+        try:
+            action, *states = session.run(wanted, feed)
+        except Exception as error:
+            raise _cannot_be_called(path, error) from None
+        return np.asarray(action).reshape(-1), dict(zip(state_names, states, strict=True))
 
     return _with_attributes(act, tuple(inputs["observation"].shape[1:]))
 
@@ -60,15 +67,30 @@ def _load_torchscript(path: Path) -> Callable[..., Any]:
         module = torch.jit.load(str(path), map_location="cpu").eval()
     except RuntimeError as error:
         raise IncompatibleError(
-            f"{path} is not a TorchScript module; save it by torch.jit.script(module).save(path) ({error})"
+            f"{path} is not a TorchScript module; save it by torch.jit.script(module).save(path) ({_one_line(error)})"
         ) from None
 
     def act(observation: np.ndarray, state: Any, is_first: np.ndarray):
-        with torch.no_grad():
-            action, state = module(torch.from_numpy(observation.copy()), state, torch.from_numpy(is_first))
-        return action.numpy().reshape(len(observation)), state
+        try:
+            with torch.no_grad():
+                action, state = module(torch.from_numpy(observation.copy()), state, torch.from_numpy(is_first))
+            return action.numpy().reshape(-1), state
+        except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+            raise _cannot_be_called(path, error) from None
 
     return _with_attributes(act, None)
+
+
+def _cannot_be_called(path: Path, error: Exception) -> IncompatibleError:
+    return IncompatibleError(
+        f"{path} cannot be called with a batch of observations: {_one_line(error)}; the scorecard's documentation says "
+        "what a model is called with and returns"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    """What a library says, on one line; of a long text its end, where TorchScript has what went wrong."""
+    return printable(" ".join(str(error).split())[-300:] or type(error).__name__)
 
 
 def _optional_library(name: str, path: Path) -> Any:
