@@ -1,6 +1,8 @@
 """How a study grows: replicas on 1 to N devices of this machine, what Ray adds to a task, and what travels.
 
 `python benchmarks/scaling.py devices 1 2 4 8` trains as many replicas as devices, each count in a process of its own.
+`python benchmarks/scaling.py processes 1 2` trains as many replicas as the largest count in so many processes, one core
+each, that meet as on several hosts.
 `python benchmarks/scaling.py ray` starts a Ray cluster here and times tasks that do nothing.
 `python benchmarks/scaling.py bytes RUN...` measures the archives of runs, which travel where no disk is shared.
 """
@@ -57,6 +59,46 @@ def measure_count(count: int, updates: int) -> dict:
     }
 
 
+def measure_processes(counts: list[int], updates: int) -> list[dict]:
+    """One row per number of processes, all with the same replicas of the preset demo, without checkpoints between."""
+    import socket
+    import tempfile
+
+    from rookery.storage.metrics import read_metrics
+    from rookery.storage.serialization import to_dict
+    from rookery.training.presets import preset
+
+    demo = preset("demo")
+    config = dataclasses.replace(
+        demo, variants=demo.variants[:1], num_seeds=max(counts), eval_episodes=0,
+        total_timesteps=(updates + 1) * demo.steps_per_update, checkpoint_interval=updates + 1,
+    )  # fmt: skip
+    rows = []
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            server.close()
+            (Path(folder) / "config.json").write_text(json.dumps({"config": to_dict(config)}))
+            command = [sys.executable, "-m", "rookery", "train", f"{folder}/config.json", "--out", f"{folder}/run",
+                       "--cores", "1", "--track", "none", "--quiet"]  # fmt: skip
+            together = ["--coordinator", f"127.0.0.1:{port}", "--num-processes", str(count), "--process-id"]
+            started = [
+                subprocess.Popen([*command, *([*together, str(number)] if count > 1 else [])],
+                                 env={**os.environ, "JAX_PLATFORMS": "cpu"}, stdout=subprocess.DEVNULL)
+                for number in range(count)
+            ]  # fmt: skip
+            if any(process.wait() for process in started):
+                raise SystemExit("a process failed")
+            best = max(row["time/steps_per_second"] for row in read_metrics(f"{folder}/run")[1:])
+            state = sum(path.stat().st_size for path in Path(folder, "run", "checkpoints").rglob("arrays.npz"))
+        rows.append({
+            "processes": count, "replicas": max(counts), "steps_per_second": round(best),
+            "replicas_per_hour": round(3600 * best / (demo.total_updates * demo.steps_per_update), 2),
+            "state_bytes": state,
+        })  # fmt: skip
+    return rows
+
+
 def measure_ray(num_tasks: int) -> dict:
     """Seconds that Ray adds: to start a cluster, a node's first task, and every further task."""
     from rookery.scaling.ray_cluster import RayOptions, connected
@@ -103,8 +145,8 @@ def measure_bytes(run_dirs: list[Path]) -> list[dict]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("devices", "one-count", "ray", "bytes"))
-    parser.add_argument("values", nargs="*", help="numbers of devices, or folders of runs")
+    parser.add_argument("what", choices=("devices", "one-count", "processes", "ray", "bytes"))
+    parser.add_argument("values", nargs="*", help="numbers of devices or processes, or folders of runs")
     parser.add_argument("--updates", type=int, default=3, help="updates timed; the best counts (default 3)")
     parser.add_argument("--tasks", type=int, default=50, help="tasks of Ray timed; the median counts (default 50)")
     options = parser.parse_args()
@@ -115,6 +157,8 @@ if __name__ == "__main__":
 
         if options.what == "devices":
             results = measure_devices([int(value) for value in options.values or ("1", "2")], options.updates)
+        elif options.what == "processes":
+            results = measure_processes([int(value) for value in options.values or ("1", "2")], options.updates)
         elif options.what == "ray":
             results = measure_ray(options.tasks)
         else:

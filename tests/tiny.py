@@ -156,7 +156,7 @@ def _name(run, *without) -> str:
 
 def trace_once(monkeypatch) -> None:
     """Runs whose program was traced before start at once; nothing else changes."""
-    from rookery.training import trainer
+    from rookery.training import replica_updates
     from rookery.training.evaluation import RunEvaluator
     from rookery.training.train_step import Run
 
@@ -166,7 +166,7 @@ def trace_once(monkeypatch) -> None:
         return _Once(compile_train_step(self, devices), _name(self, "seed", *_NOT_COMPILED))
 
     def evaluator(run, episodes, devices=None):
-        key = (_name(run), str(devices))
+        key = (_name(run), str(devices), run.own)
         if key not in _EVALUATORS:
             _EVALUATORS[key] = RunEvaluator(run, episodes, devices)
         return _EVALUATORS[key]
@@ -179,4 +179,4 @@ def trace_once(monkeypatch) -> None:
 
     monkeypatch.setattr(Run, "compile_train_step", once)
     monkeypatch.setattr(Run, "init", init_once)
-    monkeypatch.setattr(trainer, "RunEvaluator", evaluator)
+    monkeypatch.setattr(replica_updates, "RunEvaluator", evaluator)

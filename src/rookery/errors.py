@@ -89,6 +89,12 @@ class OutOfMemoryError(RookeryError, MemoryError):
     exit_code = 9
 
 
+class LostProcessError(RookeryError):
+    """Another process of the same run died, failed or fell silent; `resume` continues from the last checkpoint."""
+
+    exit_code = UNFINISHED_EXIT_CODE
+
+
 def suggest(name: object, allowed: Iterable[str], most: int = 3) -> str:
     """The second half of a message about an unknown name: the nearest allowed names, then all of them.
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from rookery.scaling import ray_cluster, ray_study, ray_worker
 from rookery.scaling.archives import pack, unpack
 from rookery.scaling.ray_cluster import RayOptions, connected, import_ray
 from rookery.scaling.ray_worker import check_versions, own_versions
+from rookery.training.continue_run import is_finished
 from tests.flags import KEPT
 from tests.scaling.study import NAME
 
@@ -32,9 +34,8 @@ needs_ray = pytest.mark.skipif(
 )
 
 
-def reproduce(folder: Path, *ray: str, before: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess:
-    """The study in a process of its own, compiled without haste: numbers are exact."""
-    command = [
+def study_command(folder: Path, *ray: str) -> list[str]:
+    return [
         sys.executable,
         "-m",
         "tests.scaling.study",
@@ -45,11 +46,20 @@ def reproduce(folder: Path, *ray: str, before: tuple[str, ...] = (), **variables
         str(folder),
         "--results",
         str(folder / "results"),
+        *ray,
     ]
-    environment = {"XLA_FLAGS": KEPT, "TEST_UPDATES": "40", "PYTHONPATH": str(ROOT), **variables}
+
+
+def study_environment(**variables: str) -> dict[str, str]:
+    """Compiled without haste: numbers are exact."""
+    return {**os.environ, "XLA_FLAGS": KEPT, "TEST_UPDATES": "40", "PYTHONPATH": str(ROOT), **variables}
+
+
+def reproduce(folder: Path, *ray: str, before: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess:
+    """The study in a process of its own."""
     return subprocess.run(
-        [*before, *command, *ray],
-        env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, timeout=900,
+        [*before, *study_command(folder, *ray)],
+        env=study_environment(**variables), cwd=ROOT, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
 
 
@@ -88,6 +98,37 @@ def test_a_node_dies_and_no_number_changes(one_process, tmp_path, disk):
     assert all(part.parent.name.startswith("first-") for part in again), "the other run starts when the first has ended"
     assert all("beginning" not in text for text in again.values()), "it continued from its last checkpoint"
     assert all(text.count("process ") == 1 for part, text in logs.items() if part not in again)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_second_driver_is_refused_and_a_killed_one_is_followed_by_another(one_process, tmp_path):
+    driver = subprocess.Popen(
+        study_command(tmp_path, "--ray"), env=study_environment(), cwd=ROOT,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        give_up = time.monotonic() + 600
+        while not any(tmp_path.glob("studies/*.parts/*/checkpoints/[0-9]*")):
+            assert driver.poll() is None, "it ended before its first checkpoint"
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        second = reproduce(tmp_path, "--ray")
+        assert second.returncode == StorageError.exit_code, second.stdout + second.stderr
+        assert f"is in use by process {driver.pid} on " in second.stderr
+        assert second.stderr.count("\n") == 1
+        assert driver.poll() is None
+    finally:
+        driver.kill()
+        driver.wait()
+    finished = {path.parent for path in tmp_path.glob("studies/*.parts/*/status.json") if is_finished(path.parent)}
+    ended = reproduce(tmp_path, "--ray")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert results(tmp_path) == results(one_process)
+    logs = {log.parent: log.read_text() for log in tmp_path.glob("studies/*.parts/*/log.txt")}
+    assert all(logs[part].count("process ") == 1 for part in finished), "what was finished is not trained again"
+    continued = [text for text in logs.values() if text.count("process ") > 1]
+    assert all("beginning" not in text for text in continued), "they continue from their last checkpoints"
 
 
 def test_a_part_travels_as_it_is(straight, tmp_path):

@@ -10,7 +10,7 @@ import sys
 from rookery.commands.options import Json
 from rookery.commands.output import print_json
 from rookery.environment import VARIABLES
-from rookery.errors import printable
+from rookery.errors import ConfigError, printable
 
 OPTIONAL_PACKAGES = {
     "tensorboard": "to look at a run's curves: pip install 'rookery[track]'",
@@ -39,6 +39,17 @@ def required_packages() -> list[str]:
     lines = importlib.metadata.requires("rookery") or []
     names = (re.match(r"[\w.-]+", line) for line in lines if "extra ==" not in line)
     return ["jaxlib", *(name.group() for name in names if name)]
+
+
+def _describe_launch() -> str:
+    """What SLURM or Open MPI says of the process that trains here."""
+    from rookery.scaling.launch import find_launch
+
+    try:
+        launch = find_launch(None, None, None, os.environ)
+    except ConfigError as error:
+        return str(error)
+    return "a run trains in this one alone" if launch is None else launch.description
 
 
 def run_doctor(as_json: bool = False) -> int:
@@ -72,6 +83,7 @@ def run_doctor(as_json: bool = False) -> int:
         tell("devices", ", ".join(map(str, devices)))
         for name, value in machine_info().items():
             tell(name, value)
+    tell("processes", _describe_launch())
     for name in required_packages():
         try:
             tell(name, importlib.metadata.version(name))

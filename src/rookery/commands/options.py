@@ -48,6 +48,9 @@ Track = Annotated[
         help_behavior_hint="(default: $ROOKERY_TRACK, else tensorboard)",
     ),
 ]
+Coordinator = Annotated[str | None, optional("HOST:PORT", "of SLURM or Open MPI")]
+NumProcesses = Annotated[int | None, optional("INT", "of SLURM or Open MPI, else 1")]
+ProcessId = Annotated[int | None, optional("INT", "of SLURM or Open MPI")]
 Json = Annotated[bool, arg(help="Print JSON instead of text: one object per line.")]
 PartnersOption = Annotated[str | None, optional("AGENT", "as in training, else scripted")]
 

@@ -182,7 +182,13 @@ def _environment_section() -> str:
 
 def _exit_code_section() -> str:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.RookeryError)]
-    meanings = {0: "done", 130: "interrupted", errors.STOPPED_EXIT_CODE: "stopped before the end; continue it"}
+    meanings = {
+        0: "done",
+        130: "interrupted",
+        errors.STOPPED_EXIT_CODE: "stopped before the end; continue it",
+        errors.UNFINISHED_EXIT_CODE: "not finished because of what failed elsewhere: tasks of a study, which are "
+        "listed, or another process of the run; the same command, or `resume`, continues it",
+    }
     for kind in kinds:
         meanings.setdefault(kind.exit_code, " ".join((kind.__doc__ or "").split()))
     lines = ["## Exit codes", "", "| code | meaning |", "|---|---|"]

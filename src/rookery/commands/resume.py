@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import Cores, Json, TimeLimit, check_cores, time_limit_seconds, use_cores
+from rookery.commands.options import (
+    Coordinator,
+    Cores,
+    Json,
+    NumProcesses,
+    ProcessId,
+    TimeLimit,
+    check_cores,
+    time_limit_seconds,
+    use_cores,
+)
 from rookery.commands.train import print_result
+from rookery.scaling.launch import find_launch
+from rookery.training.devices import request_deterministic_ops
+
+if TYPE_CHECKING:
+    from rookery.training.process_group import ProcessGroup
+    from rookery.training.trainer import TrainResult
 
 
 @dataclasses.dataclass
@@ -21,6 +38,16 @@ class ResumeCommand:
     """Save and stop after so many minutes."""
     cores: Cores = None
     """CPU cores to spread seeds over; extra cores share the updates of a seed."""
+    deterministic_ops: bool = False
+    """On a GPU: add up in a fixed order, so that a run repeats to the bit; slower. As when it was started."""
+    coordinator: Coordinator = None
+    """Where process 0 of a run of several processes waits for the others."""
+    num_processes: NumProcesses = None
+    """Processes that train this run together; each is started with the same command. 1: this one alone."""
+    process_id: ProcessId = None
+    """Number of this process, from 0; process 0 writes the run's folder."""
+    join_timeout: float = 300.0
+    """Seconds in which all processes must have started."""
     quiet: bool = False
     """Show no progress."""
     restart: bool = False
@@ -34,12 +61,30 @@ class ResumeCommand:
 def run_resume(options: ResumeCommand) -> int:
     """Continue the run. Returns 0, or STOPPED_EXIT_CODE if it was stopped before its end."""
     stop_after = time_limit_seconds(options.time_limit)
+    if options.deterministic_ops:
+        request_deterministic_ops()
     check_cores(options.cores)
-    from rookery.storage.run_files import recorded_threads
-
-    use_cores(options.cores, recorded_threads(options.run))
-    from rookery.training.trainer import resume
-
+    launch = find_launch(options.coordinator, options.num_processes, options.process_id, os.environ)
     quiet = options.quiet or options.json
-    result = resume(options.run, quiet=quiet, stop_after=stop_after, restart=options.restart)
-    return print_result(result, quiet, options.json)
+
+    def run(processes: ProcessGroup | None) -> TrainResult:
+        from rookery.training.trainer import ONE_PROCESS, resume
+
+        return resume(
+            options.run,
+            quiet=quiet,
+            stop_after=stop_after,
+            restart=options.restart,
+            processes=processes or ONE_PROCESS,
+        )
+
+    if launch is None:
+        from rookery.storage.run_files import recorded_threads
+
+        use_cores(options.cores, recorded_threads(options.run))
+        return print_result(run(None), quiet, options.json)
+    from rookery.commands.processes import train_together
+    from rookery.training.trainer import load_config
+
+    config = None if launch.process_id else load_config(options.run)
+    return train_together(launch, "resume", config, options, run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,21 +13,29 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from rookery.commands.options import (
+    Coordinator,
     Cores,
     Json,
+    NumProcesses,
     Overrides,
     PresetInt,
+    ProcessId,
     TimeLimit,
     Track,
+    check_cores,
     optional,
     time_limit_seconds,
     use_cores,
 )
 from rookery.commands.output import print_json
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError
+from rookery.scaling.launch import find_launch
+from rookery.training.devices import request_deterministic_ops
 
 if TYPE_CHECKING:
+    from rookery.scaling.launch import Launch
     from rookery.training.config import RunConfig
+    from rookery.training.process_group import ProcessGroup
     from rookery.training.trainer import TrainResult
 
 
@@ -56,6 +65,16 @@ class TrainCommand:
     """Save and stop after so many minutes; `rookery resume` continues the run."""
     cores: Cores = None
     """CPU cores to spread seeds over; extra cores share the updates of a seed."""
+    deterministic_ops: bool = False
+    """On a GPU: add up in a fixed order, so that a run repeats to the bit; slower."""
+    coordinator: Coordinator = None
+    """Where process 0 of a run of several processes waits for the others."""
+    num_processes: NumProcesses = None
+    """Processes that train this run together; each is started with the same command. 1: this one alone."""
+    process_id: ProcessId = None
+    """Number of this process, from 0; process 0 writes the run's folder."""
+    join_timeout: float = 300.0
+    """Seconds in which all processes must have started."""
     track: Track = ()
     quiet: bool = False
     """Show no progress."""
@@ -70,7 +89,12 @@ class TrainCommand:
 def run_train(options: TrainCommand) -> int:
     """Train, or print the configuration for a dry run. Returns 0, or STOPPED_EXIT_CODE before the end."""
     stop_after = time_limit_seconds(options.time_limit)
-    use_cores(options.cores)
+    if options.deterministic_ops:
+        request_deterministic_ops()
+    check_cores(options.cores)
+    launch = find_launch(options.coordinator, options.num_processes, options.process_id, os.environ)
+    if launch is None or options.dry_run:
+        use_cores(options.cores)
     config = make_run_config(options)
     if options.dry_run:
         from rookery import __version__
@@ -86,17 +110,43 @@ def run_train(options: TrainCommand) -> int:
 
         check_memory(config)
         print(update_memory(config).describe(), file=sys.stderr)
+        print_layout(launch, len(config.replicas))
         return 0
-    from rookery.training.trainer import train
-
     quiet = options.quiet or options.json
-    if not quiet and (steps := config.total_updates * config.steps_per_update) != config.total_timesteps:
+    steps = config.total_updates * config.steps_per_update
+    if steps != config.total_timesteps and not quiet and not (launch and launch.process_id):
         print(
             f"{config.total_timesteps:,} environment steps are rounded up to {steps:,}: {config.total_updates} whole "
             f"updates of {config.steps_per_update:,} steps"
         )
-    result = train(config, options.out, quiet=quiet, stop_after=stop_after, track=options.track or None)
-    return print_result(result, quiet, options.json)
+
+    def run(processes: ProcessGroup | None) -> TrainResult:
+        from rookery.training.trainer import ONE_PROCESS, train
+
+        return train(
+            config,
+            options.out,
+            quiet=quiet,
+            stop_after=stop_after,
+            track=options.track or None,
+            processes=processes or ONE_PROCESS,
+        )
+
+    if launch is None:
+        return print_result(run(None), quiet, options.json)
+    from rookery.commands.processes import train_together
+
+    return train_together(launch, "train", config, options, run)
+
+
+def print_layout(launch: Launch | None, num_replicas: int) -> None:
+    """Say, on standard error, on which devices and in how many processes a run would train."""
+    from rookery.training.devices import describe_devices
+
+    largest = num_replicas if launch is None else -(-num_replicas // launch.num_processes)
+    print(f"devices: {describe_devices(largest)}", file=sys.stderr)
+    if launch is not None:
+        print(f"process {launch.description}; {num_replicas} replicas in all", file=sys.stderr)
 
 
 def make_run_config(options: TrainCommand) -> RunConfig:

@@ -238,6 +238,10 @@ class RunConfig:
         """Updates of the whole run: the fewest that reach `total_timesteps`."""
         return -(-self.total_timesteps // self.steps_per_update)
 
+    def has_checkpoint(self, update: int) -> bool:
+        """Whether the state is saved and evaluated after so many updates, if nothing stops the run."""
+        return update % self.checkpoint_interval == 0 or update == self.total_updates
+
     @property
     def replicas(self) -> tuple[tuple[str, int], ...]:
         """(variant name, seed) of everything trained side by side, in order."""

@@ -10,6 +10,7 @@ import sys
 DEVICE_COUNT_FLAG = "--xla_force_host_platform_device_count"
 THREADS_VARIABLE = "NPROC"
 """Environment variable that XLA's CPU backend reads instead of counting the cores that the process may use."""
+DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops"
 COLLECTIVE_TIMEOUT_FLAG = "--xla_cpu_collective_call_terminate_timeout_seconds"
 
 
@@ -67,10 +68,15 @@ def thread_count() -> int:
     return max(_default_threads(), len(jax.devices("cpu")))
 
 
+def expected_cpu_devices(num_cores: int | None = None) -> int:
+    """The CPU devices that there will be after `use_all_cores(num_cores)`, without starting JAX's backend."""
+    requested = _requested_devices(os.environ.get("XLA_FLAGS", ""))
+    return num_cores or available_cores() if requested is None else requested
+
+
 def expected_threads(num_cores: int | None = None) -> int:
     """What `thread_count` will be after `use_all_cores(num_cores)`, without starting JAX's backend."""
-    requested = _requested_devices(os.environ.get("XLA_FLAGS", ""))
-    return max(_default_threads(), num_cores or available_cores() if requested is None else requested)
+    return max(_default_threads(), expected_cpu_devices(num_cores))
 
 
 def collective_timeout_flags() -> str:
@@ -92,6 +98,33 @@ def max_sharing_devices(num_devices: int) -> int:
     return (
         batch_sharding.usable_devices(num_devices) if COLLECTIVE_TIMEOUT_FLAG in os.environ.get("XLA_FLAGS", "") else 1
     )
+
+
+def request_deterministic_ops() -> None:
+    """Make a GPU add up in a fixed order, so that a run repeats to the bit there. Must be called before JAX starts."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if DETERMINISTIC_FLAG not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC_FLAG}=true".strip()
+
+
+def describe_devices(num_replicas: int) -> str:
+    """This process's devices, and how the replicas of a run would lie on them. Starts JAX's backend."""
+    import jax
+
+    devices = jax.devices()
+    on_cpu = devices[0].platform == "cpu"
+    kind = "CPU device" if on_cpu else f"{devices[0].device_kind} device"
+    if num_replicas >= len(devices):
+        layout = f"at most {-(-num_replicas // len(devices))} on each"
+    elif on_cpu:
+        layout = f"up to {max_sharing_devices(len(devices) // num_replicas)} share the batch of one"
+    else:
+        layout = f"{len(devices) - num_replicas} stay idle"
+    return f"{_count(len(devices), kind)} for {_count(num_replicas, 'replica')}: {layout}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def available_cores() -> int:

@@ -98,11 +98,11 @@ class RunEvaluator:
     def __init__(self, run: Run, episodes: int, devices: list[Any] | None = None) -> None:
         env, slots = run.env, run.team.learning_slots
         self.learning_slots = slots
-        self._replicas = run.config.replicas
+        self._replicas = run.replicas
         health_episodes = min(episodes, max(1, HEALTH_STEPS // env.max_steps))
 
-        def evaluate(learners, key, frozen_params) -> Any:
-            setup = run.team_setup(learners, frozen_params)
+        def evaluate(learners, key, replica_params, frozen_params) -> Any:
+            setup = run.team_setup(learners, {**frozen_params, **replica_params})
 
             def with_mask(agent_mask):
                 mask = jnp.broadcast_to(agent_mask, (episodes, env.num_agents))
@@ -124,7 +124,8 @@ class RunEvaluator:
             health = measure_health(run, learners, jax.tree.map(lambda x: x[0], trajectories))
             return hide_missing((social, solo, health))
 
-        self._evaluate = jax.jit(run.map_replicas(evaluate, devices, num_args=2))
+        self._replica_params = run.schedules.replica_params
+        self._evaluate = jax.jit(run.map_replicas(evaluate, devices, num_args=3))
 
     def __call__(self, learners: PyTree, seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
         """Metrics of L learning agents of M replicas.
@@ -135,7 +136,7 @@ class RunEvaluator:
           f32[M, L], NaN for agents that do not measure it; left out where no agent measures anything.
         """
         replica_keys = jnp.stack([evaluation_key(seed + number) for _, number in self._replicas])
-        social, solo, health = show_missing(jax.device_get(self._evaluate(learners, replica_keys)))
+        social, solo, health = show_missing(jax.device_get(self._evaluate(learners, replica_keys, self._replica_params)))
         social = {name: value[:, list(self.learning_slots)] for name, value in social.items()}
         gain = {"return": social["return"] - solo["return"]}
         return {"social": social, "solo": solo, "social_gain": gain} | ({"health": health} if health else {})

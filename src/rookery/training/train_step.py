@@ -44,6 +44,7 @@ class ReplicaSchedules(NamedTuple):
     hparams: dict[str, dict[str, Float[Array, "M P 2"]]]  # by group, then by name
     social_episode_prob: Float[Array, "M P 2"]
     env_params: dict[str, Float[Array, "M P 2"]]  # by name of the task parameter
+    replica_params: dict[str, PyTree] = {}  # `Run.replica_params`, which do not change; leaves [M, ...]
 
 
 def replica_schedules(config: RunConfig) -> ReplicaSchedules:
@@ -129,10 +130,26 @@ class Run:
     team: Team
     frozen_params: dict[str, PyTree] = dataclasses.field(hash=False, compare=False)
     """Parameters of the groups that do not learn, by name."""
+    own: range | None = None
+    """Numbers of the replicas that this process trains, if others train the rest; None: all."""
+    replica_params: dict[str, PyTree] = dataclasses.field(default_factory=dict, hash=False, compare=False)
+    """Parameters of the groups that do not learn and have another agent in each replica; leaves [M, ...]."""
 
     def __post_init__(self) -> None:
         self.team.validate(self.env)
         counterfactual.check_influence_setup(self.team)
+
+    @property
+    def replicas(self) -> tuple[tuple[str, int], ...]:
+        """(variant name, seed) of the replicas that this process trains."""
+        return self.config.replicas if self.own is None else self.config.replicas[self.own.start : self.own.stop]
+
+    @property
+    def schedules(self) -> ReplicaSchedules:
+        """`replica_schedules` of the replicas that this process trains."""
+        schedules = replica_schedules(self.config)._replace(replica_params=self.replica_params)
+        own = self.own
+        return schedules if own is None else jax.tree.map(lambda x: x[own.start : own.stop], schedules)
 
     def init(self) -> TrainState:
         """Untrained learners for every replica. Replicas of one seed start alike in every variant."""
@@ -149,7 +166,7 @@ class Run:
                 learners[group.name] = jax.lax.map(init, slot_keys)
             return TrainState(learners=learners, num_updates=jnp.int32(0), key=key)
 
-        seeds = jnp.array([seed for _, seed in self.config.replicas], jnp.int32)
+        seeds = jnp.array([seed for _, seed in self.replicas], jnp.int32)
         return jax.jit(lambda seeds: jax.lax.map(init_replica, seeds))(seeds)
 
     @property
@@ -190,7 +207,7 @@ class Run:
             group: {name: value_at(points, fraction) for name, points in by_name.items()}
             for group, by_name in schedules.hparams.items()
         }
-        params = dict(frozen_params)
+        params = {**frozen_params, **schedules.replica_params}
         for group in groups:
             behavior_params = functools.partial(group.learner.behavior_params, hparams=hparams[group.name])
             params[group.name] = jax.vmap(behavior_params)(state.learners[group.name])
@@ -253,7 +270,7 @@ class Run:
         If the number of devices does not divide the number of replicas, some replicas run twice and count once, so
         that no device waits for another that does all the remaining work.
         """
-        mesh, num_replicas = self._mesh(devices), len(self.config.replicas)
+        mesh, num_replicas = self._mesh(devices), len(self.replicas)
         in_turn = mesh.devices.flat[0].platform == "cpu"
         padding = -num_replicas % mesh.shape["replica"]
 
@@ -284,14 +301,14 @@ class Run:
     def _sharding(self, devices: list[Any] | None) -> NamedSharding:
         """Placement between updates of what leads with the replicas: split, or replicated if it does not divide."""
         mesh = self._mesh(devices)
-        divides = len(self.config.replicas) % mesh.shape["replica"] == 0
+        divides = len(self.replicas) % mesh.shape["replica"] == 0
         return NamedSharding(mesh, PartitionSpec("replica") if divides else PartitionSpec())
 
     def _mesh(self, devices: list[Any] | None) -> Mesh:
         """Devices by replica. If a CPU has more devices than replicas, several share a replica's batch, provided that
         all learners support it."""
         devices = devices or jax.devices()
-        num_replicas = min(len(devices), len(self.config.replicas))
+        num_replicas = min(len(devices), len(self.replicas))
         shareable = all(group.learner.supports_sharding for group in self.team.learning_groups)
         on_cpu = devices[0].platform == "cpu"
         sharing = max_sharing_devices(len(devices) // num_replicas) if shareable and on_cpu else 1

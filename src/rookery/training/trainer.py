@@ -31,18 +31,20 @@ from rookery.storage.run_files import (
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers
-from rookery.training.build import build, checkpoint_hashes, initial_params
+from rookery.training.build import SEED_PLACEHOLDER, build, checkpoint_hashes, initial_params
 from rookery.training.config import RunConfig, slot_names
 from rookery.training.devices import machine_info, thread_count
-from rookery.training.evaluation import RunEvaluator
 from rookery.training.finite import check_finite_metrics, check_finite_params
 from rookery.training.mechanism_health import dead_loss_warning
 from rookery.training.memory import check_memory
 from rookery.training.presets import preset
+from rookery.training.process_group import ProcessGroup
 from rookery.training.progress import Progress
+from rookery.training.replica_updates import ReplicaUpdates
 from rookery.training.stop_signal import StopSignal
-from rookery.training.train_step import Run, TrainState, replica_schedules, show_missing
+from rookery.training.train_step import Run, TrainState, replica_schedules
 
+ONE_PROCESS = ProcessGroup()
 RUNS_DIR = Path("runs")
 """Folder of runs whose own folder is not named."""
 CHECKPOINT_HASHES_KEY = "checkpoint_hashes"  # in CONFIG_FILE
@@ -72,6 +74,7 @@ def train(
     stop_after: float | None = None,
     on_update: OnUpdate | None = None,
     track: Sequence[str] | None = None,
+    processes: ProcessGroup = ONE_PROCESS,
 ) -> TrainResult:
     """Start a run in a new folder and train to its end.
 
@@ -85,8 +88,9 @@ def train(
       on_update: called after every update.
       track: where metrics go besides metrics.jsonl: names in `rookery.plugins.TRACKERS`, or "none"; None: those of the
         environment variable ROOKERY_TRACK, else TensorBoard. A resumed run continues with the same.
+      processes: this process, as number 0, and those that train some of the replicas with `follow_run`.
     Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError before anything is written; StorageError
-      if the disk refuses or another process trains in this folder; DivergedError.
+      if the disk refuses or another process trains in this folder; DivergedError; LostProcessError.
     """
     if isinstance(config, str):
         config = preset(config)
@@ -100,10 +104,10 @@ def train(
     with RunLock(run_dir) as lock:
         _check_unused(run_dir)  # another process may have been quicker
         hashes = checkpoint_hashes(config)
+        loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update, processes, hashes)
         saved = {"rookery": __version__, THREADS_KEY: thread_count(), "config": to_dict(config)}
         save_trackers(run_dir, dict.fromkeys(trackers))
         write_json(run_dir / CONFIG_FILE, saved | ({CHECKPOINT_HASHES_KEY: hashes} if hashes else {}))
-        loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update)
         return loop.execute(_init_state(run, params), resume_at=None)
 
 
@@ -115,6 +119,7 @@ def resume(
     stop_after: float | None = None,
     on_update: OnUpdate | None = None,
     restart: bool = False,
+    processes: ProcessGroup = ONE_PROCESS,
 ) -> TrainResult:
     """Continue a run from its newest valid checkpoint, to the same numbers as if it had never stopped.
 
@@ -124,6 +129,7 @@ def resume(
     Args:
       restart: train from the beginning if none of its checkpoints is valid any more; what is there is kept in a folder
         `before-restart-1` in the run's.
+      processes: as for `train`; there may be more or fewer than before.
     Raises: NotFoundError if there is no run, or it had checkpoints and has no valid one, without `restart`; ConfigError
       if there is a valid one, with `restart`; CorruptFileError if its configuration is unreadable; IncompatibleError if
       its checkpoint is of another configuration, or a trained agent that it uses has changed; else as `train`.
@@ -145,7 +151,7 @@ def resume(
         like = jax.eval_shape(run.init)
         restored = restore_run(run_dir, like, config.checkpoint_interval, restart, notes.append)
         num_updates, state = restored or (0, _init_state(run, initial_params(config, run)))
-        loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update)
+        loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update, processes, checkpoint_hashes(config))
         return loop.execute(state, resume_at=num_updates, notes=notes)
 
 
@@ -210,6 +216,8 @@ def load_learners(run_dir: Path | str, variant: str | None = None, seed: int | N
     run, state = load_state(run_dir)
     number = config.replicas.index((variant, seed))
     learners = jax.tree.map(lambda x: jax.numpy.asarray(x[number]), state.learners)
+    own = jax.tree.map(lambda x: x[number], run.replica_params)
+    run = dataclasses.replace(run, frozen_params={**run.frozen_params, **own}, replica_params={})
     steps = int(state.num_updates[number]) * config.steps_per_update
     return run, learners, f"{config.name}, {variant}, seed {seed}, {steps:,} steps"
 
@@ -239,11 +247,12 @@ class _TrainLoop:
         quiet: bool,
         stop_after: float | None,
         on_update: OnUpdate | None,
+        processes: ProcessGroup,
+        hashes: dict[str, str],
     ) -> None:
         self.run, self.config, self.lock, self.run_dir = run, run.config, lock, lock.run_dir
-        self.devices, self.quiet, self.stop_after, self.on_update = devices, quiet, stop_after, on_update
-        episodes = self.config.eval_episodes
-        self.evaluate: Callable | None = RunEvaluator(run, episodes, devices) if episodes else None
+        self.quiet, self.stop_after, self.on_update = quiet, stop_after, on_update
+        self.processes, self.updates = processes, ReplicaUpdates(run, devices, processes, hashes)
         self.start_time = time.monotonic()
         self.seconds = 0.0  # of all sessions, up to the last update
         self.earlier_seconds = 0.0  # of earlier sessions
@@ -251,7 +260,7 @@ class _TrainLoop:
 
     def execute(self, state: TrainState, resume_at: int | None, notes: Iterable[str] = ()) -> TrainResult:
         config, done = self.config, resume_at or 0
-        schedules = replica_schedules(config)
+        updates, processes = self.updates, self.processes
         total_steps = config.total_updates * self.steps_per_update
         with (
             MetricsWriter(self.run_dir, resume_at, self._trackers()) as metrics_writer,
@@ -270,43 +279,50 @@ class _TrainLoop:
                 rows = read_metrics(self.run_dir)
                 self.seconds = self.earlier_seconds = training_seconds(self.run_dir, rows)
                 self._publish(state, done)  # the session may have been killed between its checkpoint and this
+            updates.start(*processes.scatter(done, state))
+            del state  # from here on `updates` has it
             if done < config.total_updates:
-                state, schedules = self.run.place_on_devices((state, schedules), self.devices)
                 compile_start = time.monotonic()
                 with progress.during("compiling"):
-                    update = self.run.compile_train_step(self.devices).lower(state, schedules).compile()
+                    updates.compile()
                 compile_seconds = time.monotonic() - compile_start
-            stopping = stop_signal.requested
+            stopping = processes.decide(stop_signal.requested)
             while done < config.total_updates and not stopping:
                 update_start = time.monotonic()
-                state, metrics = update(state, schedules)
-                metrics = show_missing(jax.device_get(metrics))
+                metrics = processes.gather(updates.step())
                 done += 1
                 check_finite_metrics(self.run, metrics, done)
                 row = self._metrics_by_variant(metrics) | {
                     "time/steps_per_second": self.steps_per_update / (time.monotonic() - update_start),
                     "time/compile_seconds": compile_seconds,
                 }
-                due = done % config.checkpoint_interval == 0 or done == config.total_updates
-                if due and self.evaluate is not None:
+                due = config.has_checkpoint(done)
+                if due and updates.evaluates:
                     with progress.during("evaluating"):
-                        row["evaluation"] = self._eval_metrics_by_variant(self.evaluate(state.learners))
+                        evaluation = processes.gather(updates.evaluate())
+                    row["evaluation"] = self._eval_metrics_by_variant(evaluation)
                     if warning := dead_loss_warning(config, row["evaluation"], done):
                         progress.note(warning)
                 self.seconds = row["time/seconds"] = self.earlier_seconds + time.monotonic() - self.start_time
                 # Read once: a stop requested after this line takes effect, with a checkpoint, after the next update.
-                stopping = stop_signal.requested or self._out_of_time()
+                stopping = self._asked_to_stop(stop_signal) or self._out_of_time()
+                saves = processes.decide(due or stopping)
+                if saves:
+                    state = processes.gather(updates.state_on_host())
                 self.lock.check()
                 metrics_writer.write(done, done * config.steps_per_update, row)
-                saves = due or stopping
                 if saves:
                     metrics_writer.sync()  # before the checkpoint that makes these lines final
                     self._save(state, done)
                     stopping = stopping or stop_signal.requested
+                stopping = processes.decide(stopping)
                 progress.update(done * self.steps_per_update, self._progress_metrics(metrics))
                 if self.on_update is not None:
                     self.on_update(done, saves)
-        return TrainResult(self.run_dir, done, done == config.total_updates, self.seconds, state, self.run)
+        return TrainResult(self.run_dir, done, done == config.total_updates, self.seconds, updates.state, self.run)
+
+    def _asked_to_stop(self, stop_signal: StopSignal) -> bool:
+        return stop_signal.requested or self.processes.stop_requested
 
     def _trackers(self) -> RunTrackers:
         config = self.config
@@ -317,7 +333,6 @@ class _TrainLoop:
         return self.stop_after is not None and time.monotonic() - self.start_time > self.stop_after
 
     def _save(self, state: TrainState, done: int) -> None:
-        state = jax.device_get(state)
         check_finite_params(self.run, state, done)
         self.lock.check()
         checkpoint.save(self.run_dir / CHECKPOINTS_DIR, done, state, max_checkpoints=self.config.max_checkpoints)
@@ -327,15 +342,15 @@ class _TrainLoop:
         """Write what other programs read of a run: its agents, and how far it is."""
         self._export_agents(state, done)
         machine = machine_info()
-        trained_here = {"replicas": [list(replica) for replica in self.config.replicas], **machine}
-        earlier = [entry for entry in self._earlier_machines() if entry != trained_here]
+        trained_here = self.processes.machines(self.config.replicas, machine)
+        earlier = [entry for entry in self._earlier_machines() if entry not in trained_here]
         status = {
             "num_updates": done,
             "total_updates": self.config.total_updates,
             "steps": done * self.config.steps_per_update,
             "seconds": round(self.seconds, 1),
             "machine": machine,
-            "machines": [*earlier, trained_here],
+            "machines": [*earlier, *trained_here],
         }
         write_json(self.run_dir / STATUS_FILE, status)
 
@@ -359,16 +374,17 @@ class _TrainLoop:
                         "task": to_dict(self.config.task),
                         "slot": slot,
                         "seed": seed,
-                        "partners": self._partners(),
+                        "partners": self._partners(seed),
                         "steps": done * self.config.steps_per_update,
                         "rookery": __version__,
                     }
                     path = self.run_dir / AGENTS_DIR / agent_file(variant, seed, group.name, slot)
                     save_agent(path, group.policy, params, card)  # type: ignore[arg-type] (learners train no other)
 
-    def _partners(self) -> str | None:
+    def _partners(self, seed: int) -> str | None:
         """The agents that did not learn, as `eval --partners` names them; None if all learned."""
-        return next((entry.policy.label for entry in self.config.team if entry.learner is None), None)
+        labels = (entry.policy.label for entry in self.config.team if entry.learner is None)
+        return next((label.replace(SEED_PLACEHOLDER, str(seed)) for label in labels), None)
 
     def _replicas_of(self, number: int) -> slice:
         """The replicas of a variant."""

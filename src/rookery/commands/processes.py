@@ -1,0 +1,61 @@
+"""What `rookery train` and `rookery resume` do as one of several processes of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rookery.commands.options import use_cores
+from rookery.commands.train import print_result
+from rookery.errors import STOPPED_EXIT_CODE, ConfigError
+from rookery.scaling.launch import Launch
+
+if TYPE_CHECKING:
+    from rookery.commands.resume import ResumeCommand
+    from rookery.commands.train import TrainCommand
+    from rookery.training.config import RunConfig
+    from rookery.training.process_group import ProcessGroup
+    from rookery.training.trainer import TrainResult
+
+
+def train_together(
+    launch: Launch,
+    command: str,
+    config: RunConfig | None,
+    options: TrainCommand | ResumeCommand,
+    run: Callable[[ProcessGroup | None], TrainResult],
+) -> int:
+    """Train a run with the other processes. Returns 0, or STOPPED_EXIT_CODE before the end.
+
+    Args:
+      command: 'train' or 'resume', the same in all processes.
+      config: None: process 0 knows it.
+      run: trains or continues the run as its process 0.
+    Raises: as `rookery.scaling.hosts.joined`, `run` and `rookery.training.replica_updates.follow_run`.
+    """
+    from rookery.scaling.hosts import Proposal, joined
+    from rookery.storage.serialization import from_dict, to_dict
+    from rookery.training.config import RunConfig
+    from rookery.training.replica_updates import follow_run
+
+    if not options.join_timeout > 0:
+        raise ConfigError(f"join_timeout={options.join_timeout} must be above 0")
+    proposal = Proposal(
+        command=command,
+        config=None if config is None else to_dict(config),
+        num_replicas=None if config is None else len(config.replicas),
+        cores=options.cores,
+        num_threads=None if command == "train" else _recorded_threads(launch, options),
+    )
+    with joined(launch, proposal, join_timeout=options.join_timeout) as processes:
+        use_cores(options.cores, processes.num_threads)
+        if launch.process_id:
+            finished = follow_run(from_dict(RunConfig, processes.config), processes)
+            return 0 if finished else STOPPED_EXIT_CODE
+        return print_result(run(processes), options.quiet or options.json, options.json)
+
+
+def _recorded_threads(launch: Launch, options: TrainCommand | ResumeCommand) -> int | None:
+    from rookery.storage.run_files import recorded_threads
+
+    return None if launch.process_id else recorded_threads(options.run)  # type: ignore[union-attr] (of resume)

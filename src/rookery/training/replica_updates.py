@@ -1,0 +1,91 @@
+"""The compiled update of the replicas that one process trains, with their state; and a process that only trains."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from rookery.training.build import build, checkpoint_hashes
+from rookery.training.config import RunConfig
+from rookery.training.devices import machine_info
+from rookery.training.evaluation import RunEvaluator
+from rookery.training.process_group import ProcessGroup
+from rookery.training.stop_signal import StopSignal
+from rookery.training.train_step import Run, TrainState, show_missing
+from rookery.types import PyTree
+
+
+class ReplicaUpdates:
+    """Trains a process's own replicas of a run, on its own devices.
+
+    Args:
+      run: the whole run.
+      devices: None: all of this process.
+      processes: divide the replicas among themselves here.
+      hashes: of the trained agents that the run uses, which must be the same in all processes.
+    Raises: IncompatibleError or ConfigError if the processes do not fit together; LostProcessError.
+    """
+
+    state: TrainState
+    """Of the own replicas, on the devices."""
+
+    def __init__(self, run: Run, devices: list[Any] | None, processes: ProcessGroup, hashes: dict[str, str]) -> None:
+        machine = machine_info()
+        facts = {"device": machine["device"], "agents": hashes, "machine": machine}
+        own = processes.assign(len(run.config.replicas), len(devices or jax.devices()), facts)
+        self.run = dataclasses.replace(run, own=own) if len(own) < len(run.config.replicas) else run
+        self._devices = devices
+        episodes = run.config.eval_episodes
+        self._evaluator = RunEvaluator(self.run, episodes, devices) if episodes else None
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether checkpoints are evaluated."""
+        return self._evaluator is not None
+
+    def start(self, num_updates: int, state: TrainState) -> None:
+        """Continue from a state of the own replicas."""
+        self.num_updates, self.state = num_updates, state
+
+    def compile(self) -> None:
+        """Put the state on the devices and compile the update."""
+        self.state, self._schedules = self.run.place_on_devices((self.state, self.run.schedules), self._devices)
+        self._update = self.run.compile_train_step(self._devices).lower(self.state, self._schedules).compile()
+
+    def step(self) -> PyTree:
+        """One update. Returns its metrics, numpy; the state stays on the devices."""
+        self.state, metrics = self._update(self.state, self._schedules)
+        self.num_updates += 1
+        return show_missing(jax.device_get(metrics))
+
+    def evaluate(self) -> PyTree:
+        """Metrics of the evaluation, numpy."""
+        assert self._evaluator is not None, "evaluates says so"
+        return self._evaluator(self.state.learners)
+
+    def state_on_host(self) -> TrainState:
+        """The state, numpy."""
+        return jax.device_get(self.state)
+
+
+def follow_run(config: RunConfig, processes: ProcessGroup, devices: list[Any] | None = None) -> bool:
+    """Train some replicas of a run that process 0 starts, writes and ends. Returns whether the run reached its end.
+
+    Raises: as `build`; LostProcessError if process 0 or, through it, another process fails.
+    """
+    updates = ReplicaUpdates(build(config), devices, processes, checkpoint_hashes(config))
+    with StopSignal() as stop_signal:
+        updates.start(*processes.scatter(0, jax.eval_shape(updates.run.init)))
+        if updates.num_updates < config.total_updates:
+            updates.compile()
+        stopping = processes.decide(False)
+        while updates.num_updates < config.total_updates and not stopping:
+            processes.gather(updates.step(), stop_signal.requested)
+            if config.has_checkpoint(updates.num_updates) and updates.evaluates:
+                processes.gather(updates.evaluate())
+            if processes.decide(False):
+                processes.gather(updates.state_on_host())
+            stopping = processes.decide(False)
+    return updates.num_updates == config.total_updates
