@@ -28,6 +28,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "score:ScoreCommand",
         "Score how far an agent learns from others, by a fixed protocol: numbers as JSON, and a page with pictures.",
     ),
+    "schelling": (
+        "schelling:SchellingCommand",
+        "Draw a task's Schelling diagram, and say whether it is a social dilemma, by greed or by fear.",
+    ),
+    "cross-play": (
+        "cross_play:CrossPlayCommand",
+        "Play every agent with every other, such as the teams of all seeds of a run, and print the matrix of returns.",
+    ),
     "replay": (
         "replay:ReplayCommand",
         "Record one episode: a GIF and a self-contained HTML player (map, each agent's view, rewards), or a video.",

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from rookery.agents.scripted.apple_policies import AppleEater, RiverCleaner, SustainableEater
 from rookery.agents.scripted.coin_collector import CoinCollector
 from rookery.errors import ConfigError
 from rookery.interfaces import Policy, PolicyRole
@@ -61,7 +62,15 @@ def make_dilemma_policy(task: Any, role: DilemmaRole) -> Policy:
     return DILEMMA_POLICY_FACTORIES[task.kind](task, role)
 
 
+def _make_cleanup_policy(task: Any, role: DilemmaRole) -> Policy:
+    if role == "defector":
+        return AppleEater()
+    return RiverCleaner(max_waste=task.depletion_threshold * float(task.parsed_map.river.sum()) / 2)
+
+
 register_dilemma_policies("matrix", lambda task, role: ConstantAction(COOPERATE if role == "cooperator" else DEFECT))
 register_dilemma_policies(
     "coin-game", lambda task, role: CoinCollector(task.height, task.width, takes_all=role == "defector")
 )
+register_dilemma_policies("harvest", lambda task, role: SustainableEater() if role == "cooperator" else AppleEater())
+register_dilemma_policies("cleanup", _make_cleanup_policy)

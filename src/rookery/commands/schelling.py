@@ -1,0 +1,90 @@
+"""`rookery schelling`: what cooperating and defecting pay in a task, by how many others cooperate."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from rookery.commands.options import Json, TaskOverrides, optional, working
+from rookery.commands.output import print_json, print_table
+
+
+@dataclasses.dataclass
+class SchellingCommand:
+    """Draw a task's Schelling diagram, and say whether it is a social dilemma, by greed or by fear."""
+
+    task: Annotated[Positional[str], arg(metavar="ID", help="Task, such as coin-game-3x3-v0 or cleanup-small-v0.")]
+    task_overrides: TaskOverrides = ()
+    """Changes to the task, such as taken_cost=1."""
+    cooperator: Annotated[str, optional("AGENT", "the task's scripted one")] = "cooperator"
+    """The agent that cooperates: a zoo agent, a .safetensors file, 'cooperator' or 'random'."""
+    defector: Annotated[str, optional("AGENT", "the task's scripted one")] = "defector"
+    """The agent that defects."""
+    episodes: int = 200
+    """Episodes for each number of cooperators."""
+    seed: int = 0
+    """Seed of the episodes."""
+    figure: Annotated[Path | None, optional("FILE", "no figure")] = None
+    """Write the diagram to this file (.svg, .png or .pdf)."""
+    json: Json = False
+
+    def __call__(self) -> int:
+        return run_schelling(self)
+
+
+def run_schelling(options: SchellingCommand) -> int:
+    """Print both curves, the four conditions and the verdict."""
+    from rookery.storage.serialization import apply_overrides
+    from rookery.studies.schelling import CONDITIONS, schelling_diagram, schelling_figures
+    from rookery.tasks import registry
+
+    env = registry.make_env(apply_overrides(registry.get_task(options.task), options.task_overrides))
+    with working(f"playing {options.task}"):
+        diagram = schelling_diagram(
+            env, options.cooperator, options.defector, episodes=options.episodes, seed=options.seed
+        )
+    if options.json:
+        print_json({"task": options.task, "episodes": options.episodes, **diagram.to_dict()})
+    else:
+        rows = [["others that cooperate", "cooperator", "defector"]]
+        for others, pair in enumerate(zip(diagram.cooperator, diagram.defector, strict=True)):
+            rows.append([str(others), *map(format_interval, pair)])
+        print_table(rows)
+        print()
+        words = {True: "holds", False: "does not hold", None: "undecided"}
+        print_table([
+            [name, difference, format_interval(diagram.conditions[name]), words[diagram.holds(name)]]
+            for name, difference in CONDITIONS.items()
+        ])  # fmt: skip
+        print(f"\n{options.task}: {diagram.verdict}")
+    write_figure(schelling_figures(diagram, options.task)[0][1], options.figure)
+    return 0
+
+
+def format_interval(interval: tuple[float, float, float]) -> str:
+    """A value with its interval, for people."""
+    value, low, high = interval
+    return f"{value:.2f}" + ("" if low != low else f" [{low:.2f}, {high:.2f}]")
+
+
+def write_figure(figure, path: Path | None) -> None:
+    """Write a matplotlib figure, if a path is given. Raises ConfigError for a kind of file that is not known."""
+    if path is None:
+        return
+    import sys
+
+    from rookery.errors import ConfigError
+    from rookery.viz.plots import figure_to_svg
+
+    formats = (".svg", ".png", ".pdf")
+    if path.suffix not in formats:
+        raise ConfigError(f"figure={path} must end in one of {', '.join(formats)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".svg":
+        path.write_text(figure_to_svg(figure), encoding="utf-8")
+    else:
+        figure.savefig(path, dpi=120, facecolor="white")
+    print(path, file=sys.stderr)
