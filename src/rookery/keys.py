@@ -10,6 +10,8 @@ from __future__ import annotations
 TRAINING = 0
 EVALUATION = 1
 DEMONSTRATIONS = 2
+NEW_LAYERS = 3
+"""Last layers of an agent that continues with resets."""
 
 # Folded into the key of an evaluation: which episodes are played. Other evaluations use the number of the update.
 RECORDED_EPISODES = 10_000

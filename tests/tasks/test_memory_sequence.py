@@ -56,10 +56,10 @@ def test_a_learner_sees_what_the_other_says_to_its_digit():
     assert pixels(first, 1) == {0: (0, ASKED)}
     _, steps = play(TASK, state, (0, 2), (2, 1), (0, 1))
     assert pixels(steps[0], 0) == {0: (0, ASKED), 2: (2, OTHER)}
-    assert pixels(steps[0], 1) == {0: (1, ASKED), 1: (2, RIGHT)}, "it sees no other agent"
-    assert pixels(steps[1], 0) == {0: (1, ASKED), 1: (2, RIGHT), 2: (1, OTHER)}
-    assert pixels(steps[1], 1) == {0: (2, ASKED), 1: (1, WRONG)}, "its mistake ends no trial"
-    assert pixels(steps[2], 0) == {0: (2, ASKED), 1: (0, RIGHT), 2: (1, OTHER)}
+    assert pixels(steps[0], 1) == {0: (0, ASKED), 1: (2, RIGHT)}, "it sees no other agent"
+    assert pixels(steps[1], 0) == {0: (0, ASKED), 1: (2, RIGHT), 2: (1, OTHER)}
+    assert pixels(steps[1], 1) == {0: (0, ASKED), 1: (1, WRONG)}, "its mistake ends no trial"
+    assert pixels(steps[2], 0) == {0: (0, ASKED), 1: (0, RIGHT), 2: (1, OTHER)}
     np.testing.assert_array_equal([s.reward for s in steps], [(0, 1), (1, -1), (1, 1)])
     np.testing.assert_array_equal([s.info["digits"] for s in steps], [(0, 1), (1, 0), (1, 1)])
     np.testing.assert_array_equal(steps[1].info["mistakes"], [0, 1])
@@ -88,6 +88,19 @@ def test_no_digit_is_no_mistake_and_an_absent_agent_ends_nothing():
     states, steps = play(TASK, state, (0, 2), (0, 0))
     assert (int(states[-1].trial), int(states[-1].place)) == (0, 1)
     np.testing.assert_array_equal(steps[-1].reward, [0, 1])
+
+
+def test_alone_a_trial_begins_at_once_and_own_digits_may_be_hidden():
+    alone = jnp.array([True, False])
+    state, first = start(present=alone)
+    assert (int(state.place), pixels(first, 0)) == (0, {0: (0, ASKED)})
+    states, steps = play(TASK, state, (2, 0), (1, 0))
+    assert [float(s.reward[0]) for s in steps] == [1, -1]
+    assert (int(states[-1].place), int(states[-1].trial)) == (0, 1)
+    assert pixels(steps[-1], 0) == {0: (0, ASKED), 1: (1, WRONG)}
+    task = dataclasses.replace(TASK, show_own=False)
+    _, steps = play(task, start(task, present=alone)[0], (2, 0))
+    assert pixels(steps[-1], 0) == {0: (0, ASKED)}
 
 
 def test_mistakes_may_go_on():

@@ -16,6 +16,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Continue a stopped or killed run, with the same numbers as if it had never stopped.",
     ),
     "runs": ("runs:RunsCommand", "List runs, show or compare them, export their metrics as a table, or remove them."),
+    "generations": (
+        "generations:GenerationsCommand",
+        "Train generation after generation, each from scratch next to the best agent of the one before, and evaluate "
+        "all.",
+    ),
     "clone": (
         "clone:CloneCommand",
         "Record an expert's episodes and train clones of it by behavior cloning. Run it again to continue.",

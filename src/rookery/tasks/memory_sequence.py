@@ -1,22 +1,23 @@
 """Memory Sequence: say the digits of a hidden sequence one after another; a mistake ends the trial.
 
 Rules. The sequence is random in each episode, and the same in all its trials; with `sequence` it is the same in all
-episodes, so that it can be learned by the weights. A trial begins with one step in which no learner is asked. Then
-every agent is asked for the digits in their order: the right one pays 1, any other costs the penalty. The trial ends
-after the last digit, or for all agents at the first mistake of a learner; the next one begins at once. The episode is
-over after its last trial. Recurrent state lasts across the trials of an episode.
+episodes, so that it can be learned by the weights. Every agent is asked for the digits in their order: the right one
+pays 1, any other costs the penalty. The trial ends after the last digit, or for all agents at the first mistake of a
+learner; the next one begins at once. The episode is over after its last trial. Recurrent state lasts across the trials
+of an episode. Agents have to remember how far they are: they see that they are asked, and not for which digit.
 
 Agents in `fading_slots` are there to be learned from; the others are learners. Fading agents are asked for each digit
-one step before the learners, so that a learner sees what they said to the digit that it is asked for. Each of them is
-seen at each step with probability `visibility` · (1 - `fade` · k / (K-1)) in trial k of K. They are paid like the
-others, their mistakes end no trial, and they see no other agent.
+one step before the learners, so that a learner sees what they said to the digit that it is asked for; where one is
+present, a trial therefore begins with a step in which no learner is asked. Each of them is seen at each step with
+probability `visibility` · (1 - `fade` · k / (K-1)) in trial k of K. They are paid like the others, their mistakes end
+no trial, and they see no other agent.
 
 Source: Cook et al. 2024, Artificial Generational Intelligence, Memory Sequence. From the paper: in-context 3 digits,
 sequences of 24 and 4 trials; in-weights 10 digits and one sequence for all of training; visibility 1 - k/(K-1) over
 trials or 1 - t/(T-1) over training. From the authors' code: +1 and -1; a mistake ends the trial; an agent sees what the
-other says to the digit that it is asked for itself; a digit may follow itself. Ours: agents are shown which place of
-the sequence they are asked for, and a trial begins with a step for the fading agents alone. In the code these are a
-part of the environment, which lets them act before the learner.
+other says to the digit that it is asked for itself; in-context it also sees its own last digit and reward, in-weights
+it does not (`show_own`); a digit may follow itself. Ours: a trial begins with a step for the fading agents alone. In
+the code these are a part of the environment, which lets them act before the learner.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from rookery.tasks.checks import (
 from rookery.types import Env, PRNGKey, TimeStep
 
 ASKED, RIGHT, WRONG, OTHER = (255, 255, 255), (0, 200, 60), (230, 40, 40), (255, 220, 0)
-"""Colors in an observation: the place that the agent is asked for, its own last digit, another agent's."""
+"""Colors in an observation: the agent is asked for a digit; its own last digit; another agent's."""
 MAX_DIGITS, MAX_AGENTS = 100, 100
 
 
@@ -67,7 +68,7 @@ class MemorySequenceState(struct.PyTreeNode):
     """One environment; callers vmap. A agents, L digits in the sequence."""
 
     sequence: Int32[Array, "L"]  # digits from 0
-    place: Int32[Array, ""]  # that learners are asked for, from 0; -1 in the first step of a trial
+    place: Int32[Array, ""]  # that learners are asked for, from 0; -1 in a step for fading agents alone
     trial: Int32[Array, ""]  # from 0; the number of trials when the episode is over
     last_digit: Int32[Array, "A"]  # said in the last step, -1 if none
     last_place: Int32[Array, "A"]  # at which it was said
@@ -92,6 +93,7 @@ class MemorySequence(Task):
     num_trials: int = 4
     sequence: tuple[int, ...] = ()  # digits from 0, the same in all episodes; empty: random in each episode
     mistake_ends_trial: bool = True
+    show_own: bool = True  # agents see their own last digit, and whether it was right
     correct_reward: float = 1.0
     penalty: float = 1.0
     fading_slots: tuple[int, ...] = (1,)  # agents that are one digit ahead, and seen in a fraction of steps only
@@ -169,12 +171,11 @@ class MemorySequence(Task):
 class MemorySequenceEnv(Env):
     """The task as pure functions; callers vmap over keys and states.
 
-    Observation: u8[A, A + 1, W, 3], for each agent a picture of W = max(number of digits, length of the sequence)
-    columns. The first row has a white pixel at the place that the agent is asked for. The second has its own last
-    digit, green if it was right, else red. The others have the last digits of the other agents, in the order of the
-    slots after its own, then those before it: yellow, and black for one that it does not see. Action: i32[A], a digit;
-    with any other number the agent says nothing, which is not a mistake. Reward: f32[A]. Terminated after the last
-    trial.
+    Observation: u8[A, A + 1, D, 3], for each agent a picture with a column for each digit. The first row has a white
+    pixel in its first column if the agent is asked. The second has its own last digit, green if it was right, else red.
+    The others have the last digits of the other agents, in the order of the slots after its own, then those before it:
+    yellow, and black for one that it does not see. Action: i32[A], a digit; with any other number the agent says
+    nothing, which is not a mistake. Reward: f32[A]. Terminated after the last trial.
     """
 
     task: MemorySequence
@@ -198,7 +199,7 @@ class MemorySequenceEnv(Env):
         return self.task.max_steps
 
     def observation_shape(self, slot: int) -> tuple[int, ...]:
-        return (self.num_agents + 1, max(self.task.num_digits, self.task.sequence_length), 3)
+        return (self.num_agents + 1, self.task.num_digits, 3)
 
     def default_params(self) -> MemorySequenceParams:
         return self.task.default_params()
@@ -210,15 +211,16 @@ class MemorySequenceEnv(Env):
         check_random_key(key)
         task, num_agents = self.task, self.num_agents
         sampled = jax.random.randint(key, (task.sequence_length,), 0, task.num_digits)
+        mask = jnp.ones(num_agents, bool) if agent_mask is None else agent_mask
         state = MemorySequenceState(
             sequence=jnp.array(task.sequence, jnp.int32) if task.sequence else sampled,
-            place=jnp.int32(-1),
+            place=self._first_place(mask),
             trial=jnp.int32(0),
             last_digit=jnp.full(num_agents, -1, jnp.int32),
             last_place=jnp.full(num_agents, -1, jnp.int32),
             last_correct=jnp.zeros(num_agents, bool),
             seen=jnp.zeros(num_agents, bool),
-            agent_mask=jnp.ones(num_agents, bool) if agent_mask is None else agent_mask,
+            agent_mask=mask,
             step=jnp.int32(0),
             key=key,
         )
@@ -240,7 +242,7 @@ class MemorySequenceEnv(Env):
             ends |= (mistake & ~task.is_fading).any()
         last_trial = state.trial == task.num_trials - 1
         after = state.replace(
-            place=jnp.where(ends, -1, state.place + 1),
+            place=jnp.where(ends, self._first_place(state.agent_mask), state.place + 1),
             trial=jnp.minimum(state.trial + ends, task.num_trials),
             last_digit=jnp.where(says, action, -1).astype(jnp.int32),
             last_place=jnp.where(says, places, -1),
@@ -255,6 +257,10 @@ class MemorySequenceEnv(Env):
             after, rules.correct_reward * correct - rules.penalty * mistake, jnp.bool_(False), info
         )
 
+    def _first_place(self, agent_mask: Bool[Array, "A"]) -> Int32[Array, ""]:
+        """Where a trial begins: one place before the first if there is an agent that is one digit ahead."""
+        return -(agent_mask & self.task.is_fading).any().astype(jnp.int32)
+
     def _sample_seen(self, state: MemorySequenceState, params: MemorySequenceParams) -> Bool[Array, "A"]:
         """Which agents are shown to others at this step."""
         key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), keys.AGENT_VISIBILITY)
@@ -263,20 +269,20 @@ class MemorySequenceEnv(Env):
 
     def observe(self, state: MemorySequenceState) -> UInt8[Array, "A R W 3"]:
         """Observations of all agents; absent ones see nothing."""
-        num_agents, (_, width, _) = self.num_agents, self.observation_shape(0)
-        in_view = self.in_view(state)
+        num_agents, in_view = self.num_agents, self.in_view(state)
+        asked = jnp.where(self.task.asked_places(state) >= 0, 0, -1)
+        own_digit = state.last_digit if self.task.show_own else jnp.full(num_agents, -1, jnp.int32)
 
         def row(column, color):  # black if the column is negative
-            return (jnp.arange(width) == column)[:, None] * jnp.asarray(color, jnp.uint8)
+            return (jnp.arange(self.task.num_digits) == column)[:, None] * jnp.asarray(color, jnp.uint8)
 
-        def view(agent, place):
+        def view(agent):
             own = jnp.where(state.last_correct[agent], jnp.array(RIGHT), jnp.array(WRONG))
             others = [(agent + n) % num_agents for n in range(1, num_agents)]
             said = [jnp.where(in_view[agent, other], state.last_digit[other], -1) for other in others]
-            return jnp.stack([row(place, ASKED), row(state.last_digit[agent], own), *(row(s, OTHER) for s in said)])
+            return jnp.stack([row(asked[agent], ASKED), row(own_digit[agent], own), *(row(s, OTHER) for s in said)])
 
-        places = self.task.asked_places(state)
-        views = jnp.stack([view(agent, places[agent]) for agent in range(num_agents)])
+        views = jnp.stack([view(agent) for agent in range(num_agents)])
         return views * state.agent_mask[:, None, None, None].astype(jnp.uint8)
 
     def in_view(self, state: MemorySequenceState) -> Bool[Array, "A A"]:

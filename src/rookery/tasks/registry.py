@@ -210,6 +210,7 @@ _register(
     MemorySequence(
         num_digits=10,
         num_trials=1,
+        show_own=False,
         sequence=(4, 0, 7, 9, 1, 1, 6, 3, 8, 2, 5, 9, 0, 7, 3, 3, 2, 6, 8, 1, 4, 5, 9, 2),
     ),
 )

@@ -25,7 +25,7 @@ from rookery.training.train_step import Run
 from rookery.types import Env, PyTree
 
 SEED_PLACEHOLDER = "{seed}"
-"""In `init_from`: replaced by each replica's own seed."""
+"""In `init_from` and `checkpoint`: replaced by each replica's own seed."""
 
 
 def build(config: RunConfig) -> Run:
@@ -35,25 +35,44 @@ def build(config: RunConfig) -> Run:
     """
     check_jax_settings()
     env = make_env(config.task)
-    groups, frozen_params = [], {}
+    groups, frozen_params, replica_params = [], {}, {}
     for entry in config.team:
         if max(entry.slots) >= env.num_agents:
             raise ConfigError(
                 f"group {entry.name!r} fills slot {max(entry.slots)}, the task has slots 0 to {env.num_agents - 1}; "
                 "give the task one view per agent"
             )
-        policy, params = entry.policy.make_policy(env, entry.slots[0], entry.name)
         teacher = None
-        if entry.learner is None:
-            frozen_params[entry.name] = params
+        if SEED_PLACEHOLDER in entry.policy.checkpoint:
+            policy, replica_params[entry.name] = _load_by_seed(entry, config, env)
         else:
+            policy, params = entry.policy.make_policy(env, entry.slots[0], entry.name)
+            if entry.learner is None:
+                frozen_params[entry.name] = params
+        if entry.learner is not None:
             policy = entry.learner.eval_policy(with_communication(policy, entry, config, env))
             for loss in entry.learner.auxiliary:
                 loss.validate(policy)
             if entry.learner.teacher is not None:
                 teacher = _make_teacher(entry.learner.teacher, entry, env)
         groups.append(AgentGroup(entry.name, entry.slots, policy, entry.learner, teacher))
-    return Run(config=config, env=env, team=Team(tuple(groups)), frozen_params=frozen_params)
+    return Run(config, env, Team(tuple(groups)), frozen_params, replica_params=replica_params)
+
+
+def _load_by_seed(entry: GroupConfig, config: RunConfig, env: Env) -> tuple[Policy, PyTree]:
+    """A group whose agent is another one in each replica: the policy, and the parameters, leaves [M, ...].
+
+    Raises: IncompatibleError if the agents have different networks.
+    """
+    path, by_seed = entry.policy.checkpoint, {}
+    for seed in sorted({seed for _, seed in config.replicas}):
+        one = dataclasses.replace(entry.policy, checkpoint=path.replace(SEED_PLACEHOLDER, str(seed)))  # type: ignore[type-var]
+        by_seed[seed] = one.make_policy(env, entry.slots[0], entry.name)
+    policies = {policy for policy, _ in by_seed.values()}
+    if len(policies) > 1:
+        raise IncompatibleError(f"group {entry.name!r}: the agents of {path} have different networks; use one kind")
+    replicas = [by_seed[seed][1] for _, seed in config.replicas]
+    return policies.pop(), jax.tree.map(lambda *leaves: np.stack(leaves), *replicas)
 
 
 def with_communication(policy: Any, entry: GroupConfig, config: RunConfig, env: Env) -> RecurrentPolicy:
@@ -74,7 +93,10 @@ def checkpoint_hashes(config: RunConfig) -> dict[str, str]:
     Raises: as `load_trained_agent`.
     """
     teachers = {entry.learner.teacher for entry in config.team if entry.learner is not None}
-    names = {entry.policy.checkpoint for entry in config.team} | teachers - {*OBSERVABILITY_BY_NAME}
+    paths = {entry.policy.checkpoint for entry in config.team}
+    seeds = {seed for _, seed in config.replicas}
+    names = {path.replace(SEED_PLACEHOLDER, str(seed)) for path in paths for seed in seeds}
+    names |= teachers - {*OBSERVABILITY_BY_NAME}
     return {name: load_trained_agent(name).card["sha256"] for name in sorted(filter(None, names))}
 
 

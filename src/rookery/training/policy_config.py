@@ -69,6 +69,7 @@ class FrozenPolicyConfig(BasePolicyConfig):
 
     kind: Literal["frozen"] = "frozen"
     checkpoint: str
+    """In a run, '{seed}' in it is replaced by each replica's own seed."""
 
     def make_policy(self, env: Env, slot: int, group: str) -> tuple[RecurrentPolicy, PyTree]:
         agent = load_trained_agent(self.checkpoint)

@@ -18,8 +18,8 @@ from rookery.types import PRNGKey, PyTree
 class MemorySequenceExpert(Policy):
     """Tries the digits at each place in their order, and says what was right before. Privileged.
 
-    It reads nothing that its observation does not show: the place that it is asked for, and whether its last digit was
-    right.
+    It reads nothing that its observations do not show: whether it is asked, and whether its last digit was right; it
+    counts the places.
     """
 
     task: Any

@@ -1,0 +1,57 @@
+"""The agents of one generation as a condition of a study."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from rookery.storage.run_files import read_status
+from rookery.studies.agent_sources import AgentSource
+from rookery.studies.evaluate import EvaluatedAgent
+from rookery.studies.session import STUDIES_DIR, Session
+from rookery.studies.training_run import Budget
+from rookery.training.config import FrozenPolicyConfig
+from rookery.training.generations import GenerationsConfig, generation_dir, populations, train_generations
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GenerationAgents(AgentSource):
+    """The best agent of a generation in every lineage, one lineage per seed."""
+
+    name: str
+    """Of the line of generations; the same name is the same configuration."""
+    configure: Callable[[Budget], GenerationsConfig]
+    """The line at a budget; the session fills in the seeds."""
+    generation: int | None = None
+    """From 1; None, or more than there are at a budget: the last."""
+
+    def config(self, session: Session) -> GenerationsConfig:
+        """The line with the session's seeds as lineages."""
+        config = self.configure(session.budget)
+        return dataclasses.replace(
+            config, run=dataclasses.replace(config.run, seed=session.seed), num_lineages=session.num_seeds
+        )
+
+    def folder(self, session: Session) -> Path:
+        name = f"{self.name}-{session.budget}-seeds-{session.seed}-to-{session.seed_range[-1]}"
+        return session.runs_dir / STUDIES_DIR / name
+
+    def prepare(self, session: Session) -> bool:
+        """Train the whole line, from wherever it stopped. Raises: as `train_generations`."""
+        return train_generations(
+            self.config(session), self.folder(session), quiet=session.quiet, stop_after=session.seconds_left
+        )
+
+    def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
+        config = self.config(session)
+        generation = min(self.generation or config.num_generations, config.num_generations)
+        return [
+            EvaluatedAgent.of(FrozenPolicyConfig(checkpoint=str(population.best_agent)), seed=population.lineage)
+            for population in populations(config, generation, self.folder(session))
+        ]
+
+    def training_seconds(self, session: Session) -> float:
+        """Of the whole line."""
+        generations = range(1, self.config(session).num_generations + 1)
+        return sum(read_status(generation_dir(self.folder(session), number))["seconds"] for number in generations)

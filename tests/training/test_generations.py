@@ -1,0 +1,253 @@
+"""Generations: what is handed on; a line that was stopped or killed reaches the numbers of one that never was."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from rookery import cli
+from rookery.agents.weights import load_agent
+from rookery.errors import ConfigError, NotFoundError
+from rookery.gridworld.spec import ViewConfig
+from rookery.learning.ppo import PPO
+from rookery.storage.metrics import read_metrics
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.tasks.memory_sequence import MemorySequence
+from rookery.training import generations
+from rookery.training.build import build
+from rookery.training.config import (
+    GroupConfig,
+    OraclePolicyConfig,
+    RandomPolicyConfig,
+    RecurrentPolicyConfig,
+    RunConfig,
+    Variant,
+)
+from rookery.training.generations import GenerationsConfig, generation_run, populations, train_generations
+from rookery.training.trainer import load_config, load_learners
+from tests.tiny import NETWORK, assert_same, rows
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+UPDATES = 2
+TASK = MemorySequence(num_digits=2, sequence_length=3, num_trials=1, sequence=(1, 0, 0))
+NOVICE = GroupConfig(
+    name="novice",
+    slots=(0,),
+    policy=RecurrentPolicyConfig(network=NETWORK),
+    learner=PPO(
+        sequence_length=4, num_minibatches=1, minibatch_size=4, recompute_every=1, target_kl=None, rollback_kl=None
+    ),
+    learning_rate=1e-2,
+)
+PREDECESSOR = GroupConfig(name="predecessor", slots=(1,), policy=RandomPolicyConfig())
+RUN = RunConfig(
+    name="line",
+    task=TASK,
+    team=(NOVICE, PREDECESSOR),
+    total_timesteps=UPDATES * 4 * TASK.max_steps,
+    num_envs=4,
+    env_schedules={"visibility": ((0, 1.0), (1, 0.0))},
+    checkpoint_interval=2,
+    eval_episodes=4,
+)
+CONFIG = GenerationsConfig(run=RUN, num_generations=2, num_lineages=2, population=2)
+
+
+LINE = Path("line")
+"""Relative, so that runs of other tests have the same configuration and are not traced again."""
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def line(**changes) -> GenerationsConfig:
+    return dataclasses.replace(CONFIG, **changes)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """The folder of a line that was never stopped."""
+    from tests.tiny import trace_once
+
+    out = tmp_path_factory.mktemp("generations") / LINE
+    with pytest.MonkeyPatch.context() as patch:
+        trace_once(patch)
+        patch.chdir(out.parent)
+        assert train_generations(CONFIG, LINE, quiet=True)
+    return out
+
+
+def assert_same_line(out: Path, other: Path, num_generations: int = 2) -> None:
+    for generation in range(1, num_generations + 1):
+        one, two = (generations.generation_dir(path, generation) for path in (out, other))
+        assert rows(one) == rows(two)
+        weights = sorted(path.relative_to(two) for path in two.rglob("*.safetensors"))
+        assert len(weights) == (4 if generation == 1 else 8)
+        for path in weights:
+            assert (one / path).read_bytes() == (two / path).read_bytes(), path
+
+
+def test_every_population_gets_the_best_agent_of_its_own_lineage(straight):
+    folder = generations.generation_dir(straight, 2)
+    for before in populations(CONFIG, 1, straight):
+        assert before.scores[before.best] == max(before.scores)
+        best = load_agent(before.best_agent)
+        for seed in CONFIG.seeds(2, before.lineage):
+            assert_same(load_agent(folder / "handed-on" / f"seed-{seed}.safetensors").params, best.params)
+    scores = read_metrics(generations.generation_dir(straight, 1))[-1]["evaluation/main/novice/solo/return"]
+    first, second = populations(CONFIG, 1, straight)
+    assert [*first.scores, *second.scores] == scores
+    assert [*first.seeds, *second.seeds] == [0, 1, 2, 3]
+    assert [path.name for path in first.agents] == [f"main-seed{seed}-novice-0.safetensors" for seed in (0, 1)], (
+        "the names by which a run exports its agents"
+    )
+
+
+def test_only_the_first_generation_is_alone_and_each_begins_from_scratch(straight):
+    runs = [load_config(generations.generation_dir(straight, generation)) for generation in (1, 2)]
+    assert [run.social_episode_prob for run in runs] == [0.0, 1.0]
+    assert [run.seed for run in runs] == [0, 1_000_000]
+    assert all(run.team[0] == NOVICE for run in runs)
+    assert runs[0].team[1] == PREDECESSOR
+    visibility = [row["main/env_params/visibility"][0] for row in read_metrics(generations.generation_dir(straight, 2))]
+    np.testing.assert_allclose(visibility, [1, 1 / 2], atol=1e-6)
+
+
+def test_each_replica_trains_next_to_its_own_example(straight, monkeypatch):
+    monkeypatch.chdir(straight.parent)
+    folder = generations.generation_dir(straight, 2)
+    run = build(load_config(folder))
+    handed_on = [load_agent(folder / "handed-on" / f"seed-{1_000_000 + n}.safetensors").params for n in range(4)]
+    for number in range(4):
+        own = jax.tree.map(lambda x, n=number: x[n], run.replica_params["predecessor"])
+        assert_same(own, handed_on[number])
+    one, _, _ = load_learners(folder, seed=1_000_003)
+    assert_same(one.frozen_params["predecessor"], handed_on[3])
+    card = json.loads((folder / "agents" / "main-seed1000003-novice-0.json").read_text())
+    assert card["partners"].endswith("handed-on/seed-1000003.safetensors")
+
+
+def test_stopped_after_every_update(straight):
+    sessions = 1
+    while not train_generations(CONFIG, LINE, quiet=True, stop_after=0):
+        sessions += 1
+    assert sessions == 2 * UPDATES - 1, "the last update of a generation is followed by the first of the next"
+    assert_same_line(LINE, straight)
+
+
+class Killed(BaseException):
+    """No handler of the package catches this."""
+
+
+def test_killed_while_handing_on(straight, monkeypatch):
+    real, calls = generations.write_bytes, 0
+
+    def deadly(path, data):
+        nonlocal calls
+        calls += 1
+        if calls == 4:  # between the second agent's weights and its card
+            raise Killed
+        real(path, data)
+
+    monkeypatch.setattr(generations, "write_bytes", deadly)
+    with pytest.raises(Killed):
+        train_generations(CONFIG, LINE, quiet=True)
+    monkeypatch.setattr(generations, "write_bytes", real)
+    assert train_generations(CONFIG, LINE, quiet=True)
+    assert_same_line(LINE, straight)
+
+
+def test_a_lineage_does_not_depend_on_the_others(straight):
+    second = line(run=dataclasses.replace(RUN, seed=1), num_lineages=1, num_generations=1)
+    assert train_generations(second, LINE, quiet=True)
+    alone, among_others = populations(second, 1, LINE)[0], populations(CONFIG, 1, straight)[1]
+    assert (alone.seeds, alone.scores) == (among_others.seeds, among_others.scores)
+    for one, other in zip(alone.agents, among_others.agents, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_line_may_grow(straight):
+    assert train_generations(line(num_generations=1), LINE, quiet=True)
+    assert train_generations(CONFIG, LINE, quiet=True)
+    assert_same_line(LINE, straight)
+
+
+def test_with_resets_each_agent_continues_with_new_heads():
+    config = line(handover="reset")
+    assert train_generations(config, LINE, quiet=True)
+    folder = generations.generation_dir(LINE, 2)
+    assert load_config(folder).social_episode_prob == 0
+    for lineage, before in enumerate(populations(config, 1, LINE)):
+        for path, seed in zip(before.agents, config.seeds(2, lineage), strict=True):
+            old, handed_on = load_agent(path), load_agent(folder / "handed-on" / f"seed-{seed}.safetensors")
+            for part in ("encoder", "memory"):
+                assert_same(handed_on.params[part], old.params[part])
+            changed = jax.tree.map(lambda a, b: (a != b).any(), handed_on.params["heads"], old.params["heads"])
+            assert any(jax.tree.leaves(changed))
+
+
+def test_the_command_evaluates_every_generation(straight, capsys, monkeypatch):
+    monkeypatch.chdir(straight.parent)
+    Path("config.json").write_text((straight / "generations.json").read_text())
+    assert cli.main(["generations", "config.json", "--out", "line", "--episodes", "4", "--json"]) == 0
+    printed = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
+    assert printed == json.loads((straight / "returns.json").read_text())["rows"]
+    assert [(row["generation"], row["lineage"]) for row in printed] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert all(row["low"] <= row["return_solo"] <= row["high"] for row in printed)
+    assert (straight / "generations.png").stat().st_size > 1000
+
+
+def test_the_first_may_learn_from_a_policy_of_the_run(tmp_path):
+    team = (NOVICE, dataclasses.replace(PREDECESSOR, policy=OraclePolicyConfig(error_prob=0.0)))
+    config = line(run=dataclasses.replace(RUN, team=team), first_alone=False)
+    first = generation_run(config, 1, tmp_path)
+    assert (first.social_episode_prob, first.team) == (1.0, team)
+
+
+def test_another_configuration_is_refused(straight):
+    with pytest.raises(ConfigError, match=r"another configuration.*population"):
+        train_generations(line(population=1), straight, quiet=True)
+    with pytest.raises(NotFoundError):
+        populations(CONFIG, 4, straight)
+
+
+VIEW = ViewConfig(size=3, observation_type="symbolic")
+OTHER_VIEW = ViewConfig(size=5, observation_type="symbolic")
+UNEQUAL = GoalCycle(height=5, width=6, num_goals=2, num_obstacles=1, max_steps=8, views=(VIEW, OTHER_VIEW))
+
+
+@pytest.mark.parametrize(
+    ("changes", "run", "message"),
+    [
+        ({"num_generations": 0}, {}, "num_generations=0 must be at least 1"),
+        ({"handover": "weights"}, {}, "handover='weights' is not known"),
+        ({"learner": "novize"}, {}, "no group 'novize'; .*novice"),
+        ({"learner": "predecessor", "predecessor": "novice"}, {}, "must learn and 'novice' must not; exchange them"),
+        ({}, {"num_seeds": 2}, "run.num_seeds=2: leave it at 1"),
+        ({}, {"variants": (Variant(name="a"), Variant(name="b"))}, "one variant, not 2"),
+        ({}, {"eval_episodes": 0}, "run.eval_episodes=0 must be at least 2"),
+        ({}, {"env_schedules": {}}, "nothing makes 'predecessor' be seen less"),
+        ({}, {"env_schedules": {"visibility": ((0, 0.0), (1, 1.0))}}, "nothing makes 'predecessor' be seen less"),
+        ({}, {"seed": 2**20}, "choose a smaller seed"),
+        (
+            {},
+            {
+                "team": (
+                    dataclasses.replace(NOVICE, policy=RecurrentPolicyConfig(network=NETWORK, init_from="x")),
+                    PREDECESSOR,
+                )
+            },
+            "a generation begins from scratch",
+        ),
+        ({}, {"task": UNEQUAL, "env_schedules": {}, "social_episode_prob": ((0, 1), (1, 0))}, "the same view"),
+    ],
+)
+def test_impossible_combinations_are_refused(changes, run, message):
+    with pytest.raises(ConfigError, match=message):
+        line(run=dataclasses.replace(RUN, **run), **changes)
