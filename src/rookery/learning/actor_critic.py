@@ -82,6 +82,10 @@ class ActorCritic(Learner):
         check_distinct_kinds("auxiliary losses", self.auxiliary)
         check_distinct_kinds("intrinsic rewards", self.intrinsic)
 
+    def shape_advantages(self, advantage: Float[Array, "T E"], trajectory: Trajectory) -> Float[Array, "T E"]:
+        """The advantages that actions learn from, before they are normalized. Default: those of the rewards."""
+        return advantage
+
     def surrogate(self, log_prob: Array, old_log_prob: Array, advantage: Array) -> Array:
         """What each step adds to the objective; its gradient is the policy gradient."""
         raise NotImplementedError
@@ -227,6 +231,7 @@ def _advantages_and_targets(
     else:
         advantage = jax.vmap(lambda *a: gae(*a, **discounts), 1, 1)(*arguments)
         target = advantage + value[:-1]
+    advantage = config.shape_advantages(advantage, trajectory)
     if not config.normalize_advantages:
         return advantage, target
     mean = masked_mean(advantage, trajectory.loss_mask)

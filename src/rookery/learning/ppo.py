@@ -41,6 +41,7 @@ from rookery.learning.actor_critic import (
     recompute,
     take_sequences,
 )
+from rookery.learning.advantage_alignment import ALIGNMENT_INFO, align_advantages
 from rookery.learning.configs import AuxiliaryLossConfig, IntrinsicRewardConfig, check_range
 from rookery.learning.extra_losses import loss_denominators
 from rookery.learning.health import relative_state_error
@@ -65,6 +66,7 @@ class PPO(ActorCritic):
     target_kl: float | None = 0.01  # once exceeded, the update takes no further gradient step
     rollback_kl: float | None = 0.03  # once exceeded, parameters and optimizer return to those before the update
     advantage: Literal["gae", "reference_code"] = "gae"
+    alignment_coef: float = 0.0  # of Advantage Alignment; above 0 the learner is told the other agents' rewards
     max_grad_norm: float | None = None  # global
     adam_eps: float = 1e-8
     auxiliary: tuple[AuxiliaryLossConfig, ...] = ()
@@ -96,9 +98,21 @@ class PPO(ActorCritic):
                 raise ConfigError(f"recompute_every={self.recompute_every} must divide {minibatches}")
         check_range(self, ("gamma", "gae_lambda"), high=1, exclude_low=True)
         check_range(self, ("clip_eps", "vf_coef", "target_kl", "rollback_kl", "max_grad_norm", "adam_eps"))
+        check_range(self, ("alignment_coef",))
         if self.advantage not in ("gae", "reference_code"):
             raise ConfigError(f"advantage={self.advantage!r} is not known; allowed: 'gae', 'reference_code'")
         super().__post_init__()
+
+    @property
+    def required_info(self) -> tuple[str, ...]:
+        return ALIGNMENT_INFO if self.alignment_coef else ()
+
+    def shape_advantages(self, advantage: Float[Array, "T E"], trajectory: Trajectory) -> Float[Array, "T E"]:
+        if not self.alignment_coef:
+            return advantage
+        return align_advantages(
+            advantage, trajectory.others, trajectory.loss_mask, coef=self.alignment_coef, gamma=self.gamma
+        )
 
     def surrogate(self, log_prob: Array, old_log_prob: Array, advantage: Array) -> Array:
         """The clipped objective. Source: Schulman et al. 2017, equation 7."""

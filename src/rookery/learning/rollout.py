@@ -263,9 +263,9 @@ def _trajectory(
 
 
 def requested_info(group: Any) -> tuple[str, ...]:
-    """What the intrinsic rewards and auxiliary losses of a group, or of its configuration, request: names of
+    """What the learner, intrinsic rewards and auxiliary losses of a group, or of its configuration, request: names of
     `REQUESTABLE_INFO`."""
-    parts = () if group.learner is None else (*group.learner.intrinsic, *group.learner.auxiliary)
+    parts = () if group.learner is None else (group.learner, *group.learner.intrinsic, *group.learner.auxiliary)
     return tuple(dict.fromkeys(name for part in parts for name in part.required_info))
 
 
