@@ -9,7 +9,8 @@ from rookery.training.devices import collective_timeout_flags
 # Two devices, to spread runs over.
 KEPT = (
     "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0 "
-    f"--xla_llvm_disable_expensive_passes=true {collective_timeout_flags()}"
+    f"--xla_llvm_disable_expensive_passes=true {collective_timeout_flags()} "
+    "--xla_cpu_parallel_codegen_split_count=1"
 )
 HASTY = "--xla_cpu_use_fusion_emitters=false"
 """Much quicker to compile; but a program's last bits then depend on how many members it has."""

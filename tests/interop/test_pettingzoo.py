@@ -45,14 +45,15 @@ def test_the_same_seed_gives_the_same_thousand_steps(name):
     for _ in range(1000):
         if not one.agents:
             assert_equal(one.reset(), other.reset())
-            third.reset()
+            if not differs:
+                third.reset()
             episodes += 1
         actions = {a: int(random.integers(one.action_space(a).n)) for a in one.agents}
         outputs = one.step(actions)
         assert_equal(outputs, other.step(actions))
         assert one.agents == other.agents
-        if third.agents:
-            differs |= not same(outputs, third.step(actions))
+        if third.agents and not differs:
+            differs = not same(outputs, third.step(actions))
     assert episodes > 1 or one._env.max_steps >= 1000
     assert differs or registry.get_task(name).kind == "matrix", "another seed gives another world where any is drawn"
 

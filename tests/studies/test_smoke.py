@@ -1,36 +1,17 @@
-"""Every study from nothing to its report, at the budget that takes seconds. They share their runs."""
+"""Every study of Ndousse et al. 2021 from nothing to its report, at the budget that takes seconds, and what is said of
+studies. They share their runs and programs; the other studies, which have none of these, are in
+`test_smoke_of_others.py`, so that two processes can divide the work."""
 
 import json
-import os
 import re
 
-import numpy as np
 import pytest
 
-from rookery import cli
-from rookery.studies.agent_sources import TrainedAgents, TrainedTeam
 from rookery.studies.registry import STUDIES, load_study
 from rookery.studies.training_run import BUDGETS
+from tests.studies.smoke import check_smoke
 
-pytestmark = [pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    return tmp_path_factory.mktemp("studies")
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
-
-    def command(*arguments):
-        capsys.readouterr()
-        code = cli.main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return command
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_programs")]
 
 
 def run_once(run, runs, name):
@@ -39,42 +20,9 @@ def run_once(run, runs, name):
         run("reproduce", name, "--budget", "smoke", "--runs", runs, "--quiet")
 
 
-# The studies in Harvest are those in Cleanup with another map; `test_trained_teams.py` builds them.
-@pytest.mark.parametrize("name", [name for name in STUDIES if not name.endswith("-harvest")])
+@pytest.mark.parametrize("name", [name for name in STUDIES if name.startswith("ndousse2021/")])
 def test_smoke(name, run, runs):
-    study = load_study(name)
-    code, printed, err = run("reproduce", name, "--budget", "smoke", "--runs", runs, "--quiet")
-    assert (code, err) == (0, "")
-    folder = runs / "smoke-results" / name
-    data = json.loads((folder / "results.json").read_text())
-    assert printed.splitlines()[-1] == f"report: {(folder / 'report.html').resolve()}"
-    # No claim is judged.
-    assert [claim["verdict"] for claim in data["claims"]] == ["not judged"] * len(study.claims) != []
-    assert f"{len(study.claims)} claims are not judged at the budget smoke\n" in printed
-    # Every condition is in each of its evaluation conditions, each trained one with every seed.
-    rows = {(row["eval_condition"], row["condition"], row["seed"]) for row in data["rows"]}
-    assert len(rows) == len(data["rows"])
-    for eval_condition in study.eval_conditions:
-        for condition in study.conditions:
-            name_and_label = eval_condition.name, condition.label
-            if eval_condition not in (condition.eval_conditions or study.eval_conditions):
-                assert not any((*name_and_label, seed) in rows for seed in (None, 0, 1))
-                continue
-            seeds = [None] if (*name_and_label, None) in rows else [0, 1]
-            assert all((*name_and_label, seed) in rows for seed in seeds)
-    for condition in study.conditions:
-        if isinstance(condition.agents, TrainedAgents):
-            curve = data["curves"][condition.label]
-            assert len(curve["learning"]["return"]) == 2
-            assert len(curve["checkpoints"]["social_gain"][0]) == len(curve["checkpoints"]["steps"]) > 0
-        if isinstance(condition.agents, TrainedTeam):
-            curve = data["curves"][condition.label]["learning"]
-            assert np.shape(curve["return"]) == (2, len(curve["steps"])) != (2, 0)
-    page = (folder / "report.html").read_text()
-    assert "no claim is judged" in page
-    assert not re.findall(r"""(?:src|href)=["']https?:""", page)
-    assert (folder / "figure.png").exists()
-    assert (folder / "figure.svg").exists()
+    check_smoke(name, run, runs)
 
 
 def test_a_report_is_made_again_from_results_alone(run, runs):

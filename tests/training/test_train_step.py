@@ -106,13 +106,15 @@ def test_replicas_are_spread_evenly(seeds, devices, used):
 def test_replicas_that_do_not_divide_run_on_all_devices_to_the_same_numbers():
     """Three seeds on two devices: one runs twice and counts once."""
     run = build(tiny(variants=CONFIG.variants[:1], num_seeds=3, eval_episodes=0))
-    after = []
+    after, start = [], jax.device_get((run.init(), replica_schedules(run.config)))
     for devices in (jax.devices()[:1], jax.devices()[:2]):
-        state, schedules = run.place_on_devices((run.init(), replica_schedules(run.config)), devices)
+        state, schedules = run.place_on_devices(start, devices)
         assert len(jax.tree.leaves(state)[0].sharding.device_set) == len(devices)
         update = run.compile_train_step(devices).lower(state, schedules).compile()
         for _ in range(2):  # the output is the next input
+            donated = state
             state, metrics = update(state, schedules)
+            assert all(leaf.is_deleted() for leaf in jax.tree.leaves(donated.learners))
         after.append(jax.device_get((state, metrics)))
     assert {leaf.shape[0] for leaf in jax.tree.leaves(after)} == {3}
     assert_same(*after)
@@ -130,9 +132,10 @@ def test_devices_that_share_a_replica_reach_the_same_numbers(patient, monkeypatc
         "map_shards",
         lambda *a, was=batch_sharding.map_shards: shared.append(batch_sharding.num_sharing_devices()) or was(*a),
     )
+    start = jax.device_get((run.init(), replica_schedules(run.config)))
     for number in (1, 2):
         devices = jax.devices()[:number]
-        state, schedules = run.place_on_devices((run.init(), replica_schedules(run.config)), devices)
+        state, schedules = run.place_on_devices(start, devices)
         assert len(jax.tree.leaves(state)[0].sharding.device_set) == number
         shared.clear()
         update = run.compile_train_step(devices).lower(state, schedules).compile()
