@@ -151,13 +151,13 @@ def python(*lines: str) -> subprocess.CompletedProcess:
 
 def test_importing_the_package_is_quick_and_silent():
     result = python(
-        "import sys, time",
-        "start = time.process_time()",
+        "import sys",
+        "before = set(sys.modules)",
         "import rookery",
-        "took = time.process_time() - start",
+        "loaded = set(sys.modules) - before",
         "heavy = {'jax', 'flax', 'optax', 'orbax', 'matplotlib', 'tensorboardX', 'scipy', 'imageio', 'tyro'}",
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)",
-        "assert took < 0.5, took",
+        "assert len(loaded) < 100, loaded",  # a hundredth of a second; JAX alone has a thousand
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 

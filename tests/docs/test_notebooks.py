@@ -27,8 +27,8 @@ def test_outputs_are_kept_and_no_error_is_among_them(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path, tmp_path, monkeypatch):
-    pytest.importorskip("nbclient", reason="notebooks run with the extra `notebooks`")
-    pytest.importorskip("ipykernel", reason="notebooks run with the extra `notebooks`")
+    pytest.importorskip("nbclient", reason="notebooks run with the extra `notebooks`", exc_type=ImportError)
+    pytest.importorskip("ipykernel", reason="notebooks run with the extra `notebooks`", exc_type=ImportError)
     import nbformat
     from nbclient import NotebookClient
 

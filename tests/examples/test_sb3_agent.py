@@ -45,7 +45,9 @@ def test_its_policy_forgets_at_the_start_of_an_episode(tmp_path):
 
 
 def test_its_network_is_that_of_torch(tmp_path):
-    pytest.importorskip("sb3_contrib", reason="sb3-contrib is not installed; pip install -e '.[clients]'")
+    pytest.importorskip(
+        "sb3_contrib", reason="sb3-contrib is not installed; pip install -e '.[clients]'", exc_type=ImportError
+    )
     import torch
 
     path = tmp_path / "agent.npz"

@@ -35,7 +35,7 @@ def test_without_stable_baselines3_the_error_says_what_to_install(monkeypatch):
 class TestStableBaselines3:
     @pytest.fixture(autouse=True)
     def installed(self):
-        pytest.importorskip("stable_baselines3", reason="Stable-Baselines3 is not installed")
+        pytest.importorskip("stable_baselines3", reason="Stable-Baselines3 is not installed", exc_type=ImportError)
         import torch
 
         torch.set_num_threads(1)  # tiny networks, and other tests use the other cores
@@ -94,7 +94,7 @@ class TestStableBaselines3:
 class TestTorchRL:
     @pytest.fixture(autouse=True)
     def installed(self):
-        pytest.importorskip("torchrl", reason="TorchRL is not installed")
+        pytest.importorskip("torchrl", reason="TorchRL is not installed", exc_type=ImportError)
 
     def test_one_environment_and_a_vector_conform(self):
         from torchrl.envs import GymEnv, GymWrapper, check_env_specs
@@ -129,7 +129,7 @@ class TestWorkerProcesses:
         assert run(script).count(".") >= 2
 
     def test_supersuits_are_forked(self):
-        pytest.importorskip("supersuit", reason="SuperSuit is not installed")
+        pytest.importorskip("supersuit", reason="SuperSuit is not installed", exc_type=ImportError)
         script = "import supersuit, numpy as np\nfrom rookery.interop.pettingzoo import parallel_env\n"
         script += f"envs = supersuit.pettingzoo_env_to_vec_env_v1(parallel_env('{ID.removeprefix('rookery/')}'))\n"
         script += "envs = supersuit.concat_vec_envs_v1(envs, 2, num_cpus=2, base_class='gymnasium')\n"
@@ -146,7 +146,7 @@ def run(script: str) -> str:
 class TestJaxMARL:
     @pytest.fixture(autouse=True)
     def installed(self):
-        pytest.importorskip("jaxmarl", reason="JaxMARL is not installed")
+        pytest.importorskip("jaxmarl", reason="JaxMARL is not installed", exc_type=ImportError)
 
     def test_its_logs_count_whole_episodes(self):
         from jaxmarl.wrappers.baselines import LogWrapper
@@ -185,7 +185,7 @@ class TestJaxMARL:
         if "JAXMARL_SOURCE" not in os.environ:
             pytest.skip("set JAXMARL_SOURCE to a checkout of JaxMARL")
         for package in ("distrax", "hydra", "omegaconf", "wandb"):
-            pytest.importorskip(package, reason=f"JaxMARL's scripts need {package}")
+            pytest.importorskip(package, reason=f"JaxMARL's scripts need {package}", exc_type=ImportError)
         import jaxmarl
 
         path = os.path.join(os.environ["JAXMARL_SOURCE"], "baselines", "IPPO", "ippo_ff_mpe.py")

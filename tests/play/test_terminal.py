@@ -139,7 +139,7 @@ class Terminal:
         )  # fmt: skip
         self.theirs, self.text = theirs, ""
 
-    def until(self, wanted, seconds=60):
+    def until(self, wanted, seconds=300):
         """Read until the text since the last call holds a pattern."""
         end = time.monotonic() + seconds
         while not (result := re.search(wanted, PLAIN.sub("", self.text), re.DOTALL)):
@@ -151,7 +151,7 @@ class Terminal:
 
     def finish(self):
         """The exit code, and what came last."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while self.process.poll() is None:
             assert time.monotonic() < end
             if select.select([self.own], [], [], 0.1)[0]:

@@ -1,6 +1,5 @@
 """A study on a Ray cluster of two nodes, one of which dies in the middle; and what is refused without a cluster."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -25,13 +24,12 @@ from rookery.scaling.ray_cluster import RayOptions, connected, import_ray
 from rookery.scaling.ray_worker import check_versions, own_versions
 from rookery.training.continue_run import is_finished
 from tests.flags import KEPT
+from tests.optional import is_installed
 from tests.scaling.study import NAME
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = ("--seeds", "2", "--seed", "4", "--episodes", "6")
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'rookery[ray]'"
-)
+needs_ray = pytest.mark.skipif(not is_installed("ray"), reason="Ray is not installed: pip install 'rookery[ray]'")
 
 
 def study_command(folder: Path, *ray: str) -> list[str]:

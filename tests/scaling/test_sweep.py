@@ -1,7 +1,6 @@
 """A sweep on a stand-in for training, whose metric is a plain function of the settings."""
 
 import csv
-import importlib.util
 import json
 
 import pytest
@@ -13,12 +12,13 @@ from rookery.storage.metrics import MetricsWriter
 from rookery.storage.serialization import from_dict
 from rookery.training.config import RunConfig
 from rookery.viz.plots import parallel_coordinates
+from tests.optional import is_installed
 from tests.tiny import CONFIG
 
 RATE, ENTROPY = "team.0.learning_rate", "team.0.ent_coef"
 KEY = "evaluation/social/novice/social/return"
 needs_optuna = pytest.mark.skipif(
-    importlib.util.find_spec("optuna") is None, reason="Optuna is not installed: pip install 'rookery[sweep]'"
+    not is_installed("optuna"), reason="Optuna is not installed: pip install 'rookery[sweep]'"
 )
 
 

@@ -18,8 +18,12 @@ OBSERVATIONS = np.stack([np.zeros(SHAPE, np.uint8), np.ones(SHAPE, np.uint8)])
 
 def onnx_model(path: Path, state: str = "next_count", batch: int | str = "B", action: str = "INT64") -> Path:
     """The action is the number of calls so far, and 2 more where the observation is 1."""
-    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; pip install -e '.[clients]'")
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed; pip install -e '.[clients]'")
+    pytest.importorskip(
+        "onnxruntime", reason="onnxruntime is not installed; pip install -e '.[clients]'", exc_type=ImportError
+    )
+    onnx = pytest.importorskip(
+        "onnx", reason="onnx is not installed; pip install -e '.[clients]'", exc_type=ImportError
+    )
     make, types = onnx.helper, onnx.TensorProto
 
     def vector(name: str, kind: str = "INT64"):
@@ -44,7 +48,9 @@ def onnx_model(path: Path, state: str = "next_count", batch: int | str = "B", ac
 
 def torchscript_module(path: Path) -> Path:
     """The same."""
-    torch = pytest.importorskip("torch", reason="torch is not installed; pip install -e '.[clients]'")
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed; pip install -e '.[clients]'", exc_type=ImportError
+    )
 
     class Counts(torch.nn.Module):
         def forward(
@@ -89,7 +95,9 @@ def test_onnx_models_that_do_not_fit(changes, message, tmp_path):
 
 @pytest.mark.parametrize(("name", "package"), [("model.onnx", "onnxruntime"), ("model.pt", "torch")])
 def test_files_of_something_else(name, package, tmp_path):
-    pytest.importorskip(package, reason=f"{package} is not installed; pip install -e '.[clients]'")
+    pytest.importorskip(
+        package, reason=f"{package} is not installed; pip install -e '.[clients]'", exc_type=ImportError
+    )
     path = tmp_path / name
     path.write_text("nothing")
     with pytest.raises(IncompatibleError, match=f"{name} is not an? (ONNX model|TorchScript module)") as caught:

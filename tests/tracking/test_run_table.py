@@ -1,7 +1,6 @@
 """A run's folder as a table and as a summary, without JAX."""
 
 import csv
-import importlib.util
 import os
 import socket
 import subprocess
@@ -14,6 +13,7 @@ import rookery
 from rookery.errors import CorruptFileError, MissingPackageError, NotFoundError
 from rookery.tracking.run_info import find_runs, read_run_info, training_process
 from rookery.tracking.run_table import concatenate, load_run, write_csv, write_parquet
+from tests.optional import is_installed
 from tests.run_folder import write_run
 
 
@@ -53,7 +53,7 @@ def test_the_same_table_as_csv(run_dir, tmp_path):
 
 
 def test_the_same_table_as_parquet(run_dir, tmp_path):
-    if importlib.util.find_spec("pyarrow") is None:
+    if not is_installed("pyarrow"):
         with pytest.raises(
             MissingPackageError, match=r"needs the package pyarrow: pip install 'rookery\[track\]'; or write CSV"
         ):

@@ -19,6 +19,7 @@ from rookery.testing import ConformanceError, check_tracker
 from rookery.tracking.base import Tracker, metric_curves
 from rookery.tracking.tensorboard import TensorBoardTracker
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers, saved_trackers
+from tests.optional import is_installed
 
 
 def events(run_dir):
@@ -203,7 +204,7 @@ SESSIONS = textwrap.dedent("""
 
 def two_sessions(tmp_path, kind, **environment):
     """Two sessions of one run in a process of its own, because these packages change the process. Returns the id."""
-    if importlib.util.find_spec(kind) is None:
+    if not is_installed(kind):
         pytest.skip(f"{kind} is not installed: pip install 'rookery[track]'")
     process = subprocess.run(
         [sys.executable, "-c", SESSIONS, tmp_path / "run", kind],

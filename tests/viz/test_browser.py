@@ -94,7 +94,7 @@ const ready = setInterval(() => {
 def browse(path, tmp_path):
     path.write_text(path.read_text("utf-8").replace("</body>", SCRIPT), "utf-8")
     command = [BROWSER, *FLAGS.split(), f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=600)
     title = html.unescape(re.search("<title>(.*?)</title>", run.stdout, re.S)[1])
     assert title.startswith("{"), f"the film did not get ready: {title}\n{run.stderr[-2000:]}"
     return json.loads(title)

@@ -102,11 +102,11 @@ def test_fragments_share_a_page(recording):
 
 
 def test_mp4_frames_and_pace(recording, tmp_path):
-    ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="the extra 'video' is not installed")
+    ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="the extra 'video' is not installed", exc_type=ImportError)
     path = write_mp4(recording, tmp_path / "film.mp4", fps=5)
     height, width, _ = render_step(recording, 0, 32).shape
     command = [ffmpeg.get_ffmpeg_exe(), "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    process = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    process = subprocess.run(command, capture_output=True, timeout=600, check=True)
     assert f"{width}x{height}" in process.stderr.decode()
     assert "5 fps" in process.stderr.decode()
     pictures = np.frombuffer(process.stdout, np.uint8).reshape(-1, height, width, 3).astype(int)
