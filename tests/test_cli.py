@@ -120,6 +120,7 @@ def test_version(run):
         ["train", "--nonsense"],
         ["train", "smoke", "--seeds", "two"],
         ["train", "smoke", "--steps", "many"],
+        ["train", "smoke", "--out", ""],
         ["zoo", "feed"],
         ["--install-completion", "powershell"],
         ["resume"],
@@ -142,7 +143,7 @@ KINDS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(
 
 def help_hint(kind) -> str:
     """What follows the message of an error that the command's help may help with."""
-    return " (help: rookery doctor --help)" if kind in (errors.ConfigError, errors.NotFoundError) else ""
+    return " (help: rookery doctor --help)" if issubclass(kind, errors.ConfigError | errors.NotFoundError) else ""
 
 
 def test_every_error_that_ends_a_command_has_a_code_of_its_own():
@@ -155,6 +156,7 @@ def test_every_error_that_ends_a_command_has_a_code_of_its_own():
     assert codes == {
         "RookeryError": 1, "ConfigError": 2, "IncompatibleError": 3, "CorruptFileError": 4, "StorageError": 5,
         "NotFoundError": 6, "DivergedError": 7, "OutOfMemoryError": 9, "LostProcessError": 10,
+        "MissingPackageError": 2,  # a ConfigError
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from tests.tiny import NETWORK, OTHER, TASK, tiny
@@ -15,6 +16,7 @@ from rookery.learning.intrinsic.prosocial import Prosocial
 from rookery.learning.ppo import PPO
 from rookery.learning.r2d2 import R2D2
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig, Variant
+from rookery.training.trainer import train
 
 PPO_TINY = PPO(sequence_length=4, num_minibatches=2, minibatch_size=4, recompute_every=1)
 R2D2_TINY = R2D2(capacity=6, sequence_length=3, burn_in=2, n_step=2, gradient_steps=2, minibatch_size=4)
@@ -57,10 +59,16 @@ def _group(name: str, slots: tuple[int, ...], *rewards: Any, **communication: An
     return GroupConfig(name=name, slots=slots, policy=policy, learner=learner, learning_rate=1e-2)
 
 
+def train_to_end(config: RunConfig, run_dir: Path, **options: Any) -> None:
+    """Train. Raises KeyboardInterrupt if the run was asked to stop, which is no finding: the script stops, too."""
+    if not train(config, run_dir, quiet=True, **options).finished:
+        raise KeyboardInterrupt
+
+
 def diverging(config: RunConfig, seed: int) -> RunConfig:
     """The same with another seed, and a learning rate that spoils everything in the second half."""
     group = dataclasses.replace(config.team[0], learning_rate=((0.0, 1e-2), (0.45, 1e-2), (0.5, 1e38)))
     return dataclasses.replace(config, team=(group, *config.team[1:]), seed=seed)
 
 
-__all__ = ["INTRINSIC_REWARDS", "LEARNERS", "TASK", "diverging", "run_config", "with_intrinsic_reward"]
+__all__ = ["INTRINSIC_REWARDS", "LEARNERS", "TASK", "diverging", "run_config", "train_to_end", "with_intrinsic_reward"]

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from benchmarks.torture.configs import INTRINSIC_REWARDS, LEARNERS, diverging, run_config, with_intrinsic_reward
+from benchmarks.torture.configs import (
+    INTRINSIC_REWARDS,
+    LEARNERS,
+    diverging,
+    run_config,
+    train_to_end,
+    with_intrinsic_reward,
+)
 from benchmarks.torture.record import TrialError
 from tests.tiny import NETWORK, TASK
 
@@ -17,7 +24,7 @@ from rookery.storage import checkpoint
 from rookery.training.clone_trainer import CloneConfig, train_clones
 from rookery.training.config import ScriptedPolicyConfig
 from rookery.training.demonstrations import record_dataset
-from rookery.training.trainer import load_state, train
+from rookery.training.trainer import load_state
 
 KINDS = (*LEARNERS, "cloning", *INTRINSIC_REWARDS)
 
@@ -36,7 +43,7 @@ class Divergence:
             else:
                 known = kind in LEARNERS
                 config = run_config(LEARNERS[kind]) if known else with_intrinsic_reward(INTRINSIC_REWARDS[kind])
-                train(diverging(config, seed), run_dir, quiet=True)
+                train_to_end(diverging(config, seed), run_dir)
         except DivergedError as error:
             if "is not finite" not in str(error):
                 raise TrialError(f"{kind}: {error}") from None

@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from benchmarks.torture.configs import LEARNERS, run_config
+from benchmarks.torture.configs import LEARNERS, run_config, train_to_end
 from benchmarks.torture.kills import compare
 from benchmarks.torture.record import TrialError
 from tests.tiny import TASK
 
 from rookery.errors import StorageError
 from rookery.storage import checkpoint
-from rookery.training.trainer import resume, train
+from rookery.training.trainer import resume
 
 UPDATES_PER_TRIAL = 2000
 SAVES_PER_TRIAL = 1000
@@ -32,7 +32,7 @@ def memory_of_updates(number: int) -> str:
     points: list[tuple[int, int, int]] = []
     with tempfile.TemporaryDirectory() as folder:
         run_dir = Path(folder) / "run"
-        train(config, run_dir, quiet=True, on_update=lambda done, saved: points.append((done, *_usage())))
+        train_to_end(config, run_dir, on_update=lambda done, saved: points.append((done, *_usage())))
     return _judge(points, "update")
 
 
@@ -72,7 +72,7 @@ class FullDisk:
         self.reference = folder / "reference"
         if not (self.reference / "status.json").exists():
             shutil.rmtree(self.reference, ignore_errors=True)
-            train(self.config, self.reference, quiet=True)
+            train_to_end(self.config, self.reference)
 
     def trial(self, number: int) -> str | None:
         run_dir = self.folder / "run"
@@ -81,15 +81,16 @@ class FullDisk:
         refused = False
         try:
             with refusal:
-                train(self.config, run_dir, quiet=True)
+                train_to_end(self.config, run_dir)
         except StorageError as error:
             refused = True
             if not str(error).isprintable():
                 raise TrialError(f"the message is no printable line: {str(error)[:200]!r}") from None
         if refused and (run_dir / "config.json").exists():
-            resume(run_dir, quiet=True)
+            if not resume(run_dir, quiet=True).finished:
+                raise KeyboardInterrupt
         elif refused:
-            train(self.config, run_dir, quiet=True)
+            train_to_end(self.config, run_dir)
         if differing := compare(self.reference, run_dir):
             raise TrialError(f"{differing} differs after a refused write")
         if left := [path.name for path in run_dir.rglob("*") if ".tmp-" in path.name]:

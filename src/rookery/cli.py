@@ -79,6 +79,10 @@ def _run(arguments: list[str], is_process: bool) -> int:
         return install_completion(classes, options)
     if name not in COMMANDS:
         raise ConfigError(f"no command {name!r}; {suggest(name, COMMANDS)}; see rookery --help")
+    if "" in options:
+        raise ConfigError(
+            "an argument is empty, perhaps from a shell variable that is not set; leave it out or fill it in"
+        )
     if print_list := find_list(name, options):
         return print_list()
     import tyro

@@ -222,6 +222,8 @@ stand_still.batched, stand_still.observation_type = True, "symbolic"
     [
         ("goal-cycle-demo-novic", NotFoundError, "goal-cycle-demo-novice"),
         ("no_such_module:act", NotFoundError, "no module 'no_such_module'"),
+        (":act", NotFoundError, "no module ''"),
+        (".tests:act", NotFoundError, "no module '.tests'"),
         ("tests.scorecard.test_card:stand_stil", NotFoundError, "did you mean 'stand_still'"),
         ("tests.scorecard.test_card:GUIDED", ConfigError, "is not a function but Protocol"),
         ("no/such.onnx", NotFoundError, "no file no/such.onnx"),

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from rookery.errors import ConfigError
+from rookery.errors import ConfigError, StorageError
 from rookery.storage import metrics
 from rookery.studies import evaluate
 from rookery.studies.agent_sources import TrainedAgents
@@ -259,6 +259,13 @@ def test_a_failed_figure_leaves_the_older_results(uninterrupted, tmp_path):
         write_results(dataclasses.replace(STUDY, figures=fail), {**data, "eval_episodes": 7}, folder)
     assert read_results(folder) == data
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_a_file_where_results_belong_is_found_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file is a file; name another folder with --results"):
+        check_replaceable(tmp_path / "file" / "test" / "tiny", "desk")
+    check_replaceable(tmp_path / "new" / "test" / "tiny", "desk")
 
 
 def test_a_smaller_budget_does_not_replace_a_larger_one(uninterrupted, tmp_path):

@@ -50,6 +50,8 @@ def run_score(options: ScoreCommand) -> int:
         if sys.stderr.isatty():
             print(f"\r\033[K{condition} …", end="", file=sys.stderr, flush=True)
 
+    folder = options.out / protocol.name
+    folder.mkdir(parents=True, exist_ok=True)  # what cannot be written is found out now, not after minutes
     observation_type: str | None = options.observation
     card = score(options.agent, protocol, observation_type, progress)  # type: ignore[arg-type] (checked there)
     if sys.stderr.isatty():
@@ -58,8 +60,6 @@ def run_score(options: ScoreCommand) -> int:
         print(probe)
         for name, interval in numbers.items():
             print(f"  {name:34} {format_score(interval)}")
-    folder = options.out / protocol.name
-    folder.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(options.agent).name.removesuffix(".safetensors")).strip("-.")
     print(card.write_json(folder / f"{name}.json"))
     print(write_scorecard_page(card, folder / f"{name}.html"))

@@ -190,12 +190,15 @@ def load_function(source: str) -> Callable[..., Any]:
     module_name, _, function_name = source.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
+    unknown = NotFoundError(f"no module {module_name!r}, here or installed; an agent is module:function")
+    if not all(module_name.split(".")):  # '' and '.module' are no names
+        raise unknown
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name != module_name.split(".")[0] and error.name != module_name:
             raise  # the module exists; what it imports does not
-        raise NotFoundError(f"no module {module_name!r}, here or installed; an agent is module:function") from None
+        raise unknown from None
     if not hasattr(module, function_name):
         functions = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         raise NotFoundError(f"{module_name} has no {function_name!r}; {suggest(function_name, functions)}")

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rookery.errors import ConfigError, CorruptFileError, NotFoundError
+from rookery.errors import ConfigError, CorruptFileError, NotFoundError, StorageError
 from rookery.storage.atomic import replace_folder, restore_replaced, storage_error, write_bytes, write_json, write_text
 from rookery.studies.deviations import older_partner_rows
 from rookery.studies.measures import AGENT_MEASURES, TEAM_MEASURES
@@ -27,7 +27,16 @@ REPORTED_METRICS = ("goals", "mistakes", "steps_to_first_reward")
 
 
 def check_replaceable(folder: Path, budget: str) -> None:
-    """Raises ConfigError where results of a larger budget stand: a smaller one must not replace them."""
+    """Whether results can be written there, asked before any training.
+
+    Raises: ConfigError where results of a larger budget stand, which a smaller one must not replace; StorageError where
+      a file stands in place of a folder.
+    """
+    existing = next(path for path in (folder, *folder.parents) if path.exists() or not path.name)
+    if not existing.is_dir():
+        raise StorageError(
+            f"cannot write results to {folder}: {existing} is a file; name another folder with --results"
+        )
     restore_replaced(folder)
     if (folder / STUDY_RESULTS_FILE).exists():
         existing = read_results(folder)["budget"]
