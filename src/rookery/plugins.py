@@ -134,6 +134,7 @@ INTRINSIC_REWARDS = Registry(
         "prosocial": "rookery.learning.intrinsic.prosocial:Prosocial",
         "inequity": "rookery.learning.intrinsic.inequity:InequityAversion",
         "reward-sharing": "rookery.learning.intrinsic.reward_sharing:RewardSharing",
+        "reciprocity": "rookery.learning.intrinsic.reciprocity:Reciprocity",
         "svo": "rookery.learning.intrinsic.value_orientation:SocialValueOrientation",
     },
 )
