@@ -27,9 +27,9 @@ demo: $(VENV)/.ready
 	$(BIN)/rookery demo --out $(OUT) $(FLAGS)
 
 # Tests that drive a browser, a terminal or a server share the machine with compilers. Tests that fail (exit status 1) are
-# named, and run once more without others at the same time.
+# named, and run once more without others at the same time. Files are taken in the order of tests/conftest.py.
 test: $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest -n auto --dist loadfile --max-worker-restart 2 -q || { \
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 2 -q || { \
 	  [ $$? -eq 1 ] || exit 1; \
 	  echo "Running the failed tests once more, one at a time:"; \
 	  $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
