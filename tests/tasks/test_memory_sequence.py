@@ -11,7 +11,11 @@ import pytest
 from rookery.agents import scripted
 from rookery.errors import ConfigError
 from rookery.tasks import registry
-from rookery.tasks.memory_sequence import ASKED, OTHER, RIGHT, WRONG, MemorySequence
+from rookery.tasks.memory_sequence import ASKED_COLOR as ASKED
+from rookery.tasks.memory_sequence import CORRECT_COLOR as RIGHT
+from rookery.tasks.memory_sequence import OTHERS_COLOR as OTHER
+from rookery.tasks.memory_sequence import WRONG_COLOR as WRONG
+from rookery.tasks.memory_sequence import MemorySequence
 from rookery.viz.render_state import make_render_state
 
 SILENT = 9

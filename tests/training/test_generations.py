@@ -163,13 +163,15 @@ def test_killed_while_handing_on(straight, monkeypatch):
     assert_same_line(LINE, straight)
 
 
-def test_a_lineage_does_not_depend_on_the_others(straight):
-    second = line(run=dataclasses.replace(RUN, seed=1), num_lineages=1, num_generations=1)
-    assert train_generations(second, LINE, quiet=True)
-    alone, among_others = populations(second, 1, LINE)[0], populations(CONFIG, 1, straight)[1]
-    assert (alone.seeds, alone.scores) == (among_others.seeds, among_others.scores)
-    for one, other in zip(alone.agents, among_others.agents, strict=True):
-        assert one.read_bytes() == other.read_bytes()
+def test_a_lineage_has_the_same_seeds_however_many_there_are():
+    """And replicas of a run do not depend on each other, which tests of runs show."""
+    second = line(run=dataclasses.replace(RUN, seed=1), num_lineages=1)
+    for generation in (1, 2):
+        run, of_both = (generation_run(config, generation, LINE) for config in (second, CONFIG))
+        assert [seed for _, seed in run.replicas] == list(second.seeds(generation, 1))
+        assert [seed for _, seed in of_both.replicas] == [
+            *CONFIG.seeds(generation, 0), *second.seeds(generation, 1)
+        ]  # fmt: skip
 
 
 def test_a_line_may_grow(straight):

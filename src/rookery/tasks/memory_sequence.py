@@ -44,9 +44,10 @@ from rookery.tasks.checks import (
 )
 from rookery.types import Env, PRNGKey, TimeStep
 
-ASKED, RIGHT, WRONG, OTHER = (255, 255, 255), (0, 200, 60), (230, 40, 40), (255, 220, 0)
+ASKED_COLOR, CORRECT_COLOR, WRONG_COLOR, OTHERS_COLOR = (255, 255, 255), (0, 200, 60), (230, 40, 40), (255, 220, 0)
 """Colors in an observation: the agent is asked for a digit; its own last digit; another agent's."""
-MAX_DIGITS, MAX_AGENTS = 100, 100
+MAX_KINDS, MAX_SPEAKERS = 100, 100
+"""Of different digits, and of agents."""
 
 
 class MemoryRules(struct.PyTreeNode):
@@ -103,8 +104,8 @@ class MemorySequence(Task):
     def __post_init__(self) -> None:
         normalize_settings(self)
         for name, low, high in (
-            ("num_agents", 1, MAX_AGENTS),
-            ("num_digits", 2, MAX_DIGITS),
+            ("num_agents", 1, MAX_SPEAKERS),
+            ("num_digits", 2, MAX_KINDS),
             ("sequence_length", 1, MAX_EPISODE_STEPS),
             ("num_trials", 1, MAX_EPISODE_STEPS),
         ):
@@ -277,10 +278,12 @@ class MemorySequenceEnv(Env):
             return (jnp.arange(self.task.num_digits) == column)[:, None] * jnp.asarray(color, jnp.uint8)
 
         def view(agent):
-            own = jnp.where(state.last_correct[agent], jnp.array(RIGHT), jnp.array(WRONG))
+            own = jnp.where(state.last_correct[agent], jnp.array(CORRECT_COLOR), jnp.array(WRONG_COLOR))
             others = [(agent + n) % num_agents for n in range(1, num_agents)]
             said = [jnp.where(in_view[agent, other], state.last_digit[other], -1) for other in others]
-            return jnp.stack([row(asked[agent], ASKED), row(own_digit[agent], own), *(row(s, OTHER) for s in said)])
+            return jnp.stack(
+                [row(asked[agent], ASKED_COLOR), row(own_digit[agent], own), *(row(s, OTHERS_COLOR) for s in said)]
+            )
 
         views = jnp.stack([view(agent) for agent in range(num_agents)])
         return views * state.agent_mask[:, None, None, None].astype(jnp.uint8)

@@ -266,7 +266,7 @@ def _claim_folder(config: GenerationsConfig, out: Path) -> None:
 
 
 def _without_paths(run: RunConfig) -> RunConfig:
-    """The run without where the agents handed on lie: the folder may have another name than when it was started."""
+    """The run without where the agents handed on lie: the same folder has an absolute path and relative ones."""
     team = []
     for group in run.team:
         policy = group.policy
