@@ -1,5 +1,6 @@
 """A run of several processes: the numbers and files of one process, and a sentence for what does not fit together."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -105,19 +106,28 @@ ReplicaUpdates.step = dying_step
 MAIN = "import sys; from rookery.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
+def slurm_job() -> dict[str, str]:
+    """What `srun` tells each of two tasks, of a job whose port is free."""
+    for number in range(os.getpid() % 4096, 8192):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", 61440 + number % 4096)):
+            break
+    return {"SLURM_JOB_ID": str(number), "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "127.0.0.1"}
+
+
 def test_a_killed_process_ends_the_run_and_one_process_continues_it(whole, tmp_path):
-    config, run_dir, port = tmp_path / "pair.json", tmp_path / "run", free_port()
+    """The processes find each other by what SLURM says in the environment of each."""
+    config, run_dir = tmp_path / "pair.json", tmp_path / "run"
     config.write_text(json.dumps({"config": to_dict(CONFIG)}))
     kept = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if DEVICE_COUNT_FLAG not in flag]
-    env = {**os.environ, "XLA_FLAGS": " ".join(kept)}
+    env = {**os.environ, **slurm_job(), "XLA_FLAGS": " ".join(kept)}
     command = ["train", str(config), "--out", str(run_dir), "--cores", "1", "--track", "none", "--quiet"]
-    command += ["--coordinator", f"127.0.0.1:{port}", "--num-processes", "2", "--process-id"]
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", script, *command, str(number)], env=env, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", script, *command],
+            env={**env, "SLURM_PROCID": str(number)}, stderr=subprocess.PIPE, text=True,
         )
         for number, script in enumerate((MAIN, KILLED + MAIN))
-    ]
+    ]  # fmt: skip
     said = [process.communicate(timeout=300)[1] for process in started]
     assert [process.returncode for process in started] == [UNFINISHED_EXIT_CODE, -signal.SIGKILL], said
     assert said[0].count("\n") == 1

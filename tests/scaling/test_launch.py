@@ -1,3 +1,6 @@
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from rookery.errors import ConfigError
@@ -59,3 +62,23 @@ def test_open_mpi():
 def test_bad_options(options, said):
     with pytest.raises(ConfigError, match=said):
         found({}, *options)
+
+
+def test_the_job_of_slurm(tmp_path):
+    """With a stand-in for srun."""
+    srun, run_dir = tmp_path / "srun", tmp_path / "run"
+    srun.write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
+    srun.chmod(0o755)
+    script = Path(__file__).parents[2] / "examples" / "slurm" / "run.sbatch"
+
+    def submit() -> list[str]:
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_CPUS_PER_TASK": "8"}
+        call = ["bash", str(script), str(run_dir), "lite", "name=two words"]
+        ended = subprocess.run(call, env=environment, capture_output=True, text=True, check=True)
+        return ended.stdout.split("|")[2:-1]
+
+    end = ["--cores", "8", "--quiet"]
+    assert submit() == ["rookery", "train", "lite", "name=two words", "--out", str(run_dir), *end]
+    run_dir.mkdir()
+    (run_dir / "config.json").write_text("{}")
+    assert submit() == ["rookery", "resume", str(run_dir), *end]

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -10,9 +11,11 @@ from rookery.training.devices import (
     THREADS_VARIABLE,
     available_cores,
     collective_timeout_flags,
+    describe_devices,
     expected_threads,
     machine_info,
     max_sharing_devices,
+    request_deterministic_ops,
     thread_count,
     use_all_cores,
     without_own_flags,
@@ -99,6 +102,24 @@ def test_flags_on_which_numbers_depend(flags):
     flags("")
     assert without_own_flags() == ""
     assert machine_info()["xla_flags"] == "none"
+
+
+def test_how_replicas_lie_on_the_devices(flags, monkeypatch):
+    monkeypatch.setattr("jax.devices", lambda: [types.SimpleNamespace(platform="cpu")] * 4)
+    flags(f"{DEVICE_COUNT_FLAG}=4 {COLLECTIVE_TIMEOUT_FLAG}=604800")
+    assert describe_devices(9) == "4 CPU devices for 9 replicas: at most 3 on each"
+    assert describe_devices(1) == "4 CPU devices for 1 replica: up to 4 share the batch of one"
+    assert describe_devices(3) == "4 CPU devices for 3 replicas: 1 without work"
+    monkeypatch.setattr("jax.devices", lambda: [types.SimpleNamespace(platform="gpu", device_kind="H100")] * 4)
+    assert describe_devices(1) == "4 H100 devices for 1 replica: 3 without work"
+
+
+def test_deterministic_ops_are_asked_for_once(flags):
+    flags("--xla_x=1")
+    request_deterministic_ops()
+    request_deterministic_ops()
+    assert os.environ["XLA_FLAGS"] == "--xla_x=1 --xla_gpu_deterministic_ops=true"
+    assert without_own_flags() == os.environ["XLA_FLAGS"]  # it is recorded
 
 
 def test_machine():

@@ -48,9 +48,31 @@ Track = Annotated[
         help_behavior_hint="(default: $ROOKERY_TRACK, else tensorboard)",
     ),
 ]
-Coordinator = Annotated[str | None, optional("HOST:PORT", "of SLURM or Open MPI")]
-NumProcesses = Annotated[int | None, optional("INT", "of SLURM or Open MPI, else 1")]
-ProcessId = Annotated[int | None, optional("INT", "of SLURM or Open MPI")]
+Coordinator = Annotated[
+    str | None,
+    arg(
+        metavar="HOST:PORT",
+        help="Where process 0 of a run of several processes waits for the others.",
+        help_behavior_hint="(default: of SLURM or Open MPI)",
+    ),
+]
+NumProcesses = Annotated[
+    int | None,
+    arg(
+        metavar="INT",
+        help="Processes that train this run together; each is started with the same command. 1: this one alone.",
+        help_behavior_hint="(default: of SLURM or Open MPI, else 1)",
+    ),
+]
+ProcessId = Annotated[
+    int | None,
+    arg(
+        metavar="INT",
+        help="Number of this process, from 0; process 0 writes the run's folder.",
+        help_behavior_hint="(default: of SLURM or Open MPI)",
+    ),
+]
+JoinTimeout = Annotated[float, arg(metavar="SECONDS", help="Time in which all processes must have started.")]
 Json = Annotated[bool, arg(help="Print JSON instead of text: one object per line.")]
 PartnersOption = Annotated[str | None, optional("AGENT", "as in training, else scripted")]
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rookery.commands.options import use_cores
-from rookery.commands.train import print_result
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError
 from rookery.scaling.launch import Launch
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from rookery.commands.train import TrainCommand
     from rookery.training.config import RunConfig
     from rookery.training.process_group import ProcessGroup
-    from rookery.training.trainer import TrainResult
 
 
 def train_together(
@@ -23,14 +21,14 @@ def train_together(
     command: str,
     config: RunConfig | None,
     options: TrainCommand | ResumeCommand,
-    run: Callable[[ProcessGroup | None], TrainResult],
+    run: Callable[[ProcessGroup], int],
 ) -> int:
     """Train a run with the other processes. Returns 0, or STOPPED_EXIT_CODE before the end.
 
     Args:
       command: 'train' or 'resume', the same in all processes.
       config: None: process 0 knows it.
-      run: trains or continues the run as its process 0.
+      run: trains or continues the run as its process 0, and returns the exit code.
     Raises: as `rookery.scaling.hosts.joined`, `run` and `rookery.training.replica_updates.follow_run`.
     """
     from rookery.scaling.hosts import Proposal, joined
@@ -52,7 +50,7 @@ def train_together(
         if launch.process_id:
             finished = follow_run(from_dict(RunConfig, processes.config), processes)
             return 0 if finished else STOPPED_EXIT_CODE
-        return print_result(run(processes), options.quiet or options.json, options.json)
+        return run(processes)
 
 
 def _recorded_threads(launch: Launch, options: TrainCommand | ResumeCommand) -> int | None:

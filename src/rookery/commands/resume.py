@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 from rookery.commands.options import (
     Coordinator,
     Cores,
+    JoinTimeout,
     Json,
     NumProcesses,
     ProcessId,
@@ -26,7 +27,6 @@ from rookery.training.devices import request_deterministic_ops
 
 if TYPE_CHECKING:
     from rookery.training.process_group import ProcessGroup
-    from rookery.training.trainer import TrainResult
 
 
 @dataclasses.dataclass
@@ -41,13 +41,9 @@ class ResumeCommand:
     deterministic_ops: bool = False
     """On a GPU: add up in a fixed order, so that a run repeats to the bit; slower. As when it was started."""
     coordinator: Coordinator = None
-    """Where process 0 of a run of several processes waits for the others."""
     num_processes: NumProcesses = None
-    """Processes that train this run together; each is started with the same command. 1: this one alone."""
     process_id: ProcessId = None
-    """Number of this process, from 0; process 0 writes the run's folder."""
-    join_timeout: float = 300.0
-    """Seconds in which all processes must have started."""
+    join_timeout: JoinTimeout = 300.0
     quiet: bool = False
     """Show no progress."""
     restart: bool = False
@@ -67,22 +63,19 @@ def run_resume(options: ResumeCommand) -> int:
     launch = find_launch(options.coordinator, options.num_processes, options.process_id, os.environ)
     quiet = options.quiet or options.json
 
-    def run(processes: ProcessGroup | None) -> TrainResult:
-        from rookery.training.trainer import ONE_PROCESS, resume
+    def run(processes: ProcessGroup) -> int:
+        from rookery.training.trainer import resume
 
-        return resume(
-            options.run,
-            quiet=quiet,
-            stop_after=stop_after,
-            restart=options.restart,
-            processes=processes or ONE_PROCESS,
-        )
+        result = resume(options.run, quiet=quiet, stop_after=stop_after, restart=options.restart, processes=processes)
+        return print_result(result, quiet, options.json)
 
     if launch is None:
         from rookery.storage.run_files import recorded_threads
 
         use_cores(options.cores, recorded_threads(options.run))
-        return print_result(run(None), quiet, options.json)
+        from rookery.training.process_group import ONE_PROCESS
+
+        return run(ONE_PROCESS)
     from rookery.commands.processes import train_together
     from rookery.training.trainer import load_config
 

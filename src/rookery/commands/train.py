@@ -15,6 +15,7 @@ from tyro.conf import Positional, arg
 from rookery.commands.options import (
     Coordinator,
     Cores,
+    JoinTimeout,
     Json,
     NumProcesses,
     Overrides,
@@ -68,13 +69,9 @@ class TrainCommand:
     deterministic_ops: bool = False
     """On a GPU: add up in a fixed order, so that a run repeats to the bit; slower."""
     coordinator: Coordinator = None
-    """Where process 0 of a run of several processes waits for the others."""
     num_processes: NumProcesses = None
-    """Processes that train this run together; each is started with the same command. 1: this one alone."""
     process_id: ProcessId = None
-    """Number of this process, from 0; process 0 writes the run's folder."""
-    join_timeout: float = 300.0
-    """Seconds in which all processes must have started."""
+    join_timeout: JoinTimeout = 300.0
     track: Track = ()
     quiet: bool = False
     """Show no progress."""
@@ -120,20 +117,17 @@ def run_train(options: TrainCommand) -> int:
             f"updates of {config.steps_per_update:,} steps"
         )
 
-    def run(processes: ProcessGroup | None) -> TrainResult:
-        from rookery.training.trainer import ONE_PROCESS, train
+    def run(processes: ProcessGroup) -> int:
+        from rookery.training.trainer import train
 
-        return train(
-            config,
-            options.out,
-            quiet=quiet,
-            stop_after=stop_after,
-            track=options.track or None,
-            processes=processes or ONE_PROCESS,
-        )
+        track = options.track or None
+        result = train(config, options.out, quiet=quiet, stop_after=stop_after, track=track, processes=processes)
+        return print_result(result, quiet, options.json)
 
     if launch is None:
-        return print_result(run(None), quiet, options.json)
+        from rookery.training.process_group import ONE_PROCESS
+
+        return run(ONE_PROCESS)
     from rookery.commands.processes import train_together
 
     return train_together(launch, "train", config, options, run)

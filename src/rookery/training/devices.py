@@ -114,12 +114,13 @@ def describe_devices(num_replicas: int) -> str:
     devices = jax.devices()
     on_cpu = devices[0].platform == "cpu"
     kind = "CPU device" if on_cpu else f"{devices[0].device_kind} device"
+    sharing = max_sharing_devices(len(devices) // num_replicas) if on_cpu and num_replicas < len(devices) else 1
     if num_replicas >= len(devices):
         layout = f"at most {-(-num_replicas // len(devices))} on each"
-    elif on_cpu:
-        layout = f"up to {max_sharing_devices(len(devices) // num_replicas)} share the batch of one"
+    elif sharing > 1:
+        layout = f"up to {sharing} share the batch of one"
     else:
-        layout = f"{len(devices) - num_replicas} stay idle"
+        layout = f"{len(devices) - num_replicas} without work"
     return f"{_count(len(devices), kind)} for {_count(num_replicas, 'replica')}: {layout}"
 
 

@@ -58,3 +58,7 @@ class ProcessGroup:
           replicas: of the whole run. machine: this process's.
         """
         return [{"replicas": [list(replica) for replica in replicas], **machine}]
+
+
+ONE_PROCESS = ProcessGroup()
+"""A run in this process alone."""

@@ -38,13 +38,12 @@ from rookery.training.finite import check_finite_metrics, check_finite_params
 from rookery.training.mechanism_health import dead_loss_warning
 from rookery.training.memory import check_memory
 from rookery.training.presets import preset
-from rookery.training.process_group import ProcessGroup
+from rookery.training.process_group import ONE_PROCESS, ProcessGroup
 from rookery.training.progress import Progress
 from rookery.training.replica_updates import ReplicaUpdates
 from rookery.training.stop_signal import StopSignal
 from rookery.training.train_step import Run, TrainState, replica_schedules
 
-ONE_PROCESS = ProcessGroup()
 RUNS_DIR = Path("runs")
 """Folder of runs whose own folder is not named."""
 CHECKPOINT_HASHES_KEY = "checkpoint_hashes"  # in CONFIG_FILE
