@@ -14,7 +14,7 @@ from rookery.storage.serialization import to_dict
 from rookery.training.evaluation import RunEvaluator
 from rookery.training.train_step import Run
 
-NUM_POINTS = 4
+NUM_POINTS = 8
 """Every schedule is padded to so many points."""
 _NOT_COMPILED = (
     "name", "seed", "num_seeds", "variants", "env_schedules", "social_episode_prob", "checkpoint_interval",
@@ -51,6 +51,7 @@ def _joined(results: list):
 
 def _padded(points):
     """Schedules of [M, P, 2] with `NUM_POINTS` points, as `rookery.training.schedules.padded_points`."""
+    assert points.shape[1] <= NUM_POINTS
     last = np.asarray(points)[:, -1:]
     last = np.stack([np.full_like(last[..., 0], 2.0), last[..., 1]], -1)
     return np.concatenate([points, *[last] * (NUM_POINTS - points.shape[1])], 1)
