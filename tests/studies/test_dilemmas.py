@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.agents.scripted.apple_policies import AppleEater, RiverCleaner, SustainableEater
 from rookery.cli import main
+from rookery.dilemma_policies.apples import AppleEater, RiverCleaner, SustainableEater
 from rookery.errors import ConfigError, NotFoundError
 from rookery.learning.ppo import PPO
 from rookery.storage.run_files import AGENTS_DIR

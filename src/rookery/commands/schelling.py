@@ -38,7 +38,7 @@ class SchellingCommand:
 def run_schelling(options: SchellingCommand) -> int:
     """Print both curves, the four conditions and the verdict."""
     from rookery.storage.serialization import apply_overrides
-    from rookery.studies.schelling import CONDITIONS, schelling_diagram, schelling_figures
+    from rookery.studies.schelling import DILEMMA_CONDITIONS, schelling_diagram, schelling_figures
     from rookery.tasks import registry
 
     env = registry.make_env(apply_overrides(registry.get_task(options.task), options.task_overrides))
@@ -57,7 +57,7 @@ def run_schelling(options: SchellingCommand) -> int:
         words = {True: "holds", False: "does not hold", None: "undecided"}
         print_table([
             [name, difference, format_interval(diagram.conditions[name]), words[diagram.holds(name)]]
-            for name, difference in CONDITIONS.items()
+            for name, difference in DILEMMA_CONDITIONS.items()
         ])  # fmt: skip
         print(f"\n{options.task}: {diagram.verdict}")
     write_figure(schelling_figures(diagram, options.task)[0][1], options.figure)

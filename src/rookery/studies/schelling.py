@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rookery.agents.scripted.dilemma_policies import DILEMMA_ROLES
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
+from rookery.dilemma_policies.registry import DILEMMA_ROLES
 from rookery.errors import ConfigError
 from rookery.intervals import Interval, difference_of_means, mean_interval
 from rookery.studies.study import Figures
@@ -29,7 +29,7 @@ from rookery.training.team_setup import load_policy
 from rookery.types import Env
 from rookery.viz.dilemma_plots import schelling_curves
 
-CONDITIONS = {
+DILEMMA_CONDITIONS = {
     "mutual cooperation over mutual defection": "C(N-1) - D(0)",
     "mutual cooperation over being exploited": "C(N-1) - C(0)",
     "fear": "D(0) - C(0)",
@@ -43,10 +43,10 @@ class SchellingDiagram(NamedTuple):
 
     cooperator: list[Interval]  # C(l) for l = 0 … N-1
     defector: list[Interval]  # D(l)
-    conditions: dict[str, Interval]  # of `CONDITIONS`
+    conditions: dict[str, Interval]  # of `DILEMMA_CONDITIONS`
 
     def holds(self, condition: str) -> bool | None:
-        """Whether a condition of `CONDITIONS` holds; None if its interval contains 0 and it is undecided."""
+        """Whether a condition of `DILEMMA_CONDITIONS` holds; None if its interval contains 0 and it is undecided."""
         value, low, high = self.conditions[condition]
         if low > 0:
             return True
@@ -55,7 +55,7 @@ class SchellingDiagram(NamedTuple):
     @property
     def is_dilemma(self) -> bool | None:
         """Whether it is a social dilemma; None if a condition that it depends on is undecided."""
-        over_defection, over_exploited, fear, greed = (self.holds(name) for name in CONDITIONS)
+        over_defection, over_exploited, fear, greed = (self.holds(name) for name in DILEMMA_CONDITIONS)
         tempts = True if True in (fear, greed) else None if None in (fear, greed) else False
         needed = (over_defection, over_exploited, tempts)
         return False if False in needed else None if None in needed else True
@@ -64,10 +64,10 @@ class SchellingDiagram(NamedTuple):
     def verdict(self) -> str:
         """One sentence for people."""
         if self.is_dilemma is None:
-            undecided = [name for name in CONDITIONS if self.holds(name) is None]
+            undecided = [name for name in DILEMMA_CONDITIONS if self.holds(name) is None]
             return f"undecided with so few episodes: {', '.join(undecided)}"
         if not self.is_dilemma:
-            for name in list(CONDITIONS)[:2]:
+            for name in list(DILEMMA_CONDITIONS)[:2]:
                 if self.holds(name) is False:
                     return f"not a social dilemma of these two policies: no {name}"
             return "not a social dilemma of these two policies: neither fear nor greed"
@@ -140,9 +140,7 @@ def diagram_of_returns(cooperator: list[np.ndarray], defector: list[np.ndarray])
     return SchellingDiagram(
         cooperator=[mean_interval(values) for values in cooperator],
         defector=[mean_interval(values) for values in defector],
-        conditions={
-            name: difference_of_means(first, second) for name, (first, second) in zip(CONDITIONS, pairs, strict=True)
-        },
+        conditions={name: difference_of_means(*pair) for name, pair in zip(DILEMMA_CONDITIONS, pairs, strict=True)},
     )
 
 

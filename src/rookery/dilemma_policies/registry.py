@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from rookery.agents.scripted.apple_policies import AppleEater, RiverCleaner, SustainableEater
-from rookery.agents.scripted.coin_collector import CoinCollector
+from rookery.dilemma_policies.apples import AppleEater, RiverCleaner, SustainableEater
+from rookery.dilemma_policies.coins import CoinCollector
 from rookery.errors import ConfigError
 from rookery.interfaces import Policy, PolicyRole
 from rookery.tasks.matrix_games import COOPERATE, DEFECT
