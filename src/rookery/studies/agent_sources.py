@@ -32,6 +32,10 @@ class AgentSource:
         """The runs that have to be trained first."""
         return ()
 
+    def training_steps(self, budget: Budget, num_seeds: int) -> dict[str, int]:
+        """Environment steps of what `prepare` trains, by its name: conditions that share it count it once."""
+        return {}
+
     def prepare(self, session: Session) -> bool:
         """Whatever else has to be made first, continued from where it stopped. Returns whether it is finished."""
         return True

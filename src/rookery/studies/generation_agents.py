@@ -37,6 +37,11 @@ class GenerationAgents(AgentSource):
         name = f"{self.name}-{session.budget}-seeds-{session.seed}-to-{session.seed_range[-1]}"
         return session.runs_dir / STUDIES_DIR / name
 
+    def training_steps(self, budget: Budget, num_seeds: int) -> dict[str, int]:
+        config = self.configure(budget)
+        replicas = config.num_generations * config.population * num_seeds
+        return {self.name: replicas * config.run.total_updates * config.run.steps_per_update}
+
     def prepare(self, session: Session) -> bool:
         """Train the whole line, from wherever it stopped. Raises: as `train_generations`."""
         return train_generations(

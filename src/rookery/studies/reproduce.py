@@ -157,8 +157,11 @@ def all_config_diffs(study: Study, session: Session) -> list[dict[str, Any]]:
 
 
 def count_training_steps(study: Study, budget: Budget, num_seeds: int) -> int:
-    """Environment steps of all replicas of all the study's runs."""
-    total = 0
+    """Environment steps of all replicas of all the study's runs, and of what its conditions train besides."""
+    others: dict[str, int] = {}
+    for condition in study.conditions:
+        others |= condition.agents.training_steps(budget, num_seeds)
+    total = sum(others.values())
     for run in study.runs:
         config = dataclasses.replace(
             run.configure(budget), seed=0, num_seeds=min(num_seeds, run.max_seeds or num_seeds)

@@ -159,4 +159,5 @@ STUDY = Study(
         "not those of the results.",
     ),
     measure_extra=_measure_seconds,
+    steps_per_second={"desk": 14_000},
 )  # fmt: skip
