@@ -12,7 +12,7 @@ from rookery.errors import ConfigError, InvalidActionError
 from rookery.interop.jaxmarl import DictEnv
 from rookery.tasks import registry
 from tests.interop.counting import Counting, random_value
-from tests.tiny import TASK
+from tests.tiny import TASK, assert_same
 
 BOTH = ("agent_0", "agent_1")
 
@@ -128,6 +128,18 @@ def test_spaces_are_jaxmarls_own_where_a_program_has_imported_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "jaxmarl.environments.spaces", theirs)
     assert env.action_space("agent_0") == ("discrete", 3)
     assert env.observation_space("agent_1") == ("box", 0, 255, (1, 2), jnp.uint8)
+
+
+def test_arrays_of_one_number_are_actions_inside_of_jit_too():
+    """JaxMARL's scripts give them."""
+    env = DictEnv(Counting())
+    _, state = env.reset(jax.random.PRNGKey(0))
+    step = jax.jit(env.step_env)
+    key, numbers = jax.random.PRNGKey(1), {"agent_0": jnp.int32(2), "agent_1": jnp.int32(1)}
+    expected = step(key, state, numbers)
+    assert_same(step(key, state, {name: action[None] for name, action in numbers.items()}), expected)
+    with pytest.raises(InvalidActionError, match=r"the action of agent_1 has the shape \(2,\); give one number"):
+        step(key, state, {**numbers, "agent_1": jnp.zeros(2, jnp.int32)})
 
 
 def test_wrong_actions_are_errors():

@@ -193,7 +193,12 @@ class DictEnv:
         joint = [actions[name] for name in self.agents]
         if not any(isinstance(action, Tracer) for action in joint):
             joint = check_actions([np.asarray(action) for action in joint], self._env.num_actions, self.agents)
-        joint = jnp.stack([jnp.asarray(action, jnp.int32) for action in joint])
+        if wrong := [name for name, action in zip(self.agents, joint, strict=True) if jnp.size(action) != 1]:
+            raise InvalidActionError(
+                f"the action of {wrong[0]} has the shape {jnp.shape(actions[wrong[0]])}; give one number"
+            )
+        # JaxMARL's scripts give arrays of one number.
+        joint = jnp.stack([jnp.asarray(action, jnp.int32).reshape(()) for action in joint])
         state, timestep = self._env.step(state, joint, self.default_params if params is None else params)
         done = timestep.terminated | timestep.truncated
         infos = {
