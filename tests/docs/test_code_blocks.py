@@ -116,7 +116,11 @@ def reader(tmp_path, monkeypatch, quick, registries):
         monkeypatch.setattr(testing, name, lambda thing, name=name, **_: checked.append(name), raising=False)
     evaluate_team = evaluation.evaluate_team
     monkeypatch.setattr(
-        evaluation, "evaluate_team", lambda setup, episodes, *rest: evaluate_team(setup, episodes, *rest, batch_size=8)
+        evaluation,
+        "evaluate_team",
+        lambda setup, episodes, *rest, batch_size=8: evaluate_team(
+            setup, episodes, *rest, batch_size=min(batch_size, 8)
+        ),
     )
     evaluate = evaluate_module.evaluate
     monkeypatch.setattr(
