@@ -75,6 +75,16 @@ def quick(monkeypatch):
     trace_once(monkeypatch)
 
 
+@pytest.fixture(scope="module")
+def quick_file():
+    """As `quick`, for all of a file, its own fixtures included."""
+    from tests.tiny import trace_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        trace_once(patch)
+        yield
+
+
 @pytest.fixture(scope="session")
 def straight(tmp_path_factory):
     """A tiny run that was never stopped: its result, with the last state as numpy arrays."""

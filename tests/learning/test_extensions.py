@@ -191,6 +191,7 @@ def _config(learner):
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     "learner",
     [

@@ -27,6 +27,9 @@ SETTINGS = tiny(
 )  # fmt: skip
 
 
+pytestmark = pytest.mark.usefixtures("quick_file")
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     return on_host(train(SETTINGS, tmp_path_factory.mktemp("q") / "run", quiet=True))

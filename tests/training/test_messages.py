@@ -16,6 +16,8 @@ from rookery.training.trainer import load_learners, resume, train
 from rookery.viz.record_episode import record_run
 from tests.training.test_team_influence import NETWORK, config
 
+pytestmark = pytest.mark.usefixtures("quick_file")
+
 SENDERS = GroupConfig(
     name="sender",
     slots=(0, 1),
