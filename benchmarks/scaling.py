@@ -59,8 +59,8 @@ def measure_count(count: int, updates: int) -> dict:
     }
 
 
-def measure_processes(counts: list[int], updates: int) -> list[dict]:
-    """One row per number of processes, all with the same replicas of the preset demo, without checkpoints between."""
+def measure_processes(counts: list[int], updates: int, name: str) -> list[dict]:
+    """One row per number of processes, all with the same replicas of a preset, without checkpoints in between."""
     import socket
     import tempfile
 
@@ -68,10 +68,10 @@ def measure_processes(counts: list[int], updates: int) -> list[dict]:
     from rookery.storage.serialization import to_dict
     from rookery.training.presets import preset
 
-    demo = preset("demo")
+    whole = preset(name)
     config = dataclasses.replace(
-        demo, variants=demo.variants[:1], num_seeds=max(counts), eval_episodes=0,
-        total_timesteps=(updates + 1) * demo.steps_per_update, checkpoint_interval=updates + 1,
+        whole, variants=whole.variants[:1], num_seeds=max(counts), eval_episodes=0,
+        total_timesteps=(updates + 1) * whole.steps_per_update, checkpoint_interval=updates + 1,
     )  # fmt: skip
     rows = []
     for count in counts:
@@ -93,7 +93,7 @@ def measure_processes(counts: list[int], updates: int) -> list[dict]:
             state = sum(path.stat().st_size for path in Path(folder, "run", "checkpoints").rglob("arrays.npz"))
         rows.append({
             "processes": count, "replicas": max(counts), "steps_per_second": round(best),
-            "replicas_per_hour": round(3600 * best / (demo.total_updates * demo.steps_per_update), 2),
+            "replicas_per_hour": round(3600 * best / (whole.total_updates * whole.steps_per_update), 2),
             "state_bytes": state,
         })  # fmt: skip
     return rows
@@ -149,6 +149,7 @@ if __name__ == "__main__":
     parser.add_argument("values", nargs="*", help="numbers of devices or processes, or folders of runs")
     parser.add_argument("--updates", type=int, default=3, help="updates timed; the best counts (default 3)")
     parser.add_argument("--tasks", type=int, default=50, help="tasks of Ray timed; the median counts (default 50)")
+    parser.add_argument("--preset", default="demo", help="what processes train (default demo)")
     options = parser.parse_args()
     if options.what == "one-count":
         print(json.dumps(measure_count(int(options.values[0]), options.updates)))
@@ -158,7 +159,9 @@ if __name__ == "__main__":
         if options.what == "devices":
             results = measure_devices([int(value) for value in options.values or ("1", "2")], options.updates)
         elif options.what == "processes":
-            results = measure_processes([int(value) for value in options.values or ("1", "2")], options.updates)
+            results = measure_processes(
+                [int(value) for value in options.values or ("1", "2")], options.updates, options.preset
+            )
         elif options.what == "ray":
             results = measure_ray(options.tasks)
         else:

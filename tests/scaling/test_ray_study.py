@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import types
 from pathlib import Path
 
@@ -22,18 +21,21 @@ from rookery.scaling import ray_cluster, ray_study, ray_worker
 from rookery.scaling.archives import pack, unpack
 from rookery.scaling.ray_cluster import RayOptions, connected, import_ray
 from rookery.scaling.ray_worker import check_versions, own_versions
-from rookery.training.continue_run import is_finished
+from rookery.storage.run_lock import RunLock
+from rookery.training.run_parts import parts_dir
 from tests.flags import KEPT
 from tests.optional import is_installed
-from tests.scaling.study import NAME
+from tests.scaling.study import FIRST, NAME, SECOND, STUDY
+from tests.scaling.test_shards import make_session
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = ("--seeds", "2", "--seed", "4", "--episodes", "6")
 needs_ray = pytest.mark.skipif(not is_installed("ray"), reason="Ray is not installed: pip install 'rookery[ray]'")
 
 
-def study_command(folder: Path, *ray: str) -> list[str]:
-    return [
+def reproduce(folder: Path, *ray: str, before: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess:
+    """The study in a process of its own, compiled without haste: numbers are exact."""
+    command = [
         sys.executable,
         "-m",
         "tests.scaling.study",
@@ -44,20 +46,11 @@ def study_command(folder: Path, *ray: str) -> list[str]:
         str(folder),
         "--results",
         str(folder / "results"),
-        *ray,
     ]
-
-
-def study_environment(**variables: str) -> dict[str, str]:
-    """Compiled without haste: numbers are exact."""
-    return {**os.environ, "XLA_FLAGS": KEPT, "TEST_UPDATES": "40", "PYTHONPATH": str(ROOT), **variables}
-
-
-def reproduce(folder: Path, *ray: str, before: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess:
-    """The study in a process of its own."""
+    environment = {"XLA_FLAGS": KEPT, "TEST_UPDATES": "40", "PYTHONPATH": str(ROOT), **variables}
     return subprocess.run(
-        [*before, *study_command(folder, *ray)],
-        env=study_environment(**variables), cwd=ROOT, capture_output=True, text=True, timeout=900,
+        [*before, *command, *ray],
+        env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
 
 
@@ -98,35 +91,14 @@ def test_a_node_dies_and_no_number_changes(one_process, tmp_path, disk):
     assert all(text.count("process ") == 1 for part, text in logs.items() if part not in again)
 
 
-@needs_ray
-@pytest.mark.slow
-def test_a_second_driver_is_refused_and_a_killed_one_is_followed_by_another(one_process, tmp_path):
-    driver = subprocess.Popen(
-        study_command(tmp_path, "--ray"), env=study_environment(), cwd=ROOT,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        give_up = time.monotonic() + 600
-        while not any(tmp_path.glob("studies/*.parts/*/checkpoints/[0-9]*")):
-            assert driver.poll() is None, "it ended before its first checkpoint"
-            assert time.monotonic() < give_up
-            time.sleep(0.05)
-        second = reproduce(tmp_path, "--ray")
-        assert second.returncode == StorageError.exit_code, second.stdout + second.stderr
-        assert f"is in use by process {driver.pid} on " in second.stderr
-        assert second.stderr.count("\n") == 1
-        assert driver.poll() is None
-    finally:
-        driver.kill()
-        driver.wait()
-    finished = {path.parent for path in tmp_path.glob("studies/*.parts/*/status.json") if is_finished(path.parent)}
-    ended = reproduce(tmp_path, "--ray")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert results(tmp_path) == results(one_process)
-    logs = {log.parent: log.read_text() for log in tmp_path.glob("studies/*.parts/*/log.txt")}
-    assert all(logs[part].count("process ") == 1 for part in finished), "what was finished is not trained again"
-    continued = [text for text in logs.values() if text.count("process ") > 1]
-    assert all("beginning" not in text for text in continued), "they continue from their last checkpoints"
+def test_a_second_driver_is_refused_before_it_connects(tmp_path, monkeypatch):
+    """`python -m benchmarks.torture` kills drivers and starts them again."""
+    monkeypatch.setattr(ray_study, "connected", lambda options: pytest.fail("it must be refused before"))
+    session = make_session(tmp_path)
+    with RunLock(parts_dir(session.run_dir(SECOND))), pytest.raises(StorageError, match="is in use by process"):
+        ray_study.run_on_ray(STUDY, session, RayOptions(), 1, print)
+    with RunLock(parts_dir(session.run_dir(FIRST))):  # what it had locked before is free again
+        pass
 
 
 def test_a_part_travels_as_it_is(straight, tmp_path):

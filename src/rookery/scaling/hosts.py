@@ -31,6 +31,8 @@ from rookery.types import PyTree
 
 JOIN_TIMEOUT = 300.0
 """Seconds in which all processes of a run must have started."""
+MAX_THREADS = 256
+"""The most threads that each process starts because of the devices of the others."""
 _HELLO_TIMEOUT = 10.0
 _RETRY_SECONDS = 0.3
 
@@ -209,9 +211,9 @@ def _lead(launch: Launch, proposal: Proposal, give_up: float, seconds: float, he
                 link.peer = _name(hello)
                 _check_hello(hello, own, hellos)
                 by_id[hello["process_id"]], hellos[hello["process_id"]] = link, hello
-            num_threads = proposal.num_threads or max(
-                expected_threads(proposal.cores), sum(hello["cpu_devices"] for hello in hellos.values())
-            )
+            # As one process with all these devices would have, but for clusters so large that threads only cost.
+            num_devices = min(sum(hello["cpu_devices"] for hello in hellos.values()), MAX_THREADS)
+            num_threads = proposal.num_threads or max(expected_threads(proposal.cores), num_devices)
             ordered = [by_id[number] for number in range(1, launch.num_processes)]
             for link in ordered:
                 link.send(Message({"config": proposal.config, "num_threads": num_threads}))
