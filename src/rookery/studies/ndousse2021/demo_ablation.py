@@ -76,18 +76,18 @@ _RECONSTRUCTION_RUN = TrainingRun(
     max_seeds=MAX_CONTROL_SEEDS,
 )
 
-NEXT_FRAME = Condition(label="next frame", agents=TrainedAgents(run=_RUN, variant=SOCIAL_VARIANT.name))
-VANILLA = Condition(label="vanilla", agents=TrainedAgents(run=_RUN, variant=_WITHOUT_LOSS.name))
-RECONSTRUCTION = Condition(
+_NEXT_FRAME = Condition(label="next frame", agents=TrainedAgents(run=_RUN, variant=SOCIAL_VARIANT.name))
+_VANILLA = Condition(label="vanilla", agents=TrainedAgents(run=_RUN, variant=_WITHOUT_LOSS.name))
+_RECONSTRUCTION = Condition(
     label="reconstruction", agents=TrainedAgents(run=_RECONSTRUCTION_RUN, variant=SOCIAL_VARIANT.name)
 )
 _EXPERTS = Condition(label="experts", agents=PretrainedAgent(policy=lambda budget: easy_partners(budget)[0]))
-_TRAINED = (NEXT_FRAME, RECONSTRUCTION, VANILLA)
+_TRAINED = (_NEXT_FRAME, _RECONSTRUCTION, _VANILLA)
 _SETTING = EvalCondition(name="3-goal cycle, demo", task=_task, partners=easy_partners)
 
 
 def _claims() -> tuple[Claim, ...]:
-    loss, other, without = NEXT_FRAME.label, RECONSTRUCTION.label, VANILLA.label
+    loss, other, without = _NEXT_FRAME.label, _RECONSTRUCTION.label, _VANILLA.label
     predicts = FramePredictionCheck(condition=loss, like_figure_2=False)
     reconstructs = FramePredictionCheck(mechanism="reconstruction", condition=other, like_figure_2=False)
     tests_the_loss = (

@@ -20,23 +20,23 @@ from rookery.studies.time_to_follow import follows_sooner, time_figures
 from rookery.studies.training_run import Budget, TrainingRun
 from rookery.training.config import RunConfig, Variant
 
-LOSS = NextFramePrediction(weight=3.0, error="squared")
+_LOSS = NextFramePrediction(weight=3.0, error="squared")
 """With the paper's weight. Symbolic views do not teach an absolute error anything (docs/auxiliary-losses.md)."""
 _WITH_LOSS = Variant(name="social", env_schedules=WITHOUT_HELP)
 _WITHOUT_LOSS = Variant(name="vanilla", env_schedules=WITHOUT_HELP, aux_loss_scale=0.0)
 
 
 def _config(budget: Budget) -> RunConfig:
-    return easy_run_config(budget, "small-grid", (_WITH_LOSS, _WITHOUT_LOSS), loss=LOSS)
+    return easy_run_config(budget, "small-grid", (_WITH_LOSS, _WITHOUT_LOSS), loss=_LOSS)
 
 
 _RUN = TrainingRun(name="small-grid", configure=_config)
-NEXT_FRAME = Condition(label="next frame", agents=TrainedAgents(run=_RUN, variant=_WITH_LOSS.name))
-VANILLA = Condition(label="vanilla", agents=TrainedAgents(run=_RUN, variant=_WITHOUT_LOSS.name))
+_NEXT_FRAME = Condition(label="next frame", agents=TrainedAgents(run=_RUN, variant=_WITH_LOSS.name))
+_VANILLA = Condition(label="vanilla", agents=TrainedAgents(run=_RUN, variant=_WITHOUT_LOSS.name))
 
 
 def _claims() -> tuple[Claim, ...]:
-    loss, without = NEXT_FRAME.label, VANILLA.label
+    loss, without = _NEXT_FRAME.label, _VANILLA.label
     predicts = FramePredictionCheck(condition=loss, like_figure_2=False)
     tests_the_loss = (
         follows_sooner("Agents with the next-frame loss become followers sooner than agents without an auxiliary loss.",
@@ -56,7 +56,7 @@ def _claims() -> tuple[Claim, ...]:
 
 
 def _figures(results: Results) -> Figures:
-    trained = [NEXT_FRAME.label, VANILLA.label]
+    trained = [_NEXT_FRAME.label, _VANILLA.label]
     return [
         *time_figures(results, trained),
         *figures.checkpoint_curves(results, "return_social", "return_social"),
@@ -72,7 +72,7 @@ STUDY = Study(
     source="after Ndousse et al. 2021, figure 4",
     compares="9×9 cells, goals shown and penalty 1.5 from the first step, scripted experts: social + next frame, "
     "social vanilla",
-    conditions=(NEXT_FRAME, VANILLA, EASY_EXPERTS),
+    conditions=(_NEXT_FRAME, _VANILLA, EASY_EXPERTS),
     eval_conditions=(EASY_CONDITION,),
     claims=_claims(),
     figures=_figures,
