@@ -1,4 +1,4 @@
-"""Generations: what is handed on; a line that was stopped or killed reaches the numbers of one that never was."""
+"""Generations: what is handed on; a chain that was stopped or killed reaches the numbers of one that never was."""
 
 import dataclasses
 import json
@@ -45,7 +45,7 @@ NOVICE = GroupConfig(
 )
 PREDECESSOR = GroupConfig(name="predecessor", slots=(1,), policy=RandomPolicyConfig())
 RUN = RunConfig(
-    name="line",
+    name="chain",
     task=TASK,
     team=(NOVICE, PREDECESSOR),
     total_timesteps=UPDATES * 4 * TASK.max_steps,
@@ -57,7 +57,7 @@ RUN = RunConfig(
 CONFIG = GenerationsConfig(run=RUN, num_generations=2, num_lineages=2, population=2)
 
 
-LINE = Path("line")
+CHAIN = Path("chain")
 """Relative, so that runs of other tests have the same configuration and are not traced again."""
 
 
@@ -66,24 +66,24 @@ def _own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def line(**changes) -> GenerationsConfig:
+def chain(**changes) -> GenerationsConfig:
     return dataclasses.replace(CONFIG, **changes)
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
-    """The folder of a line that was never stopped."""
+    """The folder of a chain that was never stopped."""
     from tests.tiny import trace_once
 
-    out = tmp_path_factory.mktemp("generations") / LINE
+    out = tmp_path_factory.mktemp("generations") / CHAIN
     with pytest.MonkeyPatch.context() as patch:
         trace_once(patch)
         patch.chdir(out.parent)
-        assert train_generations(CONFIG, LINE, quiet=True)
+        assert train_generations(CONFIG, CHAIN, quiet=True)
     return out
 
 
-def assert_same_line(out: Path, other: Path, num_generations: int = 2) -> None:
+def assert_same_chain(out: Path, other: Path, num_generations: int = 2) -> None:
     for generation in range(1, num_generations + 1):
         one, two = (generations.generation_dir(path, generation) for path in (out, other))
         assert rows(one) == rows(two)
@@ -135,10 +135,10 @@ def test_each_replica_trains_next_to_its_own_example(straight, monkeypatch):
 
 def test_stopped_after_every_update(straight):
     sessions = 1
-    while not train_generations(CONFIG, LINE, quiet=True, stop_after=0):
+    while not train_generations(CONFIG, CHAIN, quiet=True, stop_after=0):
         sessions += 1
     assert sessions == 2 * UPDATES - 1, "the last update of a generation is followed by the first of the next"
-    assert_same_line(LINE, straight)
+    assert_same_chain(CHAIN, straight)
 
 
 class Killed(BaseException):
@@ -157,17 +157,17 @@ def test_killed_while_handing_on(straight, monkeypatch):
 
     monkeypatch.setattr(generations, "write_bytes", deadly)
     with pytest.raises(Killed):
-        train_generations(CONFIG, LINE, quiet=True)
+        train_generations(CONFIG, CHAIN, quiet=True)
     monkeypatch.setattr(generations, "write_bytes", real)
-    assert train_generations(CONFIG, LINE, quiet=True)
-    assert_same_line(LINE, straight)
+    assert train_generations(CONFIG, CHAIN, quiet=True)
+    assert_same_chain(CHAIN, straight)
 
 
 def test_a_lineage_has_the_same_seeds_however_many_there_are():
     """And replicas of a run do not depend on each other, which tests of runs show."""
-    second = line(run=dataclasses.replace(RUN, seed=1), num_lineages=1)
+    second = chain(run=dataclasses.replace(RUN, seed=1), num_lineages=1)
     for generation in (1, 2):
-        run, of_both = (generation_run(config, generation, LINE) for config in (second, CONFIG))
+        run, of_both = (generation_run(config, generation, CHAIN) for config in (second, CONFIG))
         assert [seed for _, seed in run.replicas] == list(second.seeds(generation, 1))
         assert [seed for _, seed in of_both.replicas] == [
             *CONFIG.seeds(generation, 0), *second.seeds(generation, 1)
@@ -175,17 +175,17 @@ def test_a_lineage_has_the_same_seeds_however_many_there_are():
 
 
 def test_a_line_may_grow(straight):
-    assert train_generations(line(num_generations=1), LINE, quiet=True)
-    assert train_generations(CONFIG, LINE, quiet=True)
-    assert_same_line(LINE, straight)
+    assert train_generations(chain(num_generations=1), CHAIN, quiet=True)
+    assert train_generations(CONFIG, CHAIN, quiet=True)
+    assert_same_chain(CHAIN, straight)
 
 
 def test_with_resets_each_agent_continues_with_new_heads():
-    config = line(handover="reset")
-    assert train_generations(config, LINE, quiet=True)
-    folder = generations.generation_dir(LINE, 2)
+    config = chain(handover="reset")
+    assert train_generations(config, CHAIN, quiet=True)
+    folder = generations.generation_dir(CHAIN, 2)
     assert load_config(folder).social_episode_prob == 0
-    for lineage, before in enumerate(populations(config, 1, LINE)):
+    for lineage, before in enumerate(populations(config, 1, CHAIN)):
         for path, seed in zip(before.agents, config.seeds(2, lineage), strict=True):
             old, handed_on = load_agent(path), load_agent(folder / "handed-on" / f"seed-{seed}.safetensors")
             for part in ("encoder", "memory"):
@@ -197,7 +197,7 @@ def test_with_resets_each_agent_continues_with_new_heads():
 def test_the_command_evaluates_every_generation(straight, capsys, monkeypatch):
     monkeypatch.chdir(straight.parent)
     Path("config.json").write_text((straight / "generations.json").read_text())
-    assert cli.main(["generations", "config.json", "--out", "line", "--episodes", "4", "--json"]) == 0
+    assert cli.main(["generations", "config.json", "--out", "chain", "--episodes", "4", "--json"]) == 0
     printed = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
     assert printed == json.loads((straight / "returns.json").read_text())["rows"]
     assert [(row["generation"], row["lineage"]) for row in printed] == [(1, 0), (1, 1), (2, 0), (2, 1)]
@@ -207,14 +207,14 @@ def test_the_command_evaluates_every_generation(straight, capsys, monkeypatch):
 
 def test_the_first_may_learn_from_a_policy_of_the_run(tmp_path):
     team = (NOVICE, dataclasses.replace(PREDECESSOR, policy=OraclePolicyConfig(error_prob=0.0)))
-    config = line(run=dataclasses.replace(RUN, team=team), first_alone=False)
+    config = chain(run=dataclasses.replace(RUN, team=team), first_alone=False)
     first = generation_run(config, 1, tmp_path)
     assert (first.social_episode_prob, first.team) == (1.0, team)
 
 
 def test_another_configuration_is_refused(straight):
     with pytest.raises(ConfigError, match=r"another configuration.*population"):
-        train_generations(line(population=1), straight, quiet=True)
+        train_generations(chain(population=1), straight, quiet=True)
     with pytest.raises(NotFoundError):
         populations(CONFIG, 4, straight)
 
@@ -252,4 +252,4 @@ UNEQUAL = GoalCycle(height=5, width=6, num_goals=2, num_obstacles=1, max_steps=8
 )
 def test_impossible_combinations_are_refused(changes, run, message):
     with pytest.raises(ConfigError, match=message):
-        line(run=dataclasses.replace(RUN, **run), **changes)
+        chain(run=dataclasses.replace(RUN, **run), **changes)

@@ -56,7 +56,7 @@ MAX_POPULATION = 1000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GenerationsConfig:
-    """Everything that determines a line of generations."""
+    """Everything that determines a chain of generations."""
 
     run: RunConfig
     """One generation. Its seed is that of the first lineage; the number of seeds follows from the fields below."""
@@ -228,7 +228,7 @@ def train_generations(
 
     Args:
       stop_after: seconds after which to save and stop.
-      log: called with a line for every generation.
+      log: called with one line for every generation.
     Returns: whether they are finished.
     Raises: ConfigError if the folder holds generations of another configuration; otherwise as
       `rookery.training.continue_run.train_or_resume`.
@@ -255,7 +255,7 @@ def _claim_folder(config: GenerationsConfig, out: Path) -> None:
         write_json(path, {"generations": to_dict(config)})
         return
     saved = load_generations(load_json(path, CorruptFileError), str(path))
-    # More generations of the same line may follow later.
+    # More generations of the same chain may follow later.
     if dataclasses.replace(saved, num_generations=config.num_generations) != config:
         fields = [field.name for field in dataclasses.fields(config)]
         changed = [name for name in fields if getattr(saved, name) != getattr(config, name)]

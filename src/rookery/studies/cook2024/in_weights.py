@@ -83,18 +83,18 @@ def _next_to_noisy_oracle(budget: Budget) -> GenerationsConfig:
     return _next_to_oracle(budget, ORACLE_NOISE)
 
 
-_LINE = GenerationAgents(name="memory-generations", configure=_line)
-_OTHER_LINES = {
+_CHAIN = GenerationAgents(name="memory-generations", configure=_line)
+_OTHER_CHAINS = {
     "one long life": GenerationAgents(name="memory-long-life", configure=_long_life),
     "one long life with resets": GenerationAgents(name="memory-resets", configure=_with_resets),
     "next to a perfect oracle": GenerationAgents(name="memory-perfect-oracle", configure=_next_to_perfect_oracle),
     "next to a noisy oracle": GenerationAgents(name="memory-noisy-oracle", configure=_next_to_noisy_oracle),
 }
 GENERATIONS = tuple(
-    Condition(label=f"generation {number}", agents=dataclasses.replace(_LINE, generation=number))
+    Condition(label=f"generation {number}", agents=dataclasses.replace(_CHAIN, generation=number))
     for number in range(1, NUM_GENERATIONS + 1)
 )
-LONG_LIFE, RESETS, PERFECT, NOISY = (Condition(label=label, agents=line) for label, line in _OTHER_LINES.items())
+LONG_LIFE, RESETS, PERFECT, NOISY = (Condition(label=label, agents=chain) for label, chain in _OTHER_CHAINS.items())
 _CONDITIONS = (*GENERATIONS, LONG_LIFE, RESETS, PERFECT, NOISY)
 _EVALUATION = EvalCondition(
     name="memory sequence",
@@ -105,9 +105,9 @@ _MEASURE = "return_solo"
 
 
 def _measure_seconds(session: Session) -> dict[str, Any]:
-    """Seconds of training of every line; no run of the study lists them."""
-    lines = (_LINE, *_OTHER_LINES.values())
-    return {"training_seconds": {line.name: round(line.training_seconds(session), 1) for line in lines}}
+    """Seconds of training of every chain; no run of the study lists them."""
+    chains = (_CHAIN, *_OTHER_CHAINS.values())
+    return {"training_seconds": {chain.name: round(chain.training_seconds(session), 1) for chain in chains}}
 
 
 def _figures(results: Results) -> Figures:
