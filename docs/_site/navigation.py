@@ -9,8 +9,8 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
             "concepts/compilation", "concepts/resume", "concepts/statistics",
         ],
         "Topics": [
-            "experts", "generations", "influence", "auxiliary-losses", "scorecard", "watch-and-play", "interop", "recipes",
-            "scaling", "presets",
+            "experts", "generations", "influence", "auxiliary-losses", "scorecard", "watch-and-play", "interop",
+            "recipes", "scaling", "presets",
         ],
         "Papers": ["papers/ndousse2021", "papers/jaques2019", "reproduce", "results/verdicts"],
         "Reference": ["tasks/index", "command-line", "api/index", "compare"],

@@ -136,7 +136,8 @@ class RunEvaluator:
           f32[M, L], NaN for agents that do not measure it; left out where no agent measures anything.
         """
         replica_keys = jnp.stack([evaluation_key(seed + number) for _, number in self._replicas])
-        social, solo, health = show_missing(jax.device_get(self._evaluate(learners, replica_keys, self._replica_params)))
+        measured = self._evaluate(learners, replica_keys, self._replica_params)
+        social, solo, health = show_missing(jax.device_get(measured))
         social = {name: value[:, list(self.learning_slots)] for name, value in social.items()}
         gain = {"return": social["return"] - solo["return"]}
         return {"social": social, "solo": solo, "social_gain": gain} | ({"health": health} if health else {})

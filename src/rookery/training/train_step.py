@@ -44,7 +44,7 @@ class ReplicaSchedules(NamedTuple):
     hparams: dict[str, dict[str, Float[Array, "M P 2"]]]  # by group, then by name
     social_episode_prob: Float[Array, "M P 2"]
     env_params: dict[str, Float[Array, "M P 2"]]  # by name of the task parameter
-    replica_params: dict[str, PyTree] = {}  # `Run.replica_params`, which do not change; leaves [M, ...]
+    replica_params: dict[str, PyTree]  # `Run.replica_params`, which do not change; leaves [M, ...]
 
 
 def replica_schedules(config: RunConfig) -> ReplicaSchedules:
@@ -88,7 +88,7 @@ def _variant_schedules(config: RunConfig, variant: Variant, constants: dict[str,
                     hparams[group.name][name] = schedule
     prob = config.social_episode_prob if variant.social_episode_prob is None else variant.social_episode_prob
     env_params: Any = {**constants, **config.env_schedules, **(variant.env_schedules or {})}
-    return ReplicaSchedules(hparams, prob, env_params)  # type: ignore[arg-type] (not arrays yet)
+    return ReplicaSchedules(hparams, prob, env_params, {})  # type: ignore[arg-type] (not arrays yet)
 
 
 def _scalar_params(params: PyTree) -> dict[str, Array]:

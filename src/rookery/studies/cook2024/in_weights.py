@@ -32,7 +32,7 @@ ORACLE_NOISE = 0.2
 _SMOKE_ENVS, _SMOKE_UPDATES = 4, 2
 
 
-def _line(budget: Budget) -> GenerationsConfig:
+def _chain(budget: Budget) -> GenerationsConfig:
     config = dataclasses.replace(memory_sequence(), num_generations=NUM_GENERATIONS)
     if budget != "smoke":
         return config
@@ -59,17 +59,17 @@ def _line(budget: Budget) -> GenerationsConfig:
 
 
 def _long_life(budget: Budget) -> GenerationsConfig:
-    config = _line(budget)
+    config = _chain(budget)
     total = config.run.total_timesteps * config.num_generations
     return dataclasses.replace(config, run=dataclasses.replace(config.run, total_timesteps=total), num_generations=1)
 
 
 def _with_resets(budget: Budget) -> GenerationsConfig:
-    return dataclasses.replace(_line(budget), handover="reset")
+    return dataclasses.replace(_chain(budget), handover="reset")
 
 
 def _next_to_oracle(budget: Budget, noise: float) -> GenerationsConfig:
-    config = _line(budget)
+    config = _chain(budget)
     example = dataclasses.replace(config.run.team[1], policy=OraclePolicyConfig(error_prob=noise))
     run = dataclasses.replace(config.run, team=(config.run.team[0], example))
     return dataclasses.replace(config, run=run, num_generations=1, first_alone=False)
@@ -83,7 +83,7 @@ def _next_to_noisy_oracle(budget: Budget) -> GenerationsConfig:
     return _next_to_oracle(budget, ORACLE_NOISE)
 
 
-_CHAIN = GenerationAgents(name="memory-generations", configure=_line)
+_CHAIN = GenerationAgents(name="memory-generations", configure=_chain)
 _OTHER_CHAINS = {
     "one long life": GenerationAgents(name="memory-long-life", configure=_long_life),
     "one long life with resets": GenerationAgents(name="memory-resets", configure=_with_resets),
@@ -98,7 +98,7 @@ LONG_LIFE, RESETS, PERFECT, NOISY = (Condition(label=label, agents=chain) for la
 _CONDITIONS = (*GENERATIONS, LONG_LIFE, RESETS, PERFECT, NOISY)
 _EVALUATION = EvalCondition(
     name="memory sequence",
-    task=lambda budget: _line(budget).run.task,
+    task=lambda budget: _chain(budget).run.task,
     partners=lambda budget: (OraclePolicyConfig(error_prob=0.0),),
 )
 _MEASURE = "return_solo"
