@@ -163,7 +163,7 @@ def train_on_worker(order: TrainOrder, setup: WorkerSetup, hub: Any) -> TaskRepo
         if not shared:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rookery-"))) / folder.name
             if data := ray.get(hub.load.remote(order.label)):
-                unpack(data, folder)
+                unpack(data, folder)  # type: ignore[arg-type]
                 moved += len(data)
         for name, content in order.start_agents.items():
             _write_if_absent(folder / START_AGENTS_DIR / name, content)

@@ -31,10 +31,11 @@ from rookery.studies.study import Claim, Condition, Figures, Study, Verdict
 from rookery.studies.training_run import Budget, TrainingRun
 from rookery.training import presets
 from rookery.training.config import RunConfig, Variant
+from rookery.training.schedules import Schedule
 
 _PUBLISHED_NOVICE = presets.paper().team[0]
 _GOALS_SHOWN, _FULL_PENALTY = {"goal_hiding_prob": 0.0}, {"penalty": 1.5}
-WITHOUT_HELP = _GOALS_SHOWN | _FULL_PENALTY
+WITHOUT_HELP: dict[str, Schedule] = {**_GOALS_SHOWN, **_FULL_PENALTY}
 """Schedules of the task under which following is not easy."""
 SCHEDULE_CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "shown": ("goals shown from the start", {"env_schedules": _GOALS_SHOWN}),
