@@ -413,7 +413,7 @@ class Learner:
     teacher: str | None = None
     """Whose actions it imitates; see `PPO.teacher`. None: there is no teacher."""
     required_info: tuple[str, ...] = ()
-    """Information about other agents that the learner itself is told, in addition to what its losses and rewards
+    """Information about other agents that the learner itself receives, in addition to what its losses and rewards
     request: names of `REQUESTABLE_INFO`."""
     supports_teacher: ClassVar[bool] = False
     supports_communication: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""Advantage Alignment by hand, and what a learner with it is told."""
+"""Advantage Alignment by hand, and what a learner with it receives."""
 
 import jax
 import jax.numpy as jnp

@@ -6,7 +6,7 @@ so that the others learn to make the times good.
 
 Source: Duque et al. 2025, arXiv:2406.14662, proximal Advantage Alignment: PPO with A* in the place of A. The paper
 takes A^j from the other agent's critic. Here it is estimated from the other agent's rewards alone: its discounted
-return from t on, minus the mean of that over the episodes of the update. The learner is told the others' rewards and
+return from t on, minus the mean of that over the episodes of the update. The learner receives the others' rewards and
 which of them are in the environment, and nothing else.
 """
 
@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float
 from rookery.types import OthersInfo
 
 ALIGNMENT_INFO = ("reward", "agent_mask")
-"""What it is told of the other agents: names of `rookery.interfaces.REQUESTABLE_INFO`."""
+"""What it receives of the other agents: names of `rookery.interfaces.REQUESTABLE_INFO`."""
 
 
 def align_advantages(

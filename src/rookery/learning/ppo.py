@@ -66,7 +66,7 @@ class PPO(ActorCritic):
     target_kl: float | None = 0.01  # once exceeded, the update takes no further gradient step
     rollback_kl: float | None = 0.03  # once exceeded, parameters and optimizer return to those before the update
     advantage: Literal["gae", "reference_code"] = "gae"
-    alignment_coef: float = 0.0  # of Advantage Alignment; above 0 the learner is told the other agents' rewards
+    alignment_coef: float = 0.0  # of Advantage Alignment; above 0 the learner receives the other agents' rewards
     max_grad_norm: float | None = None  # global
     adam_eps: float = 1e-8
     auxiliary: tuple[AuxiliaryLossConfig, ...] = ()

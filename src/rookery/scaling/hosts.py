@@ -164,7 +164,7 @@ def joined(
     join_timeout: float = JOIN_TIMEOUT,
     heartbeat_timeout: float = HEARTBEAT_TIMEOUT,
 ) -> Iterator[LinkedGroup]:
-    """Meet the other processes of a run. When this process fails, the others are told why. Call it before JAX starts.
+    """Meet the other processes of a run. When this process fails, the others learn why. Call it before JAX starts.
 
     Raises: NotFoundError if they do not meet within `join_timeout` seconds; ConfigError or IncompatibleError in process
       0 if they do not fit together; LostProcessError, with that reason, in the others.

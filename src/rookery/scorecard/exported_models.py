@@ -61,7 +61,10 @@ def _load_onnx(path: Path) -> Callable[..., Any]:
 
 
 def _load_torchscript(path: Path) -> Callable[..., Any]:
-    """A module called as (observation u8[B, ...], state or None, is_first bool[B]); returns (action int[B], state)."""
+    """A module called as (observation u8[B, ...], state or None, is_first bool[B]); returns (action int[B], state).
+
+    The file is a program, which TorchScript's interpreter runs; it is for files that the user trusts.
+    """
     torch = _optional_library("torch", path)
     try:
         module = torch.jit.load(str(path), map_location="cpu").eval()

@@ -42,7 +42,7 @@ class MetricsWriter:
     Args:
       run_dir: the run's folder, created if absent.
       resume_at: None starts a new file. A number u continues an old one: lines of updates after u, and an incomplete
-        last line, are dropped, and the sink is told from which step on.
+        last line, are dropped, and the sink is given the step from which on.
       sink: receives every line as well.
     Raises: StorageError if a new run already has metrics or the disk refuses; CorruptFileError as `read_metrics`.
     """
