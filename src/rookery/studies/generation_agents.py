@@ -20,14 +20,14 @@ class GenerationAgents(AgentSource):
     """The best agent of a generation in every lineage, one lineage per seed."""
 
     name: str
-    """Of the line of generations; the same name is the same configuration."""
+    """Of the chain of generations; the same name is the same configuration."""
     configure: Callable[[Budget], GenerationsConfig]
-    """The line at a budget; the session fills in the seeds."""
+    """The chain at a budget; the session fills in the seeds."""
     generation: int | None = None
     """From 1; None, or more than there are at a budget: the last."""
 
     def config(self, session: Session) -> GenerationsConfig:
-        """The line with the session's seeds as lineages."""
+        """The chain with the session's seeds as lineages."""
         config = self.configure(session.budget)
         return dataclasses.replace(
             config, run=dataclasses.replace(config.run, seed=session.seed), num_lineages=session.num_seeds
@@ -43,7 +43,7 @@ class GenerationAgents(AgentSource):
         return {self.name: replicas * config.run.total_updates * config.run.steps_per_update}
 
     def prepare(self, session: Session) -> bool:
-        """Train the whole line, from wherever it stopped. Raises: as `train_generations`."""
+        """Train the whole chain, from wherever it stopped. Raises: as `train_generations`."""
         return train_generations(
             self.config(session), self.folder(session), quiet=session.quiet, stop_after=session.seconds_left
         )
@@ -57,6 +57,6 @@ class GenerationAgents(AgentSource):
         ]
 
     def training_seconds(self, session: Session) -> float:
-        """Of the whole line."""
+        """Of the whole chain."""
         generations = range(1, self.config(session).num_generations + 1)
         return sum(read_status(generation_dir(self.folder(session), number))["seconds"] for number in generations)
