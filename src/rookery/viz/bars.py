@@ -9,7 +9,7 @@ import numpy as np
 
 from rookery.errors import ConfigError
 from rookery.intervals import Interval
-from rookery.viz.plots import LINE_STYLES, _color, _figure, _label_rows, _legend, _title
+from rookery.viz.axes import LINE_STYLES, add_legend, label_rows, new_axes, series_color, set_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,21 +25,21 @@ def interval_bars(rows: Mapping[str, Interval], *, xlabel: str, title: str = "")
     """
     if not rows:
         raise ConfigError("interval_bars needs at least one row")
-    figure, axes = _figure(7.2, 0.9 + 0.36 * len(rows))
+    figure, axes = new_axes(7.2, 0.9 + 0.36 * len(rows))
     for i, (value, low, high) in enumerate(rows.values()):
         if not np.isfinite(value):
             axes.text(0, i, " undefined", va="center", fontsize=9, color="0.35")
             continue
-        axes.barh(i, value, height=0.62, color=_color(0), alpha=0.55)
+        axes.barh(i, value, height=0.62, color=series_color(0), alpha=0.55)
         if np.isfinite(low):
-            axes.plot([low, high], [i, i], color=_color(0), linewidth=2.5, solid_capstyle="butt")
-        axes.plot([value], [i], "D", color=_color(0), markersize=6, markeredgecolor="white")
+            axes.plot([low, high], [i, i], color=series_color(0), linewidth=2.5, solid_capstyle="butt")
+        axes.plot([value], [i], "D", color=series_color(0), markersize=6, markeredgecolor="white")
     axes.axvline(0, color="0.25", linewidth=1)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    _label_rows(axes, list(rows))
+    label_rows(axes, list(rows))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(f"{xlabel}; bar: 95 % interval over episodes", loc="right" if _has_long_names(rows) else "center")
-    _title(axes, title)
+    set_title(axes, title)
     return figure
 
 
@@ -60,11 +60,13 @@ def step_lines(
     """
     if not lines:
         raise ConfigError("step_lines needs at least one line")
-    figure, axes = _figure(7.2, 3.8)
+    figure, axes = new_axes(7.2, 3.8)
     drawn = []
     for i, values in enumerate(lines.values()):
         steps = np.arange(1, len(values) + 1)
-        drawn += axes.plot(steps, values, color=_color(i), linewidth=2.2, linestyle=LINE_STYLES[i % len(LINE_STYLES)])
+        drawn += axes.plot(
+            steps, values, color=series_color(i), linewidth=2.2, linestyle=LINE_STYLES[i % len(LINE_STYLES)]
+        )
     if shaded is not None:
         first, last, meaning = shaded
         axes.axvspan(first, last, color="0.93", zorder=0)
@@ -74,8 +76,8 @@ def step_lines(
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.margins(x=0.01)
-    _legend(figure, drawn, list(lines), None)
-    _title(axes, title)
+    add_legend(figure, drawn, list(lines), None)
+    set_title(axes, title)
     return figure
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from rookery.errors import ConfigError
 from rookery.intervals import Interval
-from rookery.viz.plots import _color, _figure, _legend, _title
+from rookery.viz.axes import add_legend, new_axes, series_color, set_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,17 +29,17 @@ def schelling_curves(
             f"schelling_curves needs a cooperator and a defector for each number of others, not {len(cooperator)} and "
             f"{len(defector)}"
         )
-    figure, axes = _figure(5.6, 3.8)
+    figure, axes = new_axes(5.6, 3.8)
     x, lines = np.arange(len(cooperator)), []
     for i, (intervals, marker, style) in enumerate(((cooperator, "o", "-"), (defector, "s", "--"))):
         value, low, high = np.array(intervals, float).T
-        axes.fill_between(x, low, high, color=_color(i), alpha=0.2, linewidth=0)
-        lines += axes.plot(x, value, color=_color(i), marker=marker, linestyle=style, linewidth=2.4, markersize=7)
+        axes.fill_between(x, low, high, color=series_color(i), alpha=0.2, linewidth=0)
+        lines += axes.plot(x, value, color=series_color(i), marker=marker, linestyle=style, linewidth=2.4, markersize=7)
     axes.set_xticks(x)
     axes.set_xlabel("other agents that cooperate")
     axes.set_ylabel(ylabel)
-    _legend(figure, lines, ["cooperator", "defector"], "band: 95 % interval over episodes")
-    _title(axes, title)
+    add_legend(figure, lines, ["cooperator", "defector"], "band: 95 % interval over episodes")
+    set_title(axes, title)
     return figure
 
 
@@ -56,7 +56,7 @@ def cross_play_matrix(
     if returns.shape != (size, size) or not size:
         raise ConfigError(f"cross_play_matrix needs an entry for each pair of {size} names, not {returns.shape}")
     side = 2.2 + 0.46 * size
-    figure, axes = _figure(side + 1.2, side)
+    figure, axes = new_axes(side + 1.2, side)
     image = axes.imshow(returns, cmap="viridis")
     middle = (returns.min() + returns.max()) / 2
     if size <= 20:
@@ -70,5 +70,5 @@ def cross_play_matrix(
     axes.set_xlabel("the other agents")
     axes.set_ylabel("agent whose return it is")
     figure.colorbar(image, ax=axes, label=label)
-    _title(axes, title)
+    set_title(axes, title)
     return figure

@@ -10,7 +10,15 @@ import numpy as np
 
 from rookery.errors import ConfigError
 from rookery.intervals import mean_band, mean_interval
-from rookery.viz.colors import OKABE_ITO
+from rookery.viz.axes import (
+    LINE_STYLES,
+    add_legend,
+    draw_reference_levels,
+    label_rows,
+    new_axes,
+    series_color,
+    set_title,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +26,6 @@ if TYPE_CHECKING:
     from rookery.intervals import Interval
     from rookery.significance import SurvivalCurve
 
-LINE_STYLES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))  # lines can be told apart without color too
 MIN_INTERVAL_SEEDS = 3
 """From which an interval over seeds is drawn: that of two is 13 standard errors wide and would hide the seeds."""
 
@@ -44,13 +51,13 @@ def learning_curves(
     """
     if not conditions:
         raise ConfigError("learning_curves needs at least one condition")
-    figure, axes = _figure(7.2, 4.4)
+    figure, axes = new_axes(7.2, 4.4)
     lines = []
     for i, (name, (x, y)) in enumerate(conditions.items()):
         x, y = np.asarray(x, float), np.asarray(y, float)
         if x.ndim != 1 or y.ndim != 2 or y.shape[1] != len(x) or not y.size:
             raise ConfigError(f"condition {name!r}: x has shape {x.shape} and y {y.shape}, not [N] and [seeds, N]")
-        color = _color(i)
+        color = series_color(i)
         axes.plot(x, y.T, color=color, alpha=0.35, linewidth=0.8)
         measured = np.isfinite(y).all(0)
         mean, low, high = np.full((3, len(x)), np.nan)
@@ -59,7 +66,7 @@ def learning_curves(
             low[measured], high[measured] = mean_band(y[:, measured], confidence=confidence)
             axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
         lines += axes.plot(x, mean, color=color, linewidth=2.4, linestyle=LINE_STYLES[i % len(LINE_STYLES)])
-    _draw_reference_levels(axes, reference_levels or {}, along="x")
+    draw_reference_levels(axes, reference_levels or {}, along="x")
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.margins(x=0.01)
@@ -70,8 +77,8 @@ def learning_curves(
     max_seeds = max(len(y) for _, y in conditions.values())
     names = [f"{name} ({len(y)} seed{'s' if len(y) > 1 else ''})" for name, (_, y) in conditions.items()]
     band = f"band: {confidence:.0%} interval of the mean" if max_seeds >= MIN_INTERVAL_SEEDS else None
-    _legend(figure, lines, names, band)
-    _title(axes, title)
+    add_legend(figure, lines, names, band)
+    set_title(axes, title)
     return figure
 
 
@@ -95,7 +102,7 @@ def interval_dots(
     """
     if not conditions:
         raise ConfigError("interval_dots needs at least one condition")
-    figure, axes = _figure(7.2, 1.3 + 0.55 * len(conditions))
+    figure, axes = new_axes(7.2, 1.3 + 0.55 * len(conditions))
     for i, (name, values) in enumerate(conditions.items()):
         values = np.asarray(values, float)
         try:
@@ -104,18 +111,18 @@ def interval_dots(
             raise ConfigError(f"condition {name!r}: {error}") from error
         # Spread downwards in a fixed pattern, so that dots of equal values can be counted and the bar stays visible.
         below = i + 0.2 + 0.09 * (np.arange(len(values)) % 3)
-        axes.plot(values, below, "o", color=_color(i), markersize=5, alpha=0.75, markeredgewidth=0)
+        axes.plot(values, below, "o", color=series_color(i), markersize=5, alpha=0.75, markeredgewidth=0)
         if len(values) >= MIN_INTERVAL_SEEDS:
-            axes.plot([low, high], [i, i], color=_color(i), linewidth=3, solid_capstyle="butt")
-        axes.plot([mean], [i], "D", color=_color(i), markersize=7, markeredgecolor="white")
+            axes.plot([low, high], [i, i], color=series_color(i), linewidth=3, solid_capstyle="butt")
+        axes.plot([mean], [i], "D", color=series_color(i), markersize=7, markeredgecolor="white")
     axes.set_ylim(len(conditions) - 0.4, -0.45)  # the first condition on top
-    _label_rows(axes, list(conditions))
+    label_rows(axes, list(conditions))
     axes.grid(axis="y", visible=False)
-    _draw_reference_levels(axes, reference_levels or {}, along="y")
+    draw_reference_levels(axes, reference_levels or {}, along="y")
     # Next to long names the axes are narrower than this label, which must stay inside the figure.
     place = "right" if max(map(len, conditions)) > 40 else "center"
     axes.set_xlabel(f"{xlabel}\n◆ mean, bar: its {confidence:.0%} interval, dots: seeds", loc=place)
-    _title(axes, title, above=18 if reference_levels else 6)
+    set_title(axes, title, above=18 if reference_levels else 6)
     return figure
 
 
@@ -130,17 +137,17 @@ def survival_curves(
     """
     if not conditions:
         raise ConfigError("survival_curves needs at least one condition")
-    figure, axes = _figure(7.2, 4.4)
+    figure, axes = new_axes(7.2, 4.4)
     lines = []
     for i, (curve, end) in enumerate(conditions.values()):
         x = np.append(curve.time, max(end, curve.time[-1]))
         reached, low, high = (np.append(y, y[-1]) for y in (curve.reached, curve.low, curve.high))
-        axes.fill_between(x, low, high, step="post", color=_color(i), alpha=0.12, linewidth=0)
+        axes.fill_between(x, low, high, step="post", color=series_color(i), alpha=0.12, linewidth=0)
         style = LINE_STYLES[i % len(LINE_STYLES)]
-        lines += axes.step(x, reached, where="post", color=_color(i), linewidth=2.4, linestyle=style)
+        lines += axes.step(x, reached, where="post", color=series_color(i), linewidth=2.4, linestyle=style)
         if len(curve.censored):
             at = curve.reached[np.searchsorted(curve.time, curve.censored, side="right") - 1]
-            axes.plot(curve.censored, at, "|", color=_color(i), markersize=9)
+            axes.plot(curve.censored, at, "|", color=series_color(i), markersize=9)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
@@ -148,8 +155,8 @@ def survival_curves(
     from matplotlib.ticker import EngFormatter
 
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    _legend(figure, lines, list(conditions), "band: 95 % interval of the fraction (log-log)")
-    _title(axes, title)
+    add_legend(figure, lines, list(conditions), "band: 95 % interval of the fraction (log-log)")
+    set_title(axes, title)
     return figure
 
 
@@ -169,19 +176,19 @@ def response_curves(
     """
     if not points or set(points) != set(curves):
         raise ConfigError(f"points of {list(points)} need a curve each, not those of {list(curves)}")
-    figure, axes = _figure(7.2, 4.4)
+    figure, axes = new_axes(7.2, 4.4)
     lines = []
     width = (x[-1] - x[0]) * 0.004
     for i, (name, measured) in enumerate(points.items()):
         style = LINE_STYLES[i % len(LINE_STYLES)]
-        lines += axes.plot(x, curves[name], color=_color(i), linewidth=2.2, linestyle=style)
+        lines += axes.plot(x, curves[name], color=series_color(i), linewidth=2.2, linestyle=style)
         place = np.array([at for at, _ in measured]) + (i - (len(points) - 1) / 2) * width * 3
         value, low, high = np.array([interval for _, interval in measured]).T
-        axes.errorbar(place, value, (value - low, high - value), fmt="o", color=_color(i), capsize=3, alpha=0.85)
+        axes.errorbar(place, value, (value - low, high - value), fmt="o", color=series_color(i), capsize=3, alpha=0.85)
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
-    _legend(figure, lines, list(points), "dots: measured, bars: 95 % interval")
+    add_legend(figure, lines, list(points), "dots: measured, bars: 95 % interval")
     return figure
 
 
@@ -200,20 +207,20 @@ def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", 
             raise ConfigError(
                 f"row {name!r} has the counts {dict(counts)}; it needs a count of at least 0 for each of {kinds}"
             )
-    figure, axes = _figure(7.2, 1.2 + 0.32 * len(rows))
+    figure, axes = new_axes(7.2, 1.2 + 0.32 * len(rows))
     left, bars = np.zeros(len(rows)), []
     for i, kind in enumerate(kinds):
         width = np.array([counts[kind] for counts in rows.values()])
-        bars.append(axes.barh(range(len(rows)), width, left=left, height=0.72, color=_color(i), alpha=0.8))
+        bars.append(axes.barh(range(len(rows)), width, left=left, height=0.72, color=series_color(i), alpha=0.8))
         axes.bar_label(bars[-1], [str(w) if w else "" for w in width], label_type="center", fontsize=9)
         left += width
-    _label_rows(axes, list(rows))
+    label_rows(axes, list(rows))
     axes.grid(axis="y", visible=False)
     axes.locator_params("x", integer=True)
     axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top
     axes.set_xlabel(xlabel)
-    _legend(figure, bars, kinds, None)
-    _title(axes, title)
+    add_legend(figure, bars, kinds, None)
+    set_title(axes, title)
     return figure
 
 
@@ -231,7 +238,7 @@ def parallel_coordinates(columns: Mapping[str, Sequence[str]], values: Sequence[
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    figure, axes = _figure(2.4 + 1.6 * len(columns), 4.4)
+    figure, axes = new_axes(2.4 + 1.6 * len(columns), 4.4)
     scaled = [_unit_positions(texts) for texts in columns.values()]
     colors = ScalarMappable(Normalize(min(values), max(values)), "viridis")
     for number in np.argsort(values):  # the best on top
@@ -276,69 +283,3 @@ def figure_to_svg(figure: Figure) -> str:
     # The lines before the element are for a separate file, and have addresses on the web.
     svg = file.getvalue()
     return svg[svg.index("<svg") :].strip()
-
-
-def _figure(width, height):
-    """A figure of width × height inches with one pair of axes; without pyplot, which keeps global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=100)
-    FigureCanvasAgg(figure)  # sets figure.canvas
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    return figure, axes
-
-
-def _color(i):
-    return tuple(c / 255 for c in OKABE_ITO[i % len(OKABE_ITO)])
-
-
-def _label_rows(axes, names):
-    axes.set_yticks(range(len(names)), [""] * len(names))
-    for label, name in zip(axes.get_yticklabels(), names, strict=True):
-        label.set_parse_math(False)
-        label.set_text(name)
-    # Tick labels lose a text set on them; a formatter keeps it.
-    axes.yaxis.set_major_formatter(lambda value, _: names[round(value)])
-
-
-def _draw_reference_levels(axes, levels, along):
-    """Dotted lines behind the data, with their name at one end."""
-    style = {"color": "0.25", "linewidth": 1.2, "linestyle": ":", "zorder": 1.6}
-    for name, value in levels.items():
-        if not np.isfinite(value):
-            raise ConfigError(f"level {name!r} is {value}; it must be finite")
-        if along == "x":
-            axes.axhline(value, **style)
-            text = axes.annotate(
-                name, (1, value), (-3, 3), xycoords=("axes fraction", "data"), textcoords="offset points"
-            )
-            text.set_horizontalalignment("right")
-        else:
-            axes.axvline(value, **style)
-            text = axes.annotate(
-                name, (value, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points"
-            )
-            text.set_horizontalalignment("center")
-        text.set(fontsize=9, color="0.25", parse_math=False)
-        text.set_bbox({"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5})
-
-
-def _legend(figure, lines, names, title):
-    """A legend above the axes. Texts are set afterwards, because a name with a leading "_" would be left out."""
-    columns = max(1, min(len(names), 3, 100 // (max(map(len, names)) + 10)))  # as many as fit into the width
-    legend = figure.legend(
-        lines, [f"{'x' * len(name)}" for name in names], loc="outside upper left", ncols=columns,
-        frameon=False, fontsize=9, title=title, title_fontsize=8, alignment="left", handlelength=3.2,
-    )  # fmt: skip
-    for text, name in zip(legend.get_texts(), names, strict=True):
-        text.set(text=name, parse_math=False)
-
-
-def _title(axes, title, above=6):
-    """`above`: distance in points, more where the names of reference levels are drawn."""
-    if title:
-        axes.set_title(title, loc="left", fontsize=11, parse_math=False, pad=above)
