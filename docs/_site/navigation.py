@@ -5,8 +5,8 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
         "Start": ["start/install", "start/first-novice"],
         "Guides": ["guides/index"],
         "Concepts": [
-            "concepts/data-flow", "concepts/social-gain", "concepts/presence", "concepts/independence",
-            "concepts/compilation", "concepts/resume", "concepts/statistics",
+            "concepts/data-flow", "concepts/social-gain", "concepts/presence", "concepts/widening",
+            "concepts/independence", "concepts/compilation", "concepts/resume", "concepts/statistics",
         ],
         "Topics": [
             "experts", "generations", "influence", "auxiliary-losses", "scorecard", "watch-and-play", "interop",

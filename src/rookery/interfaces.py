@@ -480,6 +480,18 @@ class Learner:
 # ------------------------------------------------------------------------------------------------------------ Task
 
 
+class EpisodeRange(NamedTuple):
+    """A whole number that a task samples in each episode, uniformly between two borders, both included."""
+
+    least: int
+    """The lower border of the task's settings."""
+    most: int
+    """The upper one: arrays are as large as it needs."""
+    least_param: str
+    """Name of the task parameter that holds the lower border; a schedule may change it without recompiling."""
+    most_param: str
+
+
 class Task:
     """The rules of an environment: a frozen dataclass of settings, hashable, so that it can be a static argument.
 
@@ -524,6 +536,11 @@ class Task:
         """A state as text, for people; empty for tasks that cannot be drawn as text. `state`: numpy arrays."""
         return ""
 
+    @property
+    def episode_ranges(self) -> dict[str, EpisodeRange]:
+        """What the task samples in each episode between borders, by name, such as "goals". Default: nothing."""
+        return {}
+
     # What follows is for tasks on the gridworld.
 
     def generate(self, key: PRNGKey) -> tuple[UInt8[Array, "H W"], Int[Array, "A 2"], Int[Array, "A"], PyTree]:
@@ -533,6 +550,12 @@ class Task:
         state, any PyTree; it becomes `GridState.task`.
         """
         raise NotImplementedError
+
+    def generate_within(
+        self, key: PRNGKey, params: PyTree
+    ) -> tuple[UInt8[Array, "H W"], Int[Array, "A 2"], Int[Array, "A"], PyTree]:
+        """The start of an episode where `params` have a say in it. Default: as `generate`, whatever they are."""
+        return self.generate(key)
 
     def reward(
         self, before: GridState, after: GridState, move_result: MoveResult, params: PyTree

@@ -19,6 +19,9 @@ EXPERT_DISTANCE_EPISODES = 20_000
 FRAME_PREDICTION_EPISODES = 30_000
 TRACED_EPISODES = 40_000
 SCORECARD_EPISODES = 50_000
+ACCUMULATION_EPISODES = 70_000
+WIDENING_EPISODES = 60_000
+"""Of cultural transmission at a border; the number of the update is folded in as well."""
 THEORY_EXAMPLE = 77
 
 # Folded into a replica's training key. Updates use their own numbers, from 0, which stay below the first of these.
@@ -42,6 +45,9 @@ MESSAGE_SAMPLING = 1
 # Folded into the key of an episode.
 PARTNER_AGENTS = 0x0AC7
 """Random numbers of the partners of an agent that another library trains, apart from the environment's."""
+
+EPISODE_RANGES = 0x4A6E
+"""Into the key of a layout: how many goals and obstacles an episode has, where the task samples that."""
 
 # Folded into the key of a step.
 TEACHER_ACTION = 0x7EAC

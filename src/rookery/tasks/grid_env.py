@@ -81,7 +81,7 @@ class GridEnv(Env):
         check_random_key(key)
         num_agents = self.num_agents
         layout_key, episode_key, hide_key = jax.random.split(key, 3)
-        tiles, position, heading, task_state = self.task.generate(layout_key)
+        tiles, position, heading, task_state = self.task.generate_within(layout_key, params)
         agent_mask = jnp.ones(num_agents, bool) if agent_mask is None else agent_mask
         away = initial_away(self.dropout_slots, num_agents, params.world) if self.dropout_slots else None
         state = GridState(

@@ -20,6 +20,7 @@ from rookery.training.policy_config import (
     ScriptedPolicyConfig,
 )
 from rookery.training.schedules import Schedule, check_schedule
+from rookery.training.widening import Widening, check_widening
 
 __all__ = [
     "FrozenPolicyConfig",
@@ -38,7 +39,7 @@ __all__ = [
 TaskConfig: TypeAlias = Annotated[Any, OneOf(task_types)]
 """The configuration of any registered task."""
 
-RESERVED_GROUP_NAMES = ("agents", "env_params", "social_episode_prob")
+RESERVED_GROUP_NAMES = ("agents", "env_params", "social_episode_prob", "widening")
 """Names next to the groups' in a run's metrics."""
 RESERVED_VARIANT_NAMES = ("evaluation", "time", "update", "steps")
 """Names next to the variants' in a run's metrics."""
@@ -179,6 +180,7 @@ class RunConfig:
     num_envs: int = 128  # episodes per update and seed, in as many environments
     social_episode_prob: Schedule = 1.0  # probability that an episode has the whole team; the others are solo
     env_schedules: dict[str, Schedule] = dataclasses.field(default_factory=dict)  # task parameters: {"penalty": ...}
+    widening: Widening | None = None  # numbers of the task that grow while the learner keeps up; None: nothing grows
     checkpoint_interval: int = 20  # updates
     max_checkpoints: int = 3
     eval_episodes: int = 64  # at every checkpoint, per variant and seed: with the whole team, and as many solo
@@ -198,6 +200,8 @@ class RunConfig:
             check_schedule(f"env_schedules.{name}", schedule, low=float("-inf"))
         self._check_team()
         self._check_variants()
+        if self.widening is not None:
+            check_widening(self)
 
     def _check_sizes(self) -> None:
         """Raises ConfigError for numbers beyond any run, and for those that do not fit 32 bits."""

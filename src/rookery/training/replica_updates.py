@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from rookery.training.border_evaluation import BorderEvaluator
 from rookery.training.build import build, checkpoint_hashes
 from rookery.training.config import RunConfig
 from rookery.training.devices import machine_info
@@ -39,6 +40,8 @@ class ReplicaUpdates:
         self._devices = devices
         episodes = run.config.eval_episodes
         self._evaluator = RunEvaluator(self.run, episodes, devices) if episodes else None
+        widening = run.config.widening
+        self._borders = BorderEvaluator(self.run, widening, devices) if widening else None
 
     @property
     def evaluates(self) -> bool:
@@ -61,9 +64,12 @@ class ReplicaUpdates:
         return show_missing(jax.device_get(metrics))
 
     def evaluate(self) -> PyTree:
-        """Metrics of the evaluation, numpy."""
+        """Metrics of the evaluation, numpy. A run that widens its task moves a border here."""
         assert self._evaluator is not None, "evaluates says so"
-        return self._evaluator(self.state.learners)
+        metrics = self._evaluator(self.state.learners)
+        if self._borders is not None:
+            self.state, metrics["widening"] = self._borders(self.state)
+        return metrics
 
     def state_on_host(self) -> TrainState:
         """The state, numpy."""

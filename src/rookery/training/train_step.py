@@ -24,6 +24,7 @@ from rookery.learning.rollout import EpisodeStats, rollout, sample_agent_mask
 from rookery.training.config import RunConfig, Variant
 from rookery.training.devices import max_sharing_devices
 from rookery.training.schedules import Schedule, is_schedule, padded_points, schedule_points, value_at
+from rookery.training.widening import WideningState, border_params, initial_widening
 from rookery.types import Env, PRNGKey, PyTree
 
 NO_VALUE = np.float32(-3e38)
@@ -36,6 +37,7 @@ class TrainState(struct.PyTreeNode):
     learners: dict[str, PyTree]  # by group; leaves [M, S, ...], S slots
     num_updates: Int[Array, "M"]  # updates done
     key: PRNGKey  # [M, 2]; never changes: each update folds in its number
+    widening: WideningState | None = None  # None: the run widens nothing
 
 
 class ReplicaSchedules(NamedTuple):
@@ -113,7 +115,7 @@ def _check_schedule_values(task: Any, schedules: dict[str, Schedule]) -> None:
                 raise ConfigError(f"env_schedules.{name}: {error}") from None
 
 
-def _with_scalar_params(params: PyTree, values: dict[str, Array]) -> PyTree:
+def with_scalar_params(params: PyTree, values: dict[str, Array]) -> PyTree:
     """The parameters with some of `_scalar_params` set to other values."""
     fields = _fields(params)
     of_task = {name: value for name, value in values.items() if name in fields}
@@ -164,7 +166,8 @@ class Run:
                 init = functools.partial(group.learner.init, group.policy, steps=self.env.max_steps)
                 # Not vmap: orthogonal initializations of several slots at once can deadlock on few cores.
                 learners[group.name] = jax.lax.map(init, slot_keys)
-            return TrainState(learners=learners, num_updates=jnp.int32(0), key=key)
+            widening = initial_widening(self.config.widening, self.config.task.episode_ranges)
+            return TrainState(learners=learners, num_updates=jnp.int32(0), key=key, widening=widening)
 
         seeds = jnp.array([seed for _, seed in self.replicas], jnp.int32)
         return jax.jit(lambda seeds: jax.lax.map(init_replica, seeds))(seeds)
@@ -200,7 +203,8 @@ class Run:
         fraction = _fraction_done(state.num_updates, config)
         mask_key, rollout_key, learn_key = jax.random.split(jax.random.fold_in(state.key, state.num_updates), 3)
         scheduled = {name: value_at(points, fraction) for name, points in schedules.env_params.items()}
-        env_params = _with_scalar_params(self.env.default_params(), scheduled)
+        scheduled |= border_params(state.widening, config.task.episode_ranges)
+        env_params = with_scalar_params(self.env.default_params(), scheduled)
         social_episode_prob = value_at(schedules.social_episode_prob, fraction)
         agent_mask = sample_agent_mask(self.env, self.team, mask_key, config.num_envs, social_episode_prob)
         hparams = {

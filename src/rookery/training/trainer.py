@@ -409,8 +409,11 @@ class _TrainLoop:
     def _eval_metrics_by_variant(self, metrics: dict) -> dict[str, Any]:
         """{variant: {agent: {condition: {name: one value per seed}}}} of the learning agents."""
         names, values = slot_names(self.config), {}
+        widening = metrics.pop("widening", None)
         for number, variant in enumerate(self.config.variants):
             entry = values.setdefault(variant.name, {})
+            if widening is not None:
+                entry["widening"] = jax.tree.map(lambda x, n=number: x[self._replicas_of(n)], widening)
             for index, slot in enumerate(self.run.team.learning_slots):
                 entry[names[slot]] = {
                     condition: {name: value[self._replicas_of(number), index] for name, value in part.items()}

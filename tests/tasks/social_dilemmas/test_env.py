@@ -11,7 +11,7 @@ from rookery.tasks.social_dilemmas.cleanup import Cleanup
 from rookery.tasks.social_dilemmas.harvest import Harvest
 from rookery.tasks.social_dilemmas.maps import CLEANUP_SMALL, HARVEST_SMALL
 from rookery.tasks.social_dilemmas.tiles import APPLE, FIRE, RIVER, STAY, WALL, WASTE
-from rookery.training.train_step import _scalar_params, _with_scalar_params
+from rookery.training.train_step import _scalar_params, with_scalar_params
 from tests.tasks.social_dilemmas.worlds import EAST
 
 SMALL = {
@@ -172,7 +172,7 @@ def test_schedules_reach_the_numbers_without_recompiling():
 
     state, _ = env.reset(jax.random.PRNGKey(0), task.default_params(), jnp.arange(4) == 0)
     for cost in (1.0, 0.25):
-        changed = _with_scalar_params(task.default_params(), {"fire_cost": jnp.float32(cost)})
+        changed = with_scalar_params(task.default_params(), {"fire_cost": jnp.float32(cost)})
         assert reward(state, changed) == -cost
     assert len(traces) == 1
 

@@ -78,8 +78,18 @@ def make_oracle(task: Any, noise: float = 0.2) -> Policy:
 def _make_full_goal_cycle_expert(task: Any) -> Policy:
     """The planner is faster to compute, but plans as if no agent could stand in its way."""
     if task.grid_spec.collide:
-        return GoalCycleScout(Perception.from_spec(task.grid_spec, "full"), task.num_goals)
+        return _make_scout(task, "full")
     return GoalCyclePlanner(task.num_goals, task.grid_spec.height, task.grid_spec.width)
+
+
+def _make_scout(task: Any, observability: Observability) -> Policy:
+    """Raises ConfigError where the number of goals changes between episodes: a scout has to know it."""
+    if "goals" in task.episode_ranges:
+        raise ConfigError(
+            f"min_goals={task.min_goals}: a scripted expert that does not see the whole map, or that can be blocked, "
+            "has to know the number of goals; leave min_goals out, or use 'scripted' without collide"
+        )
+    return GoalCycleScout(Perception.from_spec(task.grid_spec, observability), task.num_goals)
 
 
 def _register_experts() -> None:
@@ -88,7 +98,7 @@ def _register_experts() -> None:
     register_expert(
         "goal-cycle",
         "partial",
-        lambda task: GoalCycleScout(Perception.from_spec(task.grid_spec, "partial"), task.num_goals),
+        lambda task: _make_scout(task, "partial"),
     )
     for observability in OBSERVABILITIES:
 

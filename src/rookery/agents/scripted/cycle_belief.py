@@ -31,11 +31,15 @@ class CycleBelief(NamedTuple):
 
         Once the whole chain is known this is the successor; before, anything outside the chain that was not tried.
         """
+        return self.candidates_of(self.chain.shape[0])
+
+    def candidates_of(self, length: int | Int[Array, ""]) -> Bool[Array, "N"]:
+        """`candidates` where only the first `length` things are there."""
         things = jnp.arange(self.tried.shape[0])
         index = jnp.argmax(self.chain == self.last_rewarded)
-        successor = self.chain[(index + 1) % self.chain.shape[0]]
+        successor = self.chain[(index + 1) % length]
         in_chain = (self.chain[:, None] == things).any(0)
-        return jnp.where(self.num_known >= self.chain.shape[0], things == successor, ~in_chain & ~self.tried)
+        return jnp.where(self.num_known >= length, things == successor, ~in_chain & ~self.tried)
 
     def update(self, entered: Bool[Array, ""], thing: Int[Array, ""], rewarded: Bool[Array, ""]) -> CycleBelief:
         """After one step: whether a thing was entered, which one, and whether that was rewarded."""

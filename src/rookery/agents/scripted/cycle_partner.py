@@ -84,17 +84,18 @@ class CyclePartner(GoalCyclePlanner):
         entered, goal = on_goal.any() & (position != planner.last_position).any(), jnp.argmax(on_goal)
         order = planner.order.update(entered, goal, state.prestige[slot] > planner.last_prestige)
         last_entered = jnp.where(entered, goal, carry.last_entered)
-        is_next = (carry.last_reversed < 0) | (goal == (carry.last_reversed - 1) % self.num_goals)
+        num_goals = self.num_goals if state.task.num_goals is None else state.task.num_goals
+        is_next = (carry.last_reversed < 0) | (goal == (carry.last_reversed - 1) % num_goals)
         last_reversed = jnp.where(entered & is_next, goal, carry.last_reversed)
 
         goals, last_rewarded = jnp.arange(self.num_goals), state.task.last_goal[slot]
-        is_successor = goals == (last_rewarded + 1) % self.num_goals
+        is_successor = goals == (last_rewarded + 1) % num_goals
         candidates = jax.lax.select_n(
             behavior,
-            order.candidates,
+            self.candidates(order, state),
             is_successor | (last_rewarded < 0),
             (~is_successor & (goals != last_entered)) | (last_rewarded < 0),
-            (goals == (last_reversed - 1) % self.num_goals) | (last_reversed < 0),
+            (goals == (last_reversed - 1) % num_goals) | (last_reversed < 0),
         )
         action = self.walk(planner.cost, candidates, state, slot)
         planner = PlannerState(planner.cost, order, position, state.prestige[slot])

@@ -79,8 +79,14 @@ class GoalCyclePlanner(Policy):
         on_goal = (state.task.goals == position).all(-1)
         entered = on_goal.any() & (position != carry.last_position).any()
         order = carry.order.update(entered, jnp.argmax(on_goal), state.prestige[slot] > carry.last_prestige)
-        action = self.walk(carry.cost, order.candidates, state, slot)
+        action = self.walk(carry.cost, self.candidates(order, state), state, slot)
         return action, PlannerState(carry.cost, order, position, state.prestige[slot])
+
+    def candidates(self, order: CycleBelief, state: GridState) -> Bool[Array, "K"]:
+        """Goals that may come next, of those that are there."""
+        if state.task.num_goals is None:
+            return order.candidates
+        return order.candidates_of(state.task.num_goals) & (jnp.arange(self.num_goals) < state.task.num_goals)
 
     def walk(
         self, goal_costs: Int[Array, "K 4 H W"], candidates: Bool[Array, "K"], state: GridState, slot: Int[Array, ""]
