@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests.flags import quick_flags, without_haste
+from tests.flags import HASTY, quick_flags, without_haste
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before jax is imported; set it to test on an accelerator
 
@@ -56,6 +56,25 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
     return without_haste(pyfuncitem) or None  # None: pytest calls it
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_device():
+    """Runs use one device unless a test names more: dividing a program is a third of compiling it.
+
+    Tests marked `exact` use all.
+    """
+    if HASTY not in os.environ["XLA_FLAGS"]:
+        yield
+        return
+    import jax
+
+    from rookery.training.train_step import Run
+
+    choose = Run._mesh
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "_mesh", lambda run, devices: choose(run, devices or jax.devices()[:1]))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")
