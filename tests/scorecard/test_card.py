@@ -177,6 +177,20 @@ class TestFunctions:
         with pytest.raises(IncompatibleError, match=message):
             score(agent, TINY)
 
+    def test_a_function_that_fails_is_named_with_the_line(self):
+        agent = load_scored_agent("json:loads", "symbolic")
+        message = (
+            r"json:loads, called with \(observation uint8\[7, 7, 8\], state, is_first\), failed: TypeError: .*line"
+        )
+        with pytest.raises(IncompatibleError, match=message):
+            score(agent, TINY)
+
+    def test_a_module_that_fails_is_named_with_the_line(self, tmp_path, monkeypatch):
+        (tmp_path / "broken_agent.py").write_text("import json\nnumber = 1 / 0\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(ConfigError, match=r"importing broken_agent failed: ZeroDivisionError: .*agent\.py, line 2"):
+            load_scored_agent("broken_agent:act")
+
 
 def test_the_command_writes_a_card_a_page_and_a_table(monkeypatch, tmp_path, capsys):
     from rookery.cli import main

@@ -19,6 +19,7 @@ import hashlib
 import importlib
 import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -30,7 +31,7 @@ from jaxtyping import Array, Bool, Int
 
 from rookery.agents.scripted import OBSERVABILITY_BY_NAME
 from rookery.agents.zoo import load_trained_agent
-from rookery.errors import ConfigError, IncompatibleError, NotFoundError, suggest
+from rookery.errors import ConfigError, IncompatibleError, NotFoundError, RookeryError, suggest
 from rookery.interfaces import Policy
 from rookery.scorecard.protocol import NUM_ACTIONS, OBSERVATION_SHAPES, ObservationType
 from rookery.training.team_setup import load_policy
@@ -124,12 +125,25 @@ class FunctionAgent(ScoredAgent):
         return choose
 
     def _call(self, observation: np.ndarray, state: Any, is_first: bool | Bool[np.ndarray, "E"]) -> tuple[Any, Any]:
-        result = self.function(observation, state, is_first)
+        try:
+            result = self.function(observation, state, is_first)
+        except RookeryError:
+            raise
+        except Exception as error:
+            called_with = f"(observation {observation.dtype}{list(observation.shape)}, state, is_first)"
+            raise IncompatibleError(f"{self.name}, called with {called_with}, failed: {_describe(error)}") from error
         if not isinstance(result, tuple) or len(result) != 2:
             raise IncompatibleError(
                 f"{self.name} returned {type(result).__name__}; it must return a pair, the action and the next state"
             )
         return result
+
+
+def _describe(error: Exception) -> str:
+    """An exception of somebody else's code, and the line that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = next(frame for frame in reversed(frames) if not frame.filename.startswith("<frozen"))  # not importlib
+    return f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
 
 
 def _checked_actions(action: Any, shape: tuple[int, ...], name: str) -> Int[np.ndarray, "..."]:
@@ -185,7 +199,8 @@ def load_scored_agent(source: str, observation_type: ObservationType | None = No
 def load_function(source: str) -> Callable[..., Any]:
     """The function named 'module:function'; modules in the working directory are found.
 
-    Raises: NotFoundError for a module or a function that does not exist; ConfigError if it cannot be called.
+    Raises: NotFoundError for a module or a function that does not exist; ConfigError if it cannot be called, or the
+      module cannot be imported.
     """
     module_name, _, function_name = source.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
@@ -195,10 +210,10 @@ def load_function(source: str) -> Callable[..., Any]:
         raise unknown
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name != module_name.split(".")[0] and error.name != module_name:
-            raise  # the module exists; what it imports does not
-        raise unknown from None
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in (module_name.split(".")[0], module_name):
+            raise unknown from None
+        raise ConfigError(f"importing {module_name} failed: {_describe(error)}") from error
     if not hasattr(module, function_name):
         functions = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         raise NotFoundError(f"{module_name} has no {function_name!r}; {suggest(function_name, functions)}")
