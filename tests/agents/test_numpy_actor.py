@@ -145,6 +145,7 @@ def test_it_is_loaded_from_a_file_and_errors_are_clear(tmp_path):
     agent = random_agent("mlp")
     save_agent(tmp_path / "mine.safetensors", agent.policy, agent.params, agent.card)
     actor = rookery.load(str(tmp_path / "mine.safetensors"))
+    assert "observes u8[3×5×8], chooses one of" in repr(actor)
     with pytest.raises(NotFoundError, match="the zoo has no 'nobody'"):
         rookery.load("nobody")
     for shape in ((3, 5), (3, 5, 7), (0, 3, 5, 8), (2, 2, 3, 5, 8)):

@@ -81,6 +81,9 @@ def test_each_conforms(installed):
         testing.check_intrinsic_reward(plugins.INTRINSIC_REWARDS.get("rnd")())
         testing.check_learner(plugins.LEARNERS.get("awr")())
         testing.check_tracker(plugins.TRACKERS.get("csv"))
+        from rookery.studies.summaries import read_summaries
+        summary = read_summaries()["extras/rnd"]
+        assert summary["runs"] == ["extras-rnd"] and summary["steps_per_seed"]["smoke"] == 6400, summary
         """),
     )
 

@@ -66,6 +66,11 @@ class NumpyActor:
         forward = policy.network.numpy_forward()
         self._forward = _jax_step(policy) if forward is None else _numpy_step(forward)
 
+    def __repr__(self) -> str:
+        task = self.card.get("task", {}).get("kind", "unknown")
+        shape = "×".join(map(str, self.observation_shape))
+        return f"<agent of task {task!r}: observes u8[{shape}], chooses one of {self.num_actions} actions>"
+
     def initial_state(self, batch_size: int | None = None, seed: int = 0) -> ActorState:
         """A blank memory for one agent, or for a batch; `seed` decides which actions it will sample.
 

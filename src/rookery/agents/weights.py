@@ -183,8 +183,14 @@ def _expected_params(policy: RecurrentPolicy) -> dict[str, Any]:
     """Nothing is allocated."""
     import jax
 
+    if hasattr(jax, "enable_x64"):
+        float32_only = jax.enable_x64(False)
+    else:  # before JAX 0.8
+        from jax.experimental import disable_x64  # type: ignore[attr-defined]
+
+        float32_only = disable_x64()
     # Agents load in JAX's 64-bit mode and with other generators, too.
-    with jax.enable_x64(False), jax.default_prng_impl(PRNG_IMPL):
+    with float32_only, jax.default_prng_impl(PRNG_IMPL):
         return flatten_params(jax.eval_shape(lambda: policy.init(jax.random.PRNGKey(0))))
 
 

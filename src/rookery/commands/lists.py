@@ -138,5 +138,7 @@ def _format_cost(steps: int, budget: str, steps_per_second: dict[str, int] | Non
     if not steps:
         return "no training of its own"
     hours = steps / (steps_per_second or DEFAULT_STEPS_PER_SECOND)[budget] / 3600
+    if hours < 0.05:
+        return f"{steps:,} steps, minutes"
     duration = f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
     return f"{steps / 1e6:,.0f}M steps, about {duration} on {'1 core' if steps_per_second else '2 cores'}"

@@ -6,33 +6,48 @@ After a change to a study: `python -m rookery.studies.summaries` writes the file
 from __future__ import annotations
 
 import json
+import warnings
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rookery.studies.study import Study
 
 SUMMARIES_FILE = Path(__file__).with_name("summaries.json")
 
 
 def read_summaries() -> dict[str, dict[str, Any]]:
-    """Study name to its summary, as `make_summaries` made it. Imports nothing."""
-    return json.loads(SUMMARIES_FILE.read_text(encoding="utf-8"))
+    """Study name to its summary, as `make_summaries` made it; imports the studies of other packages alone."""
+    summaries = json.loads(SUMMARIES_FILE.read_text(encoding="utf-8"))
+    for point in metadata.entry_points(group="rookery.studies"):
+        from rookery.studies.registry import load_study
+
+        try:
+            summaries.setdefault(point.name, summarize(load_study(point.name)))
+        except Exception as error:  # whatever is wrong in another package, the list of these studies stays usable
+            warnings.warn(f"the study {point.name!r} is left out of the list: {error}", stacklevel=2)
+    return summaries
 
 
 def make_summaries() -> dict[str, dict[str, Any]]:
-    """Study name to what it compares, its runs, its seeds and, for each budget, the environment steps of one seed."""
+    """Name of each study of this package to its summary."""
     from rookery.studies.registry import STUDIES, load_study
+
+    return {name: summarize(load_study(name)) for name in STUDIES}
+
+
+def summarize(study: Study) -> dict[str, Any]:
+    """What a study compares, its runs, its seeds and, for each budget, the environment steps of one seed."""
     from rookery.studies.reproduce import count_training_steps
 
-    summaries = {}
-    for name in STUDIES:
-        study = load_study(name)
-        summaries[name] = {
-            "compares": study.compares,
-            "runs": [run.name for run in study.runs],
-            "num_seeds": study.num_seeds,
-            "steps_per_second": study.steps_per_second,
-            "steps_per_seed": {budget: count_training_steps(study, budget, 1) for budget in study.budgets},
-        }
-    return summaries
+    return {
+        "compares": study.compares,
+        "runs": [run.name for run in study.runs],
+        "num_seeds": study.num_seeds,
+        "steps_per_second": study.steps_per_second,
+        "steps_per_seed": {budget: count_training_steps(study, budget, 1) for budget in study.budgets},
+    }
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 from rookery.errors import CorruptFileError
 from rookery.storage.atomic import write_text
 from rookery.studies.mechanisms import OtherResults
-from rookery.studies.registry import STUDIES, load_study
+from rookery.studies.registry import load_study, study_names
 from rookery.studies.results import Results
 from rookery.studies.results_io import STUDY_RESULTS_FILE, describe_older_definition, format_evidence, read_results
 from rookery.studies.study import UNDECIDED
@@ -26,7 +26,7 @@ and seed, the figures, every test, every difference from the paper, and the mach
 
 def studies_with_results(root: Path) -> list[str]:
     """Names of the studies whose results lie under a folder, in the registry's order."""
-    return [name for name in STUDIES if (root / name / STUDY_RESULTS_FILE).exists()]
+    return [name for name in study_names() if (root / name / STUDY_RESULTS_FILE).exists()]
 
 
 def other_results(root: Path) -> OtherResults:
