@@ -1,10 +1,15 @@
-"""Every study by name; a study's module is imported only when the study is loaded."""
+"""Every study by name; a study's module is imported only when the study is loaded.
+
+Another installed package adds a study by an entry point of the group `rookery.studies`: its name is the study's, and it
+names the `Study`, such as `mine/first = "my_package.first:STUDY"`.
+"""
 
 from __future__ import annotations
 
 import importlib
+from importlib import metadata
 
-from rookery.errors import NotFoundError, suggest
+from rookery.errors import ConfigError, NotFoundError, suggest
 from rookery.studies.study import Study
 
 STUDIES = {
@@ -50,8 +55,40 @@ STUDIES = {
 """Name of a study to the module that defines its STUDY."""
 
 
+ENTRY_POINT_GROUP = "rookery.studies"
+
+
+def study_names() -> list[str]:
+    """Every study, including those of other packages; imports none of them."""
+    return list(dict.fromkeys([*STUDIES, *other_packages_studies()]))
+
+
+def other_packages_studies() -> dict[str, metadata.EntryPoint]:
+    """Studies of other packages, by name."""
+    return {point.name: point for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
+
+
 def load_study(name: str) -> Study:
-    """A study by name. Raises NotFoundError, suggesting the nearest names."""
-    if name not in STUDIES:
-        raise NotFoundError(f"there is no study {name!r}; {suggest(name, STUDIES)}")
-    return importlib.import_module(STUDIES[name]).STUDY
+    """A study by name.
+
+    Raises: NotFoundError, suggesting the nearest names; ConfigError if another package's study cannot be imported, or
+    is not a study of that name.
+    """
+    if name in STUDIES:
+        return importlib.import_module(STUDIES[name]).STUDY
+    points = other_packages_studies()
+    if name not in points:
+        raise NotFoundError(f"there is no study {name!r}; {suggest(name, study_names())}")
+    point = points[name]
+    owner = point.dist.name if point.dist else "unknown package"
+    try:
+        study = point.load()
+    except Exception as error:  # whatever is wrong in another package
+        raise ConfigError(
+            f"{owner}: the study {name!r} cannot be imported from {point.value}: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(study, Study) or study.name != name:
+        raise ConfigError(
+            f"{owner}: the entry point {name} = {point.value} must name a Study whose `name` is {name!r}, the same name"
+        )
+    return study
