@@ -41,6 +41,7 @@ STUDIES = {
     "ndousse2021/waiting": "rookery.studies.ndousse2021.waiting",
     "bhoopchand2023/medal": "rookery.studies.bhoopchand2023.medal",
     "cook2024/in-weights": "rookery.studies.cook2024.in_weights",
+    "cook2024/in-context": "rookery.studies.cook2024.in_context",
     "jaques2019/centralized": "rookery.studies.jaques2019.centralized",
     "jaques2019/centralized-harvest": "rookery.studies.jaques2019.centralized_harvest",
     "jaques2019/messages": "rookery.studies.jaques2019.messages",
