@@ -71,7 +71,9 @@ def page(rows: list[dict]) -> str:
         ]
         last = by_agent.get(AGENTS[1]) or by_agent[AGENTS[0]]
         metrics = ", ".join(
-            f"{last[name]:.2f} {name}" for name in ("mistakes", "success", "last_trial_goals") if name in last
+            f"{last[name]:.2f} {name}"
+            for name in ("mistakes", "success", "last_trial_goals", "last_trial_digits")
+            if name in last
         )
         line = [f"`{task}`", *cells, f"{last['steps_to_first_reward']:.0f}", metrics, str(last["episodes"])]
         lines.append(f"| {' | '.join(line)} |")
@@ -116,7 +118,8 @@ from trial to trial. In key-door tasks they fetch a key, open the door, go throu
 The table has the mean return of one expert alone over evaluation episodes, with its 95 % interval; the last columns are
 of `scripted-partial`. In `sixteen-places-hidden-v0` that is the agent whose view shows no goal, so it has to walk over
 every cell. `rookery eval scripted-partial --task ID --partners none` repeats a row, and `python benchmarks/experts.py`
-the table.
+the table. Memory Sequence has no map, so both are one expert, which has to guess the digits of the hidden sequence; its
+row is the condition `solo` of `rookery eval scripted --task memory-sequence-v0`.
 
 | task | `scripted` | `scripted-partial` | steps to the first reward | per episode | episodes |
 |---|---|---|---|---|---|

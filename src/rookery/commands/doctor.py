@@ -85,6 +85,8 @@ def run_doctor(as_json: bool = False) -> int:
             tell(name, value)
     tell("processes", _describe_launch())
     for name in required_packages():
+        if name in findings:  # the version of JAX stands with the devices
+            continue
         try:
             tell(name, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:

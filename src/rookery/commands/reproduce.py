@@ -167,5 +167,5 @@ def print_verdicts(data: dict[str, Any], report: Path, as_json: bool = False) ->
     for claim in judged:
         print(f"{claim['verdict']:24} {claim['claim']} {format_evidence(claim)}")
     if unjudged := len(data["claims"]) - len(judged):
-        print(f"{unjudged} claims are not judged at the budget {data['budget']}")
+        print(f"{unjudged} {'claim is' if unjudged == 1 else 'claims are'} not judged at the budget {data['budget']}")
     print(f"report: {report.resolve()}")
