@@ -7,8 +7,9 @@ ENV PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1
 WORKDIR /opt/rookery
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN pip install ".${EXTRA:+[$EXTRA]}" && useradd --create-home rookery
-USER rookery
+# hadolint ignore=DL3013
+RUN pip install ".${EXTRA:+[$EXTRA]}" && useradd --create-home --uid 1000 rookery
+USER 1000
 WORKDIR /home/rookery
 ENTRYPOINT ["rookery"]
 CMD ["--help"]
