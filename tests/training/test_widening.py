@@ -11,6 +11,8 @@ from rookery.interfaces import EpisodeRange
 from rookery.scorecard.social_v1 import cultural_transmission
 from rookery.storage.serialization import apply_overrides
 from rookery.tasks.memory_sequence import MemorySequence
+from rookery.training import replica_updates
+from rookery.training.border_evaluation import BorderEvaluator
 from rookery.training.config import Variant
 from rookery.training.trainer import resume, train
 from rookery.training.widening import (
@@ -116,6 +118,20 @@ def test_teams_without_a_learner_and_experts_are_refused():
         dataclasses.replace(CONFIG, task=MemorySequence(num_trials=1, sequence_length=7))
 
 
+@pytest.fixture
+def traced_once(monkeypatch):
+    """All sessions of a run share one evaluator of its borders, as they share its other programs."""
+    evaluators = []
+
+    def evaluator(*arguments):
+        if not evaluators:
+            evaluators.append(BorderEvaluator(*arguments))
+        return evaluators[0]
+
+    monkeypatch.setattr(replica_updates, "BorderEvaluator", evaluator)
+
+
+@pytest.mark.usefixtures("traced_once")
 def test_a_run_widens_and_resumes_to_the_same_bytes(tmp_path):
     whole = train(CONFIG, tmp_path / "whole", quiet=True, track=["none"])
     logged = rows(whole.run_dir)

@@ -37,7 +37,8 @@ class BorderEvaluator:
 
         def evaluate(state: TrainState, key, replica_params, frozen_params) -> Any:
             setup = run.team_setup(state.learners, {**frozen_params, **replica_params})
-            borders = border_params(state.widening, ranges, at_border=True)
+            before: Any = state.widening
+            borders = border_params(before, ranges, at_border=True)
             episodes_key = jax.random.fold_in(key, state.num_updates)
 
             def play(condition):
@@ -51,8 +52,8 @@ class BorderEvaluator:
             full, half, solo = jax.lax.map(play, (masks, leave_steps))
             expert_return = full[jnp.array(experts)].mean()
             transmission = cultural_transmission_of(full[learner], half[learner], solo[learner], expert_return)
-            is_turn = {name: turn(state.widening) == number for number, name in enumerate(widening.steps)}
-            after = move_border(widening, ranges, state.widening, transmission)
+            is_turn = {name: turn(before) == number for number, name in enumerate(widening.steps)}
+            after = move_border(widening, ranges, before, transmission)
             measured = {name: jnp.where(at_turn, transmission, jnp.nan) for name, at_turn in is_turn.items()}
             return after, hide_missing({"most": after.most, "transmission": measured})
 

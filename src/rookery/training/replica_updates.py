@@ -66,7 +66,7 @@ class ReplicaUpdates:
     def evaluate(self) -> PyTree:
         """Metrics of the evaluation, numpy. A run that widens its task moves a border here."""
         assert self._evaluator is not None, "evaluates says so"
-        metrics = self._evaluator(self.state.learners)
+        metrics: dict[str, Any] = {**self._evaluator(self.state.learners)}
         if self._borders is not None:
             self.state, metrics["widening"] = self._borders(self.state)
         return metrics

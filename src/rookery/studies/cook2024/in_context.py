@@ -31,7 +31,7 @@ from rookery.tasks.memory_sequence import MemorySequence
 from rookery.training.config import GroupConfig, OraclePolicyConfig, RecurrentPolicyConfig, RunConfig, Variant
 from rookery.viz.plots import interval_dots, learning_curves
 
-NUM_GENERATIONS = 7
+_NUM_GENERATIONS = 7
 POPULATION = 3
 NOISE, TOO_MUCH_NOISE = 0.3, 0.8
 """Probability with which an oracle says any digit."""
@@ -46,7 +46,7 @@ def _task(budget: Budget, num_lives: int = 1) -> MemorySequence:
 
 
 def _num_generations(budget: Budget) -> int:
-    return 2 if budget == "smoke" else NUM_GENERATIONS
+    return 2 if budget == "smoke" else _NUM_GENERATIONS
 
 
 def _config(budget: Budget, name: str, noise: float, variants: tuple[Variant, ...], lives: int = 1) -> RunConfig:
