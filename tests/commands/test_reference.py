@@ -27,6 +27,11 @@ def test_a_command_has_all_its_options():
     assert "| `AGENT` | required |" in reference.describe_command("eval", cli.command_class("eval"))
 
 
+def test_every_command_that_ends_with_a_result_prints_it_as_json():
+    fields = {name: cli.command_class(name).__dataclass_fields__ for name in cli.COMMANDS}
+    assert [name for name in fields if "json" not in fields[name]] == ["play"]
+
+
 def test_every_variable_is_in_the_table():
     paths = [*ROOT.glob("src/**/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob("benchmarks/*.py"), ROOT / "Makefile"]
     read = {name for path in paths for name in re.findall(r"ROOKERY_[A-Z_]+[A-Z]", path.read_text())}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,9 +201,10 @@ def test_the_command_writes_a_card_a_page_and_a_table(monkeypatch, tmp_path, cap
     page.write_text("before\n<!-- scorecards: tiny -->\nold\n<!-- end -->\nafter\n")
     arguments = ["score", "tests.scorecard.test_card:stand_still", "--protocol", "tiny", "--out", str(tmp_path)]
     assert main([*arguments, "--table", str(page)]) == 0
-    again = score("tests.scorecard.test_card:stand_still", "tiny").to_dict()
-    printed = capsys.readouterr().out
-    assert "cultural transmission" in printed
+    assert "cultural transmission" in capsys.readouterr().out
+    assert main([*arguments, "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert [Path(file).suffix for file in again.pop("files")] == [".json", ".html"]
     files = sorted(path.name for path in (tmp_path / "tiny").iterdir())
     assert files == ["tests.scorecard.test_card-stand_still.html", "tests.scorecard.test_card-stand_still.json"]
     text = page.read_text()

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from rookery.commands.options import optional, use_cores, working
+from rookery.commands.options import Json, optional, use_cores, working
+from rookery.commands.output import print_json
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class DemoCommand:
     """The configuration: demo; or smoke, which only shows that everything runs."""
     quiet: bool = False
     """Show no progress."""
+    json: Json = False
 
     def __call__(self) -> int:
         return run_demo(self)
@@ -52,16 +54,20 @@ def run_demo(options: DemoCommand) -> int:
     if options.episodes < 2:
         raise ConfigError(f"episodes={options.episodes} must be at least 2 to give an interval")
     run_dir = options.out / RUN_DIR
+    quiet = options.quiet or options.json
     existing = trainer.load_config(run_dir) if (run_dir / trainer.CONFIG_FILE).exists() else None
     config = _demo_config(options, existing)
     if existing is None:
-        result = trainer.train(config, run_dir, quiet=options.quiet)
+        result = trainer.train(config, run_dir, quiet=quiet)
     elif existing == config:
-        result = trainer.resume(run_dir, quiet=options.quiet)
+        result = trainer.resume(run_dir, quiet=quiet)
     else:
         raise ConfigError(f"{run_dir} holds another run; name another folder with --out, or remove it")
     if not result.finished:
-        print(f"stopped; run the same command to continue {run_dir}")
+        if options.json:
+            print_json({"finished": False, "run": str(run_dir)})
+        else:
+            print(f"stopped; run the same command to continue {run_dir}")
         return STOPPED_EXIT_CODE
     start = time.monotonic()
     with working("evaluating"):
@@ -77,13 +83,17 @@ def run_demo(options: DemoCommand) -> int:
         "machine": machine_info(),
     }
     write_json(options.out / RESULTS_FILE, results)
-    write_report(result, results, options.out / REPORT_FILE)
+    report = (options.out / REPORT_FILE).resolve()
+    write_report(result, results, report)
+    if options.json:
+        print_json({"finished": True, **results, "report": str(report)})
+        return 0
     if results["judged"]:
         for claim in results["claims"]:
             print(f"{'holds' if claim['holds'] else 'does not hold':14} {claim['text']}")
     else:
         print(NOT_JUDGED)
-    print(f"report: {(options.out / REPORT_FILE).resolve()}")
+    print(f"report: {report}")
     return 0
 
 

@@ -10,7 +10,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import optional
+from rookery.commands.options import Json, optional
+from rookery.commands.output import print_json
 
 
 @dataclasses.dataclass
@@ -33,6 +34,7 @@ class ScoreCommand:
     """What a function or model observes: pixels (21×21×3) or symbolic (7×7×8)."""
     table: Annotated[Path | None, optional("FILE", "no table")] = None
     """A Markdown page whose table is written again from all cards in the folder."""
+    json: Json = False
 
     def __call__(self) -> int:
         return run_score(self)
@@ -47,24 +49,27 @@ def run_score(options: ScoreCommand) -> int:
     protocol = find_protocol(options.protocol)
 
     def progress(condition: str) -> None:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not options.json:
             print(f"\r\033[K{condition} …", end="", file=sys.stderr, flush=True)
 
     folder = options.out / protocol.name
     folder.mkdir(parents=True, exist_ok=True)  # what cannot be written is found out now, not after minutes
     observation_type: str | None = options.observation
     card = score(options.agent, protocol, observation_type, progress)  # type: ignore[arg-type] (checked there)
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not options.json:
         print("\r\033[K", end="", file=sys.stderr)
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(options.agent).name.removesuffix(".safetensors")).strip("-.")
+    paths = [card.write_json(folder / f"{name}.json"), write_scorecard_page(card, folder / f"{name}.html")]
+    if options.table is not None:
+        paths.append(write_scorecard_table(options.table, folder, protocol.name))
+    if options.json:
+        print_json(card.to_dict() | {"files": list(map(str, paths))})
+        return 0
     for probe, numbers in card.numbers.items():
         print(probe)
-        for name, interval in numbers.items():
-            print(f"  {name:34} {format_score(interval)}")
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(options.agent).name.removesuffix(".safetensors")).strip("-.")
-    print(card.write_json(folder / f"{name}.json"))
-    print(write_scorecard_page(card, folder / f"{name}.html"))
-    if options.table is not None:
-        print(write_scorecard_table(options.table, folder, protocol.name))
+        for number, interval in numbers.items():
+            print(f"  {number:34} {format_score(interval)}")
+    print(*paths, sep="\n")
     return 0
 
 

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import Cores, Overrides, TimeLimit, optional, time_limit_seconds, use_cores
+from rookery.commands.options import Cores, Json, Overrides, TimeLimit, optional, time_limit_seconds, use_cores
+from rookery.commands.output import print_json
 from rookery.commands.train import TrainCommand, make_run_config
 from rookery.errors import STOPPED_EXIT_CODE
 
@@ -43,6 +44,7 @@ class SweepCommand:
     """Save and stop after so many minutes; run the same command to continue."""
     cores: Cores = None
     """CPU cores to spread seeds over; extra cores share the updates of a seed."""
+    json: Json = False
 
     def __call__(self) -> int:
         return run_sweep(self)
@@ -74,6 +76,11 @@ def run_sweep(options: SweepCommand) -> int:
 
     trials = sweep(config, settings, options.out, stop_after=seconds_left)
     best = best_trial(trials, settings.minimize)
+    if options.json:
+        row = {"finished": not stopped, "trials": len(trials)}
+        found = best and {"settings": best.settings, "value": best.value, "config": str(options.out / BEST_FILE)}
+        print_json(row if stopped else row | {"best": found})
+        return STOPPED_EXIT_CODE if stopped else 0
     if stopped:
         print(f"stopped after {len(trials)} trials; run the same command to continue")
         return STOPPED_EXIT_CODE
