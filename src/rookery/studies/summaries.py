@@ -24,7 +24,7 @@ def read_summaries() -> dict[str, dict[str, Any]]:
         from rookery.studies.registry import load_study
 
         try:
-            summaries.setdefault(point.name, summarize(load_study(point.name)))
+            summaries.setdefault(point.name, summarize_study(load_study(point.name)))
         except Exception as error:  # whatever is wrong in another package, the list of these studies stays usable
             warnings.warn(f"the study {point.name!r} is left out of the list: {error}", stacklevel=2)
     return summaries
@@ -34,10 +34,10 @@ def make_summaries() -> dict[str, dict[str, Any]]:
     """Name of each study of this package to its summary."""
     from rookery.studies.registry import STUDIES, load_study
 
-    return {name: summarize(load_study(name)) for name in STUDIES}
+    return {name: summarize_study(load_study(name)) for name in STUDIES}
 
 
-def summarize(study: Study) -> dict[str, Any]:
+def summarize_study(study: Study) -> dict[str, Any]:
     """What a study compares, its runs, its seeds and, for each budget, the environment steps of one seed."""
     from rookery.studies.reproduce import count_training_steps
 
