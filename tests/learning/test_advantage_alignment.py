@@ -8,7 +8,12 @@ import pytest
 from rookery.agents.networks import MLPNetwork
 from rookery.agents.team import AgentGroup
 from rookery.errors import ConfigError
-from rookery.learning.advantage_alignment import align_advantages, discounted_past, return_advantages
+from rookery.learning.advantage_alignment import (
+    align_advantages,
+    discounted_past,
+    discounted_returns,
+    normalize_by_step,
+)
 from rookery.learning.ppo import PPO
 from rookery.learning.rollout import requested_info
 from rookery.tasks.matrix_games import MatrixGame
@@ -26,33 +31,50 @@ def test_the_past_by_hand():
     np.testing.assert_allclose(discounted_past(jnp.array([4.0, 2.0, 9.0]), 0.5), [0, 2, 2])
 
 
-def test_advantages_of_others_by_hand():
-    # returns 1 + .5·2 = 2 and 3 - .5·2 = 2, then 2 and -2; minus their means over episodes, 2 and 0
-    own = return_advantages(REWARD[..., 1:], EVERY[..., 1:], 0.5)[..., 0]
-    np.testing.assert_allclose(own, [[0, 0], [2, -2]])
-    absent = EVERY[..., 1:].at[1, 1].set(False)
-    np.testing.assert_allclose(return_advantages(REWARD[..., 1:], absent, 0.5)[..., 0], [[-0.5, 0.5], [0, 0]])
+def test_returns_by_hand():
+    # 1 + .5·2 and 3 - .5·2, then 2 and -2
+    np.testing.assert_allclose(discounted_returns(REWARD[..., 1], 0.5), [[2, 2], [2, -2]])
+
+
+def test_normalized_by_step_by_hand():
+    """A critic that is off by the same amount in every episode changes nothing."""
+    x = jnp.array([[100.0, 104], [7, -1]])
+    # minus 102 and 3: ±2 and ±4, whose mean square is 10
+    np.testing.assert_allclose(normalize_by_step(x, EVERY[..., 0]) * 10**0.5, [[-2, 2], [4, -4]], rtol=1e-5)
+    absent = EVERY[..., 0].at[1, 1].set(False)
+    # the second step has one episode left: ±2 and 0, mean square 8/3
+    np.testing.assert_allclose(normalize_by_step(x, absent) * (8 / 3) ** 0.5, [[-2, 2], [0, 0]], rtol=1e-5)
+
+
+OWN = jnp.array([[4.0, -4], [3, 1]])
+# Own: mean 1, mean square of what is left (9 + 25 + 4 + 0)/4 = 9.5. By step: ±4 and ±1, mean square 8.5.
+# The other's returns are 2 and 2, then 2 and -2: by step 0 and ±2, mean square 2. The past of the second step: .5·±4.
+PRODUCT = 0.5 * (0.5 * 4 / 8.5**0.5) * (2 / 2**0.5)  # positive in both episodes: good times and good for the other,
+ALIGNED = [[3 / 9.5**0.5, -5 / 9.5**0.5], [2 / 9.5**0.5 + 3 * PRODUCT, 3 * PRODUCT]]  # or bad times and bad for it
 
 
 def test_aligned_advantages_by_hand():
     """After a good step what is good for the other is reinforced, after a bad one what is bad for it."""
-    advantage = jnp.array([[4.0, -4.0], [1, 1]])
     others = OthersInfo(reward=REWARD, agent_mask=EVERY)
-    aligned = align_advantages(advantage, others, EVERY[..., 0], coef=3.0, gamma=0.5)
-    # 1 + 3·.5·(.5·±4)·(±2): both episodes gain
-    np.testing.assert_allclose(aligned, [[4, -4], [7, 7]])
-    uncounted = align_advantages(advantage, others, EVERY[..., 0].at[0].set(False), coef=3.0, gamma=0.5)
-    np.testing.assert_allclose(uncounted[1], [1, 1])
+    aligned = align_advantages(OWN, others, EVERY[..., 0], coef=3.0, gamma=0.5)
+    np.testing.assert_allclose(aligned, ALIGNED, rtol=1e-5, atol=1e-6)
+    # In other units, and with a critic that is wrong by 50 in every episode, it is the same.
+    scaled = OthersInfo(reward=10 * REWARD, agent_mask=EVERY)
+    np.testing.assert_allclose(
+        align_advantages(10 * OWN - 50, scaled, EVERY[..., 0], coef=3.0, gamma=0.5), aligned, rtol=1e-4, atol=1e-6
+    )
+    # Without the first step there is no past.
+    uncounted = align_advantages(OWN, others, EVERY[..., 0].at[0].set(False), coef=3.0, gamma=0.5)
+    np.testing.assert_allclose(uncounted[1], [1, -1], rtol=1e-5)
 
 
 def test_a_learner_says_what_it_is_told():
     for learner, info in ((PPO(), ()), (PPO(alignment_coef=1.0), ("reward", "agent_mask"))):
         assert requested_info(AgentGroup("pair", (0, 1), TABLE, learner)) == info
     trajectory = numbered(steps=2, episodes=2, others=OthersInfo(reward=REWARD, agent_mask=EVERY))
-    advantage = jnp.array([[4.0, -4.0], [1, 1]])
-    assert PPO().shape_advantages(advantage, trajectory) is advantage
-    aligned = PPO(alignment_coef=3.0, gamma=0.5).shape_advantages(advantage, trajectory)
-    np.testing.assert_allclose(aligned, [[4, -4], [7, 7]])
+    assert PPO().shape_advantages(OWN, trajectory) is OWN
+    aligned = PPO(alignment_coef=3.0, gamma=0.5).shape_advantages(OWN, trajectory)
+    np.testing.assert_allclose(aligned, ALIGNED, rtol=1e-5, atol=1e-6)
     with pytest.raises(ConfigError, match="alignment_coef=-1"):
         PPO(alignment_coef=-1.0)
 
