@@ -199,7 +199,7 @@ def check_rookery(arguments: list[str]) -> None:
     if name == "reproduce" and getattr(command, "study", None):
         from rookery.studies.registry import STUDIES
 
-        assert command.study in STUDIES, f"there is no study {command.study!r}"
+        assert command.study in {*STUDIES, "extras/rnd"}, f"there is no study {command.study!r}"
     if name == "envs" and command.task and command.task != "meeting-place-v0":
         from rookery.tasks.registry import describe
 
