@@ -52,6 +52,7 @@ def _num_generations(budget: Budget) -> int:
 def _config(budget: Budget, name: str, noise: float, variants: tuple[Variant, ...], lives: int = 1) -> RunConfig:
     """Training in episodes of so many lives; every run has as many steps, and gradient steps of as many."""
     smoke = budget == "smoke"
+    noise = NOISE if smoke else noise  # oracles that are alike share a program, and compiling is most of this budget
     size, num_minibatches = (4, 1) if smoke else (48, _NUM_MINIBATCHES)
     task, steps_of_life = _task(budget, lives), _task(budget).max_steps
     num_envs = max(1, (4 if smoke else _NUM_ENVS) // lives // num_minibatches) * num_minibatches
