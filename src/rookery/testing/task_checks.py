@@ -18,12 +18,12 @@ from rookery.interfaces import Task
 from rookery.testing.conformance import ConformanceError, require, require_equal_trees, require_equal_types
 from rookery.types import Env, PyTree, TimeStep
 
-NUM_ENVS = 6
+NUM_CHECKED_ENVS = 6
 _CHEAP_VIEW = ViewConfig(size=3, observation_type="symbolic")
 
 
 class Episodes(NamedTuple):
-    """Random episodes in NUM_ENVS environments, as numpy arrays."""
+    """Random episodes in NUM_CHECKED_ENVS environments, as numpy arrays."""
 
     first_state: PyTree  # [E, ...]
     first: TimeStep  # [E, ...]
@@ -183,8 +183,8 @@ class Player:
         self.traces: int
         self.env, self.steps, self.traces = env, steps, 0
         self.params: PyTree = env.default_params()
-        self.keys: jax.Array = jax.random.split(jax.random.PRNGKey(0), NUM_ENVS)
-        self.everyone: jax.Array = jnp.ones((NUM_ENVS, env.num_agents), bool)
+        self.keys: jax.Array = jax.random.split(jax.random.PRNGKey(0), NUM_CHECKED_ENVS)
+        self.everyone: jax.Array = jnp.ones((NUM_CHECKED_ENVS, env.num_agents), bool)
         self._episodes = jax.jit(jax.vmap(self._episode, (0, 0, None, 1), (0, 0, 1, 1)))
 
     def _episode(self, key, agent_mask, params, action):
@@ -201,7 +201,7 @@ class Player:
     def actions(self, seed: int = 0) -> jax.Array:
         """Random actions; half of them go forward on the gridworld, so that agents get somewhere. i32[T, E, A]."""
         key = jax.random.PRNGKey(seed)
-        shape = (self.steps, NUM_ENVS, self.env.num_agents)
+        shape = (self.steps, NUM_CHECKED_ENVS, self.env.num_agents)
         action = jax.random.randint(key, shape, 0, self.env.num_actions)
         forward = jax.random.bernoulli(jax.random.fold_in(key, 1), 0.5, shape)
         return jnp.where(forward & (self.env.num_actions > FORWARD), FORWARD, action)
