@@ -11,8 +11,10 @@ learns the discounted returns of all agents by one-step temporal differences, fr
 of each agent in turn.
 
 Source: Zhou et al. 2024, arXiv:2406.01641 (Reciprocators): value influence and influence balance. From the published
-code: that own influence is subtracted from the balance, and the mean over the others. There, models of rewards and of
-returns are separate and trained on a buffer of past episodes; here it is one, trained with the policy.
+code of Coin Game: that own influence is subtracted from the balance, and the mean over the others. There, models of
+rewards and of returns are separate and trained on a buffer of past episodes; here it is one, trained with the policy.
+The published code of the prisoner's dilemma differs: its balance is the other agent's influence in the last step alone,
+on the reward of that step, and expected rewards come from the known payoffs.
 """
 
 from __future__ import annotations
