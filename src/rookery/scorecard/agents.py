@@ -140,7 +140,7 @@ class FunctionAgent(ScoredAgent):
 
 
 def _describe(error: Exception) -> str:
-    """An exception of somebody else's code, and the line that raised it."""
+    """An exception of code that is not this package's, and the line that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     where = next(frame for frame in reversed(frames) if not frame.filename.startswith("<frozen"))  # not importlib
     return f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
