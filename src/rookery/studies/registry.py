@@ -1,15 +1,11 @@
-"""Every study by name; a study's module is imported only when the study is loaded.
-
-Another installed package adds a study by an entry point of the group `rookery.studies`: its name is the study's, and it
-names the `Study`, such as `mine/first = "my_package.first:STUDY"`.
-"""
+"""Every study by name; a study's module is imported only when the study is loaded."""
 
 from __future__ import annotations
 
 import importlib
-from importlib import metadata
 
 from rookery.errors import ConfigError, NotFoundError, suggest
+from rookery.studies.entry_points import other_packages_studies
 from rookery.studies.study import Study
 
 STUDIES = {
@@ -57,17 +53,9 @@ STUDIES = {
 """Name of a study to the module that defines its STUDY."""
 
 
-ENTRY_POINT_GROUP = "rookery.studies"
-
-
 def study_names() -> list[str]:
     """Every study, including those of other packages; imports none of them."""
     return list(dict.fromkeys([*STUDIES, *other_packages_studies()]))
-
-
-def other_packages_studies() -> dict[str, metadata.EntryPoint]:
-    """Studies of other packages, by name."""
-    return {point.name: point for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
 
 
 def load_study(name: str) -> Study:

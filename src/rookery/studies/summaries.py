@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import warnings
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rookery.studies.entry_points import other_packages_studies
 
 if TYPE_CHECKING:
     from rookery.studies.study import Study
@@ -20,13 +21,13 @@ SUMMARIES_FILE = Path(__file__).with_name("summaries.json")
 def read_summaries() -> dict[str, dict[str, Any]]:
     """Study name to its summary, as `make_summaries` made it; imports the studies of other packages alone."""
     summaries = json.loads(SUMMARIES_FILE.read_text(encoding="utf-8"))
-    for point in metadata.entry_points(group="rookery.studies"):
+    for name in other_packages_studies():
         from rookery.studies.registry import load_study
 
         try:
-            summaries.setdefault(point.name, summarize_study(load_study(point.name)))
+            summaries.setdefault(name, summarize_study(load_study(name)))
         except Exception as error:  # whatever is wrong in another package, the list of these studies stays usable
-            warnings.warn(f"the study {point.name!r} is left out of the list: {error}", stacklevel=2)
+            warnings.warn(f"the study {name!r} is left out of the list: {error}", stacklevel=2)
     return summaries
 
 

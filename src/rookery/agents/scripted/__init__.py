@@ -95,11 +95,7 @@ def _make_scout(task: Any, observability: Observability) -> Policy:
 def _register_experts() -> None:
     """The experts that come with the package."""
     register_expert("goal-cycle", "full", _make_full_goal_cycle_expert)
-    register_expert(
-        "goal-cycle",
-        "partial",
-        lambda task: _make_scout(task, "partial"),
-    )
+    register_expert("goal-cycle", "partial", lambda task: _make_scout(task, "partial"))
     for observability in OBSERVABILITIES:
 
         def perception(task: Any, observability: Observability = observability) -> Perception:
