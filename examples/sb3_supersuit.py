@@ -1,6 +1,6 @@
 """Stable-Baselines3 trains three agents at once, through PettingZoo and SuperSuit.
 
-    pip install rookery[interop] supersuit stable-baselines3
+    pip install -e '.[interop]' supersuit stable-baselines3     # in a checkout of rookery
     python examples/sb3_supersuit.py
 
 Three agents in a 7×7 room get a reward of 1 each time they enter the goal; one policy learns from all three.

@@ -1,6 +1,6 @@
 """sb3-contrib's RecurrentPPO trains one agent among experts; its weights are then used in plain NumPy.
 
-    pip install 'rookery[sb3]' sb3-contrib
+    pip install -e '.[sb3]' sb3-contrib     # in a checkout of rookery
     python train.py                        # writes agent.npz here
     rookery score sb3_agent:policy         # or any loop of yours: see sb3_agent.py
 

@@ -31,6 +31,12 @@ def anchors(page: str) -> set[str]:
     return found
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_installed_from_an_index(page):
+    """There is no release on one: another package could have the name."""
+    assert not re.search(r"pip install ['\"]?rookery", (ROOT / page).read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("page", [*PAGES, "results/verdicts.md"])
 def test_links_lead_somewhere(page):
     for target in LINK.findall(prose(page)):

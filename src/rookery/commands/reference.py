@@ -55,7 +55,7 @@ _TRACKING = """\
 ## Tracking
 
 Every run writes `metrics.jsonl`. `--track` says where the same numbers go besides: `tensorboard` (the default; event
-files in the run's folder), `wandb`, `mlflow`, one or several, or `none`; `pip install 'rookery[track]'` installs all
+files in the run's folder), `wandb`, `mlflow`, one or several, or `none`; the extra `track` installs all
 three. A resumed run continues the same tracked run: the ids are in `tracking.json` in its folder. If a tracker fails
 while a run trains, a warning says so and the run goes on without it.
 

@@ -45,7 +45,7 @@ class ReplayCommand:
     gif: bool = True
     """Write a GIF."""
     mp4: bool = False
-    """Write a video; needs ffmpeg, which `pip install 'rookery[video]'` installs."""
+    """Write a video; needs ffmpeg, which the extra `video` installs."""
     png: Annotated[int | None, optional("STEP", "no picture")] = None
     """Write a picture of this step; -1 is the last."""
     json: Json = False
