@@ -36,7 +36,7 @@ LENGTH = 25  # steps of a sequence
 REFRESH = 50  # gradient steps between two computations of the recurrent states at the starts of sequences
 SHOWN = (
     "error", "error_constant", "error_copy", "error_changed", "error_constant_changed", "error_copy_changed",
-    "agents_recall", "agents_precision", "agents_recall_copy", "dead_units",
+    "agents_found", "agents_recall", "agents_precision", "agents_recall_copy", "dead_units",
 )  # fmt: skip
 
 
@@ -110,9 +110,9 @@ def train(
 
     @jax.jit
     def measure(params, held_out):
-        shown_agents = functools.partial(make_env(get_task(TASK)).shown_agents, 0)
+        agent_scores = functools.partial(make_env(get_task(TASK)).agent_scores, 0)
         hidden = unroll(params, held_out)[2]
-        return loss.health(params["loss"], HealthInputs(policy, params["policy"], held_out, hidden, shown_agents))
+        return loss.health(params["loss"], HealthInputs(policy, params["policy"], held_out, hidden, agent_scores))
 
     opt_state, start = optimizer.init(params), time.process_time()
     rounds = max(1, options.steps // REFRESH)

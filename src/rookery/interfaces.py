@@ -197,8 +197,8 @@ class HealthInputs(NamedTuple):
     policy_params: PyTree
     trajectory: Trajectory
     hidden: Float[Array, "T E M"]  # outputs of the recurrent cell, after it has read the observation of the step
-    shown_agents: Callable[[Float[Array, "N ..."]], Bool[Array, "N C"] | None] | None = None
-    """Where observations, scaled to [0, 1], show other agents: `Env.shown_agents` of the agent's slot."""
+    agent_scores: Callable[[Float[Array, "N ..."]], Float[Array, "N C"] | None] | None = None
+    """Which parts of observations, scaled to [0, 1], show other agents: `Env.agent_scores` of the agent's slot."""
 
 
 # --------------------------------------------------------------------------------------------------- AuxiliaryLoss
@@ -449,11 +449,11 @@ class Learner:
         policy: RecurrentPolicy,
         state: Any,
         trajectory: Trajectory,
-        shown_agents: Callable[[Float[Array, "N ..."]], Bool[Array, "N C"] | None],
+        agent_scores: Callable[[Float[Array, "N ..."]], Float[Array, "N C"] | None],
     ) -> dict[str, Float[Array, ""]]:
         """Whether its mechanisms are alive: numbers on held-out episodes, measured at every checkpoint. Default: none.
 
-        They are written as the metrics `health/NAME` of the evaluation. `shown_agents`: as in `HealthInputs`.
+        They are written as the metrics `health/NAME` of the evaluation. `agent_scores`: as in `HealthInputs`.
         """
         return {}
 

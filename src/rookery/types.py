@@ -88,10 +88,11 @@ class Env:
         """
         raise ConfigError(f"{type(self).__name__} has no observations of a state; override its method observe(state)")
 
-    def shown_agents(self, slot: int, observation: Float[Array, "N ..."]) -> Bool[Array, "N C"] | None:
-        """In which of C parts of the agent's observation, scaled to [0, 1], other agents are shown.
+    def agent_scores(self, slot: int, observation: Float[Array, "N ..."]) -> Float[Array, "N C"] | None:
+        """How much each of C parts of the agent's observations looks like one that shows another agent.
 
-        It is asked of predicted observations, too. Default: None, it is not known.
+        A part shows one if its score is above 0. Observations are scaled to [0, 1] and may be predicted ones, whose
+        parts are ranked by their scores. Default: None, it is not known.
         """
         return None
 

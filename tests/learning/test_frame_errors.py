@@ -11,7 +11,7 @@ import pytest
 from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError
-from rookery.gridworld.shown_agents import channel_layout, shown_agents
+from rookery.gridworld.shown_agents import agent_scores, channel_layout
 from rookery.gridworld.spec import CHANNELS, ViewConfig
 from rookery.learning.auxiliary import NextFramePrediction
 from rookery.learning.auxiliary.frame_errors import (
@@ -23,7 +23,7 @@ from rookery.learning.auxiliary.frame_errors import (
     check_frame_error,
     make_frame_error,
 )
-from rookery.learning.auxiliary.frame_health import FrameSample, frame_health
+from rookery.learning.auxiliary.frame_health import FrameSample, found_at_equal_count, frame_health
 from rookery.learning.optimizers import apply_gradients, make_optimizer
 from rookery.training.build import build
 from tests.tiny import NOVICE, VIEW, tiny
@@ -155,7 +155,7 @@ def walk():
 def health(predicted, error=None, units=None, mask=None, view=LAYOUT_VIEW):
     frames = walk()
     sample = FrameSample(predicted, frames[1:], frames[:-1], jnp.ones(STEPS, bool) if mask is None else mask, units)
-    shows = functools.partial(shown_agents, view=view)
+    shows = functools.partial(agent_scores, view=view)
     return {name: float(x) for name, x in frame_health(error or SquaredError(), sample, shows).items()}
 
 
@@ -164,6 +164,7 @@ def test_health_of_perfect_constant_and_copied_predictions():
     perfect = health(frames[1:])
     assert perfect["error"] == perfect["error_changed"] == 0
     assert (perfect["agents_recall"], perfect["agents_precision"], perfect["agents_in_view"]) == (1, 1, 1)
+    assert perfect["agents_found"] == 1
     # Each of three cells shows the agent in a third of the steps: the mean errs by 3 · 1/3 · 2/3 of 72 numbers.
     constant = health(jnp.broadcast_to(frames[1:].mean(0), frames[1:].shape))
     np.testing.assert_allclose(constant["error"], 2 / 3 / 72, rtol=1e-5)
@@ -171,12 +172,25 @@ def test_health_of_perfect_constant_and_copied_predictions():
     # In the two cells that change it errs by 2/3 and 1/3.
     np.testing.assert_allclose(constant["error_constant_changed"], (4 / 9 + 1 / 9) / 2, rtol=1e-5)
     assert constant["agents_recall"] == 0
+    # Three cells of each step tie, and one of them shows the agent.
+    np.testing.assert_allclose([constant["agents_found"], perfect["agents_found_constant"]], 1 / 3, rtol=1e-5)
     assert np.isnan(constant["agents_precision"])  # none is predicted
     copy = health(frames[:-1])
     np.testing.assert_allclose(copy["error"], 2 / 72, rtol=1e-5)  # it is never where it was
     assert (copy["error"], copy["error_changed"]) == (perfect["error_copy"], perfect["error_copy_changed"])
     assert copy["error_changed"] == 1
     assert copy["agents_recall"] == perfect["agents_recall_copy"] == copy["agents_precision"] == 0
+    assert copy["agents_found"] == 0
+
+
+def test_agents_are_found_at_the_threshold_that_predicts_as_many_as_there_are():
+    """A prediction that never reaches 1/2 has a recall of 0, and finds all agents if it ranks their cells first."""
+    faint = health(0.3 * walk()[1:])
+    assert (faint["agents_recall"], faint["agents_found"]) == (0, 1)
+    scores, actual = jnp.array([0.9, 0.4, 0.4, 0.4, 0.1]), jnp.array([True, True, False, False, True])
+    # Three are predicted: the first, and two of the three that tie, of which one is right.
+    np.testing.assert_allclose(found_at_equal_count(scores, actual), (1 + 2 / 3) / 3, rtol=1e-6)
+    assert np.isnan(found_at_equal_count(scores, jnp.zeros(5, bool)))
 
 
 def test_health_counts_only_masked_steps():
@@ -205,7 +219,7 @@ def test_dead_units():
 
 def test_an_agent_in_the_own_cell_is_the_viewer():
     frames = jnp.zeros((2, *SYMBOLIC)).at[0, LAYOUT_VIEW.agent_row, 1, AGENT].set(1.0).at[1, 0, 2, AGENT].set(1.0)
-    assert np.asarray(shown_agents(frames, LAYOUT_VIEW)).sum(1).tolist() == [0, 1]
+    assert np.asarray(agent_scores(frames, LAYOUT_VIEW) > 0).sum(1).tolist() == [0, 1]
 
 
 # ------------------------------------------------------------------------------------------- learning

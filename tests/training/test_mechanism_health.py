@@ -33,7 +33,9 @@ def judge(mechanism="next-frame", by=1.0, **given):
         ({"error": 0.035, "error_constant": 0.03}, "error 0.0350 against 0.0300 of a constant"),
         ({"agents_recall": 0.1}, "recall of other agents 0.100, to be above 0.1"),
         ({"dead_units": 0.75}, "75% of the decoder's units dead"),
-        ({"agents_recall": None}, None),  # nobody was in view
+        ({"agents_recall": None}, None),  # no agent was in view
+        ({"agents_recall": 0.0, "agents_found": 0.2}, None),  # ranked, not predicted with more than 1/2
+        ({"agents_found": 0.05}, "recall of other agents 0.050, to be above 0.1"),
     ],
 )
 def test_a_prediction_is_judged_by_all_its_checks(change, reason):

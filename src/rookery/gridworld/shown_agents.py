@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from rookery.gridworld.observation import APPEARANCES_PER_TILE, pixel_table
 from rookery.gridworld.spec import CHANNELS, OBJECT_CHANNELS, ViewConfig
@@ -36,32 +36,34 @@ def channel_layout(shape: tuple[int, ...]) -> ChannelLayout | None:
     return ChannelLayout(tiles, agents, tuple(n for n in range(len(names)) if n not in tiles + agents))
 
 
-def shown_agents(observation: Float[Array, "N ..."], view: ViewConfig) -> Bool[Array, "N V*V"]:
-    """The cells that show another agent; the viewer's own cell counts as one that does not.
+def agent_scores(observation: Float[Array, "N ..."], view: ViewConfig) -> Float[Array, "N V*V"]:
+    """How much each cell looks like one that shows another agent: above 0 if it shows one.
+
+    A symbolic cell has the sum of the channels of an agent's headings, minus 1/2. A cell of pixels has the squared
+    distance to the nearest image of a cell without an agent, minus that to the nearest image of one with an agent. The
+    viewer's own cell has minus infinity.
 
     Args:
-      observation: scaled to [0, 1]; or a prediction of one. A symbolic cell shows an agent if the channels of its
-        headings add up to more than 1/2. A cell of pixels shows one if, of all images of a cell, the nearest (smallest
-        squared distance) is of an agent.
+      observation: scaled to [0, 1]; or a prediction of one.
     """
     count, size = len(observation), view.size
     layout = channel_layout(view.shape)
     if layout is not None:
-        shown = observation[..., jnp.array(layout.agents)].sum(-1) > 0.5
+        scores = observation[..., jnp.array(layout.agents)].sum(-1) - 0.5
     else:
         side = view.tile_size
         cells = observation.reshape(count, size, side, size, side, 3).transpose(0, 1, 3, 2, 4, 5)
-        shown = _nearest_is_agent(cells.reshape(-1, side * side * 3), side)
+        scores = _nearer_to_agents(cells.reshape(-1, side * side * 3), side)
     own = np.zeros((size, size), bool)
     own[view.agent_row, size // 2] = True
-    return shown.reshape(count, size * size) & ~own.reshape(-1)
+    return jnp.where(own.reshape(-1), -jnp.inf, scores.reshape(count, size * size))
 
 
-def _nearest_is_agent(cells: Float[Array, "M P"], tile_size: int) -> Bool[Array, "M"]:
+def _nearer_to_agents(cells: Float[Array, "M P"], tile_size: int) -> Float[Array, "M"]:
     images, is_agent = _templates(tile_size)
     # The squared distance, without the term that is the same for all images.
     distance = (images**2).sum(-1) - 2 * cells @ images.T
-    return jnp.asarray(is_agent)[distance.argmin(-1)]
+    return distance[:, ~is_agent].min(-1) - distance[:, is_agent].min(-1)
 
 
 @functools.cache

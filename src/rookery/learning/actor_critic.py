@@ -141,13 +141,13 @@ class ActorCritic(Learner):
         policy: RecurrentPolicy,
         state: LearnerState,
         trajectory: Trajectory,
-        shown_agents: Callable[[Array], Array | None],
+        agent_scores: Callable[[Array], Array | None],
     ) -> dict[str, Float[Array, ""]]:
         """What losses and rewards measure; and, with auxiliary losses, gradient norms of the losses on shared layers.
 
         Each norm is of the loss times its own weight, without what schedules multiply it by.
         """
-        metrics = health.measure_losses(self.auxiliary, self.intrinsic, policy, state.params, trajectory, shown_agents)
+        metrics = health.measure_losses(self.auxiliary, self.intrinsic, policy, state.params, trajectory, agent_scores)
         if not self.auxiliary:
             return metrics
         trajectory = trajectory.replace(messages=None)  # their reward is not computed on held-out episodes

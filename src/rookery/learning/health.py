@@ -30,7 +30,7 @@ def measure_losses(
     policy: RecurrentPolicy,
     params: PyTree,
     trajectory: Trajectory,
-    shown_agents: Callable[[Array], Array | None],
+    agent_scores: Callable[[Array], Array | None],
 ) -> dict[str, Float[Array, ""]]:
     """What auxiliary losses and intrinsic rewards measure of themselves, as `KIND/NAME`.
 
@@ -41,7 +41,7 @@ def measure_losses(
     comms_obs = None if trajectory.comms_obs is None else trajectory.comms_obs[:-1]
     initial = policy.initial_carry(is_first.shape[1])
     hidden = policy.unroll(params["policy"], initial, observation, is_first, comms_obs)[2]
-    inputs = HealthInputs(policy, params["policy"], trajectory, hidden, shown_agents)
+    inputs = HealthInputs(policy, params["policy"], trajectory, hidden, agent_scores)
     metrics = {}
     for loss in auxiliary:
         measured = loss.health(params["auxiliary"][loss.kind], inputs)

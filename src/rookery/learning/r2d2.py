@@ -133,7 +133,7 @@ class R2D2(Learner):
         policy: RecurrentPolicy,
         state: R2D2State,
         trajectory: Trajectory,
-        shown_agents: Callable[[Array], Array | None],
+        agent_scores: Callable[[Array], Array | None],
     ) -> dict[str, Float[Array, ""]]:
         """What auxiliary losses measure, gradient norms on shared layers, and the errors of stored recurrent states.
 
@@ -141,7 +141,7 @@ class R2D2(Learner):
         'stale_state_error_after_burn_in' what is left of it after the burn-in.
         """
         params, replay = state.params, state.replay
-        metrics = measure_losses(self.auxiliary, (), policy, params, trajectory, shown_agents)
+        metrics = measure_losses(self.auxiliary, (), policy, params, trajectory, agent_scores)
         chunks, capacity = replay.priority.shape
         episodes = min(capacity, HEALTH_EPISODES)
         chunk, episode = (x.reshape(-1) for x in jnp.indices((chunks, episodes)))

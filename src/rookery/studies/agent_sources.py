@@ -19,7 +19,15 @@ from rookery.training.trainer import load_config
 MAX_CURVE_POINTS = 200
 """Points kept of a learning curve."""
 AUX_LOSS_KINDS = ("next-frame", "reconstruction")
-HEALTH_CURVES = ("error", "error_constant", "error_copy", "agents_recall", "agents_recall_copy", "dead_units")
+HEALTH_CURVES = (
+    "error",
+    "error_constant",
+    "error_copy",
+    "agents_recall",
+    "agents_recall_copy",
+    "agents_found",
+    "dead_units",
+)
 """Of an auxiliary loss on held-out episodes, at checkpoints."""
 TEAM_CURVES = ("intrinsic_reward", "influence_above_mean_fraction", "moa_loss")
 """Metrics of a team's learning curve, in addition to its return: means over agents."""

@@ -14,7 +14,7 @@ from rookery.gridworld.movement import direction_vector, spawn_delayed, step_mov
 from rookery.gridworld.observation import observe_all, observe_grid
 from rookery.gridworld.presence import initial_away, step_away
 from rookery.gridworld.prestige import update_prestige
-from rookery.gridworld.shown_agents import shown_agents
+from rookery.gridworld.shown_agents import agent_scores
 from rookery.gridworld.spec import GridSpec
 from rookery.gridworld.state import GridState
 from rookery.interfaces import Task
@@ -128,8 +128,8 @@ class GridEnv(Env):
         """Observations of all agents in this state."""
         return observe_all(state, self.spec)
 
-    def shown_agents(self, slot: int, observation: Float[Array, "N ..."]) -> Bool[Array, "N C"]:
-        return shown_agents(observation, self.spec.views[slot])
+    def agent_scores(self, slot: int, observation: Float[Array, "N ..."]) -> Float[Array, "N C"]:
+        return agent_scores(observation, self.spec.views[slot])
 
     def in_view(self, state: GridState) -> Bool[Array, "A A"]:
         """Which agents each agent sees now: those on a cell that it sees, itself never."""

@@ -156,8 +156,8 @@ def measure_health(
     for group in run.team.learning_groups:
         for i, slot in enumerate(group.slots):
             learner, trajectory = jax.tree.map(lambda x, i=i: x[i], (learners[group.name], trajectories[group.name]))
-            shown_agents = functools.partial(run.env.shown_agents, slot)
-            by_slot[slot] = group.learner.health(group.policy, learner, trajectory, shown_agents)
+            agent_scores = functools.partial(run.env.agent_scores, slot)
+            by_slot[slot] = group.learner.health(group.policy, learner, trajectory, agent_scores)
     names = dict.fromkeys(name for metrics in by_slot.values() for name in metrics)
     not_measured = jnp.asarray(jnp.nan, jnp.float32)
     slots = run.team.learning_slots

@@ -16,8 +16,8 @@ import numpy as np
 from rookery.training.config import RunConfig, Variant, slot_names
 from rookery.training.schedules import schedule_points
 
-MIN_RECALL = 0.1
-"""Of other agents in the predicted observation."""
+MIN_FOUND = 0.1
+"""Fraction of the other agents in an observation that are found in its prediction."""
 MAX_DEAD_UNITS = 0.5
 """Fraction of the decoder's hidden units."""
 MIN_REWARD_RATIO = 0.05
@@ -91,9 +91,9 @@ def _judge(mechanism: str, held_out: dict[str, float], updates: dict[str, float]
 def _judge_prediction(mechanism: str, own: dict[str, float]) -> MechanismHealth:
     trivial, bound = _better_trivial(own)
     checks = [(own["error"] < bound, f"error {own['error']:.4f} against {bound:.4f} of {trivial}")]
-    if "agents_recall" in own:
-        recall = own["agents_recall"]
-        checks.append((recall > MIN_RECALL, f"recall of other agents {recall:.3f}, to be above {MIN_RECALL:g}"))
+    found = own.get("agents_found", own.get("agents_recall"))  # runs from before it was measured have recall at 1/2
+    if found is not None:
+        checks.append((found > MIN_FOUND, f"recall of other agents {found:.3f}, to be above {MIN_FOUND:g}"))
     if "dead_units" in own:
         dead = own["dead_units"]
         checks.append((dead < MAX_DEAD_UNITS, f"{dead:.0%} of the decoder's units dead"))

@@ -32,18 +32,19 @@ class FrameSample(NamedTuple):
 
 
 def frame_health(
-    error: FrameError, sample: FrameSample, shown_agents: Callable[[Array], Array | None] | None
+    error: FrameError, sample: FrameSample, agent_scores: Callable[[Array], Array | None] | None
 ) -> dict[str, Float[Array, ""]]:
     """The health of predictions; NaN where there is nothing to measure, such as the recall of agents never in view.
 
     Args:
-      shown_agents: observations, scaled to [0, 1], to the parts in which each shows other agents, or None; see
-        `Env.shown_agents`.
+      agent_scores: observations, scaled to [0, 1], to how much each part looks like one that shows another agent, or
+        None; see `Env.agent_scores`.
     Returns: 'error' of the prediction, 'error_constant' of the best constant in hindsight, 'error_copy'; the same where
       the observation changes, with the suffix '_changed'; 'dead_units', a fraction of the decoder's hidden units; and,
       if agents are shown, 'agents_in_view', the fraction of steps with any, 'agents_recall', the fraction of parts
       showing an agent in which one is predicted, 'agents_precision', the fraction of parts predicted to show one that
-      do, and both of the copy.
+      do, both of the copy, and 'agents_found', the fraction that are found if as many parts as show an agent are
+      predicted to, those with the highest scores; '_constant': by the best constant.
     """
     target, before, mask = sample.target, sample.before, sample.mask
     constant = jnp.broadcast_to(error.best_constant(target, mask), target.shape)
@@ -62,19 +63,35 @@ def frame_health(
         mean = masked_mean_over_steps(sample.units, mask)
         spread = jnp.sqrt(masked_mean_over_steps((sample.units - mean) ** 2, mask))
         metrics["dead_units"] = jnp.mean(spread < DEAD_SPREAD)
-    actual = None if shown_agents is None else shown_agents(target)
-    if shown_agents is None or actual is None:
+    target_scores = None if agent_scores is None else agent_scores(target)
+    if agent_scores is None or target_scores is None:
         return metrics
-    actual &= mask[:, None]
+    actual = (target_scores > 0) & mask[:, None]
     metrics["agents_in_view"] = masked_mean(actual.any(-1), mask)
-    for suffix, observation in (("", error.prediction(sample.output)), ("_copy", before)):
-        predicted = shown_agents(observation)
-        assert predicted is not None, "agents are shown in some observations, but not in others"
-        predicted &= mask[:, None]
-        correct = jnp.sum(predicted & actual)
-        metrics[f"agents_recall{suffix}"] = _fraction(correct, actual.sum())
-        metrics[f"agents_precision{suffix}"] = _fraction(correct, predicted.sum())
+    for suffix, observation in (("", error.prediction(sample.output)), ("_copy", before), ("_constant", constant)):
+        scores = agent_scores(observation)
+        assert scores is not None, "agents are shown in some observations, but not in others"
+        scores = jnp.where(mask[:, None], scores, -jnp.inf)
+        if suffix != "_copy":  # a copy has only two scores
+            metrics[f"agents_found{suffix}"] = found_at_equal_count(scores.reshape(-1), actual.reshape(-1))
+        if suffix != "_constant":  # a constant predicts none, or the same ones always
+            correct = jnp.sum((scores > 0) & actual)
+            metrics[f"agents_recall{suffix}"] = _fraction(correct, actual.sum())
+            metrics[f"agents_precision{suffix}"] = _fraction(correct, (scores > 0).sum())
     return metrics
+
+
+def found_at_equal_count(scores: Float[Array, "M"], actual: Bool[Array, "M"]) -> Float[Array, ""]:
+    """Recall, and precision, if as many entries are predicted as are true: those with the highest scores.
+
+    Where entries tie at the threshold, the expectation over which of them are predicted. NaN if none is true.
+    Source: R-precision, Manning et al. 2008, section 8.4.
+    """
+    count = actual.sum()
+    threshold = jnp.sort(scores)[-jnp.maximum(count, 1)]
+    above, tied = scores > threshold, scores == threshold
+    of_tied = (count - above.sum()) / jnp.maximum(tied.sum(), 1)
+    return _fraction(jnp.sum(above & actual) + of_tied * jnp.sum(tied & actual), count)
 
 
 def masked_mean_over_steps(x: Float[Array, "N D"], mask: Bool[Array, "N"]) -> Float[Array, "D"]:

@@ -88,7 +88,7 @@ class _FramePrediction(AuxiliaryLoss):
             return observation.reshape(output.shape).astype(jnp.float32) / 255
 
         sample = FrameSample(output, flat(target), flat(before), mask.reshape(-1), units)
-        return frame_health(self._error(policy), sample, inputs.shown_agents)
+        return frame_health(self._error(policy), sample, inputs.agent_scores)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
