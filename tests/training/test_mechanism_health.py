@@ -36,6 +36,7 @@ def judge(mechanism="next-frame", by=1.0, **given):
         ({"agents_recall": None}, None),  # no agent was in view
         ({"agents_recall": 0.0, "agents_found": 0.2}, None),  # ranked, not predicted with more than 1/2
         ({"agents_found": 0.05}, "recall of other agents 0.050, to be above 0.1"),
+        ({"agents_found": 0.2, "agents_found_constant": 0.25}, "recall of other agents 0.200, to be above 0.25"),
     ],
 )
 def test_a_prediction_is_judged_by_all_its_checks(change, reason):
