@@ -88,7 +88,7 @@ def probabilities(priority: Float[Array, "N"], exponent: float) -> Float[Array, 
     return weight / jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
 
 
-def sample(probability: Float[Array, "N"], key: PRNGKey, count: int) -> Int[Array, "count"]:
+def sample(probability: Float[Array, "N"], key: PRNGKey, count: int) -> Int[Array, "B"]:
     """Sample indices with these probabilities, with replacement, one from each of `count` strata of equal probability.
 
     The expected number of samples of an index is count × its probability; strata only reduce the variance. An index
@@ -103,8 +103,8 @@ def sample(probability: Float[Array, "N"], key: PRNGKey, count: int) -> Int[Arra
 
 
 def importance_weights(
-    probability: Float[Array, "count"], num_available: Int[Array, ""], exponent: float | Float[Array, ""]
-) -> Float[Array, "count"]:
+    probability: Float[Array, "B"], num_available: Int[Array, ""], exponent: float | Float[Array, ""]
+) -> Float[Array, "B"]:
     """Weights of sampled chunks: (1 / (N × probability))^exponent, divided by the largest of them.
 
     Args:

@@ -25,6 +25,8 @@ RUN_ENTRIES = (LOCK_FILE, CONFIG_FILE, TRACKING_FILE, *RESULT_ENTRIES)
 
 THREADS_KEY = "threads"
 """In CONFIG_FILE: over how many threads the run's sums were split, on which their last bits depend."""
+CHECKPOINT_HASHES_KEY = "checkpoint_hashes"
+"""In CONFIG_FILE: the SHA-256 digest of each agent of another run that the run trains with."""
 
 
 def own_paths(run_dir: Path) -> Iterator[Path]:

@@ -18,6 +18,7 @@ from rookery.storage.atomic import storage_error, write_bytes, write_json
 from rookery.storage.metrics import MetricsWriter, read_metrics
 from rookery.storage.run_files import (
     AGENTS_DIR,
+    CHECKPOINT_HASHES_KEY,
     CHECKPOINTS_DIR,
     CONFIG_FILE,
     METRICS_FILE,

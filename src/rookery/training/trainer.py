@@ -20,6 +20,7 @@ from rookery.storage.metrics import MetricsWriter, read_metrics
 from rookery.storage.restart import restore_run
 from rookery.storage.run_files import (
     AGENTS_DIR,
+    CHECKPOINT_HASHES_KEY,
     CHECKPOINTS_DIR,
     CONFIG_FILE,
     STATUS_FILE,
@@ -46,7 +47,6 @@ from rookery.training.train_step import Run, TrainState, replica_schedules
 
 RUNS_DIR = Path("runs")
 """Folder of runs whose own folder is not named."""
-CHECKPOINT_HASHES_KEY = "checkpoint_hashes"  # in CONFIG_FILE
 
 OnUpdate: TypeAlias = Callable[[int, bool], None]
 """Called with the number of updates done, and whether a checkpoint of the last one was written."""

@@ -1,0 +1,41 @@
+"""A run in parts that trains with agents of other runs."""
+
+import dataclasses
+import json
+
+import pytest
+
+from rookery.errors import IncompatibleError
+from rookery.storage.run_files import CHECKPOINT_HASHES_KEY, CONFIG_FILE
+from rookery.training.build import checkpoint_hashes
+from rookery.training.config import FrozenPolicyConfig
+from rookery.training.join_parts import finish_parts
+from rookery.training.run_parts import Split
+from rookery.training.trainer import agent_file, check_checkpoint_hashes, load_state
+from tests.tiny import CONFIG, NOVICE, OTHER, TASK, tiny
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def test_the_joined_run_names_the_digests_of_its_frozen_agents(straight, tmp_path):
+    trained = straight.run_dir / "agents" / agent_file("social", CONFIG.seed, "novice", 0)
+    frozen = tmp_path / "expert.safetensors"
+    frozen.write_bytes(trained.read_bytes())
+    frozen.with_suffix(".json").write_bytes(trained.with_suffix(".json").read_bytes())
+    config = tiny(
+        team=(NOVICE, dataclasses.replace(OTHER, policy=FrozenPolicyConfig(checkpoint=str(frozen)))),
+        variants=CONFIG.variants[:1],
+        num_seeds=2,
+        total_timesteps=4 * TASK.max_steps,
+        eval_episodes=0,
+    )
+    run_dir, split = tmp_path / "run", Split(replicas_per_part=1, num_threads=1)
+    assert finish_parts(config, run_dir, split, quiet=True, seconds_left=lambda: None)
+    saved = json.loads((run_dir / CONFIG_FILE).read_text())
+    assert saved[CHECKPOINT_HASHES_KEY] == checkpoint_hashes(config) != {}
+    assert load_state(run_dir)[0].config == config
+    other = straight.run_dir / "agents" / agent_file("solo", CONFIG.seed, "novice", 0)
+    frozen.write_bytes(other.read_bytes())
+    frozen.with_suffix(".json").write_bytes(other.with_suffix(".json").read_bytes())
+    with pytest.raises(IncompatibleError, match="put the old one back"):
+        check_checkpoint_hashes(run_dir, config)
