@@ -8,6 +8,7 @@ network, how it was trained, its returns, and the SHA-256 of the weights. The ne
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -179,8 +180,9 @@ def _communication_fields(policy: RecurrentPolicy) -> dict[str, Any]:
     return {"communication": to_dict(policy.communication, "communication"), "num_agents": policy.num_agents}
 
 
+@functools.lru_cache(maxsize=64)  # tracing a network takes a tenth of a second, and teams load the same one many times
 def _expected_params(policy: RecurrentPolicy) -> dict[str, Any]:
-    """Nothing is allocated."""
+    """Nothing is allocated. The result is shared: it is only read."""
     import jax
 
     if hasattr(jax, "enable_x64"):
