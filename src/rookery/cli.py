@@ -15,7 +15,7 @@ import sys
 from rookery.commands.lists import find_list
 from rookery.commands.registry import COMMANDS, command_class
 from rookery.environment import read_variable
-from rookery.errors import ConfigError, NotFoundError, RookeryError, StorageError, printable, suggest
+from rookery.errors import ConfigError, NotFoundError, RookeryError, StorageError, explain_failure, printable, suggest
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,8 +47,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except Exception as error:
-        from rookery.commands.failures import explain_failure
-
         explained = explain_failure(error)
         if explained is None:
             raise

@@ -6,12 +6,17 @@ Every message is one line: what was wrong, what is allowed, what to do.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 
 STOPPED_EXIT_CODE = 8
 """Exit code of a command that saved its work and stopped before the end: at a time limit, or asked by a signal."""
 UNFINISHED_EXIT_CODE = 10
 """Exit code of a command that did all it could, and lacks what failed elsewhere: the tasks that it lists."""
+
+
+_MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")
+_BACKEND_WORDS = ("Unable to initialize backend", "Unknown backend", "No visible", "no supported devices")
 
 
 def printable(text: object) -> str:
@@ -109,3 +114,25 @@ def suggest(name: object, allowed: Iterable[str], most: int = 3) -> str:
         near = [allowed_name for allowed_name in names if str(name).lower() in str(allowed_name).lower()][:most]
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return f"{hint}allowed: {', '.join(names) or 'none'}"
+
+
+def explain_failure(error: Exception) -> RookeryError | None:
+    """The error to show for an exception of JAX or Python that says what the machine lacks: memory or a device.
+
+    Returns: None for an exception that is a mistake in the program; a `RookeryError` itself.
+    """
+    if isinstance(error, RookeryError):
+        return error
+    text = " ".join(str(error).split())
+    is_native = type(error).__module__.split(".")[0] in ("jax", "jaxlib", "builtins")
+    if isinstance(error, MemoryError) or (is_native and any(words in text for words in _MEMORY_WORDS)):
+        detail = f" ({text[:200]})" if text else ""
+        return OutOfMemoryError(f"out of memory{detail}; lower num_envs, the number of seeds or of episodes")
+    if is_native and any(words in text for words in _BACKEND_WORDS):
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        asked = f" with JAX_PLATFORMS={platforms}" if platforms else ""
+        return ConfigError(
+            f"JAX cannot start{asked}: {text[:200]}; set JAX_PLATFORMS=cpu, or install what is missing ('rookery "
+            "doctor' shows what there is)"
+        )
+    return None

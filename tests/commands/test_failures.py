@@ -13,11 +13,10 @@ import pytest
 import rookery
 from rookery import cli
 from rookery.commands.doctor import run_doctor
-from rookery.commands.failures import explain_failure
 from rookery.commands.options import gather_overrides
 from rookery.commands.replay import ReplayCommand
 from rookery.commands.train import TrainCommand
-from rookery.errors import ConfigError, CorruptFileError, OutOfMemoryError, StorageError
+from rookery.errors import ConfigError, CorruptFileError, OutOfMemoryError, StorageError, explain_failure
 from rookery.viz import record_episode
 
 JaxError = type("JaxRuntimeError", (RuntimeError,), {"__module__": "jaxlib._jax"})

@@ -199,7 +199,7 @@ def ends(monkeypatch):
     monkeypatch.setattr(ray_study, "RETRY_SECONDS", 0.0)
 
     def run(*attempts):
-        outcome, notes, left = ray_study.Outcome(), [], list(attempts)
+        outcome, notes, left = ray_study.RayOutcome(), [], list(attempts)
         tasks = ray_study._Tasks(Cluster(), RayOptions(), outcome)
         tasks.start("task", lambda: (left.pop(0),))
         reports = []

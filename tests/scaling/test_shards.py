@@ -11,9 +11,11 @@ import jax
 import numpy as np
 import pytest
 
-from rookery.errors import ConfigError, NotFoundError, StorageError
+from rookery.commands.reproduce import ReproduceCommand
+from rookery.commands.reproduce_divided import run_divided
+from rookery.errors import UNFINISHED_EXIT_CODE, ConfigError, DivergedError, NotFoundError, StorageError
 from rookery.scaling.shards import Shard, agree_on_shards, run_shard, shard_tasks, shards_file
-from rookery.scaling.tasks import begin_split, chains, is_done, split_threads, train_tasks
+from rookery.scaling.tasks import Outcome, begin_split, chains, is_done, split_threads, train_tasks
 from rookery.storage.run_lock import RunLock
 from rookery.studies.reproduce import reproduce
 from rookery.studies.session import Session
@@ -51,7 +53,7 @@ def divided(tmp_path_factory):
         session, lines = make_session(tmp_path_factory.mktemp("divided")), []
         begin_split(STUDY, session, 1)
         for number in (2, 1):
-            assert run_shard(STUDY, session, Shard(number, 2), 1, lines.append)
+            assert run_shard(STUDY, session, Shard(number, 2), 1, lines.append) == Outcome()
         return session, lines
 
 
@@ -132,8 +134,67 @@ def test_a_finished_shard_trains_nothing(divided, monkeypatch):
     session, _ = divided
     monkeypatch.setattr("rookery.scaling.shards.train_part", lambda *_, **__: pytest.fail("trained before"))
     lines = []
-    assert run_shard(STUDY, session, Shard(1, 2), 1, lines.append)
+    assert run_shard(STUDY, session, Shard(1, 2), 1, lines.append) == Outcome()
     assert lines[0] == "first/social-seed-4: finished before"
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Training that writes nothing, with what it raises by task. Returns the tasks that were tried."""
+
+    def fail(**errors):
+        tried = []
+
+        def stand_in(config, part, folder, *, quiet, stop_after):
+            tried.append(f"{folder.parent.name.partition('-')[0]}/{part.name}")
+            for name, error in errors.items():
+                if f"{folder}".endswith(name.replace("_", "-")):
+                    raise error
+            return True
+
+        monkeypatch.setattr("rookery.scaling.shards.train_part", stand_in)
+        return tried
+
+    return fail
+
+
+def test_a_task_that_fails_does_not_keep_the_others_from_training(tmp_path, failing, capsys):
+    """What starts from its agents is missing too; the exit code is that of Ray."""
+    session, lines = make_session(tmp_path), []
+    tried = failing(seed_4=DivergedError("policy_loss is not finite"))
+    command = ReproduceCommand(study=NAME, shard="1/1")
+    assert run_divided(STUDY, session, command, lines.append) == UNFINISHED_EXIT_CODE
+    assert tried == ["first/social-seed-4", "first/social-seed-5", "second/social-seed-5"]
+    assert "first/social-seed-4 failed: policy_loss is not finite" in lines
+    assert capsys.readouterr().out.splitlines() == [
+        "missing: first/social-seed-4: policy_loss is not finite",
+        "missing: second/social-seed-4: starts from first/social-seed-4, which is missing",
+        "2 tasks are missing, so nothing is judged; run the same command to try again",
+    ]
+
+
+def test_out_of_memory_is_a_failure_of_its_task_and_a_mistake_in_the_program_is_none(tmp_path, failing):
+    session = make_session(tmp_path)
+    failing(seed_4=MemoryError("17 GB"))
+    outcome = run_shard(STUDY, session, Shard(1, 2), 1, silent)
+    assert outcome.missing["first/social-seed-4"].startswith("out of memory (17 GB)")
+    failing(seed_4=KeyError("x"))
+    with pytest.raises(KeyError):
+        run_shard(STUDY, session, Shard(1, 2), 1, silent)
+
+
+def test_a_full_disk_ends_the_shard(tmp_path, failing):
+    tried = failing(seed_4=StorageError("the disk is full"))
+    with pytest.raises(StorageError, match="the disk is full"):
+        run_shard(STUDY, make_session(tmp_path), Shard(1, 1), 1, silent)
+    assert len(tried) == 1
+
+
+def test_a_study_without_runs_cannot_be_divided(tmp_path):
+    study = dataclasses.replace(STUDY, conditions=STUDY.conditions[2:])
+    with pytest.raises(ConfigError, match=r"test/pair trains no run, so it cannot be divided .*; leave out --shard"):
+        run_divided(study, make_session(tmp_path), ReproduceCommand(study=NAME, shard="1/2"), silent)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_missing_is_trained_by_the_call_that_judges(divided, tmp_path, monkeypatch):

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rookery.commands.options import use_cores
-from rookery.errors import STOPPED_EXIT_CODE, UNFINISHED_EXIT_CODE
+from rookery.errors import STOPPED_EXIT_CODE, UNFINISHED_EXIT_CODE, ConfigError
 
 if TYPE_CHECKING:
     from rookery.commands.reproduce import ReproduceCommand
+    from rookery.scaling.tasks import Outcome
     from rookery.studies.session import Session
     from rookery.studies.study import Study
 
@@ -25,14 +26,16 @@ def _run_shard(study: Study, session: Session, options: ReproduceCommand, log: C
 
     assert options.shard is not None, "run_divided asks"
     shard = Shard.parse(options.shard)
+    if not study.runs:
+        raise ConfigError(
+            f"{study.name} trains no run, so it cannot be divided (its agents are ready-made, or the process that "
+            "judges trains them); leave out --shard"
+        )
     agree_on_shards(study, session, shard)
     replicas_per_task = 1 if options.replicas_per_task is None else options.replicas_per_task
     num_threads = begin_split(study, session, replicas_per_task, options.cores)
     use_cores(options.cores, num_threads)
-    if not run_shard(study, session, shard, replicas_per_task, log):
-        print("stopped; run the same command to continue")
-        return STOPPED_EXIT_CODE
-    return 0
+    return _exit_code(run_shard(study, session, shard, replicas_per_task, log)) or 0
 
 
 def _run_ray(study: Study, session: Session, options: ReproduceCommand, log: Callable[[str], None]) -> int | None:
@@ -51,11 +54,16 @@ def _run_ray(study: Study, session: Session, options: ReproduceCommand, log: Cal
     )
     num_threads = begin_split(study, session, settings.replicas_per_task, settings.num_cpus)
     use_cores(options.cores, num_threads)
-    outcome = run_on_ray(study, session, settings, num_threads, log)
+    return _exit_code(run_on_ray(study, session, settings, num_threads, log))
+
+
+def _exit_code(outcome: Outcome) -> int | None:
+    """Print what is missing. Returns the exit code; None: nothing is, and nothing was stopped."""
     if outcome.missing:
         for label, reason in outcome.missing.items():
             print(f"missing: {label}: {reason}")
-        print(f"{len(outcome.missing)} tasks are missing, so nothing is judged; run the same command to try them again")
+        count = f"{len(outcome.missing)} {'task is' if len(outcome.missing) == 1 else 'tasks are'} missing"
+        print(f"{count}, so nothing is judged; run the same command to try again")
         return UNFINISHED_EXIT_CODE
     if outcome.stopped:
         print("stopped; run the same command to continue")

@@ -31,11 +31,13 @@ from rookery.scaling.ray_worker import (
 )
 from rookery.scaling.tasks import (
     MeasureTask,
+    Outcome,
     TrainTask,
     is_done,
     join_finished,
     measure_tasks,
     measurement_path,
+    missing_start,
     train_tasks,
 )
 from rookery.storage.atomic import write_json
@@ -55,13 +57,9 @@ AGENTS_PER_TASK = 8
 
 
 @dataclasses.dataclass
-class Outcome:
-    """How a study's tasks ended."""
+class RayOutcome(Outcome):
+    """How a study's tasks ended on a cluster."""
 
-    missing: dict[str, str] = dataclasses.field(default_factory=dict)
-    """Tasks that failed, with the reason."""
-    stopped: bool = False
-    """Whether the time limit was reached."""
     reports: dict[str, TaskReport] = dataclasses.field(default_factory=dict)
     deaths: int = 0
 
@@ -92,14 +90,14 @@ class Hub:
 
 def run_on_ray(
     study: Study, session: Session, options: RayOptions, num_threads: int, log: Callable[[str], None]
-) -> Outcome:
+) -> RayOutcome:
     """Do everything of a study but judging it. `begin_split` comes first.
 
     Raises: as `connected` and `check_nodes`; StorageError if another driver works on one of these runs, or the disk
       refuses.
     """
     marker = session.runs_dir.resolve() / STUDIES_DIR / ".driver"  # workers have working directories of their own
-    outcome = Outcome()
+    outcome = RayOutcome()
     with contextlib.ExitStack() as stack:
         for run in study.runs:
             stack.enter_context(RunLock(parts_dir(session.run_dir(run))))
@@ -136,7 +134,7 @@ def _environment() -> dict[str, str]:
 class _Tasks:
     """Starts tasks and waits for them; those that die start again."""
 
-    def __init__(self, ray: Any, options: RayOptions, outcome: Outcome) -> None:
+    def __init__(self, ray: Any, options: RayOptions, outcome: RayOutcome) -> None:
         self.ray, self.outcome = ray, outcome
         self.resources = {
             "num_cpus": options.num_cpus,
@@ -201,7 +199,7 @@ class _Training:
 
     def __init__(
         self, ray: Any, study: Study, session: Session, options: RayOptions, setup: WorkerSetup,
-        tasks: list[TrainTask], outcome: Outcome,
+        tasks: list[TrainTask], outcome: RayOutcome,
     ) -> None:  # fmt: skip
         self.ray, self.study, self.session, self.setup, self.outcome = ray, study, session, setup, outcome
         self.tasks = {task.label: task for task in tasks}
@@ -245,7 +243,7 @@ class _Training:
             lost = [other for other in self.sources[label] if other in self.outcome.missing]
             if lost:
                 self.queue.remove(label)
-                self.outcome.missing[label] = f"starts from {', '.join(lost)}, which is missing"
+                self.outcome.missing[label] = missing_start(lost)
             elif self.outcome.stopped:
                 self.queue.remove(label)
             elif all(other in self.done for other in self.sources[label]):
@@ -290,7 +288,7 @@ class _Measuring:
     """The study's measurements that are not stored yet."""
 
     def __init__(
-        self, ray: Any, study: Study, session: Session, options: RayOptions, setup: WorkerSetup, outcome: Outcome
+        self, ray: Any, study: Study, session: Session, options: RayOptions, setup: WorkerSetup, outcome: RayOutcome
     ) -> None:
         self.ray, self.session, self.setup, self.outcome = ray, session, setup, outcome
         self.runner = _Tasks(ray, options, outcome)

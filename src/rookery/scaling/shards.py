@@ -8,14 +8,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from rookery.errors import ConfigError
+from rookery.errors import ConfigError, StorageError, explain_failure
 from rookery.scaling.tasks import (
     MeasureTask,
+    Outcome,
     TrainTask,
     chains,
     is_done,
     join_finished,
     measure_tasks,
+    missing_start,
     train_tasks,
 )
 from rookery.storage.atomic import create_once
@@ -75,37 +77,63 @@ def shard_tasks(study: Study, session: Session, shard: Shard, replicas_per_task:
     return [task for chain in shard.of(chains(train_tasks(study, session, replicas_per_task))) for task in chain]
 
 
-def run_shard(study: Study, session: Session, shard: Shard, replicas_per_task: int, log: Callable[[str], None]) -> bool:
+def run_shard(
+    study: Study, session: Session, shard: Shard, replicas_per_task: int, log: Callable[[str], None]
+) -> Outcome:
     """Train a shard's tasks; if all the study's training is finished by then, measure its part of the agents.
 
-    `begin_split` and `agree_on_shards` come first. Returns whether the end was reached: False if it was stopped.
-    Raises: as `train_part`; StorageError if another process trains one of these tasks.
+    `begin_split` and `agree_on_shards` come first. A task that fails is missing, and the others are trained all the
+    same. Raises: StorageError, with which the other tasks would meet too: the disk refuses, or another process trains
+    one of these tasks.
     """
     tasks = shard_tasks(study, session, shard, replicas_per_task)
     if not tasks:
         log(f"shard {shard} has nothing to train: there are fewer independent tasks than shards")
-    for task in tasks:
-        if is_done(task, session):
-            log(f"{task.label}: finished before")
-            continue
-        folder = part_dir(session.run_dir(task.run), task.part)
-        log(f"{task.label}: {task.part.num_replicas} agents in {folder}")
-        config = session.run_config(task.run)
-        if not train_part(config, task.part, folder, quiet=session.quiet, stop_after=session.seconds_left):
-            return False
+    outcome = _train(tasks, session, log)
+    if outcome.stopped:
+        return outcome
     everything = train_tasks(study, session, replicas_per_task)
-    unfinished = [task.label for task in everything if not is_done(task, session)]
+    unfinished = [task.label for task in everything if not is_done(task, session) and task.label not in outcome.missing]
     if unfinished:
+        state = "not complete" if outcome.missing else "trained"
         log(
-            f"shard {shard} is trained; {len(unfinished)} of {len(everything)} tasks of other shards are not: "
-            f"{_shortened(unfinished)}"
+            f"shard {shard} is {state}; {len(unfinished)} of {len(everything)} tasks "
+            f"of other shards are not: {_shortened(unfinished)}"
         )
-        return True
+    if unfinished or outcome.missing:
+        return outcome
     join_finished(study, session, everything)
     for task in shard.of(measure_tasks(study, session, agents_per_task=1)):
         measure(task, session, log)
     log(f"the study is trained; `rookery reproduce {study.name}` without --shard measures what is left and judges")
-    return True
+    return outcome
+
+
+def _train(tasks: list[TrainTask], session: Session, log: Callable[[str], None]) -> Outcome:
+    """Train tasks one after another, whichever of them fail."""
+    outcome = Outcome()
+    for task in tasks:
+        if is_done(task, session):
+            log(f"{task.label}: finished before")
+            continue
+        if lost := [other.label for other in tasks if task.depends_on(other) and other.label in outcome.missing]:
+            outcome.missing[task.label] = missing_start(lost)
+            continue
+        folder = part_dir(session.run_dir(task.run), task.part)
+        log(f"{task.label}: {task.part.num_replicas} agents in {folder}")
+        config = session.run_config(task.run)
+        try:
+            if not train_part(config, task.part, folder, quiet=session.quiet, stop_after=session.seconds_left):
+                outcome.stopped = True
+                break
+        except StorageError:
+            raise
+        except Exception as error:
+            if (explained := explain_failure(error)) is None:
+                raise
+            outcome.missing[task.label] = str(explained)
+            log(f"{task.label} failed: {explained}")
+    return outcome
 
 
 def measure(task: MeasureTask, session: Session, log: Callable[[str], None]) -> None:

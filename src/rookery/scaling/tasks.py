@@ -20,6 +20,16 @@ from rookery.training.join_parts import join_parts
 from rookery.training.run_parts import RunPart, Split, agree_on_split, part_dir, read_split, split_run
 
 
+@dataclasses.dataclass
+class Outcome:
+    """How tasks ended."""
+
+    missing: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Tasks that failed, with the reason."""
+    stopped: bool = False
+    """Whether the time limit was reached, or a signal asked to stop."""
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainTask:
     """A part of a run: one or more replicas."""
@@ -151,6 +161,11 @@ def join_finished(study: Study, session: Session, tasks: list[TrainTask]) -> lis
         else:
             unfinished.append(run)
     return unfinished
+
+
+def missing_start(labels: list[str]) -> str:
+    """Why a task is missing that starts from others that are."""
+    return f"starts from {', '.join(labels)}, which is missing"
 
 
 def is_done(task: TrainTask, session: Session) -> bool:
