@@ -134,9 +134,13 @@ def test_holm_by_hand():
 
 def test_detectable_effects():
     # Of 5 and 5, Fisher decides from 5 : 1 or 4 : 0 on; 4 of 5 or more succeed in 80 % of cases at 0.84.
-    assert detectable_fraction(5, 5) == 0.84
-    assert detectable_fraction(12, 12) < detectable_fraction(8, 8) < detectable_fraction(5, 5)
-    assert math.isnan(detectable_fraction(3, 3))
+    assert detectable_fraction(5, 5, 0.0) == 0.84
+    assert detectable_fraction(12, 12, 0.0) < detectable_fraction(8, 8, 0.0) < detectable_fraction(5, 5, 0.0)
+    assert detectable_fraction(3, 3, 0.0) == math.inf
+    # Against a condition in which some follow, more must: of 12 and 12, none where 7 do, for 12 : 8 decides nothing.
+    assert fractions_test(3, 12, 0, 12).detectable < fractions_test(3, 12, 2, 12).detectable < 1
+    assert fractions_test(12, 12, 7, 12).detectable == math.inf
+    assert stratified_fractions_test([(3, 6, 0, 6), (3, 6, 2, 6)]).detectable == fractions_test(3, 12, 2, 12).detectable
     # With twice the spread, twice the effect is needed.
     values = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     assert mean_test(2 * values).detectable == pytest.approx(2 * mean_test(values).detectable)

@@ -46,7 +46,8 @@ class SignificanceTest(NamedTuple):
     agrees: bool
     """Whether the exact test decides as well."""
     detectable: float
-    """The smallest effect that so many seeds with such a spread show in 80 % of cases; NaN where unknown."""
+    """The smallest effect that so many seeds with such a spread show in 80 % of cases; of fractions, the smallest
+    fraction, given that of the other condition. Infinite where no effect is large enough; NaN where unknown."""
 
     @property
     def decides(self) -> bool:
@@ -94,7 +95,8 @@ def fractions_test(hits: int, total: int, other_hits: int, other_total: int) -> 
     table = [[hits, total - hits], [other_hits, other_total - other_hits]]
     p_value = min(1.0, float(np.asarray(fisher_exact(table))[1]))
     interval = _newcombe_interval((hits, total), (other_hits, other_total))
-    return SignificanceTest(interval, p_value, p_value, p_value <= LEVEL, detectable_fraction(total, other_total))
+    detectable = detectable_fraction(total, other_total, other_hits / other_total)
+    return SignificanceTest(interval, p_value, p_value, p_value <= LEVEL, detectable)
 
 
 def stratified_fractions_test(strata: Sequence[tuple[int, int, int, int]]) -> SignificanceTest:
@@ -121,8 +123,9 @@ def stratified_fractions_test(strata: Sequence[tuple[int, int, int, int]]) -> Si
         for bounds in ([part.low for part in parts], [part.high for part in parts])
     )
     interval = Interval(value, value - low, value + high)
-    totals = (sum(stratum[1] for stratum in strata), sum(stratum[3] for stratum in strata))
-    return SignificanceTest(interval, p_value, p_value, p_value <= LEVEL, detectable_fraction(*totals))
+    _, total, other_hits, other_total = (sum(column) for column in zip(*strata, strict=True))
+    detectable = detectable_fraction(total, other_total, other_hits / other_total)  # as of one pair
+    return SignificanceTest(interval, p_value, p_value, p_value <= LEVEL, detectable)
 
 
 def fraction_test(hits: int, total: int, fraction: float = 0.5) -> SignificanceTest:
@@ -246,19 +249,25 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return result
 
 
-def detectable_fraction(total: int, other_total: int, other_fraction: float = 0.0) -> float:
-    """The smallest fraction of seeds that Fisher's test tells from another fraction in 80 % of cases; NaN if none."""
+def detectable_fraction(total: int, other_total: int, other_fraction: float) -> float:
+    """The smallest fraction of seeds that Fisher's test tells from a smaller one in 80 % of cases; infinite if none.
+
+    Args:
+      other_fraction: of the other condition's seeds, such as the observed one.
+    """
     from scipy.stats import binom, fisher_exact
 
     hits, other_hits = np.arange(total + 1), np.arange(other_total + 1)
     decides = np.array([
-        [np.asarray(fisher_exact([[a, total - a], [b, other_total - b]]))[1] <= LEVEL for b in other_hits] for a in hits
+        [a / total > b / other_total
+         and np.asarray(fisher_exact([[a, total - a], [b, other_total - b]]))[1] <= LEVEL for b in other_hits]
+        for a in hits
     ])  # fmt: skip
     other = binom.pmf(other_hits, other_total, other_fraction)
     for fraction in np.arange(0.01, 1.005, 0.01):
         if binom.pmf(hits, total, fraction) @ decides @ other >= POWER and fraction > other_fraction:
             return float(round(fraction, 2))
-    return math.nan
+    return math.inf
 
 
 def _to_grid(scores: np.ndarray) -> np.ndarray:

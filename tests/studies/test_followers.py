@@ -100,4 +100,7 @@ def test_sooner_is_judged_by_the_exact_log_rank_test():
     verdict = follows_sooner("", "a", "b").judge(both)
     assert (verdict.outcome, verdict.test.p_value) == (HOLDS, pytest.approx(2 / 252))
     assert "'a': 5 of 5 seeds follow, half of all by 0.00M steps" in verdict.detail
-    assert follows_sooner("", "b", "a").judge(both).outcome == FAILS
+    assert verdict.test.detectable == 0.84
+    later = follows_sooner("", "b", "a").judge(both)
+    assert later.outcome == FAILS
+    assert later.test.detectable == np.inf  # more than all cannot follow

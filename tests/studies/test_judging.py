@@ -1,6 +1,7 @@
 """What was not tested, and the correction for many claims, by results made up by hand."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -9,6 +10,7 @@ from rookery.significance import SignificanceTest
 from rookery.studies.judging import judge_claims
 from rookery.studies.mechanisms import FramePredictionCheck, InfluenceCheck, MechanismCheck
 from rookery.studies.results import Results
+from rookery.studies.results_io import format_evidence
 from rookery.studies.study import HOLDS, Claim, Verdict
 from tests.studies.tiny import STUDY
 
@@ -44,6 +46,17 @@ def test_the_first_claim_is_primary_and_the_others_are_corrected():
     ]
     assert judged[1]["detail"] == "p = 0.03 does not hold for 3 claims (Holm: 0.06)"
     assert judged[2]["detectable"] == 0.7
+
+
+def test_that_nothing_is_detectable_is_not_that_it_is_unknown():
+    test = SignificanceTest(Interval(0.0, -0.4, 0.4), 1.0, 1.0, False, math.inf)
+    judged = judge(*(
+        Claim(text="a", judge=lambda results, d=d: Verdict(HOLDS, "q", test.interval, "", test._replace(detectable=d)))
+        for d in (math.inf, math.nan)
+    ))  # fmt: skip
+    assert [row["detectable"] for row in judged] == ["none", None]
+    assert "detectable: none" in format_evidence(judged[0])
+    assert "detectable" not in format_evidence(judged[1])
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rookery.intervals import Interval
-from rookery.significance import LEVEL, holm
+from rookery.significance import LEVEL, SignificanceTest, holm
 from rookery.studies.mechanisms import OtherResults, dead_mechanisms
 from rookery.studies.results import Results
 from rookery.studies.study import FAILS, HOLDS, NOT_TESTED, UNDECIDED, UNJUDGED, Claim, Study, Verdict
 
 if TYPE_CHECKING:
     from rookery.studies.session import Session
+
+NOTHING = "none"
+"""In results.json, for the smallest detectable effect where no effect is large enough."""
 
 
 def judge_claims(study: Study, data: dict[str, Any], others: OtherResults = lambda name: None) -> list[dict[str, Any]]:
@@ -48,7 +51,7 @@ def judge_claims(study: Study, data: dict[str, Any], others: OtherResults = lamb
             "p_value": _finite(test.p_value if test else None),
             "exact_p_value": _finite(test.exact_p_value if test else None),
             "corrected_p_value": _finite(p_value),
-            "detectable": _finite(test.detectable if test else None),
+            "detectable": _detectable(test),
             "detail": detail,
         })  # fmt: skip
     return judged
@@ -91,6 +94,10 @@ def collect_mechanisms(study: Study, session: Session) -> dict[str, list[dict[st
         for key, check in checks.items()
         if check.condition in conditions
     }
+
+
+def _detectable(test: SignificanceTest | None) -> float | str | None:
+    return NOTHING if test and test.detectable == math.inf else _finite(test.detectable if test else None)
 
 
 def _finite(value: float | None) -> float | None:

@@ -198,7 +198,8 @@ def _add_tests(page: Report, data: dict[str, Any]) -> None:
         "Two-sided p-values: of the test that the interval belongs to; of the exact permutation test that must agree; "
         "and corrected for the number of claims besides the primary one (Holm). Detectable: the effect that so many "
         "seeds with this spread show in 80 % of cases, in the claim's own unit; for fractions and times, the fraction "
-        "of seeds that must follow where the other condition has none.",
+        "of seeds that must follow, given the fraction of the other condition that did (of times, without regard to "
+        "when). None: not even if every seed followed.",
     )
 
 
@@ -265,7 +266,7 @@ def format_evidence(claim: dict[str, Any]) -> str:
     bounds = "no interval" if claim["low"] is None else f"[{claim['low']:.2f}, {claim['high']:.2f}]"
     parts = [f"{claim['quantity']}: {claim['value']:.2f} {bounds}"]
     if (detectable := claim.get("detectable")) is not None:
-        parts.append(f"detectable: {detectable:.2g}")
+        parts.append(f"detectable: {detectable if isinstance(detectable, str) else format(detectable, '.2g')}")
     return f"({'; '.join([*parts, claim['detail']] if claim['detail'] else parts)})"
 
 

@@ -65,10 +65,9 @@ def follows_sooner(text: str, condition: str, other: str) -> Claim:
             [*(_describe(name, times) for name, times in ((condition, first), (other, second))),
              f"exact log-rank p = {test.p_value:.2g}"]
         )  # fmt: skip
-        detectable = significance.detectable_fraction(len(first.time), len(second.time))
-        return judge_test(
-            test._replace(detectable=detectable), outcome, quantity, min(len(first.time), len(second.time)), detail
-        )
+        num_seeds = (len(first.time), len(second.time))
+        detectable = significance.detectable_fraction(*num_seeds, float(second.reached.mean()))
+        return judge_test(test._replace(detectable=detectable), outcome, quantity, min(num_seeds), detail)
 
     return Claim(text=text, judge=judge)
 
