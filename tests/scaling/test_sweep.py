@@ -2,10 +2,12 @@
 
 import csv
 import json
+import os
 
 import pytest
 
-from rookery.errors import ConfigError, DivergedError, MissingPackageError
+from rookery import cli
+from rookery.errors import UNFINISHED_EXIT_CODE, ConfigError, DivergedError, MissingPackageError, StorageError
 from rookery.scaling import sweep as module
 from rookery.scaling.sweep import Dimension, SweepOptions, Trial, best_trial, sweep
 from rookery.storage.metrics import MetricsWriter
@@ -23,7 +25,13 @@ needs_optuna = pytest.mark.skipif(
 
 
 @pytest.fixture
-def trained(monkeypatch) -> list[RunConfig]:
+def errors() -> list[Exception]:
+    """What the next trials meet with, the last one first."""
+    return []
+
+
+@pytest.fixture
+def trained(monkeypatch, errors) -> list[RunConfig]:
     """The configurations that were trained. Their metric is 1 minus the distance of the rate from 0.3."""
     configs = []
 
@@ -31,6 +39,8 @@ def trained(monkeypatch) -> list[RunConfig]:
         rate = config.team[0].learning_rate
         if rate > 0.9:
             raise DivergedError("policy_loss is not finite")
+        if errors:
+            raise errors.pop()
         configs.append(config)
         if not (run_dir / "metrics.jsonl").exists():
             with MetricsWriter(run_dir) as writer:
@@ -55,6 +65,10 @@ def test_dimensions():
     assert Dimension.parse("a.b=1, 2,x") == Dimension("a.b", ("1", "2", "x"))
     assert Dimension.parse("a=log:1e-4..1e-2") == Dimension("a", low=1e-4, high=1e-2, log=True)
     assert Dimension.parse("a=-1..2") == Dimension("a", low=-1, high=2)
+    schedules = Dimension.parse('a=[[0, 1],[1,2]], 0.5 ,{"x": [1,2]},"../b,c"')
+    assert schedules.choices == ("[[0, 1],[1,2]]", "0.5", '{"x": [1,2]}', '"../b,c"')
+    with pytest.raises(ConfigError, match=r"a bracket or a quote that is not closed; write a list as JSON, such as"):
+        Dimension.parse("a=[[0,1],[1,2]")
 
 
 @pytest.mark.parametrize("text", ["a", "a=", "=1", "a=2..1", "a=log:0..1", "a=1..b", "a=1..2..3", "a=0..inf"])
@@ -99,6 +113,61 @@ def test_random_settings_continue_after_a_stop(trained, tmp_path):
     assert len(sweep(CONFIG, options(f"{RATE}=1..2"), tmp_path / "no", stop_after=lambda: 0.0, log=silent)) == 0
     with pytest.raises(ConfigError, match="holds a sweep of other settings"):
         sweep(CONFIG, options(f"{ENTROPY}=0,1"), tmp_path, log=silent)
+
+
+@needs_optuna
+def test_a_range_over_a_whole_number(trained, tmp_path):
+    space = (f"{RATE}=0..1", "num_envs=log:4..64", "team.0.learner.num_minibatches=1..4")
+    trials = sweep(CONFIG, options(*space, num_trials=8), tmp_path, log=silent)
+    assert {trial.state for trial in trials} == {"complete", "failed"}
+    sizes = {config.num_envs for config in trained}
+    assert len(sizes) > 2
+    assert sizes <= {*range(4, 65)}
+    assert all(isinstance(config.team[0].learning_rate, float) for config in trained)
+    assert any(0.01 < config.team[0].learning_rate < 0.99 for config in trained)
+
+
+@needs_optuna
+def test_settings_that_do_not_fit_together_are_one_trial_s_failure(trained, tmp_path, monkeypatch):
+    real = module.apply_overrides
+
+    def refuse(config, overrides):
+        if f"{RATE}=0.2" in overrides and f"{ENTROPY}=0.5" in overrides:
+            raise ConfigError("these do not fit together")
+        return real(config, overrides)
+
+    monkeypatch.setattr(module, "apply_overrides", refuse)
+    grid = options(f"{RATE}=0.1,0.2", f"{ENTROPY}=0,0.5", method="grid")
+    trials = sweep(CONFIG, grid, tmp_path, log=silent)
+    assert [trial.failure for trial in trials if trial.state == "failed"] == ["these do not fit together"]
+    assert len(trained) == len(trials) - 1 == 3
+
+
+@needs_optuna
+@pytest.mark.parametrize("error", [StorageError("the disk is full"), MissingPackageError("x is not installed")])
+def test_what_is_no_fault_of_the_settings_ends_the_sweep_and_is_tried_again(trained, errors, tmp_path, error):
+    errors.append(error)
+    grid = options(f"{RATE}=0.1,0.2", method="grid")
+    with pytest.raises(type(error), match=str(error)):
+        sweep(CONFIG, grid, tmp_path, log=silent)
+    trials = sweep(CONFIG, grid, tmp_path, log=silent)
+    assert sorted((trial.settings[RATE], trial.state) for trial in trials) == [("0.1", "complete"), ("0.2", "complete")]
+
+
+@needs_optuna
+def test_too_little_memory_fails_a_trial(trained, errors, tmp_path):
+    errors.append(MemoryError("17 GB"))
+    trials = sweep(CONFIG, options(f"{RATE}=0.1,0.2", method="grid"), tmp_path, log=silent)
+    assert [trial.state for trial in trials] == ["failed", "complete"]
+    assert trials[0].failure.startswith("out of memory (17 GB)")
+
+
+@needs_optuna
+def test_a_sweep_of_failures_says_so(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # undone after the test
+    space = ("--space", f"{RATE}=0.95,0.99", "--method", "grid", "--out", str(tmp_path))
+    assert cli.main(["sweep", "demo", *space]) == UNFINISHED_EXIT_CODE
+    assert "none of 2 trials reached its end (policy_loss is not finite); try another space" in capsys.readouterr().out
 
 
 @needs_optuna

@@ -186,8 +186,8 @@ def _exit_code_section() -> str:
         0: "done",
         130: "interrupted",
         errors.STOPPED_EXIT_CODE: "stopped before the end; continue it",
-        errors.UNFINISHED_EXIT_CODE: "not finished because of what failed elsewhere: tasks of a study, which are "
-        "listed, or another process of the run; the same command, or `resume`, continues it",
+        errors.UNFINISHED_EXIT_CODE: "not finished because of what failed: tasks of a study, which are listed, or "
+        "another process of the run, where the same command, or `resume`, continues it; or every trial of a sweep",
     }
     for kind in kinds:
         meanings.setdefault(kind.exit_code, " ".join((kind.__doc__ or "").split()))

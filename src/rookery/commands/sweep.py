@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from rookery.commands.options import Cores, Json, Overrides, TimeLimit, optional, time_limit_seconds, use_cores
 from rookery.commands.output import print_json
 from rookery.commands.train import TrainCommand, make_run_config
-from rookery.errors import STOPPED_EXIT_CODE
+from rookery.errors import STOPPED_EXIT_CODE, UNFINISHED_EXIT_CODE
+
+if TYPE_CHECKING:
+    from rookery.scaling.sweep import Trial
 
 
 @dataclasses.dataclass
@@ -24,7 +27,8 @@ class SweepCommand:
     ]
     overrides: Overrides = ()
     space: Annotated[tuple[str, ...], optional("FIELD=VALUES", "required")] = ()
-    """Settings to try: FIELD=A,B,C, or a range FIELD=LOW..HIGH or FIELD=log:LOW..HIGH."""
+    """Settings to try: FIELD=A,B,C, or a range FIELD=LOW..HIGH or FIELD=log:LOW..HIGH, of whole numbers where the field
+    holds one. A value with commas is JSON in brackets: FIELD=[[0,1e-2],[1,1e-3]],1e-3 are two values."""
     method: Literal["grid", "random", "halving"] = "random"
     """grid: every combination. random: --trials random ones. halving: random ones, the poor of which are stopped at
     checkpoints (asynchronous successive halving)."""
@@ -51,7 +55,7 @@ class SweepCommand:
 
 
 def run_sweep(options: SweepCommand) -> int:
-    """Sweep. Returns 0, or STOPPED_EXIT_CODE if the time was up."""
+    """Sweep. Returns 0, STOPPED_EXIT_CODE if the time was up, or UNFINISHED_EXIT_CODE if no trial reached its end."""
     stop_after, start = time_limit_seconds(options.time_limit), time.monotonic()
     use_cores(options.cores)
     from rookery.scaling.sweep import BEST_FILE, Dimension, SweepOptions, best_trial, sweep
@@ -80,11 +84,19 @@ def run_sweep(options: SweepCommand) -> int:
         row = {"finished": not stopped, "trials": len(trials)}
         found = best and {"settings": best.settings, "value": best.value, "config": str(options.out / BEST_FILE)}
         print_json(row if stopped else row | {"best": found})
-        return STOPPED_EXIT_CODE if stopped else 0
+        return _exit_code(stopped, best)
     if stopped:
         print(f"stopped after {len(trials)} trials; run the same command to continue")
-        return STOPPED_EXIT_CODE
-    if best is not None:
+    elif best is None:
+        failure = next((trial.failure for trial in trials if trial.failure), "all were stopped early")
+        print(f"none of {len(trials)} trials reached its end ({failure}); try another space in another folder (--out)")
+    else:
         print(f"best of {len(trials)}: {', '.join(f'{k}={v}' for k, v in best.settings.items())} ({best.value:.4g})")
         print(f"next: rookery train {options.out / BEST_FILE}, on the seeds that the sweep has not seen")
-    return 0
+    return _exit_code(stopped, best)
+
+
+def _exit_code(stopped: bool, best: Trial | None) -> int:
+    if stopped:
+        return STOPPED_EXIT_CODE
+    return UNFINISHED_EXIT_CODE if best is None else 0

@@ -20,8 +20,18 @@ from typing import Any
 import numpy as np
 
 from rookery import __version__
-from rookery.errors import ConfigError, MissingPackageError, NotFoundError, RookeryError, suggest
-from rookery.storage.atomic import write_json, write_text
+from rookery.errors import (
+    ConfigError,
+    DivergedError,
+    IncompatibleError,
+    MissingPackageError,
+    NotFoundError,
+    OutOfMemoryError,
+    StorageError,
+    explain_failure,
+    suggest,
+)
+from rookery.storage.atomic import storage_error, write_json, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import apply_overrides, to_dict
@@ -34,7 +44,7 @@ SWEEP_SEED = 1_000_000
 """First training seed of sweeps by default, far from those of reported runs."""
 TABLE_FILE, BEST_FILE, FIGURE_FILE, TRIALS_FILE = "table.csv", "best.json", "sweep.svg", "trials.log"
 FAILURE = "failure"
-"""User attribute of a trial that failed, such as one whose numbers were not finite: the reason."""
+"""User attribute of a trial that failed for good, because of its settings: the reason."""
 DEFAULT_METRIC = "social/return"
 """The end of a metric's name: mean return with the whole team, in the evaluation at checkpoints."""
 
@@ -53,14 +63,17 @@ class Dimension:
 
     @classmethod
     def parse(cls, text: str) -> Dimension:
-        """From FIELD=A,B,C or FIELD=LOW..HIGH or FIELD=log:LOW..HIGH. Raises ConfigError."""
+        """From FIELD=A,B,C or FIELD=LOW..HIGH or FIELD=log:LOW..HIGH. Raises ConfigError.
+
+        A comma inside brackets or quotes belongs to a value.
+        """
         field, _, values = text.partition("=")
         field, values = field.strip(), values.strip()
         example = "write team.0.learning_rate=1e-4,1e-3 or team.0.learning_rate=log:1e-4..1e-2"
         if not field or not values:
             raise ConfigError(f"space {text!r} is not FIELD=VALUES; {example}")
-        if ".." not in values:
-            return cls(field, tuple(value.strip() for value in values.split(",")))
+        if ".." not in values or values[0] in '[{"':
+            return cls(field, _split_values(values))
         log = values.startswith("log:")
         try:
             low, high = (float(bound) for bound in values.removeprefix("log:").split(".."))
@@ -70,11 +83,33 @@ class Dimension:
             raise ConfigError(f"space {text!r}: LOW must be below HIGH, and above 0 with log:; {example}")
         return cls(field, low=low, high=high, log=log)
 
-    def suggest(self, trial: Any) -> str:
-        """The value that an Optuna trial takes, as the text of an override."""
+    def suggest(self, trial: Any, whole: bool) -> str:
+        """The value that an Optuna trial takes, as the text of an override. `whole`: a range of whole numbers."""
         if self.choices:
             return trial.suggest_categorical(self.field, list(self.choices))
+        if whole:
+            return str(trial.suggest_int(self.field, int(self.low), int(self.high), log=self.log))
         return repr(trial.suggest_float(self.field, self.low, self.high, log=self.log))
+
+
+def _split_values(text: str) -> tuple[str, ...]:
+    """Split at commas outside of brackets, braces and quotes. Raises ConfigError if one of these is not closed."""
+    values, depth, quoted = [""], 0, False
+    for character in text:
+        if character == '"':
+            quoted = not quoted
+        elif not quoted:
+            depth += (character in "[{") - (character in "]}")
+        if character == "," and not depth and not quoted:
+            values.append("")
+        else:
+            values[-1] += character
+    if depth or quoted:
+        raise ConfigError(
+            f"values {text!r} have a bracket or a quote that is not closed; write a list as JSON, such as "
+            "team.0.learning_rate=[[0,1e-2],[1,1e-3]],1e-3, which are two values"
+        )
+    return tuple(value.strip() for value in values)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,6 +152,8 @@ class Trial:
     state: str
     """'complete', 'stopped early' or 'failed'."""
     num_updates: int
+    failure: str = ""
+    """Why it failed."""
 
 
 def sweep(
@@ -132,24 +169,41 @@ def sweep(
     Args:
       config: what all settings start from; its own seeds are the ones to report, and no setting is trained on them.
       stop_after: seconds left; None: no limit.
-    Returns: every trial so far; fewer than asked for if the time was up.
+    Returns: every trial so far; fewer than asked for if the time was up. A trial whose settings do not fit together,
+      whose numbers are not finite or that needs more memory than there is has failed, and is not tried again.
     Raises: NotFoundError without Optuna, or if no metric has such a name; ConfigError for settings that no run has,
-      seeds that overlap with the reported ones, or a folder of another sweep.
+      seeds that overlap with the reported ones, or a folder of another sweep; StorageError if the disk refuses, and
+      whatever else ends a run but is no fault of its settings: the next call tries that trial again.
     """
     optuna = _import_optuna()
     _check_settings(config, options)
     with RunLock(out):
         _check_same_sweep(config, options, out)
-        study = _open_study(optuna, options, out)
-        wanted = math.prod(len(d.choices) for d in options.space) if options.method == "grid" else options.num_trials
-        while len(done := _ended(study)) < wanted:
-            left = stop_after()
-            if left == 0.0:
-                break
-            _run_trial(optuna, study, config, options, out, left, log)
+        try:
+            done = _run_trials(optuna, config, options, out, stop_after, log)
+        except StorageError:
+            raise
+        except OSError as error:  # Optuna's, of its own file
+            raise storage_error("write", out / TRIALS_FILE, error) from error
         trials = [_to_trial(trial, options) for trial in done]
         _write_results(config, options, trials, out)
     return trials
+
+
+def _run_trials(
+    optuna: Any, config: RunConfig, options: SweepOptions, out: Path, stop_after: Callable[[], float | None],
+    log: Callable[[str], None],
+) -> list[Any]:  # fmt: skip
+    """Run the trials that are left. Returns Optuna's of all that ended."""
+    study = _open_study(optuna, options, out)
+    whole = _whole_numbers(config, options)
+    wanted = math.prod(len(d.choices) for d in options.space) if options.method == "grid" else options.num_trials
+    while len(done := _ended(study)) < wanted:
+        left = stop_after()
+        if left == 0.0:
+            break
+        _run_trial(optuna, study, config, options, whole, out, left, log)
+    return done
 
 
 def _import_optuna() -> Any:
@@ -174,6 +228,19 @@ def _check_settings(config: RunConfig, options: SweepOptions) -> None:
             apply_overrides(config, [f"{dimension.field}={value}"])
     if options.metric == DEFAULT_METRIC and not config.eval_episodes:
         raise ConfigError("eval_episodes=0: checkpoints are not evaluated; name another metric with --metric")
+
+
+def _whole_numbers(config: RunConfig, options: SweepOptions) -> set[str]:
+    """The fields with a range of whole numbers: those that hold an int where they are given one."""
+    found = set()
+    for dimension in options.space:
+        if not dimension.choices and dimension.low.is_integer() and dimension.high.is_integer():
+            node: Any = to_dict(apply_overrides(config, [f"{dimension.field}={dimension.low:.0f}"]))
+            for part in dimension.field.split("."):
+                node = node[int(part)] if isinstance(node, list) else node[part]
+            if type(node) is int:
+                found.add(dimension.field)
+    return found
 
 
 def _check_same_sweep(config: RunConfig, options: SweepOptions, out: Path) -> None:
@@ -203,7 +270,7 @@ def _open_study(optuna: Any, options: SweepOptions, out: Path) -> Any:
     for trial in earlier:
         if trial.state == optuna.trial.TrialState.RUNNING:  # of a process that was killed; its run is continued
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            study.enqueue_trial(trial.params)
+            study.enqueue_trial(trial.system_attrs.get("fixed_params", {}) | trial.params)
     if options.method == "grid":
         for values in itertools.product(*(dimension.choices for dimension in options.space)):
             settings = dict(zip((dimension.field for dimension in options.space), values, strict=True))
@@ -218,30 +285,36 @@ def _ended(study: Any) -> list[Any]:
 
 
 def _run_trial(
-    optuna: Any, study: Any, config: RunConfig, options: SweepOptions, out: Path, stop_after: float | None,
-    log: Callable[[str], None],
+    optuna: Any, study: Any, config: RunConfig, options: SweepOptions, whole: set[str], out: Path,
+    stop_after: float | None, log: Callable[[str], None],
 ) -> None:  # fmt: skip
     trial = study.ask()
-    overrides = [f"{dimension.field}={dimension.suggest(trial)}" for dimension in options.space]
-    tried = dataclasses.replace(apply_overrides(config, overrides), seed=options.seed, num_seeds=options.num_seeds)
+    overrides = [f"{d.field}={d.suggest(trial, d.field in whole)}" for d in options.space]
     run_dir = out / "runs" / hashlib.sha256("\n".join(overrides).encode()).hexdigest()[:12]
 
-    def on_update(done: int, saves: bool) -> None:
-        if saves and done < tried.total_updates and (value := _metric(run_dir, options.metric)) is not None:
-            trial.report(value, done)
-            if trial.should_prune():
-                raise optuna.TrialPruned
+    def train() -> bool:
+        tried = dataclasses.replace(apply_overrides(config, overrides), seed=options.seed, num_seeds=options.num_seeds)
+
+        def on_update(done: int, saves: bool) -> None:
+            if saves and done < tried.total_updates and (value := _metric(run_dir, options.metric)) is not None:
+                trial.report(value, done)
+                if trial.should_prune():
+                    raise optuna.TrialPruned
+
+        return train_or_resume(tried, run_dir, quiet=True, stop_after=stop_after, on_update=on_update)
 
     log(f"trial {trial.number}: {', '.join(overrides)}, in {run_dir}")
     state = optuna.trial.TrialState
     try:
-        finished = train_or_resume(tried, run_dir, quiet=True, stop_after=stop_after, on_update=on_update)
+        finished = train()
     except optuna.TrialPruned:
         study.tell(trial, state=state.PRUNED)
         return
-    except RookeryError as error:
-        log(f"trial {trial.number} failed: {error}")
-        trial.set_user_attr(FAILURE, str(error))
+    except Exception as error:
+        if (reason := _lasting_failure(error)) is None:
+            raise  # the trial stays a running one, which the next call tries again
+        log(f"trial {trial.number} failed: {reason}")
+        trial.set_user_attr(FAILURE, reason)
         study.tell(trial, state=state.FAIL)
         return
     if not finished:  # the time is up; the next call continues its run
@@ -253,6 +326,14 @@ def _run_trial(
         raise NotFoundError(f"{run_dir} has no finite metric whose name ends in {options.metric!r}")
     study.tell(trial, value)
     log(f"trial {trial.number}: {options.metric} {value:.4g}")
+
+
+def _lasting_failure(error: Exception) -> str | None:
+    """Why a trial would fail again with the same settings; None if that is not so, as when the disk is full."""
+    if isinstance(error, DivergedError | ConfigError | IncompatibleError):
+        return None if isinstance(error, MissingPackageError) else str(error)
+    explained = explain_failure(error)
+    return str(explained) if isinstance(explained, OutOfMemoryError) else None
 
 
 def _metric(run_dir: Path, name: str) -> float | None:
@@ -270,7 +351,8 @@ def _to_trial(trial: Any, options: SweepOptions) -> Trial:
     value = trial.value if trial.value is not None else (steps[max(steps)] if steps else None)
     words = {"COMPLETE": "complete", "PRUNED": "stopped early"}
     settings = {d.field: str(trial.params[d.field]) for d in options.space if d.field in trial.params}
-    return Trial(trial.number, settings, value, words.get(trial.state.name, "failed"), max(steps, default=0))
+    state, failure = words.get(trial.state.name, "failed"), trial.user_attrs.get(FAILURE, "")
+    return Trial(trial.number, settings, value, state, max(steps, default=0), failure)
 
 
 def best_trial(trials: list[Trial], minimize: bool) -> Trial | None:
@@ -285,9 +367,10 @@ def _write_results(config: RunConfig, options: SweepOptions, trials: list[Trial]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     fields = [dimension.field for dimension in options.space]
-    writer.writerow(["trial", *fields, options.metric, "state"])
+    writer.writerow(["trial", *fields, options.metric, "state", "failure"])
     for trial in trials:
-        writer.writerow([trial.number, *(trial.settings.get(field, "") for field in fields), trial.value, trial.state])
+        values = [trial.settings.get(field, "") for field in fields]
+        writer.writerow([trial.number, *values, trial.value, trial.state, trial.failure])
     write_text(out / TABLE_FILE, file.getvalue())
     shown = [trial for trial in trials if trial.value is not None]
     if shown:
