@@ -1,5 +1,6 @@
 """A study on a Ray cluster of two nodes, one of which dies in the middle; and what is refused without a cluster."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -99,6 +100,21 @@ def test_a_second_driver_is_refused_before_it_connects(tmp_path, monkeypatch):
         ray_study.run_on_ray(STUDY, session, RayOptions(), 1, print)
     with RunLock(parts_dir(session.run_dir(FIRST))):  # what it had locked before is free again
         pass
+
+
+def test_a_run_that_is_lost_is_not_trained_again_here(tmp_path, monkeypatch):
+    """Every task reports its end, and the driver finds no file of it."""
+    monkeypatch.setattr(ray_study, "connected", lambda options: contextlib.nullcontext())
+    monkeypatch.setattr(ray_study, "check_nodes", lambda ray, marker: 0)
+    monkeypatch.setattr(ray_study._Training, "run", lambda self: None)
+    with pytest.raises(StorageError, match=r"every task is trained, but .* lacks what they wrote of first, second; if"):
+        ray_study.run_on_ray(STUDY, make_session(tmp_path), RayOptions(), 1, print)
+
+
+@pytest.mark.parametrize("address", ["ray://10.0.0.1:10001", "http://10.0.0.1:8265"])
+def test_a_cluster_whose_disk_is_not_the_driver_s(address):
+    with pytest.raises(ConfigError, match="run this command on a machine of the cluster, with --ray auto or --ray HO"):
+        RayOptions(address=address)
 
 
 def test_a_part_travels_as_it_is(straight, tmp_path):

@@ -30,6 +30,11 @@ class RayOptions:
     """CPU cores of a cluster that is started here; None: all."""
 
     def __post_init__(self) -> None:
+        if self.address is not None and "://" in self.address:
+            raise ConfigError(
+                f"address {self.address!r} is Ray Client's or Ray Jobs', where the driver's disk is not the cluster's; "
+                "run this command on a machine of the cluster, with --ray auto or --ray HOST:PORT"
+            )
         if self.num_cpus < 1:
             raise ConfigError(f"num_cpus={self.num_cpus} must be at least 1")
         if not self.num_gpus >= 0:

@@ -93,8 +93,8 @@ def run_on_ray(
 ) -> RayOutcome:
     """Do everything of a study but judging it. `begin_split` comes first.
 
-    Raises: as `connected` and `check_nodes`; StorageError if another driver works on one of these runs, or the disk
-      refuses.
+    Raises: as `connected` and `check_nodes`; StorageError if another driver works on one of these runs, the disk
+      refuses, or it does not have what the workers say that they wrote.
     """
     marker = session.runs_dir.resolve() / STUDIES_DIR / ".driver"  # workers have working directories of their own
     outcome = RayOutcome()
@@ -118,6 +118,12 @@ def run_on_ray(
         tasks = train_tasks(study, session, options.replicas_per_task)
         _Training(ray, study, session, options, setup, tasks, outcome).run()
         unfinished = join_finished(study, session, tasks)
+        if unfinished and not outcome.missing and not outcome.stopped:
+            raise StorageError(
+                f"every task is trained, but {session.runs_dir} lacks what they wrote of "
+                f"{', '.join(run.name for run in unfinished)}; if that is a network disk, run the same command when "
+                "its files have arrived"
+            )
         if not unfinished and all(condition.agents.prepare(session) for condition in study.conditions):
             _Measuring(ray, study, session, options, setup, outcome).run(log)
     return outcome
