@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from rookery.studies.ndousse2021 import fig8
 from rookery.studies.ndousse2021.dose_response import fit_logistic
-from rookery.studies.ndousse2021.fig8 import rises
+from rookery.studies.ndousse2021.shared_runs import SOCIAL_NEXT_FRAME
+from rookery.studies.results import Results
+from rookery.studies.study import FAILS, HOLDS, UNDECIDED
 
 
 def test_a_logistic_curve_through_fractions():
@@ -16,10 +19,29 @@ def test_a_logistic_curve_through_fractions():
     np.testing.assert_allclose(1 / (1 + np.exp(-separated)), [8.5 / 9, 0.5 / 9], rtol=1e-6)
 
 
-def test_noise_is_not_a_rise():
-    noise = np.random.default_rng(0).normal(0, 0.01, 200)
-    assert not rises(1.0 + noise)
-    assert not rises(np.linspace(1.0, 0.5, 200) + noise)
-    bump = np.linspace(1.0, 0.5, 200)
+def verdict_on(error):
+    curves = {SOCIAL_NEXT_FRAME.label: {"learning": {"aux_loss": error.tolist()}}}
+    return fig8.STUDY.claims[1].judge(Results({"rows": [], "curves": curves})).outcome
+
+
+def slow_noise(rng, num_seeds=6, num_updates=200):
+    """Noise of deviation 0.01 that lasts for about 20 updates: f[seeds, updates]."""
+    steps = rng.normal(0, 0.01 * (1 - 0.95**2) ** 0.5, (num_updates, num_seeds))
+    noise = [rng.normal(0, 0.01, num_seeds)]
+    for step in steps[1:]:
+        noise.append(0.95 * noise[-1] + step)
+    return np.array(noise).T
+
+
+def test_noise_is_not_a_rise_however_long_it_lasts():
+    rng = np.random.default_rng(1)
+    decided = [verdict_on(1.0 + slow_noise(rng)) for _ in range(60)]
+    assert decided.count(HOLDS) <= 5  # 2.8 % of 2,000
+    assert FAILS not in decided
+    falling = np.linspace(1.0, 0.5, 200)
+    assert verdict_on(falling + slow_noise(rng)) in (FAILS, UNDECIDED)
+    assert verdict_on(falling + 1e-4 * slow_noise(rng)) == FAILS
+    bump = falling.copy()
     bump[100:120] += 0.3
-    assert rises(bump + noise)
+    assert verdict_on(bump + slow_noise(rng)) == HOLDS
+    assert verdict_on((bump + slow_noise(rng))[:4]) == UNDECIDED  # four seeds

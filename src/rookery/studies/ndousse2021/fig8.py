@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from rookery import intervals
+from rookery import intervals, significance
+from rookery.significance import LEVEL, SignificanceTest
 from rookery.studies import budgets, figures
-from rookery.studies.claims import judge_count, judge_mean
+from rookery.studies.claims import judge_mean, judge_test
 from rookery.studies.mechanisms import FramePredictionCheck
 from rookery.studies.ndousse2021.shared_runs import (
     EXPERT_AGENTS,
@@ -18,12 +19,9 @@ from rookery.studies.ndousse2021.shared_runs import (
     SOCIAL_RECONSTRUCTION,
 )
 from rookery.studies.results import Results
-from rookery.studies.study import Claim, Study, Verdict
+from rookery.studies.study import FAILS, HOLDS, UNDECIDED, Claim, Study, Verdict
 
 _NUM_PARTS = 10
-_MIN_RISE = 3.0
-"""Standard errors by which the error of a tenth of the run must exceed that of the tenth before to count as a rise: a
-constant with noise does not rise."""
 _IS_ALIVE = (FramePredictionCheck(condition=SOCIAL_NEXT_FRAME.label),)
 
 
@@ -40,19 +38,36 @@ def _judge_low_error(results: Results) -> Verdict:
 
 def _judge_not_monotone(results: Results) -> Verdict:
     error = np.array(results.curves[SOCIAL_NEXT_FRAME.label]["learning"]["aux_loss"], float)
-    num_rising = int(sum(rises(seed) for seed in error))
-    outcome, reason = judge_count(num_rising, num_rising, len(error), len(error) // 2 + 1)
-    interval = intervals.binomial_fraction(num_rising, len(error))
-    quantity = "fraction of seeds whose error rises by more than its noise between tenths of the run; claimed most"
-    return Verdict(outcome, quantity, interval, reason)
+    tests = rise_tests(error)
+    clearest = max(tests, key=lambda test: test.interval.low)  # of rises the clearest, of falls the least clear
+    number = tests.index(clearest)
+    outcome = UNDECIDED
+    if clearest.interval.low > 0:
+        outcome = HOLDS
+    elif all(test.interval.high <= 0 for test in tests):
+        outcome = FAILS
+    quantity = "clearest rise of the error from a tenth of the run to the next, mean over seeds; claimed > 0"
+    detail = f"from tenth {number + 1} to {number + 2}; interval and p are for {len(tests)} pairs together (Bonferroni)"
+    return judge_test(clearest, outcome, quantity, len(error), detail)
 
 
-def rises(error: np.ndarray) -> bool:
-    """Whether f[updates] rises from one tenth to the next by more than chance explains."""
-    parts = np.array_split(error, min(_NUM_PARTS, len(error)))
-    mean = np.array([part.mean() for part in parts])
-    variance = np.array([part.var(ddof=1) / len(part) if len(part) > 1 else 0.0 for part in parts])
-    return bool((np.diff(mean) > _MIN_RISE * np.sqrt(variance[1:] + variance[:-1])).any())
+def rise_tests(error: np.ndarray) -> list[SignificanceTest]:
+    """Whether f[seeds, updates] rises from each tenth of the run to the next, each test corrected for their number.
+
+    Seeds are the sample: an agent's successive updates are far from independent, so that noise which lasts longer than
+    an update looks like a rise within one seed.
+    """
+    parts = np.array_split(error, min(_NUM_PARTS, error.shape[1]), axis=1)
+    rise = np.diff([part.mean(1) for part in parts], axis=0)  # [pairs, seeds]
+    tests = []
+    for values in rise:
+        test = significance.mean_test(values)
+        tests.append(test._replace(
+            interval=intervals.mean_interval(values, 1 - LEVEL / len(rise)),
+            p_value=min(1.0, test.p_value * len(rise)),
+            detectable=np.nan,
+        ))  # fmt: skip
+    return tests
 
 
 STUDY = Study(
