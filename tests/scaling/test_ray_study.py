@@ -252,6 +252,21 @@ def test_what_would_fail_again_is_not_tried_again(ends, error, reason):
     assert (outcome.missing, outcome.deaths) == ({"task": reason}, 0)
 
 
+def test_a_worker_that_dies_leaves_no_half_agent(tmp_path, monkeypatch):
+    path = tmp_path / "start" / "agent.safetensors"
+
+    def die(*names):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("os.replace", die)
+        ray_worker._write_if_absent(path, b"weights")
+    assert not path.exists()
+    ray_worker._write_if_absent(path, b"weights")
+    ray_worker._write_if_absent(path, b"others")
+    assert path.read_bytes() == b"weights"
+
+
 def test_a_worker_with_other_versions_refuses():
     setup = ray_worker.WorkerSetup(
         num_cpus=1, num_gpus=0, num_threads=1, environment={}, marker="", marker_text="", versions={"jax": "0.0.1"}

@@ -18,6 +18,7 @@ from typing import Any
 
 from rookery import __version__
 from rookery.errors import IncompatibleError
+from rookery.storage.atomic import write_bytes
 
 FORWARDED_VARIABLES = ("XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
 """Environment variables of the driver that workers have too; numbers depend on the first."""
@@ -231,8 +232,7 @@ def _moved(agent: Any, moved_to: dict[str, str]) -> Any:
 
 def _write_if_absent(path: Path, content: bytes) -> None:
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        write_bytes(path, content)
 
 
 @contextlib.contextmanager
