@@ -30,6 +30,10 @@ def policy(observation, state, is_first):
     return action, (hidden, cell, step + 1)
 
 
+# What `rookery score` asks of a function: the view that it was trained with, and the files that its card names.
+policy.observation_type, policy.files = "symbolic", (WEIGHTS,)
+
+
 def forward(weights, x, hidden, cell):
     """LSTM, one layer of tanh, logits. x f32[O]; hidden and cell f32[H]; returns both, and logits f32[K]."""
     gates = weights["lstm_actor.weight_ih_l0"] @ x + weights["lstm_actor.weight_hh_l0"] @ hidden

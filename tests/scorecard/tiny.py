@@ -1,8 +1,11 @@
 """The scorecard in one tiny world, so that all its conditions are one compiled program."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import jax.numpy as jnp
+import numpy as np
 
 from rookery.agents.scripted.cycle_partner import CyclePartner
 from rookery.scorecard.agents import PolicyAgent
@@ -56,3 +59,35 @@ class PupilAgent(PolicyAgent):
 
 def pupil(kind: str) -> PupilAgent:
     return PupilAgent(name=kind, kind="test", observation_type="symbolic")
+
+
+GOLDEN_CARD = Path(__file__).with_name("golden_card.json")
+"""The probes of `follow_blue` on TINY. Only a protocol of another name or a mended formula may change it; then write
+`golden_probes()` of the new card into it, and raise the version of the probe whose numbers changed."""
+
+
+def follow_blue(observation, state, is_first):
+    """Walk to the other agent in view with most prestige, else to the nearest goal, else ahead with turns.
+
+    Whole numbers alone, without any choice at random: it plays the same on every machine.
+    """
+    t = 0 if is_first.all() else state
+    rows, columns = np.indices(observation.shape[1:3])
+    ahead, right = 5 - rows, columns - 3
+    distance = np.abs(ahead) + np.abs(right)
+    others, goals = observation[..., 3:7].any(-1), observation[..., 2] > 0
+    others[:, 5, 3] = goals[:, 5, 3] = False  # its own cell
+    score = np.where(others, 10_000 + 20 * observation[..., 7].astype(int), 0) + np.where(goals, 1_000, 0)
+    score = np.where(score > 0, score - distance, 0).reshape(len(observation), -1)
+    best = score.argmax(1)
+    to_ahead, to_right = ahead.reshape(-1)[best], right.reshape(-1)[best]
+    action = np.where(to_ahead > 0, 2, np.where(to_right < 0, 0, 1))
+    return np.where(score.max(1) > 0, action, 1 if t % 3 == 2 else 2), t + 1
+
+
+follow_blue.batched, follow_blue.observation_type = True, "symbolic"
+
+
+def golden_probes() -> dict:
+    """Numbers by probe: value, low and high."""
+    return json.loads(GOLDEN_CARD.read_text(encoding="utf-8"))

@@ -31,7 +31,7 @@ class ScoreCommand:
     out: Path = Path("scorecards")
     """Folder for NAME.json and NAME.html; every protocol has its own folder in it."""
     observation: Annotated[str | None, optional("TYPE", "as the agent says, else pixels")] = None
-    """What a function or model observes: pixels (21×21×3) or symbolic (7×7×8)."""
+    """What a function or model observes: pixels (21×21×3) or symbolic (7×7×8); a trained agent knows."""
     table: Annotated[Path | None, optional("FILE", "no table")] = None
     """A Markdown page whose table is written again from all cards in the folder."""
     json: Json = False

@@ -7,8 +7,9 @@ observation opens an episode, and returns an action and its next state, all in n
         return action, state                 # an int from 0 to 6: left, right, forward, and four that do nothing
 
 It may say what it observes, `act.observation_type = "symbolic"` (u8[7, 7, 8]), and that it takes a batch,
-`act.batched = True`: observations u8[B, ...], one state for all, is_first bool[B], actions int[B]. Whatever it samples
-must depend on its state alone, or its score is another one each time.
+`act.batched = True`: observations u8[B, ...], one state for all, is_first bool[B], actions int[B]. What it reads from
+files, such as weights, it names: `act.files = ("weights.npz",)`, next to its module; the digest of a card covers them.
+Whatever it samples must depend on its state alone, or its score is another one each time.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class ScoredAgent:
     kind: str
     observation_type: ObservationType
     sha256: str | None = None
-    """Of the file that holds it; None for one that is no file."""
+    """Of the file that holds it and of the files that it names; None for one that is no file."""
 
     def player(self, env: Env, num_episodes: int, key: PRNGKey) -> Chooser:
         """Required. Begin this many episodes side by side.
@@ -166,7 +167,8 @@ def load_scored_agent(source: str, observation_type: ObservationType | None = No
       source: a zoo entry, a .safetensors file, 'scripted', 'scripted-partial', 'random', 'module:function', or an .onnx
         or TorchScript (.pt) file.
       observation_type: what it observes; None: what its card or its function says, else pixels.
-    Raises: NotFoundError, CorruptFileError, IncompatibleError or ConfigError.
+    Raises: NotFoundError, CorruptFileError, IncompatibleError or ConfigError. A trained agent observes what it was
+      trained with; another type is an IncompatibleError.
     """
     if observation_type is not None and observation_type not in OBSERVATION_SHAPES:
         raise ConfigError(
@@ -189,6 +191,11 @@ def load_scored_agent(source: str, observation_type: ObservationType | None = No
     agent = load_trained_agent(source)
     for kind, shape in OBSERVATION_SHAPES.items():
         if tuple(agent.policy.observation_shape) == shape:
+            if observation_type not in (None, kind):
+                raise IncompatibleError(
+                    f"{source} was trained with observation={kind!r} and cannot observe {observation_type!r}; leave "
+                    "the option out"
+                )
             return RookeryAgent(name=source, kind="rookery", observation_type=kind, sha256=agent.card["sha256"])
     shapes = " or ".join(f"{shape} ({kind})" for kind, shape in OBSERVATION_SHAPES.items())
     raise IncompatibleError(
@@ -237,7 +244,29 @@ def _function_agent(
         name=name,
         kind=kind,
         observation_type=observation_type or stated,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else None,
+        sha256=_digest_of_files(name, path, getattr(function, "files", ())),
         function=function,
         batched=bool(getattr(function, "batched", False)),
     )
+
+
+def _digest_of_files(name: str, path: Path | None, named: Any) -> str | None:
+    """SHA-256 of the file of an agent; with files that it names, of all their digests in this order.
+
+    Args:
+      named: paths, relative to the folder of `path`.
+    Returns: None for an agent without any file.
+    Raises: ConfigError if what is named is not a sequence of paths; NotFoundError for a file that does not exist.
+    """
+    if isinstance(named, str | Path) or not all(isinstance(file, str | Path) for file in named):
+        raise ConfigError(f"{name}: files={named!r} must be a tuple of paths, such as ('weights.npz',)")
+    folder = path.parent if path else Path.cwd()
+    files = [path] if path and path.is_file() else []
+    for file in named:
+        if not (folder / file).is_file():
+            raise NotFoundError(f"{name} names the file {file}, which is not in {folder}")
+        files.append(folder / file)
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    if len(digests) < 2:
+        return digests[0] if digests else None
+    return hashlib.sha256("".join(digests).encode()).hexdigest()

@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias
 
 from rookery.agents.scripted.cycle_partner import PartnerBehavior
 from rookery.gridworld.spec import ViewConfig
-from rookery.intervals import Interval
-from rookery.scorecard.measures import ConditionEpisodes
+from rookery.intervals import CONFIDENCE, Interval
+from rookery.scorecard.measures import NUM_EPISODE_RESAMPLES, ConditionEpisodes
 
 ObservationType = Literal["pixels", "symbolic"]
 OBSERVATION_SHAPES: dict[ObservationType, tuple[int, ...]] = {
@@ -65,6 +65,8 @@ class Probe:
     question: str
     numbers: Mapping[str, str]
     """Name to definition."""
+    version: int = 1
+    """Of the formulas behind the numbers: another one whenever one of them gives other values."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,16 +96,20 @@ class Protocol:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything but the formulas: worlds, partners, episodes and seed.
+        """SHA-256 of worlds, partners, episodes, seed, definitions, versions of the formulas, and headline.
 
-        Of a world's task it reads what differs from the defaults, so that a later setting changes no digest.
+        Of a world's task it reads every setting, defaults included: a changed default changes scores. A setting that a
+        task gets later changes the digest too; if its default changes no score, the digest in existing cards is
+        replaced.
         """
-        worlds = [(world.name, world.task.kind, _changed_settings(world.task)) for world in self.worlds]
+        worlds = [(world.name, _all_settings(world.task)) for world in self.worlds]
+        probes = [(name, probe.version, tuple(probe.numbers.items())) for name, probe in self.probes.items()]
+        statistics = (self.numbers.__qualname__, NUM_EPISODE_RESAMPLES, CONFIDENCE)
         data = (self.name, self.num_episodes, self.seed, self.follow_steps, worlds, self.conditions)
+        data = (*data, OBSERVATION_SHAPES, NUM_ACTIONS, probes, self.headline, statistics)
         return hashlib.sha256(repr(data).encode()).hexdigest()
 
 
-def _changed_settings(task: Any) -> list[tuple[str, Any]]:
-    """The settings of a task that are not its defaults, sorted by name."""
-    default, names = type(task)(), [field.name for field in dataclasses.fields(task)]
-    return [(n, getattr(task, n)) for n in sorted(names) if getattr(task, n) != getattr(default, n)]
+def _all_settings(task: Any) -> list[tuple[str, Any]]:
+    """All settings of a task, sorted by name."""
+    return [(name, getattr(task, name)) for name in sorted(field.name for field in dataclasses.fields(task))]
