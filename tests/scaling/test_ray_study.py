@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -214,9 +215,9 @@ def ends(monkeypatch):
     """Run one task whose attempts end like this. Returns what it reported, the outcome, and the notes."""
     monkeypatch.setattr(ray_study, "RETRY_SECONDS", 0.0)
 
-    def run(*attempts):
+    def run(*attempts, stop_at=None):
         outcome, notes, left = ray_study.RayOutcome(), [], list(attempts)
-        tasks = ray_study._Tasks(Cluster(), RayOptions(), outcome)
+        tasks = ray_study._Tasks(Cluster(), RayOptions(), outcome, stop_at)
         tasks.start("task", lambda: (left.pop(0),))
         reports = []
         while tasks.busy:
@@ -227,13 +228,27 @@ def ends(monkeypatch):
     return run
 
 
+def ended(finished: bool) -> ray_worker.TaskReport:
+    return ray_worker.TaskReport(finished=finished, node="10.0.0.2", seconds=1.0, started=0.0)
+
+
 def test_a_dead_worker_is_replaced(ends):
-    reports, outcome, notes = ends(*[ArithmeticError("node died")] * 2, "report")
-    assert reports == [("task", "report")]
+    reports, outcome, notes = ends(*[ArithmeticError("node died")] * 2, ended(True))
+    assert reports == [("task", ended(True))]
     assert (outcome.deaths, outcome.missing) == (2, {})
     assert notes[0] == "task died (ArithmeticError: node died); it continues from its last checkpoint"
-    reports, outcome, _ = ends(TaskError(StorageError("in use by process 7")), "report")
+    reports, outcome, _ = ends(TaskError(StorageError("in use by process 7")), ended(True))
     assert (len(reports), outcome.deaths) == (1, 1)
+
+
+def test_a_worker_that_is_asked_to_stop_does_not_stop_the_study(ends):
+    """The time limit does, which is over when the last second of it is."""
+    reports, outcome, notes = ends(*[ended(False)] * 5, ended(True), stop_at=time.time() + 1000)
+    assert reports == [("task", ended(True))]
+    assert (outcome.deaths, outcome.missing) == (0, {})
+    assert notes[0] == "task was asked to stop on 10.0.0.2; it continues from its last checkpoint"
+    reports, _, notes = ends(ended(False), stop_at=time.time() - 1)
+    assert (reports, notes) == ([("task", ended(False))], [])
 
 
 def test_after_three_deaths_a_task_is_given_up(ends):
@@ -258,9 +273,10 @@ def test_a_worker_that_dies_leaves_no_half_agent(tmp_path, monkeypatch):
     def die(*names):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("os.replace", die)
-        ray_worker._write_if_absent(path, b"weights")
+        with pytest.raises(KeyboardInterrupt):
+            ray_worker._write_if_absent(path, b"weights")
     assert not path.exists()
     ray_worker._write_if_absent(path, b"weights")
     ray_worker._write_if_absent(path, b"others")

@@ -51,7 +51,8 @@ from rookery.training.run_parts import finished_agent, part_dir, parts_dir, star
 MAX_ATTEMPTS = 3
 """How often a task may die before it is given up."""
 RETRY_SECONDS = 5.0
-"""Pause before a task whose folder is still in use, by a worker that does not know yet that it is dead."""
+"""Pause before a task whose folder is still in use, by a worker that does not know yet that it is dead, or whose node is
+about to go."""
 AGENTS_PER_TASK = 8
 """Agents that one task measures: the program is compiled once for all of them."""
 
@@ -140,8 +141,8 @@ def _environment() -> dict[str, str]:
 class _Tasks:
     """Starts tasks and waits for them; those that die start again."""
 
-    def __init__(self, ray: Any, options: RayOptions, outcome: RayOutcome) -> None:
-        self.ray, self.outcome = ray, outcome
+    def __init__(self, ray: Any, options: RayOptions, outcome: RayOutcome, stop_at: float | None = None) -> None:
+        self.ray, self.outcome, self.stop_at = ray, outcome, stop_at
         self.resources = {
             "num_cpus": options.num_cpus,
             "num_gpus": options.num_gpus,
@@ -157,7 +158,11 @@ class _Tasks:
         self.running[submit()] = (label, submit)
 
     def wait(self, note: Callable[[str], None], seconds: float = 1.0) -> list[tuple[str, TaskReport]]:
-        """The tasks that ended within a moment. Those that died are started again or given up."""
+        """The tasks that ended within a moment. Those that died are started again or given up.
+
+        A task that stopped before the time limit was asked to by a signal, as when its node is taken away: it is
+        started again too, however often, since each attempt does at least one update and saves it.
+        """
         now = time.monotonic()
         for entry in [entry for entry in self.waiting if entry[0] <= now]:
             self.waiting.remove(entry)
@@ -170,7 +175,13 @@ class _Tasks:
         for ref in ended:
             label, submit = self.running.pop(ref)
             try:
-                reports.append((label, self.ray.get(ref)))
+                report = self.ray.get(ref)
+                if report.finished or self._out_of_time():
+                    reports.append((label, report))
+                else:
+                    note(f"{label} was asked to stop on {report.node}; it continues from its last checkpoint")
+                    self.attempts[label] -= 1
+                    self.waiting.append((time.monotonic() + RETRY_SECONDS, label, submit))
             except self.ray.exceptions.RayTaskError as error:
                 cause = error.cause
                 if isinstance(cause, StorageError):
@@ -182,6 +193,9 @@ class _Tasks:
                 reason = (str(error).strip().splitlines() or [""])[0].partition(". ")[0]  # the rest is advice
                 self._died(label, submit, f"{type(error).__name__}: {reason}", note, 0.0)
         return reports
+
+    def _out_of_time(self) -> bool:
+        return self.stop_at is not None and time.time() >= self.stop_at
 
     def _died(self, label: str, submit: Callable[[], Any], reason: str, note: Callable, pause: float) -> None:
         self.outcome.deaths += 1
@@ -219,9 +233,9 @@ class _Training:
             label: [other for other in self.tasks if task.depends_on(self.tasks[other])]
             for label, task in self.tasks.items()
         }
-        self.runner = _Tasks(ray, options, outcome)
         limit = session.seconds_left
         self.stop_at = None if limit is None else time.time() + limit
+        self.runner = _Tasks(ray, options, outcome, self.stop_at)
 
     def run(self) -> None:
         if not self.queue:
@@ -273,7 +287,7 @@ class _Training:
         )
 
     def _ended(self, label: str, report: TaskReport, progress: Progress) -> None:
-        if not report.finished:  # the time limit, or a signal
+        if not report.finished:  # the time limit
             self.outcome.stopped = True
             return
         self.done.add(label)
