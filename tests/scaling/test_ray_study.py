@@ -118,6 +118,15 @@ def test_a_cluster_whose_disk_is_not_the_driver_s(address):
         RayOptions(address=address)
 
 
+def test_drivers_have_markers_of_their_own(tmp_path, monkeypatch):
+    """Two studies at once in one folder of runs: with one marker, workers of the first would no longer know its disk."""
+    own = ray_cluster.driver_marker(tmp_path), ray_cluster.marker_text()
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    other = ray_cluster.driver_marker(tmp_path), ray_cluster.marker_text()
+    assert own[0] != other[0]
+    assert own[1] != other[1]
+
+
 def test_a_part_travels_as_it_is(straight, tmp_path):
     folder = tmp_path / "part"
     assert pack(tmp_path / "nothing") == b""

@@ -126,6 +126,11 @@ def check_nodes(ray: Any, marker: Path) -> int:
     return blind
 
 
+def driver_marker(folder: Path) -> Path:
+    """The marker of this process in a folder: drivers of several studies that share it have their own."""
+    return folder / f".driver-{os.uname().nodename}-{os.getpid()}"
+
+
 def marker_text() -> str:
     """What the marker of this process says: no other process writes the same."""
-    return f"process {os.getpid()} {' '.join(f'{name} {version}' for name, version in own_versions().items())}"
+    return f"process {os.getpid()} on {os.uname().nodename} {' '.join(f'{name} {version}' for name, version in own_versions().items())}"

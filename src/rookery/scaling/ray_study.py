@@ -18,7 +18,7 @@ from typing import Any
 
 from rookery.errors import RookeryError, StorageError
 from rookery.scaling.archives import pack, unpack
-from rookery.scaling.ray_cluster import RayOptions, check_nodes, connected, marker_text
+from rookery.scaling.ray_cluster import RayOptions, check_nodes, connected, driver_marker, marker_text
 from rookery.scaling.ray_worker import (
     FORWARDED_VARIABLES,
     MeasureOrder,
@@ -51,8 +51,8 @@ from rookery.training.run_parts import finished_agent, part_dir, parts_dir, star
 MAX_ATTEMPTS = 3
 """How often a task may die before it is given up."""
 RETRY_SECONDS = 5.0
-"""Pause before a task whose folder is still in use, by a worker that does not know yet that it is dead, or whose node is
-about to go."""
+"""Pause before a task whose folder is still in use, by a worker that does not know yet that it is dead, or whose node
+is about to go."""
 AGENTS_PER_TASK = 8
 """Agents that one task measures: the program is compiled once for all of them."""
 
@@ -97,7 +97,7 @@ def run_on_ray(
     Raises: as `connected` and `check_nodes`; StorageError if another driver works on one of these runs, the disk
       refuses, or it does not have what the workers say that they wrote.
     """
-    marker = session.runs_dir.resolve() / STUDIES_DIR / ".driver"  # workers have working directories of their own
+    marker = driver_marker(session.runs_dir.resolve() / STUDIES_DIR)  # workers have working directories of their own
     outcome = RayOutcome()
     with contextlib.ExitStack() as stack:
         for run in study.runs:
