@@ -1,6 +1,7 @@
 """A study on a Ray cluster of two nodes, one of which dies in the middle; and what is refused without a cluster."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import subprocess
@@ -119,7 +120,7 @@ def test_a_cluster_whose_disk_is_not_the_driver_s(address):
 
 
 def test_drivers_have_markers_of_their_own(tmp_path, monkeypatch):
-    """Two studies at once in one folder of runs: with one marker, workers of the first would no longer know its disk."""
+    """Two studies at once in one folder of runs; with one marker, workers of the first would not know its disk."""
     own = ray_cluster.driver_marker(tmp_path), ray_cluster.marker_text()
     monkeypatch.setattr("os.getpid", lambda: 1)
     other = ray_cluster.driver_marker(tmp_path), ray_cluster.marker_text()
@@ -140,6 +141,7 @@ def test_a_part_travels_as_it_is(straight, tmp_path):
 
 def test_versions_that_differ_are_both_named():
     own = own_versions()
+    assert [*own] == ["rookery", "jax", "jaxlib", "flax", "optax", "numpy"]
     check_versions("node 10.0.0.2", own, "this process", own)
     with pytest.raises(IncompatibleError, match=r"node 10.0.0.2 has jax 0.0.1, this process has \d.*; numbers would"):
         check_versions("node 10.0.0.2", {**own, "jax": "0.0.1"}, "this process", own)
@@ -274,6 +276,35 @@ def test_after_three_deaths_a_task_is_given_up(ends):
 def test_what_would_fail_again_is_not_tried_again(ends, error, reason):
     _, outcome, _ = ends(TaskError(error))
     assert (outcome.missing, outcome.deaths) == ({"task": reason}, 0)
+
+
+def test_what_tasks_took_is_one_line():
+    report = dataclasses.replace(ended(True), bytes_moved=1500)
+    reports = {"one": report, "two": dataclasses.replace(report, node="10.0.0.3")}
+    outcome = ray_study.RayOutcome(reports=reports, deaths=1)
+    assert outcome.describe() == (
+        "2 tasks on 2 nodes took 2 s in all and moved 3.0 kB between machines; 1 died and continued"
+    )
+
+
+def test_a_log_has_what_a_task_prints_and_the_error_that_ends_it(tmp_path):
+    path = tmp_path / "part" / "log.txt"
+
+    def fail(error):
+        with ray_worker._printing_to(path):
+            print("a warning", file=sys.stderr)
+            raise error
+
+    for error in (DivergedError("policy_loss is not finite"), KeyError("x")):
+        with pytest.raises(type(error)):
+            fail(error)
+    lines = path.read_text().splitlines()
+    assert lines[:4] == [
+        "a warning", "error: policy_loss is not finite", "a warning", "Traceback (most recent call last):",
+    ]  # fmt: skip
+    assert lines[-1] == "KeyError: 'x'"
+    ray_study.Hub({"task": str(tmp_path / "other")}).keep_log("task", path.read_bytes())
+    assert (tmp_path / "other" / "log.txt").read_bytes() == path.read_bytes()
 
 
 def test_a_worker_that_dies_leaves_no_half_agent(tmp_path, monkeypatch):

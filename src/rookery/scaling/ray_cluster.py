@@ -133,4 +133,5 @@ def driver_marker(folder: Path) -> Path:
 
 def marker_text() -> str:
     """What the marker of this process says: no other process writes the same."""
-    return f"process {os.getpid()} on {os.uname().nodename} {' '.join(f'{name} {version}' for name, version in own_versions().items())}"
+    versions = " ".join(f"{name} {version}" for name, version in own_versions().items())
+    return f"process {os.getpid()} on {os.uname().nodename} {versions}"

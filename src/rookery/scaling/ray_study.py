@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import RookeryError, StorageError
-from rookery.scaling.archives import pack, unpack
+from rookery.scaling.archives import LOG_FILE, pack, unpack
 from rookery.scaling.ray_cluster import RayOptions, check_nodes, connected, driver_marker, marker_text
 from rookery.scaling.ray_worker import (
     FORWARDED_VARIABLES,
@@ -40,11 +40,12 @@ from rookery.scaling.tasks import (
     missing_start,
     train_tasks,
 )
-from rookery.storage.atomic import write_json
+from rookery.storage.atomic import write_bytes, write_json
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import to_dict
 from rookery.studies.session import STUDIES_DIR, Session
 from rookery.studies.study import Study
+from rookery.training.memory import format_bytes
 from rookery.training.progress import Progress
 from rookery.training.run_parts import finished_agent, part_dir, parts_dir, start_agents
 
@@ -63,6 +64,17 @@ class RayOutcome(Outcome):
 
     reports: dict[str, TaskReport] = dataclasses.field(default_factory=dict)
     deaths: int = 0
+
+    def describe(self) -> str:
+        """One line: what the tasks took."""
+        reports = self.reports.values()
+        seconds, moved = sum(report.seconds for report in reports), sum(report.bytes_moved for report in reports)
+        deaths = f"; {self.deaths} died and continued" if self.deaths else ""
+        nodes = len({report.node for report in reports})
+        return (
+            f"{len(reports)} tasks on {nodes} nodes took {seconds:,.0f} s in all and moved {format_bytes(moved)} between "
+            f"machines{deaths}"
+        )
 
 
 class Hub:
@@ -87,6 +99,10 @@ class Hub:
     def store(self, label: str, data: bytes) -> None:
         """Put a part's files in its folder."""
         unpack(data, self._folders[label])
+
+    def keep_log(self, label: str, text: bytes) -> None:
+        """Put the log of a part that failed in its folder."""
+        write_bytes(self._folders[label] / LOG_FILE, text)
 
 
 def run_on_ray(
@@ -127,6 +143,8 @@ def run_on_ray(
             )
         if not unfinished and all(condition.agents.prepare(session) for condition in study.conditions):
             _Measuring(ray, study, session, options, setup, outcome).run(log)
+    if outcome.reports:
+        log(outcome.describe())
     return outcome
 
 

@@ -12,12 +12,13 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rookery import __version__
-from rookery.errors import IncompatibleError
+from rookery.errors import IncompatibleError, RookeryError
 from rookery.storage.atomic import write_bytes
 
 FORWARDED_VARIABLES = ("XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
@@ -93,7 +94,7 @@ def own_versions() -> dict[str, str]:
     return {
         "rookery": f"{__version__} (source {_source_digest()})",
         "jax": importlib.metadata.version("jax"),
-        "jaxlib": importlib.metadata.version("jaxlib"),
+        **{name: importlib.metadata.version(name) for name in ("jaxlib", "flax", "optax", "numpy")},
     }
 
 
@@ -182,6 +183,11 @@ def train_on_worker(order: TrainOrder, setup: WorkerSetup, hub: Any) -> TaskRepo
                 moved += len(data)
                 ray.get(hub.store.remote(order.label, data))
 
+        def send_log(kind: object, error: object, trace: object) -> None:
+            if error is not None and not shared:  # with what it printed since its last checkpoint
+                ray.get(hub.keep_log.remote(order.label, (folder / LOG_FILE).read_bytes()))
+
+        stack.push(send_log)
         stack.enter_context(_printing_to(folder / LOG_FILE))
         print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} process {os.getpid()} on {os.uname().nodename}", flush=True)
         finished = train_part(
@@ -237,7 +243,15 @@ def _write_if_absent(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _printing_to(path: Path) -> Iterator[None]:
-    """Append what this process prints to a file."""
+    """Append what this process prints to a file, on standard error too, and the error that it ends with."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
-        yield
+    with open(path, "a", encoding="utf-8") as file:
+        try:
+            with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+                yield
+        except RookeryError as error:
+            print(f"error: {error}", file=file)
+            raise
+        except Exception:
+            traceback.print_exc(file=file)
+            raise

@@ -152,6 +152,7 @@ def machine_info() -> dict[str, str | int]:
         "system": platform.system(),
         "python": platform.python_version(),
         "jax": jax.__version__,
+        "jaxlib": importlib.metadata.version("jaxlib"),
         "xla_flags": without_own_flags() or "none",
         "rookery": __version__,
     }
