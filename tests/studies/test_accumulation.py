@@ -1,6 +1,8 @@
 """Generations in context: what is handed on, and what the next generation sees of it."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +10,16 @@ import numpy as np
 import pytest
 
 from rookery.interfaces import Policy
+from rookery.studies.cook2024 import in_context
 from rookery.studies.cook2024.accumulation import NOTHING, Lives, accumulate, best_trials, live_alone, play_lives
+from rookery.studies.judging import judge_claims
+from rookery.studies.results import Results
+from rookery.studies.study import HOLDS, NOT_TESTED
 from rookery.tasks.memory_sequence import OTHERS_COLOR, MemorySequence
 
 TASK = MemorySequence(num_digits=3, sequence_length=4, num_trials=3, fade=1.0)
 POPULATION, EPISODES = 2, 40
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,3 +95,14 @@ def test_generations_accumulate_what_each_adds():
 def test_alone_there_is_nothing_to_copy():
     returns = live_alone(TASK, Copier(), (), episodes=EPISODES * POPULATION)
     np.testing.assert_allclose(returns, 0.5 - 1 + 1 / 81, atol=0.35)
+
+
+def test_a_long_life_that_was_not_learned_tests_nothing():
+    """The committed results, with the returns of long lives as they are, and as if they were those of short ones."""
+    data = json.loads((RESULTS / "cook2024" / "in-context" / "results.json").read_text(encoding="utf-8"))
+    primary = judge_claims(in_context.STUDY, data)[0]
+    assert primary["verdict"] == NOT_TESTED
+    assert "earn -0.33 per trial at its end, less than the 0.45" in primary["detail"]
+    alone = Results(data).extra["accumulation"]["alone"]
+    alone[in_context.LONG_LIFE.label] = alone[in_context.SHORT_LIFE.label]
+    assert judge_claims(in_context.STUDY, data)[0]["verdict"] == HOLDS
