@@ -1,8 +1,8 @@
 """Ways to judge a claim. Each claim holds, does not hold, or stays undecided.
 
 A claim about conditions is judged over seeds: its interval and an exact test must agree, and fewer than five seeds
-decide nothing. A claim about these particular agents ("every seed stops after one goal") counts them, each by its
-interval over its episodes; fewer than five agents decide nothing either.
+decide nothing. A claim about these particular agents ("every seed earns at most 1") counts them, each by its interval
+over its episodes; fewer than five agents decide nothing either.
 """
 
 from __future__ import annotations

@@ -142,5 +142,6 @@ STUDY = Study(
         "The setting was found with the next-frame loss, on seeds 150 to 157, and is not tuned for agents without it. "
         "Since this study the demo itself has the reconstruction loss.",
         "Agents with the reconstruction loss have six seeds, the others twelve.",
+        "Whether a loss predicts is judged at the end of training, and not after a fifth of it as in figure 4.",
     ),
 )

@@ -15,6 +15,7 @@ from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.claims import changed, judge_interval, judge_test
 from rookery.studies.followers import count_strategies, more_followers
 from rookery.studies.mechanisms import FramePredictionCheck
+from rookery.studies.ndousse2021.fig4 import LOSS_GATE
 from rookery.studies.ndousse2021.shared_runs import GOAL_CYCLE_3, SOCIAL_NEXT_FRAME, SOCIAL_VANILLA
 from rookery.studies.results import Results
 from rookery.studies.study import FAILS, HOLDS, UNDECIDED, Claim, Condition, Figures, Study, Verdict
@@ -137,7 +138,7 @@ def _judge_needed_more(results: Results) -> Verdict:
 
 def _claims() -> tuple[Claim, ...]:
     checks = {
-        penalty: FramePredictionCheck(condition=pair[0].label, by=0.2, like_figure_2=False)
+        penalty: FramePredictionCheck(condition=pair[0].label, by=LOSS_GATE, like_figure_2=False)
         for penalty, pair in PENALTY_CONDITIONS.items()
     }
     return (

@@ -31,11 +31,12 @@ _NEXT_FRAME, _RECONSTRUCTION, _VANILLA, _SOLO, _SOLO_VANILLA = (
     condition.label
     for condition in (SOCIAL_NEXT_FRAME, SOCIAL_RECONSTRUCTION, SOCIAL_VANILLA, SOLO_NEXT_FRAME, SOLO_VANILLA)
 )
-_GATE = 0.2
-"""Fraction of training by which the losses must predict."""
-_NEXT_FRAME_LIVES = FramePredictionCheck(condition=_NEXT_FRAME, by=_GATE)
+LOSS_GATE = 0.2
+"""Fraction of training by which the losses must predict: one that learns to do so later cannot make agents follow
+sooner."""
+_NEXT_FRAME_LIVES = FramePredictionCheck(condition=_NEXT_FRAME, by=LOSS_GATE)
 _RECONSTRUCTION_LIVES = FramePredictionCheck(
-    mechanism="reconstruction", condition=_RECONSTRUCTION, by=_GATE, like_figure_2=False
+    mechanism="reconstruction", condition=_RECONSTRUCTION, by=LOSS_GATE, like_figure_2=False
 )
 _TRAINED = (SOCIAL_NEXT_FRAME, SOCIAL_RECONSTRUCTION, SOCIAL_VANILLA, SOLO_NEXT_FRAME, SOLO_VANILLA)
 

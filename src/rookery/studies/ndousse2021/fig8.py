@@ -22,7 +22,7 @@ from rookery.studies.results import Results
 from rookery.studies.study import FAILS, HOLDS, UNDECIDED, Claim, Study, Verdict
 
 _NUM_PARTS = 10
-_IS_ALIVE = (FramePredictionCheck(condition=SOCIAL_NEXT_FRAME.label),)
+_IS_ALIVE = (FramePredictionCheck(condition=SOCIAL_NEXT_FRAME.label),)  # at the end, which these claims are about
 
 
 def _judge_low_error(results: Results) -> Verdict:

@@ -26,6 +26,7 @@ from rookery.studies.ndousse2021.easy_setting import (
     easy_run_config,
     easy_task,
 )
+from rookery.studies.ndousse2021.fig4 import LOSS_GATE
 from rookery.studies.results import Results
 from rookery.studies.study import Claim, Condition, Figures, Study, Verdict
 from rookery.studies.training_run import Budget, TrainingRun
@@ -176,7 +177,11 @@ def pair_claims(description: str, pair: ConditionPair) -> list[Claim]:
     """The claims about every setting: agents learn socially with the loss and without, and the loss adds to it."""
     start, (with_loss, without) = description[0].upper() + description[1:], pair
     is_alive = (
-        FramePredictionCheck(condition=with_loss.label, like_figure_2=with_loss.eval_conditions != (PIXELS_CONDITION,)),
+        FramePredictionCheck(
+            condition=with_loss.label,
+            by=LOSS_GATE,
+            like_figure_2=with_loss.eval_conditions != (PIXELS_CONDITION,),
+        ),
     )
     learn = [
         mean_above(f"{start}: {words} novices learn socially.", condition.label, MIN_SOCIAL_GAIN, "social_gain")
