@@ -2,16 +2,20 @@
 
 import dataclasses
 import math
+import re
 
+import numpy as np
 import pytest
 
 from rookery.intervals import Interval
 from rookery.significance import SignificanceTest
+from rookery.studies.claims import mean_greater
 from rookery.studies.judging import judge_claims
 from rookery.studies.mechanisms import FramePredictionCheck, InfluenceCheck, MechanismCheck
 from rookery.studies.results import Results
 from rookery.studies.results_io import format_evidence
 from rookery.studies.study import HOLDS, Claim, Verdict
+from rookery.studies.training_end import late_rise
 from tests.studies.tiny import STUDY
 
 
@@ -122,3 +126,23 @@ def test_an_influence_reward_must_be_felt(reward, verdict):
     rows = [{"condition": "a", "eval_condition": "s", "seed": 0, "returns": {"agent_0": 10.0, "agent_1": 10.0}}]
     (row,) = judge(claim("a", mechanisms=(check,)), rows=rows, curves={"a": {"learning": learning}})
     assert row["verdict"] == verdict
+
+
+def test_a_verdict_says_whose_return_still_rises():
+    noise = np.random.default_rng(0).normal(0, 0.1, (6, 20))
+    late = np.maximum(0, np.arange(20) - 15)  # the last fifth of the checkpoints alone
+    curves = {
+        name: {"checkpoints": {"steps": list(range(20)), "return_social": (slope * late + noise).tolist()}}
+        for name, slope in (("rises", 0.5), ("flat", 0.0))
+    }
+    rows = [
+        {"condition": name, "seed": seed, "eval_condition": "task",
+         "return_social": {"mean": 1.0 + 0.1 * seed}, "return_solo": {"mean": 1.0}}
+        for name in curves for seed in range(6)
+    ]  # fmt: skip
+    differ = mean_greater("a", "rises", "flat")
+    alone = mean_greater("b", "rises", "flat", "return_solo")
+    named, unnamed = judge(differ, alone, rows=rows, curves=curves)
+    assert re.search(r"last fifth of training: 'rises' by 1\.5\d \[1\.\d+, 1\.\d+\]$", named["detail"])
+    assert "rises over" not in unnamed["detail"]
+    assert math.isnan(late_rise({"learning": {}}).value)  # a team has no checkpoints

@@ -13,6 +13,7 @@ from rookery.significance import LEVEL, SignificanceTest, holm
 from rookery.studies.mechanisms import OtherResults, dead_mechanisms
 from rookery.studies.results import Results
 from rookery.studies.study import FAILS, HOLDS, NOT_TESTED, UNDECIDED, UNJUDGED, Claim, Study, Verdict
+from rookery.studies.training_end import TracedResults, still_rising
 
 if TYPE_CHECKING:
     from rookery.studies.session import Session
@@ -63,14 +64,16 @@ def _judge(claim: Claim, study: Study, results: Results, others: OtherResults) -
     if claim.since > definition:
         reason = f"it needs results of definition {claim.since} of the study; these are of definition {definition}"
         return Verdict(NOT_TESTED, reason, Interval.unknown())
-    verdict = claim.judge(results)
+    traced = TracedResults(results.data)
+    verdict = claim.judge(traced)
     if results.data["budget"] == "smoke":
         return verdict
     reasons = dead_mechanisms(claim.mechanisms, results, others)
     if claim.withheld is not None and (reason := claim.withheld(results)) is not None:
         reasons.append(reason)
     if not reasons:
-        return verdict
+        detail = "; ".join(part for part in (verdict.detail, still_rising(traced)) if part)
+        return dataclasses.replace(verdict, detail=detail)
     detail = "; ".join([*reasons, verdict.detail] if verdict.detail else reasons)
     return dataclasses.replace(verdict, outcome=NOT_TESTED, detail=detail)
 

@@ -28,6 +28,10 @@ class Results:
         """Learning curves by condition."""
         return self.data["curves"]
 
+    def curve(self, condition: str) -> dict[str, Any]:
+        """A condition's learning curves."""
+        return self.curves[condition]
+
     @property
     def has_teams(self) -> bool:
         """Whether the rows are of teams that trained together, not of single agents."""

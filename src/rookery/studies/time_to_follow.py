@@ -53,7 +53,7 @@ def follows_sooner(text: str, condition: str, other: str) -> Claim:
     """One condition's agents become followers sooner than another's, or at all: the exact log-rank test."""
 
     def judge(results: Results) -> Verdict:
-        first, second = (times_to_follow(results.curves[name]) for name in (condition, other))
+        first, second = (times_to_follow(results.curve(name)) for name in (condition, other))
         test = significance.time_test(*first, *second)
         earlier = test.interval.value > 0
         outcome = UNDECIDED if test.p_value > significance.LEVEL else HOLDS if earlier else FAILS
