@@ -520,6 +520,14 @@ class Task:
         """Names of the actions in their order, for people; empty: their numbers."""
         return ()
 
+    @property
+    def rules_for_players(self) -> tuple[str, ...]:
+        """What earns and what costs how much, with the values of this task, for people who play: about two sentences.
+
+        Default: none.
+        """
+        return ()
+
     def default_params(self) -> PyTree:
         """Required: the numbers that a schedule may change during a run without recompiling.
 

@@ -51,6 +51,7 @@ SETUP = TeamSetup(
     roles=("scripted", "scripted"),
     task_id="a-task-v0",
     description="what it is",
+    rules=TASK.rules_for_players,
 )
 
 RENDER_STATE = jax.jit(make_render_state(SETUP.env))

@@ -18,6 +18,9 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this mac
 GAME = "document.querySelector('#game')"
 ON = f"{GAME}.dataset.state === 'on' && {GAME}.dataset.step !== undefined"
 
+BOXES = """[...document.querySelectorAll('.rk-rules, .rk-map canvas, .rk-pad button')].map((node) => {
+  const box = node.getBoundingClientRect(); return [box.x, box.y, box.width, box.height]; })"""
+
 
 def text(selector):
     return f"document.querySelector({selector!r}).textContent"
@@ -128,9 +131,17 @@ def test_the_game_and_replays_fit_a_small_phone(tmp_path):
             ):
                 page = await visit(url)
                 await page.call(
-                    "Emulation.setDeviceMetricsOverride", width=320, height=700, deviceScaleFactor=1, mobile=True
+                    "Emulation.setDeviceMetricsOverride", width=320, height=568, deviceScaleFactor=1, mobile=True
                 )
                 await page.until(ready)
                 await page.until("document.documentElement.scrollWidth <= 320 && innerWidth <= 320")
+                if url == server.url:
+                    # Rules, map and buttons are on the first screen, also if the map were as high as it is wide.
+                    rules, board, *buttons = await page.until(f"{BOXES}[0][3] && {BOXES}[1][3] && {BOXES}")
+                    assert 0 < rules[1] < rules[1] + rules[3] <= board[1]
+                    assert len(buttons) == 3
+                    for _, top, _, height in buttons:
+                        assert board[1] + board[3] < top
+                        assert top + height + board[2] - board[3] <= 568
 
     asyncio.run(scenario())

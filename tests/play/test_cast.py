@@ -7,6 +7,10 @@ import pytest
 from rookery.agents import zoo
 from rookery.commands.play import default_human_slots, display_name, make_game_setup
 from rookery.errors import ConfigError, IncompatibleError, NotFoundError
+from rookery.tasks import registry
+from rookery.tasks.descriptions import DESCRIPTIONS
+from rookery.tasks.goal_cycle import GoalCycle
+from rookery.tasks.single_goal import SingleGoal
 
 
 def test_the_novice_of_the_zoo_and_scripted_experts(monkeypatch):
@@ -54,3 +58,15 @@ def test_the_cast_fits_its_world():
         cast = make_game_setup(name, ())
         cast.team.validate(cast.env)
         assert dataclasses.is_dataclass(cast)
+
+
+def test_every_task_says_in_two_sentences_what_pays_with_its_own_values():
+    for task_id in DESCRIPTIONS:
+        rules = registry.get_task(task_id).rules_for_players
+        assert len(rules) == 2, task_id
+        assert "pays" in rules[0] or "to each" in rules[0], task_id
+    assert "costs 0.75" in GoalCycle(penalty=0.75).rules_for_players[1]
+    assert "placed elsewhere" in SingleGoal().rules_for_players[0]
+    assert "over for all" in SingleGoal(when_reached="end").rules_for_players[0]
+    overrides = ("penalty=0.25",)
+    assert "costs 0.25" in make_game_setup("goal-cycle-demo-v0", ("random",), overrides).rules[1]

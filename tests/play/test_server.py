@@ -72,6 +72,7 @@ def test_a_person_joins_plays_and_leaves():
         hello = await one.until("hello")
         assert (hello["task"], hello["height"], hello["width"], hello["max_steps"]) == ("a-task-v0", 5, 9, 8)
         assert hello["actions"] == ["left", "right", "forward", "wait"]
+        assert "costs 0.5" in hello["rules"][1]
         assert [agent["name"] for agent in hello["agents"]] == ["turner", "walker"]
         assert (await one.until("seats"))["you"] == 0
         other = await connect()
@@ -85,6 +86,25 @@ def test_a_person_joins_plays_and_leaves():
         assert (await third.until("seats"))["you"] == 0
 
     play(scenario)
+
+
+def test_the_first_visitor_after_the_last_one_left_begins_an_episode():
+    async def scenario(server, connect):
+        one, two = await connect(), await connect()
+        await two.until("state", lambda m: m["step"] >= 2)
+        one.vanish()
+        kept = await two.until("seats", lambda s: s["taken"] == [1])
+        assert (kept["watching"], server.game.episode) == (0, 0)  # the other one still plays
+        two.send({"pause": True})
+        await two.until("state", lambda m: m["paused"])
+        two.vanish()
+        async with asyncio.timeout(60):
+            while server.clients:
+                await asyncio.sleep(0.01)
+        state = await (await connect()).until("state")
+        assert (state["episode"], state["step"], state["paused"]) == (2, 0, False)
+
+    play(scenario, fps=10)
 
 
 def test_moments_tell_what_the_game_shows():

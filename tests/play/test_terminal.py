@@ -40,6 +40,12 @@ def test_the_whole_picture(screen):
         ##################  →/d       right
                             ↑/w       forward
 
+        Enter the goals in the order of their numbers, again and
+        again; start with any. Each next goal pays 1.
+        Any other goal costs 0.5, also the last one again. Each
+        agent is paid for its own goals alone, and no agent sees the
+        numbers.
+
         p pause  r restart  f fog on  x exit"""
     )
 

@@ -27,3 +27,5 @@ class TeamSetup:
     """What to call the task."""
     description: str = ""
     """One line on the task, for people who watch or play."""
+    rules: tuple[str, ...] = ()
+    """What earns and what costs how much, in a few sentences, for people who play."""

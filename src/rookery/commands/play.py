@@ -161,6 +161,7 @@ def _make_setup(task_id: str, task: Any, sources: list[str]) -> TeamSetup:
         roles=tuple(roles[slot] for slot in range(env.num_agents)),
         task_id=task_id,
         description=registry.describe(task_id),
+        rules=task.rules_for_players,
     )
 
 

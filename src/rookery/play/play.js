@@ -3,6 +3,8 @@
   "use strict";
   const { Board, ROLES, paintView, legend, element, rgb } = window.RookeryBoard;
   const MAX_TILE = 52, MAX_MAP_HEIGHT = 640, VIEW = 96, DARK = 0.03, RETRY = 1500;
+  // On a phone, rules, map and buttons fit on the screen together.
+  const mapHeight = () => (matchMedia("(max-width: 760px)").matches ? Math.max(240, 0.52 * innerHeight) : MAX_MAP_HEIGHT);
   const PLAYER_RING = "#ffffff";
   const KEYS = { // by action name; other actions get the digits, in order
     left: ["ArrowLeft", "a"], right: ["ArrowRight", "d"], forward: ["ArrowUp", "w"],
@@ -66,16 +68,17 @@
       this.legend = element("ul", { class: "rk-legend", "aria-label": "Legend" });
       this.legendRoles = roles;
       this.legendKinds = "";
+      const rules = element("ul", { class: "rk-rules", "aria-label": "Rules", hidden: !hello.rules.length }, ...hello.rules.map((rule) => element("li", {}, rule)));
       this.root.replaceChildren(
         element("header", {}, element("h2", {}, hello.task), this.you, this.clock),
-        element("p", { class: "rk-note" }, hello.description),
+        element("p", { class: "rk-note" }, `${hello.description}; ${short(hello.fps)} steps per second`),
         this.howItWorks(),
-        element("div", { class: "rk-stage" }, this.mapBox, this.bar(hello),
+        element("div", { class: "rk-stage" }, rules, this.mapBox, this.bar(hello),
           element("div", { class: "rk-agents" }, ...this.cards.map((c) => c.box))),
         this.legend,
       );
       if (first) this.listen();
-      const fit = () => { this.board.resize(this.mapBox.clientWidth, MAX_MAP_HEIGHT, MAX_TILE); if (this.state) this.draw(); };
+      const fit = () => { this.board.resize(this.mapBox.clientWidth, mapHeight(), MAX_TILE); if (this.state) this.draw(); };
       fit(); // a background tab gets no resize events until it is shown
       if (this.watch) this.watch.disconnect();
       this.watch = new ResizeObserver(fit);
@@ -140,11 +143,12 @@
       this.restartButton = element("button", { type: "button", onclick: () => this.send({ restart: true }) }, "Restart");
       this.fogBox = element("input", { type: "checkbox", onchange: () => { this.fog = this.fogBox.checked; this.draw(); this.root.focus({ preventScroll: true }); } });
       const replay = element("a", { href: `/replay${location.search}`, download: "" }, "Save this episode as a replay");
-      const key = (k) => element("kbd", {}, k);
+      const key = (k) => element("kbd", {}, NAMES[k] || k.toUpperCase());
+      const keys = Object.entries(this.keysOf).flatMap(([action, names]) => [...names.map(key), `\u00a0${action} `]);
       return element("div", { class: "rk-bar" }, pad,
         element("div", { class: "rk-tools" }, this.pauseButton, this.restartButton,
           element("label", {}, this.fogBox, "Fog: only what your agent sees"), replay,
-          element("span", { class: "rk-keys" }, key("P"), " pause ", key("R"), " restart ", key("F"), " fog")),
+          element("span", { class: "rk-keys" }, ...keys, key("p"), " pause ", key("r"), " restart ", key("f"), " fog")),
         this.line);
     }
 
@@ -226,7 +230,7 @@
       this.root.dataset.episode = String(state.episode);
       this.root.dataset.done = String(state.done);
       this.root.dataset.paused = String(state.paused);
-      this.clock.textContent = `episode ${state.episode}, step ${state.step} of ${hello.max_steps}, ${short(hello.fps)} steps per second`;
+      this.clock.textContent = `episode ${state.episode}, step ${state.step} of ${hello.max_steps}`;
       this.pauseButton.textContent = state.paused ? "Continue" : "Pause";
       this.cards.forEach(({ box, view, facts }, i) => {
         paintView(view, state.views[i]);

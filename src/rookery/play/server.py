@@ -225,6 +225,8 @@ class Server:
 
     async def _serve_client(self, connection: ServerConnection) -> None:
         client = Client(next(self._client_ids), connection, refilled_at=time.monotonic())
+        if not self.clients and self.game.step:
+            self._start_over()
         self.clients[client.client_id] = client
         try:
             self.game.sit(client.client_id)
@@ -239,6 +241,12 @@ class Server:
             del self.clients[client.client_id]
             self.game.leave(client.client_id)
             self._broadcast_seats()
+
+    def _start_over(self) -> None:
+        """Another episode, not paused, for the first visitor after all others left in the middle of one."""
+        self.game.paused = False
+        self.game.restart()
+        self._broadcast_state()
 
     async def _receive(self, client: Client, message: str | bytes) -> None:
         """Handle one message, unless the client sends too many."""
@@ -314,6 +322,7 @@ class Server:
             "hello": {
                 "task": setup.task_id,
                 "description": setup.description,
+                "rules": setup.rules,
                 "height": height,
                 "width": width,
                 "max_steps": setup.env.max_steps,

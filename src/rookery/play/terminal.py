@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import sys
+import textwrap
 import time
 
 import numpy as np
@@ -85,6 +86,9 @@ class Screen:
                 lines.append(f"{map_lines[i] if i < len(map_lines) else blank}  {words}".rstrip())
         else:
             lines += [*map_lines, *(words[:columns] for words in side)]
+        rules = [line for rule in game.setup.rules for line in textwrap.wrap(rule, columns)]
+        if rules and len(lines) + 1 + len(rules) <= rows - 2:
+            lines += ["", *rules]
         return [*lines[: rows - 2], "", self._help_line()[:columns]]
 
     def _side_lines(self) -> list[str]:

@@ -99,6 +99,14 @@ class CoinGame(Task):
     def action_names(self) -> tuple[str, ...]:
         return ACTIONS
 
+    @property
+    def rules_for_players(self) -> tuple[str, ...]:
+        return (
+            f"Each coin that you take pays {self.coin_reward:g}, whatever its color.",
+            f"A coin of the other agent's color costs the other agent {self.taken_cost:g}; one of your color that it "
+            f"takes costs you {self.taken_cost:g}. Edges of the board are joined.",
+        )
+
     def default_params(self) -> CoinGameParams:
         rewards = CoinRewards(coin_reward=jnp.float32(self.coin_reward), taken_cost=jnp.float32(self.taken_cost))
         return CoinGameParams(world=rewards)

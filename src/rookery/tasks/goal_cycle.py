@@ -128,6 +128,15 @@ class GoalCycle(GridTask):
         num_goals = self.num_goals - (len(ascii_map.goals) if ascii_map else 0)
         return num_goals + (0 if ascii_map and ascii_map.spawn_cells else len(self.views))
 
+    @property
+    def rules_for_players(self) -> tuple[str, ...]:
+        return (
+            f"Enter the goals in the order of their numbers, again and again; start with any. Each next goal pays "
+            f"{self.goal_reward:g}.",
+            f"Any other goal costs {self.penalty:g}, also the last one again. Each agent is paid for its own goals "
+            "alone, and no agent sees the numbers.",
+        )
+
     def default_params(self) -> GoalCycleParams:
         borders = {}
         for episode_range in self.episode_ranges.values():

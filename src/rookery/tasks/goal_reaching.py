@@ -60,6 +60,20 @@ class GoalReachingTask(GridTask):
                 f"when_reached={self.when_reached!r} is not known; allowed: 'respawn', 'move goal', 'end'"
             )
 
+    @property
+    def rules_for_players(self) -> tuple[str, ...]:
+        then = {
+            "respawn": "you are then placed elsewhere, and the goal stays where it is",
+            "move goal": "it then moves elsewhere",
+            "end": "the episode is then over for all",
+        }[self.when_reached]
+        return (f"Entering the goal pays {self.goal_reward:g}; {then}.", self._search_rule)
+
+    @property
+    def _search_rule(self) -> str:
+        """The second of the rules for players: what makes the goal hard to reach."""
+        return f"Nothing else pays or costs anything: reach it as often as you can in {self.max_steps} steps."
+
     def default_params(self) -> GoalReachingParams:
         return GoalReachingParams(world=self.world_params(), goal_reward=jnp.float32(self.goal_reward))
 

@@ -119,6 +119,15 @@ class GoalSequence(GridTask):
         """Cells (row, col) of the goals on the map."""
         return self.ascii_map.goals if self.ascii_map else ()
 
+    @property
+    def rules_for_players(self) -> tuple[str, ...]:
+        return (
+            f"Enter the goals in a hidden order, found by trial and error: the next one pays {self.goal_reward:g}, any "
+            f"other costs {self.penalty:g}.",
+            f"The order stays the same for all {self.num_trials} trials of {self.trial_steps} steps; after each, all "
+            "agents return to their start and the order begins again.",
+        )
+
     def default_params(self) -> GoalSequenceParams:
         return GoalSequenceParams(
             world=self.world_params(),

@@ -72,6 +72,13 @@ class KeyDoor(GoalReachingTask):
             raise ConfigError("a goal with one possible cell cannot move; raise height")
 
     @property
+    def _search_rule(self) -> str:
+        return (
+            "Nothing else pays or costs anything. Face a key and pick it up; face the door and toggle: it opens, uses "
+            "up the key, and locks behind you."
+        )
+
+    @property
     def _num_keys(self) -> int:
         return 1 if self.endless_keys else len(self.views)
 

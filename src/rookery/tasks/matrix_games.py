@@ -81,6 +81,15 @@ class MatrixGame(Task):
     def action_names(self) -> tuple[str, ...]:
         return self.moves
 
+    @property
+    def rules_for_players(self) -> tuple[str, ...]:
+        cooperate, defect = self.moves
+        return (
+            f"Both choose at once. Both {cooperate}: {self.reward:g} to each. "
+            f"Both {defect}: {self.punishment:g} to each.",
+            f"If only one chooses {defect}, it gets {self.temptation:g} and the other {self.sucker:g}.",
+        )
+
     def default_params(self) -> MatrixParams:
         names = (field.name for field in dataclasses.fields(Payoffs))
         return MatrixParams(world=Payoffs(**{name: jnp.float32(getattr(self, name)) for name in names}))

@@ -59,6 +59,10 @@ class Maze(GoalReachingTask):
             )
 
     @property
+    def _search_rule(self) -> str:
+        return "Nothing else pays or costs anything. Maze and goal are new in each episode: remember the way."
+
+    @property
     def _chamber_grid(self) -> tuple[int, int]:
         """Number of chambers down and across; chambers are the cells of odd row and column."""
         return self.height // 2, self.width // 2

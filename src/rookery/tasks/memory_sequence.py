@@ -140,6 +140,15 @@ class MemorySequence(Task):
         """Which agents fade, and are asked one step ahead of the others."""
         return jnp.array([slot in self.fading_slots for slot in range(self.num_agents)])
 
+    @property
+    def rules_for_players(self) -> tuple[str, ...]:
+        mistake = "ends the trial" if self.mistake_ends_trial else "does not end the trial"
+        return (
+            f"Say the digits of a hidden sequence in their order: the right one pays {self.correct_reward:g}, "
+            f"any other costs {self.penalty:g}.",
+            f"A learner's mistake {mistake}. Trials per episode: {self.num_trials}, all with the same sequence.",
+        )
+
     def default_params(self) -> MemorySequenceParams:
         names = (field.name for field in dataclasses.fields(MemoryRules))
         return MemorySequenceParams(world=MemoryRules(**{name: jnp.float32(getattr(self, name)) for name in names}))

@@ -48,6 +48,13 @@ class SixteenPlaces(GoalReachingTask):
         self.check_capacity(1 + len(self.views), "goals and agents")
 
     @property
+    def _search_rule(self) -> str:
+        return (
+            f"Nothing else pays or costs anything. The goal is in the middle of one of {self.rooms[0] * self.rooms[1]} "
+            "rooms, another one in each episode."
+        )
+
+    @property
     def base_tiles(self) -> np.ndarray:
         tiles = empty_room(self.height, self.width)
         (rooms_down, rooms_across), (room_height, room_width) = self.rooms, self.room_size

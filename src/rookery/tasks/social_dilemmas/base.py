@@ -105,6 +105,13 @@ class BeamDilemma(Dilemma):
     def action_names(self) -> tuple[str, ...]:
         return (*COMMON_ACTIONS, "fire")
 
+    @property
+    def rules_for_players(self) -> tuple[str, ...]:
+        return (
+            f"Each apple that you eat pays {self.apple_reward:g}. Firing costs {self.fire_cost:g}; "
+            f"an agent that is hit loses {self.hit_cost:g}.",
+        )
+
     def world_params(self) -> DilemmaParams:
         return DilemmaParams(
             apple_reward=jnp.float32(self.apple_reward),

@@ -58,6 +58,13 @@ class BoxTrapped(Dilemma):
     def action_names(self) -> tuple[str, ...]:
         return (*COMMON_ACTIONS, "open")
 
+    @property
+    def rules_for_players(self) -> tuple[str, ...]:
+        return (
+            f"Each apple that you eat pays {self.apple_reward:g}; it grows again as soon as you leave its cell.",
+            "Agent A can open the box next to it and let agent B out, which pays nothing.",
+        )
+
     def default_params(self) -> BoxTrappedParams:
         zero = jnp.float32(0)
         world = DilemmaParams(apple_reward=jnp.float32(self.apple_reward), fire_cost=zero, hit_cost=zero)

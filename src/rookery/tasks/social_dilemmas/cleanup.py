@@ -66,6 +66,14 @@ class Cleanup(BeamDilemma):
     def action_names(self) -> tuple[str, ...]:
         return (*super().action_names, "clean")
 
+    @property
+    def rules_for_players(self) -> tuple[str, ...]:
+        return (
+            *super().rules_for_players,
+            f"Apples grow only while less than {self.depletion_threshold:.0%} of the river is waste, the faster the "
+            "less; cleaning it pays nothing.",
+        )
+
     def default_params(self) -> CleanupParams:
         return CleanupParams(
             world=self.world_params(),

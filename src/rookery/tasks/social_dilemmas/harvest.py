@@ -49,6 +49,15 @@ class Harvest(BeamDilemma):
                 f"regrowth_probs={self.regrowth_probs} must be four probabilities in [0, 1], near 0, 1, 2, 3 apples"
             )
 
+    @property
+    def rules_for_players(self) -> tuple[str, ...]:
+        alone, one, two, more = self.regrowth_probs
+        return (
+            *super().rules_for_players,
+            f"Per step, an apple regrows with probability {more:g} next to three or more apples, {two:g} next to two, "
+            f"{one:g} next to one and {alone:g} next to none.",
+        )
+
     def default_params(self) -> HarvestParams:
         return HarvestParams(world=self.world_params(), regrowth_probs=jnp.array(self.regrowth_probs, jnp.float32))
 
