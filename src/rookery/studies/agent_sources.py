@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from rookery.training.trainer import load_config
 
 MAX_CURVE_POINTS = 200
 """Points kept of a learning curve."""
-AUX_LOSS_KINDS = ("next-frame", "reconstruction")
 HEALTH_CURVES = (
     "error",
     "error_constant",
@@ -85,8 +84,8 @@ class TrainedAgents(TrainedSlot, AgentSource):
         return [EvaluatedAgent.of(session.trained_agent(self, seed), seed=seed) for seed in session.seeds_of(self.run)]
 
     def learning_curves(self, session: Session) -> dict[str, Any]:
-        """'checkpoints': frozen at each checkpoint; 'learning': while training, with the auxiliary loss if any;
-        'health': of each auxiliary loss, at checkpoints."""
+        """'checkpoints': frozen at each checkpoint; 'learning': while training, with each auxiliary loss as by
+        `aux_loss_curves`; 'health': of each auxiliary loss, at checkpoints."""
         rows, names, seeds = _run_metrics(self.run, session)
         prefix = f"{self.variant}/{names[self.slot]}"
         checkpoint_keys = {
@@ -96,16 +95,12 @@ class TrainedAgents(TrainedSlot, AgentSource):
         }
         evaluated = [row for row in rows if checkpoint_keys["social_gain"] in row]
         health = {}
-        for kind in AUX_LOSS_KINDS:
+        for kind in metric_kinds(evaluated[0] if evaluated else (), f"evaluation/{prefix}/health/"):
             keys = {name: f"evaluation/{prefix}/health/{kind}/{name}" for name in HEALTH_CURVES}
-            keys = {name: key for name, key in keys.items() if evaluated and all(key in row for row in evaluated)}
+            keys = {name: key for name, key in keys.items() if all(key in row for row in evaluated)}
             if keys:
                 health[kind] = _series(evaluated, keys, seeds)
-        learning_keys = {"return": f"{prefix}/return"}
-        for kind in AUX_LOSS_KINDS:
-            key = f"{prefix}/aux_loss/{kind}"
-            if rows and key in rows[0]:
-                learning_keys["aux_loss"] = key
+        learning_keys = {"return": f"{prefix}/return", **aux_loss_curves(rows[0] if rows else (), prefix)}
         return {
             "checkpoints": _series(evaluated, checkpoint_keys, seeds),
             "learning": _series(_subsample(rows), learning_keys, seeds),
@@ -165,6 +160,19 @@ class TrainedTeam(AgentSource):
             most = None if alive == [None] else sum(alive) * 2 > len(alive)
             checks.append(next((c for c in measured if c["alive"] == most), measured[0]) | {"alive": most})
         return checks
+
+
+def metric_kinds(metrics: Iterable[str], prefix: str) -> list[str]:
+    """The kinds of loss that metrics named PREFIX KIND/... or PREFIX KIND are about, in order."""
+    return list(dict.fromkeys(name.removeprefix(prefix).split("/")[0] for name in metrics if name.startswith(prefix)))
+
+
+def aux_loss_curves(metrics: Iterable[str], prefix: str) -> dict[str, str]:
+    """Names of the curves of an agent's auxiliary losses, and their metrics: 'aux_loss' of a single one, of several
+    'aux_loss/KIND' each."""
+    kinds = metric_kinds(metrics, f"{prefix}/aux_loss/")
+    names = ["aux_loss"] if len(kinds) == 1 else [f"aux_loss/{kind}" for kind in kinds]
+    return {name: f"{prefix}/aux_loss/{kind}" for name, kind in zip(names, kinds, strict=True)}
 
 
 def _checks_by_seed(checks: list[MechanismHealth], seeds: slice) -> list[dict[str, Any]]:

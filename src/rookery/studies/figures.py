@@ -112,8 +112,10 @@ def auxiliary_loss_figures(results: Results) -> Figures:
     curves = {}
     for label, curve in results.curves.items():
         learning = curve["learning"]
-        if "aux_loss" in learning:
-            curves[label] = (np.array(learning["steps"], float), np.array(learning["aux_loss"], float))
+        for name, values in learning.items():
+            if name.split("/")[0] == "aux_loss":  # with its kind, where an agent has several
+                kind = name.removeprefix("aux_loss").replace("/", ", ")
+                curves[label + kind] = (np.array(learning["steps"], float), np.array(values, float))
     figure = learning_curves(curves, xlabel=_STEPS_LABEL, ylabel="error of the auxiliary loss")
     held_out = {
         f"{label}, {words}": (np.array(curve["checkpoints"]["steps"], float), np.array(health[name], float))
