@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import jax
 import numpy as np
@@ -67,11 +68,33 @@ def test_the_command_line_refuses_them(capsys):
 
 def test_the_learners_of_an_update_are_counted_exactly(straight):
     """By their shapes alone, as training allocates them."""
-    counted = update_memory(CONFIG)
+    counted = update_memory(CONFIG, some_devices(2))
     learners = straight.state.learners
     assert counted.state == sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(learners))
-    assert counted.worlds == 5 * 6 * CONFIG.num_envs
+    playing = len(CONFIG.replicas)  # on a device each
+    assert counted.worlds == 5 * 6 * CONFIG.num_envs * playing
     assert counted.trajectories > (8 + 1) * CONFIG.num_envs * 3 * 3 * 8  # the observations
+
+
+def some_devices(number, platform="cpu", bytes_limit=None):
+    stats = {"bytes_limit": bytes_limit} if bytes_limit else None
+    return [types.SimpleNamespace(platform=platform, memory_stats=lambda: stats)] * number
+
+
+def test_replicas_play_at_once_on_devices_of_their_own_and_on_a_gpu():
+    config = dataclasses.replace(CONFIG, num_seeds=3)  # six replicas
+    sizes = [update_memory(config, some_devices(number)).trajectories for number in (1, 2, 6, 8)]
+    assert [size / sizes[0] for size in sizes] == [1, 2, 6, 6]
+    assert update_memory(config, some_devices(1, "gpu")).trajectories == sizes[3]
+
+
+def test_an_update_on_a_gpu_must_fit_the_gpu(monkeypatch):
+    monkeypatch.setattr(memory, "machine_memory", lambda: 1)
+    needed = update_memory(CONFIG, some_devices(1, "gpu")).total
+    for limit in (None, needed // 2 + 1):  # unknown, or enough
+        check_memory(CONFIG, some_devices(2, "gpu", limit))
+    with pytest.raises(ConfigError, match=r"of worlds; the GPUs of the run \(2\) have"):
+        check_memory(CONFIG, some_devices(2, "gpu", needed // 2 - 1))
 
 
 def test_an_update_that_cannot_fit_is_refused(monkeypatch, capsys):

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,18 @@ class UpdateMemory:
         )
 
 
-def update_memory(config: RunConfig) -> UpdateMemory:
-    """What an update of a run needs. Starts no JAX backend.
+def update_memory(config: RunConfig, devices: Sequence[Any] | None = None) -> UpdateMemory:
+    """What an update of a run needs on devices, all together. Allocates nothing of that size.
 
+    Args:
+      devices: JAX devices; None: all, which starts JAX's backend.
     Raises: ConfigError as `rookery.training.build.build`.
     """
+    devices = devices or jax.devices()
     env = make_env(config.task)
     num_replicas = len(config.variants) * config.num_seeds
-    playing = 1 if os.environ.get("JAX_PLATFORMS", "cpu") == "cpu" else num_replicas  # on a CPU one after another
+    # On a CPU the replicas of a device play one after another, elsewhere at once (`Run.map_replicas`).
+    playing = min(num_replicas, len(devices)) if _on_cpu(devices) else num_replicas
     state = trajectories = 0
     for entry in config.team:
         if entry.learner is not None and max(entry.slots) < env.num_agents:  # else the run is refused for that
@@ -66,14 +71,30 @@ def update_memory(config: RunConfig) -> UpdateMemory:
     return UpdateMemory(state, trajectories, cells * config.num_envs * playing)
 
 
-def check_memory(config: RunConfig) -> None:
-    """Raises ConfigError for a run whose update cannot fit this machine, before anything is allocated."""
-    needed, available = update_memory(config), machine_memory()
+def check_memory(config: RunConfig, devices: Sequence[Any] | None = None) -> None:
+    """Check that an update can fit the devices, before anything is allocated. `devices`: as of `update_memory`.
+
+    Raises: ConfigError if this machine's memory, or that of its GPUs together, is too small.
+    """
+    devices = devices or jax.devices()
+    on_cpu, needed = _on_cpu(devices), update_memory(config, devices)
+    available = machine_memory() if on_cpu else device_memory(devices)
     if available is not None and needed.total > available:
+        owner = "this machine has" if on_cpu else f"the GPUs of the run ({len(devices)}) have"
         raise ConfigError(
-            f"{needed.describe()}; this machine has {format_bytes(available)}: lower num_envs, num_seeds, the size of "
+            f"{needed.describe()}; {owner} {format_bytes(available)}: lower num_envs, num_seeds, the size of "
             "the network or of the replay buffer"
         )
+
+
+def _on_cpu(devices: Sequence[Any]) -> bool:
+    return devices[0].platform == "cpu"
+
+
+def device_memory(devices: Sequence[Any]) -> int | None:
+    """Bytes that JAX may use on devices that have memory of their own; None if one does not say."""
+    limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
+    return None if None in limits else sum(limits)
 
 
 def machine_memory() -> int | None:

@@ -95,7 +95,7 @@ def train(
         config = preset(config)
     run_dir = RUNS_DIR / config.name if out is None else Path(out)
     run = build(config)
-    check_memory(config)
+    check_memory(config, devices)
     replica_schedules(config)  # refuses invalid schedules before anything is written
     trackers = choose_trackers(track)
     params = initial_params(config, run)
@@ -137,7 +137,7 @@ def resume(
     config = load_config(run_dir)
     check_checkpoint_hashes(run_dir, config)
     run = build(config)
-    check_memory(config)
+    check_memory(config, devices)
     with RunLock(run_dir) as lock:
         notes: list[str] = []
         started, now = recorded_threads(run_dir), thread_count()
