@@ -70,11 +70,9 @@ class RayOutcome(Outcome):
         reports = self.reports.values()
         seconds, moved = sum(report.seconds for report in reports), sum(report.bytes_moved for report in reports)
         deaths = f"; {self.deaths} died and continued" if self.deaths else ""
-        nodes = len({report.node for report in reports})
-        return (
-            f"{len(reports)} tasks on {nodes} nodes took {seconds:,.0f} s in all and moved {format_bytes(moved)} between "
-            f"machines{deaths}"
-        )
+        nodes = f"{len({report.node for report in reports})} nodes"
+        moved_text = f"moved {format_bytes(moved)} between machines{deaths}"
+        return f"{len(reports)} tasks on {nodes} took {seconds:,.0f} s in all and {moved_text}"
 
 
 class Hub:
