@@ -5,15 +5,16 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
-from rookery.interfaces import LossInputs
+from rookery.interfaces import HealthInputs, LossInputs
 from rookery.learning.a2c import A2C
-from rookery.learning.auxiliary.attention import CELLS_PER_UNIT, AttentionLoss
+from rookery.learning.auxiliary.attention import CELLS_PER_UNIT, AttentionLoss, last_seen
 from rookery.learning.rollout import requested_info
 from rookery.training.build import build
-from rookery.types import OthersInfo, Sequences
+from rookery.types import OthersInfo, Sequences, Trajectory
 from tests.tiny import CONFIG, NOVICE, tiny
 from tests.worlds import EAST, NORTH, SOUTH, game, start, task_on
 
@@ -71,9 +72,63 @@ def test_the_loss_by_hand():
     assert float(loss.metrics(params, given)["cells"]) == 3
 
 
+class TestHealth:
+    """Two other agents in one episode of four steps, of which the third does not count; predictions are 0."""
+
+    ROWS = ((3, 0, 7), (1, 2, 7), (9, 9, 7), (5, 4, 7))  # ahead and right of the one that is there; ahead of the other
+
+    def measure(self, present=True, bias=None):
+        loss, params, given = inputs(np.ones((3, 3)), np.zeros((3, 2, 2)))
+        if bias is not None:
+            params = jax.tree.map(lambda x: x, params)
+            params["position"]["bias"] = jnp.array([*bias, 0.0, 0.0]) / CELLS_PER_UNIT
+        steps = len(self.ROWS)
+        blank = jnp.zeros((steps, 1))
+        trajectory = Trajectory(
+            observation=jnp.zeros((steps + 1, 1, 3, 3, 8), jnp.uint8),
+            action=blank.astype(jnp.int32),
+            reward=blank,
+            log_prob=blank,
+            is_first=jnp.arange(steps + 1)[:, None] == 0,
+            terminated=blank > 0,
+            loss_mask=jnp.array([True, True, False, True])[:, None],
+            others=OthersInfo(
+                agent_mask=jnp.broadcast_to(jnp.array([True, present, False]), (steps, 1, 3)),
+                relative_position=jnp.array([[[[a, b], [c, c]]] for a, b, c in self.ROWS]),
+                in_view=jnp.array([True, False, True, False])[:, None, None] & jnp.array([True, False]),
+            ),
+        )
+        health = loss.health(params, HealthInputs(given.policy, {}, trajectory, jnp.zeros((steps, 1, 4))))
+        return {name: float(value) * CELLS_PER_UNIT for name, value in health.items()}
+
+    def test_errors_by_hand(self):
+        assert self.measure() == pytest.approx(
+            {
+                "error": (3 + 0 + 1 + 2 + 5 + 4) / 6,
+                "error_constant": (0 + 2 + 2 + 0 + 2 + 2) / 6,  # medians 3 and 2
+                # (3, 2), as it was not seen before; (3, 0), seen in the first step; (9, 9), seen in the third.
+                "error_copy": (0 + 2 + 2 + 2 + 4 + 5) / 6,
+            }
+        )
+
+    def test_the_best_constant_is_as_good_as_the_constant_and_no_better(self):
+        health = self.measure(bias=(3, 2))
+        assert health["error"] == pytest.approx(health["error_constant"])
+
+    def test_without_other_agents_nothing_is_measured(self):
+        assert np.isnan(list(self.measure(present=False).values())).all()
+
+
+def test_what_was_seen_in_one_episode_is_not_known_in_the_next():
+    position = jnp.arange(4.0)[:, None, None, None] * jnp.ones((1, 1, 1, 2))
+    seen = jnp.array([True, False, True, True])[:, None, None]
+    first = jnp.array([True, False, False, True])[:, None]
+    assert last_seen(position, seen, first, jnp.full((1, 2), -1.0))[:, 0, 0, 0].tolist() == [-1, 0, 0, -1]
+
+
 def test_a_run_is_given_what_the_loss_requests_and_no_more():
     entry = dataclasses.replace(NOVICE, learner=A2C(sequence_length=4, auxiliary=(AttentionLoss(),)))
-    assert requested_info(entry) == ("relative_position", "agent_mask")
+    assert requested_info(entry) == ("relative_position", "in_view", "agent_mask")
     run = build(tiny(team=(entry, *CONFIG.team[1:]), variants=CONFIG.variants[:1]))
     assert run.team.groups[0].policy.num_agents == run.env.num_agents
     assert requested_info(NOVICE) == ()

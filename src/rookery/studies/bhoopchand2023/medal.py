@@ -15,7 +15,9 @@ from typing import Any
 from rookery.learning.auxiliary import AttentionLoss
 from rookery.studies import budgets
 from rookery.studies.agent_sources import TrainedAgents
+from rookery.studies.claims import changed
 from rookery.studies.figures import training_figures
+from rookery.studies.mechanisms import MechanismCheck
 from rookery.studies.ndousse2021.shared_runs import GOAL_CYCLE_3
 from rookery.studies.results import Results
 from rookery.studies.session import Session
@@ -64,6 +66,9 @@ BOTH, DROPOUT, ATTENTION, NEITHER = (
         ("neither", "neither"),
     )
 )
+BOTH_ATTEND, ATTENTION_ATTENDS = (
+    MechanismCheck(mechanism="attention", condition=condition.label) for condition in (BOTH, ATTENTION)
+)
 _CONDITIONS = (BOTH, DROPOUT, ATTENTION, NEITHER)
 
 
@@ -95,17 +100,25 @@ STUDY = Study(
     conditions=_CONDITIONS,
     eval_conditions=(GOAL_CYCLE_3,),
     claims=(
-        transmission_differs("With the attention loss, experts that leave and return raise recall.",
-                             BOTH.label, ATTENTION.label, "recall"),
+        changed(transmission_differs("With the attention loss, experts that leave and return raise recall.",
+                                     BOTH.label, ATTENTION.label, "recall"),
+                mechanisms=(BOTH_ATTEND, ATTENTION_ATTENDS)),
         transmission_differs("Without it, they raise recall as well.", DROPOUT.label, NEITHER.label, "recall"),
-        remembers("Agents with both transmit more than following alone explains.", BOTH.label),
-        transmission_differs("With dropout, the attention loss raises cultural transmission.",
-                             BOTH.label, DROPOUT.label, "cultural transmission"),
-        transmission_differs("Without dropout, the attention loss raises following.",
-                             ATTENTION.label, NEITHER.label, "following"),
+        changed(remembers("Agents with both transmit more than following alone explains.", BOTH.label),
+                mechanisms=(BOTH_ATTEND,)),
+        changed(transmission_differs("With dropout, the attention loss raises cultural transmission.",
+                                     BOTH.label, DROPOUT.label, "cultural transmission"),
+                mechanisms=(BOTH_ATTEND,)),
+        changed(transmission_differs("Without dropout, the attention loss raises following.",
+                                     ATTENTION.label, NEITHER.label, "following"),
+                mechanisms=(ATTENTION_ATTENDS,)),
     ),
     figures=_figures,
     num_seeds=5,
-    notes=("The paper's world is three-dimensional, with obstacles that grow automatically; here it is Goal Cycle.",),
+    notes=(
+        "The paper's world is three-dimensional, with obstacles that grow automatically; here it is Goal Cycle.",
+        "Transmission is measured next to scripted experts that see the whole map and find the order by trying; at the "
+        "budget desk agents train next to trained experts that see their own view.",
+    ),
     measure_extra=_measure,
 )  # fmt: skip
