@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -13,6 +14,8 @@ from rookery.storage import metrics
 from rookery.studies import evaluate
 from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.cost import measure_cost, show_cost
+from rookery.studies.ndousse2021.shared_runs import EXPERT_CLONES
+from rookery.studies.registry import load_study
 from rookery.studies.reproduce import count_training_steps, reproduce
 from rookery.studies.results import Results
 from rookery.studies.results_io import build_report, check_replaceable, read_results, write_results
@@ -310,3 +313,18 @@ def test_the_cost_is_measured_by_training(tmp_path):
     show_cost(STUDY, fresh, lines.append, seconds=0.0)
     assert lines[0].startswith("tiny: 4 agents, ")
     assert "MiB are free" in lines[-1]
+
+
+def test_what_conditions_train_besides_is_named(tmp_path):
+    """A study whose agents all are of generations, and clones."""
+    fresh, lines = make_session(tmp_path, budget="smoke"), []
+    conditions = (Condition(label="clones", agents=EXPERT_CLONES),)
+    show_cost(dataclasses.replace(STUDY, conditions=conditions), fresh, lines.append)
+    assert lines == ["clones: 2 clones, 2 epochs of 4 episodes, recorded first, not measured"]
+    (EXPERT_CLONES._run_dir(fresh) / "checkpoints" / "00000002").mkdir(parents=True)
+    show_cost(load_study("cook2024/in-weights"), fresh, lines.append)
+    assert len(lines) > 1
+    assert re.fullmatch(
+        r"memory-generations: 2 of 2 generations of \d+ agents, \d\.\dM steps to do, not measured", lines[1]
+    )
+    assert EXPERT_CLONES.left_to_prepare(fresh) == {}

@@ -47,6 +47,10 @@ class AgentSource:
         """Whatever else has to be made first, continued from where it stopped. Returns whether it is finished."""
         return True
 
+    def left_to_prepare(self, session: Session) -> dict[str, str]:
+        """What `prepare` still has to make, in words, by its name: conditions that share it count it once."""
+        return {}
+
     def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
         """Required: the frozen agents or teams, one per seed (or one without a seed)."""
         raise NotImplementedError

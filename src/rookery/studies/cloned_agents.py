@@ -8,8 +8,10 @@ from typing import Any
 
 from rookery.errors import ConfigError
 from rookery.learning.cloning import BehaviorCloning
+from rookery.storage.checkpoint import saved_updates
 from rookery.storage.datasets import DATASET_MANIFEST, manifest_differences, read_manifest
 from rookery.storage.metrics import read_metrics
+from rookery.storage.run_files import CHECKPOINTS_DIR
 from rookery.storage.serialization import to_dict
 from rookery.studies import budgets
 from rookery.studies.agent_sources import AgentSource
@@ -61,6 +63,12 @@ class ClonedAgents(AgentSource):
             config, dataset_dir, self._run_dir(session), quiet=session.quiet, stop_after=session.seconds_left
         )
         return result.finished
+
+    def left_to_prepare(self, session: Session) -> dict[str, str]:
+        episodes, epochs = NUM_RECORDED_EPISODES[session.budget], CLONING_EPOCHS[session.budget]
+        if epochs in saved_updates(self._run_dir(session) / CHECKPOINTS_DIR):
+            return {}
+        return {self.name: f"{session.num_seeds} clones, {epochs} epochs of {episodes:,} episodes, recorded first"}
 
     def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
         folder = self._run_dir(session) / AGENTS_DIR

@@ -59,10 +59,21 @@ def measure_cost(session: Session, run: TrainingRun, seconds: float = MEASURED_S
 
 
 def show_cost(study: Study, session: Session, log: Callable[[str], None], seconds: float = MEASURED_SECONDS) -> None:
-    """Measure every run that is not finished, and say what all of them will take on this machine."""
+    """Measure every run that is not finished, and say what all of them will take on this machine.
+
+    What conditions train besides, such as generations, is named and not measured.
+    """
     costs = [cost for run in study.runs if (cost := measure_cost(session, run, seconds)) is not None]
-    if not costs:
-        return
+    if costs:
+        _show_runs(costs, session, log)
+    others: dict[str, str] = {}
+    for condition in study.conditions:
+        others |= condition.agents.left_to_prepare(session)
+    for name, text in others.items():
+        log(f"{'plus ' if costs else ''}{name}: {text}, not measured")
+
+
+def _show_runs(costs: list[RunCost], session: Session, log: Callable[[str], None]) -> None:
     measured = [cost.steps_per_second for cost in costs if cost.steps_per_second]
     fallback = sum(measured) / len(measured) if measured else None
     hours = 0.0

@@ -12,6 +12,7 @@ from rookery.studies.evaluate import EvaluatedAgent
 from rookery.studies.session import STUDIES_DIR, Session
 from rookery.studies.training_run import Budget
 from rookery.training.config import FrozenPolicyConfig
+from rookery.training.continue_run import is_finished
 from rookery.training.generations import GenerationsConfig, generation_dir, populations, train_generations
 
 
@@ -47,6 +48,17 @@ class GenerationAgents(AgentSource):
         return train_generations(
             self.config(session), self.folder(session), quiet=session.quiet, stop_after=session.seconds_left
         )
+
+    def left_to_prepare(self, session: Session) -> dict[str, str]:
+        config, folder = self.config(session), self.folder(session)
+        numbers = range(1, config.num_generations + 1)
+        left = sum(not is_finished(generation_dir(folder, number)) for number in numbers)
+        if not left:
+            return {}
+        agents = config.population * config.num_lineages
+        steps = left * agents * config.run.total_updates * config.run.steps_per_update
+        text = f"{left} of {len(numbers)} generations of {agents} agents, {steps / 1e6:,.1f}M steps to do"
+        return {self.name: text}
 
     def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
         config = self.config(session)
