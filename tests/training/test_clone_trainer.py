@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ from rookery.agents.weights import load_agent
 from rookery.errors import ConfigError, DivergedError, IncompatibleError, NotFoundError
 from rookery.learning.cloning import BehaviorCloning
 from rookery.storage import checkpoint
+from rookery.storage.run_files import recorded_threads
 from rookery.storage.serialization import to_dict
-from rookery.training.clone_trainer import CloneConfig, load_clone_config, train_clones
+from rookery.training.clone_trainer import CloneConfig, _CloneLoop, load_clone_config, train_clones
 from rookery.training.config import ScriptedPolicyConfig
 from rookery.training.demonstrations import record_dataset
+from rookery.training.devices import thread_count
 from rookery.training.trainer import train
 from tests.tiny import CONFIG, NETWORK, TASK, assert_same, rows, tiny
 
@@ -69,7 +72,20 @@ def test_a_clone_is_trained_further_by_reward(cloned, tmp_path):
 
 
 def test_stopped_and_continued_gives_the_same(cloned, data, tmp_path):
-    for expected in (1, 2, 3):
+    def stop_at_once(number, frame):
+        raise AssertionError("the signal was not caught")
+
+    check_finite = _CloneLoop._check_finite
+    with pytest.MonkeyPatch.context() as patch:
+        previous = signal.signal(signal.SIGTERM, stop_at_once)
+        patch.setattr(
+            _CloneLoop, "_check_finite", lambda *args: (check_finite(*args), signal.raise_signal(signal.SIGTERM))
+        )
+        part = train_clones(TINY, data, tmp_path / "run", quiet=True)
+        signal.signal(signal.SIGTERM, previous)
+    assert (part.epochs_done, part.finished) == (1, False)
+    assert recorded_threads(part.run_dir) == thread_count()
+    for expected in (2, 3):
         part = train_clones(TINY, data, tmp_path / "run", quiet=True, stop_after=0.0)
         assert (part.epochs_done, part.finished) == (expected, False)
     last = train_clones(TINY, data, tmp_path / "run", quiet=True)

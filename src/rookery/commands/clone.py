@@ -77,10 +77,12 @@ class CloneCommand:
 def run_clone(options: CloneCommand) -> int:
     """Print the expert's return, each clone's loss and where the agents are. Returns 0 or STOPPED_EXIT_CODE."""
     stop_after = time_limit_seconds(options.time_limit)
-    use_cores(1)
     quiet = options.quiet or options.json
     from rookery.storage.datasets import DATASET_MANIFEST, read_manifest
     from rookery.training.clone_trainer import train_clones
+    from rookery.training.machine_notes import started_threads
+
+    use_cores(1, started_threads([options.out]))
 
     config = _clone_config(options)
     requested = [name for name in RECORDING_OPTIONS if getattr(options, name) not in (None, (), False)]

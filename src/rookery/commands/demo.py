@@ -45,15 +45,16 @@ class DemoCommand:
 
 def run_demo(options: DemoCommand) -> int:
     """Train or continue, evaluate, write the report and print where it is. Returns 0 or STOPPED_EXIT_CODE."""
-    use_cores(None)
     from rookery.commands.demo_report import NOT_JUDGED, write_report
     from rookery.storage.atomic import write_json
     from rookery.training import trainer
     from rookery.training.devices import machine_info
+    from rookery.training.machine_notes import started_threads
 
     if options.episodes < 2:
         raise ConfigError(f"episodes={options.episodes} must be at least 2 to give an interval")
     run_dir = options.out / RUN_DIR
+    use_cores(None, started_threads([run_dir]))
     quiet = options.quiet or options.json
     existing = trainer.load_config(run_dir) if (run_dir / trainer.CONFIG_FILE).exists() else None
     config = _demo_config(options, existing)

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import Cores, Json, Overrides, TimeLimit, optional, time_limit_seconds, use_cores
+from rookery.commands.options import (
+    Cores,
+    Json,
+    Overrides,
+    TimeLimit,
+    check_cores,
+    optional,
+    time_limit_seconds,
+    use_cores,
+)
 from rookery.commands.output import print_json
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError
 
@@ -57,9 +66,10 @@ def run_generations(options: GenerationsCommand) -> int:
     stop_after = time_limit_seconds(options.time_limit)
     if options.episodes < 2:
         raise ConfigError(f"episodes={options.episodes} must be at least 2 to give an interval")
-    use_cores(options.cores)
+    check_cores(options.cores)
     from rookery.storage.serialization import to_dict
-    from rookery.training.generations import train_generations
+    from rookery.training.generations import generation_dir, train_generations
+    from rookery.training.machine_notes import started_threads
     from rookery.training.trainer import RUNS_DIR
 
     config = make_generations_config(options)
@@ -68,6 +78,7 @@ def run_generations(options: GenerationsCommand) -> int:
         print(json.dumps(data) if options.json else json.dumps(data, indent=2))
         return 0
     out = options.out or RUNS_DIR / f"{config.run.name}-generations"
+    use_cores(options.cores, started_threads([generation_dir(out, 1)]))
     quiet = options.quiet or options.json
     log = (lambda line: None) if quiet else print
     if not train_generations(config, out, quiet=quiet, stop_after=stop_after, log=log):

@@ -80,6 +80,8 @@ def run_reproduce(options: ReproduceCommand) -> int:
     from rookery.studies.reproduce import reproduce
     from rookery.studies.results_io import check_replaceable, write_results
     from rookery.studies.verdict_index import write_verdict_index
+    from rookery.training.continue_run import is_finished
+    from rookery.training.machine_notes import started_threads
 
     study = load_study(options.study)
     session = _session(study, options, stop_after)
@@ -94,7 +96,8 @@ def run_reproduce(options: ReproduceCommand) -> int:
         if (code := run_divided(study, session, options, log)) is not None:
             return code
     else:
-        use_cores(options.cores, split_threads(study, session))
+        unfinished = (folder for folder in map(session.run_dir, study.runs) if not is_finished(folder))
+        use_cores(options.cores, split_threads(study, session) or started_threads(unfinished))
         if options.budget != "smoke" and not session.quiet:
             from rookery.studies.cost import show_cost
 

@@ -30,12 +30,16 @@ from rookery.storage import checkpoint
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricsWriter
 from rookery.storage.restart import restore_run
+from rookery.storage.run_files import THREADS_KEY
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers
 from rookery.training.config import MAX_SEEDS_PER_VARIANT, check_label
 from rookery.training.demonstrations import Dataset, read_dataset
+from rookery.training.devices import thread_count
+from rookery.training.machine_notes import machine_notes
 from rookery.training.progress import Progress
+from rookery.training.stop_signal import StopSignal
 from rookery.training.trainer import AGENTS_DIR, CHECKPOINTS_DIR, CONFIG_FILE, agent_file
 from rookery.types import Trajectory
 
@@ -108,6 +112,7 @@ def train_clones(
     run_dir = Path(run_dir)
     with RunLock(run_dir) as lock:
         requested = {"rookery": __version__, "clone": to_dict(config), "dataset": data.digest}
+        requested[THREADS_KEY] = thread_count()
         saved = _load_saved_config(run_dir)
         if saved is not None and (saved["clone"], saved["dataset"]) != (requested["clone"], requested["dataset"]):
             raise ConfigError(f"{run_dir} holds another run; name another folder with --out, or remove it")
@@ -153,7 +158,7 @@ class _CloneLoop:
 
     def execute(self, training: Trajectory, validation: Trajectory, restart: bool) -> CloneResult:
         config, learner, start_time = self.config, self.config.learner, time.monotonic()
-        notes: list[str] = []
+        notes = machine_notes(self.run_dir)
         like = jax.eval_shape(self._init)
         restored = restore_run(self.run_dir, like, config.checkpoint_interval, restart, notes.append)
         done, state = restored or (0, jax.jit(self._init)())
@@ -163,6 +168,7 @@ class _CloneLoop:
         with (
             MetricsWriter(self.run_dir, done, self._trackers()) as metrics_writer,
             Progress(learner.epochs * steps, config.name, self.quiet, initial_steps=done * steps) as progress,
+            StopSignal() as stop_signal,
         ):
             for note in notes:
                 progress.note(note)
@@ -174,7 +180,9 @@ class _CloneLoop:
                 self._check_finite(metrics["train"]["loss"], state, done)
                 self.lock.check()
                 metrics_writer.write(done, done * steps, metrics)
-                stopping = self.stop_after is not None and time.monotonic() - start_time > self.stop_after
+                stopping = stop_signal.requested or (
+                    self.stop_after is not None and time.monotonic() - start_time > self.stop_after
+                )
                 if stopping or done % config.checkpoint_interval == 0 or done == learner.epochs:
                     metrics_writer.sync()
                     checkpoint.save(self.run_dir / CHECKPOINTS_DIR, done, state, max_checkpoints=2)

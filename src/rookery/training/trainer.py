@@ -26,7 +26,6 @@ from rookery.storage.run_files import (
     STATUS_FILE,
     THREADS_KEY,
     read_status,
-    recorded_threads,
     training_seconds,
 )
 from rookery.storage.run_lock import RunLock
@@ -36,6 +35,7 @@ from rookery.training.build import SEED_PLACEHOLDER, build, checkpoint_hashes, i
 from rookery.training.config import RunConfig, slot_names
 from rookery.training.devices import machine_info, thread_count
 from rookery.training.finite import check_finite_metrics, check_finite_params
+from rookery.training.machine_notes import machine_notes
 from rookery.training.mechanism_health import dead_loss_warning
 from rookery.training.memory import check_memory
 from rookery.training.presets import preset
@@ -123,7 +123,7 @@ def resume(
     """Continue a run from its newest valid checkpoint, to the same numbers as if it had never stopped.
 
     They are the same if sums are split over as many threads as when it was started (`devices.thread_count`), which
-    `rookery resume` takes care of; here a note says if they are not.
+    `rookery resume` takes care of, and under the same XLA_FLAGS; here notes say if they are not.
 
     Args:
       restart: train from the beginning if none of its checkpoints is valid any more; what is there is kept in a folder
@@ -139,14 +139,7 @@ def resume(
     run = build(config)
     check_memory(config, devices)
     with RunLock(run_dir) as lock:
-        notes: list[str] = []
-        started, now = recorded_threads(run_dir), thread_count()
-        if started not in (None, now):
-            notes.append(
-                f"sums were split over {started} threads when the run was started, and are over {now} now: from here "
-                "on last bits may differ from those of a run that was not stopped; 'rookery resume' uses as many as "
-                "before"
-            )
+        notes = machine_notes(run_dir)
         like = jax.eval_shape(run.init)
         restored = restore_run(run_dir, like, config.checkpoint_interval, restart, notes.append)
         num_updates, state = restored or (0, _init_state(run, initial_params(config, run)))

@@ -1,0 +1,58 @@
+"""Commands that continue what they began split sums over as many threads as then; JAX is not started for that."""
+
+import json
+
+import pytest
+
+from rookery.commands.clone import CloneCommand
+from rookery.commands.demo import DemoCommand
+from rookery.commands.generations import GenerationsCommand
+from rookery.commands.reproduce import ReproduceCommand
+from rookery.training.devices import thread_count
+from rookery.training.machine_notes import machine_notes, started_threads
+
+
+class UsedCoresError(Exception):
+    """Instead of using cores."""
+
+
+@pytest.mark.parametrize(
+    ("module", "folder", "command"),
+    [
+        ("clone", "", lambda out: CloneCommand(out=out)),
+        ("demo", "run", lambda out: DemoCommand(out=out)),
+        ("generations", "generation-1", lambda out: GenerationsCommand(out=out)),
+        (
+            "reproduce",
+            "studies/demo-ablation-smoke-seeds-0-to-1",
+            lambda out: ReproduceCommand(study="ndousse2021/demo-ablation", budget="smoke", runs=out, seeds=2),
+        ),
+    ],
+)
+def test_threads_are_those_of_the_start(module, folder, command, tmp_path, monkeypatch):
+    def use_cores(cores, num_threads=None):
+        raise UsedCoresError(num_threads)
+
+    monkeypatch.setattr(f"rookery.commands.{module}.use_cores", use_cores)
+    for threads in (None, 7):
+        if threads:
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / "config.json").write_text(json.dumps({"threads": threads}))
+        with pytest.raises(UsedCoresError) as used:
+            command(tmp_path)()
+        assert used.value.args == (threads,)
+
+
+def test_notes_on_what_changes_last_bits(tmp_path, monkeypatch):
+    assert started_threads([tmp_path]) is None
+    config, status = {"threads": thread_count()}, dict.fromkeys(("num_updates", "total_updates", "steps", "seconds"), 1)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2 --xla_b=1 --xla_a=2")
+    assert machine_notes(tmp_path) == []  # before the first checkpoint
+    for before, expected in (("--xla_a=2 --xla_b=1", 0), ("none", 1), (None, 0), ("--xla_a=2", 1)):
+        (tmp_path / "status.json").write_text(json.dumps({**status, "machine": {"xla_flags": before}}))
+        notes = machine_notes(tmp_path)
+        assert len(notes) == expected
+        assert all(f"XLA_FLAGS were {before}" in note and "are --xla_b=1 --xla_a=2 now" in note for note in notes)
+    (tmp_path / "config.json").write_text(json.dumps({"threads": config["threads"] + 1}))
+    assert len(machine_notes(tmp_path)) == 2
