@@ -17,6 +17,17 @@ from tests.tiny import CONFIG, NOVICE, OTHER, TASK, tiny
 pytestmark = pytest.mark.usefixtures("quick")
 
 
+def test_missing_parts_are_announced_before_they_are_trained(tmp_path, monkeypatch):
+    """The one command that judges may otherwise train for days what other machines were meant to."""
+    lines = []
+    monkeypatch.setattr("rookery.training.join_parts.train_part", lambda *_, **__: lines.append("trains"))
+    assert not finish_parts(
+        tiny(num_seeds=2), tmp_path / "run", Split(replicas_per_part=1, num_threads=1),
+        seconds_left=lambda: None, log=lines.append,
+    )  # fmt: skip
+    assert lines == ["4 of 4 parts of tiny are not here; training them in this process", "trains"]
+
+
 def test_the_joined_run_names_the_digests_of_its_frozen_agents(straight, tmp_path):
     trained = straight.run_dir / "agents" / agent_file("social", CONFIG.seed, "novice", 0)
     frozen = tmp_path / "expert.safetensors"

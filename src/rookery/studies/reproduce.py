@@ -29,7 +29,7 @@ def reproduce(study: Study, session: Session, log: Callable[[str], None] = _logg
     """Train what is missing, measure, judge. Returns the content of results.json; None if training was stopped."""
     for run in study.runs:
         log(f"{run.name}: {len(session.run_config(run).replicas)} agents in {session.run_dir(run)}")
-        if not session.train(run):
+        if not session.train(run, log):
             return None
     start_time = time.monotonic()
     for condition in study.conditions:

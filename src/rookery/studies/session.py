@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from rookery.training.join_parts import finish_parts
 from rookery.training.run_parts import read_split
 from rookery.training.trainer import agent_file
 
+_logger = logging.getLogger(__name__)
 STUDIES_DIR = "studies"
 MEASUREMENTS_DIR = "measurements"
 
@@ -98,16 +101,20 @@ class Session:
         """The agent that a run exported from a slot."""
         return FrozenPolicyConfig(checkpoint=str(self.agent_path(trained, seed)))
 
-    def train(self, run: TrainingRun) -> bool:
+    def train(self, run: TrainingRun, log: Callable[[str], None] = _logger.info) -> bool:
         """Train a run to its end, from wherever it stopped. Returns whether it reached the end.
 
+        Args:
+          log: as of `rookery.training.join_parts.finish_parts`.
         Raises: ConfigError if its folder holds a run of another configuration; IncompatibleError if the frozen agents
           it trained with have changed since; otherwise as `rookery.training.trainer.train`.
         """
         folder, config = self.run_dir(run), self.run_config(run)
         split = None if (folder / CONFIG_FILE).exists() else read_split(folder)
         if split is not None:  # `rookery.scaling` began it
-            return finish_parts(config, folder, split, quiet=self.quiet, seconds_left=lambda: self.seconds_left)
+            return finish_parts(
+                config, folder, split, quiet=self.quiet, seconds_left=lambda: self.seconds_left, log=log
+            )
         return train_or_resume(config, folder, quiet=self.quiet, stop_after=self.seconds_left)
 
     def evaluator(self, eval_condition: TeamEvalCondition) -> ConditionEvaluator:

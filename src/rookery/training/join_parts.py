@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Callable
@@ -36,20 +37,26 @@ from rookery.training.config import RunConfig
 from rookery.training.continue_run import is_finished
 from rookery.training.run_parts import RunPart, Split, part_dir, split_run, train_part
 
+_logger = logging.getLogger(__name__)
 _Parts = list[tuple[RunPart, Path]]  # with their folders
 
 
 def finish_parts(
-    config: RunConfig, run_dir: Path, split: Split, *, quiet: bool = False, seconds_left: Callable[[], float | None]
-) -> bool:
+    config: RunConfig, run_dir: Path, split: Split, *, quiet: bool = False, seconds_left: Callable[[], float | None],
+    log: Callable[[str], None] = _logger.info,
+) -> bool:  # fmt: skip
     """Train the parts of a divided run that are missing, one after another, and join them all.
 
     Args:
       seconds_left: asked before each part; None: no limit.
+      log: called with how many parts are missing, if any: on one machine, the rest of a divided run may take long.
     Returns: whether the run reached its end.
     Raises: as `train_part` and `join_parts`.
     """
     parts = split_run(config, split.replicas_per_part)
+    if missing := sum(not is_finished(part_dir(run_dir, part)) for part in parts):
+        verb = "is" if missing == 1 else "are"
+        log(f"{missing} of {len(parts)} parts of {config.name} {verb} not here; training them in this process")
     for part in parts:
         if not train_part(config, part, part_dir(run_dir, part), quiet=quiet, stop_after=seconds_left()):
             return False
