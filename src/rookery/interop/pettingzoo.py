@@ -71,8 +71,8 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
     """One environment. Agents are `agent_0` … by slot; all of them stay until the end of the episode.
 
     Observation: u8, as in `Env`, or as `observation` says; an agent that is not in the environment (yet) observes
-    nothing (in the gridworld, unseen cells), and its action does nothing. Action: 0 … n-1. Info: `active` (the agent is in the environment) and the task's
-    metrics by name.
+    nothing (in the gridworld, unseen cells), and its action does nothing. Action: 0 … n-1. Info: `active` (the agent is
+    in the environment) and the task's metrics by name.
     `reset(seed=s)` starts the episode of `jax.random.PRNGKey(s)`; each later `reset()` the next one of that seed.
     """
 
