@@ -268,9 +268,12 @@ def test_the_array_job_of_slurm(tmp_path):
     environment = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "20", "SLURM_CPUS_PER_TASK": "4"}
     path = f"{tmp_path}:{os.environ['PATH']}"
     call = ["bash", str(script), NAME, "--runs", "the runs"]
-    ended = subprocess.run(call, env={**environment, "PATH": path}, capture_output=True, text=True, check=True)
-    expected = ["reproduce", NAME, "--shard", "3/20", "--cores", "4", "--runs", "the runs"]
-    assert ended.stdout.strip() == str(expected)
+    # The second is one shard that is submitted again, alone.
+    for variables in ({}, {"SLURM_ARRAY_TASK_COUNT": "1", "SHARDS": "20"}):
+        env = {**environment, **variables, "PATH": path}
+        ended = subprocess.run(call, env=env, capture_output=True, text=True, check=True)
+        expected = ["reproduce", NAME, "--shard", "3/20", "--cores", "4", "--runs", "the runs"]
+        assert ended.stdout.strip() == str(expected)
     assert Shard.parse("3/20") == Shard(3, 20)
     assert len(script.read_text().splitlines()) <= 10
 
