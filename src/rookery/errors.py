@@ -112,6 +112,10 @@ def suggest(name: object, allowed: Iterable[str], most: int = 3) -> str:
     near = difflib.get_close_matches(str(name), names, most)
     if not near and len(str(name)) > 2:  # a part of a name, such as "fig4" of "ndousse2021/fig4"
         near = [allowed_name for allowed_name in names if str(name).lower() in str(allowed_name).lower()][:most]
+    if not near:  # the last part alone, such as "fig44" for "ndousse2021/fig4"
+        last_parts = {str(allowed_name).rpartition("/")[2]: allowed_name for allowed_name in reversed(names)}
+        near_parts = difflib.get_close_matches(str(name).rpartition("/")[2], last_parts, most, cutoff=0.8)
+        near = [last_parts[part] for part in near_parts]
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return f"{hint}allowed: {', '.join(names) or 'none'}"
 

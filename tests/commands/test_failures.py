@@ -16,7 +16,7 @@ from rookery.commands.doctor import run_doctor
 from rookery.commands.options import gather_overrides
 from rookery.commands.replay import ReplayCommand
 from rookery.commands.train import TrainCommand
-from rookery.errors import ConfigError, CorruptFileError, OutOfMemoryError, StorageError, explain_failure
+from rookery.errors import ConfigError, CorruptFileError, OutOfMemoryError, StorageError, explain_failure, suggest
 from rookery.viz import record_episode
 
 JaxError = type("JaxRuntimeError", (RuntimeError,), {"__module__": "jaxlib._jax"})
@@ -88,6 +88,19 @@ def test_changes_may_stand_on_both_sides_of_an_option():
     assert " ".join(gather_overrides(TrainCommand, words.split(" "))) == ordered
     replay = ["a", "--out", "b", "c"]
     assert gather_overrides(ReplayCommand, replay) == replay  # it has no changes
+    replay = ["runs/a=1", "--task-overrides", "penalty=1", "num_goals=4", "--out=x=1", "--seed", "1"]
+    assert gather_overrides(ReplayCommand, replay) == replay
+    for words in (["random", "penaltyy=3"], ["random", "--seed", "1", "penaltyy=3"]):
+        with pytest.raises(ConfigError, match=r"penaltyy=3: .* --task-overrides penaltyy=3"):
+            gather_overrides(ReplayCommand, words)
+
+
+def test_names_are_near_by_their_last_part_alone():
+    names = ["ndousse2021/fig4", "ndousse2021/fig9", "ndousse2021/fig10", "jaques2019/baselines"]
+    for name, nearest in (("fig44", "fig4"), ("fig99", "fig9"), ("fig10", "fig10")):
+        assert suggest(name, names).startswith(f"did you mean 'ndousse2021/{nearest}'? allowed: ")
+    assert suggest("jaques/baselins", names).startswith("did you mean 'jaques2019/baselines'")
+    assert suggest("fig777", names).startswith("allowed: ")
 
 
 def test_a_picture_of_a_step_that_no_episode_has_is_refused_before_it_is_played(monkeypatch, tmp_path, capsys):
@@ -102,8 +115,17 @@ def test_nothing_is_decided_by_an_assertion():
     """`python -O` leaves assertions out."""
     for path in Path(rookery.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ExceptHandler) and node.type is not None:
-                assert "AssertionError" not in ast.unparse(node.type), path
+            where = f"{path}:{getattr(node, 'lineno', '')}"
+            named: list[ast.AST] = []
+            if isinstance(node, ast.ExceptHandler):
+                assert node.type is not None, where  # it would catch assertions, too
+                named = [node.type]
+            elif isinstance(node, ast.Call):  # such as suppress(AssertionError)
+                named = [*node.args]
+            elif isinstance(node, ast.Assert):  # what it does besides would be left out, too
+                effects = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
+                assert not any(isinstance(part, effects) for part in ast.walk(node)), where
+            assert all(getattr(part, "id", "") != "AssertionError" for n in named for part in ast.walk(n)), where
 
 
 @pytest.mark.parametrize("command", [["eval"], ["replay", "--no-gif"], ["export", "--title", "x", "--out"]])

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 from tyro.conf import Positional, arg
 
 from rookery.errors import ConfigError
+
+_CHANGE = re.compile(r"[A-Za-z_][\w.]*=")
+"""How KEY=VALUE begins."""
 
 
 class Command(Protocol):
@@ -105,10 +110,10 @@ def gather_overrides(command: type, arguments: list[str]) -> list[str]:
     """The arguments with all KEY=VALUE changes in one place: `--seeds 1 num_envs=8` after `num_envs=4` is no error.
 
     What follows an option that takes several values stays with it.
+
+    Raises: ConfigError for a change without the option that takes it, where the command has one.
     """
     fields = {field.name: field for field in dataclasses.fields(command)}
-    if "overrides" not in fields:
-        return arguments
     first: list[str] = []
     rest: list[str] = []
     values = 0  # that the option before still takes
@@ -124,7 +129,14 @@ def gather_overrides(command: type, arguments: list[str]) -> list[str]:
             rest.append(word)
         else:
             first.append(word)
-    return first + rest
+    if "overrides" in fields:
+        return first + rest
+    changes = [word for word in first if _CHANGE.match(word) and not Path(word).exists()]
+    if changes and "task_overrides" in fields:
+        raise ConfigError(
+            f"{' '.join(changes)}: changes to the task follow their option: --task-overrides {' '.join(changes)}"
+        )
+    return arguments
 
 
 def flags(names: list[str]) -> str:
