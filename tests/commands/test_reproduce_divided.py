@@ -5,8 +5,16 @@ import os
 import pytest
 
 from rookery import cli
+from rookery.training.devices import DETERMINISTIC_FLAG
 
 STUDY = "ndousse2021/fig4"
+
+
+def test_a_study_may_ask_for_deterministic_ops(monkeypatch, tmp_path):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_x=1")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["reproduce", STUDY, "--deterministic-ops", "--num-cpus", "2"]) == 2  # refused, but later
+    assert os.environ["XLA_FLAGS"] == f"--xla_x=1 {DETERMINISTIC_FLAG}=true"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from rookery.commands.lists import RESULTS_DIR, SMOKE_SEEDS, list_studies
 from rookery.commands.options import Cores, Json, TimeLimit, check_cores, flags, optional, time_limit_seconds, use_cores
 from rookery.commands.output import print_json
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError
+from rookery.training.devices import request_deterministic_ops
 
 if TYPE_CHECKING:
     from rookery.studies.session import Session
@@ -49,6 +50,8 @@ class ReproduceCommand:
     """Save and stop after so many minutes; run the same command to continue."""
     cores: Cores = None
     """CPU cores to spread seeds over; extra cores share the updates of a seed."""
+    deterministic_ops: bool = False
+    """On a GPU: add up in a fixed order, so that a study repeats to the bit; slower. Give it in every call."""
     shard: Annotated[str | None, optional("K/N", "the whole study")] = None
     """Train only the Kth of N shards, on any machine that sees the folder of runs. When all are trained, the command
     without --shard judges."""
@@ -71,6 +74,8 @@ class ReproduceCommand:
 def run_reproduce(options: ReproduceCommand) -> int:
     """Run the study; print the verdicts and where the report is. Returns 0, or STOPPED_EXIT_CODE before the end."""
     stop_after = time_limit_seconds(options.time_limit)
+    if options.deterministic_ops:
+        request_deterministic_ops()
     divided = _check_divided(options)
     check_cores(options.cores)
     if options.list or options.study is None:
