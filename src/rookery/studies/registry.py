@@ -11,6 +11,7 @@ from rookery.studies.study import Study
 STUDIES = {
     "ndousse2021/fig2": "rookery.studies.ndousse2021.fig2",
     "ndousse2021/fig4": "rookery.studies.ndousse2021.fig4",
+    "ndousse2021/learning-experts": "rookery.studies.ndousse2021.learning_experts",
     "ndousse2021/dose-response": "rookery.studies.ndousse2021.dose_response",
     "ndousse2021/demo-ablation": "rookery.studies.ndousse2021.demo_ablation",
     "ndousse2021/small-grid": "rookery.studies.ndousse2021.small_grid",
