@@ -49,7 +49,7 @@ def centralized_study(name: str, game: SocialDilemmaName) -> Study:
         )),
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,
-        num_seeds=5,
+        num_seeds=10,
         notes=NOTES,
     )  # fmt: skip
 

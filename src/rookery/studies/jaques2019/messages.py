@@ -46,7 +46,7 @@ def messages_study(name: str, game: SocialDilemmaName) -> Study:
         )),
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,
-        num_seeds=5,
+        num_seeds=10,
         notes=NOTES,
     )  # fmt: skip
 
