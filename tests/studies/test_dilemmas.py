@@ -12,8 +12,8 @@ from rookery.dilemma_policies.apples import AppleEater, RiverCleaner, Sustainabl
 from rookery.errors import ConfigError, NotFoundError
 from rookery.learning.ppo import PPO
 from rookery.storage.run_files import AGENTS_DIR
-from rookery.studies.cross_play import cross_play, cross_play_figures, players_of_run
-from rookery.studies.schelling import diagram_of_returns, schelling_diagram, schelling_figures
+from rookery.studies.cross_play import CrossPlay, cross_play, cross_play_figures, players_of_run
+from rookery.studies.schelling import SchellingDiagram, diagram_of_returns, schelling_diagram, schelling_figures
 from rookery.tasks.matrix_games import MatrixGame
 from rookery.tasks.social_dilemmas.cleanup import Cleanup
 from rookery.tasks.social_dilemmas.harvest import Harvest
@@ -63,6 +63,7 @@ def test_a_game_is_measured_exactly():
     diagram = schelling_diagram(ENV, episodes=2)
     assert [interval.value for interval in diagram.cooperator] == [0, 6]
     assert [interval.value for interval in diagram.defector] == [2, 10]
+    assert SchellingDiagram.from_dict(json.loads(json.dumps(diagram.to_dict()))) == diagram
     ((name, figure, caption),) = schelling_figures(diagram, "game")
     assert name == "schelling"
     assert "by fear and greed" in caption
@@ -76,6 +77,7 @@ def test_cross_play_of_a_game():
     assert result.self_play.value == (6 + 5) / 2
     assert result.cross_play.value == (5 + 6) / 2
     assert "self-play 5.50" in cross_play_figures(result)[0][2]
+    assert CrossPlay.from_dict(json.loads(json.dumps(result.to_dict()))).to_dict() == result.to_dict()
 
 
 def test_players_are_counted():

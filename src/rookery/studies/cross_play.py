@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from rookery.errors import ConfigError, NotFoundError
 from rookery.intervals import Interval, mean_interval
 from rookery.storage.run_files import AGENTS_DIR
 from rookery.studies.study import Figures
+from rookery.tasks.registry import make_env
 from rookery.training.config import RunConfig
 from rookery.training.evaluation import EVAL_BATCH_SIZE, evaluate_team
 from rookery.training.team_setup import load_policy
@@ -27,8 +28,14 @@ from rookery.training.trainer import agent_file
 from rookery.types import Env
 from rookery.viz.dilemma_plots import cross_play_matrix
 
+if TYPE_CHECKING:
+    from rookery.studies.agent_sources import TrainedTeam
+    from rookery.studies.session import Session
+
 MAX_PLAYERS = 50
 """Agents or teams of one matrix; their number squared is what is played."""
+STUDY_EPISODES = 100
+"""Episodes of each pair in a study, at most."""
 
 
 class CrossPlay(NamedTuple):
@@ -54,6 +61,12 @@ class CrossPlay(NamedTuple):
     def team_returns(self) -> Float[np.ndarray, "K K"]:
         """Mean return of the two sides."""
         return (self.returns + self.others) / 2
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CrossPlay:
+        """What `to_dict` returned."""
+        returns, others = (np.array(data[name], float) for name in ("returns", "others"))
+        return cls(tuple(data["agents"]), returns, others)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -97,6 +110,17 @@ def cross_play(env: Env, players: Mapping[str, tuple[str, ...]], *, episodes: in
         episode_return = evaluate_team(setup, episodes, seed, batch_size=min(episodes, EVAL_BATCH_SIZE)).episode_return
         returns[i, j], others[i, j] = episode_return[:, 0].mean(), episode_return[:, 1:].mean()
     return CrossPlay(tuple(players), returns, others)
+
+
+def cross_play_of_seeds(session: Session, team: TrainedTeam, task: Any) -> CrossPlay | None:
+    """Teams of a condition, one per seed, with each other, for a study's `measure_extra`; None for a single seed."""
+    players = {
+        f"seed {agent.seed}": tuple(policy.checkpoint for policy in agent.policies)
+        for agent in team.evaluated_agents(session)
+    }
+    if len(players) < 2:
+        return None
+    return cross_play(make_env(task), players, episodes=min(session.eval_episodes, STUDY_EPISODES))
 
 
 def players_of_run(run_dir: Path, config: RunConfig, variant: str | None = None) -> dict[str, tuple[str, ...]]:

@@ -14,6 +14,7 @@ where sufficiently many do; here that is none and all of them, the strictest rea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,6 +74,12 @@ class SchellingDiagram(NamedTuple):
             return "not a social dilemma of these two policies: neither fear nor greed"
         return f"a social dilemma, by {' and '.join(name for name in ('fear', 'greed') if self.holds(name))}"
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SchellingDiagram:
+        """What `to_dict` returned."""
+        cooperator, defector = ([_interval(row) for row in data[role]] for role in ("cooperator", "defector"))
+        return cls(cooperator, defector, {name: _interval(data["conditions"][name]) for name in DILEMMA_CONDITIONS})
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {
@@ -84,6 +91,11 @@ class SchellingDiagram(NamedTuple):
             "is_dilemma": self.is_dilemma,
             "verdict": self.verdict,
         }
+
+
+def _interval(data: Mapping[str, Any]) -> Interval:
+    """From JSON, which has no NaN."""
+    return Interval(*(np.nan if data[name] is None else data[name] for name in ("value", "low", "high")))
 
 
 def schelling_diagram(

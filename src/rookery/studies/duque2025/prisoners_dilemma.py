@@ -18,6 +18,7 @@ from rookery.agents.networks import MLPNetwork
 from rookery.learning.ppo import PPO
 from rookery.studies.agent_sources import TrainedTeam
 from rookery.studies.claims import mean_below, mean_greater
+from rookery.studies.cross_play import CrossPlay, cross_play_figures, cross_play_of_seeds
 from rookery.studies.duque2025.iterated_play import (
     AFTER,
     RESPONSE,
@@ -29,10 +30,12 @@ from rookery.studies.duque2025.iterated_play import (
 from rookery.studies.evaluate import TeamEvalCondition
 from rookery.studies.figures import team_figures
 from rookery.studies.results import Results
+from rookery.studies.schelling import SchellingDiagram, schelling_diagram, schelling_figures
 from rookery.studies.session import Session
 from rookery.studies.study import Condition, Figures, Study
 from rookery.studies.training_run import Budget, TrainingRun
 from rookery.tasks.matrix_games import MatrixGame
+from rookery.tasks.registry import make_env
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig
 from rookery.viz.plots import interval_dots
 
@@ -40,6 +43,8 @@ NUM_STEPS = 16
 NUM_ENVS = {"smoke": 4, "desk": 128}
 NUM_UPDATES = {"smoke": 2, "desk": 60}
 ALIGNMENT_COEF = 5.0
+CROSS_PLAY, SCHELLING = "cross_play", "schelling"
+"""Where the extra measurements hold what `measure_strangers` returns."""
 _COOPERATIONS = "metrics: cooperations"
 _MOSTLY = 0.75
 """Fraction of steps that the claims call most of them."""
@@ -111,7 +116,28 @@ _TEAMS: dict[str, Any] = {condition.label: condition.agents for condition in (AL
 
 
 def _measure(session: Session) -> dict[str, Any]:
-    return measure_play(session, _TEAMS, matrix_game(session.budget))
+    return measure_play(session, _TEAMS, matrix_game(session.budget)) | measure_strangers(session)
+
+
+def measure_strangers(session: Session) -> dict[str, Any]:
+    """Cross-play of the teams of all seeds, by condition, and the Schelling diagram, which has no chance in it."""
+    task = matrix_game(session.budget)
+    played = {label: cross_play_of_seeds(session, team, task) for label, team in _TEAMS.items()}
+    return {
+        CROSS_PLAY: {label: result.to_dict() for label, result in played.items() if result is not None},
+        SCHELLING: schelling_diagram(make_env(task), episodes=2).to_dict(),
+    }
+
+
+def _figures_with_strangers(results: Results) -> Figures:
+    """The matrix of the aligned teams, and the diagram; none for results from before they were measured."""
+    figures: Figures = []
+    if ALIGNED.label in results.extra.get(CROSS_PLAY, {}):
+        figures += cross_play_figures(CrossPlay.from_dict(results.extra[CROSS_PLAY][ALIGNED.label]), ALIGNED.label)
+    if SCHELLING in results.extra:
+        diagram = SchellingDiagram.from_dict(results.extra[SCHELLING])
+        figures += schelling_figures(diagram, "scripted cooperators and defectors")
+    return figures
 
 
 def play_figures(results: Results, teams: tuple[str, ...]) -> Figures:
@@ -136,7 +162,8 @@ def play_figures(results: Results, teams: tuple[str, ...]) -> Figures:
 
 
 def _figures(results: Results) -> Figures:
-    return [*play_figures(results, (ALIGNED.label, PLAIN.label)), *team_figures(results)]
+    own = play_figures(results, (ALIGNED.label, PLAIN.label))
+    return [*own, *_figures_with_strangers(results), *team_figures(results)]
 
 
 STUDY = Study(
