@@ -11,7 +11,7 @@ import pytest
 
 from rookery.interfaces import Policy
 from rookery.studies.cook2024 import in_context
-from rookery.studies.cook2024.accumulation import NOTHING, Lives, accumulate, best_trials, live_alone, play_lives
+from rookery.studies.cook2024.accumulation import NO_DIGIT, Lives, accumulate, best_trials, live_alone, play_lives
 from rookery.studies.judging import judge_claims
 from rookery.studies.results import Results
 from rookery.studies.study import HOLDS, NOT_TESTED
@@ -45,11 +45,11 @@ def live(example, visibility):
 @pytest.fixture(scope="module")
 def guesses():
     """Lives of agents that see nothing."""
-    return live(np.full((EPISODES * POPULATION, 4), NOTHING), 0.0)
+    return live(np.full((EPISODES * POPULATION, 4), NO_DIGIT), 0.0)
 
 
 def test_a_life_is_recorded_by_trial_and_place(guesses):
-    said = guesses.said != NOTHING
+    said = guesses.said != NO_DIGIT
     assert (said[:, :, 1:] <= said[:, :, :-1]).all()  # from the first place on, until the trial ends
     whole = guesses.correct == 4
     mistakes = ~whole
@@ -66,7 +66,7 @@ def test_the_best_trial_of_each_population_by_hand():
     lives = Lives(said, correct, correct)
     np.testing.assert_array_equal(best_trials(lives, 2), [[3, 4, 5], [18, 19, 20]])  # the first of equal ones
     np.testing.assert_array_equal(
-        best_trials(lives, 1), [[3, 4, 5], [6, 7, NOTHING], [NOTHING] * 3, [18, 19, 20]]
+        best_trials(lives, 1), [[3, 4, 5], [6, 7, NO_DIGIT], [NO_DIGIT] * 3, [18, 19, 20]]
     )  # what came after the right ones is not shown
 
 
@@ -75,9 +75,9 @@ def test_the_next_generation_sees_the_best_trial_and_less_of_it_in_each_trial(gu
     best = guesses.correct.reshape(EPISODES, -1).max(1)
     shown = example.repeat(POPULATION, 0)
     following = live(shown, 1.0)
-    np.testing.assert_array_equal((shown != NOTHING).sum(1), best.repeat(POPULATION))
+    np.testing.assert_array_equal((shown != NO_DIGIT).sum(1), best.repeat(POPULATION))
     assert (following.correct[:, 0] >= best.repeat(POPULATION)).all()
-    same = ((following.said == shown[:, None]) | (shown == NOTHING)[:, None]).all(-1).mean(0)
+    same = ((following.said == shown[:, None]) | (shown == NO_DIGIT)[:, None]).all(-1).mean(0)
     assert same[0] == 1
     assert same[1] > same[2]  # half of it is seen in the second trial, nothing in the last
     np.testing.assert_allclose(following.correct[:, 2].mean(), 0.5, atol=0.3)

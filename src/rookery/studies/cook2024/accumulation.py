@@ -29,14 +29,14 @@ from rookery.types import PRNGKey, PyTree
 
 LEARNER, EXAMPLE = 0, 1
 """Slots."""
-NOTHING = -1
+NO_DIGIT = -1
 """In place of a digit."""
 
 
 class Lives(NamedTuple):
     """What N agents did in an episode each."""
 
-    said: Int[Array, "N K L"]  # digits; NOTHING where a trial had ended
+    said: Int[Array, "N K L"]  # digits; NO_DIGIT where a trial had ended
     correct: Float[Array, "N K"]  # right digits of each trial
     reward: Float[Array, "N K"]
 
@@ -57,7 +57,7 @@ def play_lives(
     Args:
       task: with the learner in slot 0 and an example in slot 1, which fades over the trials.
       sequence_keys: u32[N, 2], which say what the sequences are. key: of everything else.
-      example: what it says at each place, NOTHING for nothing.
+      example: what it says at each place, NO_DIGIT for nothing.
       visibility: of the example in the first trial.
       has_example: whether there is one at all.
     """
@@ -70,7 +70,7 @@ def play_lives(
     state_key, act_key = jax.random.split(key)
     state = state.replace(key=jax.random.split(state_key, num_lives))
     lives = Lives(
-        said=jnp.full((num_lives, task.num_trials, task.sequence_length), NOTHING),
+        said=jnp.full((num_lives, task.num_trials, task.sequence_length), NO_DIGIT),
         correct=jnp.zeros((num_lives, task.num_trials)),
         reward=jnp.zeros((num_lives, task.num_trials)),
     )
@@ -105,7 +105,7 @@ def best_trials(lives: Lives, population: int) -> Int[np.ndarray, "E L"]:
     correct = np.asarray(lives.correct).reshape(-1, population * num_trials)
     said = np.asarray(lives.said).reshape(-1, population * num_trials, length)
     best = said[np.arange(len(said)), correct.argmax(1)]
-    return np.where(np.arange(length) < correct.max(1)[:, None], best, NOTHING)
+    return np.where(np.arange(length) < correct.max(1)[:, None], best, NO_DIGIT)
 
 
 def accumulate(
@@ -121,7 +121,7 @@ def accumulate(
     """Mean return of each trial of each generation. The first generation sees nothing of its example."""
     keys_of_episodes = jax.random.split(evaluation_key(seed, keys.ACCUMULATION_EPISODES), episodes + 1)
     sequence_keys = jnp.repeat(keys_of_episodes[1:], population, axis=0)
-    example, returns = np.full((episodes * population, task.sequence_length), NOTHING), []
+    example, returns = np.full((episodes * population, task.sequence_length), NO_DIGIT), []
     for generation in range(num_generations):
         lives = play_lives(
             task, policy, params, sequence_keys, jax.random.fold_in(keys_of_episodes[0], generation),
@@ -135,7 +135,7 @@ def accumulate(
 def live_alone(task: MemorySequence, policy: Policy, params: PyTree, *, episodes: int, seed: int = 0) -> np.ndarray:
     """Mean return of each trial of one life without an example, f[K]; the sequences are those of `accumulate`."""
     keys_of_episodes = jax.random.split(evaluation_key(seed, keys.ACCUMULATION_EPISODES), episodes + 1)
-    nothing = jnp.full((episodes, task.sequence_length), NOTHING, jnp.int32)
+    nothing = jnp.full((episodes, task.sequence_length), NO_DIGIT, jnp.int32)
     lives = play_lives(
         task, policy, params, keys_of_episodes[1:], keys_of_episodes[0], nothing, jnp.float32(0), jnp.bool_(False)
     )
