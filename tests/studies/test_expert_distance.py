@@ -77,8 +77,13 @@ def test_entries_by_hand():
     assert measured == {
         "step_of_second_entry": 6.0,
         "entries_before_closed_cycle": 1.0,
-        "repeated_fraction": 1.0,  # step 8 repeats the expert's entry of step 2
+        "repeated_fraction": 0.5,  # step 6; step 8 does not repeat the expert's last entry, though the one before
     }
+    # An entry in the same step repeats nothing.
+    correct[5, 0, 1], position[5, 0, 1], correct[3, 0, 1] = True, (1, 5), False
+    together = entry_measures(EpisodeTrace(np.zeros(8), correct, wrong, position), num_goals=2)
+    assert together["repeated_fraction"] == 0
+    correct[5, 0, 1], correct[3, 0, 1] = False, True
     # Without a second entry, and without an expert that closes its cycle.
     alone = entry_measures(
         EpisodeTrace(np.zeros(8), correct[:, :, :1].repeat(2, 2) & [True, False], wrong & False, position), 2

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 from rookery.agents.team import Team
 from rookery.gridworld.state import GridState
 from rookery.keys import EXPERT_DISTANCE_EPISODES
+from rookery.scorecard.measures import repeats
 from rookery.storage.atomic import write_json
 from rookery.studies.claims import judge_difference
 from rookery.studies.episode_scan import EpisodeStep, scan_episodes
@@ -29,7 +30,9 @@ from rookery.types import Env, PRNGKey, PyTree
 TOO_FAR = 10**6
 """Cells; stands for the distance to an agent that is absent."""
 REPEAT_WINDOW = 10
-"""Steps within which entering the goal that an expert has entered counts as repeating its entry."""
+"""Steps within which entering the goal that an expert entered last counts as repeating its entry."""
+_CELLS_PER_ROW = 10**5
+"""More than any grid has columns: (row, column) as one number."""
 ENTRY_MEASURES = {
     "step_of_second_entry": "step of the second goal entered, right or wrong",
     "entries_before_closed_cycle": "entries before an expert has closed its cycle",
@@ -73,6 +76,7 @@ def entry_measures(trace: EpisodeTrace, num_goals: int) -> dict[str, float]:
 
     An episode without a second entry counts as T + 1. An expert has closed its cycle when it has been paid for every
     goal in order, from then on all agents that watched it know the order; where none does, the whole episode counts.
+    What repeats an expert's entry is as in the scorecard: the goal that this expert entered last, in an earlier step.
     The repeated fraction is over all entries; 0 where there are none.
     """
     correct, wrong, position = (np.asarray(x) for x in (trace.correct, trace.wrong, trace.position))
@@ -83,10 +87,9 @@ def entry_measures(trace: EpisodeTrace, num_goals: int) -> dict[str, float]:
     second = np.where((count >= 2).any(0), (count >= 2).argmax(0) + 1, num_steps + 1)
     closed = (correct[:, :, 1:].cumsum(0) >= num_goals).any(2)
     before = (own & ~closed).sum(0)
-    repeated = np.zeros_like(own)
-    for lag in range(min(REPEAT_WINDOW + 1, num_steps)):
-        same_cell = (position[lag:, :, :1] == position[: num_steps - lag, :, 1:]).all(-1)
-        repeated[lag:] |= (entered[: num_steps - lag, :, 1:] & same_cell).any(-1)
+    cell = np.where(entered, position[..., 0].astype(int) * _CELLS_PER_ROW + position[..., 1], -1)
+    experts = np.moveaxis(cell[:, :, 1:], -1, 0)
+    repeated = np.any([repeats(cell[:, :, 0], expert, REPEAT_WINDOW) for expert in experts], axis=0)
     later = own & (count >= 2)
     values = (second.mean(), before.mean(), (later & repeated).sum() / max(later.sum(), 1))
     return {name: float(value) for name, value in zip(ENTRY_MEASURES, values, strict=True)}
@@ -108,7 +111,7 @@ def following_measures(
     for condition in conditions:
         for agent in condition.agents.evaluated_agents(session):
             seed = session.seed if agent.seed is None else agent.seed
-            path = session.measurements_dir / f"{evaluator.measurement_key(agent, seed)}-following.json"
+            path = session.measurements_dir / f"{evaluator.measurement_key(agent, seed)}-entries.json"
             if not path.exists():
                 setup = evaluator.build_team(agent)
                 play = compiled.setdefault(
