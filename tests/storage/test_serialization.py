@@ -232,6 +232,16 @@ def test_a_config_that_would_not_read_back_is_not_written(config):
         to_dict(config)
 
 
+def test_a_value_nested_too_deeply_is_refused():
+    deep: list = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(ConfigError, match=r"^config\.seeds is nested too deeply; it must be a whole number"):
+        from_dict(Config, {"team": [], "seeds": deep})
+    with pytest.raises(ConfigError, match=r"^config\.seeds is "):
+        apply_overrides(CONFIG, ["seeds=" + "[" * 980 + "]" * 980])
+
+
 def test_mistakes_in_the_program_are_no_config_errors():
     with pytest.raises(TypeError, match="cannot be kept in JSON"):
         from_dict(list[int], [1])
@@ -338,6 +348,10 @@ def test_overrides_refused(override, message):
         (b'{"a": 1, "a": 2}', "the key 'a' occurs twice"),
         (b'{"a": NaN}', "NaN is not a JSON number"),
         (b"[" * 200_000, "nested too deeply"),
+        (b"[" * 101 + b"]" * 101, "nested too deeply: at most 100"),
+        (b'{"a": ' * 300 + b"1" + b"}" * 300, "nested too deeply: at most 100"),
+        (b'{"a": 1e999}', "the number 1e999 is too large"),
+        (rb'{"\ud800": 1}', r"half a character (\ud800)"),
         (b"1" * 5000, "is not JSON as this program reads it"),
     ],
 )
@@ -356,6 +370,8 @@ def test_malformed_files(tmp_path, content, message, error):
 def test_files(tmp_path):
     (tmp_path / "config.json").write_bytes(b'\xef\xbb\xbf{"a": "\xc3\xa9"}')
     assert load_json(tmp_path / "config.json") == {"a": "é"}
+    (tmp_path / "deep.json").write_bytes(b"[" * 100 + rb'"\ud83d\ude00"' + b"]" * 100)
+    assert str(load_json(tmp_path / "deep.json")).strip("[]'") == "😀"
     with pytest.raises(NotFoundError, match="no file"):
         load_json(tmp_path / "absent.json")
     with pytest.raises(StorageError, match="folder"):

@@ -54,6 +54,7 @@ def test_json_is_yaml(load):
         ("a: !!python/object:os.system x", "line 1 column 4: .*could not determine a constructor"),
         ("a: 1\n---\nb: 2", "line 2 column 1: "),
         ("a: !!float x", "could not convert"),
+        ("[" * 102 + "]" * 102, "nested too deeply: at most 100"),
         ("[" * 3000, "nested too deeply"),
         ("a: \x00", "not YAML as this program reads it"),
     ],

@@ -24,10 +24,9 @@ from typing import Any, Literal, TypeVar
 
 from rookery.errors import ConfigError, NotFoundError, RookeryError, suggest
 from rookery.storage.atomic import storage_error
+from rookery.storage.strict_json import parse_json
 
 T = TypeVar("T")
-MAX_DIGITS = 19
-"""Of a whole number in a file: more than 64 bits hold is damage or an attack."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +77,7 @@ def apply_overrides(config: T, overrides: Iterable[str]) -> T:
 
 
 def load_json(path: Path | str, error: type[RookeryError] = ConfigError) -> Any:
-    """The content of a JSON file: no NaN, no key twice.
+    """The content of a JSON file, as strictly as `parse_json`.
 
     Args:
       error: raised for malformed content; CorruptFileError for a file that the program wrote itself.
@@ -92,22 +91,14 @@ def load_json(path: Path | str, error: type[RookeryError] = ConfigError) -> Any:
     except OSError as refusal:
         raise storage_error("read", path, refusal) from refusal
     try:
-        text = raw.decode("utf-8-sig")
-        return json.loads(
-            text,
-            object_pairs_hook=_reject_duplicate_keys,
-            parse_constant=_reject_nonfinite,
-            parse_float=_finite_float,
-            parse_int=_bounded_int,
-        )
+        return parse_json(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as bad:
         line, column = _line_and_column(raw[: bad.start].decode(errors="replace"))
         raise error(f"{path} line {line} column {column}: not UTF-8 text; save it as UTF-8") from bad
     except json.JSONDecodeError as bad:
         raise error(f"{path} line {bad.lineno} column {bad.colno}: not JSON ({bad.msg}); correct it there") from bad
-    except (ValueError, RecursionError) as bad:
-        reason = "nested too deeply" if isinstance(bad, RecursionError) else bad
-        raise error(f"{path} is not JSON as this program reads it: {reason}; correct it") from bad
+    except ValueError as bad:
+        raise error(f"{path} is not JSON as this program reads it: {bad}; correct it") from bad
 
 
 # -------------------------------------------------------------------------------------------- encoding
@@ -304,15 +295,8 @@ def _parse(hint: Any, text: str, where: str) -> Any:
     words = {"True": True, "False": False, "None": None}
     if text in words:
         readings.append(words[text])
-    with contextlib.suppress(ValueError, RecursionError):
-        readings.append(
-            json.loads(
-                text,
-                object_pairs_hook=_reject_duplicate_keys,
-                parse_constant=_reject_nonfinite,
-                parse_int=_bounded_int,
-            )
-        )
+    with contextlib.suppress(ValueError):
+        readings.append(parse_json(text))
     for kind in (int, float):
         with contextlib.suppress(ValueError):
             readings.append(kind(text))  # 1_000, .5
@@ -408,37 +392,14 @@ def _abbreviate(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=True)
     except (TypeError, ValueError):
         text = repr(value)
+    except RecursionError:
+        text = "nested too deeply"
     text = " ".join(text.split())
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _unknown_key_error(where: str, key: str, allowed: Iterable[str]) -> ConfigError:
     return ConfigError(f"{_join_path(where, key)} is not known; {suggest(key, allowed)}")
-
-
-def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in result:
-            raise ValueError(f"the key {key!r} occurs twice in one object")
-        result[key] = value
-    return result
-
-
-def _reject_nonfinite(word: str) -> Any:
-    raise ValueError(f"{word} is not a JSON number")
-
-
-def _finite_float(word: str) -> float:
-    if not math.isfinite(number := float(word)):
-        raise ValueError(f"the number {word[:20]} is too large")
-    return number
-
-
-def _bounded_int(word: str) -> int:
-    if len(word) > MAX_DIGITS:
-        raise ValueError(f"the number {word[:MAX_DIGITS]}… has {len(word)} digits")
-    return int(word)
 
 
 def _line_and_column(before: str) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from typing import Any
 from rookery.errors import ConfigError, NotFoundError
 from rookery.storage.atomic import storage_error
 from rookery.storage.serialization import load_json
+from rookery.storage.strict_json import check_depth
 
 YAML_SUFFIXES = (".yaml", ".yml")
 CONFIG_SUFFIXES = (".json", *YAML_SUFFIXES)
@@ -41,7 +42,9 @@ def load_yaml(path: Path | str) -> Any:
     except OSError as refusal:
         raise storage_error("read", path, refusal) from refusal
     try:
-        return yaml.load(text, Loader=_strict_loader())  # a SafeLoader
+        data = yaml.load(text, Loader=_strict_loader())  # a SafeLoader
+        check_depth(data)
+        return data
     except yaml.MarkedYAMLError as bad:
         mark = bad.problem_mark
         place = f" line {mark.line + 1} column {mark.column + 1}" if mark else ""
