@@ -105,7 +105,23 @@ def test_a_whole_last_line_that_lost_only_its_end_counts(tmp_path):
     assert [row["update"] for row in read_metrics(tmp_path)] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("bad", [b"{torn", b"", b"[1]", b'{"steps": 1}', b'{"update": true, "steps": 1}', b"\xff"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"{torn",
+        b"",
+        b"[1]",
+        b'{"steps": 1}',
+        b'{"update": true, "steps": 1}',
+        b"\xff",
+        b'{"update": 2, "steps": 2, "a": NaN}',
+        b'{"update": 2, "steps": 2, "a": 1e999}',
+        b'{"update": 2, "steps": 2, "\\ud800": 1}',
+        b'{"update": 2, "steps": 2, "a": "x"}',
+        b'{"update": 2, "steps": 2, "a": ' + b"[" * 500 + b"]" * 500 + b"}",
+        b'{"update": 2, "steps": 9999999999999999999}',
+    ],
+)
 def test_a_bad_line_in_the_middle_is_named(tmp_path, bad):
     record(tmp_path, [1, 2, 3])
     path = tmp_path / "metrics.jsonl"

@@ -19,6 +19,7 @@ import numpy as np
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
 from rookery.storage.atomic import storage_error, write_bytes
 from rookery.storage.run_files import METRICS_FILE
+from rookery.storage.strict_json import parse_json
 
 _RESERVED_METRIC_NAMES = ("update", "steps")
 
@@ -165,17 +166,34 @@ def read_metrics(run_dir: Path | str) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            row = json.loads(line.decode())
-            if type(row["update"]) is not int or type(row["steps"]) is not int:
-                raise TypeError
-            rows.append(row)
-        except (ValueError, TypeError, KeyError, RecursionError):
+            rows.append(_parse_line(line))
+        except ValueError as error:
             if number == len(lines):  # incomplete, or nothing after the last line's end
                 break
             raise CorruptFileError(
-                f"{path} is damaged: line {number} is not a record; remove that line to continue"
+                f"{path} is damaged: line {number} is not a record ({error}); remove that line to continue"
             ) from None
     return rows
+
+
+def _parse_line(line: bytes) -> dict[str, Any]:
+    """Raises ValueError for a line that `MetricsWriter` never writes."""
+    row = parse_json(line.decode())
+    if not isinstance(row, dict):
+        raise ValueError("it is not an object")
+    for name in _RESERVED_METRIC_NAMES:
+        if type(row.get(name)) is not int or not 0 <= row[name] < 2**63:
+            raise ValueError(f"{name!r} is missing or not a whole number")
+    for name, value in row.items():
+        if not _is_metric(value):
+            raise ValueError(f"{name[:80]!r} is neither a number nor a list of numbers")
+    return row
+
+
+def _is_metric(value: Any) -> bool:
+    if type(value) is list:
+        return all(map(_is_metric, value))
+    return value is None or type(value) in (int, float)
 
 
 def flatten_metrics(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
