@@ -11,7 +11,7 @@ from rookery.storage.atomic import write_json, write_text
 from rookery.storage.run_files import RUN_ENTRIES, read_status, recorded_threads, training_seconds
 from rookery.storage.run_lock import RunLock
 
-STATUS = {"num_updates": 3, "total_updates": 8, "steps": 96, "seconds": 1.5, "machine": {"cores": 2}}
+STATUS = {"num_updates": 3, "total_updates": 8, "steps": 96, "seconds": 1.5, "machine": {"cores": 2}, "machines": []}
 
 
 @pytest.mark.parametrize(

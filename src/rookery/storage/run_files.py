@@ -39,7 +39,7 @@ def own_paths(run_dir: Path) -> Iterator[Path]:
 
 
 def read_status(run_dir: Path | str) -> dict[str, Any]:
-    """How far a run is: 'num_updates', 'total_updates', 'steps', 'seconds' and 'machine'.
+    """How far a run is: 'num_updates', 'total_updates', 'steps', 'seconds', 'machine' and, of newer runs, 'machines'.
 
     Raises: NotFoundError before its first checkpoint; CorruptFileError if the file is not what was written.
     """
@@ -52,12 +52,20 @@ def read_status(run_dir: Path | str) -> dict[str, Any]:
         "seconds": (int, float),
         "machine": (dict,),
     }
-    for key, allowed in kinds.items():
-        if not isinstance(status, dict) or type(status.get(key)) not in allowed:
-            raise CorruptFileError(
-                f"{path} is damaged: {key!r} is missing or not what it must be; resume the run, which writes it again"
-            )
+    wrong = [
+        key for key, allowed in kinds.items() if not isinstance(status, dict) or type(status.get(key)) not in allowed
+    ]
+    if not wrong and not _are_objects(status.get("machines", [])):
+        wrong = ["machines"]
+    if wrong:
+        raise CorruptFileError(
+            f"{path} is damaged: {wrong[0]!r} is missing or not what it must be; resume the run, which writes it again"
+        )
     return status
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def recorded_threads(run_dir: Path | str) -> int | None:
