@@ -21,6 +21,8 @@ MAX_EPISODE_STEPS = 1_000_000
 MAX_TILE_SIZE = 64  # pixels
 MAX_LAYER_SIZE = 16_384
 MAX_EPISODES = 10_000_000  # of an evaluation or a dataset
+MAX_SEEDS_PER_VARIANT = 10_000
+MAX_ENVS = 1_000_000  # at the same time
 
 
 def check_at_most(name: str, value: float, high: int) -> None:

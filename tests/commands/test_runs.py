@@ -34,13 +34,54 @@ def test_list(run, tmp_path):
     returns = ["social/novice", "2.00,", "solo/novice", "0.50"]
     assert [line.split() for line in out.splitlines()[1:]] == [
         [str(mine), "maze", "stopped", "2/4", "200", *returns],
+        [str(damaged), "-", "damaged", "-", "-", "-"],
         [str(other), "maze", "finished", "4/4", "400", "social/novice", "3.00,", *returns[2:]],
     ]
     rows = [json.loads(line) for line in run("list", tmp_path, "--json")[1].splitlines()]
+    assert [row["state"] for row in rows] == ["stopped", "damaged", "finished"]
+    del rows[1]
     assert [(row["run"], row["steps"], row["returns"]["solo/novice"]) for row in rows] == [
         (str(mine), 200, 0.5),
         (str(other), 400, 0.5),
     ]
+
+
+DAMAGED_RETURNS = ['["x"]', '"x"', '{"a": 1}', "[[true]]", "1" * 30]
+DAMAGED_CONFIGS = [{"variants": [3]}, {"team": [3]}, {"team": None}, {"num_seeds": 10**12}, {"seed": -1}]
+DAMAGED_STATUS = [{"steps": "x"}, {"steps": [1]}, {"machines": 3}]
+
+
+@pytest.mark.parametrize("damage", [*DAMAGED_RETURNS, *DAMAGED_CONFIGS, *DAMAGED_STATUS])
+def test_a_damaged_run_does_not_hide_the_others(run, tmp_path, damage):
+    good, damaged = write_run(tmp_path / "good"), write_run(tmp_path / "bad")
+    if isinstance(damage, str):
+        line = f'{{"update": 3, "steps": 300, "social/novice/return": {damage}}}\n'
+        (damaged / "metrics.jsonl").write_text((damaged / "metrics.jsonl").read_text() + line)
+    elif damage in DAMAGED_CONFIGS:
+        config = json.loads((damaged / "config.json").read_text())["config"]
+        (damaged / "config.json").write_text(json.dumps({"config": config | damage}))
+    else:
+        status = json.loads((damaged / "status.json").read_text())
+        (damaged / "status.json").write_text(json.dumps(status | damage))
+    code, out, err = run("list", tmp_path)
+    assert (code, err.count("\n")) == (0, 1)
+    assert [line.split()[:3] for line in out.splitlines()[1:]] == [
+        [str(damaged), "-", "damaged"],
+        [str(good), "maze", "stopped"],
+    ]
+    for arguments in [("show",), ("export", "--csv", tmp_path / "all.csv")]:
+        code, _, err = run(*arguments, damaged)
+        assert code == 4 or (arguments[0] == "show") == (damage in DAMAGED_STATUS)
+        assert err.count("\n") <= 1
+
+
+def test_a_metric_that_turns_into_a_list(run, tmp_path):
+    run_dir = write_run(tmp_path / "mine")
+    with open(run_dir / "metrics.jsonl", "a") as file:
+        file.write('{"update": 3, "steps": 300, "time/seconds": [1, 2], "x": []}\n')
+    assert run("export", run_dir, "--csv", tmp_path / "all.csv")[0] == 0
+    rows = [line for line in (tmp_path / "all.csv").read_text().splitlines() if "time/seconds" in line]
+    assert rows[-1] == "mine,4,300,time/seconds,2.0"
 
 
 def test_show(run, tmp_path):

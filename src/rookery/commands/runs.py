@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 
 from rookery.commands.options import Json, flags, optional
 from rookery.commands.output import format_nested, print_json, print_table
-from rookery.errors import ConfigError, CorruptFileError, NotFoundError, printable, suggest
+from rookery.errors import ConfigError, CorruptFileError, NotFoundError, StorageError, printable, suggest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +87,7 @@ class RunsCommand:
 
 
 def list_runs(folders: Sequence[Path], as_json: bool = False) -> int:
-    """One line per run in the folders; a damaged run is named and the others are listed. Returns 0."""
+    """One line per run in the folders; one that is damaged or cannot be read is listed as that. Returns 0."""
     from rookery.tracking.run_info import find_runs, read_run_info
 
     rows = [["run", "task", "state", "updates", "steps", "return (mean over seeds, last update)"]]
@@ -95,13 +95,19 @@ def list_runs(folders: Sequence[Path], as_json: bool = False) -> int:
         try:
             info = read_run_info(path)
             returns = info.returns(info.last_metrics())
-        except CorruptFileError as error:
-            print(f"warning: {printable(str(error))}", file=sys.stderr)
+            facts = _facts(info, returns) if as_json else {}
+        except (CorruptFileError, StorageError) as error:
+            print(f"warning: {error}", file=sys.stderr)
+            state = "damaged" if isinstance(error, CorruptFileError) else "unreadable"
+            facts = {"run": str(path), "state": state, "error": str(error)}
+            row = [printable(path), "-", state, "-", "-", "-"]
+        except NotFoundError:  # removed meanwhile
             continue
-        if as_json:
-            print_json(_facts(info, returns))
         else:
-            rows.append(_list_row(info, returns))
+            row = _list_row(info, returns)
+        if as_json:
+            print_json(facts)
+        rows.append(row)
     if as_json:
         return 0
     if len(rows) == 1:
@@ -221,15 +227,14 @@ def remove_runs(paths: Sequence[Path], yes: bool = False, as_json: bool = False)
     """
     import shutil
 
-    from rookery.errors import StorageError
     from rookery.storage.atomic import storage_error
     from rookery.storage.run_lock import RunLock
-    from rookery.tracking.run_info import read_run_info
+    from rookery.tracking.run_info import read_run_config
 
     for path in paths:  # all of them before the first is removed
         if path.is_symlink():
             raise StorageError(f"{path} is a symbolic link; name the folder itself, {path.resolve()}")
-        read_run_info(path)
+        read_run_config(path)  # its other files may be damaged
     if not yes:
         _ask(f"remove {', '.join(printable(str(path)) for path in paths)} with all metrics, checkpoints and agents?")
     for path in paths:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import CorruptFileError, NotFoundError
+from rookery.limits import MAX_SEEDS_PER_VARIANT
+from rookery.storage.atomic import storage_error
 from rookery.storage.metrics import read_metrics
-from rookery.storage.run_files import CONFIG_FILE, LOCK_FILE, METRICS_FILE, STATUS_FILE
+from rookery.storage.run_files import CONFIG_FILE, LOCK_FILE, METRICS_FILE, STATUS_FILE, read_status
 from rookery.storage.serialization import load_json
 from rookery.tracking.base import mean_value
 from rookery.tracking.trackers import saved_trackers
@@ -96,23 +98,48 @@ class RunInfo:
 def read_run_info(run_dir: Path | str) -> RunInfo:
     """Read a run's folder. Raises: NotFoundError if it holds no run; CorruptFileError if a file in it is damaged."""
     run_dir = Path(run_dir)
+    config, is_clone = read_run_config(run_dir)
+    status = read_status(run_dir) if (run_dir / STATUS_FILE).exists() else {}
+    return RunInfo(run_dir, run_dir.name or run_dir.resolve().name, config, is_clone, status)
+
+
+def read_run_config(run_dir: Path) -> tuple[dict[str, Any], bool]:
+    """A run's configuration, and whether it is that of clones.
+
+    Only what a `RunInfo` reads of it is checked: decoding the whole needs JAX, and the packages that a task is from.
+    Raises: as `read_run_info`.
+    """
     path = run_dir / CONFIG_FILE
     if not path.is_file():
         raise NotFoundError(f"{run_dir} holds no run ({CONFIG_FILE} is missing); see rookery runs list")
     data = load_json(path, CorruptFileError)
     config = data.get("config", data.get("clone")) if isinstance(data, dict) else None
-    counts = [config.get("seed", 0), config.get("num_seeds", 1)] if isinstance(config, dict) else [None]
-    if not isinstance(config, dict) or not all(type(count) is int for count in counts):
+    if not isinstance(config, dict):
         raise CorruptFileError(f"{path} is not a run's configuration")
-    status = load_json(run_dir / STATUS_FILE, CorruptFileError) if (run_dir / STATUS_FILE).exists() else {}
-    if not isinstance(status, dict):
-        raise CorruptFileError(f"{run_dir / STATUS_FILE} is damaged; resume the run, which writes it again")
-    name = run_dir.name or run_dir.resolve().name
-    return RunInfo(run_dir, name, config, "config" not in data, status)
+    seed, num_seeds = config.get("seed", 0), config.get("num_seeds", 1)
+    checks = {
+        "seed": type(seed) is int and 0 <= seed < 2**31,
+        "num_seeds": type(num_seeds) is int and 1 <= num_seeds <= MAX_SEEDS_PER_VARIANT,
+        "team": _are_named(config.get("team", [])),
+        "variants": _are_named(config.get("variants", [])),
+    }
+    if wrong := [name for name, right in checks.items() if not right]:
+        raise CorruptFileError(f"{path} is not a run's configuration: {wrong[0]!r} is not what it must be")
+    return config, "config" not in data
+
+
+def _are_named(entries: Any) -> bool:
+    """Whether these are objects with names, as the groups of a team and the variants are."""
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict) and isinstance(entry.get("name"), str) for entry in entries
+    )
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
-    """The folders of runs in a folder and the folders in it, sorted. Raises: NotFoundError if it does not exist."""
+    """The folders of runs in a folder and the folders in it, sorted.
+
+    Raises: NotFoundError if it does not exist; StorageError if a folder cannot be listed.
+    """
     if not folder.is_dir():
         raise NotFoundError(f"there is no folder {folder}; train first, or name another folder")
     yield from _find_runs(folder, _SEARCH_DEPTH)
@@ -122,7 +149,11 @@ def _find_runs(folder: Path, depth: int) -> Iterator[Path]:
     if (folder / CONFIG_FILE).is_file():
         yield folder
     elif depth:
-        for path in sorted(folder.iterdir()):
+        try:
+            paths = sorted(folder.iterdir())
+        except OSError as error:
+            raise storage_error("list", folder, error) from error
+        for path in paths:
             if path.is_dir() and not path.is_symlink():
                 yield from _find_runs(path, depth - 1)
 

@@ -48,7 +48,7 @@ def _metric_columns(name: str, steps: list[int], rows: list[Any], seeds: Sequenc
     """Columns seed, step, metric and value of one metric; a list with a value per seed becomes a row per seed."""
     by_seed = [row if isinstance(row, list) else [row] for row in rows]
     width = max(map(len, by_seed))
-    if not isinstance(rows[0], list):
+    if not any(isinstance(row, list) for row in rows):
         labels: Sequence[int] = (NO_SEED,)
     else:
         labels = seeds if len(seeds) == width else range(width)

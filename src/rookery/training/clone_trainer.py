@@ -25,7 +25,7 @@ from rookery.learning.cloning import (
     keep_best,
     train_epoch,
 )
-from rookery.limits import check_at_most, check_integers
+from rookery.limits import MAX_SEEDS_PER_VARIANT, check_at_most, check_integers
 from rookery.storage import checkpoint
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricsWriter
@@ -34,7 +34,7 @@ from rookery.storage.run_files import THREADS_KEY
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers
-from rookery.training.config import MAX_SEEDS_PER_VARIANT, check_label
+from rookery.training.config import check_label
 from rookery.training.demonstrations import Dataset, read_dataset
 from rookery.training.devices import thread_count
 from rookery.training.machine_notes import machine_notes

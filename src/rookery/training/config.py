@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 
 from rookery.errors import ConfigError
 from rookery.learning.configs import LearnerConfig
-from rookery.limits import MAX_INTEGER, check_at_most, check_integers, check_sizes
+from rookery.limits import MAX_ENVS, MAX_INTEGER, MAX_SEEDS_PER_VARIANT, check_at_most, check_integers, check_sizes
 from rookery.storage.serialization import OneOf
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.registry import task_types
@@ -46,8 +46,6 @@ RESERVED_VARIANT_NAMES = ("evaluation", "time", "update", "steps")
 
 MAX_LABEL = 200  # characters
 MAX_TIMESTEPS = 10**15
-MAX_SEEDS_PER_VARIANT = 10_000
-MAX_ENVS = 1_000_000
 
 COMMON_HPARAMS = ("learning_rate", "ent_coef", "aux_loss_scale")
 """Scheduled hyperparameters with a field in `GroupConfig` and `Variant`; a learner without one ignores the field."""
