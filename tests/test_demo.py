@@ -5,15 +5,17 @@ import os
 import re
 import signal
 
+import numpy as np
 import pytest
 
 from rookery import cli
-from rookery.commands.demo_report import summary_sentence
+from rookery.commands.demo_report import followed_steps, summary_sentence
 from rookery.errors import STOPPED_EXIT_CODE
 from rookery.storage import metrics
 from rookery.training import trainer
 from rookery.training.presets import preset
 from rookery.training.trainer import load_config
+from rookery.viz.recording import Recording
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 
@@ -102,6 +104,33 @@ def check_report(page):
     assert "its claims are not judged" in page
     assert "Every setting that differs from the published experiment." in page
     assert len(page) > 50_000  # the figures and films are in it
+    assert "most often a goal that an expert entered last, at most 10 steps before" in page
+
+
+def test_goals_entered_behind_an_expert_are_counted_in_a_film():
+    """Agent 0 stands next to goals 1 and 2, at (0, 1) and (2, 1), and enters them behind agents 1 and 2."""
+    away, first, second = (1, 0), (0, 1), (2, 1)
+    positions = [
+        (away, away, away),
+        (away, first, away),  # step 1: an expert enters goal 1
+        (first, first, second),  # step 2: so does agent 0, while the other expert enters goal 2
+        (second, away, second),  # step 3: and that one
+        (first, away, away),  # step 4: goal 1 was entered three steps ago
+        (second, away, second),  # step 5: in the same step as an expert; the last time before was three steps ago
+    ]
+    position = np.array(positions, np.int16)
+    moved = (position[1:] != position[:-1]).any(-1)
+    reward = (moved & (position[1:] != away).any(-1)).astype(np.float32)
+    still, steps = np.zeros((6, 3)), len(reward)
+    film = Recording(
+        task="three cells", agent_names=("A", "B", "C"), roles=("frozen",) * 3, tiles=np.zeros((6, 3, 2)),
+        position=position, heading=still, agent_mask=still == 0, prestige=still, reward=reward,
+        action=np.zeros((steps, 3)), action_names=("move",), goals=np.array([first, second]),
+        views=(np.zeros((6, 1, 1, 3)),) * 3,
+    )  # fmt: skip
+    assert followed_steps(film, 2) == [2, 3]
+    assert followed_steps(film, 3) == [2, 3, 4, 5]
+    assert followed_steps(film, 1) == [2, 3]
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,8 @@ def test_the_median_of_several(monkeypatch):
     film = record_episode(GridEnv(FILMED), TEAM, PARAMS, seed=1, episodes=7, focal_slot=2)
     assert len(returns) == 7
     assert film.returns()[-1, 2] == pytest.approx(sorted(returns)[3])
+    film = record_episode(GridEnv(FILMED), TEAM, PARAMS, seed=1, episodes=7, rank=lambda film: film.returns()[-1, 2])
+    assert film.returns()[-1, 2] == pytest.approx(max(returns))
 
 
 def test_a_teams_film_holds_the_influence_of_the_episode_it_shows():

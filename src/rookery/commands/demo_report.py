@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rookery.scorecard.measures import repeats
 from rookery.storage.metrics import read_metrics
 from rookery.viz.plots import interval_dots, learning_curves
 from rookery.viz.record_episode import record_episode
+from rookery.viz.recording import Recording
 from rookery.viz.report import Report
 
 if TYPE_CHECKING:
@@ -139,6 +142,8 @@ def _add_replays(report: Report, result: TrainResult, results: dict[str, Any]) -
     """The social novice with the largest gain, with the experts and alone."""
     import jax
 
+    from rookery.scorecard.social_v1 import SOCIAL_V1
+
     run = result.run
     best = max(
         (row for row in results["replicas"] if row["variant"] == "social"), key=lambda row: row["social_gain"]["mean"]
@@ -147,13 +152,18 @@ def _add_replays(report: Report, result: TrainResult, results: dict[str, Any]) -
     novice_params = jax.device_get(result.state.learners)["novice"].params["policy"]
     params = {**run.frozen_params, "novice": jax.tree.map(lambda x: x[number, 0], novice_params)}
     slots = np.arange(run.env.num_agents)
-    # A median episode shows what is typical, the best one how the novice follows the experts.
-    films: tuple[tuple[str, Any, Literal["median", "highest"]], ...] = (
-        ("with the experts", slots >= 0, "highest"),
-        ("with the experts", slots >= 0, "median"),
-        ("alone", slots == 0, "median"),
+    follow_steps = SOCIAL_V1.follow_steps
+    following = (
+        f"one in which it enters most often a goal that an expert entered last, at most {follow_steps} steps before; "
+        "of equal ones, the one with the highest return"
     )
-    for label, agent_mask, choose in films:
+    # The first episode shows how the novice follows the experts, a median one what is typical.
+    films: tuple[tuple[str, Any, Callable[[Recording], Any] | None], ...] = (
+        ("with the experts", slots >= 0, lambda film: (len(followed_steps(film, follow_steps)), film.returns()[-1, 0])),
+        ("with the experts", slots >= 0, None),
+        ("alone", slots == 0, None),
+    )
+    for label, agent_mask, rank in films:
         recording = record_episode(
             run.env,
             run.team,
@@ -161,14 +171,28 @@ def _add_replays(report: Report, result: TrainResult, results: dict[str, Any]) -
             episodes=REPLAY_EPISODES,
             seed=1,
             agent_mask=agent_mask,
-            choose=choose,
+            rank=rank,
             note=f"novice {label}",
         )
-        report.replay(
-            recording,
+        caption = (
             f"The social novice of seed {best['seed']} (the one with the largest gain) {label}: of {REPLAY_EPISODES} "
-            f"episodes, the one with its {choose} return.",
+            f"episodes, the {'one with its median return' if rank is None else following}."
         )
+        if rank is not None and (steps := followed_steps(recording, follow_steps)):
+            caption += f" It does so {len(steps)} times, at the steps {', '.join(map(str, steps))}."
+        report.replay(recording, caption)
+
+
+def followed_steps(recording: Recording, follow_steps: int) -> list[int]:
+    """Steps, from 1, at which agent 0 enters the goal that another agent entered last, so many steps before at most.
+
+    As the scorecard counts them (`rookery.scorecard.measures.repeats`). For Goal Cycle, where entries pay or cost.
+    """
+    on_goal = (recording.position[1:, :, None] == recording.goals).all(-1)  # T, A, K
+    entry = np.where(recording.reward != 0, on_goal.argmax(-1), -1)
+    partners = range(1, entry.shape[1])
+    followed = [repeats(entry[:, :1], entry[:, slot : slot + 1], follow_steps)[:, 0] for slot in partners]
+    return (np.flatnonzero(np.any(followed, axis=0)) + 1).tolist()
 
 
 def _training_description(config: RunConfig) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,13 +35,14 @@ def record_episode(
     episodes: int = 1,
     agent_mask: np.ndarray | None = None,
     focal_slot: int = 0,
-    choose: Literal["median", "highest"] = "median",
+    rank: Callable[[Recording], Any] | None = None,
     note: str = "",
 ) -> Recording:
     """Play `episodes` evaluation episodes and keep one of them.
 
     Args:
-      choose: which episode to keep, by the return of the agent in `focal_slot`.
+      rank: keep the episode where this is largest, the first of equal ones; None: the one with the median return of the
+        agent in `focal_slot`.
       params: policy parameters by group name; no agent learns.
       agent_mask: bool[A], the agents that take part; default all.
       note: a line shown under the title.
@@ -52,9 +54,15 @@ def record_episode(
     play = _compiled_episode(env, team)
     keys = jax.random.split(evaluation_key(seed, RECORDED_EPISODES), episodes)
     played = [jax.device_get(play(*jax.random.split(key), params, mask)) for key in keys]
-    by_return = sorted(range(episodes), key=lambda e: _drop_after_end(*played[e])[1][:, focal_slot].sum())
-    index = by_return[episodes // 2 if choose == "median" else -1]
-    states, reward, action, _ = _drop_after_end(*played[index])
+    if rank is not None:
+        return max((_recording(env, team, episode, note) for episode in played), key=rank)
+    by_return = sorted(played, key=lambda episode: _drop_after_end(*episode)[1][:, focal_slot].sum())
+    return _recording(env, team, by_return[episodes // 2], note)
+
+
+def _recording(env: Env, team: Team, played: tuple, note: str) -> Recording:
+    """An episode as `_compiled_episode` plays it."""
+    states, reward, action, _ = _drop_after_end(*played)
     return Recording(
         task=env.task.kind,
         agent_names=_names(team),
