@@ -25,10 +25,11 @@ from rookery.scaling.archives import pack, unpack
 from rookery.scaling.ray_cluster import RayOptions, connected, import_ray
 from rookery.scaling.ray_worker import check_versions, own_versions
 from rookery.storage.run_lock import RunLock
+from rookery.storage.serialization import to_dict
 from rookery.training.run_parts import parts_dir
 from tests.flags import KEPT
 from tests.optional import is_installed
-from tests.scaling.study import FIRST, NAME, SECOND, STUDY
+from tests.scaling.study import CONFIG, FIRST, NAME, SECOND, STUDY
 from tests.scaling.test_shards import make_session
 
 ROOT = Path(__file__).parents[2]
@@ -305,6 +306,39 @@ def test_a_log_has_what_a_task_prints_and_the_error_that_ends_it(tmp_path):
     assert lines[-1] == "KeyError: 'x'"
     ray_study.Hub({"task": str(tmp_path / "other")}).keep_log("task", path.read_bytes())
     assert (tmp_path / "other" / "log.txt").read_bytes() == path.read_bytes()
+
+
+class HubHandle:
+    """Stands for the handle of an actor: every call is done at once."""
+
+    def __init__(self, hub):
+        self.hub = hub
+
+    def __getattr__(self, name):
+        return types.SimpleNamespace(remote=getattr(self.hub, name))
+
+
+def test_the_log_of_a_task_that_fails_elsewhere_comes_to_the_driver(tmp_path, monkeypatch):
+    """Its part has no checkpoint that would bring it along."""
+
+    def fail(config, part, folder, *, stop_after, on_update):
+        print("begins")
+        raise DivergedError("policy_loss is not finite")
+
+    monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace(get=lambda value: value))
+    monkeypatch.setattr(ray_worker, "start_jax", lambda setup: None)
+    monkeypatch.setattr("rookery.training.run_parts.train_part", fail)
+    setup = ray_worker.WorkerSetup(
+        num_cpus=1, num_gpus=0, num_threads=1, environment={}, marker="", marker_text="x", versions={}
+    )
+    order = ray_worker.TrainOrder(
+        label="task", config=to_dict(CONFIG), variants=("social",), seed=4, num_seeds=1, folder="/elsewhere/part",
+        start_agents={}, stop_at=None,
+    )  # fmt: skip
+    with pytest.raises(DivergedError):
+        ray_worker.train_on_worker(order, setup, HubHandle(ray_study.Hub({"task": str(tmp_path / "part")})))
+    lines = (tmp_path / "part" / "log.txt").read_text().splitlines()
+    assert lines[1:] == ["begins", "error: policy_loss is not finite"]
 
 
 def test_a_worker_that_dies_leaves_no_half_agent(tmp_path, monkeypatch):
