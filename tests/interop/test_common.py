@@ -7,12 +7,15 @@ import jax
 import numpy as np
 import pytest
 
+import rookery
 from rookery.errors import ConfigError, InvalidActionError, NotFoundError
 from rookery.gridworld.spec import ViewConfig
 from rookery.interop.common import check_actions, check_render_mode, check_seed, episode_key, render_rgb, resolve_task
+from rookery.interop.gymnasium import SingleAgentEnv, SingleAgentVectorEnv
+from rookery.interop.pettingzoo import parallel_env
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.grid_env import GridEnv
-from rookery.tasks.registry import get_task
+from rookery.tasks.registry import get_task, make_env
 from tests.interop.counting import Counting
 from tests.worlds import start, task_on
 
@@ -39,6 +42,32 @@ def test_a_task_is_found_by_its_id_and_changed():
 def test_values_of_settings_are_checked(changes):
     with pytest.raises(ConfigError, match=f"goal-cycle.{next(iter(changes))}"):
         resolve_task("goal-cycle-v0", changes)
+
+
+@pytest.mark.parametrize("settings", [{"collide": "no"}, {"num_goals": 4.0}, {"max_steps": 10.0}, {"num_goals": True}])
+def test_settings_given_to_the_task_itself_are_checked_too(settings):
+    name = next(iter(settings))
+    with pytest.raises(ConfigError, match=f"goal-cycle.{name} is .*; it must be"):
+        rookery.make("goal-cycle-v0", **settings)
+    task = GoalCycle(**settings)
+    for make in (make_env, SingleAgentEnv, parallel_env):
+        with pytest.raises(ConfigError, match=f"goal-cycle.{name} is .*; it must be"):
+            make(task)
+
+
+def test_a_text_where_a_number_belongs():
+    with pytest.raises(ConfigError, match=r'goal-cycle.num_goals is "4"; it must be a whole number'):
+        rookery.make("goal-cycle-v0", num_goals="4")
+
+
+def test_a_boolean_is_no_number():
+    for make in (
+        lambda: SingleAgentEnv(Counting(), agent=True),
+        lambda: SingleAgentVectorEnv(Counting(), num_envs=True),
+        lambda: check_seed(True),
+    ):
+        with pytest.raises(ConfigError, match="=True must be a whole number"):
+            make()
 
 
 def test_lists_and_numpy_numbers_are_fine():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import operator
 from collections.abc import Sequence
@@ -12,7 +11,6 @@ import jax
 import numpy as np
 
 from rookery.errors import ConfigError, InvalidActionError, suggest
-from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks import registry
 from rookery.types import Env, PRNGKey, PyTree
 
@@ -35,22 +33,11 @@ def resolve_task(task: Any, changes: dict[str, Any]) -> Any:
     task = registry.get_task(task) if isinstance(task, str) else task
     if not changes:
         return task
-    allowed = [field.name for field in dataclasses.fields(task) if field.init and field.name != "kind"]
+    allowed = registry.setting_names(task)
     for name in changes:
         if name not in allowed:
             raise UnknownArgumentError(f"{task.kind}: unexpected keyword argument '{name}'; {suggest(name, allowed)}")
-    data = to_dict(task, task.kind) | {name: _to_json_value(value) for name, value in changes.items()}
-    return from_dict(type(task), data, task.kind)
-
-
-def _to_json_value(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return to_dict(value)
-    if isinstance(value, list | tuple):
-        return [_to_json_value(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value
+    return registry.change_settings(task, changes)
 
 
 def agent_ids(env: Env) -> list[str]:
@@ -75,15 +62,22 @@ def episode_key(seed: jax.Array, episode: jax.Array) -> PRNGKey:
 def check_whole_number(name: str, value: Any) -> int:
     """The value as an int; text of digits, as JSON has for keys, is one too. Raises ConfigError for anything else."""
     try:
-        return operator.index(int(value) if isinstance(value, str) else value)
+        return _index(int(value) if isinstance(value, str) else value)
     except (TypeError, ValueError):
         raise ConfigError(f"{name}={value!r} must be a whole number") from None
+
+
+def _index(value: Any) -> int:
+    """`operator.index` without booleans, which are ints for Python. Raises TypeError."""
+    if isinstance(value, bool):
+        raise TypeError
+    return operator.index(value)
 
 
 def check_seed(seed: int) -> int:
     """The seed as an int. Raises ConfigError unless it is a whole number in [0, 2^32)."""
     try:
-        seed = operator.index(seed)
+        seed = _index(seed)
     except TypeError:
         raise ConfigError(f"seed={seed!r} must be a whole number") from None
     if not 0 <= seed < 2**32:

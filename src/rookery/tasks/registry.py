@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 from rookery.errors import ConfigError, NotFoundError, suggest
 from rookery.gridworld.spec import ViewConfig
 from rookery.interfaces import Task
 from rookery.plugins import load_entry_points
+from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks.coin_game import CoinGame
 from rookery.tasks.descriptions import DESCRIPTIONS
 from rookery.tasks.four_rooms import FourRooms
@@ -87,19 +90,50 @@ def describe(task_id: str) -> str:
 def make(task_id: str, **changes: Any) -> Env:
     """The environment of a task, by id; `changes` are settings of the task, such as `penalty=0.5`.
 
-    Raises: NotFoundError for an unknown id, ConfigError for an unknown setting or an impossible value.
+    Values are checked as those of a configuration file: types must match, lists become tuples, NaN is refused.
+
+    Raises: NotFoundError for an unknown id, ConfigError for an unknown setting, a value of the wrong type or an
+      impossible one.
     """
     task = get_task(task_id)
-    allowed = [field.name for field in dataclasses.fields(task) if field.init and field.name != "kind"]
+    allowed = setting_names(task)
     if unknown := changes.keys() - set(allowed):
         name = min(unknown)
         raise ConfigError(f"{task_id} has no setting {name!r}; {suggest(name, allowed)}")
-    return make_env(dataclasses.replace(task, **changes))
+    return make_env(change_settings(task, changes))
 
 
 def make_env(task: Task) -> Env:
-    """The environment of a task."""
+    """The environment of a task.
+
+    Raises: ConfigError for a setting of the wrong type: Python checks none when a task is made.
+    """
+    to_dict(task, task.kind)
     return task.make_env()
+
+
+def setting_names(task: Any) -> list[str]:
+    """Names of a task's settings."""
+    return [field.name for field in dataclasses.fields(task) if field.init and field.name != "kind"]
+
+
+def change_settings(task: Any, changes: dict[str, Any]) -> Any:
+    """A task with some of its settings changed, checked as those of a configuration file.
+
+    Raises: ConfigError for a value of the wrong type, or one that the task refuses.
+    """
+    data = to_dict(task, task.kind) | {name: _to_json_value(value) for name, value in changes.items()}
+    return from_dict(type(task), data, task.kind)
+
+
+def _to_json_value(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_dict(value)
+    if isinstance(value, list | tuple):
+        return [_to_json_value(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
 
 
 def task_types() -> tuple[type, ...]:
