@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
+from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError, StorageError
+from rookery.storage.atomic import storage_error
 from rookery.storage.serialization import load_json
 
 CARD_FORMAT = 1
@@ -26,10 +27,14 @@ def read_card(path: Path | str) -> dict[str, Any]:
         if path.stat().st_size > MAX_CARD_BYTES:
             raise CorruptFileError(f"it has more than {MAX_CARD_BYTES:,} bytes")
         card = load_json(path, CorruptFileError)
+    except StorageError:
+        raise
     except (FileNotFoundError, NotADirectoryError, NotFoundError):
         raise NotFoundError(f"{path}: no such card; an agent is NAME.safetensors with NAME.json next to it") from None
-    except (CorruptFileError, OSError) as error:
+    except CorruptFileError as error:
         raise CorruptFileError(f"{path}: damaged: not a readable card ({error})") from None
+    except OSError as error:
+        raise storage_error("read", path, error) from error
     missing = [key for key in REQUIRED_KEYS if not isinstance(card, dict) or key not in card]
     if missing:
         raise CorruptFileError(f"{path}: damaged: the card lacks {', '.join(missing)}")
