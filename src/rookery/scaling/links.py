@@ -47,7 +47,7 @@ class Message:
             header = json.loads(data[8 : 8 + size])
             values, forms = dict(header["values"]), header["arrays"]
             return cls(values, _decode_arrays(data, forms, 8 + size) if forms else [])
-        except (struct.error, KeyError, TypeError) as error:
+        except (struct.error, KeyError, TypeError, RecursionError) as error:
             raise ValueError(str(error)) from None
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from rookery.errors import ConfigError, StorageError, explain_failure
+from rookery.errors import ConfigError, CorruptFileError, StorageError, explain_failure
 from rookery.scaling.tasks import (
     MeasureTask,
     Outcome,
@@ -21,6 +21,7 @@ from rookery.scaling.tasks import (
     train_tasks,
 )
 from rookery.storage.atomic import create_once
+from rookery.storage.serialization import load_json
 from rookery.studies.evaluate import measure_or_load
 from rookery.studies.session import STUDIES_DIR, Session
 from rookery.studies.study import Study
@@ -58,7 +59,11 @@ def agree_on_shards(study: Study, session: Session, shard: Shard) -> None:
     Raises: ConfigError if the study was begun with another number; StorageError if the disk refuses.
     """
     path = shards_file(study, session)
-    recorded = json.loads(create_once(path, json.dumps({"num_shards": shard.count})))["num_shards"]
+    create_once(path, json.dumps({"num_shards": shard.count}))
+    recorded = load_json(path, CorruptFileError)
+    recorded = recorded.get("num_shards") if isinstance(recorded, dict) else None
+    if type(recorded) is not int:
+        raise CorruptFileError(f"{path} is damaged: it names no number of shards; remove it when no shard is running")
     if recorded != shard.count:
         raise ConfigError(
             f"{study.name} was begun in {recorded} shards, and shards of {shard.count} would overlap with them: use "

@@ -22,6 +22,7 @@ import numpy as np
 from rookery import __version__
 from rookery.errors import (
     ConfigError,
+    CorruptFileError,
     DivergedError,
     IncompatibleError,
     MissingPackageError,
@@ -34,7 +35,7 @@ from rookery.errors import (
 from rookery.storage.atomic import storage_error, write_json, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_lock import RunLock
-from rookery.storage.serialization import apply_overrides, to_dict
+from rookery.storage.serialization import apply_overrides, load_json, to_dict
 from rookery.training.config import RunConfig
 from rookery.training.continue_run import train_or_resume
 from rookery.viz.plots import figure_to_svg, parallel_coordinates
@@ -249,7 +250,7 @@ def _check_same_sweep(config: RunConfig, options: SweepOptions, out: Path) -> No
     own = json.loads(json.dumps(own))
     path = out / "sweep.json"
     if path.exists():
-        if json.loads(path.read_text(encoding="utf-8")) != own:
+        if load_json(path, CorruptFileError) != own:
             raise ConfigError(f"{out} holds a sweep of other settings; name another folder with --out")
     else:
         write_json(path, own)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from rookery.scorecard.measures import ConditionEpisodes
 from rookery.scorecard.protocol import NumbersByProbe, ObservationType, Protocol
 from rookery.scorecard.social_v1 import PROTOCOLS, SOCIAL_V1
 from rookery.storage.atomic import write_json
+from rookery.storage.serialization import load_json
 
 SCORECARD_FORMAT = 1
 """Format of the JSON file."""
@@ -104,14 +104,20 @@ def find_protocol(name: str) -> Protocol:
 def read_scorecard(path: Path) -> dict[str, Any]:
     """A card from its JSON file.
 
-    Raises: CorruptFileError if it is not one; IncompatibleError for another format, or a protocol that this version
-      defines otherwise.
+    Raises: NotFoundError; StorageError if it cannot be read; CorruptFileError if it is not one; IncompatibleError for
+      another format, or a protocol that this version defines otherwise.
     """
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = load_json(path, CorruptFileError)
         card_format, name, digest = card["format"], card["protocol"], card["protocol_sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptFileError(f"{path} is not a scorecard ({error})") from None
+        if not isinstance(name, str):
+            raise TypeError("'protocol' is not a name")
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{error}: it is not a scorecard; score the agent again, or remove the file") from None
+    except (KeyError, TypeError) as error:
+        raise CorruptFileError(
+            f"{path} is not a scorecard ({error}); score the agent again, or remove the file"
+        ) from None
     if card_format != SCORECARD_FORMAT or find_protocol(name).digest != digest:
         raise IncompatibleError(f"{path} is of another version of {name}; score the agent again")
     return card

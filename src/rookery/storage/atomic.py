@@ -125,6 +125,14 @@ def is_stale(process: int, is_local: bool, path: Path) -> bool:
     return False
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it, where they are missing. Raises: StorageError if the disk refuses."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error("write to", folder, error) from error
+
+
 def write_text(path: Path | str, text: str) -> None:
     """`write_bytes` of `text` in UTF-8."""
     write_bytes(path, text.encode())
@@ -150,7 +158,7 @@ def create_once(path: Path | str, text: str) -> str:
         with contextlib.suppress(FileExistsError), open(path, "x", encoding="utf-8") as file:
             file.write(text)
         for _ in range(50):  # the one that created it may not have filled it yet
-            if content := path.read_text(encoding="utf-8"):
+            if content := path.read_text(encoding="utf-8", errors="replace"):
                 return content
             time.sleep(0.1)
     except OSError as error:

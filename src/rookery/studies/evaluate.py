@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ import numpy as np
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.agents.zoo import load_trained_agent
+from rookery.errors import CorruptFileError
 from rookery.learning.rollout import EpisodeStats
 from rookery.storage.atomic import write_json
-from rookery.storage.serialization import to_dict
+from rookery.storage.serialization import load_json, to_dict
 from rookery.studies.measures import agent_measures, team_measures
 from rookery.studies.training_run import Budget
 from rookery.tasks.registry import make_env
@@ -174,6 +175,20 @@ class EvalCondition(TeamEvalCondition):
         return AgentConditionEvaluator(self.task(budget), self.partners(budget), eval_episodes)
 
 
+def read_measurement(path: Path, names: Iterable[str] = ()) -> dict[str, Any]:
+    """A stored measurement, which has at least these entries.
+
+    Raises: CorruptFileError if the file is damaged; StorageError if it cannot be read.
+    """
+    try:
+        stored = load_json(path, CorruptFileError)
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{error}, or remove the file to measure again") from None
+    if not isinstance(stored, dict) or not set(names) <= stored.keys():
+        raise CorruptFileError(f"{path} is damaged: it is not a measurement; remove the file to measure again")
+    return stored
+
+
 def measure_or_load(
     evaluator: ConditionEvaluator, agent: EvaluatedAgent, seed: int, measurements_dir: Path
 ) -> dict[str, Any]:
@@ -181,10 +196,11 @@ def measure_or_load(
 
     Args:
       seed: of the evaluation episodes: agents of one seed are evaluated in the same worlds in every condition.
+    Raises: as `read_measurement`.
     """
     path = measurements_dir / f"{evaluator.measurement_key(agent, seed)}.json"
     if path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_measurement(path)
     row = evaluator.evaluate(agent, seed)
     write_json(path, row)
     return row

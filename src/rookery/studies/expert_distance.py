@@ -5,7 +5,6 @@ Letters: T steps, E episodes, A agents; the agent under evaluation is agent 0.
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +19,7 @@ from rookery.scorecard.measures import repeats
 from rookery.storage.atomic import write_json
 from rookery.studies.claims import judge_difference
 from rookery.studies.episode_scan import EpisodeStep, scan_episodes
-from rookery.studies.evaluate import EvalCondition
+from rookery.studies.evaluate import EvalCondition, read_measurement
 from rookery.studies.results import Results
 from rookery.studies.session import Session
 from rookery.studies.study import Claim, Condition, Verdict
@@ -122,7 +121,7 @@ def following_measures(
                 measured = entry_measures(trace, evaluator.task.num_goals)
                 distance = [round(float(x), 4) for x in trace.distance]
                 write_json(path, {"distance": distance, **{name: round(x, 4) for name, x in measured.items()}})
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = read_measurement(path, ("distance", *ENTRY_MEASURES))
             profiles.setdefault(condition.label, []).append(stored["distance"])
             by_name = entries.setdefault(condition.label, {name: [] for name in ENTRY_MEASURES})
             for name, values in by_name.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import shutil
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError, StorageError
 from rookery.storage.atomic import replace_folder, restore_replaced, storage_error, write_bytes, write_json, write_text
+from rookery.storage.serialization import load_json
 from rookery.studies.deviations import older_partner_rows
 from rookery.studies.measures import AGENT_MEASURES, TEAM_MEASURES
 from rookery.studies.results import Results
@@ -51,13 +51,13 @@ def read_results(folder: Path) -> dict[str, Any]:
     """The content of a study's results.json. Raises NotFoundError or CorruptFileError."""
     path = folder / STUDY_RESULTS_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = load_json(path, CorruptFileError)
         return {**data, "rows": list(data["rows"]), "budget": data["budget"]}
-    except FileNotFoundError:
+    except NotFoundError:
         raise NotFoundError(
             f"{folder} holds no results ({STUDY_RESULTS_FILE} is missing); run `rookery reproduce`"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise CorruptFileError(f"{path} is not a study's results ({error}); run `rookery reproduce` again") from None
 
 

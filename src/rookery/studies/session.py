@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import re
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import ConfigError, NotFoundError
-from rookery.storage.run_files import AGENTS_DIR, CONFIG_FILE, STATUS_FILE
+from rookery.storage.run_files import AGENTS_DIR, CONFIG_FILE, STATUS_FILE, read_status
 from rookery.studies.evaluate import ConditionEvaluator, TeamEvalCondition
 from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
 from rookery.training.config import FrozenPolicyConfig, GroupConfig, RunConfig
@@ -127,10 +126,10 @@ class Session:
     def run_status(self, run: TrainingRun) -> dict[str, Any]:
         """What a run recorded when it finished: updates, seconds, machine.
 
-        Raises: NotFoundError if it did not finish.
+        Raises: NotFoundError if it did not finish; CorruptFileError if the file is damaged.
         """
         path = self.run_dir(run) / STATUS_FILE
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            return read_status(self.run_dir(run))
+        except NotFoundError:
             raise NotFoundError(f"{path} is missing; run the study again to train it") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from rookery.scorecard.protocol import NUM_ACTIONS, Protocol, ScoreWorld
 from rookery.scorecard.social_v1 import SOCIAL_V1, transmission_numbers
 from rookery.storage.atomic import write_json
 from rookery.studies.claims import judge_difference, judge_mean
+from rookery.studies.evaluate import read_measurement
 from rookery.studies.results import Results
 from rookery.studies.session import Session
 from rookery.studies.study import Claim, Condition, Verdict
@@ -48,8 +48,9 @@ def transmission_of(session: Session, task: Any, conditions: tuple[Condition, ..
                 }
                 numbers = transmission_numbers(*(played[name] for name in TRANSMISSION_CONDITIONS))
                 write_json(path, {name: numbers[name].to_dict()["value"] for name in TRANSMISSION_MEASURES})
-            for name, value in json.loads(path.read_text(encoding="utf-8")).items():
-                rows[name].append(value)
+            stored = read_measurement(path, TRANSMISSION_MEASURES)
+            for name in TRANSMISSION_MEASURES:
+                rows[name].append(stored[name])
     return {"transmission": measured}
 
 

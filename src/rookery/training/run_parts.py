@@ -15,6 +15,7 @@ from typing import Any
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError
 from rookery.storage.atomic import create_once, write_bytes
 from rookery.storage.run_files import AGENTS_DIR
+from rookery.storage.strict_json import parse_json
 from rookery.training.build import SEED_PLACEHOLDER
 from rookery.training.config import RunConfig
 from rookery.training.continue_run import is_finished, train_or_resume
@@ -103,12 +104,15 @@ def part_dir(run_dir: Path, part: RunPart) -> Path:
 def read_split(run_dir: Path) -> Split | None:
     """How a run was divided; None if it was not. Raises CorruptFileError."""
     path = parts_dir(run_dir) / SPLIT_FILE
-    return _decode_split(path, path.read_text(encoding="utf-8")) if path.exists() else None
+    return _decode_split(path, path.read_text(encoding="utf-8", errors="replace")) if path.exists() else None
 
 
 def _decode_split(path: Path, text: str) -> Split:
     try:
-        return Split(**json.loads(text))
+        split = Split(**parse_json(text))
+        if any(type(number) is not int for number in dataclasses.astuple(split)):
+            raise TypeError
+        return split
     except (ValueError, TypeError):
         raise CorruptFileError(
             f"{path} does not say how the run was divided; remove {path.parent} to train the run again"

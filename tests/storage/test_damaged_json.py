@@ -1,0 +1,94 @@
+"""Files of JSON that a command wrote for itself, damaged meanwhile: one line that names the file and what to do."""
+
+import pytest
+
+from rookery.agents.cards import read_card
+from rookery.errors import ConfigError, CorruptFileError, NotFoundError, StorageError
+from rookery.scaling.shards import Shard, agree_on_shards, shards_file
+from rookery.scaling.sweep import Dimension, SweepOptions, _check_same_sweep
+from rookery.scorecard.card import read_scorecard
+from rookery.studies.evaluate import measure_or_load, read_measurement
+from rookery.studies.results_io import read_results
+from rookery.studies.session import Session
+from rookery.training.run_parts import parts_dir, read_split
+from tests.tiny import CONFIG
+
+DAMAGED = [b"", b"{", b"[" * 100_000, b"\xff", b'{"a": NaN}']
+VALID = [b"[3]", b"3"]
+
+
+class _Evaluator:
+    def measurement_key(self, agent, seed):
+        return "key"
+
+
+def _sweep(folder):
+    options = SweepOptions(space=(Dimension.parse("seed=1,2"),))
+    (folder / "file").rename(folder / "sweep.json")
+    _check_same_sweep(CONFIG, options, folder)
+
+
+def _split(folder):
+    path = parts_dir(folder / "run") / "split.json"
+    path.parent.mkdir()
+    (folder / "file").rename(path)
+    read_split(folder / "run")
+
+
+class _Study:
+    name = "study"
+
+
+def _shards(folder):
+    session = Session("smoke", folder, 0, 2, 2)
+    path = shards_file(_Study(), session)
+    path.parent.mkdir(parents=True)
+    (folder / "file").rename(path)
+    agree_on_shards(_Study(), session, Shard(1, 2))
+
+
+def _results(folder):
+    (folder / "file").rename(folder / "results.json")
+    read_results(folder)
+
+
+def _measured(folder):
+    (folder / "file").rename(folder / "key.json")
+    measure_or_load(_Evaluator(), None, 0, folder)
+
+
+READERS = {
+    "sweep": _sweep,
+    "split": _split,
+    "shards": _shards,
+    "results": _results,
+    "measurement": _measured,
+    "other measurement": lambda folder: read_measurement(folder / "file", ("distance",)),
+    "scorecard": lambda folder: read_scorecard(folder / "file"),
+    "card": lambda folder: read_card(folder / "file"),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_damage_is_named(tmp_path, reader):
+    for number, content in enumerate([*DAMAGED, *VALID]):
+        if reader == "shards" and not content:  # another process may be about to fill it
+            continue
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "file").write_bytes(content)
+        # A sweep whose file is valid JSON is taken for one of other settings.
+        with pytest.raises(ConfigError if reader == "sweep" and content in VALID else CorruptFileError) as caught:
+            READERS[reader](folder)
+        assert str(folder) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_what_cannot_be_read_is_not_damaged(tmp_path, monkeypatch):
+    folder = tmp_path / "folder.json"
+    folder.mkdir()
+    for read in (read_card, read_scorecard):
+        with pytest.raises(StorageError, match="cannot read"):
+            read(folder)
+        with pytest.raises(NotFoundError):
+            read(tmp_path / "absent.json")
