@@ -97,7 +97,7 @@ def _task(agent: str, trained: Agent | None, task_id: str | None) -> Any:
         return registry.get_task(DEFAULT_TASK)
     try:
         return from_dict(TaskConfig, trained.card["task"], "task")  # type: ignore[arg-type] (a union)
-    except ConfigError as error:  # the digest covers the weights only, and a newer version may have more settings
+    except ConfigError as error:  # a newer version may have more settings
         raise IncompatibleError(
             f"{agent}: its card has a task that this version does not know: {error}; use --task"
         ) from None
