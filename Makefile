@@ -77,7 +77,7 @@ test-lowest:
 	  -e . -r tests/lowest-requirements.txt
 	$(LOWEST_VENV)/bin/python -m pytest -q -W default -p no:cacheprovider $(LOWEST_TESTS)
 
-# Hours; stopped, it goes on where it was. SCALE=0.01 tries a hundredth.
+# Hours; stopped, it continues where it was. SCALE=0.01 tries a hundredth.
 torture: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks.torture --scale $(SCALE) --write docs/reliability.md
 

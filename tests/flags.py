@@ -13,7 +13,7 @@ KEPT = (
     "--xla_cpu_parallel_codegen_split_count=1"
 )
 HASTY = "--xla_cpu_use_fusion_emitters=false"
-"""Much quicker to compile; but a program's last bits then depend on how many members it has."""
+"""Much quicker to compile; but a program's last bits then depend on how many replicas it has."""
 
 
 def quick_flags() -> str:

@@ -72,7 +72,7 @@ def test_the_learners_of_an_update_are_counted_exactly(straight):
     learners = straight.state.learners
     assert counted.state == sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(learners))
     playing = len(CONFIG.replicas)  # on a device each
-    assert counted.worlds == 5 * 6 * CONFIG.num_envs * playing
+    assert counted.environments == 5 * 6 * CONFIG.num_envs * playing
     assert counted.trajectories > (8 + 1) * CONFIG.num_envs * 3 * 3 * 8  # the observations
 
 
@@ -93,13 +93,13 @@ def test_an_update_on_a_gpu_must_fit_the_gpu(monkeypatch):
     needed = update_memory(CONFIG, some_devices(1, "gpu")).total
     for limit in (None, needed // 2 + 1):  # unknown, or enough
         check_memory(CONFIG, some_devices(2, "gpu", limit))
-    with pytest.raises(ConfigError, match=r"of worlds; the GPUs of the run \(2\) have"):
+    with pytest.raises(ConfigError, match=r"of environments; the GPUs of the run \(2\) have"):
         check_memory(CONFIG, some_devices(2, "gpu", needed // 2 - 1))
 
 
 def test_an_update_that_cannot_fit_is_refused(monkeypatch, capsys):
     monkeypatch.setattr(memory, "machine_memory", lambda: update_memory(CONFIG).total - 1)
-    with pytest.raises(ConfigError, match=r"an update needs at least .* of worlds; this machine has"):
+    with pytest.raises(ConfigError, match=r"an update needs at least .* of environments; this machine has"):
         check_memory(CONFIG)
     monkeypatch.setattr(memory, "machine_memory", lambda: None)
     check_memory(CONFIG)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.torture [--scale S] [--only NAME ...] [--minutes M] [--work FOLDER] [--write PAGE]
 
-From the repository's folder. The whole takes many hours; stopped, the same command goes on where it was. It prints one
-table, and with --write puts it into a page between two marks.
+From the repository's folder. The whole takes many hours; stopped, the same command continues where it was. It prints
+one table, and with --write puts it into a page between two marks.
 """
 
 from __future__ import annotations
@@ -32,11 +32,14 @@ class Sections:
             Section("arguments", "mutated configurations, maps and command lines", 10_000, self._arguments),
             Section("files", "damaged files, each through its reader", 10_000, self._files),
             Section("disk", "a write refused: every call in turn, and every size of a file", 1_000, self._disk),
-            Section("divergence", "learning rate 1e38: every learner and intrinsic reward", 27, self._divergence),
+            Section(
+                "divergence", "learning rate 1e38: every learner, intrinsic reward and auxiliary loss", 48,
+                self._divergence,
+            ),
             Section("saves", "memory of checkpoints", 1, resources.memory_of_saves, "saves", resources.SAVES_PER_TRIAL),
             Section(
-                "updates", "memory and descriptors of a run", 10, resources.memory_of_updates, "updates",
-                resources.UPDATES_PER_TRIAL,
+                "updates", f"memory and descriptors, in runs of {resources.UPDATES_PER_TRIAL:,} updates", 10,
+                resources.memory_of_updates, "updates", resources.UPDATES_PER_TRIAL,
             ),
             Section("game", "malformed messages to the game", 100, game.trial, "messages", game.MESSAGES_PER_TRIAL),
             Section("kills", "kill -9, then compared byte for byte", 1_000, self._kills, "kills"),

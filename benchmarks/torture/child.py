@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def command(kind: str, folder: Path) -> int:
-    """A command that goes on where it was when it is given again."""
+    """A command that continues where it was when it is given again."""
     from rookery.cli import main as rookery
 
     if kind == "demo":
@@ -54,12 +54,12 @@ def command(kind: str, folder: Path) -> int:
             ["demo", "--preset", "smoke", "--seeds", "1", "--episodes", "4", "--quiet", "--out", str(folder)]
         )
     if kind == "score":
-        from tests.scorecard.tiny import TINY, pupil
+        from tests.scorecard.tiny import TINY, student
 
         from rookery.scorecard.card import score
         from rookery.scorecard.page import write_scorecard_page
 
-        card = score(pupil("follows and remembers"), TINY)
+        card = score(student("follows and remembers"), TINY)
         card.write_json(folder / "tiny.json")
         write_scorecard_page(card, folder / "tiny.html")
         return 0

@@ -8,10 +8,11 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmarks.torture.record import TrialError
 
@@ -20,7 +21,7 @@ MOMENTS = ("fsync", "replace", "rename", "rmdir", "ftruncate")
 
 
 class Kills:
-    """Every trial is one kill. A run goes on from trial to trial until it is finished, then it is compared."""
+    """Every trial is one kill. A run continues from trial to trial until it is finished, then it is compared."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,14 +32,15 @@ class Kills:
         reference, seconds = self._reference(kind)
         run_dir = self.folder / f"run-{kind}"
         moment = [dice.choice(MOMENTS), str(dice.randint(1, 25))] if number // len(KINDS) % 2 else []
-        process = start(kind, run_dir, *moment)
-        try:
-            process.wait(seconds * 3 + 60 if moment else dice.uniform(0, seconds))
-        except subprocess.TimeoutExpired:
-            process.kill()
-        code = process.wait()
-        if code not in (0, -9):
-            raise TrialError(f"{kind}: exit code {code} after a kill: {process.stderr.read()[-300:]}")
+        with tempfile.TemporaryFile() as errors:
+            process = start(kind, run_dir, errors, *moment)
+            try:
+                process.wait(seconds * 3 + 60 if moment else dice.uniform(0, seconds))
+            except subprocess.TimeoutExpired:
+                process.kill()
+            code = process.wait()
+            if code not in (0, -9):
+                raise TrialError(f"{kind}: exit code {code} after a kill: {_tail(errors)}")
         if code == 0 or dice.random() < 0.3:  # finished, or enough of it: to the end, and compare
             finish(kind, run_dir)
             differing = compare(reference, run_dir)
@@ -60,25 +62,37 @@ class Kills:
         return folder, float(seconds.read_text())
 
 
-def start(kind: str, run_dir: Path, *moment: str) -> subprocess.Popen:
+def start(kind: str, run_dir: Path, errors: IO[bytes], *moment: str) -> subprocess.Popen:
+    """`errors`: a file for what it prints there; a pipe that is not read would make it wait."""
     command = [sys.executable, "-m", "benchmarks.torture.child", kind, str(run_dir), *moment]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}  # also for the workers of Ray
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
 
 
 def finish(kind: str, run_dir: Path) -> None:
-    process = start(kind, run_dir)
-    _, errors = process.communicate()
-    if process.returncode:
-        raise TrialError(f"{kind}: cannot be continued: exit code {process.returncode}: {errors[-300:]}")
+    with tempfile.TemporaryFile() as errors:
+        if code := start(kind, run_dir, errors).wait():
+            raise TrialError(f"{kind}: cannot be continued: exit code {code}: {_tail(errors)}")
+
+
+def _tail(errors: IO[bytes]) -> str:
+    errors.seek(0)
+    return errors.read().decode("utf-8", "replace")[-300:]
 
 
 def compare(left: Path, right: Path) -> str:
-    """The first file that differs, of agents, checkpoints, metrics, results and cards; '' if none does."""
-    for path in sorted(left.rglob("*")):
-        name = path.relative_to(left)
-        read = _READERS.get(path.name) or _READERS.get(path.suffix)
-        if read is not None and (not (right / name).exists() or read(path) != read(right / name)):
+    """The first file that differs, of agents, checkpoints, metrics, results and cards; '' if none does.
+
+    One that only one of the two has differs. Half-written files of killed processes are not compared: they are removed
+    when their file is next written.
+    """
+    folders = (left, right)
+    names = {path.relative_to(folder) for folder in folders for path in folder.rglob("*") if ".tmp-" not in str(path)}
+    for name in sorted(names):
+        read = _READERS.get(name.name) or _READERS.get(name.suffix)
+        if read is None:
+            continue
+        if not all((folder / name).exists() for folder in folders) or read(left / name) != read(right / name):
             return str(name)
     return ""
 

@@ -68,12 +68,14 @@ def test_a_clone_may_be_the_first_stage(tmp_path):
     policy = RecurrentPolicyConfig(network=NETWORK, init_from=str(cloned.agent_files[0]))
     learner = dataclasses.replace(NOVICE.learner, teacher="scripted")
     group = dataclasses.replace(NOVICE, policy=policy, learner=learner, hparams={"teacher_action_prob": 0.5})
-    train(tiny(name="taught", team=(group, OTHER), total_timesteps=64, eval_episodes=0), tmp_path / "run", quiet=True)
+    train(
+        tiny(name="distilled", team=(group, OTHER), total_timesteps=64, eval_episodes=0), tmp_path / "run", quiet=True
+    )
     assert export(tmp_path / "run" / FILE, tmp_path / "far.safetensors") == 0
     first, second = card(tmp_path / "far.safetensors")["training_stages"]
     assert (first["clone"], first["expert"], first["num_episodes"]) == ("student", "scripted", 4)
     assert (second["preset"], second["learner"]["teacher"], second["hparams"]) == (
-        "taught",
+        "distilled",
         "scripted",
         {"teacher_action_prob": 0.5},
     )

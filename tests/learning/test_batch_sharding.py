@@ -46,8 +46,8 @@ def test_how_many_share_is_known_within():
 
 @pytest.mark.parametrize("cores", [1, 2])
 @pytest.mark.parametrize("number", [1, 2, 3, 8])
-def test_every_core_gets_all_lanes_and_the_same(cores, number):
-    """A number of lanes that the cores do not divide is worked on by all of them."""
+def test_every_core_gets_all_shards_and_the_same(cores, number):
+    """A number of shards that the cores do not divide is worked on by all of them."""
     inputs = {"x": jnp.arange(number * 6.0).reshape(number, 6)}
 
     def function(x):

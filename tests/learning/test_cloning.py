@@ -43,7 +43,7 @@ def table(seed=1):
     return {"logits": logits, "value": jnp.zeros((T + 1) * E)}
 
 
-def pupil(config, params) -> CloningState:
+def fresh_clone(config, params) -> CloningState:
     return CloningState(params, config.optimizer().init(params), params, jnp.float32(jnp.inf))
 
 
@@ -94,7 +94,7 @@ def test_the_gradient_is_the_policys_mistake_at_each_step_that_counts():
 def test_a_pass_takes_whole_episodes_once(size, moved):
     config = BehaviorCloning(minibatch_size=size)
     before = table()
-    after, metrics = cloning.train_epoch(config, TABLE, pupil(config, before), numbered(), jnp.float32(0.1), KEY)
+    after, metrics = cloning.train_epoch(config, TABLE, fresh_clone(config, before), numbered(), jnp.float32(0.1), KEY)
     changed = np.asarray(after.params["logits"] != before["logits"]).any(-1)[: T * E].reshape(T, E)
     assert (changed.all(0) == changed.any(0)).all()
     assert changed.all(0).sum() == moved
@@ -106,7 +106,7 @@ def test_a_pass_with_one_minibatch_is_one_step_of_adam():
     config = BehaviorCloning(minibatch_size=E, max_grad_norm=None, adam_eps=0.0)
     before = table()
     grads = jax.grad(lambda p: cloning.summed_loss(TABLE, p, numbered())[0])(before)["logits"]
-    after, metrics = cloning.train_epoch(config, TABLE, pupil(config, before), numbered(), jnp.float32(0.1), KEY)
+    after, metrics = cloning.train_epoch(config, TABLE, fresh_clone(config, before), numbered(), jnp.float32(0.1), KEY)
     moved = (after.params["logits"] - before["logits"])[: T * E]
     np.testing.assert_allclose(moved, -0.1 * np.sign(grads[: T * E]), rtol=1e-4)
     nats, counts = cloning.summed_loss(TABLE, before, numbered())
@@ -125,7 +125,7 @@ def test_judging_in_parts_counts_every_episode_once(size):
 
 
 def test_the_best_parameters_are_those_of_the_lowest_loss():
-    clone = pupil(BehaviorCloning(), {"w": jnp.float32(0)})
+    clone = fresh_clone(BehaviorCloning(), {"w": jnp.float32(0)})
     for weight, loss in ((1.0, 0.9), (2.0, 0.5), (3.0, 0.7), (4.0, float("nan"))):
         clone = cloning.keep_best(clone._replace(params={"w": jnp.float32(weight)}), jnp.float32(loss))
     assert (float(clone.best_params["w"]), float(clone.best_loss)) == (2.0, 0.5)

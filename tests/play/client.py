@@ -145,7 +145,7 @@ class Page:
         return value
 
     async def front(self) -> None:
-        """Be the tab that is looked at; another is painted, and hears mouse and keys, when the browser likes."""
+        """Be the tab that is looked at; another is painted, and gets mouse and keys, when the browser likes."""
         await self.call("Page.bringToFront")
 
     async def key(self, key: str, down: bool = True, up: bool = True) -> None:

@@ -64,7 +64,7 @@ def test_three_browsers_play_and_watch(tmp_path):
             await two.until(f"{GAME}.dataset.episode === '2'")
             assert game.episode == 1
 
-            # Seats change hands by click; a watcher takes the free one.
+            # Seats change hands by click; a spectator takes the free one.
             await one.click(".rk-agent button")
             await one.until(f"{GAME}.dataset.seat === 'null'")
             await three.click(".rk-agent button")

@@ -172,18 +172,18 @@ def test_what_is_no_message_gets_an_error_and_the_game_goes_on():
 def test_spectators_stop_nothing():
     async def scenario(server, connect):
         players = [await connect(), await connect()]
-        watcher = await connect()
+        spectator = await connect()
         for message in ({"pause": True}, {"restart": True}):
-            watcher.send(message)
-            assert "only players" in await watcher.until("error")
-        watcher.send({"press": "left"})
-        assert "spectator" in await watcher.until("error")
+            spectator.send(message)
+            assert "only players" in await spectator.until("error")
+        spectator.send({"press": "left"})
+        assert "spectator" in await spectator.until("error")
         assert not (await players[0].until("state"))["paused"]
         for player in players:
             player.send({"sit": None})
-        await watcher.until("seats", lambda s: not s["taken"])
-        watcher.send({"pause": True})  # nobody plays: whoever watches may
-        await watcher.until("state", lambda m: m["paused"])
+        await spectator.until("seats", lambda s: not s["taken"])
+        spectator.send({"pause": True})  # nobody plays: whoever watches may
+        await spectator.until("state", lambda m: m["paused"])
 
     play(scenario)
 

@@ -16,7 +16,7 @@ from rookery.scorecard.page import PICTURES, make_scorecard_page
 from rookery.scorecard.protocol import Partner
 from rookery.scorecard.social_v1 import PROBES, PROTOCOLS
 from rookery.scorecard.table import write_scorecard_table
-from tests.scorecard.tiny import STAY, TINY, golden_probes, pupil
+from tests.scorecard.tiny import STAY, TINY, golden_probes, student
 
 GUIDED = dataclasses.replace(
     TINY,
@@ -34,13 +34,13 @@ TRANSMISSION = ("alone", "with experts", "experts leave")
 
 
 def played(kind: str, names: tuple[str, ...]) -> dict:
-    """The episodes of a pupil in some conditions."""
-    return {c.name: play_condition(GUIDED, c, pupil(kind), {}) for c in GUIDED.conditions if c.name in names}
+    """The episodes of a student in some conditions."""
+    return {c.name: play_condition(GUIDED, c, student(kind), {}) for c in GUIDED.conditions if c.name in names}
 
 
 @pytest.fixture(scope="module")
 def card():
-    return score(pupil("never acts"), GUIDED)
+    return score(student("never acts"), GUIDED)
 
 
 @pytest.mark.parametrize(

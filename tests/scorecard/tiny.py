@@ -25,7 +25,7 @@ TINY: Protocol = dataclasses.replace(
 
 
 @dataclasses.dataclass(frozen=True)
-class Pupil(CyclePartner):
+class Student(CyclePartner):
     """Walks the hidden order as if it had been shown it: always, while partners are there, or once they have been.
 
     Parameters: index into KINDS. What it does is what a perfect follower would, without having to be trained.
@@ -49,16 +49,16 @@ class Pupil(CyclePartner):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PupilAgent(PolicyAgent):
-    """One kind of pupil under test."""
+class StudentAgent(PolicyAgent):
+    """One kind of student under test."""
 
     def policy(self, env):
         spec, task = env.spec, env.task
-        return Pupil(task.num_goals, spec.height, spec.width), jnp.int32(Pupil.KINDS.index(self.name))
+        return Student(task.num_goals, spec.height, spec.width), jnp.int32(Student.KINDS.index(self.name))
 
 
-def pupil(kind: str) -> PupilAgent:
-    return PupilAgent(name=kind, kind="test", observation_type="symbolic")
+def student(kind: str) -> StudentAgent:
+    return StudentAgent(name=kind, kind="test", observation_type="symbolic")
 
 
 GOLDEN_CARD = Path(__file__).with_name("golden_card.json")

@@ -57,7 +57,7 @@ _TRACKING = """\
 Every run writes `metrics.jsonl`. `--track` says where the same numbers go besides: `tensorboard` (the default; event
 files in the run's folder), `wandb`, `mlflow`, one or several, or `none`; the extra `track` installs all
 three. A resumed run continues the same tracked run: the ids are in `tracking.json` in its folder. If a tracker fails
-while a run trains, a warning says so and the run goes on without it.
+while a run trains, a warning says so and the run continues without it.
 
 Names are the same everywhere: a metric of the whole run keeps its name (`time/seconds`), one with a value per seed
 has curves `NAME/mean` and `NAME/seedN`, such as `social/novice/return/mean` and `social/novice/return/seed3`. The

@@ -2,7 +2,7 @@
 
 Bound to loopback unless another host is given. A client can send the messages of `client_messages` and nothing else: no
 path, no code. Invalid messages get an error back. A client that sends too fast is read more slowly, then disconnected;
-one that does not read misses states, then is disconnected; the game goes on for the others.
+one that does not read misses states, then is disconnected; the game continues for the others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One writer per run: two processes never train into one folder, nor does one go on in a folder that is not its own."""
+"""One writer per run: two processes never train into one folder, and none continues in one that is not its own."""
 
 from __future__ import annotations
 

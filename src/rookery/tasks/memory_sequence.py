@@ -14,10 +14,10 @@ no trial, and they see no other agent.
 
 Source: Cook et al. 2024, Artificial Generational Intelligence, Memory Sequence. From the paper: in-context 3 digits,
 sequences of 24 and 4 trials; in-weights 10 digits and one sequence for all of training; visibility 1 - k/(K-1) over
-trials or 1 - t/(T-1) over training. From the authors' code: +1 and -1; a mistake ends the trial; an agent sees what the
-other says to the digit that it is asked for itself; in-context it also sees its own last digit and reward, in-weights
-it does not (`show_own`); a digit may follow itself. Ours: a trial begins with a step for the fading agents alone. In
-the code these are a part of the environment, which lets them act before the learner.
+trials or 1 - t/(T-1) over training. From the published code: +1 and -1; a mistake ends the trial; an agent sees what
+the other says to the digit that it is asked for itself; in-context it also sees its own last digit and reward,
+in-weights it does not (`show_own`); a digit may follow itself. Ours: a trial begins with a step for the fading agents
+alone. In the code these are a part of the environment, which lets them act before the learner.
 """
 
 from __future__ import annotations

@@ -32,18 +32,18 @@ class UpdateMemory:
     """Learners of all replicas: parameters, optimizers, replay buffers."""
     trajectories: int
     """Of the replicas that play at the same time."""
-    worlds: int
+    environments: int
     """Tiles of all their environments."""
 
     @property
     def total(self) -> int:
-        return self.state + self.trajectories + self.worlds
+        return self.state + self.trajectories + self.environments
 
     def describe(self) -> str:
         """One line for people."""
         return (
             f"an update needs at least {format_bytes(self.total)}: {format_bytes(self.state)} of learners, "
-            f"{format_bytes(self.trajectories)} of trajectories, {format_bytes(self.worlds)} of worlds"
+            f"{format_bytes(self.trajectories)} of trajectories, {format_bytes(self.environments)} of environments"
         )
 
 

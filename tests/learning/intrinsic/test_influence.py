@@ -49,7 +49,7 @@ def listener(**communication) -> Listener:
     return Listener(NETWORK, (1,), ACTIONS, communication=CommunicationConfig(**communication), num_agents=AGENTS)
 
 
-def played(key, hears: CommunicationConfig, symbols: int = 0) -> Trajectory:
+def played(key, communication: CommunicationConfig, symbols: int = 0) -> Trajectory:
     """A random trajectory of one slot."""
     keys = jax.random.split(key, 5)
     messages = None
@@ -65,7 +65,7 @@ def played(key, hears: CommunicationConfig, symbols: int = 0) -> Trajectory:
         is_first=jnp.zeros((STEPS + 1, EPISODES), bool).at[0].set(True),
         terminated=jnp.zeros((STEPS, EPISODES), bool),
         loss_mask=jnp.ones((STEPS, EPISODES), bool),
-        comms_obs=jnp.zeros((STEPS + 1, EPISODES, hears.size(AGENTS, ACTIONS)), jnp.uint8),
+        comms_obs=jnp.zeros((STEPS + 1, EPISODES, communication.size(AGENTS, ACTIONS)), jnp.uint8),
         logits=jax.random.normal(keys[2], (STEPS, EPISODES, ACTIONS)),
         messages=messages,
     )
@@ -86,7 +86,7 @@ def conditional(t: int) -> jax.Array:
 @pytest.fixture(scope="module")
 def centralized():
     """Slot 0 leads, slots 1 and 2 listen. Returns team, trajectories as played, and with the influence added."""
-    hears = CommunicationConfig(influencers=(0,))
+    communication = CommunicationConfig(influencers=(0,))
     learner = A2C(intrinsic=(CentralizedInfluence(),))
     team = Team((
         AgentGroup("leader", (0,), POLICY_WITHOUT_INPUTS, learner),
@@ -94,10 +94,10 @@ def centralized():
     ))  # fmt: skip
     keys = jax.random.split(jax.random.PRNGKey(0), 3)
     leader = played(keys[0], CommunicationConfig())
-    out = played(keys[2], hears)
+    out = played(keys[2], communication)
     trajectories = {
         "leader": stack(leader),
-        "listener": stack(played(keys[1], hears), out.replace(loss_mask=out.loss_mask.at[2:, 1].set(False))),
+        "listener": stack(played(keys[1], communication), out.replace(loss_mask=out.loss_mask.at[2:, 1].set(False))),
     }
     params = {"leader": None, "listener": {"table": jnp.stack([TABLE, TABLE])}}
     had, moved = counterfactual.add_influence(team, params, trajectories)
@@ -176,7 +176,7 @@ def test_messages_move_the_next_step_and_nobody_moves_itself():
     params = {"all": {"table": jnp.stack([TABLE, TABLE * 0])}}  # the second listens to nobody
     had, moved = counterfactual.add_influence(Team((group, mute)), params, trajectories)
     measured = had["all"].others.influence["influence-messages"]
-    np.testing.assert_allclose(measured[0], 0, atol=1e-6)  # only the deaf hears the first
+    np.testing.assert_allclose(measured[0], 0, atol=1e-6)  # only the deaf agent observes the first
     messages = trajectories["all"].messages
     for t in range(STEPS - 1):
         for e in range(EPISODES):

@@ -7,7 +7,7 @@ they know of it they have from their memory and from what they saw.
 Letters in shapes: E episodes, P agents of a population, N = E · P, K trials, L digits, G generations.
 
 Source: Cook et al. 2024, arXiv:2406.00392, evaluation of in-context accumulation. There, the best agent of a generation
-acts again, its state reset in each trial, so that it guesses again where it does not know; in the authors' code, the
+acts again, its state reset in each trial, so that it guesses again where it does not know; in the published code, the
 actions of the best trial are shown.
 """
 

@@ -233,7 +233,7 @@ STUDY = Study(
     budgets=("smoke", "desk"),
     notes=(
         "The paper has sequences of 24 digits; here they have 5, also of three kinds.",
-        "The noisy oracle says any digit with probability 0.3; in the authors' code, 0.2.",
+        "The noisy oracle says any digit with probability 0.3; in the published code, 0.2.",
         "A generation is shown what was right in the best trial of the one before, without the mistake that ended it; "
         "in the paper its best agent acts again, and guesses where it does not know.",
         "A population is three copies of one agent that act at random in their own ways; in the paper each agent is "

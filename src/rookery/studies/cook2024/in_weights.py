@@ -28,7 +28,7 @@ from rookery.viz.plots import interval_dots, learning_curves
 
 NUM_GENERATIONS = 4
 ORACLE_NOISE = 0.2
-"""Probability with which the noisy oracle says any digit; from the authors' code."""
+"""Probability with which the noisy oracle says any digit; from the published code."""
 _SMOKE_ENVS, _SMOKE_UPDATES = 4, 2
 
 
