@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from rookery.commands.options import Json, optional
 from rookery.commands.output import print_json
+from rookery.storage.atomic import make_folder
 
 
 @dataclasses.dataclass
@@ -42,6 +43,7 @@ class ScoreCommand:
 
 def run_score(options: ScoreCommand) -> int:
     """Write the card and print its numbers and the paths."""
+    from rookery.scorecard.agents import load_scored_agent
     from rookery.scorecard.card import find_protocol, score
     from rookery.scorecard.page import write_scorecard_page
     from rookery.scorecard.table import write_scorecard_table
@@ -52,10 +54,11 @@ def run_score(options: ScoreCommand) -> int:
         if sys.stderr.isatty() and not options.json:
             print(f"\r\033[K{condition} …", end="", file=sys.stderr, flush=True)
 
-    folder = options.out / protocol.name
-    folder.mkdir(parents=True, exist_ok=True)  # what cannot be written is found out now, not after minutes
     observation_type: str | None = options.observation
-    card = score(options.agent, protocol, observation_type, progress)  # type: ignore[arg-type] (checked there)
+    agent = load_scored_agent(options.agent, observation_type)  # type: ignore[arg-type] (checked there)
+    folder = options.out / protocol.name
+    make_folder(folder)  # what cannot be written is found out now, not after minutes
+    card = score(agent, protocol, progress=progress)
     if sys.stderr.isatty() and not options.json:
         print("\r\033[K", end="", file=sys.stderr)
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(options.agent).name.removesuffix(".safetensors")).strip("-.")

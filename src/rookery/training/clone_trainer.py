@@ -110,6 +110,8 @@ def train_clones(
     policy = RecurrentPolicy(config.network, tuple(data.manifest["observation_shape"]), data.manifest["num_actions"])
     training, validation = data.split(config.learner.validation_fraction)
     run_dir = Path(run_dir)
+    if not (run_dir / CONFIG_FILE).exists():
+        choose_trackers(track)  # refuses an unknown one before there is a folder
     with RunLock(run_dir) as lock:
         requested = {"rookery": __version__, "clone": to_dict(config), "dataset": data.digest}
         requested[THREADS_KEY] = thread_count()
