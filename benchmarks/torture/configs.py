@@ -1,4 +1,4 @@
-"""Tiny runs of every learner and intrinsic reward."""
+"""Tiny runs of every learner, intrinsic reward and auxiliary loss."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from tests.tiny import NETWORK, OTHER, TASK, tiny
 
 from rookery.agents.communication import CommunicationConfig
 from rookery.learning.a2c import A2C
+from rookery.learning.auxiliary import AttentionLoss, NextFramePrediction, Reconstruction
 from rookery.learning.intrinsic import CentralizedInfluence, MessageInfluence, MOAInfluence
 from rookery.learning.intrinsic.inequity import InequityAversion
 from rookery.learning.intrinsic.prosocial import Prosocial
+from rookery.learning.intrinsic.reciprocity import Reciprocity
+from rookery.learning.intrinsic.reward_sharing import RewardSharing
+from rookery.learning.intrinsic.value_orientation import SocialValueOrientation
 from rookery.learning.ppo import PPO
 from rookery.learning.r2d2 import R2D2
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig, Variant
@@ -27,6 +31,14 @@ INTRINSIC_REWARDS: dict[str, Any] = {
     "influence-moa": MOAInfluence(weight=1.0, dense_size=4),
     "prosocial": Prosocial(),
     "inequity": InequityAversion(),
+    "reward-sharing": RewardSharing(),
+    "svo": SocialValueOrientation(),
+    "reciprocity": Reciprocity(dense_size=4),
+}
+AUXILIARY_LOSSES: dict[str, Any] = {
+    "next-frame": NextFramePrediction(weight=1.0),
+    "reconstruction": Reconstruction(weight=1.0),
+    "attention": AttentionLoss(weight=1.0),
 }
 
 
@@ -52,6 +64,17 @@ def with_intrinsic_reward(reward: Any) -> RunConfig:
     return dataclasses.replace(run_config(LEARNERS["a2c"]), team=team)
 
 
+def with_auxiliary_loss(loss: Any) -> RunConfig:
+    """One agent learns by PPO with an auxiliary loss."""
+    return run_config(dataclasses.replace(PPO_TINY, auxiliary=(loss,)))
+
+
+def with_advantage_alignment() -> RunConfig:
+    """Both agents learn by PPO with Advantage Alignment."""
+    config = run_config(dataclasses.replace(PPO_TINY, alignment_coef=1.0))
+    return dataclasses.replace(config, team=(dataclasses.replace(config.team[0], name="pair", slots=(0, 1)),))
+
+
 def _group(name: str, slots: tuple[int, ...], *rewards: Any, **communication: Any) -> GroupConfig:
     observed = CommunicationConfig(**communication) if communication else None
     policy = RecurrentPolicyConfig(network=NETWORK, communication=observed)
@@ -71,4 +94,7 @@ def diverging(config: RunConfig, seed: int) -> RunConfig:
     return dataclasses.replace(config, team=(group, *config.team[1:]), seed=seed)
 
 
-__all__ = ["INTRINSIC_REWARDS", "LEARNERS", "TASK", "diverging", "run_config", "train_to_end", "with_intrinsic_reward"]
+__all__ = [
+    "AUXILIARY_LOSSES", "INTRINSIC_REWARDS", "LEARNERS", "TASK", "diverging", "run_config", "train_to_end",
+    "with_advantage_alignment", "with_auxiliary_loss", "with_intrinsic_reward",
+]  # fmt: skip

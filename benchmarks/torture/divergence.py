@@ -1,4 +1,4 @@
-"""Every learner and intrinsic reward with a learning rate that spoils it: found, named, the last good state kept."""
+"""Everything that learns, with a learning rate that spoils it: found, named, the last good state kept."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from pathlib import Path
 import jax
 import numpy as np
 from benchmarks.torture.configs import (
+    AUXILIARY_LOSSES,
     INTRINSIC_REWARDS,
     LEARNERS,
     diverging,
     run_config,
     train_to_end,
+    with_advantage_alignment,
+    with_auxiliary_loss,
     with_intrinsic_reward,
 )
 from benchmarks.torture.record import TrialError
@@ -22,11 +25,20 @@ from rookery.errors import DivergedError
 from rookery.learning.cloning import BehaviorCloning
 from rookery.storage import checkpoint
 from rookery.training.clone_trainer import CloneConfig, train_clones
-from rookery.training.config import ScriptedPolicyConfig
+from rookery.training.config import RunConfig, ScriptedPolicyConfig
 from rookery.training.demonstrations import record_dataset
 from rookery.training.trainer import load_state
 
-KINDS = (*LEARNERS, "cloning", *INTRINSIC_REWARDS)
+KINDS = (*LEARNERS, "cloning", *INTRINSIC_REWARDS, *AUXILIARY_LOSSES, "advantage-alignment")
+
+
+def configuration(kind: str) -> RunConfig:
+    """The run of one of KINDS, but for cloning, which is no run."""
+    if kind in LEARNERS:
+        return run_config(LEARNERS[kind])
+    if kind in INTRINSIC_REWARDS:
+        return with_intrinsic_reward(INTRINSIC_REWARDS[kind])
+    return with_auxiliary_loss(AUXILIARY_LOSSES[kind]) if kind in AUXILIARY_LOSSES else with_advantage_alignment()
 
 
 class Divergence:
@@ -41,9 +53,7 @@ class Divergence:
             if kind == "cloning":
                 self._clone(run_dir, seed)
             else:
-                known = kind in LEARNERS
-                config = run_config(LEARNERS[kind]) if known else with_intrinsic_reward(INTRINSIC_REWARDS[kind])
-                train_to_end(diverging(config, seed), run_dir)
+                train_to_end(diverging(configuration(kind), seed), run_dir)
         except DivergedError as error:
             if "is not finite" not in str(error):
                 raise TrialError(f"{kind}: {error}") from None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import random
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +25,18 @@ from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import read_status, recorded_threads, training_seconds
 from rookery.training.config import ScriptedPolicyConfig
 from rookery.training.demonstrations import read_dataset, record_dataset
-from rookery.training.trainer import load_config, train
+from rookery.training.trainer import load_config, resume, train
 from rookery.viz.recording import Recording
 
 NASTY = (None, True, -1, 0, 2**31, 10**30, 1e308, "", "\x1b]0;x\x07", "../../x", [], {}, [[]] * 50, {"a": {"b": {}}})
+COMMANDS = (
+    ("runs", "list"),
+    ("runs", "show"),
+    ("runs", "show", "--json"),
+    ("runs", "compare", "--metric", "return", "--out", "{}.png"),
+    ("runs", "export", "--csv", "{}.csv"),
+)
+"""Commands that read a run; {} is a name for what they write."""
 
 
 class Files:
@@ -51,6 +62,9 @@ class Files:
             ("data", "shard-00000.npz", lambda path: _sum(read_dataset(path.parent).trajectories), True),
             (".", "film.npz", lambda path: Recording.load(path), False),
         ]
+        for name in ("config.json", "status.json", "metrics.jsonl"):
+            self.readers += [("run", name, partial(_command, words), False) for words in COMMANDS]
+            self.readers.append(("run", name, _resume, False))
 
     def _make(self) -> None:
         shutil.rmtree(self.good, ignore_errors=True)
@@ -114,26 +128,16 @@ def mutate(path: Path, dice: random.Random) -> bool:
         data = bytearray(dice.choice((b"", b"[" * 5000, b"null", b"\xff\xfe", b"\x80\x04K\x01.", b"{}", b"\0" * 99)))
     elif path.suffix == ".json":
         return _mutate_json(path, dice)
+    elif path.suffix == ".jsonl":
+        _mutate_line(path, dice)
+        return False
     path.write_bytes(data)
     return False
 
 
 def _mutate_json(path: Path, dice: random.Random) -> bool:
     data = json.loads(path.read_text())
-    node: Any = data
-    while True:
-        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
-        if not keys:
-            break
-        key = dice.choice(keys)
-        if isinstance(node[key], dict | list) and node[key] and dice.random() < 0.8:
-            node = node[key]
-            continue
-        if dice.random() < 0.2:
-            del node[key]
-        else:
-            node[key] = dice.choice(NASTY)
-        break
+    _damage(data, dice)
     sealed = dice.random() < 0.7
     if sealed and isinstance(data, dict) and "card_sha256" in data:
         data = seal_card(data)
@@ -144,6 +148,55 @@ def _mutate_json(path: Path, dice: random.Random) -> bool:
     ending = "\n" if path.parent.name.isdigit() else ""
     path.write_text(json.dumps(data, indent=indent, sort_keys=path.parent.name.isdigit()) + ending)
     return sealed
+
+
+def _mutate_line(path: Path, dice: random.Random) -> None:
+    """One line of a file of JSON lines gets a value of the wrong kind, or none."""
+    lines = path.read_text().splitlines()
+    number = dice.randrange(len(lines))
+    row = json.loads(lines[number])
+    _damage(row, dice)
+    lines[number] = json.dumps(row)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _damage(data: Any, dice: random.Random) -> None:
+    """Remove or replace one value, anywhere in JSON data."""
+    node = data
+    while True:
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        if not keys:
+            return
+        key = dice.choice(keys)
+        if isinstance(node[key], dict | list) and node[key] and dice.random() < 0.8:
+            node = node[key]
+            continue
+        if dice.random() < 0.2:
+            del node[key]
+        else:
+            node[key] = dice.choice(NASTY)
+        return
+
+
+def _command(words: tuple[str, ...], path: Path) -> str:
+    """What a command prints on the run of a file. Raises TrialError if that is no printable text."""
+    from rookery.cli import main
+
+    run_dir, output, errors = path.parent, io.StringIO(), io.StringIO()
+    options = [word.replace("{}", str(run_dir / "written")) for word in words[2:]]
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        code = main([*words[:2], str(run_dir), *options])
+    said = errors.getvalue()
+    if not all(line.isprintable() for line in (output.getvalue() + said).splitlines()):
+        raise TrialError(f"{' '.join(words)} of {path.name}: prints what is not printable: {said[-200:]!r}")
+    if code and said.count("\n") != 1:
+        raise TrialError(f"{' '.join(words)} of {path.name}: exit code {code} and no one line: {said[-200:]!r}")
+    return output.getvalue()
+
+
+def _resume(path: Path) -> None:
+    """Continue the run of a file, for one update at most."""
+    resume(path.parent, quiet=True, stop_after=0.0)
 
 
 def _sum(tree: Any) -> str:
