@@ -199,7 +199,7 @@ def _add_tests(page: Report, data: dict[str, Any]) -> None:
         "and corrected for the number of claims besides the primary one (Holm). Detectable: the effect that so many "
         "seeds with this spread show in 80 % of cases, in the claim's own unit; for fractions and times, the fraction "
         "of seeds that must follow, given the fraction of the other condition that did (of times, without regard to "
-        "when). None: not even if every seed followed.",
+        "when). None: even if every seed followed, the fraction would not decide.",
     )
 
 
