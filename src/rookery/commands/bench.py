@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 from rookery.commands.options import Json, optional, use_cores, working
 from rookery.commands.output import print_json
 from rookery.errors import ConfigError
+from rookery.limits import MAX_ENVS, check_at_most
 
 SOCIAL_DILEMMA_TASKS = ("cleanup-v0", "harvest-v0")
 
@@ -38,9 +39,10 @@ class BenchCommand:
 
 
 def run_bench(options: BenchCommand) -> int:
-    """Measure and print. Raises ConfigError for a time or size that is not positive, NotFoundError for a task."""
+    """Measure and print. Raises ConfigError for a time or size that cannot be, NotFoundError for a task."""
     if options.seconds <= 0 or options.num_envs < 1:
         raise ConfigError(f"seconds={options.seconds} and num_envs={options.num_envs} must be positive")
+    check_at_most("num_envs", options.num_envs, MAX_ENVS)
     use_cores(None)
     from rookery.training.devices import machine_info
 

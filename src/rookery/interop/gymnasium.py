@@ -31,6 +31,7 @@ from rookery.interop.common import (
 from rookery.interop.fork import check_not_forked
 from rookery.interop.observation_forms import observation_form
 from rookery.interop.single_agent_batch import NO_PARTNER, Partners, resolve_partners, single_agent_batch
+from rookery.limits import MAX_ENVS, check_at_most
 from rookery.tasks.registry import make_env
 
 if TYPE_CHECKING:
@@ -178,9 +179,12 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         render_mode: str | None = None,
         **changes: Any,
     ):
+        from rookery.training.memory_checks import check_fits, environment_bytes  # imports the whole of training
+
         num_envs = check_whole_number("num_envs", num_envs)
         if num_envs < 1:
             raise ConfigError(f"num_envs={num_envs} must be at least 1")
+        check_at_most("num_envs", num_envs, MAX_ENVS)
         try:
             self.autoreset_mode: AutoresetMode = AutoresetMode(autoreset_mode)
         except ValueError:
@@ -193,7 +197,9 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
                 raise ConfigError(f"max_episode_steps={limit} must be at least 1")
             config = resolve_task(config, {"max_steps": min(limit, make_env(config).max_steps)})
         env = make_env(config)
-        self._batch = single_agent_batch(config, agent, resolve_partners(env, agent, partners))
+        others = resolve_partners(env, agent, partners)
+        check_fits(f"{num_envs:,} environments", num_envs * environment_bytes(env, (agent,)), "lower num_envs")
+        self._batch = single_agent_batch(config, agent, others)
         self.num_envs = num_envs
         modes = ["rgb_array"] if env.can_render else []
         self.metadata = {"render_modes": modes, "render_fps": 10, "autoreset_mode": self.autoreset_mode}

@@ -11,8 +11,10 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from rookery.errors import ConfigError
 from rookery.gridworld.spec import ViewConfig
+from rookery.limits import MAX_ENVS, check_at_most
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.registry import make_env
+from rookery.training.memory_checks import check_fits, environment_bytes
 
 
 def measure_goal_cycle(
@@ -36,13 +38,16 @@ def measure_task(task: Any, num_envs: int = 4096, seconds: float = 5.0) -> dict[
     first (`rookery.training.devices.use_all_cores`). Measurements are repeated for `seconds`; the result has the best
     and the median, without compilation.
 
-    Raises: ConfigError if the environments cannot be divided evenly.
+    Raises: ConfigError if the environments cannot be divided evenly, or cannot fit into memory.
     """
     devices = jax.device_count()
+    check_at_most("num_envs", num_envs, MAX_ENVS)
     if num_envs < 1 or num_envs % devices:
         raise ConfigError(f"num_envs={num_envs} must be a positive multiple of the {devices} devices")
     env = make_env(task)
     params, agents = env.default_params(), env.num_agents
+    needed = num_envs * environment_bytes(env, range(agents))
+    check_fits(f"{num_envs:,} environments", needed, "lower num_envs", jax.devices())
 
     def episodes(keys):
         """One episode in each of a device's environments. Returns the last observations and all reward, f32[1]."""

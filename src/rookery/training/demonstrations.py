@@ -28,6 +28,7 @@ from rookery.storage.datasets import (
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks.registry import make_env
 from rookery.training.config import PolicyConfig, TaskConfig
+from rookery.training.memory_checks import check_result_fits
 from rookery.types import PRNGKey, PyTree, Trajectory
 
 EPISODES_PER_SHARD = 50
@@ -133,6 +134,8 @@ def record_dataset(
         )
 
     key = jax.random.fold_in(jax.random.PRNGKey(seed), keys.DEMONSTRATIONS)
+    shortened = "shorten the episodes (max_steps)"
+    check_result_fits(f"{EPISODES_PER_SHARD} recorded episodes", 1, shortened, play, params, key)
     shards, returns = [], []
     for number in range(-(-num_episodes // EPISODES_PER_SHARD)):
         count = min(EPISODES_PER_SHARD, num_episodes - number * EPISODES_PER_SHARD) * len(recorded_slots)

@@ -15,7 +15,9 @@ from rookery.agents.communication import initial_comm_state
 from rookery.agents.team import Team, act_group, advance, initial_carry, record_actions
 from rookery.keys import RECORDED_EPISODES
 from rookery.learning.rollout import rollout
+from rookery.limits import MAX_EPISODES, check_at_most
 from rookery.training.evaluation import evaluation_key
+from rookery.training.memory_checks import check_result_fits
 from rookery.training.team_influence import measures_influence, team_influence
 from rookery.training.train_step import Run
 from rookery.types import Env, PyTree
@@ -46,13 +48,16 @@ def record_episode(
       params: policy parameters by group name; no agent learns.
       agent_mask: bool[A], the agents that take part; default all.
       note: a line shown under the title.
-    Raises: ConfigError or IncompatibleError if the team does not fill the environment's slots.
+    Raises: ConfigError or IncompatibleError if the team does not fill the environment's slots, or the episodes cannot
+      fit into memory.
     """
     team = Team(tuple(dataclasses.replace(group, learner=None) for group in team.groups))
     team.validate(env)
     mask = jnp.ones(env.num_agents, bool) if agent_mask is None else jnp.asarray(agent_mask)
     play = _compiled_episode(env, team)
+    check_at_most("episodes", episodes, MAX_EPISODES)
     keys = jax.random.split(evaluation_key(seed, RECORDED_EPISODES), episodes)
+    _check_recording_fits(play, episodes, params, mask)
     played = [jax.device_get(play(*jax.random.split(key), params, mask)) for key in keys]
     if rank is not None:
         return max((_recording(env, team, episode, note) for episode in played), key=rank)
@@ -87,8 +92,10 @@ def record_run(run: Run, learners: dict[str, PyTree], *, seed: int = 0, note: st
     params, agent_mask = run.team_setup(learners).params, jnp.ones(env.num_agents, bool)
     key = evaluation_key(seed, RECORDED_EPISODES)
     reset_key, act_key = jax.random.split(key)
+    play = _compiled_episode(env, team)
+    _check_recording_fits(play, 1, params, agent_mask)
     # The keys that `rollout` uses for one episode, so that both play the same one.
-    played = _compiled_episode(env, team)(jax.random.split(reset_key, 1)[0], act_key, params, agent_mask)
+    played = play(jax.random.split(reset_key, 1)[0], act_key, params, agent_mask)
     states, reward, action, _ = _drop_after_end(*jax.device_get(played))
     influence = None
     if measures_influence(run):
@@ -152,6 +159,13 @@ def numbered_goals(goals: np.ndarray) -> np.ndarray:
     """The goals that a replay numbers, i16[K, 2], from int[T+1, K, 2]: none if there is only one, or if they move."""
     fixed = goals.shape[1] > 1 and (goals == goals[0]).all()
     return goals[0].astype(np.int16) if fixed else np.zeros((0, 2), np.int16)
+
+
+def _check_recording_fits(play: Any, episodes: int, params: dict[str, PyTree], agent_mask: jax.Array) -> None:
+    """Raises ConfigError for episodes that memory cannot hold: each keeps every state up to the time limit."""
+    key = jax.random.PRNGKey(0)
+    remedy = "record fewer or shorter episodes (max_steps), or a smaller map"
+    check_result_fits(f"recordings of {episodes:,} episodes", episodes, remedy, play, key, key, params, agent_mask)
 
 
 def _names(team: Team) -> tuple[str, ...]:
