@@ -10,9 +10,11 @@ from hypothesis.extra import numpy as arrays
 
 from rookery.errors import ConfigError
 from rookery.intervals import (
+    Interval,
     binomial_fraction,
     correlation_interval,
     difference_of_means,
+    format_interval,
     iqm,
     iqm_interval,
     mean_band,
@@ -214,3 +216,11 @@ def test_correlation_by_hand():
 def test_as_json():
     assert mean_interval([2.0]).to_dict() == {"value": 2.0, "low": None, "high": None}
     assert mean_interval([2.0, 2.0]).to_dict("mean") == {"mean": 2.0, "low": 2.0, "high": 2.0}
+
+
+def test_for_people():
+    assert format_interval(Interval(1.234, -0.5, 2.0)) == "1.23 [-0.50, 2.00]"
+    assert format_interval(Interval.unknown(1.0)) == "1.00"
+    assert format_interval(Interval(1.0, 0.0, 2.0), "8.3f", "  ") == "   1.000  [0.000, 2.000]"
+    stored = {"mean": 1.0, "low": None, "high": None, "episodes": 1}
+    assert format_interval(Interval.from_dict(stored, "mean")) == "1.00"

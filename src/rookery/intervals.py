@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -39,12 +39,29 @@ class Interval(NamedTuple):
         """A value without an interval."""
         return cls(value, math.nan, math.nan)
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, float | None], value_key: str = "value") -> Interval:
+        """From what `to_dict` made, or a longer mapping with these keys."""
+        numbers = (data[key] for key in (value_key, "low", "high"))
+        return cls(*(math.nan if number is None else number for number in numbers))
+
     def to_dict(self, value_key: str = "value") -> dict[str, float | None]:
         """{value_key, "low", "high"}, with None for what is not finite (JSON has no NaN)."""
         return {
             key: float(number) if np.isfinite(number) else None
             for key, number in zip((value_key, "low", "high"), self, strict=True)
         }
+
+
+def format_interval(interval: tuple[float, float, float], spec: str = ".2f", gap: str = " ") -> str:
+    """A value with its interval, for people: '1.23 [0.45, 2.01]'; without bounds where they are unknown.
+
+    Args:
+      spec: Python's format of the value, such as '8.3f'; of the bounds without its width. gap: between both.
+    """
+    value, low, high = interval
+    bound = spec[spec.index(".") :]
+    return format(value, spec) + ("" if math.isnan(low) else f"{gap}[{low:{bound}}, {high:{bound}}]")
 
 
 def iqm(values: ArrayLike, axis: int = -1) -> Any:

@@ -24,6 +24,17 @@ WIDENING_EPISODES = 60_000
 """Of cultural transmission at a border; the number of the update is folded in as well."""
 THEORY_EXAMPLE = 77
 
+# Folded into `THEORY_EXAMPLE`'s key.
+THEORY_PARAMS = 1
+THEORY_HEALTH = 99
+"""The episodes on which the loss is measured."""
+THEORY_UPDATES = 100
+"""The number of the update is added."""
+
+# Folded into a clone's training key.
+CLONING_EPOCHS = 1
+"""Order of the sequences; the number of the epoch is added."""
+
 # Folded into a replica's training key. Updates use their own numbers, from 0, which stay below the first of these.
 FIRST_GROUP_PARAMS = 1_000_000
 """Initial parameters of the first learning group; the group's number is added."""

@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from rookery.commands.options import Json, TaskOverrides, optional, working
 from rookery.commands.output import print_json, print_table
-from rookery.commands.schelling import format_interval, write_figure
+from rookery.commands.schelling import write_figure
 from rookery.errors import ConfigError, printable
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class CrossPlayCommand:
 
 def run_cross_play(options: CrossPlayCommand) -> int:
     """Print the matrix, and self-play against cross-play."""
+    from rookery.intervals import format_interval
     from rookery.studies.cross_play import cross_play, cross_play_figures
 
     env, players = _players(options)

@@ -121,6 +121,7 @@ def evaluate_demo(result: TrainResult, episodes: int) -> dict[str, Any]:
     import numpy as np
 
     from rookery.agents.team_setup import TeamSetup
+    from rookery.intervals import mean_interval
     from rookery.training.config_diff import config_diff
     from rookery.training.evaluation import evaluate_team
 
@@ -139,9 +140,9 @@ def evaluate_demo(result: TrainResult, episodes: int) -> dict[str, Any]:
         rows.append({
             "variant": variant,
             "seed": seed,
-            "return_social": _interval(return_social),
-            "return_solo": _interval(return_solo),
-            "social_gain": _interval(return_social - return_solo),
+            "return_social": mean_interval(return_social).to_dict("mean"),
+            "return_solo": mean_interval(return_solo).to_dict("mean"),
+            "social_gain": mean_interval(return_social - return_solo).to_dict("mean"),
             "goals": float(social.task_metrics["goals"][:, 0].mean()),
             "mistakes": float(social.task_metrics["mistakes"][:, 0].mean()),
             "steps_to_first_reward": float(social.steps_to_first_reward[:, 0].mean()),
@@ -152,7 +153,7 @@ def evaluate_demo(result: TrainResult, episodes: int) -> dict[str, Any]:
     return {
         **_judge(returns),
         "replicas": rows,
-        "expert_return_solo": _interval(expert_solo),
+        "expert_return_solo": mean_interval(expert_solo).to_dict("mean"),
         "episodes": episodes,
         "config_diff": config_diff(config),
     }
@@ -189,13 +190,5 @@ def _judge(returns: dict[str, list[tuple[Any, Any]]]) -> dict[str, Any]:
     return {
         "claims": [{"text": text, "holds": holds} for text, holds in claims],
         "intervals_over": "seeds and episodes" if over_seeds else "episodes of these novices",
-        "intervals": {
-            name: dict(zip(("mean", "low", "high"), interval, strict=True)) for name, interval in intervals.items()
-        },
+        "intervals": {name: interval.to_dict("mean") for name, interval in intervals.items()},
     }
-
-
-def _interval(values: Any) -> dict[str, float]:
-    from rookery.intervals import mean_interval
-
-    return {name: float(x) for name, x in zip(("mean", "low", "high"), mean_interval(values), strict=True)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rookery.intervals import Interval, format_interval
 from rookery.scorecard.measures import repeats
 from rookery.storage.metrics import read_metrics
 from rookery.viz.plots import interval_dots, learning_curves
@@ -125,7 +126,7 @@ def _add_evaluation(report: Report, results: dict[str, Any], levels: dict[str, f
             [
                 row["variant"],
                 row["seed"],
-                *(_format_interval(row[name]) for name in ("return_social", "return_solo", "social_gain")),
+                *(_format_mean(row[name]) for name in ("return_social", "return_solo", "social_gain")),
                 f"{row['goals']:.1f}",
                 f"{row['mistakes']:.1f}",
                 f"{row['steps_to_first_reward']:.0f}",
@@ -134,7 +135,7 @@ def _add_evaluation(report: Report, results: dict[str, Any], levels: dict[str, f
         ],
         f"Mean over {results['episodes']} episodes [95 % interval]. Goals, mistakes and first goal are with experts. "
         f"The mean return of the experts is {_experts_return(results):.1f}; of one expert alone, "
-        f"{_format_interval(results['expert_return_solo'])}.",
+        f"{_format_mean(results['expert_return_solo'])}.",
     )
 
 
@@ -211,8 +212,8 @@ def _training_description(config: RunConfig) -> str:
     return text
 
 
-def _format_interval(interval: dict[str, float]) -> str:
-    return f"{interval['mean']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+def _format_mean(data: dict[str, float | None]) -> str:
+    return format_interval(Interval.from_dict(data, "mean"))
 
 
 def _format_schedule(schedule: Schedule | None) -> str:

@@ -90,6 +90,7 @@ def evaluate(
     """
     import numpy as np
 
+    from rookery.intervals import mean_interval
     from rookery.training.evaluation import evaluate_team
     from rookery.training.team_setup import make_team_setup
 
@@ -102,7 +103,7 @@ def evaluate(
     for condition, agent_mask in masks.items():
         stats = evaluate_team(setup, episodes, seed, agent_mask)
         returns[condition] = stats.episode_return[:, 0]
-        row = {"condition": condition, "episodes": episodes, **_return_interval(returns[condition])}
+        row = {"condition": condition, "episodes": episodes, **mean_interval(returns[condition]).to_dict("return")}
         row |= {name: float(values[:, 0].mean()) for name, values in stats.task_metrics.items()}
         row["longest_streak"] = float(stats.longest_streak[:, 0].mean())
         row["steps_to_first_reward"] = float(stats.steps_to_first_reward[:, 0].mean())
@@ -111,7 +112,8 @@ def evaluate(
         rows.append(row)
     if len(returns) == 2:
         # Both conditions play the same worlds in the same order, so the differences are paired.
-        rows.append({"condition": "social_gain", **_return_interval(returns["social"] - returns["solo"])})
+        gain = mean_interval(returns["social"] - returns["solo"])
+        rows.append({"condition": "social_gain", **gain.to_dict("return")})
     return rows
 
 
@@ -122,13 +124,6 @@ def format_row(row: dict[str, Any]) -> str:
     text = f"{name:12} {row['return']:.2f}{interval}"
     others = {k: v for k, v in row.items() if k not in ("condition", "episodes", "return", "low", "high")}
     return "   ".join([text, *(f"{name} {value:.2f}" for name, value in others.items())])
-
-
-def _return_interval(returns) -> dict[str, float | None]:
-    from rookery.intervals import mean_interval
-
-    mean, low, high = (float(x) for x in mean_interval(returns))
-    return {"return": mean, "low": low if low == low else None, "high": high if high == high else None}
 
 
 def _agent_sources(source: str) -> list[str]:

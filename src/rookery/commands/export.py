@@ -106,9 +106,8 @@ def _interval(values: Any, episodes: int, seed: int) -> dict[str, Any]:
     from rookery.intervals import mean_interval
 
     values = np.asarray(values)
-    mean, low, high = mean_interval(values)
     quantiles = {str(q): float(np.quantile(values, q)) for q in QUANTILES}
-    interval = {"mean": mean, "low": low, "high": high, "episodes": episodes, "seed": seed}
+    interval = {**mean_interval(values).to_dict("mean"), "episodes": episodes, "seed": seed}
     return {**interval, "confidence": 0.95, "quantiles": quantiles}
 
 

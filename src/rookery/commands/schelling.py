@@ -37,6 +37,7 @@ class SchellingCommand:
 
 def run_schelling(options: SchellingCommand) -> int:
     """Print both curves, the four conditions and the verdict."""
+    from rookery.intervals import format_interval
     from rookery.storage.serialization import apply_overrides
     from rookery.studies.schelling import DILEMMA_CONDITIONS, schelling_diagram, schelling_figures
     from rookery.tasks import registry
@@ -62,12 +63,6 @@ def run_schelling(options: SchellingCommand) -> int:
         print(f"\n{options.task}: {diagram.verdict}")
     write_figure(schelling_figures(diagram, options.task)[0][1], options.figure)
     return 0
-
-
-def format_interval(interval: tuple[float, float, float]) -> str:
-    """A value with its interval, for people."""
-    value, low, high = interval
-    return f"{value:.2f}" + ("" if low != low else f" [{low:.2f}, {high:.2f}]")
 
 
 def write_figure(figure, path: Path | None) -> None:

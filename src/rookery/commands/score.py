@@ -77,8 +77,7 @@ def run_score(options: ScoreCommand) -> int:
 
 
 def format_score(interval: tuple[float, float, float]) -> str:
-    """A value with its interval, for people."""
-    value, low, high = interval
-    if value != value:
-        return "undefined"
-    return f"{value:8.3f}" + ("" if low != low else f"  [{low:.3f}, {high:.3f}]")
+    """A value with its interval, in columns."""
+    from rookery.intervals import format_interval
+
+    return "undefined" if interval[0] != interval[0] else format_interval(interval, "8.3f", "  ")

@@ -91,11 +91,7 @@ class Results:
         self, condition: str, measure: str = "return_social", eval_condition: str | None = None
     ) -> list[Interval]:
         """Each agent's mean with its interval over episodes."""
-        nan = float("nan")
-        return [
-            Interval(*(nan if (x := row[measure][k]) is None else x for k in ("mean", "low", "high")))
-            for row in self.rows(condition, eval_condition)
-        ]
+        return [Interval.from_dict(row[measure], "mean") for row in self.rows(condition, eval_condition)]
 
     def mean(self, condition: str, measure: str = "return_social", eval_condition: str | None = None) -> float:
         """Mean over a condition's agents."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError, StorageError
+from rookery.intervals import Interval, format_interval
 from rookery.storage.atomic import replace_folder, restore_replaced, storage_error, write_bytes, write_json, write_text
 from rookery.storage.serialization import load_json
 from rookery.studies.deviations import older_partner_rows
@@ -209,7 +210,7 @@ def _add_agent_tables(page, data: dict[str, Any]) -> None:
         ["evaluated in", "condition", "seed", *AGENT_MEASURES, *REPORTED_METRICS, "return_partners"],
         [
             [row["eval_condition"], row["condition"], None if row["seed"] is None else str(row["seed"]),
-             *(_format_interval(row[name], "mean") for name in AGENT_MEASURES),
+             *(_format_measured(row[name], "mean") for name in AGENT_MEASURES),
              *(row["metrics_social"].get(name) for name in REPORTED_METRICS), row["return_partners"]]
             for row in data["rows"]
         ],
@@ -230,7 +231,7 @@ def _add_team_tables(page, data: dict[str, Any]) -> None:
         ["evaluated in", "condition", "seed", *TEAM_MEASURES, *metrics],
         [
             [row["eval_condition"], row["condition"], str(row["seed"]),
-             *(_format_interval(row.get(name), "mean") for name in TEAM_MEASURES),
+             *(_format_measured(row.get(name), "mean") for name in TEAM_MEASURES),
              *(row["metrics"].get(name) for name in metrics)]
             for row in data["rows"]
         ],
@@ -251,7 +252,7 @@ def _add_summary_table(
         ["evaluated in", "condition", "seeds", *(f"{m}, {label}" for m in measures for label in kinds), *more],
         [
             [entry["eval_condition"], entry["condition"], entry["num_seeds"],
-             *(_format_interval(entry.get(m, {}).get(kind), "value") for m in measures for kind in kinds.values()),
+             *(_format_measured(entry.get(m, {}).get(kind), "value") for m in measures for kind in kinds.values()),
              *(entry.get(key) for key in more.values())]
             for entry in data["summary"]
         ],
@@ -263,16 +264,14 @@ def format_evidence(claim: dict[str, Any]) -> str:
     """What a verdict rests on, in one line."""
     if claim["value"] is None:
         return f"({claim['quantity']})"
-    bounds = "no interval" if claim["low"] is None else f"[{claim['low']:.2f}, {claim['high']:.2f}]"
-    parts = [f"{claim['quantity']}: {claim['value']:.2f} {bounds}"]
+    measured = format_interval(Interval.from_dict(claim)) + (" no interval" if claim["low"] is None else "")
+    parts = [f"{claim['quantity']}: {measured}"]
     if (detectable := claim.get("detectable")) is not None:
         parts.append(f"detectable: {detectable if isinstance(detectable, str) else format(detectable, '.2g')}")
     return f"({'; '.join([*parts, claim['detail']] if claim['detail'] else parts)})"
 
 
-def _format_interval(interval: dict[str, Any] | None, value_key: str) -> str | None:
+def _format_measured(interval: dict[str, Any] | None, value_key: str) -> str | None:
     if interval is None or interval[value_key] is None:
         return None
-    if interval["low"] is None:
-        return f"{interval[value_key]:.2f}"
-    return f"{interval[value_key]:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+    return format_interval(Interval.from_dict(interval, value_key))

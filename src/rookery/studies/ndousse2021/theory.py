@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rookery import keys
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team import AgentGroup, Team
 from rookery.intervals import Interval
-from rookery.keys import THEORY_EXAMPLE
 from rookery.learning import actor_critic, ppo
 from rookery.learning.auxiliary import NextFramePrediction
 from rookery.learning.health import measure_losses
@@ -96,25 +96,25 @@ def network_example(seed: int, num_updates: int) -> dict[str, Any]:
     policy = RecurrentPolicy(budgets.novice_network("smoke"), env.observation_shape(0), env.num_actions)
     team = Team((AgentGroup("novice", (0, 1, 2), policy, PPO()),))
     measured: dict = {}
-    key = jax.random.fold_in(evaluation_key(seed), THEORY_EXAMPLE)
+    key = jax.random.fold_in(evaluation_key(seed), keys.THEORY_EXAMPLE)
     for name, losses in (("without", ()), ("with", (NextFramePrediction(weight=1.0),))):
         config = PPO(
             sequence_length=10, num_minibatches=4, minibatch_size=16, recompute_every=2, target_kl=None,
             rollback_kl=None, auxiliary=losses,
         )  # fmt: skip
-        learner = _with_zero_values(config.init(policy, jax.random.fold_in(key, 1), steps=0))
+        learner = _with_zero_values(config.init(policy, jax.random.fold_in(key, keys.THEORY_PARAMS), steps=0))
         gradient, update, measure = _compile_learner(env, team, policy, config)
         measured[f"policy_head_grad_norm_{name}_aux"] = _norm(gradient(learner.params, key)["heads"])
         measured[f"encoder_grad_norm_{name}_aux"] = _norm(gradient(learner.params, key)["encoder"])
         trained, aux_losses = learner, []
         for number in range(num_updates):
-            trained, metrics = update(trained, jax.random.fold_in(key, 100 + number))
+            trained, metrics = update(trained, jax.random.fold_in(key, keys.THEORY_UPDATES + number))
             aux_losses += [float(metrics["aux_loss/next-frame"])] if losses else []
         change = jax.tree.map(lambda a, b: a - b, trained.params["policy"], learner.params["policy"])
         measured[f"encoder_change_{name}_aux"] = _norm(change["encoder"])
         if losses:
             measured["aux_loss"] = aux_losses
-            health = measure(trained, jax.random.fold_in(key, 99))
+            health = measure(trained, jax.random.fold_in(key, keys.THEORY_HEALTH))
             measured["prediction_error"] = float(health["next-frame/error"])
             measured["constant_error"] = float(health["next-frame/error_constant"])
     return measured
