@@ -16,10 +16,17 @@ def test_writes_whole_files_and_makes_folders(tmp_path):
     assert (tmp_path / "x").read_text() == '{\n  "a": [\n    1,\n    null\n  ]\n}\n'
 
 
-def test_follows_a_symbolic_link(tmp_path):
+def test_a_symbolic_link_is_refused_or_followed(tmp_path):
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to("real")
-    atomic.write_text(tmp_path / "link", "new")
+    for path in (tmp_path / "link", str(tmp_path / "link")):
+        with pytest.raises(StorageError, match=r"link is a symbolic link; .* would change .*real: remove the link"):
+            atomic.write_json(path, {})
+    assert (tmp_path / "real").read_text() == "old"
+    (tmp_path / "folder").symlink_to(tmp_path)
+    atomic.write_text(tmp_path / "folder" / "real", "through a folder")
+    assert (tmp_path / "real").read_text() == "through a folder"
+    atomic.write_text(tmp_path / "link", "new", follow_link=True)
     assert (tmp_path / "real").read_text() == "new"
     assert (tmp_path / "link").is_symlink()
 

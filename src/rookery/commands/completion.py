@@ -42,7 +42,7 @@ def install_completion(commands: Mapping[str, tuple[type, str]], options: list[s
 
     path = Path.home() / COMPLETION_FILES[shell]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, completion_script(commands, shell))
+    write_text(path, completion_script(commands, shell), follow_link=True)  # a dotfile
     print(f"{path}\nnext: {_AFTERWARDS[shell]}")
     return 0
 

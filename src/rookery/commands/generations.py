@@ -105,7 +105,7 @@ def make_generations_config(options: GenerationsCommand) -> GenerationsConfig:
 
 def report_generations(config: GenerationsConfig, out: Path, options: GenerationsCommand) -> None:
     """Evaluate the best agent of every generation alone; write and print the table, and draw the figure."""
-    from rookery.storage.atomic import write_json
+    from rookery.storage.atomic import refuse_link, write_json
     from rookery.viz.plots import learning_curves
 
     generations = range(1, config.num_generations + 1)
@@ -114,6 +114,7 @@ def report_generations(config: GenerationsConfig, out: Path, options: Generation
     by_lineage = {lineage: [r["return_solo"] for r in rows if r["lineage"] == lineage] for lineage in config.lineages}
     curves = {"best agent": (list(generations), list(by_lineage.values()))}
     figure = learning_curves(curves, xlabel="generation", ylabel="return alone, per episode")
+    refuse_link(out / GENERATIONS_FIGURE)
     figure.savefig(out / GENERATIONS_FIGURE, dpi=150, facecolor="white")
     if options.json:
         for row in rows:

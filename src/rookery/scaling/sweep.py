@@ -32,7 +32,7 @@ from rookery.errors import (
     explain_failure,
     suggest,
 )
-from rookery.storage.atomic import storage_error, write_json, write_text
+from rookery.storage.atomic import refuse_link, storage_error, write_json, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import apply_overrides, load_json, to_dict
@@ -178,15 +178,22 @@ def sweep(
     """
     optuna = _import_optuna()
     _check_settings(config, options)
-    with RunLock(out):
+    with RunLock(out) as lock:
+
+        def seconds_left() -> float | None:
+            lock.check()  # before every trial
+            return stop_after()
+
         _check_same_sweep(config, options, out)
+        refuse_link(out / TRIALS_FILE)
         try:
-            done = _run_trials(optuna, config, options, out, stop_after, log)
+            done = _run_trials(optuna, config, options, out, seconds_left, log)
         except StorageError:
             raise
         except OSError as error:  # Optuna's, of its own file
             raise storage_error("write", out / TRIALS_FILE, error) from error
         trials = [_to_trial(trial, options) for trial in done]
+        lock.check()
         _write_results(config, options, trials, out)
     return trials
 

@@ -84,5 +84,5 @@ def replace_between_marks(page: Path, mark: str, text: str) -> Path:
     _, also_found, after = rest.partition(end)
     if not (found and also_found):
         raise ConfigError(f"{page} has no lines {begin.strip()} and {end} to write between")
-    write_bytes(page, f"{before}{begin}{text}{end}{after}".encode())
+    write_bytes(page, f"{before}{begin}{text}{end}{after}".encode(), follow_link=True)
     return page

@@ -53,12 +53,32 @@ def storage_error(action: str, path: Path | str, error: Exception) -> StorageErr
     return StorageError(f"cannot {action} {path}: {why}")
 
 
-def write_bytes(path: Path | str, data: bytes) -> None:
-    """Replace `path` by `data`, whole or not at all; missing folders are created, a symbolic link is followed.
+def refuse_link(path: Path | str) -> None:
+    """Check a file that the program writes for itself.
+
+    Folders of runs, sweeps and studies are copied from machine to machine: writing through a link in them would change
+    files elsewhere.
+    Raises: StorageError, naming the link, if it is one.
+    """
+    if os.path.islink(path):
+        raise StorageError(
+            f"{path} is a symbolic link; the program's own files never are, and writing through it would change "
+            f"{os.path.realpath(path)}: remove the link, or put the file itself there"
+        )
+
+
+def write_bytes(path: Path | str, data: bytes, *, follow_link: bool = False) -> None:
+    """Replace `path` by `data`, whole or not at all; missing folders are created.
 
     What processes that were killed meanwhile left of earlier versions is removed.
-    Raises: StorageError if the disk refuses; the old content, if any, is then untouched.
+
+    Args:
+      follow_link: for a file of the user's, such as a page or a shell's script: if it is a symbolic link, the file that
+        it leads to is replaced.
+    Raises: StorageError if the disk refuses, or for a symbolic link; the old content, if any, is then untouched.
     """
+    if not follow_link:
+        refuse_link(path)
     target = Path(os.path.realpath(path))
     name = f".{target.name}.tmp-{os.getpid()}-{_host_digest()}-{threading.get_ident()}"
     temporary = target.with_name(name)
@@ -133,9 +153,9 @@ def make_folder(folder: Path) -> None:
         raise storage_error("write to", folder, error) from error
 
 
-def write_text(path: Path | str, text: str) -> None:
+def write_text(path: Path | str, text: str, *, follow_link: bool = False) -> None:
     """`write_bytes` of `text` in UTF-8."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), follow_link=follow_link)
 
 
 def write_json(path: Path | str, data: object, *, indent: int | None = 2) -> None:

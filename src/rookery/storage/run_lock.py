@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rookery.errors import StorageError
-from rookery.storage.atomic import storage_error
+from rookery.storage.atomic import refuse_link, storage_error
 from rookery.storage.run_files import LOCK_FILE, own_paths
 
 # A file system without locks (some network disks): an unguarded run is better than none.
@@ -108,8 +108,4 @@ class RunLock:
 
 def _refuse_links(run_dir: Path) -> None:
     for path in own_paths(run_dir):
-        if path.is_symlink():
-            raise StorageError(
-                f"{path} is a symbolic link; a run's own files never are, and writing through it would change "
-                f"{os.path.realpath(path)}: remove the link, or put the file itself there"
-            )
+        refuse_link(path)

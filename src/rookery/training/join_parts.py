@@ -74,7 +74,7 @@ def join_parts(config: RunConfig, run_dir: Path, parts: list[RunPart]) -> None:
     missing = [part.name for part, folder in folders if not is_finished(folder)]
     if missing:
         raise NotFoundError(f"{run_dir.name} lacks {len(missing)} of {len(parts)} parts: {', '.join(missing)}")
-    with _wait_for_lock(run_dir):
+    with _wait_for_lock(run_dir) as lock:
         if (run_dir / CONFIG_FILE).exists():  # joined by another process
             return
         _join_metrics(config, run_dir, folders)
@@ -82,6 +82,7 @@ def join_parts(config: RunConfig, run_dir: Path, parts: list[RunPart]) -> None:
         for _, folder in folders:
             for path in sorted((folder / AGENTS_DIR).iterdir()):
                 write_bytes(run_dir / AGENTS_DIR / path.name, path.read_bytes())
+        lock.check()
         _join_status(run_dir, folders)
         hashes = checkpoint_hashes(config)
         saved = {"rookery": __version__, THREADS_KEY: recorded_threads(folders[0][1]), "config": to_dict(config)}

@@ -1,0 +1,44 @@
+"""The folder of a sweep: links in it, and when it is renamed meanwhile. Needs no Optuna."""
+
+import pytest
+
+from rookery.errors import StorageError
+from rookery.scaling import sweep as sweeps
+from rookery.scaling.sweep import TRIALS_FILE, Dimension, SweepOptions, sweep
+from tests.tiny import CONFIG
+
+OPTIONS = SweepOptions(space=(Dimension.parse("max_checkpoints=1,2"),), metric="return")
+
+
+@pytest.fixture
+def trials(monkeypatch):
+    """What a sweep does where it would run its trials."""
+    monkeypatch.setattr(sweeps, "_import_optuna", lambda: None)
+    return lambda function: monkeypatch.setattr(sweeps, "_run_trials", function)
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_a_renamed_folder_does_not_come_back(tmp_path, trials, at_the_end):
+    out = tmp_path / "sweep"
+
+    def rename(optuna, config, options, out, seconds_left, log):
+        out.rename(tmp_path / "elsewhere")
+        if not at_the_end:
+            seconds_left()
+        return []
+
+    trials(rename)
+    with pytest.raises(StorageError, match="was removed, renamed or replaced"):
+        sweep(CONFIG, OPTIONS, out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", [TRIALS_FILE, "table.csv", "sweep.json"])
+def test_a_link_is_refused(tmp_path, trials, name):
+    out, victim = tmp_path / "sweep", tmp_path / "victim"
+    trials(lambda *_: [])
+    out.mkdir()
+    (out / name).symlink_to(victim)
+    with pytest.raises(StorageError, match=f"{name} is a symbolic link"):
+        sweep(CONFIG, OPTIONS, out)
+    assert not victim.exists()
