@@ -32,7 +32,7 @@ THEORY_UPDATES = 100
 """The number of the update is added."""
 
 # Folded into a clone's training key.
-CLONING_EPOCHS = 1
+CLONE_EPOCHS = 1
 """Order of the sequences; the number of the epoch is added."""
 
 # Folded into a replica's training key. Updates use their own numbers, from 0, which stay below the first of these.

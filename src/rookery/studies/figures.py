@@ -8,6 +8,7 @@ from rookery.studies.followers import TIGHT_DISTANCE, count_strategies, tight_an
 from rookery.studies.measures import AGENT_MEASURES, measure_label
 from rookery.studies.results import Results
 from rookery.studies.study import Figures
+from rookery.studies.time_to_follow import time_figures
 from rookery.viz.plots import count_bars, interval_dots, learning_curves
 
 _STEPS_LABEL = "environment steps per seed"
@@ -85,6 +86,17 @@ def return_dots(results: Results, name: str, conditions: list[str] | None = None
             )
             figures.append((name if number == 0 else f"{name}-{number + 1}", figure, caption))
     return figures
+
+
+def follower_figures(results: Results, conditions: list[str]) -> Figures:
+    """When seeds become followers, curves of checkpoints, what each seed has learned, and every frozen agent."""
+    return [
+        *time_figures(results, conditions),
+        *checkpoint_curves(results, "return_social", "return_social"),
+        *checkpoint_curves(results, "social_gain", "social_gain"),
+        *strategy_figures(results, conditions),
+        *return_dots(results, "agents"),
+    ]
 
 
 def solo_figures(results: Results) -> Figures:

@@ -210,7 +210,7 @@ class _CloneLoop:
 
         def one_seed(inputs):
             clone, seed = inputs
-            key = jax.random.fold_in(_seed_key(seed), keys.CLONING_EPOCHS + number)
+            key = jax.random.fold_in(_seed_key(seed), keys.CLONE_EPOCHS + number)
             clone, train_metrics = train_epoch(learner, policy, clone, training, learning_rate, key)
             validation_metrics = evaluate_cloning(learner, policy, clone.params, validation)
             metrics = {"train": train_metrics, "validation": validation_metrics}

@@ -25,7 +25,7 @@ from rookery.studies.ndousse2021.shared_runs import (
 )
 from rookery.studies.results import Results
 from rookery.studies.study import Claim, Figures, Study
-from rookery.studies.time_to_follow import follows_sooner, time_figures
+from rookery.studies.time_to_follow import follows_sooner
 
 _NEXT_FRAME, _RECONSTRUCTION, _VANILLA, _SOLO, _SOLO_VANILLA = (
     condition.label
@@ -77,13 +77,7 @@ def _claims() -> tuple[Claim, ...]:
 
 def _figures(results: Results) -> Figures:
     trained = [condition.label for condition in _TRAINED if condition.label in results.curves]
-    return [
-        *time_figures(results, trained),
-        *figures.checkpoint_curves(results, "return_social", "return_social"),
-        *figures.checkpoint_curves(results, "social_gain", "social_gain"),
-        *figures.strategy_figures(results, trained),
-        *figures.return_dots(results, "agents"),
-    ]
+    return figures.follower_figures(results, trained)
 
 
 STUDY = Study(

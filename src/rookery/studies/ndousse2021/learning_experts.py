@@ -22,7 +22,7 @@ from rookery.studies.ndousse2021.fig4 import LOSS_GATE
 from rookery.studies.ndousse2021.shared_runs import SOCIAL_VARIANT
 from rookery.studies.results import Results
 from rookery.studies.study import Claim, Condition, Figures, Study
-from rookery.studies.time_to_follow import follows_sooner, time_figures
+from rookery.studies.time_to_follow import follows_sooner
 from rookery.studies.training_run import Budget, TrainingRun
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig
 
@@ -95,13 +95,7 @@ def _claims() -> tuple[Claim, ...]:
 
 def _figures(results: Results) -> Figures:
     trained = [condition.label for condition in _TRAINED]
-    return [
-        *time_figures(results, trained),
-        *figures.checkpoint_curves(results, "return_social", "return_social"),
-        *figures.checkpoint_curves(results, "social_gain", "social_gain"),
-        *figures.strategy_figures(results, trained),
-        *figures.return_dots(results, "agents"),
-    ]
+    return figures.follower_figures(results, trained)
 
 
 STUDY = Study(

@@ -16,7 +16,7 @@ from rookery.studies.ndousse2021.easy_setting import EASY_CONDITION, easy_run_co
 from rookery.studies.ndousse2021.paper_gap import EASY_EXPERTS, WITHOUT_HELP
 from rookery.studies.results import Results
 from rookery.studies.study import Claim, Condition, Figures, Study
-from rookery.studies.time_to_follow import follows_sooner, time_figures
+from rookery.studies.time_to_follow import follows_sooner
 from rookery.studies.training_run import Budget, TrainingRun
 from rookery.training.config import RunConfig, Variant
 
@@ -85,13 +85,7 @@ def _claims() -> tuple[Claim, ...]:
 
 def _figures(results: Results) -> Figures:
     trained = [c.label for c in _TRAINED if c.label in results.curves]
-    return [
-        *time_figures(results, trained),
-        *figures.checkpoint_curves(results, "return_social", "return_social"),
-        *figures.checkpoint_curves(results, "social_gain", "social_gain"),
-        *figures.strategy_figures(results, trained),
-        *figures.return_dots(results, "agents"),
-    ]
+    return figures.follower_figures(results, trained)
 
 
 STUDY = Study(
