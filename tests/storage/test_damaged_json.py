@@ -84,6 +84,12 @@ def test_damage_is_named(tmp_path, reader):
         assert "\n" not in str(caught.value)
 
 
+def test_results_of_no_budget(tmp_path):
+    (tmp_path / "results.json").write_text('{"rows": [], "budget": "vast"}')
+    with pytest.raises(CorruptFileError, match="its budget is not known"):
+        read_results(tmp_path)
+
+
 def test_what_cannot_be_read_is_not_damaged(tmp_path, monkeypatch):
     folder = tmp_path / "folder.json"
     folder.mkdir()

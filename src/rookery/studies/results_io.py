@@ -53,7 +53,9 @@ def read_results(folder: Path) -> dict[str, Any]:
     path = folder / STUDY_RESULTS_FILE
     try:
         data = load_json(path, CorruptFileError)
-        return {**data, "rows": list(data["rows"]), "budget": data["budget"]}
+        if data["budget"] not in BUDGETS:
+            raise TypeError("its budget is not known")
+        return {**data, "rows": list(data["rows"])}
     except NotFoundError:
         raise NotFoundError(
             f"{folder} holds no results ({STUDY_RESULTS_FILE} is missing); run `rookery reproduce`"
