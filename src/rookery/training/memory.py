@@ -94,7 +94,8 @@ def _on_cpu(devices: Sequence[Any]) -> bool:
 def device_memory(devices: Sequence[Any]) -> int | None:
     """Bytes that JAX may use on devices that have memory of their own; None if one does not say."""
     limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
-    return None if None in limits else sum(limits)
+    known = [limit for limit in limits if limit is not None]
+    return sum(known) if len(known) == len(limits) else None
 
 
 def machine_memory() -> int | None:

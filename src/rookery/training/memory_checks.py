@@ -22,10 +22,10 @@ def check_fits(what: str, needed: int, remedy: str, devices: list[Any] | None = 
     Args:
       devices: JAX devices that hold it; None: it must fit this machine's memory, wherever it is made.
     """
-    on_host = devices is None or devices[0].platform == "cpu"
-    available = machine_memory() if on_host else device_memory(devices)
+    own_memory = [] if devices is None or devices[0].platform == "cpu" else devices
+    available = device_memory(own_memory) if own_memory else machine_memory()
     if available is not None and needed > available:
-        owner = "this machine has" if on_host else f"the GPUs ({len(devices)}) have"
+        owner = f"the GPUs ({len(own_memory)}) have" if own_memory else "this machine has"
         raise ConfigError(f"{what} need at least {format_bytes(needed)}; {owner} {format_bytes(available)}: {remedy}")
 
 

@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 from rookery.gridworld.spec import ViewConfig
-from rookery.learning.auxiliary import NextFramePrediction
+from rookery.learning.auxiliary import NextFramePrediction, Reconstruction
 from rookery.learning.ppo import PPO
 from rookery.studies import budgets
 from rookery.studies.evaluate import EvalCondition
@@ -49,7 +49,7 @@ def easy_run_config(
     variants: tuple[Variant, ...],
     *,
     task: Any = None,
-    loss: NextFramePrediction = EASY_LOSS,
+    loss: NextFramePrediction | Reconstruction = EASY_LOSS,
     **changes: Any,
 ) -> RunConfig:
     """The setting as one run; `task` and `changes` as of `budgets.run_config`."""
