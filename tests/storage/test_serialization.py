@@ -221,7 +221,7 @@ def test_refusals_inside_a_union(learner, message):
     "config",
     [
         Config(team=[Group("n")]),
-        Config(team=(), seeds=np.int64(3)),
+        Config(team=(), seeds=np.array(3)),
         Config(team=(), size=(1, math.inf)),
         Config(team=(), seeds="5"),
         Config(team=(Group("n", learner=Linear()),)),
@@ -230,6 +230,13 @@ def test_refusals_inside_a_union(learner, message):
 def test_a_config_that_would_not_read_back_is_not_written(config):
     with pytest.raises(ConfigError, match=r"^config\."):
         to_dict(config)
+
+
+def test_numbers_of_numpy_are_written_as_plain_ones():
+    """A setting that a program computed with numpy is the same setting."""
+    data = to_dict(Config(team=(), seeds=np.int64(3), size=(np.int32(1), np.float32(0.5))))
+    assert (type(data["seeds"]), data["seeds"]) == (int, 3)
+    assert [(type(x), x) for x in data["size"]] == [(int, 1), (float, 0.5)]
 
 
 def test_a_value_nested_too_deeply_is_refused():

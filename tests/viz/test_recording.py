@@ -95,6 +95,14 @@ def test_missing_and_refused(recording, tmp_path):
         recording.save(tmp_path / "file" / "episode.npz")
 
 
+def test_a_link_that_the_user_names_is_followed(recording, tmp_path):
+    """Only the program's own files are never links."""
+    (tmp_path / "link.npz").symlink_to(tmp_path / "episode.npz")
+    recording.save(tmp_path / "link.npz")
+    assert (tmp_path / "link.npz").is_symlink()
+    np.testing.assert_array_equal(Recording.load(tmp_path / "episode.npz").returns(), recording.returns())
+
+
 def test_a_refused_write_keeps_the_old_file(recording, tmp_path, monkeypatch):
     path = recording.save(tmp_path / "episode.npz")
     before = path.read_bytes()

@@ -15,6 +15,7 @@ import dataclasses
 import functools
 import json
 import math
+import numbers
 import sys
 import types
 import typing
@@ -115,8 +116,8 @@ def _encode(value: Any, where: str) -> Any:
         return {key: _encode(item, _join_path(where, key)) for key, item in value.items()}
     if value is None or isinstance(value, bool):
         return value
-    for kind in (int, float, str):
-        if isinstance(value, kind):
+    for kind, allowed in ((int, numbers.Integral), (float, numbers.Real), (str, str)):  # numpy's numbers, too
+        if isinstance(value, allowed):
             return kind(value)
     raise ConfigError(f"{where} is a {type(value).__name__}; a config holds plain numbers, strings and tuples")
 

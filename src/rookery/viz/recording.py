@@ -189,7 +189,7 @@ class Recording:
         arrays |= {f"visible_{i}": cells for i, cells in enumerate(self.visible)}
         file = io.BytesIO()
         np.savez_compressed(file, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
-        write_bytes(path, file.getvalue())
+        write_bytes(path, file.getvalue(), follow_link=True)
         return Path(path)
 
     @classmethod

@@ -26,7 +26,7 @@ def write_replay_html(recording: Recording, path: Path | str) -> Path:
     Returns: the path.
     Raises: StorageError if the file cannot be written.
     """
-    write_bytes(path, replay_html(recording).encode("utf-8", "replace"))
+    write_bytes(path, replay_html(recording).encode("utf-8", "replace"), follow_link=True)
     return Path(path)
 
 

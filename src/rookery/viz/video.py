@@ -72,7 +72,7 @@ def write_gif(
         loop=0,
         optimize=True,  # leaves out pixels that did not change
     )
-    write_bytes(path, file.getvalue())
+    write_bytes(path, file.getvalue(), follow_link=True)
     return Path(path)
 
 
@@ -146,7 +146,7 @@ def write_mp4(
         if process.returncode:
             raise StorageError(f"ffmpeg could not write the video (exit code {process.returncode}): see its message")
         video = file.read_bytes()
-    write_bytes(path, video)
+    write_bytes(path, video, follow_link=True)
     return Path(path)
 
 
@@ -168,5 +168,5 @@ def write_png(
     picture = (render_step if show_views else render_map)(recording, t, tile_size, visible_to)
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG", optimize=True)
-    write_bytes(path, file.getvalue())
+    write_bytes(path, file.getvalue(), follow_link=True)
     return Path(path)
