@@ -10,7 +10,7 @@ import pytest
 from rookery.cli import main
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError, CorruptFileError, DivergedError, NotFoundError, StorageError
 from rookery.storage import checkpoint, metrics
-from rookery.training import trainer
+from rookery.training import machine_notes, trainer
 from rookery.training.trainer import resume, train
 from tests.tiny import CONFIG, assert_same_run, rows
 
@@ -107,7 +107,7 @@ def test_other_threads_are_noted(straight, tmp_path, monkeypatch, capsys):
     run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
     config = json.loads((run_dir / "config.json").read_text())
     assert config["threads"] == trainer.thread_count()
-    monkeypatch.setattr(trainer, "thread_count", lambda: config["threads"] + 1)
+    monkeypatch.setattr(machine_notes, "thread_count", lambda: config["threads"] + 1)
     resume(run_dir)
     assert f"sums were split over {config['threads']} threads when the run was started" in capsys.readouterr().out
 

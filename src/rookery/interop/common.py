@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from rookery.errors import ConfigError, InvalidActionError, suggest
+from rookery.storage.serialization import to_dict
 from rookery.tasks import registry
 from rookery.types import Env, PRNGKey, PyTree
 
@@ -32,6 +33,8 @@ def resolve_task(task: Any, changes: dict[str, Any]) -> Any:
     """
     task = registry.get_task(task) if isinstance(task, str) else task
     if not changes:
+        # Compiled programs are kept by equality, and 4.0 equals 4: a program at hand would hide what is wrong.
+        to_dict(task, task.kind)
         return task
     allowed = registry.setting_names(task)
     for name in changes:
