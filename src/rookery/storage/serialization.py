@@ -116,9 +116,12 @@ def _encode(value: Any, where: str) -> Any:
         return {key: _encode(item, _join_path(where, key)) for key, item in value.items()}
     if value is None or isinstance(value, bool):
         return value
-    for kind, allowed in ((int, numbers.Integral), (float, numbers.Real), (str, str)):  # numpy's numbers, too
-        if isinstance(value, allowed):
-            return kind(value)
+    if isinstance(value, numbers.Integral):  # numpy's, too
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if isinstance(value, str):
+        return str(value)
     raise ConfigError(f"{where} is a {type(value).__name__}; a config holds plain numbers, strings and tuples")
 
 
