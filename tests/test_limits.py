@@ -93,7 +93,7 @@ def test_an_update_on_a_gpu_must_fit_the_gpu(monkeypatch):
     needed = update_memory(CONFIG, some_devices(1, "gpu")).total
     for limit in (None, needed // 2 + 1):  # unknown, or enough
         check_memory(CONFIG, some_devices(2, "gpu", limit))
-    with pytest.raises(ConfigError, match=r"of environments; the GPUs of the run \(2\) have"):
+    with pytest.raises(ConfigError, match=r"of environments; the GPUs \(2\) have"):
         check_memory(CONFIG, some_devices(2, "gpu", needed // 2 - 1))
 
 

@@ -179,7 +179,7 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         render_mode: str | None = None,
         **changes: Any,
     ):
-        from rookery.training.memory_checks import check_fits, environment_bytes  # imports the whole of training
+        from rookery.training.memory import check_fits, environment_bytes  # imports the whole of training
 
         num_envs = check_whole_number("num_envs", num_envs)
         if num_envs < 1:

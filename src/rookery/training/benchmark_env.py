@@ -14,7 +14,7 @@ from rookery.gridworld.spec import ViewConfig
 from rookery.limits import MAX_ENVS, check_at_most
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.registry import make_env
-from rookery.training.memory_checks import check_fits, environment_bytes
+from rookery.training.memory import check_fits, environment_bytes
 
 
 def measure_goal_cycle(

@@ -28,7 +28,7 @@ from rookery.storage.datasets import (
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks.registry import make_env
 from rookery.training.config import PolicyConfig, TaskConfig
-from rookery.training.memory_checks import check_result_fits
+from rookery.training.memory import check_result_fits
 from rookery.types import PRNGKey, PyTree, Trajectory
 
 EPISODES_PER_SHARD = 50

@@ -1,4 +1,4 @@
-"""How much memory an update needs at least, before anything of that size exists."""
+"""How much memory updates, environments and recordings need at least, before anything of that size exists."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +66,7 @@ def update_memory(config: RunConfig, devices: Sequence[Any] | None = None) -> Up
             for slot in entry.slots:
                 step = math.prod(env.observation_shape(slot)) + STEP_BYTES
                 trajectories += step * config.num_envs * (env.max_steps + 1) * playing
-    spec = env.task.grid_spec
-    cells = spec.height * spec.width if spec is not None else 1
-    return UpdateMemory(state, trajectories, cells * config.num_envs * playing)
+    return UpdateMemory(state, trajectories, _map_bytes(env) * config.num_envs * playing)
 
 
 def check_memory(config: RunConfig, devices: Sequence[Any] | None = None) -> None:
@@ -77,14 +75,43 @@ def check_memory(config: RunConfig, devices: Sequence[Any] | None = None) -> Non
     Raises: ConfigError if this machine's memory, or that of its GPUs together, is too small.
     """
     devices = devices or jax.devices()
-    on_cpu, needed = _on_cpu(devices), update_memory(config, devices)
-    available = machine_memory() if on_cpu else device_memory(devices)
-    if available is not None and needed.total > available:
-        owner = "this machine has" if on_cpu else f"the GPUs of the run ({len(devices)}) have"
-        raise ConfigError(
-            f"{needed.describe()}; {owner} {format_bytes(available)}: lower num_envs, num_seeds, the size of "
-            "the network or of the replay buffer"
-        )
+    needed = update_memory(config, devices)
+    remedy = "lower num_envs, num_seeds, the size of the network or of the replay buffer"
+    _check_available(needed.total, needed.describe(), remedy, devices)
+
+
+def check_fits(what: str, needed: int, remedy: str, devices: Sequence[Any] = ()) -> None:
+    """Raises ConfigError if `what` needs more bytes than there are: "`what` need at least ...: `remedy`".
+
+    Args:
+      devices: JAX devices that hold it; none: it must fit this machine's memory, wherever it is made.
+    """
+    _check_available(needed, f"{what} need at least {format_bytes(needed)}", remedy, devices)
+
+
+def check_result_fits(what: str, copies: int, remedy: str, function: Any, *arguments: Any) -> None:
+    """`check_fits` of so many results of a compiled function, by their shapes alone; it is traced, not compiled."""
+    leaves = jax.tree.leaves(function.eval_shape(*arguments))
+    check_fits(what, copies * sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves), remedy)
+
+
+def environment_bytes(env: Env, slots: Iterable[int]) -> int:
+    """What one environment cannot do without: the tiles of its map, and the observations of these agents."""
+    return _map_bytes(env) + sum(math.prod(env.observation_shape(slot)) for slot in slots)
+
+
+def _map_bytes(env: Env) -> int:
+    spec = env.task.grid_spec
+    return spec.height * spec.width if spec is not None else 1
+
+
+def _check_available(needed: int, description: str, remedy: str, devices: Sequence[Any]) -> None:
+    """Raises ConfigError if this machine, or the GPUs among the devices, have less than so many bytes."""
+    on_host = not devices or _on_cpu(devices)
+    available = machine_memory() if on_host else device_memory(devices)
+    if available is not None and needed > available:
+        owner = "this machine has" if on_host else f"the GPUs ({len(devices)}) have"
+        raise ConfigError(f"{description}; {owner} {format_bytes(available)}: {remedy}")
 
 
 def _on_cpu(devices: Sequence[Any]) -> bool:

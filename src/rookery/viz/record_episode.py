@@ -17,7 +17,7 @@ from rookery.keys import RECORDED_EPISODES
 from rookery.learning.rollout import rollout
 from rookery.limits import MAX_EPISODES, check_at_most
 from rookery.training.evaluation import evaluation_key
-from rookery.training.memory_checks import check_result_fits
+from rookery.training.memory import check_result_fits
 from rookery.training.team_influence import measures_influence, team_influence
 from rookery.training.train_step import Run
 from rookery.types import Env, PyTree

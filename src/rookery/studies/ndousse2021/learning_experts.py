@@ -1,8 +1,8 @@
 """Whether it matters to novices that their experts keep learning, as in the paper, or stay as they are.
 
-Figure 4's agents have frozen experts. Here the same experts act in both conditions, and learn on in one of them, with
-the paper's step size for experts. The task has the three actions that they were trained with: a network that learns
-has as many outputs as the task has actions.
+Figure 4's agents have frozen experts. Here the same experts act in both conditions, and keep learning in one of them,
+with the paper's step size for experts. The task has the three actions that they were trained with: a network that
+learns has as many outputs as the task has actions.
 
 Source: after Ndousse et al. 2021, section 4.1 and appendix 7.8.
 """

@@ -11,7 +11,7 @@ from rookery.interop.gymnasium import SingleAgentVectorEnv
 from rookery.limits import MAX_ENVS
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.registry import make_env
-from rookery.training import memory_checks
+from rookery.training import memory
 from rookery.training.benchmark_env import measure_task
 from rookery.training.config import RandomPolicyConfig
 from rookery.training.demonstrations import record_dataset
@@ -23,7 +23,7 @@ ENVIRONMENT_BYTES = 5 * 6 + 3 * 3 * 8
 
 
 def test_an_environment_is_counted_exactly():
-    assert memory_checks.environment_bytes(make_env(TASK), [0]) == ENVIRONMENT_BYTES
+    assert memory.environment_bytes(make_env(TASK), [0]) == ENVIRONMENT_BYTES
 
 
 def test_too_many_environments(monkeypatch, capsys):
@@ -32,7 +32,7 @@ def test_too_many_environments(monkeypatch, capsys):
             make(TASK, 10**9)
     assert main(["bench", "--num-envs", str(MAX_ENVS + 1)]) == 2
     assert "num_envs=1000001 must be at most 1,000,000" in capsys.readouterr().err
-    monkeypatch.setattr(memory_checks, "machine_memory", lambda: MAX_ENVS * ENVIRONMENT_BYTES - 1)
+    monkeypatch.setattr(memory, "machine_memory", lambda: MAX_ENVS * ENVIRONMENT_BYTES - 1)
     for make in (SingleAgentVectorEnv, measure_task):
         with pytest.raises(
             ConfigError, match=r"1,000,000 environments need at least 102.0 MB; this machine has .*MB: lo"
@@ -42,7 +42,7 @@ def test_too_many_environments(monkeypatch, capsys):
 
 def test_recordings_that_memory_cannot_hold(monkeypatch, tmp_path):
     team = Team((AgentGroup("agent", (0,), RandomPolicy(3)),))
-    monkeypatch.setattr(memory_checks, "machine_memory", lambda: 9 * 5 * 6)  # of the tiles alone
+    monkeypatch.setattr(memory, "machine_memory", lambda: 9 * 5 * 6)  # of the tiles alone
     with pytest.raises(ConfigError, match=r"recordings of 2 episodes need at least .*: record fewer or shorter"):
         record_episode(make_env(TASK), team, {"agent": ()}, episodes=2)
     with pytest.raises(ConfigError, match=r"50 recorded episodes need at least .*: shorten the episodes"):
