@@ -75,4 +75,7 @@ def test_the_descriptions_are_those_of_the_tasks(capsys):
 
 def test_the_summaries_are_those_of_the_studies():
     """After a change to a study: `python -m rookery.studies.summaries`."""
-    assert read_summaries() == make_summaries()
+    summaries = read_summaries()
+    assert summaries == make_summaries()
+    # Twelve seeds with the loss and without it, six each with reconstruction, and alone with the loss and without.
+    assert summaries["ndousse2021/fig4"]["training_steps"]["desk"] == (2 * 12 + 3 * 6) * 10_000_000

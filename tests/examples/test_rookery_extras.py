@@ -83,7 +83,7 @@ def test_each_conforms(installed):
         testing.check_tracker(plugins.TRACKERS.get("csv"))
         from rookery.studies.summaries import read_summaries
         summary = read_summaries()["extras/rnd"]
-        assert summary["runs"] == ["extras-rnd"] and summary["steps_per_seed"]["smoke"] == 6400, summary
+        assert summary["runs"] == ["extras-rnd"] and summary["training_steps"]["smoke"] == 2 * 6400, summary
         """),
     )
 

@@ -12,7 +12,6 @@ from rookery.commands.output import format_nested, print_json, print_table
 from rookery.errors import ConfigError, CorruptFileError
 
 RESULTS_DIR = Path("results")
-SMOKE_SEEDS = 2
 
 DEFAULT_STEPS_PER_SECOND = {"desk": 31_000, "paper": 1_400}
 """Environment steps per second of all seeds of a run together on two cores, for estimates. Measured: the demo (README),
@@ -108,13 +107,12 @@ def list_studies(results: Path, as_json: bool = False) -> int:
         print(f"{name}\n  {summary['compares']}")
         if summary["runs"]:
             print(f"  runs, shared with other studies: {', '.join(summary['runs'])}")
-        for budget, steps in summary["steps_per_seed"].items():
-            num_seeds = SMOKE_SEEDS if budget == "smoke" else summary["num_seeds"]
+        for budget, steps in summary["training_steps"].items():
             if existing and existing[0] == budget:
                 state = f"results of {existing[1]} seeds in {results / name}"
             else:
                 state = "judges no claims" if budget == "smoke" else "not yet run"
-            cost = _format_cost(steps * num_seeds, budget, summary["steps_per_second"])
+            cost = _format_cost(steps, budget, summary["steps_per_second"])
             print(f"  {budget:6} {cost:42} {state}")
     return 0
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.lists import RESULTS_DIR, SMOKE_SEEDS, list_studies
+from rookery.commands.lists import RESULTS_DIR, list_studies
 from rookery.commands.options import Cores, Json, TimeLimit, check_cores, flags, optional, time_limit_seconds, use_cores
 from rookery.commands.output import print_json
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError
+from rookery.studies.summaries import SMOKE_SEEDS
 from rookery.training.devices import request_deterministic_ops
 
 if TYPE_CHECKING:

@@ -15,6 +15,8 @@ from rookery.studies.entry_points import other_packages_studies
 if TYPE_CHECKING:
     from rookery.studies.study import Study
 
+SMOKE_SEEDS = 2
+"""Seeds of each condition at the budget smoke."""
 SUMMARIES_FILE = Path(__file__).with_name("summaries.json")
 
 
@@ -39,15 +41,20 @@ def make_summaries() -> dict[str, dict[str, Any]]:
 
 
 def summarize_study(study: Study) -> dict[str, Any]:
-    """What a study compares, its runs, its seeds and, for each budget, the environment steps of one seed."""
+    """What a study compares, its runs, its seeds and, for each budget, the environment steps of all that it trains.
+
+    Some runs of a study have fewer seeds than others, so the steps of one seed times the seeds would be too many.
+    """
     from rookery.studies.reproduce import count_training_steps
+
+    num_seeds = {budget: SMOKE_SEEDS if budget == "smoke" else study.num_seeds for budget in study.budgets}
 
     return {
         "compares": study.compares,
         "runs": [run.name for run in study.runs],
         "num_seeds": study.num_seeds,
         "steps_per_second": study.steps_per_second,
-        "steps_per_seed": {budget: count_training_steps(study, budget, 1) for budget in study.budgets},
+        "training_steps": {budget: count_training_steps(study, budget, seeds) for budget, seeds in num_seeds.items()},
     }
 
 
