@@ -14,6 +14,7 @@ from rookery.studies.entry_points import other_packages_studies
 
 if TYPE_CHECKING:
     from rookery.studies.study import Study
+    from rookery.studies.training_run import Budget
 
 SMOKE_SEEDS = 2
 """Seeds of each condition at the budget smoke."""
@@ -47,14 +48,15 @@ def summarize_study(study: Study) -> dict[str, Any]:
     """
     from rookery.studies.reproduce import count_training_steps
 
-    num_seeds = {budget: SMOKE_SEEDS if budget == "smoke" else study.num_seeds for budget in study.budgets}
+    def steps(budget: Budget) -> int:
+        return count_training_steps(study, budget, SMOKE_SEEDS if budget == "smoke" else study.num_seeds)
 
     return {
         "compares": study.compares,
         "runs": [run.name for run in study.runs],
         "num_seeds": study.num_seeds,
         "steps_per_second": study.steps_per_second,
-        "training_steps": {budget: count_training_steps(study, budget, seeds) for budget, seeds in num_seeds.items()},
+        "training_steps": {budget: steps(budget) for budget in study.budgets},
     }
 
 
