@@ -40,6 +40,7 @@ lint: $(VENV)/.ready-dev
 
 types: $(VENV)/.ready-dev
 	$(BIN)/pyright
+	$(BIN)/python tests/public_types.py
 
 # The site in build/site, with warnings as errors, in an environment of its own: it reads the source and never imports it.
 DOCS_VENV ?= build/docs-venv

@@ -21,6 +21,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from rookery.errors import ConfigError
+from rookery.limits import NumericFields
 from rookery.nn.cells import LSTM, CellState, RecurrentCell
 from rookery.nn.modules import DecoderActivation, DenseDecoder, apply_module
 from rookery.types import Env, PRNGKey, PyTree, Sequences, Trajectory
@@ -102,7 +103,7 @@ class NumpyForward(NamedTuple):
     """(params, state.hidden f32[N, M]) to (logits f32[N, A], values f32[N])"""
 
 
-class Network:
+class Network(NumericFields):
     """The network of a recurrent policy: encoder, recurrent cell, heads, and a decoder for auxiliary losses.
 
     A new one is a frozen dataclass with `kind` and whatever sizes it needs, all with defaults; every field is saved
@@ -205,7 +206,7 @@ class HealthInputs(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AuxiliaryLoss:
+class AuxiliaryLoss(NumericFields):
     """A loss that a learner adds to its own, for what it teaches the policy's encoder and recurrent cell.
 
     A new one is a frozen dataclass with `kind` and, where it has any, further settings. Only `loss` is required.
@@ -265,7 +266,7 @@ class AuxiliaryLoss:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class IntrinsicReward:
+class IntrinsicReward(NumericFields):
     """A reward that an agent gives itself in addition to the environment's.
 
     A new one is a frozen dataclass with `kind` and, where it has any, further settings. Only `reward` is required.
@@ -297,11 +298,11 @@ class IntrinsicReward:
     """The mean of `loss` is written as the metric `LOSS_NAME/KIND`."""
 
     # The following become settings where a class declares them as fields.
-    loss_weight = 1.0
+    loss_weight: ClassVar[float] = 1.0
     """Factor on `loss`, or, if it pays messages, on the loss of the message policy."""
-    extrinsic_coef = 1.0
+    extrinsic_coef: ClassVar[float] = 1.0
     """If it pays messages: how much they get of the environment's reward."""
-    ent_coef = 0.0
+    ent_coef: ClassVar[float] = 0.0
     """If it pays messages: weight of the message policy's entropy bonus, per nat."""
 
     def __post_init__(self) -> None:
@@ -391,7 +392,7 @@ true policies and recurrent states; a reward that requests it has a field `diver
 # --------------------------------------------------------------------------------------------------------- Learner
 
 
-class Learner:
+class Learner(NumericFields):
     """How one agent learns: a frozen dataclass of settings, with pure functions of that agent's own experience.
 
     A new one needs `kind`, `hparams`, `init` and `update`. Register it in `rookery.plugins.LEARNERS`, and check it with
@@ -492,7 +493,7 @@ class EpisodeRange(NamedTuple):
     most_param: str
 
 
-class Task:
+class Task(NumericFields):
     """The rules of an environment: a frozen dataclass of settings, hashable, so that it can be a static argument.
 
     A task on the shared gridworld derives from `rookery.tasks.base.GridTask`, which has the settings that all of them

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from rookery.nn import convolution
 from rookery.nn.convolution import (
-    apply_to_both_axes,
-    col2im,
+    _apply_to_both_axes,
+    _col2im,
     conv3x3,
     conv_transpose3x3,
     force_im2col,
@@ -125,8 +125,8 @@ def test_a_matrix_along_both_axes():
     matrix = ((1.0, 0.0, 2.0), (0.0, -1.0, 0.5))
     x = jax.random.normal(KEY, (9, 2, 3))
     both = np.kron(matrix, matrix)
-    np.testing.assert_allclose(apply_to_both_axes(matrix, x), np.tensordot(both, x, 1), rtol=1e-5, atol=1e-6)
-    _, vjp = jax.vjp(lambda x: apply_to_both_axes(matrix, x), x)
+    np.testing.assert_allclose(_apply_to_both_axes(matrix, x), np.tensordot(both, x, 1), rtol=1e-5, atol=1e-6)
+    _, vjp = jax.vjp(lambda x: _apply_to_both_axes(matrix, x), x)
     g = jax.random.normal(KEY, (4, 2, 3))
     np.testing.assert_allclose(vjp(g)[0], np.tensordot(both.T, g, 1), rtol=1e-5, atol=1e-6)
 
@@ -159,12 +159,12 @@ def test_unpatchify_is_the_inverse_of_patchify(count, rows, side, channels):
 
 
 def test_col2im_is_the_transpose_of_im2col():
-    """<im2col(x), y> = <x, col2im(y)>, and each is the gradient of the other."""
+    """<im2col(x), y> = <x, _col2im(y)>, and each is the gradient of the other."""
     picture = jax.random.normal(KEY, (2, 5, 8, 3))
     columns = jax.random.normal(jax.random.PRNGKey(1), (2, 3, 6, 27))
     assert im2col(picture, 3).shape == columns.shape
-    np.testing.assert_allclose(jnp.vdot(im2col(picture, 3), columns), jnp.vdot(picture, col2im(columns, 3)), rtol=1e-4)
+    np.testing.assert_allclose(jnp.vdot(im2col(picture, 3), columns), jnp.vdot(picture, _col2im(columns, 3)), rtol=1e-4)
     _, vjp = jax.vjp(lambda x: im2col(x, 3), picture)
-    np.testing.assert_allclose(vjp(columns)[0], col2im(columns, 3), atol=1e-5)
-    _, vjp = jax.vjp(lambda y: col2im(y, 3), columns)
+    np.testing.assert_allclose(vjp(columns)[0], _col2im(columns, 3), atol=1e-5)
+    _, vjp = jax.vjp(lambda y: _col2im(y, 3), columns)
     np.testing.assert_allclose(vjp(picture)[0], im2col(picture, 3), atol=1e-5)

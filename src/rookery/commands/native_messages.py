@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Callable
 from typing import BinaryIO
 
 _ALARM_LINES = re.compile(
@@ -55,7 +56,7 @@ def _pass_on(read_end: int, terminal: int, write_end: int) -> None:
         os._exit(0)
 
 
-def copy_without_alarms(source: BinaryIO, write) -> None:
+def copy_without_alarms(source: BinaryIO, write: Callable[[bytes], object]) -> None:
     """Pass complete lines to `write`, except those of the alarm, and what is left at the end."""
     pending = b""
     while data := source.read(65536):

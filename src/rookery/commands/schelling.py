@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from rookery.commands.options import Json, TaskOverrides, optional, working
 from rookery.commands.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass
@@ -65,21 +68,21 @@ def run_schelling(options: SchellingCommand) -> int:
     return 0
 
 
-def write_figure(figure, path: Path | None) -> None:
+def write_figure(figure: Figure, path: Path | None) -> None:
     """Write a matplotlib figure, if a path is given. Raises ConfigError for a kind of file that is not known."""
     if path is None:
         return
     import sys
 
     from rookery.errors import ConfigError
-    from rookery.viz.plots import figure_to_svg
+    from rookery.storage.atomic import write_text
+    from rookery.viz.plots import figure_to_svg, save_figure
 
     formats = (".svg", ".png", ".pdf")
     if path.suffix not in formats:
         raise ConfigError(f"figure={path} must end in one of {', '.join(formats)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".svg":
-        path.write_text(figure_to_svg(figure), encoding="utf-8")
+        write_text(path, figure_to_svg(figure), follow_link=True)
     else:
-        figure.savefig(path, dpi=120, facecolor="white")
+        save_figure(figure, path, dpi=120)
     print(path, file=sys.stderr)

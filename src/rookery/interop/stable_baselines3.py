@@ -19,8 +19,8 @@ from rookery.interop.single_agent_batch import NO_PARTNER, Partners
 
 try:
     from stable_baselines3.common.vec_env import VecEnv  # pyright: ignore[reportMissingImports]
-except ModuleNotFoundError as error:
-    if error.name is None or not error.name.startswith("stable_baselines3"):
+except ModuleNotFoundError as _error:
+    if _error.name is None or not _error.name.startswith("stable_baselines3"):
         raise
     raise MissingPackageError("Stable-Baselines3 is not installed; pip install 'rookery[sb3]'") from None
 
@@ -86,7 +86,7 @@ class RookeryVecEnv(VecEnv):
         observation, info = self._envs.reset(seed=seeds if seeded else None)
         self._reset_seeds()
         self._reset_options()
-        self.reset_infos = _by_environment(info)
+        self.reset_infos: list[dict[str, Any]] = _by_environment(info)
         return observation
 
     def step_async(self, actions: np.ndarray) -> None:

@@ -68,7 +68,7 @@ def _transposed(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def apply_to_both_axes(matrix: tuple[tuple[float, ...], ...], x: Float[Array, "P N C"]) -> Float[Array, "Q N C"]:
+def _apply_to_both_axes(matrix: tuple[tuple[float, ...], ...], x: Float[Array, "P N C"]) -> Float[Array, "Q N C"]:
     """Multiply rows and columns by one small matrix [q, p]: P = p², Q = q².
 
     Written as sums, of which XLA makes one pass each: faster than a matrix product with so few rows.
@@ -85,9 +85,9 @@ def apply_to_both_axes(matrix: tuple[tuple[float, ...], ...], x: Float[Array, "P
 
 
 # Linear, so its gradient is its transpose; automatic differentiation would add up one scattered row at a time.
-apply_to_both_axes.defvjp(
-    lambda matrix, x: (apply_to_both_axes(matrix, x), None),
-    lambda matrix, _, g: (apply_to_both_axes(_transposed(matrix), g),),
+_apply_to_both_axes.defvjp(
+    lambda matrix, x: (_apply_to_both_axes(matrix, x), None),
+    lambda matrix, _, g: (_apply_to_both_axes(_transposed(matrix), g),),
 )
 
 
@@ -104,8 +104,8 @@ def conv3x3(x: Float[Array, "P N C"], kernel: Float[Array, "K F"]) -> Float[Arra
     transform = winograd_transform(side)
     kernel_values = (transform.kernel_to_points @ kernel.reshape(9, -1)).reshape(cells, channels, outputs)
     # The transpose of `conv_transpose3x3` along cells: a correlation is the transpose of a product of polynomials.
-    products = jnp.matmul(apply_to_both_axes(_transposed(transform.points_to_large), x), kernel_values)
-    return apply_to_both_axes(_transposed(transform.small_to_points), products)
+    products = jnp.matmul(_apply_to_both_axes(_transposed(transform.points_to_large), x), kernel_values)
+    return _apply_to_both_axes(_transposed(transform.small_to_points), products)
 
 
 def conv_transpose3x3(x: Float[Array, "Q N C"], kernel: Float[Array, "C K"]) -> Float[Array, "P N F"]:
@@ -118,12 +118,12 @@ def conv_transpose3x3(x: Float[Array, "Q N C"], kernel: Float[Array, "C K"]) -> 
     if not _use_winograd(side):
         # One product of the cells themselves: im2col of a zero-padded picture would double the arithmetic.
         columns = (x.transpose(1, 0, 2) @ kernel).reshape(count, side, side, 9 * outputs)
-        return jnp.asarray(col2im(columns, 3)).reshape(count, -1, outputs).transpose(1, 0, 2)
+        return jnp.asarray(_col2im(columns, 3)).reshape(count, -1, outputs).transpose(1, 0, 2)
     transform = winograd_transform(side)
     by_cell = kernel.reshape(channels, 9, outputs).transpose(1, 0, 2)
     kernel_values = (transform.kernel_to_points @ by_cell.reshape(9, -1)).reshape(-1, channels, outputs)
-    products = jnp.matmul(apply_to_both_axes(transform.small_to_points, x), kernel_values)
-    return apply_to_both_axes(transform.points_to_large, products)
+    products = jnp.matmul(_apply_to_both_axes(transform.small_to_points, x), kernel_values)
+    return _apply_to_both_axes(transform.points_to_large, products)
 
 
 def _side(cells: int) -> int:
@@ -149,12 +149,16 @@ def _use_winograd(side: int) -> bool:
     return side in INTERPOLATION_POINTS and jax.default_backend() == "cpu" and not _im2col_only.get()
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def im2col(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P"]:
     """All side×side patches at stride 1, flattened in (row, col, channel) order. h = H - side + 1, w likewise.
 
-    One gather, with `col2im` as its gradient: several times faster on a CPU than concatenated slices.
+    One gather, with its transpose as its gradient: several times faster on a CPU than concatenated slices.
     """
+    return _im2col(picture, side)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _im2col(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P"]:
     count, height, width, channels = picture.shape
     out_height, out_width = height - side + 1, width - side + 1
     corner = np.arange(out_height)[:, None] * width + np.arange(out_width)
@@ -165,8 +169,8 @@ def im2col(picture: Float[Array, "N H W C"], side: int) -> Float[Array, "N h w P
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def col2im(columns: Float[Array, "N h w P"], side: int) -> Float[Array, "N H W C"]:
-    """Add up overlapping side×side patches at stride 1: the transpose of `im2col`."""
+def _col2im(columns: Float[Array, "N h w P"], side: int) -> Float[Array, "N H W C"]:
+    """Add up overlapping side×side patches at stride 1: the transpose of `_im2col`."""
     count, height, width, _ = columns.shape
     columns = columns.reshape(count, height, width, side, side, -1)
     picture = jnp.zeros((count, height + side - 1, width + side - 1, columns.shape[-1]))
@@ -177,8 +181,8 @@ def col2im(columns: Float[Array, "N h w P"], side: int) -> Float[Array, "N H W C
 
 
 # Each is the gradient of the other: both are linear, and transposes of each other.
-im2col.defvjp(lambda x, side: (im2col(x, side), None), lambda side, _, g: (col2im(g, side),))
-col2im.defvjp(lambda x, side: (col2im(x, side), None), lambda side, _, g: (im2col(g, side),))
+_im2col.defvjp(lambda x, side: (_im2col(x, side), None), lambda side, _, g: (_col2im(g, side),))
+_col2im.defvjp(lambda x, side: (_col2im(x, side), None), lambda side, _, g: (_im2col(g, side),))
 
 
 def patchify(picture: Array, side: int) -> Array:

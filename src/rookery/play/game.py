@@ -33,7 +33,7 @@ class Seat:
     """One person's slot, the actions pressed but not executed yet, and the action held down."""
 
     slot: int
-    queued_actions: collections.deque = dataclasses.field(
+    queued_actions: collections.deque[int] = dataclasses.field(
         default_factory=lambda: collections.deque(maxlen=MAX_QUEUED_ACTIONS)
     )
     held_action: int | None = None

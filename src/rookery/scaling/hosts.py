@@ -60,12 +60,13 @@ class LinkedGroup(ProcessGroup):
     """
 
     def __init__(self, launch: Launch, links: list[Link], config: dict[str, Any], num_threads: int) -> None:
-        self.process_id, self.num_processes = launch.process_id, launch.num_processes
+        self.process_id: int = launch.process_id
+        self.num_processes: int = launch.num_processes
         self.config = config
         """The run's, as JSON."""
         self.num_threads = num_threads
         """Over how many threads all processes split a sum on the CPU."""
-        self.stop_requested = False
+        self.stop_requested: bool = False
         self._links = links
         self._parts: list[range] = []
         self._facts: list[dict[str, Any]] = []

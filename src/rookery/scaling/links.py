@@ -31,7 +31,8 @@ class Message:
     """A dictionary of plain values, and arrays in order."""
 
     def __init__(self, values: dict[str, Any], arrays: list[np.ndarray] | None = None) -> None:
-        self.values, self.arrays = values, arrays or []
+        self.values: dict[str, Any] = values
+        self.arrays: list[np.ndarray] = arrays or []
 
     def encode(self) -> bytes:
         arrays = [np.ascontiguousarray(array) for array in self.arrays]

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from rookery.errors import ConfigError, CorruptFileError, StorageError, explain_failure
 from rookery.scaling.tasks import (
@@ -29,6 +30,8 @@ from rookery.training.run_parts import part_dir, train_part
 
 SHARDS_DIR = "shards"
 
+T = TypeVar("T")
+
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
@@ -45,7 +48,7 @@ class Shard:
             raise ConfigError(f"shard={text!r} must be K/N with K from 1 to N, such as 3/20")
         return cls(int(match[1]), int(match[2]))
 
-    def of(self, items: list) -> list:
+    def of(self, items: list[T]) -> list[T]:
         """This shard's items: every Nth one, from the Kth on."""
         return items[self.number - 1 :: self.count]
 

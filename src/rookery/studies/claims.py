@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -78,7 +78,7 @@ def judge_count(hits: int, possible: int, total: int, needed: int) -> tuple[str,
     return (HOLDS if hits >= needed else FAILS if possible < needed else UNDECIDED), ""
 
 
-def changed(claim: Claim, **changes) -> Claim:
+def changed(claim: Claim, **changes: Any) -> Claim:
     """The claim with other settings, such as `mechanisms`, `withheld` or `since`."""
     return dataclasses.replace(claim, **changes)
 

@@ -16,7 +16,7 @@ from rookery.studies.measures import AGENT_MEASURES, TEAM_MEASURES
 class Results:
     """The content of results.json; every number in claims, figures and report comes from it."""
 
-    data: dict
+    data: dict[str, Any]
 
     @property
     def extra(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from rookery.errors import ConfigError
 from rookery.gridworld.movement import direction_vector
 from rookery.interfaces import Task
 from rookery.limits import MAX_EPISODE_STEPS, MAX_WORLD_CELLS, check_at_most
-from rookery.tasks.checks import check_cost, check_finite, check_random_key
+from rookery.tasks.checks import check_agent_mask, check_cost, check_finite, check_joint_action, check_random_key
 from rookery.types import Env, PRNGKey, TimeStep
 
 NUM_AGENTS = 2
@@ -135,8 +135,8 @@ class CoinGameEnv(Env):
 
     task: CoinGame
 
-    num_agents = NUM_AGENTS
-    num_actions = len(ACTIONS)
+    num_agents: ClassVar[int] = NUM_AGENTS
+    num_actions: ClassVar[int] = len(ACTIONS)
     can_render = True
 
     @property
@@ -166,7 +166,7 @@ class CoinGameEnv(Env):
             heading=jnp.zeros(NUM_AGENTS, jnp.int32),
             coin=cells[NUM_AGENTS],
             coin_color=jax.random.randint(color_key, (), 0, NUM_AGENTS),
-            agent_mask=jnp.ones(NUM_AGENTS, bool) if agent_mask is None else agent_mask,
+            agent_mask=check_agent_mask(agent_mask, NUM_AGENTS),
             step=jnp.int32(0),
             key=episode_key,
         )
@@ -177,6 +177,7 @@ class CoinGameEnv(Env):
         self, state: CoinGameState, action: Int[Array, "2"], params: CoinGameParams
     ) -> tuple[CoinGameState, TimeStep]:
         """Both agents move at once; a coin that is reached is taken, and a new one appears."""
+        action = check_joint_action(action, NUM_AGENTS)
         moves = state.agent_mask & (action >= 0) & (action < len(ACTIONS))
         heading = jnp.where(moves, action, state.heading).astype(jnp.int32)
         board = jnp.array([self.task.height, self.task.width])
@@ -243,7 +244,7 @@ class CoinGameEnv(Env):
     ) -> TimeStep:
         return TimeStep(
             observation=self.observe(state),
-            reward=reward,
+            reward=reward.astype(jnp.float32),
             terminated=jnp.bool_(False),
             truncated=state.step >= self.max_steps,
             is_first=is_first,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -10,7 +12,7 @@ from rookery.learning.intrinsic.combine import NONFINITE_STEP
 from rookery.training.train_step import Run, TrainState
 
 
-def check_finite_metrics(run: Run, metrics: dict, done: int) -> None:
+def check_finite_metrics(run: Run, metrics: dict[str, Any], done: int) -> None:
     """Stop at the first number that is not finite, and name its place; it would spread unnoticed.
 
     Raises: DivergedError.

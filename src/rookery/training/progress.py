@@ -53,7 +53,7 @@ class Progress:
         stream: TextIO | None = None,
     ):
         self.total_steps = total_steps
-        self.label = printable(label)
+        self.label: str = printable(label)
         self._quiet = quiet
         self._num_replicas = num_replicas
         self._activity = ""  # what it does now, if that is not training

@@ -36,7 +36,7 @@ class ReplicaUpdates:
         machine = machine_info()
         facts = {"device": machine["device"], "agents": hashes, "machine": machine}
         own = processes.assign(len(run.config.replicas), len(devices or jax.devices()), facts)
-        self.run = dataclasses.replace(run, own=own) if len(own) < len(run.config.replicas) else run
+        self.run: Run = dataclasses.replace(run, own=own) if len(own) < len(run.config.replicas) else run
         self._devices = devices
         episodes = run.config.eval_episodes
         self._evaluator = RunEvaluator(self.run, episodes, devices) if episodes else None
@@ -50,7 +50,8 @@ class ReplicaUpdates:
 
     def start(self, num_updates: int, state: TrainState) -> None:
         """Continue from a state of the own replicas."""
-        self.num_updates, self.state = num_updates, state
+        self.num_updates: int = num_updates
+        self.state = state
 
     def compile(self) -> None:
         """Put the state on the devices and compile the update."""

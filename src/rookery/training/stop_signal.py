@@ -10,7 +10,7 @@ class StopSignal:
     """SIGINT and SIGTERM request an orderly stop; a second one stops at once."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested: bool = False
         self._previous_handlers: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignal:
@@ -21,7 +21,7 @@ class StopSignal:
                 break
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 

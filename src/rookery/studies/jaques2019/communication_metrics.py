@@ -24,7 +24,7 @@ from rookery.training.build import build
 from rookery.viz.plots import interval_dots
 
 _NUM_EPISODES = {"smoke": 2, "desk": 50, "paper": 50}
-_INFLUENCE, _NO_INFLUENCE, _ = messages.STUDY.conditions
+_INFLUENCE, _NO_INFLUENCE = messages.STUDY.conditions[:2]
 _INFLUENCE_IS_FELT = influence_check("influence-messages", _INFLUENCE.label, "cleanup")
 _FRACTION_ABOVE_MEAN = "fraction of steps above the mean"
 _MEASURES = (
