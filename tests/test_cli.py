@@ -165,7 +165,7 @@ def test_every_error_that_ends_a_command_has_a_code_of_its_own():
     [
         *((kind("what was\nwrong"), kind.exit_code, "error: what was\\nwrong" + help_hint(kind)) for kind in KINDS),
         (OSError(28, "No space left on device", "x"), 5, "error: No space left on device: x"),
-        (KeyboardInterrupt(), 130, "error: interrupted"),
+        (KeyboardInterrupt(), 8, "error: stopped"),
     ],
     ids=lambda x: type(x).__name__,
 )

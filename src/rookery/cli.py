@@ -13,9 +13,20 @@ import os
 import sys
 
 from rookery.commands.lists import find_list
+from rookery.commands.output import LONG_COMMANDS, outlast_readers
 from rookery.commands.registry import COMMANDS, command_class
+from rookery.commands.stopping import describe_stop, end_by_sigterm_as_by_sigint
 from rookery.environment import read_variable
-from rookery.errors import ConfigError, NotFoundError, RookeryError, StorageError, explain_failure, printable, suggest
+from rookery.errors import (
+    STOPPED_EXIT_CODE,
+    ConfigError,
+    NotFoundError,
+    RookeryError,
+    StorageError,
+    explain_failure,
+    printable,
+    suggest,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,9 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
         `rookery.commands.native_messages`).
     """
     is_process, arguments = arguments is None, sys.argv[1:] if arguments is None else arguments
+    code = 0
     if is_process:
+        _open_closed_streams()
         _escape_unprintable()
     try:
+        if is_process:
+            end_by_sigterm_as_by_sigint()
         code = _run(arguments, is_process)
         sys.stdout.flush()  # if the reader of a pipe has gone, find out here and not at exit
         return code
@@ -38,19 +53,36 @@ def main(arguments: list[str] | None = None) -> int:
     except RookeryError as error:
         return _fail(str(error), error.exit_code)
     except OSError as error:
-        if error.errno == errno.EPIPE:
+        if error.errno == errno.EPIPE or (error.errno == errno.EIO and error.filename is None):  # EIO: of a terminal
             # The reader has gone: there is nothing more to say, not even at exit.
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+            return code
         return _fail(f"{error.strerror or error}: {error.filename or 'no file named'}", StorageError.exit_code)
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _fail(describe_stop(arguments[0] if arguments else ""), STOPPED_EXIT_CODE)
     except Exception as error:
         explained = explain_failure(error)
         if explained is None:
             raise
         return _fail(str(explained), explained.exit_code)
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started without standard input, output or error (`>&-`) empty ones.
+
+    The first files that it opens would otherwise get their numbers: what native code writes to standard error would end
+    in the metrics of a run.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _escape_unprintable() -> None:
@@ -98,6 +130,8 @@ def _run(arguments: list[str], is_process: bool) -> int:
         filter_native_messages()
     if is_process:
         _configure_logging()
+        if name in LONG_COMMANDS:
+            outlast_readers()
     return command()
 
 
@@ -130,7 +164,8 @@ def overview() -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the terminal has gone, and the exit code has not
+        print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code
 
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 
 STOPPED_EXIT_CODE = 8
-"""Exit code of a command that saved its work and stopped before the end: at a time limit, or asked by a signal."""
+"""Exit code of a command that stopped before the end, at a time limit or asked by a signal; what can be is saved."""
 UNFINISHED_EXIT_CODE = 10
 """Exit code of a command that did all it could, and lacks what failed elsewhere: the tasks that it lists."""
 

@@ -8,6 +8,7 @@ from rookery.commands.clone import CloneCommand
 from rookery.commands.demo import DemoCommand
 from rookery.commands.generations import GenerationsCommand
 from rookery.commands.reproduce import ReproduceCommand
+from rookery.commands.sweep import SweepCommand
 from rookery.training.devices import thread_count
 from rookery.training.machine_notes import machine_notes, started_threads
 
@@ -22,6 +23,7 @@ class UsedCoresError(Exception):
         ("clone", "", lambda out: CloneCommand(out=out)),
         ("demo", "run", lambda out: DemoCommand(out=out)),
         ("generations", "generation-1", lambda out: GenerationsCommand(out=out)),
+        ("sweep", "runs/0123456789ab", lambda out: SweepCommand("demo", out=out)),
         (
             "reproduce",
             "studies/demo-ablation-smoke-seeds-0-to-1",

@@ -3,11 +3,19 @@
 import csv
 import json
 import os
+import signal
 
 import pytest
 
 from rookery import cli
-from rookery.errors import UNFINISHED_EXIT_CODE, ConfigError, DivergedError, MissingPackageError, StorageError
+from rookery.errors import (
+    STOPPED_EXIT_CODE,
+    UNFINISHED_EXIT_CODE,
+    ConfigError,
+    DivergedError,
+    MissingPackageError,
+    StorageError,
+)
 from rookery.scaling import sweep as module
 from rookery.scaling.sweep import Dimension, SweepOptions, Trial, best_trial, sweep
 from rookery.storage.metrics import MetricsWriter
@@ -168,6 +176,28 @@ def test_a_sweep_of_failures_says_so(trained, tmp_path, capsys, monkeypatch):
     space = ("--space", f"{RATE}=0.95,0.99", "--method", "grid", "--out", str(tmp_path))
     assert cli.main(["sweep", "demo", *space]) == UNFINISHED_EXIT_CODE
     assert "none of 2 trials reached its end (policy_loss is not finite); try another space" in capsys.readouterr().out
+
+
+@needs_optuna
+def test_a_signal_ends_the_sweep_and_the_trial_is_continued(trained, tmp_path, monkeypatch, capsys):
+    """Between two trials and, where training takes it and does not finish, within one."""
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # undone after the test
+    grid = options(f"{RATE}=0.1,0.2,0.3", method="grid")
+
+    def stop_after_the_first(text):
+        if text.startswith("trial 0: social"):
+            signal.raise_signal(signal.SIGTERM)
+
+    assert [trial.state for trial in sweep(CONFIG, grid, tmp_path, log=stop_after_the_first)] == ["complete"]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "train_or_resume", lambda config, *_, **__: trained.append(config))
+        assert len(sweep(CONFIG, grid, tmp_path, log=silent)) == 1
+        space = ("--space", f"{RATE}=0.1,0.2", "--method", "grid", "--out", str(tmp_path / "other"))
+        assert cli.main(["sweep", "demo", *space]) == STOPPED_EXIT_CODE
+        assert capsys.readouterr().out.endswith("stopped after 0 trials; run the same command to continue\n")
+    assert len(trained) == 3
+    assert len(sweep(CONFIG, grid, tmp_path, log=silent)) == 3
+    assert trained[1] in trained[3:]
 
 
 @needs_optuna

@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 from rookery.commands.options import Json, PartnersOption, working
 from rookery.commands.output import print_json
 from rookery.errors import ConfigError, NotFoundError
+from rookery.training.stop_signal import StopSignal
 
 if TYPE_CHECKING:
     from rookery.agents.team_setup import TeamSetup
@@ -67,7 +68,8 @@ def run_export(options: ExportCommand) -> int:
     provenance = _provenance(Path(options.agent))
     if provenance is None:  # not from the folder of a run: what its own card says
         provenance = {name: agent.card[name] for name in ("steps", "training_stages") if name in agent.card}
-    save_agent(options.out, agent.policy, agent.params, card | provenance)
+    with StopSignal():  # the weights do not go without their card
+        save_agent(options.out, agent.policy, agent.params, card | provenance)
     if options.json:
         print_json({"file": str(options.out), **card})
     else:

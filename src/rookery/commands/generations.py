@@ -70,14 +70,14 @@ def run_generations(options: GenerationsCommand) -> int:
     from rookery.storage.serialization import to_dict
     from rookery.training.generations import generation_dir, train_generations
     from rookery.training.machine_notes import started_threads
-    from rookery.training.trainer import RUNS_DIR
+    from rookery.training.trainer import default_run_dir
 
     config = make_generations_config(options)
     if options.dry_run:
         data = {"generations": to_dict(config)}
         print(json.dumps(data) if options.json else json.dumps(data, indent=2))
         return 0
-    out = options.out or RUNS_DIR / f"{config.run.name}-generations"
+    out = options.out or default_run_dir(f"{config.run.name}-generations")
     use_cores(options.cores, started_threads([generation_dir(out, 1)]))
     quiet = options.quiet or options.json
     log = (lambda line: None) if quiet else print
@@ -106,7 +106,7 @@ def make_generations_config(options: GenerationsCommand) -> GenerationsConfig:
 def report_generations(config: GenerationsConfig, out: Path, options: GenerationsCommand) -> None:
     """Evaluate the best agent of every generation alone; write and print the table, and draw the figure."""
     from rookery.storage.atomic import refuse_link, write_json
-    from rookery.viz.plots import learning_curves
+    from rookery.viz.plots import learning_curves, save_figure
 
     generations = range(1, config.num_generations + 1)
     rows = [row for generation in generations for row in _evaluate(config, generation, out, options)]
@@ -115,7 +115,7 @@ def report_generations(config: GenerationsConfig, out: Path, options: Generation
     curves = {"best agent": (list(generations), list(by_lineage.values()))}
     figure = learning_curves(curves, xlabel="generation", ylabel="return alone, per episode")
     refuse_link(out / GENERATIONS_FIGURE)
-    figure.savefig(out / GENERATIONS_FIGURE, dpi=150, facecolor="white")
+    save_figure(figure, out / GENERATIONS_FIGURE, dpi=150)
     if options.json:
         for row in rows:
             print_json(row)

@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
+
+LONG_COMMANDS = ("train", "resume", "generations", "clone", "demo", "reproduce", "sweep")
+"""Commands whose work takes hours, and outlasts the terminal or the pipe that it is printed to."""
+
+
+def outlast_readers() -> None:
+    """From now on what this process cannot print, because nothing reads it any more, is no error.
+
+    So a run does not end with its terminal, and `rookery train && next` sees the exit code of the training.
+    """
+    from rookery.training.progress import LastingOutput
+
+    output: Any = LastingOutput(sys.stdout)
+    errors: Any = LastingOutput(sys.stderr)
+    sys.stdout, sys.stderr = output, errors
 
 
 def print_json(row: Any) -> None:

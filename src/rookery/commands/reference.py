@@ -184,8 +184,8 @@ def _exit_code_section() -> str:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.RookeryError)]
     meanings = {
         0: "done",
-        130: "interrupted",
-        errors.STOPPED_EXIT_CODE: "stopped before the end; continue it",
+        errors.STOPPED_EXIT_CODE: "stopped before the end, at a time limit or by a signal; the same command, or "
+        "`resume`, continues what was kept",
         errors.UNFINISHED_EXIT_CODE: "not finished because of what failed: tasks of a study, which are listed, or "
         "another process of the run, where the same command, or `resume`, continues it; or every trial of a sweep",
     }

@@ -70,11 +70,16 @@ class RunsCommand:
                 raise ConfigError(f"{flags([field.name])} belongs to `rookery runs {owner}`; leave it out")
 
     def _export(self) -> int:
+        import numpy as np
+
         from rookery.tracking.run_table import concatenate, load_run, write_csv, write_parquet
 
         if self.csv is None and self.parquet is None:
             raise ConfigError("name --csv or --parquet with the file to write")
-        table = concatenate(load_run(path) for path in self.paths)
+        tables = [load_run(path) for path in self.paths]
+        for table, name in zip(tables, distinct_names(self.paths), strict=True):
+            table["run"] = np.full(len(table["value"]), name)
+        table = concatenate(tables)
         for path, write in ((self.csv, write_csv), (self.parquet, write_parquet)):
             if path is None:
                 continue
@@ -162,19 +167,15 @@ def show_runs(paths: Sequence[Path], as_json: bool = False) -> int:
 
 def compare_runs(paths: Sequence[Path], metric: str, out: Path, as_json: bool = False) -> int:
     """Draw the learning curves of a metric in several runs, and print the last value of each. Returns 0."""
-    from rookery.storage.atomic import storage_error
-    from rookery.viz.plots import learning_curves
+    from rookery.viz.plots import learning_curves, save_figure
 
     if out.suffix not in (".png", ".svg", ".pdf"):
         raise ConfigError(f"--out {out} must end in .png, .svg or .pdf")
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for path in paths:
-        curves |= {f"{path.name} {name}": curve for name, curve in _curves(path, metric).items()}
+    for path, label in zip(paths, distinct_names(paths), strict=True):
+        curves |= {f"{label} {name}": curve for name, curve in _curves(path, metric).items()}
     figure = learning_curves(curves, xlabel="environment steps of each seed", ylabel=metric)
-    try:
-        figure.savefig(out, facecolor="white")
-    except OSError as error:
-        raise storage_error("write", out, error) from error
+    save_figure(figure, out)
     rows = [["curve", "seeds", "steps", f"last {metric}", "lowest seed", "highest seed"]]
     for name, (steps, values) in curves.items():
         last = values[:, -1].tolist()
@@ -217,6 +218,17 @@ def _curves(path: Path, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]
         steps, values = (table[column][rows].reshape(num_seeds, -1) for column in ("step", "value"))
         curves[name] = steps[0], values
     return curves
+
+
+def distinct_names(paths: Sequence[Path]) -> list[str]:
+    """The name of each folder, after as many of the folders above it as tell it from others of the same name."""
+    parts = [path.resolve().parts for path in paths]
+    names = []
+    for own in parts:
+        others = {other for other in parts if other != own}
+        count = next(n for n in range(1, len(own) + 1) if all(other[-n:] != own[-n:] for other in others))
+        names.append("/".join(own[-count:]))
+    return names
 
 
 def remove_runs(paths: Sequence[Path], yes: bool = False, as_json: bool = False) -> int:

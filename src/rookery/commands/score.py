@@ -6,25 +6,31 @@ import dataclasses
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from rookery.commands.options import Json, optional
 from rookery.commands.output import print_json
+from rookery.errors import ConfigError
 from rookery.storage.atomic import make_folder
+from rookery.training.stop_signal import StopSignal
+
+if TYPE_CHECKING:
+    from rookery.scorecard.agents import ScoredAgent
+    from rookery.scorecard.card import ScoreCard
 
 
 @dataclasses.dataclass
 class ScoreCommand:
     """Score how far an agent learns from others, by a fixed protocol: numbers as JSON, and a page with pictures."""
 
-    agent: Annotated[
-        Positional[str],
+    agents: Annotated[
+        Positional[tuple[str, ...]],
         arg(
-            metavar="AGENT",
+            metavar="AGENT...",
             help="A zoo agent, a .safetensors file, 'scripted', 'random', a function as module:function (observation, "
-            "state, is_first) -> (action, state), or an .onnx or TorchScript .pt file.",
+            "state, is_first) -> (action, state), or an .onnx or TorchScript .pt file. Several need --group.",
         ),
     ]
     protocol: str = "social-v1"
@@ -33,6 +39,10 @@ class ScoreCommand:
     """Folder for NAME.json and NAME.html; every protocol has its own folder in it."""
     observation: Annotated[str | None, optional("TYPE", "as the agent says, else pixels")] = None
     """What a function or model observes: pixels (21×21×3) or symbolic (7×7×8); a trained agent knows."""
+    name: Annotated[str | None, optional("TEXT", "as the agent is named to be loaded")] = None
+    """What the card and the table call the agent, such as "solo, 9×9"; its files are named after it."""
+    group: Annotated[str | None, optional("TEXT", "a row of its own")] = None
+    """Agents of one kind, such as the seeds of one condition: they are one row of the table, with means over agents."""
     table: Annotated[Path | None, optional("FILE", "no table")] = None
     """A Markdown page whose table is written again from all cards in the folder."""
     json: Json = False
@@ -42,38 +52,82 @@ class ScoreCommand:
 
 
 def run_score(options: ScoreCommand) -> int:
-    """Write the card and print its numbers and the paths."""
+    """Write the card of each agent, and print its numbers and the paths."""
     from rookery.scorecard.agents import load_scored_agent
-    from rookery.scorecard.card import find_protocol, score
-    from rookery.scorecard.page import write_scorecard_page
-    from rookery.scorecard.table import write_scorecard_table
+    from rookery.scorecard.card import find_protocol
 
     protocol = find_protocol(options.protocol)
+    labels = _labels(options)
+    observation_type: str | None = options.observation
+    agents = [load_scored_agent(agent, observation_type) for agent in options.agents]  # type: ignore[arg-type]
+    folder = options.out / protocol.name
+    make_folder(folder)  # what cannot be written is found out now, not after minutes
+    written = []
+    for agent, (file_name, label) in zip(agents, labels.items(), strict=True):
+        card, paths = _score_one(options, agent, file_name, label, folder)
+        if options.json:
+            written.append(card.to_dict() | {"files": list(map(str, paths))})
+        else:
+            _print_card(card, label, paths)
+    if options.json:
+        print_json(written[0] if len(written) == 1 else written)
+    return 0
+
+
+def _labels(options: ScoreCommand) -> dict[str, str]:
+    """The name of each agent's files, and what the card calls it; empty: as it was named to be loaded.
+
+    Raises: ConfigError for no agent, several without a group or with one name, and for two of one name.
+    """
+    if not options.agents:
+        raise ConfigError("name an agent: a zoo agent, a .safetensors file, 'scripted', 'random' or module:function")
+    if len(options.agents) > 1 and (options.group is None or options.name is not None):
+        raise ConfigError("several agents are scored as one group: give --group and no --name, or score one at a time")
+    labels = {}
+    for agent in options.agents:
+        own = Path(agent).name.removesuffix(".safetensors")
+        label = options.name or (f"{options.group}, {own}" if options.group else "")
+        file_name = re.sub(r"[^A-Za-z0-9_.-]+", "-", label or own).strip("-.")
+        if not file_name:
+            raise ConfigError(f"name={label!r} has no letter or digit of a file's name; add one")
+        labels[file_name] = label
+    if len(labels) < len(options.agents):
+        raise ConfigError("two of these agents would have the same card; score those with equal file names by --name")
+    return labels
+
+
+def _score_one(
+    options: ScoreCommand, agent: ScoredAgent, file_name: str, label: str, folder: Path
+) -> tuple[ScoreCard, list[Path]]:
+    """Score one agent, and write its card, its page and the table. Returns the card and what was written."""
+    from rookery.scorecard.card import score
+    from rookery.scorecard.page import write_scorecard_page
+    from rookery.scorecard.table import write_scorecard_table
 
     def progress(condition: str) -> None:
         if sys.stderr.isatty() and not options.json:
             print(f"\r\033[K{condition} …", end="", file=sys.stderr, flush=True)
 
-    observation_type: str | None = options.observation
-    agent = load_scored_agent(options.agent, observation_type)  # type: ignore[arg-type] (checked there)
-    folder = options.out / protocol.name
-    make_folder(folder)  # what cannot be written is found out now, not after minutes
-    card = score(agent, protocol, progress=progress)
+    card = score(agent, options.protocol, progress=progress, label=label, group=options.group or "")
     if sys.stderr.isatty() and not options.json:
         print("\r\033[K", end="", file=sys.stderr)
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(options.agent).name.removesuffix(".safetensors")).strip("-.")
-    paths = [card.write_json(folder / f"{name}.json"), write_scorecard_page(card, folder / f"{name}.html")]
-    if options.table is not None:
-        paths.append(write_scorecard_table(options.table, folder, protocol.name))
-    if options.json:
-        print_json(card.to_dict() | {"files": list(map(str, paths))})
-        return 0
+    with StopSignal():  # a signal now comes too late to keep nothing: card, page and table are written together
+        paths = [card.write_json(folder / f"{file_name}.json")]
+        paths.append(write_scorecard_page(card, folder / f"{file_name}.html"))
+        if options.table is not None:
+            paths.append(write_scorecard_table(options.table, folder, options.protocol))
+    return card, paths
+
+
+def _print_card(card: ScoreCard, label: str, paths: list[Path]) -> None:
+    """The numbers of a card, under its label if it has one, and where they are."""
+    if label:
+        print(label)
     for probe, numbers in card.numbers.items():
         print(probe)
         for number, interval in numbers.items():
             print(f"  {number:34} {format_score(interval)}")
     print(*paths, sep="\n")
-    return 0
 
 
 def format_score(interval: tuple[float, float, float]) -> str:

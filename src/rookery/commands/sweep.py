@@ -55,11 +55,12 @@ class SweepCommand:
 
 
 def run_sweep(options: SweepCommand) -> int:
-    """Sweep. Returns 0, STOPPED_EXIT_CODE if the time was up, or UNFINISHED_EXIT_CODE if no trial reached its end."""
+    """Sweep. Returns 0, STOPPED_EXIT_CODE before the end, or UNFINISHED_EXIT_CODE if no trial reached its end."""
     stop_after, start = time_limit_seconds(options.time_limit), time.monotonic()
-    use_cores(options.cores)
-    from rookery.scaling.sweep import BEST_FILE, Dimension, SweepOptions, best_trial, sweep
+    from rookery.scaling.sweep import BEST_FILE, Dimension, SweepOptions, best_trial, sweep, trial_folders
+    from rookery.training.machine_notes import started_threads
 
+    use_cores(options.cores, started_threads(trial_folders(options.out)))
     settings = SweepOptions(
         space=tuple(map(Dimension.parse, options.space)),
         method=options.method,
@@ -70,15 +71,12 @@ def run_sweep(options: SweepCommand) -> int:
         num_seeds=options.seeds,
     )
     config = make_run_config(TrainCommand(preset=options.run, overrides=options.overrides))
-    stopped = False
 
     def seconds_left() -> float | None:
-        nonlocal stopped
-        left = None if stop_after is None else max(0.0, stop_after - (time.monotonic() - start))
-        stopped = left == 0.0
-        return left
+        return None if stop_after is None else max(0.0, stop_after - (time.monotonic() - start))
 
     trials = sweep(config, settings, options.out, stop_after=seconds_left)
+    stopped = len(trials) < settings.num_settings
     best = best_trial(trials, settings.minimize)
     if options.json:
         row = {"finished": not stopped, "trials": len(trials)}

@@ -38,12 +38,15 @@ from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import apply_overrides, load_json, to_dict
 from rookery.training.config import RunConfig
 from rookery.training.continue_run import train_or_resume
+from rookery.training.stop_signal import StopSignal
 from rookery.viz.plots import figure_to_svg, parallel_coordinates
 
 METHODS = ("grid", "random", "halving")
 SWEEP_SEED = 1_000_000
 """First training seed of sweeps by default, far from those of reported runs."""
 TABLE_FILE, BEST_FILE, FIGURE_FILE, TRIALS_FILE = "table.csv", "best.json", "sweep.svg", "trials.log"
+RUNS_FOLDER = "runs"
+"""In the folder of a sweep: the runs of its trials."""
 FAILURE = "failure"
 """User attribute of a trial that failed for good, because of its settings: the reason."""
 DEFAULT_METRIC = "social/return"
@@ -140,6 +143,11 @@ class SweepOptions:
         if self.num_trials < 1 or self.num_seeds < 1:
             raise ConfigError(f"num_trials={self.num_trials} and num_seeds={self.num_seeds} must be at least 1")
 
+    @property
+    def num_settings(self) -> int:
+        """How many settings are tried in all."""
+        return math.prod(len(d.choices) for d in self.space) if self.method == "grid" else self.num_trials
+
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
@@ -170,8 +178,9 @@ def sweep(
     Args:
       config: what all settings start from; its own seeds are the ones to report, and no setting is trained on them.
       stop_after: seconds left; None: no limit.
-    Returns: every trial so far; fewer than asked for if the time was up. A trial whose settings do not fit together,
-      whose numbers are not finite or that needs more memory than there is has failed, and is not tried again.
+    Returns: every trial so far; fewer than `num_settings` if the time was up or a signal asked to stop. A trial whose
+      settings do not fit together, whose numbers are not finite or that needs more memory than there is has failed, and
+      is not tried again.
     Raises: NotFoundError without Optuna, or if no metric has such a name; ConfigError for settings that no run has,
       seeds that overlap with the reported ones, or a folder of another sweep; StorageError if the disk refuses, and
       whatever else ends a run but is no fault of its settings: the next call tries that trial again.
@@ -205,13 +214,19 @@ def _run_trials(
     """Run the trials that are left. Returns Optuna's of all that ended."""
     study = _open_study(optuna, options, out)
     whole = _whole_numbers(config, options)
-    wanted = math.prod(len(d.choices) for d in options.space) if options.method == "grid" else options.num_trials
-    while len(done := _ended(study)) < wanted:
-        left = stop_after()
-        if left == 0.0:
-            break
-        _run_trial(optuna, study, config, options, whole, out, left, log)
+    with StopSignal() as stop_signal:  # while a trial trains, its own takes the signal, and the trial does not finish
+        stopped = False
+        while len(done := _ended(study)) < options.num_settings and not stopped:
+            left = stop_after()
+            stopped = left == 0.0 or stop_signal.requested
+            if not stopped:
+                stopped = not _run_trial(optuna, study, config, options, whole, out, left, log)
     return done
+
+
+def trial_folders(out: Path) -> list[Path]:
+    """The folders of a sweep's runs, as far as it got."""
+    return sorted((out / RUNS_FOLDER).glob("*"))
 
 
 def _import_optuna() -> Any:
@@ -295,10 +310,11 @@ def _ended(study: Any) -> list[Any]:
 def _run_trial(
     optuna: Any, study: Any, config: RunConfig, options: SweepOptions, whole: set[str], out: Path,
     stop_after: float | None, log: Callable[[str], None],
-) -> None:  # fmt: skip
+) -> bool:  # fmt: skip
+    """Run one trial. Returns whether it ended; if not, the next call continues its run."""
     trial = study.ask()
     overrides = [f"{d.field}={d.suggest(trial, d.field in whole)}" for d in options.space]
-    run_dir = out / "runs" / hashlib.sha256("\n".join(overrides).encode()).hexdigest()[:12]
+    run_dir = out / RUNS_FOLDER / hashlib.sha256("\n".join(overrides).encode()).hexdigest()[:12]
 
     def train() -> bool:
         tried = dataclasses.replace(apply_overrides(config, overrides), seed=options.seed, num_seeds=options.num_seeds)
@@ -317,23 +333,24 @@ def _run_trial(
         finished = train()
     except optuna.TrialPruned:
         study.tell(trial, state=state.PRUNED)
-        return
+        return True
     except Exception as error:
         if (reason := _lasting_failure(error)) is None:
             raise  # the trial stays a running one, which the next call tries again
         log(f"trial {trial.number} failed: {reason}")
         trial.set_user_attr(FAILURE, reason)
         study.tell(trial, state=state.FAIL)
-        return
-    if not finished:  # the time is up; the next call continues its run
+        return True
+    if not finished:
         study.tell(trial, state=state.FAIL)
         study.enqueue_trial(trial.params)
-        return
+        return False
     value = _metric(run_dir, options.metric)
     if value is None:
         raise NotFoundError(f"{run_dir} has no finite metric whose name ends in {options.metric!r}")
     study.tell(trial, value)
     log(f"trial {trial.number}: {options.metric} {value:.4g}")
+    return True
 
 
 def _lasting_failure(error: Exception) -> str | None:

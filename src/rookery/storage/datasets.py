@@ -7,12 +7,13 @@ Reading checks every byte.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,23 @@ _ARCHIVE_ERRORS = (
 """What numpy and zipfile raise for an archive that is none. NotImplementedError is a RuntimeError."""
 
 
+@contextlib.contextmanager
+def new_dataset(folder: Path) -> Iterator[list[dict[str, Any]]]:
+    """A dataset is written within: its shards and then its manifest. An error or a signal leaves none of them.
+
+    Yields: a list for what `write_shard` returns.
+    """
+    shards: list[dict[str, Any]] = []
+    try:
+        yield shards
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for number in range(len(shards) + 1):  # the last may be there without its entry
+                (folder / _shard_name(number)).unlink(missing_ok=True)
+            folder.rmdir()  # if it is empty
+        raise
+
+
 def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray], num_trajectories: int) -> dict[str, Any]:
     """Write one shard. Returns its entry for the manifest's 'shards'.
 
@@ -39,9 +57,13 @@ def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray], num
     """
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    data, name = buffer.getvalue(), f"shard-{number:05d}.npz"
+    data, name = buffer.getvalue(), _shard_name(number)
     write_bytes(folder / name, data)
     return {"file": name, "num_trajectories": num_trajectories, "bytes": len(data), "sha256": _sha256(data)}
+
+
+def _shard_name(number: int) -> str:
+    return f"shard-{number:05d}.npz"
 
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> None:

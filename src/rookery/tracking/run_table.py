@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rookery.errors import MissingPackageError
-from rookery.storage.atomic import storage_error
+from rookery.storage.atomic import storage_error, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.tracking.base import mean_value
 from rookery.tracking.run_info import read_run_info
@@ -72,16 +73,14 @@ def write_csv(table: dict[str, np.ndarray], path: Path) -> None:
     """Write a table as CSV; seed and value are empty where there is none. Raises: StorageError."""
     seeds = ("" if seed == NO_SEED else seed for seed in table["seed"].tolist())
     values = ("" if value != value else repr(value) for value in table["value"].tolist())
-    try:
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            names = (table[name].tolist() for name in ("run", "step", "metric"))
-            writer.writerows((run, seed, step, metric, value) for (run, step, metric), seed, value in zip(
-                zip(*names, strict=True), seeds, values, strict=True
-            ))  # fmt: skip
-    except OSError as error:
-        raise storage_error("write", path, error) from error
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    names = (table[name].tolist() for name in ("run", "step", "metric"))
+    writer.writerows((run, seed, step, metric, value) for (run, step, metric), seed, value in zip(
+        zip(*names, strict=True), seeds, values, strict=True
+    ))  # fmt: skip
+    write_text(path, file.getvalue(), follow_link=True)
 
 
 def write_parquet(table: dict[str, np.ndarray], path: Path) -> None:

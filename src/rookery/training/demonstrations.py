@@ -20,6 +20,7 @@ from rookery.storage.datasets import (
     DATASET_MANIFEST,
     corrupt_shard,
     manifest_digest,
+    new_dataset,
     read_manifest,
     read_shards,
     write_manifest,
@@ -103,7 +104,8 @@ def record_dataset(
       num_episodes: each gives one trajectory for each recorded slot.
       solo: only the agent in slot 0 takes part.
     Returns: the folder.
-    Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError before anything is written; StorageError.
+    Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError before anything is written; StorageError,
+      and KeyboardInterrupt if a signal ends it: the folder then has nothing of the dataset.
     """
     if num_episodes < 2:
         raise ConfigError(f"num_episodes={num_episodes} must be at least 2: one for training and one for validation")
@@ -136,29 +138,30 @@ def record_dataset(
     key = jax.random.fold_in(jax.random.PRNGKey(seed), keys.DEMONSTRATIONS)
     shortened = "shorten the episodes (max_steps)"
     check_result_fits(f"{EPISODES_PER_SHARD} recorded episodes", 1, shortened, play, params, key)
-    shards, returns = [], []
-    for number in range(-(-num_episodes // EPISODES_PER_SHARD)):
-        count = min(EPISODES_PER_SHARD, num_episodes - number * EPISODES_PER_SHARD) * len(recorded_slots)
-        part = jax.device_get(play(params, jax.random.fold_in(key, number)))
-        part = jax.tree.map(lambda x, n=count: x[:, :n], part)
-        returns.append((part.reward * part.loss_mask).sum(0))
-        shards.append(write_shard(folder, number, _trajectory_arrays(part), count))
-    all_returns = np.concatenate(returns)
-    manifest = {
-        "rookery": __version__,
-        "task": to_dict(task),
-        "expert": expert.label,
-        "slots": list(recorded_slots),
-        "solo": solo,
-        "num_episodes": num_episodes,
-        "seed": seed,
-        "max_steps": env.max_steps,
-        "num_actions": env.num_actions,
-        "observation_shape": list(env.observation_shape(0)),
-        "return": {"mean": float(all_returns.mean()), "std": float(all_returns.std())},
-        "shards": shards,
-    }
-    write_manifest(folder, manifest)
+    returns = []
+    with new_dataset(folder) as shards:
+        for number in range(-(-num_episodes // EPISODES_PER_SHARD)):
+            count = min(EPISODES_PER_SHARD, num_episodes - number * EPISODES_PER_SHARD) * len(recorded_slots)
+            part = jax.device_get(play(params, jax.random.fold_in(key, number)))
+            part = jax.tree.map(lambda x, n=count: x[:, :n], part)
+            returns.append((part.reward * part.loss_mask).sum(0))
+            shards.append(write_shard(folder, number, _trajectory_arrays(part), count))
+        all_returns = np.concatenate(returns)
+        manifest = {
+            "rookery": __version__,
+            "task": to_dict(task),
+            "expert": expert.label,
+            "slots": list(recorded_slots),
+            "solo": solo,
+            "num_episodes": num_episodes,
+            "seed": seed,
+            "max_steps": env.max_steps,
+            "num_actions": env.num_actions,
+            "observation_shape": list(env.observation_shape(0)),
+            "return": {"mean": float(all_returns.mean()), "std": float(all_returns.std())},
+            "shards": shards,
+        }
+        write_manifest(folder, manifest)
     return folder
 
 

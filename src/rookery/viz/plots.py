@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rookery.errors import ConfigError
 from rookery.intervals import mean_band, mean_interval
+from rookery.storage.atomic import write_bytes
 from rookery.viz.axes import (
     LINE_STYLES,
     add_legend,
@@ -270,6 +272,13 @@ def _unit_positions(texts: Sequence[str]) -> tuple[list[float], list[tuple[float
         names = list(dict.fromkeys(texts))
         place = {name: i / max(len(names) - 1, 1) for i, name in enumerate(names)}
         return [place[text] for text in texts], [(height, name) for name, height in place.items()]
+
+
+def save_figure(figure: Figure, path: Path, dpi: Any = "figure") -> None:
+    """Write a figure in the format of the path's ending, whole or not at all. Raises: StorageError."""
+    file = io.BytesIO()
+    figure.savefig(file, format=path.suffix[1:], dpi=dpi, facecolor="white")
+    write_bytes(path, file.getvalue(), follow_link=True)
 
 
 def figure_to_svg(figure: Figure) -> str:

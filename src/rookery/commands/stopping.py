@@ -1,0 +1,38 @@
+"""How a command ends that a signal stops."""
+
+from __future__ import annotations
+
+import signal
+
+_CONTINUES = "what is finished or saved is kept; run the same command to continue"
+_RESUMES = "what was saved is kept, and 'rookery resume' continues from there"
+KEPT: dict[str, str] = {
+    "train": _RESUMES,
+    "resume": _RESUMES,
+    "generations": _CONTINUES,
+    "clone": _CONTINUES,
+    "demo": _CONTINUES,
+    "reproduce": _CONTINUES,
+    "sweep": _CONTINUES,
+    "report": "the studies printed above are done; run the same command for the others",
+    "eval": "nothing was kept but what is printed above",
+    "replay": "nothing was kept but the files printed above",
+    "score": "nothing was kept",
+    "schelling": "nothing was kept",
+    "cross-play": "nothing was kept",
+    "export": "nothing was kept",
+    "bench": "nothing was kept",
+}
+"""What each command that may take long leaves behind when it does not reach its end."""
+
+
+def end_by_sigterm_as_by_sigint() -> None:
+    """From now on SIGTERM raises KeyboardInterrupt, so that what is being written is removed and the command can say
+    what it kept. A command that saves before it stops handles both signals itself while it trains."""
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def describe_stop(command: str) -> str:
+    """One line about a command that a signal stopped."""
+    return f"stopped; {KEPT[command]}" if command in KEPT else "stopped"
