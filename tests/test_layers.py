@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "significance": {"errors", "intervals"},
     "types": {"errors"},
     "nn": {"errors", "types"},
-    "interfaces": {"errors", "types", "nn"},
+    "interfaces": {"errors", "limits", "types", "nn"},
     "gridworld": {"errors", "limits", "types"},
     "tasks": {"errors", "limits", "types", "keys", "interfaces", "plugins", "storage", "gridworld"},
     "agents": GROUND | {"gridworld"},

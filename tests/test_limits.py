@@ -8,18 +8,25 @@ import jax
 import numpy as np
 import pytest
 
+from rookery.agents.communication import CommunicationConfig
 from rookery.agents.networks import JaquesNetwork, MLPNetwork
 from rookery.cli import main
 from rookery.errors import ConfigError
-from rookery.gridworld.spec import ViewConfig
+from rookery.gridworld.spec import GridSpec, ViewConfig
+from rookery.learning.auxiliary.attention import AttentionLoss
+from rookery.learning.cloning import BehaviorCloning
+from rookery.plugins import INTRINSIC_REWARDS, LEARNERS
 from rookery.tasks.four_rooms import FourRooms
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.matrix_games import MatrixGame
 from rookery.tasks.maze import Maze
+from rookery.tasks.registry import task_types
 from rookery.tasks.sixteen_places import SixteenPlaces
 from rookery.tasks.social_dilemmas.cleanup import Cleanup
 from rookery.training import memory
+from rookery.training.clone_trainer import CloneConfig
 from rookery.training.memory import check_memory, format_bytes, update_memory
+from rookery.training.policy_config import OraclePolicyConfig
 from tests.tiny import CONFIG, NOVICE, OTHER, tiny
 
 HUGE = 2**31
@@ -111,3 +118,38 @@ def test_an_update_that_cannot_fit_is_refused(monkeypatch, capsys):
 
 def test_sizes_in_words():
     assert [format_bytes(n) for n in (12, 1500, 2 * 10**9, 3 * 10**15)] == ["12 B", "1.5 kB", "2.0 GB", "3,000.0 TB"]
+
+
+SETTINGS = (
+    *task_types(), *LEARNERS.classes(), *INTRINSIC_REWARDS.classes(), AttentionLoss, ViewConfig, GridSpec,
+    CommunicationConfig, CloneConfig, BehaviorCloning, OraclePolicyConfig,
+)  # fmt: skip
+"""Without networks and losses in modules whose types tests check at every call (conftest.py)."""
+
+
+@pytest.mark.parametrize("cls", SETTINGS, ids=lambda cls: cls.__name__)
+def test_text_or_nothing_where_a_number_belongs(cls):
+    """From Python, too, where no file is read that would be checked."""
+    settings = cls()
+    fields = [f for f in dataclasses.fields(cls) if f.init and type(f.default) in (int, float)]
+    fields = [field for field in fields if "Literal" not in field.type]
+    assert fields
+    for field in fields:
+        for value in ("4", (1, "4"), *((None,) if "None" not in field.type else ())):
+            with pytest.raises(ConfigError, match=rf"^{field.name}=.* must be a (whole )?number"):
+                dataclasses.replace(settings, **{field.name: value})
+
+
+def test_numbers_of_other_settings():
+    for name in ("num_seeds", "total_timesteps", "seed", "eval_episodes"):
+        with pytest.raises(ConfigError, match=f"^{name}=None must be a whole number$"):
+            tiny(**{name: None})
+    with pytest.raises(ConfigError, match=r"^num_obstacles='4' must be a whole number or None$"):
+        GoalCycle(num_obstacles="4")
+    with pytest.raises(ConfigError, match=r"^spawn_delay=\('4', 0, 0\) must be a tuple of whole numbers$"):
+        GoalCycle(spawn_delay=("4", 0, 0))
+    with pytest.raises(ConfigError, match=r"^novice.learning_rate='1e-3' must be a number or points such as"):
+        dataclasses.replace(NOVICE, learning_rate="1e-3")
+    with pytest.raises(ConfigError, match=r"^num_goals=4\.5 must be a whole number$"):
+        GoalCycle(num_goals=4.5)
+    assert GoalCycle(penalty=np.float32(1), num_goals=np.int64(4), spawn_delay=[0, 1, 2]).spawn_delay == (0, 1, 2)

@@ -1,11 +1,14 @@
-"""Upper bounds of sizes, so that a mistyped or foreign configuration is refused before anything is allocated.
+"""Bounds and types of numbers, so that a mistyped or foreign configuration is refused before anything is allocated.
 
-They are far above what anyone trains. What several sizes need together is estimated in `rookery.training.memory`.
+The bounds are far above what anyone trains. What several sizes need together is estimated in `rookery.training.memory`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import numbers
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -51,3 +54,59 @@ def check_integers(value: Any, name: str) -> None:
     elif dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
             check_integers(getattr(value, field.name), f"{name}.{field.name}")
+
+
+class NumericFields:
+    """Base of frozen dataclasses of settings: a text or None where a number belongs is refused, in one sentence.
+
+    Configuration files are checked when they are read; this is for settings that Python code gives. It comes before any
+    `__post_init__` of a derived class, which compares numbers.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own: Any = vars(cls).get("__post_init__")
+        if own is None:
+            return
+
+        @functools.wraps(own)
+        def after_numbers(self: Any) -> None:
+            check_numbers(self)
+            own(self)
+
+        setattr(cls, "__post_init__", after_numbers)  # noqa: B010 (dataclasses call it)
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+
+
+def check_numbers(settings: Any) -> None:
+    """Raises ConfigError for a field of a dataclass that holds no number where its annotation says `int` or `float`.
+
+    The same for tuples of numbers. Other annotations are not checked.
+    """
+    for name, kind, several, optional in _number_fields(type(settings)):
+        value = getattr(settings, name)
+        items = value if several and isinstance(value, tuple | list) else (value,)
+        fits = isinstance(value, tuple | list) if several else True
+        if (fits and all(isinstance(item, kind) for item in items)) or (optional and value is None):
+            continue
+        noun = "whole number" if kind is numbers.Integral else "number"
+        wanted = f"a tuple of {noun}s" if several else f"a {noun}"
+        shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+        raise ConfigError(f"{name}={shown} must be {wanted}{' or None' if optional else ''}")
+
+
+_NUMBER = re.compile(r"(tuple\[)?(int|float)(?(1)(?:,(?:int|float|\.\.\.))*\])(\|None)?")
+
+
+@functools.cache
+def _number_fields(cls: type) -> tuple[tuple[str, type, bool, bool], ...]:
+    """Name, abstract type of a number, whether it is a tuple of them, and whether it may be None."""
+    found = []
+    for field in dataclasses.fields(cls):
+        text = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
+        if field.init and (match := _NUMBER.fullmatch(text.replace(" ", ""))):
+            kind = numbers.Integral if match[2] == "int" else numbers.Real
+            found.append((field.name, kind, match[1] is not None, match[3] is not None))
+    return tuple(found)

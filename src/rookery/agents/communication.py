@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rookery.errors import ConfigError
+from rookery.limits import NumericFields
 
 
 class CommState(NamedTuple):
@@ -32,7 +33,7 @@ def initial_comm_state(num_envs: int, num_agents: int) -> CommState:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CommunicationConfig:
+class CommunicationConfig(NumericFields):
     """The parts of the communication observation, in this order; slots are in increasing order within the first two."""
 
     visible_actions: bool = False  # every agent's action of the previous step: the visible-actions baseline

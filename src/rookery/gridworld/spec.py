@@ -13,6 +13,7 @@ from rookery.limits import (
     MAX_WORLD_AGENTS,
     MAX_WORLD_CELLS,
     MAX_WORLD_SIDE,
+    NumericFields,
     check_at_most,
 )
 
@@ -25,7 +26,7 @@ OBJECT_CHANNELS = (*CHANNELS, "key", "door", "open door", "goal 2", "goal 3", "g
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ViewConfig:
+class ViewConfig(NumericFields):
     """What one agent observes: a square of cells in front of it, rotated so that its heading is up.
 
     Source: Ndousse et al. 2021, section 7.6; `rows_behind` and hidden goals are those of the reference code.
@@ -73,7 +74,7 @@ class ViewConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GridSpec:
+class GridSpec(NumericFields):
     """A gridworld of height×width cells, border included, and the agents in it."""
 
     height: int = 13

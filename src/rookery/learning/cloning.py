@@ -21,11 +21,12 @@ from jaxtyping import Array, Float, Int
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.learning.configs import check_range
 from rookery.learning.optimizers import apply_gradients, make_optimizer
+from rookery.limits import NumericFields
 from rookery.types import PRNGKey, PyTree, Trajectory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BehaviorCloning:
+class BehaviorCloning(NumericFields):
     """Settings. The learning rate falls linearly to `final_learning_rate`."""
 
     kind: Literal["behavior-cloning"] = "behavior-cloning"

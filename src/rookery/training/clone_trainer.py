@@ -25,7 +25,7 @@ from rookery.learning.cloning import (
     keep_best,
     train_epoch,
 )
-from rookery.limits import MAX_SEEDS_PER_VARIANT, check_at_most, check_integers
+from rookery.limits import MAX_SEEDS_PER_VARIANT, NumericFields, check_at_most, check_integers
 from rookery.storage import checkpoint
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricsWriter
@@ -48,7 +48,7 @@ CLONE_GROUP = "clone"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CloneConfig:
+class CloneConfig(NumericFields):
     """Everything that determines clones, except the dataset."""
 
     name: str = "clone"

@@ -7,7 +7,15 @@ from typing import Annotated, Any, TypeAlias
 
 from rookery.errors import ConfigError
 from rookery.learning.configs import LearnerConfig
-from rookery.limits import MAX_ENVS, MAX_INTEGER, MAX_SEEDS_PER_VARIANT, check_at_most, check_integers, check_sizes
+from rookery.limits import (
+    MAX_ENVS,
+    MAX_INTEGER,
+    MAX_SEEDS_PER_VARIANT,
+    NumericFields,
+    check_at_most,
+    check_integers,
+    check_sizes,
+)
 from rookery.storage.serialization import OneOf
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.registry import task_types
@@ -45,6 +53,9 @@ RESERVED_VARIANT_NAMES = ("evaluation", "time", "update", "steps")
 """Names next to the variants' in a run's metrics."""
 
 MAX_LABEL = 200  # characters
+MAX_AGENT_NAME = 180
+"""Bytes of the names of a variant and a group together. A file's name has at most 255, and that of an agent needs 75
+more while it is written."""
 MAX_TIMESTEPS = 10**15
 
 COMMON_HPARAMS = ("learning_rate", "ent_coef", "aux_loss_scale")
@@ -59,8 +70,8 @@ PROBABILITY_HPARAMS = ("teacher_action_prob", "epsilon", "importance_exponent")
 
 def check_label(name: str) -> None:
     """Raises ConfigError for a run's name that a terminal could not show on one line."""
-    if not isinstance(name, str) or not name.isprintable() or len(name) > MAX_LABEL:
-        raise ConfigError(f"name {str(name)[:MAX_LABEL]!r} must be printable text of at most {MAX_LABEL} characters")
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= MAX_LABEL:
+        raise ConfigError(f"name {str(name)[:MAX_LABEL]!r} must be printable text of 1 to {MAX_LABEL} characters")
 
 
 def _check_name(noun: str, name: str) -> None:
@@ -75,7 +86,7 @@ def _upper_bound(name: str) -> float:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GroupConfig:
+class GroupConfig(NumericFields):
     """Agents that share a policy configuration: the slots they fill, and the learner that trains them, if any."""
 
     name: str
@@ -130,7 +141,7 @@ class GroupConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Variant:
+class Variant(NumericFields):
     """One condition of a run. A field that is None is as in the run; all variants share one compiled program."""
 
     name: str = "main"
@@ -165,7 +176,7 @@ class Variant:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RunConfig(NumericFields):
     """One training run: every variant with every seed, trained side by side in one compiled program."""
 
     name: str = "run"
@@ -226,6 +237,15 @@ class RunConfig:
     def _check_variants(self) -> None:
         if not self.variants or len({variant.name for variant in self.variants}) != len(self.variants):
             raise ConfigError("variants must have different names, and there must be at least one")
+        longest = [
+            max((entry.name for entry in entries), key=lambda name: len(name.encode()))
+            for entries in (self.variants, [group for group in self.team if group.learner is not None])
+        ]
+        if len("".join(longest).encode()) > MAX_AGENT_NAME:
+            raise ConfigError(
+                f"variant {longest[0]!r} and group {longest[1]!r} have names too long for the file of an agent: at "
+                f"most {MAX_AGENT_NAME} bytes together; shorten one"
+            )
         for variant in self.variants:
             for name in variant.hparams or {}:
                 _check_hparam(f"variant {variant.name}.hparams.{name}", name, "any learner", self.team)

@@ -27,7 +27,7 @@ import numpy as np
 from rookery import keys
 from rookery.agents.weights import load_agent, save_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, suggest
-from rookery.limits import check_at_most
+from rookery.limits import NumericFields, check_at_most
 from rookery.storage.atomic import write_bytes, write_json
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import AGENTS_DIR
@@ -55,7 +55,7 @@ MAX_POPULATION = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GenerationsConfig:
+class GenerationsConfig(NumericFields):
     """Everything that determines a chain of generations."""
 
     run: RunConfig

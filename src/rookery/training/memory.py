@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from rookery.types import Env
 
 STEP_BYTES = 4 + 4 + 4 + 3
 """Of one step of a trajectory besides the observation: action, reward, log-probability and three flags."""
-_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_CGROUPS, _OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,12 +130,26 @@ def machine_memory() -> int | None:
     limits = []
     with contextlib.suppress(AttributeError, OSError, ValueError):
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for path in _CGROUP_LIMITS:  # of a container
-        try:
-            limits.append(int(Path(path).read_text()))
-        except (OSError, ValueError):
-            continue
+    for path in _cgroup_limits():
+        with contextlib.suppress(OSError, ValueError):
+            limits.append(int(path.read_text()))
     return min(limits, default=None)
+
+
+def _cgroup_limits() -> Iterator[Path]:
+    """Files with the limits of this process's control groups, as of a container, a SLURM job or a systemd unit, and of
+    those above."""
+    groups = {(_CGROUPS, "memory.max"): "/", (_CGROUPS / "memory", "memory.limit_in_bytes"): "/"}
+    with contextlib.suppress(OSError, ValueError):
+        for line in _OWN_CGROUPS.read_text().splitlines():
+            _, controllers, group = line.split(":", 2)  # of version 2 the second is empty
+            if not controllers:
+                groups[_CGROUPS, "memory.max"] = group
+            elif "memory" in controllers.split(","):
+                groups[_CGROUPS / "memory", "memory.limit_in_bytes"] = group
+    for (root, name), group in groups.items():
+        parts = [part for part in group.split("/") if part not in ("", "..")]
+        yield from (root.joinpath(*parts[:depth], name) for depth in range(len(parts) + 1))
 
 
 def format_bytes(size: int) -> str:

@@ -13,10 +13,11 @@ from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.zoo import load_trained_agent
 from rookery.errors import ConfigError, IncompatibleError
 from rookery.interfaces import Policy
+from rookery.limits import NumericFields
 from rookery.types import Env, PyTree
 
 
-class BasePolicyConfig:
+class BasePolicyConfig(NumericFields):
     """Defaults of every kind of policy. A subclass is a frozen dataclass with a field `kind`."""
 
     kind: Any

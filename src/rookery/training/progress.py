@@ -13,7 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, TextColumn
@@ -59,7 +59,7 @@ class Progress:
         self._activity = ""  # what it does now, if that is not training
         self._interval = interval
         self._clock = clock
-        self._stream = sys.stdout if stream is None else stream
+        self._stream = LastingOutput(sys.stdout if stream is None else stream)
         self._start_time = clock()
         self._window: deque[tuple[float, int]] = deque([(self._start_time, initial_steps)], maxlen=_WINDOW + 1)
         self._metrics: dict[str, float] = {}
@@ -68,7 +68,8 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if not self._quiet and self._is_terminal():
-            self._bar = _Bar(Console(file=self._stream, force_terminal=True, highlight=False), self)
+            file: Any = self._stream
+            self._bar = _Bar(Console(file=file, force_terminal=True, highlight=False), self)
             self._bar.start()
         return self
 
@@ -155,12 +156,39 @@ class Progress:
         return self._stream.isatty() and os.environ.get("TERM") != "dumb"
 
     def _print(self, text: str) -> None:
-        if self._quiet:
-            return
-        try:
+        if not self._quiet:
             print(text, file=self._stream, flush=True)
-        except BrokenPipeError:  # the reader is gone (`| head`); training continues
-            self._quiet = True
+
+
+class LastingOutput:
+    """A stream that outlasts its reader, so that training does.
+
+    The reader of a pipe may leave (`| head`), a terminal may close before the work in it is done, the disk of a log may
+    fill up, and a process without a console has no stream at all (None): what is written from then on is lost.
+    """
+
+    def __init__(self, stream: TextIO | LastingOutput | None) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:
+        return "utf-8" if self._stream is None else self._stream.encoding
+
+    def isatty(self) -> bool:
+        with contextlib.suppress(ValueError):  # it is closed
+            return self._stream is not None and self._stream.isatty()
+        return False
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.flush()
 
 
 class _Bar(RichProgress):

@@ -26,8 +26,19 @@ def schedule_points(schedule: Schedule) -> list[tuple[float, float]]:
     return [(fraction, value) for fraction, value in schedule]
 
 
+def _are_points(schedule: Any) -> bool:
+    """Whether it is pairs of numbers."""
+    pairs = schedule if isinstance(schedule, tuple | list) else (None,)
+    return all(
+        isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(number, int | float) for number in pair)
+        for pair in pairs
+    )
+
+
 def check_schedule(name: str, schedule: Schedule, low: float = 0.0, high: float = float("inf")) -> None:
     """Raises ConfigError unless fractions increase within [0, 1] and values are finite and lie in [low, high]."""
+    if not (isinstance(schedule, int | float) or _are_points(schedule)):
+        raise ConfigError(f"{name}={schedule!r:.60} must be a number or points such as ((0, 0.3), (1, 1.5))")
     points = schedule_points(schedule)
     if not points:
         raise ConfigError(f"{name} has no points; give a number or points such as [[0, 0.3], [1, 1.5]]")

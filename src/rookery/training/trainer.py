@@ -93,7 +93,7 @@ def train(
     """
     if isinstance(config, str):
         config = preset(config)
-    run_dir = RUNS_DIR / config.name if out is None else Path(out)
+    run_dir = default_run_dir(config.name) if out is None else Path(out)
     run = build(config)
     check_memory(config, devices)
     replica_schedules(config)  # refuses invalid schedules before anything is written
@@ -145,6 +145,16 @@ def resume(
         num_updates, state = restored or (0, _init_state(run, initial_params(config, run)))
         loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update, processes, checkpoint_hashes(config))
         return loop.execute(state, resume_at=num_updates, notes=notes)
+
+
+def default_run_dir(name: str) -> Path:
+    """The folder of a run for which no folder is given. Raises ConfigError for a name that leads out of `RUNS_DIR`."""
+    parts = Path(name).parts
+    if not parts or ".." in parts or Path(name).is_absolute():
+        raise ConfigError(
+            f"name {name!r} is not that of a folder in {RUNS_DIR}; choose another, or give the folder (out)"
+        )
+    return RUNS_DIR / name
 
 
 def _check_unused(run_dir: Path) -> None:

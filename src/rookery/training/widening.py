@@ -21,11 +21,11 @@ from jaxtyping import Array, Float, Int, Int32
 
 from rookery.errors import ConfigError, suggest
 from rookery.interfaces import EpisodeRange
-from rookery.limits import MAX_EPISODES, check_at_most
+from rookery.limits import MAX_EPISODES, NumericFields, check_at_most
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Widening:
+class Widening(NumericFields):
     """What is widened in a run, by how much, and when."""
 
     steps: dict[str, int]
