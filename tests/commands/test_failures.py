@@ -2,6 +2,8 @@
 
 import ast
 import dataclasses
+import errno
+import io
 import os
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import rookery
 from rookery import cli
 from rookery.commands.doctor import run_doctor
 from rookery.commands.options import gather_overrides
+from rookery.commands.output import outlast_readers
 from rookery.commands.replay import ReplayCommand
 from rookery.commands.train import TrainCommand
 from rookery.errors import ConfigError, CorruptFileError, OutOfMemoryError, StorageError, explain_failure, suggest
@@ -66,6 +69,28 @@ def test_doctor_explains_a_device_that_is_not_there(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "none: Unable to initialize backend 'cuda'" in said
     assert "JAX_PLATFORMS is cuda; JAX_PLATFORMS=cpu always works" in said
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_a_process_without_standard_streams(closed, tmp_path):
+    script = f'"$0" -m rookery --version {closed}; echo $?; "$0" -m rookery runs rm . {closed}; echo $?'
+    (tmp_path / "config.json").write_text('{"config": {}}')
+    ended = subprocess.run(["sh", "-c", script, sys.executable], capture_output=True, text=True, cwd=tmp_path)
+    assert ended.stdout.split() == ["0", "2"]  # removing a run asks
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_exit_code_outlasts_the_terminal(monkeypatch):
+    class Closed(io.StringIO):
+        def flush(self):
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(cli, "_run", lambda *_: 8)
+    monkeypatch.setattr("sys.stdout", Closed())
+    monkeypatch.setattr("sys.stderr", Closed())
+    assert cli.main(["train"]) == 8
+    outlast_readers()
+    print("trained", flush=True)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp437"])

@@ -120,6 +120,17 @@ def test_compare(run, tmp_path):
     assert run("compare", one, "--out", tmp_path / "x.txt")[0] == 2
 
 
+def test_runs_of_one_name_stay_apart(run, tmp_path, monkeypatch):
+    runs = write_run(tmp_path / "a" / "demo"), write_run(tmp_path / "b" / "demo", updates=3), write_run(tmp_path / "c")
+    out = run("compare", *runs, "--out", tmp_path / "curves.png")[1]
+    assert [line.split()[0] for line in out.splitlines()[1:-1:2]] == ["a/demo", "b/demo", "c"]
+    run("export", *runs, "--csv", tmp_path / "all.csv")
+    names = {line.split(",")[0] for line in (tmp_path / "all.csv").read_text().splitlines()[1:]}
+    assert names == {"a/demo", "b/demo", "c"}
+    monkeypatch.chdir(runs[0])
+    assert run("compare", ".", "--out", tmp_path / "curves.png")[1].splitlines()[1].startswith("demo ")
+
+
 def test_export(run, tmp_path):
     one, two = write_run(tmp_path / "one"), write_run(tmp_path / "two")
     code, out, _ = run("export", one, two, "--csv", tmp_path / "all.csv")

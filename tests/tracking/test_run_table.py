@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,6 +93,9 @@ def test_the_states_of_runs(tmp_path):
     lock = run_dir / ".lock"
     lock.write_text(f"process {os.getpid()} on {socket.gethostname()}")
     assert read_run_info(run_dir).state == "training"
+    if Path("/proc/self/stat").exists():
+        os.utime(lock, (0, 0))  # it was locked before this process began, by one that had the same number
+        assert read_run_info(run_dir).state == "started"
     lock.write_text("process 1 on another-machine")
     assert training_process(run_dir) == "process 1 on another-machine"
     ended = subprocess.Popen([sys.executable, "-c", ""])

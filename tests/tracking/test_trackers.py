@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
@@ -102,6 +103,13 @@ def test_tensorboard_forgets_the_steps_that_are_written_again(tmp_path):
     assert scalars[300, "loss/seed3"] == 3.0
     assert scalars[300, "time/seconds"] == 1.5
     assert not (tmp_path / "tracking.json").exists()  # the default needs no record
+
+
+def test_event_files_are_read_in_the_order_of_sessions(tmp_path, monkeypatch):
+    for now in (2e9, 2e9, 1.9e9):  # within one second, and after the clock was set back
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        record(tmp_path, [1], resume_at=0 if (tmp_path / "tb").exists() else None)
+    assert [name.split(".")[3] for name in sorted(os.listdir(tmp_path / "tb"))] == [f"200000000{i}" for i in range(3)]
 
 
 def test_several_trackers_continue_with_their_ids(tmp_path, fake):

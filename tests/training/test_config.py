@@ -1,5 +1,6 @@
 import dataclasses
 import re
+from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
@@ -20,7 +21,7 @@ from rookery.training.config import (
     Variant,
 )
 from rookery.training.train_step import _fraction_done
-from rookery.training.trainer import train
+from rookery.training.trainer import default_run_dir, train
 from tests.tiny import CONFIG, NETWORK, NOVICE, OTHER, TASK, save_novice, tiny
 
 
@@ -100,6 +101,8 @@ def test_updates_reach_the_steps():
         (["env_schedules.penalty=[[0, 0.5], [1, -0.5]]"], "env_schedules.penalty: penalty=-0.5 must be non-negative"),
         (["total_timesteps=0"], "total_timesteps=0 must be at least 1"),
         (["variants.0.name=evaluation"], "variant name 'evaluation' is reserved in metrics"),
+        (["name="], "name '' must be printable text of 1 to 200 characters"),
+        ([f"variants.0.name={'ä' * 90}", "team.0.name=n"], "have names too long for the file of an agent: at most 180"),
         (["num_seeds=0"], "num_seeds=0 must be at least 1"),
         (["seed=-1"], "seed=-1 must lie in [0, 2^31 - num_seeds]"),
         (["seed=2147483647", "num_seeds=2"], "seed=2147483647 must lie in [0, 2^31 - num_seeds]"),
@@ -167,6 +170,14 @@ def test_views_of_one_group_must_be_alike(tmp_path):
     both = GroupConfig(name="both", slots=(0, 1), policy=NOVICE.policy, learner=NOVICE.learner)
     task = dataclasses.replace(TASK, views=(TASK.views[0], ViewConfig(size=5, observation_type="symbolic")))
     assert "whose views differ in shape" in trained(tmp_path, tiny(task=task, team=(both,)))
+
+
+@pytest.mark.parametrize("name", [".", "..", "../../other", "a/../../b", "/etc/run"])
+def test_a_name_never_leads_out_of_the_folder_of_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert f"name {name!r} is not that of a folder in runs" in refusal(ConfigError, lambda: train(tiny(name=name)))
+    assert list(tmp_path.iterdir()) == []
+    assert default_run_dir("studies/mine") == Path("runs/studies/mine")
 
 
 def test_a_used_folder_is_refused_and_untouched(tmp_path):

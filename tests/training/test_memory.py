@@ -26,6 +26,26 @@ def test_an_environment_is_counted_exactly():
     assert memory.environment_bytes(make_env(TASK), [0]) == ENVIRONMENT_BYTES
 
 
+@pytest.mark.parametrize(
+    ("own", "file", "limit"),
+    [
+        ("0::/", "memory.max", 7),  # a container
+        ("0::/slurm/job_3/step_0", "slurm/job_3/memory.max", 7),  # the job's, around the step's
+        ("12:cpu,memory:/slurm/job_3\n0::/init", "memory/slurm/job_3/memory.limit_in_bytes", 7),  # version 1
+        ("0::/../../other", "memory.max", 7),
+        ("0::/job", "job/memory.max", "max"),
+        ("nonsense", "memory.max", 7),
+    ],
+)
+def test_the_memory_of_a_job_is_that_of_its_control_group(tmp_path, monkeypatch, own, file, limit):
+    (tmp_path / "own").write_text(own + "\n")
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text(f"{limit}\n")
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(memory, "_OWN_CGROUPS", tmp_path / "own")
+    assert (memory.machine_memory() == 7) == (limit == 7)
+
+
 def test_too_many_environments(monkeypatch, capsys):
     for make in (SingleAgentVectorEnv, measure_task):
         with pytest.raises(ConfigError, match="num_envs=1000000000 must be at most 1,000,000"):

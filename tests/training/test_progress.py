@@ -1,4 +1,7 @@
+import contextlib
+import errno
 import io
+import os
 
 import pytest
 
@@ -147,12 +150,39 @@ def test_an_error_takes_the_bar_down(monkeypatch):
     assert out.getvalue().rstrip().endswith("\x1b[?25h")  # the cursor is back
 
 
-def test_a_reader_that_left_stops_no_training():
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.ENOSPC, "full"), ValueError("closed file")])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_reader_that_left_stops_no_training(error, terminal, monkeypatch):
     class Gone(io.StringIO):
         def write(self, _):
-            raise BrokenPipeError
+            raise error
 
+        def isatty(self):
+            return terminal
+
+    monkeypatch.setenv("TERM", "xterm")
     with Progress(100, "run", stream=Gone()) as progress:
+        progress.update(10)
+        progress.note("x")
+
+
+@pytest.mark.parametrize("kind", ["xterm", "dumb"])
+def test_a_terminal_that_was_closed_stops_no_training(kind, monkeypatch):
+    monkeypatch.setenv("TERM", kind)
+    master, slave = os.openpty()
+    terminal = open(slave, "w")  # noqa: SIM115 (closing it fails, too)
+    with Progress(100, "run", stream=terminal) as progress:
+        progress.update(10)
+        os.close(master)  # as when a connection by ssh ends
+        progress.note("x")
+        progress.update(100)
+    with contextlib.suppress(OSError):
+        terminal.close()
+
+
+def test_a_process_without_a_console_trains(monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    with Progress(100, "run") as progress:
         progress.update(10)
         progress.note("x")
 

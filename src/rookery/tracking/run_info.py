@@ -20,6 +20,8 @@ from rookery.tracking.base import mean_value
 from rookery.tracking.trackers import saved_trackers
 
 RETURN = "return"
+CLOCK_TOLERANCE = 60.0
+"""Seconds by which the clock of a disk, or a clock that was set, may differ."""
 _SEARCH_DEPTH = 3  # folders below the one that is listed: runs/studies/NAME/PART
 
 
@@ -165,21 +167,29 @@ def training_process(run_dir: Path) -> str | None:
     """
     try:
         text = (run_dir / LOCK_FILE).read_text(errors="replace")
+        locked_at = (run_dir / LOCK_FILE).stat().st_mtime
     except OSError:
         return None
     match = re.fullmatch(r"process (\d+) on (.+)", text.strip())
     if match is None:
         return None
-    if match[2] == socket.gethostname() and not _is_alive(int(match[1])):
+    if match[2] == socket.gethostname() and not _lives_since(int(match[1]), locked_at):
         return None  # it was killed
     return text.strip()
 
 
-def _is_alive(process: int) -> bool:
+def _lives_since(process: int, time: float) -> bool:
+    """Whether a process lives that was there at this time (Unix seconds): after a restart of the machine, the number of
+    one that was killed belongs to another one. Without `/proc`: whether any process has the number."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
-        return True  # another user's
-    return True
+        pass  # another user's
+    try:
+        ticks = int(Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[19])
+        (boot,) = re.findall(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError, IndexError):
+        return True
+    return int(boot) + ticks / os.sysconf("SC_CLK_TCK") < time + CLOCK_TOLERANCE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from typing import Any, ClassVar
 from rookery.storage.atomic import storage_error
 from rookery.storage.run_files import TENSORBOARD_DIR
 from rookery.tracking.base import TrackedRun, Tracker
+
+_EVENT_FILE = re.compile(r"events\.out\.tfevents\.(\d{10})\.")
 
 
 class TensorBoardTracker(Tracker):
@@ -38,9 +41,11 @@ class TensorBoardTracker(Tracker):
 
         self._event, self._summary = Event, Summary
         folder.mkdir(parents=True, exist_ok=True)
-        # Nanoseconds and process: a run resumed within the second must not overwrite its past.
         now = time.time()
-        name = f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}.{time.time_ns()}"
+        # TensorBoard reads files by name, so this one comes after those of earlier sessions, also if a clock was set
+        # back or another machine's was ahead. Nanoseconds and process: two sessions never write into one file.
+        second = max([int(now), *(1 + earlier for earlier in _seconds_in_names(folder))])
+        name = f"events.out.tfevents.{second}.{socket.gethostname()}.{os.getpid()}.{time.time_ns()}"
         self._writer = RecordWriter(str(folder / name))
         step = first_step or 0
         self._put(Event(wall_time=now, step=step, file_version="brain.Event:2"))
@@ -66,3 +71,9 @@ class TensorBoardTracker(Tracker):
             self._writer.close()
         except OSError as error:
             raise storage_error("write", self._folder, error) from error
+
+
+def _seconds_in_names(folder: Path) -> list[int]:
+    """The time in the name of each event file (Unix seconds)."""
+    names = map(_EVENT_FILE.match, os.listdir(folder))
+    return [int(name[1]) for name in names if name is not None]
