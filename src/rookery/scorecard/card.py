@@ -29,6 +29,16 @@ class ScoreCard:
     protocol: Protocol
     numbers: NumbersByProbe
     episodes: dict[str, ConditionEpisodes]
+    label: str = ""
+    """What people call the agent; empty: as it was named to be loaded."""
+    group: str = ""
+    """Agents of one kind, such as the seeds of one condition, which are one row of the table; empty: a row of its
+    own."""
+
+    @property
+    def name(self) -> str:
+        """The agent's name in the card, on its page and in the table."""
+        return self.label or self.agent.name
 
     @property
     def headline(self) -> Interval:
@@ -46,7 +56,8 @@ class ScoreCard:
             "protocol_sha256": self.protocol.digest,
             "rookery": __version__,
             "agent": {
-                "name": self.agent.name,
+                "name": self.name,
+                **({"group": self.group} if self.group else {}),
                 "kind": self.agent.kind,
                 "sha256": self.agent.sha256,
                 "observation_type": self.agent.observation_type,
@@ -74,6 +85,9 @@ def score(
     protocol: str | Protocol = SOCIAL_V1,
     observation_type: ObservationType | None = None,
     progress: Callable[[str], None] = lambda condition: None,
+    *,
+    label: str = "",
+    group: str = "",
 ) -> ScoreCard:
     """Score an agent: play all conditions of a protocol, and compute its numbers.
 
@@ -82,6 +96,7 @@ def score(
       protocol: its name, or a protocol.
       observation_type: what the agent observes, where neither a card nor its function says it.
       progress: called with the name of each condition before it is played.
+      label, group: as of `ScoreCard`.
     Raises: NotFoundError for an unknown agent or protocol; IncompatibleError for an agent that does not fit; and as
       `load_scored_agent`.
     """
@@ -91,7 +106,7 @@ def score(
     for condition in chosen.conditions:
         progress(condition.name)
         episodes[condition.name] = play_condition(chosen, condition, scored, episodes)
-    return ScoreCard(scored, chosen, chosen.numbers(episodes, chosen.follow_steps), episodes)
+    return ScoreCard(scored, chosen, chosen.numbers(episodes, chosen.follow_steps), episodes, label, group)
 
 
 def find_protocol(name: str) -> Protocol:

@@ -26,14 +26,15 @@ def write_scorecard_page(card: ScoreCard, path: Path) -> Path:
 def make_scorecard_page(card: ScoreCard) -> Report:
     """The page of a card."""
     protocol, (_, headline) = card.protocol, card.protocol.headline
-    report = Report(f"Scorecard of {card.agent.name}", f"{protocol.name}: {protocol.description}")
+    report = Report(f"Scorecard of {card.name}", f"{protocol.name}: {protocol.description}")
     value, low, high = card.headline
     report.key_values(
         {
             headline: "undefined: the experts' mean return is not above 0"
             if np.isnan(value)
             else f"{value:.2f} [{low:.2f}, {high:.2f}]",
-            "agent": card.agent.name,
+            "agent": card.name,
+            **({"one of": card.group} if card.group else {}),
             "observes": card.agent.observation_type,
             "episodes in each condition": protocol.num_episodes,
             "SHA-256": card.agent.sha256,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 from rookery.errors import ConfigError, NotFoundError
+from rookery.intervals import Interval, format_interval, mean_interval
 from rookery.scorecard.card import read_scorecard
 from rookery.scorecard.protocol import Protocol
 from rookery.storage.atomic import write_bytes
@@ -28,29 +30,44 @@ TABLE_COLUMNS = (
 
 
 def scorecard_table(folder: Path, protocol: str) -> str:
-    """Markdown of the cards of a protocol in a folder, the highest headline first.
+    """Markdown of the cards of a protocol in a folder, the highest headline first; the agents of a group are one row.
 
     Raises: NotFoundError if there is none; CorruptFileError or IncompatibleError for a file that is not a valid card.
     """
     cards = [card for path in sorted(folder.glob("*.json")) if (card := read_scorecard(path))["protocol"] == protocol]
     if not cards:
         raise NotFoundError(f"{folder} holds no card of {protocol}; write one by rookery score AGENT --out {folder}")
-    cards.sort(key=lambda card: -(card["headline"]["value"] if card["headline"]["value"] is not None else -99.0))
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for card in cards:
+        groups.setdefault(card["agent"].get("group") or card["agent"]["name"], []).append(card)
+    rows = sorted(groups.items(), key=lambda row: _headline(row[1]), reverse=True)
     head = ["agent", *(column for column, _, _ in TABLE_COLUMNS)]
-    rows = [
-        [card["agent"]["name"], *(_cell(card["probes"][probe][number]) for _, probe, number in TABLE_COLUMNS)]
-        for card in cards
-    ]
-    lines = [head, ["---", *["---:"] * len(TABLE_COLUMNS)], *rows]
+    lines = [head, ["---", *["---:"] * len(TABLE_COLUMNS)], *(_row(name, cards) for name, cards in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _cell(number: dict[str, Any]) -> str:
+def _headline(cards: list[dict[str, Any]]) -> float:
+    """Mean headline of a row's agents, below all others if it is undefined."""
+    values = [card["headline"]["value"] for card in cards if card["headline"]["value"] is not None]
+    return sum(values) / len(values) if values else -99.0
+
+
+def _row(name: str, cards: list[dict[str, Any]]) -> list[str]:
+    """The cells of one agent, or of a group: then means over agents, with intervals over agents."""
+    in_columns = [[card["probes"][probe][number] for card in cards] for _, probe, number in TABLE_COLUMNS]
+    if len(cards) == 1:
+        return [name, *(_cell(Interval.from_dict(number)) for (number,) in in_columns)]
+    cells = []
+    for numbers in in_columns:
+        defined = [number["value"] for number in numbers if number["value"] is not None]
+        left_out = f" ({len(defined)} of {len(cards)})" if 0 < len(defined) < len(cards) else ""
+        cells.append(_cell(mean_interval(defined)) + left_out if defined else "–")
+    return [f"{name} ({len(cards)} agents)", *cells]
+
+
+def _cell(number: Interval) -> str:
     """A value with its interval; a dash for an undefined one."""
-    if number["value"] is None:
-        return "–"
-    interval = "" if number["low"] is None else f" [{number['low']:.2f}, {number['high']:.2f}]"
-    return f"{number['value']:.2f}{interval}"
+    return "–" if math.isnan(number.value) else format_interval(number)
 
 
 def definitions_markdown(protocol: Protocol) -> str:

@@ -1,0 +1,70 @@
+"""The table of cards: agents of one group are one row; and what cards and their files are called."""
+
+import copy
+import json
+
+import pytest
+
+from rookery.commands.score import ScoreCommand, _labels
+from rookery.errors import ConfigError
+from rookery.intervals import format_interval, mean_interval
+from rookery.scorecard.social_v1 import PROTOCOLS
+from rookery.scorecard.table import scorecard_table
+from tests.scorecard.tiny import TINY, golden_probes
+
+
+def write_card(folder, file_name, transmission, alone, **agent):
+    """A card with these two numbers."""
+    probes = copy.deepcopy(golden_probes())
+    probes["cultural transmission"]["cultural transmission"]["value"] = transmission
+    probes["social gain"]["return alone"] = {"value": alone, "low": None, "high": None}
+    card = {
+        "format": 1,
+        "protocol": "tiny",
+        "protocol_sha256": TINY.digest,
+        "agent": {"name": file_name, **agent},
+        "headline": {"value": transmission},
+        "probes": probes,
+    }
+    (folder / f"{file_name}.json").write_text(json.dumps(card))
+
+
+def test_the_agents_of_a_group_are_one_row(tmp_path, monkeypatch):
+    monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
+    for seed, (transmission, alone) in enumerate([(0.3, 1.0), (None, 2.0), (0.5, 6.0)]):
+        write_card(tmp_path, f"seed-{seed}", transmission, alone, group="solo, 9×9")
+    write_card(tmp_path, "better", 0.45, 1.0, group="a group of one")
+    write_card(tmp_path, "worse", 0.39, -1.0)
+    write_card(tmp_path, "undefined", None, 7.0)
+    rows = [[cell.strip() for cell in line.split("|")] for line in scorecard_table(tmp_path, "tiny").splitlines()[2:]]
+    # By the mean of the two that are defined, 0.4; an undefined headline is last.
+    assert [row[1] for row in rows] == ["a group of one", "solo, 9×9 (3 agents)", "worse", "undefined"]
+    assert rows[1][2] == f"{format_interval(mean_interval([0.3, 0.5]))} (2 of 3)"
+    assert rows[1][2 + 3] == format_interval(mean_interval([1.0, 2.0, 6.0]))
+    assert [row[5] for row in rows[2:]] == ["-1.00", "7.00"]
+    assert rows[3][2] == "–"
+
+
+def test_what_cards_and_their_files_are_called():
+    paths = ("runs/x/agents/solo-seed2000-novice-0.safetensors", "runs/x/agents/solo-seed2001-novice-0.safetensors")
+    assert _labels(ScoreCommand(paths[:1])) == {"solo-seed2000-novice-0": ""}
+    assert _labels(ScoreCommand(paths[:1], name="solo, 9×9")) == {"solo-9-9": "solo, 9×9"}
+    assert _labels(ScoreCommand(paths, group="solo")) == {
+        "solo-solo-seed2000-novice-0": "solo, solo-seed2000-novice-0",
+        "solo-solo-seed2001-novice-0": "solo, solo-seed2001-novice-0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"agents": ()}, "name an agent"),
+        ({"agents": ("random", "scripted")}, "several agents are scored as one group"),
+        ({"agents": ("random", "scripted"), "group": "g", "name": "n"}, "several agents are scored as one group"),
+        ({"agents": ("a/x.safetensors", "b/x.safetensors"), "group": "g"}, "would have the same card"),
+        ({"agents": ("random",), "name": "×"}, "has no letter or digit"),
+    ],
+)
+def test_names_that_cannot_be(options, message):
+    with pytest.raises(ConfigError, match=message):
+        _labels(ScoreCommand(**options))
