@@ -117,11 +117,11 @@ def _run(arguments: list[str], is_process: bool) -> int:
         return print_list()
     import tyro
 
-    from rookery.commands.options import gather_overrides
+    from rookery.commands.options import expand_home, gather_overrides
 
     try:
         cls = command_class(name)
-        command = tyro.cli(cls, args=gather_overrides(cls, options), prog=f"rookery {name}")
+        command = tyro.cli(cls, args=gather_overrides(cls, list(map(expand_home, options))), prog=f"rookery {name}")
     except SystemExit as end:  # help was shown, or the arguments were wrong
         return end.code if isinstance(end.code, int) else 0
     if is_process and read_variable("ROOKERY_XLA_MESSAGES") == "filtered":

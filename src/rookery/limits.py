@@ -35,6 +35,12 @@ def check_at_most(name: str, value: float, high: int) -> None:
         raise ConfigError(f"{name}={shown} must be at most {high:,}")
 
 
+def check_key_seed(seed: int) -> None:
+    """Raises ConfigError for a seed outside [0, 2^32): of a larger one JAX takes the lowest 32 bits, another seed."""
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"seed={seed} must lie in [0, 2^32)")
+
+
 def check_sizes(config: Any, fields: Iterable[str], high: int) -> None:
     """`check_at_most` of fields of a configuration."""
     for field in fields:

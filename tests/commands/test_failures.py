@@ -5,9 +5,11 @@ import dataclasses
 import errno
 import io
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import pytest
@@ -15,10 +17,10 @@ import pytest
 import rookery
 from rookery import cli
 from rookery.commands.doctor import run_doctor
-from rookery.commands.options import gather_overrides
+from rookery.commands.options import expand_home, gather_overrides
 from rookery.commands.output import outlast_readers
 from rookery.commands.replay import ReplayCommand
-from rookery.commands.train import TrainCommand
+from rookery.commands.train import TrainCommand, print_result
 from rookery.errors import ConfigError, CorruptFileError, OutOfMemoryError, StorageError, explain_failure, suggest
 from rookery.viz import record_episode
 
@@ -118,6 +120,21 @@ def test_changes_may_stand_on_both_sides_of_an_option():
     for words in (["random", "penaltyy=3"], ["random", "--seed", "1", "penaltyy=3"]):
         with pytest.raises(ConfigError, match=r"penaltyy=3: .* --task-overrides penaltyy=3"):
             gather_overrides(ReplayCommand, words)
+
+
+def test_the_home_folder_after_an_equals_sign(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    words = ["--out=~/runs", "team.0.policy.checkpoint=~/a=~/b", "--out=~", "--out=~me/x", "~/x", "x=a~/b"]
+    assert list(map(expand_home, words)) == [
+        "--out=/home/me/runs", "team.0.policy.checkpoint=/home/me/a=~/b", "--out=/home/me", *words[3:]
+    ]  # fmt: skip
+
+
+def test_the_next_command_can_be_copied_into_a_shell(capsys):
+    result = SimpleNamespace(run_dir=Path("my runs/$x"), num_updates=1, finished=False)
+    result.run = SimpleNamespace(config=SimpleNamespace(total_updates=2))
+    assert print_result(result) == 8
+    assert shlex.split(capsys.readouterr().out)[-3:] == ["rookery", "resume", "my runs/$x"]
 
 
 def test_names_are_near_by_their_last_part_alone():

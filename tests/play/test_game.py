@@ -3,6 +3,7 @@ import pytest
 
 from rookery.errors import ConfigError
 from rookery.play.game import Game
+from rookery.viz.record_episode import record_initial_state
 from tests.play.conftest import SETUP, start
 
 
@@ -180,6 +181,13 @@ def test_it_can_be_kept_as_a_film(game):
     np.testing.assert_array_equal(film.visible[1][-1], game.render_state.visible[1])
     game.restart()
     assert game.recording().num_steps == 0  # nobody has acted yet
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**64])
+def test_a_seed_that_would_be_another_one_is_refused(seed):
+    for use in (lambda: Game(SETUP, (0,), seed=seed), lambda: record_initial_state(SETUP.env, seed)):
+        with pytest.raises(ConfigError, match=rf"seed={seed} must lie in \[0, 2\^32\)"):
+            use()
 
 
 def test_the_seed_tells_the_episodes():

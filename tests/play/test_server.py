@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import random
+import re
 
 import pytest
 from websockets.datastructures import Headers
@@ -269,6 +270,7 @@ def test_pages_and_nothing_else_are_served():
         assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
         assert "connect-src 'self'" in body
         assert "http:" not in body.replace("http://www.w3.org", "")
+        assert not re.search(r"[`'\"}]/(play|replay)\b", body)  # next to the page, also in a folder of a proxy
         status, headers, body = await get(server, "/replay")
         assert status == 200
         assert headers["Content-Disposition"].startswith("attachment")

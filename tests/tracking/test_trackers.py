@@ -142,8 +142,11 @@ def test_a_tracker_that_cannot_start_ends_the_run(tmp_path, fake, monkeypatch):
 
     monkeypatch.setattr(fake, "start", refuse)
     save_trackers(tmp_path, {"fake": None})
-    with pytest.raises(ConfigError, match="tracker 'fake' cannot start: no account"):
+    with pytest.raises(ConfigError, match=r"tracker 'fake' cannot start: no account; correct that, or leave .*--track"):
         record(tmp_path, [1])
+    (tmp_path / "metrics.jsonl").write_text('{"update":1,"steps":100}\n')
+    with pytest.raises(ConfigError, match=r"no account; .* or remove it from .*tracking.json, and the run continues"):
+        record(tmp_path, [2], resume_at=1)  # `rookery resume` has no --track
 
 
 def test_a_full_disk_ends_the_run(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -104,6 +105,13 @@ def check_cores(cores: int | None) -> None:
     """Raises ConfigError for fewer than one core."""
     if cores is not None and cores < 1:
         raise ConfigError(f"cores={cores} must be at least 1")
+
+
+def expand_home(word: str) -> str:
+    """`--out=~/runs` with the home folder: shells expand `~` only at the beginning of a word, and nobody means a folder
+    named `~`."""
+    name, equals, value = word.partition("=")
+    return f"{name}={os.path.expanduser(value)}" if equals and (value == "~" or value.startswith("~/")) else word
 
 
 def gather_overrides(command: type, arguments: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -90,7 +91,8 @@ def run_sweep(options: SweepCommand) -> int:
         print(f"none of {len(trials)} trials reached its end ({failure}); try another space in another folder (--out)")
     else:
         print(f"best of {len(trials)}: {', '.join(f'{k}={v}' for k, v in best.settings.items())} ({best.value:.4g})")
-        print(f"next: rookery train {options.out / BEST_FILE}, on the seeds that the sweep has not seen")
+        file = shlex.quote(str(options.out / BEST_FILE))
+        print(f"next: rookery train {file}, on the seeds that the sweep has not seen")
     return _exit_code(stopped, best)
 
 

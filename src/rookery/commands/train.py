@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -183,8 +184,9 @@ def print_result(result: TrainResult, quiet: bool = False, as_json: bool = False
             "seconds": round(result.seconds, 1),
         })  # fmt: skip
         return 0 if result.finished else STOPPED_EXIT_CODE
-    state = "finished" if result.finished else f"stopped; continue with: rookery resume {result.run_dir}"
+    folder = shlex.quote(str(result.run_dir))  # to be copied into a shell
+    state = "finished" if result.finished else f"stopped; continue with: rookery resume {folder}"
     print(f"{result.run_dir}: {result.num_updates} of {result.run.config.total_updates} updates, {state}")
     if result.finished and not quiet:
-        print(f"next: rookery eval {result.run_dir}, or rookery replay {result.run_dir}")
+        print(f"next: rookery eval {folder}, or rookery replay {folder}")
     return 0 if result.finished else STOPPED_EXIT_CODE

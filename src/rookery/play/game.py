@@ -19,6 +19,7 @@ import numpy as np
 from rookery.agents.team import Team, act_all, initial_carry
 from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
+from rookery.limits import check_key_seed
 from rookery.types import Env
 from rookery.viz.record_episode import recording_fields
 from rookery.viz.recording import Recording
@@ -52,8 +53,10 @@ class Game:
         Args:
           human_slots: slots that persons may take, in this order.
           rest_ticks: ticks between the end of an episode and the next one.
-        Raises: ConfigError for slots that the task lacks, or a team that does not fill its slots.
+        Raises: ConfigError for slots that the task lacks, a team that does not fill its slots, or a seed outside
+          [0, 2^32).
         """
+        check_key_seed(seed)
         agents = setup.env.num_agents
         if len(set(human_slots)) != len(human_slots) or not set(human_slots) <= set(range(agents)):
             raise ConfigError(

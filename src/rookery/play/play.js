@@ -28,7 +28,9 @@
     }
 
     connect() {
-      const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/play${location.search}`);
+      // Next to the page, whatever folder a proxy has put it into.
+      const folder = location.pathname.replace(/[^/]*$/, "");
+      const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${folder}play${location.search}`);
       socket.onmessage = (event) => this.receive(JSON.parse(event.data));
       socket.onclose = (event) => {
         this.down = [];
@@ -142,7 +144,7 @@
       this.pauseButton = element("button", { type: "button", onclick: () => this.pause() }, "Pause");
       this.restartButton = element("button", { type: "button", onclick: () => this.send({ restart: true }) }, "Restart");
       this.fogBox = element("input", { type: "checkbox", onchange: () => { this.fog = this.fogBox.checked; this.draw(); this.root.focus({ preventScroll: true }); } });
-      const replay = element("a", { href: `/replay${location.search}`, download: "" }, "Save this episode as a replay");
+      const replay = element("a", { href: `replay${location.search}`, download: "" }, "Save this episode as a replay");
       const key = (k) => element("kbd", {}, NAMES[k] || k.toUpperCase());
       const keys = Object.entries(this.keysOf).flatMap(([action, names]) => [...names.map(key), `\u00a0${action} `]);
       return element("div", { class: "rk-bar" }, pad,

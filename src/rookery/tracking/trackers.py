@@ -92,9 +92,12 @@ class RunTrackers(MetricSink):
             except (RookeryError, OSError):
                 raise
             except Exception as error:  # whatever another package raises
-                raise ConfigError(
-                    f"the tracker {name!r} cannot start: {error}; correct that, or leave it out with --track"
-                ) from error
+                remedy = (
+                    "leave it out with --track"
+                    if first_step is None
+                    else f"remove it from {run.run_dir / TRACKING_FILE}, and the run continues without it"
+                )
+                raise ConfigError(f"the tracker {name!r} cannot start: {error}; correct that, or {remedy}") from error
             self._active[name] = tracker
         save_trackers(run.run_dir, self._ids)
 

@@ -15,7 +15,7 @@ from rookery.agents.team import AgentGroup, Team
 from rookery.errors import ConfigError, IncompatibleError
 from rookery.interfaces import Learner, Policy
 from rookery.learning.rollout import rollout
-from rookery.limits import MAX_EPISODES, check_at_most
+from rookery.limits import MAX_EPISODES, check_at_most, check_key_seed
 from rookery.storage.datasets import (
     DATASET_MANIFEST,
     corrupt_shard,
@@ -110,8 +110,7 @@ def record_dataset(
     if num_episodes < 2:
         raise ConfigError(f"num_episodes={num_episodes} must be at least 2: one for training and one for validation")
     check_at_most("num_episodes", num_episodes, MAX_EPISODES)
-    if not 0 <= seed < 2**32:
-        raise ConfigError(f"seed={seed} must lie in [0, 2^32)")
+    check_key_seed(seed)
     folder = Path(folder)
     if (folder / DATASET_MANIFEST).exists():
         raise ConfigError(f"{folder} already holds a dataset; clone from it, or name another folder")

@@ -21,7 +21,7 @@ from rookery.agents.team import Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
 from rookery.learning.rollout import EpisodeStats, rollout
-from rookery.limits import MAX_EPISODES, check_at_most
+from rookery.limits import MAX_EPISODES, check_at_most, check_key_seed
 from rookery.training.train_step import Run, hide_missing, show_missing, summarize
 from rookery.types import Env, PyTree, Trajectory
 
@@ -37,8 +37,7 @@ def evaluation_key(seed: int, stream: int = 0) -> jax.Array:
 
     Raises: ConfigError for a seed outside [0, 2^32).
     """
-    if not 0 <= seed < 2**32:
-        raise ConfigError(f"seed={seed} must lie in [0, 2^32)")
+    check_key_seed(seed)
     return jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(seed), keys.EVALUATION), stream)
 
 

@@ -15,7 +15,7 @@ from rookery.agents.communication import initial_comm_state
 from rookery.agents.team import Team, act_group, advance, initial_carry, record_actions
 from rookery.keys import RECORDED_EPISODES
 from rookery.learning.rollout import rollout
-from rookery.limits import MAX_EPISODES, check_at_most
+from rookery.limits import MAX_EPISODES, check_at_most, check_key_seed
 from rookery.training.evaluation import evaluation_key
 from rookery.training.memory import check_result_fits
 from rookery.training.team_influence import measures_influence, team_influence
@@ -124,7 +124,8 @@ def record_run(run: Run, learners: dict[str, PyTree], *, seed: int = 0, note: st
 
 
 def record_initial_state(env: Env, seed: int = 0) -> Recording:
-    """A recording without steps: the state in which the episode of this seed starts."""
+    """A recording without steps: the state in which the episode of this seed starts. Raises: ConfigError."""
+    check_key_seed(seed)
     params = env.default_params()
     render_state = make_render_state(env)
     state = jax.device_get(jax.jit(lambda key: render_state(env.reset(key, params)[0]))(jax.random.PRNGKey(seed)))
