@@ -126,6 +126,10 @@ def test_a_chain_that_never_moves_changes_nothing():
         ({"dropout_slots": (1,), "leave_prob": 1.5}, r"leave_prob=1\.5 must lie in"),
         ({"dropout_slots": (1,), "leave_step": -1}, "leave_step=-1 must be at least 0"),
         ({"leave_prob": 0.5}, "dropout_slots, which is empty; add slots"),
+        (
+            {"dropout_slots": (1,), "leave_step": 5.0, "return_step": 5.0},
+            r"return_step=5\.0 must be later than leave_step=5\.0",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes, message):

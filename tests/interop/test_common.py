@@ -117,7 +117,15 @@ def test_seeds_no_key_can_be_made_of_are_refused(seed):
 
 
 def test_actions_of_many_kinds_are_taken():
-    for given in ([1, 2], (np.int64(1), np.uint8(2)), np.array([1, 2]), [np.array(1), np.array([2])]):
+    for given in (
+        [1, 2],
+        (np.int64(1), np.uint8(2)),
+        [np.uint64(1), np.int64(2)],  # which NumPy joins as fractions
+        np.array([1, 2]),
+        np.array([1, 2], object),
+        [np.array(1), np.array([2])],
+        iter([1, 2]),
+    ):
         taken = check_actions(given, 3, ["a", "b"])
         assert taken.dtype == np.int32
         assert taken.tolist() == [1, 2]
@@ -131,6 +139,10 @@ def test_actions_of_many_kinds_are_taken():
         ([0, 1.0], "b: action 1.0 is not a whole number"),
         ([0, None], "b: action None is not a whole number"),
         ([True, 0.5], "a: action True is not a whole number"),
+        ([0, np.True_], "b: action np.True_ is not a whole number"),
+        ([2**63, 1], "a: action 9223372036854775808 is out of range"),
+        ([2**70, 1], "a: action 1180591620717411303424 is out of range"),
+        (iter([1.0, 2]), "a: action 1.0 is not a whole number"),
         (["up", 0], "a: action 'up' is not a whole number"),
         ([0], "must be 2 whole numbers, one per agent"),
         ([[0, 1], [1, 2]], "must be 2 whole numbers, one per agent"),

@@ -140,6 +140,8 @@ def test_arrays_of_one_number_are_actions_inside_of_jit_too():
     assert_same(step(key, state, {name: action[None] for name, action in numbers.items()}), expected)
     with pytest.raises(InvalidActionError, match=r"the action of agent_1 has the shape \(2,\); give one number"):
         step(key, state, {**numbers, "agent_1": jnp.zeros(2, jnp.int32)})
+    with pytest.raises(InvalidActionError, match="the action of agent_1 is float32; give a whole number"):
+        step(key, state, {**numbers, "agent_1": jnp.float32(1)})
 
 
 def test_wrong_actions_are_errors():
@@ -164,7 +166,8 @@ def test_spaces_sample_what_they_hold(monkeypatch):
     actions = jax.vmap(env.action_space("agent_0").sample)(keys)
     assert sorted(set(actions.tolist())) == [0, 1, 2]
     assert bool(env.action_space("agent_0").contains(2))
-    assert not bool(env.action_space("agent_0").contains(3))
+    for other in (3, 1.0, True):
+        assert not bool(env.action_space("agent_0").contains(other))
     space = env.observation_space("agent_1")
     samples = jax.vmap(space.sample)(keys)
     assert (samples.shape, samples.dtype) == ((300, 1, 2), jnp.uint8)

@@ -5,12 +5,17 @@ import subprocess
 import sys
 import textwrap
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from rookery.errors import ConfigError
+from rookery.errors import ConfigError, InvalidActionError
 from rookery.gridworld.spec import ViewConfig
+from rookery.tasks.coin_game import CoinGame
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.matrix_games import MatrixGame
+from rookery.tasks.memory_sequence import MemorySequence
 from rookery.tasks.social_dilemmas.cleanup import Cleanup
 from rookery.tasks.social_dilemmas.harvest import Harvest
 
@@ -76,7 +81,7 @@ def test_lists_are_taken_where_tuples_are():
 def test_64_bit_mode_is_refused_in_one_line():
     code = """
     import jax
-    from rookery.errors import ConfigError
+    from rookery.errors import ConfigError, InvalidActionError
     from rookery.tasks import registry
     for task_id in ("goal-cycle-v0", "cleanup-v0", "matrix-chicken-v0"):
         env = registry.make(task_id)
@@ -92,3 +97,36 @@ def test_64_bit_mode_is_refused_in_one_line():
         capture_output=True, text=True, env={**os.environ, "JAX_ENABLE_X64": "1"},
     )  # fmt: skip
     assert (process.returncode, process.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("task", [GoalCycle(), CoinGame(), MatrixGame(), MemorySequence(), Harvest(num_agents=2)])
+def test_actions_and_masks_have_one_entry_per_agent(task):
+    """JAX would give a single number to all agents, and a mask of numbers would change the type of the state."""
+    env = task.make_env()
+    params, num_agents = env.default_params(), env.num_agents
+    for wrong in (jnp.int32(0), jnp.zeros(1, jnp.int32), jnp.zeros((2, num_agents), jnp.int32), jnp.zeros(num_agents)):
+        with pytest.raises(InvalidActionError, match=rf"the action is .*; pass int32\[{num_agents}\]"):
+            env.step(None, wrong, params)
+    for wrong in (np.ones(num_agents, int), np.ones(1, bool), True):
+        with pytest.raises(ConfigError, match=rf"agent_mask is .*; pass bool\[{num_agents}\]"):
+            jax.eval_shape(lambda key, wrong=wrong: env.reset(key, params, wrong), jax.random.PRNGKey(0))
+
+
+def test_actions_of_any_type_of_whole_numbers_mean_the_same():
+    env = MatrixGame().make_env()
+    params = env.default_params()
+    state, _ = env.reset(jax.random.PRNGKey(0), params, [True, True])
+    for action in ([1, 7], np.array([1, 7], np.uint8)):
+        after, timestep = env.step(state, action, params)
+        assert after.last_action.tolist() == [1, -1]  # the second sits out
+        assert timestep.reward.dtype == jnp.float32
+
+
+def test_rewards_are_fractions_whatever_type_the_parameters_have():
+    env = MatrixGame().make_env()
+    params = jax.tree.map(int, env.default_params())
+    _, timestep = jax.eval_shape(
+        lambda key, action: env.step(env.reset(key, params)[0], action, params),
+        jax.random.PRNGKey(0), jnp.zeros(2, jnp.int32),
+    )  # fmt: skip
+    assert (timestep.reward.dtype, timestep.reward.weak_type) == (jnp.float32, False)

@@ -1,4 +1,4 @@
-"""Settings of JAX under which a seed would mean another episode are refused by name, by every kind of task alike."""
+"""Settings of JAX under which a seed would mean another episode, or nothing works, are refused by every task alike."""
 
 import contextlib
 
@@ -8,6 +8,8 @@ import pytest
 from rookery.agents.weights import load_agent
 from rookery.agents.zoo import entry_path
 from rookery.errors import ConfigError
+from rookery.interop.pettingzoo import parallel_env
+from rookery.tasks.checks import SEED_SETTINGS, STRICT_SETTINGS
 from rookery.tasks.registry import get_task, make_env
 from rookery.training.build import build
 from tests.tiny import CONFIG
@@ -45,3 +47,22 @@ def test_settings_of_jax(name, value):
         with pytest.raises(ConfigError, match="tasks do not support"):
             build(CONFIG)
         load_agent(entry_path("goal-cycle-demo-expert"))  # agents load all the same
+
+
+CHANGED = {"jax_threefry_partitionable": False, "jax_enable_custom_prng": True, "jax_random_seed_offset": 1}
+
+
+@pytest.mark.parametrize("name", [*SEED_SETTINGS, *STRICT_SETTINGS])
+def test_settings_that_change_or_forbid_what_tasks_compute(name):
+    value = CHANGED[name] if name in SEED_SETTINGS else STRICT_SETTINGS[name][0]
+    with setting(name, value), pytest.raises(ConfigError, match=f"{name} is .*unset {name.upper()}"):
+        parallel_env(TASKS[2]).reset(seed=0)
+    with setting(name, value), pytest.raises(ConfigError, match=name):
+        build(CONFIG)
+
+
+def test_numbers_that_are_no_keys():
+    env = make_env(get_task(TASKS[2]))
+    for wrong in (7, None, [0, 7]):
+        with pytest.raises(ConfigError, match=r"the key is .*; pass jax\.random\.PRNGKey"):
+            env.reset(wrong, env.default_params())

@@ -13,10 +13,12 @@ import numpy as np
 from rookery.errors import ConfigError, InvalidActionError, suggest
 from rookery.storage.serialization import to_dict
 from rookery.tasks import registry
+from rookery.tasks.checks import check_jax_settings
 from rookery.types import Env, PRNGKey, PyTree
 
 RENDER_TILE_SIZE = 24
 """Pixels per cell in rendered pictures."""
+_BOOLEANS = (bool, np.bool_)
 
 
 class UnknownArgumentError(ConfigError, TypeError):
@@ -57,7 +59,10 @@ def episode_key(seed: jax.Array, episode: jax.Array) -> PRNGKey:
 
     The first episode of a seed has `PRNGKey(seed)` itself, so it is the one that `Env.reset(PRNGKey(seed), params)`
     starts; the episode number is folded into the keys of later ones.
+
+    Raises: ConfigError for settings of JAX that tasks do not support.
     """
+    check_jax_settings()
     key = jax.random.PRNGKey(seed)
     return jax.numpy.where(episode == 0, key, jax.random.fold_in(key, episode))
 
@@ -108,19 +113,10 @@ def check_actions(actions: Any, num_actions: int, agent_ids: Sequence[str]) -> n
         values = np.asarray(actions)
     except ValueError:
         values = np.empty(0, object)  # ragged
-    if values.shape != (len(agent_ids),):
-        try:
-            values = np.array([np.asarray(one).reshape(()) for one in actions])
-        except (TypeError, ValueError):
-            values = np.empty(0, object)
-        if values.shape != (len(agent_ids),):
-            raise InvalidActionError(f"actions {actions!r} must be {len(agent_ids)} whole numbers, one per agent")
-    if values.dtype.kind not in "iu":
-        wrong = [
-            (name, one) for name, one in zip(agent_ids, actions, strict=True) if np.asarray(one).dtype.kind not in "iu"
-        ]
-        name, one = wrong[0]
-        raise InvalidActionError(f"{name}: action {one!r} is not a whole number; allowed: 0 to {num_actions - 1}")
+    # NumPy makes one type of a list: of True and 1 whole numbers, of u64 and i64 fractions.
+    booleans = isinstance(actions, list | tuple) and any(isinstance(one, _BOOLEANS) for one in actions)
+    if values.shape != (len(agent_ids),) or values.dtype.kind not in "iu" or booleans:
+        values = _one_by_one(actions, num_actions, agent_ids)
     outside = (values < 0) | (values >= num_actions)
     if outside.any():
         first = int(outside.argmax())
@@ -128,6 +124,26 @@ def check_actions(actions: Any, num_actions: int, agent_ids: Sequence[str]) -> n
             f"{agent_ids[first]}: action {values[first]} is out of range; allowed: 0 to {num_actions - 1}"
         )
     return values.astype(np.int32)
+
+
+def _one_by_one(actions: Any, num_actions: int, agent_ids: Sequence[str]) -> np.ndarray:
+    """Actions as whole numbers of any size, object[A]. Raises InvalidActionError as `check_actions`."""
+    try:
+        given = list(actions)
+        entries = [np.asarray(one).reshape(()) for one in given]
+    except (TypeError, ValueError):
+        given = entries = []
+    if len(entries) != len(agent_ids):
+        raise InvalidActionError(f"actions {actions!r} must be {len(agent_ids)} whole numbers, one per agent")
+    values = np.empty(len(entries), object)
+    for i, (name, one, entry) in enumerate(zip(agent_ids, given, entries, strict=True)):
+        try:
+            values[i] = _index(entry.item())
+        except TypeError:
+            raise InvalidActionError(
+                f"{name}: action {one!r} is not a whole number; allowed: 0 to {num_actions - 1}"
+            ) from None
+    return values
 
 
 def check_render_mode(mode: str | None, allowed: list[str]) -> str | None:

@@ -40,7 +40,8 @@ class Discrete:
         return jax.random.randint(key, (), 0, self.n, self.dtype)
 
     def contains(self, x: Any) -> jax.Array:
-        return (jnp.asarray(x) >= 0) & (jnp.asarray(x) < self.n)
+        x = jnp.asarray(x)
+        return (x >= 0) & (x < self.n) if x.dtype.kind in "iu" else jnp.zeros(x.shape, bool)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,10 +194,11 @@ class DictEnv:
         joint = [actions[name] for name in self.agents]
         if not any(isinstance(action, Tracer) for action in joint):
             joint = check_actions([np.asarray(action) for action in joint], self._env.num_actions, self.agents)
-        if wrong := [name for name, action in zip(self.agents, joint, strict=True) if jnp.size(action) != 1]:
-            raise InvalidActionError(
-                f"the action of {wrong[0]} has the shape {jnp.shape(actions[wrong[0]])}; give one number"
-            )
+        for name, action in zip(self.agents, joint, strict=True):
+            if jnp.size(action) != 1:
+                raise InvalidActionError(f"the action of {name} has the shape {jnp.shape(action)}; give one number")
+            if (dtype := jnp.asarray(action).dtype).kind not in "iu":
+                raise InvalidActionError(f"the action of {name} is {dtype}; give a whole number")
         # JaxMARL's scripts give arrays of one number.
         joint = jnp.stack([jnp.asarray(action, jnp.int32).reshape(()) for action in joint])
         state, timestep = self._env.step(state, joint, self.default_params if params is None else params)

@@ -85,6 +85,11 @@ class GridTask(Task):
             check_probability(name, getattr(self, name))
         for name in ("leave_step", "return_step"):
             check_non_negative(name, getattr(self, name) or 0)
+        if self.leave_step is not None and self.return_step is not None and self.return_step <= self.leave_step:
+            raise ConfigError(
+                f"return_step={self.return_step} must be later than leave_step={self.leave_step}; otherwise no agent "
+                "is ever away"
+            )
         if not self.dropout_slots and (self.leave_prob or self.leave_step is not None):
             raise ConfigError("leave_prob and leave_step are for agents in dropout_slots, which is empty; add slots")
 

@@ -7,9 +7,25 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int32
 
-from rookery.errors import ConfigError
+from rookery.errors import ConfigError, InvalidActionError
 from rookery.types import PRNG_IMPL
+
+SEED_SETTINGS = {
+    "jax_threefry_partitionable": True,
+    "jax_enable_custom_prng": False,
+    "jax_random_seed_offset": 0,
+}
+"""Settings of JAX that change what a seed means, and the value of each that JAX has by default."""
+STRICT_SETTINGS = {
+    "jax_legacy_prng_key": ("error", "allow"),
+    "jax_numpy_dtype_promotion": ("strict", "standard"),
+    "jax_numpy_rank_promotion": ("raise", "allow"),
+}
+"""Settings of JAX that forbid what tasks do: the value that forbids it, and the default one."""
 
 
 def check_non_negative(name: str, value: float) -> None:
@@ -60,9 +76,10 @@ def _map_text(value: Any) -> str:
 
 
 def check_jax_settings() -> None:
-    """Refuse settings of JAX under which every seed would mean other episodes.
+    """Refuse settings of JAX under which every seed would mean other episodes, or under which tasks cannot compute.
 
-    Raises: ConfigError for the 64-bit mode, and for another generator of random numbers than JAX's own default.
+    Raises: ConfigError for the 64-bit mode, for random numbers other than those of JAX's own defaults, and where JAX is
+      to forbid the promotion of types or ranks, or keys of `jax.random.PRNGKey`.
     """
     if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise ConfigError(
@@ -75,10 +92,25 @@ def check_jax_settings() -> None:
             f"JAX_DEFAULT_PRNG_IMPL, or jax.config.update('jax_default_prng_impl', '{PRNG_IMPL}')"
         )
 
+    for name, default in SEED_SETTINGS.items():
+        if (value := getattr(jax.config, name, default)) != default:
+            raise ConfigError(
+                f"{name} is {value}, under which every seed would mean other episodes; set it back: unset "
+                f"{name.upper()}, or jax.config.update('{name}', {default})"
+            )
+    for name, (forbidden, default) in STRICT_SETTINGS.items():
+        if getattr(jax.config, name, default) == forbidden:
+            raise ConfigError(
+                f"{name} is '{forbidden}', under which tasks cannot compute; set it back: unset {name.upper()}, or "
+                f"jax.config.update('{name}', '{default}')"
+            )
+
 
 def check_random_key(key: Any) -> None:
     """Raises ConfigError as `check_jax_settings`, and for a key of another kind than jax.random.PRNGKey gives."""
     check_jax_settings()
+    if not isinstance(key, jax.Array | np.ndarray):
+        raise ConfigError(f"the key is {key!r}; pass jax.random.PRNGKey(seed)")
     if jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key):
         raise ConfigError(
             "the key is a typed one, which tasks do not take; pass jax.random.key_data(key), or "
@@ -88,3 +120,33 @@ def check_random_key(key: Any) -> None:
         raise ConfigError(
             f"the key is {key.dtype}{list(key.shape)}; pass jax.random.PRNGKey(seed), a uint32[2], one per environment"
         )
+
+
+def check_joint_action(action: Any, num_agents: int) -> Int32[Array, "A"]:
+    """The actions of all agents as i32[A].
+
+    Types and shapes are known while a program is compiled, and are checked then; the numbers are not: one out of range
+    does nothing.
+
+    Raises: InvalidActionError for anything but one whole number per agent. JAX would give one number to all agents.
+    """
+    action = jnp.asarray(action)
+    if action.shape != (num_agents,) or action.dtype.kind not in "iu":
+        raise InvalidActionError(
+            f"the action is {action.dtype}{list(action.shape)}; pass int32[{num_agents}], one whole number per agent, "
+            "and for many environments jax.vmap(env.step)"
+        )
+    return action.astype(jnp.int32)
+
+
+def check_agent_mask(agent_mask: Any, num_agents: int) -> Bool[Array, "A"]:
+    """Which agents take part, bool[A]: all if the mask is None. Raises ConfigError for a mask that is not bool[A]."""
+    if agent_mask is None:
+        return jnp.ones(num_agents, bool)
+    agent_mask = jnp.asarray(agent_mask)
+    if agent_mask.shape != (num_agents,) or agent_mask.dtype != bool:
+        raise ConfigError(
+            f"agent_mask is {agent_mask.dtype}{list(agent_mask.shape)}; pass bool[{num_agents}], True for each agent "
+            "that takes part"
+        )
+    return agent_mask

@@ -18,7 +18,7 @@ from rookery.gridworld.shown_agents import agent_scores
 from rookery.gridworld.spec import GridSpec
 from rookery.gridworld.state import GridState
 from rookery.interfaces import Task
-from rookery.tasks.checks import check_random_key
+from rookery.tasks.checks import check_agent_mask, check_joint_action, check_random_key
 from rookery.types import Env, Observation, PRNGKey, PyTree, TimeStep
 
 
@@ -82,7 +82,7 @@ class GridEnv(Env):
         num_agents = self.num_agents
         layout_key, episode_key, hide_key = jax.random.split(key, 3)
         tiles, position, heading, task_state = self.task.generate_within(layout_key, params)
-        agent_mask = jnp.ones(num_agents, bool) if agent_mask is None else agent_mask
+        agent_mask = check_agent_mask(agent_mask, num_agents)
         away = initial_away(self.dropout_slots, num_agents, params.world) if self.dropout_slots else None
         state = GridState(
             tiles=tiles,
@@ -104,7 +104,7 @@ class GridEnv(Env):
 
     def step(self, state: GridState, action: Int[Array, "A"], params: PyTree) -> tuple[GridState, TimeStep]:
         """All agents act once: they move, the task pays, prestige changes, and delayed agents enter."""
-        spec = self.spec
+        spec, action = self.spec, check_joint_action(action, self.num_agents)
         step_agents = step_interactions if spec.has_objects else step_movement
         moved, move_result = step_agents(state, action, spec.collide)
         reward, task_state, info = self.task.reward(state, moved, move_result, params)
@@ -146,7 +146,7 @@ class GridEnv(Env):
     def _time_step(self, state: GridState, reward, is_first, info) -> TimeStep:
         return TimeStep(
             observation=self.observe(state),
-            reward=reward,
+            reward=reward.astype(jnp.float32),
             terminated=self.task.is_terminal(state),
             truncated=state.step >= self.max_steps,
             is_first=is_first,

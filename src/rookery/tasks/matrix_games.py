@@ -21,7 +21,13 @@ from jaxtyping import Array, Bool, Float, Float32, Int, Int32, UInt8
 from rookery.errors import ConfigError
 from rookery.interfaces import Task
 from rookery.limits import MAX_EPISODE_STEPS, check_at_most
-from rookery.tasks.checks import check_finite, check_random_key, normalize_settings
+from rookery.tasks.checks import (
+    check_agent_mask,
+    check_finite,
+    check_joint_action,
+    check_random_key,
+    normalize_settings,
+)
 from rookery.types import Env, PRNGKey, TimeStep
 
 COOPERATE, DEFECT = 0, 1
@@ -147,14 +153,14 @@ class MatrixEnv(Env):
         check_random_key(key)
         state = MatrixState(
             last_action=jnp.full(2, -1, jnp.int32),
-            agent_mask=jnp.ones(2, bool) if agent_mask is None else agent_mask,
+            agent_mask=check_agent_mask(agent_mask, 2),
             step=jnp.int32(0),
         )
         return state, self._time_step(state, jnp.zeros(2), jnp.bool_(True), jnp.zeros(2))
 
     def step(self, state: MatrixState, action: Int[Array, "2"], params: MatrixParams) -> tuple[MatrixState, TimeStep]:
         """Both players act at once."""
-        payoffs = params.world
+        payoffs, action = params.world, check_joint_action(action, 2)
         plays = state.agent_mask & ((action == COOPERATE) | (action == DEFECT))
         cooperates, other_cooperates = action == COOPERATE, action[::-1] == COOPERATE
         if_cooperating = jnp.where(other_cooperates, payoffs.reward, payoffs.sucker)
@@ -177,7 +183,7 @@ class MatrixEnv(Env):
     ) -> TimeStep:
         return TimeStep(
             observation=self.observe(state),
-            reward=reward,
+            reward=reward.astype(jnp.float32),
             terminated=jnp.bool_(False),
             truncated=state.step >= self.max_steps,
             is_first=is_first,

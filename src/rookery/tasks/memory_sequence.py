@@ -35,8 +35,10 @@ from rookery.errors import ConfigError
 from rookery.interfaces import Task
 from rookery.limits import MAX_EPISODE_STEPS, check_at_most
 from rookery.tasks.checks import (
+    check_agent_mask,
     check_cost,
     check_finite,
+    check_joint_action,
     check_probability,
     check_random_key,
     check_slots,
@@ -221,7 +223,7 @@ class MemorySequenceEnv(Env):
         check_random_key(key)
         task, num_agents = self.task, self.num_agents
         sampled = jax.random.randint(key, (task.sequence_length,), 0, task.num_digits)
-        mask = jnp.ones(num_agents, bool) if agent_mask is None else agent_mask
+        mask = check_agent_mask(agent_mask, num_agents)
         state = MemorySequenceState(
             sequence=jnp.array(task.sequence, jnp.int32) if task.sequence else sampled,
             place=self._first_place(mask),
@@ -242,7 +244,7 @@ class MemorySequenceEnv(Env):
         self, state: MemorySequenceState, action: Int[Array, "A"], params: MemorySequenceParams
     ) -> tuple[MemorySequenceState, TimeStep]:
         """Every agent says one digit at the place that it is asked for."""
-        task, rules = self.task, params.world
+        task, rules, action = self.task, params.world, check_joint_action(action, self.num_agents)
         places = task.asked_places(state)
         says = (places >= 0) & (action >= 0) & (action < task.num_digits)
         correct = says & (action == state.sequence[jnp.maximum(places, 0)])

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 from rookery.gridworld.layout import sample_cells
 from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.visibility import view_cells, visible_targets
-from rookery.tasks.checks import check_random_key
+from rookery.tasks.checks import check_agent_mask, check_joint_action, check_random_key
 from rookery.tasks.social_dilemmas.beams import Beams
 from rookery.tasks.social_dilemmas.grid_ops import look_up, rectangle_bitmask
 from rookery.tasks.social_dilemmas.map_parsing import DilemmaMap
@@ -121,7 +121,7 @@ class DilemmaEnv(Env):
             beam=jnp.zeros(parsed_map.tiles.shape, jnp.uint8),
             position=position,
             heading=jax.random.randint(heading_key, (self.num_agents,), 0, 4),
-            agent_mask=jnp.ones(self.num_agents, bool) if agent_mask is None else agent_mask,
+            agent_mask=check_agent_mask(agent_mask, self.num_agents),
             step=jnp.int32(0),
             key=episode_key,
         )
@@ -130,6 +130,7 @@ class DilemmaEnv(Env):
 
     def step(self, state: DilemmaState, action: Int[Array, "A"], params: PyTree) -> tuple[DilemmaState, TimeStep]:
         """All agents act once; then apples and waste grow."""
+        action = check_joint_action(action, self.num_agents)
         num_agents, num_cells = self.num_agents, state.tiles.size
         # One call for all random numbers of a step is cheaper than several.
         bits = jax.random.bits(jax.random.fold_in(state.key, state.step), (2 * num_agents + 1 + num_cells,))
@@ -215,7 +216,7 @@ class DilemmaEnv(Env):
     def _time_step(self, state: DilemmaState, reward, is_first, info) -> TimeStep:
         return TimeStep(
             observation=self.observe(state),
-            reward=reward,
+            reward=reward.astype(jnp.float32),
             terminated=jnp.bool_(False),
             truncated=state.step >= self.max_steps,
             is_first=is_first,
