@@ -13,7 +13,7 @@ import os
 import sys
 
 from rookery.commands.lists import find_list
-from rookery.commands.output import LONG_COMMANDS, outlast_readers
+from rookery.commands.output import outlast_readers
 from rookery.commands.registry import COMMANDS, command_class
 from rookery.commands.stopping import describe_stop, end_by_sigterm_as_by_sigint
 from rookery.environment import read_variable
@@ -129,9 +129,8 @@ def _run(arguments: list[str], is_process: bool) -> int:
 
         filter_native_messages()
     if is_process:
+        outlast_readers(name)
         _configure_logging()
-        if name in LONG_COMMANDS:
-            outlast_readers()
     return command()
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import pytest
 
 from rookery.commands.clone import CloneCommand
@@ -9,7 +10,7 @@ from rookery.commands.demo import DemoCommand
 from rookery.commands.generations import GenerationsCommand
 from rookery.commands.reproduce import ReproduceCommand
 from rookery.commands.sweep import SweepCommand
-from rookery.training.devices import thread_count
+from rookery.training.devices import machine_info, thread_count
 from rookery.training.machine_notes import machine_notes, started_threads
 
 
@@ -58,3 +59,15 @@ def test_notes_on_what_changes_last_bits(tmp_path, monkeypatch):
         assert all(f"XLA_FLAGS were {before}" in note and "are --xla_b=1 --xla_a=2 now" in note for note in notes)
     (tmp_path / "config.json").write_text(json.dumps({"threads": config["threads"] + 1}))
     assert len(machine_notes(tmp_path)) == 2
+
+
+def test_notes_on_versions_and_options_on_which_numbers_depend(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"threads": thread_count()}))
+    status = dict.fromkeys(("num_updates", "total_updates", "steps", "seconds"), 1)
+    (tmp_path / "status.json").write_text(json.dumps({**status, "machine": machine_info()}))
+    assert machine_notes(tmp_path) == []
+    with jax.default_matmul_precision("bfloat16"):
+        (note,) = machine_notes(tmp_path)
+    assert "JAX_DEFAULT_MATMUL_PRECISION was default in the run's last session, and bfloat16 now" in note
+    (tmp_path / "status.json").write_text(json.dumps({**status, "machine": machine_info() | {"jax": "0.4.1"}}))
+    assert "JAX was 0.4.1 in the run's last session" in machine_notes(tmp_path)[0]

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import errno
+import importlib
 import io
 import os
 import shlex
@@ -22,6 +23,7 @@ from rookery.commands.output import outlast_readers
 from rookery.commands.replay import ReplayCommand
 from rookery.commands.train import TrainCommand, print_result
 from rookery.errors import ConfigError, CorruptFileError, OutOfMemoryError, StorageError, explain_failure, suggest
+from rookery.scorecard.agents import load_function
 from rookery.viz import record_episode
 
 JaxError = type("JaxRuntimeError", (RuntimeError,), {"__module__": "jaxlib._jax"})
@@ -91,7 +93,11 @@ def test_the_exit_code_outlasts_the_terminal(monkeypatch):
     monkeypatch.setattr("sys.stdout", Closed())
     monkeypatch.setattr("sys.stderr", Closed())
     assert cli.main(["train"]) == 8
-    outlast_readers()
+    outlast_readers("eval")
+    print("evaluating", file=sys.stderr, flush=True)
+    with pytest.raises(OSError, match="Input/output error"):
+        print("evaluated", flush=True)
+    outlast_readers("train")
     print("trained", flush=True)
 
 
@@ -128,6 +134,24 @@ def test_the_home_folder_after_an_equals_sign(monkeypatch):
     assert list(map(expand_home, words)) == [
         "--out=/home/me/runs", "team.0.policy.checkpoint=/home/me/a=~/b", "--out=/home/me", *words[3:]
     ]  # fmt: skip
+
+
+def test_no_home_folder_for_the_completion(monkeypatch, capsys):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user without an entry, in a container
+    assert cli.main(["--install-completion", "bash"]) == 2
+    assert "there is no home folder" in capsys.readouterr().err
+
+
+def test_a_function_that_is_scored_hides_no_module(monkeypatch, tmp_path):
+    (tmp_path / "mine_act.py").write_text("import mine_helper\n\ndef act(*_):\n    import mine_later\n")
+    for name, text in (("mine_helper", ""), ("mine_later", ""), ("colorsys", "raise RuntimeError")):
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    load_function("mine_act:act")()
+    importlib.import_module("colorsys")
 
 
 def test_the_next_command_can_be_copied_into_a_shell(capsys):

@@ -156,7 +156,10 @@ def test_remove(run, tmp_path, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda question: "n")
     assert "nothing was removed" in run("rm", run_dir)[2]
     assert run_dir.exists()
-    assert run("rm", run_dir, "--yes") == (0, f"removed {run_dir}\n", "")
+    assert run("rm", run_dir, run_dir, "--yes") == (0, f"removed {run_dir}\n", "")
+    assert not run_dir.exists()
+    monkeypatch.chdir(write_run(run_dir))
+    assert run("rm", ".", "--yes")[0] == 0
     assert not run_dir.exists()
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from types import SimpleNamespace
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
@@ -17,7 +18,8 @@ from rookery.errors import ConfigError, CorruptFileError, MissingPackageError, N
 from rookery.plugins import TRACKERS
 from rookery.storage.metrics import MetricsWriter
 from rookery.testing import ConformanceError, check_tracker
-from rookery.tracking.base import Tracker, metric_curves
+from rookery.tracking.base import TrackedRun, Tracker, metric_curves
+from rookery.tracking.mlflow import MLflowTracker
 from rookery.tracking.tensorboard import TensorBoardTracker
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers, saved_trackers
 from tests.optional import is_installed
@@ -209,7 +211,8 @@ SESSIONS = textwrap.dedent("""
         with MetricsWriter(run_dir, resume_at, sink) as writer:
             for update in updates:
                 writer.write(update, 100 * update, {"main/a/return": [1.0 * update, 0.0], "time/seconds": 1.5})
-    print(saved_trackers(run_dir)[kind])
+        os.chdir(run_dir)  # the second session starts elsewhere
+    print(saved_trackers(run_dir)[kind].partition(" in ")[0])
 """)
 
 
@@ -237,6 +240,28 @@ def test_wandb_offline(tmp_path):
     logs = b"".join((folder / f"run-{run_id}.wandb").read_bytes() for folder in folders)
     for name in (b"main/a/return/mean", b"main/a/return/seed4", b"time/seconds", b'"maze"'):
         assert name in logs
+
+
+def test_mlflow_continues_in_the_folder_of_the_first_session(tmp_path, monkeypatch):
+    places = []
+
+    class MlflowClient:
+        def __init__(self, tracking_uri):
+            places.append(tracking_uri)
+
+        def __getattr__(self, name):
+            return lambda *_, **__: SimpleNamespace(experiment_id="0", info=SimpleNamespace(run_id="id-1"))
+
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(MlflowClient=MlflowClient))
+    run = TrackedRun("tiny", tmp_path, {}, (0,))
+    run_id = None
+    for folder in ("my runs", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        run_id = MLflowTracker().start(run, run_id)
+    assert places == [(tmp_path / "my runs" / "mlruns").as_uri()] * 2
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host")
+    assert MLflowTracker().start(run, run_id) == MLflowTracker().start(run, None) == "id-1"
 
 
 def test_mlflow_file_store(tmp_path):

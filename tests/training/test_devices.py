@@ -125,7 +125,8 @@ def test_deterministic_ops_are_asked_for_once(flags):
 def test_machine():
     info = machine_info()
     assert set(info) == {
-        "processor", "cores", "threads", "device", "system", "python", "jax", "jaxlib", "xla_flags", "rookery",
+        "processor", "cores", "threads", "device", "system", "python", "jax", "jaxlib", "xla_flags", "matmul_precision",
+        "rookery",
     }  # fmt: skip
     assert all(isinstance(value, str | int) and value for value in info.values())
     assert "\n" not in " ".join(map(str, info.values()))

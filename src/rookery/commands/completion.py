@@ -40,7 +40,10 @@ def install_completion(commands: Mapping[str, tuple[type, str]], options: list[s
         raise ConfigError(f"no completion for {' '.join(options) or shell!r}; {suggest(shell, COMPLETION_FILES)}")
     from rookery.storage.atomic import write_text
 
-    path = Path.home() / COMPLETION_FILES[shell]
+    try:
+        path = Path.home() / COMPLETION_FILES[shell]
+    except RuntimeError:  # in a container, a user may have none
+        raise ConfigError("there is no home folder to install the completion in; set HOME") from None
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, completion_script(commands, shell), follow_link=True)  # a dotfile
     print(f"{path}\nnext: {_AFTERWARDS[shell]}")

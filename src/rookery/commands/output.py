@@ -10,16 +10,19 @@ LONG_COMMANDS = ("train", "resume", "generations", "clone", "demo", "reproduce",
 """Commands whose work takes hours, and outlasts the terminal or the pipe that it is printed to."""
 
 
-def outlast_readers() -> None:
-    """From now on what this process cannot print, because nothing reads it any more, is no error.
+def outlast_readers(command: str) -> None:
+    """From now on what this process cannot print, because nothing reads it any more, is no error: on standard error in
+    every command, on standard output in those of `LONG_COMMANDS`.
 
     So a run does not end with its terminal, and `rookery train && next` sees the exit code of the training.
     """
-    from rookery.training.progress import LastingOutput
+    from rookery.training.lasting_output import LastingOutput
 
-    output: Any = LastingOutput(sys.stdout)
     errors: Any = LastingOutput(sys.stderr)
-    sys.stdout, sys.stderr = output, errors
+    sys.stderr = errors
+    if command in LONG_COMMANDS:
+        output: Any = LastingOutput(sys.stdout)
+        sys.stdout = output
 
 
 def print_json(row: Any) -> None:

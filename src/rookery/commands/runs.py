@@ -249,10 +249,10 @@ def remove_runs(paths: Sequence[Path], yes: bool = False, as_json: bool = False)
         read_run_config(path)  # its other files may be damaged
     if not yes:
         _ask(f"remove {', '.join(printable(str(path)) for path in paths)} with all metrics, checkpoints and agents?")
-    for path in paths:
+    for path in dict.fromkeys(paths):
         with RunLock(path):
             try:
-                shutil.rmtree(path)
+                shutil.rmtree(path.resolve())  # '.' itself cannot be removed
             except OSError as error:
                 raise storage_error("remove", path, error) from error
         if as_json:

@@ -210,17 +210,21 @@ def load_function(source: str) -> Callable[..., Any]:
       module cannot be imported.
     """
     module_name, _, function_name = source.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
+    here = str(Path.cwd())
     unknown = NotFoundError(f"no module {module_name!r}, here or installed; an agent is module:function")
     if not all(module_name.split(".")):  # '' and '.module' are no names
         raise unknown
+    sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name in (module_name.split(".")[0], module_name):
             raise unknown from None
         raise ConfigError(f"importing {module_name} failed: {_describe(error)}") from error
+    finally:  # last from now on: what is imported later must not find a file of the same name here
+        sys.path.remove(here)
+        if here not in sys.path:
+            sys.path.append(here)
     if not hasattr(module, function_name):
         functions = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         raise NotFoundError(f"{module_name} has no {function_name!r}; {suggest(function_name, functions)}")

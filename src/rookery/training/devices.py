@@ -154,6 +154,7 @@ def machine_info() -> dict[str, str | int]:
         "jax": jax.__version__,
         "jaxlib": importlib.metadata.version("jaxlib"),
         "xla_flags": without_own_flags() or "none",
+        "matmul_precision": jax.config.jax_default_matmul_precision or "default",  # type: ignore[attr-defined]
         "rookery": __version__,
     }
 

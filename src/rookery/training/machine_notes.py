@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rookery.errors import CorruptFileError, NotFoundError
 from rookery.storage.run_files import CONFIG_FILE, read_status, recorded_threads
-from rookery.training.devices import thread_count, without_own_flags
+from rookery.training.devices import machine_info, thread_count, without_own_flags
 
 
 def started_threads(run_dirs: Iterable[Path]) -> int | None:
@@ -32,19 +32,36 @@ def machine_notes(run_dir: Path) -> list[str]:
             "on last bits may differ from those of a run that was not stopped; 'rookery resume' uses as many as "
             "before"
         )
-    before, flags = _recorded_flags(run_dir), without_own_flags() or "none"
+    machine = _recorded_machine(run_dir)
+    before, flags = machine.get("xla_flags"), without_own_flags() or "none"
     if before is not None and sorted(before.split()) != sorted(flags.split()):
         notes.append(
             f"XLA_FLAGS were {before} in the run's last session, and are {flags} now: from here on last bits may "
             "differ from those of a run that was not stopped; set the same flags as before"
         )
+    current = machine_info()
+    for key, noun in _NUMBERS_DEPEND_ON.items():
+        if key in machine and machine[key] != current[key]:
+            notes.append(
+                f"{noun} {machine[key]} in the run's last session, and {current[key]} now: from here on numbers may "
+                "differ from those of a run that was not stopped; use the same as before"
+            )
     return notes
 
 
-def _recorded_flags(run_dir: Path) -> str | None:
-    """XLA_FLAGS of the run's last session; None before its first checkpoint, or if they are not known."""
+_NUMBERS_DEPEND_ON = {
+    "jax": "JAX was",
+    "jaxlib": "jaxlib was",
+    "rookery": "Rookery was",
+    "matmul_precision": "JAX_DEFAULT_MATMUL_PRECISION was",
+}
+"""Keys of `machine_info`, and how a sentence about them begins."""
+
+
+def _recorded_machine(run_dir: Path) -> dict[str, str]:
+    """What is known of the machine of the run's last session; nothing before its first checkpoint."""
     try:
-        flags = read_status(run_dir)["machine"].get("xla_flags")
+        machine = read_status(run_dir)["machine"]
     except (NotFoundError, CorruptFileError):
-        return None
-    return flags if isinstance(flags, str) else None
+        return {}
+    return {key: value for key, value in machine.items() if isinstance(value, str)}

@@ -22,6 +22,7 @@ from rich.table import Column
 from rich.text import Text
 
 from rookery.errors import printable
+from rookery.training.lasting_output import LastingOutput
 
 _WINDOW = 10  # updates over which the speed is measured
 
@@ -158,37 +159,6 @@ class Progress:
     def _print(self, text: str) -> None:
         if not self._quiet:
             print(text, file=self._stream, flush=True)
-
-
-class LastingOutput:
-    """A stream that outlasts its reader, so that training does.
-
-    The reader of a pipe may leave (`| head`), a terminal may close before the work in it is done, the disk of a log may
-    fill up, and a process without a console has no stream at all (None): what is written from then on is lost.
-    """
-
-    def __init__(self, stream: TextIO | LastingOutput | None) -> None:
-        self._stream = stream
-
-    @property
-    def encoding(self) -> str:
-        return "utf-8" if self._stream is None else self._stream.encoding
-
-    def isatty(self) -> bool:
-        with contextlib.suppress(ValueError):  # it is closed
-            return self._stream is not None and self._stream.isatty()
-        return False
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError, ValueError):
-            if self._stream is not None:
-                self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            if self._stream is not None:
-                self._stream.flush()
 
 
 class _Bar(RichProgress):
