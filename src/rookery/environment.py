@@ -50,7 +50,7 @@ OTHER_VARIABLES: dict[str, str] = {
     "JAX_COMPILATION_CACHE_DIR": "Folder in which JAX keeps compiled programs, so that they are not compiled again.",
     "WANDB_MODE": "offline: W&B writes to the run's folder only; `wandb sync` uploads it later.",
     "WANDB_PROJECT": "Project of W&B; rookery by default.",
-    "MLFLOW_TRACKING_URI": "Where MLflow writes, such as file:mlruns; MLflow's own default if not set.",
+    "MLFLOW_TRACKING_URI": "Where MLflow writes; if not set, in the folder mlruns where the run was started.",
     "MLFLOW_EXPERIMENT_NAME": "Experiment of MLflow; rookery by default.",
     "NO_COLOR": "If set, no colors in the terminal.",
 }
