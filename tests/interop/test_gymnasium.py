@@ -116,7 +116,8 @@ def test_max_episode_steps_shortens_the_episodes_of_a_vector():
     envs = gymnasium.make_vec("rookery/matrix-chicken-v0", num_envs=2, max_episode_steps=3)
     envs.reset(seed=0)
     assert [envs.step(np.array([0, 0]))[3].tolist() for _ in range(3)] == [[False] * 2, [False] * 2, [True] * 2]
-    assert SingleAgentVectorEnv(Counting(), 1, max_episode_steps=99)._batch.env.max_steps == 5
+    for no_shorter in (99, -1):
+        assert SingleAgentVectorEnv(Counting(), 1, max_episode_steps=no_shorter)._batch.env.max_steps == 5
     with pytest.raises(ConfigError, match="max_episode_steps=0 must be at least 1"):
         SingleAgentVectorEnv(Counting(), 1, max_episode_steps=0)
 
@@ -260,6 +261,17 @@ def test_seeds_of_a_vector():
         many.reset(seed=[1, 2, 3])
     with pytest.raises(ConfigError, match="must lie in"):
         many.reset(seed=2**32 - 1)
+    assert opened() == [random_value(9, 3), random_value(5, 1)]  # refused seeds changed nothing
+    assert many.np_random_seed != 2**32 - 1
+    for _ in range(2):
+        many.close()
+        with pytest.raises(ResetNeededError, match="without a mask first"):
+            many.reset(seed=7, options={"reset_mask": [True, False]})
+        many.close()
+    assert opened() == [random_value(9, 4), random_value(5, 2)]  # closing keeps them
+    many.close()
+    with pytest.raises(ResetNeededError):
+        many.step([0, 0])
     unseeded = SingleAgentVectorEnv(Counting(), 2)
     with pytest.raises(ResetNeededError, match="call reset"):
         unseeded.step([0, 0])
@@ -280,6 +292,8 @@ def test_wrong_uses_of_a_vector_are_errors():
     for mask in ([True], [0, 1], [False, False]):
         with pytest.raises(ConfigError, match=r"reset_mask must be bool\[2\]"):
             many.reset(options={"reset_mask": mask})
+    with pytest.raises(ConfigError, match="there is no option 'reset_masks'; allowed: 'reset_mask'"):
+        many.reset(options={"reset_masks": [True, False]})
     many.close()
     with pytest.raises(ResetNeededError):
         many.step([0, 0])

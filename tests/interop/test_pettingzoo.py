@@ -122,7 +122,10 @@ def test_an_episode_by_hand():
 
 
 def test_the_time_limit_truncates():
+    with pytest.raises(ConfigError, match="max_cycles and max_steps are one setting"):
+        parallel_env(Counting(), max_cycles=2, max_steps=3)
     world = parallel_env(Counting(), max_cycles=2)
+    assert world.metadata["render_fps"] == 10
     world.reset(seed=0)
     still = dict.fromkeys(BOTH, 0)
     assert world.step(still)[3] == dict.fromkeys(BOTH, False)

@@ -37,6 +37,8 @@ from rookery.tasks.registry import make_env
 if TYPE_CHECKING:
     from gymnasium import Space
 
+RESET_MASK = "reset_mask"
+"""The option of `SingleAgentVectorEnv.reset`."""
 SCALAR_NAMES = ("reward", "terminated", "truncated", "active")
 """Rows of `SingleAgentTimeStep.scalars` before the metrics."""
 
@@ -191,7 +193,7 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
             allowed = ", ".join(repr(mode.value) for mode in AutoresetMode)
             raise ConfigError(f"autoreset_mode={autoreset_mode!r} is not known; allowed: {allowed}") from None
         config = resolve_task(task, changes)
-        if max_episode_steps is not None:
+        if max_episode_steps not in (None, -1):  # -1 is no limit for Gymnasium
             limit = check_whole_number("max_episode_steps", max_episode_steps)
             if limit < 1:
                 raise ConfigError(f"max_episode_steps={limit} must be at least 1")
@@ -213,6 +215,7 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         self._batch_state, self._last_timestep = None, None
         self._done = np.zeros(num_envs, bool)
         self._seeds, self._episodes = np.zeros(num_envs, np.uint32), np.zeros(num_envs, np.uint32)
+        self._seeded = False  # closing keeps the seeds: the next reset starts the next episodes, as in one environment
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -221,19 +224,22 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
 
         Args:
           seed: s gives environment i the seed s + i; a list gives each its own, where None continues with the old one.
-        Raises: ConfigError for seeds outside [0, 2^32), a list of another length, or a mask that does not fit;
-          ForkError in a process forked after JAX started.
+        Raises: ConfigError for seeds outside [0, 2^32), a list of another length, an unknown option, or a mask that
+          does not fit; ForkError in a process forked after JAX started.
         """
         check_not_forked()
         mask = np.ones(self.num_envs, bool)
-        if options and "reset_mask" in options:
-            mask = np.asarray(options["reset_mask"])
+        if unknown := [name for name in options or {} if name != RESET_MASK]:
+            raise ConfigError(f"there is no option {unknown[0]!r}; allowed: {RESET_MASK!r}")
+        if options:
+            mask = np.asarray(options[RESET_MASK])
             if mask.dtype != bool or mask.shape != (self.num_envs,) or not mask.any():
                 raise ConfigError(f"reset_mask must be bool[{self.num_envs}] with at least one True")
+        if self._batch_state is None and not mask.all():
+            raise ResetNeededError("no episode has started; call reset() without a mask first")
         self._set_seeds(seed, mask)
-        if self._batch_state is None or mask.all():
-            if not mask.all():
-                raise ResetNeededError("no episode has started; call reset() without a mask first")
+        self.closed = False
+        if mask.all():
             self._batch_state, self._last_timestep = self._batch.reset(self._batch.params, self._seeds, self._episodes)
             self._episodes = self._episodes + np.uint32(1)
             self._done = np.zeros(self.num_envs, bool)
@@ -297,7 +303,7 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         return copy.deepcopy(self)
 
     def _set_seeds(self, seed, mask: np.ndarray) -> None:
-        if seed is None and self._batch_state is None:
+        if seed is None and not self._seeded:
             seed = int(self.np_random.integers(2**32 - self.num_envs))
         if seed is None:
             return
@@ -305,17 +311,18 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
             if len(seed) != self.num_envs:
                 raise ConfigError(f"{len(seed)} seeds for {self.num_envs} environments; give one each, or one number")
             seeds = [None if one is None else check_seed(one) for one in seed]
-            if self._batch_state is None and None in seeds:
+            if not self._seeded and None in seeds:
                 fresh = self.np_random.integers(2**32, size=self.num_envs).tolist()
                 seeds = [other if one is None else one for one, other in zip(seeds, fresh, strict=True)]
         else:
             seed = check_seed(seed)
-            super().reset(seed=seed)
             check_seed(seed + self.num_envs - 1)
+            super().reset(seed=seed)
             seeds = [seed + i for i in range(self.num_envs)]
         for i in np.flatnonzero(mask):
             if (one := seeds[i]) is not None:
                 self._seeds[i], self._episodes[i] = one, 0
+        self._seeded = True
 
     def _reset_where(self, mask: np.ndarray) -> None:
         """Start episodes in some environments; the others do not change."""

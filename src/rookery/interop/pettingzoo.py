@@ -17,7 +17,7 @@ from gymnasium.spaces import Box, Discrete
 from pettingzoo.utils.conversions import parallel_to_aec
 from pettingzoo.utils.env import AECEnv, ParallelEnv
 
-from rookery.errors import InvalidActionError, ResetNeededError
+from rookery.errors import ConfigError, InvalidActionError, ResetNeededError
 from rookery.interop.common import (
     agent_ids,
     check_actions,
@@ -58,6 +58,8 @@ def parallel_env(
     Raises: NotFoundError for an unknown id; ConfigError for an unknown setting or a value that the task refuses.
     """
     if max_cycles is not None:
+        if "max_steps" in changes:
+            raise ConfigError("max_cycles and max_steps are one setting; give only one of them")
         changes["max_steps"] = max_cycles
     return RookeryParallelEnv(resolve_task(task, changes), render_mode, observation)
 
@@ -83,6 +85,7 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         self.metadata: dict[str, Any] = {
             "name": f"rookery/{task.kind}",
             "render_modes": modes,
+            "render_fps": 10,
             "is_parallelizable": True,
         }
         self.render_mode: str | None = check_render_mode(render_mode, modes)
