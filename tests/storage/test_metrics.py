@@ -91,6 +91,15 @@ def test_resuming_drops_the_abandoned_future_and_a_torn_line(tmp_path, torn):
     assert sorted(os.listdir(tmp_path)) == ["metrics.jsonl"]
 
 
+def test_metrics_that_an_editor_on_windows_saved(tmp_path):
+    record(tmp_path, [1, 2])
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    (tmp_path / "metrics.jsonl").write_bytes(b"\xef\xbb\xbf" + before.replace(b"\n", b"\r\n"))
+    assert [row["update"] for row in read_metrics(tmp_path)] == [1, 2]
+    record(tmp_path, [], resume_at=2)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
 def test_resuming_where_nothing_was_written(tmp_path):
     record(tmp_path, [1], resume_at=0)
     assert [row["update"] for row in read_metrics(tmp_path)] == [1]

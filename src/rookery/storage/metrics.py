@@ -6,6 +6,7 @@ values of several seeds are lists (first axis: seed), and what is not finite is 
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import math
@@ -158,7 +159,7 @@ def read_metrics(run_dir: Path | str) -> list[dict[str, Any]]:
     """
     path = Path(run_dir) / METRICS_FILE
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")  # an editor may add the mark
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(f"there is no {path}; train first, or name another run") from None
     except OSError as error:
