@@ -8,6 +8,7 @@ from rookery.studies.duque2025.iterated_play import (
     COOPERATION,
     EXTRA,
     RESPONSE,
+    play_greater,
     play_mean,
     play_values,
     response_measures,
@@ -41,3 +42,19 @@ def test_seeds_without_a_response_are_left_out():
     assert "defined in 5 of 6 seeds" in verdict.detail
     nothing = Results({"extra_measurements": {EXTRA: {"team": {RESPONSE: [[None, None]]}}}})
     assert play_mean("They answer.", "team", RESPONSE, above=0.1).judge(nothing).outcome == UNDECIDED
+
+
+def test_an_agent_of_one_team_is_compared_with_another_team():
+    """Agent 1 of the first team does more than the mean of the second, agent 0 less."""
+    first = [[0.1 * seed, 0.8 + 0.01 * seed] for seed in range(6)] + [[0.0, None]]
+    second = [[0.5, 0.55 + 0.01 * seed] for seed in range(6)]
+    results = Results({"extra_measurements": {EXTRA: {"first": {RESPONSE: first}, "second": {RESPONSE: second}}}})
+    np.testing.assert_allclose(play_values(results, "first", RESPONSE, 1), [*(0.8 + 0.01 * np.arange(6)), np.nan])
+    verdict = play_greater("More.", "first", "second", RESPONSE, slot=1).judge(results)
+    assert verdict.outcome == HOLDS
+    assert "agent 1 of 'first'" in verdict.quantity
+    assert verdict.detail == "defined in 6 of 7 seeds"
+    assert verdict.interval.value == pytest.approx(0.825 - 0.5375)
+    assert play_greater("More.", "first", "second", RESPONSE, slot=0).judge(results).outcome != HOLDS
+    empty = Results({"extra_measurements": {EXTRA: {"first": {RESPONSE: [[None]]}, "second": {RESPONSE: second}}}})
+    assert play_greater("More.", "first", "second", RESPONSE).judge(empty).outcome == UNDECIDED

@@ -40,6 +40,8 @@ STUDIES = {
     "cook2024/in-weights": "rookery.studies.cook2024.in_weights",
     "cook2024/in-context": "rookery.studies.cook2024.in_context",
     "duque2025/prisoners-dilemma": "rookery.studies.duque2025.prisoners_dilemma",
+    "duque2025/coin-game": "rookery.studies.duque2025.coin_game",
+    "zhou2024/reciprocators": "rookery.studies.zhou2024.reciprocators",
     "jaques2019/centralized": "rookery.studies.jaques2019.centralized",
     "jaques2019/centralized-harvest": "rookery.studies.jaques2019.centralized_harvest",
     "jaques2019/messages": "rookery.studies.jaques2019.messages",

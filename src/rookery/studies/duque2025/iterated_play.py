@@ -13,8 +13,9 @@ from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.dilemma_policies.registry import DILEMMA_ROLES, make_dilemma_policy
 from rookery.intervals import Interval
+from rookery.learning.rollout import EpisodeStats
 from rookery.studies.agent_sources import TrainedTeam
-from rookery.studies.claims import judge_mean
+from rookery.studies.claims import judge_difference, judge_mean
 from rookery.studies.results import Results
 from rookery.studies.rollout_traces import rollout_traces
 from rookery.studies.session import Session
@@ -74,21 +75,27 @@ def _mean_or_none(values: np.ndarray) -> float | None:
 
 def scripted_measures(env: Env, agent: PolicyConfig, episodes: int, seed: int) -> dict[str, float]:
     """Cooperation and reward per step of a frozen agent with a scripted cooperator, and with a scripted defector."""
-    policy, params = agent.make_policy(env, 0, "agent")
     measures = {}
     for role in DILEMMA_ROLES:
-        partner = AgentGroup("partner", (1,), make_dilemma_policy(env.task, role))
-        setup = TeamSetup(env, Team((AgentGroup("agent", (0,), policy), partner)), {"agent": params, "partner": ()})
-        stats = evaluate_team(setup, episodes, seed, batch_size=min(episodes, EVAL_BATCH_SIZE))
+        stats = play_with_scripted(env, agent, role, episodes, seed)
         steps = env.max_steps
         measures[with_scripted("cooperation", role)] = float(stats.task_metrics["cooperations"][:, 0].mean()) / steps
         measures[with_scripted("reward", role)] = float(stats.episode_return[:, 0].mean()) / steps
     return measures
 
 
-def play_values(results: Results, team: str, measure: str) -> np.ndarray:
-    """Mean over the agents of each seed, f[seeds]; NaN where it is undefined for all of them."""
+def play_with_scripted(env: Env, agent: PolicyConfig, role: str, episodes: int, seed: int) -> EpisodeStats:
+    """Episodes of a frozen agent, in slot 0, with the task's scripted agent of a role."""
+    policy, params = agent.make_policy(env, 0, "agent")
+    partner = AgentGroup("partner", (1,), make_dilemma_policy(env.task, role))
+    setup = TeamSetup(env, Team((AgentGroup("agent", (0,), policy), partner)), {"agent": params, "partner": ()})
+    return evaluate_team(setup, episodes, seed, batch_size=min(episodes, EVAL_BATCH_SIZE))
+
+
+def play_values(results: Results, team: str, measure: str, slot: int | None = None) -> np.ndarray:
+    """Of the agent in a slot, or the mean over the agents of each seed, f[seeds]; NaN where it is undefined for all."""
     rows = results.extra[EXTRA][team][measure]
+    rows = rows if slot is None else [[row[slot]] for row in rows]
     defined = [[value for value in row if value is not None] for row in rows]
     return np.array([np.mean(row) if row else math.nan for row in defined], float)
 
@@ -107,10 +114,30 @@ def play_mean(
         values = play_values(results, team, measure)
         bound = f"> {above:g}" if math.isfinite(above) else f"< {below:g}"
         quantity = f"{measure} of '{team}'; claimed {bound}"
-        defined = values[np.isfinite(values)]
+        defined, detail = _defined(values)
         if not len(defined):
             return Verdict(UNDECIDED, f"{quantity}: undefined in every seed", Interval.unknown())
-        detail = "" if len(defined) == len(values) else f"defined in {len(defined)} of {len(values)} seeds"
         return judge_mean(defined, quantity, above=above, below=below, detail=detail)
 
     return Claim(text=text, judge=judge)
+
+
+def play_greater(text: str, team: str, other: str, measure: str, *, slot: int | None = None) -> Claim:
+    """A team's mean over seeds exceeds that of another one; `slot`: of the first team's agent in a slot alone."""
+
+    def judge(results: Results) -> Verdict:
+        agents = f"'{team}'" if slot is None else f"agent {slot} of '{team}'"
+        quantity = f"{measure}: {agents} minus '{other}'; claimed > 0"
+        first, detail = _defined(play_values(results, team, measure, slot))
+        second, other_detail = _defined(play_values(results, other, measure))
+        if not (len(first) and len(second)):
+            return Verdict(UNDECIDED, f"{quantity}: undefined in every seed of one of them", Interval.unknown())
+        return judge_difference(first, second, quantity, above=0.0, detail=detail or other_detail)
+
+    return Claim(text=text, judge=judge)
+
+
+def _defined(values: np.ndarray) -> tuple[np.ndarray, str]:
+    """Those that are not NaN, and what to say if some are."""
+    defined = values[np.isfinite(values)]
+    return defined, "" if len(defined) == len(values) else f"defined in {len(defined)} of {len(values)} seeds"
