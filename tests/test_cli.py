@@ -323,7 +323,7 @@ def test_dry_run_shows_all_and_does_nothing(run, tmp_path, monkeypatch):
         "train", "smoke", "--dry-run", "--steps", "1e6", "--seeds", "3", "--seed", "9", "task.penalty=0.5"
     )
     assert code == 0
-    assert err.startswith("an update needs at least ")
+    assert err.startswith("training needs at least ")
     config = json.loads(out)["config"]
     assert (config["total_timesteps"], config["num_seeds"], config["seed"], config["task"]["penalty"]) == (
         10**6,

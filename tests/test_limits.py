@@ -20,14 +20,14 @@ from rookery.tasks.four_rooms import FourRooms
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.matrix_games import MatrixGame
 from rookery.tasks.maze import Maze
-from rookery.tasks.registry import task_types
+from rookery.tasks.registry import make_env, task_types
 from rookery.tasks.sixteen_places import SixteenPlaces
 from rookery.tasks.social_dilemmas.cleanup import Cleanup
 from rookery.training import memory
 from rookery.training.clone_trainer import CloneConfig
-from rookery.training.memory import check_memory, format_bytes, update_memory
+from rookery.training.memory import check_memory, environment_bytes, format_bytes, run_memory
 from rookery.training.policy_config import OraclePolicyConfig
-from tests.tiny import CONFIG, NOVICE, OTHER, tiny
+from tests.tiny import CONFIG, NOVICE, OTHER, TASK, tiny
 
 HUGE = 2**31
 HUGE_LEARNER = dataclasses.replace(NOVICE.learner, minibatch_size=HUGE)
@@ -75,7 +75,7 @@ def test_the_command_line_refuses_them(capsys):
 
 def test_the_learners_of_an_update_are_counted_exactly(straight):
     """By their shapes alone, as training allocates them."""
-    counted = update_memory(CONFIG, some_devices(2))
+    counted = run_memory(CONFIG, some_devices(2))
     learners = straight.state.learners
     assert counted.state == sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(learners))
     playing = len(CONFIG.replicas)  # on a device each
@@ -90,29 +90,44 @@ def some_devices(number, platform="cpu", bytes_limit=None):
 
 def test_replicas_play_at_once_on_devices_of_their_own_and_on_a_gpu():
     config = dataclasses.replace(CONFIG, num_seeds=3)  # six replicas
-    sizes = [update_memory(config, some_devices(number)).trajectories for number in (1, 2, 6, 8)]
+    sizes = [run_memory(config, some_devices(number)).trajectories for number in (1, 2, 6, 8)]
     assert [size / sizes[0] for size in sizes] == [1, 2, 6, 6]
-    assert update_memory(config, some_devices(1, "gpu")).trajectories == sizes[3]
+    assert run_memory(config, some_devices(1, "gpu")).trajectories == sizes[3]
+
+
+def test_an_evaluation_is_counted_where_it_needs_more_than_an_update():
+    """Trajectories are recorded where losses are measured on them."""
+    alone = dataclasses.replace(NOVICE, learner=dataclasses.replace(NOVICE.learner, auxiliary=()))
+    map_and_views = environment_bytes(make_env(TASK), (0, 1))
+    step = 3 * 3 * 8 + memory.STEP_BYTES
+    for novice, recorded in ((NOVICE, 9 * step), (alone, 0)):
+        config = tiny(team=(novice, OTHER), variants=CONFIG.variants[:1], eval_episodes=0)
+        update = run_memory(config, some_devices(1))
+        assert (update.evaluation, "evaluation" in update.describe()) == (0, False)
+        for episodes in (1, 10**6):
+            counted = run_memory(dataclasses.replace(config, eval_episodes=episodes), some_devices(1))
+            assert counted.evaluation == episodes * (map_and_views + recorded)
+            assert counted.total == (update.total if episodes == 1 else update.state + counted.evaluation)
 
 
 def test_an_update_on_a_gpu_must_fit_the_gpu(monkeypatch):
     monkeypatch.setattr(memory, "machine_memory", lambda: 1)
-    needed = update_memory(CONFIG, some_devices(1, "gpu")).total
+    needed = run_memory(CONFIG, some_devices(1, "gpu")).total
     for limit in (None, needed // 2 + 1):  # unknown, or enough
         check_memory(CONFIG, some_devices(2, "gpu", limit))
-    with pytest.raises(ConfigError, match=r"of environments; the GPUs \(2\) have"):
+    with pytest.raises(ConfigError, match=r"in an evaluation; the GPUs \(2\) have"):
         check_memory(CONFIG, some_devices(2, "gpu", needed // 2 - 1))
 
 
 def test_an_update_that_cannot_fit_is_refused(monkeypatch, capsys):
-    monkeypatch.setattr(memory, "machine_memory", lambda: update_memory(CONFIG).total - 1)
-    with pytest.raises(ConfigError, match=r"an update needs at least .* of environments; this machine has"):
+    monkeypatch.setattr(memory, "machine_memory", lambda: run_memory(CONFIG).total - 1)
+    with pytest.raises(ConfigError, match=r"training needs at least .* in an evaluation; this machine has"):
         check_memory(CONFIG)
     monkeypatch.setattr(memory, "machine_memory", lambda: None)
     check_memory(CONFIG)
     assert main(["train", "smoke", "num_envs=1000000", "--dry-run"]) == 0
     printed = capsys.readouterr()
-    assert "an update needs at least" in printed.err
+    assert "training needs at least" in printed.err
     assert json.loads(printed.out)["config"]["num_envs"] == 10**6
 
 

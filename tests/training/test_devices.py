@@ -12,9 +12,9 @@ from rookery.training.devices import (
     available_cores,
     collective_timeout_flags,
     describe_devices,
+    devices_per_replica,
     expected_threads,
     machine_info,
-    max_sharing_devices,
     request_deterministic_ops,
     thread_count,
     use_all_cores,
@@ -56,10 +56,12 @@ def test_older_versions_are_not_told_flags_they_may_not_know(monkeypatch, versio
 
 def test_cores_share_a_learner_only_where_they_wait_for_each_other(flags):
     flags(f"{DEVICE_COUNT_FLAG}=4")
-    assert max_sharing_devices(4) == 1
+    cpus, gpus = ([types.SimpleNamespace(platform=platform)] * 7 for platform in ("cpu", "gpu"))
+    assert devices_per_replica(cpus[:4], 1) == 1
+    assert [devices_per_replica(gpus[:number], 2) for number in (1, 2, 3, 4, 7)] == [1] * 5
     flags(f"{DEVICE_COUNT_FLAG}=4 {COLLECTIVE_TIMEOUT_FLAG}=604800")
-    assert max_sharing_devices(4) == 4
-    assert max_sharing_devices(3) == 2
+    assert devices_per_replica(cpus[:4], 1) == 4
+    assert devices_per_replica(cpus[:3], 1) == 2
 
 
 def test_jax_obeys():
@@ -112,6 +114,8 @@ def test_how_replicas_lie_on_the_devices(flags, monkeypatch):
     assert describe_devices(3) == "4 CPU devices for 3 replicas: 1 without work"
     monkeypatch.setattr("jax.devices", lambda: [types.SimpleNamespace(platform="gpu", device_kind="H100")] * 4)
     assert describe_devices(1) == "4 H100 devices for 1 replica: 3 without work"
+    why = "because a learner's updates cannot be divided among devices"
+    assert describe_devices(1, divisible=False) == f"4 H100 devices for 1 replica: 3 without work, {why}"
 
 
 def test_deterministic_ops_are_asked_for_once(flags):

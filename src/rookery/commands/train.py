@@ -104,11 +104,11 @@ def run_train(options: TrainCommand) -> int:
             print_json(data)
         else:
             print(json.dumps(data, indent=2))
-        from rookery.training.memory import check_memory, update_memory
+        from rookery.training.memory import check_memory, run_memory
 
         check_memory(config)
-        print(update_memory(config).describe(), file=sys.stderr)
-        print_layout(launch, len(config.replicas))
+        print(run_memory(config).describe(), file=sys.stderr)
+        print_layout(launch, config)
         return 0
     quiet = options.quiet or options.json
     steps = config.total_updates * config.steps_per_update
@@ -134,12 +134,14 @@ def run_train(options: TrainCommand) -> int:
     return train_together(launch, "train", config, options, run)
 
 
-def print_layout(launch: Launch | None, num_replicas: int) -> None:
+def print_layout(launch: Launch | None, config: RunConfig) -> None:
     """Say, on standard error, on which devices and in how many processes a run would train."""
     from rookery.training.devices import describe_devices
 
+    num_replicas = len(config.replicas)
     largest = num_replicas if launch is None else -(-num_replicas // launch.num_processes)
-    print(f"devices: {describe_devices(largest)}", file=sys.stderr)
+    divisible = all(entry.learner is None or entry.learner.supports_sharding for entry in config.team)
+    print(f"devices: {describe_devices(largest, divisible)}", file=sys.stderr)
     if launch is not None:
         print(f"process {launch.description}; {num_replicas} replicas in all", file=sys.stderr)
 

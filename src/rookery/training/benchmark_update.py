@@ -17,7 +17,7 @@ from rookery.agents.recurrent import RecurrentPolicy
 from rookery.learning import batch_sharding, ppo
 from rookery.learning.auxiliary import NextFramePrediction
 from rookery.nn import convolution
-from rookery.training.devices import max_sharing_devices
+from rookery.training.devices import devices_per_replica
 from rookery.types import Trajectory
 
 
@@ -82,7 +82,7 @@ def measure_update(
     def update(learner, trajectory, key):
         return ppo.ppo_update(config, policy, learner, trajectory, hparams, key)[0]
 
-    mesh = Mesh(np.array(jax.devices()[: max_sharing_devices(jax.device_count())]), (batch_sharding.SHARD_AXIS,))
+    mesh = Mesh(np.array(jax.devices()[: devices_per_replica(jax.devices(), 1)]), (batch_sharding.SHARD_AXIS,))
     whole = PartitionSpec()
     shared = jax.shard_map(update, mesh=mesh, in_specs=whole, out_specs=whole, check_vma=False)
 

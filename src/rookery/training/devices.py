@@ -6,6 +6,8 @@ import importlib.metadata
 import os
 import shlex
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 DEVICE_COUNT_FLAG = "--xla_force_host_platform_device_count"
 THREADS_VARIABLE = "NPROC"
@@ -91,13 +93,22 @@ def collective_timeout_flags() -> str:
     return f"{COLLECTIVE_TIMEOUT_FLAG}=604800 --xla_cpu_collective_call_warn_stuck_timeout_seconds=600"
 
 
-def max_sharing_devices(num_devices: int) -> int:
-    """How many of a CPU's devices may share one learner's batch: 1 unless they are allowed to wait for each other."""
+def on_cpu(devices: Sequence[Any]) -> bool:
+    """Whether JAX devices are CPU cores, and not GPUs or other devices with memory of their own."""
+    return devices[0].platform == "cpu"
+
+
+def devices_per_replica(devices: Sequence[Any], num_replicas: int) -> int:
+    """How many devices share the batch of each replica: 1 unless there are twice as many as replicas, or more.
+
+    It is a number that divides a batch's shards. Only a CPU's devices share one, and only if they are allowed to wait
+    for each other (`collective_timeout_flags`).
+    """
     from rookery.learning import batch_sharding  # imports JAX, which must read its flags later than `use_all_cores`
 
-    return (
-        batch_sharding.usable_devices(num_devices) if COLLECTIVE_TIMEOUT_FLAG in os.environ.get("XLA_FLAGS", "") else 1
-    )
+    if not on_cpu(devices) or COLLECTIVE_TIMEOUT_FLAG not in os.environ.get("XLA_FLAGS", ""):
+        return 1
+    return batch_sharding.usable_devices(max(1, len(devices) // num_replicas))
 
 
 def request_deterministic_ops() -> None:
@@ -107,20 +118,23 @@ def request_deterministic_ops() -> None:
         os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC_FLAG}=true".strip()
 
 
-def describe_devices(num_replicas: int) -> str:
-    """This process's devices, and how the replicas of a run would lie on them. Starts JAX's backend."""
+def describe_devices(num_replicas: int, divisible: bool = True) -> str:
+    """This process's devices, and how the replicas of a run would lie on them. Starts JAX's backend.
+
+    divisible: whether devices can share one replica: all its learners support it.
+    """
     import jax
 
     devices = jax.devices()
-    on_cpu = devices[0].platform == "cpu"
-    kind = "CPU device" if on_cpu else f"{devices[0].device_kind} device"
-    sharing = max_sharing_devices(len(devices) // num_replicas) if on_cpu and num_replicas < len(devices) else 1
+    kind = "CPU device" if on_cpu(devices) else f"{devices[0].device_kind} device"
+    sharing = devices_per_replica(devices, num_replicas) if divisible else 1
     if num_replicas >= len(devices):
         layout = f"at most {-(-num_replicas // len(devices))} on each"
     elif sharing > 1:
         layout = f"up to {sharing} share the batch of one"
     else:
         layout = f"{len(devices) - num_replicas} without work"
+        layout += "" if divisible else ", because a learner's updates cannot be divided among devices"
     return f"{_count(len(devices), kind)} for {_count(num_replicas, 'replica')}: {layout}"
 
 

@@ -1,4 +1,4 @@
-"""How much memory updates, environments and recordings need at least, before anything of that size exists."""
+"""How much memory training, environments and recordings need at least, before anything of that size exists."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rookery.errors import ConfigError
 from rookery.tasks.registry import make_env
 from rookery.training.build import with_communication
 from rookery.training.config import GroupConfig, RunConfig
+from rookery.training.devices import devices_per_replica, on_cpu
 from rookery.types import Env
 
 STEP_BYTES = 4 + 4 + 4 + 3
@@ -25,8 +26,8 @@ _CGROUPS, _OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 @dataclasses.dataclass(frozen=True)
-class UpdateMemory:
-    """Bytes that an update cannot do without. What a compiled program needs in between comes on top of it."""
+class RunMemory:
+    """Bytes that training cannot do without. What compiled programs need in between comes on top of it."""
 
     state: int
     """Learners of all replicas: parameters, optimizers, replay buffers."""
@@ -34,21 +35,26 @@ class UpdateMemory:
     """Of the replicas that play at the same time."""
     environments: int
     """Tiles of all their environments."""
+    evaluation: int
+    """Environments, and recorded trajectories if there are any, of the evaluation at a checkpoint. Updates and
+    evaluations take turns."""
 
     @property
     def total(self) -> int:
-        return self.state + self.trajectories + self.environments
+        return self.state + max(self.trajectories + self.environments, self.evaluation)
 
     def describe(self) -> str:
         """One line for people."""
+        evaluation = f"; or {format_bytes(self.evaluation)} in an evaluation" if self.evaluation else ""
         return (
-            f"an update needs at least {format_bytes(self.total)}: {format_bytes(self.state)} of learners, "
-            f"{format_bytes(self.trajectories)} of trajectories, {format_bytes(self.environments)} of environments"
+            f"training needs at least {format_bytes(self.total)}: {format_bytes(self.state)} of learners, and "
+            f"{format_bytes(self.trajectories)} of trajectories and {format_bytes(self.environments)} of environments "
+            f"in an update{evaluation}"
         )
 
 
-def update_memory(config: RunConfig, devices: Sequence[Any] | None = None) -> UpdateMemory:
-    """What an update of a run needs on devices, all together. Allocates nothing of that size.
+def run_memory(config: RunConfig, devices: Sequence[Any] | None = None) -> RunMemory:
+    """What a run needs on devices, all together. Allocates nothing of that size.
 
     Args:
       devices: JAX devices; None: all, which starts JAX's backend.
@@ -58,25 +64,37 @@ def update_memory(config: RunConfig, devices: Sequence[Any] | None = None) -> Up
     env = make_env(config.task)
     num_replicas = len(config.variants) * config.num_seeds
     # On a CPU the replicas of a device play one after another, elsewhere at once (`Run.map_replicas`).
-    playing = min(num_replicas, len(devices)) if _on_cpu(devices) else num_replicas
-    state = trajectories = 0
+    playing = min(num_replicas, len(devices)) if on_cpu(devices) else num_replicas
+    if all(entry.learner is None or entry.learner.supports_sharding for entry in config.team):
+        playing *= devices_per_replica(devices, num_replicas)  # each of them plays all episodes
+    state = step_bytes = measured_step_bytes = 0
     for entry in config.team:
         if entry.learner is not None and max(entry.slots) < env.num_agents:  # else the run is refused for that
             state += _learner_bytes(entry, config, env) * len(entry.slots) * num_replicas
             for slot in entry.slots:
                 step = math.prod(env.observation_shape(slot)) + STEP_BYTES
-                trajectories += step * config.num_envs * (env.max_steps + 1) * playing
-    return UpdateMemory(state, trajectories, _map_bytes(env) * config.num_envs * playing)
+                step_bytes += step
+                # Losses are measured on the episodes of an evaluation, which are recorded for that.
+                measured_step_bytes += step if entry.learner.auxiliary else 0
+    steps = (env.max_steps + 1) * playing
+    evaluated = environment_bytes(env, range(env.num_agents)) * playing
+    borders = config.widening.episodes if config.widening is not None and config.eval_episodes else 0
+    return RunMemory(
+        state,
+        trajectories=step_bytes * config.num_envs * steps,
+        environments=_map_bytes(env) * config.num_envs * playing,
+        evaluation=max(config.eval_episodes * (evaluated + measured_step_bytes * steps), borders * evaluated),
+    )
 
 
 def check_memory(config: RunConfig, devices: Sequence[Any] | None = None) -> None:
-    """Check that an update can fit the devices, before anything is allocated. `devices`: as of `update_memory`.
+    """Check that a run can fit the devices, before anything is allocated. `devices`: as of `run_memory`.
 
     Raises: ConfigError if this machine's memory, or that of its GPUs together, is too small.
     """
     devices = devices or jax.devices()
-    needed = update_memory(config, devices)
-    remedy = "lower num_envs, num_seeds, the size of the network or of the replay buffer"
+    needed = run_memory(config, devices)
+    remedy = "lower num_envs, eval_episodes, num_seeds, the size of the network or of the replay buffer"
     _check_available(needed.total, needed.describe(), remedy, devices)
 
 
@@ -107,15 +125,11 @@ def _map_bytes(env: Env) -> int:
 
 def _check_available(needed: int, description: str, remedy: str, devices: Sequence[Any]) -> None:
     """Raises ConfigError if this machine, or the GPUs among the devices, have less than so many bytes."""
-    on_host = not devices or _on_cpu(devices)
+    on_host = not devices or on_cpu(devices)
     available = machine_memory() if on_host else device_memory(devices)
     if available is not None and needed > available:
         owner = "this machine has" if on_host else f"the GPUs ({len(devices)}) have"
         raise ConfigError(f"{description}; {owner} {format_bytes(available)}: {remedy}")
-
-
-def _on_cpu(devices: Sequence[Any]) -> bool:
-    return devices[0].platform == "cpu"
 
 
 def device_memory(devices: Sequence[Any]) -> int | None:

@@ -22,7 +22,7 @@ from rookery.learning import batch_sharding
 from rookery.learning.intrinsic import combine, counterfactual
 from rookery.learning.rollout import EpisodeStats, rollout, sample_agent_mask
 from rookery.training.config import RunConfig, Variant
-from rookery.training.devices import max_sharing_devices
+from rookery.training.devices import devices_per_replica, on_cpu
 from rookery.training.schedules import Schedule, is_schedule, padded_points, schedule_points, value_at
 from rookery.training.widening import WideningState, border_params, initial_widening
 from rookery.types import Env, PRNGKey, PyTree
@@ -275,7 +275,7 @@ class Run:
         that no device waits for another that does all the remaining work.
         """
         mesh, num_replicas = self._mesh(devices), len(self.replicas)
-        in_turn = mesh.devices.flat[0].platform == "cpu"
+        in_turn = on_cpu(mesh.devices.ravel())
         padding = -num_replicas % mesh.shape["replica"]
 
         def on_device(*args):
@@ -314,8 +314,7 @@ class Run:
         devices = devices or jax.devices()
         num_replicas = min(len(devices), len(self.replicas))
         shareable = all(group.learner.supports_sharding for group in self.team.learning_groups)
-        on_cpu = devices[0].platform == "cpu"
-        sharing = max_sharing_devices(len(devices) // num_replicas) if shareable and on_cpu else 1
+        sharing = devices_per_replica(devices, num_replicas) if shareable else 1
         grid = np.array(devices[: num_replicas * sharing]).reshape(num_replicas, sharing)
         return Mesh(grid, ("replica", batch_sharding.SHARD_AXIS))
 
