@@ -1,6 +1,7 @@
 """The numpy form of a policy against its JAX form, and its own rules."""
 
 import dataclasses
+import pickle
 import subprocess
 import sys
 
@@ -146,6 +147,8 @@ def test_it_is_loaded_from_a_file_and_errors_are_clear(tmp_path):
     save_agent(tmp_path / "mine.safetensors", agent.policy, agent.params, agent.card)
     actor = rookery.load(str(tmp_path / "mine.safetensors"))
     assert "observes u8[3×5×8], chooses one of" in repr(actor)
+    obs = np.full((3, 5, 8), 255, np.uint8)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(actor)).forward(obs)[0], actor.forward(obs)[0])
     with pytest.raises(NotFoundError, match="the zoo has no 'nobody'"):
         rookery.load("nobody")
     for shape in ((3, 5), (3, 5, 7), (0, 3, 5, 8), (2, 2, 3, 5, 8)):
@@ -157,6 +160,12 @@ def test_it_is_loaded_from_a_file_and_errors_are_clear(tmp_path):
         actor.initial_state(0)
     with pytest.raises(ConfigError, match="seed=-1"):
         actor.initial_state(seed=-1)
+    for wrong in ({"batch_size": 2.0}, {"batch_size": "2"}, {"seed": 1.5}, {"seed": True}):
+        with pytest.raises(ConfigError, match="must be a whole number"):
+            actor.initial_state(**wrong)
+    for first in (np.zeros(3, bool), np.zeros((2, 1), bool)):
+        with pytest.raises(IncompatibleError, match=r"is_first has the shape .*one for each of the 2 observations"):
+            actor.act(np.zeros((2, 3, 5, 8), np.uint8), is_first=first)
 
 
 def test_communication_observations_must_fit_and_agents_that_send_messages_are_refused():

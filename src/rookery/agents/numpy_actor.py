@@ -12,6 +12,7 @@ network without a numpy form runs its JAX functions on the CPU instead.
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,10 +62,15 @@ class NumpyActor:
         self.comms_obs_size: int = policy.comms_obs_size
         self.observation_shape: tuple[int, ...] = policy.observation_shape
         self.num_actions: int = policy.num_actions
+        self._agent = agent
         self._policy = policy
         self._params = agent.params
         forward = policy.network.numpy_forward()
         self._forward = _jax_step(policy) if forward is None else _numpy_step(forward)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Functions made for these parameters cannot be pickled; another process makes its own.
+        return NumpyActor, (self._agent,)
 
     def __repr__(self) -> str:
         task = self.card.get("task", {}).get("kind", "unknown")
@@ -74,8 +80,11 @@ class NumpyActor:
     def initial_state(self, batch_size: int | None = None, seed: int = 0) -> ActorState:
         """A blank memory for one agent, or for a batch; `seed` decides which actions it will sample.
 
-        Raises: ConfigError for a batch size below 1 or a seed outside [0, 2^63).
+        Raises: ConfigError for a batch size below 1, a seed outside [0, 2^63), or one that is not a whole number.
         """
+        for name, value in (("batch_size", batch_size or 1), ("seed", seed)):
+            if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+                raise ConfigError(f"{name}={value!r} must be a whole number")
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch_size={batch_size} must be at least 1")
         if not 0 <= seed < 2**63:
@@ -103,7 +112,7 @@ class NumpyActor:
           comms_obs: [(B,) comms_obs_size], the communication observation; None: zeros, as before the first step.
         Returns: the action (int, or i64[B] for a batch) and the next state.
         Raises: IncompatibleError for an observation that is not whole numbers from 0 to 255, for an observation or
-          communication observation of another shape, or a state of another batch size.
+          communication observation of another shape, or a state or `is_first` of another batch size.
         """
         logits, _, after = self.forward(observation, state, is_first=is_first, comms_obs=comms_obs)
         rows = np.atleast_2d(logits)
@@ -144,6 +153,11 @@ class NumpyActor:
             raise IncompatibleError(
                 f"the state is for a batch of {state.batch_size}, the observation for a batch of {len(obs)}; make a "
                 f"state with initial_state({len(obs)})"
+            )
+        if np.shape(is_first) not in ((), (1,), (len(obs),)):
+            raise IncompatibleError(
+                f"is_first has the shape {np.shape(is_first)}; give one boolean, or one for each of the {len(obs)} "
+                "observations"
             )
         first = np.broadcast_to(np.asarray(is_first, bool), len(obs))
         comms = self._comms_features(comms_obs, len(obs), single)
