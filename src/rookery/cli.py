@@ -15,7 +15,7 @@ import sys
 from rookery.commands.lists import find_list
 from rookery.commands.output import outlast_readers
 from rookery.commands.registry import COMMANDS, command_class
-from rookery.commands.stopping import describe_stop, end_by_sigterm_as_by_sigint
+from rookery.commands.stopping import describe_stop, end_by_signals_as_by_sigint
 from rookery.environment import read_variable
 from rookery.errors import (
     STOPPED_EXIT_CODE,
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         _escape_unprintable()
     try:
         if is_process:
-            end_by_sigterm_as_by_sigint()
+            end_by_signals_as_by_sigint()
         code = _run(arguments, is_process)
         sys.stdout.flush()  # if the reader of a pipe has gone, find out here and not at exit
         return code

@@ -14,6 +14,7 @@ from rookery.commands.registry import COMMANDS
 from rookery.commands.score import ScoreCommand, run_score
 from rookery.commands.stopping import KEPT, describe_stop
 from rookery.errors import STOPPED_EXIT_CODE
+from rookery.training.stop_signal import stop_signals
 
 STOPPED_WHILE_WRITING = """
 import dataclasses, os, signal, sys
@@ -32,7 +33,7 @@ sys.exit(cli.main())
 """
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_signal_while_a_file_is_written(tmp_path, name):
     env = {**os.environ, "ROOKERY_XLA_MESSAGES": "all"}
     command = [sys.executable, "-c", STOPPED_WHILE_WRITING.format(signal=name)]
@@ -75,3 +76,9 @@ def test_a_scorecard_is_written_together_with_its_page(tmp_path, monkeypatch):
     monkeypatch.setattr("rookery.scorecard.page.write_scorecard_page", lambda _, path: written.append("page") or path)
     assert run_score(ScoreCommand(("any",), out=tmp_path)) == 0
     assert written == ["card", "page"]
+
+
+def test_nohup_keeps_a_command_from_the_end_of_its_terminal(monkeypatch):
+    assert signal.SIGHUP in stop_signals()
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_IGN)
+    assert stop_signals() == [signal.SIGINT, signal.SIGTERM]

@@ -92,7 +92,7 @@ def test_a_folder_named_as_sweeps_name_it(straight, tmp_path):
     assert_same_run(resume(run_dir, quiet=True), straight)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_in_an_orderly_way(straight, tmp_path, monkeypatch, number):
     write = metrics.MetricsWriter.write
 

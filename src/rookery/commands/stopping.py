@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+from rookery.training.stop_signal import stop_signals
+
 _CONTINUES = "what is finished or saved is kept; run the same command to continue"
 _RESUMES = "what was saved is kept, and 'rookery resume' continues from there"
 KEPT: dict[str, str] = {
@@ -26,11 +28,12 @@ KEPT: dict[str, str] = {
 """What each command that may take long leaves behind when it does not reach its end."""
 
 
-def end_by_sigterm_as_by_sigint() -> None:
-    """From now on SIGTERM raises KeyboardInterrupt, so that what is being written is removed and the command can say
-    what it kept. A command that saves before it stops handles both signals itself while it trains."""
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+def end_by_signals_as_by_sigint() -> None:
+    """From now on SIGTERM and SIGHUP raise KeyboardInterrupt, so that what is being written is removed and the command
+    can say what it kept. A command that saves before it stops handles the signals itself while it trains."""
+    for number in stop_signals():
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def describe_stop(command: str) -> str:

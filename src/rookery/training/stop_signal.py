@@ -6,15 +6,21 @@ import signal
 from typing import Any
 
 
+def stop_signals() -> list[signal.Signals]:
+    """SIGINT, SIGTERM, and the end of the terminal, SIGHUP, unless that is ignored, as under `nohup`."""
+    hangup = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # Windows has none
+    return [signal.SIGINT, signal.SIGTERM, *(number for number in hangup if signal.getsignal(number) != signal.SIG_IGN)]
+
+
 class StopSignal:
-    """SIGINT and SIGTERM request an orderly stop; a second one stops at once."""
+    """Signals (`stop_signals`) request an orderly stop; a second one stops at once."""
 
     def __init__(self) -> None:
         self.requested: bool = False
         self._previous_handlers: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignal:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stop_signals():
             try:
                 self._previous_handlers[number] = signal.signal(number, self._on_signal)
             except ValueError:  # not in the main thread, which alone may handle signals
