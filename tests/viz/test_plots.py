@@ -115,3 +115,16 @@ def test_bars_are_cut_into_their_kinds():
 def test_bars_that_cannot_be(rows):
     with pytest.raises(ConfigError):
         count_bars(rows)
+
+
+def test_names_of_levels_do_not_cover_each_other():
+    """Vertical lines that lie close together: their names are in rows."""
+    levels = {"cloning": 1.0, "stop after one goal": 1.2, "experts": 20.0}
+    figure = interval_dots({"a": [1.0, 20.0]}, reference_levels=levels, title="Title")
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    assert sorted(text.xyann[1] for text in axes.texts) == [3, 3, 15]
+    assert max(box.y1 for box in boxes) < axes._left_title.get_window_extent().y0
+    assert len({text.xyann for text in interval_dots({"a": [1.0]}, reference_levels={"x": 0.0}).axes[0].texts}) == 1

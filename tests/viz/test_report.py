@@ -66,6 +66,14 @@ def test_verdicts_say_it_in_words():
     assert "✓ Holds" in Report("T").verdict("x", np.bool_(True)).html()
 
 
+def test_a_caption_is_no_part_of_its_table():
+    """A table may be wider than the page, or so narrow that its caption would be a column of single words."""
+    text = Report("t").table(["a"], [[1]], caption="What the columns mean.").html()
+    assert re.search(r'<figcaption class="above">What the columns mean.</figcaption>.*<div class="scroll"', text, re.S)
+    assert "<caption>" not in text
+    assert re.search(r"figcaption \{ max-width: \d+em", text)
+
+
 def test_table_cells():
     rows = [["a", 1, 0.123456, None, True], ["b", 20_000_000, float("nan"), 2, np.bool_(False)]]
     text = Report("T").table(["arm", "steps", "return", "low", "ok"], rows, "Cells").html()

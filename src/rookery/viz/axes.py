@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LEVEL_NAME_HEIGHT = 12  # points
 LINE_STYLES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))  # lines differ without color too
 
 
@@ -47,13 +48,15 @@ def label_rows(axes: Axes, names: Sequence[str]) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: names[round(value)])
 
 
-def draw_reference_levels(axes: Axes, levels: Mapping[str, float], along: Literal["x", "y"]) -> None:
+def draw_reference_levels(axes: Axes, levels: Mapping[str, float], along: Literal["x", "y"]) -> list[Any]:
     """Dotted lines behind the data, with their name at one end.
 
     Args:
       along: the axis to which the lines are parallel.
+    Returns: the names, as matplotlib's annotations.
     Raises: ConfigError for a level that is not finite.
     """
+    names = []
     style = {"color": "0.25", "linewidth": 1.2, "linestyle": ":", "zorder": 1.6}
     for name, value in levels.items():
         if not np.isfinite(value):
@@ -72,6 +75,25 @@ def draw_reference_levels(axes: Axes, levels: Mapping[str, float], along: Litera
             text.set_horizontalalignment("center")
         text.set(fontsize=9, color="0.25", parse_math=False)
         text.set_bbox({"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5})
+        names.append(text)
+    return names
+
+
+def stack_level_names(figure: Figure, names: Sequence[Any]) -> int:
+    """Raise names over vertical lines into further rows where they would cover each other. Returns the rows.
+
+    Args:
+      names: from `draw_reference_levels`, of a figure that has all else that it will have but a title.
+    """
+    if len(names) > 1:
+        figure.draw_without_rendering()  # where texts are is known only then
+    ends: list[float] = []  # of the rows, from the bottom
+    for name in sorted(names, key=lambda name: name.get_window_extent().x0):
+        box = name.get_window_extent()
+        row = next((number for number, end in enumerate(ends) if end < box.x0), len(ends))
+        ends[row : row + 1] = [box.x1 + 4]
+        name.xyann = (0, 3 + LEVEL_NAME_HEIGHT * row)
+    return len(ends)
 
 
 def add_legend(figure: Figure, lines: Sequence[Any], names: Sequence[str], title: str | None) -> None:

@@ -13,6 +13,7 @@ from rookery.errors import ConfigError
 from rookery.intervals import mean_band, mean_interval
 from rookery.storage.atomic import write_bytes
 from rookery.viz.axes import (
+    LEVEL_NAME_HEIGHT,
     LINE_STYLES,
     add_legend,
     draw_reference_levels,
@@ -20,6 +21,7 @@ from rookery.viz.axes import (
     new_axes,
     series_color,
     set_title,
+    stack_level_names,
 )
 
 if TYPE_CHECKING:
@@ -120,11 +122,11 @@ def interval_dots(
     axes.set_ylim(len(conditions) - 0.4, -0.45)  # the first condition on top
     label_rows(axes, list(conditions))
     axes.grid(axis="y", visible=False)
-    draw_reference_levels(axes, reference_levels or {}, along="y")
+    levels = draw_reference_levels(axes, reference_levels or {}, along="y")
     # Next to long names the axes are narrower than this label, which must stay inside the figure.
     place = "right" if max(map(len, conditions)) > 40 else "center"
     axes.set_xlabel(f"{xlabel}\n◆ mean, bar: its {confidence:.0%} interval, dots: seeds", loc=place)
-    set_title(axes, title, above=18 if reference_levels else 6)
+    set_title(axes, title, above=6 + LEVEL_NAME_HEIGHT * stack_level_names(figure, levels))
     return figure
 
 
