@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
-from rookery.dilemma_policies.registry import DILEMMA_ROLES, make_dilemma_policy
+from rookery.dilemma_policies.registry import DILEMMA_ROLES, DilemmaRole, make_dilemma_policy
 from rookery.intervals import Interval
 from rookery.learning.rollout import EpisodeStats
 from rookery.studies.agent_sources import TrainedTeam
@@ -84,7 +84,7 @@ def scripted_measures(env: Env, agent: PolicyConfig, episodes: int, seed: int) -
     return measures
 
 
-def play_with_scripted(env: Env, agent: PolicyConfig, role: str, episodes: int, seed: int) -> EpisodeStats:
+def play_with_scripted(env: Env, agent: PolicyConfig, role: DilemmaRole, episodes: int, seed: int) -> EpisodeStats:
     """Episodes of a frozen agent, in slot 0, with the task's scripted agent of a role."""
     policy, params = agent.make_policy(env, 0, "agent")
     partner = AgentGroup("partner", (1,), make_dilemma_policy(env.task, role))

@@ -115,7 +115,8 @@ def _measure(session: Session) -> dict[str, Any]:
 def _figures(results: Results) -> Figures:
     in_coins, in_matrix = (tuple(c.label for c in conditions) for conditions in (_IN_COINS, _IN_MATRIX))
     figures = coins.coin_figures(results, in_coins)
-    figures += [(f"matrix_{name}", *rest) for name, *rest in matrix.play_figures(results, in_matrix)]
+    of_matrix = matrix.play_figures(results, in_matrix)
+    figures += [(f"matrix_{name}", figure, caption) for name, figure, caption in of_matrix]
     return [*figures, *team_figures(results)]
 
 
