@@ -30,7 +30,7 @@ from rookery.training.run_parts import part_dir, train_part
 
 SHARDS_DIR = "shards"
 
-T = TypeVar("T")
+Item = TypeVar("Item")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Shard:
             raise ConfigError(f"shard={text!r} must be K/N with K from 1 to N, such as 3/20")
         return cls(int(match[1]), int(match[2]))
 
-    def of(self, items: list[T]) -> list[T]:
+    def of(self, items: list[Item]) -> list[Item]:
         """This shard's items: every Nth one, from the Kth on."""
         return items[self.number - 1 :: self.count]
 

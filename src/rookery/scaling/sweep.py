@@ -45,7 +45,7 @@ METHODS = ("grid", "random", "halving")
 SWEEP_SEED = 1_000_000
 """First training seed of sweeps by default, far from those of reported runs."""
 TABLE_FILE, BEST_FILE, FIGURE_FILE, TRIALS_FILE = "table.csv", "best.json", "sweep.svg", "trials.log"
-RUNS_FOLDER = "runs"
+TRIALS_FOLDER = "runs"
 """In the folder of a sweep: the runs of its trials."""
 FAILURE = "failure"
 """User attribute of a trial that failed for good, because of its settings: the reason."""
@@ -226,7 +226,7 @@ def _run_trials(
 
 def trial_folders(out: Path) -> list[Path]:
     """The folders of a sweep's runs, as far as it got."""
-    return sorted((out / RUNS_FOLDER).glob("*"))
+    return sorted((out / TRIALS_FOLDER).glob("*"))
 
 
 def _import_optuna() -> Any:
@@ -314,7 +314,7 @@ def _run_trial(
     """Run one trial. Returns whether it ended; if not, the next call continues its run."""
     trial = study.ask()
     overrides = [f"{d.field}={d.suggest(trial, d.field in whole)}" for d in options.space]
-    run_dir = out / RUNS_FOLDER / hashlib.sha256("\n".join(overrides).encode()).hexdigest()[:12]
+    run_dir = out / TRIALS_FOLDER / hashlib.sha256("\n".join(overrides).encode()).hexdigest()[:12]
 
     def train() -> bool:
         tried = dataclasses.replace(apply_overrides(config, overrides), seed=options.seed, num_seeds=options.num_seeds)

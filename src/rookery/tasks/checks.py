@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Int32
 from rookery.errors import ConfigError, InvalidActionError
 from rookery.types import PRNG_IMPL
 
-SEED_SETTINGS = {
+SEED_SETTINGS: dict[str, bool | int] = {
     "jax_threefry_partitionable": True,
     "jax_enable_custom_prng": False,
     "jax_random_seed_offset": 0,

@@ -275,7 +275,7 @@ class Run:
         that no device waits for another that does all the remaining work.
         """
         mesh, num_replicas = self._mesh(devices), len(self.replicas)
-        in_turn = on_cpu(mesh.devices.ravel())
+        in_turn = on_cpu(list(mesh.devices.flat))
         padding = -num_replicas % mesh.shape["replica"]
 
         def on_device(*args):
