@@ -6,6 +6,7 @@ The shapes and types written in signatures are checked while tests run, unless R
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -84,6 +85,14 @@ def _forget_programs():
     import jax
 
     jax.clear_caches()
+
+
+@pytest.fixture
+def hangup_acts():
+    """SIGHUP is not ignored, also where the tests run under `nohup`."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ sys.exit(cli.main())
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_a_signal_while_a_file_is_written(tmp_path, name):
+def test_a_signal_while_a_file_is_written(tmp_path, hangup_acts, name):
     env = {**os.environ, "ROOKERY_XLA_MESSAGES": "all"}
     command = [sys.executable, "-c", STOPPED_WHILE_WRITING.format(signal=name)]
     ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
@@ -78,7 +78,7 @@ def test_a_scorecard_is_written_together_with_its_page(tmp_path, monkeypatch):
     assert written == ["card", "page"]
 
 
-def test_nohup_keeps_a_command_from_the_end_of_its_terminal(monkeypatch):
+def test_nohup_keeps_a_command_from_the_end_of_its_terminal(hangup_acts, monkeypatch):
     assert signal.SIGHUP in stop_signals()
     monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_IGN)
     assert stop_signals() == [signal.SIGINT, signal.SIGTERM]
