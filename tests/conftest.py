@@ -88,11 +88,13 @@ def _forget_programs():
 
 
 @pytest.fixture
-def hangup_acts():
-    """SIGHUP is not ignored, also where the tests run under `nohup`."""
-    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_act():
+    """SIGINT and SIGHUP are not ignored, also where the tests run in the background or under `nohup`."""
+    acting = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    previous = {number: signal.signal(number, handler) for number, handler in acting.items()}
     yield
-    signal.signal(signal.SIGHUP, previous)
+    for number, handler in previous.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -34,11 +34,11 @@ sys.exit(cli.main())
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_a_signal_while_a_file_is_written(tmp_path, hangup_acts, name):
+def test_a_signal_while_a_file_is_written(tmp_path, signals_act, name):
     env = {**os.environ, "ROOKERY_XLA_MESSAGES": "all"}
     command = [sys.executable, "-c", STOPPED_WHILE_WRITING.format(signal=name)]
     ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (8, "", "error: stopped; nothing was kept\n")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (8, "", f"error: stopped; {KEPT['score']}\n")
     assert not list(tmp_path.iterdir())
 
 
@@ -78,7 +78,7 @@ def test_a_scorecard_is_written_together_with_its_page(tmp_path, monkeypatch):
     assert written == ["card", "page"]
 
 
-def test_nohup_keeps_a_command_from_the_end_of_its_terminal(hangup_acts, monkeypatch):
+def test_nohup_keeps_a_command_from_the_end_of_its_terminal(signals_act, monkeypatch):
     assert signal.SIGHUP in stop_signals()
     monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_IGN)
     assert stop_signals() == [signal.SIGINT, signal.SIGTERM]

@@ -93,7 +93,7 @@ def test_a_folder_named_as_sweeps_name_it(straight, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_in_an_orderly_way(straight, tmp_path, monkeypatch, hangup_acts, number):
+def test_a_signal_stops_in_an_orderly_way(straight, tmp_path, monkeypatch, signals_act, number):
     write = metrics.MetricsWriter.write
 
     def interrupted(self, update, *rest):
