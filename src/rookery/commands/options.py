@@ -108,8 +108,8 @@ def check_cores(cores: int | None) -> None:
 
 
 def expand_home(word: str) -> str:
-    """`--out=~/runs` with the home folder: shells expand `~` only at the beginning of a word, and a folder
-    named `~` is never meant."""
+    """`--out=~/runs` with the home folder: shells expand `~` only at the beginning of a word, and a folder named
+    `~` is never meant."""
     name, equals, value = word.partition("=")
     return f"{name}={os.path.expanduser(value)}" if equals and (value == "~" or value.startswith("~/")) else word
 

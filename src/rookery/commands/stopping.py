@@ -19,7 +19,7 @@ KEPT: dict[str, str] = {
     "report": "the studies printed above are done; run the same command for the others",
     "eval": "nothing was kept but what is printed above",
     "replay": "nothing was kept but the files printed above",
-    "score": "nothing was kept but the cards printed above",
+    "score": "nothing was kept but the cards of agents that were done",
     "schelling": "nothing was kept",
     "cross-play": "nothing was kept",
     "export": "nothing was kept",

@@ -140,8 +140,7 @@ def print_layout(launch: Launch | None, config: RunConfig) -> None:
 
     num_replicas = len(config.replicas)
     largest = num_replicas if launch is None else -(-num_replicas // launch.num_processes)
-    divisible = all(entry.learner is None or entry.learner.supports_sharding for entry in config.team)
-    print(f"devices: {describe_devices(largest, divisible)}", file=sys.stderr)
+    print(f"devices: {describe_devices(largest, config.supports_sharding)}", file=sys.stderr)
     if launch is not None:
         print(f"process {launch.description}; {num_replicas} replicas in all", file=sys.stderr)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from rookery.errors import ConfigError
 from rookery.play.game import Game, check_fps
+from rookery.training.stop_signal import stop_signals
 from rookery.viz import colors
 from rookery.viz.sprites import sprite_of
 
@@ -195,7 +196,7 @@ def play_in_terminal(game: Game, fps: float) -> int:
     game.sit(TERMINAL_PLAYER)
     before = termios.tcgetattr(input_file)
     stopped: list[int] = []
-    handlers = {number: signal.signal(number, lambda n, _: stopped.append(n)) for number in _STOP_SIGNALS}
+    handlers = {number: signal.signal(number, lambda n, _: stopped.append(n)) for number in stop_signals()}
     try:
         tty.setcbreak(input_file)
         _write(output_file, "\x1b[?1049h\x1b[?25l")  # another screen, no cursor
@@ -209,9 +210,6 @@ def play_in_terminal(game: Game, fps: float) -> int:
             _write(output_file, "\x1b[0m\x1b[?25h\x1b[?1049l")
             termios.tcsetattr(input_file, termios.TCSADRAIN, before)
     return 0
-
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _run_loop(game, screen, fps, input_file, output_file, stopped) -> None:

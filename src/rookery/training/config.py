@@ -260,6 +260,11 @@ class RunConfig(NumericFields):
         """Updates of the whole run: the fewest that reach `total_timesteps`."""
         return -(-self.total_timesteps // self.steps_per_update)
 
+    @property
+    def supports_sharding(self) -> bool:
+        """Whether devices can share one replica: every learner's updates can be split."""
+        return all(group.learner is None or group.learner.supports_sharding for group in self.team)
+
     def has_checkpoint(self, update: int) -> bool:
         """Whether the state is saved and evaluated after so many updates, if nothing stops the run."""
         return update % self.checkpoint_interval == 0 or update == self.total_updates

@@ -65,7 +65,7 @@ def run_memory(config: RunConfig, devices: Sequence[Any] | None = None) -> RunMe
     num_replicas = len(config.variants) * config.num_seeds
     # On a CPU the replicas of a device play one after another, elsewhere at once (`Run.map_replicas`).
     playing = min(num_replicas, len(devices)) if on_cpu(devices) else num_replicas
-    if all(entry.learner is None or entry.learner.supports_sharding for entry in config.team):
+    if config.supports_sharding:
         playing *= devices_per_replica(devices, num_replicas)  # each of them plays all episodes
     state = step_bytes = measured_step_bytes = 0
     for entry in config.team:

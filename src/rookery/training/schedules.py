@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,12 +17,12 @@ Schedule = float | tuple[tuple[float, float], ...]
 
 def is_schedule(value: Any) -> bool:
     """Whether a value is one schedule, and not a container of several (a NamedTuple is one)."""
-    return isinstance(value, float | int) or type(value) is tuple
+    return isinstance(value, numbers.Real) or type(value) is tuple
 
 
 def schedule_points(schedule: Schedule) -> list[tuple[float, float]]:
     """(fraction of the run done, value) of every point; one point for a constant."""
-    if isinstance(schedule, int | float):
+    if isinstance(schedule, int | float | numbers.Real):
         return [(0.0, float(schedule))]
     return [(fraction, value) for fraction, value in schedule]
 
@@ -30,14 +31,14 @@ def _are_points(schedule: Any) -> bool:
     """Whether it is pairs of numbers."""
     pairs = schedule if isinstance(schedule, tuple | list) else (None,)
     return all(
-        isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(number, int | float) for number in pair)
+        isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(number, numbers.Real) for number in pair)
         for pair in pairs
     )
 
 
 def check_schedule(name: str, schedule: Schedule, low: float = 0.0, high: float = float("inf")) -> None:
     """Raises ConfigError unless fractions increase within [0, 1] and values are finite and lie in [low, high]."""
-    if not (isinstance(schedule, int | float) or _are_points(schedule)):
+    if not (isinstance(schedule, numbers.Real) or _are_points(schedule)):
         raise ConfigError(f"{name}={schedule!r:.60} must be a number or points such as ((0, 0.3), (1, 1.5))")
     points = schedule_points(schedule)
     if not points:

@@ -313,8 +313,7 @@ class Run:
         all learners support it."""
         devices = devices or jax.devices()
         num_replicas = min(len(devices), len(self.replicas))
-        shareable = all(group.learner.supports_sharding for group in self.team.learning_groups)
-        sharing = devices_per_replica(devices, num_replicas) if shareable else 1
+        sharing = devices_per_replica(devices, num_replicas) if self.config.supports_sharding else 1
         grid = np.array(devices[: num_replicas * sharing]).reshape(num_replicas, sharing)
         return Mesh(grid, ("replica", batch_sharding.SHARD_AXIS))
 
