@@ -27,7 +27,7 @@ def parent(process: int) -> int:
 def victims(runs: Path, raylet: int) -> list[tuple[str, int]]:
     """Parts with a checkpoint, not finished, that a worker of a node trains; with the worker's process."""
     found = []
-    for log in runs.glob("studies/*.parts/*/log.txt"):
+    for log in runs.glob("studies/*.parts/[!.]*/log.txt"):  # the name of a folder that is arriving begins with a dot
         processes = re.findall(r"process (\d+) on", log.read_text())
         trained = any((log.parent / "checkpoints").glob("[0-9]*")) if (log.parent / "checkpoints").exists() else False
         if processes and trained and parent(int(processes[-1])) == raylet:

@@ -10,7 +10,6 @@ from jax.sharding import PartitionSpec
 
 from rookery import keys
 from rookery.agents.networks import MLPNetwork
-from rookery.agents.team import Team
 from rookery.errors import ConfigError
 from rookery.interfaces import Learner
 from rookery.learning import batch_sharding
@@ -161,8 +160,9 @@ def test_extra_devices_share_replicas(patient, devices, seeds, used):
     run = build(tiny(variants=CONFIG.variants[:1], num_seeds=seeds))
     assert shape_of_mesh(run, cpus) == used
     without = Learner()  # supports no sharding
-    team = Team(tuple(dataclasses.replace(g, learner=without if g.learns else None) for g in run.team.groups))
-    assert shape_of_mesh(dataclasses.replace(run, team=team), cpus) == (used[0], 1)
+    team = tuple(dataclasses.replace(g, learner=without if g.learner else None) for g in run.config.team)
+    config = dataclasses.replace(run.config, team=team)
+    assert shape_of_mesh(dataclasses.replace(run, config=config), cpus) == (used[0], 1)
     gpus = [types.SimpleNamespace(platform="gpu", id=n) for n in range(devices)]
     assert shape_of_mesh(run, gpus) == (used[0], 1)
 
