@@ -13,8 +13,11 @@ from rookery.agents.networks import JaquesNetwork, MLPNetwork
 from rookery.cli import main
 from rookery.errors import ConfigError
 from rookery.gridworld.spec import GridSpec, ViewConfig
+from rookery.learning.a2c import A2C
 from rookery.learning.auxiliary.attention import AttentionLoss
 from rookery.learning.cloning import BehaviorCloning
+from rookery.learning.ppo import PPO
+from rookery.learning.r2d2 import R2D2
 from rookery.plugins import INTRINSIC_REWARDS, LEARNERS
 from rookery.tasks.four_rooms import FourRooms
 from rookery.tasks.goal_cycle import GoalCycle
@@ -25,6 +28,8 @@ from rookery.tasks.sixteen_places import SixteenPlaces
 from rookery.tasks.social_dilemmas.cleanup import Cleanup
 from rookery.training import memory
 from rookery.training.clone_trainer import CloneConfig
+from rookery.training.config import Variant
+from rookery.training.generations import GenerationsConfig
 from rookery.training.memory import check_memory, environment_bytes, format_bytes, run_memory
 from rookery.training.policy_config import OraclePolicyConfig
 from tests.tiny import CONFIG, NOVICE, OTHER, TASK, tiny
@@ -168,3 +173,32 @@ def test_numbers_of_other_settings():
     with pytest.raises(ConfigError, match=r"^num_goals=4\.5 must be a whole number$"):
         GoalCycle(num_goals=4.5)
     assert GoalCycle(penalty=np.float32(1), num_goals=np.int64(4), spawn_delay=[0, 1, 2]).spawn_delay == (0, 1, 2)
+
+
+SETTINGS_OF_ANOTHER_TYPE = [
+    (lambda: tiny(team="x"), r"team='x' must be a tuple; of one, write \(x,\)"),
+    (lambda: tiny(team=(NOVICE, 1)), r"team\[1\]=1 must be a GroupConfig"),
+    (lambda: tiny(variants=Variant()), r"variants=Variant\(.* must be a tuple; of one, write \(x,\)"),
+    (lambda: tiny(task="goal-cycle"), r"task='goal-cycle' must be a Task, such as GoalCycle\(\)"),
+    (lambda: tiny(widening=3), "widening=3 must be a Widening or None"),
+    (lambda: tiny(env_schedules=[1]), r"env_schedules=\[1\] must be a dictionary of schedules by name"),
+    (lambda: Variant(hparams="4"), "variant main.hparams='4' must be a dictionary of schedules by name"),
+    (lambda: Variant(hparams={1: 2.0}), r"variant main.hparams={1: 2.0} must be a dictionary of schedules by name"),
+    (lambda: Variant(env_schedules=[]), r"variant main.env_schedules=\[\] must be a dictionary of schedules by name"),
+    (lambda: Variant(name=5), "variant name 5 must be letters, digits, - and _"),
+    (lambda: dataclasses.replace(NOVICE, policy="x"), "group 'novice': policy='x' must be a policy's configuration"),
+    (lambda: dataclasses.replace(NOVICE, learner="ppo"), "group 'novice': learner='ppo' must be a Learner or None"),
+    (lambda: dataclasses.replace(NOVICE, hparams=3), "group 'novice': hparams=3 must be a dictionary .* by name"),
+    (lambda: PPO(auxiliary="next-frame"), r"auxiliary='next-frame' must be a tuple; of one, write \(x,\)"),
+    (lambda: R2D2(auxiliary=("x",)), r"auxiliary\[0\]='x' must be an auxiliary loss"),
+    (lambda: A2C(intrinsic=(AttentionLoss(),)), r"intrinsic\[0\]=AttentionLoss\(.* must be an intrinsic reward"),
+    (lambda: GenerationsConfig(run=3), "run=3 must be a RunConfig"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "message"), SETTINGS_OF_ANOTHER_TYPE, ids=[x[1][:24] for x in SETTINGS_OF_ANOTHER_TYPE]
+)
+def test_settings_of_another_type(make, message):
+    with pytest.raises(ConfigError, match=f"^{message}$"):
+        make()

@@ -99,8 +99,32 @@ def check_numbers(settings: Any) -> None:
             continue
         noun = "whole number" if kind is numbers.Integral else "number"
         wanted = f"a tuple of {noun}s" if several else f"a {noun}"
-        shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
-        raise ConfigError(f"{name}={shown} must be {wanted}{' or None' if optional else ''}")
+        raise ConfigError(f"{name}={_shown(value)} must be {wanted}{' or None' if optional else ''}")
+
+
+def check_type(name: str, value: object, kind: type | tuple[type, ...], wanted: str) -> None:
+    """Raises ConfigError for a value of another type; `wanted` says what belongs there, as "a Task"."""
+    if not isinstance(value, kind):
+        raise ConfigError(f"{name}={_shown(value)} must be {wanted}")
+
+
+def check_types(name: str, values: object, kind: type, wanted: str) -> None:
+    """`check_type` of each item of a tuple."""
+    if not isinstance(values, tuple | list):
+        raise ConfigError(f"{name}={_shown(values)} must be a tuple; of one, write (x,)")
+    for number, item in enumerate(values):
+        check_type(f"{name}[{number}]", item, kind, wanted)
+
+
+def check_names(name: str, values: object, wanted: str) -> None:
+    """Raises ConfigError unless it is a dictionary by name; `wanted` says of what, as "schedules"."""
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise ConfigError(f"{name}={_shown(values)} must be a dictionary of {wanted} by name")
+
+
+def _shown(value: object) -> str:
+    """A value in a message: its first 60 characters."""
+    return repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
 
 
 _NUMBER = re.compile(r"(tuple\[)?(int|float)(?(1)(?:,(?:int|float|\.\.\.))*\])(\|None)?")

@@ -21,7 +21,7 @@ from rookery.agents.recurrent import RecurrentPolicy
 from rookery.interfaces import Learner, LossInputs
 from rookery.learning import batch_sharding, health
 from rookery.learning.advantage import gae, reference_code_gae
-from rookery.learning.configs import check_distinct_kinds
+from rookery.learning.configs import check_losses
 from rookery.learning.extra_losses import add_extra_losses, init_auxiliary_params, loss_denominators
 from rookery.learning.intrinsic import combine
 from rookery.learning.masking import masked_mean
@@ -79,8 +79,7 @@ class ActorCritic(Learner):
     supports_sharding: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_distinct_kinds("auxiliary losses", self.auxiliary)
-        check_distinct_kinds("intrinsic rewards", self.intrinsic)
+        check_losses(self.auxiliary, self.intrinsic)
 
     def shape_advantages(self, advantage: Float[Array, "T E"], trajectory: Trajectory) -> Float[Array, "T E"]:
         """The advantages that actions learn from, before they are normalized. Default: those of the rewards."""

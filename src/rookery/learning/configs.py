@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, cast
 
 from rookery.errors import ConfigError
+from rookery.interfaces import AuxiliaryLoss, IntrinsicReward
+from rookery.limits import check_types
 from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS
 from rookery.storage.serialization import OneOf
 
@@ -14,11 +16,15 @@ IntrinsicRewardConfig: TypeAlias = Annotated[Any, OneOf(INTRINSIC_REWARDS.classe
 LearnerConfig: TypeAlias = Annotated[Any, OneOf(LEARNERS.classes)]
 
 
-def check_distinct_kinds(noun: str, configs: Iterable[Any]) -> None:
-    """Raises ConfigError if two have the same kind: their parameters and metrics are named by it."""
-    kinds = [config.kind for config in configs]
-    if len(set(kinds)) != len(kinds):
-        raise ConfigError(f"{noun} {kinds} must differ from each other; give each kind once")
+def check_losses(auxiliary: object, intrinsic: object = ()) -> None:
+    """Raises ConfigError if a learner's auxiliary losses or intrinsic rewards are no tuples of such, or if two have the
+    same kind: their parameters and metrics are named by it."""
+    check_types("auxiliary", auxiliary, AuxiliaryLoss, "an auxiliary loss")
+    check_types("intrinsic", intrinsic, IntrinsicReward, "an intrinsic reward")
+    for noun, configs in (("auxiliary losses", auxiliary), ("intrinsic rewards", intrinsic)):
+        kinds = [config.kind for config in cast("tuple[Any, ...]", configs)]
+        if len(set(kinds)) != len(kinds):
+            raise ConfigError(f"{noun} {kinds} must differ from each other; give each kind once")
 
 
 def check_range(

@@ -27,7 +27,7 @@ from rookery.errors import ConfigError
 from rookery.interfaces import Learner, LossInputs
 from rookery.learning import replay_buffer
 from rookery.learning.advantage import n_step_returns
-from rookery.learning.configs import AuxiliaryLossConfig, check_distinct_kinds, check_range
+from rookery.learning.configs import AuxiliaryLossConfig, check_losses, check_range
 from rookery.learning.extra_losses import add_extra_losses, init_auxiliary_params, loss_denominators
 from rookery.learning.health import gradient_norms, measure_losses, relative_state_error
 from rookery.learning.masking import masked_mean
@@ -75,7 +75,7 @@ class R2D2(Learner):
         check_range(self, ("burn_in", "priority_exponent", "max_grad_norm", "adam_eps"))
         check_range(self, ("gamma",), high=1, exclude_low=True)
         check_range(self, ("priority_eta", "eval_epsilon"), high=1)
-        check_distinct_kinds("auxiliary losses", self.auxiliary)
+        check_losses(self.auxiliary)
 
     def optimizer(self) -> optax.GradientTransformation:
         """Adam, without its learning rate."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rookery.errors import MissingPackageError
-from rookery.storage.atomic import storage_error, write_text
+from rookery.storage.atomic import write_bytes, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.tracking.base import mean_value
 from rookery.tracking.run_info import read_run_info
@@ -102,7 +102,6 @@ def write_parquet(table: dict[str, np.ndarray], path: Path) -> None:
         "metric": pyarrow.array(table["metric"].tolist()).dictionary_encode(),
         "value": pyarrow.array(table["value"], from_pandas=True),
     }
-    try:
-        pyarrow.parquet.write_table(pyarrow.table(columns), path)
-    except OSError as error:
-        raise storage_error("write", path, error) from error
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), buffer)
+    write_bytes(path, buffer.getvalue(), follow_link=True)

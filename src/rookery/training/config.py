@@ -6,6 +6,7 @@ import dataclasses
 from typing import Annotated, Any, TypeAlias
 
 from rookery.errors import ConfigError
+from rookery.interfaces import Learner, Task
 from rookery.learning.configs import LearnerConfig
 from rookery.limits import (
     MAX_ENVS,
@@ -14,12 +15,16 @@ from rookery.limits import (
     NumericFields,
     check_at_most,
     check_integers,
+    check_names,
     check_sizes,
+    check_type,
+    check_types,
 )
 from rookery.storage.serialization import OneOf
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.registry import task_types
 from rookery.training.policy_config import (
+    BasePolicyConfig,
     FrozenPolicyConfig,
     OraclePolicyConfig,
     PolicyConfig,
@@ -76,7 +81,12 @@ def check_label(name: str) -> None:
 
 def _check_name(noun: str, name: str) -> None:
     """Raises ConfigError for a name that cannot stand in metrics and file names."""
-    if not name or len(name) > MAX_LABEL or not name.replace("-", "").replace("_", "").isalnum():
+    if (
+        not isinstance(name, str)
+        or not name
+        or len(name) > MAX_LABEL
+        or not name.replace("-", "").replace("_", "").isalnum()
+    ):
         raise ConfigError(f"{noun} name {name!r} must be letters, digits, - and _")
 
 
@@ -106,6 +116,9 @@ class GroupConfig(NumericFields):
             raise ConfigError(f"group name {self.name!r} is a metric of every run; choose another")
         if not self.slots or len(set(self.slots)) != len(self.slots) or min(self.slots) < 0:
             raise ConfigError(f"group {self.name!r}: slots {self.slots} must be one or more different slot numbers")
+        check_type(f"group {self.name!r}: policy", self.policy, BasePolicyConfig, "a policy's configuration")
+        check_type(f"group {self.name!r}: learner", self.learner, (Learner, type(None)), "a Learner or None")
+        check_names(f"group {self.name!r}: hparams", self.hparams, "schedules")
         if self.learner is not None and not self.policy.learnable:
             raise ConfigError(f"group {self.name!r}: a {self.policy.kind} policy cannot learn; use kind 'recurrent'")
         if self.learner is None and self.policy.learnable:
@@ -159,6 +172,10 @@ class Variant(NumericFields):
                 f"variant name {self.name!r} is reserved in metrics, like {', '.join(RESERVED_VARIANT_NAMES)}; "
                 "choose another"
             )
+        check_names(f"variant {self.name}.hparams", {} if self.hparams is None else self.hparams, "schedules")
+        check_names(
+            f"variant {self.name}.env_schedules", {} if self.env_schedules is None else self.env_schedules, "schedules"
+        )
         for field in ("social_episode_prob", *COMMON_HPARAMS):
             if getattr(self, field) is not None:
                 high = 1.0 if field == "social_episode_prob" else float("inf")
@@ -196,6 +213,11 @@ class RunConfig(NumericFields):
 
     def __post_init__(self) -> None:
         check_label(self.name)
+        check_type("task", self.task, Task, "a Task, such as GoalCycle()")
+        check_types("team", self.team, GroupConfig, "a GroupConfig")
+        check_types("variants", self.variants, Variant, "a Variant")
+        check_names("env_schedules", self.env_schedules, "schedules")
+        check_type("widening", self.widening, (Widening, type(None)), "a Widening or None")
         for field in ("num_seeds", "total_timesteps", "num_envs", "checkpoint_interval", "max_checkpoints"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")

@@ -27,7 +27,7 @@ import numpy as np
 from rookery import keys
 from rookery.agents.weights import load_agent, save_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, suggest
-from rookery.limits import NumericFields, check_at_most
+from rookery.limits import NumericFields, check_at_most, check_type
 from rookery.storage.atomic import write_bytes, write_json
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import AGENTS_DIR
@@ -70,6 +70,7 @@ class GenerationsConfig(NumericFields):
     first_alone: bool = True  # the first generation learns alone; false: next to the policy that the run names
 
     def __post_init__(self) -> None:
+        check_type("run", self.run, RunConfig, "a RunConfig")
         check_at_most("num_generations", self.num_generations, MAX_GENERATIONS)
         check_at_most("population", self.population, MAX_POPULATION)
         for name in ("num_generations", "num_lineages", "population"):
