@@ -420,7 +420,7 @@ class Learner(NumericFields):
     supports_communication: ClassVar[bool] = False
     """It can train policies that observe or send messages."""
     supports_sharding: ClassVar[bool] = False
-    """Its updates are split by `learning.batch_sharding`, so that idle CPU cores can share one update."""
+    """Its updates are split by `learning.batch_sharding`, so that idle CPU cores or GPUs can share one update."""
 
     def validate(self, episodes: int, steps: int) -> None:
         """Raises ConfigError if it cannot learn from updates of this many episodes of this many steps."""

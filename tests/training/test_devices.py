@@ -58,7 +58,7 @@ def test_cores_share_a_learner_only_where_they_wait_for_each_other(flags):
     flags(f"{DEVICE_COUNT_FLAG}=4")
     cpus, gpus = ([types.SimpleNamespace(platform=platform)] * 7 for platform in ("cpu", "gpu"))
     assert devices_per_replica(cpus[:4], 1) == 1
-    assert [devices_per_replica(gpus[:number], 2) for number in (1, 2, 3, 4, 7)] == [1] * 5
+    assert [devices_per_replica(gpus[:number], 2) for number in (1, 2, 3, 4, 7)] == [1, 1, 1, 2, 2]
     flags(f"{DEVICE_COUNT_FLAG}=4 {COLLECTIVE_TIMEOUT_FLAG}=604800")
     assert devices_per_replica(cpus[:4], 1) == 4
     assert devices_per_replica(cpus[:3], 1) == 2
@@ -113,7 +113,7 @@ def test_how_replicas_lie_on_the_devices(flags, monkeypatch):
     assert describe_devices(1) == "4 CPU devices for 1 replica: up to 4 share the batch of one"
     assert describe_devices(3) == "4 CPU devices for 3 replicas: 1 without work"
     monkeypatch.setattr("jax.devices", lambda: [types.SimpleNamespace(platform="gpu", device_kind="H100")] * 4)
-    assert describe_devices(1) == "4 H100 devices for 1 replica: 3 without work"
+    assert describe_devices(1) == "4 H100 devices for 1 replica: up to 4 share the batch of one"
     why = "because a learner's updates cannot be divided among devices"
     assert describe_devices(1, divisible=False) == f"4 H100 devices for 1 replica: 3 without work, {why}"
 

@@ -146,6 +146,31 @@ def test_devices_that_share_a_replica_reach_the_same_numbers(patient, monkeypatc
     assert_same(*after)
 
 
+def test_gpus_share_a_replica_by_the_same_mechanism(patient, monkeypatch):
+    """With what CPUs do otherwise switched off: one seed under vmap, its batch read at once by each device."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr("rookery.training.train_step.on_cpu", lambda devices: False)
+    counts = []
+    monkeypatch.setattr(
+        batch_sharding,
+        "map_shards",
+        lambda f, inputs, was=batch_sharding.map_shards: (
+            counts.append(len(jax.tree.leaves(inputs)[0])) or was(f, inputs)
+        ),
+    )
+    alone = dataclasses.replace(NOVICE, learner=dataclasses.replace(NOVICE.learner, auxiliary=()))
+    run = build(tiny(team=(alone, OTHER), variants=CONFIG.variants[:1], eval_episodes=0))
+    after, start = [], jax.device_get((run.init(), replica_schedules(run.config)))
+    for number in (1, 2):
+        state, schedules = run.place_on_devices(start, jax.devices()[:number])
+        counts.clear()
+        after.append(jax.device_get(run.compile_train_step(jax.devices()[:number])(state, schedules)))
+        assert set(counts) == ({1} if number == 1 else {2})
+    for one, other in zip(*map(jax.tree.leaves, after), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
+    assert not np.array_equal(*(jax.tree.leaves(a[0].learners["novice"].params)[0] for a in (after[0], (start[0],))))
+
+
 @pytest.fixture
 def patient(monkeypatch):
     """With any version, devices wait for each other."""
@@ -164,7 +189,7 @@ def test_extra_devices_share_replicas(patient, devices, seeds, used):
     config = dataclasses.replace(run.config, team=team)
     assert shape_of_mesh(dataclasses.replace(run, config=config), cpus) == (used[0], 1)
     gpus = [types.SimpleNamespace(platform="gpu", id=n) for n in range(devices)]
-    assert shape_of_mesh(run, gpus) == (used[0], 1)
+    assert shape_of_mesh(run, gpus) == used
 
 
 def shape_of_mesh(run, devices):

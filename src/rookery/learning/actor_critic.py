@@ -178,9 +178,10 @@ class RecomputedBatch(NamedTuple):
 def recompute(config: ActorCritic, policy: RecurrentPolicy, params: PyTree, trajectory: Trajectory) -> RecomputedBatch:
     """Read the whole batch with the current parameters: recurrent states, advantages and value targets."""
     steps, episodes = trajectory.action.shape
-    num_shards = (
-        batch_sharding.num_shards(episodes, min_per_shard=MIN_EPISODES_PER_SHARD) if policy.cpu_chunk_size else 1
-    )
+    if policy.cpu_chunk_size:
+        num_shards = batch_sharding.num_shards(episodes, min_per_shard=MIN_EPISODES_PER_SHARD)
+    else:
+        num_shards = batch_sharding.shards_of_devices(episodes)
 
     def at_starts(pre_step_states):
         return jax.tree.map(lambda x: x[: steps : config.sequence_length], pre_step_states)
@@ -363,8 +364,9 @@ def gradient(
 ) -> tuple[dict[str, Float[Array, ""]], PyTree]:
     """The loss terms of a minibatch, and the gradients of its loss.
 
-    Where the policy reads observations in chunks, the minibatch is split into parts that fit the caches of a CPU; the
-    parts are shared by the devices of `batch_sharding`, and added up in a fixed order.
+    Where the policy reads observations in chunks, the minibatch is split into parts that fit the caches of a CPU; else
+    into one for each device that shares it. The parts are shared by the devices of `batch_sharding`, and added up in a
+    fixed order.
     """
     denominators = loss_denominators(config.auxiliary, config.intrinsic, batch)
     grad_and_terms = jax.grad(
@@ -396,6 +398,6 @@ def gradient(
 def _num_parts(num_sequences: int, length: int, cpu_chunk_size: int | None) -> int:
     """How many equal parts to split a minibatch into so that each holds about `cpu_chunk_size` observations."""
     if cpu_chunk_size is None:
-        return 1
+        return batch_sharding.shards_of_devices(num_sequences)
     wanted = max(1, num_sequences * length // cpu_chunk_size)
     return max(n for n in range(1, wanted + 1) if num_sequences % n == 0)

@@ -1,8 +1,9 @@
-"""One learner's batch in shards, which the cores of a CPU share.
+"""One learner's batch in shards, which several devices share: the cores of a CPU, or GPUs.
 
-The number of shards depends on the batch alone, and their results are added up in a fixed order: the numbers are the
-same for any number of cores. A core processes its shards one after another; in a program that is not spread over
-cores (`training.train_step`), one device processes all of them.
+On a CPU the number of shards depends on the batch alone, and their results are added up in a fixed order: the numbers
+are the same for any number of cores. A core processes its shards one after another; in a program that is not spread
+over cores (`training.train_step`), one device processes all of them. A GPU reads a batch at once, so there each device
+that shares has one shard.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ import jax.numpy as jnp
 from rookery.types import PyTree
 
 SHARD_AXIS = "shard"
-"""The axis of a device mesh along which cores share one learner's batch."""
+"""The axis of a device mesh along which devices share one learner's batch."""
 
 MAX_SHARDS = 8
-"""The most shards, and so the most cores, of one learner."""
+"""The most shards, and so the most devices, of one learner."""
 
 
 def num_shards(num_items: int, min_per_shard: int = 1) -> int:
@@ -48,8 +49,17 @@ def num_sharing_devices() -> int:
         return 1
 
 
+def shards_of_devices(num_items: int) -> int:
+    """Shards of a batch that a device reads at once: one for each device that shares it, if they divide the items.
+
+    1 on a CPU, where the numbers must not depend on the devices.
+    """
+    sharing = num_sharing_devices()
+    return sharing if jax.default_backend() != "cpu" and num_items % sharing == 0 else 1
+
+
 def map_shards(function: Callable[[PyTree], PyTree], inputs: PyTree) -> PyTree:
-    """Apply a function to each shard: leaves of inputs and outputs lead with shards. Every core gets all outputs."""
+    """Apply a function to each shard: leaves of inputs and outputs lead with shards. Every device gets all outputs."""
     number, sharing = len(jax.tree.leaves(inputs)[0]), num_sharing_devices()
     if sharing == 1 or number % sharing:
         return jax.lax.map(function, inputs)

@@ -101,12 +101,12 @@ def on_cpu(devices: Sequence[Any]) -> bool:
 def devices_per_replica(devices: Sequence[Any], num_replicas: int) -> int:
     """How many devices share the batch of each replica: 1 unless there are twice as many as replicas, or more.
 
-    It is a number that divides a batch's shards. Only a CPU's devices share one, and only if they are allowed to wait
-    for each other (`collective_timeout_flags`).
+    It is a number that divides a batch's shards. A CPU's devices share none unless they are allowed to wait for each
+    other (`collective_timeout_flags`).
     """
     from rookery.learning import batch_sharding  # imports JAX, which must read its flags later than `use_all_cores`
 
-    if not on_cpu(devices) or COLLECTIVE_TIMEOUT_FLAG not in os.environ.get("XLA_FLAGS", ""):
+    if on_cpu(devices) and COLLECTIVE_TIMEOUT_FLAG not in os.environ.get("XLA_FLAGS", ""):
         return 1
     return batch_sharding.usable_devices(max(1, len(devices) // num_replicas))
 

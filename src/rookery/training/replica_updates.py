@@ -10,7 +10,7 @@ import jax
 from rookery.training.border_evaluation import BorderEvaluator
 from rookery.training.build import build, checkpoint_hashes
 from rookery.training.config import RunConfig
-from rookery.training.devices import machine_info
+from rookery.training.devices import machine_info, on_cpu
 from rookery.training.evaluation import RunEvaluator
 from rookery.training.process_group import ProcessGroup
 from rookery.training.stop_signal import StopSignal
@@ -30,7 +30,7 @@ class ReplicaUpdates:
     """
 
     state: TrainState
-    """Of the own replicas, on the devices."""
+    """Of the own replicas, on the devices, after the last update that was started."""
 
     def __init__(self, run: Run, devices: list[Any] | None, processes: ProcessGroup, hashes: dict[str, str]) -> None:
         machine = machine_info()
@@ -52,17 +52,37 @@ class ReplicaUpdates:
         """Continue from a state of the own replicas."""
         self.num_updates: int = num_updates
         self.state = state
+        self._unread: PyTree | None = None  # metrics of an update that was started
 
     def compile(self) -> None:
         """Put the state on the devices and compile the update."""
         self.state, self._schedules = self.run.place_on_devices((self.state, self.run.schedules), self._devices)
         self._update = self.run.compile_train_step(self._devices).lower(self.state, self._schedules).compile()
 
-    def step(self) -> PyTree:
-        """One update. Returns its metrics, numpy; the state stays on the devices."""
-        self.state, metrics = self._update(self.state, self._schedules)
+    @property
+    def overlaps(self) -> bool:
+        """Whether the host's work between updates can be done while the devices update: not where it is the device."""
+        return not on_cpu(self._devices or jax.devices())
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether an update was started whose metrics are not yet read."""
+        return self._unread is not None
+
+    def step(self, next_too: bool = False) -> PyTree:
+        """One update. Returns its metrics, numpy; the state stays on the devices.
+
+        Args:
+          next_too: start the next update before waiting for these metrics. `state` is then the state after that one.
+        """
+        metrics = self._unread if self._unread is not None else self._dispatch()
+        self._unread = self._dispatch() if next_too else None
         self.num_updates += 1
         return show_missing(jax.device_get(metrics))
+
+    def _dispatch(self) -> PyTree:
+        self.state, metrics = self._update(self.state, self._schedules)
+        return metrics
 
     def evaluate(self) -> PyTree:
         """Metrics of the evaluation, numpy. A run that widens its task moves a border here."""

@@ -309,8 +309,8 @@ class Run:
         return NamedSharding(mesh, PartitionSpec("replica") if divides else PartitionSpec())
 
     def _mesh(self, devices: list[Any] | None) -> Mesh:
-        """Devices by replica. If a CPU has more devices than replicas, several share a replica's batch, provided that
-        all learners support it."""
+        """Devices by replica. If there are more devices than replicas, several share a replica's batch, provided that
+        all learners support it; the others have no work."""
         devices = devices or jax.devices()
         num_replicas = min(len(devices), len(self.replicas))
         sharing = devices_per_replica(devices, num_replicas) if self.config.supports_sharding else 1

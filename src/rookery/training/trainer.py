@@ -289,13 +289,15 @@ class _TrainLoop:
                     updates.compile()
                 compile_seconds = time.monotonic() - compile_start
             stopping = processes.decide(stop_signal.requested)
+            update_end = time.monotonic()
             while done < config.total_updates and not stopping:
-                update_start = time.monotonic()
-                metrics = processes.gather(updates.step())
+                update_start = update_end if updates.is_ahead else time.monotonic()
+                metrics = processes.gather(updates.step(self._starts_next(done + 1, stop_signal)))
+                update_end = time.monotonic()
                 done += 1
                 check_finite_metrics(self.run, metrics, done)
                 row = self._metrics_by_variant(metrics) | {
-                    "time/steps_per_second": self.steps_per_update / (time.monotonic() - update_start),
+                    "time/steps_per_second": self.steps_per_update / (update_end - update_start),
                     "time/compile_seconds": compile_seconds,
                 }
                 due = config.has_checkpoint(done)
@@ -306,8 +308,9 @@ class _TrainLoop:
                     if warning := dead_loss_warning(config, row["evaluation"], done):
                         progress.note(warning)
                 self.seconds = row["time/seconds"] = self.earlier_seconds + time.monotonic() - self.start_time
-                # Read once: a stop requested after this line takes effect, with a checkpoint, after the next update.
-                stopping = self._asked_to_stop(stop_signal) or self._out_of_time()
+                # Read once: a stop requested after this line takes effect, with a checkpoint, after the next update; so
+                # does one that was requested when that update had been started.
+                stopping = not updates.is_ahead and (self._asked_to_stop(stop_signal) or self._out_of_time())
                 saves = processes.decide(due or stopping)
                 if saves:
                     state = processes.gather(updates.state_on_host())
@@ -322,6 +325,17 @@ class _TrainLoop:
                 if self.on_update is not None:
                     self.on_update(done, saves)
         return TrainResult(self.run_dir, done, done == config.total_updates, self.seconds, updates.state, self.run)
+
+    def _starts_next(self, done: int, stop_signal: StopSignal) -> bool:
+        """Whether the update after the first `done` starts before the metrics of these are read, so that a GPU does not
+        wait for the host. Not where their state is needed: at a checkpoint and at a stop."""
+        return (
+            self.updates.overlaps
+            and self.processes.num_processes == 1
+            and not self.config.has_checkpoint(done)
+            and not self._asked_to_stop(stop_signal)
+            and not self._out_of_time()
+        )
 
     def _asked_to_stop(self, stop_signal: StopSignal) -> bool:
         return stop_signal.requested or self.processes.stop_requested
