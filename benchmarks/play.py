@@ -28,7 +28,7 @@ from rookery.play.game import Game
 from rookery.play.server import Server
 from rookery.tasks import registry
 from rookery.tasks.grid_env import GridEnv
-from rookery.training.team_setup import load_policy
+from rookery.training.make_team import load_policy
 
 HANDSHAKE = (
     "GET /play HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -147,6 +147,11 @@ def test_one_public_name_is_one_thing():
     assert {name: where for name, where in homes.items() if len(where) > 1 and name not in SHARED_NAMES} == {}
 
 
+def test_one_file_name_is_one_file():
+    names = collections.Counter(path.name for path in ROOT.rglob("*.py") if not path.name.startswith("__"))
+    assert [name for name, number in names.items() if number > 1] == []
+
+
 def python(*lines: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, env=os.environ)
 

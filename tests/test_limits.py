@@ -29,7 +29,7 @@ from rookery.tasks.social_dilemmas.cleanup import Cleanup
 from rookery.training import memory
 from rookery.training.clone_trainer import CloneConfig
 from rookery.training.config import Variant
-from rookery.training.generations import GenerationsConfig
+from rookery.training.generation_chain import GenerationsConfig
 from rookery.training.memory import check_memory, environment_bytes, format_bytes, run_memory
 from rookery.training.policy_config import OraclePolicyConfig
 from tests.tiny import CONFIG, NOVICE, OTHER, TASK, tiny

@@ -57,7 +57,7 @@ def command(kind: str, folder: Path) -> int:
         from tests.scorecard.tiny import TINY, student
 
         from rookery.scorecard.card import score
-        from rookery.scorecard.page import write_scorecard_page
+        from rookery.scorecard.card_page import write_scorecard_page
 
         card = score(student("follows and remembers"), TINY)
         card.write_json(folder / "tiny.json")
@@ -65,9 +65,9 @@ def command(kind: str, folder: Path) -> int:
         return 0
     from tests.scaling.study import NAME
 
-    from rookery.studies import registry
+    from rookery.studies import study_list
 
-    registry.STUDIES[NAME] = "tests.scaling.study"
+    study_list.STUDIES[NAME] = "tests.scaling.study"
     folders = ["--runs", str(folder), "--results", str(folder / "results")]
     ray = ["--ray"] if kind == "ray" else []
     return rookery(["reproduce", NAME, "--seeds", "2", "--episodes", "6", "--quiet", *folders, *ray])

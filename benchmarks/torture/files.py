@@ -75,7 +75,7 @@ class Files:
         save_novice(self.good / "agent" / "agent.safetensors")
         tree = {"x": np.arange(600, dtype=np.float32).reshape(20, 30), "y": np.arange(3, dtype=np.uint32)}
         checkpoint.save(self.good / "c", 1, tree)
-        from rookery.training.team_setup import make_team_setup
+        from rookery.training.make_team import make_team_setup
         from rookery.viz.record_episode import record_episode
 
         setup = make_team_setup(str(self.good / "agent" / "agent.safetensors"), "random", None)

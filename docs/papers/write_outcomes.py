@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from rookery.studies.registry import STUDIES, load_study
+from rookery.studies.study_list import STUDIES, load_study
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER.parents[1] / "results"

@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     )
     from rookery.tasks.goal_cycle import GoalCycle
     from rookery.tasks.registry import make, register
-    from rookery.tracking.base import Tracker
     from rookery.tracking.run_table import load_run
+    from rookery.tracking.tracker import Tracker
     from rookery.training.config import RunConfig
+    from rookery.training.make_team import make_team_setup
     from rookery.training.presets import preset
-    from rookery.training.team_setup import make_team_setup
     from rookery.training.trainer import TrainResult, resume, train
     from rookery.types import Env, TimeStep
 
@@ -129,13 +129,13 @@ _MODULES = {
     "Task": "rookery.interfaces:Task",
     "TeamSetup": "rookery.agents.team_setup:TeamSetup",
     "TimeStep": "rookery.types:TimeStep",
-    "Tracker": "rookery.tracking.base:Tracker",
+    "Tracker": "rookery.tracking.tracker:Tracker",
     "TrainResult": "rookery.training.trainer:TrainResult",
     "evaluate": "rookery.commands.evaluate:evaluate",
     "load": "rookery.agents.numpy_actor:load_actor",
     "load_run": "rookery.tracking.run_table:load_run",
     "make": "rookery.tasks.registry:make",
-    "make_team_setup": "rookery.training.team_setup:make_team_setup",
+    "make_team_setup": "rookery.training.make_team:make_team_setup",
     "preset": "rookery.training.presets:preset",
     "register": "rookery.tasks.registry:register",
     "register_auxiliary_loss": "rookery.plugins:register_auxiliary_loss",

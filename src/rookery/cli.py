@@ -12,9 +12,9 @@ import io
 import os
 import sys
 
+from rookery.commands.command_classes import COMMANDS, command_class
 from rookery.commands.lists import find_list
 from rookery.commands.output import outlast_readers
-from rookery.commands.registry import COMMANDS, command_class
 from rookery.commands.stopping import describe_stop, end_by_signals_as_by_sigint
 from rookery.environment import read_variable
 from rookery.errors import (

@@ -496,10 +496,11 @@ class EpisodeRange(NamedTuple):
 class Task(NumericFields):
     """The rules of an environment: a frozen dataclass of settings, hashable, so that it can be a static argument.
 
-    A task on the shared gridworld derives from `rookery.tasks.base.GridTask`, which has the settings that all of them
-    share, and defines `kind`, `metric_names`, `default_params`, `generate` and `reward`. A task with an environment of
-    its own derives from `Task` and defines `kind`, `metric_names`, `default_params` and `make_env`; the methods from
-    `generate` on are then never called. Either is registered under an id by `rookery.tasks.registry.register`.
+    A task on the shared gridworld derives from `rookery.tasks.grid_task.GridTask`, which has the settings that all of
+    them share, and defines `kind`, `metric_names`, `default_params`, `generate` and `reward`. A task with an
+    environment of its own derives from `Task` and defines `kind`, `metric_names`, `default_params` and `make_env`; the
+    methods from `generate` on are then never called. Either is registered under an id by
+    `rookery.tasks.registry.register`.
 
     All methods are pure and handle one environment; callers vmap. (row, col) with (0, 0) at the top left; headings 0
     north (row - 1), 1 east (col + 1), 2 south, 3 west.

@@ -179,5 +179,5 @@ def register_learner(cls: C) -> C:
 
 
 def register_tracker(cls: C) -> C:
-    """Add a `rookery.tracking.base.Tracker` class under its `kind`; usable as a decorator. Raises ConfigError."""
+    """Add a `rookery.tracking.tracker.Tracker` class under its `kind`; usable as a decorator. Raises ConfigError."""
     return TRACKERS.register(cls)

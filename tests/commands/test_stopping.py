@@ -10,7 +10,7 @@ import types
 import pytest
 
 from rookery import cli
-from rookery.commands.registry import COMMANDS
+from rookery.commands.command_classes import COMMANDS
 from rookery.commands.score import ScoreCommand, run_score
 from rookery.commands.stopping import KEPT, describe_stop
 from rookery.errors import STOPPED_EXIT_CODE
@@ -73,7 +73,9 @@ def test_a_scorecard_is_written_together_with_its_page(tmp_path, monkeypatch):
     monkeypatch.setattr("rookery.scorecard.agents.load_scored_agent", lambda *_: None)
     monkeypatch.setattr("rookery.scorecard.card.find_protocol", lambda name: types.SimpleNamespace(name=name))
     monkeypatch.setattr("rookery.scorecard.card.score", lambda *_, **__: Card())
-    monkeypatch.setattr("rookery.scorecard.page.write_scorecard_page", lambda _, path: written.append("page") or path)
+    monkeypatch.setattr(
+        "rookery.scorecard.card_page.write_scorecard_page", lambda _, path: written.append("page") or path
+    )
     assert run_score(ScoreCommand(("any",), out=tmp_path)) == 0
     assert written == ["card", "page"]
 

@@ -73,7 +73,7 @@ def smaller_smoke():
     from rookery.agents.networks import MLPNetwork
     from rookery.gridworld.spec import ViewConfig
     from rookery.training.config import RandomPolicyConfig
-    from rookery.training.presets.goal_cycle import smoke
+    from rookery.training.presets.goal_cycle_presets import smoke
 
     config = smoke()
     view = ViewConfig(size=3, observation_type="symbolic")
@@ -99,7 +99,7 @@ def smaller_smoke():
 @pytest.fixture
 def reader(tmp_path, monkeypatch, quick, registries):
     """A reader's session: an empty folder in which results/ is the repository's, and few evaluation episodes."""
-    import rookery.studies.evaluate  # noqa: F401 (it must keep the function that is replaced below)
+    import rookery.studies.frozen_evaluation  # noqa: F401 (it must keep the function that is replaced below)
     from rookery import testing
     from rookery.commands import evaluate as evaluate_module
     from rookery.training import evaluation, presets
@@ -197,7 +197,7 @@ def check_rookery(arguments: list[str]) -> None:
         if "init_from" not in " ".join(options):
             make_run_config(command)
     if name == "reproduce" and getattr(command, "study", None):
-        from rookery.studies.registry import STUDIES
+        from rookery.studies.study_list import STUDIES
 
         assert command.study in {*STUDIES, "extras/rnd"}, f"there is no study {command.study!r}"
     if name == "envs" and command.task and command.task != "meeting-place-v0":

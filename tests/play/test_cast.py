@@ -16,7 +16,7 @@ from rookery.tasks.single_goal import SingleGoal
 def test_the_novice_of_the_zoo_and_scripted_experts(monkeypatch):
     expert = zoo.load_trained_agent("goal-cycle-demo-expert")
     monkeypatch.setattr(zoo, "entry_names", lambda: ["goal-cycle-demo-novice"])
-    monkeypatch.setattr("rookery.training.team_setup.load_trained_agent", lambda name: expert)
+    monkeypatch.setattr("rookery.training.make_team.load_trained_agent", lambda name: expert)
     cast = make_game_setup("goal-cycle-demo-v0", ())
     assert cast.agent_names == ("novice", "expert", "random")
     assert cast.roles == ("frozen", "scripted", "random")

@@ -9,7 +9,7 @@ import os
 import sys
 
 from rookery import cli
-from rookery.studies import registry
+from rookery.studies import study_list
 from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
 from rookery.studies.study import Condition
 from rookery.studies.training_run import TrainingRun
@@ -43,7 +43,7 @@ STUDY = dataclasses.replace(
 )
 
 if __name__ == "__main__":
-    registry.STUDIES[NAME] = "tests.scaling.study"
+    study_list.STUDIES[NAME] = "tests.scaling.study"
     if "TEST_UNSHARED" in os.environ:
         from rookery.scaling import ray_study
 

@@ -17,7 +17,7 @@ from rookery.errors import UNFINISHED_EXIT_CODE, ConfigError, DivergedError, Not
 from rookery.scaling.shards import Shard, agree_on_shards, run_shard, shard_tasks, shards_file
 from rookery.scaling.tasks import Outcome, begin_split, chains, is_done, split_threads, train_tasks
 from rookery.storage.run_lock import RunLock
-from rookery.studies.reproduce import reproduce
+from rookery.studies.run_study import reproduce
 from rookery.studies.session import Session
 from rookery.training.run_parts import part_dir, parts_dir, train_part
 from rookery.training.trainer import load_state
@@ -91,7 +91,7 @@ def test_the_tasks_of_every_study_are_known_before_jax_starts():
 from pathlib import Path
 import jax._src.xla_bridge as bridge
 from rookery.scaling.tasks import train_tasks
-from rookery.studies.registry import STUDIES, load_study
+from rookery.studies.study_list import STUDIES, load_study
 from rookery.studies.session import Session
 for name in STUDIES:
     study = load_study(name)

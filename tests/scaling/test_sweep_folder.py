@@ -3,8 +3,8 @@
 import pytest
 
 from rookery.errors import StorageError
-from rookery.scaling import sweep as sweeps
-from rookery.scaling.sweep import TRIALS_FILE, Dimension, SweepOptions, sweep
+from rookery.scaling import sweep_trials as sweeps
+from rookery.scaling.sweep_trials import TRIALS_FILE, Dimension, SweepOptions, sweep
 from tests.tiny import CONFIG
 
 OPTIONS = SweepOptions(space=(Dimension.parse("max_checkpoints=1,2"),), metric="return")

@@ -11,8 +11,8 @@ import pytest
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, MissingPackageError, NotFoundError
 from rookery.scorecard.agents import FunctionAgent, load_function, load_scored_agent
 from rookery.scorecard.card import read_scorecard, score
+from rookery.scorecard.card_page import PICTURES, make_scorecard_page
 from rookery.scorecard.episodes import play_condition
-from rookery.scorecard.page import PICTURES, make_scorecard_page
 from rookery.scorecard.protocol import Partner
 from rookery.scorecard.social_v1 import PROBES, PROTOCOLS
 from rookery.scorecard.table import write_scorecard_table

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rookery.scorecard.card import read_scorecard
-from rookery.scorecard.measures import first_step, interval_of_means, last_step, ratio, repeats
+from rookery.scorecard.condition_episodes import first_step, interval_of_means, last_step, ratio, repeats
 from rookery.scorecard.protocol import ScoreWorld
 from rookery.scorecard.social_v1 import CONDITIONS, PROBES, PROTOCOLS, SOCIAL_V1, cultural_transmission
 from rookery.scorecard.table import definitions_markdown

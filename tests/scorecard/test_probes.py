@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rookery.scorecard.measures import ConditionEpisodes
+from rookery.scorecard.condition_episodes import ConditionEpisodes
 from rookery.scorecard.social_v1 import CONDITIONS, ROBUSTNESS_CONDITIONS, SOCIAL_V1, TRANSFER_WORLDS, social_numbers
 
 NUM_STEPS, NUM_EPISODES = 6, 2

@@ -5,9 +5,9 @@ import pytest
 from rookery.agents.cards import read_card
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError, StorageError
 from rookery.scaling.shards import Shard, agree_on_shards, shards_file
-from rookery.scaling.sweep import Dimension, SweepOptions, _check_same_sweep
+from rookery.scaling.sweep_trials import Dimension, SweepOptions, _check_same_sweep
 from rookery.scorecard.card import read_scorecard
-from rookery.studies.evaluate import measure_or_load, read_measurement
+from rookery.studies.frozen_evaluation import measure_or_load, read_measurement
 from rookery.studies.results_io import read_results
 from rookery.studies.session import Session
 from rookery.training.run_parts import parts_dir, read_split

@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from rookery.studies.agent_sources import TrainedAgents, TrainedTeam
-from rookery.studies.registry import load_study
+from rookery.studies.study_list import load_study
 
 
 def check_smoke(name, run, runs) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from rookery.learning.rollout import EpisodeStats
-from rookery.studies.duque2025.coin_game import COINS_3X3
+from rookery.studies.duque2025.coin_game_study import COINS_3X3
 from rookery.studies.duque2025.coin_play import COINS, OWN_COINS, REWARD, coin_measures, measure_coin_play
 from rookery.studies.duque2025.iterated_play import EXTRA, with_scripted
-from rookery.studies.evaluate import EvaluatedAgent
-from rookery.studies.registry import load_study
+from rookery.studies.frozen_evaluation import EvaluatedAgent
+from rookery.studies.study_list import load_study
 from rookery.training.config import RandomPolicyConfig
 
 

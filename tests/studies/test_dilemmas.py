@@ -12,12 +12,11 @@ from rookery.dilemma_policies.apples import AppleEater, RiverCleaner, Sustainabl
 from rookery.errors import ConfigError, NotFoundError
 from rookery.learning.ppo import PPO
 from rookery.storage.run_files import AGENTS_DIR
-from rookery.studies.cross_play import CrossPlay, cross_play, cross_play_figures, players_of_run
-from rookery.studies.schelling import SchellingDiagram, diagram_of_returns, schelling_diagram, schelling_figures
+from rookery.studies.cross_play_matrix import CrossPlay, cross_play, cross_play_figures, players_of_run
+from rookery.studies.schelling_diagram import SchellingDiagram, diagram_of_returns, schelling_diagram, schelling_figures
 from rookery.tasks.matrix_games import MatrixGame
 from rookery.tasks.social_dilemmas.cleanup import Cleanup
-from rookery.tasks.social_dilemmas.harvest import Harvest
-from rookery.tasks.social_dilemmas.tiles import (
+from rookery.tasks.social_dilemmas.dilemma_tiles import (
     CLEAN,
     MOVE_FORWARD,
     MOVE_LEFT,
@@ -25,6 +24,7 @@ from rookery.tasks.social_dilemmas.tiles import (
     TURN_CLOCKWISE,
     TURN_COUNTERCLOCKWISE,
 )
+from rookery.tasks.social_dilemmas.harvest import Harvest
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig
 
 GAME = MatrixGame(max_steps=2)

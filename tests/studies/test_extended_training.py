@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from rookery.studies import registry
+from rookery.studies import study_list
 from rookery.studies.ndousse2021 import paper_gap
 from rookery.studies.ndousse2021.extended_training import LENGTH_FACTOR
 
@@ -18,7 +18,7 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_only_longer(name):
     short, description = RUNS[name]
-    study = registry.load_study(f"ndousse2021/extended-training/{name}")
+    study = study_list.load_study(f"ndousse2021/extended-training/{name}")
     short_pair, pair = paper_gap.CONDITION_PAIRS[description], study.conditions[:2]
     extended = pair[0].agents.run
     assert [c.label for c in pair] == [c.label for c in short_pair]

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from rookery.studies.registry import STUDIES, load_study
+from rookery.studies.study_list import STUDIES, load_study
 from rookery.studies.training_run import BUDGETS
 from tests.studies.smoke import check_smoke
 

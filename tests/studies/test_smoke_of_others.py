@@ -2,7 +2,7 @@
 
 import pytest
 
-from rookery.studies.registry import STUDIES
+from rookery.studies.study_list import STUDIES
 from tests.studies.smoke import check_smoke
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_programs")]

@@ -14,8 +14,8 @@ from rookery.learning.rollout import EpisodeStats
 from rookery.studies.jaques2019.boxtrapped import STEPS_AFTER, STEPS_BEFORE, _influence_around_opening
 from rookery.studies.jaques2019.communication_metrics import communication_measures
 from rookery.studies.measures import team_measures
-from rookery.studies.registry import STUDIES, load_study
 from rookery.studies.rollout_traces import RolloutTrace, rollout_trace
+from rookery.studies.study_list import STUDIES, load_study
 from rookery.tasks.matrix_games import MatrixGame
 from rookery.training.build import build
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig

@@ -5,7 +5,7 @@ import json
 from rookery.studies import figures
 from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
 from rookery.studies.claims import mean_above, most_seeds_exceed
-from rookery.studies.evaluate import EvalCondition
+from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.study import Condition, Study
 from rookery.studies.training_run import TrainingRun
 from rookery.training.config import RandomPolicyConfig

@@ -9,7 +9,7 @@ from rookery.errors import ConfigError
 from rookery.tasks import registry
 from rookery.tasks.coin_game import ACTIONS, CoinGame
 from rookery.training.evaluation import evaluate_team
-from rookery.training.team_setup import make_team_setup
+from rookery.training.make_team import make_team_setup
 
 UP, RIGHT, DOWN, LEFT = range(4)
 TASK = CoinGame(height=5, width=4, max_steps=20)

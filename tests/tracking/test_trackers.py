@@ -18,9 +18,9 @@ from rookery.errors import ConfigError, CorruptFileError, MissingPackageError, N
 from rookery.plugins import TRACKERS
 from rookery.storage.metrics import MetricsWriter
 from rookery.testing import ConformanceError, check_tracker
-from rookery.tracking.base import TrackedRun, Tracker, metric_curves
 from rookery.tracking.mlflow import MLflowTracker
 from rookery.tracking.tensorboard import TensorBoardTracker
+from rookery.tracking.tracker import TrackedRun, Tracker, metric_curves
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers, saved_trackers
 from tests.optional import is_installed
 

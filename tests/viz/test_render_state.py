@@ -7,7 +7,7 @@ import pytest
 
 from rookery.gridworld import tiles
 from rookery.tasks import registry
-from rookery.tasks.social_dilemmas.tiles import APPLE, BOX, CLEAN_BEAM, FIRE_BEAM, RIVER, STREAM, WASTE
+from rookery.tasks.social_dilemmas.dilemma_tiles import APPLE, BOX, CLEAN_BEAM, FIRE_BEAM, RIVER, STREAM, WASTE
 from rookery.viz.record_episode import record_initial_state
 from rookery.viz.render_state import (
     BEAM_TILES_START,

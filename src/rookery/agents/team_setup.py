@@ -12,7 +12,7 @@ from rookery.types import Env, PyTree
 class TeamSetup:
     """A team ready to play: a policy and its parameters for each of the A slots of an environment.
 
-    Made from names, as on the command line, by `rookery.training.team_setup.make_team_setup`.
+    Made from names, as on the command line, by `rookery.training.make_team.make_team_setup`.
     """
 
     env: Env

@@ -50,7 +50,7 @@ class CrossPlayCommand:
 def run_cross_play(options: CrossPlayCommand) -> int:
     """Print the matrix, and self-play against cross-play."""
     from rookery.intervals import format_interval
-    from rookery.studies.cross_play import cross_play, cross_play_figures
+    from rookery.studies.cross_play_matrix import cross_play, cross_play_figures
 
     env, players = _players(options)
     with working(f"playing {len(players) ** 2} pairs"):
@@ -72,7 +72,7 @@ def run_cross_play(options: CrossPlayCommand) -> int:
 def _players(options: CrossPlayCommand) -> tuple[Env, dict[str, tuple[str, ...]]]:
     """The environment and who plays."""
     from rookery.storage.serialization import apply_overrides
-    from rookery.studies.cross_play import players_of_run
+    from rookery.studies.cross_play_matrix import players_of_run
     from rookery.tasks import registry
     from rookery.training.trainer import load_config
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rookery.intervals import Interval, format_interval
-from rookery.scorecard.measures import repeats
+from rookery.scorecard.condition_episodes import repeats
 from rookery.storage.metrics import read_metrics
 from rookery.viz.plots import interval_dots, learning_curves
 from rookery.viz.record_episode import record_episode
 from rookery.viz.recording import Recording
-from rookery.viz.report import Report
+from rookery.viz.report_page import Report
 
 if TYPE_CHECKING:
     from rookery.training.config import RunConfig
@@ -187,7 +187,8 @@ def _add_replays(report: Report, result: TrainResult, results: dict[str, Any]) -
 def followed_steps(recording: Recording, follow_steps: int) -> list[int]:
     """Steps, from 1, at which agent 0 enters the goal that another agent entered last, so many steps before at most.
 
-    As the scorecard counts them (`rookery.scorecard.measures.repeats`). For Goal Cycle, where entries pay or cost.
+    As the scorecard counts them (`rookery.scorecard.condition_episodes.repeats`). For Goal Cycle, where entries pay or
+    cost.
     """
     on_goal = (recording.position[1:, :, None] == recording.goals).all(-1)  # T, A, K
     entry = np.where(recording.reward != 0, on_goal.argmax(-1), -1)

@@ -92,7 +92,7 @@ def evaluate(
 
     from rookery.intervals import mean_interval
     from rookery.training.evaluation import evaluate_team
-    from rookery.training.team_setup import make_team_setup
+    from rookery.training.make_team import make_team_setup
 
     setup = make_team_setup(str(agent), partners, task, task_overrides)
     solo_mask = np.arange(setup.env.num_agents) == 0

@@ -55,7 +55,7 @@ def run_export(options: ExportCommand) -> int:
     from rookery import __version__
     from rookery.agents.weights import save_agent
     from rookery.agents.zoo import load_trained_agent
-    from rookery.training.team_setup import make_team_setup
+    from rookery.training.make_team import make_team_setup
 
     agent = load_trained_agent(options.agent)
     setup = make_team_setup(options.agent, options.partners, None)
@@ -118,8 +118,8 @@ def _scripted_returns(source: str, episodes: int, seed: int) -> dict[str, Any]:
     from rookery.agents.team import AgentGroup, Team
     from rookery.agents.team_setup import TeamSetup
     from rookery.training.evaluation import evaluate_team
+    from rookery.training.make_team import NO_PARTNERS, make_team_setup
     from rookery.training.policy_config import scripted_policy
-    from rookery.training.team_setup import NO_PARTNERS, make_team_setup
 
     try:
         env = make_team_setup(source, NO_PARTNERS, None).env

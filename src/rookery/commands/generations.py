@@ -23,7 +23,7 @@ from rookery.commands.output import print_json
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError
 
 if TYPE_CHECKING:
-    from rookery.training.generations import GenerationsConfig
+    from rookery.training.generation_chain import GenerationsConfig
 
 RETURNS_FILE, GENERATIONS_FIGURE = "returns.json", "generations.png"
 """In the folder of the generations: their returns, and the figure."""
@@ -68,7 +68,7 @@ def run_generations(options: GenerationsCommand) -> int:
         raise ConfigError(f"episodes={options.episodes} must be at least 2 to give an interval")
     check_cores(options.cores)
     from rookery.storage.serialization import to_dict
-    from rookery.training.generations import generation_dir, train_generations
+    from rookery.training.generation_chain import generation_dir, train_generations
     from rookery.training.machine_notes import started_threads
     from rookery.training.trainer import default_run_dir
 
@@ -93,8 +93,8 @@ def make_generations_config(options: GenerationsCommand) -> GenerationsConfig:
     """The configuration that a command line asks for. Raises ConfigError or NotFoundError."""
     from rookery.storage.serialization import apply_overrides
     from rookery.storage.yaml_files import CONFIG_SUFFIXES, load_config_data
+    from rookery.training.generation_chain import load_generations
     from rookery.training.generation_presets import generation_preset
-    from rookery.training.generations import load_generations
 
     if options.config.endswith(CONFIG_SUFFIXES):
         config = load_generations(load_config_data(options.config), options.config)
@@ -129,9 +129,9 @@ def report_generations(config: GenerationsConfig, out: Path, options: Generation
 
 def _evaluate(config: GenerationsConfig, generation: int, out: Path, options: GenerationsCommand) -> list[dict]:
     """A row for the best agent of every lineage."""
-    from rookery.studies.evaluate import AgentConditionEvaluator, EvaluatedAgent
+    from rookery.studies.frozen_evaluation import AgentConditionEvaluator, EvaluatedAgent
     from rookery.training.config import FrozenPolicyConfig, RandomPolicyConfig
-    from rookery.training.generations import populations
+    from rookery.training.generation_chain import populations
 
     slot = config.group(config.learner).slots[0]
     if slot != 0:

@@ -137,7 +137,7 @@ def _make_setup(task_id: str, task: Any, sources: list[str]) -> TeamSetup:
     from rookery.agents.team import AgentGroup, Team
     from rookery.agents.team_setup import TeamSetup
     from rookery.tasks import registry
-    from rookery.training.team_setup import load_policy
+    from rookery.training.make_team import load_policy
 
     env = registry.make_env(task)
     if len(sources) > env.num_agents:

@@ -87,7 +87,7 @@ print(table["value"][novice & (table["seed"] == 0)])
 
 def main() -> int:
     """Write the page. Returns 0."""
-    from rookery.commands.registry import COMMANDS, command_class
+    from rookery.commands.command_classes import COMMANDS, command_class
     from rookery.storage.atomic import write_text
 
     write_text(PAGE, make_page({name: command_class(name) for name in COMMANDS}))

@@ -98,7 +98,7 @@ def run_replay(options: ReplayCommand) -> int:
 def _record(options: ReplayCommand) -> Recording:
     import numpy as np
 
-    from rookery.training.team_setup import make_team_setup
+    from rookery.training.make_team import make_team_setup
     from rookery.training.trainer import load_learners
     from rookery.viz.record_episode import record_episode, record_run
 

@@ -53,10 +53,10 @@ def run_report(options: ReportCommand) -> int:
 
 def _report(name: str, results: Path, as_json: bool) -> None:
     from rookery.studies.judging import judge_claims
-    from rookery.studies.registry import load_study
-    from rookery.studies.reproduce import summarize_results
     from rookery.studies.results import Results
     from rookery.studies.results_io import read_results, write_results
+    from rookery.studies.run_study import summarize_results
+    from rookery.studies.study_list import load_study
     from rookery.studies.verdict_index import other_results
 
     folder = results / name

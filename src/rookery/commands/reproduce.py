@@ -82,9 +82,9 @@ def run_reproduce(options: ReproduceCommand) -> int:
     if options.list or options.study is None:
         return list_studies(options.results or RESULTS_DIR, options.json)
     from rookery.scaling.tasks import split_threads
-    from rookery.studies.registry import load_study
-    from rookery.studies.reproduce import reproduce
     from rookery.studies.results_io import check_replaceable, write_results
+    from rookery.studies.run_study import reproduce
+    from rookery.studies.study_list import load_study
     from rookery.studies.verdict_index import write_verdict_index
     from rookery.training.continue_run import is_finished
     from rookery.training.machine_notes import started_threads

@@ -148,8 +148,8 @@ def _facts(info: RunInfo, returns: dict[str, float]) -> dict[str, Any]:
 
 def show_runs(paths: Sequence[Path], as_json: bool = False) -> int:
     """Each run in full: how far, where, returns, and the newest evaluation. Returns 0."""
-    from rookery.tracking.base import mean_value
     from rookery.tracking.run_info import read_run_info
+    from rookery.tracking.tracker import mean_value
 
     for path in paths:
         info = read_run_info(path)

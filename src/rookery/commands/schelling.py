@@ -42,7 +42,7 @@ def run_schelling(options: SchellingCommand) -> int:
     """Print both curves, the four conditions and the verdict."""
     from rookery.intervals import format_interval
     from rookery.storage.serialization import apply_overrides
-    from rookery.studies.schelling import DILEMMA_CONDITIONS, schelling_diagram, schelling_figures
+    from rookery.studies.schelling_diagram import DILEMMA_CONDITIONS, schelling_diagram, schelling_figures
     from rookery.tasks import registry
 
     env = registry.make_env(apply_overrides(registry.get_task(options.task), options.task_overrides))

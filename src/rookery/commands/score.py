@@ -101,7 +101,7 @@ def _score_one(
 ) -> tuple[ScoreCard, list[Path]]:
     """Score one agent, and write its card, its page and the table. Returns the card and what was written."""
     from rookery.scorecard.card import score
-    from rookery.scorecard.page import write_scorecard_page
+    from rookery.scorecard.card_page import write_scorecard_page
     from rookery.scorecard.table import write_scorecard_table
 
     def progress(condition: str) -> None:

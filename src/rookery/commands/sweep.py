@@ -16,7 +16,7 @@ from rookery.commands.train import TrainCommand, make_run_config
 from rookery.errors import STOPPED_EXIT_CODE, UNFINISHED_EXIT_CODE
 
 if TYPE_CHECKING:
-    from rookery.scaling.sweep import Trial
+    from rookery.scaling.sweep_trials import Trial
 
 
 @dataclasses.dataclass
@@ -58,7 +58,7 @@ class SweepCommand:
 def run_sweep(options: SweepCommand) -> int:
     """Sweep. Returns 0, STOPPED_EXIT_CODE before the end, or UNFINISHED_EXIT_CODE if no trial reached its end."""
     stop_after, start = time_limit_seconds(options.time_limit), time.monotonic()
-    from rookery.scaling.sweep import BEST_FILE, Dimension, SweepOptions, best_trial, sweep, trial_folders
+    from rookery.scaling.sweep_trials import BEST_FILE, Dimension, SweepOptions, best_trial, sweep, trial_folders
     from rookery.training.machine_notes import started_threads
 
     use_cores(options.cores, started_threads(trial_folders(options.out)))

@@ -18,10 +18,8 @@ from jaxtyping import Array, Bool, Int
 from rookery.gridworld.movement import direction_vector
 from rookery.interfaces import Policy, PolicyRole
 from rookery.tasks.social_dilemmas.beams import BEAM_LENGTH
-from rookery.tasks.social_dilemmas.grid_ops import is_solid, look_up, rectangle_bitmask
-from rookery.tasks.social_dilemmas.regrowth import count_nearby_apples
-from rookery.tasks.social_dilemmas.state import DilemmaState
-from rookery.tasks.social_dilemmas.tiles import (
+from rookery.tasks.social_dilemmas.dilemma_state import DilemmaState
+from rookery.tasks.social_dilemmas.dilemma_tiles import (
     APPLE,
     CLEAN,
     MOVE_BACK,
@@ -33,6 +31,8 @@ from rookery.tasks.social_dilemmas.tiles import (
     TURN_COUNTERCLOCKWISE,
     WASTE,
 )
+from rookery.tasks.social_dilemmas.grid_ops import is_solid, look_up, rectangle_bitmask
+from rookery.tasks.social_dilemmas.regrowth import count_nearby_apples
 from rookery.types import PRNGKey, PyTree
 
 FAR = 10_000

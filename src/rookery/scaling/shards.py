@@ -23,7 +23,7 @@ from rookery.scaling.tasks import (
 )
 from rookery.storage.atomic import create_once
 from rookery.storage.serialization import load_json
-from rookery.studies.evaluate import measure_or_load
+from rookery.studies.frozen_evaluation import measure_or_load
 from rookery.studies.session import STUDIES_DIR, Session
 from rookery.studies.study import Study
 from rookery.training.run_parts import part_dir, train_part

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rookery.errors import ConfigError, NotFoundError
 from rookery.storage.run_files import CONFIG_FILE
-from rookery.studies.evaluate import ConditionEvaluator, EvaluatedAgent, TeamEvalCondition
+from rookery.studies.frozen_evaluation import ConditionEvaluator, EvaluatedAgent, TeamEvalCondition
 from rookery.studies.session import Session
 from rookery.studies.study import Study
 from rookery.studies.training_run import TrainingRun

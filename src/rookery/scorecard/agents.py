@@ -35,7 +35,7 @@ from rookery.agents.zoo import load_trained_agent
 from rookery.errors import ConfigError, IncompatibleError, NotFoundError, RookeryError, suggest
 from rookery.interfaces import Policy
 from rookery.scorecard.protocol import NUM_ACTIONS, OBSERVATION_SHAPES, ObservationType
-from rookery.training.team_setup import load_policy
+from rookery.training.make_team import load_policy
 from rookery.types import Env, PRNGKey, PyTree
 
 Chooser: TypeAlias = Callable[[Any, PyTree, int], Any]

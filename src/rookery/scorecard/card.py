@@ -10,8 +10,8 @@ from typing import Any
 from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError, suggest
 from rookery.intervals import Interval
 from rookery.scorecard.agents import ScoredAgent, load_scored_agent
+from rookery.scorecard.condition_episodes import ConditionEpisodes
 from rookery.scorecard.episodes import play_condition
-from rookery.scorecard.measures import ConditionEpisodes
 from rookery.scorecard.protocol import NumbersByProbe, ObservationType, Protocol
 from rookery.scorecard.social_v1 import PROTOCOLS, SOCIAL_V1
 from rookery.storage.atomic import write_json

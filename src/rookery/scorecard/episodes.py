@@ -23,7 +23,7 @@ from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.state import GridState
 from rookery.interfaces import Policy
 from rookery.scorecard.agents import Chooser, ScoredAgent
-from rookery.scorecard.measures import ConditionEpisodes
+from rookery.scorecard.condition_episodes import ConditionEpisodes
 from rookery.scorecard.protocol import Protocol, ScoreCondition, ScoreWorld
 from rookery.tasks.grid_env import GridEnv
 from rookery.training.evaluation import evaluation_key

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from rookery.agents.scripted.cycle_partner import PartnerBehavior
 from rookery.gridworld.spec import ViewConfig
 from rookery.intervals import CONFIDENCE, Interval
-from rookery.scorecard.measures import NUM_EPISODE_RESAMPLES, ConditionEpisodes
+from rookery.scorecard.condition_episodes import NUM_EPISODE_RESAMPLES, ConditionEpisodes
 
 ObservationType = Literal["pixels", "symbolic"]
 OBSERVATION_SHAPES: dict[ObservationType, tuple[int, ...]] = {

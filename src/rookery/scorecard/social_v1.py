@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from rookery.intervals import Interval
-from rookery.scorecard.measures import (
+from rookery.scorecard.condition_episodes import (
     ConditionEpisodes,
     first_step,
     interval_of_means,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rookery.storage.metrics import read_metrics
-from rookery.studies.evaluate import EvaluatedAgent
+from rookery.studies.frozen_evaluation import EvaluatedAgent
 from rookery.studies.session import Session
 from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
 from rookery.training.config import PolicyConfig, slot_names

@@ -15,7 +15,7 @@ from rookery.storage.run_files import CHECKPOINTS_DIR
 from rookery.storage.serialization import to_dict
 from rookery.studies import budgets
 from rookery.studies.agent_sources import AgentSource
-from rookery.studies.evaluate import EvalCondition, EvaluatedAgent
+from rookery.studies.frozen_evaluation import EvalCondition, EvaluatedAgent
 from rookery.studies.session import STUDIES_DIR, Session
 from rookery.training.clone_trainer import CLONE_GROUP, CloneConfig, train_clones
 from rookery.training.config import FrozenPolicyConfig

@@ -15,11 +15,11 @@ from jaxtyping import Array, Bool, Float, Int
 from rookery.agents.team import Team
 from rookery.gridworld.state import GridState
 from rookery.keys import EXPERT_DISTANCE_EPISODES
-from rookery.scorecard.measures import repeats
+from rookery.scorecard.condition_episodes import repeats
 from rookery.storage.atomic import write_json
 from rookery.studies.claims import judge_difference
 from rookery.studies.episode_scan import EpisodeStep, scan_episodes
-from rookery.studies.evaluate import EvalCondition, read_measurement
+from rookery.studies.frozen_evaluation import EvalCondition, read_measurement
 from rookery.studies.results import Results
 from rookery.studies.session import Session
 from rookery.studies.study import Claim, Condition, Verdict

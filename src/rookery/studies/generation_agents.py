@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rookery.storage.run_files import read_status
 from rookery.studies.agent_sources import AgentSource
-from rookery.studies.evaluate import EvaluatedAgent
+from rookery.studies.frozen_evaluation import EvaluatedAgent
 from rookery.studies.session import STUDIES_DIR, Session
 from rookery.studies.training_run import Budget
 from rookery.training.config import FrozenPolicyConfig
 from rookery.training.continue_run import is_finished
-from rookery.training.generations import GenerationsConfig, generation_dir, populations, train_generations
+from rookery.training.generation_chain import GenerationsConfig, generation_dir, populations, train_generations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

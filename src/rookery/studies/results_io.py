@@ -20,7 +20,7 @@ from rookery.studies.study import FAILS, HOLDS, NOT_TESTED, Figures, Study
 from rookery.studies.training_run import BUDGETS
 
 if TYPE_CHECKING:
-    from rookery.viz.report import Report
+    from rookery.viz.report_page import Report
 
 STUDY_RESULTS_FILE, STUDY_REPORT_FILE, TABLE_STEM = "results.json", "report.html", "table"
 REPORTED_METRICS = ("goals", "mistakes", "steps_to_first_reward")
@@ -123,7 +123,7 @@ def _to_csv(rows: list[dict[str, Any]]) -> str:
 
 def build_report(study: Study, data: dict[str, Any], figures: Figures) -> Report:
     """The study's page."""
-    from rookery.viz.report import Report
+    from rookery.viz.report_page import Report
 
     page = Report(study.title, f"{study.name}, budget {data['budget']}; {study.source}")
     page.paragraph(f"Compared: {study.compares}.")

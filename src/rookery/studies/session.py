@@ -12,7 +12,7 @@ from typing import Any
 
 from rookery.errors import ConfigError, NotFoundError
 from rookery.storage.run_files import AGENTS_DIR, CONFIG_FILE, STATUS_FILE, read_status
-from rookery.studies.evaluate import ConditionEvaluator, TeamEvalCondition
+from rookery.studies.frozen_evaluation import ConditionEvaluator, TeamEvalCondition
 from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
 from rookery.training.config import FrozenPolicyConfig, GroupConfig, RunConfig
 from rookery.training.continue_run import train_or_resume

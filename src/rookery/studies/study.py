@@ -14,7 +14,7 @@ from rookery.errors import ConfigError
 from rookery.intervals import Interval
 from rookery.significance import SignificanceTest
 from rookery.studies.agent_sources import AgentSource
-from rookery.studies.evaluate import TeamEvalCondition
+from rookery.studies.frozen_evaluation import TeamEvalCondition
 from rookery.studies.mechanisms import MechanismCheck
 from rookery.studies.results import Results
 from rookery.studies.session import Session

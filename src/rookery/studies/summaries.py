@@ -25,7 +25,7 @@ def read_summaries() -> dict[str, dict[str, Any]]:
     """Study name to its summary, as `make_summaries` made it; imports the studies of other packages alone."""
     summaries = json.loads(SUMMARIES_FILE.read_text(encoding="utf-8"))
     for name in other_packages_studies():
-        from rookery.studies.registry import load_study
+        from rookery.studies.study_list import load_study
 
         try:
             summaries.setdefault(name, summarize_study(load_study(name)))
@@ -36,7 +36,7 @@ def read_summaries() -> dict[str, dict[str, Any]]:
 
 def make_summaries() -> dict[str, dict[str, Any]]:
     """Name of each study of this package to its summary."""
-    from rookery.studies.registry import STUDIES, load_study
+    from rookery.studies.study_list import STUDIES, load_study
 
     return {name: summarize_study(load_study(name)) for name in STUDIES}
 
@@ -46,7 +46,7 @@ def summarize_study(study: Study) -> dict[str, Any]:
 
     Some runs of a study have fewer seeds than others, so the steps of one seed times the seeds would be too many.
     """
-    from rookery.studies.reproduce import count_training_steps
+    from rookery.studies.run_study import count_training_steps
 
     def steps(budget: Budget) -> int:
         return count_training_steps(study, budget, SMOKE_SEEDS if budget == "smoke" else study.num_seeds)

@@ -13,7 +13,7 @@ from rookery.scorecard.protocol import NUM_ACTIONS, Protocol, ScoreWorld
 from rookery.scorecard.social_v1 import SOCIAL_V1, transmission_numbers
 from rookery.storage.atomic import write_json
 from rookery.studies.claims import judge_difference, judge_mean
-from rookery.studies.evaluate import read_measurement
+from rookery.studies.frozen_evaluation import read_measurement
 from rookery.studies.results import Results
 from rookery.studies.session import Session
 from rookery.studies.study import Claim, Condition, Verdict

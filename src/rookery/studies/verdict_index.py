@@ -7,10 +7,10 @@ from pathlib import Path
 from rookery.errors import CorruptFileError
 from rookery.storage.atomic import write_text
 from rookery.studies.mechanisms import OtherResults
-from rookery.studies.registry import load_study, study_names
 from rookery.studies.results import Results
 from rookery.studies.results_io import STUDY_RESULTS_FILE, describe_older_definition, format_evidence, read_results
 from rookery.studies.study import UNDECIDED
+from rookery.studies.study_list import load_study, study_names
 
 VERDICTS_FILE = "verdicts.md"
 SHORT_VERDICTS = {UNDECIDED: "undecided"}

@@ -29,8 +29,8 @@ from rookery.gridworld.layout import sample_cells
 from rookery.gridworld.state import GridParams, GridState, MoveResult
 from rookery.gridworld.tiles import FLOOR, GOAL, OBSTACLE
 from rookery.interfaces import EpisodeRange
-from rookery.tasks.base import GridTask
 from rookery.tasks.checks import check_cost, check_non_negative
+from rookery.tasks.grid_task import GridTask
 from rookery.types import PRNGKey
 
 

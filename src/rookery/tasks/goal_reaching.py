@@ -24,7 +24,7 @@ from rookery.gridworld.layout import shuffle_cells
 from rookery.gridworld.respawn import choose_vacant_cell, respawn_agents
 from rookery.gridworld.state import GridParams, GridState, MoveResult
 from rookery.gridworld.tiles import FLOOR, GOAL, OBSTACLE
-from rookery.tasks.base import GridTask
+from rookery.tasks.grid_task import GridTask
 from rookery.types import PRNGKey
 
 

@@ -34,8 +34,8 @@ from rookery.errors import ConfigError
 from rookery.gridworld.layout import sample_cells
 from rookery.gridworld.state import GridParams, GridState, MoveResult
 from rookery.gridworld.tiles import GOAL_KINDS, OBSTACLE
-from rookery.tasks.base import GridTask, as_cells
 from rookery.tasks.checks import check_cost, check_non_negative, check_probability, check_slots
+from rookery.tasks.grid_task import GridTask, as_cells
 from rookery.types import PRNGKey
 
 

@@ -26,8 +26,8 @@ from rookery.gridworld.interactions import TOGGLE
 from rookery.gridworld.layout import empty_room, shuffle_cells
 from rookery.gridworld.state import GridState, MoveResult
 from rookery.gridworld.tiles import DOOR, FLOOR, GOAL, KEY, KEY_RACK, OBSTACLE
-from rookery.tasks.base import as_cells
 from rookery.tasks.goal_reaching import GoalReachingParams, GoalReachingState, GoalReachingTask
+from rookery.tasks.grid_task import as_cells
 from rookery.types import PRNGKey
 
 

@@ -26,9 +26,9 @@ from rookery.errors import ConfigError
 from rookery.gridworld.layout import sample_cells
 from rookery.gridworld.movement import DIRECTION_VECTORS
 from rookery.gridworld.tiles import FLOOR, OBSTACLE
-from rookery.tasks.base import as_cells
 from rookery.tasks.checks import check_non_negative
 from rookery.tasks.goal_reaching import GoalReachingState, GoalReachingTask
+from rookery.tasks.grid_task import as_cells
 from rookery.types import PRNGKey
 
 

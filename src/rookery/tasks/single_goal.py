@@ -20,9 +20,9 @@ from jaxtyping import Array, Int, UInt8
 
 from rookery.errors import ConfigError
 from rookery.gridworld.tiles import FLOOR
-from rookery.tasks.base import as_cells
 from rookery.tasks.checks import check_non_negative
 from rookery.tasks.goal_reaching import GoalReachingState, GoalReachingTask
+from rookery.tasks.grid_task import as_cells
 from rookery.types import PRNGKey
 
 

@@ -3,7 +3,8 @@
 A recording (.npz) of E episodes, T steps, A agents on H×W cells holds: `meta` (JSON: task, A, T), `tiles`
 i8[E,T+1,H,W], `tiles_before_growth` i8[E,T,H,W], `position` i16[E,T+1,A,2], `heading` i8[E,T+1,A], `action` i8[E,T,A],
 `reward` f32[E,T,A], `beam` i8[E,T,H,W], `contested` bool[E,T] and `apple_probability` f32[E,T]; tile kinds, beams
-and actions are numbered as in `rookery.tasks.social_dilemmas.tiles`. At most one agent fires or cleans per step.
+and actions are numbered as in `rookery.tasks.social_dilemmas.dilemma_tiles`. At most one agent fires or cleans per
+step.
 
 Growth is random, so each step starts from the recorded tiles, positions and headings. In steps in which agents
 contested a cell, the recorded positions are used, because any of them may have won; everything that follows from them
@@ -21,10 +22,10 @@ import numpy as np
 
 from rookery.errors import ConfigError, CorruptFileError
 from rookery.tasks.social_dilemmas.cleanup import Cleanup, apple_probability
+from rookery.tasks.social_dilemmas.dilemma_state import DilemmaState
+from rookery.tasks.social_dilemmas.dilemma_tiles import APPLE, EMPTY, RIVER, WALL, WASTE
 from rookery.tasks.social_dilemmas.harvest import Harvest
 from rookery.tasks.social_dilemmas.regrowth import count_nearby_apples, river_waste_fraction
-from rookery.tasks.social_dilemmas.state import DilemmaState
-from rookery.tasks.social_dilemmas.tiles import APPLE, EMPTY, RIVER, WALL, WASTE
 
 TRACED_DILEMMAS: dict[str, type[Cleanup] | type[Harvest]] = {"cleanup": Cleanup, "harvest": Harvest}
 DILEMMA_COMPARED_ARRAYS = ("position", "heading", "reward", "tiles_before_growth", "beam", "apple_probability", "tiles")

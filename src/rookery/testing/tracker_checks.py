@@ -8,19 +8,19 @@ from pathlib import Path
 from rookery.errors import NotFoundError
 from rookery.plugins import TRACKERS
 from rookery.testing.conformance import require
-from rookery.tracking.base import TrackedRun, Tracker, metric_curves
+from rookery.tracking.tracker import TrackedRun, Tracker, metric_curves
 
 _SEEDS = (3, 4)
 _METRICS = {"social/novice/return": [0.5, None], "time/seconds": 1.5}
 
 
 def check_tracker(cls: type[Tracker]) -> None:
-    """Check a class against the contract of `rookery.tracking.base.Tracker`. It must be registered.
+    """Check a class against the contract of `rookery.tracking.tracker.Tracker`. It must be registered.
 
     Raises: ConformanceError, which names the method and what is wrong; whatever the tracker itself raises.
     """
     name = cls.__name__
-    require(issubclass(cls, Tracker), name, "must be derived from rookery.tracking.base.Tracker")
+    require(issubclass(cls, Tracker), name, "must be derived from rookery.tracking.tracker.Tracker")
     require(isinstance(cls.kind, str) and cls.kind.strip(), f"{name}.kind", "must be a name, the one after --track")
     try:
         registered = TRACKERS.get(cls.kind)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from rookery.tracking.base import TrackedRun, Tracker
+from rookery.tracking.tracker import TrackedRun, Tracker
 
 DEFAULT_FOLDER = "mlruns"
 _IN = " in "

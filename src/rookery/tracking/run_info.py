@@ -16,7 +16,7 @@ from rookery.storage.atomic import storage_error
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import CONFIG_FILE, LOCK_FILE, METRICS_FILE, STATUS_FILE, read_status
 from rookery.storage.serialization import load_json
-from rookery.tracking.base import mean_value
+from rookery.tracking.tracker import mean_value
 from rookery.tracking.trackers import saved_trackers
 
 RETURN = "return"

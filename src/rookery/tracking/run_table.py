@@ -14,8 +14,8 @@ import numpy as np
 from rookery.errors import MissingPackageError
 from rookery.storage.atomic import write_bytes, write_text
 from rookery.storage.metrics import read_metrics
-from rookery.tracking.base import mean_value
 from rookery.tracking.run_info import read_run_info
+from rookery.tracking.tracker import mean_value
 
 COLUMNS = ("run", "seed", "step", "metric", "value")
 NO_SEED = -1

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from rookery.storage.atomic import storage_error
 from rookery.storage.run_files import TENSORBOARD_DIR
-from rookery.tracking.base import TrackedRun, Tracker
+from rookery.tracking.tracker import TrackedRun, Tracker
 
 _EVENT_FILE = re.compile(r"events\.out\.tfevents\.(\d{10})\.")
 

@@ -15,7 +15,7 @@ from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricSink
 from rookery.storage.run_files import TRACKING_FILE
 from rookery.storage.serialization import load_json
-from rookery.tracking.base import TrackedRun, Tracker, metric_curves
+from rookery.tracking.tracker import TrackedRun, Tracker, metric_curves
 
 DEFAULT_TRACKERS = ("tensorboard",)
 """Trackers of a run without such a file."""

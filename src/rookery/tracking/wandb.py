@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import ClassVar
 
-from rookery.tracking.base import TrackedRun, Tracker
+from rookery.tracking.tracker import TrackedRun, Tracker
 
 STEPS = "steps"
 """Horizontal axis of every curve: environment steps of each seed."""

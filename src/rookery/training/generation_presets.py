@@ -9,7 +9,7 @@ from rookery.errors import NotFoundError, suggest
 from rookery.learning.ppo import PPO
 from rookery.tasks.memory_sequence import MemorySequence
 from rookery.training.config import GroupConfig, RandomPolicyConfig, RecurrentPolicyConfig, RunConfig
-from rookery.training.generations import GenerationsConfig
+from rookery.training.generation_chain import GenerationsConfig
 from rookery.training.schedules import Schedule
 
 SEQUENCE = (4, 0, 7, 1, 1, 6, 3, 5, 2, 2)

@@ -9,7 +9,7 @@ from rookery.viz.frames import render_map, render_step
 from rookery.viz.plots import figure_to_svg, interval_dots, learning_curves
 from rookery.viz.recording import Recording
 from rookery.viz.replay_page import replay_fragment, write_replay_html
-from rookery.viz.report import Report
+from rookery.viz.report_page import Report
 from rookery.viz.reward_events import RewardEvent, reward_events
 from rookery.viz.video import write_gif, write_mp4, write_png
 

@@ -10,8 +10,8 @@ from rookery.tasks import registry
 from rookery.tasks.grid_env import GridEnv
 from rookery.training.build import build
 from rookery.training.config import ScriptedPolicyConfig
+from rookery.training.make_team import load_policy, make_team_setup
 from rookery.training.policy_config import scripted_policy
-from rookery.training.team_setup import load_policy, make_team_setup
 from tests.tiny import NOVICE, OTHER, TASK, tiny
 
 

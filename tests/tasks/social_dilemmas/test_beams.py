@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from rookery.tasks.social_dilemmas.tiles import CLEAN, FIRE, STAY, TURN_CLOCKWISE, WALL
+from rookery.tasks.social_dilemmas.dilemma_tiles import CLEAN, FIRE, STAY, TURN_CLOCKWISE, WALL
 from tests.tasks.social_dilemmas.worlds import (
     EAST,
     NORTH,

@@ -8,9 +8,9 @@ import pytest
 from rookery.tasks.registry import TASKS, make_env
 from rookery.tasks.social_dilemmas.box_trapped import BoxTrapped
 from rookery.tasks.social_dilemmas.cleanup import Cleanup
+from rookery.tasks.social_dilemmas.dilemma_tiles import APPLE, FIRE, RIVER, STAY, WALL, WASTE
 from rookery.tasks.social_dilemmas.harvest import Harvest
 from rookery.tasks.social_dilemmas.maps import CLEANUP_SMALL, HARVEST_SMALL
-from rookery.tasks.social_dilemmas.tiles import APPLE, FIRE, RIVER, STAY, WALL, WASTE
 from rookery.training.train_step import _scalar_params, with_scalar_params
 from tests.tasks.social_dilemmas.worlds import EAST
 

@@ -5,9 +5,9 @@ from rookery.errors import ConfigError
 from rookery.tasks.social_dilemmas import maps
 from rookery.tasks.social_dilemmas.box_trapped import BoxTrapped
 from rookery.tasks.social_dilemmas.cleanup import Cleanup
+from rookery.tasks.social_dilemmas.dilemma_tiles import APPLE, BOX, RIVER, STREAM, WALL, WASTE
 from rookery.tasks.social_dilemmas.harvest import Harvest
 from rookery.tasks.social_dilemmas.map_parsing import map_to_text, parse_dilemma_map
-from rookery.tasks.social_dilemmas.tiles import APPLE, BOX, RIVER, STREAM, WALL, WASTE
 
 
 def test_cleanup_is_the_authors_map():

@@ -5,8 +5,8 @@ import pytest
 
 from rookery.tasks.social_dilemmas import regrowth
 from rookery.tasks.social_dilemmas.cleanup import Cleanup
+from rookery.tasks.social_dilemmas.dilemma_tiles import APPLE, EMPTY, RIVER, WASTE
 from rookery.tasks.social_dilemmas.harvest import Harvest
-from rookery.tasks.social_dilemmas.tiles import APPLE, EMPTY, RIVER, WASTE
 from tests.tasks.social_dilemmas.worlds import tiles_of
 
 DRAWS = 4000

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from rookery.tasks.social_dilemmas.cleanup import Cleanup
-from rookery.tasks.social_dilemmas.state import DilemmaState
-from rookery.tasks.social_dilemmas.tiles import (
+from rookery.tasks.social_dilemmas.dilemma_state import DilemmaState
+from rookery.tasks.social_dilemmas.dilemma_tiles import (
     APPLE,
     BOX,
     CHAR_TO_TILE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rookery.studies import figures
 from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.claims import mean_greater
-from rookery.studies.evaluate import EvalCondition
+from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.study import Condition, Study
 from rookery.studies.training_run import TrainingRun
 from rookery.training.config import GroupConfig, RandomPolicyConfig, RecurrentPolicyConfig, RunConfig, Variant

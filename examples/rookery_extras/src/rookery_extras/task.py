@@ -16,7 +16,7 @@ from flax import struct
 from rookery.gridworld.layout import sample_cells
 from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.state import GridParams
-from rookery.tasks.base import GridTask
+from rookery.tasks.grid_task import GridTask
 from rookery.tasks.registry import register
 
 

@@ -22,7 +22,7 @@ from rookery.learning.ppo import PPO
 from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.claims import changed, judge_difference
 from rookery.studies.cook2024.accumulation import accumulate, live_alone
-from rookery.studies.evaluate import EvalCondition
+from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.results import Results
 from rookery.studies.session import Session
 from rookery.studies.study import Claim, Condition, Figures, Study, Verdict

@@ -15,15 +15,15 @@ from typing import Any
 
 from rookery.agents.networks import MLPNetwork
 from rookery.studies.claims import mean_greater
-from rookery.studies.evaluate import EvalCondition
+from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.generation_agents import GenerationAgents
 from rookery.studies.results import Results
 from rookery.studies.session import Session
 from rookery.studies.study import Condition, Figures, Study
 from rookery.studies.training_run import Budget
 from rookery.training.config import OraclePolicyConfig, RecurrentPolicyConfig
+from rookery.training.generation_chain import GenerationsConfig
 from rookery.training.generation_presets import memory_sequence
-from rookery.training.generations import GenerationsConfig
 from rookery.viz.plots import interval_dots, learning_curves
 
 NUM_GENERATIONS = 4

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from rookery.dilemma_policies.registry import DILEMMA_ROLES
+from rookery.dilemma_policies.policy_pairs import DILEMMA_ROLES
 from rookery.learning.rollout import EpisodeStats
 from rookery.studies.agent_sources import TrainedTeam
 from rookery.studies.duque2025.iterated_play import EXTRA, NUM_EPISODES, play_with_scripted, with_scripted
-from rookery.studies.evaluate import TeamEvalCondition
+from rookery.studies.frozen_evaluation import TeamEvalCondition
 from rookery.studies.session import Session
 
 OWN_COINS = "fraction of own coins"

@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
-from rookery.dilemma_policies.registry import DILEMMA_ROLES, DilemmaRole, make_dilemma_policy
+from rookery.dilemma_policies.policy_pairs import DILEMMA_ROLES, DilemmaRole, make_dilemma_policy
 from rookery.intervals import Interval
 from rookery.learning.rollout import EpisodeStats
 from rookery.studies.agent_sources import TrainedTeam

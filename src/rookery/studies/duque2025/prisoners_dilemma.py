@@ -18,7 +18,7 @@ from rookery.agents.networks import MLPNetwork
 from rookery.learning.ppo import PPO
 from rookery.studies.agent_sources import TrainedTeam
 from rookery.studies.claims import mean_below, mean_greater
-from rookery.studies.cross_play import CrossPlay, cross_play_figures, cross_play_of_seeds
+from rookery.studies.cross_play_matrix import CrossPlay, cross_play_figures, cross_play_of_seeds
 from rookery.studies.duque2025.iterated_play import (
     AFTER,
     RESPONSE,
@@ -27,10 +27,10 @@ from rookery.studies.duque2025.iterated_play import (
     play_values,
     with_scripted,
 )
-from rookery.studies.evaluate import TeamEvalCondition
 from rookery.studies.figures import team_figures
+from rookery.studies.frozen_evaluation import TeamEvalCondition
 from rookery.studies.results import Results
-from rookery.studies.schelling import SchellingDiagram, schelling_diagram, schelling_figures
+from rookery.studies.schelling_diagram import SchellingDiagram, schelling_diagram, schelling_figures
 from rookery.studies.session import Session
 from rookery.studies.study import Condition, Figures, Study
 from rookery.studies.training_run import Budget, TrainingRun

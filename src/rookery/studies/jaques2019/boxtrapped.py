@@ -11,7 +11,7 @@ from rookery.intervals import Interval
 from rookery.studies import figures
 from rookery.studies.agent_sources import TrainedTeam
 from rookery.studies.claims import changed, judge_mean, mean_above, mean_below, mean_greater
-from rookery.studies.evaluate import TeamEvalCondition
+from rookery.studies.frozen_evaluation import TeamEvalCondition
 from rookery.studies.jaques2019 import influence_budgets
 from rookery.studies.mechanisms import ALIVE_FRACTION, CheckOutcome, MeasuredCheck
 from rookery.studies.results import Results

@@ -1,5 +1,5 @@
-"""`centralized.py` in Harvest."""
+"""`centralized_study.py` in Harvest."""
 
-from rookery.studies.jaques2019.centralized import centralized_study
+from rookery.studies.jaques2019.centralized_study import centralized_study
 
 STUDY = centralized_study("jaques2019/centralized-harvest", "harvest")

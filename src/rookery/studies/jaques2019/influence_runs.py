@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from rookery.studies.agent_sources import TrainedTeam
-from rookery.studies.evaluate import TeamEvalCondition
+from rookery.studies.frozen_evaluation import TeamEvalCondition
 from rookery.studies.jaques2019 import influence_budgets
 from rookery.studies.mechanisms import InfluenceCheck
 from rookery.studies.study import Condition

@@ -1,5 +1,5 @@
-"""`moa.py` in Harvest."""
+"""`moa_study.py` in Harvest."""
 
-from rookery.studies.jaques2019.moa import moa_study
+from rookery.studies.jaques2019.moa_study import moa_study
 
 STUDY = moa_study("jaques2019/moa-harvest", "harvest")

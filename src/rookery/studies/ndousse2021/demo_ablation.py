@@ -13,8 +13,8 @@ from rookery.learning.ppo import PPO
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
 from rookery.studies.claims import changed, mean_above, mean_greater
-from rookery.studies.evaluate import EvalCondition
 from rookery.studies.followers import more_followers, most_seeds_follow
+from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.mechanisms import FramePredictionCheck
 from rookery.studies.ndousse2021.easy_setting import easy_partners, easy_task
 from rookery.studies.ndousse2021.shared_runs import MAX_CONTROL_SEEDS, SOCIAL_VARIANT

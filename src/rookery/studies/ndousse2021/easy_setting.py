@@ -13,7 +13,7 @@ from rookery.gridworld.spec import ViewConfig
 from rookery.learning.auxiliary import NextFramePrediction, Reconstruction
 from rookery.learning.ppo import PPO
 from rookery.studies import budgets
-from rookery.studies.evaluate import EvalCondition
+from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.training_run import Budget
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.training.config import PolicyConfig, RandomPolicyConfig, RunConfig, ScriptedPolicyConfig, Variant

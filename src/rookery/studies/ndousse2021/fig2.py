@@ -20,7 +20,7 @@ from rookery.learning.auxiliary import NextFramePrediction
 from rookery.studies import budgets
 from rookery.studies.claims import judge_mean
 from rookery.studies.episode_scan import scan_episodes
-from rookery.studies.evaluate import AGENT_GROUP
+from rookery.studies.frozen_evaluation import AGENT_GROUP
 from rookery.studies.image_grid import image_grid, view_to_rgb
 from rookery.studies.mechanisms import prediction_error_ratio
 from rookery.studies.ndousse2021.shared_runs import EXPERT_AGENTS, GOAL_CYCLE_3, NEXT_FRAME_RUN, SOCIAL_NEXT_FRAME

@@ -16,7 +16,7 @@ from rookery.agents.networks import MLPNetwork
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.claims import changed, equivalent_within, mean_above
-from rookery.studies.evaluate import EvalCondition
+from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.mechanisms import FramePredictionCheck
 from rookery.studies.ndousse2021.fig4 import LOSS_GATE
 from rookery.studies.ndousse2021.shared_runs import SOCIAL_VARIANT

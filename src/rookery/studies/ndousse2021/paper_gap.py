@@ -16,8 +16,8 @@ from rookery.gridworld.spec import ViewConfig
 from rookery.studies import figures
 from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
 from rookery.studies.claims import changed, judge_mean, mean_above, mean_greater
-from rookery.studies.evaluate import EvalCondition
 from rookery.studies.followers import more_followers
+from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.mechanisms import FramePredictionCheck
 from rookery.studies.ndousse2021.easy_setting import (
     EASY_CONDITION,

@@ -11,7 +11,7 @@ from rookery.learning.auxiliary import Reconstruction
 from rookery.studies import budgets
 from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
 from rookery.studies.cloned_agents import ClonedAgents
-from rookery.studies.evaluate import EvalCondition
+from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.results import Results
 from rookery.studies.study import Condition
 from rookery.studies.training_run import Budget, TrainingRun

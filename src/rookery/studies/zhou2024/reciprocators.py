@@ -19,7 +19,7 @@ from typing import Any
 from rookery.learning.intrinsic.reciprocity import Reciprocity
 from rookery.studies.agent_sources import TrainedAgents, TrainedTeam
 from rookery.studies.claims import changed
-from rookery.studies.duque2025 import coin_game as coins
+from rookery.studies.duque2025 import coin_game_study as coins
 from rookery.studies.duque2025 import prisoners_dilemma as matrix
 from rookery.studies.duque2025.coin_play import OWN_COINS, measure_coin_play
 from rookery.studies.duque2025.iterated_play import (
@@ -30,8 +30,8 @@ from rookery.studies.duque2025.iterated_play import (
     play_greater,
     play_mean,
 )
-from rookery.studies.evaluate import TeamEvalCondition
 from rookery.studies.figures import team_figures
+from rookery.studies.frozen_evaluation import TeamEvalCondition
 from rookery.studies.mechanisms import MechanismCheck
 from rookery.studies.results import Results
 from rookery.studies.session import Session

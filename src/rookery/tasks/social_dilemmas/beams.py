@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, UInt8, UInt32
 
 from rookery.gridworld.movement import direction_vector
+from rookery.tasks.social_dilemmas.dilemma_tiles import CLEAN, CLEAN_BEAM, FIRE, FIRE_BEAM, NO_BEAM, RIVER, WASTE
 from rookery.tasks.social_dilemmas.grid_ops import is_solid, look_up, rectangle_bitmask
-from rookery.tasks.social_dilemmas.tiles import CLEAN, CLEAN_BEAM, FIRE, FIRE_BEAM, NO_BEAM, RIVER, WASTE
 
 BEAM_LENGTH = 5  # cells per lane
 BEAM_LANES = (0, 1, -1)  # cells to the right of the agent; the middle lane starts ahead of it, the others next to it

@@ -19,12 +19,12 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
 from rookery.errors import ConfigError
-from rookery.tasks.social_dilemmas.base import Dilemma
 from rookery.tasks.social_dilemmas.beams import Beams
+from rookery.tasks.social_dilemmas.dilemma import Dilemma
+from rookery.tasks.social_dilemmas.dilemma_state import DilemmaParams, DilemmaState
+from rookery.tasks.social_dilemmas.dilemma_tiles import BOX, COMMON_ACTIONS, EMPTY, OPEN_BOX
 from rookery.tasks.social_dilemmas.maps import BOX_TRAPPED
 from rookery.tasks.social_dilemmas.regrowth import grow_apples
-from rookery.tasks.social_dilemmas.state import DilemmaParams, DilemmaState
-from rookery.tasks.social_dilemmas.tiles import BOX, COMMON_ACTIONS, EMPTY, OPEN_BOX
 
 
 class BoxTrappedParams(struct.PyTreeNode):

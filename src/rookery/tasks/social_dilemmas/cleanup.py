@@ -24,10 +24,10 @@ from jaxtyping import Array, Bool, Float, Float32, UInt8, UInt32
 
 from rookery.errors import ConfigError
 from rookery.tasks.checks import check_probability
-from rookery.tasks.social_dilemmas.base import BeamDilemma, check_orchard
+from rookery.tasks.social_dilemmas.dilemma import BeamDilemma, check_orchard
+from rookery.tasks.social_dilemmas.dilemma_state import DilemmaParams
 from rookery.tasks.social_dilemmas.maps import CLEANUP
 from rookery.tasks.social_dilemmas.regrowth import grow_apples, grow_waste, river_waste_fraction
-from rookery.tasks.social_dilemmas.state import DilemmaParams
 
 
 class CleanupParams(struct.PyTreeNode):

@@ -14,12 +14,12 @@ from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.visibility import view_cells, visible_targets
 from rookery.tasks.checks import check_agent_mask, check_joint_action, check_random_key
 from rookery.tasks.social_dilemmas.beams import Beams
+from rookery.tasks.social_dilemmas.dilemma_state import DilemmaState
+from rookery.tasks.social_dilemmas.dilemma_tiles import APPLE, EMPTY, FIRE
+from rookery.tasks.social_dilemmas.dilemma_views import observe_dilemma
 from rookery.tasks.social_dilemmas.grid_ops import look_up, rectangle_bitmask
 from rookery.tasks.social_dilemmas.map_parsing import DilemmaMap
-from rookery.tasks.social_dilemmas.movement import resolve_moves, target_cells, turn_agents
-from rookery.tasks.social_dilemmas.observation import observe_dilemma
-from rookery.tasks.social_dilemmas.state import DilemmaState
-from rookery.tasks.social_dilemmas.tiles import APPLE, EMPTY, FIRE
+from rookery.tasks.social_dilemmas.simultaneous_moves import resolve_moves, target_cells, turn_agents
 from rookery.types import Env, PRNGKey, PyTree, TimeStep
 
 

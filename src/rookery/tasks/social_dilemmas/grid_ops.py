@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, UInt8, UInt32
 
-from rookery.tasks.social_dilemmas.tiles import SOLID
+from rookery.tasks.social_dilemmas.dilemma_tiles import SOLID
 
 
 def is_solid(kind: UInt8[Array, "..."]) -> Bool[Array, "..."]:

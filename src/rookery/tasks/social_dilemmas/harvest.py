@@ -20,10 +20,10 @@ from flax import struct
 from jaxtyping import Array, Bool, Float32, UInt8, UInt32
 
 from rookery.errors import ConfigError
-from rookery.tasks.social_dilemmas.base import BeamDilemma, check_orchard
+from rookery.tasks.social_dilemmas.dilemma import BeamDilemma, check_orchard
+from rookery.tasks.social_dilemmas.dilemma_state import DilemmaParams
 from rookery.tasks.social_dilemmas.maps import HARVEST
 from rookery.tasks.social_dilemmas.regrowth import count_nearby_apples, grow_apples
-from rookery.tasks.social_dilemmas.state import DilemmaParams
 
 
 class HarvestParams(struct.PyTreeNode):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rookery.errors import ConfigError
-from rookery.tasks.social_dilemmas.tiles import BOX, CHAR_TO_TILE, EMPTY, RIVER, WALL, WASTE
+from rookery.tasks.social_dilemmas.dilemma_tiles import BOX, CHAR_TO_TILE, EMPTY, RIVER, WALL, WASTE
 
 MAP_LEGEND = (
     "# wall, . floor, A start cell, 0-9 start cell of that agent, "

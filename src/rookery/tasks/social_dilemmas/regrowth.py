@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
-from rookery.tasks.social_dilemmas.tiles import APPLE, EMPTY, WASTE
+from rookery.tasks.social_dilemmas.dilemma_tiles import APPLE, EMPTY, WASTE
 
 PROBABILITY_RESOLUTION = 1 << 24  # probabilities are rounded to multiples of 1 / this
 

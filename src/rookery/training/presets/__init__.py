@@ -7,7 +7,7 @@ from collections.abc import Callable
 from rookery.errors import NotFoundError, suggest
 from rookery.training.config import RunConfig
 from rookery.training.presets.curricula import curriculum_presets
-from rookery.training.presets.goal_cycle import demo, expert_paper, lite, paper, smoke
+from rookery.training.presets.goal_cycle_presets import demo, expert_paper, lite, paper, smoke
 from rookery.training.presets.social_dilemmas import SOCIAL_DILEMMA_PRESETS
 
 _STAGES = curriculum_presets()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from rookery.studies.evaluate import EvalCondition
+from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.ndousse2021 import paper_gap
 from rookery.studies.study import Study
 from rookery.studies.training_run import Budget, TrainingRun

@@ -8,7 +8,7 @@ from __future__ import annotations
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.claims import mean_above, mean_greater
-from rookery.studies.evaluate import EvalCondition
+from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.ndousse2021.shared_runs import GOAL_CYCLE_3, SOCIAL_VARIANT, SOLO_VARIANT
 from rookery.studies.study import Condition, Study
 from rookery.studies.training_run import Budget, TrainingRun

@@ -11,7 +11,7 @@ from rookery.agents.networks import MLPNetwork
 from rookery.storage.serialization import from_dict, load_json
 from rookery.tasks import registry
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig
-from rookery.training.presets.goal_cycle import desktop_learner
+from rookery.training.presets.goal_cycle_presets import desktop_learner
 from rookery.training.schedules import Schedule
 
 CURRICULA = ("demo-expert", "expert", "four-goals", "expert-four-rooms", "expert-maze")

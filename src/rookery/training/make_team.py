@@ -16,7 +16,7 @@ from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.agents.weights import Agent
 from rookery.agents.zoo import load_trained_agent
-from rookery.dilemma_policies.registry import DILEMMA_ROLES, make_dilemma_policy
+from rookery.dilemma_policies.policy_pairs import DILEMMA_ROLES, make_dilemma_policy
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError
 from rookery.interfaces import Policy
 from rookery.storage.serialization import apply_overrides, from_dict

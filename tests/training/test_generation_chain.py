@@ -16,7 +16,7 @@ from rookery.learning.ppo import PPO
 from rookery.storage.metrics import read_metrics
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.memory_sequence import MemorySequence
-from rookery.training import generations
+from rookery.training import generation_chain
 from rookery.training.build import build
 from rookery.training.config import (
     GroupConfig,
@@ -26,7 +26,7 @@ from rookery.training.config import (
     RunConfig,
     Variant,
 )
-from rookery.training.generations import GenerationsConfig, generation_run, populations, train_generations
+from rookery.training.generation_chain import GenerationsConfig, generation_run, populations, train_generations
 from rookery.training.trainer import load_config, load_learners
 from tests.tiny import NETWORK, assert_same, rows
 
@@ -85,7 +85,7 @@ def straight(tmp_path_factory):
 
 def assert_same_chain(out: Path, other: Path, num_generations: int = 2) -> None:
     for generation in range(1, num_generations + 1):
-        one, two = (generations.generation_dir(path, generation) for path in (out, other))
+        one, two = (generation_chain.generation_dir(path, generation) for path in (out, other))
         assert rows(one) == rows(two)
         weights = sorted(path.relative_to(two) for path in two.rglob("*.safetensors"))
         assert len(weights) == (4 if generation == 1 else 8)
@@ -94,13 +94,13 @@ def assert_same_chain(out: Path, other: Path, num_generations: int = 2) -> None:
 
 
 def test_every_population_gets_the_best_agent_of_its_own_lineage(straight):
-    folder = generations.generation_dir(straight, 2)
+    folder = generation_chain.generation_dir(straight, 2)
     for before in populations(CONFIG, 1, straight):
         assert before.scores[before.best] == max(before.scores)
         best = load_agent(before.best_agent)
         for seed in CONFIG.seeds(2, before.lineage):
             assert_same(load_agent(folder / "handed-on" / f"seed-{seed}.safetensors").params, best.params)
-    scores = read_metrics(generations.generation_dir(straight, 1))[-1]["evaluation/main/novice/solo/return"]
+    scores = read_metrics(generation_chain.generation_dir(straight, 1))[-1]["evaluation/main/novice/solo/return"]
     first, second = populations(CONFIG, 1, straight)
     assert [*first.scores, *second.scores] == scores
     assert [*first.seeds, *second.seeds] == [0, 1, 2, 3]
@@ -110,18 +110,20 @@ def test_every_population_gets_the_best_agent_of_its_own_lineage(straight):
 
 
 def test_only_the_first_generation_is_alone_and_each_begins_from_scratch(straight):
-    runs = [load_config(generations.generation_dir(straight, generation)) for generation in (1, 2)]
+    runs = [load_config(generation_chain.generation_dir(straight, generation)) for generation in (1, 2)]
     assert [run.social_episode_prob for run in runs] == [0.0, 1.0]
     assert [run.seed for run in runs] == [0, 1_000_000]
     assert all(run.team[0] == NOVICE for run in runs)
     assert runs[0].team[1] == PREDECESSOR
-    visibility = [row["main/env_params/visibility"][0] for row in read_metrics(generations.generation_dir(straight, 2))]
+    visibility = [
+        row["main/env_params/visibility"][0] for row in read_metrics(generation_chain.generation_dir(straight, 2))
+    ]
     np.testing.assert_allclose(visibility, [1, 1 / 2], atol=1e-6)
 
 
 def test_each_replica_trains_next_to_its_own_example(straight, monkeypatch):
     monkeypatch.chdir(straight.parent)
-    folder = generations.generation_dir(straight, 2)
+    folder = generation_chain.generation_dir(straight, 2)
     run = build(load_config(folder))
     handed_on = [load_agent(folder / "handed-on" / f"seed-{1_000_000 + n}.safetensors").params for n in range(4)]
     for number in range(4):
@@ -146,7 +148,7 @@ class Killed(BaseException):
 
 
 def test_killed_while_handing_on(straight, monkeypatch):
-    real, calls = generations.write_bytes, 0
+    real, calls = generation_chain.write_bytes, 0
 
     def deadly(path, data):
         nonlocal calls
@@ -155,10 +157,10 @@ def test_killed_while_handing_on(straight, monkeypatch):
             raise Killed
         real(path, data)
 
-    monkeypatch.setattr(generations, "write_bytes", deadly)
+    monkeypatch.setattr(generation_chain, "write_bytes", deadly)
     with pytest.raises(Killed):
         train_generations(CONFIG, CHAIN, quiet=True)
-    monkeypatch.setattr(generations, "write_bytes", real)
+    monkeypatch.setattr(generation_chain, "write_bytes", real)
     assert train_generations(CONFIG, CHAIN, quiet=True)
     assert_same_chain(CHAIN, straight)
 
@@ -183,7 +185,7 @@ def test_a_line_may_grow(straight):
 def test_with_resets_each_agent_continues_with_new_heads():
     config = chain(handover="reset")
     assert train_generations(config, CHAIN, quiet=True)
-    folder = generations.generation_dir(CHAIN, 2)
+    folder = generation_chain.generation_dir(CHAIN, 2)
     assert load_config(folder).social_episode_prob == 0
     for lineage, before in enumerate(populations(config, 1, CHAIN)):
         for path, seed in zip(before.agents, config.seeds(2, lineage), strict=True):

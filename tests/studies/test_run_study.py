@@ -11,16 +11,16 @@ import pytest
 
 from rookery.errors import ConfigError, StorageError
 from rookery.storage import metrics
-from rookery.studies import evaluate
+from rookery.studies import frozen_evaluation
 from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.cost import measure_cost, show_cost
 from rookery.studies.ndousse2021.shared_runs import EXPERT_CLONES
-from rookery.studies.registry import load_study
-from rookery.studies.reproduce import count_training_steps, reproduce
 from rookery.studies.results import Results
 from rookery.studies.results_io import build_report, check_replaceable, read_results, write_results
+from rookery.studies.run_study import count_training_steps, reproduce
 from rookery.studies.session import Session
 from rookery.studies.study import Condition
+from rookery.studies.study_list import load_study
 from rookery.studies.training_run import TrainingRun
 from rookery.training import continue_run
 from tests.studies.tiny import EVAL_CONDITION, RUN, STUDY, without_clocks
@@ -80,7 +80,7 @@ def test_again_nothing_is_trained_or_evaluated(uninterrupted, monkeypatch):
     for module, name in (
         (continue_run, "train"),
         (continue_run, "resume"),
-        (evaluate.AgentConditionEvaluator, "evaluate"),
+        (frozen_evaluation.AgentConditionEvaluator, "evaluate"),
     ):
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("done before"))
     assert without_clocks(reproduce(STUDY, finished, silent)) == without_clocks(data)
@@ -118,7 +118,7 @@ class Killed(BaseException):
 
 def test_stopped_or_killed_and_started_again_it_comes_to_the_same(uninterrupted, tmp_path, monkeypatch):
     finished, data = uninterrupted
-    write_row, evaluate_agent = metrics.MetricsWriter.write, evaluate.AgentConditionEvaluator.evaluate
+    write_row, evaluate_agent = metrics.MetricsWriter.write, frozen_evaluation.AgentConditionEvaluator.evaluate
     again = make_session(tmp_path)
 
     def interrupt(self, update, *rest):
@@ -150,7 +150,7 @@ def test_stopped_or_killed_and_started_again_it_comes_to_the_same(uninterrupted,
 
     with monkeypatch.context() as patch:  # the next call starts at the last checkpoint, no earlier
         patch.setattr(metrics.MetricsWriter, "write", count)
-        patch.setattr(evaluate.AgentConditionEvaluator, "evaluate", die)
+        patch.setattr(frozen_evaluation.AgentConditionEvaluator, "evaluate", die)
         with pytest.raises(Killed):  # and dies at the first evaluation
             reproduce(STUDY, again, silent)
     assert updates == [4, 5, 6, 7, 8]
@@ -164,12 +164,12 @@ def test_stopped_or_killed_and_started_again_it_comes_to_the_same(uninterrupted,
             evaluated.append(arguments[1].seed)
             return evaluate_agent(*arguments)
 
-        patch.setattr(evaluate.AgentConditionEvaluator, "evaluate", once)
+        patch.setattr(frozen_evaluation.AgentConditionEvaluator, "evaluate", once)
         with pytest.raises(Killed):
             reproduce(STUDY, again, silent)
     with monkeypatch.context() as patch:
         patch.setattr(
-            evaluate.AgentConditionEvaluator,
+            frozen_evaluation.AgentConditionEvaluator,
             "evaluate",
             lambda *a: (evaluated.append(a[1].seed), evaluate_agent(*a))[1],
         )

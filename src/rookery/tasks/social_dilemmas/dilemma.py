@@ -14,10 +14,10 @@ from rookery.interfaces import Task
 from rookery.limits import MAX_EPISODE_STEPS, MAX_WORLD_CELLS, check_at_most
 from rookery.tasks.checks import check_cost, check_finite, normalize_settings
 from rookery.tasks.social_dilemmas.beams import Beams, fire_beams
+from rookery.tasks.social_dilemmas.dilemma_state import DilemmaParams, DilemmaState
+from rookery.tasks.social_dilemmas.dilemma_tiles import COMMON_ACTIONS
 from rookery.tasks.social_dilemmas.env import DilemmaEnv
 from rookery.tasks.social_dilemmas.map_parsing import DilemmaMap, map_to_text, parse_dilemma_map
-from rookery.tasks.social_dilemmas.state import DilemmaParams, DilemmaState
-from rookery.tasks.social_dilemmas.tiles import COMMON_ACTIONS
 
 MAX_AGENTS = 10
 

@@ -23,7 +23,7 @@ from rookery.studies.study import Figures
 from rookery.tasks.registry import make_env
 from rookery.training.config import RunConfig
 from rookery.training.evaluation import EVAL_BATCH_SIZE, evaluate_team
-from rookery.training.team_setup import load_policy
+from rookery.training.make_team import load_policy
 from rookery.training.trainer import agent_file
 from rookery.types import Env
 from rookery.viz.dilemma_plots import cross_play_matrix

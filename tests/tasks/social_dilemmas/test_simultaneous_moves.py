@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from rookery.tasks.social_dilemmas.movement import resolve_moves, turn_agents
-from rookery.tasks.social_dilemmas.tiles import (
+from rookery.tasks.social_dilemmas.dilemma_tiles import (
     MOVE_BACK,
     MOVE_FORWARD,
     MOVE_LEFT,
@@ -15,6 +14,7 @@ from rookery.tasks.social_dilemmas.tiles import (
     TURN_COUNTERCLOCKWISE,
     WALL,
 )  # fmt: skip
+from rookery.tasks.social_dilemmas.simultaneous_moves import resolve_moves, turn_agents
 from tests.tasks.social_dilemmas.worlds import (
     EAST,
     NORTH,

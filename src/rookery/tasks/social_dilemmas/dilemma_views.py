@@ -13,9 +13,8 @@ from rookery.gridworld.observation import triangle
 from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.tiles import UNSEEN_COLOR
 from rookery.gridworld.visibility import crop
-from rookery.tasks.social_dilemmas.grid_ops import rectangle_bitmask
-from rookery.tasks.social_dilemmas.state import DilemmaState
-from rookery.tasks.social_dilemmas.tiles import (
+from rookery.tasks.social_dilemmas.dilemma_state import DilemmaState
+from rookery.tasks.social_dilemmas.dilemma_tiles import (
     APPLE,
     BOX,
     CLEAN_BEAM,
@@ -27,6 +26,7 @@ from rookery.tasks.social_dilemmas.tiles import (
     WALL,
     WASTE,
 )
+from rookery.tasks.social_dilemmas.grid_ops import rectangle_bitmask
 
 DILEMMA_TILE_COLORS = {
     EMPTY: (0, 0, 0),

@@ -16,8 +16,8 @@ from rookery.errors import (
     MissingPackageError,
     StorageError,
 )
-from rookery.scaling import sweep as module
-from rookery.scaling.sweep import Dimension, SweepOptions, Trial, best_trial, sweep
+from rookery.scaling import sweep_trials as module
+from rookery.scaling.sweep_trials import Dimension, SweepOptions, Trial, best_trial, sweep
 from rookery.storage.metrics import MetricsWriter
 from rookery.storage.serialization import from_dict
 from rookery.training.config import RunConfig

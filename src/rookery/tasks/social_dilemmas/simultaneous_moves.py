@@ -6,8 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, UInt8, UInt32
 
 from rookery.gridworld.movement import direction_vector
-from rookery.tasks.social_dilemmas.grid_ops import is_solid, look_up
-from rookery.tasks.social_dilemmas.tiles import (
+from rookery.tasks.social_dilemmas.dilemma_tiles import (
     MOVE_BACK,
     MOVE_FORWARD,
     MOVE_LEFT,
@@ -15,6 +14,7 @@ from rookery.tasks.social_dilemmas.tiles import (
     TURN_CLOCKWISE,
     TURN_COUNTERCLOCKWISE,
 )
+from rookery.tasks.social_dilemmas.grid_ops import is_solid, look_up
 
 
 def turn_agents(heading: Int[Array, "A"], action: Int[Array, "A"]) -> Int[Array, "A"]:

@@ -18,11 +18,11 @@ from rookery.agents.networks import MLPNetwork
 from rookery.learning.ppo import PPO
 from rookery.studies.agent_sources import TrainedTeam
 from rookery.studies.claims import mean_greater
-from rookery.studies.cross_play import CrossPlay, cross_play_figures, cross_play_of_seeds
+from rookery.studies.cross_play_matrix import CrossPlay, cross_play_figures, cross_play_of_seeds
 from rookery.studies.duque2025.coin_play import OWN_COINS, REWARD, measure_coin_play
 from rookery.studies.duque2025.iterated_play import play_greater, play_mean, play_values, with_scripted
-from rookery.studies.evaluate import TeamEvalCondition
 from rookery.studies.figures import team_figures
+from rookery.studies.frozen_evaluation import TeamEvalCondition
 from rookery.studies.results import Results
 from rookery.studies.session import Session
 from rookery.studies.study import Condition, Figures, Study

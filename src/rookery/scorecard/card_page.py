@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from rookery.scorecard.card import ScoreCard
-from rookery.scorecard.measures import ConditionEpisodes, first_step
+from rookery.scorecard.condition_episodes import ConditionEpisodes, first_step
 from rookery.viz.bars import interval_bars, step_lines
-from rookery.viz.report import Report
+from rookery.viz.report_page import Report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

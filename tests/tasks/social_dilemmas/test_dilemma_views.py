@@ -5,7 +5,8 @@ from hypothesis import given, settings
 
 from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.tiles import UNSEEN_COLOR
-from rookery.tasks.social_dilemmas.observation import (
+from rookery.tasks.social_dilemmas.dilemma_tiles import APPLE, CLEAN_BEAM, FIRE_BEAM, WALL
+from rookery.tasks.social_dilemmas.dilemma_views import (
     AGENT_COLORS,
     BEAM_COLORS,
     DILEMMA_TILE_COLORS,
@@ -14,7 +15,6 @@ from rookery.tasks.social_dilemmas.observation import (
     code_images,
     observe_dilemma,
 )  # fmt: skip
-from rookery.tasks.social_dilemmas.tiles import APPLE, CLEAN_BEAM, FIRE_BEAM, WALL
 from tests.tasks.social_dilemmas.worlds import EAST, NORTH, SOUTH, WEST, situations, state_on, tiles_of
 
 VIEW = ViewConfig(size=5, rows_behind=2, tile_size=1, see_through_walls=True)

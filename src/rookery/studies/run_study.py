@@ -12,7 +12,7 @@ import numpy as np
 
 from rookery import intervals
 from rookery.studies.deviations import deviations
-from rookery.studies.evaluate import measure_or_load
+from rookery.studies.frozen_evaluation import measure_or_load
 from rookery.studies.judging import collect_mechanisms, judge_claims
 from rookery.studies.measures import TEAM_MEASURES
 from rookery.studies.results import Results

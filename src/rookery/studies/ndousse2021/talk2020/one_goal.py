@@ -11,7 +11,7 @@ from rookery.gridworld.spec import ViewConfig
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.claims import equivalent_within, judge_difference
-from rookery.studies.evaluate import EvalCondition
+from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.ndousse2021.shared_runs import SOCIAL_VARIANT, SOLO_VARIANT, TASK_EXPERTS
 from rookery.studies.results import Results
 from rookery.studies.study import Claim, Condition, Study, Verdict

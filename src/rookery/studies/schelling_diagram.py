@@ -21,12 +21,12 @@ import numpy as np
 
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
-from rookery.dilemma_policies.registry import DILEMMA_ROLES
+from rookery.dilemma_policies.policy_pairs import DILEMMA_ROLES
 from rookery.errors import ConfigError
 from rookery.intervals import Interval, difference_of_means, mean_interval
 from rookery.studies.study import Figures
 from rookery.training.evaluation import EVAL_BATCH_SIZE, evaluate_team
-from rookery.training.team_setup import load_policy
+from rookery.training.make_team import load_policy
 from rookery.types import Env
 from rookery.viz.dilemma_plots import schelling_curves
 
