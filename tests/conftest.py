@@ -4,6 +4,7 @@ The shapes and types written in signatures are checked while tests run, unless R
 """
 
 import atexit
+import gc
 import os
 import shutil
 import signal
@@ -32,6 +33,9 @@ if os.environ.get("ROOKERY_CHECK_TYPES", "1") != "0":
     checked = "gridworld.layout nn.cells nn.modules agents.networks agents.recurrent learning.advantage"
     checked += " learning.auxiliary.frame_prediction"
     install_import_hook([f"rookery.{name}" for name in checked.split()], "beartype.beartype")
+
+# Tracing makes millions of objects that live long; looking through them for cycles again and again takes a tenth of it.
+gc.set_threshold(50_000, 10, 10)
 
 settings.register_profile("rookery", deadline=None, derandomize=True)
 settings.load_profile("rookery")
