@@ -15,6 +15,7 @@ STUDIES = {
     "ndousse2021/dose-response": "rookery.studies.ndousse2021.dose_response",
     "ndousse2021/demo-ablation": "rookery.studies.ndousse2021.demo_ablation",
     "ndousse2021/small-grid": "rookery.studies.ndousse2021.small_grid",
+    "ndousse2021/large-grid": "rookery.studies.ndousse2021.large_grid",
     "ndousse2021/fig5": "rookery.studies.ndousse2021.fig5",
     "ndousse2021/fig6": "rookery.studies.ndousse2021.fig6",
     "ndousse2021/fig7": "rookery.studies.ndousse2021.fig7",

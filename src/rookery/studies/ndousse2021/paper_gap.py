@@ -30,6 +30,7 @@ from rookery.studies.ndousse2021.fig4 import LOSS_GATE
 from rookery.studies.results import Results
 from rookery.studies.study import Claim, Condition, Figures, Study, Verdict
 from rookery.studies.training_run import Budget, TrainingRun
+from rookery.tasks.goal_cycle import GoalCycle
 from rookery.training import presets
 from rookery.training.config import RunConfig, Variant
 from rookery.training.schedules import Schedule
@@ -67,10 +68,10 @@ def _pixels_task(budget: Budget) -> Any:
     return dataclasses.replace(task, views=(ViewConfig(can_hide_goals=True), *task.views[1:]))
 
 
-def _large_task(budget: Budget) -> Any:
+def large_task(budget: Budget, **changes: Any) -> GoalCycle:
     """The published 13×13 grid with its obstacles, in episodes of 250 steps."""
     if budget == "smoke":
-        return easy_task(budget)
+        return easy_task(budget, **changes)
     paper = presets.paper().task
     return easy_task(
         budget,
@@ -79,6 +80,7 @@ def _large_task(budget: Budget) -> Any:
         num_obstacles=paper.num_obstacles,
         obstacle_density=paper.obstacle_density,
         max_steps=paper.max_steps,
+        **changes,
     )
 
 
@@ -91,8 +93,8 @@ def _large_config(budget: Budget) -> RunConfig:
     """Episodes are twice as long, so half as many make an update of the same size."""
     name = "paper-gap-large-grid"
     if budget == "smoke":
-        return _pair_config(budget, name, _large_task(budget))
-    return _pair_config(budget, name, _large_task(budget), num_envs=EASY_NUM_ENVS // 2)
+        return _pair_config(budget, name, large_task(budget))
+    return _pair_config(budget, name, large_task(budget), num_envs=EASY_NUM_ENVS // 2)
 
 
 SCHEDULE_CHANGES_RUN = TrainingRun(name="paper-gap-schedules", configure=_schedule_changes_config)
@@ -101,7 +103,7 @@ PIXELS_RUN = TrainingRun(
 )
 LARGE_GRID_RUN = TrainingRun(name="paper-gap-large-grid", configure=_large_config)
 PIXELS_CONDITION = EvalCondition(name="3-goal cycle, pixels", task=_pixels_task, partners=easy_partners)
-LARGE_GRID_CONDITION = EvalCondition(name="3-goal cycle, 13×13", task=_large_task, partners=easy_partners)
+LARGE_GRID_CONDITION = EvalCondition(name="3-goal cycle, 13×13", task=large_task, partners=easy_partners)
 
 EASY_RUN = TrainingRun(
     name="paper-gap-easy", configure=lambda budget: _pair_config(budget, "paper-gap-easy", easy_task(budget))

@@ -6,22 +6,15 @@ experts that are trained.
 
 from __future__ import annotations
 
-from rookery.learning.auxiliary import NextFramePrediction, Reconstruction
-from rookery.studies import figures
+from rookery.learning.auxiliary import Reconstruction
 from rookery.studies.agent_sources import TrainedAgents
-from rookery.studies.claims import changed, mean_above, mean_greater
-from rookery.studies.followers import every_seed_stops_after_one_goal, more_followers, most_seeds_follow
-from rookery.studies.mechanisms import FramePredictionCheck
 from rookery.studies.ndousse2021.easy_setting import EASY_CONDITION, easy_run_config
+from rookery.studies.ndousse2021.loss_comparison import LOSS, LossComparison
 from rookery.studies.ndousse2021.paper_gap import EASY_EXPERTS, WITHOUT_HELP
-from rookery.studies.results import Results
-from rookery.studies.study import Claim, Condition, Figures, Study
-from rookery.studies.time_to_follow import follows_sooner
+from rookery.studies.study import Condition, Study
 from rookery.studies.training_run import Budget, TrainingRun
 from rookery.training.config import RunConfig, Variant
 
-_LOSS = NextFramePrediction(weight=3.0, error="squared")
-"""With the paper's weight. Symbolic views do not teach an absolute error anything (docs/auxiliary-losses.md)."""
 _ABLATION = Reconstruction(weight=3.0, error="squared")
 _WITH_LOSS = Variant(name="social", env_schedules=WITHOUT_HELP)
 _WITHOUT_LOSS = Variant(name="vanilla", env_schedules=WITHOUT_HELP, aux_loss_scale=0.0)
@@ -29,7 +22,7 @@ _ALONE = Variant(name="solo", env_schedules=WITHOUT_HELP, social_episode_prob=0.
 
 
 def _config(budget: Budget) -> RunConfig:
-    return easy_run_config(budget, "small-grid", (_WITH_LOSS, _WITHOUT_LOSS), loss=_LOSS)
+    return easy_run_config(budget, "small-grid", (_WITH_LOSS, _WITHOUT_LOSS), loss=LOSS)
 
 
 def _reconstruction_config(budget: Budget) -> RunConfig:
@@ -37,7 +30,7 @@ def _reconstruction_config(budget: Budget) -> RunConfig:
 
 
 def _solo_config(budget: Budget) -> RunConfig:
-    return easy_run_config(budget, "small-grid-solo", (_ALONE,), loss=_LOSS)
+    return easy_run_config(budget, "small-grid-solo", (_ALONE,), loss=LOSS)
 
 
 _RUN = TrainingRun(name="small-grid", configure=_config)
@@ -51,42 +44,9 @@ _RECONSTRUCTION = Condition(
 _SOLO = Condition(label="solo + next frame", agents=TrainedAgents(run=_SOLO_RUN, variant=_ALONE.name))
 
 
-_TRAINED = (_NEXT_FRAME, _VANILLA, _RECONSTRUCTION, _SOLO)
-
-
-def _claims() -> tuple[Claim, ...]:
-    loss, without, ablation = _NEXT_FRAME.label, _VANILLA.label, _RECONSTRUCTION.label
-    predicts = FramePredictionCheck(condition=loss, like_figure_2=False)
-    reconstructs = FramePredictionCheck(mechanism="reconstruction", condition=ablation, like_figure_2=False)
-    tests_the_loss = (
-        follows_sooner("Agents with the next-frame loss become followers sooner than agents without an auxiliary loss.",
-                       loss, without),
-        more_followers("The next-frame loss makes more seeds follow, at the end of training.", loss, without),
-        most_seeds_follow("Most seeds with the next-frame loss follow.", loss),
-        mean_greater("The next-frame loss increases social gain compared with no auxiliary loss.", loss, without,
-                     "social_gain"),
-        mean_above("Agents with the next-frame loss learn socially: frozen, they earn more with experts than alone.",
-                   loss, 0.0, "social_gain"),
-    )  # fmt: skip
-    return (
-        *(changed(claim, mechanisms=(predicts,)) for claim in tests_the_loss),
-        every_seed_stops_after_one_goal("Agents without an auxiliary loss stop after one goal, in every seed.", without,
-                                        "metrics_social"),
-        changed(follows_sooner("Agents with the next-frame loss become followers sooner than agents with the "
-                               "reconstruction loss.", loss, ablation), mechanisms=(predicts, reconstructs), since=2),
-        changed(follows_sooner("Agents with the reconstruction loss become followers sooner than agents without an "
-                               "auxiliary loss.", ablation, without), mechanisms=(reconstructs,), since=2),
-        changed(every_seed_stops_after_one_goal("Solo learners stop after one goal, in every seed.", _SOLO.label),
-                since=2),
-        changed(mean_greater("Social learners earn more than solo learners, each evaluated as it trained.", loss,
-                             _SOLO.label, other_measure="return_solo"), mechanisms=(predicts,), since=2),
-    )  # fmt: skip
-
-
-def _figures(results: Results) -> Figures:
-    trained = [c.label for c in _TRAINED if c.label in results.curves]
-    return figures.follower_figures(results, trained)
-
+COMPARISON = LossComparison(
+    next_frame=_NEXT_FRAME, vanilla=_VANILLA, reconstruction=_RECONSTRUCTION, solo=_SOLO, since=2
+)
 
 STUDY = Study(
     name="ndousse2021/small-grid",
@@ -94,10 +54,10 @@ STUDY = Study(
     source="after Ndousse et al. 2021, figure 4",
     compares="9×9 cells, goals shown and penalty 1.5 from the first step, scripted experts: social + next frame, "
     "social vanilla, social + reconstruction, solo + next frame",
-    conditions=(*_TRAINED, EASY_EXPERTS),
+    conditions=(*COMPARISON.conditions, EASY_EXPERTS),
     eval_conditions=(EASY_CONDITION,),
-    claims=_claims(),
-    figures=_figures,
+    claims=COMPARISON.claims(),
+    figures=COMPARISON.figures,
     num_seeds=24,
     budgets=("smoke", "desk"),
     definition=2,
