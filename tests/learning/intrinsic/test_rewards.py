@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rookery.errors import ConfigError
-from rookery.learning.configs import check_distinct_kinds
+from rookery.learning.configs import check_losses
 from rookery.learning.intrinsic import CentralizedInfluence, InequityAversion, MessageInfluence, Prosocial, combine
 from rookery.types import MessageTrajectory, OthersInfo, Trajectory
 
@@ -96,4 +96,4 @@ def test_impossible_settings_are_refused():
     with pytest.raises(ConfigError, match=r"trace_decay=1\.0 must lie in"):
         InequityAversion(trace_decay=1.0)
     with pytest.raises(ConfigError, match="must differ"):
-        check_distinct_kinds("intrinsic rewards", (Prosocial(), Prosocial(weight=0.1)))
+        check_losses((), (Prosocial(), Prosocial(weight=0.1)))

@@ -45,7 +45,7 @@ _RUN = TrainingRun(
 _SOLO_RUN = TrainingRun(
     name="large-grid-solo", configure=lambda budget: _run_config(budget, "large-grid-solo", (_ALONE,)), max_seeds=6
 )
-COMPARISON = LossComparison(
+_COMPARISON = LossComparison(
     next_frame=Condition(label="next frame", agents=TrainedAgents(run=_RUN, variant=_WITH_LOSS.name)),
     vanilla=Condition(label="vanilla", agents=TrainedAgents(run=_RUN, variant=_WITHOUT_LOSS.name)),
     solo=Condition(label="solo + next frame", agents=TrainedAgents(run=_SOLO_RUN, variant=_ALONE.name)),
@@ -59,10 +59,10 @@ STUDY = Study(
     source="after Ndousse et al. 2021, figure 4",
     compares="13×13 cells, goals shown and penalty 1.0 from the first step, scripted experts: social + next frame, "
     "social vanilla, solo + next frame",
-    conditions=(*COMPARISON.conditions, _EXPERTS),
+    conditions=(*_COMPARISON.conditions, _EXPERTS),
     eval_conditions=(EvalCondition(name="3-goal cycle, penalty 1", task=_task, partners=easy_partners),),
-    claims=COMPARISON.claims(),
-    figures=COMPARISON.figures,
+    claims=_COMPARISON.claims(),
+    figures=_COMPARISON.figures,
     num_seeds=16,
     budgets=("smoke", "desk"),
     steps_per_second={"desk": 14_000},

@@ -44,7 +44,7 @@ _RECONSTRUCTION = Condition(
 _SOLO = Condition(label="solo + next frame", agents=TrainedAgents(run=_SOLO_RUN, variant=_ALONE.name))
 
 
-COMPARISON = LossComparison(
+_COMPARISON = LossComparison(
     next_frame=_NEXT_FRAME, vanilla=_VANILLA, reconstruction=_RECONSTRUCTION, solo=_SOLO, since=2
 )
 
@@ -54,10 +54,10 @@ STUDY = Study(
     source="after Ndousse et al. 2021, figure 4",
     compares="9×9 cells, goals shown and penalty 1.5 from the first step, scripted experts: social + next frame, "
     "social vanilla, social + reconstruction, solo + next frame",
-    conditions=(*COMPARISON.conditions, EASY_EXPERTS),
+    conditions=(*_COMPARISON.conditions, EASY_EXPERTS),
     eval_conditions=(EASY_CONDITION,),
-    claims=COMPARISON.claims(),
-    figures=COMPARISON.figures,
+    claims=_COMPARISON.claims(),
+    figures=_COMPARISON.figures,
     num_seeds=24,
     budgets=("smoke", "desk"),
     definition=2,
