@@ -196,7 +196,7 @@ def _add_tests(page: Report, data: dict[str, Any]) -> None:
         for claim in data["claims"]
     ]  # fmt: skip
     page.table(
-        ["claim", "", "p", "exact p", "p, corrected", "smallest detectable effect"],
+        ["claim", "", "p", "exact p", "p, corrected", "detectable"],
         rows,
         "Two-sided p-values: of the test that the interval belongs to; of the exact permutation test that must agree; "
         "and corrected for the number of claims besides the primary one (Holm). Detectable: the effect that so many "
