@@ -172,10 +172,9 @@ class Variant(NumericFields):
                 f"variant name {self.name!r} is reserved in metrics, like {', '.join(RESERVED_VARIANT_NAMES)}; "
                 "choose another"
             )
-        check_names(f"variant {self.name}.hparams", {} if self.hparams is None else self.hparams, "schedules")
-        check_names(
-            f"variant {self.name}.env_schedules", {} if self.env_schedules is None else self.env_schedules, "schedules"
-        )
+        for field in ("hparams", "env_schedules"):
+            if getattr(self, field) is not None:
+                check_names(f"variant {self.name}.{field}", getattr(self, field), "schedules")
         for field in ("social_episode_prob", *COMMON_HPARAMS):
             if getattr(self, field) is not None:
                 high = 1.0 if field == "social_episode_prob" else float("inf")

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
+from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.frozen_evaluation import EvalCondition
-from rookery.studies.ndousse2021.easy_setting import EASY_NUM_ENVS, easy_partners, easy_run_config
+from rookery.studies.ndousse2021.easy_setting import easy_partners, easy_run_config
 from rookery.studies.ndousse2021.loss_comparison import LOSS, LossComparison
-from rookery.studies.ndousse2021.paper_gap import large_task
+from rookery.studies.ndousse2021.paper_gap import EASY_EXPERTS, LARGE_NUM_ENVS, large_task
 from rookery.studies.study import Condition, Study
 from rookery.studies.training_run import Budget, TrainingRun
 from rookery.tasks.goal_cycle import GoalCycle
@@ -32,10 +32,9 @@ def _task(budget: Budget) -> GoalCycle:
 
 
 def _run_config(budget: Budget, name: str, variants: tuple[Variant, ...]) -> RunConfig:
-    """Episodes are twice as long as in the easy setting, so half as many make an update of the same size."""
     sizes: dict[str, Any] = {}
     if budget != "smoke":
-        sizes = {"num_envs": EASY_NUM_ENVS // 2, "total_timesteps": 4_000_000, "checkpoint_interval": 15}
+        sizes = {"num_envs": LARGE_NUM_ENVS, "total_timesteps": 4_000_000, "checkpoint_interval": 15}
     return easy_run_config(budget, name, variants, task=_task(budget), loss=LOSS, **sizes)
 
 
@@ -50,8 +49,6 @@ _COMPARISON = LossComparison(
     vanilla=Condition(label="vanilla", agents=TrainedAgents(run=_RUN, variant=_WITHOUT_LOSS.name)),
     solo=Condition(label="solo + next frame", agents=TrainedAgents(run=_SOLO_RUN, variant=_ALONE.name)),
 )
-_EXPERTS = Condition(label="experts", agents=PretrainedAgent(policy=lambda budget: easy_partners(budget)[0]))
-
 
 STUDY = Study(
     name="ndousse2021/large-grid",
@@ -59,7 +56,7 @@ STUDY = Study(
     source="after Ndousse et al. 2021, figure 4",
     compares="13×13 cells, goals shown and penalty 1.0 from the first step, scripted experts: social + next frame, "
     "social vanilla, solo + next frame",
-    conditions=(*_COMPARISON.conditions, _EXPERTS),
+    conditions=(*_COMPARISON.conditions, EASY_EXPERTS),
     eval_conditions=(EvalCondition(name="3-goal cycle, penalty 1", task=_task, partners=easy_partners),),
     claims=_COMPARISON.claims(),
     figures=_COMPARISON.figures,

@@ -48,6 +48,8 @@ SCHEDULE_CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Changes of schedules alone: all of them train in one run. Variant to (description, changes)."""
 _WITHOUT_LOSS = "-vanilla"
+LARGE_NUM_ENVS = EASY_NUM_ENVS // 2
+"""Episodes of 13×13 are twice as long, so half as many make an update of the same size."""
 _PAIR = ("next-frame", "vanilla")
 """Variants with and without the loss of a run with one change."""
 
@@ -90,11 +92,10 @@ def _pair_config(budget: Budget, name: str, task: Any, **changes) -> RunConfig:
 
 
 def _large_config(budget: Budget) -> RunConfig:
-    """Episodes are twice as long, so half as many make an update of the same size."""
     name = "paper-gap-large-grid"
     if budget == "smoke":
         return _pair_config(budget, name, large_task(budget))
-    return _pair_config(budget, name, large_task(budget), num_envs=EASY_NUM_ENVS // 2)
+    return _pair_config(budget, name, large_task(budget), num_envs=LARGE_NUM_ENVS)
 
 
 SCHEDULE_CHANGES_RUN = TrainingRun(name="paper-gap-schedules", configure=_schedule_changes_config)
