@@ -114,7 +114,7 @@ def a2c_update(
         batch = take_sequences(config, trajectory, recomputed, indices)
         terms, grads = gradient(config, policy, state.params, batch, hparams, loss_key)
         params, opt_state = apply_gradients(optimizer, state.params, state.opt_state, grads, hparams.learning_rate)
-        terms["grad_norm"] = optax.global_norm(grads)
+        terms["grad_norm"] = optax.tree.norm(grads)
         return state._replace(params=params, opt_state=opt_state), terms
 
     state, metrics = jax.lax.scan(minibatch, learner_state, (order, loss_keys))

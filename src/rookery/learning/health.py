@@ -61,7 +61,7 @@ def gradient_norms(
     """
     shared = {name: policy_params[name] for name in SHARED_LAYERS}
     jacobian = jax.jacrev(lambda layers: losses({**policy_params, **layers}))(shared)
-    return {f"grad_norm/{name}": optax.global_norm(grads) for name, grads in jacobian.items()}
+    return {f"grad_norm/{name}": optax.tree.norm(grads) for name, grads in jacobian.items()}
 
 
 def relative_state_error(stale: PyTree, fresh: PyTree, mask: Bool[Array, "..."] | None = None) -> Float[Array, ""]:
