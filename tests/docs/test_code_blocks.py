@@ -185,7 +185,7 @@ def check_rookery(arguments: list[str]) -> None:
     assert name in COMMANDS, f"there is no command {name!r}"
     if any(re.fullmatch(r"[A-Z]{2,}|\.\.\.|…|.*[\[\]|].*", word) for word in options):
         options = [word for word in options if word.startswith("--") and "[" not in word]
-        known = {option for field in tyro_options(name) for option in field}
+        known = options_of(name)
         assert all(word.split("=")[0] in known for word in options), "unknown option"
         return
     if "--help" in options:
@@ -206,10 +206,10 @@ def check_rookery(arguments: list[str]) -> None:
         describe(command.task)
 
 
-def tyro_options(name: str) -> list[list[str]]:
-    """The option strings of a command."""
-    parser = tyro.extras.get_parser(command_class(name))
-    return [action.option_strings for action in parser._actions]
+def options_of(name: str) -> set[str]:
+    """The options of a command."""
+    names = {field.name.replace("_", "-") for field in dataclasses.fields(command_class(name))}
+    return {"--help"} | {f"--{prefix}{option}" for option in names for prefix in ("", "no-")}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.language == "json" for b in blocks(page))])

@@ -28,7 +28,7 @@ def results_of(study):
     return json.loads((ROOT / "results" / study / "results.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("section", SECTION.finditer(PAGE), ids=lambda section: section[1])
+@pytest.mark.parametrize("section", list(SECTION.finditer(PAGE)), ids=lambda section: section[1])
 def test_the_means_of_conditions(section):
     means = {entry["condition"]: entry["collective_reward"]["mean"] for entry in results_of(section[1])["summary"]}
     for row in section[2].splitlines():

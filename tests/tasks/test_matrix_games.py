@@ -43,7 +43,7 @@ def pure_equilibria(pay) -> set[tuple[int, int]]:
 
 @pytest.mark.parametrize(
     ("name", "equilibria"),
-    zip(NAMES, [{(DEFECT, DEFECT)}, {(COOPERATE,) * 2, (DEFECT,) * 2}, {(0, 1), (1, 0)}], strict=True),
+    list(zip(NAMES, [{(DEFECT, DEFECT)}, {(COOPERATE,) * 2, (DEFECT,) * 2}, {(0, 1), (1, 0)}], strict=True)),
 )
 def test_each_game_has_its_equilibria(name, equilibria):
     pay = payoffs(name)

@@ -25,7 +25,7 @@ from typing import Any, Literal, TypeVar
 
 from rookery.errors import ConfigError, NotFoundError, RookeryError, suggest
 from rookery.storage.atomic import storage_error
-from rookery.storage.strict_json import parse_json
+from rookery.storage.strict_json import check_depth, parse_json
 
 T = TypeVar("T")
 
@@ -393,11 +393,13 @@ def _describe(hint: Any) -> str:
 
 def _abbreviate(value: Any) -> str:
     try:
+        check_depth(value)
+    except ValueError:
+        return "nested too deeply"
+    try:
         text = json.dumps(value, ensure_ascii=True)
     except (TypeError, ValueError):
         text = repr(value)
-    except RecursionError:
-        text = "nested too deeply"
     text = " ".join(text.split())
     return text if len(text) <= 60 else f"{text[:57]}..."
 
