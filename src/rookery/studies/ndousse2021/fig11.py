@@ -67,6 +67,6 @@ STUDY = Study(
     figures=_figures,
     num_seeds=6,
     definition=2,
-    changes={2: "clones of trained experts in the 13×13 world, 2,000 episodes and 30 epochs in place of 400 and 6"},
+    changes={2: "clones of trained experts, 2,000 episodes and 30 epochs in place of 400 and 6"},
     measure_extra=EXPERT_CLONES.epoch_curves,
 )

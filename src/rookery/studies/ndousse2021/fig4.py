@@ -92,10 +92,10 @@ STUDY = Study(
     figures=_figures,
     num_seeds=12,
     definition=2,
-    changes={2: budgets.PAPER_WORLD},
+    changes={2: budgets.NO_HELP},
     measure_extra=lambda session: following_measures(session, GOAL_CYCLE_3, _TRAINED),
     notes=(
-        "Primary endpoint, written down before training: the first of three checkpoints in a row (every half million "
+        "Primary endpoint, written down before training: the first of three checkpoints in a row (every 160,000 "
         "steps, 64 episodes with experts and 64 alone) with a return with experts above 1.5, at least half of it gain.",
         "The two main conditions have twelve seeds each, the others six.",
     ),

@@ -1,8 +1,6 @@
 """Whether it matters to novices that their experts keep learning, as in the paper, or stay as they are.
 
-Figure 4's agents have frozen experts. Here the same experts act in both conditions, and keep learning in one of them,
-with the paper's step size for experts. The task has the three actions that they were trained with: a network that
-learns has as many outputs as the task has actions.
+Figure 4's agents have frozen experts. Here the same experts keep learning, with the paper's step size for experts.
 
 Source: after Ndousse et al. 2021, section 4.1 and appendix 7.8.
 """
@@ -10,16 +8,14 @@ Source: after Ndousse et al. 2021, section 4.1 and appendix 7.8.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from rookery.agents.networks import MLPNetwork
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.claims import changed, equivalent_within, mean_above
-from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.mechanisms import FramePredictionCheck
 from rookery.studies.ndousse2021.fig4 import LOSS_GATE
-from rookery.studies.ndousse2021.shared_runs import SOCIAL_VARIANT
+from rookery.studies.ndousse2021.shared_runs import GOAL_CYCLE_3, SOCIAL_NEXT_FRAME, SOCIAL_VARIANT
 from rookery.studies.results import Results
 from rookery.studies.study import Claim, Condition, Figures, Study
 from rookery.studies.time_to_follow import follows_sooner
@@ -33,38 +29,24 @@ _TOLERANCE = 0.2
 """Of the return next to frozen experts; a smaller difference does not matter."""
 
 
-def _task(budget: Budget) -> Any:
-    return budgets.goal_cycle_task(budget, num_actions=3)
-
-
-def _frozen_config(budget: Budget) -> RunConfig:
-    return budgets.run_config(budget, "three-actions", (SOCIAL_VARIANT,), task=_task(budget))
-
-
 def learning_experts_config(budget: Budget) -> RunConfig:
     """Each expert starts from the shipped one and learns by itself. At `smoke` they move at random and do not learn, as
     in the other runs, whose programs it shares: a second group of learners takes minutes to compile."""
-    task = _task(budget)
-    config = budgets.run_config(budget, "learning-experts", (SOCIAL_VARIANT,), task=task)
+    config = budgets.run_config(budget, "learning-experts", (SOCIAL_VARIANT,))
     if budget == "smoke":
         return config
     experts = GroupConfig(
         name="expert",
         slots=(1, 2),
         policy=RecurrentPolicyConfig(network=_EXPERT_NETWORK, init_from=budgets.EXPERT),
-        learner=budgets.novice_ppo(budget, task, auxiliary=None),
+        learner=budgets.novice_ppo(budget, config.task, auxiliary=None),
         learning_rate=_EXPERT_LEARNING_RATE,
         ent_coef=_EXPERT_ENT_COEF,
     )
     return dataclasses.replace(config, team=(config.team[0], experts))
 
 
-_FROZEN = Condition(
-    label="experts stay as they are",
-    agents=TrainedAgents(
-        run=TrainingRun(name="three-actions", configure=_frozen_config), variant=SOCIAL_VARIANT.name
-    ),
-)  # fmt: skip
+_FROZEN = Condition(label="experts stay as they are", agents=SOCIAL_NEXT_FRAME.agents)
 _LEARNING = Condition(
     label="experts keep learning",
     agents=TrainedAgents(
@@ -72,7 +54,6 @@ _LEARNING = Condition(
     ),
 )
 _TRAINED = (_LEARNING, _FROZEN)
-_SETTING = EvalCondition(name="3-goal cycle, three actions", task=_task, partners=budgets.expert_partners)
 
 
 def _claims() -> tuple[Claim, ...]:
@@ -102,16 +83,17 @@ STUDY = Study(
     name="ndousse2021/learning-experts",
     title="Experts that keep learning",
     source="after Ndousse et al. 2021, figure 4",
-    compares="3-goal cycle, penalty 1.5, three actions, social + next frame: next to experts that keep learning at "
-    "1e-5, and next to the same experts frozen",
+    compares="3-goal cycle, penalty 1.5, social + next frame: next to experts that keep learning at 1e-5, and next to "
+    "the same experts frozen",
     conditions=_TRAINED,
-    eval_conditions=(_SETTING,),
+    eval_conditions=(GOAL_CYCLE_3,),
     claims=_claims(),
     figures=_figures,
     num_seeds=6,
     budgets=("smoke", "desk"),
     notes=(
-        "In the paper's main experiment experts keep learning; in figure 4 of this package they are frozen.",
+        "In the paper's main experiment experts keep learning; in figure 4 of this package they are frozen, and its "
+        "agents are this study's other condition.",
         "All novices are evaluated with the experts as they were before training. At the checkpoints of a run with "
         "learning experts, which give its curves and times, the experts are those of that checkpoint.",
     ),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rookery.gridworld.spec import ViewConfig
-from rookery.studies import figures
+from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
 from rookery.studies.claims import changed, judge_mean, mean_above, mean_greater
 from rookery.studies.followers import more_followers
@@ -21,7 +21,6 @@ from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.mechanisms import FramePredictionCheck
 from rookery.studies.ndousse2021.easy_setting import (
     EASY_CONDITION,
-    EASY_NUM_ENVS,
     easy_partners,
     easy_run_config,
     easy_task,
@@ -48,7 +47,7 @@ SCHEDULE_CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Changes of schedules alone: all of them train in one run. Variant to (description, changes)."""
 _WITHOUT_LOSS = "-vanilla"
-LARGE_NUM_ENVS = EASY_NUM_ENVS // 2
+LARGE_NUM_ENVS = budgets.DESK_NUM_ENVS // 2
 """Episodes of 13×13 are twice as long, so half as many make an update of the same size."""
 _PAIR = ("next-frame", "vanilla")
 """Variants with and without the loss of a run with one change."""

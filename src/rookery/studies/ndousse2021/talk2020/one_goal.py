@@ -79,5 +79,5 @@ STUDY = Study(
     figures=figures.training_figures,
     num_seeds=5,
     definition=2,
-    changes={2: "the novices' preset, with a next-frame loss that predicts and seven actions"},
+    changes={2: "the novices' preset, with a next-frame loss that predicts"},
 )  # fmt: skip

@@ -66,5 +66,5 @@ STUDY = Study(
     figures=figures.count_figures,
     num_seeds=5,
     definition=2,
-    changes={2: budgets.PAPER_WORLD},
+    changes={2: budgets.NO_HELP},
 )  # fmt: skip

@@ -1,0 +1,36 @@
+"""What the budgets of Goal Cycle studies promise: `paper` is the published run, and one update passes over its batch as
+often as it says."""
+
+import pytest
+
+from rookery.learning.auxiliary import AttentionLoss, NextFramePrediction
+from rookery.studies import budgets
+from rookery.studies.ndousse2021.shared_runs import NEXT_FRAME_RUN
+from rookery.training import presets
+from rookery.training.config import Variant
+
+
+def test_paper_trains_the_published_novice_on_published_batches():
+    run, published = NEXT_FRAME_RUN.configure("paper"), presets.paper()
+    assert (run.task, run.team[0]) == (published.task, published.team[0])
+    for name in ("total_timesteps", "num_envs", "checkpoint_interval", "eval_episodes"):
+        assert getattr(run, name) == getattr(published, name), name
+    assert run.num_envs * run.task.max_steps == 32_000, "section 7.8: 128 episodes"
+
+
+@pytest.mark.parametrize(("num_envs", "max_steps"), [(128, 125), (64, 250)])
+def test_an_update_passes_over_the_whole_batch(num_envs, max_steps):
+    task = budgets.goal_cycle_task("desk", max_steps=max_steps)
+    learner = budgets.run_config("desk", "run", (Variant(),), task=task, num_envs=num_envs).team[0].learner
+    sequences = num_envs * max_steps // learner.sequence_length
+    assert learner.num_minibatches * learner.minibatch_size == budgets.NUM_EPOCHS * sequences
+    assert learner.recompute_every * learner.minibatch_size == sequences
+
+
+def test_losses_of_desk():
+    task = budgets.goal_cycle_task("desk")
+    (loss,) = budgets.novice_ppo("desk", task).auxiliary
+    assert loss == NextFramePrediction(weight=3.0, error="squared")
+    (loss,) = budgets.novice_ppo("desk", task, AttentionLoss).auxiliary
+    assert loss == AttentionLoss(weight=3.0)
+    assert budgets.novice_ppo("desk", task, None).auxiliary == ()
