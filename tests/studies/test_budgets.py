@@ -1,13 +1,17 @@
-"""What the budgets of Goal Cycle studies promise: `paper` is the published run, and one update passes over its batch as
-often as it says."""
+"""What the budgets of studies promise: `paper` is the published run, whatever `desk` is, and one update at `desk` passes
+over its batch as often as it says."""
+
+import dataclasses
 
 import pytest
 
 from rookery.learning.auxiliary import AttentionLoss, NextFramePrediction
 from rookery.studies import budgets
+from rookery.studies.jaques2019 import influence_budgets
 from rookery.studies.ndousse2021.shared_runs import NEXT_FRAME_RUN
 from rookery.training import presets
 from rookery.training.config import Variant
+from rookery.training.presets import social_dilemmas
 
 
 def test_paper_trains_the_published_novice_on_published_batches():
@@ -16,6 +20,13 @@ def test_paper_trains_the_published_novice_on_published_batches():
     for name in ("total_timesteps", "num_envs", "checkpoint_interval", "eval_episodes"):
         assert getattr(run, name) == getattr(published, name), name
     assert run.num_envs * run.task.max_steps == 32_000, "section 7.8: 128 episodes"
+
+
+@pytest.mark.parametrize("method", sorted(social_dilemmas.PUBLISHED_HPARAMS))
+@pytest.mark.parametrize("game", ["cleanup", "harvest"])
+def test_paper_trains_published_methods(game, method):
+    run = influence_budgets.method_run_config("paper", game, game, method)
+    assert run == dataclasses.replace(social_dilemmas.published_run(game, method), eval_episodes=0)
 
 
 @pytest.mark.parametrize(("num_envs", "max_steps"), [(128, 125), (64, 250)])
