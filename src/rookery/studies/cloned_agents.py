@@ -28,15 +28,20 @@ CLONING_EPOCHS = {"smoke": 2, "desk": 30, "paper": 30}
 """Enough for a plateau, which figure 11 checks."""
 DATASET_SEED = 1_000_000
 """Seed of the recorded episodes."""
+MAX_CLONES = 6
+"""Clones per study, one per seed, where a study has more seeds: they differ little, and thirty epochs take minutes."""
 CLONE_VARIANT = "main"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClonedAgents(AgentSource):
-    """Clones of the partners of an evaluation condition, one per seed."""
+    """Clones of the partners of an evaluation condition, one per seed; the same experts are cloned once."""
 
-    name: str  # of its folders
     eval_condition: EvalCondition
+
+    def _name(self, session: Session) -> str:
+        """Of its folders."""
+        return f"clones-of-{self.eval_condition.partners(session.budget)[0].label}"
 
     def prepare(self, session: Session) -> bool:
         """Record the expert if that is not done, and train the clones. Returns whether they are finished.
@@ -53,11 +58,11 @@ class ClonedAgents(AgentSource):
         else:
             record_dataset(dataset_dir, task, expert, num_episodes=num_episodes, seed=DATASET_SEED)
         config = CloneConfig(
-            name=self.name,
+            name=self._name(session),
             network=budgets.novice_network(budget),
             learner=BehaviorCloning(epochs=CLONING_EPOCHS[budget]),
             seed=session.seed,
-            num_seeds=session.num_seeds,
+            num_seeds=len(self._seeds(session)),
         )
         result = train_clones(
             config, dataset_dir, self._run_dir(session), quiet=session.quiet, stop_after=session.seconds_left
@@ -68,7 +73,8 @@ class ClonedAgents(AgentSource):
         episodes, epochs = NUM_RECORDED_EPISODES[session.budget], CLONING_EPOCHS[session.budget]
         if epochs in saved_updates(self._run_dir(session) / CHECKPOINTS_DIR):
             return {}
-        return {self.name: f"{session.num_seeds} clones, {epochs} epochs of {episodes:,} episodes, recorded first"}
+        clones = len(self._seeds(session))
+        return {self._name(session): f"{clones} clones, {epochs} epochs of {episodes:,} episodes, recorded first"}
 
     def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
         folder = self._run_dir(session) / AGENTS_DIR
@@ -76,7 +82,7 @@ class ClonedAgents(AgentSource):
             EvaluatedAgent.of(
                 FrozenPolicyConfig(checkpoint=str(folder / agent_file(CLONE_VARIANT, seed, CLONE_GROUP, 0))), seed=seed
             )
-            for seed in session.seed_range
+            for seed in self._seeds(session)
         ]
 
     def epoch_curves(self, session: Session) -> dict[str, Any]:
@@ -90,11 +96,16 @@ class ClonedAgents(AgentSource):
         return curves
 
     def _dataset_dir(self, session: Session) -> Path:
-        return session.runs_dir / STUDIES_DIR / f"{self.name}-{session.budget}-episodes"
+        return session.runs_dir / STUDIES_DIR / f"{self._name(session)}-{session.budget}-episodes"
 
     def _run_dir(self, session: Session) -> Path:
-        name = f"{self.name}-{session.budget}-seeds-{session.seed}-to-{session.seed_range[-1]}"
+        last_seed = self._seeds(session)[-1]
+        name = f"{self._name(session)}-{session.budget}-seeds-{session.seed}-to-{last_seed}"
         return session.runs_dir / STUDIES_DIR / name
+
+    @staticmethod
+    def _seeds(session: Session) -> range:
+        return session.seed_range[:MAX_CLONES]
 
 
 def _check_dataset(dataset_dir: Path, **expected) -> None:

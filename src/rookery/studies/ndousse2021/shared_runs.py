@@ -114,7 +114,6 @@ def _num_actions(budget: Budget) -> Literal[3, 7]:
 
 
 EXPERT_CLONES = ClonedAgents(
-    name="clones",
     eval_condition=EvalCondition(name="recorded", task=budgets.goal_cycle_task, partners=budgets.expert_partners),
 )
 """Clones of the novices' expert partners, from the experts' own observations and actions."""
@@ -150,7 +149,6 @@ THREE_GOAL_EXPERTS = Condition(label="3-goal experts", agents=PretrainedAgent(po
 THREE_GOAL_CLONES = Condition(
     label="clones of 3-goal experts",
     agents=ClonedAgents(
-        name="clones-of-trained",
         eval_condition=EvalCondition(
             name="recorded", task=budgets.goal_cycle_task, partners=lambda budget: (trained_expert(budget),) * 2
         ),
