@@ -15,7 +15,7 @@ import sys
 from rookery.commands.command_classes import COMMANDS, command_class
 from rookery.commands.lists import find_list
 from rookery.commands.output import outlast_readers
-from rookery.commands.stopping import describe_stop, end_by_signals_as_by_sigint
+from rookery.commands.stopping import describe_stop, end_at_once_by_signals, end_by_signals_as_by_sigint
 from rookery.environment import read_variable
 from rookery.errors import (
     STOPPED_EXIT_CODE,
@@ -66,6 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
         if explained is None:
             raise
         return _fail(str(explained), explained.exit_code)
+    finally:
+        if is_process:
+            end_at_once_by_signals()
 
 
 def _open_closed_streams() -> None:

@@ -42,6 +42,31 @@ def test_a_signal_while_a_file_is_written(tmp_path, signals_act, name):
     assert not list(tmp_path.iterdir())
 
 
+STOPPED_AT_EXIT = """
+import atexit, dataclasses, os, signal, sys
+from rookery import cli
+
+@dataclasses.dataclass
+class Ends:
+    def __call__(self):
+        atexit.register(os.kill, os.getpid(), signal.{signal})
+        print("done")
+        return 0
+
+cli.command_class = lambda name: Ends
+sys.argv = ["rookery", "score"]
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_while_the_process_ends_is_no_traceback(signals_act, name):
+    env = {**os.environ, "ROOKERY_XLA_MESSAGES": "all"}
+    command = [sys.executable, "-c", STOPPED_AT_EXIT.format(signal=name)]
+    ended = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-getattr(signal, name), "done\n", "")
+
+
 def test_what_each_command_keeps(monkeypatch, capsys):
     assert set(COMMANDS) > set(KEPT)
     assert describe_stop("envs") == describe_stop("") == "stopped"

@@ -1,5 +1,5 @@
-"""What the budgets of studies promise: `paper` is the published run, whatever `desk` is, and one update at `desk` passes
-over its batch as often as it says."""
+"""What the budgets of studies promise: `paper` is the published run, whatever `desk` is, and one update at `desk`
+passes over its batch as often as it says."""
 
 import dataclasses
 

@@ -36,6 +36,14 @@ def end_by_signals_as_by_sigint() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
+def end_at_once_by_signals() -> None:
+    """From now on the signals end the process without a word: the command has said what it kept, and what runs at exit
+    would answer a KeyboardInterrupt with a traceback."""
+    for number in stop_signals():
+        if signal.getsignal(number) == signal.default_int_handler:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def describe_stop(command: str) -> str:
     """One line about a command that a signal stopped."""
     return f"stopped; {KEPT[command]}" if command in KEPT else "stopped"
