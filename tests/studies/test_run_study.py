@@ -320,7 +320,7 @@ def test_what_conditions_train_besides_is_named(tmp_path):
     fresh, lines = make_session(tmp_path, budget="smoke"), []
     conditions = (Condition(label="clones", agents=EXPERT_CLONES),)
     show_cost(dataclasses.replace(STUDY, conditions=conditions), fresh, lines.append)
-    assert lines == ["clones: 2 clones, 2 epochs of 4 episodes, recorded first, not measured"]
+    assert lines == ["clones-of-random: 2 clones, 2 epochs of 4 episodes, recorded first, not measured"]
     (EXPERT_CLONES._run_dir(fresh) / "checkpoints" / "00000002").mkdir(parents=True)
     show_cost(load_study("cook2024/in-weights"), fresh, lines.append)
     assert len(lines) > 1
