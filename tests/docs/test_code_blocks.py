@@ -10,6 +10,7 @@ import pytest
 import tyro
 
 from rookery.cli import COMMANDS, command_class
+from rookery.commands.reference import describe_command
 from tests.docs.blocks import PAGES, ROOT, blocks, commands
 
 TESTED_ELSEWHERE = {"docs/recipes.md": "tests/interop/test_recipes.py"}
@@ -208,8 +209,9 @@ def check_rookery(arguments: list[str]) -> None:
 
 def options_of(name: str) -> set[str]:
     """The options of a command."""
-    names = {field.name.replace("_", "-") for field in dataclasses.fields(command_class(name))}
-    return {"--help"} | {f"--{prefix}{option}" for option in names for prefix in ("", "no-")}
+    rows = re.findall(r"^\| `--(?:no-)?([a-z0-9-]+)( [^`]+)?`", describe_command(name, command_class(name)), re.M)
+    switches = {f"--no-{option}" for option, metavar in rows if not metavar}
+    return {"--help", *(f"--{option}" for option, _ in rows), *switches}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.language == "json" for b in blocks(page))])

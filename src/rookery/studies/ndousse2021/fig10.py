@@ -45,5 +45,5 @@ STUDY = Study(
     figures=figures.eval_condition_figures,
     num_seeds=6,
     definition=2,
-    changes={2: budgets.NO_HELP},
+    changes={2: budgets.DEFINITION_2},
 )  # fmt: skip

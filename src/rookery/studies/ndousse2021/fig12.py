@@ -53,6 +53,6 @@ STUDY = Study(
     figures=figures.solo_figures,
     num_seeds=5,
     definition=2,
-    changes={2: budgets.NO_HELP},
+    changes={2: budgets.DEFINITION_2},
     notes=("The paper gives the first two stages, 0.5 and 1; the rest of the schedule is this project's choice.",),
 )  # fmt: skip

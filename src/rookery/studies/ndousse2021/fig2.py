@@ -180,6 +180,6 @@ STUDY = Study(
     figures=_figures,
     num_seeds=6,
     definition=2,
-    changes={2: budgets.NO_HELP},
+    changes={2: budgets.DEFINITION_2},
     measure_extra=_measure_predictions,
 )

@@ -92,7 +92,7 @@ STUDY = Study(
     figures=_figures,
     num_seeds=12,
     definition=2,
-    changes={2: budgets.NO_HELP},
+    changes={2: budgets.DEFINITION_2},
     measure_extra=lambda session: following_measures(session, GOAL_CYCLE_3, _TRAINED),
     notes=(
         "Primary endpoint, written down before training: the first of three checkpoints in a row (every 160,000 "

@@ -86,7 +86,7 @@ STUDY = Study(
     figures=figures.eval_condition_figures,
     num_seeds=6,
     definition=2,
-    changes={2: budgets.NO_HELP},
+    changes={2: budgets.DEFINITION_2},
     notes=(
         "The 3-goal experts under evaluation are trained agents. At definition 1 they were not those that the novices "
         "trained with: these were scripted, and would find the order of any task.",

@@ -91,6 +91,6 @@ STUDY = Study(
     definition=2,
     changes={
         2: "the error is compared with the best constant and with a copy of the view, not with its start, which a "
-        "constant picture improves on; " + budgets.NO_HELP
+        "constant picture improves on; " + budgets.DEFINITION_2
     },
 )

@@ -50,6 +50,6 @@ STUDY = Study(
     definition=2,
     changes={2: "the step of the second entry and the entries before an expert has closed its cycle are measured, "
                 "against solo learners next to the same experts; the first goal always pays, and solo learners reach "
-                "it later still; " + budgets.NO_HELP},
+                "it later still; " + budgets.DEFINITION_2},
     measure_extra=lambda session: following_measures(session, GOAL_CYCLE_3, _CONDITIONS),
 )  # fmt: skip

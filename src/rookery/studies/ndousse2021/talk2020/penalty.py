@@ -66,5 +66,5 @@ STUDY = Study(
     figures=figures.count_figures,
     num_seeds=5,
     definition=2,
-    changes={2: budgets.NO_HELP},
+    changes={2: budgets.DEFINITION_2},
 )  # fmt: skip

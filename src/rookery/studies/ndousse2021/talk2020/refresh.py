@@ -56,5 +56,5 @@ STUDY = Study(
     figures=figures.training_figures,
     num_seeds=6,
     definition=2,
-    changes={2: budgets.NO_HELP},
+    changes={2: budgets.DEFINITION_2},
 )  # fmt: skip
