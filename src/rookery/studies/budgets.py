@@ -3,8 +3,8 @@
 `desk` is a small world with a small network: 9×9 cells, two obstacles, 125 steps, three goals that are always shown,
 penalty 1.5 throughout, three actions, and two trained experts that see their own view. Observations are symbolic. In
 the paper's 13×13 cells none of the thirteen agents that were tried at this penalty, for 1.6 to 6 million steps, learned
-to follow (docs/presets.md); the smaller world is the one help. Changing a number here makes other runs, and never changes the numbers of an old one; a change of
-what a study trains counts in its `Study.definition`.
+to follow (docs/presets.md); the smaller world is the one help. Changing a number here makes other runs, and never
+changes the numbers of an old one; a change of what a study trains counts in its `Study.definition`.
 """
 
 from __future__ import annotations
