@@ -22,6 +22,8 @@ from rookery.training.schedules import Schedule
 
 NOVICE_VIEW = ViewConfig(observation_type="symbolic", can_hide_goals=True)  # with probability `goal_hiding_prob`
 EASY_LOSS = NextFramePrediction(weight=1.0)
+EASY_TIMESTEPS = 3_200_000  # per seed
+EASY_CHECKPOINT_INTERVAL = 10  # updates: 160,000 steps
 EASY_PENALTY: Schedule = ((0.0, 0.3), (0.25, 0.3), (0.5, 1.0), (0.65, 1.0), (0.85, 1.5))
 EASY_GOAL_HIDING_PROB: Schedule = ((0.0, 1.0), (0.5, 1.0), (0.65, 0.0))
 
@@ -47,6 +49,9 @@ def easy_run_config(
 ) -> RunConfig:
     """The setting as one run; `task` and `changes` as of `budgets.run_config`."""
     task = easy_task(budget) if task is None else task
+    if budget != "smoke":
+        lengths = {"total_timesteps": EASY_TIMESTEPS, "checkpoint_interval": EASY_CHECKPOINT_INTERVAL}
+        changes = {**lengths, **changes}
     config = budgets.run_config(
         budget,
         name,

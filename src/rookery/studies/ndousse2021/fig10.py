@@ -43,7 +43,7 @@ STUDY = Study(
                      _NEXT_FRAME, _NEXT_FRAME, eval_condition=MAZE.name, other_eval_condition=_CROWDED_MAZE),
     ),
     figures=figures.eval_condition_figures,
-    num_seeds=6,
-    definition=2,
-    changes={2: budgets.DEFINITION_2},
+    num_seeds=12,
+    definition=3,
+    changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},
 )  # fmt: skip

@@ -178,8 +178,8 @@ STUDY = Study(
         ),
     ),
     figures=_figures,
-    num_seeds=6,
-    definition=2,
-    changes={2: budgets.DEFINITION_2},
+    num_seeds=12,
+    definition=3,
+    changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},
     measure_extra=_measure_predictions,
 )

@@ -91,12 +91,13 @@ STUDY = Study(
     claims=_claims(),
     figures=_figures,
     num_seeds=12,
-    definition=2,
-    changes={2: budgets.DEFINITION_2},
+    definition=3,
+    changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},
     measure_extra=lambda session: following_measures(session, GOAL_CYCLE_3, _TRAINED),
     notes=(
-        "Primary endpoint, written down before training: the first of three checkpoints in a row (every 160,000 "
+        "Primary endpoint, written down before training: the first of three checkpoints in a row (every 320,000 "
         "steps, 64 episodes with experts and 64 alone) with a return with experts above 1.5, at least half of it gain.",
-        "The two main conditions have twelve seeds each, the others six.",
+        "The two main conditions have twelve seeds each, the others six. At definition 3 the seeds (from 5000), "
+        "their number and the length were fixed before any agent of that length was trained.",
     ),
 )

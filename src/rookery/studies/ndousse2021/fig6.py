@@ -84,9 +84,9 @@ STUDY = Study(
     eval_conditions=(*_TRANSFER_CONDITIONS, GOAL_CYCLE_3),
     claims=_claims(),
     figures=figures.eval_condition_figures,
-    num_seeds=6,
-    definition=2,
-    changes={2: budgets.DEFINITION_2},
+    num_seeds=12,
+    definition=3,
+    changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},
     notes=(
         "The 3-goal experts under evaluation are trained agents. At definition 1 they were not those that the novices "
         "trained with: these were scripted, and would find the order of any task.",

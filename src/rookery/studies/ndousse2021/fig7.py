@@ -56,8 +56,8 @@ STUDY = Study(
     ),
     figures=figures.solo_figures,
     num_seeds=6,
-    definition=2,
-    changes={2: budgets.DEFINITION_2},
+    definition=3,
+    changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},
     notes=(
         "The learners continue from agents at the end of their training, with a new optimizer and decoder; the paper "
         "switches during training.",

@@ -87,10 +87,11 @@ STUDY = Study(
         Claim(text="It does not fall steadily: it rises in between.", judge=_judge_not_monotone, mechanisms=_IS_ALIVE),
     ),
     figures=figures.auxiliary_loss_figures,
-    num_seeds=6,
-    definition=2,
+    num_seeds=12,
+    definition=3,
     changes={
         2: "the error is compared with the best constant and with a copy of the view, not with its start, which a "
-        "constant picture improves on; " + budgets.DEFINITION_2
+        "constant picture improves on; " + budgets.DEFINITION_2,
+        3: budgets.DEFINITION_3,
     },
 )

@@ -57,8 +57,8 @@ STUDY = Study(
     ),
     figures=figures.eval_condition_figures,
     num_seeds=6,
-    definition=2,
-    changes={2: budgets.DEFINITION_2},
+    definition=3,
+    changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},
     notes=(
         "In results of definition 1, goals were hidden from all novices for half of training, whatever the penalty, so "
         "that following paid without one as well: agents trained at penalty 0 gained as much as those at 1.5, or more. "

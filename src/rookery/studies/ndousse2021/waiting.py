@@ -46,10 +46,11 @@ STUDY = Study(
                      "evaluated with experts.", _NEXT_FRAME, _SOLO),
     ),
     figures=figures.waiting_figures,
-    num_seeds=6,
-    definition=2,
+    num_seeds=12,
+    definition=3,
     changes={2: "the step of the second entry and the entries before an expert has closed its cycle are measured, "
                 "against solo learners next to the same experts; the first goal always pays, and solo learners reach "
-                "it later still; " + budgets.DEFINITION_2},
+                "it later still; " + budgets.DEFINITION_2,
+             3: budgets.DEFINITION_3},
     measure_extra=lambda session: following_measures(session, GOAL_CYCLE_3, _CONDITIONS),
 )  # fmt: skip

@@ -78,6 +78,6 @@ STUDY = Study(
     ),
     figures=figures.training_figures,
     num_seeds=5,
-    definition=2,
-    changes={2: "the novices' preset, with a next-frame loss that predicts"},
+    definition=3,
+    changes={2: "the novices' preset, with a next-frame loss that predicts", 3: budgets.DEFINITION_3},
 )  # fmt: skip

@@ -65,6 +65,6 @@ STUDY = Study(
     ),
     figures=figures.count_figures,
     num_seeds=5,
-    definition=2,
-    changes={2: budgets.DEFINITION_2},
+    definition=3,
+    changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},
 )  # fmt: skip

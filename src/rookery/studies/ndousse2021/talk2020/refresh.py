@@ -55,6 +55,6 @@ STUDY = Study(
     ),
     figures=figures.training_figures,
     num_seeds=6,
-    definition=2,
-    changes={2: budgets.DEFINITION_2},
+    definition=3,
+    changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},
 )  # fmt: skip

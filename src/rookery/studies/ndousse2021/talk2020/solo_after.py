@@ -34,7 +34,7 @@ STUDY = Study(
                    _NEXT_FRAME, 1.05, "return_solo"),
     ),
     figures=figures.solo_figures,
-    num_seeds=6,
-    definition=2,
-    changes={2: budgets.DEFINITION_2},
+    num_seeds=12,
+    definition=3,
+    changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},
 )  # fmt: skip
