@@ -12,6 +12,9 @@ EVALUATION = 1
 DEMONSTRATIONS = 2
 NEW_LAYERS = 3
 """Last layers of an agent that continues with resets."""
+LATER_EPISODES = 0xE915
+"""An adapter's episodes after the first; their number is folded in next. `Env.reset` splits the seed's key itself, so a
+number folded in without this may give the key of a step of the first episode."""
 
 # Folded into the key of an evaluation: which episodes are played. Other evaluations use the number of the update.
 RECORDED_EPISODES = 10_000

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rookery import keys
 from rookery.interfaces import Task
 from rookery.types import Env, TimeStep
 
@@ -85,5 +86,6 @@ class CountingEnv(Env):
 def random_value(seed: int, episode: int = 0) -> int:
     """The number of an episode, found by hand."""
     key = jax.random.PRNGKey(seed)
-    key = jax.random.fold_in(key, episode) if episode else key
+    if episode:
+        key = jax.random.fold_in(jax.random.fold_in(key, keys.LATER_EPISODES), episode)
     return int(jax.random.randint(key, (), 0, 256))

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from rookery.errors import ConfigError, InvalidActionError, suggest
+from rookery.keys import LATER_EPISODES
 from rookery.storage.serialization import to_dict
 from rookery.tasks import registry
 from rookery.tasks.checks import check_jax_settings
@@ -58,13 +59,14 @@ def episode_key(seed: jax.Array, episode: jax.Array) -> PRNGKey:
     """The key of an episode in every adapter. Both arguments u32[].
 
     The first episode of a seed has `PRNGKey(seed)` itself, so it is the one that `Env.reset(PRNGKey(seed), params)`
-    starts; the episode number is folded into the keys of later ones.
+    starts. Keys of later ones have `keys.LATER_EPISODES` and the episode number folded in.
 
     Raises: ConfigError for settings of JAX that tasks do not support.
     """
     check_jax_settings()
     key = jax.random.PRNGKey(seed)
-    return jax.numpy.where(episode == 0, key, jax.random.fold_in(key, episode))
+    later = jax.random.fold_in(jax.random.fold_in(key, LATER_EPISODES), episode)
+    return jax.numpy.where(episode == 0, key, later)
 
 
 def check_whole_number(name: str, value: Any) -> int:
