@@ -2,9 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from rookery.intervals import Interval
+from rookery.significance import difference_test
 from rookery.studies import claims
 from rookery.studies.claims import judge_interval
 from rookery.studies.results import Results
@@ -113,6 +115,10 @@ def test_equivalent_within_a_fraction():
     far = claim.judge(results(a=[4.0, 4.0, 4.1, 4.0, 4.0], b=level))
     assert far.outcome == FAILS
     assert far.test.p_value < 0.001
+    outside = np.array([3.0, 3.3, 3.6, 3.9, 3.95])  # 1.55 away, where 1 is allowed: the nearer bound counts
+    test = claim.judge(results(a=outside.tolist(), b=level)).test
+    assert test.p_value == pytest.approx(difference_test(outside - 1.0, np.array(level)).p_value)
+    assert test.p_value > 0.01
     assert claim.judge(results(a=[2.0, 4.0, 3.0, 1.0, 5.0], b=level)).outcome == UNDECIDED
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rookery.intervals import Interval
+from rookery.learning.intrinsic import MessageInfluence, MOAInfluence
 from rookery.significance import SignificanceTest
 from rookery.studies.claims import mean_greater
 from rookery.studies.judging import judge_claims
@@ -118,11 +119,29 @@ def test_older_results_are_judged_by_figure_2():
     assert "the runs did not measure it" in row["detail"]
 
 
-@pytest.mark.parametrize(("reward", "verdict"), [(0.01, "holds"), (0.001, "not tested")])
-def test_an_influence_reward_must_be_felt(reward, verdict):
+@pytest.mark.parametrize(("reward", "weight", "verdict"), [
+    (0.01, 1.0, "holds"), (0.001, 1.0, "not tested"), (0.001, 10.0, "holds"), (0.01, 0.1, "not tested"),
+])  # fmt: skip
+def test_an_influence_reward_must_be_felt(reward, weight, verdict):
     # Two agents earn 20 in 100 steps: 0.1 per step each.
-    check = InfluenceCheck(mechanism="influence-moa", condition="a", episode_steps=lambda budget: 100)
+    check = InfluenceCheck(
+        mechanism="influence-moa", condition="a", reward=MOAInfluence(weight=weight), episode_steps=lambda budget: 100
+    )
     learning = {"return": [[0.0, 0.0, 0.0, 20.0]] * 4, "intrinsic_reward/influence-moa": [[0.0, 0.0, 0.0, reward]] * 4}
+    rows = [{"condition": "a", "eval_condition": "s", "seed": 0, "returns": {"agent_0": 10.0, "agent_1": 10.0}}]
+    (row,) = judge(claim("a", mechanisms=(check,)), rows=rows, curves={"a": {"learning": learning}})
+    assert row["verdict"] == verdict
+
+
+@pytest.mark.parametrize(("extrinsic_coef", "reward", "verdict"), [
+    (1.0, 0.001, "not tested"), (0.1, 0.001, "holds"), (0.0, 1e-4, "holds"), (0.0, 1e-7, "not tested"),
+])  # fmt: skip
+def test_messages_are_judged_by_what_they_get_of_the_environments_reward(extrinsic_coef, reward, verdict):
+    check = InfluenceCheck(
+        mechanism="influence-messages", condition="a", episode_steps=lambda budget: 100,
+        reward=MessageInfluence(weight=1.0, extrinsic_coef=extrinsic_coef),
+    )  # fmt: skip
+    learning = {"return": [[20.0]] * 4, "intrinsic_reward/influence-messages": [[reward]] * 4}
     rows = [{"condition": "a", "eval_condition": "s", "seed": 0, "returns": {"agent_0": 10.0, "agent_1": 10.0}}]
     (row,) = judge(claim("a", mechanisms=(check,)), rows=rows, curves={"a": {"learning": learning}})
     assert row["verdict"] == verdict

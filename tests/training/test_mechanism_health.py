@@ -52,6 +52,14 @@ def test_a_reward_is_judged_by_its_size(intrinsic, alive):
     assert judge("influence-centralized", **given).alive is alive
 
 
+def test_messages_that_get_nothing_of_the_environment_need_no_large_reward():
+    given = {"intrinsic_abs__influence-messages": 0.001, "extrinsic_abs": 1.0}
+    assert judge("influence-messages", **given).alive is False
+    assert judge("influence-messages", **given, **{"extrinsic_abs__influence-messages": 0.0}).alive is True
+    given["intrinsic_abs__influence-messages"] = 1e-7  # rounding error
+    assert judge("influence-messages", **given, **{"extrinsic_abs__influence-messages": 0.0}).alive is False
+
+
 @pytest.mark.parametrize(("cross_entropy", "alive"), [(1.5, True), (1.99, False), (2.3, False)])
 def test_a_model_of_others_must_beat_their_action_frequencies(cross_entropy, alive):
     metrics = rows(loss={}, **{"intrinsic_abs__influence-moa": 1.0, "extrinsic_abs": 1.0})

@@ -36,7 +36,7 @@ def initial_comm_state(num_envs: int, num_agents: int) -> CommState:
 class CommunicationConfig(NumericFields):
     """The parts of the communication observation, in this order; slots are in increasing order within the first two."""
 
-    visible_actions: bool = False  # every agent's action of the previous step: the visible-actions baseline
+    visible_actions: bool = False  # every agent's action of the previous step
     vocab_size: int = 0
     """Number of different messages: every agent with such a policy sends one per step and observes all messages of the
     previous step. 0: no messages."""

@@ -63,7 +63,7 @@ DEFINITION_2 = (
 DEFINITION_3 = "agents train for 8 million steps, over which their schedules stretch; before: for 3.2 million"
 """What definition 3 changed."""
 
-REPLAY_CAPACITY = 1024  # sequences in the replay buffer of a Q-learner
+REPLAY_CAPACITY = 1024  # episodes in the replay buffer of a Q-learner
 REPLAY_LEARNING_RATE: Schedule = 5e-4
 
 CONTINUED_TIMESTEPS = 1_600_000  # for agents that continue training
@@ -74,6 +74,7 @@ EXPERT_TIMESTEPS = 8_000_000  # for agents that become experts alone
 EXPERT_PENALTY: Schedule = ((0.0, 0.3), (0.25, 0.3), (0.75, 1.5))
 EXPERT_ENT_COEF: Schedule = ((0.0, 0.01), (0.8, 0.01), (1.0, 0.003))
 EXPERT_LEARNING_RATE: Schedule = ((0.0, 1e-3), (0.8, 1e-3), (1.0, 3e-4))
+PAPER_EXPERT_LEARNING_RATE = 1e-5  # appendix 7.8
 
 AuxiliaryClass = type[AttentionLoss] | type[NextFramePrediction] | type[Reconstruction]
 
@@ -213,12 +214,16 @@ def solo_run_config(
 def expert_run_config(
     budget: Budget, name: str, variants: tuple[Variant, ...], env_schedules: dict[str, Schedule]
 ) -> RunConfig:
-    """`solo_run_config` for as long as an expert needs."""
+    """`solo_run_config` with the step size of an expert, and at `desk` for as long as it needs."""
     config = solo_run_config(budget, name, variants, env_schedules)
-    if budget != "desk":
-        return config
-    novice = dataclasses.replace(config.team[0], learning_rate=EXPERT_LEARNING_RATE, ent_coef=EXPERT_ENT_COEF)
-    return dataclasses.replace(config, total_timesteps=EXPERT_TIMESTEPS, team=(novice, *config.team[1:]))
+    changes: dict[Budget, dict[str, Any]] = {
+        "smoke": {},
+        "desk": {"learning_rate": EXPERT_LEARNING_RATE, "ent_coef": EXPERT_ENT_COEF},
+        "paper": {"learning_rate": PAPER_EXPERT_LEARNING_RATE},
+    }
+    expert = dataclasses.replace(config.team[0], **changes[budget])
+    steps = EXPERT_TIMESTEPS if budget == "desk" else config.total_timesteps
+    return dataclasses.replace(config, total_timesteps=steps, team=(expert, *config.team[1:]))
 
 
 def hidden_goals_task(budget: Budget) -> GoalCycle:

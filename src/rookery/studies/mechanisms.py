@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from rookery.interfaces import IntrinsicReward
 from rookery.studies.results import Results
-from rookery.training.mechanism_health import MIN_REWARD_RATIO
+from rookery.training.mechanism_health import MIN_REWARD_RATIO, reward_is_felt
 
 ALIVE_FRACTION = 0.75
 """Fraction of the seeds in which a mechanism must have been alive."""
@@ -93,6 +94,8 @@ class FramePredictionCheck(MechanismCheck):
 class InfluenceCheck(MechanismCheck):
     """An influence reward, by its size against the environment's."""
 
+    reward: IntrinsicReward
+    """Its weight, and how much of the environment's reward it is added to: older results hold neither."""
     episode_steps: Callable[[Any], int]
     """Steps per episode at a budget."""
 
@@ -103,17 +106,18 @@ class InfluenceCheck(MechanismCheck):
             return super().older_outcome(results, others)
         last = len(intrinsic[0]) * 3 // 4
         num_agents = len(results.rows(self.condition)[0]["returns"])
-        own = np.array(intrinsic, float)[:, last:].mean(1)
+        own = np.abs(self.reward.weight * np.array(intrinsic, float)[:, last:].mean(1))
         steps = self.episode_steps(results.data["budget"])
+        of_environment = abs(self.reward.extrinsic_coef) if self.reward.pays_messages else 1.0
         extrinsic = np.abs(np.array(curve["return"], float)[:, last:]).mean(1) / num_agents / steps
-        ratio = own / np.maximum(extrinsic, 1e-9)
-        num_alive = int((ratio >= MIN_REWARD_RATIO).sum())
+        alive = reward_is_felt(own, of_environment * extrinsic)
+        sizes = f"{', '.join(f'{100 * x:.2g}' for x in own / np.maximum(extrinsic, 1e-9))} % of the environment's"
+        bound = f"alive at {100 * MIN_REWARD_RATIO:.0f} %" if of_environment else "messages get nothing else"
         reason = (
-            f"alive in {num_alive} of {len(ratio)} seeds (in the last quarter of training the influence reward was "
-            f"{', '.join(f'{100 * x:.2g}' for x in ratio)} % of the environment's, by seed; alive at "
-            f"{100 * MIN_REWARD_RATIO:.0f} %)"
+            f"alive in {alive.sum()} of {len(alive)} seeds (in the last quarter of training the influence reward was "
+            f"{sizes}, by seed; {bound})"
         )
-        return CheckOutcome(num_alive >= ALIVE_FRACTION * len(ratio), reason)
+        return CheckOutcome(bool(alive.sum() >= ALIVE_FRACTION * len(alive)), reason)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

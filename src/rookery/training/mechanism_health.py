@@ -21,7 +21,9 @@ MIN_FOUND = 0.1
 MAX_DEAD_UNITS = 0.5
 """Fraction of the decoder's hidden units."""
 MIN_REWARD_RATIO = 0.05
-"""Mean absolute intrinsic reward, weighted, as a fraction of the environment's."""
+"""Mean absolute intrinsic reward, weighted, as a fraction of what the same policy gets of the environment's."""
+MIN_REWARD = 1e-6
+"""Mean absolute intrinsic reward, weighted, per step; less is rounding error."""
 MAX_CROSS_ENTROPY_RATIO = 0.98
 """Of a model of other agents, as a fraction of that of their action frequencies."""
 MIN_STALE_STATE_ERROR = 0.01
@@ -82,7 +84,8 @@ def _judge(mechanism: str, held_out: dict[str, float], updates: dict[str, float]
     own = {name.removeprefix(f"{mechanism}/"): x for name, x in held_out.items() if name.startswith(f"{mechanism}/")}
     if "error" in own and "error_constant" in own:
         return _judge_prediction(mechanism, own)
-    intrinsic, extrinsic = updates.get(f"intrinsic_abs/{mechanism}"), updates.get("extrinsic_abs")
+    intrinsic = updates.get(f"intrinsic_abs/{mechanism}")
+    extrinsic = updates.get(f"extrinsic_abs/{mechanism}", updates.get("extrinsic_abs"))
     if intrinsic is None or extrinsic is None:
         return MechanismHealth(mechanism, None, f"nothing was measured of {mechanism}")
     return _judge_reward(mechanism, own, intrinsic, extrinsic)
@@ -103,12 +106,20 @@ def _judge_prediction(mechanism: str, own: dict[str, float]) -> MechanismHealth:
 
 def _judge_reward(mechanism: str, own: dict[str, float], intrinsic: float, extrinsic: float) -> MechanismHealth:
     size = f"mean absolute reward {intrinsic:.2g} per step against {extrinsic:.2g} of the environment"
-    checks = [(intrinsic > 0 and intrinsic >= MIN_REWARD_RATIO * extrinsic, size)]
+    checks = [(bool(reward_is_felt(intrinsic, extrinsic)), size)]
     if "cross_entropy" in own and "cross_entropy_marginal" in own:
         model, marginal = own["cross_entropy"], own["cross_entropy_marginal"]
         text = f"the model's cross-entropy {model:.3f} nats against {marginal:.3f} of action frequencies"
         checks.append((model < MAX_CROSS_ENTROPY_RATIO * marginal, text))
     return _all_of(mechanism, checks)
+
+
+def reward_is_felt(intrinsic: Any, extrinsic: Any) -> Any:
+    """Whether a weighted intrinsic reward is large enough next to the environment's part of the same policy's reward.
+
+    Args: mean absolute values per step; numbers or f[...] arrays.
+    """
+    return (intrinsic >= MIN_REWARD) & (intrinsic >= MIN_REWARD_RATIO * extrinsic)
 
 
 def _all_of(mechanism: str, checks: list[tuple[bool, str]]) -> MechanismHealth:
@@ -142,7 +153,7 @@ def _recent_means(rows: Sequence[Mapping[str, Any]], prefix: str) -> dict[str, l
     means = {}
     for name in names:
         own = name.removeprefix(prefix)
-        if own in ("extrinsic_abs", "stale_state_error") or own.startswith("intrinsic_abs/"):
+        if own in ("extrinsic_abs", "stale_state_error") or own.startswith(("intrinsic_abs/", "extrinsic_abs/")):
             columns = zip(*(row[name] for row in recent if name in row), strict=True)
             finite = [[x for x in column if x is not None] for column in columns]
             means[own] = [sum(column) / len(column) if column else None for column in finite]

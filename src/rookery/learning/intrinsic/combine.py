@@ -68,7 +68,7 @@ def add_intrinsic_rewards(
       scale: factor on every weight. timesteps: environment steps of the run so far.
     Returns: the trajectory, the next states, and metrics. Rewards carry no gradient. A reward that is not finite stays
       so; the metric NONFINITE_STEP tells its step. 'intrinsic_abs/KIND', of the weighted reward, and 'extrinsic_abs'
-      are mean absolute values per step.
+      are mean absolute values per step; 'extrinsic_abs/KIND' is what messages get of the environment's.
     """
     if not rewards:
         return trajectory, states, {}
@@ -97,6 +97,7 @@ def add_intrinsic_rewards(
             metrics[f"influence_above_mean_fraction/{reward.kind}"] = masked_mean(above_mean, mask)
         if reward.pays_messages:
             assert messages is not None, "a policy that sends no messages has none to reward"
+            metrics[f"extrinsic_abs/{reward.kind}"] = abs(reward.extrinsic_coef) * metrics["extrinsic_abs"]
             messages = messages.replace(reward=reward.extrinsic_coef * trajectory.reward + weight * own)
         else:
             total = total + weight * own

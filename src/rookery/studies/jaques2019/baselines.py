@@ -44,7 +44,7 @@ def baselines_study(name: str, game: SocialDilemmaName) -> Study:
                          f"(published: {max(published_influence, published_averse)} and "
                          f"{min(published_influence, published_averse)}).",
                          first.label, second.label, "collective_reward"),
-                    mechanisms=(influence_check("influence-moa", influence.label, game),)),
+                    mechanisms=(influence_check("moa", influence.label, game),)),
             mean_greater("Inequity-averse agents have a higher collective reward than A3C "
                          f"(published: {published_averse} and {published_a3c}).",
                          averse.label, plain.label, "collective_reward"),

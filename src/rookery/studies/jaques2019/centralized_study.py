@@ -28,28 +28,33 @@ def centralized_study(name: str, game: SocialDilemmaName) -> Study:
     influence = method_condition("influence", game, "centralized", "influence")
     no_influence = method_condition("no influence", game, "centralized", "ablation")
     visible, plain = method_condition("visible actions", game, "visible"), a3c_condition(game)
-    is_felt = influence_check("influence-centralized", influence.label, game)
+    is_felt = influence_check("centralized", influence.label, game)
     published_influence, published_a3c = _PUBLISHED_REWARDS[game]
     return Study(
         name=name,
         title=f"Basic influence in {game.capitalize()}",
         source="Jaques et al. 2019",
         compares="agents that act first and are rewarded for influencing the others; the same without that reward; "
-        "agents that observe the others' last actions; A3C",
+        "agents that observe the actions of those that act first, without any reward for it; A3C",
         conditions=(influence, no_influence, visible, plain),
         eval_conditions=(game_condition(game),),
         claims=tuple(changed(claim, mechanisms=(is_felt,)) for claim in (
                 mean_greater("Agents rewarded for influence have a higher collective reward than A3C "
                              f"(published: {published_influence} and {published_a3c}).",
                              influence.label, plain.label, "collective_reward"),
-                mean_greater("They have a higher collective reward than agents that only observe the others' actions.",
-                             influence.label, visible.label, "collective_reward"),
+                changed(mean_greater("They have a higher collective reward than agents that only observe the others' "
+                                     "actions.", influence.label, visible.label, "collective_reward"), since=2),
                 mean_greater("The reward matters, not only the order of acting: without the reward they earn less.",
                              influence.label, no_influence.label, "collective_reward"),
         )),
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,
         num_seeds=10,
+        definition=2,
+        changes={
+            2: "three agents act first in the visible-actions baseline, or all but one; before: all acted at once and "
+            "observed all actions of the previous step"
+        },
         notes=NOTES,
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from rookery.viz.plots import interval_dots
 
 _NUM_EPISODES = {"smoke": 2, "desk": 50, "paper": 50}
 _INFLUENCE, _NO_INFLUENCE = messages.STUDY.conditions[:2]
-_INFLUENCE_IS_FELT = influence_check("influence-messages", _INFLUENCE.label, "cleanup")
+_INFLUENCE_IS_FELT = influence_check("messages", _INFLUENCE.label, "cleanup")
 _FRACTION_ABOVE_MEAN = "fraction of steps above the mean"
 _MEASURES = (
     "speaker consistency",

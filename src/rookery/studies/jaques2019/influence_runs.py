@@ -74,11 +74,13 @@ def game_condition(game: SocialDilemmaName) -> TeamEvalCondition:
     return TeamEvalCondition(name=game.capitalize(), task=lambda budget: influence_budgets.dilemma_task(budget, game))
 
 
-def influence_check(mechanism: str, label: str, game: SocialDilemmaName) -> InfluenceCheck:
-    """Whether an influence reward was large enough to be felt, in one condition of a game."""
+def influence_check(method: str, label: str, game: SocialDilemmaName) -> InfluenceCheck:
+    """Whether a method's influence reward was large enough to be felt, in one condition of a game."""
+    (reward,) = published_intrinsic_rewards(method, game)
     return InfluenceCheck(
-        mechanism=mechanism,
+        mechanism=reward.kind,
         condition=label,
+        reward=reward,
         episode_steps=lambda budget: influence_budgets.dilemma_task(budget, game).max_steps,
     )
 

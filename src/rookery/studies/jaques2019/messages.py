@@ -27,7 +27,7 @@ def messages_study(name: str, game: SocialDilemmaName) -> Study:
     influence = method_condition("messages, influence", game, "messages")
     no_influence = method_condition("messages, no influence", game, "messages-baseline")
     plain = a3c_condition(game)
-    is_felt = influence_check("influence-messages", influence.label, game)
+    is_felt = influence_check("messages", influence.label, game)
     published_influence, published_a3c = _PUBLISHED_REWARDS[game]
     return Study(
         name=name,

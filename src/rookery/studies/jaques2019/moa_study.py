@@ -27,7 +27,7 @@ def moa_study(name: str, game: SocialDilemmaName) -> Study:
     influence = method_condition("MOA, influence", game, "moa", "influence")
     no_influence = method_condition("MOA, no influence", game, "moa", "auxiliary")
     plain = a3c_condition(game)
-    is_felt = influence_check("influence-moa", influence.label, game)
+    is_felt = influence_check("moa", influence.label, game)
     published_influence, published_a3c = _PUBLISHED_REWARDS[game]
     return Study(
         name=name,

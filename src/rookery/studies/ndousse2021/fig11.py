@@ -69,4 +69,8 @@ STUDY = Study(
     definition=2,
     changes={2: "clones of trained experts, 2,000 episodes and 30 epochs in place of 400 and 6"},
     measure_extra=EXPERT_CLONES.epoch_curves,
+    notes=(
+        "The paper's figure shows returns over the training of clones; here loss and accuracy stand over epochs, and "
+        "returns are those of the clones at the end.",
+    ),
 )

@@ -54,5 +54,9 @@ STUDY = Study(
     num_seeds=5,
     definition=2,
     changes={2: budgets.DEFINITION_2},
-    notes=("The paper gives the first two stages, 0.5 and 1; the rest of the schedule is this project's choice.",),
+    notes=(
+        "The paper gives the first two stages, 0.5 and 1; the rest of the schedule is this project's choice.",
+        "At `paper` agents have the step size of the paper's experts, 1e-5; the list of differences compares it with "
+        "that of its novices.",
+    ),
 )  # fmt: skip

@@ -23,15 +23,18 @@ from rookery.studies.training_run import Budget, TrainingRun
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig
 
 _EXPERT_NETWORK = MLPNetwork(encoder_size=128, hidden_size=128, head_size=64)  # of `budgets.EXPERT`
-_EXPERT_LEARNING_RATE = 1e-5
 _EXPERT_ENT_COEF = 1e-5
 _TOLERANCE = 0.2
 """Of the return next to frozen experts; a smaller difference does not matter."""
 
 
 def learning_experts_config(budget: Budget) -> RunConfig:
-    """Each expert starts from the shipped one and learns by itself. At `smoke` they move at random and do not learn, as
-    in the other runs, whose programs it shares: a second group of learners takes minutes to compile."""
+    """Each expert starts from the shipped one and learns by itself.
+
+    It has the next-frame loss, as the paper's experts do (caption of figure 6), with a decoder that starts untrained.
+    At `smoke` experts move at random and do not learn, as in the other runs, whose programs it shares: a second group
+    of learners takes minutes to compile.
+    """
     config = budgets.run_config(budget, "learning-experts", (SOCIAL_VARIANT,))
     if budget == "smoke":
         return config
@@ -39,8 +42,8 @@ def learning_experts_config(budget: Budget) -> RunConfig:
         name="expert",
         slots=(1, 2),
         policy=RecurrentPolicyConfig(network=_EXPERT_NETWORK, init_from=budgets.EXPERT),
-        learner=budgets.novice_ppo(budget, config.task, auxiliary=None),
-        learning_rate=_EXPERT_LEARNING_RATE,
+        learner=budgets.novice_ppo(budget, config.task),
+        learning_rate=budgets.PAPER_EXPERT_LEARNING_RATE,
         ent_coef=_EXPERT_ENT_COEF,
     )
     return dataclasses.replace(config, team=(config.team[0], experts))

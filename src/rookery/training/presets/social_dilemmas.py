@@ -3,11 +3,11 @@
 | method | what its agents have |
 |---|---|
 | a3c | nothing beyond the reward of the task |
-| visible | they observe each other's last actions |
+| visible | influencers act first, and the others observe their actions; no reward for it |
 | centralized | influencers act first and are rewarded for influence on the influencees, which observe their actions |
 | messages-baseline, messages | discrete messages, without and with a reward for their influence |
 | moa-baseline, moa | a model of other agents, as an auxiliary loss alone and with the influence reward |
-| prosocial | a reward for the others' mean reward |
+| prosocial | a reward for the sum of the others' rewards |
 | inequity | inequity aversion |
 
 Source: Jaques et al. 2019, hyperparameter tables of the appendix, and the scripts of the environments that its authors
@@ -54,6 +54,8 @@ PUBLISHED_HPARAMS: dict[str, dict[SocialDilemmaName, tuple[float, float, float]]
 
 The paper has no numbers for prosocial and inequity-averse agents; they take A3C's."""
 
+_ACTING_IN_TURN = ("visible", "centralized")
+
 MILLION = 1e6
 """Environment steps: the unit in which the paper gives its curricula."""
 
@@ -96,11 +98,11 @@ def published_intrinsic_rewards(method: str, game: SocialDilemmaName) -> tuple[I
 
 
 def published_communication(method: str, game: SocialDilemmaName) -> CommunicationConfig | None:
-    """What a method's agents observe in addition to their views (in 'centralized', the influencees)."""
+    """What a method's agents observe in addition to their views (where some act first, the others)."""
     influencers = tuple(range(1 if game == "cleanup" else 3))
     vocab_size = 9 if game == "cleanup" else 7
     communication = {
-        "visible": CommunicationConfig(visible_actions=True),
+        "visible": CommunicationConfig(influencers=(0, 1, 2)),
         "centralized": CommunicationConfig(influencers=influencers),
         "messages-baseline": CommunicationConfig(vocab_size=vocab_size),
         "messages": CommunicationConfig(vocab_size=vocab_size),
@@ -116,7 +118,9 @@ def make_team(
     learner: Callable[[tuple[IntrinsicReward, ...]], Learner],
     **schedules: Any,
 ) -> tuple[GroupConfig, ...]:
-    """The groups of a method: one, 'player', or 'influencer' and 'influencee' where influence is centralized.
+    """The groups of a method: one, 'player', or 'influencer' and 'influencee' where some act first.
+
+    With 'visible', all but the last act first if there are no more agents than the three published influencers.
 
     Args:
       learner: makes a learner from its intrinsic rewards.
@@ -125,18 +129,20 @@ def make_team(
     """
     _check_method(method)
     communication, rewards = published_communication(method, game), published_intrinsic_rewards(method, game)
-    if method != "centralized":
+    if method not in _ACTING_IN_TURN:
         policy = RecurrentPolicyConfig(network=network, communication=communication)
         slots = tuple(range(num_agents))
         return (GroupConfig(name="player", slots=slots, policy=policy, learner=learner(rewards), **schedules),)
     assert communication is not None
+    if method == "visible":
+        communication = dataclasses.replace(communication, influencers=communication.influencers[: num_agents - 1])
     num_influencers = len(communication.influencers)
     if num_influencers >= num_agents:
         raise ConfigError(
             f"with {num_influencers} influencers, {num_agents} agents leave none to influence; take more agents"
         )
     # In Cleanup the best of the published settings also rewards the influencees, with weight 1.
-    influencee_rewards = (dataclasses.replace(rewards[0], weight=1.0),) if game == "cleanup" else ()
+    influencee_rewards = tuple(dataclasses.replace(reward, weight=1.0) for reward in rewards if game == "cleanup")
     return (
         GroupConfig(
             name="influencer",
