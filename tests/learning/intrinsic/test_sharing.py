@@ -36,13 +36,14 @@ def test_an_agent_alone_shares_with_none():
     np.testing.assert_allclose(paid.reward[:, 0], [1, 0, 0])
 
 
-@pytest.mark.parametrize("angle", [0.0, 45.0, 90.0])
+@pytest.mark.parametrize("angle", [0.0, 45.0, 90.0, 150.0])
 def test_value_orientation_by_hand(angle):
     """The angles of the three steps: both are paid 1; only the others, -0.5; only the others, 3."""
     paid, _ = add_rewards((SocialValueOrientation(weight=0.2, angle=angle),), played(reward=REWARD, agent_mask=PRESENT))
     wanted = math.radians(angle)
     angles = (math.pi / 4, -math.pi / 2, math.pi / 2)
-    costs = [0.2 * abs(wanted - actual) for actual in angles]
+    differences = [abs(wanted - actual) for actual in angles]
+    costs = [0.2 * min(difference, 2 * math.pi - difference) for difference in differences]  # 150° and -90°: 120°
     np.testing.assert_allclose(paid.reward[:, 0], [1 - costs[0], -costs[1], -costs[2]], rtol=1e-5)
 
 

@@ -1,8 +1,9 @@
 """Social value orientation: a cost of how far the split of rewards is from the split that an agent wants.
 
 The reward angle of agent i is θ(R) = atan2(mean reward of the others, r_i): 0° if it alone is paid, 45° if all are paid
-alike, 90° if only the others are. r_k = e_k - w |θ_SVO - θ(R)|, in radians. Where an agent and the others are all paid
-0, there is no split, and no cost; the paper does not say. Centralized: it reads the others' rewards.
+alike, 90° if only the others are. r_k = e_k - w |θ_SVO - θ(R)|, in radians, the shorter way around the circle (angles
+of negative rewards lie anywhere on it). Where an agent and the others are all paid 0, there is no split, and no cost;
+the paper does not say. Centralized: it reads the others' rewards.
 
 Source: McKee et al. 2020, Social diversity and social preferences in mixed-motive reinforcement learning,
 arXiv:2002.02325.
@@ -45,4 +46,5 @@ class SocialValueOrientation(IntrinsicReward):
         own, others = mean_reward_of_others(trajectory)
         is_paid = (own != 0) | (others != 0)
         angle = jnp.arctan2(others, own)
-        return jnp.where(is_paid, -jnp.abs(jnp.deg2rad(self.angle) - angle), 0.0)
+        difference = jnp.abs(jnp.deg2rad(self.angle) - angle)
+        return jnp.where(is_paid, -jnp.minimum(difference, 2 * jnp.pi - difference), 0.0)
