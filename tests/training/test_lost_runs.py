@@ -1,5 +1,6 @@
 """Runs whose folder, files or checkpoints disappear, before or while they train."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,11 +9,20 @@ import numpy as np
 import pytest
 
 from rookery.cli import main
-from rookery.errors import STOPPED_EXIT_CODE, ConfigError, CorruptFileError, DivergedError, NotFoundError, StorageError
+from rookery.errors import (
+    STOPPED_EXIT_CODE,
+    ConfigError,
+    CorruptFileError,
+    DivergedError,
+    IncompatibleError,
+    NotFoundError,
+    StorageError,
+)
 from rookery.storage import checkpoint, metrics
 from rookery.training import machine_notes, trainer
+from rookery.training.config import GroupConfig, ScriptedPolicyConfig
 from rookery.training.trainer import resume, train
-from tests.tiny import CONFIG, assert_same_run, rows
+from tests.tiny import CONFIG, NOVICE, OTHER, TASK, assert_same_run, rows, tiny
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -138,3 +148,42 @@ def test_parameters_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
     with pytest.raises(DivergedError, match=r"parameter .* of 'novice' is not finite after update 6 \(variant 'solo'"):
         train(CONFIG, run_dir, quiet=True)
     assert checkpoint.saved_updates(run_dir / "checkpoints") == [3]
+
+
+def test_the_weights_that_a_run_starts_from_must_not_change_before_its_first_checkpoint(straight, tmp_path):
+    first = tmp_path / "first.safetensors"
+
+    def copy(name):
+        source = straight.run_dir / "agents" / name
+        first.write_bytes(source.read_bytes())
+        first.with_suffix(".json").write_bytes(source.with_suffix(".json").read_bytes())
+
+    copy("social-seed3-novice-0.safetensors")
+    policy = dataclasses.replace(NOVICE.policy, init_from=str(first))
+    config = tiny(team=(dataclasses.replace(NOVICE, policy=policy), OTHER), eval_episodes=0)
+    run_dir = tmp_path / "run"
+    train(config, run_dir, quiet=True, stop_after=0)
+    copy("solo-seed3-novice-0.safetensors")
+    resume(run_dir, quiet=True, stop_after=0)  # from its checkpoint: the file is not needed any more
+    shutil.rmtree(run_dir / "checkpoints")
+    with pytest.raises(IncompatibleError, match="put the old one back"):
+        resume(run_dir, quiet=True, restart=True)
+    copy("social-seed3-novice-0.safetensors")
+    assert resume(run_dir, quiet=True, restart=True, stop_after=0).num_updates >= 1
+
+
+def test_agents_say_what_they_trained_with(tmp_path):
+    """Of one kind by its name on the command line; of several, all of them."""
+    three = dataclasses.replace(TASK, views=(TASK.views[0],) * 3)
+    partial = ScriptedPolicyConfig(observability="partial")
+    expert = GroupConfig(name="expert", slots=(2,), policy=partial)
+    for team, task, partners in (
+        ((NOVICE, dataclasses.replace(OTHER, policy=partial)), TASK, "scripted-partial"),
+        ((NOVICE, OTHER, expert), three, "random, scripted-partial"),
+    ):
+        run_dir = tmp_path / partners
+        train(
+            tiny(task=task, team=team, variants=CONFIG.variants[:1], eval_episodes=0), run_dir, quiet=True, stop_after=0
+        )
+        card = json.loads((run_dir / "agents" / "social-seed3-novice-0.json").read_text())
+        assert card["partners"] == partners

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import types
 
@@ -14,8 +15,9 @@ from rookery.errors import ConfigError
 from rookery.interfaces import Learner
 from rookery.learning import batch_sharding
 from rookery.learning.rollout import EpisodeStats
+from rookery.storage.serialization import from_dict, to_dict
 from rookery.training.build import build
-from rookery.training.config import Variant
+from rookery.training.config import RunConfig, Variant
 from rookery.training.devices import COLLECTIVE_TIMEOUT_FLAG
 from rookery.training.train_step import replica_schedules, summarize
 from tests.tiny import CONFIG, NOVICE, OTHER, TASK, assert_same, tiny
@@ -92,6 +94,18 @@ def test_schedules_the_task_would_refuse(schedules, said):
         replica_schedules(tiny(env_schedules=schedules))
     with pytest.raises(ConfigError, match=said):
         replica_schedules(tiny(variants=(Variant(env_schedules=schedules),)))
+
+
+def test_a_schedule_of_whole_numbers_is_the_same_after_it_was_saved():
+    """JSON has no whole numbers of its own, so a saved schedule is of floats."""
+    task = dataclasses.replace(TASK, min_goals=1)
+    config = tiny(task=task, env_schedules={"min_goals": ((0, 1), (1, 2))})
+    saved = from_dict(RunConfig, json.loads(json.dumps(to_dict(config))))
+    np.testing.assert_array_equal(
+        replica_schedules(saved).env_params["min_goals"], replica_schedules(config).env_params["min_goals"]
+    )
+    with pytest.raises(ConfigError, match=r"env_schedules\.min_goals: min_goals=1\.5 must be a whole number"):
+        replica_schedules(tiny(task=task, env_schedules={"min_goals": 1.5}))
 
 
 @pytest.mark.parametrize(("seeds", "devices", "used"), [(1, 1, 1), (1, 2, 2), (3, 2, 2)])

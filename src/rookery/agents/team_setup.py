@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 from rookery.agents.team import Team
 from rookery.types import Env, PyTree
 
@@ -29,3 +31,10 @@ class TeamSetup:
     """One line on the task, for people who watch or play."""
     rules: tuple[str, ...] = ()
     """What earns and what costs how much, in a few sentences, for people who play."""
+    agent_slot: int = 0
+    """The slot of the agent that is evaluated next to partners."""
+
+    @property
+    def only_agent(self) -> np.ndarray:
+        """bool[A]: the evaluated agent without the others."""
+        return np.arange(self.env.num_agents) == self.agent_slot

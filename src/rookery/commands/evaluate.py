@@ -73,7 +73,9 @@ def evaluate(
     episodes: int = 1000,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Evaluate an agent in slot 0 of a task, with partners in the other slots and again alone.
+    """Evaluate an agent in a task, with partners in the other slots and again alone.
+
+    A trained agent takes the slot that it was trained in, where the task has it, any other slot 0.
 
     Args:
       agent: a zoo agent, a .safetensors file, 'scripted', 'scripted-partial' or 'random'.
@@ -95,20 +97,20 @@ def evaluate(
     from rookery.training.make_team import make_team_setup
 
     setup = make_team_setup(str(agent), partners, task, task_overrides)
-    solo_mask = np.arange(setup.env.num_agents) == 0
-    masks = {"social": np.ones_like(solo_mask), "solo": solo_mask}
+    slot, others = setup.agent_slot, ~setup.only_agent
+    masks = {"social": np.ones_like(setup.only_agent), "solo": setup.only_agent}
     if setup.env.num_agents == 1:
         del masks["social"]
     rows, returns = [], {}
     for condition, agent_mask in masks.items():
         stats = evaluate_team(setup, episodes, seed, agent_mask)
-        returns[condition] = stats.episode_return[:, 0]
+        returns[condition] = stats.episode_return[:, slot]
         row = {"condition": condition, "episodes": episodes, **mean_interval(returns[condition]).to_dict("return")}
-        row |= {name: float(values[:, 0].mean()) for name, values in stats.task_metrics.items()}
-        row["longest_streak"] = float(stats.longest_streak[:, 0].mean())
-        row["steps_to_first_reward"] = float(stats.steps_to_first_reward[:, 0].mean())
+        row |= {name: float(values[:, slot].mean()) for name, values in stats.task_metrics.items()}
+        row["longest_streak"] = float(stats.longest_streak[:, slot].mean())
+        row["steps_to_first_reward"] = float(stats.steps_to_first_reward[:, slot].mean())
         if condition == "social":
-            row["return_partners"] = float(stats.episode_return[:, 1:].mean())
+            row["return_partners"] = float(stats.episode_return[:, others].mean())
         rows.append(row)
     if len(returns) == 2:
         # Both conditions play the same worlds in the same order, so the differences are paired.

@@ -78,25 +78,25 @@ def run_export(options: ExportCommand) -> int:
 
 
 def _measured_returns(setup: TeamSetup, episodes: int, seed: int) -> dict[str, Any]:
-    """Returns of slot 0 alone and, if there are other slots, with partners; 'returns' is the condition of training."""
+    """Returns of the agent alone and, if there are other slots, with partners: then 'returns' is with partners."""
     import numpy as np
 
     from rookery.training.evaluation import evaluate_team
 
-    solo_mask = np.arange(setup.env.num_agents) == 0
-    solo = stats = evaluate_team(setup, episodes, seed, solo_mask)
+    slot, others = setup.agent_slot, ~setup.only_agent
+    solo = stats = evaluate_team(setup, episodes, seed, setup.only_agent)
     fields = {}
     if setup.env.num_agents > 1:
-        social = stats = evaluate_team(setup, episodes, seed, np.ones_like(solo_mask))
-        gain = social.episode_return[:, 0] - solo.episode_return[:, 0]
+        social = stats = evaluate_team(setup, episodes, seed, np.ones_like(others))
+        gain = social.episode_return[:, slot] - solo.episode_return[:, slot]
         fields = {
-            "return_solo": _interval(solo.episode_return[:, 0], episodes, seed),
+            "return_solo": _interval(solo.episode_return[:, slot], episodes, seed),
             "social_gain": _interval(gain, episodes, seed),
-            "return_partners": float(social.episode_return[:, 1:].mean()),
+            "return_partners": float(social.episode_return[:, others].mean()),
         }
     return {
-        "returns": _interval(stats.episode_return[:, 0], episodes, seed),
-        **{name: float(value[:, 0].mean()) for name, value in stats.task_metrics.items()},
+        "returns": _interval(stats.episode_return[:, slot], episodes, seed),
+        **{name: float(value[:, slot].mean()) for name, value in stats.task_metrics.items()},
         **fields,
     }
 

@@ -33,12 +33,12 @@ from rookery.types import PyTree
 MEASUREMENT_FORMAT = 3
 """Format of a stored measurement; a change of what is measured makes another one."""
 AGENT_GROUP = "evaluated"
-"""Name of the group of the agent under evaluation, in slot 0."""
+"""Name of the group of the agent under evaluation."""
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluatedAgent:
-    """Frozen agents under evaluation: one agent for slot 0, or one for every slot of a team."""
+    """Frozen agents under evaluation: one agent, or one for every slot of a team."""
 
     seed: int | None
     """Seed of its training; None: it has none (zoo, scripted or random)."""
@@ -101,28 +101,31 @@ class ConditionEvaluator:
 
 
 class AgentConditionEvaluator(ConditionEvaluator):
-    """One agent in slot 0, evaluated with fixed partners in the other slots and alone."""
+    """One agent in a slot, evaluated with fixed partners in the other slots and alone."""
 
-    def __init__(self, task: Any, partners: tuple[PolicyConfig, ...], eval_episodes: int) -> None:
+    def __init__(self, task: Any, partners: tuple[PolicyConfig, ...], eval_episodes: int, slot: int = 0) -> None:
         super().__init__(task, eval_episodes)
         self.partners = partners
+        self.slot = slot
 
     def condition_settings(self) -> list[Any]:
-        return [*super().condition_settings(), [policy_fingerprint(policy) for policy in self.partners]]
+        settings = [*super().condition_settings(), [policy_fingerprint(policy) for policy in self.partners]]
+        return [*settings, self.slot] if self.slot else settings
 
     def build_team(self, agent: EvaluatedAgent) -> TeamSetup:
         (policy_config,) = agent.policies
-        policy, params = policy_config.make_policy(self.env, 0, AGENT_GROUP)
+        policy, params = policy_config.make_policy(self.env, self.slot, AGENT_GROUP)
         groups, partner_params = self._partner_groups
-        team = Team((AgentGroup(AGENT_GROUP, (0,), policy), *groups))
-        return TeamSetup(self.env, team, {AGENT_GROUP: params, **partner_params})
+        team = Team((AgentGroup(AGENT_GROUP, (self.slot,), policy), *groups))
+        return TeamSetup(self.env, team, {AGENT_GROUP: params, **partner_params}, agent_slot=self.slot)
 
     @functools.cached_property
     def _partner_groups(self) -> tuple[list[AgentGroup], dict[str, PyTree]]:
         """One group for each kind of partner, and their parameters."""
         groups, params = [], {}
+        others = [other for other in range(len(self.partners) + 1) if other != self.slot]
         for number, config in enumerate(dict.fromkeys(self.partners)):
-            slots = tuple(i + 1 for i, partner in enumerate(self.partners) if partner == config)
+            slots = tuple(other for other, partner in zip(others, self.partners, strict=True) if partner == config)
             name = f"partners-{number}"
             policy, params[name] = config.make_policy(self.env, slots[0], name)
             groups.append(AgentGroup(name, slots, policy))
@@ -130,8 +133,7 @@ class AgentConditionEvaluator(ConditionEvaluator):
 
     def evaluate(self, agent: EvaluatedAgent, seed: int) -> dict[str, Any]:
         setup = self.build_team(agent)
-        only_agent = np.arange(self.env.num_agents) == 0
-        return agent_measures(self.play(setup, seed), self.play(setup, seed, only_agent))
+        return agent_measures(self.play(setup, seed), self.play(setup, seed, setup.only_agent), self.slot)
 
 
 class TeamConditionEvaluator(ConditionEvaluator):
@@ -166,13 +168,15 @@ class TeamEvalCondition:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalCondition(TeamEvalCondition):
-    """A task and partners that single agents are evaluated with; the agent takes slot 0."""
+    """A task and partners that single agents are evaluated with."""
 
     partners: Callable[[Budget], tuple[PolicyConfig, ...]]
-    """One for each slot from 1 on."""
+    """One for each slot but the agent's own."""
+    slot: int = 0
+    """The agent's own."""
 
     def evaluator(self, budget: Budget, eval_episodes: int) -> AgentConditionEvaluator:
-        return AgentConditionEvaluator(self.task(budget), self.partners(budget), eval_episodes)
+        return AgentConditionEvaluator(self.task(budget), self.partners(budget), eval_episodes, self.slot)
 
 
 def read_measurement(path: Path, names: Iterable[str] = ()) -> dict[str, Any]:

@@ -44,15 +44,16 @@ def measure_label(measure: str) -> str:
     return f"{METRIC_LABELS.get(name, name)} {METRIC_GROUPS[group]}".strip()
 
 
-def agent_measures(social: EpisodeStats, solo: EpisodeStats) -> dict[str, Any]:
-    """The row of the agent in slot 0: its measures, and mean task metrics of the agent and of its partners.
+def agent_measures(social: EpisodeStats, solo: EpisodeStats, slot: int = 0) -> dict[str, Any]:
+    """The row of the agent in a slot: its measures, and mean task metrics of the agent and of its partners.
 
     Args:
       social: E episodes with the partners. solo: the same worlds without them.
     """
     num_agents = social.episode_return.shape[1]
-    agent, partners = slice(0, 1), slice(1, None)
-    return_social, return_solo = social.episode_return[:, 0], solo.episode_return[:, 0]
+    agent = slice(slot, slot + 1)
+    partners = slice(1, None) if slot == 0 else [other for other in range(num_agents) if other != slot]
+    return_social, return_solo = social.episode_return[:, slot], solo.episode_return[:, slot]
     return {
         "eval_episodes": len(return_social),
         "return_social": mean_over_episodes(return_social).to_dict("mean"),
@@ -91,7 +92,7 @@ def team_measures(stats: EpisodeStats, num_steps: int) -> dict[str, Any]:
     }
 
 
-def _mean_metrics(stats: EpisodeStats, slots: slice) -> dict[str, float]:
+def _mean_metrics(stats: EpisodeStats, slots: slice | list[int]) -> dict[str, float]:
     """Mean over episodes and slots of every task metric and of the steps to the first reward."""
     metrics = {name: float(value[:, slots].mean()) for name, value in stats.task_metrics.items()}
     return {**metrics, "steps_to_first_reward": float(stats.steps_to_first_reward[:, slots].mean())}

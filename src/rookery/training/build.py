@@ -93,10 +93,24 @@ def checkpoint_hashes(config: RunConfig) -> dict[str, str]:
     Raises: as `load_trained_agent`.
     """
     teachers = {entry.learner.teacher for entry in config.team if entry.learner is not None}
-    paths = {entry.policy.checkpoint for entry in config.team}
-    seeds = {seed for _, seed in config.replicas}
-    names = {path.replace(SEED_PLACEHOLDER, str(seed)) for path in paths for seed in seeds}
-    names |= teachers - {*OBSERVABILITY_BY_NAME}
+    names = _of_every_seed(config, {entry.policy.checkpoint for entry in config.team})
+    return _hashes(names | teachers - {*OBSERVABILITY_BY_NAME})
+
+
+def initial_hashes(config: RunConfig) -> dict[str, str]:
+    """SHA-256 of the weights of every trained agent that training starts from. They are read when a run begins, and not
+    again once it has a checkpoint.
+
+    Raises: as `load_trained_agent`.
+    """
+    return _hashes(_of_every_seed(config, {entry.policy.init_from or "" for entry in config.team}))
+
+
+def _of_every_seed(config: RunConfig, paths: set[str]) -> set[str]:
+    return {path.replace(SEED_PLACEHOLDER, str(seed)) for path in paths for _, seed in config.replicas}
+
+
+def _hashes(names: set[str]) -> dict[str, str]:
     return {name: load_trained_agent(name).card["sha256"] for name in sorted(filter(None, names))}
 
 

@@ -17,7 +17,7 @@ from rookery.agents.team_setup import TeamSetup
 from rookery.agents.weights import Agent
 from rookery.agents.zoo import load_trained_agent
 from rookery.dilemma_policies.policy_pairs import DILEMMA_ROLES, make_dilemma_policy
-from rookery.errors import ConfigError, CorruptFileError, IncompatibleError
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
 from rookery.interfaces import Policy
 from rookery.storage.serialization import apply_overrides, from_dict
 from rookery.tasks import registry
@@ -36,7 +36,9 @@ DEFAULT_TASK = "goal-cycle-v0"
 def make_team_setup(
     agent: str, partners: str | None = None, task_id: str | None = None, task_overrides: Iterable[str] = ()
 ) -> TeamSetup:
-    """Put an agent in slot 0 of a task, and partners in the other slots.
+    """Put an agent in a slot of a task, and partners in the other slots.
+
+    A trained agent takes the slot that it was trained in, where the task has one of that number, any other slot 0.
 
     Args:
       partners: one agent for all other slots, or 'none' to leave them out; None: the partners that the agent was
@@ -48,6 +50,7 @@ def make_team_setup(
     trained = None if agent in UNTRAINED else load_trained_agent(agent)
     task = apply_overrides(_task(agent, trained, task_id), task_overrides)
     is_grid = {"views", "spawn_delay"} <= {field.name for field in dataclasses.fields(task)}
+    slot = _slot(agent, trained)
     if partners == NO_PARTNERS:
         if not is_grid:
             raise ConfigError(
@@ -55,19 +58,18 @@ def make_team_setup(
                 "agent is evaluated alone as well"
             )
         alone: Any = {"dropout_slots": (), "leave_prob": 0.0, "leave_step": None}
-        task = dataclasses.replace(task, views=task.views[:1], spawn_delay=task.spawn_delay[:1], **alone)
+        own = slice(slot, slot + 1) if slot < len(task.views) else slice(1)
+        task = dataclasses.replace(task, views=task.views[own], spawn_delay=task.spawn_delay[own], **alone)
     elif partners is not None and is_grid and len(task.views) == 1:
         task = dataclasses.replace(task, views=task.views * 3, spawn_delay=())  # two experts, as in the paper
     env = registry.make_env(task)
-    groups, params = [], {}
-    partner_slots = tuple(range(1, env.num_agents))
-    if partner_slots and partners is None:
-        partners = _trained_partners(agent, trained) or "scripted"
-    for name, source, slots in (("agent", agent, (0,)), ("partners", partners, partner_slots)):
-        if slots and source:
-            policy, params[name] = load_policy(source, env, slots, trained if name == "agent" else None)
-            groups.append(AgentGroup(name, slots, policy))
-    return TeamSetup(env, Team(tuple(groups)), params)
+    slot = slot if slot < env.num_agents else 0
+    policy, own_params = load_policy(agent, env, (slot,), trained)
+    groups, params = [AgentGroup("agent", (slot,), policy)], {"agent": own_params}
+    if partner_slots := tuple(other for other in range(env.num_agents) if other != slot):
+        policy, params["partners"] = _load_partners(agent, partners, trained, env, partner_slots)
+        groups.append(AgentGroup("partners", partner_slots, policy))
+    return TeamSetup(env, Team(tuple(groups)), params, agent_slot=slot)
 
 
 def load_policy(source: str, env: Env, slots: tuple[int, ...], trained: Agent | None = None) -> tuple[Policy, PyTree]:
@@ -88,6 +90,27 @@ def load_policy(source: str, env: Env, slots: tuple[int, ...], trained: Agent | 
     for slot in slots:
         check_compatible(agent.policy, env.observation_shape(slot), env.num_actions, source)
     return agent.policy, agent.params
+
+
+def _load_partners(
+    agent: str, partners: str | None, trained: Agent | None, env: Env, slots: tuple[int, ...]
+) -> tuple[Policy, PyTree]:
+    """The policy of the other slots: the one that is asked for, else that of training, else the scripted expert."""
+    if partners is not None:
+        return load_policy(partners, env, slots)
+    of_training = _trained_partners(agent, trained)
+    try:
+        return load_policy(of_training or "scripted", env, slots)
+    except NotFoundError as error:
+        raise NotFoundError(f"{agent} was trained with {of_training!r}: {error}; use --partners") from None
+
+
+def _slot(agent: str, trained: Agent | None) -> int:
+    """The slot that an agent was trained in; 0 if its card does not say."""
+    slot = trained.card.get("slot", 0) if trained is not None else 0
+    if type(slot) is not int or slot < 0:
+        raise CorruptFileError(f"{agent}: its card says slot={slot!r}, which must be a whole number from 0 on")
+    return slot
 
 
 def _task(agent: str, trained: Agent | None, task_id: str | None) -> Any:

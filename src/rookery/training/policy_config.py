@@ -32,7 +32,8 @@ class BasePolicyConfig(NumericFields):
 
     @property
     def label(self) -> str:
-        """What cards and datasets call the policy: the trained agent's name or path, else the kind."""
+        """What cards and datasets call the policy, as the command line does: the trained agent's name or path, else the
+        kind."""
         return self.checkpoint or self.kind
 
     def make_policy(self, env: Env, slot: int, group: str) -> tuple[Policy, PyTree]:
@@ -86,6 +87,10 @@ class ScriptedPolicyConfig(BasePolicyConfig):
 
     kind: Literal["scripted"] = "scripted"
     observability: Literal["full", "partial"] = "full"  # sees the whole map, or only what its own view has shown
+
+    @property
+    def label(self) -> str:
+        return next(name for name, seen in scripted.OBSERVABILITY_BY_NAME.items() if seen == self.observability)
 
     def make_policy(self, env: Env, slot: int, group: str) -> tuple[Policy, PyTree]:
         return scripted_policy(env, self.observability), ()

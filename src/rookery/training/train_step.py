@@ -110,9 +110,22 @@ def _check_schedule_values(task: Any, schedules: dict[str, Schedule]) -> None:
     for name, schedule in schedules.items():
         for _, value in schedule_points(schedule) if name in fields else ():
             try:
-                dataclasses.replace(task, **{name: value})
+                _check_field(task, name, value)
             except ConfigError as error:
                 raise ConfigError(f"env_schedules.{name}: {error}") from None
+
+
+def _check_field(task: Any, name: str, value: float) -> None:
+    """Raises ConfigError for a value that the task refuses. Saved schedules have floats, also for whole numbers."""
+    try:
+        dataclasses.replace(task, **{name: value})
+    except ConfigError as error:
+        if isinstance(value, int) or not value.is_integer():
+            raise
+        try:
+            dataclasses.replace(task, **{name: int(value)})
+        except ConfigError:
+            raise error from None  # it has the value as it was given
 
 
 def with_scalar_params(params: PyTree, values: dict[str, Array]) -> PyTree:

@@ -31,7 +31,7 @@ from rookery.storage.run_files import (
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers
-from rookery.training.build import SEED_PLACEHOLDER, build, checkpoint_hashes, initial_params
+from rookery.training.build import SEED_PLACEHOLDER, build, checkpoint_hashes, initial_hashes, initial_params
 from rookery.training.config import RunConfig, slot_names
 from rookery.training.devices import machine_info, thread_count
 from rookery.training.finite import check_finite_metrics, check_finite_params
@@ -106,6 +106,7 @@ def train(
         loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update, processes, hashes)
         saved = {"rookery": __version__, THREADS_KEY: thread_count(), "config": to_dict(config)}
         save_trackers(run_dir, dict.fromkeys(trackers))
+        hashes = hashes | initial_hashes(config)
         write_json(run_dir / CONFIG_FILE, saved | ({CHECKPOINT_HASHES_KEY: hashes} if hashes else {}))
         return loop.execute(_init_state(run, params), resume_at=None)
 
@@ -142,6 +143,8 @@ def resume(
         notes = machine_notes(run_dir)
         like = jax.eval_shape(run.init)
         restored = restore_run(run_dir, like, config.checkpoint_interval, restart, notes.append)
+        if restored is None:
+            _check_hashes(run_dir, initial_hashes(config))
         num_updates, state = restored or (0, _init_state(run, initial_params(config, run)))
         loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update, processes, checkpoint_hashes(config))
         return loop.execute(state, resume_at=num_updates, notes=notes)
@@ -181,10 +184,15 @@ def check_checkpoint_hashes(run_dir: Path, config: RunConfig) -> None:
 
     Raises: IncompatibleError if one has changed, because the run's numbers would change; NotFoundError if one is gone.
     """
+    _check_hashes(run_dir, checkpoint_hashes(config))
+
+
+def _check_hashes(run_dir: Path, hashes: dict[str, str]) -> None:
+    """Compare digests by agent with those that a run has saved."""
     saved = load_json(run_dir / CONFIG_FILE, CorruptFileError).get(CHECKPOINT_HASHES_KEY, {})
     if not isinstance(saved, dict) or not all(isinstance(digest, str) for digest in saved.values()):
         raise CorruptFileError(f"{run_dir / CONFIG_FILE}: {CHECKPOINT_HASHES_KEY!r} must be SHA-256 digests by agent")
-    for name, digest in checkpoint_hashes(config).items() if saved else ():
+    for name, digest in hashes.items():
         if digest != saved.get(name, digest):
             raise IncompatibleError(
                 f"{run_dir} was started with an agent {name} of SHA-256 {saved[name][:12]}…, which is {digest[:12]}… "
@@ -398,9 +406,10 @@ class _TrainLoop:
                     save_agent(path, group.policy, params, card)  # type: ignore[arg-type] (learners train no other)
 
     def _partners(self, seed: int) -> str | None:
-        """The agents that did not learn, as `eval --partners` names them; None if all learned."""
-        labels = (entry.policy.label for entry in self.config.team if entry.learner is None)
-        return next((label.replace(SEED_PLACEHOLDER, str(seed)) for label in labels), None)
+        """The agents that did not learn, as `eval --partners` names them; None if all learned. Agents of several kinds
+        are listed with commas, which names no agent: evaluation then asks which to take."""
+        labels = dict.fromkeys(entry.policy.label for entry in self.config.team if entry.learner is None)
+        return ", ".join(label.replace(SEED_PLACEHOLDER, str(seed)) for label in labels) or None
 
     def _replicas_of(self, number: int) -> slice:
         """The replicas of a variant."""
