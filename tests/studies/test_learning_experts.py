@@ -13,7 +13,8 @@ def test_experts_start_as_shipped_and_learn_slowly():
     learning, frozen = (run.configure("desk") for run in STUDY.runs)
     assert learning == config
     assert (learning.team[0], learning.task) == (frozen.team[0], frozen.task)
-    assert (config.team[1].learning_rate, config.team[1].learner.auxiliary) == (1e-5, ())
+    novice, expert = config.team
+    assert (expert.learning_rate, expert.learner) == (1e-5, novice.learner)
     ((name, params),) = initial_params(config, build(config)).items()
     assert name == "expert"
     shipped = load_trained_agent(budgets.EXPERT).params
