@@ -184,6 +184,7 @@ def _exit_code_section() -> str:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.RookeryError)]
     meanings = {
         0: "done",
+        errors.RookeryError.exit_code: "an error that is none of those below; a traceback is a fault of Rookery",
         errors.STOPPED_EXIT_CODE: "stopped before the end, at a time limit or by a signal; the same command, or "
         "`resume`, continues what was kept",
         errors.UNFINISHED_EXIT_CODE: "not finished because of what failed: tasks of a study, which are listed, or "
