@@ -613,6 +613,20 @@ def test_an_expert_is_recorded_cloned_and_played(run, refused, tmp_path):
     assert not (other / "config.json").exists()
 
 
+def test_a_dataset_recorded_solo_is_no_dataset_of_the_whole_team(run, refused, tmp_path):
+    task = ("--task", "goal-cycle-demo-v0", "--task-overrides", "height=5", "width=6", "num_obstacles=0", "max_steps=6")
+    recording = (*task, "--expert", "random", "--episodes", "2", "--record-only", "--quiet", "--out", tmp_path)
+    assert run("clone", *recording, "--solo")[0] == 0
+    for same in ((*recording, "--solo"), ("--record-only", "--quiet", "--out", tmp_path)):
+        assert run("clone", *same)[0] == 0
+    said = "episodes of random, which differ from the options in: solo; name another --out, or add --solo"
+    assert said in refused(2, "clone", *recording)
+    assert said in refused(2, "clone", "--expert", "random", "--out", tmp_path)
+    assert "in: num_episodes, solo; name another --out, or leave those options out" in refused(
+        2, "clone", "--episodes", "3", "--out", tmp_path
+    )
+
+
 def test_tasks_that_cannot_be_reduced_to_one_agent(run, refused):
     """Cleanup has no views to leave out, and in a matrix game two always play."""
     said = refused(2, "eval", "random", "--task", "box-trapped-v0", "--partners", "none", "--episodes", "2")
@@ -647,6 +661,16 @@ def test_replays_have_the_name_they_are_given(run, refused, tmp_path):
     [
         (("play", "--fps", "nan"), "fps=nan must lie in"),
         (("play", "--fps", "inf"), "fps=inf must lie in"),
+        (("bench", "--seconds", "nan"), "seconds=nan must be above 0 and at most 86,400"),
+        (("bench", "update", "--seconds", "inf"), "seconds=inf must be above 0 and at most 86,400"),
+        (("bench", "--seconds", "0"), "seconds=0.0 must be above 0 and at most 86,400"),
+        (("bench", "--num-envs", "0"), "num_envs=0 must be at least 1"),
+        (
+            ("bench", "update", "--task", "maze-v0"),
+            "--task is not for 'update'; leave it out, or measure one of: grid",
+        ),
+        (("bench", "social-dilemmas", "--task", "maze-v0"), "--task is not for 'social-dilemmas'; leave it out"),
+        (("bench", "update", "--num-envs", "2"), "--num-envs is not for 'update'; leave it out"),
         (("reproduce", "--list", "--cores", "-3"), "cores=-3 must be at least 1"),
         (("reproduce", "ndousse2021/theory", "--cores", "0"), "cores=0 must be at least 1"),
         (("reproduce", "ndousse2021/theory", "--time-limit", "-1"), "time_limit=-1.0 must be at least 0"),

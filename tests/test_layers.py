@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "errors": set(),
     "limits": {"errors"},
     "keys": set(),
-    "plugins": {"errors"},
+    "plugins": {"errors", "limits"},
     "environment": {"errors"},
     "storage": {"errors"},
     "tracking": {"errors", "limits", "environment", "plugins", "storage"},

@@ -8,8 +8,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import numbers
+import operator
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rookery.errors import ConfigError
@@ -26,6 +28,7 @@ MAX_LAYER_SIZE = 16_384
 MAX_EPISODES = 10_000_000  # of an evaluation or a dataset
 MAX_SEEDS_PER_VARIANT = 10_000
 MAX_ENVS = 1_000_000  # at the same time
+MAX_IDENTIFIER = 200  # characters
 
 
 def check_at_most(name: str, value: float, high: int) -> None:
@@ -35,10 +38,34 @@ def check_at_most(name: str, value: float, high: int) -> None:
         raise ConfigError(f"{name}={shown} must be at most {high:,}")
 
 
-def check_key_seed(seed: int) -> None:
-    """Raises ConfigError for a seed outside [0, 2^32): of a larger one JAX takes the lowest 32 bits, another seed."""
+def check_whole_number(name: str, value: Any) -> int:
+    """The value as an int. Raises ConfigError for anything but a whole number; booleans are none."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise ConfigError(f"{name}={shortened(value)} must be a whole number") from None
+
+
+def check_count(name: str, value: Any, high: int) -> int:
+    """The value as an int. Raises ConfigError for anything but a whole number from 1 to `high`."""
+    number = check_whole_number(name, value)
+    if number < 1:
+        raise ConfigError(f"{name}={number} must be at least 1")
+    check_at_most(name, number, high)
+    return number
+
+
+def check_key_seed(seed: Any) -> int:
+    """The seed as an int. Raises ConfigError unless it is a whole number in [0, 2^32).
+
+    Of a larger one JAX takes the lowest 32 bits, another seed.
+    """
+    seed = check_whole_number("seed", seed)
     if not 0 <= seed < 2**32:
         raise ConfigError(f"seed={seed} must lie in [0, 2^32)")
+    return seed
 
 
 def check_sizes(config: Any, fields: Iterable[str], high: int) -> None:
@@ -99,19 +126,43 @@ def check_numbers(settings: Any) -> None:
             continue
         noun = "whole number" if kind is numbers.Integral else "number"
         wanted = f"a tuple of {noun}s" if several else f"a {noun}"
-        raise ConfigError(f"{name}={_shown(value)} must be {wanted}{' or None' if optional else ''}")
+        raise ConfigError(f"{name}={shortened(value)} must be {wanted}{' or None' if optional else ''}")
 
 
 def check_type(name: str, value: object, kind: type | tuple[type, ...], wanted: str) -> None:
     """Raises ConfigError for a value of another type; `wanted` says what belongs there, as "a Task"."""
     if not isinstance(value, kind):
-        raise ConfigError(f"{name}={_shown(value)} must be {wanted}")
+        raise ConfigError(f"{name}={shortened(value)} must be {wanted}")
+
+
+def check_callable(name: str, value: object, wanted: str) -> None:
+    """Raises ConfigError for a value that cannot be called; `wanted` as in `check_type`."""
+    if not callable(value):
+        raise ConfigError(f"{name}={shortened(value)} must be {wanted}")
+
+
+def check_path(name: str, value: object) -> None:
+    """Raises ConfigError for a value that is neither text nor a Path."""
+    check_type(name, value, (str, os.PathLike), "a path, as text or a Path")
+
+
+def as_texts(name: str, values: object, example: str) -> tuple[str, ...]:
+    """One text or several as a tuple, so that a single text does not stand for its letters.
+
+    Raises: ConfigError for anything else, with an example of one text.
+    """
+    if isinstance(values, str):
+        return (values,)
+    items = tuple(values) if isinstance(values, Iterable) and not isinstance(values, bytes | Mapping) else (None,)
+    if not all(isinstance(item, str) for item in items):
+        raise ConfigError(f"{name}={shortened(values)} must be a text, such as {example!r}, or a list of them")
+    return items
 
 
 def check_types(name: str, values: object, kind: type, wanted: str) -> None:
     """`check_type` of each item of a tuple."""
     if not isinstance(values, tuple | list):
-        raise ConfigError(f"{name}={_shown(values)} must be a tuple; of one, write (x,)")
+        raise ConfigError(f"{name}={shortened(values)} must be a tuple; of one, write (x,)")
     for number, item in enumerate(values):
         check_type(f"{name}[{number}]", item, kind, wanted)
 
@@ -119,10 +170,16 @@ def check_types(name: str, values: object, kind: type, wanted: str) -> None:
 def check_names(name: str, values: object, wanted: str) -> None:
     """Raises ConfigError unless it is a dictionary by name; `wanted` says of what, as "schedules"."""
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise ConfigError(f"{name}={_shown(values)} must be a dictionary of {wanted} by name")
+        raise ConfigError(f"{name}={shortened(values)} must be a dictionary of {wanted} by name")
 
 
-def _shown(value: object) -> str:
+def check_identifier(name: str, value: object) -> None:
+    """Raises ConfigError for a name that cannot stand in metrics, file names and on the command line."""
+    if not isinstance(value, str) or len(value) > MAX_IDENTIFIER or not re.fullmatch(r"(?:[^\W_]|[_-])+", value):
+        raise ConfigError(f"{name} {shortened(value)} must be letters, digits, - and _")
+
+
+def shortened(value: object) -> str:
     """A value in a message: its first 60 characters."""
     return repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
 

@@ -8,6 +8,7 @@ an entry point of the registry's group that names either the class itself or a f
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import warnings
 from collections.abc import Callable, MutableMapping
@@ -15,6 +16,7 @@ from importlib import metadata
 from typing import Any, TypeVar
 
 from rookery.errors import ConfigError, NotFoundError, suggest
+from rookery.limits import check_identifier, shortened
 
 C = TypeVar("C", bound=type)
 
@@ -25,23 +27,24 @@ class Registry:
     Args:
       noun: what one entry is, for messages, such as "network".
       group: entry point group, such as "rookery.networks".
+      base: "module:Class" of the class from which all of them derive.
       builtins: `kind` to "module:Class" of this package's own entries.
     """
 
-    def __init__(self, noun: str, group: str, builtins: dict[str, str]) -> None:
+    def __init__(self, noun: str, group: str, base: str, builtins: dict[str, str]) -> None:
         self.noun: str = noun
         self.group: str = group
+        self.base: str = base
         self._entries: dict[str, str | type] = dict(builtins)
         self._loaded = False
 
     def register(self, cls: C) -> C:
         """Add a class under the default of its field `kind`; usable as a decorator.
 
-        Raises: ConfigError if the class has no `kind`, or another class already has this one.
+        Raises: ConfigError for anything but a class derived from `base` that can stand in a configuration, which only
+          trackers need not, or if another class already has its `kind`.
         """
-        kind = getattr(cls, "kind", None)
-        if not isinstance(kind, str) or not kind:
-            raise ConfigError(f'{cls.__name__} needs a field `kind: Literal["..."] = "..."` to be registered')
+        kind = self._check_class(cls)
         present = self._entries.get(kind)
         path = f"{cls.__module__}:{cls.__qualname__}"
         same = present is cls or path in (present, _path(present))
@@ -49,6 +52,24 @@ class Registry:
             raise ConfigError(f"the {self.noun} kind {kind!r} is taken by {_path(present)}; choose another kind")
         self._entries[kind] = cls
         return cls
+
+    def _check_class(self, cls: Any) -> str:
+        """The `kind` of a class. Raises ConfigError where it cannot be registered, saying what it must be."""
+        base = self.base.replace(":", ".")
+        if not isinstance(cls, type):
+            raise ConfigError(f"{shortened(cls)} is not a class; register a class derived from {base}, not an instance")
+        name, base_class = cls.__name__, _import(self.base)
+        if not issubclass(cls, base_class):
+            raise ConfigError(f"{name} is no {self.noun}; derive it from {base}")
+        kind = getattr(cls, "kind", None)
+        is_setting = "kind" in base_class.__annotations__ and not hasattr(base_class, "kind")
+        if not isinstance(kind, str) or not kind:
+            wanted = 'a field `kind: Literal["..."] = "..."`' if is_setting else '`kind = "..."`'
+            raise ConfigError(f"{name} needs {wanted} to be registered")
+        check_identifier(f"{name}: kind", kind)
+        if is_setting:
+            check_dataclass(cls)
+        return kind
 
     def names(self) -> list[str]:
         """Every kind, including those of other packages."""
@@ -63,9 +84,8 @@ class Registry:
             raise NotFoundError(f"no {self.noun} {kind!r}; {suggest(kind, self._entries)}")
         entry = self._entries[kind]
         if isinstance(entry, str):
-            module, _, name = entry.partition(":")
-            entry = self._entries[kind] = getattr(importlib.import_module(module), name)
-        return entry  # type: ignore[return-value]
+            entry = self._entries[kind] = _import(entry)
+        return entry
 
     def classes(self) -> tuple[type, ...]:
         """Every class; imports them all."""
@@ -89,6 +109,8 @@ def load_entry_points(group: str, entries: MutableMapping[str, Any], register: C
         before = dict(entries)
         try:
             found = point.load()
+            if not callable(found):
+                raise ConfigError(f"{shortened(found)} is neither a class nor a function that registers one")
             register(found) if isinstance(found, type) else found()
         except Exception as error:
             # Whatever is wrong in another package, the entries that are already here must stay usable.
@@ -102,6 +124,25 @@ def load_entry_points(group: str, entries: MutableMapping[str, Any], register: C
             )
 
 
+def check_dataclass(cls: type) -> None:
+    """Raises ConfigError unless a class is a frozen dataclass whose field `kind` tells it apart in a configuration."""
+    params = vars(cls).get("__dataclass_params__")
+    if params is None or not params.frozen:
+        raise ConfigError(
+            f"{cls.__name__} must be a frozen dataclass itself; decorate it with @dataclasses.dataclass(frozen=True, "
+            "kw_only=True)"
+        )
+    annotation = next((field.type for field in dataclasses.fields(cls) if field.name == "kind"), None)
+    if "Literal[" not in str(annotation):
+        raise ConfigError(f'{cls.__name__} needs a field `kind: Literal["..."] = "..."` to be registered')
+
+
+def _import(path: str) -> Any:
+    """What "module:attribute" names."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 def _path(entry: str | type | None) -> str | None:
     return entry if entry is None or isinstance(entry, str) else f"{entry.__module__}:{entry.__qualname__}"
 
@@ -109,6 +150,7 @@ def _path(entry: str | type | None) -> str | None:
 NETWORKS = Registry(
     "network",
     "rookery.networks",
+    "rookery.interfaces:Network",
     {
         "ndousse2021": "rookery.agents.networks:NdousseNetwork",
         "mlp": "rookery.agents.networks:MLPNetwork",
@@ -118,6 +160,7 @@ NETWORKS = Registry(
 AUXILIARY_LOSSES = Registry(
     "auxiliary loss",
     "rookery.auxiliary_losses",
+    "rookery.interfaces:AuxiliaryLoss",
     {
         "next-frame": "rookery.learning.auxiliary.frame_prediction:NextFramePrediction",
         "reconstruction": "rookery.learning.auxiliary.frame_prediction:Reconstruction",
@@ -127,6 +170,7 @@ AUXILIARY_LOSSES = Registry(
 INTRINSIC_REWARDS = Registry(
     "intrinsic reward",
     "rookery.intrinsic_rewards",
+    "rookery.interfaces:IntrinsicReward",
     {
         "influence-centralized": "rookery.learning.intrinsic.centralized:CentralizedInfluence",
         "influence-messages": "rookery.learning.intrinsic.message_influence:MessageInfluence",
@@ -141,6 +185,7 @@ INTRINSIC_REWARDS = Registry(
 LEARNERS = Registry(
     "learner",
     "rookery.learners",
+    "rookery.interfaces:Learner",
     {
         "ppo": "rookery.learning.ppo:PPO",
         "a2c": "rookery.learning.a2c:A2C",
@@ -150,6 +195,7 @@ LEARNERS = Registry(
 TRACKERS = Registry(
     "tracker",
     "rookery.trackers",
+    "rookery.tracking.tracker:Tracker",
     {
         "tensorboard": "rookery.tracking.tensorboard:TensorBoardTracker",
         "wandb": "rookery.tracking.wandb:WandbTracker",

@@ -125,7 +125,10 @@ def test_a_chain_that_never_moves_changes_nothing():
         ({"dropout_slots": (2,)}, r"dropout_slots=\(2,\) must hold different slots from 0 to 1"),
         ({"dropout_slots": (1,), "leave_prob": 1.5}, r"leave_prob=1\.5 must lie in"),
         ({"dropout_slots": (1,), "leave_step": -1}, "leave_step=-1 must be at least 0"),
-        ({"leave_prob": 0.5}, "dropout_slots, which is empty; add slots"),
+        ({"leave_prob": 0.5}, "leave_prob is for agents in dropout_slots, which is empty; add slots, or leave it out"),
+        ({"return_prob": 0.5}, "return_prob is for agents in dropout_slots, which is empty"),
+        ({"leave_step": 0.0}, "leave_step is for agents in dropout_slots, which is empty"),
+        ({"return_step": 5.0}, "return_step is for agents in dropout_slots, which is empty"),
         (
             {"dropout_slots": (1,), "leave_step": 5.0, "return_step": 5.0},
             r"return_step=5\.0 must be later than leave_step=5\.0",

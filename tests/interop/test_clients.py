@@ -69,6 +69,10 @@ class TestStableBaselines3:
         for change in (lambda: envs.set_attr("num_goals", 3), lambda: envs.env_method("step", 0)):
             with pytest.raises(ConfigError, match="compiled"):
                 change()
+        envs.set_options({"bogus": 1})
+        with pytest.raises(ConfigError, match="there is no option 'bogus'; allowed: none"):
+            envs.reset()
+        envs.set_options({})
         envs.reset()
         assert [picture.shape for picture in envs.get_images()] == [(5 * 24, 6 * 24, 3)] * 2
 

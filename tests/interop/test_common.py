@@ -10,9 +10,10 @@ import pytest
 import rookery
 from rookery.errors import ConfigError, InvalidActionError, NotFoundError
 from rookery.gridworld.spec import ViewConfig
-from rookery.interop.common import check_actions, check_render_mode, check_seed, episode_key, render_rgb, resolve_task
+from rookery.interop.common import check_actions, check_render_mode, episode_key, render_rgb, resolve_task
 from rookery.interop.gymnasium import SingleAgentEnv, SingleAgentVectorEnv
 from rookery.interop.pettingzoo import parallel_env
+from rookery.limits import check_key_seed
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.grid_env import GridEnv
 from rookery.tasks.registry import get_task, make_env
@@ -63,7 +64,7 @@ def test_a_boolean_is_no_number():
     for make in (
         lambda: SingleAgentEnv(Counting(), agent=True),
         lambda: SingleAgentVectorEnv(Counting(), num_envs=True),
-        lambda: check_seed(True),
+        lambda: check_key_seed(True),
     ):
         with pytest.raises(ConfigError, match="=True must be a whole number"):
             make()
@@ -120,7 +121,7 @@ def test_later_episodes_share_no_key_with_the_first():
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "3", None])
 def test_seeds_no_key_can_be_made_of_are_refused(seed):
     with pytest.raises(ConfigError, match="seed="):
-        check_seed(seed)
+        check_key_seed(seed)
 
 
 def test_actions_of_many_kinds_are_taken():

@@ -153,6 +153,11 @@ def test_partners_and_slots_of_the_wrong_type(wrong):
         resolve_partners(CountingEnv(Counting()), wrong.get("agent", 0), wrong.get("partners"))
 
 
+def test_a_slot_has_one_partner():
+    with pytest.raises(ConfigError, match="partners names slot 1 twice, as text and as a number; give it one partner"):
+        resolve_partners(CountingEnv(Counting()), 0, {"1": "random", 1: "none"})
+
+
 def test_the_same_numbers_as_the_functional_environment():
     plain = registry.make_env(TASK)
     params = plain.default_params()
@@ -279,6 +284,16 @@ def test_seeds_of_a_vector():
     assert unseeded._seeds[0] != unseeded._seeds[1]
 
 
+@pytest.mark.parametrize("options", [{"bogus": 1}, {"reset_mask": [True]}, {1: 2}, 5, "reset_mask"])
+def test_a_reset_has_no_options(options):
+    world = SingleAgentEnv(Counting())
+    with pytest.raises(ConfigError, match=r"no option .*; allowed: none|options=.* must be a dictionary or None"):
+        world.reset(seed=0, options=options)
+    for nothing in (None, {}):
+        world.reset(seed=0, options=nothing)
+        SingleAgentVectorEnv(Counting(), 1).reset(seed=0, options=nothing)
+
+
 def test_wrong_uses_of_a_vector_are_errors():
     with pytest.raises(ConfigError, match="num_envs=0"):
         SingleAgentVectorEnv(Counting(), 0)
@@ -292,7 +307,7 @@ def test_wrong_uses_of_a_vector_are_errors():
     for mask in ([True], [0, 1], [False, False]):
         with pytest.raises(ConfigError, match=r"reset_mask must be bool\[2\]"):
             many.reset(options={"reset_mask": mask})
-    with pytest.raises(ConfigError, match="there is no option 'reset_masks'; allowed: 'reset_mask'"):
+    with pytest.raises(ConfigError, match="there is no option 'reset_masks'; did you mean 'reset_mask'"):
         many.reset(options={"reset_masks": [True, False]})
     many.close()
     with pytest.raises(ResetNeededError):

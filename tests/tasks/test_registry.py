@@ -1,10 +1,20 @@
 """Tasks of other packages, found by entry points; packages are laid out as an installer would leave them."""
 
+import dataclasses
 import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from rookery.errors import ConfigError
+from rookery.interfaces import Task
+from rookery.tasks import registry
+from rookery.tasks.descriptions import DESCRIPTIONS
+from rookery.tasks.goal_cycle import GoalCycle
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rookery_extras"
 
@@ -104,6 +114,12 @@ def test_a_broken_package_is_named_and_breaks_no_other(tmp_path):
     """)  # fmt: skip
     install(tmp_path, "gone", "gone:add")
     install(tmp_path, "nothing", "nothing:add", "add = 3")
+    install(tmp_path, "misnamed", "misnamed:add", """
+        from rookery.tasks.goal_cycle import GoalCycle
+        from rookery.tasks.registry import register
+        def add():
+            register("bad id!", "", GoalCycle(num_goals=2))
+    """)  # fmt: skip
     process = python(
         """
         from rookery.tasks import registry
@@ -117,7 +133,68 @@ def test_a_broken_package_is_named_and_breaks_no_other(tmp_path):
     )
     assert process.returncode == 0, process.stderr
     warnings = [line.split("UserWarning: ")[1] for line in process.stderr.splitlines() if "UserWarning: " in line]
-    assert sorted(line.split(":")[0] for line in warnings) == ["gone", "halfway", "nothing"]
+    assert sorted(line.split(":")[0] for line in warnings) == ["gone", "halfway", "misnamed", "nothing"]
     messages = dict(line.split(": ", 1) for line in warnings)
     assert "entry point gone = gone:add failed: ModuleNotFoundError: No module named 'gone'" in messages["gone"]
     assert "the id 'goal-cycle-v0' is taken" in messages["halfway"]
+    assert "the id 'bad id!' must be letters, digits" in messages["misnamed"]
+    assert "ConfigError: 3 is neither a class nor a function that registers one" in messages["nothing"]
+
+
+def test_an_entry_past_the_checks_breaks_no_adapter(tmp_path):
+    install(tmp_path, "sneaky", "sneaky:add", """
+        from rookery.tasks.goal_cycle import GoalCycle
+        from rookery.tasks.registry import TASKS
+        def add():
+            TASKS["bad id!"] = ("", GoalCycle(num_goals=2))
+    """)  # fmt: skip
+    process = python(
+        """
+        import warnings
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            import rookery.interop
+        import gymnasium, pettingzoo.env_registry.registration as registration
+        assert "rookery/goal-cycle-v0" in gymnasium.registry and "rookery/sixteen-places-v0" in gymnasium.registry
+        assert "rookery/goal-cycle-v0" in registration.parallel_registry
+        print(*(str(warning.message) for warning in caught if "left out" in str(warning.message)), sep="\\n")
+        """,
+        tmp_path,
+    )
+    assert process.returncode == 0, process.stderr
+    assert "rookery/bad id! is left out of gymnasium: " in process.stdout
+
+
+@pytest.mark.parametrize(
+    "task_id",
+    [5, None, ("a-v0",), "", "bad id!", "my-task", "my-task-v", "my-task-v01", "-v0", "--help-v0", "a/b-v0", "a-v0\n"],
+)
+def test_an_id_must_be_one_that_every_interface_takes(task_id):
+    with pytest.raises(ConfigError, match=r"^the id .* must be letters, digits, '-', '_' and '\.', and end in '-v'"):
+        registry.register(task_id, "", GoalCycle())
+    assert registry.TASKS.keys() == set(DESCRIPTIONS)
+
+
+class Undecorated(Task):
+    kind: Literal["test-undecorated"] = "test-undecorated"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spaced(GoalCycle):
+    kind: Literal["two words"] = "two words"
+
+
+@pytest.mark.parametrize(
+    ("description", "task", "message"),
+    [
+        (None, GoalCycle(), "'mine-v0': the description None must be text of one line"),
+        ("two\nlines", GoalCycle(), r"'mine-v0': the description 'two\\nlines' must be text of one line"),
+        ("", GoalCycle, "'mine-v0': the class GoalCycle is not a task; give an instance of a class derived from"),
+        ("", Undecorated(), "Undecorated must be a frozen dataclass itself"),
+        ("", Spaced(), "'mine-v0': kind 'two words' must be letters, digits, - and _"),
+    ],
+)
+def test_what_cannot_be_registered(description, task, message):
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        registry.register("mine-v0", description, task)
+    assert "mine-v0" not in registry.TASKS

@@ -86,6 +86,8 @@ def test_what_one_variant_schedules_is_the_tasks_own_value_in_the_others():
     [
         ({"goal_hiding_prob": 2.0}, "env_schedules.goal_hiding_prob: goal_hiding_prob=2.0 must lie in"),
         ({"penalty": ((0.0, -1.0), (1.0, 1.0))}, "env_schedules.penalty: penalty=-1.0 must be non-negative"),
+        ({"return_prob": 0.5}, "env_schedules.return_prob: return_prob is for agents in dropout_slots, which is empty"),
+        ({"return_step": 5.0}, "env_schedules.return_step: return_step is for agents in dropout_slots, which is empty"),
         ({"spawn_delay": 3.0}, "env_schedules.spawn_delay is not a number of this task"),
     ],
 )

@@ -179,7 +179,7 @@ class NumpyActor:
 def load_actor(checkpoint: str | Path) -> NumpyActor:
     """An agent by zoo name, or by the path of its .safetensors file.
 
-    Raises: NotFoundError, CorruptFileError or IncompatibleError.
+    Raises: NotFoundError, CorruptFileError, IncompatibleError or ConfigError.
     """
     agent = zoo.load_trained_agent(checkpoint)
     return NumpyActor(dataclasses.replace(agent, params=_as_float32(agent.params)))

@@ -10,8 +10,11 @@ from tyro.conf import Positional, arg
 from rookery.commands.options import Json, optional, use_cores, working
 from rookery.commands.output import print_json
 from rookery.errors import ConfigError
-from rookery.limits import MAX_ENVS, check_at_most
+from rookery.limits import MAX_ENVS, check_count
 
+DEFAULT_NUM_ENVS = 2048
+MAX_SECONDS = 86_400
+"""Of each measurement: a day."""
 SOCIAL_DILEMMA_TASKS = ("cleanup-v0", "harvest-v0")
 
 
@@ -30,7 +33,7 @@ class BenchCommand:
     """Seconds for each measurement."""
     task: Annotated[str | None, optional("ID", "Goal Cycle, as pixels and as symbols")] = None
     """Task that `gridworld` measures."""
-    num_envs: int = 2048
+    num_envs: int = DEFAULT_NUM_ENVS
     """Number of environments in one batch."""
     json: Json = False
 
@@ -40,9 +43,13 @@ class BenchCommand:
 
 def run_bench(options: BenchCommand) -> int:
     """Measure and print. Raises ConfigError for a time or size that cannot be, NotFoundError for a task."""
-    if options.seconds <= 0 or options.num_envs < 1:
-        raise ConfigError(f"seconds={options.seconds} and num_envs={options.num_envs} must be positive")
-    check_at_most("num_envs", options.num_envs, MAX_ENVS)
+    if not 0 < options.seconds <= MAX_SECONDS:
+        raise ConfigError(f"seconds={options.seconds} must be above 0 and at most {MAX_SECONDS:,}")
+    check_count("num_envs", options.num_envs, MAX_ENVS)
+    if options.num_envs != DEFAULT_NUM_ENVS:
+        _check_used("--num-envs", options.target, ("gridworld", "social-dilemmas", "all"))
+    if options.task is not None:
+        _check_used("--task", options.target, ("gridworld", "all"))
     use_cores(None)
     from rookery.training.devices import machine_info
 
@@ -66,6 +73,12 @@ def run_bench(options: BenchCommand) -> int:
             f"s; {row['steps_per_second']:,.0f} environment steps/s learned"
         )
     return 0
+
+
+def _check_used(option: str, target: str, targets: tuple[str, ...]) -> None:
+    """Raises ConfigError for an option that says nothing about what is measured."""
+    if target not in targets:
+        raise ConfigError(f"{option} is not for {target!r}; leave it out, or measure one of: {', '.join(targets)}")
 
 
 def _measure(options: BenchCommand) -> dict[str, list[dict]]:

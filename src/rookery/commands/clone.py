@@ -176,10 +176,14 @@ def _check_recorded(folder: Path, manifest: dict, requested: list[str], options:
         expected["task"] = to_dict(_task(options.task, options)) if options.task else None
     if options.expert is not None:
         expected["expert"] = _expert_config(options.expert).label
-    keys = {"episodes": "num_episodes", "data_seed": "seed", "solo": "solo"}
+    keys = {"episodes": "num_episodes", "data_seed": "seed"}
     expected |= {key: getattr(options, name) for name, key in keys.items() if name in requested}
+    if requested:  # without --solo, these options ask for episodes of the whole team
+        expected["solo"] = options.solo
     if differences := manifest_differences(manifest, expected):
+        only_solo = differences == ["solo"] and not options.solo
         raise ConfigError(
             f"{folder} already holds {manifest['num_episodes']} episodes of {manifest['expert']}, which differ from "
-            f"the options in: {', '.join(differences)}; name another --out, or leave those options out"
+            f"the options in: {', '.join(differences)}; name another --out, or "
+            f"{'add --solo' if only_solo else 'leave those options out'}"
         )

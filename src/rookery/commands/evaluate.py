@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from rookery.commands.options import Json, PartnersOption, TaskId, TaskOverrides, working
 from rookery.commands.output import print_json
 from rookery.errors import NotFoundError, printable
+
+if TYPE_CHECKING:
+    from rookery.interfaces import Task
 
 
 @dataclasses.dataclass
@@ -67,9 +70,9 @@ def run_eval(options: EvalCommand) -> int:
 def evaluate(
     agent: str | Path,
     *,
-    task: str | None = None,
-    task_overrides: Iterable[str] = (),
-    partners: str | None = None,
+    task: str | Task | None = None,
+    task_overrides: str | Iterable[str] = (),
+    partners: str | Path | None = None,
     episodes: int = 1000,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
@@ -79,8 +82,8 @@ def evaluate(
 
     Args:
       agent: a zoo agent, a .safetensors file, 'scripted', 'scripted-partial' or 'random'.
-      task: a task id; None: the task that the agent was trained on.
-      task_overrides: KEY=VALUE changes to the task, such as "penalty=0.5".
+      task: a task or its id; None: the task that the agent was trained on.
+      task_overrides: KEY=VALUE changes to the task, one or several, such as "penalty=0.5".
       partners: the agent in all other slots, or 'none' for no other agents; None: as in training, else scripted.
       episodes: for each condition.
       seed: of the evaluation episodes, which never overlap with training episodes; the same for both conditions.
@@ -96,7 +99,7 @@ def evaluate(
     from rookery.training.evaluation import evaluate_team
     from rookery.training.make_team import make_team_setup
 
-    setup = make_team_setup(str(agent), partners, task, task_overrides)
+    setup = make_team_setup(agent, partners, task, task_overrides)
     slot, others = setup.agent_slot, ~setup.only_agent
     masks = {"social": np.ones_like(setup.only_agent), "solo": setup.only_agent}
     if setup.env.num_agents == 1:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ import numpy as np
 
 from rookery.errors import ConfigError, InvalidActionError, suggest
 from rookery.keys import LATER_EPISODES
+from rookery.limits import check_type, check_whole_number, shortened
 from rookery.storage.serialization import to_dict
 from rookery.tasks import registry
 from rookery.tasks.checks import check_jax_settings
@@ -31,10 +31,10 @@ def resolve_task(task: Any, changes: dict[str, Any]) -> Any:
 
     Values are checked as those of a configuration file: types must match, lists become tuples, NaN is refused.
 
-    Raises: NotFoundError for an unknown id; UnknownArgumentError for an unknown setting; ConfigError for a value of the
-      wrong type, or one that the task refuses.
+    Raises: NotFoundError for an unknown id; UnknownArgumentError for an unknown setting; ConfigError for what is no
+      task, a value of the wrong type, or one that the task refuses.
     """
-    task = registry.get_task(task) if isinstance(task, str) else task
+    task = registry.as_task(task)
     if not changes:
         # Compiled programs are kept by equality, and 4.0 equals 4: a program at hand would hide what is wrong.
         to_dict(task, task.kind)
@@ -69,30 +69,18 @@ def episode_key(seed: jax.Array, episode: jax.Array) -> PRNGKey:
     return jax.numpy.where(episode == 0, key, later)
 
 
-def check_whole_number(name: str, value: Any) -> int:
-    """The value as an int; text of digits, as JSON has for keys, is one too. Raises ConfigError for anything else."""
-    try:
-        return _index(int(value) if isinstance(value, str) else value)
-    except (TypeError, ValueError):
-        raise ConfigError(f"{name}={value!r} must be a whole number") from None
+def check_slot(name: str, value: Any) -> int:
+    """The number of a slot as an int; text of digits, as JSON has for keys, is one too. Raises ConfigError."""
+    return check_whole_number(name, int(value) if isinstance(value, str) and value.isdecimal() else value)
 
 
-def _index(value: Any) -> int:
-    """`operator.index` without booleans, which are ints for Python. Raises TypeError."""
-    if isinstance(value, bool):
-        raise TypeError
-    return operator.index(value)
-
-
-def check_seed(seed: int) -> int:
-    """The seed as an int. Raises ConfigError unless it is a whole number in [0, 2^32)."""
-    try:
-        seed = _index(seed)
-    except TypeError:
-        raise ConfigError(f"seed={seed!r} must be a whole number") from None
-    if not 0 <= seed < 2**32:
-        raise ConfigError(f"seed={seed} must lie in [0, 2^32)")
-    return seed
+def check_options(options: Any, allowed: Sequence[str] = ()) -> dict[str, Any]:
+    """The options of a reset; None is none. Raises ConfigError for one that the environment does not have."""
+    check_type("options", options, (Mapping, type(None)), "a dictionary or None")
+    for name in options or ():
+        if name not in allowed:
+            raise ConfigError(f"there is no option {shortened(name)}; {suggest(name, allowed)}")
+    return dict(options or {})
 
 
 def random_seed() -> int:
@@ -140,8 +128,8 @@ def _one_by_one(actions: Any, num_actions: int, agent_ids: Sequence[str]) -> np.
     values = np.empty(len(entries), object)
     for i, (name, one, entry) in enumerate(zip(agent_ids, given, entries, strict=True)):
         try:
-            values[i] = _index(entry.item())
-        except TypeError:
+            values[i] = check_whole_number(name, entry.item())
+        except ConfigError:
             raise InvalidActionError(
                 f"{name}: action {one!r} is not a whole number; allowed: 0 to {num_actions - 1}"
             ) from None

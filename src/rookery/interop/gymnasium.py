@@ -22,16 +22,16 @@ from gymnasium.vector.utils import batch_space
 from rookery.errors import ConfigError, ResetNeededError
 from rookery.interop.common import (
     check_actions,
+    check_options,
     check_render_mode,
-    check_seed,
-    check_whole_number,
+    check_slot,
     render_rgb,
     resolve_task,
 )
 from rookery.interop.fork import check_not_forked
 from rookery.interop.observation_forms import observation_form
 from rookery.interop.single_agent_batch import NO_PARTNER, Partners, resolve_partners, single_agent_batch
-from rookery.limits import MAX_ENVS, check_at_most
+from rookery.limits import MAX_ENVS, check_count, check_key_seed, check_whole_number
 from rookery.tasks.registry import make_env
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         **changes: Any,
     ):
         config = resolve_task(task, changes)
+        agent = check_slot("agent", agent)
         env = make_env(config)
         self._batch = single_agent_batch(config, agent, resolve_partners(env, agent, partners))
         modes = ["rgb_array"] if env.can_render else []
@@ -92,11 +93,12 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
 
         There are no options.
 
-        Raises: ConfigError for a seed outside [0, 2^32); ForkError in a process forked after JAX started.
+        Raises: ConfigError for a seed outside [0, 2^32), or an option; ForkError in a process forked after JAX started.
         """
         check_not_forked()
+        check_options(options)
         if seed is not None:
-            seed = check_seed(seed)
+            seed = check_key_seed(seed)
             self._seed, self._episode = seed, 0
         super().reset(seed=seed)
         if self._seed is None:
@@ -183,16 +185,14 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
     ):
         from rookery.training.memory import check_fits, environment_bytes  # imports the whole of training
 
-        num_envs = check_whole_number("num_envs", num_envs)
-        if num_envs < 1:
-            raise ConfigError(f"num_envs={num_envs} must be at least 1")
-        check_at_most("num_envs", num_envs, MAX_ENVS)
+        num_envs = check_count("num_envs", num_envs, MAX_ENVS)
         try:
             self.autoreset_mode: AutoresetMode = AutoresetMode(autoreset_mode)
         except ValueError:
             allowed = ", ".join(repr(mode.value) for mode in AutoresetMode)
             raise ConfigError(f"autoreset_mode={autoreset_mode!r} is not known; allowed: {allowed}") from None
         config = resolve_task(task, changes)
+        agent = check_slot("agent", agent)
         if max_episode_steps not in (None, -1):  # -1 is no limit for Gymnasium
             limit = check_whole_number("max_episode_steps", max_episode_steps)
             if limit < 1:
@@ -229,8 +229,7 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         """
         check_not_forked()
         mask = np.ones(self.num_envs, bool)
-        if unknown := [name for name in options or {} if name != RESET_MASK]:
-            raise ConfigError(f"there is no option {unknown[0]!r}; allowed: {RESET_MASK!r}")
+        options = check_options(options, (RESET_MASK,))
         if options:
             mask = np.asarray(options[RESET_MASK])
             if mask.dtype != bool or mask.shape != (self.num_envs,) or not mask.any():
@@ -310,13 +309,13 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         if isinstance(seed, (list, tuple, np.ndarray)):
             if len(seed) != self.num_envs:
                 raise ConfigError(f"{len(seed)} seeds for {self.num_envs} environments; give one each, or one number")
-            seeds = [None if one is None else check_seed(one) for one in seed]
+            seeds = [None if one is None else check_key_seed(one) for one in seed]
             if not self._seeded and None in seeds:
                 fresh = self.np_random.integers(2**32, size=self.num_envs).tolist()
                 seeds = [other if one is None else one for one, other in zip(seeds, fresh, strict=True)]
         else:
-            seed = check_seed(seed)
-            check_seed(seed + self.num_envs - 1)
+            seed = check_key_seed(seed)
+            check_key_seed(seed + self.num_envs - 1)
             super().reset(seed=seed)
             seeds = [seed + i for i in range(self.num_envs)]
         for i in np.flatnonzero(mask):

@@ -22,7 +22,6 @@ from rookery.interop.common import (
     agent_ids,
     check_actions,
     check_render_mode,
-    check_seed,
     episode_key,
     observation_shapes,
     random_seed,
@@ -31,6 +30,7 @@ from rookery.interop.common import (
 )
 from rookery.interop.fork import check_not_forked
 from rookery.interop.observation_forms import observation_form
+from rookery.limits import check_key_seed
 from rookery.tasks.registry import make_env
 
 if TYPE_CHECKING:
@@ -109,13 +109,13 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
-        """Start an episode. There are no options.
+        """Start an episode. There are no options: those given are ignored, as PettingZoo's own tests give some.
 
         Raises: ConfigError for a seed outside [0, 2^32); ForkError in a process forked after JAX started.
         """
         check_not_forked()
         if seed is not None:
-            self._seed, self._episode = check_seed(seed), 0
+            self._seed, self._episode = check_key_seed(seed), 0
         elif self._seed is None:
             self._seed = random_seed()
         self._state, observation, scalars = self._compiled.reset(np.uint32(self._seed), np.uint32(self._episode))

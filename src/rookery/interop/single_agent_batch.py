@@ -17,7 +17,7 @@ from rookery.agents import scripted, zoo
 from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.team import AgentGroup, act_group, initial_carry
 from rookery.errors import ConfigError
-from rookery.interop.common import check_whole_number, episode_key
+from rookery.interop.common import check_slot, episode_key
 from rookery.keys import PARTNER_AGENTS
 from rookery.tasks.registry import make_env
 from rookery.types import Env, PyTree
@@ -52,7 +52,7 @@ def resolve_partners(env: Any, slot: int, partners: Partners) -> tuple[tuple[int
 
     Raises: ConfigError for a slot that the task lacks, the agent's own slot, or partners of another type.
     """
-    slot = check_whole_number("agent", slot)
+    slot = check_slot("agent", slot)
     if not 0 <= slot < env.num_agents:
         raise ConfigError(f"agent={slot} is not a slot of this task; allowed: 0 to {env.num_agents - 1}")
     rest = [other for other in range(env.num_agents) if other != slot]
@@ -62,7 +62,11 @@ def resolve_partners(env: Any, slot: int, partners: Partners) -> tuple[tuple[int
         raise ConfigError(
             f"partners={partners!r} must be the name of an agent, the path of one, or a dictionary of these by slot"
         )
-    by_slot = {check_whole_number("a slot of partners", other): source for other, source in partners.items()}
+    by_slot = {}
+    for other, source in partners.items():
+        if (number := check_slot("a slot of partners", other)) in by_slot:
+            raise ConfigError(f"partners names slot {number} twice, as text and as a number; give it one partner")
+        by_slot[number] = source
     if wrong := [other for other in by_slot if other not in rest]:
         raise ConfigError(f"partners has slot {wrong[0]}; the other slots of agent {slot} are {rest}")
     return tuple((other, _source_name(by_slot.get(other))) for other in rest)

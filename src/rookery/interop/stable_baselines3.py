@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from rookery.errors import ConfigError, MissingPackageError
+from rookery.interop.common import check_options
 from rookery.interop.gymnasium import SingleAgentVectorEnv
 from rookery.interop.single_agent_batch import NO_PARTNER, Partners
 
@@ -78,8 +79,11 @@ class RookeryVecEnv(VecEnv):
         """Start an episode in every environment: those of the seeds given to `seed`, or the next ones.
 
         Returns: observations [B, ...].
-        Raises: ConfigError for a seed outside [0, 2^32); ForkError in a process forked after JAX started.
+        Raises: ConfigError for a seed outside [0, 2^32), or for options: there are none; ForkError in a process forked
+          after JAX started.
         """
+        for options in self._options:
+            check_options(options)
         # Random seeds of Stable-Baselines3 may lie so close to 2^32 that adding the number of an environment passes it.
         seeds = [seed if seed is None or seed < 2**32 else seed - 2**32 for seed in self._seeds]
         seeded = any(seed is not None for seed in seeds)

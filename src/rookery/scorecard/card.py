@@ -9,6 +9,7 @@ from typing import Any
 
 from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError, suggest
 from rookery.intervals import Interval
+from rookery.limits import check_type
 from rookery.scorecard.agents import ScoredAgent, load_scored_agent
 from rookery.scorecard.condition_episodes import ConditionEpisodes
 from rookery.scorecard.episodes import play_condition
@@ -100,6 +101,8 @@ def score(
     Raises: NotFoundError for an unknown agent or protocol; IncompatibleError for an agent that does not fit; and as
       `load_scored_agent`.
     """
+    check_type("agent", agent, (str, ScoredAgent), "the name of an agent, the path of one or a ScoredAgent")
+    check_type("protocol", protocol, (str, Protocol), "the name of a protocol or a Protocol")
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
     scored = load_scored_agent(agent, observation_type) if isinstance(agent, str) else agent
     episodes: dict[str, ConditionEpisodes] = {}

@@ -90,8 +90,10 @@ class GridTask(Task):
                 f"return_step={self.return_step} must be later than leave_step={self.leave_step}; otherwise no agent "
                 "is ever away"
             )
-        if not self.dropout_slots and (self.leave_prob or self.leave_step is not None):
-            raise ConfigError("leave_prob and leave_step are for agents in dropout_slots, which is empty; add slots")
+        unused = {"leave_prob": 0.0, "return_prob": 0.0, "leave_step": None, "return_step": None}
+        given = [name for name, value in unused.items() if getattr(self, name) != value]
+        if given and not self.dropout_slots:
+            raise ConfigError(f"{given[0]} is for agents in dropout_slots, which is empty; add slots, or leave it out")
 
     @property
     def ascii_map(self) -> AsciiMap | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from rookery.errors import ConfigError, NotFoundError, suggest
 from rookery.gridworld.spec import ViewConfig
 from rookery.interfaces import Task
-from rookery.plugins import load_entry_points
+from rookery.limits import check_identifier, check_type, shortened
+from rookery.plugins import check_dataclass, load_entry_points
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks.coin_game import CoinGame
 from rookery.tasks.descriptions import DESCRIPTIONS
@@ -42,6 +44,7 @@ SYMBOLIC_KWARGS: Any = {"views": (SYMBOLIC_VIEW,) * 3, "num_actions": 3}
 TASKS: dict[str, tuple[str, Task]] = {}
 """Id to (description in one line, task)."""
 _loaded_groups: set[str] = set()
+_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*-v(?:0|[1-9][0-9]*)")
 
 
 def register(task_id: str, description: str, task: Task) -> None:
@@ -49,15 +52,32 @@ def register(task_id: str, description: str, task: Task) -> None:
 
     Another package does this in a function without arguments that an entry point of the group `rookery.tasks` names.
 
-    Raises: ConfigError if the id is taken, or another class of tasks has the same `kind`.
+    Args:
+      task_id: ASCII letters, digits, `-`, `_` and `.`, ending in `-v` and the version, as Gymnasium has it.
+      description: one line for people.
+      task: a frozen dataclass of settings.
+    Raises: ConfigError for an argument that is not as above, if the id is taken, or if another class of tasks has the
+      same `kind`.
     """
-    if not isinstance(task, Task):
-        raise ConfigError(f"{task_id!r}: {type(task).__name__} is not a task; derive it from rookery.interfaces.Task")
+    if not isinstance(task_id, str) or not _TASK_ID.fullmatch(task_id):
+        raise ConfigError(
+            f"the id {shortened(task_id)} must be letters, digits, '-', '_' and '.', and end in '-v' and a version, "
+            "such as my-task-v0"
+        )
+    if not isinstance(description, str) or not description.isprintable():
+        raise ConfigError(f"{task_id!r}: the description {shortened(description)} must be text of one line")
+    if isinstance(task, type) or not isinstance(task, Task):
+        what = f"the class {task.__name__}" if isinstance(task, type) else type(task).__name__
+        raise ConfigError(
+            f"{task_id!r}: {what} is not a task; give an instance of a class derived from rookery.interfaces.Task"
+        )
+    check_identifier(f"{task_id!r}: kind", getattr(task, "kind", None))
     if task_id in TASKS:
         raise ConfigError(f"the id {task_id!r} is taken; an id never changes its meaning, so choose another version")
     for other_id, (_, other) in TASKS.items():
         if other.kind == task.kind and _class_path(other) != _class_path(task):
             raise ConfigError(f"{task_id!r}: the kind {task.kind!r} is taken by {other_id!r}; choose another kind")
+    check_dataclass(type(task))
     TASKS[task_id] = (description, task)
 
 
@@ -82,32 +102,38 @@ def get_task(task_id: str) -> Any:
     return _find(task_id)[1]
 
 
+def as_task(task: Any) -> Any:
+    """A task from its id, or itself. Raises NotFoundError for an unknown id, ConfigError for anything else."""
+    return task if isinstance(task, Task) else get_task(task)
+
+
 def describe(task_id: str) -> str:
     """A task in one line. Raises NotFoundError with the nearest ids."""
     return _find(task_id)[0]
 
 
-def make(task_id: str, **changes: Any) -> Env:
-    """The environment of a task, by id; `changes` are settings of the task, such as `penalty=0.5`.
+def make(task: str | Task, /, **changes: Any) -> Env:
+    """The environment of a task, by id or itself; `changes` are settings of the task, such as `penalty=0.5`.
 
     Values are checked as those of a configuration file: types must match, lists become tuples, NaN is refused.
 
-    Raises: NotFoundError for an unknown id, ConfigError for an unknown setting, a value of the wrong type or an
-      impossible one.
+    Raises: NotFoundError for an unknown id, ConfigError for what is no task, an unknown setting, a value of the wrong
+      type or an impossible one.
     """
-    task = get_task(task_id)
-    allowed = setting_names(task)
+    config = as_task(task)
+    allowed = setting_names(config)
     if unknown := changes.keys() - set(allowed):
-        name = min(unknown)
-        raise ConfigError(f"{task_id} has no setting {name!r}; {suggest(name, allowed)}")
-    return make_env(change_settings(task, changes))
+        name, label = min(unknown), task if isinstance(task, str) else config.kind
+        raise ConfigError(f"{label} has no setting {name!r}; {suggest(name, allowed)}")
+    return make_env(change_settings(config, changes))
 
 
 def make_env(task: Task) -> Env:
     """The environment of a task.
 
-    Raises: ConfigError for a setting of the wrong type: Python checks none when a task is made.
+    Raises: ConfigError for what is no task, or a setting of the wrong type: Python checks none when a task is made.
     """
+    check_type("task", task, Task, "a task, such as GoalCycle()")
     to_dict(task, task.kind)
     return task.make_env()
 
@@ -143,6 +169,7 @@ def task_types() -> tuple[type, ...]:
 
 
 def _find(task_id: str) -> tuple[str, Task]:
+    check_type("task", task_id, str, "the id of a task, such as 'goal-cycle-v0', or a task, such as GoalCycle()")
     if task_id not in TASKS:
         load_plugins()
     if task_id not in TASKS:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rookery.environment import read_variable
 from rookery.errors import ConfigError, CorruptFileError, MissingPackageError, RookeryError
+from rookery.limits import as_texts
 from rookery.plugins import TRACKERS
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricSink
@@ -24,16 +25,17 @@ NO_TRACKER = "none"
 _logger = logging.getLogger(__name__)
 
 
-def choose_trackers(names: Sequence[str] | None = None) -> tuple[str, ...]:
+def choose_trackers(names: str | Sequence[str] | None = None) -> tuple[str, ...]:
     """The names of a new run's trackers, each known and installed.
 
     Args:
-      names: as after `--track`; "none" alone for no tracker; None: those of ROOKERY_TRACK.
-    Raises: NotFoundError for an unknown name; MissingPackageError for one whose package is not installed.
+      names: as after `--track`, one or several; "none" alone for no tracker; None: those of ROOKERY_TRACK.
+    Raises: NotFoundError for an unknown name; ConfigError for what is no name; MissingPackageError for one whose
+      package is not installed.
     """
     if names is None:
         names = [name.strip() for name in read_variable("ROOKERY_TRACK").split(",")]
-    names = tuple(dict.fromkeys(names))
+    names = tuple(dict.fromkeys(as_texts("track", names, "tensorboard")))
     if names == (NO_TRACKER,):
         return ()
     if NO_TRACKER in names:

@@ -14,6 +14,7 @@ from rookery.limits import (
     MAX_SEEDS_PER_VARIANT,
     NumericFields,
     check_at_most,
+    check_identifier,
     check_integers,
     check_names,
     check_sizes,
@@ -79,17 +80,6 @@ def check_label(name: str) -> None:
         raise ConfigError(f"name {str(name)[:MAX_LABEL]!r} must be printable text of 1 to {MAX_LABEL} characters")
 
 
-def _check_name(noun: str, name: str) -> None:
-    """Raises ConfigError for a name that cannot stand in metrics and file names."""
-    if (
-        not isinstance(name, str)
-        or not name
-        or len(name) > MAX_LABEL
-        or not name.replace("-", "").replace("_", "").isalnum()
-    ):
-        raise ConfigError(f"{noun} name {name!r} must be letters, digits, - and _")
-
-
 def _upper_bound(name: str) -> float:
     """The largest value of a scheduled hyperparameter."""
     return 1.0 if name in PROBABILITY_HPARAMS else float("inf")
@@ -111,7 +101,7 @@ class GroupConfig(NumericFields):
     )  # the learner's other scheduled ones, by name
 
     def __post_init__(self) -> None:
-        _check_name("group", self.name)
+        check_identifier("group name", self.name)
         if self.name in RESERVED_GROUP_NAMES:
             raise ConfigError(f"group name {self.name!r} is a metric of every run; choose another")
         if not self.slots or len(set(self.slots)) != len(self.slots) or min(self.slots) < 0:
@@ -166,7 +156,7 @@ class Variant(NumericFields):
     env_schedules: dict[str, Schedule] | None = None
 
     def __post_init__(self) -> None:
-        _check_name("variant", self.name)
+        check_identifier("variant name", self.name)
         if self.name in RESERVED_VARIANT_NAMES:
             raise ConfigError(
                 f"variant name {self.name!r} is reserved in metrics, like {', '.join(RESERVED_VARIANT_NAMES)}; "

@@ -19,9 +19,8 @@ from jaxtyping import Array, Float
 from rookery import keys
 from rookery.agents.team import Team
 from rookery.agents.team_setup import TeamSetup
-from rookery.errors import ConfigError
 from rookery.learning.rollout import EpisodeStats, rollout
-from rookery.limits import MAX_EPISODES, check_at_most, check_key_seed
+from rookery.limits import MAX_ENVS, MAX_EPISODES, check_count, check_key_seed
 from rookery.training.train_step import Run, hide_missing, show_missing, summarize
 from rookery.types import Env, PyTree, Trajectory
 
@@ -37,8 +36,7 @@ def evaluation_key(seed: int, stream: int = 0) -> jax.Array:
 
     Raises: ConfigError for a seed outside [0, 2^32).
     """
-    check_key_seed(seed)
-    return jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(seed), keys.EVALUATION), stream)
+    return jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(check_key_seed(seed)), keys.EVALUATION), stream)
 
 
 def play_episodes(setup: TeamSetup, key: jax.Array, agent_mask: jax.Array) -> EpisodeStats:
@@ -63,9 +61,9 @@ def evaluate_team(
     Returns: statistics of every episode, numpy.
     Raises: ConfigError for fewer than one episode, or a team that does not fit the environment.
     """
-    if episodes < 1:
-        raise ConfigError(f"episodes={episodes} must be at least 1")
-    check_at_most("episodes", episodes, MAX_EPISODES)
+    episodes = check_count("episodes", episodes, MAX_EPISODES)
+    batch_size = check_count("batch_size", batch_size, MAX_ENVS)
+    check_key_seed(seed)
     team = Team(tuple(dataclasses.replace(group, learner=None) for group in setup.team.groups))
     play = _compiled_evaluation(setup.env, team, batch_size)
     mask = jnp.ones(setup.env.num_agents, bool) if agent_mask is None else jnp.asarray(agent_mask)

@@ -7,7 +7,9 @@ Agents are named as on the command line: a zoo entry, a .safetensors file, 'scri
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from rookery.agents import scripted
@@ -15,10 +17,11 @@ from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.agents.weights import Agent
-from rookery.agents.zoo import load_trained_agent
+from rookery.agents.zoo import check_agent_source, load_trained_agent
 from rookery.dilemma_policies.policy_pairs import DILEMMA_ROLES, make_dilemma_policy
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
-from rookery.interfaces import Policy
+from rookery.interfaces import Policy, Task
+from rookery.limits import as_texts
 from rookery.storage.serialization import apply_overrides, from_dict
 from rookery.tasks import registry
 from rookery.training.config import TaskConfig
@@ -34,7 +37,10 @@ DEFAULT_TASK = "goal-cycle-v0"
 
 
 def make_team_setup(
-    agent: str, partners: str | None = None, task_id: str | None = None, task_overrides: Iterable[str] = ()
+    agent: str | Path,
+    partners: str | Path | None = None,
+    task: str | Task | None = None,
+    task_overrides: str | Iterable[str] = (),
 ) -> TeamSetup:
     """Put an agent in a slot of a task, and partners in the other slots.
 
@@ -43,12 +49,20 @@ def make_team_setup(
     Args:
       partners: one agent for all other slots, or 'none' to leave them out; None: the partners that the agent was
         trained with, else scripted ones.
-      task_id: None: the task that the agent was trained on.
-      task_overrides: KEY=VALUE changes to the task.
+      task: an id of `rookery envs`, or a task; None: the task that the agent was trained on.
+      task_overrides: KEY=VALUE changes to the task, one or several.
     Raises: NotFoundError, CorruptFileError, IncompatibleError or ConfigError, before anything is compiled.
     """
+    check_agent_source("agent", agent)
+    if partners is not None:
+        check_agent_source("partners", partners)
+        partners = os.fspath(partners)
+    agent = os.fspath(agent)
+    overrides = as_texts("task_overrides", task_overrides, "penalty=0.5")
+    if task is not None:
+        task = registry.as_task(task)
     trained = None if agent in UNTRAINED else load_trained_agent(agent)
-    task = apply_overrides(_task(agent, trained, task_id), task_overrides)
+    task = apply_overrides(_trained_task(agent, trained) if task is None else task, overrides)
     is_grid = {"views", "spawn_delay"} <= {field.name for field in dataclasses.fields(task)}
     slot = _slot(agent, trained)
     if partners == NO_PARTNERS:
@@ -57,9 +71,10 @@ def make_team_setup(
                 f"tasks of kind {task.kind!r} cannot be reduced to one agent; leave out --partners {NO_PARTNERS}: the "
                 "agent is evaluated alone as well"
             )
-        alone: Any = {"dropout_slots": (), "leave_prob": 0.0, "leave_step": None}
         own = slice(slot, slot + 1) if slot < len(task.views) else slice(1)
-        task = dataclasses.replace(task, views=task.views[own], spawn_delay=task.spawn_delay[own], **alone)
+        dropout: Any = {"leave_prob": 0.0, "return_prob": 0.0, "leave_step": None, "return_step": None}
+        alone = {"views": task.views[own], "spawn_delay": task.spawn_delay[own], "dropout_slots": (), **dropout}
+        task = dataclasses.replace(task, **alone)
     elif partners is not None and is_grid and len(task.views) == 1:
         task = dataclasses.replace(task, views=task.views * 3, spawn_delay=())  # two experts, as in the paper
     env = registry.make_env(task)
@@ -113,9 +128,8 @@ def _slot(agent: str, trained: Agent | None) -> int:
     return slot
 
 
-def _task(agent: str, trained: Agent | None, task_id: str | None) -> Any:
-    if task_id is not None:
-        return registry.get_task(task_id)
+def _trained_task(agent: str, trained: Agent | None) -> Any:
+    """The task that an agent was trained on."""
     if trained is None or "task" not in trained.card:
         return registry.get_task(DEFAULT_TASK)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from rookery import __version__
 from rookery.agents.weights import save_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
+from rookery.limits import check_callable, check_path, check_type
 from rookery.storage import checkpoint
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricsWriter, read_metrics
@@ -72,7 +74,7 @@ def train(
     quiet: bool = False,
     stop_after: float | None = None,
     on_update: OnUpdate | None = None,
-    track: Sequence[str] | None = None,
+    track: str | Sequence[str] | None = None,
     processes: ProcessGroup = ONE_PROCESS,
 ) -> TrainResult:
     """Start a run in a new folder and train to its end.
@@ -85,12 +87,16 @@ def train(
       quiet: show no progress.
       stop_after: seconds after which to save and stop; at least one update is done.
       on_update: called after every update.
-      track: where metrics go besides metrics.jsonl: names in `rookery.plugins.TRACKERS`, or "none"; None: those of the
-        environment variable ROOKERY_TRACK, else TensorBoard. A resumed run continues with the same.
+      track: where metrics go besides metrics.jsonl: one name or several of `rookery.plugins.TRACKERS`, or "none"; None:
+        those of the environment variable ROOKERY_TRACK, else TensorBoard. A resumed run continues with the same.
       processes: this process, as number 0, and those that train some of the replicas with `follow_run`.
     Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError before anything is written; StorageError
       if the disk refuses or another process trains in this folder; DivergedError; LostProcessError.
     """
+    check_type("config", config, (RunConfig, str), "a RunConfig, or the name of a preset, such as 'smoke'")
+    if out is not None:
+        check_path("out", out)
+    _check_loop_arguments(devices, stop_after, on_update)
     if isinstance(config, str):
         config = preset(config)
     run_dir = default_run_dir(config.name) if out is None else Path(out)
@@ -134,8 +140,9 @@ def resume(
       if there is a valid one, with `restart`; CorruptFileError if its configuration is unreadable; IncompatibleError if
       its checkpoint is of another configuration, or a trained agent that it uses has changed; else as `train`.
     """
-    run_dir = Path(run_dir)
     config = load_config(run_dir)
+    run_dir = Path(run_dir)
+    _check_loop_arguments(devices, stop_after, on_update)
     check_checkpoint_hashes(run_dir, config)
     run = build(config)
     check_memory(config, devices)
@@ -148,6 +155,17 @@ def resume(
         num_updates, state = restored or (0, _init_state(run, initial_params(config, run)))
         loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update, processes, checkpoint_hashes(config))
         return loop.execute(state, resume_at=num_updates, notes=notes)
+
+
+def _check_loop_arguments(devices: Any, stop_after: Any, on_update: Any) -> None:
+    """Raises ConfigError for arguments of `train` and `resume` of another type."""
+    check_type("devices", devices, (list, tuple, type(None)), "a list of JAX devices or None")
+    if stop_after is not None:
+        check_type("stop_after", stop_after, numbers.Real, "a number of seconds or None")
+        if not stop_after >= 0:
+            raise ConfigError(f"stop_after={stop_after} must be at least 0")
+    if on_update is not None:
+        check_callable("on_update", on_update, "a function of (num_updates, saved) or None")
 
 
 def default_run_dir(name: str) -> Path:
@@ -166,7 +184,11 @@ def _check_unused(run_dir: Path) -> None:
 
 
 def load_config(run_dir: Path | str, name: str = CONFIG_FILE) -> RunConfig:
-    """The configuration that a run was started with. Raises NotFoundError or CorruptFileError."""
+    """The configuration that a run was started with.
+
+    Raises: NotFoundError, CorruptFileError, or ConfigError for what is no path.
+    """
+    check_path("run", run_dir)
     path = Path(run_dir) / name
     if not path.exists():
         raise NotFoundError(f"{run_dir} holds no run ({name} is missing)")
@@ -205,7 +227,7 @@ def load_state(run_dir: Path | str) -> tuple[Run, TrainState]:
 
     Raises: NotFoundError if there is no run or no checkpoint; else as `resume`.
     """
-    run = build(load_config(Path(run_dir)))
+    run = build(load_config(run_dir))
     state = checkpoint.restore_latest(Path(run_dir) / CHECKPOINTS_DIR, jax.eval_shape(run.init), lambda note: None)[1]
     return run, state
 
@@ -217,7 +239,7 @@ def load_learners(run_dir: Path | str, variant: str | None = None, seed: int | N
       variant, seed: None is the run's first.
     Raises: NotFoundError if there is no run, checkpoint or such replica; else as `resume`. Nothing is trained.
     """
-    config = load_config(Path(run_dir))
+    config = load_config(run_dir)
     variant = config.variants[0].name if variant is None else variant
     seed = config.seed if seed is None else seed
     if (variant, seed) not in config.replicas:

@@ -15,7 +15,7 @@ from rookery.agents.communication import initial_comm_state
 from rookery.agents.team import Team, act_group, advance, initial_carry, record_actions
 from rookery.keys import RECORDED_EPISODES
 from rookery.learning.rollout import rollout
-from rookery.limits import MAX_EPISODES, check_at_most, check_key_seed
+from rookery.limits import MAX_EPISODES, check_count, check_key_seed
 from rookery.training.evaluation import evaluation_key
 from rookery.training.memory import check_result_fits
 from rookery.training.team_influence import measures_influence, team_influence
@@ -55,7 +55,7 @@ def record_episode(
     team.validate(env)
     mask = jnp.ones(env.num_agents, bool) if agent_mask is None else jnp.asarray(agent_mask)
     play = _compiled_episode(env, team)
-    check_at_most("episodes", episodes, MAX_EPISODES)
+    episodes = check_count("episodes", episodes, MAX_EPISODES)
     keys = jax.random.split(evaluation_key(seed, RECORDED_EPISODES), episodes)
     _check_recording_fits(play, episodes, params, mask)
     played = [jax.device_get(play(*jax.random.split(key), params, mask)) for key in keys]

@@ -17,6 +17,7 @@ from rookery.agents.scripted.memory_sequence_expert import DigitOracle, MemorySe
 from rookery.agents.scripted.perception import OBSERVABILITIES, Observability, Perception
 from rookery.errors import ConfigError, suggest
 from rookery.interfaces import Policy
+from rookery.limits import check_callable, check_identifier
 
 OBSERVABILITY_BY_NAME: dict[str, Observability] = {"scripted": "full", "scripted-partial": "partial"}
 """What scripted experts are called on the command line and as teachers, and how much each sees."""
@@ -31,8 +32,11 @@ EXPERT_FACTORIES: dict[tuple[str, str], ExpertFactory] = {}
 def register_expert(kind: str, observability: Observability, factory: ExpertFactory) -> None:
     """Give tasks of a kind a scripted expert; the policy that `factory` makes must be `privileged` and hashable.
 
-    Raises: ConfigError for an unknown observability, and where the kind has an expert with this one already.
+    Raises: ConfigError for a kind that is no name, an unknown observability, a factory that cannot be called, and where
+      the kind has an expert with this one already.
     """
+    check_identifier("kind", kind)
+    check_callable("factory", factory, "a function of the task that returns a policy")
     if observability not in OBSERVABILITIES:
         raise ConfigError(f"observability={observability!r} is not known; {suggest(observability, OBSERVABILITIES)}")
     if (kind, observability) in EXPERT_FACTORIES:

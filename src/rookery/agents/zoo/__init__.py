@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rookery.agents.cards import read_card
 from rookery.errors import NotFoundError, suggest
+from rookery.limits import check_type
 
 if TYPE_CHECKING:
     from rookery.agents.weights import Agent
@@ -26,11 +28,17 @@ def entry_path(name: str) -> Path:
     return ZOO_DIR / f"{name}.safetensors"
 
 
+def check_agent_source(name: str, value: object) -> None:
+    """Raises ConfigError for a value that is neither text nor a Path, as those that name agents are."""
+    check_type(name, value, (str, os.PathLike), "the name of an agent or the path of a .safetensors file")
+
+
 def load_trained_agent(checkpoint: str | Path) -> Agent:
     """An agent by zoo name, or by the path of its .safetensors file.
 
-    Raises: NotFoundError, CorruptFileError or IncompatibleError.
+    Raises: NotFoundError, CorruptFileError, IncompatibleError, or ConfigError for what is neither.
     """
+    check_agent_source("agent", checkpoint)
     from rookery.agents.weights import load_agent  # imports JAX, which listing the zoo does without
 
     path, checkpoint = Path(checkpoint), str(checkpoint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rookery.errors import NotFoundError, suggest
+from rookery.limits import check_type
 from rookery.training.config import RunConfig
 from rookery.training.presets.curricula import curriculum_presets
 from rookery.training.presets.goal_cycle_presets import demo, expert_paper, lite, paper, smoke
@@ -25,7 +26,8 @@ PRESETS: dict[str, Callable[[], RunConfig]] = {
 
 
 def preset(name: str) -> RunConfig:
-    """A configuration by name. Raises NotFoundError with the nearest names."""
+    """A configuration by name. Raises NotFoundError with the nearest names, ConfigError for what is no name."""
+    check_type("preset", name, str, "the name of a preset, such as 'smoke'")
     if name not in PRESETS:
         raise NotFoundError(f"no preset {name!r}; {suggest(name, PRESETS)}")
     return PRESETS[name]()
