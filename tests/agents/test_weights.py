@@ -148,6 +148,38 @@ def test_a_card_that_describes_no_valid_policy(agent, values):
     assert "the card describes no" in refusal(CorruptFileError, agent)
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"steps": "1e6"}, 'card.steps is "1e6"; it must be a whole number'),
+        ({"steps": 1.5}, "card.steps is 1.5"),
+        ({"minutes": [1]}, "card.minutes is [1]; it must be a finite number"),
+        ({"training_stages": 5}, "card.training_stages is 5; it must be a list"),
+        ({"training_stages": [5]}, "card.training_stages.0 is 5; it must be an object"),
+        ({"machine": "fast"}, 'card.machine is "fast"'),
+        ({"cloning": 1}, "card.cloning is 1"),
+        ({"task": "goal-cycle"}, 'card.task is "goal-cycle"; it must be an object'),
+        ({"task": 0}, "card.task is 0"),
+        ({"partners": 3}, "card.partners is 3; it must be a string or null"),
+        ({"seed": "x"}, 'card.seed is "x"'),
+        ({"returns": 2}, "card.returns is 2"),
+        ({"returns": {"mean": "high"}}, 'card.returns.mean is "high"'),
+    ],
+    ids=str,
+)
+def test_a_sealed_card_whose_entries_are_not_what_they_must_be(agent, values, said):
+    change(agent, **values)
+    message = refusal(CorruptFileError, agent)
+    assert f"{agent.with_suffix('.json')}: damaged: {said}" in message
+
+
+@pytest.mark.parametrize("name", ["task", "minutes", "steps"])
+def test_a_sealed_card_with_null_for_an_entry(agent, name):
+    card = json.loads(agent.with_suffix(".json").read_text()) | {name: None}
+    agent.with_suffix(".json").write_text(json.dumps(seal_card(card)))
+    assert f"card.{name} is null" in refusal(CorruptFileError, agent)
+
+
 def test_a_network_that_is_not_registered(agent):
     change(agent, network={"kind": "mlpp"})
     message = refusal(IncompatibleError, agent)

@@ -5,16 +5,17 @@ import json
 
 import pytest
 
+from rookery.cli import main
 from rookery.commands.score import ScoreCommand, _labels
-from rookery.errors import ConfigError
+from rookery.errors import ConfigError, CorruptFileError, NotFoundError
 from rookery.intervals import format_interval, mean_interval
 from rookery.scorecard.social_v1 import PROTOCOLS
-from rookery.scorecard.table import scorecard_table
+from rookery.scorecard.table import check_scorecard_table, scorecard_table
 from tests.scorecard.tiny import TINY, golden_probes
 
 
-def write_card(folder, file_name, transmission, alone, **agent):
-    """A card with these two numbers."""
+def write_card(folder, file_name, transmission=0.5, alone=1.0, changed=None, **agent):
+    """A card with these two numbers. `changed`: other entries instead."""
     probes = copy.deepcopy(golden_probes())
     probes["cultural transmission"]["cultural transmission"]["value"] = transmission
     probes["social gain"]["return alone"] = {"value": alone, "low": None, "high": None}
@@ -25,6 +26,7 @@ def write_card(folder, file_name, transmission, alone, **agent):
         "agent": {"name": file_name, **agent},
         "headline": {"value": transmission},
         "probes": probes,
+        **(changed or {}),
     }
     (folder / f"{file_name}.json").write_text(json.dumps(card))
 
@@ -43,6 +45,65 @@ def test_the_agents_of_a_group_are_one_row(tmp_path, monkeypatch):
     assert rows[1][2 + 3] == format_interval(mean_interval([1.0, 2.0, 6.0]))
     assert [row[5] for row in rows[2:]] == ["-1.00", "7.00"]
     assert rows[3][2] == "–"
+
+
+WRONG_ENTRIES = {
+    "card.agent is []": {"agent": []},
+    "card.agent lacks 'name'": {"agent": {}},
+    "card.agent.name is 5": {"agent": {"name": 5}},
+    "card.agent.group is []": {"agent": {"name": "a", "group": []}},
+    "card.headline is null": {"headline": None},
+    "card.headline lacks 'value'": {"headline": {}},
+    'card.headline.value is "1"': {"headline": {"value": "1"}},
+    "card.probes is []": {"probes": []},
+    "card.probes.social gain lacks 'return alone'": {"probes": {"social gain": {}}},
+    "card.probes.social gain.x lacks 'high', 'low'": {"probes": {"social gain": {"x": {"value": 1}}}},
+    "card.protocol is 3": {"protocol": 3},
+    "card.format is \"1\"": {"format": "1"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", WRONG_ENTRIES)
+def test_a_card_with_a_wrong_entry_is_named(tmp_path, monkeypatch, said):
+    monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
+    write_card(tmp_path, "good")
+    write_card(tmp_path, "wrong", changed=WRONG_ENTRIES[said])
+    with pytest.raises(CorruptFileError) as caught:
+        scorecard_table(tmp_path, "tiny")
+    assert str(tmp_path / "wrong.json") in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_a_card_without_an_entry_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
+    for name in ("agent", "headline", "probes"):
+        write_card(tmp_path, "wrong")
+        card = json.loads((tmp_path / "wrong.json").read_text())
+        del card[name]
+        (tmp_path / "wrong.json").write_text(json.dumps(card))
+        with pytest.raises(CorruptFileError, match=f"wrong.json is damaged: card lacks '{name}'"):
+            scorecard_table(tmp_path, "tiny")
+
+
+def test_the_cards_and_the_page_are_checked_before_an_agent_is_scored(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
+    monkeypatch.setattr("rookery.scorecard.card.score", lambda *_, **__: pytest.fail("scored"))
+    (tmp_path / "tiny").mkdir()
+    page = tmp_path / "page.md"
+    command = ["score", "random", "--protocol", "tiny", "--out", str(tmp_path), "--table", str(page)]
+    assert main(command) == NotFoundError.exit_code
+    page.write_bytes(b"\xff")
+    assert main(command) == ConfigError.exit_code
+    page.write_text("no marks")
+    assert main(command) == ConfigError.exit_code
+    page.write_text("<!-- scorecards: tiny -->\n<!-- end -->")
+    write_card(tmp_path / "tiny", "other", changed={"headline": {"value": "1"}})
+    capsys.readouterr()
+    assert main(command) == CorruptFileError.exit_code
+    assert "other.json is damaged" in capsys.readouterr().err
+    # The card of the agent itself is written again, whatever it holds.
+    (tmp_path / "tiny" / "other.json").rename(tmp_path / "tiny" / "random.json")
+    check_scorecard_table(page, tmp_path / "tiny", "tiny", ["random.json"])
 
 
 def test_what_cards_and_their_files_are_called():

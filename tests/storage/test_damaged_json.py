@@ -86,7 +86,7 @@ def test_damage_is_named(tmp_path, reader):
 
 def test_results_of_no_budget(tmp_path):
     (tmp_path / "results.json").write_text('{"rows": [], "budget": "vast"}')
-    with pytest.raises(CorruptFileError, match="its budget is not known"):
+    with pytest.raises(CorruptFileError, match="its budget is none of smoke, desk, paper"):
         read_results(tmp_path)
 
 

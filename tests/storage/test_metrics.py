@@ -8,7 +8,7 @@ import pytest
 
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
 from rookery.storage import metrics
-from rookery.storage.metrics import MetricsWriter, read_metrics
+from rookery.storage.metrics import MetricsWriter, read_metrics, seed_values
 
 
 def lines(run_dir):
@@ -168,3 +168,13 @@ def test_a_full_disk_leaves_no_torn_line(tmp_path, monkeypatch):
         monkeypatch.undo()
         writer.write(2, 200, {"loss": 3.0})
     assert [json.loads(line)["loss"] for line in lines(tmp_path)] == [1.0, 3.0]
+
+
+@pytest.mark.parametrize("value", [5.0, None, [], [1.0], [1.0, 2.0, 3.0], [[1.0], [2.0]]], ids=str)
+def test_a_metric_that_is_not_one_number_per_seed(tmp_path, value):
+    row = {"update": 3, "steps": 6, "a/return": value}
+    with pytest.raises(CorruptFileError, match=r"metrics.jsonl is damaged: in the line of update 3, 'a/return' is"):
+        seed_values(tmp_path, row, "a/return", 2)
+    with pytest.raises(CorruptFileError, match="'b/return' is missing"):
+        seed_values(tmp_path, row, "b/return", 2)
+    assert seed_values(tmp_path, row | {"a/return": [1.0, None]}, "a/return", 2) == [1.0, None]

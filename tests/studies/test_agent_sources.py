@@ -1,6 +1,18 @@
-"""Which curves of auxiliary losses a study keeps, by the names of metrics."""
+"""Which curves of auxiliary losses a study keeps, by the names of metrics, and what the values of metrics must be."""
 
-from rookery.studies.agent_sources import aux_loss_curves, metric_kinds
+import pytest
+
+from rookery.errors import CorruptFileError
+from rookery.studies.agent_sources import _RunMetrics, aux_loss_curves, metric_kinds
+
+
+def test_curves_of_the_seeds_of_a_session(tmp_path):
+    rows = [{"update": n, "steps": 8 * n, "a/return": [n, n + 1, None]} for n in (1, 2)]
+    metrics = _RunMetrics(tmp_path, rows, ["a"], 3, slice(1, 3))
+    assert metrics.series(rows, {"return": "a/return"}) == {"steps": [8, 16], "return": [[2, 3], [None, None]]}
+    rows[1]["a/return"] = 5.0
+    with pytest.raises(CorruptFileError, match=r"metrics.jsonl is damaged: in the line of update 2, 'a/return' is 5.0"):
+        metrics.series(rows, {"return": "a/return"})
 
 
 def test_every_auxiliary_loss_has_a_curve_of_its_own():

@@ -4,6 +4,10 @@ import json
 
 from rookery.studies.verdict_index import VERDICTS_FILE, studies_with_results, write_verdict_index
 
+RUN = {
+    "run": "moa", "steps_per_seed": 4_000, "seconds": 1.5, "machine": {"processor": "p", "cores": 2, "jax": "0.10"}
+}  # fmt: skip
+
 
 def put(root, name, **changed):
     claim = {
@@ -11,7 +15,8 @@ def put(root, name, **changed):
         "high": None, "detail": "",
     }  # fmt: skip
     data = {
-        "rows": [], "budget": "desk", "seeds": [3, 4, 5], "eval_episodes": 7, "runs": [],
+        "study": name, "rows": [], "budget": "desk", "seeds": [3, 4, 5], "eval_episodes": 7, "runs": [], "curves": {},
+        "extra_measurements": {}, "config_diff": [], "notes": [], "seconds": {}, "machine": {},
         "claims": [claim | {"high": 1.5}], **changed,
     }  # fmt: skip
     (root / name).mkdir(parents=True)
@@ -19,7 +24,7 @@ def put(root, name, **changed):
 
 
 def test_every_study_with_results_is_there_in_the_order_of_the_registry(tmp_path):
-    put(tmp_path, "jaques2019/moa", runs=[{"steps_per_seed": 4_000}], seeds=[0, 1])
+    put(tmp_path, "jaques2019/moa", runs=[RUN], seeds=[0, 1])
     put(tmp_path, "ndousse2021/talk2020/dqn")
     (tmp_path / "ndousse2021" / "fig4").mkdir()  # holds no results
     assert studies_with_results(tmp_path) == ["ndousse2021/talk2020/dqn", "jaques2019/moa"]
@@ -38,8 +43,11 @@ def test_results_that_cannot_be_read_are_named_and_stop_no_other(tmp_path):
     put(tmp_path, "ndousse2021/fig2")
     put(tmp_path, "ndousse2021/fig5", seeds=[])
     (tmp_path / "ndousse2021" / "fig2" / "results.json").write_text("{")
+    put(tmp_path, "ndousse2021/fig6", claims=[5])
+    put(tmp_path, "ndousse2021/fig7", definition="x")
+    put(tmp_path, "ndousse2021/fig8", runs=[RUN | {"steps_per_seed": "many"}])
     put(tmp_path, "jaques2019/moa")
-    first, second, third = write_verdict_index(tmp_path).read_text().split("\n## ")[1:]
-    assert "cannot be read" in first
-    assert "cannot be read" in second
-    assert "| undecided |" in third
+    *damaged, last = write_verdict_index(tmp_path).read_text().split("\n## ")[1:]
+    assert len(damaged) == 5
+    assert all("cannot be read" in section for section in damaged)
+    assert "| undecided |" in last

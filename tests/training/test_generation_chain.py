@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -10,7 +11,7 @@ import pytest
 
 from rookery import cli
 from rookery.agents.weights import load_agent
-from rookery.errors import ConfigError, NotFoundError
+from rookery.errors import ConfigError, CorruptFileError, NotFoundError
 from rookery.gridworld.spec import ViewConfig
 from rookery.learning.ppo import PPO
 from rookery.storage.metrics import read_metrics
@@ -219,6 +220,25 @@ def test_another_configuration_is_refused(straight):
         train_generations(chain(population=1), straight, quiet=True)
     with pytest.raises(NotFoundError):
         populations(CONFIG, 4, straight)
+
+
+@pytest.mark.parametrize("value", [5.0, None, [], [1.0], [[1.0], [1.0], [1.0], [1.0]], "absent"], ids=str)
+def test_metrics_that_end_with_something_else_than_returns_are_named(straight, capsys, value):
+    shutil.copytree(straight, CHAIN)
+    folder = generation_chain.generation_dir(CHAIN, 2)
+    *lines, last = (folder / "metrics.jsonl").read_text().splitlines()
+    (key,) = (name for name in json.loads(last) if name.endswith("/solo/return"))
+    row = json.loads(last) | {key: value}
+    if value == "absent":
+        del row[key]
+    (folder / "metrics.jsonl").write_text("\n".join([*lines, json.dumps(row)]) + "\n")
+    Path("config.json").write_text((straight / "generations.json").read_text())
+    code = cli.main(["generations", "config.json", "--out", str(CHAIN), "--episodes", "4"])
+    assert code == CorruptFileError.exit_code
+    error = capsys.readouterr().err
+    assert f"{folder / 'metrics.jsonl'} is damaged: in the line of update {UPDATES}, {key!r} is " in error
+    assert "must be one number for each of 4 seeds" in error
+    assert len(error.splitlines()) == 1
 
 
 VIEW = ViewConfig(size=3, observation_type="symbolic")

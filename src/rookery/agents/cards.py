@@ -5,15 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError, StorageError
-from rookery.storage.atomic import storage_error
-from rookery.storage.serialization import load_json
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, StorageError
+from rookery.storage.atomic import check_path, storage_error
+from rookery.storage.serialization import check_json, load_json
 
 CARD_FORMAT = 1
 REQUIRED_KEYS = ("format", "network", "observation_shape", "num_actions", "sha256", "card_sha256")
 MAX_CARD_BYTES = 1 << 20
+
+
+class _Returns(TypedDict, total=False):
+    mean: float
+
+
+class Card(TypedDict, total=False):
+    """The entries of a card that commands read, besides those that describe the policy (`weights`): none is required,
+    since an agent may come from elsewhere."""
+
+    name: str
+    title: str
+    task: dict[str, object]
+    slot: int
+    seed: int
+    partners: str | None
+    returns: _Returns
+    scripted: _Returns
+    steps: int
+    minutes: float
+    machine: dict[str, object]
+    training_stages: tuple[dict[str, object], ...]
+    cloning: dict[str, object]
 
 
 def read_card(path: Path | str) -> dict[str, Any]:
@@ -22,6 +45,7 @@ def read_card(path: Path | str) -> dict[str, Any]:
     Raises: NotFoundError if there is none; CorruptFileError if it is not a card, or not as it was written;
       IncompatibleError for another format; StorageError if it cannot be read.
     """
+    check_path(path)
     path = Path(path)
     try:
         if path.stat().st_size > MAX_CARD_BYTES:
@@ -45,6 +69,10 @@ def read_card(path: Path | str) -> dict[str, Any]:
             f"{path}: damaged: the card is not as it was written (card_sha256 differs); fetch it again, or, if a run "
             "wrote it, resume it"
         )
+    try:
+        check_json(Card, card, "card")
+    except ConfigError as error:  # sealed by another program
+        raise CorruptFileError(f"{path}: damaged: {error}; export the agent again, or fetch its card again") from None
     return card
 
 

@@ -24,7 +24,7 @@ from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
 from rookery.interfaces import Network
 from rookery.limits import MAX_INTEGER, MAX_LAYER_SIZE, MAX_WORLD_AGENTS, check_integers
 from rookery.plugins import NETWORKS
-from rookery.storage.atomic import storage_error, write_bytes, write_text
+from rookery.storage.atomic import check_path, storage_error, write_bytes, write_text
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.types import PRNG_IMPL, PyTree
 
@@ -109,6 +109,7 @@ def load_agent(path: Path | str) -> Agent:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    check_path(path)
     path = Path(path)
     card = read_card(path.with_suffix(".json"))
     try:

@@ -12,6 +12,7 @@ from rookery.commands.lists import RESULTS_DIR
 from rookery.commands.options import Json
 from rookery.commands.output import print_json
 from rookery.commands.reproduce import print_verdicts
+from rookery.errors import CorruptFileError
 
 ALL_STUDIES = "all"
 
@@ -33,34 +34,47 @@ class ReportCommand:
 
 
 def run_report(options: ReportCommand) -> int:
-    """Write the page of one study or of all, and the index. Returns 0."""
+    """Write the page of one study or of all, and the index. Returns 0.
+
+    Raises: CorruptFileError for damaged results; where all studies are asked for, after the pages of the others.
+    """
     from rookery.studies.verdict_index import studies_with_results, write_verdict_index
 
+    damaged = None
     if options.study != ALL_STUDIES:
         _report(options.study, options.results, options.json)
     else:
         for name in studies_with_results(options.results):
             if not options.json:
                 print(name)
-            _report(name, options.results, options.json)
+            try:
+                _report(name, options.results, options.json)
+            except CorruptFileError as error:
+                damaged = damaged or error
+                if not options.json:
+                    print(f"  left out: {error}")
     index = str(write_verdict_index(options.results).resolve())
     if options.json:
         print_json({"index": index})
     else:
         print(f"index: {index}")
+    if damaged is not None:
+        raise damaged
     return 0
 
 
 def _report(name: str, results: Path, as_json: bool) -> None:
     from rookery.studies.judging import judge_claims
     from rookery.studies.results import Results
-    from rookery.studies.results_io import read_results, write_results
+    from rookery.studies.results_io import judging_stored, read_results, write_results
     from rookery.studies.run_study import summarize_results
     from rookery.studies.study_list import load_study
     from rookery.studies.verdict_index import other_results
 
     folder = results / name
     study, data = load_study(name), read_results(folder)
-    claims = judge_claims(study, data, other_results(results))
-    data |= {"summary": summarize_results(Results(data)), "claims": claims, "notes": list(study.notes)}
-    print_verdicts(data, write_results(study, data, folder), as_json)
+    with judging_stored(folder):
+        claims = judge_claims(study, data, other_results(results))
+        data |= {"summary": summarize_results(Results(data)), "claims": claims, "notes": list(study.notes)}
+        report = write_results(study, data, folder)
+    print_verdicts(data, report, as_json)

@@ -59,8 +59,12 @@ def run_score(options: ScoreCommand) -> int:
     protocol = find_protocol(options.protocol)
     labels = _labels(options)
     observation_type: str | None = options.observation
-    agents = [load_scored_agent(agent, observation_type) for agent in options.agents]  # type: ignore[arg-type]
     folder = options.out / protocol.name
+    if options.table is not None:
+        from rookery.scorecard.table import check_scorecard_table
+
+        check_scorecard_table(options.table, folder, protocol.name, [f"{name}.json" for name in labels])
+    agents = [load_scored_agent(agent, observation_type) for agent in options.agents]  # type: ignore[arg-type]
     make_folder(folder)  # what cannot be written is found out now, not after minutes
     written = []
     for agent, (file_name, label) in zip(agents, labels.items(), strict=True):

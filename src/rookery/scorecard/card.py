@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError, suggest
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, suggest
 from rookery.intervals import Interval
 from rookery.limits import check_type
 from rookery.scorecard.agents import ScoredAgent, load_scored_agent
@@ -16,7 +16,7 @@ from rookery.scorecard.episodes import play_condition
 from rookery.scorecard.protocol import NumbersByProbe, ObservationType, Protocol
 from rookery.scorecard.social_v1 import PROTOCOLS, SOCIAL_V1
 from rookery.storage.atomic import write_json
-from rookery.storage.serialization import load_json
+from rookery.storage.serialization import check_json, load_json
 
 SCORECARD_FORMAT = 1
 """Format of the JSON file."""
@@ -127,15 +127,52 @@ def read_scorecard(path: Path) -> dict[str, Any]:
     """
     try:
         card = load_json(path, CorruptFileError)
-        card_format, name, digest = card["format"], card["protocol"], card["protocol_sha256"]
-        if not isinstance(name, str):
-            raise TypeError("'protocol' is not a name")
-    except CorruptFileError as error:
-        raise CorruptFileError(f"{error}: it is not a scorecard; score the agent again, or remove the file") from None
-    except (KeyError, TypeError) as error:
+        check_json(_VersionedCard, card, "card")
+    except (CorruptFileError, ConfigError) as error:
         raise CorruptFileError(
             f"{path} is not a scorecard ({error}); score the agent again, or remove the file"
         ) from None
-    if card_format != SCORECARD_FORMAT or find_protocol(name).digest != digest:
-        raise IncompatibleError(f"{path} is of another version of {name}; score the agent again")
+    protocol = find_protocol(card["protocol"])
+    if card["format"] != SCORECARD_FORMAT or protocol.digest != card["protocol_sha256"]:
+        raise IncompatibleError(f"{path} is of another version of {protocol.name}; score the agent again")
+    try:
+        check_json(_Card, card, "card")
+        for probe in protocol.probes:
+            names = card["probes"].get(probe, {})
+            if missing := [name for name in protocol.probes[probe].numbers if name not in names]:
+                raise ConfigError(f"card.probes.{probe} lacks {', '.join(map(repr, missing))}")
+    except ConfigError as error:
+        raise CorruptFileError(f"{path} is damaged: {error}; score the agent again, or remove the file") from None
     return card
+
+
+class _VersionedCard(TypedDict):
+    """What says whether this version can read the rest."""
+
+    format: int
+    protocol: str
+    protocol_sha256: str
+
+
+class _Number(TypedDict):
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class _Headline(TypedDict):
+    value: float | None
+
+
+class _Name(TypedDict):
+    name: str
+
+
+class _Agent(_Name, total=False):
+    group: str
+
+
+class _Card(_VersionedCard):
+    agent: _Agent
+    headline: _Headline
+    probes: dict[str, dict[str, _Number]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,19 @@ def _cell(number: Interval) -> str:
     return "–" if math.isnan(number.value) else format_interval(number)
 
 
+def check_scorecard_table(page: Path, folder: Path, protocol: str, rewritten: Collection[str]) -> None:
+    """Check that the table could be written, before agents are scored for it, which takes minutes.
+
+    Args:
+      rewritten: file names of the cards that will be written first.
+    Raises: as `write_scorecard_table`, but for a folder without cards.
+    """
+    _split_at_marks(page, _mark(protocol))
+    for path in sorted(folder.glob("*.json")):
+        if path.name not in rewritten:
+            read_scorecard(path)
+
+
 def definitions_markdown(protocol: Protocol) -> str:
     """Markdown that defines every number of a protocol."""
     parts = []
@@ -84,22 +98,34 @@ def write_scorecard_table(page: Path, folder: Path, protocol: str) -> Path:
 
     Returns: the page. Raises: as `scorecard_table` and `replace_between_marks`.
     """
-    return replace_between_marks(page, f"scorecards: {protocol}", scorecard_table(folder, protocol))
+    return replace_between_marks(page, _mark(protocol), scorecard_table(folder, protocol))
+
+
+def _mark(protocol: str) -> str:
+    return f"scorecards: {protocol}"
 
 
 def replace_between_marks(page: Path, mark: str, text: str) -> Path:
     """Replace what stands in a page between `<!-- MARK -->` and `<!-- end -->`.
 
-    Returns: the page. Raises: NotFoundError without the page; ConfigError without the marks.
+    Returns: the page. Raises: NotFoundError without the page; ConfigError without the marks, or if it is not UTF-8.
     """
+    before, after = _split_at_marks(page, mark)
+    write_bytes(page, f"{before}{text}{after}".encode(), follow_link=True)
+    return page
+
+
+def _split_at_marks(page: Path, mark: str) -> tuple[str, str]:
+    """What stands in a page up to the first mark and from the second one on, with the marks."""
     begin, end = f"<!-- {mark} -->\n", "<!-- end -->"
     try:
         whole = page.read_text(encoding="utf-8")
     except OSError:
         raise NotFoundError(f"no page {page}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{page} is not UTF-8 text; save it as UTF-8") from None
     before, found, rest = whole.partition(begin)
     _, also_found, after = rest.partition(end)
     if not (found and also_found):
         raise ConfigError(f"{page} has no lines {begin.strip()} and {end} to write between")
-    write_bytes(page, f"{before}{begin}{text}{end}{after}".encode(), follow_link=True)
-    return page
+    return before + begin, end + after

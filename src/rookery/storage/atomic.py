@@ -53,6 +53,20 @@ def storage_error(action: str, path: Path | str, error: Exception) -> StorageErr
     return StorageError(f"cannot {action} {path}: {why}")
 
 
+def check_path(path: Path | str) -> None:
+    """Check a path that may come from a configuration, a card or a caller.
+
+    Raises: StorageError for one that no file can have: with a NUL, or with a character that the file system's encoding
+      lacks. Python raises ValueError for those, and only where the path is used.
+    """
+    try:
+        usable = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        usable = False
+    if not usable:
+        raise StorageError(f"{path}: no file can have this name, which holds a NUL or half a character; correct it")
+
+
 def refuse_link(path: Path | str) -> None:
     """Check a file that the program writes for itself.
 
@@ -77,6 +91,7 @@ def write_bytes(path: Path | str, data: bytes, *, follow_link: bool = False) -> 
         it leads to is replaced.
     Raises: StorageError if the disk refuses, or for a symbolic link; the old content, if any, is then untouched.
     """
+    check_path(path)
     if not follow_link:
         refuse_link(path)
     target = Path(os.path.realpath(path))
@@ -147,6 +162,7 @@ def is_stale(process: int, is_local: bool, path: Path) -> bool:
 
 def make_folder(folder: Path) -> None:
     """Create a folder and those above it, where they are missing. Raises: StorageError if the disk refuses."""
+    check_path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -172,6 +188,7 @@ def create_once(path: Path | str, text: str) -> str:
 
     Raises: StorageError if the disk refuses.
     """
+    check_path(path)
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ import numpy as np
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, RookeryError, StorageError
 from rookery.storage.array_files import dtype_of, read_arrays, write_arrays
-from rookery.storage.atomic import is_stale, storage_error, sync_directory
+from rookery.storage.atomic import check_path, is_stale, storage_error, sync_directory
 
 CHECKPOINT_FORMAT = 2
 ARRAYS_FILE = "arrays.npz"
@@ -58,6 +58,7 @@ def save(directory: Path | str, update: int, tree: Any, *, max_checkpoints: int 
     """
     if max_checkpoints < 1 or update < 0:
         raise ConfigError(f"update={update} must be at least 0 and max_checkpoints={max_checkpoints} at least 1")
+    check_path(directory)
     directory = Path(directory)
     leaves = [(path, _to_host(path, leaf)) for path, leaf in _flatten(tree)]
     temporary = directory / _temporary_name("new")
@@ -329,6 +330,7 @@ def _corrupt(path: Path, what: str) -> CorruptFileError:
 
 def _candidates(directory: Path) -> dict[int, Path]:
     """The folder of each update; one that was set aside counts if its successor is missing."""
+    check_path(directory)
     final, aside = {}, {}
     try:
         for entry in directory.iterdir():

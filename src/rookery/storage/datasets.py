@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
-from rookery.storage.atomic import storage_error, write_bytes, write_text
+from rookery.storage.atomic import check_path, storage_error, write_bytes, write_text
 
 DATASET_FORMAT = 1
 DATASET_MANIFEST = "manifest.json"
@@ -85,6 +85,7 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
       another version wrote it; StorageError if it cannot be read.
     """
     path = Path(folder) / DATASET_MANIFEST
+    check_path(path)
     try:
         data = json.loads(path.read_bytes())
         content = data["content"]

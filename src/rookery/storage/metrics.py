@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
-from rookery.storage.atomic import storage_error, write_bytes
+from rookery.storage.atomic import check_path, storage_error, write_bytes
 from rookery.storage.run_files import METRICS_FILE
 from rookery.storage.strict_json import parse_json
 
@@ -50,6 +50,7 @@ class MetricsWriter:
     """
 
     def __init__(self, run_dir: Path | str, resume_at: int | None = None, sink: MetricSink | None = None) -> None:
+        check_path(run_dir)
         run_dir = Path(run_dir)
         self._sink = sink or MetricSink()
         self._path = run_dir / METRICS_FILE
@@ -158,6 +159,7 @@ def read_metrics(run_dir: Path | str) -> list[dict[str, Any]]:
       the file cannot be read.
     """
     path = Path(run_dir) / METRICS_FILE
+    check_path(path)
     try:
         lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")  # an editor may add the mark
     except (FileNotFoundError, NotADirectoryError):
@@ -175,6 +177,22 @@ def read_metrics(run_dir: Path | str) -> list[dict[str, Any]]:
                 f"{path} is damaged: line {number} is not a record ({error}); remove that line to continue"
             ) from None
     return rows
+
+
+def seed_values(run_dir: Path | str, row: Mapping[str, Any], name: str, num_seeds: int) -> list[float | None]:
+    """A metric of one line of a run's metrics that is one number per seed; None where it was not finite.
+
+    Raises: CorruptFileError naming the update if the line lacks it or it is anything else.
+    """
+    values = row.get(name)
+    is_valid = type(values) is list and len(values) == num_seeds and not any(type(value) is list for value in values)
+    if not is_valid:
+        problem = f"is {str(values)[:40]}" if name in row else "is missing"
+        raise CorruptFileError(
+            f"{Path(run_dir) / METRICS_FILE} is damaged: in the line of update {row['update']}, {name!r} {problem}; it "
+            f"must be one number for each of {num_seeds} seeds: correct it, or remove the run to train it again"
+        )
+    return values
 
 
 def _parse_line(line: bytes) -> dict[str, Any]:

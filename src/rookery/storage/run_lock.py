@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rookery.errors import StorageError
-from rookery.storage.atomic import refuse_link, storage_error
+from rookery.storage.atomic import check_path, refuse_link, storage_error
 from rookery.storage.run_files import LOCK_FILE, own_paths
 
 # A file system without locks (some network disks): an unguarded run is better than none.
@@ -27,6 +27,7 @@ class RunLock:
     """
 
     def __init__(self, run_dir: Path | str) -> None:
+        check_path(run_dir)
         self.run_dir: Path = Path(run_dir)
         self._path = self.run_dir / LOCK_FILE
         # No soft lock, which a killed process would leave behind.

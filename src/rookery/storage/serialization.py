@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from rookery.errors import ConfigError, NotFoundError, RookeryError, suggest
-from rookery.storage.atomic import storage_error
+from rookery.storage.atomic import check_path, storage_error
 from rookery.storage.strict_json import check_depth, parse_json
 
 T = TypeVar("T")
@@ -60,6 +60,18 @@ def from_dict(cls: type[T], data: object, where: str = "config") -> T:
     return _decode(cls, data, where)
 
 
+def check_json(hint: Any, data: object, where: str) -> None:
+    """Check JSON values of a file that a program wrote, such as results, against a type.
+
+    Args:
+      hint: as a field of a config may have; besides, `object` for any JSON value, and TypedDicts, whose objects may
+        have further entries, as those of another version do.
+      where: names the values in messages.
+    Raises: ConfigError for missing entries and wrong types.
+    """
+    _decode(hint, data, where)
+
+
 def apply_overrides(config: T, overrides: Iterable[str]) -> T:
     """A copy of `config` changed by `key=value` texts, in order: `learner.learning_rate=1e-3`, `num_seeds=5`.
 
@@ -84,6 +96,7 @@ def load_json(path: Path | str, error: type[RookeryError] = ConfigError) -> Any:
       error: raised for malformed content; CorruptFileError for a file that the program wrote itself.
     Raises: `error` with line and column; NotFoundError; StorageError if the file cannot be read.
     """
+    check_path(path)
     path = Path(path)
     try:
         raw = path.read_bytes()
@@ -132,6 +145,8 @@ def _decode(hint: Any, data: Any, where: str) -> Any:
     hint = _strip_annotations(hint)
     if _is_dataclass(hint):
         return _decode_dataclass(hint, data, where)
+    if typing.is_typeddict(hint):
+        return _decode_open_object(hint, data, where)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         if any(type(data) is type(a) and data == a for a in args):
@@ -155,6 +170,8 @@ def _decode(hint: Any, data: Any, where: str) -> Any:
     elif hint is str:
         if isinstance(data, str) and not any("\ud800" <= c <= "\udfff" for c in data):
             return data
+    elif hint is object:
+        return data
     else:
         raise TypeError(f"{where}: fields of type {hint} cannot be kept in JSON")
     raise ConfigError(f"{where} is {_abbreviate(data)}; it must be {_describe(hint)}")
@@ -181,6 +198,19 @@ def _decode_dataclass(cls: Any, data: Any, where: str) -> Any:
         raise ConfigError(f"{where}: {' '.join(str(error).split())}") from error
 
 
+def _decode_open_object(hint: Any, data: Any, where: str) -> dict[str, Any]:
+    """An object of a TypedDict, further entries included."""
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where} is {_abbreviate(data)}; it must be {_describe(hint)}")
+    if missing := sorted(hint.__required_keys__ - data.keys()):
+        raise ConfigError(f"{where} lacks {', '.join(map(repr, missing))}")
+    hints = _entries(hint)
+    return {
+        key: _decode(hints[key], value, _join_path(where, key)) if key in hints else value
+        for key, value in data.items()
+    }
+
+
 def _decode_tuple(hint: Any, args: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(data, list | tuple):
         raise ConfigError(f"{where} is {_abbreviate(data)}; it must be {_describe(hint)}")
@@ -199,7 +229,11 @@ def _decode_union(alternatives: list[Any], data: Any, where: str) -> Any:
     if classes and isinstance(data, dict):
         return _decode(_class_of_kind(classes, data, where), data, where)
     shape = {list: tuple, tuple: tuple, dict: dict}.get(type(data))
-    alike = [hint for hint in rest if shape and typing.get_origin(hint) is shape]
+    alike = [
+        hint
+        for hint in rest
+        if shape and (typing.get_origin(hint) is shape or (shape is dict and typing.is_typeddict(hint)))
+    ]
     if len(alike) == 1:  # no doubt which is meant, so the message may point inside it
         return _decode(alike[0], data, where)
     # The exact type comes first: 3 stays an int where int and float are both allowed.
@@ -327,6 +361,12 @@ def _fields(cls: Any) -> dict[str, Any]:
     return {f.name: _field_type(cls, f) for f in dataclasses.fields(cls) if f.init}
 
 
+@functools.cache
+def _entries(cls: Any) -> dict[str, Any]:
+    """Name to type of a TypedDict's entries."""
+    return typing.get_type_hints(cls)
+
+
 def _field_type(cls: Any, field: dataclasses.Field) -> Any:
     """The type of one field. Not `get_type_hints(cls)`: base classes may have annotations for type checkers alone."""
     owner = next(c for c in cls.__mro__ if "__dataclass_fields__" in vars(c) and field.name in c.__annotations__)
@@ -375,7 +415,7 @@ def _join_path(where: str, key: str) -> str:
 def _describe(hint: Any) -> str:
     hint = _strip_annotations(hint)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if _is_dataclass(hint):
+    if _is_dataclass(hint) or typing.is_typeddict(hint):
         return f"an object ({hint.__name__})"
     if origin is Literal:
         return ("one of " if len(args) > 1 else "") + ", ".join(map(_abbreviate, args))

@@ -23,14 +23,14 @@ def parse_json(text: str) -> Any:
             text,
             object_pairs_hook=_reject_duplicate_keys,
             parse_constant=_reject_nonfinite,
-            parse_float=_finite_float,
-            parse_int=_bounded_int,
+            parse_float=finite_float,
+            parse_int=bounded_int,
         )
     except RecursionError:
         raise _nesting_error() from None
     check_depth(data)
     if r"\ud" in text.lower():  # an escape of half a character
-        _reject_half_characters(data)
+        reject_half_characters(data)
     return data
 
 
@@ -49,7 +49,8 @@ def _nesting_error() -> ValueError:
     return ValueError(f"nested too deeply: at most {MAX_DEPTH} lists and objects inside each other")
 
 
-def _reject_half_characters(data: Any) -> None:
+def reject_half_characters(data: Any) -> None:
+    """Raises ValueError for texts that UTF-8 cannot hold."""
     try:
         json.dumps(data, ensure_ascii=False).encode()
     except UnicodeEncodeError as bad:
@@ -70,13 +71,15 @@ def _reject_nonfinite(word: str) -> Any:
     raise ValueError(f"{word} is not a JSON number")
 
 
-def _finite_float(word: str) -> float:
+def finite_float(word: str) -> float:
+    """Raises ValueError for a number beyond the range of floats."""
     if not math.isfinite(number := float(word)):
         raise ValueError(f"the number {word[:20]} is too large")
     return number
 
 
-def _bounded_int(word: str) -> int:
+def bounded_int(word: str) -> int:
+    """Raises ValueError for a whole number of more than `MAX_DIGITS` digits."""
     if len(word) > MAX_DIGITS:
         raise ValueError(f"the number {word[:MAX_DIGITS]}… has {len(word)} digits")
     return int(word)

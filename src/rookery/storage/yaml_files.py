@@ -1,7 +1,7 @@
 """Configurations in YAML next to JSON, read as strictly: what a JSON file cannot say, a YAML file cannot say either.
 
 Scalars follow YAML 1.2's core schema and not YAML 1.1: `1e6` is a number, `yes` and `on` are texts, and there are no
-dates. Only plain data is built (PyYAML's SafeLoader); anchors, tags, a key twice, NaN and infinity are refused.
+dates. Only plain data is built (PyYAML's SafeLoader); aliases, tags, a key twice, NaN and infinity are refused.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import ConfigError, NotFoundError
-from rookery.storage.atomic import storage_error
+from rookery.storage.atomic import check_path, storage_error
 from rookery.storage.serialization import load_json
-from rookery.storage.strict_json import check_depth
+from rookery.storage.strict_json import bounded_int, check_depth, finite_float, reject_half_characters
 
 YAML_SUFFIXES = (".yaml", ".yml")
 CONFIG_SUFFIXES = (".json", *YAML_SUFFIXES)
@@ -32,6 +32,7 @@ def load_yaml(path: Path | str) -> Any:
     """The content of a YAML file of one document. Raises: as `load_config_data`."""
     import yaml
 
+    check_path(path)
     path = Path(path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -44,6 +45,7 @@ def load_yaml(path: Path | str) -> Any:
     try:
         data = yaml.load(text, Loader=_strict_loader())  # a SafeLoader
         check_depth(data)
+        reject_half_characters(data)
         return data
     except yaml.MarkedYAMLError as bad:
         mark = bad.problem_mark
@@ -57,16 +59,20 @@ def load_yaml(path: Path | str) -> Any:
 
 
 def _strict_loader() -> Any:
-    """PyYAML's SafeLoader with the scalars of YAML 1.2 and without aliases and repeated keys."""
+    """PyYAML's SafeLoader with the scalars of YAML 1.2 and without aliases, tags and repeated keys."""
     import yaml
 
     class StrictLoader(yaml.SafeLoader):
         yaml_implicit_resolvers = {}  # noqa: RUF012 (PyYAML's own attribute)
 
         def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                mark = self.peek_event().start_mark
-                raise yaml.MarkedYAMLError(problem="aliases are not allowed; repeat the value", problem_mark=mark)
+            event = self.peek_event()
+            if isinstance(event, yaml.AliasEvent):
+                problem = "aliases are not allowed; repeat the value"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+            if event.tag is not None:
+                problem = f"the tag {event.tag!r} is not allowed; leave it out"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
             return super().compose_node(parent, index)
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -81,14 +87,22 @@ def _strict_loader() -> Any:
                 seen.add(key.value)
             return super().construct_mapping(node, deep)
 
-        def construct_number(self, node: Any) -> float:
+        def construct_float(self, node: Any) -> float:
             if node.value.lstrip("+-").lower() in (".inf", ".nan"):
                 raise yaml.MarkedYAMLError(problem=f"{node.value} is not allowed", problem_mark=node.start_mark)
-            return float(node.value)
+            return self.read_number(finite_float, node)
 
-    # PyYAML reads 010 in base eight, as YAML 1.1 did.
-    StrictLoader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
-    StrictLoader.add_constructor("tag:yaml.org,2002:float", StrictLoader.construct_number)
+        def construct_int(self, node: Any) -> int:
+            return self.read_number(bounded_int, node)  # PyYAML reads 010 in base eight, as YAML 1.1 did
+
+        def read_number(self, read: Any, node: Any) -> Any:
+            try:
+                return read(node.value)
+            except ValueError as bad:
+                raise yaml.MarkedYAMLError(problem=str(bad), problem_mark=node.start_mark) from None
+
+    StrictLoader.add_constructor("tag:yaml.org,2002:int", StrictLoader.construct_int)
+    StrictLoader.add_constructor("tag:yaml.org,2002:float", StrictLoader.construct_float)
     for tag, pattern, first in (
         ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
         ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),

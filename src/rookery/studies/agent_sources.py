@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rookery.storage.metrics import read_metrics
+from rookery.storage.metrics import read_metrics, seed_values
 from rookery.studies.frozen_evaluation import EvaluatedAgent
 from rookery.studies.session import Session
 from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
@@ -90,8 +91,8 @@ class TrainedAgents(TrainedSlot, AgentSource):
     def learning_curves(self, session: Session) -> dict[str, Any]:
         """'checkpoints': frozen at each checkpoint; 'learning': while training, with each auxiliary loss as by
         `aux_loss_curves`; 'health': of each auxiliary loss, at checkpoints."""
-        rows, names, seeds = _run_metrics(self.run, session)
-        prefix = f"{self.variant}/{names[self.slot]}"
+        metrics = _run_metrics(self.run, session)
+        rows, prefix = metrics.rows, f"{self.variant}/{metrics.names[self.slot]}"
         checkpoint_keys = {
             "return_social": f"evaluation/{prefix}/social/return",
             "return_solo": f"evaluation/{prefix}/solo/return",
@@ -103,17 +104,18 @@ class TrainedAgents(TrainedSlot, AgentSource):
             keys = {name: f"evaluation/{prefix}/health/{kind}/{name}" for name in HEALTH_CURVES}
             keys = {name: key for name, key in keys.items() if all(key in row for row in evaluated)}
             if keys:
-                health[kind] = _series(evaluated, keys, seeds)
+                health[kind] = metrics.series(evaluated, keys)
         learning_keys = {"return": f"{prefix}/return", **aux_loss_curves(rows[0] if rows else (), prefix)}
         return {
-            "checkpoints": _series(evaluated, checkpoint_keys, seeds),
-            "learning": _series(_subsample(rows), learning_keys, seeds),
+            "checkpoints": metrics.series(evaluated, checkpoint_keys),
+            "learning": metrics.series(_subsample(rows), learning_keys),
             "health": health,
         }
 
     def mechanism_checks(self, session: Session, mechanism: str, by: float) -> list[dict[str, Any]]:
-        rows, names, seeds = _run_metrics(self.run, session)
-        return _checks_by_seed(mechanism_health(rows, mechanism, self.variant, names[self.slot], by), seeds)
+        metrics = _run_metrics(self.run, session)
+        health = mechanism_health(metrics.rows, mechanism, self.variant, metrics.names[self.slot], by)
+        return _checks_by_seed(health, metrics.seeds)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -139,22 +141,26 @@ class TrainedTeam(AgentSource):
 
     def learning_curves(self, session: Session) -> dict[str, Any]:
         """'learning': the team's collective reward while training, and the mean over agents of `TEAM_CURVES`."""
-        rows, names, seeds = _run_metrics(self.run, session)
-        rows = _subsample(rows)
+        metrics = _run_metrics(self.run, session)
+        rows, names = _subsample(metrics.rows), metrics.names
         prefix = f"{self.variant}/{names[0]}/"
-        metrics = sorted(key.removeprefix(prefix) for key in rows[0] if key.startswith(prefix))
+        own = sorted(key.removeprefix(prefix) for key in rows[0] if key.startswith(prefix))
         curves: dict = {"steps": [row["steps"] for row in rows]}
-        for metric in ("return", *(name for name in metrics if name.split("/")[0] in TEAM_CURVES)):
+        for metric in ("return", *(name for name in own if name.split("/")[0] in TEAM_CURVES)):
             keys = [key for name in names if (key := f"{self.variant}/{name}/{metric}") in rows[0]]
-            values = np.array([[list(row[key])[seeds] for key in keys] for row in rows], float)  # [rows, agents, seeds]
+            by_row = [[metrics.values(row, key) for key in keys] for row in rows]
+            values = np.array(by_row, float)  # [rows, agents, seeds]
             combined = values.sum(1) if metric == "return" else values.mean(1)
             curves[metric] = combined.T.tolist()
         return {"learning": curves}
 
     def mechanism_checks(self, session: Session, mechanism: str, by: float) -> list[dict[str, Any]]:
         """As of a single agent; alive in a seed if in most of the agents in which it was measured."""
-        rows, names, seeds = _run_metrics(self.run, session)
-        by_agent = [_checks_by_seed(mechanism_health(rows, mechanism, self.variant, name, by), seeds) for name in names]
+        metrics = _run_metrics(self.run, session)
+        by_agent = [
+            _checks_by_seed(mechanism_health(metrics.rows, mechanism, self.variant, name, by), metrics.seeds)
+            for name in metrics.names
+        ]
         longest = max(map(len, by_agent))
         by_agent = [agent * longest if len(agent) == 1 else agent for agent in by_agent]  # one check: nothing measured
         checks = []
@@ -185,22 +191,38 @@ def _checks_by_seed(checks: list[MechanismHealth], seeds: slice) -> list[dict[st
     return [{"alive": check.alive, "reason": check.reason} for check in chosen]
 
 
-def _run_metrics(run: TrainingRun, session: Session) -> tuple[list[dict[str, Any]], list[str], slice]:
-    """What a run logged, the names of its agents, and the position of the session's seeds among the run's."""
+@dataclasses.dataclass(frozen=True)
+class _RunMetrics:
+    """What a run logged."""
+
+    folder: Path
+    rows: list[dict[str, Any]]
+    names: list[str]
+    """Of its agents."""
+    num_seeds: int
+    seeds: slice
+    """The position of the session's seeds among the run's."""
+
+    def values(self, row: dict[str, Any], key: str) -> list[float | None]:
+        """One number per seed of the session. Raises CorruptFileError."""
+        return seed_values(self.folder, row, key, self.num_seeds)[self.seeds]
+
+    def series(self, rows: list[dict[str, Any]], keys: dict[str, str]) -> dict[str, Any]:
+        """Steps f[N] and, by name, one list of N numbers per seed. Raises CorruptFileError."""
+        by_name = {name: [self.values(row, key) for row in rows] for name, key in keys.items()}
+        return {
+            "steps": [row["steps"] for row in rows],
+            **{name: [list(seed) for seed in zip(*values, strict=True)] for name, values in by_name.items()},
+        }
+
+
+def _run_metrics(run: TrainingRun, session: Session) -> _RunMetrics:
     folder = session.run_dir(run)
     config = load_config(folder)
     first = session.seed - config.seed
-    return read_metrics(folder), slot_names(config), slice(first, first + len(session.seeds_of(run)))
+    seeds = slice(first, first + len(session.seeds_of(run)))
+    return _RunMetrics(folder, read_metrics(folder), slot_names(config), config.num_seeds, seeds)
 
 
 def _subsample(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows[:: max(1, -(-len(rows) // MAX_CURVE_POINTS))]
-
-
-def _series(rows: list[dict[str, Any]], keys: dict[str, str], seeds: slice) -> dict[str, Any]:
-    """Steps f[N] and, by name, one list of N numbers per seed."""
-    by_name = {name: [list(row[key])[seeds] for row in rows] for name, key in keys.items()}
-    return {
-        "steps": [row["steps"] for row in rows],
-        **{name: [list(seed) for seed in zip(*values, strict=True)] for name, values in by_name.items()},
-    }

@@ -10,7 +10,7 @@ from rookery.errors import ConfigError
 from rookery.learning.cloning import BehaviorCloning
 from rookery.storage.checkpoint import saved_updates
 from rookery.storage.datasets import DATASET_MANIFEST, manifest_differences, read_manifest
-from rookery.storage.metrics import read_metrics
+from rookery.storage.metrics import read_metrics, seed_values
 from rookery.storage.run_files import CHECKPOINTS_DIR
 from rookery.storage.serialization import to_dict
 from rookery.studies import budgets
@@ -87,11 +87,12 @@ class ClonedAgents(AgentSource):
 
     def epoch_curves(self, session: Session) -> dict[str, Any]:
         """Loss and accuracy after every epoch, one list per seed, on the training and the validation episodes."""
-        rows = read_metrics(self._run_dir(session))
+        folder, num_seeds = self._run_dir(session), len(self._seeds(session))
+        rows = read_metrics(folder)
         curves: dict = {"epochs": [row["update"] for row in rows]}
         for part in ("train", "validation"):
             for name in ("loss", "accuracy"):
-                by_epoch = [row[f"{part}/{name}"] for row in rows]
+                by_epoch = [seed_values(folder, row, f"{part}/{name}", num_seeds) for row in rows]
                 curves[f"{part}_{name}"] = [list(seed) for seed in zip(*by_epoch, strict=True)]
         return curves
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rookery.errors import ConfigError, CorruptFileError, NotFoundError, StorageError
+from rookery.errors import (
+    ConfigError,
+    CorruptFileError,
+    MissingPackageError,
+    NotFoundError,
+    RookeryError,
+    StorageError,
+)
 from rookery.intervals import Interval, format_interval
 from rookery.storage.atomic import replace_folder, restore_replaced, storage_error, write_bytes, write_json, write_text
 from rookery.storage.serialization import load_json
 from rookery.studies.deviations import older_partner_rows
 from rookery.studies.measures import AGENT_MEASURES, TEAM_MEASURES
 from rookery.studies.results import Results
+from rookery.studies.results_shape import check_results
 from rookery.studies.study import FAILS, HOLDS, NOT_TESTED, Figures, Study
 from rookery.studies.training_run import BUDGETS
 
@@ -40,7 +50,7 @@ def check_replaceable(folder: Path, budget: str) -> None:
         )
     restore_replaced(folder)
     if (folder / STUDY_RESULTS_FILE).exists():
-        existing = read_results(folder)["budget"]
+        existing = _read_with_budget(folder)["budget"]
         if BUDGETS.index(existing) > BUDGETS.index(budget):
             raise ConfigError(
                 f"{folder} holds results of budget {existing!r}, which {budget!r} may not replace; "
@@ -49,19 +59,49 @@ def check_replaceable(folder: Path, budget: str) -> None:
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """The content of a study's results.json. Raises NotFoundError or CorruptFileError."""
-    path = folder / STUDY_RESULTS_FILE
+    """The content of a study's results.json, checked (`check_results`). Raises NotFoundError or CorruptFileError."""
+    data = _read_with_budget(folder)
     try:
-        data = load_json(path, CorruptFileError)
-        if data["budget"] not in BUDGETS:
-            raise TypeError("its budget is not known")
-        return {**data, "rows": list(data["rows"])}
+        check_results(data)
+    except ConfigError as error:
+        raise _damaged(folder, str(error)) from None
+    return data
+
+
+def _read_with_budget(folder: Path) -> dict[str, Any]:
+    """The content of results.json, of which the budget alone is checked: other damage may be replaced."""
+    try:
+        data = load_json(folder / STUDY_RESULTS_FILE, CorruptFileError)
     except NotFoundError:
         raise NotFoundError(
             f"{folder} holds no results ({STUDY_RESULTS_FILE} is missing); run `rookery reproduce`"
         ) from None
-    except (KeyError, TypeError) as error:
-        raise CorruptFileError(f"{path} is not a study's results ({error}); run `rookery reproduce` again") from None
+    if not isinstance(data, dict) or data.get("budget") not in BUDGETS:
+        raise _damaged(folder, f"its budget is none of {', '.join(BUDGETS)}")
+    return data
+
+
+@contextlib.contextmanager
+def judging_stored(folder: Path) -> Iterator[None]:
+    """While results that were read are judged and drawn: a measurement that only the study knows may be damaged, too.
+
+    Raises: CorruptFileError, naming the file, where the study finds its own measurements missing or of another shape.
+    """
+    try:
+        yield
+    except MissingPackageError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        name = "" if isinstance(error, RookeryError) else f"{type(error).__name__}: "
+        reason = " ".join(f"{name}{error}".split())[:200]
+        raise _damaged(folder, f"the study cannot be judged by its measurements ({reason})") from error
+
+
+def _damaged(folder: Path, problem: str) -> CorruptFileError:
+    return CorruptFileError(
+        f"{folder / STUDY_RESULTS_FILE} is damaged: {problem}; put the file back as it was, or remove it and run "
+        "`rookery reproduce` again"
+    )
 
 
 def write_results(study: Study, data: dict[str, Any], folder: Path) -> Path:

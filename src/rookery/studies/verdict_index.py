@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rookery.errors import CorruptFileError
+from rookery.errors import CorruptFileError, StorageError
 from rookery.storage.atomic import write_text
 from rookery.studies.mechanisms import OtherResults
 from rookery.studies.results import Results
@@ -41,13 +41,13 @@ def other_results(root: Path) -> OtherResults:
 def write_verdict_index(root: Path) -> Path:
     """Write verdicts.md over the results under a folder; results that cannot be read are named. Returns its path.
 
-    Raises: StorageError.
+    Raises: StorageError if the page cannot be written.
     """
     parts = [INTRODUCTION]
     for name in studies_with_results(root):
         try:
             parts.append(_section(name, read_results(root / name)))
-        except (CorruptFileError, KeyError, TypeError, IndexError):  # one study's damaged folder must not stop the page
+        except (CorruptFileError, StorageError):  # one study's damaged folder must not stop the page
             parts.append(f"## {name}\n\nIts results cannot be read. `rookery reproduce {name}` makes them again.\n")
     path = root / VERDICTS_FILE
     write_text(path, "\n".join(parts))

@@ -29,7 +29,7 @@ from rookery.agents.weights import load_agent, save_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, suggest
 from rookery.limits import NumericFields, check_at_most, check_type
 from rookery.storage.atomic import write_bytes, write_json
-from rookery.storage.metrics import read_metrics
+from rookery.storage.metrics import read_metrics, seed_values
 from rookery.storage.run_files import AGENTS_DIR
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.tasks.registry import make_env
@@ -282,16 +282,17 @@ def _without_paths(run: RunConfig) -> RunConfig:
 def populations(config: GenerationsConfig, generation: int, out: Path) -> list[Population]:
     """What a finished generation's run says of every lineage.
 
-    Raises: CorruptFileError if the run's metrics lack the evaluation at its end.
+    Raises: CorruptFileError if the run's metrics lack the evaluation at its end, with one return per agent.
     """
     folder = generation_dir(out, generation)
     run, variant = config.run, config.run.variants[0].name
     slot = config.group(config.learner).slots[0]
     key = f"evaluation/{variant}/{slot_names(run)[slot]}/solo/return"
     rows = read_metrics(folder)
-    if not rows or key not in rows[-1]:
-        raise CorruptFileError(f"{folder}: its metrics end without {key!r}; remove the folder to train it again")
-    scores = [-math.inf if score is None else float(score) for score in rows[-1][key]]
+    if not rows:
+        raise CorruptFileError(f"{folder}: its metrics are empty; remove the folder to train it again")
+    returns = seed_values(folder, rows[-1], key, config.num_seeds)
+    scores = [-math.inf if score is None else float(score) for score in returns]
     return [
         Population(
             generation,

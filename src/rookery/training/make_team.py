@@ -113,7 +113,7 @@ def _load_partners(
     """The policy of the other slots: the one that is asked for, else that of training, else the scripted expert."""
     if partners is not None:
         return load_policy(partners, env, slots)
-    of_training = _trained_partners(agent, trained)
+    of_training = trained.card.get("partners") if trained is not None else None
     try:
         return load_policy(of_training or "scripted", env, slots)
     except NotFoundError as error:
@@ -123,8 +123,8 @@ def _load_partners(
 def _slot(agent: str, trained: Agent | None) -> int:
     """The slot that an agent was trained in; 0 if its card does not say."""
     slot = trained.card.get("slot", 0) if trained is not None else 0
-    if type(slot) is not int or slot < 0:
-        raise CorruptFileError(f"{agent}: its card says slot={slot!r}, which must be a whole number from 0 on")
+    if slot < 0:
+        raise CorruptFileError(f"{agent}: its card says slot={slot}, which must be at least 0")
     return slot
 
 
@@ -138,12 +138,3 @@ def _trained_task(agent: str, trained: Agent | None) -> Any:
         raise IncompatibleError(
             f"{agent}: its card has a task that this version does not know: {error}; use --task"
         ) from None
-
-
-def _trained_partners(agent: str, trained: Agent | None) -> str | None:
-    partners = trained.card.get("partners") if trained is not None else None
-    if partners is not None and not isinstance(partners, str):
-        raise CorruptFileError(
-            f"{agent}: its card says partners={partners!r}, which is not the name of an agent; use --partners"
-        )
-    return partners

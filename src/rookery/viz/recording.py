@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
-from rookery.storage.atomic import write_bytes
+from rookery.storage.atomic import check_path, write_bytes
 
 ROLES = ("learning", "frozen", "scripted", "random", "person")
 """Who chose an agent's actions. frozen: a trained policy that no longer changes."""
@@ -199,6 +199,7 @@ class Recording:
         Raises: NotFoundError if there is no such file; StorageError if it cannot be read; CorruptFileError if it is
           truncated, altered or not a recording.
         """
+        check_path(path)
         try:
             content = Path(path).read_bytes()
         except FileNotFoundError as error:

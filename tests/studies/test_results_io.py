@@ -1,0 +1,133 @@
+"""results.json of a study, damaged: one line that names the file and the entry, and nothing is written over it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rookery.cli import main
+from rookery.errors import CorruptFileError, RookeryError
+from rookery.studies.results_io import check_replaceable, read_results
+
+RESULTS = Path(__file__).parents[2] / "results"
+AGENTS, TEAMS = "ndousse2021/fig11", "jaques2019/moa"
+"""The first trains no runs of its own."""
+
+
+def _content(study):
+    return json.loads((RESULTS / study / "results.json").read_text(encoding="utf-8"))
+
+
+def _without(name):
+    return lambda data: data.pop(name)
+
+
+def _set(*path):
+    """Sets the last of `path` at the entry that the others lead to."""
+    *parents, key, value = path
+
+    def change(data):
+        for parent in parents:
+            data = data[parent]
+        data[key] = value
+
+    return change
+
+
+DAMAGE = {
+    "rows.0 is 5": _set("rows", [5]),
+    "rows.0 lacks 'seed'": lambda data: data["rows"][0].pop("seed"),
+    'rows.1.return_social is "x"': _set("rows", 1, "return_social", "x"),
+    'rows.0.return_solo.mean is "1"': _set("rows", 0, "return_solo", "mean", "1"),
+    "rows.0.metrics_social.goals is null": _set("rows", 0, "metrics_social", "goals", None),
+    'definition is "x"': _set("definition", "x"),
+    'runs.0.steps_per_seed is "many"': _set("runs", 0, "steps_per_seed", "many"),
+    "runs.0.machine lacks 'cores'": lambda data: data["runs"][0]["machine"].pop("cores"),
+    "claims.1 is 3": _set("claims", 1, 3),
+    "curves is []": _set("curves", []),
+    "extra_measurements is 3": _set("extra_measurements", 3),
+    "seeds is empty": _set("seeds", []),
+    "lacks 'rows'": _without("rows"),
+    "lacks 'config_diff'": _without("config_diff"),
+}
+
+
+@pytest.fixture
+def damage(tmp_path):
+    """Copies a study's results, changed, into a folder of results. Returns that folder and the file."""
+
+    def copy(study, change):
+        data = _content(study)
+        change(data)
+        path = tmp_path / study / "results.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(data))
+        return tmp_path, path
+
+    return copy
+
+
+@pytest.mark.parametrize("named", DAMAGE)
+def test_the_damaged_entry_is_named(damage, named):
+    _, path = damage(TEAMS if "runs.0" in named else AGENTS, DAMAGE[named])
+    with pytest.raises(CorruptFileError) as caught:
+        read_results(path.parent)
+    assert f"{path} is damaged: results" in str(caught.value)
+    assert named in str(caught.value)
+
+
+def test_rows_of_teams_are_checked_as_such(damage):
+    _, path = damage(TEAMS, lambda data: data["rows"][2].pop("equality"))
+    with pytest.raises(CorruptFileError, match=r"results.rows.2 lacks 'equality'"):
+        read_results(path.parent)
+
+
+def test_all_results_of_this_project_are_whole():
+    paths = [path for path in RESULTS.rglob("results.json") if path.parent.name != "demo"]
+    assert len(paths) > 30
+    for path in paths:
+        assert read_results(path.parent)["study"]
+
+
+def _run(*arguments, capsys):
+    code = main(["report", *map(str, arguments)])
+    return code, capsys.readouterr()
+
+
+def test_a_report_of_damaged_results_leaves_them_alone(damage, capsys):
+    for change in (
+        _set("rows", 0, "return_social", "x"),
+        _set("extra_measurements", "validation_accuracy", "x"),
+        _set("extra_measurements", "epochs", [1]),
+        lambda data: data["extra_measurements"].pop("train_loss"),
+    ):
+        folder, path = damage(AGENTS, change)
+        before = path.read_bytes()
+        code, output = _run(AGENTS, "--results", folder, capsys=capsys)
+        assert code == CorruptFileError.exit_code, output
+        assert f"{path} is damaged: " in output.err
+        assert len(output.err.splitlines()) == 1
+        assert path.read_bytes() == before
+        assert [entry.name for entry in path.parent.iterdir()] == ["results.json"]
+
+
+def test_one_damaged_study_stops_no_other(damage, capsys):
+    folder, path = damage(AGENTS, _set("definition", "x"))
+    shutil.copytree(RESULTS / "ndousse2021" / "fig12", folder / "ndousse2021" / "fig12")
+    code, output = _run("ndousse2021/fig12", "--results", folder, capsys=capsys)
+    assert code == 0, output.err
+    code, output = _run("all", "--results", folder, capsys=capsys)
+    assert code == CorruptFileError.exit_code
+    assert f"{path} is damaged" in output.err
+    assert "index: " in output.out
+    index = (folder / "verdicts.md").read_text(encoding="utf-8")
+    assert "Its results cannot be read" in index
+    assert "(ndousse2021/fig12/report.html)" in index
+
+
+def test_damaged_results_can_be_replaced_while_their_budget_is_known(damage):
+    _, path = damage(AGENTS, _set("rows", [5]))
+    check_replaceable(path.parent, "desk")
+    with pytest.raises(RookeryError, match="may not replace"):
+        check_replaceable(path.parent, "smoke")

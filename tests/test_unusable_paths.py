@@ -1,0 +1,86 @@
+"""A path that no file can have, with a NUL, is refused in one line wherever it comes from, and nothing is written."""
+
+import json
+
+import pytest
+
+import rookery
+from rookery.agents.cards import seal_card
+from rookery.agents.zoo import ZOO_DIR
+from rookery.cli import main
+from rookery.errors import StorageError
+from rookery.storage.atomic import create_once, make_folder, write_bytes
+from rookery.storage.checkpoint import restore_latest, save, saved_updates
+from rookery.storage.datasets import read_manifest
+from rookery.storage.metrics import MetricsWriter, read_metrics
+from rookery.storage.run_lock import RunLock
+from rookery.storage.serialization import load_json
+from rookery.storage.yaml_files import load_yaml
+from rookery.training.trainer import resume, train
+from rookery.viz.recording import Recording
+from tests.tiny import CONFIG
+
+NUL = "a\0.safetensors"
+USES = {
+    "an agent": rookery.load,
+    "a run to train": lambda path: train(CONFIG, path, quiet=True),
+    "a run to resume": lambda path: RunLock(path),
+    "JSON": load_json,
+    "YAML": load_yaml,
+    "metrics": read_metrics,
+    "new metrics": MetricsWriter,
+    "a dataset": read_manifest,
+    "a recording": Recording.load,
+    "checkpoints": saved_updates,
+    "a new checkpoint": lambda path: save(path, 1, {}),
+    "the newest checkpoint": lambda path: restore_latest(path, {}, print),
+    "a file": lambda path: write_bytes(path, b""),
+    "a user's file": lambda path: write_bytes(path, b"", follow_link=True),
+    "a first file": lambda path: create_once(path, ""),
+    "a folder": make_folder,
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("name", [NUL, "half \ud800 character.safetensors"], ids=["NUL", "half"])
+def test_a_path_that_no_file_can_have(tmp_path, monkeypatch, use, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError, match="no file can have this name") as caught:
+        USES[use](tmp_path / name)
+    assert name.encode("unicode_escape").decode() in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_cannot_exist_is_not_found(tmp_path):
+    with pytest.raises(rookery.NotFoundError, match=r"holds no run") as caught:
+        resume(tmp_path / NUL)
+    assert r"a\x00" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        'team.1.policy={"kind":"frozen","checkpoint":"a\\u0000.safetensors"}',
+        'team.0.policy.init_from="a\\u0000.safetensors"',
+        'team.0.learner.teacher="a\\u0000.safetensors"',
+    ],
+)
+def test_in_a_configuration(tmp_path, capsys, override):
+    assert main(["train", "smoke", override, "--out", str(tmp_path / "out")]) == StorageError.exit_code
+    error = capsys.readouterr().err
+    assert r"a\x00.safetensors: no file can have this name" in error
+    assert len(error.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_in_a_card(tmp_path, capsys):
+    source = ZOO_DIR / "goal-cycle-demo-novice"
+    agent = tmp_path / "agent.safetensors"
+    agent.write_bytes(source.with_suffix(".safetensors").read_bytes())
+    card = json.loads(source.with_suffix(".json").read_text()) | {"partners": "x\0.safetensors"}
+    agent.with_suffix(".json").write_text(json.dumps(seal_card(card)))
+    assert main(["eval", str(agent), "--episodes", "2"]) == StorageError.exit_code
+    error = capsys.readouterr().err
+    assert r"x\x00.safetensors: no file can have this name" in error
+    assert len(error.splitlines()) == 1
