@@ -2,17 +2,20 @@
 
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
 from rookery.agents.zoo import load_trained_agent
 from rookery.cli import main
+from rookery.commands.export import _provenance
 from rookery.learning.cloning import BehaviorCloning
 from rookery.training.clone_trainer import CloneConfig, train_clones
 from rookery.training.config import RecurrentPolicyConfig, ScriptedPolicyConfig
 from rookery.training.demonstrations import record_dataset
 from rookery.training.trainer import train
-from tests.tiny import NETWORK, NOVICE, OTHER, TASK, assert_same, tiny
+from tests.tiny import NETWORK, NOVICE, OTHER, TASK, assert_same, save_novice, tiny
 
 pytestmark = pytest.mark.usefixtures("quick")
 FILE = "agents/social-seed3-novice-0.safetensors"
@@ -47,12 +50,15 @@ def test_returns_and_training_stages(straight, tmp_path, capsys):
     assert_same(load_trained_agent(str(out)).params, load_trained_agent(str(straight.run_dir / FILE)).params)
 
 
-def test_stages_follow_each_other(straight, tmp_path):
-    policy = RecurrentPolicyConfig(network=NETWORK, init_from=str(straight.run_dir / FILE))
+def test_stages_follow_each_other(straight, tmp_path, monkeypatch):
+    """Also where a path is relative to another working directory, that of the run."""
+    monkeypatch.chdir(straight.run_dir)
+    policy = RecurrentPolicyConfig(network=NETWORK, init_from=FILE)
     second = tiny(
         name="second", team=(dataclasses.replace(NOVICE, policy=policy), OTHER), total_timesteps=64, eval_episodes=0
     )
     train(second, tmp_path / "run", quiet=True)
+    monkeypatch.chdir(tmp_path)
     assert export(tmp_path / "run" / FILE, tmp_path / "far.safetensors") == 0
     fields = card(tmp_path / "far.safetensors")
     assert [stage["preset"] for stage in fields["training_stages"]] == ["tiny", "second"]
@@ -79,6 +85,60 @@ def test_a_clone_may_be_the_first_stage(tmp_path):
         "scripted",
         {"teacher_action_prob": 0.5},
     )
+
+
+def test_only_an_agent_that_a_run_wrote_has_its_stages(straight, tmp_path, monkeypatch, capsys):
+    """Whatever the working directory is, and however the file is named from there."""
+    run = tmp_path / "run"
+    shutil.copytree(straight.run_dir, run)
+    foreign = save_novice(run / "foreign.safetensors")
+    save_novice(run / "agents" / "foreign.safetensors")
+    replaced = save_novice(run / "agents" / "solo-seed3-novice-0.safetensors")
+    (tmp_path / "project" / "agents").mkdir(parents=True)
+    (tmp_path / "project" / "config.json").write_text("{}")
+    unrelated = save_novice(tmp_path / "project" / "agents" / "some.safetensors")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text("not JSON")
+
+    def stages(folder, agent):
+        monkeypatch.chdir(folder)
+        assert export(agent, tmp_path / "out.safetensors", "--episodes", "2") == 0, capsys.readouterr().err
+        return [stage["preset"] for stage in card(tmp_path / "out.safetensors").get("training_stages", [])]
+
+    for folder, agent in (
+        (run, foreign.name),
+        (run / "agents", "foreign.safetensors"),
+        (run / "agents", replaced.name),
+        (tmp_path / "other", foreign),
+        (tmp_path / "project", unrelated),
+    ):
+        assert stages(folder, agent) == [], (folder, agent)
+    for folder, agent in ((run / "agents", Path(FILE).name), (run, FILE), (tmp_path, f"run/{FILE}")):
+        assert stages(folder, agent) == ["tiny"], (folder, agent)
+
+
+def test_a_zoo_name_never_looks_at_the_working_directory(straight, tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text("not JSON")
+    for folder in (straight.run_dir, straight.run_dir / "agents", tmp_path):
+        monkeypatch.chdir(folder)
+        assert _provenance("goal-cycle-lite-expert") is None
+
+
+def test_what_cannot_be_written_or_told_is_refused_before_evaluating(straight, tmp_path, monkeypatch, capsys):
+    def never(*_):
+        raise AssertionError("episodes were played")
+
+    monkeypatch.setattr("rookery.training.evaluation.evaluate_team", never)
+    (tmp_path / "file").touch()
+    (tmp_path / "taken.json").mkdir()
+    assert export(straight.run_dir / FILE, tmp_path / "file" / "x.safetensors") == 5
+    assert "part of the path is a file" in capsys.readouterr().err
+    assert export(straight.run_dir / FILE, tmp_path / "taken.safetensors") == 5
+    assert "it is a folder" in capsys.readouterr().err
+    shutil.copytree(straight.run_dir, tmp_path / "run")
+    (tmp_path / "run" / "status.json").write_text("{}")
+    assert export(tmp_path / "run" / FILE, tmp_path / "x.safetensors") == 4
+    assert "status.json is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

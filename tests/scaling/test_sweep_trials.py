@@ -12,6 +12,7 @@ from rookery.errors import (
     STOPPED_EXIT_CODE,
     UNFINISHED_EXIT_CODE,
     ConfigError,
+    CorruptFileError,
     DivergedError,
     MissingPackageError,
     StorageError,
@@ -226,12 +227,35 @@ def test_the_smallest_may_be_the_best():
         ((f"{RATE}=1",), {"num_trials": 0}, "num_trials=0"),
         ((f"{RATE}=1",), {"seed": CONFIG.seed}, "overlap with the configuration's own, 3 to 3"),
         (("team.0.rate=1",), {}, "rate"),
+        (("seed=1,2",), {}, "space has 'seed', which is the same in all trials of a sweep; set it by --seed"),
+        ((f"{RATE}=1", "num_seeds=1..3"), {}, "space has 'num_seeds', .* set it by --seeds"),
+        (("team.0.learner.gamma=0.5", 'team.0.learner={"kind": "ppo"}'), {}, "'team.0.learner.gamma', which is a part"),
+        ((f"{RATE}=1",), {"seed": -5}, "seed=-5 must lie in"),
+        ((f"{RATE}=1",), {"seed": 5_000_000_000}, "seed=5000000000 must be at most"),
+        ((f"{RATE}=1",), {"num_seeds": 10**12}, "num_seeds=1000000000000 must be at most"),
     ],
 )
 def test_refused_before_anything_is_trained(trained, tmp_path, space, changes, message):
     with pytest.raises(ConfigError, match=message):
         sweep(CONFIG, options(*space, **changes), tmp_path, log=silent)
     assert trained == []
+    assert not list(tmp_path.iterdir())
+
+
+@needs_optuna
+@pytest.mark.parametrize("line", ["[]", "5", '{"op_code": 99}', '{"op_code":0}', "not JSON", None])
+def test_a_damaged_file_of_trials_is_said_to_be_damaged(trained, tmp_path, line):
+    """A line was added, or that of a trial's setting lost."""
+    few, more = (options(f"{RATE}=0.1..0.2", num_trials=n) for n in (1, 2))
+    sweep(CONFIG, few, tmp_path, log=silent)
+    path = tmp_path / "trials.log"
+    lines = path.read_text().splitlines()
+    lines = [kept for kept in lines if '"param_name"' not in kept] if line is None else [*lines, line]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(CorruptFileError, match=r"trials\.log is damaged \(.*remove it: the same command"):
+        sweep(CONFIG, more, tmp_path, log=silent)
+    path.unlink()
+    assert len(sweep(CONFIG, more, tmp_path, log=silent)) == 2
 
 
 def test_without_optuna(monkeypatch, tmp_path):

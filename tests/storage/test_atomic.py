@@ -31,6 +31,22 @@ def test_a_symbolic_link_is_refused_or_followed(tmp_path):
     assert (tmp_path / "link").is_symlink()
 
 
+def test_what_cannot_be_written_is_known_before(tmp_path, monkeypatch):
+    atomic.check_writable(tmp_path / "a" / "b" / "x")
+    (tmp_path / "x").write_text("old")
+    atomic.check_writable(tmp_path / "x")
+    (tmp_path / "link").symlink_to("x")
+    atomic.check_writable(tmp_path / "link", follow_link=True)
+    bad = {"link": "symbolic link", ".": "it is a folder", "x/y": "part of the path is a file", "n" * 300: "too long"}
+    for name, said in bad.items():
+        with pytest.raises(StorageError, match=said):
+            atomic.check_writable(tmp_path / name)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(StorageError, match="no permission"):
+        atomic.check_writable(tmp_path / "y")
+    assert sorted(os.listdir(tmp_path)) == ["link", "x"]
+
+
 def test_nan_is_refused_before_anything_is_written(tmp_path):
     (tmp_path / "x").write_text("old")
     with pytest.raises(ValueError, match="JSON"):

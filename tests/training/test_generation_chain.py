@@ -144,6 +144,21 @@ def test_stopped_after_every_update(straight):
     assert_same_chain(CHAIN, straight)
 
 
+def test_continued_by_another_path_from_another_working_directory(straight, tmp_path, monkeypatch):
+    """And after it was moved: what a generation begins with lies in its own folder."""
+    train_generations(CONFIG, CHAIN, quiet=True, stop_after=0)
+    while not (tmp_path / CHAIN / "generation-2" / "config.json").exists():
+        train_generations(CONFIG, CHAIN, quiet=True, stop_after=0)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    shutil.copytree(tmp_path / CHAIN, tmp_path / "moved")
+    assert train_generations(CONFIG, tmp_path / CHAIN, quiet=True)
+    assert_same_chain(tmp_path / CHAIN, straight)
+    shutil.rmtree(tmp_path / CHAIN)
+    assert train_generations(CONFIG, tmp_path / "moved", quiet=True)
+    assert_same_chain(tmp_path / "moved", straight)
+
+
 class Killed(BaseException):
     """No handler of the package catches this."""
 

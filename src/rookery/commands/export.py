@@ -55,19 +55,22 @@ def run_export(options: ExportCommand) -> int:
     from rookery import __version__
     from rookery.agents.weights import save_agent
     from rookery.agents.zoo import load_trained_agent
+    from rookery.storage.atomic import check_writable
     from rookery.training.make_team import make_team_setup
 
+    for path in (options.out, options.out.with_suffix(".json")):  # found out now, not after minutes
+        check_writable(path)
     agent = load_trained_agent(options.agent)
     setup = make_team_setup(options.agent, options.partners, None)
+    provenance = _provenance(options.agent)
+    if provenance is None:  # not an agent that a run wrote: what its own card says
+        provenance = {name: agent.card[name] for name in ("steps", "training_stages") if name in agent.card}
     card = {"name": options.out.stem, "title": options.title}
     card |= {name: agent.card[name] for name in ("task", "slot", "partners") if name in agent.card}
     with working("evaluating"):
         card |= _measured_returns(setup, options.episodes, options.seed)
         card["rookery"] = __version__
         card |= _scripted_returns(options.agent, options.episodes, options.seed)
-    provenance = _provenance(Path(options.agent))
-    if provenance is None:  # not from the folder of a run: what its own card says
-        provenance = {name: agent.card[name] for name in ("steps", "training_stages") if name in agent.card}
     with StopSignal():  # the weights do not go without their card
         save_agent(options.out, agent.policy, agent.params, card | provenance)
     if options.json:
@@ -130,25 +133,39 @@ def _scripted_returns(source: str, episodes: int, seed: int) -> dict[str, Any]:
     return {"scripted": {"mean": float(returns.mean()), "episodes": episodes}}
 
 
-def _provenance(path: Path) -> dict[str, Any] | None:
-    """Steps, minutes, machine and stages of the run that wrote an agent's file; the stages it continued come first."""
+def _provenance(agent: str) -> dict[str, Any] | None:
+    """Steps, minutes, machine and stages of the run that wrote an agent's file; the stages it continued come first.
+
+    Returns: None for an agent that no run wrote where it is now: one of the zoo, or a file elsewhere, or one that was
+      put into a run's folder.
+    Raises: NotFoundError or CorruptFileError for a run whose files are missing or damaged.
+    """
     from rookery.agents.cards import read_card
-    from rookery.storage.run_files import CONFIG_FILE, read_status
+    from rookery.storage.run_files import AGENTS_DIR, read_status
     from rookery.training.clone_trainer import load_clone_config
     from rookery.training.trainer import load_config
 
+    path = Path(agent)
+    if path.suffix != ".safetensors":
+        return None
+    path = path.resolve()
     folder = path.parent.parent
-    if not (folder / CONFIG_FILE).exists():
+    if path.parent.name != AGENTS_DIR or (kind := _kind_of_run(folder)) is None:
         return None
     card = read_card(path.with_suffix(".json"))
-    if "cloning" in card:
-        return {"training_stages": [{"clone": load_clone_config(folder).name, **card["cloning"]}]}
+    if kind == "clone":
+        clone_config = load_clone_config(folder)
+        if path.name not in clone_config.agent_files or "cloning" not in card:
+            return None
+        return {"training_stages": [{"clone": clone_config.name, **card["cloning"]}]}
     config = load_config(folder)
+    group = _writer(config, path.name, card)
+    if group is None:
+        return None
     status = read_status(folder)
-    group = next(group for group in config.team if group.learner is not None)
     earlier: dict[str, Any] = {}
     if group.policy.init_from is not None:
-        earlier = _parent_provenance(group.policy.init_from, card.get("seed", config.seed))
+        earlier = _parent_provenance(folder, group.policy.init_from, card.get("seed", config.seed))
     return {
         "steps": earlier.get("steps", 0) + status["steps"],
         "minutes": earlier.get("minutes", 0) + round(status["seconds"] / 60),
@@ -157,16 +174,44 @@ def _provenance(path: Path) -> dict[str, Any] | None:
     }
 
 
-def _parent_provenance(init_from: str, seed: int) -> dict[str, Any]:
-    """The same for the agent that a run started from."""
+def _kind_of_run(folder: Path) -> str | None:
+    """'config' for the folder of a run, 'clone' for that of clones; None if it holds neither."""
+    from rookery.errors import CorruptFileError
+    from rookery.storage.run_files import CONFIG_FILE
+    from rookery.storage.serialization import load_json
+
+    if not (folder / CONFIG_FILE).exists():
+        return None
+    data = load_json(folder / CONFIG_FILE, CorruptFileError)
+    if not isinstance(data, dict) or "rookery" not in data:  # another program's
+        return None
+    return next((kind for kind in ("config", "clone") if kind in data), None)
+
+
+def _writer(config: RunConfig, name: str, card: dict[str, Any]) -> GroupConfig | None:
+    """The group whose agent a run writes to a file of this name and with this card; None if it writes no such file."""
+    from rookery.training.trainer import agent_file, agent_name
+
+    for group in config.team:
+        for variant, seed in config.replicas if group.learner is not None else ():
+            for slot in group.slots:
+                if name == agent_file(variant, seed, group.name, slot):
+                    return group if card.get("name") == agent_name(config, variant, seed, group.name, slot) else None
+    return None
+
+
+def _parent_provenance(folder: Path, init_from: str, seed: int) -> dict[str, Any]:
+    """The same for the agent that the run in a folder started from."""
     from rookery.agents.cards import read_card
-    from rookery.agents.zoo import entry_path
+    from rookery.agents.zoo import entry_path, is_agent_path
+    from rookery.training.agent_paths import AgentFinder
 
     path = Path(init_from.replace("{seed}", str(seed)))
-    if path.suffix != ".safetensors":
+    if not is_agent_path(init_from):
         return read_card(entry_path(init_from).with_suffix(".json"))
     try:
-        return _provenance(path) or read_card(path.with_suffix(".json"))
+        path = Path(AgentFinder.of_run(folder)(str(path)))
+        return _provenance(str(path)) or read_card(path.with_suffix(".json"))
     except NotFoundError:
         raise NotFoundError(
             f"{path}, which the run started from, is missing, so the card cannot say how it was trained"

@@ -12,6 +12,7 @@ from rookery.scaling.launch import Launch
 if TYPE_CHECKING:
     from rookery.commands.resume import ResumeCommand
     from rookery.commands.train import TrainCommand
+    from rookery.training.agent_paths import FindAgent
     from rookery.training.config import RunConfig
     from rookery.training.process_group import ProcessGroup
 
@@ -48,9 +49,19 @@ def train_together(
     with joined(launch, proposal, join_timeout=options.join_timeout) as processes:
         use_cores(options.cores, processes.num_threads)
         if launch.process_id:
-            finished = follow_run(from_dict(RunConfig, processes.config), processes)
+            finished = follow_run(from_dict(RunConfig, processes.config), processes, find=_find_agent(command, options))
             return 0 if finished else STOPPED_EXIT_CODE
         return run(processes)
+
+
+def _find_agent(command: str, options: TrainCommand | ResumeCommand) -> FindAgent:
+    """Where this process loads the agents of a run from: of one that continues, from where they were at its start."""
+    from rookery.storage.run_files import CONFIG_FILE
+    from rookery.training.agent_paths import AgentFinder
+
+    if command == "train" or not (options.run / CONFIG_FILE).exists():  # type: ignore[union-attr] (of resume)
+        return str
+    return AgentFinder.of_run(options.run)  # type: ignore[union-attr]
 
 
 def _recorded_threads(launch: Launch, options: TrainCommand | ResumeCommand) -> int | None:

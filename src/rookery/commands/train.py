@@ -30,7 +30,7 @@ from rookery.commands.options import (
     use_cores,
 )
 from rookery.commands.output import print_json
-from rookery.errors import STOPPED_EXIT_CODE, ConfigError
+from rookery.errors import STOPPED_EXIT_CODE, ConfigError, RookeryError
 from rookery.scaling.launch import find_launch
 from rookery.training.devices import request_deterministic_ops
 
@@ -189,5 +189,27 @@ def print_result(result: TrainResult, quiet: bool = False, as_json: bool = False
     state = "finished" if result.finished else f"stopped; continue with: rookery resume {folder}"
     print(f"{result.run_dir}: {result.num_updates} of {result.run.config.total_updates} updates, {state}")
     if result.finished and not quiet:
-        print(f"next: rookery eval {folder}, or rookery replay {folder}")
+        evaluation = f"rookery eval {folder}, or " if _can_evaluate(result) else ""
+        print(f"next: {evaluation}rookery replay {folder}")
     return 0 if result.finished else STOPPED_EXIT_CODE
+
+
+def _can_evaluate(result: TrainResult) -> bool:
+    """Whether `eval` can play each agent of a run without more options.
+
+    It cannot where the whole team learned and the task has no scripted expert to be everyone's partner.
+    """
+    from rookery.storage.run_files import AGENTS_DIR
+    from rookery.training.make_team import make_team_setup
+    from rookery.training.trainer import agent_file
+
+    config = result.run.config
+    for group in config.team:
+        for slot in group.slots if group.learner is not None else ():
+            path = result.run_dir / AGENTS_DIR / agent_file(*config.replicas[0], group.name, slot)
+            try:
+                setup = make_team_setup(str(path))
+                setup.team.validate(setup.env)
+            except RookeryError:
+                return False
+    return True

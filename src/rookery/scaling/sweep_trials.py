@@ -34,6 +34,7 @@ from rookery.errors import (
 )
 from rookery.storage.atomic import refuse_link, storage_error, write_json, write_text
 from rookery.storage.metrics import read_metrics
+from rookery.storage.run_files import SWEEP_FILE
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import apply_overrides, load_json, to_dict
 from rookery.training.config import RunConfig
@@ -49,6 +50,8 @@ TRIALS_FOLDER = "runs"
 """In the folder of a sweep: the runs of its trials."""
 FAILURE = "failure"
 """User attribute of a trial that failed for good, because of its settings: the reason."""
+OWN_FIELDS = {"seed": "--seed", "num_seeds": "--seeds"}
+"""Fields of a run that a sweep sets itself in every trial, and the options that say to what."""
 DEFAULT_METRIC = "social/return"
 """The end of a metric's name: mean return with the whole team, in the evaluation at checkpoints."""
 
@@ -136,6 +139,15 @@ class SweepOptions:
         fields = [dimension.field for dimension in self.space]
         if len(set(fields)) != len(fields):
             raise ConfigError(f"space names a setting twice: {', '.join(fields)}")
+        for field in fields:
+            if field in OWN_FIELDS:
+                raise ConfigError(
+                    f"space has {field!r}, which is the same in all trials of a sweep; set it by {OWN_FIELDS[field]}"
+                )
+            if part := next((other for other in fields if other.startswith(f"{field}.")), None):
+                raise ConfigError(
+                    f"space has both {field!r} and {part!r}, which is a part of it; leave one of them out"
+                )
         if self.method not in METHODS:
             raise ConfigError(f"method={self.method!r}: {suggest(self.method, METHODS)}")
         if self.method == "grid" and (ranges := [d.field for d in self.space if not d.choices]):
@@ -240,6 +252,7 @@ def _import_optuna() -> Any:
 
 def _check_settings(config: RunConfig, options: SweepOptions) -> None:
     """Raises ConfigError for what would fail in the first trial, before anything is trained."""
+    dataclasses.replace(config, seed=options.seed, num_seeds=options.num_seeds)  # refuses seeds that no run has
     reported = range(config.seed, config.seed + config.num_seeds)
     if set(reported) & {*range(options.seed, options.seed + options.num_seeds)}:
         raise ConfigError(
@@ -270,7 +283,7 @@ def _check_same_sweep(config: RunConfig, options: SweepOptions, out: Path) -> No
     """Raises ConfigError if the folder is another sweep's."""
     own = {"config": to_dict(config), **dataclasses.asdict(dataclasses.replace(options, num_trials=1))}
     own = json.loads(json.dumps(own))
-    path = out / "sweep.json"
+    path = out / SWEEP_FILE
     if path.exists():
         if load_json(path, CorruptFileError) != own:
             raise ConfigError(f"{out} holds a sweep of other settings; name another folder with --out")
@@ -279,16 +292,7 @@ def _check_same_sweep(config: RunConfig, options: SweepOptions, out: Path) -> No
 
 
 def _open_study(optuna: Any, options: SweepOptions, out: Path) -> Any:
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(out / TRIALS_FILE)))
-    halving = options.method == "halving"
-    study = optuna.create_study(
-        study_name="sweep",
-        storage=storage,
-        pruner=optuna.pruners.SuccessiveHalvingPruner() if halving else optuna.pruners.NopPruner(),
-        direction="minimize" if options.minimize else "maximize",
-        load_if_exists=True,
-    )
-    earlier = study.get_trials(deepcopy=False)
+    study, earlier = _read_trials(optuna, options, out)
     study.sampler = optuna.samplers.RandomSampler(seed=options.seed + len(earlier))  # not the same settings again
     for trial in earlier:
         if trial.state == optuna.trial.TrialState.RUNNING:  # of a process that was killed; its run is continued
@@ -299,6 +303,32 @@ def _open_study(optuna: Any, options: SweepOptions, out: Path) -> Any:
             settings = dict(zip((dimension.field for dimension in options.space), values, strict=True))
             study.enqueue_trial(settings, skip_if_exists=True)
     return study
+
+
+def _read_trials(optuna: Any, options: SweepOptions, out: Path) -> tuple[Any, list[Any]]:
+    """Optuna's study in a folder, and its trials so far. Raises OSError, or CorruptFileError for a damaged file."""
+    halving = options.method == "halving"
+    try:
+        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(out / TRIALS_FILE)))
+        study = optuna.create_study(
+            study_name="sweep",
+            storage=storage,
+            pruner=optuna.pruners.SuccessiveHalvingPruner() if halving else optuna.pruners.NopPruner(),
+            direction="minimize" if options.minimize else "maximize",
+            load_if_exists=True,
+        )
+        fields = {dimension.field for dimension in options.space}
+        for trial in _ended(study):
+            if missing := fields - trial.params.keys():
+                raise KeyError(f"trial {trial.number} lacks {min(missing)}")
+        return study, study.get_trials(deepcopy=False)
+    except OSError:
+        raise
+    except Exception as error:  # Optuna takes its lines as they are: a wrong one may be any error
+        raise CorruptFileError(
+            f"{out / TRIALS_FILE} is damaged ({type(error).__name__}: {str(error)[:100]}); put a copy of it back, or "
+            "remove it: the same command then tries settings from the beginning, and continues the runs it meets again"
+        ) from error
 
 
 def _ended(study: Any) -> list[Any]:

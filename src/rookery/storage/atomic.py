@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import threading
 import time
 from pathlib import Path
@@ -167,6 +168,31 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error("write to", folder, error) from error
+
+
+def check_writable(path: Path | str, *, follow_link: bool = False) -> None:
+    """Check that a file can be written, before the work whose result it takes. Nothing is created.
+
+    Args:
+      follow_link: as for `write_bytes`.
+    Raises: StorageError, as `write_bytes` would, except for what only writing shows, such as a full disk.
+    """
+    if not follow_link:
+        refuse_link(path)
+    target = Path(os.path.realpath(path))
+    folder = next(parent for parent in target.parents if os.path.lexists(parent))
+    number = None if os.access(folder, os.W_OK | os.X_OK) else errno.EACCES
+    if not folder.is_dir():
+        number = errno.ENOTDIR
+    try:
+        if stat.S_ISDIR(os.stat(target).st_mode):
+            number = errno.EISDIR
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # such as a name that is too long
+        number = error.errno
+    if number is not None:
+        raise storage_error("write", path, OSError(number, os.strerror(number)))
 
 
 def write_text(path: Path | str, text: str, *, follow_link: bool = False) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rookery.errors import CorruptFileError, NotFoundError
+from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
 from rookery.storage.serialization import load_json
 
 LOCK_FILE = ".lock"
@@ -17,6 +17,10 @@ METRICS_FILE = "metrics.jsonl"
 AGENTS_DIR = "agents"
 CHECKPOINTS_DIR = "checkpoints"
 TENSORBOARD_DIR = "tb"
+GENERATIONS_FILE = "generations.json"
+"""In the folder of all generations: their configuration."""
+SWEEP_FILE = "sweep.json"
+"""In the folder of a sweep: its configuration."""
 TRACKING_FILE = "tracking.json"
 """Each tracker's name and the id that continues it."""
 RESULT_ENTRIES = (STATUS_FILE, METRICS_FILE, AGENTS_DIR, CHECKPOINTS_DIR, TENSORBOARD_DIR)
@@ -27,6 +31,28 @@ THREADS_KEY = "threads"
 """In CONFIG_FILE: over how many threads the run's sums were split, on which their last bits depend."""
 CHECKPOINT_HASHES_KEY = "checkpoint_hashes"
 """In CONFIG_FILE: the SHA-256 digest of each agent of another run that the run trains with."""
+
+
+def no_run(run_dir: Path | str, name: str = CONFIG_FILE) -> NotFoundError:
+    """The error for a folder without a run's configuration `name`: what it holds instead, and what continues that."""
+    run_dir = Path(run_dir)
+    others = {
+        GENERATIONS_FILE: "generations: 'rookery generations' with the same options continues them",
+        SWEEP_FILE: "a sweep: 'rookery sweep' with the same options continues it",
+    }
+    held = next((f"; it holds {words}" for file, words in others.items() if (run_dir / file).exists()), "")
+    inner = sorted(path.parent for depth in ("*", "*/*") for path in run_dir.glob(f"{depth}/{CONFIG_FILE}"))
+    if inner:
+        held += f"; for {'the run' if len(inner) == 1 else f'one of the {len(inner)} runs'} in it, name {inner[0]}"
+    return NotFoundError(f"{run_dir} holds no run ({name} is missing){held}")
+
+
+def holds_clones(run_dir: Path | str) -> IncompatibleError:
+    """The error for a folder of clones where only that of a run will do."""
+    return IncompatibleError(
+        f"{run_dir} holds clones and not the run of a team: 'rookery clone' with the same options continues them, and "
+        f"their agents, which other commands take, are in {Path(run_dir) / AGENTS_DIR}"
+    )
 
 
 def own_paths(run_dir: Path) -> Iterator[Path]:
@@ -75,7 +101,7 @@ def recorded_threads(run_dir: Path | str) -> int | None:
     """
     path = Path(run_dir) / CONFIG_FILE
     if not path.exists():
-        raise NotFoundError(f"{run_dir} holds no run ({CONFIG_FILE} is missing)")
+        raise no_run(run_dir)
     data = load_json(path, CorruptFileError)
     threads = data.get(THREADS_KEY) if isinstance(data, dict) else None
     if threads is not None and not (type(threads) is int and 1 <= threads <= 4096):

@@ -14,7 +14,7 @@ from rookery.errors import CorruptFileError, NotFoundError
 from rookery.limits import MAX_SEEDS_PER_VARIANT, check_path
 from rookery.storage.atomic import storage_error
 from rookery.storage.metrics import read_metrics
-from rookery.storage.run_files import CONFIG_FILE, LOCK_FILE, METRICS_FILE, STATUS_FILE, read_status
+from rookery.storage.run_files import CONFIG_FILE, LOCK_FILE, METRICS_FILE, STATUS_FILE, no_run, read_status
 from rookery.storage.serialization import load_json
 from rookery.tracking.tracker import mean_value
 from rookery.tracking.trackers import saved_trackers
@@ -114,7 +114,7 @@ def read_run_config(run_dir: Path) -> tuple[dict[str, Any], bool]:
     """
     path = run_dir / CONFIG_FILE
     if not path.is_file():
-        raise NotFoundError(f"{run_dir} holds no run ({CONFIG_FILE} is missing); see rookery runs list")
+        raise NotFoundError(f"{no_run(run_dir)}; see rookery runs list")
     data = load_json(path, CorruptFileError)
     config = data.get("config", data.get("clone")) if isinstance(data, dict) else None
     if not isinstance(config, dict):

@@ -19,6 +19,7 @@ from rookery.interfaces import Policy
 from rookery.learning.rollout import requested_info
 from rookery.tasks.checks import check_jax_settings
 from rookery.tasks.registry import make_env
+from rookery.training.agent_paths import FindAgent
 from rookery.training.config import GroupConfig, RunConfig
 from rookery.training.policy_config import scripted_policy
 from rookery.training.train_step import Run
@@ -28,9 +29,11 @@ SEED_PLACEHOLDER = "{seed}"
 """In `init_from` and `checkpoint`: replaced by each replica's own seed."""
 
 
-def build(config: RunConfig) -> Run:
+def build(config: RunConfig, find: FindAgent = str) -> Run:
     """Join task and team, and load the agents that do not learn.
 
+    Args:
+      find: where agents are loaded from, by their names in the configuration; `str`: as they are named.
     Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError, before anything is compiled or written.
     """
     check_jax_settings()
@@ -44,9 +47,9 @@ def build(config: RunConfig) -> Run:
             )
         teacher = None
         if SEED_PLACEHOLDER in entry.policy.checkpoint:
-            policy, replica_params[entry.name] = _load_by_seed(entry, config, env)
+            policy, replica_params[entry.name] = _load_by_seed(entry, config, env, find)
         else:
-            policy, params = entry.policy.make_policy(env, entry.slots[0], entry.name)
+            policy, params = _found(entry.policy, find).make_policy(env, entry.slots[0], entry.name)
             if entry.learner is None:
                 frozen_params[entry.name] = params
         if entry.learner is not None:
@@ -54,12 +57,18 @@ def build(config: RunConfig) -> Run:
             for loss in entry.learner.auxiliary:
                 loss.validate(policy)
             if entry.learner.teacher is not None:
-                teacher = _make_teacher(entry.learner.teacher, entry, env)
+                teacher = _make_teacher(entry.learner.teacher, entry, env, find)
         groups.append(AgentGroup(entry.name, entry.slots, policy, entry.learner, teacher))
     return Run(config, env, Team(tuple(groups)), frozen_params, replica_params=replica_params)
 
 
-def _load_by_seed(entry: GroupConfig, config: RunConfig, env: Env) -> tuple[Policy, PyTree]:
+def _found(policy: Any, find: FindAgent) -> Any:
+    """The policy with its trained agent, if it has one, where it is found."""
+    checkpoint = policy.checkpoint and find(policy.checkpoint)
+    return policy if checkpoint == policy.checkpoint else dataclasses.replace(policy, checkpoint=checkpoint)
+
+
+def _load_by_seed(entry: GroupConfig, config: RunConfig, env: Env, find: FindAgent) -> tuple[Policy, PyTree]:
     """A group whose agent is another one in each replica: the policy, and the parameters, leaves [M, ...].
 
     Raises: IncompatibleError if the agents have different networks.
@@ -67,7 +76,7 @@ def _load_by_seed(entry: GroupConfig, config: RunConfig, env: Env) -> tuple[Poli
     path, by_seed = entry.policy.checkpoint, {}
     for seed in sorted({seed for _, seed in config.replicas}):
         one = dataclasses.replace(entry.policy, checkpoint=path.replace(SEED_PLACEHOLDER, str(seed)))  # type: ignore[type-var]
-        by_seed[seed] = one.make_policy(env, entry.slots[0], entry.name)
+        by_seed[seed] = _found(one, find).make_policy(env, entry.slots[0], entry.name)
     policies = {policy for policy, _ in by_seed.values()}
     if len(policies) > 1:
         raise IncompatibleError(f"group {entry.name!r}: the agents of {path} have different networks; use one kind")
@@ -87,40 +96,44 @@ def with_communication(policy: Any, entry: GroupConfig, config: RunConfig, env: 
     return dataclasses.replace(policy, communication=CommunicationConfig(), num_agents=env.num_agents)
 
 
-def checkpoint_hashes(config: RunConfig) -> dict[str, str]:
+def checkpoint_hashes(config: RunConfig, find: FindAgent = str) -> dict[str, str]:
     """SHA-256 of the weights of every trained agent that acts or teaches unchanged, by its name in the configuration.
 
+    Args:
+      find: as for `build`.
     Raises: as `load_trained_agent`.
     """
     teachers = {entry.learner.teacher for entry in config.team if entry.learner is not None}
     names = _of_every_seed(config, {entry.policy.checkpoint for entry in config.team})
-    return _hashes(names | teachers - {*OBSERVABILITY_BY_NAME})
+    return _hashes(names | teachers - {*OBSERVABILITY_BY_NAME}, find)
 
 
-def initial_hashes(config: RunConfig) -> dict[str, str]:
+def initial_hashes(config: RunConfig, find: FindAgent = str) -> dict[str, str]:
     """SHA-256 of the weights of every trained agent that training starts from. They are read when a run begins, and not
     again once it has a checkpoint.
 
+    Args:
+      find: as for `build`.
     Raises: as `load_trained_agent`.
     """
-    return _hashes(_of_every_seed(config, {entry.policy.init_from or "" for entry in config.team}))
+    return _hashes(_of_every_seed(config, {entry.policy.init_from or "" for entry in config.team}), find)
 
 
 def _of_every_seed(config: RunConfig, paths: set[str]) -> set[str]:
     return {path.replace(SEED_PLACEHOLDER, str(seed)) for path in paths for _, seed in config.replicas}
 
 
-def _hashes(names: set[str]) -> dict[str, str]:
-    return {name: load_trained_agent(name).card["sha256"] for name in sorted(filter(None, names))}
+def _hashes(names: set[str], find: FindAgent) -> dict[str, str]:
+    return {name: load_trained_agent(find(name)).card["sha256"] for name in sorted(filter(None, names))}
 
 
-def _make_teacher(name: str, entry: GroupConfig, env: Env) -> Policy:
+def _make_teacher(name: str, entry: GroupConfig, env: Env, find: FindAgent) -> Policy:
     """A group's teacher: the task's scripted expert, or a trained agent that observes by a view of its own."""
     if name in OBSERVABILITY_BY_NAME:
         return scripted_policy(env, OBSERVABILITY_BY_NAME[name])
     label = f"group {entry.name!r}: teacher={name!r}"
     try:
-        agent = load_trained_agent(name)
+        agent = load_trained_agent(find(name))
     except NotFoundError as error:
         names = " nor ".join(map(repr, OBSERVABILITY_BY_NAME))
         raise NotFoundError(f"{label} is neither {names}, the scripted experts, nor a trained agent: {error}") from None
@@ -129,10 +142,13 @@ def _make_teacher(name: str, entry: GroupConfig, env: Env) -> Policy:
     return make_trained_teacher(agent, spec, entry.slots[0], label)
 
 
-def initial_params(config: RunConfig, run: Run) -> dict[str, PyTree]:
+def initial_params(config: RunConfig, run: Run, find: FindAgent = str) -> dict[str, PyTree]:
     """Policy parameters that learning groups start from instead of a random initialization, by group.
 
     With '{seed}' in its path every replica starts from the agent of its own seed; leaves then lead with [M, 1].
+
+    Args:
+      find: as for `build`.
     """
     initial = {}
     for entry in config.team:
@@ -142,11 +158,11 @@ def initial_params(config: RunConfig, run: Run) -> dict[str, PyTree]:
         group = next(group for group in run.team.groups if group.name == entry.name)
         if SEED_PLACEHOLDER in path:
             seeds = sorted({seed for _, seed in config.replicas})
-            by_seed = {s: _load_initial_params(path.replace(SEED_PLACEHOLDER, str(s)), group) for s in seeds}
+            by_seed = {s: _load_initial_params(find(path.replace(SEED_PLACEHOLDER, str(s))), group) for s in seeds}
             replicas = [by_seed[seed] for _, seed in config.replicas]
             initial[entry.name] = jax.tree.map(lambda *leaves: np.stack(leaves)[:, None], *replicas)
         else:
-            initial[entry.name] = _load_initial_params(path, group)
+            initial[entry.name] = _load_initial_params(find(path), group)
     return initial
 
 

@@ -68,6 +68,12 @@ class CloneConfig(NumericFields):
         if not 0 <= self.seed <= 2**31 - self.num_seeds:
             raise ConfigError(f"seed={self.seed} must lie in [0, 2^31 - num_seeds]")
 
+    @property
+    def agent_files(self) -> tuple[str, ...]:
+        """Names of the exported agents, one per seed."""
+        seeds = range(self.seed, self.seed + self.num_seeds)
+        return tuple(agent_file("main", seed, CLONE_GROUP, 0) for seed in seeds)
+
 
 @dataclasses.dataclass(frozen=True)
 class CloneResult:
@@ -237,9 +243,9 @@ class _CloneLoop:
 
     def _export_agents(self, state: CloningState, done: int) -> tuple[Path, ...]:
         manifest, paths = self.data.manifest, []
-        for number in range(self.config.num_seeds):
+        for number, file in enumerate(self.config.agent_files):
             seed = self.config.seed + number
-            path = self.run_dir / AGENTS_DIR / agent_file("main", seed, CLONE_GROUP, 0)
+            path = self.run_dir / AGENTS_DIR / file
             card = {
                 "name": f"{self.config.name} of {manifest['expert']}, seed {seed}",
                 "task": manifest["task"],

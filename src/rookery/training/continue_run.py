@@ -10,6 +10,7 @@ from typing import Any
 
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError
 from rookery.storage.run_files import CONFIG_FILE, read_status
+from rookery.training.agent_paths import AgentFinder, differing_agents, with_agents_of
 from rookery.training.config import RunConfig
 from rookery.training.trainer import OnUpdate, check_checkpoint_hashes, load_config, resume, train
 
@@ -36,11 +37,15 @@ def train_or_resume(
     if not (run_dir / CONFIG_FILE).exists():
         return train(config, run_dir, **options).finished
     saved = load_config(run_dir)
-    left = comparable(dataclasses.replace(saved, seed=config.seed, num_seeds=config.num_seeds))
+    # Paths depend on the working directory; those that lead to the same agent are equal.
+    same = with_agents_of(saved, config, AgentFinder.of_run(run_dir))
+    left = comparable(dataclasses.replace(same, seed=config.seed, num_seeds=config.num_seeds))
     right = comparable(config)
     if left != right:
         fields = [field.name for field in dataclasses.fields(config)]
         changed = [name for name in fields if getattr(left, name) != getattr(right, name)]
+        if moved := [f"{old} and not {new}" for old, new in differing_agents(left, right)]:
+            changed[changed.index("team")] = f"team, with the agent {', '.join(moved)}"
         raise ConfigError(
             f"{run_dir} holds a run of another configuration (it differs in {', '.join(changed)}); "
             "name another folder with --runs, or remove it"

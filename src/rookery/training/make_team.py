@@ -17,13 +17,15 @@ from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.agents.weights import Agent
-from rookery.agents.zoo import check_agent_source, load_trained_agent
+from rookery.agents.zoo import check_agent_source, is_agent_path, load_trained_agent
 from rookery.dilemma_policies.policy_pairs import DILEMMA_ROLES, make_dilemma_policy
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
 from rookery.interfaces import Policy, Task
 from rookery.limits import as_texts
+from rookery.storage.run_files import AGENTS_DIR, CONFIG_FILE
 from rookery.storage.serialization import apply_overrides, from_dict
 from rookery.tasks import registry
+from rookery.training.agent_paths import AgentFinder
 from rookery.training.config import TaskConfig
 from rookery.training.policy_config import check_compatible, scripted_policy
 from rookery.types import Env, PyTree
@@ -113,7 +115,7 @@ def _load_partners(
     """The policy of the other slots: the one that is asked for, else that of training, else the scripted expert."""
     if partners is not None:
         return load_policy(partners, env, slots)
-    of_training = trained.card.get("partners") if trained is not None else None
+    of_training = _trained_partners(agent, trained)
     try:
         return load_policy(of_training or "scripted", env, slots)
     except NotFoundError as error:
@@ -138,3 +140,13 @@ def _trained_task(agent: str, trained: Agent | None) -> Any:
         raise IncompatibleError(
             f"{agent}: its card has a task that this version does not know: {error}; use --task"
         ) from None
+
+
+def _trained_partners(agent: str, trained: Agent | None) -> str | None:
+    """The partners that an agent was trained with; of a run's own agent, where the run finds them."""
+    partners = trained.card.get("partners") if trained is not None else None
+    if partners is not None and is_agent_path(partners):
+        folder = Path(agent).resolve().parent
+        if folder.name == AGENTS_DIR and (folder.parent / CONFIG_FILE).exists():
+            return AgentFinder.of_run(folder.parent)(partners)
+    return partners

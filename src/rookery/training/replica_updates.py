@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from rookery.training.agent_paths import FindAgent
 from rookery.training.border_evaluation import BorderEvaluator
 from rookery.training.build import build, checkpoint_hashes
 from rookery.training.config import RunConfig
@@ -97,12 +98,16 @@ class ReplicaUpdates:
         return jax.device_get(self.state)
 
 
-def follow_run(config: RunConfig, processes: ProcessGroup, devices: list[Any] | None = None) -> bool:
+def follow_run(
+    config: RunConfig, processes: ProcessGroup, devices: list[Any] | None = None, find: FindAgent = str
+) -> bool:
     """Train some replicas of a run that process 0 starts, writes and ends. Returns whether the run reached its end.
 
+    Args:
+      find: as for `build`.
     Raises: as `build`; LostProcessError if process 0 or, through it, another process fails.
     """
-    updates = ReplicaUpdates(build(config), devices, processes, checkpoint_hashes(config))
+    updates = ReplicaUpdates(build(config, find), devices, processes, checkpoint_hashes(config, find))
     with StopSignal() as stop_signal:
         updates.start(*processes.scatter(0, jax.eval_shape(updates.run.init)))
         if updates.num_updates < config.total_updates:

@@ -27,12 +27,15 @@ from rookery.storage.run_files import (
     CONFIG_FILE,
     STATUS_FILE,
     THREADS_KEY,
+    holds_clones,
+    no_run,
     read_status,
     training_seconds,
 )
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers
+from rookery.training.agent_paths import AgentFinder, start_record
 from rookery.training.build import SEED_PLACEHOLDER, build, checkpoint_hashes, initial_hashes, initial_params
 from rookery.training.config import RunConfig, slot_names
 from rookery.training.devices import machine_info, thread_count
@@ -113,6 +116,7 @@ def train(
         saved = {"rookery": __version__, THREADS_KEY: thread_count(), "config": to_dict(config)}
         save_trackers(run_dir, dict.fromkeys(trackers))
         hashes = hashes | initial_hashes(config)
+        saved |= start_record(config, run_dir)
         write_json(run_dir / CONFIG_FILE, saved | ({CHECKPOINT_HASHES_KEY: hashes} if hashes else {}))
         return loop.execute(_init_state(run, params), resume_at=None)
 
@@ -138,22 +142,25 @@ def resume(
       processes: as for `train`; there may be more or fewer than before.
     Raises: NotFoundError if there is no run, or it had checkpoints and has no valid one, without `restart`; ConfigError
       if there is a valid one, with `restart`; CorruptFileError if its configuration is unreadable; IncompatibleError if
-      its checkpoint is of another configuration, or a trained agent that it uses has changed; else as `train`.
+      the folder holds clones, its checkpoint is of another configuration, or a trained agent that it uses has changed;
+      else as `train`.
     """
     config = load_config(run_dir)
     run_dir = Path(run_dir)
     _check_loop_arguments(devices, stop_after, on_update)
+    find = AgentFinder.of_run(run_dir)
     check_checkpoint_hashes(run_dir, config)
-    run = build(config)
+    run = build(config, find)
     check_memory(config, devices)
     with RunLock(run_dir) as lock:
         notes = machine_notes(run_dir)
         like = jax.eval_shape(run.init)
         restored = restore_run(run_dir, like, config.checkpoint_interval, restart, notes.append)
         if restored is None:
-            _check_hashes(run_dir, initial_hashes(config))
-        num_updates, state = restored or (0, _init_state(run, initial_params(config, run)))
-        loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update, processes, checkpoint_hashes(config))
+            _check_hashes(run_dir, initial_hashes(config, find))
+        num_updates, state = restored or (0, _init_state(run, initial_params(config, run, find)))
+        hashes = checkpoint_hashes(config, find)
+        loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update, processes, hashes)
         return loop.execute(state, resume_at=num_updates, notes=notes)
 
 
@@ -186,13 +193,16 @@ def _check_unused(run_dir: Path) -> None:
 def load_config(run_dir: Path | str, name: str = CONFIG_FILE) -> RunConfig:
     """The configuration that a run was started with.
 
-    Raises: NotFoundError, CorruptFileError, or ConfigError for what is no path.
+    Raises: NotFoundError, CorruptFileError, IncompatibleError for the folder of clones, or ConfigError for what is no
+      path.
     """
     check_path("run", run_dir)
     path = Path(run_dir) / name
     if not path.exists():
-        raise NotFoundError(f"{run_dir} holds no run ({name} is missing)")
+        raise no_run(run_dir, name)
     data = load_json(path, CorruptFileError)
+    if isinstance(data, dict) and "clone" in data:
+        raise holds_clones(run_dir)
     if not isinstance(data, dict) or "config" not in data:
         raise CorruptFileError(f"{path} is not a run's configuration")
     try:
@@ -206,7 +216,7 @@ def check_checkpoint_hashes(run_dir: Path, config: RunConfig) -> None:
 
     Raises: IncompatibleError if one has changed, because the run's numbers would change; NotFoundError if one is gone.
     """
-    _check_hashes(run_dir, checkpoint_hashes(config))
+    _check_hashes(run_dir, checkpoint_hashes(config, AgentFinder.of_run(run_dir)))
 
 
 def _check_hashes(run_dir: Path, hashes: dict[str, str]) -> None:
@@ -227,7 +237,7 @@ def load_state(run_dir: Path | str) -> tuple[Run, TrainState]:
 
     Raises: NotFoundError if there is no run or no checkpoint; else as `resume`.
     """
-    run = build(load_config(run_dir))
+    run = build(load_config(run_dir), AgentFinder.of_run(run_dir))
     state = checkpoint.restore_latest(Path(run_dir) / CHECKPOINTS_DIR, jax.eval_shape(run.init), lambda note: None)[1]
     return run, state
 
@@ -416,7 +426,7 @@ class _TrainLoop:
                         lambda x, n=number, i=index: np.asarray(x[n, i]), state.learners[group.name].params["policy"]
                     )
                     card = {
-                        "name": f"{self.config.name} {variant} seed {seed} {group.name} (slot {slot})",
+                        "name": agent_name(self.config, variant, seed, group.name, slot),
                         "task": to_dict(self.config.task),
                         "slot": slot,
                         "seed": seed,
@@ -484,3 +494,8 @@ class _TrainLoop:
 def agent_file(variant: str, seed: int, group: str, slot: int) -> str:
     """Name of an exported agent in a run's `agents` folder."""
     return f"{variant}-seed{seed}-{group}-{slot}.safetensors"
+
+
+def agent_name(config: RunConfig, variant: str, seed: int, group: str, slot: int) -> str:
+    """What the card of an exported agent calls it."""
+    return f"{config.name} {variant} seed {seed} {group} (slot {slot})"

@@ -33,6 +33,11 @@ def check_agent_source(name: str, value: object) -> None:
     check_type(name, value, (str, os.PathLike), "the name of an agent or the path of a .safetensors file")
 
 
+def is_agent_path(name: str) -> bool:
+    """Whether an agent is named by the path of its file, and not by its name in the zoo."""
+    return name.endswith(".safetensors") or "/" in name
+
+
 def load_trained_agent(checkpoint: str | Path) -> Agent:
     """An agent by zoo name, or by the path of its .safetensors file.
 
@@ -42,7 +47,7 @@ def load_trained_agent(checkpoint: str | Path) -> Agent:
     from rookery.agents.weights import load_agent  # imports JAX, which listing the zoo does without
 
     path, checkpoint = Path(checkpoint), str(checkpoint)
-    if checkpoint.endswith(".safetensors") or "/" in checkpoint:
+    if is_agent_path(checkpoint):
         if path.suffix != ".safetensors":
             raise NotFoundError(f"{checkpoint}: an agent is a .safetensors file or one of: {', '.join(entry_names())}")
         return load_agent(path)
