@@ -224,6 +224,9 @@ class AuxiliaryLoss(NumericFields):
     required_info: ClassVar[tuple[str, ...]] = ()
     """Information about other agents that a rollout records for it, names of `REQUESTABLE_INFO` except 'influence', as
     `inputs.batch.others`. Targets alone: the policy never observes them."""
+    trains_encoder: ClassVar[bool] = True
+    """Gradients reach the policy's encoder. False, for one that only measures, such as a probe: it trains its own
+    parameters alone."""
 
     def __post_init__(self) -> None:
         if self.weight < 0:
@@ -536,11 +539,11 @@ class Task(NumericFields):
         A `flax.struct.PyTreeNode` of arrays. Scalars named as a setting of the task can be scheduled under that name.
         On the gridworld it has a field `world: GridParams`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method default_params()")
 
     def make_env(self) -> Env:
-        """Required, but GridTask defines it: the environment with these rules."""
-        raise NotImplementedError
+        """Required, but GridTask defines it: the environment with these rules. Its `max_steps` is a run's, too."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method make_env()")
 
     def to_text(self, state: PyTree) -> str:
         """A state as text, for people; empty for tasks that cannot be drawn as text. `state`: numpy arrays."""
@@ -559,7 +562,7 @@ class Task(NumericFields):
         Returns: tiles (kinds of `rookery.gridworld.tiles`), positions (row, col), headings 0 to 3, and the task's own
         state, any PyTree; it becomes `GridState.task`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method generate(key)")
 
     def generate_within(
         self, key: PRNGKey, params: PyTree
@@ -578,7 +581,7 @@ class Task(NumericFields):
         Returns: reward f32[A], 0 for absent agents; the task's next state, with the same structure, shapes and types;
         and the metrics, f32[A] for each of `metric_names`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method reward(before, after, move_result, params)")
 
     def post_step(self, key: PRNGKey, before: GridState, after: GridState, move_result: MoveResult) -> GridState:
         """What the task changes in the world after a step is paid, such as agents placed elsewhere. Default: nothing.

@@ -65,21 +65,21 @@ class Env:
 
     def observation_shape(self, slot: int) -> tuple[int, ...]:
         """Shape of the observation of the agent in this slot."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method observation_shape(slot)")
 
     def default_params(self) -> PyTree:
         """The numbers that a schedule may change without recompiling; passed to `reset` and `step`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method default_params()")
 
     def reset(
         self, key: PRNGKey, params: PyTree, agent_mask: Bool[Array, "A"] | None = None
     ) -> tuple[PyTree, TimeStep]:
         """Start an episode. `agent_mask`: the agents that take part in it; None: all."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method reset(key, params, agent_mask=None)")
 
     def step(self, state: PyTree, action: Int[Array, "A"], params: PyTree) -> tuple[PyTree, TimeStep]:
         """All agents act once. Randomness comes from the state, so the same state and action give the same step."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method step(state, action, params)")
 
     def observe(self, state: PyTree) -> Observation:
         """Observations of all agents in this state, as `step` returns them. Needed by JaxMARL's `get_obs` only.

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from rookery.interfaces import AuxiliaryLoss, IntrinsicReward
+from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, Learner
 from rookery.learning.a2c import A2C
+from rookery.learning.actor_critic import ActorCritic
 from rookery.learning.r2d2 import R2D2
 from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS
 from rookery.testing import ConformanceError, check_auxiliary_loss, check_intrinsic_reward, check_learner
@@ -155,8 +156,56 @@ def test_learners_conform(kind):
     check_learner(LEARNERS.get(kind)(**SMALL.get(kind, {})))
 
 
+@pytest.mark.parametrize(
+    ("fields", "hparams", "message"),
+    [
+        ({"sequence_length": 4, "gamma": 0.9}, {}, "add num_minibatches, gae_lambda, vf_coef, normalize_advantages"),
+        (
+            {"sequence_length": 4, "gamma": 0.9, "num_minibatches": 1, "gae_lambda": 1.0, "vf_coef": 1.0,
+             "normalize_advantages": False},
+            {"ent_coef": 0.0},
+            r"Bare\.hparams: .*; add learning_rate, aux_loss_scale",
+        ),
+    ],
+)  # fmt: skip
+def test_what_actor_critic_needs_and_a_learner_lacks_is_named(fields, hparams, message, monkeypatch):
+    members = {"__annotations__": {"kind": Literal["test-bare"]}, "kind": "test-bare", "hparams": hparams, **fields}
+    bare = dataclasses.dataclass(frozen=True, kw_only=True)(type("Bare", (ActorCritic,), members))
+    monkeypatch.setitem(LEARNERS._entries, "test-bare", bare)
+    with pytest.raises(ConformanceError, match=message):
+        check_learner(bare())
+
+
+class CountsEveryStep(A2C):
+    """It learns from steps that do not count."""
+
+    def update(self, policy, state, trajectory, hparams, key):
+        trajectory = trajectory.replace(loss_mask=jnp.ones_like(trajectory.loss_mask))
+        return super().update(policy, state, trajectory, hparams, key)
+
+
+def test_a_learner_that_learns_from_steps_that_do_not_count_is_named(monkeypatch):
+    monkeypatch.setitem(LEARNERS._entries, "a2c", CountsEveryStep)
+    with pytest.raises(ConformanceError, match=r"CountsEveryStep\.update: steps that do not count"):
+        check_learner(CountsEveryStep(sequence_length=4))
+
+
 def _loss(**methods):
     return type("Bad", (RewardPrediction,), methods)
+
+
+def _probe(self, params, inputs):
+    return RewardPrediction.loss(self, params, inputs._replace(hidden=jax.lax.stop_gradient(inputs.hidden)))
+
+
+def _unparameterized(self, params, inputs):
+    return RewardPrediction.loss(self, jax.lax.stop_gradient(params), inputs)
+
+
+def test_a_probe_says_that_it_leaves_the_encoder_alone(monkeypatch):
+    probe = _loss(loss=_probe, trains_encoder=False)
+    monkeypatch.setitem(AUXILIARY_LOSSES._entries, RewardPrediction.kind, probe)
+    check_auxiliary_loss(probe())
 
 
 @pytest.mark.parametrize(
@@ -167,6 +216,8 @@ def _loss(**methods):
             r"Bad\.loss: must return one number",
         ),
         ({"loss": lambda self, params, inputs: inputs.batch.reward}, r"Bad\.loss: has no gradient"),
+        ({"loss": _probe}, r"Bad\.loss: no gradient reaches the policy's encoder"),
+        ({"loss": _unparameterized}, r"Bad\.loss: no gradient reaches the parameters of its own"),
         ({"loss_mask": lambda self, batch: batch.reward}, r"Bad\.loss_mask: must return bool\["),
         ({"metrics": lambda self, params, inputs: {"x": jnp.zeros(2)}}, r"Bad\.metrics: 'x' has shape \(2,\)"),
     ],
@@ -176,6 +227,58 @@ def test_what_breaks_the_contract_is_named(methods, message, monkeypatch):
     monkeypatch.setitem(AUXILIARY_LOSSES._entries, RewardPrediction.kind, bad)
     with pytest.raises(ConformanceError, match=message):
         check_auxiliary_loss(bad())
+
+
+def _rewarded_by(**methods):
+    fields = {"__annotations__": {"kind": Literal["test-bad"]}, "kind": "test-bad"}
+    return dataclasses.dataclass(frozen=True, kw_only=True)(type("Bad", (IntrinsicReward,), {**fields, **methods}))
+
+
+def _add_others_rewards(self, params, policy, trajectory, state):
+    return trajectory.others.reward.sum(-1)
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ({}, r"Bad\.reward: Bad needs a method reward\("),
+        ({"reward": lambda *_: 0.0}, r"Bad\.reward: must be one number per step, \[12, 4\]; it is \[\]"),
+        ({"reward": _add_others_rewards}, r"Bad\._add_others_rewards: .*required_info is \(\); allowed: 'action'"),
+        ({"init_state": lambda *_: {"n": 0.0}}, r"Bad\.init_state: .* \['n'\] is float, must be an array"),
+    ],
+)
+def test_a_reward_that_breaks_the_contract_is_named(methods, message, monkeypatch):
+    bad = _rewarded_by(**methods)
+    monkeypatch.setitem(INTRINSIC_REWARDS._entries, "test-bad", bad)
+    with pytest.raises(ConformanceError, match=message):
+        check_intrinsic_reward(bad())
+
+
+def test_a_reward_that_names_what_it_uses_conforms(monkeypatch):
+    good = _rewarded_by(reward=_add_others_rewards, required_info=("reward",))
+    monkeypatch.setitem(INTRINSIC_REWARDS._entries, "test-bad", good)
+    check_intrinsic_reward(good())
+
+
+@pytest.mark.parametrize("base", [AuxiliaryLoss, Learner])
+def test_a_loss_or_learner_without_its_method_is_named(base, monkeypatch):
+    fields = {"__annotations__": {"kind": Literal["test-bare"]}, "kind": "test-bare"}
+    bare = dataclasses.dataclass(frozen=True, kw_only=True)(type("Bare", (base,), fields))
+    registry, check, method = {
+        AuxiliaryLoss: (AUXILIARY_LOSSES, check_auxiliary_loss, "loss"), Learner: (LEARNERS, check_learner, "init"),
+    }[base]  # fmt: skip
+    monkeypatch.setitem(registry._entries, "test-bare", bare)
+    with pytest.raises(ConformanceError, match=rf"Bare\.{method}: Bare needs a method {method}\("):
+        check(bare())
+
+
+@pytest.mark.parametrize(
+    ("check", "cls"),
+    [(check_auxiliary_loss, InverseModel), (check_intrinsic_reward, RND), (check_learner, A2C)],
+)
+def test_a_class_is_no_instance(check, cls):
+    with pytest.raises(ConformanceError, match=rf"{cls.__name__}: is a class; pass an instance, {cls.__name__}\(\)"):
+        check(cls)
 
 
 def _config(learner):

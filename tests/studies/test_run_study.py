@@ -12,7 +12,7 @@ import pytest
 from rookery.errors import ConfigError, StorageError
 from rookery.storage import metrics
 from rookery.studies import frozen_evaluation
-from rookery.studies.agent_sources import TrainedAgents
+from rookery.studies.agent_sources import TrainedAgents, TrainedTeam
 from rookery.studies.cost import measure_cost, show_cost
 from rookery.studies.ndousse2021.shared_runs import EXPERT_CLONES
 from rookery.studies.results import Results
@@ -21,7 +21,7 @@ from rookery.studies.run_study import count_training_steps, reproduce
 from rookery.studies.session import Session
 from rookery.studies.study import Condition
 from rookery.studies.study_list import load_study
-from rookery.studies.training_run import TrainingRun
+from rookery.studies.training_run import TrainedSlot, TrainingRun
 from rookery.training import continue_run
 from tests.studies.tiny import EVAL_CONDITION, RUN, STUDY, without_clocks
 from tests.tiny import CONFIG, UPDATES, rows
@@ -29,6 +29,7 @@ from tests.tiny import CONFIG, UPDATES, rows
 pytestmark = pytest.mark.usefixtures("quick")
 
 
+WRONG_SLOT = TrainedSlot(run=RUN, variant="social", group="agent")
 REPLICAS = [("social", 4), ("social", 5), ("solo", 4), ("solo", 5), ("experts", None)]
 
 
@@ -50,6 +51,26 @@ def uninterrupted(tmp_path_factory):
         trace_once(patch)
         finished = make_session(tmp_path_factory.mktemp("uninterrupted"))
         return finished, reproduce(STUDY, finished, silent)
+
+
+@pytest.mark.parametrize(
+    ("agents", "message"),
+    [
+        (TrainedAgents(run=RUN, variant="social", group="agent"), "group 'agent', slot 0; .*'novice' in slots \\[0\\]"),
+        (TrainedAgents(run=RUN, variant="social", slot=1), "group 'novice', slot 1; "),
+        (TrainedTeam(run=RUN, variant="social"), "group 'other', slot 1; .* groups that learn: 'novice'"),
+        (TrainedAgents(run=RUN, variant="socail"), "variant 'socail', .*; its variants: 'social', 'solo'"),
+        (
+            TrainedAgents(run=TrainingRun(name="on", configure=RUN.configure, init_from=WRONG_SLOT), variant="social"),
+            "run 'tiny' trains no agent of variant 'social', group 'agent'",
+        ),
+    ],
+)
+def test_agents_that_no_run_trains_are_named_before_any_trains(agents, message, tmp_path):
+    study = dataclasses.replace(STUDY, conditions=(Condition(label="social", agents=agents),))
+    with pytest.raises(ConfigError, match=message):
+        reproduce(study, make_session(tmp_path), silent)
+    assert not list(tmp_path.iterdir())
 
 
 def test_results_have_every_condition_and_seed(uninterrupted):

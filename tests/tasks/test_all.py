@@ -6,12 +6,15 @@ from typing import Literal
 import jax.numpy as jnp
 import pytest
 
+from rookery.interfaces import Task
 from rookery.tasks import registry
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.goal_reaching import GoalReachingTask
+from rookery.tasks.grid_task import GridTask
 from rookery.tasks.single_goal import SingleGoal
 from rookery.testing import ConformanceError, check_task
 from rookery.testing.task_checks import check_settings, check_shapes, check_without_jit
+from rookery.types import Env
 from tests.tasks.episodes import play
 from tests.worlds import FORWARD, SMALL
 
@@ -78,6 +81,15 @@ def test_only_paid_agents_are_placed_elsewhere(kind):
     assert (distance[action != FORWARD] == 0).all()
 
 
+@dataclasses.dataclass(frozen=True)
+class NoLength(Env):
+    """An environment that does not say how long an episode is."""
+
+    task: GoalCycle
+    num_agents = 2
+    num_actions = 3
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Broken(GoalCycle):
     """A task with one mistake, chosen by `mistake`."""
@@ -97,6 +109,8 @@ class Broken(GoalCycle):
         tiles, position, heading, task_state = super().generate(key)
         if self.mistake == "swapped":
             position = position[:, ::-1]
+        if self.mistake == "raises":
+            raise KeyError("door")
         return tiles, position, heading, task_state
 
     def reward(self, before, after, move_result, params):
@@ -113,6 +127,8 @@ class Broken(GoalCycle):
         return state.step < 1 if self.mistake == "over at once" else jnp.bool_(False)
 
     def make_env(self):
+        if self.mistake == "no length":
+            return NoLength(self)
         return 3 if self.mistake == "no environment" else super().make_env()
 
 
@@ -129,12 +145,23 @@ def test_a_task_without_mistakes_passes():
         ("unnamed metric", r"Broken: step: info has \['extra', 'goals', 'mistakes'\]"),
         ("listens to the absent", "Broken: step: the action of an agent outside agent_mask must have no effect"),
         ("over at once", "Broken.is_terminal: an episode must not be over before its first step"),
+        ("raises", "Broken.generate: raised KeyError: 'door'"),
+        ("no length", "NoLength: needs a field or property 'max_steps'"),
         ("no environment", "Broken.make_env: the environment must derive from"),
     ],
 )
 def test_a_mistake_is_named(mistake, message):
     with pytest.raises(ConformanceError, match=message):
         check_task(Broken(mistake=mistake), steps=10)
+
+
+@pytest.mark.parametrize("base", [Task, GridTask])
+def test_a_task_without_its_methods_is_named(base):
+    fields = {"__annotations__": {"kind": Literal["bare"]}, "kind": "bare", "height": 5, "width": 5, "views": (SMALL,)}
+    bare = dataclasses.dataclass(frozen=True, kw_only=True)(type("Bare", (base,), fields))
+    method = r"Bare\.(make_env|default_params): Bare needs a method \1\(\)"
+    with pytest.raises(ConformanceError, match=method):
+        check_task(bare())
 
 
 def test_settings_are_checked_first():
@@ -147,3 +174,5 @@ def test_settings_are_checked_first():
         check_task(Unhashable())
     with pytest.raises(ConformanceError, match="int: must derive from"):
         check_task(3)
+    with pytest.raises(ConformanceError, match=r"^Unhashable: is a class; pass an instance, Unhashable\(\)"):
+        check_task(Unhashable)

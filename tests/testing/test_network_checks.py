@@ -117,3 +117,16 @@ def test_what_is_wrong_is_named(registered, methods, message):
 def test_an_unregistered_network_is_named():
     with pytest.raises(ConformanceError, match=r"Minimal\.kind: 'minimal' must be registered"):
         check_network(Minimal())
+
+
+def test_a_class_and_a_network_without_its_methods_are_named(registered):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Bare(Network):
+        kind: Literal["bare"] = "bare"
+        hidden_size: int = 5
+
+    registered(Bare)
+    with pytest.raises(ConformanceError, match=r"Bare\.encoder: Bare needs a method encoder\(\)"):
+        check_network(Bare())
+    with pytest.raises(ConformanceError, match=r"Bare: is a class; pass an instance, Bare\(\)"):
+        check_network(Bare)

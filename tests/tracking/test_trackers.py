@@ -190,6 +190,8 @@ def test_no_tracker_is_recorded_as_well(tmp_path):
 def test_what_the_conformance_check_finds(fake, monkeypatch):
     check_tracker(TensorBoardTracker)
     check_tracker(fake)
+    with pytest.raises(ConformanceError, match=r"is an instance; pass the class"):
+        check_tracker(fake())
     monkeypatch.setattr(
         fake, "start", lambda self, run, run_id: fake.sessions.append((0, {})) or str(len(fake.sessions))
     )

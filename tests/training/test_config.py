@@ -1,6 +1,7 @@
 import dataclasses
 import re
 from pathlib import Path
+from typing import Literal
 
 import jax.numpy as jnp
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from rookery.agents import zoo
 from rookery.errors import ConfigError, RookeryError
 from rookery.gridworld.spec import ViewConfig
+from rookery.interfaces import Task
 from rookery.learning.ppo import PPO
 from rookery.learning.r2d2 import R2D2
 from rookery.storage.serialization import apply_overrides, from_dict, to_dict
@@ -22,6 +24,7 @@ from rookery.training.config import (
 )
 from rookery.training.train_step import _fraction_done
 from rookery.training.trainer import default_run_dir, train
+from tests.interop.counting import CountingEnv
 from tests.tiny import CONFIG, NETWORK, NOVICE, OTHER, TASK, save_novice, tiny
 
 
@@ -49,6 +52,26 @@ def trained(tmp_path, config=None, changes=()) -> str:
 
 def test_round_trip():
     assert from_dict(RunConfig, to_dict(CONFIG)) == CONFIG
+
+
+@dataclasses.dataclass(frozen=True)
+class FiveStepsEnv(CountingEnv):
+    max_steps = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FiveSteps(Task):
+    """A task whose environment alone has a length."""
+
+    kind: Literal["five-steps"] = "five-steps"
+    limit: int = 6
+
+    def make_env(self):
+        return FiveStepsEnv(self)
+
+
+def test_the_length_of_an_episode_is_the_environments():
+    assert tiny(task=FiveSteps(), env_schedules={}).steps_per_update == 4 * 5
 
 
 def test_updates_reach_the_steps():

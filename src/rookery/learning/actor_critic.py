@@ -63,14 +63,19 @@ class LearnerState(NamedTuple):
 
 
 class ActorCritic(Learner):
-    """Base class of PPO and A2C, which define their settings, `surrogate`, `optimizer` and `learn`."""
+    """Base class of PPO and A2C, which define `surrogate`, `optimizer`, `learn`, and settings.
 
-    sequence_length: int
+    Fields: those without a default here are required. `auxiliary` and `intrinsic` are fields where a configuration can
+    set them, and `max_grad_norm` where `optimizer` clips. `hparams` has at least `learning_rate`, `ent_coef` and
+    `aux_loss_scale`, and `intrinsic_scale` where a schedule can change it.
+    """
+
+    sequence_length: int  # steps
     num_minibatches: int
-    gamma: float
+    gamma: float  # discount per step
     gae_lambda: float
     vf_coef: float
-    normalize_advantages: bool
+    normalize_advantages: bool  # over the steps of a batch that count
     clip_eps: float | None = None
     """If there is one, the fraction of probability ratios outside 1 ± clip_eps is a metric."""
     advantage: Literal["gae", "reference_code"] = "gae"
@@ -87,11 +92,11 @@ class ActorCritic(Learner):
 
     def surrogate(self, log_prob: Array, old_log_prob: Array, advantage: Array) -> Array:
         """What each step adds to the objective; its gradient is the policy gradient."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method surrogate(log_prob, old_log_prob, advantage)")
 
     def optimizer(self) -> optax.GradientTransformation:
         """The optimizer, without its learning rate."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method optimizer()")
 
     def learn(
         self,
@@ -102,7 +107,9 @@ class ActorCritic(Learner):
         key: PRNGKey,
     ) -> tuple[LearnerState, dict[str, Float[Array, ""]]]:
         """One update from episodes whose rewards include the intrinsic ones."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} needs a method learn(policy, state, trajectory, hparams, key)"
+        )
 
     def init(self, policy: RecurrentPolicy, key: PRNGKey, steps: int) -> LearnerState:
         policy_key, auxiliary_key = jax.random.split(key)

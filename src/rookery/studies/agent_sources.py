@@ -40,6 +40,9 @@ class AgentSource:
         """The runs that have to be trained first."""
         return ()
 
+    def validate(self, session: Session) -> None:
+        """Raises ConfigError if the runs will not train the agents that it names; called before any is trained."""
+
     def training_steps(self, budget: Budget, num_seeds: int) -> dict[str, int]:
         """Environment steps of what `prepare` trains, by its name: conditions that share it count it once."""
         return {}
@@ -85,6 +88,9 @@ class TrainedAgents(TrainedSlot, AgentSource):
     def runs(self) -> tuple[TrainingRun, ...]:
         return (self.run,)
 
+    def validate(self, session: Session) -> None:
+        self.check_slot(session.run_config(self.run))
+
     def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
         return [EvaluatedAgent.of(session.trained_agent(self, seed), seed=seed) for seed in session.seeds_of(self.run)]
 
@@ -128,12 +134,19 @@ class TrainedTeam(AgentSource):
     def runs(self) -> tuple[TrainingRun, ...]:
         return (self.run,)
 
-    def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
+    def validate(self, session: Session) -> None:
+        for slot in self._slots(session):
+            slot.check_slot(session.run_config(self.run))
+
+    def _slots(self, session: Session) -> list[TrainedSlot]:
         group_of = {slot: group.name for group in session.run_config(self.run).team for slot in group.slots}
-        slots = [
+        return [
             TrainedSlot(run=self.run, variant=self.variant, group=group, slot=slot)
             for slot, group in sorted(group_of.items())
         ]
+
+    def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
+        slots = self._slots(session)
         return [
             EvaluatedAgent.of(*(session.trained_agent(slot, seed) for slot in slots), seed=seed)
             for seed in session.seeds_of(self.run)

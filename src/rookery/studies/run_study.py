@@ -26,7 +26,12 @@ _logger = logging.getLogger(__name__)
 
 
 def reproduce(study: Study, session: Session, log: Callable[[str], None] = _logger.info) -> dict[str, Any] | None:
-    """Train what is missing, measure, judge. Returns the content of results.json; None if training was stopped."""
+    """Train what is missing, measure, judge. Returns the content of results.json; None if training was stopped.
+
+    Raises: ConfigError, before anything is trained, if a run will not train the agents that a condition names.
+    """
+    for condition in study.conditions:
+        condition.agents.validate(session)
     for run in study.runs:
         log(f"{run.name}: {len(session.run_config(run).replicas)} agents in {session.run_dir(run)}")
         if not session.train(run, log):

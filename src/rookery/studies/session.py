@@ -69,6 +69,7 @@ class Session:
         config = dataclasses.replace(run.configure(self.budget), seed=self.seed, num_seeds=len(self.seeds_of(run)))
         if run.init_from is None:
             return config
+        run.init_from.check_slot(self.run_config(run.init_from.run))
         team = tuple(self._with_init_from(group, run.init_from) for group in config.team)
         return dataclasses.replace(config, team=team)
 

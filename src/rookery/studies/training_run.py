@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
+from rookery.errors import ConfigError
 from rookery.training.config import RunConfig
 
 Budget = Literal["smoke", "desk", "paper"]
@@ -38,3 +39,15 @@ class TrainedSlot:
     variant: str
     group: str = "novice"
     slot: int = 0
+
+    def check_slot(self, config: RunConfig) -> None:
+        """Raises ConfigError unless the run, which has this configuration, trains such an agent."""
+        variants = [variant.name for variant in config.variants]
+        slots = {group.name: group.slots for group in config.team if group.learner is not None}
+        if self.variant not in variants or self.slot not in slots.get(self.group, ()):
+            groups = ", ".join(f"{name!r} in slots {list(of_group)}" for name, of_group in slots.items())
+            raise ConfigError(
+                f"run {self.run.name!r} trains no agent of variant {self.variant!r}, group {self.group!r}, slot "
+                f"{self.slot}; its variants: {', '.join(map(repr, variants))}; its groups that learn: {groups}; set "
+                "variant, group and slot to some of these"
+            )

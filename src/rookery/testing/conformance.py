@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
+
+from rookery.errors import RookeryError
+from rookery.interfaces import REQUESTABLE_INFO
+from rookery.types import Env
 
 
 class ConformanceError(AssertionError):
@@ -23,6 +30,56 @@ def require(condition: Any, method: str, message: str) -> None:
         raise ConformanceError(f"{method}: {message}")
 
 
+def require_instance(extension: Any, base: type) -> None:
+    """Raises ConformanceError unless it is an instance of this base class; a class is no instance of itself."""
+    is_class = isinstance(extension, type)
+    name = extension.__name__ if is_class else type(extension).__name__
+    require(not is_class, name, f"is a class; pass an instance, {name}()")
+    require(isinstance(extension, base), name, f"must derive from {base.__module__}.{base.__name__}")
+
+
+@contextlib.contextmanager
+def failures_named(extension: Any) -> Iterator[None]:
+    """Whatever a method of the extension, or of a task's environment, raises becomes a ConformanceError that names it.
+
+    Errors of this package and of code that is not the extension's pass.
+    """
+    try:
+        yield
+    except (ConformanceError, RookeryError):
+        raise
+    except Exception as error:
+        method = _failed_method(extension, error)
+        if method is None:
+            raise
+        raised = "" if isinstance(error, NotImplementedError) else f"raised {type(error).__name__}: "
+        message = f"{method}: {raised}{error}"
+        requested = getattr(extension, "required_info", None)
+        if requested is not None and "None" in str(error):
+            allowed = ", ".join(map(repr, REQUESTABLE_INFO))
+            message += (
+                f". If it uses what `required_info` does not name, name it there: required_info is {requested}; "
+                f"allowed: {allowed}"
+            )
+        raise ConformanceError(message) from error
+
+
+def _failed_method(extension: Any, error: Exception) -> str | None:
+    """The method of the extension, or else of its environment, that failed, such as "MyTask.reward".
+
+    It is the first on the way to the error of those written with the class, else of all; or the one that is missing.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for is_owner in (lambda owner: type(owner) is type(extension), lambda owner: isinstance(owner, Env)):
+        own = [frame for frame in frames if is_owner(frame.f_locals.get("self"))]
+        if own:
+            owner = type(own[0].f_locals["self"])
+            written = [frame for frame in own if frame.f_globals["__name__"] == owner.__module__]
+            frame = own[-1] if isinstance(error, NotImplementedError) else (written or own)[0]
+            return f"{owner.__name__}.{frame.f_code.co_name}"
+    return None
+
+
 def require_equal_trees(first: Any, second: Any, method: str, message: str) -> None:
     """Raises ConformanceError unless two PyTrees of arrays are equal in structure and in every number."""
     first, second = jax.device_get(first), jax.device_get(second)
@@ -36,8 +93,8 @@ def require_equal_types(first: Any, second: Any, method: str, message: str) -> N
     """Raises ConformanceError unless two PyTrees agree in structure, shapes and types."""
     require(jax.tree.structure(first) == jax.tree.structure(second), method, f"{message}: different structure")
     for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(first), jax.tree.leaves(second), strict=True):
-        require(
-            (a.shape, a.dtype) == (b.shape, b.dtype),
-            method,
-            f"{message}: {jax.tree_util.keystr(path)} is {a.dtype}{list(a.shape)} and {b.dtype}{list(b.shape)}",
-        )
+        where = f"{message}: {jax.tree_util.keystr(path)} is"
+        for x in (a, b):
+            require(hasattr(x, "dtype"), method, f"{where} {type(x).__name__}, must be an array such as jnp.float32(0)")
+        types = [f"{x.dtype}{list(x.shape)}" for x in (a, b)]
+        require(types[0] == types[1], method, f"{where} {types[0]} and {types[1]}")

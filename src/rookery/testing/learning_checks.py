@@ -23,10 +23,17 @@ from rookery.interfaces import (
 )
 from rookery.learning import actor_critic
 from rookery.learning.a2c import A2C
+from rookery.learning.actor_critic import ActorCritic, ScheduledHparams
 from rookery.learning.intrinsic.combine import INFLUENCE_ON
 from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS, Registry
 from rookery.storage.serialization import from_dict, to_dict
-from rookery.testing.conformance import require, require_equal_trees, require_equal_types
+from rookery.testing.conformance import (
+    failures_named,
+    require,
+    require_equal_trees,
+    require_equal_types,
+    require_instance,
+)
 from rookery.types import MessageTrajectory, OthersInfo, PyTree, Trajectory
 
 _STEPS, _EPISODES, _NUM_AGENTS = 12, 4, 3
@@ -40,6 +47,11 @@ def check_auxiliary_loss(loss: AuxiliaryLoss, policy: RecurrentPolicy | None = N
       policy: the policy to check it with; None: a small one.
     Raises: ConformanceError, which names the method and what is wrong.
     """
+    with failures_named(loss):
+        _check_auxiliary_loss(loss, policy)
+
+
+def _check_auxiliary_loss(loss: AuxiliaryLoss, policy: RecurrentPolicy | None) -> None:
     name = type(loss).__name__
     _check_configuration(loss, AuxiliaryLoss, AUXILIARY_LOSSES, name)
     require(loss.weight >= 0, f"{name}.weight", f"is {loss.weight}, must be at least 0")
@@ -52,7 +64,14 @@ def check_auxiliary_loss(loss: AuxiliaryLoss, policy: RecurrentPolicy | None = N
     mask = loss.loss_mask(inputs.batch)
     _check_mask(mask, inputs, f"{name}.loss_mask")
     _check_values(loss.loss(params, inputs), mask, f"{name}.loss")
-    _check_gradient(lambda p, i: loss.loss(p, i), params, inputs, mask, f"{name}.loss")
+    own_grads, policy_grads = _check_gradient(lambda p, i: loss.loss(p, i), params, inputs, mask, f"{name}.loss")
+    _check_own_gradient(own_grads, f"{name}.loss")
+    require(
+        _any_nonzero(policy_grads["encoder"]) or not loss.trains_encoder,
+        f"{name}.loss",
+        "no gradient reaches the policy's encoder; compute it from `inputs.hidden` or `inputs.features` without "
+        "stop_gradient, or, if it is meant to train only its own parameters, set `trains_encoder = False`",
+    )
     metrics = loss.metrics(params, inputs)
     require(isinstance(metrics, dict), f"{name}.metrics", "must return a dictionary")
     for key, value in metrics.items():
@@ -75,6 +94,11 @@ def check_intrinsic_reward(reward: IntrinsicReward, policy: RecurrentPolicy | No
         pays messages.
     Raises: ConformanceError, which names the method and what is wrong.
     """
+    with failures_named(reward):
+        _check_intrinsic_reward(reward, policy)
+
+
+def _check_intrinsic_reward(reward: IntrinsicReward, policy: RecurrentPolicy | None) -> None:
     name = type(reward).__name__
     _check_configuration(reward, IntrinsicReward, INTRINSIC_REWARDS, name)
     require(reward.weight >= 0, f"{name}.weight", f"is {reward.weight}, must be at least 0")
@@ -84,7 +108,9 @@ def check_intrinsic_reward(reward: IntrinsicReward, policy: RecurrentPolicy | No
     learner = A2C(sequence_length=4, intrinsic=(reward,))
     state, trajectory = learner.init(policy, _KEYS[0], _STEPS), _trajectory(policy, reward)
     params, own_state = state.params, reward.init_state(policy)
-    require_equal_trees(own_state, reward.init_state(policy), f"{name}.init_state", "two calls must agree")
+    again = reward.init_state(policy)
+    require_equal_trees(own_state, again, f"{name}.init_state", "two calls must agree")
+    require_equal_types(own_state, again, f"{name}.init_state", "two calls must agree")
     after = reward.update_state(own_state, params, policy, trajectory)
     require_equal_types(own_state, after, f"{name}.update_state", "must keep structure, shapes and types of the state")
     _check_rewards(reward, params, policy, trajectory, after, name)
@@ -100,9 +126,16 @@ def check_learner(learner: Learner, policy: RecurrentPolicy | None = None) -> No
       policy: the policy to check it with; None: a small one.
     Raises: ConformanceError, which names the method and what is wrong.
     """
+    with failures_named(learner):
+        _check_learner(learner, policy)
+
+
+def _check_learner(learner: Learner, policy: RecurrentPolicy | None) -> None:
     name = type(learner).__name__
     _check_configuration(learner, Learner, LEARNERS, name)
     require(isinstance(learner.hparams, dict), f"{name}.hparams", "must be a dictionary of default schedules by name")
+    if isinstance(learner, ActorCritic):
+        _check_actor_critic(learner, name)
     policy = policy or _policy()
     learner.validate(_EPISODES, _STEPS)
     state = learner.init(policy, _KEYS[0], _STEPS)
@@ -121,7 +154,8 @@ def check_learner(learner: Learner, policy: RecurrentPolicy | None = None) -> No
     eval_policy = learner.eval_policy(policy)
     require(isinstance(eval_policy, RecurrentPolicy), f"{name}.eval_policy", "must be a RecurrentPolicy")
     _check_behavior(learner, policy, state, name)
-    metrics = _check_update(learner, policy, state, _trajectory(policy), name)
+    trajectory = _trajectory(policy)
+    metrics = _check_update(learner, policy, state, trajectory, name, _with_other_masked_steps(trajectory, policy))
     missing = [metric for metric in learner.nan_guarded_metrics if metric not in metrics]
     require(not missing, f"{name}.nan_guarded_metrics", f"{missing} are not metrics of an update")
 
@@ -131,7 +165,7 @@ def check_learner(learner: Learner, policy: RecurrentPolicy | None = None) -> No
 
 def _check_configuration(config: Any, base: type, registry: Registry, name: str) -> None:
     """It is a frozen dataclass that JSON can hold, and registered."""
-    require(isinstance(config, base), name, f"must derive from rookery.interfaces.{base.__name__}")
+    require_instance(config, base)
     is_frozen = dataclasses.is_dataclass(config) and type(config).__dataclass_params__.frozen  # type: ignore[attr-defined]
     require(is_frozen, name, "must be a dataclass with frozen=True")
     kind = getattr(config, "kind", None)
@@ -210,6 +244,22 @@ def _trajectory(policy: RecurrentPolicy, part: AuxiliaryLoss | IntrinsicReward |
     )
 
 
+def _with_other_masked_steps(trajectory: Trajectory, policy: RecurrentPolicy) -> Trajectory:
+    """The same episodes with other numbers in the steps that do not count."""
+    masked = ~trajectory.loss_mask
+    edge = jnp.ones((1, masked.shape[1]), bool)
+    # The observation after the last step that counts still belongs to it.
+    unread = jnp.concatenate([masked, edge]) & jnp.concatenate([~edge, masked])
+    observation = trajectory.observation
+    unread = unread.reshape(*unread.shape, *(1,) * (observation.ndim - 2))
+    return trajectory.replace(
+        observation=jnp.where(unread, 255 - observation, observation),
+        action=jnp.where(masked, (trajectory.action + 1) % policy.num_actions, trajectory.action),
+        reward=jnp.where(masked, trajectory.reward + 1, trajectory.reward),
+        log_prob=jnp.where(masked, trajectory.log_prob - 1, trajectory.log_prob),
+    )
+
+
 def _check_init(part: AuxiliaryLoss | IntrinsicReward, policy: RecurrentPolicy, name: str) -> PyTree:
     params = part.init(_KEYS[2], policy)
     require_equal_trees(params, part.init(_KEYS[2], policy), f"{name}.init", "two calls with one key must agree")
@@ -249,7 +299,9 @@ def _check_values(values: Any, mask: Any, method: str) -> None:
     require(jnp.isfinite(values).all(), method, "is not finite everywhere, which it must be even outside the mask")
 
 
-def _check_gradient(loss: Any, params: PyTree, inputs: LossInputs, mask: Any, method: str) -> None:
+def _check_gradient(loss: Any, params: PyTree, inputs: LossInputs, mask: Any, method: str) -> tuple[PyTree, PyTree]:
+    """Returns the gradients of `params` and of the policy's parameters."""
+
     def mean(params, policy_params):
         hidden = inputs.policy.unroll(
             policy_params, inputs.batch.carry, inputs.batch.observation[:-1], inputs.batch.is_first[:-1],
@@ -258,10 +310,20 @@ def _check_gradient(loss: Any, params: PyTree, inputs: LossInputs, mask: Any, me
         values = loss(params, inputs._replace(policy_params=policy_params, hidden=hidden))
         return jnp.sum(values * mask) / mask.sum()
 
-    grads = jax.tree.leaves(jax.jit(jax.grad(mean, (0, 1)))(params, inputs.policy_params))
-    require(all(jnp.isfinite(g).all() for g in grads), method, "has a gradient that is not finite")
-    changes = any(jnp.any(g != 0) for g in grads)
-    require(changes, method, "has no gradient: it trains neither the policy nor parameters of its own")
+    grads = jax.jit(jax.grad(mean, (0, 1)))(params, inputs.policy_params)
+    require(all(jnp.isfinite(g).all() for g in jax.tree.leaves(grads)), method, "has a gradient that is not finite")
+    require(_any_nonzero(grads), method, "has no gradient: it trains neither the policy nor parameters of its own")
+    return grads
+
+
+def _check_own_gradient(grads: PyTree, method: str) -> None:
+    """Some may be zero: those of a network that is meant to stay as it is."""
+    is_trained = _any_nonzero(grads) or not jax.tree.leaves(grads)
+    require(is_trained, method, "no gradient reaches the parameters of its own, which `init` returned")
+
+
+def _any_nonzero(grads: PyTree) -> bool:
+    return any(bool(jnp.any(g != 0)) for g in jax.tree.leaves(grads))
 
 
 def _check_rewards(
@@ -271,13 +333,13 @@ def _check_rewards(
     influence = reward.influence(params, policy, trajectory)
     if influence is not None:
         expected = (*size, policy.num_agents - 1)
-        require(influence.shape == expected, f"{name}.influence", f"is {list(influence.shape)}, not {list(expected)}")
+        shape = jnp.shape(influence)
+        require(shape == expected, f"{name}.influence", f"is {list(shape)}, not {list(expected)}")
         require(jnp.isfinite(influence).all(), f"{name}.influence", "is not finite everywhere")
         return
     values = reward.reward(params, policy, trajectory, state)
-    require(
-        values.shape == size, f"{name}.reward", f"must be one number per step, {list(size)}; it is {list(values.shape)}"
-    )
+    shape = jnp.shape(values)
+    require(shape == size, f"{name}.reward", f"must be one number per step, {list(size)}; it is {list(shape)}")
     finite = jnp.where(trajectory.loss_mask, jnp.isfinite(values), True).all()
     require(finite, f"{name}.reward", "is not finite at a step that counts")
 
@@ -288,10 +350,10 @@ def _check_intrinsic_loss(
     states = reward.pre_step_state(params, policy, trajectory)
     for path, leaf in jax.tree_util.tree_leaves_with_path(states):
         require(
-            leaf.shape[:2] == trajectory.reward.shape,
+            jnp.shape(leaf)[:2] == trajectory.reward.shape,
             f"{name}.pre_step_state",
             f"{jax.tree_util.keystr(path)} must lead with steps and episodes, {list(trajectory.reward.shape)}; it is "
-            f"{list(leaf.shape)}",
+            f"{list(jnp.shape(leaf))}",
         )
     inputs = _loss_inputs(learner, policy, params, trajectory)
     mask = reward.loss_mask(inputs.batch)
@@ -302,7 +364,17 @@ def _check_intrinsic_loss(
     _check_mask(mask, inputs, f"{name}.loss_mask")
     carry = inputs.batch.intrinsic_carry.get(reward.kind)
     _check_values(reward.loss(params, inputs, carry), mask, f"{name}.loss")
-    _check_gradient(lambda p, i: reward.loss(p, i, carry), params, inputs, mask, f"{name}.loss")
+    grads, _ = _check_gradient(lambda p, i: reward.loss(p, i, carry), params, inputs, mask, f"{name}.loss")
+    _check_own_gradient(reward.own_params(grads), f"{name}.loss")
+
+
+def _check_actor_critic(learner: ActorCritic, name: str) -> None:
+    """It has the settings and scheduled hyperparameters that ActorCritic computes with."""
+    missing = [field for field in ActorCritic.__annotations__ if not hasattr(learner, field)]
+    require(not missing, name, f"ActorCritic computes with its fields, too; add {', '.join(missing)}")
+    needed = [field for field in ScheduledHparams._fields if field not in ScheduledHparams._field_defaults]
+    missing = [field for field in needed if field not in learner.hparams]
+    require(not missing, f"{name}.hparams", f"ActorCritic needs {', '.join(needed)}; add {', '.join(missing)}")
 
 
 def _check_behavior(learner: Learner, policy: RecurrentPolicy, state: Any, name: str) -> None:
@@ -312,7 +384,7 @@ def _check_behavior(learner: Learner, policy: RecurrentPolicy, state: Any, name:
     observation = jnp.zeros((2, *policy.observation_shape), jnp.uint8)
     arguments = (params, behavior.initial_carry(2), observation, jnp.ones(2, bool), _KEYS[4])
     action, _, extras = behavior.act(*arguments)
-    require(action.shape == (2,), f"{name}.behavior_policy", "does not act with the parameters of behavior_params")
+    require(jnp.shape(action) == (2,), f"{name}.behavior_policy", "does not act with the parameters of behavior_params")
     require("log_prob" in extras, f"{name}.behavior_policy", "must give the extra `log_prob`")
 
 
@@ -326,14 +398,34 @@ def _hparams(learner: Learner) -> dict[str, jax.Array]:
 
 
 def _check_update(
-    learner: Learner, policy: RecurrentPolicy, state: Any, trajectory: Trajectory, name: str
+    learner: Learner,
+    policy: RecurrentPolicy,
+    state: Any,
+    trajectory: Trajectory,
+    name: str,
+    same_where_counted: Trajectory | None = None,
 ) -> dict[str, jax.Array]:
-    """One whole update, compiled as in a run; returns its metrics."""
-    update = jax.jit(lambda s, k: learner.update(policy, s, trajectory, _hparams(learner), k))
-    after, metrics = update(state, _KEYS[5])
+    """One whole update, compiled as in a run; returns its metrics.
+
+    Args:
+      same_where_counted: episodes that differ in steps that do not count; the same parameters must come of them.
+    """
+
+    @jax.jit
+    def update(state, trajectory, key):
+        result = learner.update(policy, state, trajectory, _hparams(learner), key)
+        is_pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)
+        require(is_pair, f"{name}.update", "must return the next state, and a dictionary of metrics")
+        return result
+
+    after, metrics = update(state, trajectory, _KEYS[5])
     require_equal_types(state, after, f"{name}.update", "must keep structure, shapes and types of the learner's state")
-    again = update(state, _KEYS[5])
+    again = update(state, trajectory, _KEYS[5])
     require_equal_trees((after, metrics), again, f"{name}.update", "two calls with one key must agree")
+    if same_where_counted is not None:
+        others = update(state, same_where_counted, _KEYS[5])[0].params
+        message = "steps that do not count (`loss_mask` False) must not change the parameters"
+        require_equal_trees(after.params, others, f"{name}.update", message)
     for metric, value in metrics.items():
         if metric != INFLUENCE_ON:
             require(value.shape == (), f"{name}.update", f"metric {metric!r} is {list(value.shape)}, not one number")

@@ -21,7 +21,7 @@ from rookery.nn.cells import RecurrentCell
 from rookery.nn.modules import apply_module
 from rookery.plugins import NETWORKS
 from rookery.storage.serialization import from_dict, to_dict
-from rookery.testing.conformance import require, require_equal_trees
+from rookery.testing.conformance import failures_named, require, require_equal_trees, require_instance
 from rookery.types import PyTree
 
 SHAPES = ((7, 7, 8), (21, 21, 3), (15, 15, 3), (5,))
@@ -41,6 +41,11 @@ def check_network(network: Network, observation_shape: tuple[int, ...] | None = 
       observation_shape: of one observation; None: the first of some common shapes that the network takes.
     Raises: ConformanceError, which names the method and what is wrong.
     """
+    with failures_named(network):
+        _check_network(network, observation_shape, num_actions)
+
+
+def _check_network(network: Network, observation_shape: tuple[int, ...] | None, num_actions: int) -> None:
     name = type(network).__name__
     _check_configuration(network, name)
     shape = observation_shape or _accepted_shape(network, name)
@@ -91,7 +96,7 @@ class _Pairs:
 
 def _check_configuration(network: Network, name: str) -> None:
     """It is a frozen dataclass that JSON can hold, and registered."""
-    require(isinstance(network, Network), name, "must derive from rookery.interfaces.Network")
+    require_instance(network, Network)
     is_frozen = dataclasses.is_dataclass(network) and type(network).__dataclass_params__.frozen  # type: ignore[attr-defined]
     require(is_frozen, name, "must be a dataclass with frozen=True")
     require(isinstance(getattr(network, "kind", None), str), f"{name}.kind", 'must be a field `kind: Literal["..."]`')

@@ -15,7 +15,14 @@ from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.state import GridState
 from rookery.gridworld.tiles import NUM_TILE_KINDS, OBSTACLE, WALKABLE
 from rookery.interfaces import Task
-from rookery.testing.conformance import ConformanceError, require, require_equal_trees, require_equal_types
+from rookery.testing.conformance import (
+    ConformanceError,
+    failures_named,
+    require,
+    require_equal_trees,
+    require_equal_types,
+    require_instance,
+)
 from rookery.types import Env, PyTree, TimeStep
 
 NUM_CHECKED_ENVS = 6
@@ -48,6 +55,11 @@ def check_task(task: Task, *, steps: int = 40, compare_without_jit: bool = False
       compare_without_jit: also compare one step with the same step outside of `jax.jit`, which takes seconds.
     Raises: ConformanceError, which names the method and what is wrong.
     """
+    with failures_named(task):
+        _check_task(task, steps, compare_without_jit)
+
+
+def _check_task(task: Task, steps: int, compare_without_jit: bool) -> None:
     check_settings(task)
     env = task.make_env()
     check_shapes(task, env)
@@ -70,7 +82,7 @@ def check_task(task: Task, *, steps: int = 40, compare_without_jit: bool = False
 def check_settings(task: Task) -> None:
     """The part of `check_task` about the task as a dataclass."""
     name = type(task).__name__
-    require(isinstance(task, Task), name, "must derive from rookery.interfaces.Task")
+    require_instance(task, Task)
     params = getattr(type(task), "__dataclass_params__", None)
     require(
         params is not None and params.frozen, name, "must be a frozen dataclass: @dataclasses.dataclass(frozen=True)"
@@ -93,10 +105,13 @@ def check_shapes(task: Task, env: Env) -> None:
     """The part of `check_task` about shapes and types; nothing is compiled."""
     name = type(task).__name__
     require(isinstance(env, Env), f"{name}.make_env", "the environment must derive from rookery.types.Env")
+    missing = [field for field in ("task", "num_agents", "num_actions", "max_steps") if not hasattr(env, field)]
+    require(not missing, f"{type(env).__name__}", f"needs a field or property {', '.join(map(repr, missing))}")
     require(env.task == task, f"{name}.make_env", "the environment's `task` must be the task")
     require(len(env.action_names) == env.num_actions, f"{name}.action_names", f"must be {env.num_actions} names")
     num_agents, params = env.num_agents, env.default_params()
     _check_params(task, params)
+    require_equal_types(task.default_params(), params, f"{name}.default_params", "must be as the environment's")
     key, agent_mask = jax.random.PRNGKey(0), jnp.ones(num_agents, bool)
     state, first = jax.eval_shape(env.reset, key, params)
     masked_state, masked = jax.eval_shape(env.reset, key, params, agent_mask)

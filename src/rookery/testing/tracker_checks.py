@@ -19,6 +19,7 @@ def check_tracker(cls: type[Tracker]) -> None:
 
     Raises: ConformanceError, which names the method and what is wrong; whatever the tracker itself raises.
     """
+    require(isinstance(cls, type), type(cls).__name__, f"is an instance; pass the class, {type(cls).__name__}")
     name = cls.__name__
     require(issubclass(cls, Tracker), name, "must be derived from rookery.tracking.tracker.Tracker")
     require(isinstance(cls.kind, str) and cls.kind.strip(), f"{name}.kind", "must be a name, the one after --track")

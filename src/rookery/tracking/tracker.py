@@ -52,7 +52,7 @@ class Tracker:
           steps: environment steps of each seed so far.
           values: finite numbers by name.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method write(steps, values)")
 
     def finish(self) -> None:
         """The process ends, whether or not the run is complete."""

@@ -240,7 +240,7 @@ class RunConfig(NumericFields):
         if not learners:
             raise ConfigError("no group of the team learns; give a group a learner")
         for learner in learners:
-            learner.validate(self.num_envs, self.task.max_steps)
+            learner.validate(self.num_envs, self.task.make_env().max_steps)
         names = slot_names(self)
         if len(set(names)) != len(names):
             raise ConfigError(f"the agents' names {', '.join(names)} must differ; rename a group")
@@ -264,7 +264,7 @@ class RunConfig(NumericFields):
     @property
     def steps_per_update(self) -> int:
         """Environment steps of one seed."""
-        return self.num_envs * self.task.max_steps
+        return self.num_envs * self.task.make_env().max_steps
 
     @property
     def total_updates(self) -> int:

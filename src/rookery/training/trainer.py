@@ -389,7 +389,8 @@ class _TrainLoop:
         return self.stop_after is not None and time.monotonic() - self.start_time > self.stop_after
 
     def _save(self, state: TrainState, done: int) -> None:
-        check_finite_params(self.run, state, done)
+        has_checkpoints = bool(checkpoint.saved_updates(self.run_dir / CHECKPOINTS_DIR))
+        check_finite_params(self.run, state, done, has_checkpoints=has_checkpoints)
         self.lock.check()
         checkpoint.save(self.run_dir / CHECKPOINTS_DIR, done, state, max_checkpoints=self.config.max_checkpoints)
         self._publish(state, done)
