@@ -141,7 +141,7 @@ def check_callable(name: str, value: object, wanted: str) -> None:
         raise ConfigError(f"{name}={shortened(value)} must be {wanted}")
 
 
-def check_path(name: str, value: object) -> None:
+def check_path_type(name: str, value: object) -> None:
     """Raises ConfigError for a value that is neither text nor a Path."""
     check_type(name, value, (str, os.PathLike), "a path, as text or a Path")
 

@@ -23,7 +23,7 @@ class _Evaluator:
 
 
 def _sweep(folder):
-    options = SweepOptions(space=(Dimension.parse("seed=1,2"),))
+    options = SweepOptions(space=(Dimension.parse("team.0.learning_rate=1e-4,1e-3"),))
     (folder / "file").rename(folder / "sweep.json")
     _check_same_sweep(CONFIG, options, folder)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import CorruptFileError, NotFoundError
-from rookery.limits import MAX_SEEDS_PER_VARIANT, check_path
+from rookery.limits import MAX_SEEDS_PER_VARIANT, check_path_type
 from rookery.storage.atomic import storage_error
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import CONFIG_FILE, LOCK_FILE, METRICS_FILE, STATUS_FILE, no_run, read_status
@@ -99,7 +99,7 @@ class RunInfo:
 
 def read_run_info(run_dir: Path | str) -> RunInfo:
     """Read a run's folder. Raises: NotFoundError if it holds no run; CorruptFileError if a file in it is damaged."""
-    check_path("run", run_dir)
+    check_path_type("run", run_dir)
     run_dir = Path(run_dir)
     config, is_clone = read_run_config(run_dir)
     status = read_status(run_dir) if (run_dir / STATUS_FILE).exists() else {}

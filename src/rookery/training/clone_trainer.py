@@ -25,7 +25,7 @@ from rookery.learning.cloning import (
     keep_best,
     train_epoch,
 )
-from rookery.limits import MAX_SEEDS_PER_VARIANT, NumericFields, check_at_most, check_integers, check_path
+from rookery.limits import MAX_SEEDS_PER_VARIANT, NumericFields, check_at_most, check_integers, check_path_type
 from rookery.storage import checkpoint
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricsWriter
@@ -112,8 +112,8 @@ def train_clones(
     Raises: ConfigError if `run_dir` holds another run; IncompatibleError for a network that cannot read the expert's
       observations; what `read_dataset` raises; StorageError; DivergedError.
     """
-    check_path("dataset", dataset)
-    check_path("run_dir", run_dir)
+    check_path_type("dataset", dataset)
+    check_path_type("run_dir", run_dir)
     data = read_dataset(dataset)
     policy = RecurrentPolicy(config.network, tuple(data.manifest["observation_shape"]), data.manifest["num_actions"])
     training, validation = data.split(config.learner.validation_fraction)

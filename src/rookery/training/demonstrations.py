@@ -15,7 +15,7 @@ from rookery.agents.team import AgentGroup, Team
 from rookery.errors import ConfigError, IncompatibleError
 from rookery.interfaces import Learner, Policy
 from rookery.learning.rollout import rollout
-from rookery.limits import MAX_EPISODES, check_at_most, check_key_seed, check_path, check_whole_number
+from rookery.limits import MAX_EPISODES, check_at_most, check_key_seed, check_path_type, check_whole_number
 from rookery.storage.datasets import (
     DATASET_MANIFEST,
     corrupt_shard,
@@ -107,7 +107,7 @@ def record_dataset(
     Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError before anything is written; StorageError,
       and KeyboardInterrupt if a signal ends it: the folder then has nothing of the dataset.
     """
-    check_path("folder", folder)
+    check_path_type("folder", folder)
     num_episodes = check_whole_number("num_episodes", num_episodes)
     if num_episodes < 2:
         raise ConfigError(f"num_episodes={num_episodes} must be at least 2: one for training and one for validation")

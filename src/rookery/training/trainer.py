@@ -15,7 +15,7 @@ import numpy as np
 from rookery import __version__
 from rookery.agents.weights import save_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
-from rookery.limits import check_callable, check_path, check_type
+from rookery.limits import check_callable, check_path_type, check_type
 from rookery.storage import checkpoint
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricsWriter, read_metrics
@@ -98,7 +98,7 @@ def train(
     """
     check_type("config", config, (RunConfig, str), "a RunConfig, or the name of a preset, such as 'smoke'")
     if out is not None:
-        check_path("out", out)
+        check_path_type("out", out)
     _check_loop_arguments(devices, stop_after, on_update)
     if isinstance(config, str):
         config = preset(config)
@@ -196,7 +196,7 @@ def load_config(run_dir: Path | str, name: str = CONFIG_FILE) -> RunConfig:
     Raises: NotFoundError, CorruptFileError, IncompatibleError for the folder of clones, or ConfigError for what is no
       path.
     """
-    check_path("run", run_dir)
+    check_path_type("run", run_dir)
     path = Path(run_dir) / name
     if not path.exists():
         raise no_run(run_dir, name)
