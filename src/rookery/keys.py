@@ -16,7 +16,8 @@ LATER_EPISODES = 0xE915
 """An adapter's episodes after the first; their number is folded in next. `Env.reset` splits the seed's key itself, so a
 number folded in without this may give the key of a step of the first episode."""
 
-# Folded into the key of an evaluation: which episodes are played. Other evaluations use the number of the update.
+# Folded into the key of an evaluation: which episodes are played. A run's own evaluations use 0, those of a team the
+# number of the batch, from 1, which stays below the first of these.
 RECORDED_EPISODES = 10_000
 EXPERT_DISTANCE_EPISODES = 20_000
 FRAME_PREDICTION_EPISODES = 30_000

@@ -153,7 +153,9 @@ def as_texts(name: str, values: object, example: str) -> tuple[str, ...]:
     """
     if isinstance(values, str):
         return (values,)
-    items = tuple(values) if isinstance(values, Iterable) and not isinstance(values, bytes | Mapping) else (None,)
+    items: tuple[Any, ...] = (None,)
+    if isinstance(values, Iterable) and not isinstance(values, bytes | Mapping):
+        items = tuple(values)
     if not all(isinstance(item, str) for item in items):
         raise ConfigError(f"{name}={shortened(values)} must be a text, such as {example!r}, or a list of them")
     return items

@@ -10,6 +10,7 @@ from rookery.agents import zoo
 from rookery.errors import ConfigError, RookeryError
 from rookery.gridworld.spec import ViewConfig
 from rookery.interfaces import Task
+from rookery.keys import FIRST_GROUP_PARAMS
 from rookery.learning.ppo import PPO
 from rookery.learning.r2d2 import R2D2
 from rookery.storage.serialization import apply_overrides, from_dict, to_dict
@@ -78,6 +79,17 @@ def test_updates_reach_the_steps():
     assert (CONFIG.steps_per_update, CONFIG.total_updates) == (32, 8)
     assert tiny(total_timesteps=1).total_updates == 1
     assert tiny(total_timesteps=33).total_updates == 2
+
+
+def test_updates_stay_below_the_numbers_of_other_keys():
+    most = FIRST_GROUP_PARAMS * CONFIG.steps_per_update
+    assert tiny(total_timesteps=most).total_updates == FIRST_GROUP_PARAMS  # the last is number 999,999
+    with pytest.raises(
+        ConfigError,
+        match=r"^total_timesteps=32000001 are 1,000,001 updates of num_envs × max_steps = 32 steps; at most 1,000,000 "
+        "are allowed: lower total_timesteps, or raise num_envs$",
+    ):
+        tiny(total_timesteps=most + 1)
     assert CONFIG.replicas == (("social", 3), ("solo", 3))
     both = (("social", 3), ("social", 4), ("solo", 3), ("solo", 4))
     assert tiny(num_seeds=2).replicas == both
@@ -226,7 +238,7 @@ def test_agents_of_different_groups_have_different_names():
 
 
 def test_more_steps_than_an_int32_holds():
-    few, many = tiny(total_timesteps=2**31 - 1), tiny(total_timesteps=3 * 2**31)
+    few, many = (tiny(total_timesteps=steps, num_envs=1024) for steps in (2**31 - 1, 3 * 2**31))
     assert _fraction_done(jnp.int32(1000), few) == pytest.approx(1000 * few.steps_per_update / few.total_timesteps)
     half = many.total_updates // 2
     assert _fraction_done(jnp.int32(half), many) == pytest.approx(0.5, rel=1e-3)

@@ -17,6 +17,7 @@ from rookery.tasks.grid_env import GridEnv
 from rookery.training import evaluation
 from rookery.training.build import build
 from rookery.training.evaluation import RunEvaluator, evaluate_team, evaluation_key
+from rookery.training.make_team import make_team_setup
 from tests.tiny import CONFIG, TASK, replica_params
 
 # ------------------------------------------------------------------------------------------- keys
@@ -46,6 +47,20 @@ def test_no_evaluation_episode_is_a_training_episode():
     trained = jax.vmap(episode_keys)(trained[:5, :50, 1].reshape(-1, 2))
     played = jax.vmap(episode_keys)(jnp.asarray(played))
     assert not rows(trained) & rows(played)
+
+
+def test_more_episodes_than_have_keys_of_their_own(monkeypatch):
+    """The batch after the last allowed one would be the episodes that recordings show."""
+    setup = make_team_setup("random", "random", TASK)
+    monkeypatch.setattr("rookery.training.evaluation._compiled_evaluation", lambda *_: pytest.fail("compiled"))
+    for size, most in ((250, 2_499_750), (7, 69_993)):
+        with pytest.raises(ConfigError, match=f"^episodes={most + 1} must be at most {most:,}, in batches of {size};"):
+            evaluate_team(setup, most + 1, batch_size=size)
+    streams = []
+    monkeypatch.setattr("rookery.training.evaluation._compiled_evaluation", lambda *_: lambda *_: (np.zeros(1),))
+    monkeypatch.setattr("rookery.training.evaluation.evaluation_key", lambda seed, stream: streams.append(stream))
+    evaluate_team(setup, 9_999, batch_size=1)
+    assert streams == [*range(1, keys.RECORDED_EPISODES)]
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])

@@ -7,10 +7,10 @@ from typing import Annotated, Any, TypeAlias
 
 from rookery.errors import ConfigError
 from rookery.interfaces import Learner, Task
+from rookery.keys import FIRST_GROUP_PARAMS
 from rookery.learning.configs import LearnerConfig
 from rookery.limits import (
     MAX_ENVS,
-    MAX_INTEGER,
     MAX_SEEDS_PER_VARIANT,
     NumericFields,
     check_at_most,
@@ -235,7 +235,12 @@ class RunConfig(NumericFields):
     def _check_team(self) -> None:
         if not self.team:
             raise ConfigError("the team is empty; give at least one group")
-        check_at_most("total_updates", self.total_updates, MAX_INTEGER)
+        if self.total_updates > FIRST_GROUP_PARAMS:  # more would repeat the key of the first group's parameters
+            raise ConfigError(
+                f"total_timesteps={self.total_timesteps} are {self.total_updates:,} updates of num_envs × max_steps = "
+                f"{self.steps_per_update:,} steps; at most {FIRST_GROUP_PARAMS:,} are allowed: lower total_timesteps, "
+                "or raise num_envs"
+            )
         learners = [group.learner for group in self.team if group.learner is not None]
         if not learners:
             raise ConfigError("no group of the team learns; give a group a learner")

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from rookery import keys
 from rookery.agents.team import Team
 from rookery.agents.team_setup import TeamSetup
+from rookery.errors import ConfigError
 from rookery.learning.rollout import EpisodeStats, rollout
 from rookery.limits import MAX_ENVS, MAX_EPISODES, check_count, check_key_seed
 from rookery.training.train_step import Run, hide_missing, show_missing, summarize
@@ -59,11 +60,17 @@ def evaluate_team(
       agent_mask: bool[A], the agents that take part; None: all.
       batch_size: episodes played side by side; the episodes of a seed depend on it.
     Returns: statistics of every episode, numpy.
-    Raises: ConfigError for fewer than one episode, or a team that does not fit the environment.
+    Raises: ConfigError for fewer than one episode, more than have keys of their own, or a team that does not fit the
+      environment.
     """
     episodes = check_count("episodes", episodes, MAX_EPISODES)
     batch_size = check_count("batch_size", batch_size, MAX_ENVS)
     check_key_seed(seed)
+    if episodes > (most := batch_size * (keys.RECORDED_EPISODES - 1)):  # the batches' streams count up to that number
+        raise ConfigError(
+            f"episodes={episodes} must be at most {most:,}, in batches of {batch_size}; more are other episodes only "
+            "with another seed"
+        )
     team = Team(tuple(dataclasses.replace(group, learner=None) for group in setup.team.groups))
     play = _compiled_evaluation(setup.env, team, batch_size)
     mask = jnp.ones(setup.env.num_agents, bool) if agent_mask is None else jnp.asarray(agent_mask)

@@ -61,25 +61,24 @@ def make_team_setup(
         partners = os.fspath(partners)
     agent = os.fspath(agent)
     overrides = as_texts("task_overrides", task_overrides, "penalty=0.5")
-    if task is not None:
-        task = registry.as_task(task)
+    chosen = None if task is None else registry.as_task(task)
     trained = None if agent in UNTRAINED else load_trained_agent(agent)
-    task = apply_overrides(_trained_task(agent, trained) if task is None else task, overrides)
-    is_grid = {"views", "spawn_delay"} <= {field.name for field in dataclasses.fields(task)}
+    config = apply_overrides(_trained_task(agent, trained) if chosen is None else chosen, overrides)
+    is_grid = {"views", "spawn_delay"} <= {field.name for field in dataclasses.fields(config)}
     slot = _slot(agent, trained)
     if partners == NO_PARTNERS:
         if not is_grid:
             raise ConfigError(
-                f"tasks of kind {task.kind!r} cannot be reduced to one agent; leave out --partners {NO_PARTNERS}: the "
-                "agent is evaluated alone as well"
+                f"tasks of kind {config.kind!r} cannot be reduced to one agent; leave out --partners {NO_PARTNERS}: "
+                "the agent is evaluated alone as well"
             )
-        own = slice(slot, slot + 1) if slot < len(task.views) else slice(1)
+        own = slice(slot, slot + 1) if slot < len(config.views) else slice(1)
         dropout: Any = {"leave_prob": 0.0, "return_prob": 0.0, "leave_step": None, "return_step": None}
-        alone = {"views": task.views[own], "spawn_delay": task.spawn_delay[own], "dropout_slots": (), **dropout}
-        task = dataclasses.replace(task, **alone)
-    elif partners is not None and is_grid and len(task.views) == 1:
-        task = dataclasses.replace(task, views=task.views * 3, spawn_delay=())  # two experts, as in the paper
-    env = registry.make_env(task)
+        alone = {"views": config.views[own], "spawn_delay": config.spawn_delay[own], "dropout_slots": (), **dropout}
+        config = dataclasses.replace(config, **alone)
+    elif partners is not None and is_grid and len(config.views) == 1:
+        config = dataclasses.replace(config, views=config.views * 3, spawn_delay=())  # two experts, as in the paper
+    env = registry.make_env(config)
     slot = slot if slot < env.num_agents else 0
     policy, own_params = load_policy(agent, env, (slot,), trained)
     groups, params = [AgentGroup("agent", (slot,), policy)], {"agent": own_params}
