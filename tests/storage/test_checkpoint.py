@@ -244,6 +244,32 @@ def test_any_damage_to_any_file_is_found_and_named(pristine, tmp_path, harm):
         shutil.rmtree(directory)
 
 
+def test_a_renamed_folder_is_not_another_update(pristine, tmp_path):
+    directory = shutil.copytree(pristine, tmp_path / "c")
+    (directory / "00000012").rename(directory / "00000017")
+    said = []
+    update, tree = checkpoint.restore_latest(directory, state(), said.append)
+    assert update == 10
+    assert_same(tree, state(10))
+    assert said == [
+        "checkpoint 00000017 is damaged: it is of update 12, so its folder was renamed; name it 00000012 again; going "
+        "back to 00000010"
+    ]
+    with pytest.raises(CorruptFileError, match="it is of update 12"):
+        checkpoint.verify(directory / "00000017")
+    (directory / "00000017").rename(directory / "best")  # a name that says no update
+    assert_same(checkpoint.restore(directory / "best", state()), state(12))
+
+
+def test_a_tree_that_cannot_be_that_of_its_update_is_passed_over(pristine):
+    said = []
+    found, _ = checkpoint.restore_latest(
+        pristine, state(), said.append, lambda update, tree: f"it is {tree.step}" if update == 12 else None
+    )
+    assert found == 10
+    assert said == ["checkpoint 00000012 is damaged: it is 12; going back to 00000010"]
+
+
 def test_every_bit_of_the_manifest_counts(pristine, tmp_path):
     path = shutil.copytree(pristine / "00000012", tmp_path / "00000012") / checkpoint.CHECKPOINT_MANIFEST
     good = path.read_bytes()

@@ -1,5 +1,7 @@
 """Files of JSON that a command wrote for itself, damaged meanwhile: one line that names the file and what to do."""
 
+import json
+
 import pytest
 
 from rookery.agents.cards import read_card
@@ -9,6 +11,7 @@ from rookery.scaling.sweep_trials import Dimension, SweepOptions, _check_same_sw
 from rookery.scorecard.card import read_scorecard
 from rookery.studies.frozen_evaluation import measure_or_load, read_measurement
 from rookery.studies.results_io import read_results
+from rookery.studies.results_shape import AgentMeasures, MeanInterval, TeamMeasures
 from rookery.studies.session import Session
 from rookery.training.run_parts import parts_dir, read_split
 from tests.tiny import CONFIG
@@ -18,6 +21,8 @@ VALID = [b"[3]", b"3"]
 
 
 class _Evaluator:
+    measures = AgentMeasures
+
     def measurement_key(self, agent, seed):
         return "key"
 
@@ -63,7 +68,7 @@ READERS = {
     "shards": _shards,
     "results": _results,
     "measurement": _measured,
-    "other measurement": lambda folder: read_measurement(folder / "file", ("distance",)),
+    "other measurement": lambda folder: read_measurement(folder / "file", MeanInterval),
     "scorecard": lambda folder: read_scorecard(folder / "file"),
     "card": lambda folder: read_card(folder / "file"),
 }
@@ -98,3 +103,28 @@ def test_what_cannot_be_read_is_not_damaged(tmp_path, monkeypatch):
             read(folder)
         with pytest.raises(NotFoundError):
             read(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("measures", [AgentMeasures, TeamMeasures])
+def test_a_measurement_of_another_shape(tmp_path, monkeypatch, measures):
+    monkeypatch.setattr(_Evaluator, "measures", measures)
+    path = tmp_path / "key.json"
+    for content, said in (("{}", "measurement lacks "), ('{"eval_episodes": "6"}', "measurement lacks ")):
+        path.write_text(content)
+        with pytest.raises(CorruptFileError, match=said) as caught:
+            measure_or_load(_Evaluator(), None, 0, tmp_path)
+        assert f"{path} is damaged" in str(caught.value)
+        assert "remove the file to measure again" in str(caught.value)
+
+
+def test_a_measurement_with_a_value_of_another_type(tmp_path):
+    interval = {"mean": 1.0, "low": None, "high": None}
+    names = ("return_social", "return_solo", "social_gain")
+    whole = {"eval_episodes": 6, "return_partners": None, **dict.fromkeys(names, interval)}
+    whole |= {name: {} for name in ("metrics_social", "metrics_solo", "metrics_partners")}
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(whole))
+    assert measure_or_load(_Evaluator(), None, 0, tmp_path) == whole
+    path.write_text(json.dumps(whole | {"return_solo": 5}))
+    with pytest.raises(CorruptFileError, match=r"measurement\.return_solo is 5; it must be an object"):
+        measure_or_load(_Evaluator(), None, 0, tmp_path)

@@ -126,6 +126,13 @@ def test_one_damaged_study_stops_no_other(damage, capsys):
     assert "(ndousse2021/fig12/report.html)" in index
 
 
+@pytest.mark.parametrize("changed", [{"budget": 5}, {"seeds": "many"}, {"seeds": {}}], ids=str)
+def test_the_list_of_studies_names_damaged_results(damage, capsys, changed):
+    folder, path = damage(AGENTS, lambda data: data.update(changed))
+    assert main(["reproduce", "--list", "--results", str(folder)]) == CorruptFileError.exit_code
+    assert f"{path} does not hold the results of a study" in capsys.readouterr().err
+
+
 def test_damaged_results_can_be_replaced_while_their_budget_is_known(damage):
     _, path = damage(AGENTS, _set("rows", [5]))
     check_replaceable(path.parent, "desk")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rookery.agents.weights import load_agent
-from rookery.errors import ConfigError, DivergedError, IncompatibleError, NotFoundError
+from rookery.errors import ConfigError, CorruptFileError, DivergedError, IncompatibleError, NotFoundError
 from rookery.learning.cloning import BehaviorCloning
 from rookery.storage import checkpoint
 from rookery.storage.run_files import recorded_threads
@@ -48,6 +48,12 @@ def test_what_a_run_of_clones_leaves(cloned):
     assert checkpoint.saved_updates(cloned.run_dir / "checkpoints") == [4]
     best = np.min([line["validation/loss"] for line in lines], 0)
     np.testing.assert_allclose(cloned.validation_loss, best, rtol=1e-6)
+
+
+def test_a_damaged_configuration_is_named(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"clone": to_dict(TINY) | {"num_seeds": "2"}, "dataset": "x"}))
+    with pytest.raises(CorruptFileError, match=r"config.json: config.num_seeds is \"2\""):
+        load_clone_config(tmp_path)
 
 
 def test_the_card_of_a_clone_names_its_expert(cloned):

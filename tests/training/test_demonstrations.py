@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from rookery.cli import main
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
 from rookery.storage.datasets import DATASET_MANIFEST, manifest_digest, read_manifest
 from rookery.training import demonstrations
@@ -134,6 +135,36 @@ def test_a_manifest_that_promises_other_shapes(copy):
     rewrite(copy, max_steps=9)
     with pytest.raises(CorruptFileError, match=r"holds \(8, 6\) steps × trajectories, its manifest says \(9, 6\)"):
         read_dataset(copy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        *[({name: "absent"}, f"manifest lacks '{name}'") for name in (
+            "task", "expert", "slots", "solo", "num_episodes", "seed", "max_steps", "num_actions", "observation_shape",
+            "return",
+        )],
+        ({"task": "goal-cycle"}, 'manifest.task is "goal-cycle"; it must be an object'),
+        ({"expert": None}, "manifest.expert is null"),
+        ({"solo": "no"}, 'manifest.solo is "no"; it must be true or false'),
+        ({"num_episodes": 6}, "are 12 trajectories and its shards hold 14"),
+        ({"shards": [], "num_episodes": 0}, "are 0 trajectories and its shards hold 0"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_sealed_manifest_that_is_not_of_demonstrations(copy, tmp_path, capsys, changes, said):
+    content = {**read_manifest(copy), **changes}
+    content = {name: value for name, value in content.items() if value != "absent"}
+    (copy / DATASET_MANIFEST).write_text(json.dumps({"content": content, "sha256": manifest_digest(content)}))
+    with pytest.raises(CorruptFileError) as caught:
+        read_dataset(copy)
+    assert f"{copy / DATASET_MANIFEST} is damaged: " in str(caught.value)
+    assert said in str(caught.value)
+    assert main(["clone", "--data", str(copy), "--out", str(tmp_path / "out")]) == CorruptFileError.exit_code
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_pickles_are_refused(copy):

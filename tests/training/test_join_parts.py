@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from rookery.errors import IncompatibleError
+from rookery.errors import CorruptFileError, IncompatibleError
 from rookery.storage.run_files import CHECKPOINT_HASHES_KEY, CONFIG_FILE
 from rookery.training.build import checkpoint_hashes
 from rookery.training.config import FrozenPolicyConfig
-from rookery.training.join_parts import finish_parts
-from rookery.training.run_parts import Split
+from rookery.training.join_parts import _join_metrics, finish_parts
+from rookery.training.run_parts import Split, split_run
 from rookery.training.trainer import agent_file, check_checkpoint_hashes, load_state
 from tests.tiny import CONFIG, NOVICE, OTHER, TASK, tiny
 
@@ -26,6 +26,32 @@ def test_missing_parts_are_announced_before_they_are_trained(tmp_path, monkeypat
         seconds_left=lambda: None, log=lines.append,
     )  # fmt: skip
     assert lines == ["4 of 4 parts of tiny are not here; training them in this process", "trains"]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "said"),
+    [
+        ({"social/novice/return": 5.0}, "of update 2, 'social/novice/return' is 5.0; it must be a list for 1"),
+        ({"social/novice/return": [1.0, 2.0]}, "'social/novice/return' is"),
+        (None, "it has 1 lines, and that of"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_damaged_metrics_of_a_part_are_named(tmp_path, damaged, said):
+    config = tiny(num_seeds=2, variants=CONFIG.variants[:1])
+    parts = split_run(config, 1)
+    folders = [(part, tmp_path / f"part-{number}") for number, part in enumerate(parts)]
+    row = {"update": 1, "steps": 4, "social/novice/return": [1.0], "time/seconds": 2.0}
+    for _, folder in folders:
+        folder.mkdir()
+        last = row | {"update": 2} | (damaged or {})
+        lines = [row, last] if damaged is not None or folder == folders[0][1] else [row]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "run").mkdir()
+    with pytest.raises(CorruptFileError, match=said) as caught:
+        _join_metrics(config, tmp_path / "run", folders)
+    assert "part-" in str(caught.value)
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_the_joined_run_names_the_digests_of_its_frozen_agents(straight, tmp_path):

@@ -322,6 +322,46 @@ def test_the_newest_is_damaged(straight, tmp_path, capsys, harm):
     assert checkpoint.verify(run_dir / "checkpoints" / "00000008")
 
 
+def test_a_renamed_checkpoint_is_not_another_update(straight, tmp_path, capsys):
+    run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
+    folder = run_dir / "checkpoints"
+    shutil.rmtree(folder / "00000008")
+    shutil.copytree(folder / "00000006", folder / "00000007")
+    result = resume(run_dir)
+    said = capsys.readouterr().out
+    assert "checkpoint 00000007 is damaged: it is of update 6, so its folder was renamed" in said
+    assert "going back to 00000006" in said
+    assert_same_run(result, straight)
+
+
+def test_the_only_checkpoint_is_renamed(straight, tmp_path):
+    run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
+    folder = run_dir / "checkpoints"
+    shutil.rmtree(folder / "00000006")
+    (folder / "00000008").rename(folder / "00000007")
+    with pytest.raises(
+        NotFoundError, match=r"no valid checkpoint left \(checkpoint 00000007 .* name it 00000008 again"
+    ):
+        resume(run_dir)
+    with pytest.raises(NotFoundError, match="00000007 all damaged"):
+        trainer.load_state(run_dir)
+    (folder / "00000007").rename(folder / "00000008")
+    assert_same_run(resume(run_dir), straight)
+
+
+def test_a_state_of_another_update_is_not_continued(straight, tmp_path, capsys):
+    run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
+    folder = run_dir / "checkpoints"
+    shutil.rmtree(folder / "00000008")
+    other = checkpoint.restore(folder / "00000006", straight.state)
+    checkpoint.save(folder, 7, other, max_checkpoints=9)
+    result = resume(run_dir)
+    said = capsys.readouterr().out
+    assert "checkpoint 00000007 is damaged: its state has done 6 updates" in said
+    assert "going back to 00000006" in said
+    assert_same_run(result, straight)
+
+
 def test_all_are_damaged(straight, tmp_path, capsys):
     run_dir = damaged(straight, tmp_path, 6, 8)
     with pytest.raises(NotFoundError, match="no valid checkpoint left"):

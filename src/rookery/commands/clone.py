@@ -78,8 +78,9 @@ def run_clone(options: CloneCommand) -> int:
     """Print the expert's return, each clone's loss and where the agents are. Returns 0 or STOPPED_EXIT_CODE."""
     stop_after = time_limit_seconds(options.time_limit)
     quiet = options.quiet or options.json
-    from rookery.storage.datasets import DATASET_MANIFEST, read_manifest
+    from rookery.storage.datasets import DATASET_MANIFEST
     from rookery.training.clone_trainer import train_clones
+    from rookery.training.demonstrations import read_demonstrations_manifest
     from rookery.training.machine_notes import started_threads
 
     use_cores(1, started_threads([options.out]))
@@ -91,7 +92,7 @@ def run_clone(options: CloneCommand) -> int:
     folder = options.data or options.out / DATASET_DIR
     if options.data is None and not (folder / DATASET_MANIFEST).exists():
         _record(folder, options)
-    manifest = read_manifest(folder)
+    manifest = read_demonstrations_manifest(folder)
     if options.data is None:
         _check_recorded(folder, manifest, requested, options)
     if not quiet:

@@ -124,6 +124,8 @@ def _existing_results(folder: Path) -> tuple[str, int] | None:
         return None
     try:
         data = json.loads(path.read_bytes())
+        if not isinstance(data["budget"], str) or not isinstance(data["seeds"], list):
+            raise TypeError("budget or seeds")
         return data["budget"], len(data["seeds"])
     except (KeyError, TypeError, ValueError, RecursionError):
         raise CorruptFileError(f"{path} does not hold the results of a study; run `rookery reproduce` again") from None

@@ -85,18 +85,22 @@ def save(directory: Path | str, update: int, tree: Any, *, max_checkpoints: int 
 
 
 def verify(path: Path | str) -> dict[str, Any]:
-    """Check every file of a checkpoint against its manifest.
+    """Check every file of a checkpoint against its manifest, and the manifest against the folder's name.
 
     Returns: the manifest's content.
-    Raises: CorruptFileError naming the first file that is absent, of the wrong size or altered; NotFoundError if
-      there is no such checkpoint; IncompatibleError if a newer version of this package wrote it; StorageError if the
-      disk refuses to read.
+    Raises: CorruptFileError naming the first file that is absent, of the wrong size or altered, or the update that the
+      folder was renamed from; NotFoundError if there is no such checkpoint; IncompatibleError if a newer version of
+      this package wrote it; StorageError if the disk refuses to read.
     """
     path = Path(path)
     if not path.is_dir():
         available = ", ".join(f"{u:08d}" for u in saved_updates(path.parent)) or "none"
         raise NotFoundError(f"there is no checkpoint {path}; available: {available}")
     manifest = _read_manifest(path)
+    number = path.name.removeprefix(".aside-")
+    if _FINAL.fullmatch(number) and int(number) != manifest["update"]:
+        was = manifest["update"]
+        raise _corrupt(path, f"it is of update {was}, so its folder was renamed; name it {was:08d} again")
     for name, (size, digest) in manifest["files"].items():
         try:
             found_size, found_digest = _digest(path / name)
@@ -130,12 +134,18 @@ def restore(path: Path | str, like: Any) -> Any:
     return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(like), restored)
 
 
-def restore_latest(directory: Path | str, like: Any, on_skip: Callable[[str], None]) -> tuple[int, Any]:
+def restore_latest(
+    directory: Path | str,
+    like: Any,
+    on_skip: Callable[[str], None],
+    problem_of: Callable[[int, Any], str | None] = lambda update, tree: None,
+) -> tuple[int, Any]:
     """The newest valid checkpoint.
 
     Args:
       directory, like: as `save` and `restore`.
       on_skip: called with one line for each damaged checkpoint passed over.
+      problem_of: why a restored tree cannot be that of an update, which makes the checkpoint damaged; None: it can.
     Returns: its update and its tree.
     Raises: NotFoundError if there is none or none is valid; IncompatibleError if the newest valid one does not fit.
     """
@@ -149,7 +159,10 @@ def restore_latest(directory: Path | str, like: Any, on_skip: Callable[[str], No
             break
         update = left[-1]
         try:
-            return update, restore(candidates[update], like)
+            tree = restore(candidates[update], like)
+            if (problem := problem_of(update, tree)) is not None:
+                raise _corrupt(candidates[update], problem)
+            return update, tree
         except (CorruptFileError, NotFoundError) as error:
             if not candidates[update].exists():  # removed or replaced meanwhile, not damaged
                 time.sleep(0.01)
@@ -308,7 +321,7 @@ def _check_manifest(content: dict[str, Any]) -> None:
         dtype_of(leaf["dtype"])
         if not isinstance(leaf["path"], str) or not all(type(n) is int and 0 <= n < 2**40 for n in leaf["shape"]):
             raise ValueError
-    if type(content["format"]) is not int or type(content["update"]) is not int:
+    if type(content["format"]) is not int or type(content["update"]) is not int or content["update"] < 0:
         raise ValueError
 
 

@@ -11,7 +11,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -185,14 +185,30 @@ def seed_values(run_dir: Path | str, row: Mapping[str, Any], name: str, num_seed
     Raises: CorruptFileError naming the update if the line lacks it or it is anything else.
     """
     values = row.get(name)
-    is_valid = type(values) is list and len(values) == num_seeds and not any(type(value) is list for value in values)
-    if not is_valid:
-        problem = f"is {str(values)[:40]}" if name in row else "is missing"
-        raise CorruptFileError(
-            f"{Path(run_dir) / METRICS_FILE} is damaged: in the line of update {row['update']}, {name!r} {problem}; it "
-            f"must be one number for each of {num_seeds} seeds: correct it, or remove the run to train it again"
-        )
+    if type(values) is not list or len(values) != num_seeds or any(type(value) is list for value in values):
+        raise _damaged_metric(run_dir, row, name, f"one number for each of {num_seeds} seeds")
     return values
+
+
+def check_seed_metrics(
+    run_dir: Path | str, rows: Iterable[Mapping[str, Any]], prefixes: tuple[str, ...], num_seeds: int
+) -> None:
+    """Check that every metric whose name begins with a prefix is a list with a number, or a list, per seed.
+
+    Raises: CorruptFileError naming the update and the metric.
+    """
+    for row in rows:
+        for name, values in row.items():
+            if name.startswith(prefixes) and (type(values) is not list or len(values) != num_seeds):
+                raise _damaged_metric(run_dir, row, name, f"a list for {num_seeds} seeds")
+
+
+def _damaged_metric(run_dir: Path | str, row: Mapping[str, Any], name: str, expected: str) -> CorruptFileError:
+    problem = f"is {str(row[name])[:40]}" if name in row else "is missing"
+    return CorruptFileError(
+        f"{Path(run_dir) / METRICS_FILE} is damaged: in the line of update {row['update']}, {name!r} {problem}; it "
+        f"must be {expected}: correct it, or remove the run to train it again"
+    )
 
 
 def _parse_line(line: bytes) -> dict[str, Any]:

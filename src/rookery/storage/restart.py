@@ -14,7 +14,12 @@ from rookery.storage.run_files import AGENTS_DIR, CHECKPOINTS_DIR, RESULT_ENTRIE
 
 
 def restore_run(
-    run_dir: Path, like: Any, checkpoint_interval: int, restart: bool, on_note: Callable[[str], None]
+    run_dir: Path,
+    like: Any,
+    checkpoint_interval: int,
+    restart: bool,
+    on_note: Callable[[str], None],
+    problem_of: Callable[[int, Any], str | None] = lambda update, tree: None,
 ) -> tuple[int, Any] | None:
     """The newest valid checkpoint of a run; later ones are removed.
 
@@ -22,7 +27,7 @@ def restore_run(
     over only if asked to, and what it has is kept under another name.
 
     Args:
-      like: as for `checkpoint.restore`.
+      like, problem_of: as for `checkpoint.restore_latest`.
       checkpoint_interval: updates between checkpoints, by which one must have been written.
       restart: start over if no checkpoint is valid.
       on_note: called with lines for the user.
@@ -30,9 +35,14 @@ def restore_run(
     Raises: NotFoundError if there was a checkpoint and none is valid, without `restart`; ConfigError if there is a
       valid one, with `restart`; IncompatibleError if it does not fit; StorageError.
     """
-    folder = run_dir / CHECKPOINTS_DIR
+    folder, skipped = run_dir / CHECKPOINTS_DIR, []
+
+    def skip(note: str) -> None:
+        skipped.append(note)
+        on_note(note)
+
     try:
-        update, tree = checkpoint.restore_latest(folder, like, on_note)
+        update, tree = checkpoint.restore_latest(folder, like, skip, problem_of)
     except NotFoundError:
         update, tree = None, None
     if update is not None:
@@ -46,8 +56,9 @@ def restore_run(
     lost = _had_checkpoints(run_dir, checkpoint_interval)
     if lost and not restart:
         raise NotFoundError(
-            f"{run_dir} has been trained, but has no valid checkpoint left; put one back into {folder}, or train it "
-            f"from the beginning with --restart, which keeps what is there as {_aside_dir(run_dir).name}"
+            f"{run_dir} has been trained, but has no valid checkpoint left{f' ({skipped[-1]})' if skipped else ''}; "
+            f"put one back into {folder}, or train it from the beginning with --restart, which keeps what is there as "
+            f"{_aside_dir(run_dir).name}"
         )
     kept = f"; what was there is kept in {_set_aside(run_dir)}" if lost else ""
     on_note(f"no valid checkpoint; starting again from the beginning{kept}")

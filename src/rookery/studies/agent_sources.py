@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from rookery.storage.metrics import read_metrics, seed_values
+from rookery.storage.metrics import check_seed_metrics, read_metrics, seed_values
 from rookery.studies.frozen_evaluation import EvaluatedAgent
 from rookery.studies.session import Session
 from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
-from rookery.training.config import PolicyConfig, slot_names
+from rookery.training.config import PolicyConfig, slot_names, variant_prefixes
 from rookery.training.mechanism_health import MechanismHealth, mechanism_health
 from rookery.training.trainer import load_config
 
@@ -234,7 +234,9 @@ def _run_metrics(run: TrainingRun, session: Session) -> _RunMetrics:
     config = load_config(folder)
     first = session.seed - config.seed
     seeds = slice(first, first + len(session.seeds_of(run)))
-    return _RunMetrics(folder, read_metrics(folder), slot_names(config), config.num_seeds, seeds)
+    rows = read_metrics(folder)
+    check_seed_metrics(folder, rows, variant_prefixes(config), config.num_seeds)
+    return _RunMetrics(folder, rows, slot_names(config), config.num_seeds, seeds)
 
 
 def _subsample(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

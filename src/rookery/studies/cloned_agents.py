@@ -9,7 +9,7 @@ from typing import Any
 from rookery.errors import ConfigError
 from rookery.learning.cloning import BehaviorCloning
 from rookery.storage.checkpoint import saved_updates
-from rookery.storage.datasets import DATASET_MANIFEST, manifest_differences, read_manifest
+from rookery.storage.datasets import DATASET_MANIFEST, manifest_differences
 from rookery.storage.metrics import read_metrics, seed_values
 from rookery.storage.run_files import CHECKPOINTS_DIR
 from rookery.storage.serialization import to_dict
@@ -19,7 +19,7 @@ from rookery.studies.frozen_evaluation import EvalCondition, EvaluatedAgent
 from rookery.studies.session import STUDIES_DIR, Session
 from rookery.training.clone_trainer import CLONE_GROUP, CloneConfig, train_clones
 from rookery.training.config import FrozenPolicyConfig
-from rookery.training.demonstrations import record_dataset
+from rookery.training.demonstrations import read_demonstrations_manifest, record_dataset
 from rookery.training.trainer import AGENTS_DIR, agent_file
 
 NUM_RECORDED_EPISODES = {"smoke": 4, "desk": 2000, "paper": 4000}
@@ -111,7 +111,7 @@ class ClonedAgents(AgentSource):
 
 def _check_dataset(dataset_dir: Path, **expected) -> None:
     """Raises ConfigError where a dataset is of another task, expert or number of episodes."""
-    changed = manifest_differences(read_manifest(dataset_dir), expected)
+    changed = manifest_differences(read_demonstrations_manifest(dataset_dir), expected)
     if changed:
         raise ConfigError(
             f"{dataset_dir} holds other episodes (they differ in {', '.join(changed)}); "

@@ -5,7 +5,7 @@ Letters: T steps, E episodes, A agents; the agent under evaluation is agent 0.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,9 @@ ENTRY_MEASURES = {
     "entries_before_closed_cycle": "entries before an expert has closed its cycle",
     "repeated_fraction": "fraction of entries after the first that repeat an expert's",
 }
+_STORED: Any = TypedDict(  # pyright: ignore
+    "_STORED", {"distance": tuple[float, ...], **dict.fromkeys(ENTRY_MEASURES, float)}
+)
 
 
 def distance_to_nearest(state: GridState) -> Float[Array, ""]:
@@ -121,7 +124,7 @@ def following_measures(
                 measured = entry_measures(trace, evaluator.task.num_goals)
                 distance = [round(float(x), 4) for x in trace.distance]
                 write_json(path, {"distance": distance, **{name: round(x, 4) for name, x in measured.items()}})
-            stored = read_measurement(path, ("distance", *ENTRY_MEASURES))
+            stored = read_measurement(path, _STORED)
             profiles.setdefault(condition.label, []).append(stored["distance"])
             by_name = entries.setdefault(condition.label, {name: [] for name in ENTRY_MEASURES})
             for name, values in by_name.items():

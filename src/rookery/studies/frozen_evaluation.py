@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ import numpy as np
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.agents.zoo import load_trained_agent
-from rookery.errors import CorruptFileError
+from rookery.errors import ConfigError, CorruptFileError
 from rookery.learning.rollout import EpisodeStats
 from rookery.storage.atomic import write_json
-from rookery.storage.serialization import load_json, to_dict
+from rookery.storage.serialization import check_json, load_json, to_dict
 from rookery.studies.measures import agent_measures, team_measures
+from rookery.studies.results_shape import AgentMeasures, TeamMeasures
 from rookery.studies.training_run import Budget
 from rookery.tasks.registry import make_env
 from rookery.training.config import PolicyConfig
@@ -67,6 +68,9 @@ def policy_fingerprint(policy: PolicyConfig) -> str:
 class ConditionEvaluator:
     """An evaluation condition set up for one budget."""
 
+    measures: Any
+    """Type of what it measures, as of `rookery.storage.serialization.check_json`."""
+
     def __init__(self, task: Any, eval_episodes: int) -> None:
         self.task: Any
         self.eval_episodes: int
@@ -103,6 +107,8 @@ class ConditionEvaluator:
 class AgentConditionEvaluator(ConditionEvaluator):
     """One agent in a slot, evaluated with fixed partners in the other slots and alone."""
 
+    measures = AgentMeasures
+
     def __init__(self, task: Any, partners: tuple[PolicyConfig, ...], eval_episodes: int, slot: int = 0) -> None:
         super().__init__(task, eval_episodes)
         self.partners = partners
@@ -138,6 +144,8 @@ class AgentConditionEvaluator(ConditionEvaluator):
 
 class TeamConditionEvaluator(ConditionEvaluator):
     """A team of trained agents that fills every slot."""
+
+    measures = TeamMeasures
 
     def condition_settings(self) -> list[Any]:
         return ["team", *super().condition_settings()]
@@ -179,17 +187,20 @@ class EvalCondition(TeamEvalCondition):
         return AgentConditionEvaluator(self.task(budget), self.partners(budget), eval_episodes, self.slot)
 
 
-def read_measurement(path: Path, names: Iterable[str] = ()) -> dict[str, Any]:
-    """A stored measurement, which has at least these entries.
+def read_measurement(path: Path, measures: Any) -> dict[str, Any]:
+    """A stored measurement.
 
+    Args:
+      measures: its type, as of `check_json`.
     Raises: CorruptFileError if the file is damaged; StorageError if it cannot be read.
     """
     try:
         stored = load_json(path, CorruptFileError)
+        check_json(measures, stored, "measurement")
     except CorruptFileError as error:
         raise CorruptFileError(f"{error}, or remove the file to measure again") from None
-    if not isinstance(stored, dict) or not set(names) <= stored.keys():
-        raise CorruptFileError(f"{path} is damaged: it is not a measurement; remove the file to measure again")
+    except ConfigError as error:
+        raise CorruptFileError(f"{path} is damaged: {error}; remove the file to measure again") from None
     return stored
 
 
@@ -204,7 +215,7 @@ def measure_or_load(
     """
     path = measurements_dir / f"{evaluator.measurement_key(agent, seed)}.json"
     if path.exists():
-        return read_measurement(path)
+        return read_measurement(path, evaluator.measures)
     row = evaluator.evaluate(agent, seed)
     write_json(path, row)
     return row

@@ -1,4 +1,4 @@
-"""What results.json of a study must hold for its claims to be judged and its page to be written.
+"""What results.json of a study, and the measurements that it is made of, must hold for its claims and its page.
 
 Objects may hold more, and results of older definitions lack the entries that are not required.
 """
@@ -23,17 +23,10 @@ class MeanInterval(TypedDict):
     high: float | None
 
 
-class Row(TypedDict):
-    """One agent or team in one evaluation condition."""
-
-    condition: str
-    eval_condition: str
-    seed: int | None
-
-
-class AgentRow(Row):
+class AgentMeasures(TypedDict):
     """As of `rookery.studies.measures.agent_measures`."""
 
+    eval_episodes: int
     return_social: MeanInterval
     return_solo: MeanInterval
     social_gain: MeanInterval
@@ -43,18 +36,33 @@ class AgentRow(Row):
     metrics_partners: dict[str, float]
 
 
-class _TeamRow(Row):
+class _EveryTeamMeasure(TypedDict):
+    eval_episodes: int
     collective_reward: MeanInterval
     equality: MeanInterval
     returns: dict[str, float]
     metrics: dict[str, float]
 
 
-class TeamRow(_TeamRow, total=False):
+class TeamMeasures(_EveryTeamMeasure, total=False):
     """As of `rookery.studies.measures.team_measures`."""
 
     sustainability: MeanInterval
     peace: MeanInterval
+
+
+class _Row(TypedDict):
+    condition: str
+    eval_condition: str
+    seed: int | None
+
+
+class AgentRow(_Row, AgentMeasures):
+    """One agent in one evaluation condition."""
+
+
+class TeamRow(_Row, TeamMeasures):
+    """One team in one evaluation condition."""
 
 
 class _JudgedClaim(TypedDict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from rookery.studies.study import Claim, Condition, Verdict
 
 TRANSMISSION_MEASURES = ("cultural transmission", "following", "recall")
 """Numbers of the scorecard's probe of that name."""
+_STORED: Any = TypedDict("_STORED", {name: float | None for name in TRANSMISSION_MEASURES})  # pyright: ignore
 TRANSMISSION_CONDITIONS = ("alone", "with experts", "experts leave")
 
 
@@ -48,7 +49,7 @@ def transmission_of(session: Session, task: Any, conditions: tuple[Condition, ..
                 }
                 numbers = transmission_numbers(*(played[name] for name in TRANSMISSION_CONDITIONS))
                 write_json(path, {name: numbers[name].to_dict()["value"] for name in TRANSMISSION_MEASURES})
-            stored = read_measurement(path, TRANSMISSION_MEASURES)
+            stored = read_measurement(path, _STORED)
             for name in TRANSMISSION_MEASURES:
                 rows[name].append(stored[name])
     return {"transmission": measured}

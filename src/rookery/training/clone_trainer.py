@@ -138,7 +138,10 @@ def load_clone_config(run_dir: Path | str) -> CloneConfig:
     saved = _load_saved_config(Path(run_dir))
     if saved is None:
         raise NotFoundError(f"{run_dir} holds no clones ({CONFIG_FILE} is missing)")
-    return from_dict(CloneConfig, saved["clone"])
+    try:
+        return from_dict(CloneConfig, saved["clone"])
+    except ConfigError as error:
+        raise CorruptFileError(f"{Path(run_dir) / CONFIG_FILE}: {error}") from None
 
 
 def _load_saved_config(run_dir: Path) -> dict[str, Any] | None:

@@ -300,6 +300,11 @@ def slot_names(config: RunConfig) -> list[str]:
     return [names[slot] for slot in sorted(names)]
 
 
+def variant_prefixes(config: RunConfig) -> tuple[str, ...]:
+    """What the names of a run's metrics begin with that have a value per seed."""
+    return tuple(f"{kind}{variant.name}/" for kind in ("", "evaluation/") for variant in config.variants)
+
+
 def _check_hparam(field: str, name: str, owner: str, groups: tuple[GroupConfig, ...]) -> None:
     """Raises ConfigError if none of the groups' learners has an extra hyperparameter of this name."""
     allowed = frozenset().union(*(group.extra_hparams for group in groups))

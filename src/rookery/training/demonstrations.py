@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ import numpy as np
 
 from rookery import __version__, keys
 from rookery.agents.team import AgentGroup, Team
-from rookery.errors import ConfigError, IncompatibleError
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError
 from rookery.interfaces import Learner, Policy
 from rookery.learning.rollout import rollout
 from rookery.limits import MAX_EPISODES, check_at_most, check_key_seed, check_path_type, check_whole_number
@@ -26,13 +26,29 @@ from rookery.storage.datasets import (
     write_manifest,
     write_shard,
 )
-from rookery.storage.serialization import from_dict, to_dict
+from rookery.storage.serialization import check_json, from_dict, to_dict
 from rookery.tasks.registry import make_env
 from rookery.training.config import PolicyConfig, TaskConfig
 from rookery.training.memory import check_result_fits
 from rookery.types import PRNGKey, PyTree, Trajectory
 
 EPISODES_PER_SHARD = 50
+_Manifest: Any = TypedDict(  # pyright: ignore
+    "_Manifest",
+    {
+        "task": dict[str, object],
+        "expert": str,
+        "slots": tuple[int, ...],
+        "solo": bool,
+        "num_episodes": int,
+        "seed": int,
+        "max_steps": int,
+        "num_actions": int,
+        "observation_shape": tuple[int, ...],
+        "return": TypedDict("_Return", {"mean": float, "std": float}),
+    },
+)
+"""What the manifest of a dataset of demonstrations says besides its shards."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,6 +182,26 @@ def record_dataset(
     return folder
 
 
+def read_demonstrations_manifest(folder: Path | str) -> dict[str, Any]:
+    """The manifest of a dataset of demonstrations, checked.
+
+    Raises: as `read_manifest`; CorruptFileError also for a manifest that is whole and lacks something.
+    """
+    manifest, path = read_manifest(folder), Path(folder) / DATASET_MANIFEST
+    try:
+        check_json(_Manifest, manifest, "manifest")
+    except ConfigError as error:
+        raise CorruptFileError(f"{path} is damaged: {error}; record the dataset again") from None
+    promised = manifest["num_episodes"] * len(manifest["slots"])
+    recorded = sum(shard["num_trajectories"] for shard in manifest["shards"])
+    if not promised or promised != recorded:
+        raise CorruptFileError(
+            f"{path} is damaged: manifest.num_episodes × slots are {promised} trajectories and its shards hold "
+            f"{recorded}; record the dataset again"
+        )
+    return manifest
+
+
 def read_dataset(folder: Path | str) -> Dataset:
     """Read a dataset and check all of it.
 
@@ -173,7 +209,7 @@ def read_dataset(folder: Path | str) -> Dataset:
       if another version wrote it, or its task is unknown here; StorageError.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
+    manifest = read_demonstrations_manifest(folder)
     parts = []
     for shard, arrays in zip(manifest["shards"], read_shards(folder, manifest), strict=True):
         parts.append(_trajectory(arrays, folder / shard["file"], manifest["max_steps"], shard["num_trajectories"]))

@@ -13,10 +13,10 @@ import jax
 import numpy as np
 
 from rookery import __version__
-from rookery.errors import NotFoundError, StorageError
+from rookery.errors import CorruptFileError, NotFoundError, StorageError
 from rookery.storage import checkpoint
 from rookery.storage.atomic import storage_error, write_bytes, write_json
-from rookery.storage.metrics import MetricsWriter, read_metrics
+from rookery.storage.metrics import MetricsWriter, check_seed_metrics, read_metrics
 from rookery.storage.run_files import (
     AGENTS_DIR,
     CHECKPOINT_HASHES_KEY,
@@ -34,9 +34,10 @@ from rookery.storage.serialization import to_dict
 from rookery.tracking.trackers import RunTrackers
 from rookery.training.agent_paths import start_record
 from rookery.training.build import build, checkpoint_hashes, initial_hashes
-from rookery.training.config import RunConfig
+from rookery.training.config import RunConfig, variant_prefixes
 from rookery.training.continue_run import is_finished
 from rookery.training.run_parts import RunPart, Split, part_dir, split_run, train_part
+from rookery.training.train_step import wrong_update
 
 _logger = logging.getLogger(__name__)
 _Parts = list[tuple[RunPart, Path]]  # with their folders
@@ -110,6 +111,13 @@ def _join_metrics(config: RunConfig, run_dir: Path, folders: _Parts) -> None:
     except OSError as error:
         raise storage_error("write", run_dir / METRICS_FILE, error) from error
     rows = [read_metrics(folder) for _, folder in folders]
+    for (part, folder), of_part in zip(folders, rows, strict=True):
+        check_seed_metrics(folder, of_part, variant_prefixes(config), len(part.seeds))
+        if len(of_part) != len(rows[0]):
+            raise CorruptFileError(
+                f"{folder / METRICS_FILE} is damaged: it has {len(of_part)} lines, and that of "
+                f"{folders[0][1].name} {len(rows[0])}; remove the folder whose lines are missing to train it again"
+            )
     seeds = range(config.seed, config.seed + config.num_seeds)
     with MetricsWriter(run_dir, sink=RunTrackers(run_dir, config.name, to_dict(config), seeds)) as writer:
         for row in zip(*rows, strict=True):
@@ -146,7 +154,7 @@ def _join_checkpoints(config: RunConfig, run_dir: Path, folders: _Parts) -> None
     states: dict[tuple[str, int], Any] = {}
     for part, folder in folders:
         of_part = jax.tree.map(lambda x, n=part.num_replicas: jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype), like)
-        _, state = checkpoint.restore_latest(folder / CHECKPOINTS_DIR, of_part, lambda note: None)
+        _, state = checkpoint.restore_latest(folder / CHECKPOINTS_DIR, of_part, lambda note: None, wrong_update)
         for number, replica in enumerate((name, seed) for name in part.variants for seed in part.seeds):
             states[replica] = jax.tree.map(lambda x, n=number: x[n], state)
     state = jax.tree.map(lambda *leaves: np.stack(leaves), *(states[replica] for replica in config.replicas))

@@ -40,6 +40,12 @@ class TrainState(struct.PyTreeNode):
     widening: WideningState | None = None  # None: the run widens nothing
 
 
+def wrong_update(update: int, state: TrainState) -> str | None:
+    """Why a state cannot be that of an update, in words; None: it can."""
+    done = sorted(set(np.asarray(state.num_updates).tolist()))
+    return None if done == [update] else f"its state has done {' or '.join(map(str, done))} updates"
+
+
 class ReplicaSchedules(NamedTuple):
     """What differs between replicas and changes during a run: points of schedules, leaves [M, P, 2]."""
 

@@ -48,7 +48,7 @@ from rookery.training.process_group import ONE_PROCESS, ProcessGroup
 from rookery.training.progress import Progress
 from rookery.training.replica_updates import ReplicaUpdates
 from rookery.training.stop_signal import StopSignal
-from rookery.training.train_step import Run, TrainState, replica_schedules
+from rookery.training.train_step import Run, TrainState, replica_schedules, wrong_update
 
 RUNS_DIR = Path("runs")
 """Folder of runs whose own folder is not named."""
@@ -155,7 +155,7 @@ def resume(
     with RunLock(run_dir) as lock:
         notes = machine_notes(run_dir)
         like = jax.eval_shape(run.init)
-        restored = restore_run(run_dir, like, config.checkpoint_interval, restart, notes.append)
+        restored = restore_run(run_dir, like, config.checkpoint_interval, restart, notes.append, wrong_update)
         if restored is None:
             _check_hashes(run_dir, initial_hashes(config, find))
         num_updates, state = restored or (0, _init_state(run, initial_params(config, run, find)))
@@ -238,8 +238,8 @@ def load_state(run_dir: Path | str) -> tuple[Run, TrainState]:
     Raises: NotFoundError if there is no run or no checkpoint; else as `resume`.
     """
     run = build(load_config(run_dir), AgentFinder.of_run(run_dir))
-    state = checkpoint.restore_latest(Path(run_dir) / CHECKPOINTS_DIR, jax.eval_shape(run.init), lambda note: None)[1]
-    return run, state
+    folder, like = Path(run_dir) / CHECKPOINTS_DIR, jax.eval_shape(run.init)
+    return run, checkpoint.restore_latest(folder, like, lambda note: None, wrong_update)[1]
 
 
 def load_learners(run_dir: Path | str, variant: str | None = None, seed: int | None = None) -> tuple[Run, Any, str]:
