@@ -19,6 +19,7 @@ from rookery.learning.cloning import BehaviorCloning
 from rookery.learning.ppo import PPO
 from rookery.learning.r2d2 import R2D2
 from rookery.plugins import INTRINSIC_REWARDS, LEARNERS
+from rookery.studies.session import Session
 from rookery.tasks.four_rooms import FourRooms
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.matrix_games import MatrixGame
@@ -27,11 +28,13 @@ from rookery.tasks.registry import make_env, task_types
 from rookery.tasks.sixteen_places import SixteenPlaces
 from rookery.tasks.social_dilemmas.cleanup import Cleanup
 from rookery.training import memory
-from rookery.training.clone_trainer import CloneConfig
+from rookery.training.clone_trainer import CloneConfig, train_clones
 from rookery.training.config import Variant
-from rookery.training.generation_chain import GenerationsConfig
+from rookery.training.generation_chain import GenerationsConfig, train_generations
+from rookery.training.generation_presets import memory_sequence
 from rookery.training.memory import check_memory, environment_bytes, format_bytes, run_memory
 from rookery.training.policy_config import OraclePolicyConfig
+from rookery.training.trainer import resume, train
 from tests.tiny import CONFIG, NOVICE, OTHER, TASK, tiny
 
 HUGE = 2**31
@@ -202,3 +205,19 @@ SETTINGS_OF_ANOTHER_TYPE = [
 def test_settings_of_another_type(make, message):
     with pytest.raises(ConfigError, match=f"^{message}$"):
         make()
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), -1.0])
+def test_a_time_limit_that_is_none(straight, tmp_path, seconds):
+    """Training would never stop at NaN."""
+    calls = [
+        lambda: train(CONFIG, tmp_path / "run", quiet=True, stop_after=seconds),
+        lambda: resume(straight.run_dir, quiet=True, stop_after=seconds),
+        lambda: train_clones(CloneConfig(), tmp_path, tmp_path / "clones", quiet=True, stop_after=seconds),
+        lambda: train_generations(memory_sequence(), tmp_path / "chain", stop_after=seconds),
+        lambda: Session("smoke", tmp_path, 0, 1, 2, stop_after=seconds),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigError, match=rf"stop_after={seconds} must be at least 0 seconds; None is no limit"):
+            call()
+    assert not list(tmp_path.iterdir())

@@ -57,6 +57,13 @@ def check_count(name: str, value: Any, high: int) -> int:
     return number
 
 
+def check_stop_after(seconds: Any) -> None:
+    """Raises ConfigError for a time limit that is no number, negative or NaN: training would never stop at NaN."""
+    check_type("stop_after", seconds, (numbers.Real, type(None)), "a number of seconds or None")
+    if seconds is not None and not seconds >= 0:
+        raise ConfigError(f"stop_after={seconds} must be at least 0 seconds; None is no limit")
+
+
 def check_key_seed(seed: Any) -> int:
     """The seed as an int. Raises ConfigError unless it is a whole number in [0, 2^32).
 

@@ -22,7 +22,15 @@ from rookery.commands.options import expand_home, gather_overrides
 from rookery.commands.output import outlast_readers
 from rookery.commands.replay import ReplayCommand
 from rookery.commands.train import TrainCommand, print_result
-from rookery.errors import ConfigError, CorruptFileError, OutOfMemoryError, StorageError, explain_failure, suggest
+from rookery.errors import (
+    ConfigError,
+    CorruptFileError,
+    MissingPackageError,
+    OutOfMemoryError,
+    StorageError,
+    explain_failure,
+    suggest,
+)
 from rookery.scorecard.agents import load_function
 from rookery.viz import record_episode
 
@@ -167,6 +175,22 @@ def test_names_are_near_by_their_last_part_alone():
         assert suggest(name, names).startswith(f"did you mean 'ndousse2021/{nearest}'? allowed: ")
     assert suggest("jaques/baselins", names).startswith("did you mean 'jaques2019/baselines'")
     assert suggest("fig777", names).startswith("allowed: ")
+
+
+def test_a_replay_that_cannot_be_written_is_refused_before_it_is_played(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(record_episode, "record_episode", lambda *_, **__: pytest.fail("played"))
+    (tmp_path / "file").touch()
+    (tmp_path / "x.gif").mkdir()
+    for name, said in (("file/x", "part of the path is a file"), ("x", "x.gif: it is a folder")):
+        assert cli.main(["replay", "random", "--out", str(tmp_path / name)]) == 5
+        assert said in capsys.readouterr().err
+    monkeypatch.setattr("rookery.viz.video.find_ffmpeg", lambda: raise_error(MissingPackageError("no ffmpeg")))
+    assert cli.main(["replay", "random", "--mp4", "--out", str(tmp_path / "y")]) == 2
+    assert "no ffmpeg" in capsys.readouterr().err
+
+
+def raise_error(error):
+    raise error
 
 
 def test_a_picture_of_a_step_that_no_episode_has_is_refused_before_it_is_played(monkeypatch, tmp_path, capsys):

@@ -52,6 +52,12 @@ def test_links_lead_somewhere(page):
             )
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_that_names_a_file_leads_to_it(page):
+    for text, target in re.findall(r"\[`?([\w./-]+\.(?:py|md|json|toml))`?\]\(([^()\s#]+)", prose(page)):
+        assert text.rpartition("/")[2] == target.rpartition("/")[2], f"{page} calls {target} {text}"
+
+
 @pytest.mark.parametrize("script", ["docs/tasks/write_interfaces.py", "docs/papers/write_outcomes.py"])
 def test_generated_sections_are_up_to_date(script, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [script, "--check"])

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,7 @@ from rookery.cli import main
 from rookery.commands.score import ScoreCommand, _labels
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError
 from rookery.intervals import format_interval, mean_interval
+from rookery.scorecard.agents import RookeryAgent
 from rookery.scorecard.social_v1 import PROTOCOLS
 from rookery.scorecard.table import check_scorecard_table, scorecard_table
 from tests.scorecard.tiny import TINY, golden_probes
@@ -114,6 +116,56 @@ def test_what_cards_and_their_files_are_called():
         "solo-solo-seed2000-novice-0": "solo, solo-seed2000-novice-0",
         "solo-solo-seed2001-novice-0": "solo, solo-seed2001-novice-0",
     }
+
+
+def test_no_card_replaces_that_of_another_agent(tmp_path, monkeypatch, capsys):
+    """Agents of different runs have files of one name, and names may differ in punctuation alone."""
+    monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
+    folder = tmp_path / "cards" / "tiny"
+    digests = {"a": "1", "b": "2", "copy-of-a": "1"}
+    scored = []
+
+    def load(source, _):
+        return RookeryAgent(
+            name=source, kind="rookery", observation_type="symbolic", sha256=digests.get(source.split("/")[0])
+        )
+
+    def score(agent, *_, label, **__):
+        scored.append(agent)
+
+        def write(path):
+            write_card(folder, path.stem, 0.5, 1.0, name=label or agent.name, sha256=agent.sha256)
+            return path
+
+        return SimpleNamespace(numbers={}, write_json=write)
+
+    monkeypatch.setattr("rookery.scorecard.agents.load_scored_agent", load)
+    monkeypatch.setattr("rookery.scorecard.card.score", score)
+    monkeypatch.setattr("rookery.scorecard.card_page.write_scorecard_page", lambda card, path: path)
+
+    def code(source, *more):
+        return main(["score", source, *more, "--protocol", "tiny", "--out", str(tmp_path / "cards")])
+
+    a, b, copied = (f"{run}/agents/main-seed0-novice-0.safetensors" for run in ("a", "b", "copy-of-a"))
+    assert [code(source) for source in (a, a, copied, "random", "random", "goal-cycle-lite-expert")] == [0] * 6
+    assert code(a, "--name", "solo, 9×9") == 0
+    scored.clear()
+    capsys.readouterr()
+    for source, more, said in (
+        (b, (), f"main-seed0-novice-0.json is the card of another agent, {copied!r}, and would be replaced by that"),
+        (b, ("--name", "solo 9+9"), "solo-9-9.json is the card of another agent, 'solo, 9×9', and would be replaced"),
+        ("random", ("--name", "solo 9+9"), "solo-9-9.json is the card of another agent"),
+    ):
+        assert code(source, *more) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert "give this one another --name" in error
+    assert not scored
+    assert code(b, "--name", "of b") == 0
+    digests["goal-cycle-lite-expert"] = "of a newer version"
+    assert code("goal-cycle-lite-expert") == 0
+    (folder / "main-seed0-novice-0.json").write_text("{}")
+    assert code(b) == 0  # nothing that can be read is lost
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,23 @@ def test_the_commands(tmp_path, capsys):
     assert capsys.readouterr().out.split()[4:7] == ["cooperator", "6.00", "0.00"]
     assert main(["cross-play", "cooperator", "defector"]) == 2
     assert main(["cross-play", str(tmp_path)]) == 6
-    assert main(["schelling", "matrix-chicken-v0", "--episodes", "2", "--figure", "x.gif"]) == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["schelling", "matrix-chicken-v0"],
+        ["cross-play", "cooperator", "defector", "--task", "matrix-chicken-v0"],
+    ],
+)
+def test_a_figure_that_cannot_be_written_is_refused_before_anything_is_played(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("rookery.studies.schelling_diagram.schelling_diagram", lambda *_, **__: pytest.fail("played"))
+    monkeypatch.setattr("rookery.studies.cross_play_matrix.cross_play", lambda *_, **__: pytest.fail("played"))
+    assert main([*command, "--figure", str(tmp_path / "x.gif")]) == 2
+    assert "x.gif must end in one of .svg, .png, .pdf" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main([*command, "--figure", str(tmp_path / "file" / "x.svg")]) == 5
+    assert "part of the path is a file" in capsys.readouterr().err
 
 
 def start(task, position, heading):

@@ -10,12 +10,15 @@ import pytest
 
 from rookery import cli
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
+from rookery.learning.cloning import BehaviorCloning
 from rookery.storage.run_files import CONFIG_FILE
 from rookery.training.agent_paths import STARTED_IN_KEY, AgentFinder
+from rookery.training.clone_trainer import CloneConfig, train_clones
 from rookery.training.config import FrozenPolicyConfig, RecurrentPolicyConfig
 from rookery.training.continue_run import train_or_resume
+from rookery.training.demonstrations import record_dataset
 from rookery.training.trainer import load_learners, resume, train
-from tests.tiny import CONFIG, NETWORK, NOVICE, OTHER, assert_same_run, params, save_novice, tiny
+from tests.tiny import CONFIG, NETWORK, NOVICE, OTHER, TASK, assert_same_run, params, save_novice, tiny
 
 pytestmark = pytest.mark.usefixtures("quick")
 EXPERT = "experts/expert.safetensors"
@@ -33,7 +36,7 @@ def project(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def test_resumed_from_another_working_directory_or_moved(project, tmp_path, monkeypatch):
+def test_resumed_from_another_working_directory_or_moved(project, tmp_path, monkeypatch, capsys):
     whole = train(WITH_EXPERT, "runs/whole", quiet=True)
     whole = dataclasses.replace(whole, run_dir=whole.run_dir.resolve(), state=jax.device_get(whole.state))
     train(WITH_EXPERT, "runs/a", quiet=True, stop_after=0)
@@ -50,6 +53,20 @@ def test_resumed_from_another_working_directory_or_moved(project, tmp_path, monk
     assert load_learners("moved/runs/a")[0].config == WITH_EXPERT
     agent = "moved/runs/a/agents/social-seed3-novice-0.safetensors"
     assert cli.main(["eval", agent, "--episodes", "2"]) == 0
+    shutil.rmtree("moved/experts")
+    shutil.rmtree("renamed/experts")
+    assert cli.main(["eval", agent, "--episodes", "2"]) == NotFoundError.exit_code
+    assert "put it back there, or name others by --partners" in capsys.readouterr().err
+
+
+def test_clones_are_evaluated_next_to_their_expert(project, tmp_path, monkeypatch):
+    expert = FrozenPolicyConfig(checkpoint=EXPERT)
+    data = record_dataset(project / "data", TASK, expert, num_episodes=4)
+    config = CloneConfig(network=NETWORK, learner=BehaviorCloning(epochs=1))
+    (agent,) = train_clones(config, data, "clone", quiet=True).agent_files
+    agent = agent.resolve()
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["eval", str(agent), "--episodes", "2"]) == 0
 
 
 def test_an_agent_that_is_gone_or_another_one_is_refused(project, tmp_path, monkeypatch):

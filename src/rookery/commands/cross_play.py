@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from rookery.commands.options import Json, TaskOverrides, optional, working
 from rookery.commands.output import print_json, print_table
-from rookery.commands.schelling import write_figure
+from rookery.commands.schelling import check_figure, write_figure
 from rookery.errors import ConfigError, printable
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def run_cross_play(options: CrossPlayCommand) -> int:
     from rookery.intervals import format_interval
     from rookery.studies.cross_play_matrix import cross_play, cross_play_figures
 
+    check_figure(options.figure)
     env, players = _players(options)
     with working(f"playing {len(players) ** 2} pairs"):
         result = cross_play(env, players, episodes=options.episodes, seed=options.seed)

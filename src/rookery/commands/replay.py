@@ -56,6 +56,7 @@ class ReplayCommand:
 
 def run_replay(options: ReplayCommand) -> int:
     """Write the files and print their paths."""
+    from rookery.storage.atomic import check_writable
     from rookery.viz.frames import check_step
     from rookery.viz.replay_page import write_replay_html
     from rookery.viz.video import find_ffmpeg, write_gif, write_mp4, write_png
@@ -64,19 +65,22 @@ def run_replay(options: ReplayCommand) -> int:
         raise ConfigError(
             f"--out {options.out} is a folder; give the files a name in it, such as {options.out / 'replay'}"
         )
-    with working("playing the episode"):
-        recording = _record(options)
     name = options.out.stem if options.out.suffix in (".html", ".gif", ".mp4", ".png") else options.out.name
-    step = options.png or 0
-    if step < 0:
-        step += recording.num_steps + 1
-    check_step(recording, step)
-    if options.mp4:
-        find_ffmpeg()
 
     def path(ending: str) -> Path:
         return options.out.with_name(f"{name}.{ending}")  # not with_suffix: a name may have a dot
 
+    requested = {"html": True, "gif": options.gif, "mp4": options.mp4, "png": options.png is not None}
+    for ending in (ending for ending, is_requested in requested.items() if is_requested):
+        check_writable(path(ending), follow_link=True)
+    if options.mp4:
+        find_ffmpeg()
+    with working("playing the episode"):
+        recording = _record(options)
+    step = options.png or 0
+    if step < 0:
+        step += recording.num_steps + 1
+    check_step(recording, step)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     writers = {"html": lambda: write_replay_html(recording, path("html"))}
     if options.gif:

@@ -14,6 +14,8 @@ from rookery.commands.output import print_json, print_table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FIGURE_FORMATS = (".svg", ".png", ".pdf")
+
 
 @dataclasses.dataclass
 class SchellingCommand:
@@ -45,6 +47,7 @@ def run_schelling(options: SchellingCommand) -> int:
     from rookery.studies.schelling_diagram import DILEMMA_CONDITIONS, schelling_diagram, schelling_figures
     from rookery.tasks import registry
 
+    check_figure(options.figure)
     env = registry.make_env(apply_overrides(registry.get_task(options.task), options.task_overrides))
     with working(f"playing {options.task}"):
         diagram = schelling_diagram(
@@ -68,19 +71,30 @@ def run_schelling(options: SchellingCommand) -> int:
     return 0
 
 
+def check_figure(path: Path | None) -> None:
+    """Check a path for `write_figure`, before the episodes that the figure is about.
+
+    Raises: ConfigError for a kind of file that is not known; StorageError if it cannot be written.
+    """
+    if path is None:
+        return
+    from rookery.errors import ConfigError
+    from rookery.storage.atomic import check_writable
+
+    if path.suffix not in FIGURE_FORMATS:
+        raise ConfigError(f"figure={path} must end in one of {', '.join(FIGURE_FORMATS)}")
+    check_writable(path, follow_link=True)
+
+
 def write_figure(figure: Figure, path: Path | None) -> None:
-    """Write a matplotlib figure, if a path is given. Raises ConfigError for a kind of file that is not known."""
+    """Write a matplotlib figure, if a path is given that `check_figure` let pass."""
     if path is None:
         return
     import sys
 
-    from rookery.errors import ConfigError
     from rookery.storage.atomic import write_text
     from rookery.viz.plots import figure_to_svg, save_figure
 
-    formats = (".svg", ".png", ".pdf")
-    if path.suffix not in formats:
-        raise ConfigError(f"figure={path} must end in one of {', '.join(formats)}")
     if path.suffix == ".svg":
         write_text(path, figure_to_svg(figure), follow_link=True)
     else:

@@ -12,8 +12,8 @@ from tyro.conf import Positional, arg
 
 from rookery.commands.options import Json, optional
 from rookery.commands.output import print_json
-from rookery.errors import ConfigError
-from rookery.storage.atomic import make_folder
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, printable
+from rookery.storage.atomic import check_writable, make_folder
 from rookery.training.stop_signal import StopSignal
 
 if TYPE_CHECKING:
@@ -65,7 +65,11 @@ def run_score(options: ScoreCommand) -> int:
 
         check_scorecard_table(options.table, folder, protocol.name, [f"{name}.json" for name in labels])
     agents = [load_scored_agent(agent, observation_type) for agent in options.agents]  # type: ignore[arg-type]
+    for agent, (file_name, label) in zip(agents, labels.items(), strict=True):
+        _check_own_card(folder / f"{file_name}.json", agent, label)
     make_folder(folder)  # what cannot be written is found out now, not after minutes
+    if options.table is not None:
+        check_writable(options.table, follow_link=True)
     written = []
     for agent, (file_name, label) in zip(agents, labels.items(), strict=True):
         card, paths = _score_one(options, agent, file_name, label, folder)
@@ -98,6 +102,30 @@ def _labels(options: ScoreCommand) -> dict[str, str]:
     if len(labels) < len(options.agents):
         raise ConfigError("two of these agents would have the same card; score those with equal file names by --name")
     return labels
+
+
+def _check_own_card(path: Path, agent: ScoredAgent, label: str) -> None:
+    """Raises ConfigError if an agent's card would replace that of another one.
+
+    The same agent is one with the same files; of a function or a zoo entry, which may have changed since, with the same
+    name. A card that cannot be read, or of another version, may be replaced: the table asks for that.
+    """
+    from rookery.agents.zoo import is_agent_path
+    from rookery.scorecard.card import read_scorecard
+
+    try:
+        there = read_scorecard(path)["agent"]
+        name, digest = there["name"], there["sha256"]
+    except (NotFoundError, CorruptFileError, IncompatibleError, KeyError, TypeError):
+        return
+    has_name = agent.kind == "function" or (agent.kind == "rookery" and not is_agent_path(agent.name))
+    own_name = label or agent.name
+    if (digest is not None and digest == agent.sha256) or (has_name and name == own_name):
+        return
+    raise ConfigError(
+        f"{path} is the card of another agent, {printable(name)!r}, and would be replaced by that of {own_name!r}; "
+        "give this one another --name (several: another --group), or remove the card"
+    )
 
 
 def _score_one(

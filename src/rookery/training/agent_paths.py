@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,9 +28,9 @@ FindAgent: TypeAlias = Callable[[str], str]
 """From an agent's name in a configuration to the one by which it is loaded here and now."""
 
 
-def start_record(config: RunConfig, run_dir: Path) -> dict[str, Any]:
-    """What a run's CONFIG_FILE says of the place where it is started; nothing if all its agents are the zoo's."""
-    if not any(is_agent_path(name) for name in _agent_names(config)):
+def start_record(names: Iterable[str], run_dir: Path) -> dict[str, Any]:
+    """What a run's CONFIG_FILE says of the place where it is started; nothing if no agent is named by path."""
+    if not any(map(is_agent_path, names)):
         return {}
     return {STARTED_IN_KEY: dict(zip(_PLACES, (os.getcwd(), os.path.realpath(run_dir)), strict=True))}
 
@@ -103,7 +103,7 @@ def with_agents_of(saved: RunConfig, config: RunConfig, find: AgentFinder) -> Ru
 
 def differing_agents(left: RunConfig, right: RunConfig) -> list[tuple[str, str]]:
     """The names of agents that differ between two configurations whose teams are alike otherwise; else nothing."""
-    pairs = list(zip(_agent_names(left), _agent_names(right), strict=False))
+    pairs = list(zip(agent_names(left), agent_names(right), strict=False))
     if len(left.team) != len(right.team) or not all(map(all, (pair for pair in pairs if any(pair)))):
         return []
     team = tuple(_replace_names(a, _group_agent_names(b)) for a, b in zip(left.team, right.team, strict=True))
@@ -115,7 +115,8 @@ def _absolute(path: str) -> str:
     return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
 
 
-def _agent_names(config: RunConfig) -> list[str]:
+def agent_names(config: RunConfig) -> list[str]:
+    """The trained agents that a configuration names, among empty names and those of scripted experts."""
     return [name for group in config.team for name in _group_agent_names(group)]
 
 

@@ -25,7 +25,14 @@ from rookery.learning.cloning import (
     keep_best,
     train_epoch,
 )
-from rookery.limits import MAX_SEEDS_PER_VARIANT, NumericFields, check_at_most, check_integers, check_path_type
+from rookery.limits import (
+    MAX_SEEDS_PER_VARIANT,
+    NumericFields,
+    check_at_most,
+    check_integers,
+    check_path_type,
+    check_stop_after,
+)
 from rookery.storage import checkpoint
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricsWriter
@@ -34,6 +41,7 @@ from rookery.storage.run_files import THREADS_KEY
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers
+from rookery.training.agent_paths import start_record
 from rookery.training.config import check_label
 from rookery.training.demonstrations import Dataset, read_dataset
 from rookery.training.devices import thread_count
@@ -114,6 +122,7 @@ def train_clones(
     """
     check_path_type("dataset", dataset)
     check_path_type("run_dir", run_dir)
+    check_stop_after(stop_after)
     data = read_dataset(dataset)
     policy = RecurrentPolicy(config.network, tuple(data.manifest["observation_shape"]), data.manifest["num_actions"])
     training, validation = data.split(config.learner.validation_fraction)
@@ -123,6 +132,7 @@ def train_clones(
     with RunLock(run_dir) as lock:
         requested = {"rookery": __version__, "clone": to_dict(config), "dataset": data.digest}
         requested[THREADS_KEY] = thread_count()
+        requested |= start_record([data.manifest["expert"]], run_dir)
         saved = _load_saved_config(run_dir)
         if saved is not None and (saved["clone"], saved["dataset"]) != (requested["clone"], requested["dataset"]):
             raise ConfigError(f"{run_dir} holds another run; name another folder with --out, or remove it")

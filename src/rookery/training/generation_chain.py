@@ -27,7 +27,7 @@ import numpy as np
 from rookery import keys
 from rookery.agents.weights import load_agent, save_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, suggest
-from rookery.limits import NumericFields, check_at_most, check_type
+from rookery.limits import NumericFields, check_at_most, check_stop_after, check_type
 from rookery.storage.atomic import write_bytes, write_json
 from rookery.storage.metrics import read_metrics, seed_values
 from rookery.storage.run_files import AGENTS_DIR, GENERATIONS_FILE
@@ -232,6 +232,7 @@ def train_generations(
     Raises: ConfigError if the folder holds generations of another configuration; otherwise as
       `rookery.training.continue_run.train_or_resume`.
     """
+    check_stop_after(stop_after)
     out, start = Path(out), time.monotonic()
     _claim_folder(config, out)
     for generation in range(1, config.num_generations + 1):

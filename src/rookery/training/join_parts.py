@@ -32,7 +32,7 @@ from rookery.storage.run_files import (
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import to_dict
 from rookery.tracking.trackers import RunTrackers
-from rookery.training.agent_paths import start_record
+from rookery.training.agent_paths import agent_names, start_record
 from rookery.training.build import build, checkpoint_hashes, initial_hashes
 from rookery.training.config import RunConfig, variant_prefixes
 from rookery.training.continue_run import is_finished
@@ -88,7 +88,7 @@ def join_parts(config: RunConfig, run_dir: Path, parts: list[RunPart]) -> None:
         _join_status(run_dir, folders)
         hashes = checkpoint_hashes(config) | initial_hashes(config)
         saved = {"rookery": __version__, THREADS_KEY: recorded_threads(folders[0][1]), "config": to_dict(config)}
-        saved |= start_record(config, run_dir)
+        saved |= start_record(agent_names(config), run_dir)
         write_json(run_dir / CONFIG_FILE, saved | ({CHECKPOINT_HASHES_KEY: hashes} if hashes else {}))
 
 

@@ -147,5 +147,8 @@ def _trained_partners(agent: str, trained: Agent | None) -> str | None:
     if partners is not None and is_agent_path(partners):
         folder = Path(agent).resolve().parent
         if folder.name == AGENTS_DIR and (folder.parent / CONFIG_FILE).exists():
-            return AgentFinder.of_run(folder.parent)(partners)
+            try:
+                return AgentFinder.of_run(folder.parent)(partners)
+            except NotFoundError as error:
+                raise NotFoundError(f"{error}, or name others by --partners") from None
     return partners

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from rookery import __version__
 from rookery.agents.weights import save_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
-from rookery.limits import check_callable, check_path_type, check_type
+from rookery.limits import check_callable, check_path_type, check_stop_after, check_type
 from rookery.storage import checkpoint
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricsWriter, read_metrics
@@ -35,7 +34,7 @@ from rookery.storage.run_files import (
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers
-from rookery.training.agent_paths import AgentFinder, start_record
+from rookery.training.agent_paths import AgentFinder, agent_names, start_record
 from rookery.training.build import SEED_PLACEHOLDER, build, checkpoint_hashes, initial_hashes, initial_params
 from rookery.training.config import RunConfig, slot_names
 from rookery.training.devices import machine_info, thread_count
@@ -116,7 +115,7 @@ def train(
         saved = {"rookery": __version__, THREADS_KEY: thread_count(), "config": to_dict(config)}
         save_trackers(run_dir, dict.fromkeys(trackers))
         hashes = hashes | initial_hashes(config)
-        saved |= start_record(config, run_dir)
+        saved |= start_record(agent_names(config), run_dir)
         write_json(run_dir / CONFIG_FILE, saved | ({CHECKPOINT_HASHES_KEY: hashes} if hashes else {}))
         return loop.execute(_init_state(run, params), resume_at=None)
 
@@ -145,9 +144,8 @@ def resume(
       the folder holds clones, its checkpoint is of another configuration, or a trained agent that it uses has changed;
       else as `train`.
     """
-    config = load_config(run_dir)
-    run_dir = Path(run_dir)
     _check_loop_arguments(devices, stop_after, on_update)
+    config, run_dir = load_config(run_dir), Path(run_dir)
     find = AgentFinder.of_run(run_dir)
     check_checkpoint_hashes(run_dir, config)
     run = build(config, find)
@@ -167,10 +165,7 @@ def resume(
 def _check_loop_arguments(devices: Any, stop_after: Any, on_update: Any) -> None:
     """Raises ConfigError for arguments of `train` and `resume` of another type."""
     check_type("devices", devices, (list, tuple, type(None)), "a list of JAX devices or None")
-    if stop_after is not None:
-        check_type("stop_after", stop_after, numbers.Real, "a number of seconds or None")
-        if not stop_after >= 0:
-            raise ConfigError(f"stop_after={stop_after} must be at least 0")
+    check_stop_after(stop_after)
     if on_update is not None:
         check_callable("on_update", on_update, "a function of (num_updates, saved) or None")
 
