@@ -251,7 +251,13 @@ def test_envs_as_json(run):
     assert first == {"task": "goal-cycle-v0", "description": registry.describe("goal-cycle-v0")}
     facts = json.loads(run("envs", "show", "matrix-chicken-v0", "--json")[1])
     assert facts["settings"] == to_dict(registry.get_task("matrix-chicken-v0"))
-    assert facts["observation_shapes"] == [list(view.shape) for view in registry.get_task("matrix-chicken-v0").views]
+    assert facts["observation_shapes"] == [[1, 2, 3]] * 2
+    assert json.loads(run("envs", "show", "cleanup-v0", "--json")[1])["observation_shapes"] == [[15, 15, 3]] * 5
+
+
+def test_envs_show_says_what_is_observed_without_views(run):
+    assert "agent 1 observes     u8[1, 2, 3]\n" in run("envs", "show", "matrix-chicken-v0")[1]
+    assert "agent 0 observes     pixels u8[21, 21, 3]: 7×7 cells" in run("envs", "show", "goal-cycle-v0")[1]
 
 
 def test_envs_of_no_such_name(refused):

@@ -4,6 +4,7 @@ import ast
 import collections
 import functools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -179,3 +180,8 @@ def test_the_lower_layers_do_without_the_optional_libraries():
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == "[]\n"
+
+
+def test_a_required_method_that_is_missing_is_named():
+    for path in ROOT.rglob("*.py"):
+        assert not re.search(r"raise NotImplementedError(\(\))?$", path.read_text(encoding="utf-8"), re.MULTILINE), path

@@ -174,7 +174,10 @@ def trace_once(monkeypatch) -> None:
     def init_once(self):
         key = _name(self, *_NOT_COMPILED) + str(self.config.replicas)
         if key not in _STATES:
-            _STATES[key] = jax.device_get(init(self))
+            state = init(self)
+            if isinstance(state.num_updates, jax.core.Tracer):  # only its shapes are asked for
+                return state
+            _STATES[key] = jax.device_get(state)
         return jax.tree.map(jax.numpy.asarray, _STATES[key])
 
     monkeypatch.setattr(Run, "compile_train_step", once)

@@ -37,6 +37,12 @@ def test_nothing_is_installed_from_an_index(page):
     assert not re.search(r"pip install ['\"]?rookery", (ROOT / page).read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_that_imports_the_example_package_says_how_to_install_it(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert "from rookery_extras" not in text or "pip install -e examples/rookery_extras" in text
+
+
 @pytest.mark.parametrize("page", [*PAGES, "results/verdicts.md"])
 def test_links_lead_somewhere(page):
     for target in LINK.findall(prose(page)):

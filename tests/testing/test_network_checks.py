@@ -1,8 +1,9 @@
 """The conformance check of networks: it passes what is right, and names what is wrong."""
 
 import dataclasses
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -130,3 +131,27 @@ def test_a_class_and_a_network_without_its_methods_are_named(registered):
         check_network(Bare())
     with pytest.raises(ConformanceError, match=r"Bare: is a class; pass an instance, Bare\(\)"):
         check_network(Bare)
+
+
+class NoMemoryState(NamedTuple):
+    hidden: jax.Array
+
+
+class NoMemory(RecurrentCell):
+    """As the guide says: the output ignores the state, which is returned all the same."""
+
+    @nn.nowrap
+    def initial_state(self, batch_size):
+        return NoMemoryState(jnp.zeros((batch_size, self.features)))
+
+    @nn.compact
+    def __call__(self, state, inputs, is_first):
+        outputs = nn.tanh(nn.Dense(self.features)(inputs))
+        before = jnp.concatenate([state.hidden[None], outputs[:-1]]) * ~is_first[..., None]
+        return NoMemoryState(outputs[-1]), outputs, NoMemoryState(before)
+
+
+def test_a_network_without_memory_conforms(registered):
+    network = broken(recurrent_cell=lambda self: NoMemory(self.hidden_size))
+    NETWORKS._entries["minimal"] = type(network)
+    check_network(network, (2, 3))

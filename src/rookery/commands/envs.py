@@ -49,11 +49,8 @@ def show_task(task_id: str | None, png: Path | None = None, as_json: bool = Fals
         for field in dataclasses.fields(task):
             if field.name not in ("views", "map", "kind"):
                 print(f"  {field.name:20} {getattr(task, field.name)}")
-        for slot, view in enumerate(task.views):
-            print(
-                f"  agent {slot} observes     {view.observation_type} u8{list(view.shape)}: "
-                f"{view.size}×{view.size} cells, rows behind the agent: {view.rows_behind}"
-            )
+        for slot in range(env.num_agents):
+            print(f"  agent {slot} observes     {_observation(task, env, slot)}")
         print(f"  actions              {', '.join(env.action_names)}")
         print(f"  metrics              {', '.join(task.metric_names)}")
         print(f"\n{ascii_layout(task)}")
@@ -64,6 +61,15 @@ def show_task(task_id: str | None, png: Path | None = None, as_json: bool = Fals
         path = write_png(record_initial_state(env), png, show_views=False)
         print(f"\n{path}", file=sys.stderr if as_json else sys.stdout)
     return 0
+
+
+def _observation(task: Any, env: Any, slot: int) -> str:
+    shape = f"u8{list(env.observation_shape(slot))}"
+    if not task.views:
+        return shape
+    view = task.views[slot]
+    size = f"{view.size}×{view.size} cells, rows behind the agent: {view.rows_behind}"
+    return f"{view.observation_type} {shape}: {size}"
 
 
 def _rules(task: Any) -> str:
@@ -79,7 +85,7 @@ def _task_facts(task_id: str, task: Any, env: Any) -> dict[str, Any]:
         "description": registry.describe(task_id),
         "rules": _rules(task),
         "settings": to_dict(task),
-        "observation_shapes": [list(view.shape) for view in task.views],
+        "observation_shapes": [list(env.observation_shape(slot)) for slot in range(env.num_agents)],
         "actions": list(env.action_names),
         "metrics": list(task.metric_names),
         "layout": ascii_layout(task),

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, LossInputs
+from rookery.learning.configs import check_result_shape
 from rookery.types import PRNGKey, PyTree, Sequences
 
 if TYPE_CHECKING:
@@ -63,16 +64,26 @@ def add_extra_losses(
     for key, loss in zip(keys, auxiliary, strict=False):
         own, own_inputs = params["auxiliary"][loss.kind], inputs._replace(key=key)
         mask, denominator = loss.loss_mask(batch), denominators[f"aux/{loss.kind}"]
-        mean = jnp.sum(loss.loss(own, own_inputs) * mask) / denominator
+        mean = _masked_sum(loss.loss(own, own_inputs), mask, batch, loss.kind) / denominator
         metrics[f"aux_loss/{loss.kind}"] = mean
-        metrics |= {f"{loss.kind}/{name}": x * fraction for name, x in loss.metrics(own, own_inputs).items()}
+        for name, x in loss.metrics(own, own_inputs).items():
+            check_result_shape(f"metric {name!r} of {loss.kind!r}", x, ())
+            metrics[f"{loss.kind}/{name}"] = x * fraction
         total = total + scale * loss.weight * mean
     for key, reward in zip(keys[len(auxiliary) :], intrinsic, strict=True):
         mask = reward.loss_mask(batch)
         if mask is None:
             continue
         values = reward.loss(params, inputs._replace(key=key), batch.intrinsic_carry.get(reward.kind))
-        mean = jnp.sum(values * mask) / denominators[f"intrinsic/{reward.kind}"]
+        mean = _masked_sum(values, mask, batch, reward.kind) / denominators[f"intrinsic/{reward.kind}"]
         metrics[f"{reward.loss_name}/{reward.kind}"] = mean
         total = total + scale * reward.loss_weight * mean
     return total, metrics
+
+
+def _masked_sum(values: Array, mask: Array, batch: Sequences, kind: str) -> Float[Array, ""]:
+    """Raises: ConfigError for shapes that do not fit, which naming `kind` makes easy to find."""
+    steps = batch.loss_mask.shape
+    check_result_shape(f"the result of loss_mask() of {kind!r}, [steps, sequences, ...],", mask, steps + mask.shape[2:])
+    check_result_shape(f"the result of loss() of {kind!r}, one number for each entry of its mask,", values, mask.shape)
+    return jnp.sum(values * mask)

@@ -62,7 +62,7 @@ class ScoredAgent:
         Args:
           key: for what the agent samples.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method player(env, num_episodes, key)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class PolicyAgent(ScoredAgent):
 
     def policy(self, env: Env) -> tuple[Policy, PyTree]:
         """Required. The policy in this environment, and its parameters."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method policy(env)")
 
     def player(self, env: Env, num_episodes: int, key: PRNGKey) -> Chooser:
         policy, params = self.policy(env)

@@ -57,7 +57,7 @@ class AgentSource:
 
     def evaluated_agents(self, session: Session) -> list[EvaluatedAgent]:
         """Required: the frozen agents or teams, one per seed (or one without a seed)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method evaluated_agents(session)")
 
     def learning_curves(self, session: Session) -> dict[str, Any] | None:
         """Curves of training, one list per seed each; None where nothing was trained by a run."""

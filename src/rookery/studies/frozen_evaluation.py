@@ -82,11 +82,11 @@ class ConditionEvaluator:
 
         Raises: IncompatibleError for an agent that does not fit the task.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method build_team(agent)")
 
     def evaluate(self, agent: EvaluatedAgent, seed: int) -> dict[str, Any]:
         """The row of measures of an agent or team (see `rookery.studies.measures`)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method evaluate(agent, seed)")
 
     def condition_settings(self) -> list[Any]:
         """What identifies the condition, as JSON."""

@@ -17,8 +17,9 @@ from rookery.agents.zoo import load_trained_agent
 from rookery.errors import ConfigError, IncompatibleError, NotFoundError
 from rookery.interfaces import Policy
 from rookery.learning.rollout import requested_info
+from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS, NETWORKS, Registry
 from rookery.tasks.checks import check_jax_settings
-from rookery.tasks.registry import make_env
+from rookery.tasks.registry import make_env, task_types
 from rookery.training.agent_paths import FindAgent
 from rookery.training.config import GroupConfig, RunConfig
 from rookery.training.policy_config import scripted_policy
@@ -66,6 +67,53 @@ def _found(policy: Any, find: FindAgent) -> Any:
     """The policy with its trained agent, if it has one, where it is found."""
     checkpoint = policy.checkpoint and find(policy.checkpoint)
     return policy if checkpoint == policy.checkpoint else dataclasses.replace(policy, checkpoint=checkpoint)
+
+
+def check_registered(config: RunConfig) -> None:
+    """Check that the saved configuration can be read again.
+
+    Raises: ConfigError for a task, network, learner, loss or reward whose class is not registered.
+    """
+    task = type(config.task)
+    if (task.__module__, task.__qualname__) not in {(known.__module__, known.__qualname__) for known in task_types()}:
+        raise ConfigError(
+            f"{task.__name__} (kind {config.task.kind!r}) is not a registered task, so its run could not be resumed; "
+            f'call rookery.register("my-task-v0", "one line about it", {task.__name__}()) first'
+        )
+    for entry in config.team:
+        network, learner = getattr(entry.policy, "network", None), entry.learner
+        _check_registered(network, NETWORKS, "register_network")
+        _check_registered(learner, LEARNERS, "register_learner")
+        for loss in learner.auxiliary if learner is not None else ():
+            _check_registered(loss, AUXILIARY_LOSSES, "register_auxiliary_loss")
+        for reward in learner.intrinsic if learner is not None else ():
+            _check_registered(reward, INTRINSIC_REWARDS, "register_intrinsic_reward")
+
+
+def _check_registered(part: Any, registry: Registry, function: str) -> None:
+    """By name: a cell of a notebook that runs twice makes a second class with the name of the first."""
+    if part is None:
+        return
+    own = type(part)
+    known = registry.get(part.kind) if part.kind in registry.names() else None
+    if known is None or (known.__module__, known.__qualname__) != (own.__module__, own.__qualname__):
+        raise ConfigError(
+            f"{own.__name__} (kind {part.kind!r}) is not a registered {registry.noun}, so its run could not be resumed;"
+            f" call rookery.{function}({own.__name__}) first. Registered kinds: {', '.join(registry.names())}"
+        )
+
+
+def check_extensions(run: Run) -> None:
+    """Trace one update of a run that uses classes from outside this package, so that mistakes in them are found early.
+
+    It takes seconds, and compiles nothing.
+    Raises: ConfigError for results of wrong shapes; whatever the classes raise.
+    """
+    learners = [group.learner for group in run.team.learning_groups]
+    parts = [run.config.task, *learners, *(part for own in learners for part in (*own.auxiliary, *own.intrinsic))]
+    if any(type(part).__module__.split(".")[0] != __name__.split(".")[0] for part in parts):
+        train_step = jax.vmap(run.train_step, (0, 0, None))
+        jax.eval_shape(train_step, jax.eval_shape(run.init), run.schedules, run.frozen_params)
 
 
 def _load_by_seed(entry: GroupConfig, config: RunConfig, env: Env, find: FindAgent) -> tuple[Policy, PyTree]:

@@ -43,7 +43,7 @@ class BasePolicyConfig(NumericFields):
           slot: the first slot that it fills. group: the group's name, for messages.
         Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError if it does not fit the environment.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method make_policy(env, slot, group)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

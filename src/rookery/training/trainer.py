@@ -35,7 +35,15 @@ from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers
 from rookery.training.agent_paths import AgentFinder, agent_names, start_record
-from rookery.training.build import SEED_PLACEHOLDER, build, checkpoint_hashes, initial_hashes, initial_params
+from rookery.training.build import (
+    SEED_PLACEHOLDER,
+    build,
+    check_extensions,
+    check_registered,
+    checkpoint_hashes,
+    initial_hashes,
+    initial_params,
+)
 from rookery.training.config import RunConfig, slot_names
 from rookery.training.devices import machine_info, thread_count
 from rookery.training.finite import check_finite_metrics, check_finite_params
@@ -102,12 +110,14 @@ def train(
     if isinstance(config, str):
         config = preset(config)
     run_dir = default_run_dir(config.name) if out is None else Path(out)
+    check_registered(config)
     run = build(config)
     check_memory(config, devices)
     replica_schedules(config)  # refuses invalid schedules before anything is written
     trackers = choose_trackers(track)
     params = initial_params(config, run)
     _check_unused(run_dir)
+    check_extensions(run)
     with RunLock(run_dir) as lock:
         _check_unused(run_dir)  # another process may have been quicker
         hashes = checkpoint_hashes(config)

@@ -52,7 +52,7 @@ class FrameError:
 
     def prediction_errors(self, predicted: Float[Array, "N ..."], target: Float[Array, "N ..."]) -> Float[Array, "N K"]:
         """Required. The error of each element of a predicted observation."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method prediction_errors(predicted, target)")
 
     def best_constant(self, target: Float[Array, "N ..."], mask: Bool[Array, "N"]) -> Float[Array, "..."]:
         """The one prediction with the smallest error over the observations that count. Default: their mean."""

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from rookery.errors import ConfigError
 from rookery.interfaces import IntrinsicReward
+from rookery.learning.configs import check_result_shape
 from rookery.learning.masking import masked_mean
 from rookery.types import PRNGKey, PyTree, Trajectory
 
@@ -83,7 +84,10 @@ def add_intrinsic_rewards(
         influence = reward.influence(params, policy, trajectory)
         if influence is None:
             own = reward.reward(params, policy, trajectory, state)
+            check_result_shape(f"the result of reward() of {reward.kind!r}, [steps, episodes],", own, mask.shape)
         else:
+            what = f"the result of influence() of {reward.kind!r}, [steps, episodes, other agents],"
+            check_result_shape(what, influence, (*mask.shape, policy.num_agents - 1))
             own, mean = influence.sum(-1), mean_influence(influence, mask)
             metrics[INFLUENCE_ON] = metrics[INFLUENCE_ON] + mean if INFLUENCE_ON in metrics else mean
         own = jax.lax.stop_gradient(jnp.where(mask, own, 0.0))
