@@ -29,6 +29,13 @@ from tests.tiny import CONFIG, UPDATES, rows
 pytestmark = pytest.mark.usefixtures("quick")
 
 
+CONTINUED_UNDER_ANOTHER_NAME = TrainingRun(
+    name="on",
+    configure=lambda budget: dataclasses.replace(
+        CONFIG, team=(dataclasses.replace(CONFIG.team[0], name="pupil"), *CONFIG.team[1:])
+    ),
+    init_from=TrainedSlot(run=RUN, variant="social"),
+)
 WRONG_SLOT = TrainedSlot(run=RUN, variant="social", group="agent")
 REPLICAS = [("social", 4), ("social", 5), ("solo", 4), ("solo", 5), ("experts", None)]
 
@@ -63,6 +70,10 @@ def uninterrupted(tmp_path_factory):
         (
             TrainedAgents(run=TrainingRun(name="on", configure=RUN.configure, init_from=WRONG_SLOT), variant="social"),
             "run 'tiny' trains no agent of variant 'social', group 'agent'",
+        ),
+        (
+            TrainedAgents(run=CONTINUED_UNDER_ANOTHER_NAME, variant="social", group="pupil"),
+            "none of its own groups has this name: 'pupil', 'other'",
         ),
     ],
 )

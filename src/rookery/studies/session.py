@@ -71,7 +71,14 @@ class Session:
         config = dataclasses.replace(run.configure(self.budget), seed=self.seed, num_seeds=len(self.seeds_of(run)))
         if run.init_from is None:
             return config
-        run.init_from.check_slot(self.run_config(run.init_from.run))
+        source = run.init_from
+        source.check_slot(self.run_config(source.run))
+        if source.group not in [group.name for group in config.team]:
+            raise ConfigError(
+                f"run {run.name!r} starts from an agent of group {source.group!r}, and none of its own groups has this "
+                f"name: {', '.join(repr(group.name) for group in config.team)}; give the group that continues the same "
+                "name"
+            )
         team = tuple(self._with_init_from(group, run.init_from) for group in config.team)
         return dataclasses.replace(config, team=team)
 
