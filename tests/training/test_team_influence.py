@@ -143,7 +143,8 @@ def test_every_published_method_is_a_valid_run(method, game):
     config = published_run(game, method)
     run = build(config)
     groups = [group.name for group in config.team]
-    assert groups == (["influencer", "influencee"] if method == "centralized" else ["player"])
+    acting_in_turn = method in ("centralized", "visible")
+    assert groups == (["influencer", "influencee"] if acting_in_turn else ["player"])
     assert config.task.num_agents == 5
     assert all(isinstance(group.policy.network, JaquesNetwork) for group in run.team.groups)
 
