@@ -37,9 +37,8 @@ ENTRY_MEASURES = {
     "entries_before_closed_cycle": "entries before an expert has closed its cycle",
     "repeated_fraction": "fraction of entries after the first that repeat an expert's",
 }
-_STORED: Any = TypedDict(  # pyright: ignore
-    "_STORED", {"distance": tuple[float, ...], **dict.fromkeys(ENTRY_MEASURES, float)}
-)
+_STORED_TYPES = {"distance": tuple[float, ...], **dict.fromkeys(ENTRY_MEASURES, float)}
+_STORED: Any = TypedDict("_STORED", _STORED_TYPES)  # pyright: ignore (of names known at run time)
 
 
 def distance_to_nearest(state: GridState) -> Float[Array, ""]:

@@ -33,7 +33,14 @@ from rookery.training.memory import check_result_fits
 from rookery.types import PRNGKey, PyTree, Trajectory
 
 EPISODES_PER_SHARD = 50
-_Manifest: Any = TypedDict(  # pyright: ignore
+
+
+class _Return(TypedDict):
+    mean: float
+    std: float
+
+
+_Manifest = TypedDict(  # "return" is no name of a class's field
     "_Manifest",
     {
         "task": dict[str, object],
@@ -45,7 +52,7 @@ _Manifest: Any = TypedDict(  # pyright: ignore
         "max_steps": int,
         "num_actions": int,
         "observation_shape": tuple[int, ...],
-        "return": TypedDict("_Return", {"mean": float, "std": float}),
+        "return": _Return,
     },
 )
 """What the manifest of a dataset of demonstrations says besides its shards."""
