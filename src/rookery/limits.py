@@ -148,6 +148,12 @@ def check_callable(name: str, value: object, wanted: str) -> None:
         raise ConfigError(f"{name}={shortened(value)} must be {wanted}")
 
 
+def is_redefined(function: Any, other: Any) -> bool:
+    """Whether a function with a name is the other one again, as from a cell of a notebook that runs twice."""
+    paths = [(getattr(f, "__module__", None), getattr(f, "__qualname__", "<none>")) for f in (function, other)]
+    return function is other or (paths[0] == paths[1] and "<" not in paths[0][1])
+
+
 def check_path_type(name: str, value: object) -> None:
     """Raises ConfigError for a value that is neither text nor a Path."""
     check_type(name, value, (str, os.PathLike), "a path, as text or a Path")

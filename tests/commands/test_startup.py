@@ -78,4 +78,4 @@ def test_the_summaries_are_those_of_the_studies():
     summaries = read_summaries()
     assert summaries == make_summaries()
     # Twelve seeds with the loss and without it, six each with reconstruction, and alone with the loss and without.
-    assert summaries["ndousse2021/fig4"]["training_steps"]["desk"] == (2 * 12 + 3 * 6) * 3_200_000
+    assert summaries["ndousse2021/fig4"]["training_steps"]["desk"] == (2 * 12 + 3 * 6) * 8_000_000

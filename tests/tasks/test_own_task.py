@@ -66,6 +66,7 @@ def test_it_is_known_by_its_id_and_a_run_may_hold_it():
     with pytest.raises(NotFoundError, match="did you mean 'hurry-v0'"):
         registry.get_task("hury-v0")
     with pytest.raises(ConfigError, match="the id 'hurry-v0' is taken"):
-        registry.register("hurry-v0", "again", TASK)
+        registry.register("hurry-v0", "another", dataclasses.replace(TASK, max_steps=TASK.max_steps + 1))
+    registry.register("hurry-v0", "the same, as from a cell of a notebook that runs twice", dataclasses.replace(TASK))
     config = dataclasses.replace(CONFIG, task=TASK)
     assert from_dict(RunConfig, to_dict(config)) == config

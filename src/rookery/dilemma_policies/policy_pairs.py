@@ -14,7 +14,7 @@ from rookery.dilemma_policies.apples import AppleEater, RiverCleaner, Sustainabl
 from rookery.dilemma_policies.coins import CoinCollector
 from rookery.errors import ConfigError
 from rookery.interfaces import Policy, PolicyRole
-from rookery.limits import check_callable, check_identifier
+from rookery.limits import check_callable, check_identifier, is_redefined
 from rookery.tasks.matrix_games import COOPERATE, DEFECT
 from rookery.types import PRNGKey, PyTree
 
@@ -46,11 +46,12 @@ class ConstantAction(Policy):
 def register_dilemma_policies(kind: str, factory: DilemmaPolicyFactory) -> None:
     """Give tasks of a kind a scripted cooperator and defector; the policies must be hashable.
 
-    Raises: ConfigError for a kind that is no name, a factory that cannot be called, or where the kind has them already.
+    Raises: ConfigError for a kind that is no name, a factory that cannot be called, or where the kind has them already,
+      of another function.
     """
     check_identifier("kind", kind)
     check_callable("factory", factory, "a function of the task and the role that returns a policy")
-    if kind in DILEMMA_POLICY_FACTORIES:
+    if kind in DILEMMA_POLICY_FACTORIES and not is_redefined(DILEMMA_POLICY_FACTORIES[kind], factory):
         raise ConfigError(f"tasks of kind {kind!r} already have a scripted cooperator and defector")
     DILEMMA_POLICY_FACTORIES[kind] = factory
 

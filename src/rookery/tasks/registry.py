@@ -44,7 +44,7 @@ SYMBOLIC_KWARGS: Any = {"views": (SYMBOLIC_VIEW,) * 3, "num_actions": 3}
 TASKS: dict[str, tuple[str, Task]] = {}
 """Id to (description in one line, task)."""
 _loaded_groups: set[str] = set()
-_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*-v(?:0|[1-9][0-9]*)")
+_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def register(task_id: str, description: str, task: Task) -> None:
@@ -53,17 +53,14 @@ def register(task_id: str, description: str, task: Task) -> None:
     Another package does this in a function without arguments that an entry point of the group `rookery.tasks` names.
 
     Args:
-      task_id: ASCII letters, digits, `-`, `_` and `.`, ending in `-v` and the version, as Gymnasium has it.
+      task_id: ASCII letters, digits, `-`, `_` and `.`, best with `-v` and a version at its end.
       description: one line for people.
       task: a frozen dataclass of settings.
-    Raises: ConfigError for an argument that is not as above, if the id is taken, or if another class of tasks has the
-      same `kind`.
+    Raises: ConfigError for an argument that is not as above, if the id is taken by another task, or if another class of
+      tasks has the same `kind`. The same task may be added again, as by a cell of a notebook that runs twice.
     """
     if not isinstance(task_id, str) or not _TASK_ID.fullmatch(task_id):
-        raise ConfigError(
-            f"the id {shortened(task_id)} must be letters, digits, '-', '_' and '.', and end in '-v' and a version, "
-            "such as my-task-v0"
-        )
+        raise ConfigError(f"the id {shortened(task_id)} must be letters, digits, '-', '_' and '.', such as my-task-v0")
     if not isinstance(description, str) or not description.isprintable():
         raise ConfigError(f"{task_id!r}: the description {shortened(description)} must be text of one line")
     if isinstance(task, type) or not isinstance(task, Task):
@@ -72,7 +69,7 @@ def register(task_id: str, description: str, task: Task) -> None:
             f"{task_id!r}: {what} is not a task; give an instance of a class derived from rookery.interfaces.Task"
         )
     check_identifier(f"{task_id!r}: kind", getattr(task, "kind", None))
-    if task_id in TASKS:
+    if task_id in TASKS and not _is_same(TASKS[task_id][1], task):
         raise ConfigError(f"the id {task_id!r} is taken; an id never changes its meaning, so choose another version")
     for other_id, (_, other) in TASKS.items():
         if other.kind == task.kind and _class_path(other) != _class_path(task):
@@ -179,6 +176,11 @@ def _find(task_id: str) -> tuple[str, Task]:
 
 def _refuse_class(cls: type) -> None:
     raise ConfigError(f"the entry point names the class {cls.__name__}; name a function that calls register(id, ...)")
+
+
+def _is_same(task: Task, other: Task) -> bool:
+    """Whether two tasks have one class, by its name, and the same settings."""
+    return _class_path(task) == _class_path(other) and repr(task) == repr(other)
 
 
 def _class_path(task: Task) -> tuple[str, str]:

@@ -57,6 +57,10 @@ def test_tasks_with_an_expert_have_one_for_each_observability(name):
         assert scripted.make_expert(registry.get_task(name), observability).privileged
 
 
+def _mover(task):
+    return RandomPolicy(3)
+
+
 @pytest.mark.usefixtures("experts")
 def test_a_task_of_another_package_registers_its_expert():
     with pytest.raises(
@@ -73,5 +77,7 @@ def test_a_task_of_another_package_registers_its_expert():
         ConfigError, match="tasks of kind 'elsewhere' already have a scripted expert with 'partial' observability"
     ):
         scripted.register_expert("elsewhere", "partial", lambda task: RandomPolicy(3))
+    scripted.register_expert("elsewhere", "full", _mover)
+    scripted.register_expert("elsewhere", "full", _mover)  # as from a cell of a notebook that runs twice
     with pytest.raises(ConfigError, match="observability='far' is not known; allowed: full, partial"):
         scripted.register_expert("elsewhere", "far", lambda task: RandomPolicy(3))  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from rookery.agents.scripted.memory_sequence_expert import DigitOracle, MemorySe
 from rookery.agents.scripted.perception import OBSERVABILITIES, Observability, Perception
 from rookery.errors import ConfigError, suggest
 from rookery.interfaces import Policy
-from rookery.limits import check_callable, check_identifier
+from rookery.limits import check_callable, check_identifier, is_redefined
 
 OBSERVABILITY_BY_NAME: dict[str, Observability] = {"scripted": "full", "scripted-partial": "partial"}
 """What scripted experts are called on the command line and as teachers, and how much each sees."""
@@ -33,13 +33,13 @@ def register_expert(kind: str, observability: Observability, factory: ExpertFact
     """Give tasks of a kind a scripted expert; the policy that `factory` makes must be `privileged` and hashable.
 
     Raises: ConfigError for a kind that is no name, an unknown observability, a factory that cannot be called, and where
-      the kind has an expert with this one already.
+      the kind has an expert with this one already, of another function.
     """
     check_identifier("kind", kind)
     check_callable("factory", factory, "a function of the task that returns a policy")
     if observability not in OBSERVABILITIES:
         raise ConfigError(f"observability={observability!r} is not known; {suggest(observability, OBSERVABILITIES)}")
-    if (kind, observability) in EXPERT_FACTORIES:
+    if (kind, observability) in EXPERT_FACTORIES and not is_redefined(EXPERT_FACTORIES[kind, observability], factory):
         raise ConfigError(
             f"tasks of kind {kind!r} already have a scripted expert with {observability!r} observability; "
             "choose another kind"

@@ -96,7 +96,8 @@ STUDY = Study(
     measure_extra=lambda session: following_measures(session, GOAL_CYCLE_3, _TRAINED),
     notes=(
         "Primary endpoint, written down before training: the first of three checkpoints in a row (every 320,000 "
-        "steps, 64 episodes with experts and 64 alone) with a return with experts above 1.5, at least half of it gain.",
+        "steps, at definition 2 every 160,000; 64 episodes with experts and 64 alone) with a return with experts above "
+        "1.5, at least half of it gain.",
         "The two main conditions have twelve seeds each, the others six. At definition 3 the seeds (from 5000), "
         "their number and the length were fixed before any agent of that length was trained.",
     ),
