@@ -272,3 +272,12 @@ def test_the_figure_has_a_line_per_configuration():
     assert [list(line.get_ydata()) for line in lines] == [[1.0, 0.0], [0.0, 0.0], [pytest.approx(1 / 3), 1.0]]
     with pytest.raises(ConfigError, match="at least one setting"):
         parallel_coordinates({}, [], "return")
+
+
+def test_metrics_that_are_no_numbers_are_named_as_damaged(tmp_path):
+    row = {"update": 1, "steps": 8, "evaluation/a/social/return": [1.0, 2.0]}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({**row, "evaluation/b/social/return": [[1.0]]}) + "\n")
+    with pytest.raises(CorruptFileError, match=r"'social/return' of update 1 is not numbers"):
+        module._metric(tmp_path, "social/return")
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    assert module._metric(tmp_path, "social/return") == 1.5

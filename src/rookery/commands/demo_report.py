@@ -10,7 +10,7 @@ import numpy as np
 
 from rookery.intervals import Interval, format_interval
 from rookery.scorecard.condition_episodes import repeats
-from rookery.storage.metrics import read_metrics
+from rookery.storage.metrics import read_metrics, seed_values
 from rookery.viz.plots import interval_dots, learning_curves
 from rookery.viz.record_episode import record_episode
 from rookery.viz.recording import Recording
@@ -59,7 +59,7 @@ def write_report(result: TrainResult, results: dict[str, Any], path: Path) -> No
         report.paragraph(NOT_JUDGED)
     report.paragraph(_training_description(config))
     levels = {"experts": _experts_return(results), "stop after one goal": 1.0}
-    _add_curves(report, read_metrics(result.run_dir), levels)
+    _add_curves(report, result, levels)
     _add_evaluation(report, results, levels)
     _add_replays(report, result, results)
     rows = [[row["setting"], str(row["paper"]), str(row["here"])] for row in results["config_diff"]]
@@ -73,16 +73,22 @@ def _experts_return(results: dict[str, Any]) -> float:
     return float(np.mean([row["experts_return"] for row in results["replicas"]]))
 
 
-def _curves(rows: list[dict[str, Any]], key: str) -> dict[str, tuple[Any, Any]]:
+def _curves(result: TrainResult, rows: list[dict[str, Any]], key: str) -> dict[str, tuple[Any, Any]]:
     """Variant to its steps f[N] and the values f[seeds, N] of a metric; `key` has {} for the variant."""
-    steps = np.array([row["steps"] for row in rows], float)
-    return {name: (steps, np.array([row[key.format(name)] for row in rows], float).T) for name in VARIANTS}
+    steps, num_seeds = np.array([row["steps"] for row in rows], float), result.run.config.num_seeds
+
+    def values(name: str) -> np.ndarray:
+        metric = key.format(name)
+        return np.array([seed_values(result.run_dir, row, metric, num_seeds) for row in rows], float).T
+
+    return {name: (steps, values(name)) for name in VARIANTS}
 
 
-def _add_curves(report: Report, rows: list[dict[str, Any]], levels: dict[str, float]) -> None:
+def _add_curves(report: Report, result: TrainResult, levels: dict[str, float]) -> None:
+    rows = read_metrics(result.run_dir)
     report.figure(
         learning_curves(
-            _curves(rows, "{}/novice/return"),
+            _curves(result, rows, "{}/novice/return"),
             reference_levels=levels,
             xlabel=STEPS_LABEL,
             ylabel="return per episode",
@@ -95,7 +101,7 @@ def _add_curves(report: Report, rows: list[dict[str, Any]], levels: dict[str, fl
     if checkpoints:
         report.figure(
             learning_curves(
-                _curves(checkpoints, gain),
+                _curves(result, checkpoints, gain),
                 reference_levels={"no gain": 0.0},
                 xlabel=STEPS_LABEL,
                 ylabel="social gain",

@@ -392,10 +392,19 @@ def _lasting_failure(error: Exception) -> str | None:
 
 
 def _metric(run_dir: Path, name: str) -> float | None:
-    """Mean over variants, agents and seeds of the metrics whose names end in `name`, in the last line that has one."""
+    """Mean over variants, agents and seeds of the metrics whose names end in `name`, in the last line that has one.
+
+    Raises: CorruptFileError for metrics that are not numbers.
+    """
     for row in reversed(read_metrics(run_dir)):
         values = [value for key, value in row.items() if key == name or key.endswith(f"/{name}")]
-        numbers = [number for number in np.ravel(np.array(values, float)) if np.isfinite(number)]
+        try:
+            numbers = [number for number in np.ravel(np.array(values, float)) if np.isfinite(number)]
+        except (TypeError, ValueError):
+            raise CorruptFileError(
+                f"the metrics in {run_dir} are damaged: {name!r} of update {row['update']} is not numbers, as many for "
+                "each variant and agent; remove the folder to train this trial again"
+            ) from None
         if values:
             return float(np.mean(numbers)) if numbers else None
     return None

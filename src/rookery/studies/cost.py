@@ -52,10 +52,11 @@ def measure_cost(session: Session, run: TrainingRun, seconds: float = MEASURED_S
     if train_or_resume(config, folder, quiet=True, stop_after=seconds):
         return None
     rows = read_metrics(folder)
-    rates = sorted(row["time/steps_per_second"] for row in rows)
+    rates = sorted(rate for row in rows if isinstance(rate := row.get("time/steps_per_second"), int | float))
     checkpoints = sorted((folder / CHECKPOINTS_DIR).iterdir())
     disk = _size(folder) + _size(checkpoints[-1]) * max(0, config.max_checkpoints - len(checkpoints))
-    return RunCost(run.name, replicas, total - _steps_done(folder) * replicas, rates[len(rates) // 2], disk)
+    rate = rates[len(rates) // 2] if rates else None
+    return RunCost(run.name, replicas, total - _steps_done(folder) * replicas, rate, disk)
 
 
 def show_cost(study: Study, session: Session, log: Callable[[str], None], seconds: float = MEASURED_SECONDS) -> None:
