@@ -1,5 +1,6 @@
 """What agents do in Coin Game, by hand, and whose reward says that a Reciprocator's mechanism was alive."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -44,14 +45,14 @@ def test_only_the_agent_that_reciprocates_for_sure_is_checked(tmp_path, monkeypa
     study = load_study("zhou2024/reciprocators")
     checks = [check for claim in study.claims for check in claim.mechanisms]
     assert {check.mechanism for check in checks} == {"reciprocity"}
-    row = {
+    row = {"update": 1, "steps": 8} | {
         f"one/{agent}/{name}": [value, value]
         for agent, values in (("reciprocator", (0.5, 1.0)), ("learner", (0.0, 1.0)))
         for name, value in zip(("intrinsic_abs/reciprocity", "extrinsic_abs"), values, strict=True)
     }
     monkeypatch.setattr("rookery.studies.agent_sources.read_metrics", lambda _: [row])
     team = next(condition.agents for condition in study.conditions if condition.label == checks[1].condition)
-    config = team.run.configure("smoke")
+    config = dataclasses.replace(team.run.configure("smoke"), num_seeds=2)
     monkeypatch.setattr("rookery.studies.agent_sources.load_config", lambda _: config)
     session = types.SimpleNamespace(seed=0, run_dir=lambda _: tmp_path, seeds_of=lambda _: range(2))
     assert [check["alive"] for check in team.mechanism_checks(session, "reciprocity", 1.0)] == [True, True]

@@ -19,7 +19,7 @@ LABELS = {
     "influential messages": "messages, influence",
     "messages without the influence reward": "messages, no influence",
     "in place of A3C": "A3C",
-    "visible actions": "visible actions",
+    "visible actions of the step before": "visible actions",
 }
 PAGE = (ROOT / "docs/influence.md").read_text(encoding="utf-8")
 
@@ -43,11 +43,13 @@ def test_the_differences_and_the_verdicts():
         for study in sorted({section[1] for section in SECTION.finditer(PAGE)})
         for claim in results_of(study)["claims"]
     ]
-    assert {claim["verdict"] for claim in claims} == {"not tested"}  # or the page must say what was decided
-    measured = {tuple(f"{claim[name]:.1f}" for name in ("value", "low", "high")) for claim in claims}
+    verdicts = {claim["verdict"] for claim in claims}
+    assert verdicts == {"not tested", "undecided at this budget"}  # or the page must say what was decided
+    with_numbers = [claim for claim in claims if claim.get("value") is not None]
+    measured = {tuple(f"{claim[name]:.1f}" for name in ("value", "low", "high")) for claim in with_numbers}
     text = "\n".join(line for line in PAGE.splitlines() if not line.startswith("|"))
     stated = re.findall(NUMBER, text)
-    assert len(stated) == 10
+    assert len(stated) == 9
     assert set(stated) <= measured
 
 
