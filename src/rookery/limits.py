@@ -149,9 +149,9 @@ def check_callable(name: str, value: object, wanted: str) -> None:
 
 
 def is_redefined(function: Any, other: Any) -> bool:
-    """Whether a function with a name is the other one again, as from a cell of a notebook that runs twice."""
+    """Whether a function with a name was defined again, as by a cell of a notebook that runs twice."""
     paths = [(getattr(f, "__module__", None), getattr(f, "__qualname__", "<none>")) for f in (function, other)]
-    return function is other or (paths[0] == paths[1] and "<" not in paths[0][1])
+    return function is not other and paths[0] == paths[1] and "<" not in paths[0][1]
 
 
 def check_path_type(name: str, value: object) -> None:

@@ -67,6 +67,12 @@ def test_it_is_known_by_its_id_and_a_run_may_hold_it():
         registry.get_task("hury-v0")
     with pytest.raises(ConfigError, match="the id 'hurry-v0' is taken"):
         registry.register("hurry-v0", "another", dataclasses.replace(TASK, max_steps=TASK.max_steps + 1))
-    registry.register("hurry-v0", "the same, as from a cell of a notebook that runs twice", dataclasses.replace(TASK))
+    with pytest.raises(ConfigError, match="the id 'hurry-v0' is taken"):
+        registry.register("hurry-v0", "again", TASK)
     config = dataclasses.replace(CONFIG, task=TASK)
     assert from_dict(RunConfig, to_dict(config)) == config
+    names = {name: getattr(type(TASK), name) for name in ("__module__", "__qualname__")}
+    settings = {field.name: getattr(TASK, field.name) for field in dataclasses.fields(TASK)}
+    again = dataclasses.dataclass(frozen=True, kw_only=True)(type("Again", (type(TASK),), names))(**settings)
+    registry.register("hurry-v0", "as from a cell of a notebook that runs twice", again)
+    assert registry.get_task("hurry-v0") is again

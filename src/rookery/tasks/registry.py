@@ -57,7 +57,8 @@ def register(task_id: str, description: str, task: Task) -> None:
       description: one line for people.
       task: a frozen dataclass of settings.
     Raises: ConfigError for an argument that is not as above, if the id is taken by another task, or if another class of
-      tasks has the same `kind`. The same task may be added again, as by a cell of a notebook that runs twice.
+      tasks has the same `kind`. A task whose class is defined again, as by a cell of a notebook that runs twice, takes
+      its place.
     """
     if not isinstance(task_id, str) or not _TASK_ID.fullmatch(task_id):
         raise ConfigError(f"the id {shortened(task_id)} must be letters, digits, '-', '_' and '.', such as my-task-v0")
@@ -69,7 +70,7 @@ def register(task_id: str, description: str, task: Task) -> None:
             f"{task_id!r}: {what} is not a task; give an instance of a class derived from rookery.interfaces.Task"
         )
     check_identifier(f"{task_id!r}: kind", getattr(task, "kind", None))
-    if task_id in TASKS and not _is_same(TASKS[task_id][1], task):
+    if task_id in TASKS and not _is_redefined(TASKS[task_id][1], task):
         raise ConfigError(f"the id {task_id!r} is taken; an id never changes its meaning, so choose another version")
     for other_id, (_, other) in TASKS.items():
         if other.kind == task.kind and _class_path(other) != _class_path(task):
@@ -178,9 +179,9 @@ def _refuse_class(cls: type) -> None:
     raise ConfigError(f"the entry point names the class {cls.__name__}; name a function that calls register(id, ...)")
 
 
-def _is_same(task: Task, other: Task) -> bool:
-    """Whether two tasks have one class, by its name, and the same settings."""
-    return _class_path(task) == _class_path(other) and repr(task) == repr(other)
+def _is_redefined(task: Task, other: Task) -> bool:
+    """Whether the class of a task was defined again under its name, with the same settings."""
+    return type(task) is not type(other) and _class_path(task) == _class_path(other) and repr(task) == repr(other)
 
 
 def _class_path(task: Task) -> tuple[str, str]:

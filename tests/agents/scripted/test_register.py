@@ -1,4 +1,5 @@
 import dataclasses
+import types
 
 import pytest
 
@@ -77,7 +78,10 @@ def test_a_task_of_another_package_registers_its_expert():
         ConfigError, match="tasks of kind 'elsewhere' already have a scripted expert with 'partial' observability"
     ):
         scripted.register_expert("elsewhere", "partial", lambda task: RandomPolicy(3))
+    again = types.FunctionType(_mover.__code__, _mover.__globals__)  # as from a cell of a notebook that runs twice
     scripted.register_expert("elsewhere", "full", _mover)
-    scripted.register_expert("elsewhere", "full", _mover)  # as from a cell of a notebook that runs twice
+    scripted.register_expert("elsewhere", "full", again)
+    with pytest.raises(ConfigError, match="already have a scripted expert with 'full'"):
+        scripted.register_expert("elsewhere", "full", again)
     with pytest.raises(ConfigError, match="observability='far' is not known; allowed: full, partial"):
         scripted.register_expert("elsewhere", "far", lambda task: RandomPolicy(3))  # type: ignore[arg-type]
