@@ -20,7 +20,8 @@ from rookery.studies.study import Claim, Condition, Verdict
 
 TRANSMISSION_MEASURES = ("cultural transmission", "following", "recall")
 """Numbers of the scorecard's probe of that name."""
-_STORED: Any = TypedDict("_STORED", {name: float | None for name in TRANSMISSION_MEASURES})  # pyright: ignore (of names known at run time)
+_STORED_TYPES = dict.fromkeys(TRANSMISSION_MEASURES, float | None)
+_STORED: Any = TypedDict("_STORED", _STORED_TYPES)  # pyright: ignore (of names known at run time)
 TRANSMISSION_CONDITIONS = ("alone", "with experts", "experts leave")
 
 

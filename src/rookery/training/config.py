@@ -245,7 +245,7 @@ class RunConfig(NumericFields):
         if not learners:
             raise ConfigError("no group of the team learns; give a group a learner")
         for learner in learners:
-            learner.validate(self.num_envs, self.task.make_env().max_steps)
+            learner.validate(self.num_envs, self.max_steps)
         names = slot_names(self)
         if len(set(names)) != len(names):
             raise ConfigError(f"the agents' names {', '.join(names)} must differ; rename a group")
@@ -267,9 +267,14 @@ class RunConfig(NumericFields):
                 _check_hparam(f"variant {variant.name}.hparams.{name}", name, "any learner", self.team)
 
     @property
+    def max_steps(self) -> int:
+        """Steps of an episode: the environment's, for a task need not know them."""
+        return self.task.make_env().max_steps
+
+    @property
     def steps_per_update(self) -> int:
         """Environment steps of one seed."""
-        return self.num_envs * self.task.make_env().max_steps
+        return self.num_envs * self.max_steps
 
     @property
     def total_updates(self) -> int:
