@@ -43,7 +43,7 @@ class ReplayCommand:
     seed: int = 0
     """Seed of the episode."""
     gif: bool = True
-    """Write a GIF."""
+    """Write a GIF; --no-gif writes none."""
     mp4: bool = False
     """Write a video; needs ffmpeg, which the extra `video` installs."""
     png: Annotated[int | None, optional("STEP", "no picture")] = None

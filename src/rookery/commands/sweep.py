@@ -34,7 +34,7 @@ class SweepCommand:
     """grid: every combination. random: --trials random ones. halving: random ones, the poor of which are stopped at
     checkpoints (asynchronous successive halving)."""
     trials: int = 20
-    """Settings to try in all, but for a grid."""
+    """Number of settings to try; a grid tries every combination."""
     metric: str = "social/return"
     """End of the metric's name in metrics.jsonl; the mean over variants, agents and seeds counts."""
     minimize: bool = False
@@ -42,7 +42,8 @@ class SweepCommand:
     seeds: int = 1
     """Training seeds of each setting."""
     seed: Annotated[int, arg(metavar="INT")] = 1_000_000
-    """The first of them; the configuration's own seeds are kept for the result."""
+    """The first of the training seeds. The configuration's own seeds are not used, so that best.json can be trained on seeds
+    that no setting has seen."""
     out: Path = Path("sweep")
     """Folder of the sweep; the same command continues one that was stopped."""
     time_limit: TimeLimit = None

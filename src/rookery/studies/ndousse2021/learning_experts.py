@@ -2,7 +2,7 @@
 
 Figure 4's agents have frozen experts. Here the same experts keep learning, with the paper's step size for experts.
 
-Source: after Ndousse et al. 2021, section 4.1 and appendix 7.8.
+Source: after Ndousse et al. 2021, appendix 7.8.
 """
 
 from __future__ import annotations
