@@ -120,6 +120,11 @@ def test_equivalent_within_a_fraction():
     assert test.p_value == pytest.approx(difference_test(outside - 1.0, np.array(level)).p_value)
     assert test.p_value > 0.01
     assert claim.judge(results(a=[2.0, 4.0, 3.0, 1.0, 5.0], b=level)).outcome == UNDECIDED
+    # Seeds are exchanged after the shift to the nearer bound.
+    first, second = np.array([2.0, 2.2, 2.1, 2.9]), np.array([2.0, 2.1, 1.9, 2.0])
+    test = claim.judge(results(a=first.tolist(), b=second.tolist())).test
+    assert test.exact_p_value == difference_test(first - 1.0, second).exact_p_value > test.p_value
+    assert test.agrees == (test.exact_p_value <= 0.05)
 
 
 def test_every_seed_at_most():

@@ -6,7 +6,7 @@ import pytest
 from rookery.studies import followers
 from rookery.studies.results import Results
 from rookery.studies.study import FAILS, HOLDS, UNDECIDED
-from rookery.studies.time_to_follow import follows_sooner, times_to_follow
+from rookery.studies.time_to_follow import TimesToFollow, _describe, follows_sooner, times_to_follow
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def results(**conditions) -> Results:
         }
         for name, seeds in conditions.items() for seed, (social, solo) in enumerate(seeds)
     ]  # fmt: skip
-    return Results({"rows": rows, "budget": "desk", "extra_measurements": {}})
+    return Results({"rows": rows, "budget": "desk", "eval_episodes": 1000, "extra_measurements": {}})
 
 
 FOLLOWER, ONE_GOAL = (9.0, 0.0), (1.0, 1.0)
@@ -64,6 +64,10 @@ def test_one_goal_is_not_a_return_of_one():
     verdict = claim.judge(gambler)
     assert (verdict.outcome, verdict.interval.value) == (FAILS, 0.8)
     assert verdict.detail == "goals and mistakes of the others: 1.60 and 0.40"
+    gambler.data["eval_episodes"] = 10
+    verdict = claim.judge(gambler)
+    assert verdict.outcome == UNDECIDED
+    assert verdict.detail.startswith("10 episodes: means over fewer than 500 decide nothing")
 
 
 def test_tight_and_loose_followers():
@@ -101,6 +105,9 @@ def test_sooner_is_judged_by_the_exact_log_rank_test():
     assert (verdict.outcome, verdict.test.p_value) == (HOLDS, pytest.approx(2 / 252))
     assert "'a': 5 of 5 seeds follow, half of all by 0.00M steps" in verdict.detail
     assert verdict.test.detectable == 0.84
+    times = [1.12, *[1.28] * 3, *[1.44] * 3, 1.6, 1.76, *[2.24] * 3, 2.4, 2.72]
+    half = _describe("a", TimesToFollow(np.array([*times, *[2.88] * 10]) * 1e6, np.arange(24) < 14))
+    assert half == "'a': 14 of 24 seeds follow, half of all by 2.24M steps"  # the twelfth, without rounding
     later = follows_sooner("", "b", "a").judge(both)
     assert later.outcome == FAILS
     assert later.test.detectable == np.inf  # more than all cannot follow

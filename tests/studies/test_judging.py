@@ -64,6 +64,12 @@ def test_that_nothing_is_detectable_is_not_that_it_is_unknown():
     assert "detectable" not in format_evidence(judged[1])
 
 
+def test_evidence_without_a_value_keeps_its_reason():
+    row = {"value": None, "quantity": "correlation", "detail": "undefined where one of the two never varies"}
+    assert format_evidence(row) == "(correlation; undefined where one of the two never varies)"
+    assert format_evidence(row | {"detail": ""}) == "(correlation)"
+
+
 @pytest.mark.parametrize(
     ("stored", "verdict", "reason"),
     [

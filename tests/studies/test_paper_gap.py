@@ -8,6 +8,8 @@ import pytest
 from rookery.storage.serialization import to_dict
 from rookery.studies.ndousse2021 import paper_gap
 from rookery.studies.ndousse2021.easy_setting import easy_run_config
+from rookery.studies.results import Results
+from rookery.studies.study import UNDECIDED
 from rookery.training.config import Variant
 
 
@@ -30,6 +32,14 @@ def test_a_third_of_training_and_its_end():
 )
 def test_pairs_that_keep_their_order(early, late, fraction):
     assert paper_gap.rank_agreement(np.array(early), np.array(late)) == pytest.approx(fraction)
+
+
+def test_two_seeds_do_not_show_what_a_third_of_training_tells():
+    gains = {"steps": [10, 20, 30], "social_gain": [[1, 2, 3], [2, 3, 4]]}
+    labels = [condition.label for pair in paper_gap.CONDITION_PAIRS.values() for condition in pair]
+    data = {"curves": {label: {"checkpoints": gains} for label in labels}, "rows": [], "budget": "desk"}
+    verdict = paper_gap._judge_shows_early(Results(data | {"seeds": [0, 1]}))
+    assert (verdict.outcome, verdict.detail) == (UNDECIDED, "2 seeds: fewer than 5 decide nothing")
 
 
 def flat(value, place=""):

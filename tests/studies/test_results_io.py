@@ -8,7 +8,7 @@ import pytest
 
 from rookery.cli import main
 from rookery.errors import CorruptFileError, RookeryError
-from rookery.studies.results_io import check_replaceable, read_results
+from rookery.studies.results_io import check_replaceable, describe_replaced, read_results
 
 RESULTS = Path(__file__).parents[2] / "results"
 AGENTS, TEAMS = "ndousse2021/fig11", "jaques2019/moa"
@@ -131,6 +131,14 @@ def test_the_list_of_studies_names_damaged_results(damage, capsys, changed):
     folder, path = damage(AGENTS, lambda data: data.update(changed))
     assert main(["reproduce", "--list", "--results", str(folder)]) == CorruptFileError.exit_code
     assert f"{path} does not hold the results of a study" in capsys.readouterr().err
+
+
+def test_that_fewer_seeds_or_episodes_will_replace_more_is_said(damage, tmp_path):
+    _, path = damage(AGENTS, lambda data: data.update(seeds=[0, 1, 2, 3, 4], eval_episodes=1000))
+    assert describe_replaced(path.parent, 5, 1000) is None
+    assert "of 5 seeds and 1,000 episodes, by some of 1 and 1,000" in describe_replaced(path.parent, 1, 1000)
+    assert "by some of 6 and 2" in describe_replaced(path.parent, 6, 2)
+    assert describe_replaced(tmp_path / "none", 1, 2) is None
 
 
 def test_damaged_results_can_be_replaced_while_their_budget_is_known(damage):

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ from rookery.studies.cost import measure_cost, show_cost
 from rookery.studies.ndousse2021.shared_runs import EXPERT_CLONES
 from rookery.studies.results import Results
 from rookery.studies.results_io import build_report, check_replaceable, read_results, write_results
-from rookery.studies.run_study import count_training_steps, reproduce
+from rookery.studies.run_study import _without_folder, count_training_steps, reproduce
 from rookery.studies.session import Session
 from rookery.studies.study import Condition
 from rookery.studies.study_list import load_study
@@ -345,6 +346,20 @@ def test_the_cost_is_measured_by_training(tmp_path):
     show_cost(STUDY, fresh, lines.append, seconds=0.0)
     assert lines[0].startswith("tiny: 4 agents, ")
     assert "MiB are free" in lines[-1]
+
+
+def test_a_time_limit_ends_the_measurement_of_cost(tmp_path):
+    fresh, lines = make_session(tmp_path, stop_after=0.0), []
+    show_cost(STUDY, fresh, lines.append)
+    assert lines == []
+    assert not fresh.run_dir(RUN).exists()
+
+
+def test_settings_name_runs_wherever_they_lie():
+    assert _without_folder("last layer of the policy 0.01", Path(".")) == "last layer of the policy 0.01"
+    assert _without_folder("squared", Path("r")) == "squared"
+    assert _without_folder("r/run/agents/a", Path("r")) == "runs/run/agents/a"
+    assert _without_folder("/x/y/run", Path("/x/y")) == "runs/run"
 
 
 def test_what_conditions_train_besides_is_named(tmp_path):

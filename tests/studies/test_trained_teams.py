@@ -11,9 +11,15 @@ from rookery.agents.networks import MLPNetwork
 from rookery.learning.a2c import A2C
 from rookery.learning.intrinsic import MOAInfluence
 from rookery.learning.rollout import EpisodeStats
-from rookery.studies.jaques2019.boxtrapped import STEPS_AFTER, STEPS_BEFORE, _influence_around_opening
+from rookery.studies.jaques2019.boxtrapped import (
+    STEPS_AFTER,
+    STEPS_BEFORE,
+    _influence_around_opening,
+    _is_influence_felt,
+)
 from rookery.studies.jaques2019.communication_metrics import communication_measures
 from rookery.studies.measures import team_measures
+from rookery.studies.results import Results
 from rookery.studies.rollout_traces import RolloutTrace, rollout_trace
 from rookery.studies.study_list import STUDIES, load_study
 from rookery.tasks.matrix_games import MatrixGame
@@ -56,6 +62,20 @@ def test_influence_around_the_opening_by_hand():
     around = dict(zip(range(-STEPS_BEFORE, STEPS_AFTER + 1), measures["influence_around_opening"], strict=True))
     assert (around[-2], around[-1], around[0], around[1], around[2], around[3]) == (None, 0, 2, 0, 2, None)
     assert _influence_around_opening(influence, opened & False)["opening_step"] is None
+
+
+@pytest.mark.parametrize(
+    ("surplus", "alive"),
+    [
+        ([0.2, 0.1, 0.3, 0.2, 0.1], True),
+        ([None] * 5, True),
+        ([0.2, None, None, None, None], True),
+        ([0.2, -0.1], False),
+    ],
+)
+def test_seeds_that_never_open_the_box_do_not_withhold_its_claims(surplus, alive):
+    outcome = _is_influence_felt(Results({"extra_measurements": {"opening_minus_other_steps": surplus}}))
+    assert outcome.alive is alive
 
 
 def test_the_table_of_a_perfect_speaker():

@@ -33,10 +33,10 @@ def test_every_study_with_results_is_there_in_the_order_of_the_registry(tmp_path
     first, second = path.read_text().split("\n## ")[1:]
     assert "(ndousse2021/talk2020/dqn/report.html)" in first
     assert "3 seeds per condition, 7 evaluation episodes" in first
-    assert "`rookery reproduce ndousse2021/talk2020/dqn --budget desk --seeds 3 --seed 3`" in first
+    assert "`rookery reproduce ndousse2021/talk2020/dqn --budget desk --seeds 3 --seed 3 --episodes 7`" in first
     assert "| undecided | a \\| b | q: 1.00 [0.50, 1.50] |" in first
     assert "2 seeds per condition, 4,000 training steps per seed" in second
-    assert "--seeds 2`" in second
+    assert "--seeds 2 --episodes 7`" in second
 
 
 def test_results_that_cannot_be_read_are_named_and_stop_no_other(tmp_path):

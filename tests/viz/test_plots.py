@@ -117,6 +117,16 @@ def test_bars_that_cannot_be(rows):
         count_bars(rows)
 
 
+def test_names_of_horizontal_levels_do_not_cover_each_other():
+    levels = {"cloning": 9.6, "experts": 9.7, "stop after one goal": 1.0, "3-goal experts": 9.65}
+    figure = learning_curves(ARMS, reference_levels=levels)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    ends = {text.get_text(): text.xyann for text in figure.axes[0].texts}
+    assert ends["stop after one goal"] == (-3, 3)  # where there is room, at the end
+
+
 def test_names_of_levels_do_not_cover_each_other():
     """Vertical lines that lie close together: their names are in rows."""
     levels = {"cloning": 1.0, "stop after one goal": 1.2, "experts": 20.0}

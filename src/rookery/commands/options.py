@@ -36,8 +36,8 @@ Overrides = Annotated[
     Positional[tuple[str, ...]],
     arg(
         metavar="KEY=VALUE",
-        help="Changes to the configuration by the path of a field: total_timesteps=5e6 or team.0.learning_rate=3e-4 in a run, "
-        "run.total_timesteps=2e5 in generations, learner.learning_rate=1e-3 in clone.",
+        help="Changes to the configuration by the path of a field: total_timesteps=5e6 or team.0.learning_rate=3e-4 in "
+        "a run, run.total_timesteps=2e5 in generations, learner.learning_rate=1e-3 in clone.",
         help_behavior_hint="(default: none)",
     ),
 ]

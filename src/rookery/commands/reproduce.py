@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from rookery.studies.session import Session
     from rookery.studies.study import Study
 
-EVAL_EPISODES = {"smoke": 8, "desk": 1000, "paper": 1000}
-
 
 @dataclasses.dataclass
 class ReproduceCommand:
@@ -82,7 +80,7 @@ def run_reproduce(options: ReproduceCommand) -> int:
     if options.list or options.study is None:
         return list_studies(options.results or RESULTS_DIR, options.json)
     from rookery.scaling.tasks import split_threads
-    from rookery.studies.results_io import check_replaceable, write_results
+    from rookery.studies.results_io import check_replaceable, describe_replaced, write_results
     from rookery.studies.run_study import reproduce
     from rookery.studies.study_list import load_study
     from rookery.studies.verdict_index import write_verdict_index
@@ -96,6 +94,8 @@ def run_reproduce(options: ReproduceCommand) -> int:
     results = options.results or (smoke_results if options.budget == "smoke" else RESULTS_DIR)
     check_replaceable(results / study.name, options.budget)
     log = _ignore if session.quiet else _print_now
+    if note := describe_replaced(results / study.name, session.num_seeds, session.eval_episodes):
+        log(note)
     if divided:
         from rookery.commands.reproduce_divided import run_divided
 
@@ -138,6 +138,7 @@ def _check_divided(options: ReproduceCommand) -> bool:
 
 def _session(study: Study, options: ReproduceCommand, stop_after: float | None) -> Session:
     from rookery.studies.session import Session
+    from rookery.studies.training_run import EVAL_EPISODES
 
     budget = options.budget
     if budget not in study.budgets:

@@ -42,8 +42,8 @@ class SweepCommand:
     seeds: int = 1
     """Training seeds of each setting."""
     seed: Annotated[int, arg(metavar="INT")] = 1_000_000
-    """The first of the training seeds. The configuration's own seeds are not used, so that best.json can be trained on seeds
-    that no setting has seen."""
+    """The first of the training seeds. The configuration's own seeds are not used, so that best.json can be trained on
+    seeds that no setting has seen."""
     out: Path = Path("sweep")
     """Folder of the sweep; the same command continues one that was stopped."""
     time_limit: TimeLimit = None

@@ -15,7 +15,7 @@ import numpy as np
 
 from rookery import intervals, significance
 from rookery.intervals import Interval
-from rookery.significance import MIN_SEEDS, SignificanceTest
+from rookery.significance import LEVEL, MIN_SEEDS, SignificanceTest
 from rookery.studies.measures import measure_label
 from rookery.studies.results import Results
 from rookery.studies.study import FAILS, HOLDS, UNDECIDED, Claim, Verdict
@@ -211,10 +211,13 @@ def equivalent_within(
 
 def _equivalence_test(first: np.ndarray, second: np.ndarray, bound: float) -> SignificanceTest:
     """Two one-sided tests of |difference| < bound. The larger p-value is of the bound that is nearer: inside it is that
-    of equivalence, outside that of exceeding the bound."""
+    of equivalence, outside that of exceeding the bound. Seeds are exchanged after the shift to that bound, too."""
     test = significance.difference_test(first, second)
-    p_value = max(significance.difference_test(first - shift, second).p_value for shift in (bound, -bound))
-    return test._replace(p_value=p_value, exact_p_value=p_value, agrees=True)
+    shifted = [significance.difference_test(first - shift, second) for shift in (bound, -bound)]
+    exact_p_value = max(test.exact_p_value for test in shifted)
+    return test._replace(
+        p_value=max(test.p_value for test in shifted), exact_p_value=exact_p_value, agrees=exact_p_value <= LEVEL
+    )
 
 
 def every_seed_at_most(

@@ -49,6 +49,8 @@ def measure_cost(session: Session, run: TrainingRun, seconds: float = MEASURED_S
     total = config.total_updates * config.steps_per_update * replicas
     if run.init_from is not None and not is_finished(session.run_dir(run.init_from.run)):
         return RunCost(run.name, replicas, total, None, 0)
+    if session.seconds_left is not None:
+        seconds = min(seconds, session.seconds_left)
     if train_or_resume(config, folder, quiet=True, stop_after=seconds):
         return None
     rows = read_metrics(folder)
@@ -62,9 +64,17 @@ def measure_cost(session: Session, run: TrainingRun, seconds: float = MEASURED_S
 def show_cost(study: Study, session: Session, log: Callable[[str], None], seconds: float = MEASURED_SECONDS) -> None:
     """Measure every run that is not finished, and say what all of them will take on this machine.
 
-    What conditions train besides, such as generations, is named and not measured.
+    What conditions train besides, such as generations, is named and not measured. Raises: as `AgentSource.validate`,
+    before anything is trained; as `measure_cost`.
     """
-    costs = [cost for run in study.runs if (cost := measure_cost(session, run, seconds)) is not None]
+    for condition in study.conditions:
+        condition.agents.validate(session)
+    costs = []
+    for run in study.runs:
+        if session.seconds_left == 0.0:  # what a time limit cuts off is not measured
+            return
+        if (cost := measure_cost(session, run, seconds)) is not None:
+            costs.append(cost)
     if costs:
         _show_runs(costs, session, log)
     others: dict[str, str] = {}

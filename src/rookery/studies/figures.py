@@ -15,8 +15,8 @@ _STEPS_LABEL = "environment steps per seed"
 _RETURN_LABEL = "return per episode"
 ONE_GOAL_LEVEL = {"stop after one goal": 1.0}
 CHECKPOINT_CAPTIONS = {
-    "return_social": "Agents frozen at each checkpoint, with partners, at the full penalty. Thin: each seed.",
-    "return_solo": "Agents frozen at each checkpoint, alone, at the full penalty. Thin: each seed.",
+    "return_social": "Agents frozen at each checkpoint, with partners, in the full task of training. Thin: each seed.",
+    "return_solo": "Agents frozen at each checkpoint, alone, in the full task of training. Thin: each seed.",
     "social_gain": "Social gain of agents frozen at each checkpoint: return with partners minus return alone.",
 }
 STRATEGY_CAPTION = (
@@ -42,8 +42,13 @@ def training_figures(results: Results) -> Figures:
     ]
 
 
-def checkpoint_curves(results: Results, measure: str, name: str) -> Figures:
-    """Curves of frozen agents at every checkpoint, with the levels of the agents that have no seeds."""
+def checkpoint_curves(results: Results, measure: str, name: str, trained_in: str | None = None) -> Figures:
+    """Curves of frozen agents at every checkpoint, with the levels of the agents that have no seeds.
+
+    Args:
+      trained_in: the evaluation condition with the task of training, in which checkpoints are evaluated. None: the
+        first of each condition.
+    """
     curves = {}
     for label, curve in results.curves.items():
         checkpoints = curve["checkpoints"]
@@ -51,7 +56,11 @@ def checkpoint_curves(results: Results, measure: str, name: str) -> Figures:
             curves[label] = (np.array(checkpoints["steps"], float), np.array(checkpoints[measure], float))
     if not curves:
         return []
-    levels = {"no gain": 0.0} if measure == "social_gain" else reference_levels(results)
+    if measure == "social_gain":
+        levels = {"no gain": 0.0}
+    else:  # older results lack the task of training
+        is_measured = trained_in is None or trained_in in results.eval_conditions
+        levels = reference_levels(results, trained_in) if is_measured else ONE_GOAL_LEVEL
     figure = learning_curves(
         curves, reference_levels=levels, xlabel=_STEPS_LABEL, ylabel=f"{measure_label(measure)} per episode"
     )
@@ -80,10 +89,7 @@ def return_dots(results: Results, name: str, conditions: list[str] | None = None
         if rows:
             levels = reference_levels(results, eval_condition)
             figure = interval_dots(rows, reference_levels=levels, xlabel=_RETURN_LABEL, title=eval_condition)
-            caption = (
-                f"{eval_condition}: every frozen agent over {results.data['eval_episodes']} evaluation episodes at the "
-                "full penalty."
-            )
+            caption = f"{eval_condition}: every frozen agent over {results.data['eval_episodes']} evaluation episodes."
             figures.append((name if number == 0 else f"{name}-{number + 1}", figure, caption))
     return figures
 
@@ -108,13 +114,14 @@ def solo_figures(results: Results) -> Figures:
     ]
 
 
-def eval_condition_figures(results: Results) -> Figures:
-    """Every agent in every evaluation condition first, then the curves."""
+def eval_condition_figures(results: Results, trained_in: str) -> Figures:
+    """Every agent in every evaluation condition first, then the curves, with the levels of the condition that has the
+    task of training."""
     first, *others = return_dots(results, "agents")
     return [
         ("figure", *first[1:]),
         *others,
-        *checkpoint_curves(results, "return_social", "curves"),
+        *checkpoint_curves(results, "return_social", "curves", trained_in),
         *checkpoint_curves(results, "social_gain", "social_gain"),
     ]
 

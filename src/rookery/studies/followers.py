@@ -14,7 +14,7 @@ from rookery import intervals, significance
 from rookery.intervals import Interval
 from rookery.studies.claims import judge_count, judge_interval, judge_test
 from rookery.studies.results import Results
-from rookery.studies.study import Claim, Verdict
+from rookery.studies.study import UNDECIDED, Claim, Verdict
 
 MIN_FOLLOWER_RETURN = 1.5
 """With experts. One goal and no more earns 1."""
@@ -22,6 +22,8 @@ MIN_GAIN_FRACTION = 0.5
 """Of a follower's return with experts."""
 ONE_GOAL_TOLERANCE = 0.1
 """Goals per episode of an agent that stops after one goal lie this near 1, and its mistakes this near 0."""
+MIN_EPISODES_OF_MEANS = 500
+"""From which means of goals and mistakes are compared with numbers without an interval."""
 STRATEGIES = ("follower", "explorer", "one goal", "other")
 TIGHT_DISTANCE = 2.0
 """Cells to the nearest expert, mean over the second half of episodes; tight followers stay within it."""
@@ -104,7 +106,8 @@ def every_seed_stops_after_one_goal(
 ) -> Claim:
     """Each of these agents enters one goal per episode and makes no mistake, by its means over episodes.
 
-    Results hold no spread of goals and mistakes; over 1,000 episodes the tolerance exceeds the error of their means.
+    Results hold no spread of goals and mistakes. Over 1,000 episodes the tolerance exceeds the error of their means;
+    over fewer than `MIN_EPISODES_OF_MEANS` nothing is decided.
 
     Args:
       group: 'metrics_solo' or 'metrics_social'.
@@ -117,6 +120,9 @@ def every_seed_stops_after_one_goal(
         stops = is_one_goal(goals, mistakes)
         hits, total = int(stops.sum()), len(stops)
         outcome, reason = judge_count(hits, hits, total, total)
+        if (episodes := results.data["eval_episodes"]) < MIN_EPISODES_OF_MEANS:
+            outcome = UNDECIDED
+            reason = f"{episodes} episodes: means over fewer than {MIN_EPISODES_OF_MEANS} decide nothing"
         where = "alone" if group == "metrics_solo" else "with others"
         quantity = (
             f"fraction of the seeds of '{condition}' that {where} enter one goal and make no mistake (each within "

@@ -58,6 +58,25 @@ def check_replaceable(folder: Path, budget: str) -> None:
             )
 
 
+def describe_replaced(folder: Path, num_seeds: int, eval_episodes: int) -> str | None:
+    """A note on results of more seeds or episodes that these will replace; None where there are none.
+
+    Raises: CorruptFileError for results whose budget cannot be read.
+    """
+    if not (folder / STUDY_RESULTS_FILE).exists():
+        return None
+    stored = _read_with_budget(folder)
+    seeds, episodes = stored.get("seeds"), stored.get("eval_episodes")
+    if not isinstance(seeds, list) or not isinstance(episodes, int):
+        return None  # damaged, and replaced
+    if len(seeds) <= num_seeds and episodes <= eval_episodes:
+        return None
+    return (
+        f"note: at its end this replaces the results in {folder}, of {len(seeds)} seeds and {episodes:,} episodes, by "
+        f"some of {num_seeds} and {eval_episodes:,}; to keep them, stop and name another folder with --results"
+    )
+
+
 def read_results(folder: Path) -> dict[str, Any]:
     """The content of a study's results.json, checked (`check_results`). Raises NotFoundError or CorruptFileError."""
     data = _read_with_budget(folder)
@@ -305,7 +324,7 @@ def _add_summary_table(
 def format_evidence(claim: dict[str, Any]) -> str:
     """What a verdict rests on, in one line."""
     if claim["value"] is None:
-        return f"({claim['quantity']})"
+        return f"({'; '.join(filter(None, (claim['quantity'], claim['detail'])))})"
     measured = format_interval(Interval.from_dict(claim)) + (" no interval" if claim["low"] is None else "")
     parts = [f"{claim['quantity']}: {measured}"]
     if (detectable := claim.get("detectable")) is not None:

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -154,11 +155,17 @@ def all_config_diffs(study: Study, session: Session) -> list[dict[str, Any]]:
         published = None if run.published_config is None else run.published_config()
         config = session.run_config(run)
         for row in [*config_diff(config, published), *deviations(config, published)]:
-            if isinstance(row["here"], str):  # results do not depend on where the runs lie
-                row["here"] = row["here"].replace(str(session.runs_dir), "runs")
+            if isinstance(row["here"], str):
+                row["here"] = _without_folder(row["here"], session.runs_dir)
             key = repr((row["setting"], row["paper"], row["here"]))
             diffs.setdefault(key, {**row, "runs": []})["runs"].append(run.name)
     return list(diffs.values())
+
+
+def _without_folder(value: str, runs_dir: Path) -> str:
+    """A setting that may be the path of an agent: results do not depend on where the runs lie."""
+    path = Path(value)
+    return str("runs" / path.relative_to(runs_dir)) if runs_dir.parts and path.is_relative_to(runs_dir) else value
 
 
 def count_training_steps(study: Study, budget: Budget, num_seeds: int) -> int:

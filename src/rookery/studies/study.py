@@ -12,7 +12,7 @@ from typing import Any
 
 from rookery.errors import ConfigError
 from rookery.intervals import Interval
-from rookery.significance import SignificanceTest
+from rookery.significance import MIN_SEEDS, SignificanceTest
 from rookery.studies.agent_sources import AgentSource
 from rookery.studies.frozen_evaluation import TeamEvalCondition
 from rookery.studies.mechanisms import MechanismCheck
@@ -83,7 +83,7 @@ class Study:
     """The first is the primary one, named before anything is trained; the others are corrected for their number."""
     figures: Callable[[Results], Figures]
     """Makes the figures from results alone."""
-    num_seeds: int = 3
+    num_seeds: int = MIN_SEEDS
     """At `desk` and `paper`."""
     notes: tuple[str, ...] = ()
     """Differences from the paper that no setting shows."""

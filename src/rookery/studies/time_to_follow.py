@@ -77,7 +77,7 @@ def _describe(name: str, times: TimesToFollow) -> str:
     if not times.reached.any():
         return counted
     reached = significance.survival_curve(*times)
-    half = np.flatnonzero(reached.reached >= 0.5)
+    half = np.flatnonzero(reached.reached >= 0.5 - 1e-9)  # 12 of 24 comes as 0.4999999999999999
     return f"{counted}, half of all by {reached.time[half[0]] / 1e6:.2f}M steps" if len(half) else counted
 
 

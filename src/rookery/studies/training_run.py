@@ -14,6 +14,9 @@ BUDGETS: tuple[Budget, ...] = ("smoke", "desk", "paper")
 """smoke: minutes at most on a free machine, and no claims are judged. desk: one desktop computer. paper: the published
 hyperparameters."""
 
+EVAL_EPISODES: dict[Budget, int] = {"smoke": 8, "desk": 1000, "paper": 1000}
+"""Evaluation episodes of each agent, unless a user names another number."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingRun:

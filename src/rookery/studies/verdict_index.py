@@ -11,6 +11,7 @@ from rookery.studies.results import Results
 from rookery.studies.results_io import STUDY_RESULTS_FILE, describe_older_definition, format_evidence, read_results
 from rookery.studies.study import UNDECIDED
 from rookery.studies.study_list import load_study, study_names
+from rookery.studies.training_run import EVAL_EPISODES
 
 VERDICTS_FILE = "verdicts.md"
 SHORT_VERDICTS = {UNDECIDED: "undecided"}
@@ -61,6 +62,8 @@ def _section(name: str, data: dict) -> str:
     command = f"rookery reproduce {name} --budget {data['budget']} --seeds {num_seeds}"
     if first_seed:
         command += f" --seed {first_seed}"
+    if data["eval_episodes"] != EVAL_EPISODES.get(data["budget"]):
+        command += f" --episodes {data['eval_episodes']}"
     training = f", {max(steps):,} training steps per seed" if steps else ""
     lines = [
         f"## {study.title}: [{name}]({name}/report.html)\n",

@@ -96,6 +96,25 @@ def stack_level_names(figure: Figure, names: Sequence[Any]) -> int:
     return len(ends)
 
 
+def spread_level_names(figure: Figure, names: Sequence[Any]) -> None:
+    """Move names over horizontal lines to the left, into further columns, where they would cover each other.
+
+    Args:
+      names: as for `stack_level_names`.
+    """
+    if len(names) < 2:
+        return
+    figure.draw_without_rendering()
+    columns: list[list[Any]] = []  # of boxes, from the right
+    pixels_per_point = figure.dpi / 72
+    for name in sorted(names, key=lambda name: name.get_window_extent().y0):
+        box = name.get_window_extent()
+        column = next((n for n, boxes in enumerate(columns) if boxes[-1].y1 < box.y0), len(columns))
+        columns[column : column + 1] = [[*(columns[column] if column < len(columns) else ()), box]]
+        widths = (max(box.width for box in boxes) / pixels_per_point + 6 for boxes in columns[:column])
+        name.xyann = (-3 - sum(widths), 3)
+
+
 def add_legend(figure: Figure, lines: Sequence[Any], names: Sequence[str], title: str | None) -> None:
     """A legend above the axes. Texts are set afterwards, because a name with a leading "_" would be left out."""
     columns = max(1, min(len(names), 3, 100 // (max(map(len, names)) + 10)))  # as many as fit into the width

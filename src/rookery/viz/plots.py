@@ -21,6 +21,7 @@ from rookery.viz.axes import (
     new_axes,
     series_color,
     set_title,
+    spread_level_names,
     stack_level_names,
 )
 
@@ -70,7 +71,7 @@ def learning_curves(
             low[measured], high[measured] = mean_band(y[:, measured], confidence=confidence)
             axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
         lines += axes.plot(x, mean, color=color, linewidth=2.4, linestyle=LINE_STYLES[i % len(LINE_STYLES)])
-    draw_reference_levels(axes, reference_levels or {}, along="x")
+    levels = draw_reference_levels(axes, reference_levels or {}, along="x")
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.margins(x=0.01)
@@ -83,6 +84,7 @@ def learning_curves(
     band = f"band: {confidence:.0%} interval of the mean" if max_seeds >= MIN_INTERVAL_SEEDS else None
     add_legend(figure, lines, names, band)
     set_title(axes, title)
+    spread_level_names(figure, levels)
     return figure
 
 

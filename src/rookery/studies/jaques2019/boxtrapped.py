@@ -107,15 +107,17 @@ def _figures(results: Results) -> Figures:
 
 
 def _is_influence_felt(results: Results) -> CheckOutcome:
-    """Whether influence is paid for where the box is opened; over an episode it is small, because it is rare."""
+    """Whether influence is paid for where the box is opened; over an episode it is small, because it is rare.
+
+    Seeds that never open the box do not count: they are what the claims are about, and must not withhold them.
+    """
     surplus = [value for value in results.extra["opening_minus_other_steps"] if value is not None]
     num_alive = sum(value > 0 for value in surplus)
-    total = len(results.extra["opening_minus_other_steps"])
     reason = (
-        f"in {num_alive} of {total} seeds more influence is paid for on the step that opens the box than on others "
-        f"({', '.join(f'{value:.3f}' for value in surplus)} nats more)"
+        f"in {num_alive} of the {len(surplus)} seeds that open the box more influence is paid for on that step than on "
+        f"others ({', '.join(f'{value:.3f}' for value in surplus)} nats more)"
     )
-    return CheckOutcome(num_alive >= ALIVE_FRACTION * total, reason)
+    return CheckOutcome(num_alive >= ALIVE_FRACTION * len(surplus), reason)
 
 
 _INFLUENCE_IS_FELT = MeasuredCheck(
@@ -133,8 +135,8 @@ STUDY = Study(
     claims=(
         changed(mean_greater("The influence reward is the reason: with it the box is opened more often.",
                              _INFLUENCE.label, _NO_INFLUENCE.label, _OPENED), mechanisms=(_INFLUENCE_IS_FELT,)),
-        mean_above("An agent rewarded for influence opens the box in most episodes (published: 88 %).",
-                   _INFLUENCE.label, 0.5, _OPENED),
+        changed(mean_above("An agent rewarded for influence opens the box in most episodes (published: 88 %).",
+                           _INFLUENCE.label, 0.5, _OPENED), mechanisms=(_INFLUENCE_IS_FELT,)),
         mean_below("An agent rewarded for apples alone hardly ever opens it (published: 0 %).",
                    _NO_INFLUENCE.label, 0.1, _OPENED),
         _claim_over_opening_seeds(

@@ -161,6 +161,7 @@ STUDY = Study(
         Claim(text="Agents that are influenced more earn more.", judge=_judge_influence_pays),
     )),
     figures=_figures,
+    num_seeds=messages.STUDY.num_seeds,
     notes=(
         *NOTES,
         "The concepts of context independence are the speaker's own actions in the same step.",

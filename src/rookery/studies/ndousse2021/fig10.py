@@ -5,6 +5,8 @@ Source: Ndousse et al. 2021, figure 10 and appendix 7.3.
 
 from __future__ import annotations
 
+import functools
+
 from rookery.studies import budgets, figures
 from rookery.studies.claims import changed, mean_above, mean_greater
 from rookery.studies.ndousse2021.shared_runs import (
@@ -42,7 +44,7 @@ STUDY = Study(
         mean_greater("Social learners earn less with random movers than without.",
                      _NEXT_FRAME, _NEXT_FRAME, eval_condition=MAZE.name, other_eval_condition=_CROWDED_MAZE),
     ),
-    figures=figures.eval_condition_figures,
+    figures=functools.partial(figures.eval_condition_figures, trained_in=GOAL_CYCLE_3.name),
     num_seeds=12,
     definition=3,
     changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},

@@ -5,6 +5,8 @@ Source: Ndousse et al. 2021, figure 6 and section 4.2.
 
 from __future__ import annotations
 
+import functools
+
 from rookery.studies import budgets, figures
 from rookery.studies.claims import changed, mean_above, mean_below, mean_greater
 from rookery.studies.ndousse2021.shared_runs import (
@@ -83,7 +85,7 @@ STUDY = Study(
     ),
     eval_conditions=(*_TRANSFER_CONDITIONS, GOAL_CYCLE_3),
     claims=_claims(),
-    figures=figures.eval_condition_figures,
+    figures=functools.partial(figures.eval_condition_figures, trained_in=GOAL_CYCLE_3.name),
     num_seeds=12,
     definition=3,
     changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},

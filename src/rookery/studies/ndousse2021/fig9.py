@@ -5,6 +5,8 @@ Source: Ndousse et al. 2021, figure 9 and appendix 7.2.
 
 from __future__ import annotations
 
+import functools
+
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.claims import changed, mean_above, mean_greater, mean_not_greater
@@ -55,7 +57,7 @@ STUDY = Study(
         mean_above("Agents trained at penalty 1.5 use the experts of the four-goal task: their social gain is above 0.",
                    _NEXT_FRAME, 0.0, "social_gain", _FOUR_GOALS),
     ),
-    figures=figures.eval_condition_figures,
+    figures=functools.partial(figures.eval_condition_figures, trained_in=GOAL_CYCLE_3.name),
     num_seeds=6,
     definition=3,
     changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},

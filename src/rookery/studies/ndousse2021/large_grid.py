@@ -69,6 +69,7 @@ STUDY = Study(
         "The penalty was chosen after four agents with the loss (seeds 184 to 187, 3.2M steps), of which two followed "
         "at the end of training; at penalty 1.5 none of four did (seeds 180 to 183, 6M steps). No agent without the "
         "loss was trained before.",
+        "Whether the loss predicts is judged at the end of training, and not after a fifth of it as in figure 4.",
         "Next frame and vanilla have sixteen seeds each, solo six. Begin at seed 3000, so that none was used before.",
     ),
 )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rookery.gridworld.spec import ViewConfig
+from rookery.significance import MIN_SEEDS
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
 from rookery.studies.claims import changed, judge_mean, mean_above, mean_greater
@@ -27,7 +28,7 @@ from rookery.studies.ndousse2021.easy_setting import (
 )
 from rookery.studies.ndousse2021.fig4 import LOSS_GATE
 from rookery.studies.results import Results
-from rookery.studies.study import Claim, Condition, Figures, Study, Verdict
+from rookery.studies.study import UNDECIDED, Claim, Condition, Figures, Study, Verdict
 from rookery.studies.training_run import Budget, TrainingRun
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.training import presets
@@ -172,7 +173,11 @@ def _judge_shows_early(results: Results) -> Verdict:
         "fraction of pairs of seeds of one condition in which the seed with the larger gain after a third of training "
         "has the larger gain at the end, mean over conditions; claimed > 0.5"
     )
-    return judge_mean(fractions, quantity, above=0.5, detail="over conditions")
+    verdict = judge_mean(fractions, quantity, above=0.5, detail="over conditions")
+    if (num_seeds := len(results.data["seeds"])) < MIN_SEEDS:
+        reason = f"{num_seeds} seeds: fewer than {MIN_SEEDS} decide nothing"
+        return dataclasses.replace(verdict, outcome=UNDECIDED, detail=reason)
+    return verdict
 
 
 def pair_claims(description: str, pair: ConditionPair) -> list[Claim]:

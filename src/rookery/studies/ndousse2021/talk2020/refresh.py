@@ -32,7 +32,10 @@ _STALE_RUN = TrainingRun(name="no-recompute", configure=_no_recompute_config)
 _STALE_SOCIAL = Condition(label="no recomputation, social", agents=TrainedAgents(run=_STALE_RUN, variant="social"))
 _STALE_SOLO = Condition(label="no recomputation, solo", agents=TrainedAgents(run=_STALE_RUN, variant="solo"))
 
-_STATES_GO_STALE = MechanismCheck(mechanism=RECURRENT_STATE, condition=SOCIAL_NEXT_FRAME.label)
+_STATES_GO_STALE, _SOLO_STATES_GO_STALE = (
+    MechanismCheck(mechanism=RECURRENT_STATE, condition=condition.label)
+    for condition in (SOCIAL_NEXT_FRAME, SOLO_NEXT_FRAME)
+)
 """Measured where states are recomputed: how far off they would be without."""
 
 STUDY = Study(
@@ -42,16 +45,16 @@ STUDY = Study(
     compares="hidden states and advantages recomputed within each update, on and off",
     conditions=(SOCIAL_NEXT_FRAME, _STALE_SOCIAL, SOLO_NEXT_FRAME, _STALE_SOLO, EXPERT_AGENTS),
     eval_conditions=(GOAL_CYCLE_3,),
-    claims=tuple(
-        changed(claim, mechanisms=(_STATES_GO_STALE,))
-        for claim in (
+    claims=(
+        *(changed(claim, mechanisms=(_STATES_GO_STALE,)) for claim in (
             more_followers("With recomputation more seeds follow.", SOCIAL_NEXT_FRAME.label, _STALE_SOCIAL.label),
             mean_greater("With recomputation social learners earn more.", SOCIAL_NEXT_FRAME.label, _STALE_SOCIAL.label),
             mean_greater("With recomputation social learners have a larger social gain.",
                          SOCIAL_NEXT_FRAME.label, _STALE_SOCIAL.label, "social_gain"),
-            mean_greater("With recomputation solo learners earn more.",
-                         SOLO_NEXT_FRAME.label, _STALE_SOLO.label, "return_solo"),
-        )
+        )),
+        changed(mean_greater("With recomputation solo learners earn more.",
+                             SOLO_NEXT_FRAME.label, _STALE_SOLO.label, "return_solo"),
+                mechanisms=(_SOLO_STATES_GO_STALE,)),
     ),
     figures=figures.training_figures,
     num_seeds=6,

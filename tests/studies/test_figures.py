@@ -1,0 +1,32 @@
+"""Levels in the figures of a study with several evaluation conditions, by hand."""
+
+import pytest
+
+from rookery.studies import figures
+from rookery.studies.results import Results
+
+
+def rows(condition, **returns):
+    return [
+        {"condition": condition, "seed": None, "eval_condition": name, "return_social": {"mean": mean}}
+        for name, mean in returns.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trained_in", "levels"),
+    [
+        ("home", {"experts": 11.0, "stop after one goal": 1.0}),
+        ("measured later", {"stop after one goal": 1.0}),
+        (None, {"experts": -9.0, "stop after one goal": 1.0}),  # the first
+    ],
+)
+def test_curves_of_training_have_the_levels_of_its_task(monkeypatch, trained_in, levels):
+    drawn = []
+    monkeypatch.setattr(
+        figures, "learning_curves", lambda curves, reference_levels, **words: drawn.append(reference_levels)
+    )
+    curve = {"checkpoints": {"steps": [1], "return_social": [[1.0]]}}
+    data = {"rows": rows("experts", abroad=-9.0, home=11.0), "curves": {"novice": curve}, "budget": "desk"}
+    figures.checkpoint_curves(Results(data), "return_social", "curves", trained_in)
+    assert drawn == [levels]
