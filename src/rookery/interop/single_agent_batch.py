@@ -16,7 +16,8 @@ from jaxtyping import Array, Bool, Int, UInt32
 from rookery.agents import scripted, zoo
 from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.team import AgentGroup, act_group, initial_carry
-from rookery.errors import ConfigError
+from rookery.errors import ConfigError, IncompatibleError
+from rookery.interfaces import Policy
 from rookery.interop.common import check_slot, episode_key
 from rookery.keys import PARTNER_AGENTS
 from rookery.tasks.registry import make_env
@@ -24,6 +25,7 @@ from rookery.types import Env, PyTree
 
 NO_PARTNER = "none"
 """In place of an agent: the slot stays empty."""
+_UNTRAINED = (NO_PARTNER, "random", *scripted.OBSERVABILITY_BY_NAME)
 
 Partners: TypeAlias = str | Path | Mapping[int, str | Path | None] | None
 """The agents in the other slots: one for all, or by slot; None and 'none' leave slots empty."""
@@ -48,7 +50,7 @@ class SingleAgentTimeStep(NamedTuple):
 
 
 def resolve_partners(env: Any, slot: int, partners: Partners) -> tuple[tuple[int, str], ...]:
-    """The agent of each slot but `slot`, by number.
+    """The agent of each slot but `slot`, by number; paths are absolute, so that they stay those of today's folder.
 
     Raises: ConfigError for a slot that the task lacks, the agent's own slot, or partners of another type.
     """
@@ -77,7 +79,8 @@ def _source_name(source: str | Path | None) -> str:
         return NO_PARTNER
     if not isinstance(source, str | os.PathLike):
         raise ConfigError(f"a partner is {source!r}; give the name of an agent or the path of a .safetensors file")
-    return os.fspath(source)
+    name = os.fspath(source)
+    return os.path.abspath(name) if zoo.is_agent_path(name) else name
 
 
 class SingleAgentBatch:
@@ -92,26 +95,18 @@ class SingleAgentBatch:
     exception: they share the key of the first environment, because they plan for all of them at once.
     """
 
-    def __init__(self, task: Any, slot: int, partners: tuple[tuple[int, str], ...]) -> None:
-        from rookery.training.policy_config import check_compatible, scripted_policy  # imports the whole of training
-
-        self._constructor_args = (task, slot, partners)
+    def __init__(self, task: Any, slot: int, partners: tuple[tuple[int, str], ...], digests: tuple[str, ...]) -> None:
+        self._constructor_args = (task, slot, partners, digests)
         self.env: Env
         self.env = env = make_env(task)
         self.slot = slot
         self.params: dict[str, PyTree] = {}
         groups = []
-        for other, source in partners:
+        for (other, source), digest in zip(partners, digests, strict=True):
             if source == NO_PARTNER:
                 continue
             name = f"slot {other}"
-            policy, self.params[name] = RandomPolicy(env.num_actions), ()
-            if source in scripted.OBSERVABILITY_BY_NAME:
-                policy = scripted_policy(env, scripted.OBSERVABILITY_BY_NAME[source])
-            elif source != "random":
-                agent = zoo.load_trained_agent(source)
-                check_compatible(agent.policy, env.observation_shape(other), env.num_actions, source)
-                policy, self.params[name] = agent.policy, agent.params
+            policy, self.params[name] = _load_partner(env, other, source, digest)
             groups.append(AgentGroup(name, (other,), policy))
         self.partner_groups: tuple[AgentGroup, ...] = tuple(groups)
         self.agent_mask: np.ndarray = np.isin(np.arange(env.num_agents), [slot, *(group.slots[0] for group in groups)])
@@ -122,7 +117,7 @@ class SingleAgentBatch:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies of an environment share the compiled program; another process compiles its own.
-        return single_agent_batch, self._constructor_args
+        return _compiled_batch, self._constructor_args
 
     def _reset(self, params, seed, episode) -> tuple[SingleAgentState, SingleAgentTimeStep]:
         keys = jax.vmap(episode_key)(seed, episode)
@@ -203,7 +198,39 @@ class SingleAgentBatch:
         return SingleAgentTimeStep(view, jnp.stack([row.astype(jnp.float32) for row in rows]))
 
 
-@functools.lru_cache(maxsize=64)
 def single_agent_batch(task: Any, slot: int, partners: tuple[tuple[int, str], ...]) -> SingleAgentBatch:
-    """The same one for all equal environments."""
-    return SingleAgentBatch(task, slot, partners)
+    """The same one for all equal environments, until the file of a partner changes.
+
+    Raises: NotFoundError, CorruptFileError or IncompatibleError for a partner that cannot be read or does not fit.
+    """
+    digests = tuple("" if source in _UNTRAINED else zoo.agent_digest(source) for _, source in partners)
+    return _compiled_batch(task, slot, partners, digests)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled_batch(
+    task: Any, slot: int, partners: tuple[tuple[int, str], ...], digests: tuple[str, ...]
+) -> SingleAgentBatch:
+    return SingleAgentBatch(task, slot, partners, digests)
+
+
+def _load_partner(env: Env, slot: int, source: str, digest: str) -> tuple[Policy, PyTree]:
+    """The policy of a partner, and its parameters. Raises as `single_agent_batch`."""
+    from rookery.training.policy_config import check_compatible, scripted_policy  # imports the whole of training
+
+    if source == "random":
+        return RandomPolicy(env.num_actions), ()
+    if source in scripted.OBSERVABILITY_BY_NAME:
+        return scripted_policy(env, scripted.OBSERVABILITY_BY_NAME[source]), ()
+    agent = zoo.load_trained_agent(source)
+    if agent.card["card_sha256"] != digest:
+        raise IncompatibleError(
+            f"{source} has changed since the environment was made, or is changing now; make the environment again"
+        )
+    check_compatible(agent.policy, env.observation_shape(slot), env.num_actions, source)
+    if agent.policy.comms_obs_size:
+        raise IncompatibleError(
+            f"{source} observes other agents' actions or messages, which this environment does not show; name a "
+            "partner that only sees"
+        )
+    return agent.policy, agent.params

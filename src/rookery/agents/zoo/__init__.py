@@ -43,15 +43,28 @@ def load_trained_agent(checkpoint: str | Path) -> Agent:
 
     Raises: NotFoundError, CorruptFileError, IncompatibleError, or ConfigError for what is neither.
     """
-    check_agent_source("agent", checkpoint)
     from rookery.agents.weights import load_agent  # imports JAX, which listing the zoo does without
 
+    return load_agent(_agent_path(checkpoint))
+
+
+def agent_digest(checkpoint: str | Path) -> str:
+    """The SHA-256 of an agent's card, which has that of its weights: another one means another agent.
+
+    Raises: as `load_trained_agent`; the weights themselves are not read.
+    """
+    return read_card(_agent_path(checkpoint).with_suffix(".json"))["card_sha256"]
+
+
+def _agent_path(checkpoint: str | Path) -> Path:
+    """Path of an agent's weights, by zoo name or path. Raises NotFoundError or ConfigError for what is neither."""
+    check_agent_source("agent", checkpoint)
     path, checkpoint = Path(checkpoint), str(checkpoint)
-    if is_agent_path(checkpoint):
-        if path.suffix != ".safetensors":
-            raise NotFoundError(f"{checkpoint}: an agent is a .safetensors file or one of: {', '.join(entry_names())}")
-        return load_agent(path)
-    return load_agent(entry_path(checkpoint))
+    if not is_agent_path(checkpoint):
+        return entry_path(checkpoint)
+    if path.suffix != ".safetensors":
+        raise NotFoundError(f"{checkpoint}: an agent is a .safetensors file or one of: {', '.join(entry_names())}")
+    return path
 
 
 def entry_card(name: str) -> dict[str, Any]:
