@@ -29,6 +29,14 @@ class Counting(Task):
         return CountingEnv(self)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FixedLength(Counting):
+    """The length of an episode is no setting."""
+
+    kind: Literal["counting-fixed-length"] = "counting-fixed-length"
+    max_steps: int = dataclasses.field(default=5, init=False)
+
+
 class CountingState(struct.PyTreeNode):
     random_value: jax.Array
     total: jax.Array

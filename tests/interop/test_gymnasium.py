@@ -1,6 +1,7 @@
 """Gymnasium's own check for every task, and its vector form world by world."""
 
 import copy
+import dataclasses
 import pickle
 import warnings
 from pathlib import Path
@@ -13,12 +14,15 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import rookery.interop  # registers
+from rookery.agents.communication import CommunicationConfig
+from rookery.agents.weights import save_agent
 from rookery.errors import ConfigError, IncompatibleError, InvalidActionError, NotFoundError, ResetNeededError
+from rookery.interop import single_agent_batch
 from rookery.interop.gymnasium import SingleAgentEnv, SingleAgentVectorEnv
 from rookery.interop.single_agent_batch import resolve_partners
 from rookery.tasks import registry
-from tests.interop.counting import Counting, CountingEnv, random_value
-from tests.tiny import TASK, save_novice
+from tests.interop.counting import Counting, CountingEnv, FixedLength, random_value
+from tests.tiny import TASK, assert_same, params, policy, save_novice
 
 
 @pytest.fixture(autouse=True)
@@ -117,9 +121,54 @@ def test_max_episode_steps_shortens_the_episodes_of_a_vector():
     envs.reset(seed=0)
     assert [envs.step(np.array([0, 0]))[3].tolist() for _ in range(3)] == [[False] * 2, [False] * 2, [True] * 2]
     for no_shorter in (99, -1):
-        assert SingleAgentVectorEnv(Counting(), 1, max_episode_steps=no_shorter)._batch.env.max_steps == 5
+        assert lengths(Counting(), no_shorter) == [5, 5]
     with pytest.raises(ConfigError, match="max_episode_steps=0 must be at least 1"):
         SingleAgentVectorEnv(Counting(), 1, max_episode_steps=0)
+
+
+def lengths(task, max_episode_steps):
+    """Of two episodes of idle agents."""
+    envs = SingleAgentVectorEnv(task, 1, max_episode_steps=max_episode_steps, autoreset_mode="SameStep")
+    envs.reset(seed=0)
+    ends = [step for step in range(1, 11) if envs.step([0])[3][0]]
+    return np.diff([0, *ends]).tolist()
+
+
+def test_max_episode_steps_shortens_episodes_whose_length_is_no_setting():
+    assert lengths(FixedLength(), 2) == [2] * 5
+    for name in ("goal-sequence-v0", "memory-sequence-v0"):
+        gymnasium.make_vec(f"rookery/{name}", num_envs=2, max_episode_steps=3)
+
+
+def test_a_partner_is_what_its_file_holds_when_the_environment_is_made(tmp_path, monkeypatch):
+    path = save_novice(tmp_path / "best.safetensors")
+    first = SingleAgentEnv(TASK, partners=path)
+    assert SingleAgentEnv(TASK, partners=path)._batch is first._batch
+    save_agent(path, policy(), jax.tree.map(lambda x: x + 1, params()), {})
+    second = SingleAgentEnv(TASK, partners=path)
+    for made, shift in ((first, 0), (second, 1), (copy.deepcopy(first), 0)):
+        assert_same(made._batch.params["slot 1"], jax.tree.map(lambda x, shift=shift: x + shift, params()))
+    monkeypatch.chdir(tmp_path)
+    third = SingleAgentEnv(TASK, partners="best.safetensors")
+    assert third._batch is second._batch
+    (tmp_path / "other").mkdir()
+    save_novice(tmp_path / "other" / "best.safetensors")
+    monkeypatch.chdir("other")
+    assert SingleAgentEnv(TASK, partners="best.safetensors")._batch is not third._batch
+    assert pickle.loads(pickle.dumps(third))._batch is third._batch
+    single_agent_batch._compiled_batch.cache_clear()  # as in another process
+    assert_same(pickle.loads(pickle.dumps(third))._batch.params, second._batch.params)
+    with pytest.raises(IncompatibleError, match=r"best.safetensors has changed since the environment was made"):
+        pickle.loads(pickle.dumps(first))
+
+
+def test_a_partner_that_observes_actions_is_refused(tmp_path):
+    path = tmp_path / "listener.safetensors"
+    listener = dataclasses.replace(policy(), communication=CommunicationConfig(visible_actions=True), num_agents=2)
+    shapes = jax.eval_shape(listener.init, jax.random.PRNGKey(0))
+    save_agent(path, listener, jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes), {})
+    with pytest.raises(IncompatibleError, match=r"listener.safetensors observes other agents' actions or messages"):
+        SingleAgentEnv(TASK, partners=path)
 
 
 def test_who_may_stand_where():
@@ -136,7 +185,7 @@ def test_who_may_stand_where():
 @pytest.mark.parametrize(
     ("partners", "resolved"),
     [
-        (None, "none"), ("none", "none"), (Path("a/b.safetensors"), "a/b.safetensors"), ({}, "none"),
+        (None, "none"), ("none", "none"), (Path("/a/b.safetensors"), "/a/b.safetensors"), ({}, "none"),
         ({1: None}, "none"), ({1: Path("b")}, "b"), ({"1": "scripted"}, "scripted"),
         ({np.int64(1): "random"}, "random"),
     ],

@@ -13,7 +13,7 @@ from pettingzoo.test import api_test, parallel_api_test
 from rookery.errors import ConfigError, InvalidActionError, ResetNeededError
 from rookery.interop.pettingzoo import env, parallel_env
 from rookery.tasks import registry
-from tests.interop.counting import Counting, random_value
+from tests.interop.counting import Counting, FixedLength, random_value
 from tests.tiny import TASK
 
 BOTH = ("agent_0", "agent_1")
@@ -164,6 +164,47 @@ def test_wrong_actions_are_errors_and_move_nothing():
         with pytest.raises(InvalidActionError, match=said):
             world.step(wrong)
     assert world.step({"agent_0": 1, "agent_1": 0})[0]["agent_0"].tolist() == [[1]]
+
+
+@pytest.mark.parametrize("wrong", [3, -1, None, 1.5])
+def test_a_wrong_action_is_refused_at_its_own_turn(wrong):
+    world = env(Counting(max_steps=2))
+    with pytest.raises(AttributeError, match="before reset"):
+        _ = world.agent_selection
+    world.reset(seed=0)
+    for _ in range(2):
+        with pytest.raises(InvalidActionError, match=r"^agent_0: action"):
+            world.step(wrong)
+        assert world.agent_selection == "agent_0"
+    world.step(1)
+    with pytest.raises(InvalidActionError, match=r"^agent_1: action"):
+        world.step(wrong)
+    world.step(0)
+    assert world.observe("agent_0").tolist() == [[1]]
+    world.step(0)
+    world.step(0)
+    assert world.truncations == dict.fromkeys(BOTH, True)
+    with pytest.raises(InvalidActionError, match="agent_0: its episode is over, so its action is None and not 1"):
+        world.step(1)
+    world.step(None)
+    world.step(None)
+    assert world.agents == []
+
+
+def test_a_length_that_is_no_setting_can_be_cut():
+    world = parallel_env(FixedLength(), max_cycles=2)
+    for _ in range(2):
+        world.reset(seed=0)
+        assert [world.step(dict.fromkeys(BOTH, 0))[3]["agent_1"] for _ in range(2)] == [False, True]
+        assert world.agents == []
+    world = parallel_env(FixedLength(), max_cycles=99)
+    world.reset(seed=0)
+    assert [world.step(dict.fromkeys(BOTH, 0))[3]["agent_1"] for _ in range(5)] == [False] * 4 + [True]
+    for name in ("goal-sequence-v0", "memory-sequence-v0"):
+        assert parallel_env(name, max_cycles=10)._max_steps == 10
+    for wrong in (0, 1.5):
+        with pytest.raises(ConfigError, match=f"max_cycles={wrong} must be"):
+            parallel_env(FixedLength(), max_cycles=wrong)
 
 
 def test_what_is_told_is_the_callers_own():

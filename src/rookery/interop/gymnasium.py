@@ -193,11 +193,12 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
             raise ConfigError(f"autoreset_mode={autoreset_mode!r} is not known; allowed: {allowed}") from None
         config = resolve_task(task, changes)
         agent = check_slot("agent", agent)
+        # Not a setting of the task: there the length of an episode may follow from other settings.
+        self._max_steps: int | None = None
         if max_episode_steps not in (None, -1):  # -1 is no limit for Gymnasium
-            limit = check_whole_number("max_episode_steps", max_episode_steps)
-            if limit < 1:
-                raise ConfigError(f"max_episode_steps={limit} must be at least 1")
-            config = resolve_task(config, {"max_steps": min(limit, make_env(config).max_steps)})
+            self._max_steps = check_whole_number("max_episode_steps", max_episode_steps)
+            if self._max_steps < 1:
+                raise ConfigError(f"max_episode_steps={self._max_steps} must be at least 1")
         env = make_env(config)
         others = resolve_partners(env, agent, partners)
         check_fits(f"{num_envs:,} environments", num_envs * environment_bytes(env, (agent,)), "lower num_envs")
@@ -270,6 +271,8 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
             self._reset_where(done)
         observation, scalars = self._to_numpy(self._last_timestep)
         reward, terminated, truncated = scalars[0], scalars[1] > 0, scalars[2] > 0
+        if self._max_steps is not None:
+            truncated |= np.asarray(self._batch_state.step) >= self._max_steps
         self._done = terminated | truncated
         info = self._info(scalars, np.ones(self.num_envs, bool))
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._done.any():

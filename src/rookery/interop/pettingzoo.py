@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from gymnasium.spaces import Box, Discrete
-from pettingzoo.utils.conversions import parallel_to_aec
+from pettingzoo.utils.conversions import parallel_to_aec_wrapper
 from pettingzoo.utils.env import AECEnv, ParallelEnv
+from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 from rookery.errors import ConfigError, InvalidActionError, ResetNeededError
 from rookery.interop.common import (
@@ -30,8 +31,8 @@ from rookery.interop.common import (
 )
 from rookery.interop.fork import check_not_forked
 from rookery.interop.observation_forms import observation_form
-from rookery.limits import check_key_seed
-from rookery.tasks.registry import make_env
+from rookery.limits import MAX_EPISODE_STEPS, check_count, check_key_seed
+from rookery.tasks.registry import make_env, setting_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,21 +53,39 @@ def parallel_env(
     Args:
       task: an id of `rookery envs`, or a task.
       render_mode: None or 'rgb_array'.
-      max_cycles: PettingZoo's word for the setting `max_steps`.
+      max_cycles: PettingZoo's word for the setting `max_steps`. Where that follows from other settings of the task,
+        episodes are cut off after so many steps.
       observation: 'array', u8 as in `Env`; 'flat', one vector f32 from 0 to 1; '84x84', an image u8[84, 84, channels].
       changes: settings of the task, such as `num_goals=4`.
     Raises: NotFoundError for an unknown id; ConfigError for an unknown setting or a value that the task refuses.
     """
+    if max_cycles is not None and "max_steps" in changes:
+        raise ConfigError("max_cycles and max_steps are one setting; give only one of them")
+    config, limit = resolve_task(task, changes), None
     if max_cycles is not None:
-        if "max_steps" in changes:
-            raise ConfigError("max_cycles and max_steps are one setting; give only one of them")
-        changes["max_steps"] = max_cycles
-    return RookeryParallelEnv(resolve_task(task, changes), render_mode, observation)
+        limit = check_count("max_cycles", max_cycles, MAX_EPISODE_STEPS)
+        if "max_steps" in setting_names(config):
+            config, limit = resolve_task(config, {"max_steps": limit}), None
+    return RookeryParallelEnv(config, render_mode, observation, limit)
 
 
 def env(task: Any = "goal-cycle-v0", **options: Any) -> AECEnv:
     """A task with PettingZoo's turn-by-turn interface, by its own conversion; arguments as in `parallel_env`."""
-    return parallel_to_aec(parallel_env(task, **options))
+    return OrderEnforcingWrapper(_CheckedTurns(parallel_env(task, **options)))
+
+
+class _CheckedTurns(parallel_to_aec_wrapper[str, Any, Any]):
+    """PettingZoo's conversion keeps the actions of all agents and gives them on at the last one's turn; here each is
+    checked at its own turn."""
+
+    def step(self, action: int | None) -> None:
+        """Raises InvalidActionError, and it is still the same agent's turn."""
+        agent = self.agent_selection
+        if not (self.terminations[agent] or self.truncations[agent]):
+            check_actions([action], self.action_space(agent).n, [agent])
+        elif action is not None:
+            raise InvalidActionError(f"{agent}: its episode is over, so its action is None and not {action!r}")
+        super().step(action)
 
 
 class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
@@ -78,7 +97,9 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
     `reset(seed=s)` starts the episode of `jax.random.PRNGKey(s)`; each later `reset()` the next one of that seed.
     """
 
-    def __init__(self, task: Any, render_mode: str | None = None, observation: str = "array") -> None:
+    def __init__(
+        self, task: Any, render_mode: str | None = None, observation: str = "array", max_steps: int | None = None
+    ) -> None:
         self._compiled = compiled_env(task)
         self._env = self._compiled.env
         modes = ["rgb_array"] if self._env.can_render else []
@@ -99,6 +120,7 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         self.action_spaces: dict[str, Any] = {name: Discrete(self._env.num_actions) for name in self.possible_agents}
         self._state = None
         self._seed, self._episode = None, 0
+        self._step, self._max_steps = 0, max_steps
 
     def observation_space(self, agent: str) -> Box:
         return self.observation_spaces[agent]
@@ -119,7 +141,7 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         elif self._seed is None:
             self._seed = random_seed()
         self._state, observation, scalars = self._compiled.reset(np.uint32(self._seed), np.uint32(self._episode))
-        self._episode += 1
+        self._episode, self._step = self._episode + 1, 0
         self.agents = list(self.possible_agents)
         observations, _, _, _, infos = self._unpack(observation, scalars)
         return observations, infos
@@ -145,6 +167,7 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
             [actions[name] for name in self.possible_agents], self._env.num_actions, self.possible_agents
         )
         self._state, observation, scalars = self._compiled.step(self._state, checked)
+        self._step += 1
         outputs = self._unpack(observation, scalars)
         _, _, terminations, truncations, _ = outputs
         if any(terminations.values()) or any(truncations.values()):  # the same for all agents
@@ -177,7 +200,7 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         views = [np.array(view) for view in observation] if isinstance(observation, tuple) else np.array(observation)
         views = [form(view) for form, view in zip(self._forms, views, strict=True)]
         values, num_agents = np.asarray(scalars).tolist(), len(names)
-        terminated, truncated = values[0] > 0, values[1] > 0
+        terminated, truncated = values[0] > 0, values[1] > 0 or self._step == self._max_steps
         reward, active, *metrics = (values[i : i + num_agents] for i in range(2, len(values), num_agents))
         infos = {
             name: {
