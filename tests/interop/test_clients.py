@@ -45,6 +45,11 @@ class TestStableBaselines3:
 
         return RookeryVecEnv(*arguments, **options)
 
+    def test_spaces_are_those_of_single_environments(self):
+        envs = self.make(Counting(), 2)
+        assert envs.get_attr("action_space") == [envs.action_space] * 2
+        assert envs.get_attr("observation_space", [0]) == [envs.observation_space]
+
     def test_episodes_by_hand(self):
         envs = self.make(Counting(limit=2), 2, agent=1, seed=7)
         assert envs.reset().tolist() == [[[random_value(7), 0]], [[random_value(8), 0]]]

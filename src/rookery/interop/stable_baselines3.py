@@ -25,6 +25,9 @@ except ModuleNotFoundError as _error:
         raise
     raise MissingPackageError("Stable-Baselines3 is not installed; pip install 'rookery[sb3]'") from None
 
+_SINGLE = {"observation_space": "single_observation_space", "action_space": "single_action_space"}
+"""What a vector calls these attributes of its single environments."""
+
 
 class RookeryVecEnv(VecEnv):
     """`num_envs` environments in one compiled call; you control one agent in each.
@@ -127,8 +130,8 @@ class RookeryVecEnv(VecEnv):
         return self._envs.render() or [None] * self.num_envs
 
     def get_attr(self, attr_name: str, indices: int | Iterable[int] | None = None) -> list[Any]:
-        """An attribute of the environments, once for each of `indices`: it is the same for all."""
-        value = getattr(self._envs, attr_name)
+        """An attribute of single environments, once for each of `indices`: it is the same for all."""
+        value = getattr(self._envs, _SINGLE.get(attr_name, attr_name))
         return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: int | Iterable[int] | None = None) -> None:
