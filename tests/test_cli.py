@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import json
 import os
 import re
@@ -585,6 +586,17 @@ def test_json_lines_are_strict(capsys):
     assert capsys.readouterr().out == '{"a": 1.5, "b": null}\n'
     with pytest.raises(ValueError, match="JSON"):
         print_json({"a": float(np.nan)})
+
+
+def test_json_lines_are_valid_in_every_encoding(monkeypatch):
+    row = {"size": "3×3 … \N{MOUSE}"}
+    for encoding, plain in (("ascii", False), ("latin-1", False), ("UTF-8", True), ("utf8", True)):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="backslashreplace")
+        monkeypatch.setattr("sys.stdout", stream)
+        print_json(row)
+        line = stream.buffer.getvalue().decode(encoding)
+        assert json.loads(line) == row
+        assert ("×" in line) == plain
 
 
 # ------------------------------------------------------------------------------------------------- cloning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from typing import Any
@@ -27,7 +28,9 @@ def outlast_readers(command: str) -> None:
 
 def print_json(row: Any) -> None:
     """One line of JSON, flushed. Raises ValueError for NaN and infinity, which JSON does not have."""
-    print(json.dumps(row, allow_nan=False, ensure_ascii=False), flush=True)
+    # What another encoding lacks would become an escape that JSON does not have, such as \xd7.
+    ensure_ascii = codecs.lookup(sys.stdout.encoding or "utf-8").name != "utf-8"
+    print(json.dumps(row, allow_nan=False, ensure_ascii=ensure_ascii), flush=True)
 
 
 def print_table(rows: list[list[str]], *, indent: int = 0) -> None:
