@@ -139,6 +139,10 @@ def test_export(run, tmp_path):
     assert "name --csv or --parquet" in run("export", one)[2]
 
 
+def end_of_input():
+    raise EOFError
+
+
 def test_remove(run, tmp_path, monkeypatch):
     run_dir = write_run(tmp_path / "mine")
     code, _, err = run("rm", run_dir)
@@ -153,9 +157,13 @@ def test_remove(run, tmp_path, monkeypatch):
     # One that is no run: none of them is removed.
     assert run("rm", run_dir, tmp_path, "--yes")[0] == 6
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("builtins.input", lambda question: "n")
-    assert "nothing was removed" in run("rm", run_dir)[2]
-    assert run_dir.exists()
+    for answer in (lambda: "n", end_of_input):
+        monkeypatch.setattr("builtins.input", answer)
+        code, out, err = run("rm", run_dir, "--json")
+        assert (code, out) == (2, "")
+        assert err.startswith(f"remove {run_dir} with all metrics, checkpoints and agents? [y/N] ")
+        assert "nothing was removed" in err
+        assert run_dir.exists()
     assert run("rm", run_dir, run_dir, "--yes") == (0, f"removed {run_dir}\n", "")
     assert not run_dir.exists()
     monkeypatch.chdir(write_run(run_dir))

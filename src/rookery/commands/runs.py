@@ -266,5 +266,11 @@ def _ask(question: str) -> None:
     """Raises: ConfigError unless the answer is yes."""
     if not sys.stdin.isatty():
         raise ConfigError("there is no terminal to ask in; add --yes to remove without a question")
-    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)  # standard output is for results
+    try:
+        answer = input()
+    except EOFError:  # Ctrl-D
+        print(file=sys.stderr)
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
         raise ConfigError("nothing was removed")
