@@ -1,6 +1,7 @@
 """A study in shards: every task once, the numbers of one process, and a sentence for what does not fit together."""
 
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -171,6 +172,10 @@ def test_a_task_that_fails_does_not_keep_the_others_from_training(tmp_path, fail
         "missing: second/social-seed-4: starts from first/social-seed-4, which is missing",
         "2 tasks are missing, so nothing is judged; run the same command to try again",
     ]
+    assert run_divided(STUDY, session, dataclasses.replace(command, json=True), silent) == UNFINISHED_EXIT_CODE
+    row = json.loads(capsys.readouterr().out)
+    assert (row["study"], row["shard"], row["finished"]) == (NAME, "1/1", False)
+    assert row["missing"]["first/social-seed-4"] == "policy_loss is not finite"
 
 
 def test_out_of_memory_is_a_failure_of_its_task_and_a_mistake_in_the_program_is_none(tmp_path, failing):

@@ -82,7 +82,9 @@ def run_generations(options: GenerationsCommand) -> int:
     quiet = options.quiet or options.json
     log = (lambda line: None) if quiet else print
     if not train_generations(config, out, quiet=quiet, stop_after=stop_after, log=log):
-        if not quiet:
+        if options.json:
+            print_json({"finished": False, "generations": str(out)})
+        else:
             print(f"{out}: stopped; run the same command to continue")
         return STOPPED_EXIT_CODE
     report_generations(config, out, options)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rookery.commands.options import use_cores
+from rookery.commands.output import print_json
 from rookery.errors import STOPPED_EXIT_CODE, UNFINISHED_EXIT_CODE, ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ def _run_shard(study: Study, session: Session, options: ReproduceCommand, log: C
     replicas_per_task = 1 if options.replicas_per_task is None else options.replicas_per_task
     num_threads = begin_split(study, session, replicas_per_task, options.cores)
     use_cores(options.cores, num_threads)
-    return _exit_code(run_shard(study, session, shard, replicas_per_task, log)) or 0
+    code = _report(run_shard(study, session, shard, replicas_per_task, log), study, options)
+    if code is None and options.json:
+        print_json({"study": study.name, "shard": options.shard, "finished": True})
+    return code or 0
 
 
 def _run_ray(study: Study, session: Session, options: ReproduceCommand, log: Callable[[str], None]) -> int | None:
@@ -54,18 +58,21 @@ def _run_ray(study: Study, session: Session, options: ReproduceCommand, log: Cal
     )
     num_threads = begin_split(study, session, settings.replicas_per_task, settings.num_cpus)
     use_cores(options.cores, num_threads)
-    return _exit_code(run_on_ray(study, session, settings, num_threads, log))
+    return _report(run_on_ray(study, session, settings, num_threads, log), study, options)
 
 
-def _exit_code(outcome: Outcome) -> int | None:
+def _report(outcome: Outcome, study: Study, options: ReproduceCommand) -> int | None:
     """Print what is missing. Returns the exit code; None: nothing is, and nothing was stopped."""
-    if outcome.missing:
+    if options.json and (outcome.missing or outcome.stopped):
+        shard = {} if options.shard is None else {"shard": options.shard}
+        print_json({"study": study.name, **shard, "finished": False, "missing": outcome.missing})
+    elif outcome.missing:
         for label, reason in outcome.missing.items():
             print(f"missing: {label}: {reason}")
         count = f"{len(outcome.missing)} {'task is' if len(outcome.missing) == 1 else 'tasks are'} missing"
         print(f"{count}, so nothing is judged; run the same command to try again")
-        return UNFINISHED_EXIT_CODE
-    if outcome.stopped:
+    elif outcome.stopped:
         print("stopped; run the same command to continue")
-        return STOPPED_EXIT_CODE
-    return None
+    if outcome.missing:
+        return UNFINISHED_EXIT_CODE
+    return STOPPED_EXIT_CODE if outcome.stopped else None

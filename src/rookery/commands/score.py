@@ -70,15 +70,12 @@ def run_score(options: ScoreCommand) -> int:
     make_folder(folder)  # what cannot be written is found out now, not after minutes
     if options.table is not None:
         check_writable(options.table, follow_link=True)
-    written = []
     for agent, (file_name, label) in zip(agents, labels.items(), strict=True):
         card, paths = _score_one(options, agent, file_name, label, folder)
         if options.json:
-            written.append(card.to_dict() | {"files": list(map(str, paths))})
+            print_json(card.to_dict() | {"files": list(map(str, paths))})
         else:
             _print_card(card, label, paths)
-    if options.json:
-        print_json(written[0] if len(written) == 1 else written)
     return 0
 
 

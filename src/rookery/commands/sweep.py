@@ -77,7 +77,8 @@ def run_sweep(options: SweepCommand) -> int:
     def seconds_left() -> float | None:
         return None if stop_after is None else max(0.0, stop_after - (time.monotonic() - start))
 
-    trials = sweep(config, settings, options.out, stop_after=seconds_left)
+    log = (lambda line: None) if options.json else print
+    trials = sweep(config, settings, options.out, stop_after=seconds_left, log=log)
     stopped = len(trials) < settings.num_settings
     best = best_trial(trials, settings.minimize)
     if options.json:
