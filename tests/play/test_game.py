@@ -1,10 +1,14 @@
+import dataclasses
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rookery.agents.team import AgentGroup, Team
 from rookery.errors import ConfigError
 from rookery.play.game import Game
 from rookery.viz.record_episode import record_initial_state
-from tests.play.conftest import SETUP, start
+from tests.play.conftest import SETUP, Always, start
 
 
 def at(game, agent):
@@ -102,6 +106,42 @@ def test_the_cast_takes_over_from_who_leaves(game):
     assert game.action[1] == 2
     assert at(game, 1) == (4 - 1, 7)  # facing south now, a wall ahead
     assert game.seats == {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Remembers(Always):
+    """Remembers the last action that was executed in its place; 9: its own."""
+
+    def initial_carry(self, batch):
+        return jnp.full(batch, 9, jnp.int32)
+
+    def set_executed_action(self, carry, obs, action):
+        (states, slots) = obs if self.privileged else (None, None)
+        assert self.privileged == (states is not None)
+        return action if slots is None else action + 10 * slots
+
+
+@dataclasses.dataclass(frozen=True)
+class Sees(Remembers):
+    """As Remembers, with what it is told of the slot."""
+
+    privileged = True
+
+
+def test_policies_learn_what_persons_did_in_their_place():
+    team = Team((AgentGroup("plain", (0,), Remembers(0)), AgentGroup("sees", (1,), Sees(2))))
+    game = Game(dataclasses.replace(SETUP, team=team, params={"plain": (), "sees": ()}), (0, 1))
+    memories = lambda: [int(game._loop[2][name][0, 0]) for name in ("plain", "sees")]  # noqa: E731
+    game.tick()
+    assert memories() == [9, 9]
+    game.sit("p", 1)
+    game.press("p", "left")
+    game.tick()
+    assert memories() == [9, 10]
+    game.sit("p", 0)
+    game.press("p", "right")
+    game.tick()
+    assert memories() == [1, 10]
 
 
 def test_slots_are_given_once():

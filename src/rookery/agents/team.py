@@ -114,12 +114,7 @@ def sample_teacher_action(
 
 def update_teacher_carry(group: AgentGroup, carry: PyTree, states: PyTree, action: Int[Array, "S B"]) -> PyTree:
     """The teacher's carry after its students took these actions instead, in `states`, those before the step."""
-    teacher, slots = _teacher_group(group).policy, jnp.array(group.slots, jnp.int32)
-
-    def update(carry, slot, action):
-        return teacher.set_executed_action(carry, (states, jnp.full_like(action, slot)), action)
-
-    return jax.vmap(update)(carry, slots, action)
+    return set_executed_actions(_teacher_group(group), carry, None, states, action)
 
 
 def initial_teacher_carry(group: AgentGroup, num_envs: int) -> PyTree:
@@ -143,6 +138,14 @@ def gather_observations(observation: jax.Array | tuple[jax.Array, ...], slots: t
     if isinstance(observation, tuple):
         return jnp.stack([observation[slot] for slot in slots])
     return jnp.stack([observation[:, slot] for slot in slots])
+
+
+def check_only_sees(policy: Policy, label: str) -> None:
+    """Raises IncompatibleError for a policy with a communication observation. `label`: what to call it."""
+    if policy.comms_obs_size:
+        raise IncompatibleError(
+            f"{label} observes other agents' actions or messages, which only runs, evaluations and replays provide"
+        )
 
 
 def act_group(
@@ -174,10 +177,7 @@ def act_group(
     if not group.policy.comms_obs_size:
         return jax.vmap(group.policy.act, (params_axis, 0, 0, None, 0))(params, carry, obs, is_first, keys)
     if comm_state is None:
-        raise IncompatibleError(
-            f"group {group.name!r} observes other agents' actions or messages, which only runs, evaluations "
-            "and replays provide"
-        )
+        check_only_sees(group.policy, f"group {group.name!r}")
     policy: Any = group.policy
     comms_obs = policy.communication.encode(comm_state, policy.num_actions).astype(jnp.uint8)
     action, carry, extras = jax.vmap(policy.act, (params_axis, 0, 0, None, 0, None))(
@@ -194,6 +194,23 @@ def _act_privileged(group: AgentGroup, params: PyTree, carry: PyTree, states: Py
         slot_carry = jax.tree.map(lambda x, number=number: x[number], carry)
         outputs.append(group.policy.act(params, slot_carry, obs, is_first, keys[number]))
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *outputs)
+
+
+def set_executed_actions(
+    group: AgentGroup, carry: PyTree, observation: Any, states: PyTree, action: Int[Array, "S B"]
+) -> PyTree:
+    """A group's carry [S, B, ...] after these actions were executed in place of those that its policy chose.
+
+    Args:
+      observation, states: those that it chose them for, as in `act_group`.
+    """
+    if not group.policy.privileged:
+        return jax.vmap(group.policy.set_executed_action)(carry, gather_observations(observation, group.slots), action)
+
+    def update(carry, slot, action):
+        return group.policy.set_executed_action(carry, (states, jnp.full_like(action, slot)), action)
+
+    return jax.vmap(update)(carry, jnp.array(group.slots, jnp.int32), action)
 
 
 def act_all(

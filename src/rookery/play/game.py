@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rookery.agents.team import Team, act_all, initial_carry
+from rookery.agents.team import Team, act_all, initial_carry, set_executed_actions
 from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
 from rookery.limits import check_key_seed
@@ -120,6 +120,11 @@ class Game:
         elif (number := self._action_index(action)) != seat.held_action:
             seat.queued_actions.append(number)
             seat.held_action = number
+
+    def let_go(self, person: Hashable) -> None:
+        """Hold no action any more. Nothing happens for a person without a slot."""
+        if person in self._seats:
+            self._seats[person].held_action = None
 
     def _seat(self, person) -> Seat:
         if person not in self._seats:
@@ -225,12 +230,21 @@ def _compile_game(env: Env, team: Team):
         carries = {group.name: initial_carry(group, 1) for group in team.groups}
         return (state, timestep, carries, act_key), render_state(state)
 
+    def remember_human(group, carry, timesteps, states, action, is_human):
+        """The carry of a group's policy once it knows what persons did in its slots."""
+        slots = jnp.array(group.slots)
+        executed = set_executed_actions(group, carry, timesteps.observation, states, action[slots, None])
+        taken = is_human[slots]
+        return jax.tree.map(lambda x, y: jnp.where(taken.reshape(-1, *[1] * (x.ndim - 1)), x, y), executed, carry)
+
     def advance(loop, params, human_action, is_human):
         state, timestep, carries, key = loop
         step_key, key = jax.random.split(key)
         states, timesteps = jax.tree.map(lambda x: x[None], (state, timestep))
         (action,), carries = act_all(team, params, carries, timesteps, states, step_key)
         action = jnp.where(is_human, human_action, action)
+        for group in team.groups:
+            carries[group.name] = remember_human(group, carries[group.name], timesteps, states, action, is_human)
         state, timestep = env.step(state, action, env_params)
         done = timestep.terminated | timestep.truncated
         return (state, timestep, carries, key), (render_state(state), timestep.reward, action, done)
