@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rookery.commands.play import make_game_setup
+from rookery.play.game import Game
 from rookery.viz import colors, write_replay_html
 from tests.play.client import BROWSER, chromium
 from tests.play.conftest import place, served, start
@@ -109,12 +111,17 @@ def test_a_lost_game_is_found_again(tmp_path):
             async with served(start()) as server:
                 page = await visit(server.url)
                 await page.until(ON)
+                await page.key("f")
+                await page.until("document.querySelector('input[type=checkbox]').checked")
                 port = server.port
             await page.until(f"{GAME}.dataset.state === 'lost'")
             await page.until(f"{text('.rk-status')}.includes('the game was closed')")
-            async with served(start(), port=port):
+            async with served(Game(make_game_setup("cleanup-small-v0", ("random",)), (0,)), port=port):  # other agents
                 await page.until(f"{GAME}.dataset.state === 'on'")
                 await page.until(f"{text('.rk-status')} === ''")
+                await page.until("document.querySelectorAll('.rk-agent').length === 3")
+                assert await page.run("document.querySelector('input[type=checkbox]').checked")
+                assert not [problem for problem in page.problems if isinstance(problem, dict)]  # no exception
 
     asyncio.run(scenario())
 

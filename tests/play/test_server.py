@@ -251,6 +251,75 @@ def test_who_does_not_read_is_passed_over_then_dropped(monkeypatch):
     play(scenario)
 
 
+def test_who_catches_up_during_a_pause_stays(game, monkeypatch):
+    server = Server(game)
+    client = module.Client(1, StandIn())
+    server.clients[1] = client
+    monkeypatch.setattr(module.Client, "send", lambda client, message: client.connection.sent.append(message))
+    client.connection.unsent = module.MAX_UNSENT_BYTES + 1
+    game.paused = True
+    server._broadcast_state()
+    since = client.behind_since
+    server._check_clients(since + 1)
+    assert (client.connection.sent, client.behind_since) == ([], since)
+    client.connection.unsent = 0
+    server._check_clients(since + 2)
+    assert client.connection.sent == [server._latest_state]
+    server._check_clients(since + 2 * module.STALL_TIMEOUT)
+    assert not client.connection.aborted
+    client.connection.unsent = module.MAX_UNSENT_BYTES + 1
+    server._broadcast_state()
+    server._check_clients(client.behind_since + 2 * module.STALL_TIMEOUT)
+    assert client.connection.aborted
+
+
+class StandIn:
+    """A connection, and its own transport."""
+
+    def __init__(self):
+        self.transport, self.unsent, self.aborted, self.sent = self, 0, False, []
+
+    def get_write_buffer_size(self):
+        return self.unsent
+
+    def abort(self):
+        self.aborted = True
+
+
+def test_a_held_key_is_let_go_unless_it_is_repeated(game):
+    server = Server(game)
+    client = server.clients[1] = module.Client(1, StandIn())
+    game.sit(1, 0)
+    turns = lambda: int(game._human_actions()[0][0])  # noqa: E731
+    server._handle_message(client, module.ClientMessage("hold", "right"))
+    turns()  # what was queued
+    for _ in range(3):
+        server._check_clients(client.held_at + module.HOLD_TIMEOUT - 0.1)
+        assert turns() == 1
+        server._handle_message(client, module.ClientMessage("hold", "right"))
+    server._check_clients(client.held_at + module.HOLD_TIMEOUT + 0.1)
+    assert turns() == game.idle_action
+    assert client.held_at is None
+    server._handle_message(client, module.ClientMessage("hold", "right"))
+    game.leave(1)
+    server._check_clients(client.held_at + module.HOLD_TIMEOUT + 0.1)
+
+
+def test_a_pause_ends_with_the_last_visitor():
+    async def scenario(server, connect):
+        one = await connect()
+        one.send({"pause": True})
+        one.send({"restart": True})
+        await one.until("state", lambda m: m["paused"] and m["step"] == 0)
+        one.vanish()
+        async with asyncio.timeout(60):
+            while server.clients:
+                await asyncio.sleep(0.01)
+        assert not (await (await connect()).until("state"))["paused"]
+
+    play(scenario)
+
+
 def test_who_says_nothing_for_long_is_dropped(monkeypatch):
     monkeypatch.setattr(module, "PING_TIMEOUT", 0.6)
     monkeypatch.setattr(module, "PING_INTERVAL", 0.1)

@@ -3,7 +3,7 @@
 | message | meaning |
 |---|---|
 | `{"press": ACTION}` | do this action once |
-| `{"hold": ACTION or null}` | do this action at every tick until another `hold` |
+| `{"hold": ACTION or null}` | do this action at every tick until another `hold`, or for three seconds |
 | `{"sit": SLOT or null}` | take this slot; null: only watch |
 | `{"pause": true or false}` | pause and continue, for all |
 | `{"restart": true}` | start another episode |

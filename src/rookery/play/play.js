@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const { Board, ROLES, paintView, legend, element, rgb } = window.RookeryBoard;
-  const MAX_TILE = 52, MAX_MAP_HEIGHT = 640, VIEW = 96, DARK = 0.03, RETRY = 1500;
+  const MAX_TILE = 52, MAX_MAP_HEIGHT = 640, VIEW = 96, DARK = 0.03, RETRY = 1500, REPEAT = 1000;
   // On a phone, rules, map and buttons fit on the screen together.
   const mapHeight = () => (matchMedia("(max-width: 760px)").matches ? Math.max(240, 0.52 * innerHeight) : MAX_MAP_HEIGHT);
   const PLAYER_RING = "#ffffff";
@@ -57,6 +57,7 @@
     build(hello) {
       const first = !this.hello;
       this.hello = hello;
+      this.state = null; // that of another server may have other agents
       this.keys = this.assign(hello.actions);
       this.map = element("canvas", { role: "img" });
       this.board = new Board(this.map, this.sprites, hello.height, hello.width);
@@ -144,6 +145,7 @@
       this.pauseButton = element("button", { type: "button", onclick: () => this.pause() }, "Pause");
       this.restartButton = element("button", { type: "button", onclick: () => this.send({ restart: true }) }, "Restart");
       this.fogBox = element("input", { type: "checkbox", onchange: () => { this.fog = this.fogBox.checked; this.draw(); this.root.focus({ preventScroll: true }); } });
+      this.fogBox.checked = this.fog;
       const replay = element("a", { href: `replay${location.search}`, download: "" }, "Save this episode as a replay");
       const key = (k) => element("kbd", {}, NAMES[k] || k.toUpperCase());
       const keys = Object.entries(this.keysOf).flatMap(([action, names]) => [...names.map(key), `\u00a0${action} `]);
@@ -161,6 +163,7 @@
       document.addEventListener("keyup", (event) => this.key(event, false));
       window.addEventListener("blur", () => this.releaseAll());
       document.addEventListener("visibilitychange", () => { if (document.hidden) this.releaseAll(); });
+      setInterval(() => { if (this.down.length) this.hold(); }, REPEAT); // the server lets go what is not repeated
     }
 
     key(event, down) {
@@ -185,19 +188,20 @@
     press(action) {
       if (this.seats.you === null) { this.say("You are watching. Choose a free agent to play."); return; }
       if (this.state && this.state.paused) this.send({ pause: false });
-      if (!this.down.includes(action)) this.down.push(action);
-      this.send({ hold: action });
+      this.down = [...this.down.filter((a) => a !== action), action];
+      this.hold();
       this.showKeys();
     }
 
     release(action) {
       if (!this.down.includes(action)) return;
       this.down = this.down.filter((a) => a !== action);
-      this.send({ hold: this.down.length ? this.down[this.down.length - 1] : null });
+      this.hold();
       this.showKeys();
     }
 
-    releaseAll() { if (this.down.length) { this.down = []; this.send({ hold: null }); this.showKeys(); } }
+    releaseAll() { if (this.down.length) { this.down = []; this.hold(); this.showKeys(); } }
+    hold() { this.send({ hold: this.down.length ? this.down[this.down.length - 1] : null }); } // the last key pressed
     showKeys() { for (const [action, node] of Object.entries(this.pads)) node.classList.toggle("rk-down", this.down.includes(action)); }
     pause() { if (this.state) this.send({ pause: !this.state.paused }); }
 

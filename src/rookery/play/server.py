@@ -44,6 +44,8 @@ MAX_UNSENT_BYTES = 256 << 10
 """Bytes that a client may leave unread before it misses states."""
 STALL_TIMEOUT = 10.0
 """Seconds for which a client may leave that much unread."""
+HOLD_TIMEOUT = 3.0
+"""Seconds for which an action is held down without another message that says so; the page repeats it every second."""
 PING_INTERVAL, PING_TIMEOUT = 5.0, 10.0
 """Seconds between pings, and seconds for the answer."""
 REQUEST_TIMEOUT = 20.0
@@ -65,6 +67,7 @@ class Client:
     refilled_at: float = 0.0  # when tokens were last counted
     excess_messages: int = 0
     behind_since: float | None = None  # since when it misses states
+    held_at: float | None = None  # when it last said that it holds an action down
 
     def send(self, message: str) -> None:
         """Send without waiting; nothing happens if the connection is closed."""
@@ -188,8 +191,16 @@ class Server:
             client.send(self._latest_state)
 
     def _check_clients(self, now: float) -> None:
-        """Disconnect clients that do not read. Those that do not answer pings are the library's task."""
+        """Disconnect clients that do not read, and let go what they no longer hold down.
+
+        Those that do not answer pings are the library's task.
+        """
         for client in list(self.clients.values()):
+            if client.held_at is not None and now - client.held_at > HOLD_TIMEOUT:
+                client.held_at = None
+                self.game.let_go(client.client_id)
+            if client.behind_since is not None:
+                self._send_state(client)  # it may have caught up; nothing else is sent while the game is paused
             if client.behind_since is not None and now - client.behind_since > STALL_TIMEOUT:
                 client.connection.transport.abort()  # its handler notices and ends
 
@@ -241,10 +252,12 @@ class Server:
             del self.clients[client.client_id]
             self.game.leave(client.client_id)
             self._broadcast_seats()
+            if not self.clients and self.game.paused:  # the next visitor did not pause it
+                self.game.paused = False
+                self._broadcast_state()
 
     def _start_over(self) -> None:
-        """Another episode, not paused, for the first visitor after all others left in the middle of one."""
-        self.game.paused = False
+        """Another episode for the first visitor after all others left in the middle of one."""
         self.game.restart()
         self._broadcast_state()
 
@@ -280,6 +293,7 @@ class Server:
         if message.kind == "press":
             self.game.press(client.client_id, value)
         elif message.kind == "hold":
+            client.held_at = None if value is None else time.monotonic()
             self.game.hold(client.client_id, value)
         elif message.kind == "sit":
             if value is None:
