@@ -1,16 +1,20 @@
 """Who plays in `rookery play`, before anything is compiled."""
 
+import asyncio
 import dataclasses
+import threading
 
 import pytest
 
 from rookery.agents import zoo
+from rookery.commands import play
 from rookery.commands.play import default_human_slots, display_name, make_game_setup
 from rookery.errors import ConfigError, IncompatibleError, NotFoundError
 from rookery.tasks import registry
 from rookery.tasks.descriptions import DESCRIPTIONS
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.single_goal import SingleGoal
+from tests.play.conftest import Always
 
 
 def test_the_novice_of_the_zoo_and_scripted_experts(monkeypatch):
@@ -26,6 +30,42 @@ def test_the_novice_of_the_zoo_and_scripted_experts(monkeypatch):
     )  # it cannot see that
     with pytest.raises(IncompatibleError):
         make_game_setup("goal-cycle-demo-v0", ("goal-cycle-demo-novice",), ("views.0.size=5",))
+
+
+def test_one_agent_that_the_novice_cannot_be_is_scripted():
+    cast = make_game_setup("goal-cycle-demo-v0", (), ('views=[{"size":5}]',))
+    assert (cast.agent_names, cast.roles) == (("expert",), ("scripted",))
+
+
+def test_an_agent_that_observes_actions_is_refused_by_name(monkeypatch):
+    class Listens(Always):
+        comms_obs_size = 2
+
+    monkeypatch.setattr("rookery.training.make_team.load_policy", lambda *_: (Listens(0), ()))
+    with pytest.raises(IncompatibleError, match=r"runs/a.safetensors observes other agents' actions or messages"):
+        make_game_setup("goal-cycle-demo-v0", ("runs/a.safetensors",))
+
+
+def test_a_browser_in_the_terminal_does_not_keep_the_game_from_running(monkeypatch, capsys):
+    running, opened = threading.Event(), []
+
+    class Server:
+        url, loopback = "http://localhost:1/", True
+
+        def __init__(self, *_, **__):
+            pass
+
+        async def run(self, ready):
+            ready()
+            running.set()
+            async with asyncio.timeout(60):
+                while not opened:
+                    await asyncio.sleep(0.01)
+
+    monkeypatch.setattr("rookery.play.server.Server", Server)
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append((url, running.wait(5))))
+    assert play._serve(None, play.PlayCommand(browser=True)) == 0
+    assert opened == [(Server.url, True)]
 
 
 def test_without_a_novice_all_are_scripted_and_without_a_script_random():

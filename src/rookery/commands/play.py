@@ -95,9 +95,11 @@ def _serve(game: Game, options: PlayCommand) -> int:
                 file=sys.stderr,
             )
         if options.browser:
+            import threading
             import webbrowser
 
-            webbrowser.open(server.url)
+            # A browser in this terminal returns at its end, and the page is served meanwhile.
+            threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
 
     try:
         asyncio.run(server.run(ready))
@@ -130,11 +132,11 @@ def make_game_setup(task_id: str, policies: Sequence[str] = (), task_overrides: 
     except IncompatibleError:
         if policies:
             raise
-        return _make_setup(task_id, task, sources[1:2])  # the novice does not fit the changed task
+        return _make_setup(task_id, task, [_untrained_policy(task)])  # the novice does not fit the changed task
 
 
 def _make_setup(task_id: str, task: Any, sources: list[str]) -> TeamSetup:
-    from rookery.agents.team import AgentGroup, Team
+    from rookery.agents.team import AgentGroup, Team, check_only_sees
     from rookery.agents.team_setup import TeamSetup
     from rookery.tasks import registry
     from rookery.training.make_team import load_policy
@@ -151,6 +153,7 @@ def _make_setup(task_id: str, task: Any, sources: list[str]) -> TeamSetup:
     groups, params = [], {}
     for number, ((source, _), slots) in enumerate(slots_by_policy.items()):
         policy, params[f"{number}"] = load_policy(source, env, tuple(slots))
+        check_only_sees(policy, source)
         groups.append(AgentGroup(f"{number}", tuple(slots), policy))
     roles = {slot: group.policy.role for group in groups for slot in group.slots}
     return TeamSetup(
@@ -176,13 +179,19 @@ def _agent_names(sources: list[str]) -> tuple[str, ...]:
 
 def default_policies(task_id: str, task: Any) -> list[str]:
     """The zoo's novice, one scripted agent and random ones; without a novice scripted or, if there are none, random."""
-    from rookery.agents import scripted, zoo
+    from rookery.agents import zoo
 
     novice = f"{task_id.rpartition('-v')[0] or task_id}-novice"
-    kinds = {kind for kind, _ in scripted.EXPERT_FACTORIES}
-    rest = "scripted" if task.kind in kinds else "random"
+    rest = _untrained_policy(task)
     # With one expert only, who may be a person, the novice follows that person.
     return [novice, rest, "random"][: len(task.views)] if novice in zoo.entry_names() else [rest]
+
+
+def _untrained_policy(task: Any) -> str:
+    """Scripted, or random for a task without a scripted expert."""
+    from rookery.agents import scripted
+
+    return "scripted" if task.kind in {kind for kind, _ in scripted.EXPERT_FACTORIES} else "random"
 
 
 def display_name(source: str) -> str:

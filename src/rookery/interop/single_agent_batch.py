@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Int, UInt32
 
 from rookery.agents import scripted, zoo
 from rookery.agents.random_policy import RandomPolicy
-from rookery.agents.team import AgentGroup, act_group, initial_carry
+from rookery.agents.team import AgentGroup, act_group, check_only_sees, initial_carry
 from rookery.errors import ConfigError, IncompatibleError
 from rookery.interfaces import Policy
 from rookery.interop.common import check_slot, episode_key
@@ -228,9 +228,5 @@ def _load_partner(env: Env, slot: int, source: str, digest: str) -> tuple[Policy
             f"{source} has changed since the environment was made, or is changing now; make the environment again"
         )
     check_compatible(agent.policy, env.observation_shape(slot), env.num_actions, source)
-    if agent.policy.comms_obs_size:
-        raise IncompatibleError(
-            f"{source} observes other agents' actions or messages, which this environment does not show; name a "
-            "partner that only sees"
-        )
+    check_only_sees(agent.policy, source)
     return agent.policy, agent.params
