@@ -14,6 +14,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import rookery.interop  # registers
+from rookery.agents import scripted
 from rookery.agents.communication import CommunicationConfig
 from rookery.agents.weights import save_agent
 from rookery.errors import ConfigError, IncompatibleError, InvalidActionError, NotFoundError, ResetNeededError
@@ -22,6 +23,7 @@ from rookery.interop.gymnasium import SingleAgentEnv, SingleAgentVectorEnv
 from rookery.interop.single_agent_batch import resolve_partners
 from rookery.tasks import registry
 from tests.interop.counting import Counting, CountingEnv, FixedLength, random_value
+from tests.play.conftest import Always
 from tests.tiny import TASK, assert_same, params, policy, save_novice
 
 
@@ -160,6 +162,15 @@ def test_a_partner_is_what_its_file_holds_when_the_environment_is_made(tmp_path,
     assert_same(pickle.loads(pickle.dumps(third))._batch.params, second._batch.params)
     with pytest.raises(IncompatibleError, match=r"best.safetensors has changed since the environment was made"):
         pickle.loads(pickle.dumps(first))
+
+
+def test_a_scripted_partner_that_is_defined_again_takes_the_place_of_the_first(monkeypatch):
+    for action in (1, 2):
+        monkeypatch.setitem(scripted.EXPERT_FACTORIES, ("counting", "full"), lambda task, action=action: Always(action))
+        made = [SingleAgentEnv(Counting(), partners="scripted") for _ in range(2)]
+        assert made[0]._batch is made[1]._batch
+        assert pickle.loads(pickle.dumps(made[0]))._batch is made[0]._batch
+        assert made[0]._batch.partner_groups[0].policy == Always(action)
 
 
 def test_a_partner_that_observes_actions_is_refused(tmp_path):

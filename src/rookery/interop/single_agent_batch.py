@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -25,7 +25,6 @@ from rookery.types import Env, PyTree
 
 NO_PARTNER = "none"
 """In place of an agent: the slot stays empty."""
-_UNTRAINED = (NO_PARTNER, "random", *scripted.OBSERVABILITY_BY_NAME)
 
 Partners: TypeAlias = str | Path | Mapping[int, str | Path | None] | None
 """The agents in the other slots: one for all, or by slot; None and 'none' leave slots empty."""
@@ -95,18 +94,20 @@ class SingleAgentBatch:
     exception: they share the key of the first environment, because they plan for all of them at once.
     """
 
-    def __init__(self, task: Any, slot: int, partners: tuple[tuple[int, str], ...], digests: tuple[str, ...]) -> None:
-        self._constructor_args = (task, slot, partners, digests)
+    def __init__(
+        self, task: Any, slot: int, partners: tuple[tuple[int, str], ...], identities: tuple[Hashable, ...]
+    ) -> None:
+        self._constructor_args = (task, slot, partners, identities)
         self.env: Env
         self.env = env = make_env(task)
         self.slot = slot
         self.params: dict[str, PyTree] = {}
         groups = []
-        for (other, source), digest in zip(partners, digests, strict=True):
+        for (other, source), identity in zip(partners, identities, strict=True):
             if source == NO_PARTNER:
                 continue
             name = f"slot {other}"
-            policy, self.params[name] = _load_partner(env, other, source, digest)
+            policy, self.params[name] = _load_partner(env, other, source, identity)
             groups.append(AgentGroup(name, (other,), policy))
         self.partner_groups: tuple[AgentGroup, ...] = tuple(groups)
         self.agent_mask: np.ndarray = np.isin(np.arange(env.num_agents), [slot, *(group.slots[0] for group in groups)])
@@ -199,31 +200,39 @@ class SingleAgentBatch:
 
 
 def single_agent_batch(task: Any, slot: int, partners: tuple[tuple[int, str], ...]) -> SingleAgentBatch:
-    """The same one for all equal environments, until the file of a partner changes.
+    """The same one for all equal environments, until a partner of the same name is another one.
 
-    Raises: NotFoundError, CorruptFileError or IncompatibleError for a partner that cannot be read or does not fit.
+    Raises: NotFoundError, CorruptFileError or IncompatibleError for a partner that cannot be read or does not fit;
+      ConfigError for a scripted one that the task does not have.
     """
-    digests = tuple("" if source in _UNTRAINED else zoo.agent_digest(source) for _, source in partners)
-    return _compiled_batch(task, slot, partners, digests)
+    return _compiled_batch(task, slot, partners, tuple(_partner_identity(task, source) for _, source in partners))
 
 
 @functools.lru_cache(maxsize=64)
 def _compiled_batch(
-    task: Any, slot: int, partners: tuple[tuple[int, str], ...], digests: tuple[str, ...]
+    task: Any, slot: int, partners: tuple[tuple[int, str], ...], identities: tuple[Hashable, ...]
 ) -> SingleAgentBatch:
-    return SingleAgentBatch(task, slot, partners, digests)
+    return SingleAgentBatch(task, slot, partners, identities)
 
 
-def _load_partner(env: Env, slot: int, source: str, digest: str) -> tuple[Policy, PyTree]:
+def _partner_identity(task: Any, source: str) -> Hashable:
+    """What tells partners of one name apart: the policy of a scripted one, since experts may be defined again; the
+    digest of a trained one, since its file may be written again; nothing for others."""
+    if source in scripted.OBSERVABILITY_BY_NAME:
+        return scripted.make_expert(task, scripted.OBSERVABILITY_BY_NAME[source])
+    return None if source in (NO_PARTNER, "random") else zoo.agent_digest(source)
+
+
+def _load_partner(env: Env, slot: int, source: str, identity: Any) -> tuple[Policy, PyTree]:
     """The policy of a partner, and its parameters. Raises as `single_agent_batch`."""
-    from rookery.training.policy_config import check_compatible, scripted_policy  # imports the whole of training
+    from rookery.training.policy_config import check_compatible  # imports the whole of training
 
     if source == "random":
         return RandomPolicy(env.num_actions), ()
     if source in scripted.OBSERVABILITY_BY_NAME:
-        return scripted_policy(env, scripted.OBSERVABILITY_BY_NAME[source]), ()
+        return identity, ()
     agent = zoo.load_trained_agent(source)
-    if agent.card["card_sha256"] != digest:
+    if agent.card["card_sha256"] != identity:
         raise IncompatibleError(
             f"{source} has changed since the environment was made, or is changing now; make the environment again"
         )
