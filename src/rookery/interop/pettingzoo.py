@@ -81,8 +81,9 @@ class _CheckedTurns(parallel_to_aec_wrapper[str, Any, Any]):
     def step(self, action: int | None) -> None:
         """Raises InvalidActionError, and it is still the same agent's turn."""
         agent = self.agent_selection
+        space: Any = self.action_space(agent)
         if not (self.terminations[agent] or self.truncations[agent]):
-            check_actions([action], self.action_space(agent).n, [agent])
+            check_actions([action], int(space.n), [agent])
         elif action is not None:
             raise InvalidActionError(f"{agent}: its episode is over, so its action is None and not {action!r}")
         super().step(action)
