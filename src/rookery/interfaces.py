@@ -516,7 +516,8 @@ class Task(NumericFields):
     views: tuple[ViewConfig, ...] = ()
     """What each agent observes, one per agent, for tasks that observe part of a grid."""
     dropout_slots: tuple[int, ...] = ()
-    """Slots of agents that leave within an episode and return, on the gridworld; see `rookery.gridworld.presence`."""
+    """Slots of agents that leave within an episode and return; on the gridworld, see `rookery.gridworld.presence`.
+    Learners in these slots bootstrap from their return, not from what an absent agent observes."""
     grid_spec: GridSpec | None = None
     """Size, agents and movement of the shared gridworld; None for a task with an environment of its own."""
 

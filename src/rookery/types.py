@@ -59,6 +59,11 @@ class Env:
     """Whether `rookery.viz` can draw the states of this environment."""
 
     @property
+    def dropout_slots(self) -> tuple[int, ...]:
+        """Slots of agents that may leave within an episode and return: those that the task names."""
+        return self.task.dropout_slots
+
+    @property
     def action_names(self) -> tuple[str, ...]:
         """The actions by name, for people. By default their numbers."""
         return tuple(str(action) for action in range(self.num_actions))
@@ -156,6 +161,10 @@ class Trajectory(struct.PyTreeNode):
     is_first: Bool[Array, "T+1 E"]
     terminated: Bool[Array, "T E"]  # nothing follows this step
     loss_mask: Bool[Array, "T E"]  # the agent was in the environment and the episode not over: the step counts
+    agent_mask: Bool[Array, "T+1 E"] | None = None
+    """Whether the agent is in the environment at each observation, of agents that may leave and return
+    (`Env.dropout_slots`). No loss trains the value of an observation that it misses. None: it stays once it is there.
+    """
     comms_obs: UInt8[Array, "T+1 E H"] | None = None  # other agents' actions and messages, as the policy gets them
     logits: Float[Array, "T E K"] | None = None  # over all its actions, if a method requested them
     messages: MessageTrajectory | None = None

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rookery.learning.advantage import gae, n_step_returns, reference_code_gae
+from rookery.learning.advantage import fill_absent_values, gae, n_step_returns, reference_code_gae
 
 NEVER = jnp.zeros(2, bool)
 
@@ -128,3 +128,48 @@ def test_as_many_steps_as_there_are_is_the_whole_discounted_return():
         total = r + 0.9 * total
         expected.append(total)
     np.testing.assert_allclose(targets, expected[::-1], rtol=1e-5)
+
+
+# Agents that leave and return.
+
+AWAY = flags(1, 0, 0, 1, 1)  # five observations, of which an agent misses two
+UNTRAINED = 1000.0
+
+
+def fill(value, terminated=flags(0, 0, 0, 0, 0), boundary=flags(0, 0, 0, 0, 0), there=AWAY, discount=0.5):  # noqa: B008
+    return fill_absent_values(value, terminated, boundary, there, discount=discount)
+
+
+def test_what_an_absent_agent_observes_has_the_discounted_value_of_its_return():
+    value = f32(3, UNTRAINED, -UNTRAINED, 8, 5)
+    np.testing.assert_array_equal(fill(value), [3, 2, 4, 8, 5])
+    np.testing.assert_array_equal(fill(value, discount=1.0), [3, 8, 8, 8, 5])
+    # The episode terminates while it is away: nothing follows.
+    np.testing.assert_array_equal(fill(value, terminated=flags(0, 0, 1, 0, 0)), [3, 0, 0, 8, 5])
+    # It does not return before the time limit: the last value it had.
+    never_back = flags(1, 1, 0, 0, 0)
+    np.testing.assert_array_equal(fill(f32(3, 6, 9, 9, 9), there=never_back), [3, 6, 1.5, 3, 6])
+    np.testing.assert_array_equal(
+        fill(f32(3, 6, 9, 9, 9), boundary=flags(0, 0, 1, 0, 0), there=never_back)[:3], [3, 6, 6]
+    )
+
+
+def test_steps_that_an_agent_misses_add_nothing_to_its_advantages():
+    """Two are missed. Of the first: 1 + .5·2 - 3 = -1; of the last: 4 + .5·5 - 8 = -1.5, traced with (.5·.8)^3."""
+    reward, value = f32(1, 0, 0, 4), fill(f32(3, UNTRAINED, -UNTRAINED, 8, 5))
+    done = flags(0, 0, 0, 1)
+    advantage = gae(reward, value[:-1], value[1:], flags(0, 0, 0, 0), done, gamma=0.5, gae_lambda=0.8)
+    np.testing.assert_allclose(advantage[jnp.array([0, 3])], [-1 - 1.5 * 0.4**3, -1.5], rtol=1e-6)
+    # In the reference code's variant the one-step error is r + .5·(V' - V): 1 + .5·(8 - 3) and 4 + .5·(5 - 8).
+    value = fill(f32(3, UNTRAINED, -UNTRAINED, 8, 5), discount=1.0)
+    advantage, target = reference_code_gae(
+        reward, value[:-1], value[1:], flags(0, 0, 0, 0), done, gamma=0.5, gae_lambda=0.8
+    )
+    np.testing.assert_allclose(advantage[jnp.array([0, 3])], [3.5 + 2.5 * 0.4**3, 2.5], rtol=1e-6)
+    np.testing.assert_allclose(target[jnp.array([0, 3])], [1 + 0.5**3 * 4 + 0.5**4 * 5, 4 + 0.5 * 5], rtol=1e-6)
+
+
+def test_values_of_an_agent_that_stays_are_the_same_bit_for_bit():
+    value = jnp.asarray(np.random.default_rng(0).standard_normal(5), jnp.float32)
+    terminated = flags(0, 1, 0, 0, 0)
+    np.testing.assert_array_equal(fill(value, terminated, there=jnp.ones(5, bool), discount=0.993), value)

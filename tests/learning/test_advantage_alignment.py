@@ -1,5 +1,7 @@
 """Advantage Alignment by hand, and what a learner with it receives."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from rookery.agents.networks import MLPNetwork
 from rookery.agents.team import AgentGroup
 from rookery.errors import ConfigError
+from rookery.learning import actor_critic
 from rookery.learning.advantage_alignment import (
     align_advantages,
     discounted_past,
@@ -19,8 +22,9 @@ from rookery.learning.rollout import requested_info
 from rookery.tasks.matrix_games import MatrixGame
 from rookery.training.build import build
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig
-from rookery.types import OthersInfo
-from tests.learning.test_ppo import TABLE, numbered
+from rookery.types import MessageTrajectory, OthersInfo
+from tests.learning.test_ppo import TABLE, numbered, table
+from tests.learning.worlds import Table
 
 REWARD = jnp.array([[[0.0, 1], [0, 3]], [[0, 2], [0, -2]]])  # [T, E, A]; the agent's own first, which is not used
 EVERY = jnp.ones((2, 2, 2), bool)
@@ -77,6 +81,28 @@ def test_a_learner_says_what_it_is_told():
     np.testing.assert_allclose(aligned, ALIGNED, rtol=1e-5, atol=1e-6)
     with pytest.raises(ConfigError, match="alignment_coef=-1"):
         PPO(alignment_coef=-1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Talker(Table):
+    """Its messages' value is always 2."""
+
+    def message_logits_and_value(self, params, hidden):
+        return hidden, jnp.full(hidden.shape[:-1], 2.0)
+
+
+def test_messages_learn_from_their_own_rewards_alone():
+    """Their advantages are not aligned; those of actions are."""
+    policy = Talker(TABLE.network, (1,), 3)
+    messages = MessageTrajectory(
+        message=jnp.zeros((2, 2), jnp.int32), log_prob=jnp.zeros((2, 2)), logits=jnp.zeros((2, 2, 2)), reward=OWN
+    )
+    trajectory = numbered(steps=2, episodes=2, messages=messages, others=OthersInfo(reward=REWARD, agent_mask=EVERY))
+    plain, aligned = (
+        actor_critic.recompute(PPO(alignment_coef=coef), policy, table(6, seed=1), trajectory) for coef in (0.0, 3.0)
+    )
+    np.testing.assert_array_equal(plain.message_estimates, aligned.message_estimates)
+    assert (plain.advantage != aligned.advantage).any()
 
 
 def test_a_run_gives_the_learner_what_it_needs():

@@ -200,6 +200,25 @@ def test_advantages_and_targets_by_a_slow_loop_and_normalized_over_what_counts()
     assert np.asarray(fresh.advantage)[mask].std() == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("advantage", ["gae", "reference_code"])
+def test_what_an_absent_agent_observes_is_not_learned_from(advantage):
+    """Steps 3 to 5 and the final observation are missed: their values, which no loss trains, play no part."""
+    config = dataclasses.replace(WHOLE, advantage=advantage)
+    away = jnp.zeros((T + 1, E), bool).at[3:6, 0].set(True).at[T, 1].set(True)
+    trajectory = numbered(loss_mask=~away[:-1], agent_mask=~away)
+    params = table(seed=2)
+    number = jnp.flatnonzero(away.reshape(-1))
+    other = {"policy": {**params["policy"], "value": params["policy"]["value"].at[number].add(1e3)}, "auxiliary": {}}
+    results = [actor_critic.recompute(config, TABLE, p, trajectory) for p in (params, other)]
+    for name in ("advantage", "target"):
+        one, two = (np.asarray(getattr(result, name))[~away[:-1]] for result in results)
+        np.testing.assert_array_equal(one, two)
+    # Where nobody is away it is as if nobody could be.
+    stays = trajectory.replace(agent_mask=jnp.ones((T + 1, E), bool))
+    never = trajectory.replace(agent_mask=None)
+    chex.assert_trees_all_equal(*(actor_critic.recompute(config, TABLE, params, x) for x in (stays, never)))
+
+
 def test_equal_advantages_normalize_to_zero():
     trajectory = numbered(reward=jnp.zeros((T, E)))
     fresh = actor_critic.recompute(WHOLE, TABLE, table(), trajectory)

@@ -140,6 +140,19 @@ def test_a_rescaled_target_by_hand():
     assert float(result[0, 0]) == pytest.approx(6**0.5 - 1 + 0.005, rel=1e-5)
 
 
+def test_a_target_reaches_over_the_steps_that_an_agent_misses():
+    """Two steps ahead it is away, and returns a step later, where the best action is worth 8: 1 + .25·(.5·8)."""
+    outputs = jnp.array([3.0, 1e3, 1e3, 8, 5])[:, None, None] * jnp.array([1.0, 0, -1])
+    no = jnp.zeros((5, 1), bool)
+    there = jnp.array([[True], [False], [False], [True], [True]])
+    reward = jnp.array([[1.0], [0], [0], [4], [0]])
+    result = r2d2.n_step_targets(CONFIG, outputs, outputs, reward, no, no, there)
+    np.testing.assert_allclose(result[jnp.array([0, 3]), 0], [1 + 0.25 * 0.5 * 8, 4 + 0.5 * 5])
+    # It does not return among these: what it was worth when it was last there.
+    result = r2d2.n_step_targets(CONFIG, outputs, outputs, reward, no, no, there.at[3:].set(False))
+    np.testing.assert_allclose(result[0, 0], 1 + 0.25 * 0.25 * 3)
+
+
 # Windows.
 
 
@@ -311,6 +324,25 @@ def test_nothing_is_learned_where_nobody_was_there():
     chex.assert_trees_all_equal(after.params, state.params)
     assert metrics["loss"] == 0
     assert not after.replay.priority.any()
+
+
+def test_what_an_absent_agent_observes_is_not_learned_from():
+    """Steps 3 to 5 and the final observation are missed: their values, which no loss trains, play no part."""
+    away = jnp.zeros((T + 1, E), bool).at[3:6, 0].set(True).at[T, 1].set(True)
+    trajectory = numbered(loss_mask=~away[:-1], agent_mask=~away)
+    number = jnp.flatnonzero(away.reshape(-1))
+    chunk, episode = (x.reshape(-1) for x in jnp.indices((3, E)))
+    errors = []
+    for change in (0.0, 1e3):
+        target = table(2)
+        target["value"] = target["value"].at[number].add(change)
+        state = state_of(CONFIG, table(1), target)
+        replay = r2d2.add_episodes(CONFIG, TABLE, state, trajectory)
+        window = r2d2.gather_sequences(CONFIG, replay, chunk, episode, may_leave=True)
+        error = r2d2.td_errors(CONFIG, TABLE, table(1), target, window).error
+        errors.append((replay.priority, jnp.where(window.loss_mask, error, 0)))
+    chex.assert_trees_all_equal(*errors)
+    assert not replay.loss_mask[T - 1, 1]  # it left in the last step, and the mask of what followed is not kept
 
 
 def test_a_start_is_both_networks():

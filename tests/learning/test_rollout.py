@@ -154,6 +154,24 @@ def test_absent_agents_steps_do_not_count(play):
     np.testing.assert_array_equal(tally.agent_mask, present)
 
 
+def test_a_trajectory_says_when_an_agent_that_may_leave_is_there(played):
+    """At the final observation, too; of agents that stay nothing is recorded, so that their programs do not change."""
+    trajectories, _ = played
+    assert all(own.agent_mask is None for own in trajectories.values())
+    env, team = Rooms(dropout_slots=(1,)), Team((ROOKIE, AgentGroup("pair", (2, 1), RandomPolicy(3))))
+    learns = Team((AgentGroup("rookie", (1,), SMALL, learner=Learner()), AgentGroup("pair", (2, 0), RandomPolicy(3))))
+    assert jax.eval_shape(lambda: _play(env, team))["rookie"].agent_mask is None
+    own = _play(env, learns)["rookie"]
+    there = np.array([True] * 4 + [False] * 3 + [True] * 3 + [False])
+    np.testing.assert_array_equal(own.agent_mask, np.broadcast_to(there[:, None], (1, 11, E)))
+    np.testing.assert_array_equal(own.loss_mask, own.agent_mask[:, :-1])
+
+
+def _play(env, team):
+    params = {"rookie": fresh(Team(team.groups[:1]))["rookie"], "pair": ()}
+    return rollout(env, team, params, env.default_params(), KEY, EVERYBODY)[0]
+
+
 def test_what_follows_the_end_of_a_world_does_not_count(play):
     trajectories, tally = play(fresh(PAIRED), ENV.default_params().replace(length=jnp.int32(4)), KEY, EVERYBODY)
     for own in trajectories.values():

@@ -36,6 +36,7 @@ class Rooms:
     num_agents: int = 3
     num_actions: int = 3
     max_steps: int = 10
+    dropout_slots: tuple[int, ...] = ()  # these are away at steps 4 to 6, and at the end
 
     def observation_shape(self, slot):
         return (3,)
@@ -54,6 +55,10 @@ class Rooms:
         state = state.replace(step=state.step + 1, last=action)
         return state, self._tell(state, reward, False, params)
 
+    def _is_away(self, step):
+        in_time = (step >= 4) & (step <= 6) | (step == self.max_steps)
+        return in_time & jnp.array([slot in self.dropout_slots for slot in range(self.num_agents)])
+
     def _tell(self, state, reward, is_first, params):
         number = jnp.arange(self.num_agents)
         pixels = jnp.stack([jnp.full(self.num_agents, state.step * 20), state.last * 50, number * 10], -1)
@@ -63,7 +68,7 @@ class Rooms:
             terminated=state.step >= params.length,
             truncated=state.step >= self.max_steps,
             is_first=jnp.bool_(is_first),
-            agent_mask=state.present,
+            agent_mask=state.present & ~self._is_away(state.step),
             info={"paid": (reward > 0).astype(jnp.float32), "punished": (reward < 0).astype(jnp.float32)},
         )
 

@@ -20,7 +20,7 @@ from rookery import keys
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.interfaces import Learner, LossInputs
 from rookery.learning import batch_sharding, health
-from rookery.learning.advantage import gae, reference_code_gae
+from rookery.learning.advantage import fill_absent_values, gae, reference_code_gae
 from rookery.learning.configs import check_losses
 from rookery.learning.extra_losses import add_extra_losses, init_auxiliary_params, loss_denominators
 from rookery.learning.intrinsic import combine
@@ -87,7 +87,10 @@ class ActorCritic(Learner):
         check_losses(self.auxiliary, self.intrinsic)
 
     def shape_advantages(self, advantage: Float[Array, "T E"], trajectory: Trajectory) -> Float[Array, "T E"]:
-        """The advantages that actions learn from, before they are normalized. Default: those of the rewards."""
+        """The advantages that actions learn from, before they are normalized. Default: those of the rewards.
+
+        Messages learn from those of their own rewards.
+        """
         return advantage
 
     def surrogate(self, log_prob: Array, old_log_prob: Array, advantage: Array) -> Array:
@@ -209,6 +212,7 @@ def recompute(config: ActorCritic, policy: RecurrentPolicy, params: PyTree, traj
         batch_sharding.map_shards(unroll, batch_sharding.split_shards(inputs, num_shards, 1)), 1
     )
     advantage, target = _advantages_and_targets(config, trajectory, trajectory.reward, value)
+    advantage = _normalize(config, config.shape_advantages(advantage, trajectory), trajectory.loss_mask)
     intrinsic_carry = {}
     for reward in config.intrinsic:
         pre_step_states = reward.pre_step_state(params, policy, trajectory)
@@ -216,7 +220,10 @@ def recompute(config: ActorCritic, policy: RecurrentPolicy, params: PyTree, traj
             intrinsic_carry[reward.kind] = at_starts(pre_step_states)
     message_estimates = None
     if trajectory.messages is not None:
-        message_estimates = _advantages_and_targets(config, trajectory, trajectory.messages.reward, message_value)
+        message_advantage, message_target = _advantages_and_targets(
+            config, trajectory, trajectory.messages.reward, message_value
+        )
+        message_estimates = _normalize(config, message_advantage, trajectory.loss_mask), message_target
     return RecomputedBatch(carry, advantage, target, intrinsic_carry, message_estimates)
 
 
@@ -229,6 +236,8 @@ def _advantages_and_targets(
     config: ActorCritic, trajectory: Trajectory, reward: Any, value: Any
 ) -> tuple[Array, Array]:
     """Advantages and value targets, f32[T, E] each, for these rewards f32[T, E] and values f32[T+1, E]."""
+    if trajectory.agent_mask is not None:
+        value = _fill_absent(config, trajectory, value)
     # An episode ends before the next one opens, and at the end of the batch.
     done = trajectory.terminated | trajectory.is_first[1:].at[-1].set(True)
     arguments = (reward, value[:-1], value[1:], trajectory.terminated, done)
@@ -238,12 +247,26 @@ def _advantages_and_targets(
     else:
         advantage = jax.vmap(lambda *a: gae(*a, **discounts), 1, 1)(*arguments)
         target = advantage + value[:-1]
-    advantage = config.shape_advantages(advantage, trajectory)
+    return advantage, target
+
+
+def _fill_absent(config: ActorCritic, trajectory: Trajectory, value: Array) -> Array:
+    """Values f32[T+1, E] without those of observations that the agent missed."""
+    discount = 1.0 if config.advantage == "reference_code" else config.gamma
+    final = jnp.zeros((1, value.shape[1]), bool)
+    terminated, opens_next = (jnp.concatenate([x, final]) for x in (trajectory.terminated, trajectory.is_first[1:]))
+    return jax.vmap(lambda *a: fill_absent_values(*a, discount=discount), 1, 1)(
+        value, terminated, opens_next & ~terminated, trajectory.agent_mask
+    )
+
+
+def _normalize(config: ActorCritic, advantage: Array, loss_mask: Array) -> Array:
+    """Advantages f32[T, E], normalized over the steps that count, if the learner normalizes."""
     if not config.normalize_advantages:
-        return advantage, target
-    mean = masked_mean(advantage, trajectory.loss_mask)
-    std = jnp.sqrt(masked_mean((advantage - mean) ** 2, trajectory.loss_mask))
-    return (advantage - mean) / (std + 1e-8), target
+        return advantage
+    mean = masked_mean(advantage, loss_mask)
+    std = jnp.sqrt(masked_mean((advantage - mean) ** 2, loss_mask))
+    return (advantage - mean) / (std + 1e-8)
 
 
 def num_sequences(config: ActorCritic, trajectory: Trajectory) -> int:

@@ -86,6 +86,42 @@ def n_step_returns(
     return jax.lax.fori_loop(0, n, extend, value)
 
 
+def fill_absent_values(
+    value: Float[Array, "N"],
+    terminated: Bool[Array, "N"],
+    is_boundary: Bool[Array, "N"],
+    agent_mask: Bool[Array, "N"],
+    *,
+    discount: float,
+) -> Float[Array, "N"]:
+    """Values in which an agent that is away has what it will have when it returns; one environment. Callers vmap.
+
+    No loss trains the value of an observation that an absent agent gets. While it is away it is paid nothing, so that
+    what follows is worth discount^k V(observation k steps later, where it is back); 0 if the episode terminates before.
+    With these values the one-step error of every step that it misses is 0, and that of the step in which it leaves
+    reaches to its return.
+
+    Args:
+      value: V(observation t). terminated: nothing follows step t.
+      is_boundary: the successor is not among the N observations, as at the end of the array, where it is always taken
+        as True. An agent that is away then has the value of the last observation it was there for: it returns to its
+        cell.
+      agent_mask: the agent is there at observation t; those values stay as they are, bit for bit.
+      discount: per step that it misses; 1 for `reference_code_gae`.
+    """
+    is_boundary = is_boundary.at[-1].set(True)
+    last_value = value[jax.lax.cummax(jnp.where(agent_mask, jnp.arange(len(value)), 0))]
+
+    def step(following, inputs):
+        last_value, is_present, terminated, is_boundary = inputs
+        absent = jnp.where(is_boundary, last_value, discount * jnp.where(terminated, 0.0, following))
+        filled = jnp.where(is_present, last_value, absent)
+        return filled, filled
+
+    inputs = (last_value, agent_mask, terminated, is_boundary)
+    return jax.lax.scan(step, jnp.zeros_like(value[0]), inputs, reverse=True)[1]
+
+
 def _discounted_sum(x: Float[Array, "T"], factor: Float[Array, "T"]) -> Float[Array, "T"]:
     """y_t = x_t + factor_t * y_{t+1}."""
 

@@ -26,7 +26,7 @@ from rookery.agents.recurrent import EpsilonGreedyPolicy, RecurrentPolicy
 from rookery.errors import ConfigError
 from rookery.interfaces import Learner, LossInputs
 from rookery.learning import replay_buffer
-from rookery.learning.advantage import n_step_returns
+from rookery.learning.advantage import fill_absent_values, n_step_returns
 from rookery.learning.configs import AuxiliaryLossConfig, check_losses, check_range
 from rookery.learning.extra_losses import add_extra_losses, init_auxiliary_params, loss_denominators
 from rookery.learning.health import gradient_norms, measure_losses, relative_state_error
@@ -122,7 +122,9 @@ class R2D2(Learner):
     ) -> tuple[R2D2State, dict[str, Float[Array, ""]]]:
         state = state._replace(replay=add_episodes(self, policy, state, trajectory))
         state, measured = jax.lax.scan(
-            lambda s, k: gradient_step(self, policy, s, hparams, k), state, jax.random.split(key, self.gradient_steps)
+            lambda s, k: gradient_step(self, policy, s, hparams, k, may_leave=trajectory.agent_mask is not None),
+            state,
+            jax.random.split(key, self.gradient_steps),
         )
         metrics = {name: value.mean() for name, value in measured.items()}
         scheduled = {name: hparams[name] for name in ("learning_rate", "epsilon", "importance_exponent")}
@@ -145,7 +147,7 @@ class R2D2(Learner):
         chunks, capacity = replay.priority.shape
         episodes = min(capacity, HEALTH_EPISODES)
         chunk, episode = (x.reshape(-1) for x in jnp.indices((chunks, episodes)))
-        batch = gather_sequences(self, replay, chunk, episode)
+        batch = gather_sequences(self, replay, chunk, episode, may_leave=trajectory.agent_mask is not None)
         valid = replay.priority[chunk, episode] > 0
         observation, is_first = replay.observation[:-1, :episodes], replay.is_first[:-1, :episodes]
         fresh = policy.unroll(params["policy"], policy.initial_carry(episodes), observation, is_first)[3]
@@ -194,6 +196,7 @@ class ReplaySample(NamedTuple):
     loss_mask: Bool[Array, "L N"]  # the steps learned from that count
     next_in_episode: Bool[Array, "L N"]  # and are followed by another step of their episode
     carry: PyTree  # stored recurrent state before the first observation, f32[N, ...]
+    agent_mask: Bool[Array, "W N"] | None = None  # the agent is there, if it may leave; else None
 
 
 def signed_hyperbolic(x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -219,15 +222,23 @@ def n_step_targets(
     reward: Float[Array, "W N"],
     terminated: Bool[Array, "W N"],
     is_boundary: Bool[Array, "W N"],
+    agent_mask: Bool[Array, "W N"] | None = None,
 ) -> Float[Array, "W N"]:
     """n-step targets of the network's outputs, without gradient.
 
     The best action is that of the online network (`double`) or of the target network itself; its value is the target
     network's. Source: Kapturowski et al. 2019, section 2.3.
+
+    Args:
+      agent_mask: the agent is there, of agents that may leave: what they miss has the value of their return.
     """
     choice_q = online_q if config.double else target_q
     value = jnp.take_along_axis(target_q, choice_q.argmax(-1)[..., None], -1)[..., 0]
     value = signed_parabolic(value) if config.value_rescaling else value
+    if agent_mask is not None:
+        value = jax.vmap(lambda *a: fill_absent_values(*a, discount=config.gamma), 1, 1)(
+            value, terminated, is_boundary, agent_mask
+        )
     returns = jax.vmap(
         lambda *a: n_step_returns(*a, gamma=config.gamma, n=config.n_step), 1, 1
     )(reward, value, terminated, is_boundary)  # fmt: skip
@@ -252,8 +263,11 @@ def add_episodes(config: R2D2, policy: RecurrentPolicy, state: R2D2State, trajec
         return jnp.concatenate([x, jnp.full((1, episodes), filler, x.dtype)])
 
     returns = n_step_targets(
-        config, online, target, extend(trajectory.reward, 0.0), extend(trajectory.terminated, False), extend(ends, True)
-    )
+        config, online, target, extend(trajectory.reward, 0.0), extend(trajectory.terminated, False),
+        extend(ends, True), trajectory.agent_mask,
+    )  # fmt: skip
+    if trajectory.agent_mask is not None:
+        trajectory = _without_last_departure(trajectory)
     error = returns[:-1] - _action_values_taken(online[:-1], trajectory.action)
     count = num_chunks(config, steps)
     padding = ((0, count * config.sequence_length - steps), (0, 0))
@@ -263,13 +277,26 @@ def add_episodes(config: R2D2, policy: RecurrentPolicy, state: R2D2State, trajec
     return replay_buffer.add(state.replay, trajectory, jax.tree.map(lambda x: x[first], pre_step_states), priority)
 
 
+def _without_last_departure(trajectory: Trajectory) -> Trajectory:
+    """The last step does not count if the agent left in it and the episode goes on.
+
+    The replay buffer keeps no mask of the final observation, which is taken to be that of the last step.
+    """
+    assert trajectory.agent_mask is not None
+    counts = trajectory.loss_mask[-1] & (trajectory.agent_mask[-1] | trajectory.terminated[-1])
+    return trajectory.replace(loss_mask=trajectory.loss_mask.at[-1].set(counts))
+
+
 def gather_sequences(
-    config: R2D2, replay: ReplayBuffer, chunk: Int[Array, "N"], episode: Int[Array, "N"]
+    config: R2D2, replay: ReplayBuffer, chunk: Int[Array, "N"], episode: Int[Array, "N"], *, may_leave: bool = False
 ) -> ReplaySample:
     """Sequences from the replay buffer, each with the burn-in steps before it and the n-step targets' steps after it.
 
     Where the burn-in would reach back before the episode it repeats the first observation, which resets the recurrent
     state every time: only the last repetition, the first observation itself, has an effect.
+
+    Args:
+      may_leave: the agents may leave within an episode and return.
     """
     steps = replay.action.shape[0]
     length = config.burn_in + config.sequence_length + config.n_step
@@ -290,6 +317,7 @@ def gather_sequences(
         loss_mask=loss_mask,
         next_in_episode=loss_mask & (next_counts & ~replay.is_first[now + 1, episode])[learned],
         carry=jax.tree.map(lambda x: x[chunk, episode], replay.carry),
+        agent_mask=replay.loss_mask[now, episode] if may_leave else None,
     )
 
 
@@ -316,8 +344,15 @@ def td_errors(
     logits, value, hidden, _ = policy.unroll(params, carry, batch.observation[start:], batch.is_first[start:])
     online_q = action_values(logits, value)
     target_q = action_values(*policy.unroll(target_params, batch.carry, batch.observation, batch.is_first)[:2])[start:]
+    agent_mask = None if batch.agent_mask is None else batch.agent_mask[start:]
     targets = n_step_targets(
-        config, online_q, target_q, batch.reward[start:], batch.terminated[start:], batch.is_boundary[start:]
+        config,
+        online_q,
+        target_q,
+        batch.reward[start:],
+        batch.terminated[start:],
+        batch.is_boundary[start:],
+        agent_mask,
     )
     taken = _action_values_taken(online_q[:length], batch.action[start : start + length])
     return TDErrors(targets[:length] - taken, taken, hidden[:length], carry)
@@ -370,15 +405,25 @@ def _as_sequences(config: R2D2, batch: ReplaySample, carry: PyTree) -> Sequences
 
 
 def gradient_step(
-    config: R2D2, policy: RecurrentPolicy, state: R2D2State, hparams: dict[str, Float[Array, ""]], key: PRNGKey
+    config: R2D2,
+    policy: RecurrentPolicy,
+    state: R2D2State,
+    hparams: dict[str, Float[Array, ""]],
+    key: PRNGKey,
+    *,
+    may_leave: bool = False,
 ) -> tuple[R2D2State, dict[str, Float[Array, ""]]]:
-    """One gradient step on sequences sampled by priority; their priorities are updated."""
+    """One gradient step on sequences sampled by priority; their priorities are updated.
+
+    Args:
+      may_leave: as for `gather_sequences`.
+    """
     replay, capacity = state.replay, config.capacity
     priority = replay.priority.reshape(-1)
     probability = replay_buffer.probabilities(priority, config.priority_exponent)
     index = replay_buffer.sample(probability, key, config.minibatch_size)
     chunk, episode = index // capacity, index % capacity
-    batch = gather_sequences(config, replay, chunk, episode)
+    batch = gather_sequences(config, replay, chunk, episode, may_leave=may_leave)
     weight = replay_buffer.importance_weights(probability[index], jnp.sum(priority > 0), hparams["importance_exponent"])
     scale, loss_key = hparams["aux_loss_scale"], jax.random.fold_in(key, keys.LOSSES)
     grads, (error, metrics) = jax.grad(

@@ -99,6 +99,8 @@ def rollout(
             slots = jnp.array(group.slots)
             terminated = jnp.broadcast_to(timestep.terminated & ~state.done, (len(group.slots), len(state.done)))
             records[group.name] |= {"reward": reward[:, slots].T, "terminated": terminated}
+            if _may_leave(group, env):
+                records[group.name]["agent_mask"] = state.timestep.agent_mask[:, slots].T
         streak = jnp.where(reward < 0, 0.0, state.streak + (reward > 0))
         state = state._replace(
             env_state=env_state,
@@ -187,6 +189,11 @@ def _act(
     return state, action, records
 
 
+def _may_leave(group: AgentGroup, env: Env) -> bool:
+    """Whether an agent of the group may leave within an episode and return."""
+    return not set(group.slots).isdisjoint(env.dropout_slots)
+
+
 def _follow_teacher(
     group: AgentGroup,
     chosen: Int[Array, "S E"],
@@ -250,6 +257,9 @@ def _trajectory(
         message, message_logits = fields.pop("message"), fields.pop("message_logits")
         log_prob = jnp.take_along_axis(jax.nn.log_softmax(message_logits), message[..., None], -1)[..., 0]
         messages = MessageTrajectory(message=message, log_prob=log_prob, logits=message_logits)
+    if _may_leave(group, env):
+        final_mask = last.timestep.agent_mask[:, jnp.array(group.slots)].T[:, None]
+        fields["agent_mask"] = jnp.concatenate([fields["agent_mask"], final_mask], 1)
     is_first = jnp.zeros((env.max_steps + 1, len(last.done)), bool).at[0].set(True)
     return Trajectory(
         observation=jnp.concatenate([fields.pop("observation"), final], 1),

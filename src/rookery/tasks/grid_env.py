@@ -48,11 +48,6 @@ class GridEnv(Env):
         return spec
 
     @property
-    def dropout_slots(self) -> tuple[int, ...]:
-        """Slots of agents that leave within an episode and return."""
-        return self.task.dropout_slots
-
-    @property
     def num_agents(self) -> int:
         return self.spec.num_agents
 
