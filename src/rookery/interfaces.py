@@ -603,5 +603,8 @@ class Task(NumericFields):
         return None
 
     def goal_cells(self, task_state: PyTree) -> Int[Array, "K 2"]:
-        """Cells (row, col) of the goals in the task's own state, in their order, for drawings. Default: K = 0."""
+        """Cells (row, col) of the goals in the task's own state, in their order, for drawings. Default: K = 0.
+
+        Goals that an episode does not have (`episode_ranges`) are on an obstacle.
+        """
         return jnp.zeros((0, 2), jnp.int32)

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -13,7 +14,7 @@ from rookery.tasks.goal_reaching import GoalReachingTask
 from rookery.tasks.grid_task import GridTask
 from rookery.tasks.single_goal import SingleGoal
 from rookery.testing import ConformanceError, check_task
-from rookery.testing.task_checks import check_settings, check_shapes, check_without_jit
+from rookery.testing.task_checks import check_grid_episodes, check_settings, check_shapes, check_without_jit
 from rookery.types import Env
 from tests.tasks.episodes import play
 from tests.worlds import FORWARD, SMALL
@@ -134,6 +135,37 @@ class Broken(GoalCycle):
 
 def test_a_task_without_mistakes_passes():
     check_task(Broken(), steps=10)
+
+
+def test_goals_that_an_episode_does_not_have_are_no_mistake():
+    task = GoalCycle(height=5, width=9, num_goals=4, min_goals=1, num_obstacles=2, views=(SMALL,) * 2)
+    check_task(task, steps=10)
+    env = task.make_env()
+    state = jax.device_get(env.reset(jax.random.PRNGKey(0), env.default_params().replace(max_goals=jnp.float32(2)))[0])
+    text = task.to_text(state)
+    assert "3" not in text, "only goals that are there are numbered"
+    assert "4" not in text
+    assert text.endswith("# #")
+
+    with pytest.raises(
+        ConformanceError, match=r"NoGoals\.goal_cells: 0 goals at reset, where episodes have at least 1"
+    ):
+        check_grid_episodes(NoGoals(num_goals=4, min_goals=1), play(task, 10))
+
+
+class NoGoals(GoalCycle):
+    """All its goals are in the corner."""
+
+    def goal_cells(self, task_state):
+        return jnp.zeros_like(task_state.goals)
+
+
+def test_an_agent_is_paid_in_the_step_in_which_it_leaves():
+    leaving: dict = {"dropout_slots": (0,), "leave_prob": 0.5, "return_prob": 0.5}
+    task = GoalCycle(map="#####\n#A1.#\n#####", num_goals=1, views=(SMALL,), **leaving)
+    check_task(task)
+    timesteps = play(task, 40).timesteps
+    assert (timesteps.reward[~timesteps.agent_mask] > 0).any()
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,8 @@ class GridTask(Task):
         """
         rows = [[TILE_TO_CHAR.get(int(kind), "?") for kind in row] for row in np.asarray(state.tiles)]
         for number, (row, col) in enumerate(np.asarray(self.goal_cells(state.task)), 1):
-            rows[row][col] = str(number)
+            if state.tiles[row, col] not in (FLOOR, OBSTACLE):  # else the episode does not have this goal, or no longer
+                rows[row][col] = str(number)
         present = np.flatnonzero(state.agent_mask)
         for (row, col), heading in zip(
             np.asarray(state.position)[present], np.asarray(state.heading)[present], strict=True

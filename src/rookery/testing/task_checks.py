@@ -250,7 +250,8 @@ def _check_time_steps(task: Task, env: Env, episodes: Episodes) -> None:
         f"{name}: truncated",
         f"must be true from step max_steps={env.max_steps} on and not before",
     )
-    absent = ~timesteps.agent_mask
+    # An agent that leaves or enters in a step is paid as it was there before it.
+    absent = ~np.concatenate([first.agent_mask[None], timesteps.agent_mask[:-1]])
     require(not timesteps.reward[absent].any(), f"{name}.reward", "absent agents must get 0")
     for metric in task.metric_names:
         require(not timesteps.info[metric][absent].any(), f"{name}: info", f"{metric!r} must be 0 for absent agents")
@@ -316,14 +317,19 @@ def check_grid_episodes(task: Task, episodes: Episodes) -> None:
 
 
 def _check_goals(task: Task, state: GridState, when: str) -> None:
-    """Goals are on different cells, which agents can enter."""
+    """Goals are on different cells, which agents can enter; those that an episode does not have are on an obstacle."""
+    where, episode_range = f"{type(task).__name__}.goal_cells", task.episode_ranges.get("goals")
     for env in range(len(state.tiles)):
         goals = np.asarray(task.goal_cells(jax.tree.map(lambda x, env=env: x[env], state.task))).reshape(-1, 2)
         cells = [tuple(cell) for cell in goals.tolist()]
-        require(len(set(cells)) == len(cells), f"{type(task).__name__}.goal_cells", f"two goals share a cell {when}")
+        if episode_range is not None:
+            cells = [cell for cell in cells if state.tiles[env][cell] != OBSTACLE]
+            fewest = f"{len(cells)} goals {when}, where episodes have at least {episode_range.least}"
+            require(len(cells) >= episode_range.least, where, fewest)
+        require(len(set(cells)) == len(cells), where, f"two goals share a cell {when}")
         for row, col in cells:
             walkable = WALKABLE[state.tiles[env, row, col]]
-            require(walkable, f"{type(task).__name__}.goal_cells", f"the goal at {row, col} cannot be entered {when}")
+            require(walkable, where, f"the goal at {row, col} cannot be entered {when}")
 
 
 def check_without_jit(task: Task, steps: int = 1) -> None:
