@@ -11,10 +11,12 @@ import pytest
 
 from rookery import cli
 from rookery.agents.weights import load_agent
+from rookery.commands.generations import GenerationsCommand, report_generations
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError
 from rookery.gridworld.spec import ViewConfig
 from rookery.learning.ppo import PPO
 from rookery.storage.metrics import read_metrics
+from rookery.studies import frozen_evaluation
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.memory_sequence import MemorySequence
 from rookery.training import generation_chain
@@ -223,6 +225,32 @@ def test_the_command_evaluates_every_generation(straight, capsys, monkeypatch):
     assert (straight / "generations.png").stat().st_size > 1000
 
 
+def test_agents_are_evaluated_in_the_slot_of_the_learner(monkeypatch, capsys):
+    """Which need not be the first. Nothing is trained or played here."""
+    config = chain(
+        run=dataclasses.replace(
+            RUN,
+            task=dataclasses.replace(TASK, fading_slots=(0,)),
+            team=(dataclasses.replace(PREDECESSOR, slots=(0,)), dataclasses.replace(NOVICE, slots=(1,))),
+        ),
+        num_generations=1,
+    )
+    evaluated = []
+
+    class Evaluator(frozen_evaluation.AgentConditionEvaluator):
+        def evaluate(self, agent, seed):
+            evaluated.append((self.slot, self.partners, agent))
+            return {"return_solo": {"mean": 1.0, "low": 0.5, "high": 1.5}}
+
+    population = generation_chain.Population(1, 0, config.seeds(1, 0), (1.0, 2.0), (Path("a"), Path("b")))
+    monkeypatch.setattr(frozen_evaluation, "AgentConditionEvaluator", Evaluator)
+    monkeypatch.setattr(frozen_evaluation.EvaluatedAgent, "of", lambda policy: policy.checkpoint)
+    monkeypatch.setattr(generation_chain, "populations", lambda *arguments: [population])
+    report_generations(dataclasses.replace(config, num_lineages=1), Path(), GenerationsCommand(json=True))
+    assert evaluated == [(1, (RandomPolicyConfig(),), "b")]
+    assert json.loads(capsys.readouterr().out)["return_solo"] == 1.0
+
+
 def test_the_first_may_learn_from_a_policy_of_the_run(tmp_path):
     team = (NOVICE, dataclasses.replace(PREDECESSOR, policy=OraclePolicyConfig(error_prob=0.0)))
     config = chain(run=dataclasses.replace(RUN, team=team), first_alone=False)
@@ -270,6 +298,16 @@ UNEQUAL = GoalCycle(height=5, width=6, num_goals=2, num_obstacles=1, max_steps=8
         ({"learner": "predecessor", "predecessor": "novice"}, {}, "must learn and 'novice' must not; exchange them"),
         ({}, {"num_seeds": 2}, "run.num_seeds=2: leave it at 1"),
         ({}, {"variants": (Variant(name="a"), Variant(name="b"))}, "one variant, not 2"),
+        (
+            {},
+            {"variants": (Variant(social_episode_prob=1.0),)},
+            r"run\.variants\.0\.social_episode_prob=1\.0: .*set run\.social_episode_prob",
+        ),
+        (
+            {},
+            {"variants": (Variant(env_schedules={"visibility": 1.0}),)},
+            "nothing makes 'predecessor' be seen less",
+        ),
         ({}, {"eval_episodes": 0}, "run.eval_episodes=0 must be at least 2"),
         ({}, {"env_schedules": {}}, "nothing makes 'predecessor' be seen less"),
         ({}, {"env_schedules": {"visibility": ((0, 0.0), (1, 1.0))}}, "nothing makes 'predecessor' be seen less"),

@@ -135,12 +135,9 @@ def _evaluate(config: GenerationsConfig, generation: int, out: Path, options: Ge
     from rookery.training.config import FrozenPolicyConfig, RandomPolicyConfig
     from rookery.training.generation_chain import populations
 
-    slot = config.group(config.learner).slots[0]
-    if slot != 0:
-        raise ConfigError(f"group {config.learner!r} fills slot {slot}; the agents that are evaluated fill slot 0")
-    task = config.run.task
+    task, slot = config.run.task, config.group(config.learner).slots[0]
     partners: Any = (RandomPolicyConfig(),) * (task.make_env().num_agents - 1)
-    evaluator = AgentConditionEvaluator(task, partners, options.episodes)
+    evaluator = AgentConditionEvaluator(task, partners, options.episodes, slot)
     rows = []
     for population in populations(config, generation, out):
         agent = EvaluatedAgent.of(FrozenPolicyConfig(checkpoint=str(population.best_agent)))

@@ -89,6 +89,11 @@ class GenerationsConfig(NumericFields):
         run = self.run
         if len(run.variants) > 1:
             raise ConfigError(f"run.variants: generations have one variant, not {len(run.variants)}; leave one")
+        if run.variants[0].social_episode_prob is not None:
+            raise ConfigError(
+                f"run.variants.0.social_episode_prob={run.variants[0].social_episode_prob}: a generation that learns "
+                "alone sets the run's; leave the variant's out, and set run.social_episode_prob"
+            )
         if run.num_seeds != 1:
             raise ConfigError(
                 f"run.num_seeds={run.num_seeds}: leave it at 1; num_lineages · population says how many seeds train"
@@ -128,7 +133,8 @@ class GenerationsConfig(NumericFields):
                 f"agents of {self.learner!r} observe {shapes[0]} and those of {self.predecessor!r} {shapes[1:]}; give "
                 "their slots the same view"
             )
-        seen_less = [*self.run.env_schedules.values(), self.run.social_episode_prob]
+        env_schedules = self.run.env_schedules | (self.run.variants[0].env_schedules or {})
+        seen_less = [*env_schedules.values(), self.run.social_episode_prob]
         if not any(isinstance(schedule, tuple) and schedule[-1][1] < schedule[0][1] for schedule in seen_less):
             raise ConfigError(
                 f"nothing makes {self.predecessor!r} be seen less during a run; schedule the task's visibility, as in "
