@@ -8,7 +8,7 @@ import pytest
 from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.grid_env import GridEnv
-from tests.worlds import SMALL, task_on
+from tests.worlds import EAST, FORWARD, LEFT, NORTH, SMALL, start, task_on
 
 MAPS = 200
 
@@ -125,3 +125,17 @@ def test_an_opening_observation_resets_its_memory():
     (first, *_), carry = player(task)(states, params)
     (again, *_), _ = player(task)(states, params, carry)
     np.testing.assert_array_equal(first, again)
+
+
+def test_it_walks_to_the_nearest_goal_on_a_map_of_any_size():
+    """Neither 2^31 = 2 · 1.07e9 nor the number of cells decides: the first goal is a candidate, the second is not."""
+    size, task = 400, task_on("#####\n#A12#\n#####")
+    state = start(task, (200, 200), EAST)
+    goals = jnp.array([[200, 300], [1, 1]])
+    state = state.replace(tiles=jnp.zeros((size, size), jnp.uint8), task=state.task.replace(goals=goals))
+    cost = jnp.full((2, 4, size, size), 100).at[0, EAST].set(5).at[1, NORTH].set(5)
+    planner = GoalCyclePlanner(2, size, size)
+    for candidates, action in (([True, False], FORWARD), ([False, True], LEFT), ([True, True], FORWARD)):
+        assert int(planner.walk(cost, jnp.array(candidates), state, jnp.int32(0))) == action
+    equally_far = jnp.full_like(cost, 100).at[0, EAST].set(5).at[1, EAST].set(5).at[1, NORTH].set(1)
+    assert int(planner.walk(equally_far, jnp.array([True, True]), state, jnp.int32(0))) == LEFT, "the first on the map"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.agents.scripted.paths import UNREACHABLE, Subgoal, next_action, path_costs
+from rookery.agents.scripted.paths import Subgoal, next_action, path_costs, unreachable_cost
 from rookery.gridworld.movement import FORWARD, LEFT, RIGHT
 
 NORTH, EAST, SOUTH, WEST = range(4)
@@ -37,7 +37,18 @@ def test_path_costs_by_hand():
     assert cost[0, NORTH, 2, 1] == 1 + 1 + 3  # north, turn, east
     assert cost[1, EAST, 1, 4] == 4  # from the other goal: turn, south, turn, east
     assert cost[1, EAST, 1, 1] == 3 + 25 + 4  # through the other goal: a detour's worth more
-    assert cost[0, NORTH, 0, 6] == UNREACHABLE  # in a corner nobody comes out of
+    assert cost[0, NORTH, 0, 6] == unreachable_cost(4, 7)  # in a corner nobody comes out of
+
+
+def test_a_winding_path_is_a_path_however_long():
+    """72 corridors of 143 cells, one after the other: a step for every cell but the first, two turns at every end."""
+    closed = np.ones((145, 145), bool)
+    closed[1::2, 1:-1] = False
+    closed[2:-2:4, -2] = closed[4:-2:4, 1] = False
+    cost = np.asarray(COSTS(closed, jnp.array([[143, 1]])))[0, EAST, 1, 1]
+    assert cost == 72 * 143 + 71 - 1 + 2 * 71
+    assert cost < unreachable_cost(145, 145)
+    assert unreachable_cost(13, 13) == 10_000
 
 
 def test_the_next_action_by_hand():
@@ -100,7 +111,7 @@ def test_it_walks_as_many_actions_as_the_costs_say(seed):
     taken = 0
     while True:
         action, number = go((Subgoal(wanted, ~closed),), row, col, heading)
-        assert (number == 0) == (expected < UNREACHABLE)
+        assert (number == 0) == (expected < unreachable_cost(5, 9))
         if number or wanted[row, col]:
             break
         taken += 1
@@ -108,7 +119,7 @@ def test_it_walks_as_many_actions_as_the_costs_say(seed):
         if action == FORWARD:
             row, col = row + STEP[heading][0], col + STEP[heading][1]
             assert not closed[row, col]
-    assert expected >= UNREACHABLE or taken == expected
+    assert expected >= unreachable_cost(5, 9) or taken == expected
 
 
 def test_a_wish_in_vain_leaves_nothing_to_the_next():

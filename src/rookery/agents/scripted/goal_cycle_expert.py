@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rookery.agents.scripted.cycle_belief import CycleBelief
 from rookery.agents.scripted.grid_expert import Belief, GridExpert
-from rookery.agents.scripted.paths import DETOUR_COST, UNREACHABLE, Subgoal, path_costs
+from rookery.agents.scripted.paths import DETOUR_COST, Subgoal, path_costs, unreachable_cost
 from rookery.agents.scripted.perception import broadcast_to_batch
 from rookery.gridworld.movement import FORWARD, LEFT, RIGHT, direction_vector, is_walkable
 from rookery.gridworld.state import GridState
@@ -45,9 +45,13 @@ class GoalCyclePlanner(Policy):
     privileged = True
     role: ClassVar[PolicyRole] = "scripted"
 
+    @property
+    def _unreachable(self) -> int:
+        return unreachable_cost(self.height, self.width)
+
     def initial_carry(self, batch: int) -> PlannerState:
         blank = PlannerState(
-            cost=jnp.full((self.num_goals, 4, self.height, self.width), UNREACHABLE, jnp.int32),
+            cost=jnp.full((self.num_goals, 4, self.height, self.width), self._unreachable, jnp.int32),
             order=CycleBelief.initial(self.num_goals, self.num_goals),
             last_position=jnp.zeros(2, jnp.int32),
             last_prestige=jnp.float32(0),
@@ -101,8 +105,10 @@ class GoalCyclePlanner(Policy):
         cost_here = goal_costs[:, :, row, col]  # K, 4
         # Of equally near goals the first on the map, not the first by number: numbers contain the hidden order.
         map_index = state.task.goals @ jnp.array([self.width, 1])
-        distance = jnp.where(candidates, cost_here[:, heading], 2 * UNREACHABLE)
-        target = jnp.argmin(distance * (self.height * self.width) + map_index)
+        distance = jnp.where(candidates, cost_here[:, heading], 2 * self._unreachable)
+        # In two comparisons: one number of both would not fit into 32 bits on large maps.
+        is_nearest = distance == distance.min()
+        target = jnp.argmin(jnp.where(is_nearest, map_index, self.height * self.width))
         cost = goal_costs[target]
         step = direction_vector(heading)
         next_row, next_col = row + step[0], col + step[1]
@@ -111,7 +117,7 @@ class GoalCyclePlanner(Policy):
         crossing = (state.task.goals == jnp.stack([next_row, next_col])).all(-1).any() & ~arrives
         walk = 1 + DETOUR_COST * crossing + jnp.where(arrives, 0, cost[heading, next_row, next_col])
         inside = (next_row >= 0) & (next_row < self.height) & (next_col >= 0) & (next_col < self.width)
-        walk = jnp.where(inside & is_walkable(state.tiles[next_row, next_col]), walk, UNREACHABLE)
+        walk = jnp.where(inside & is_walkable(state.tiles[next_row, next_col]), walk, self._unreachable)
         left = 1 + cost[(heading - 1) % 4, row, col]
         right = 1 + cost[(heading + 1) % 4, row, col]
         action = jnp.argmin(jnp.stack([walk, left, right]))

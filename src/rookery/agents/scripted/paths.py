@@ -18,23 +18,31 @@ from rookery.gridworld.movement import FORWARD, LEFT, RIGHT
 
 DETOUR_COST = 25
 """Steps that crossing a wrong goal counts as: about as many as it takes to make up for the penalty."""
-UNREACHABLE = 10_000  # above the cost of any path
 WORD_BITS = 32
+
+
+def unreachable_cost(height: int, width: int) -> int:
+    """What stands for the cost of a path that does not exist: above that of any path on a map of this size.
+
+    A shortest path enters no cell twice, and turns at most twice before it goes on.
+    """
+    return max(10_000, height * width * (1 + DETOUR_COST + 2) + 2)
 
 
 def path_costs(blocked: Bool[Array, "H W"], goals: Int[Array, "K 2"]) -> Int[Array, "K 4 H W"]:
     """Fewest actions (turns and steps) to enter each of K goals, from each heading and cell.
 
-    Crossing another goal counts as DETOUR_COST steps. UNREACHABLE where there is no path. Computed by value iteration
-    over (heading, cell) until nothing changes.
+    Crossing another goal counts as DETOUR_COST steps. `unreachable_cost` where there is no path. Computed by value
+    iteration over (heading, cell) until nothing changes.
     """
+    unreachable = unreachable_cost(*blocked.shape)
     blocked, goals = jnp.pad(blocked, 1, constant_values=True), goals + 1  # no path leads around an open edge
     height, width = blocked.shape
     is_goal = jnp.zeros((height, width), bool).at[goals[:, 0], goals[:, 1]].set(True)
 
     def cost_to(goal):
         at_goal = jnp.zeros((height, width), bool).at[goal[0], goal[1]].set(True)
-        entry_cost = jnp.where(blocked, UNREACHABLE, 1 + jnp.where(is_goal & ~at_goal, DETOUR_COST, 0))
+        entry_cost = jnp.where(blocked, unreachable, 1 + jnp.where(is_goal & ~at_goal, DETOUR_COST, 0))
 
         def ahead(grid, heading):
             """For each cell, the value of the cell ahead of it."""
@@ -51,7 +59,7 @@ def path_costs(blocked: Bool[Array, "H W"], goals: Int[Array, "K 2"]) -> Int[Arr
             better = jnp.minimum(cost, jnp.minimum(forward, turn))
             return better, (better != cost).any()
 
-        start = jnp.full((4, height, width), UNREACHABLE, jnp.int32)
+        start = jnp.full((4, height, width), unreachable, jnp.int32)
         return jax.lax.while_loop(lambda c: c[1], relax, (start, jnp.bool_(True)))[0]
 
     return jax.vmap(cost_to)(goals)[:, :, 1:-1, 1:-1]
