@@ -1,5 +1,7 @@
 """Agents take the slot that they were trained in, and partners are those of training or none."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from rookery.commands.evaluate import evaluate
 from rookery.errors import CorruptFileError, NotFoundError
 from rookery.storage.serialization import to_dict
 from rookery.studies.frozen_evaluation import EvalCondition, EvaluatedAgent
+from rookery.tasks.goal_sequence import GoalSequence
 from rookery.training.config import FrozenPolicyConfig, OraclePolicyConfig, RandomPolicyConfig, ScriptedPolicyConfig
 from rookery.training.evaluation import evaluate_team
 from rookery.training.make_team import make_team_setup
@@ -43,6 +46,15 @@ def test_an_agent_is_evaluated_in_the_slot_that_it_was_trained_in(saved):
         returns = evaluate_team(setup, EPISODES, 0, mask).episode_return
         assert row["return"] == pytest.approx(returns[:, 1].mean(), abs=1e-6)
     assert make_team_setup(agent, "none").env.num_agents == 1
+
+
+def test_an_agent_alone_needs_no_slots_of_agents_that_fade_or_leave():
+    fading = GoalSequence(fading_slots=(1,), dropout_slots=(2,), leave_prob=0.1)
+    setup = make_team_setup("scripted", "none", fading)
+    assert setup.env.num_agents == 1
+    assert setup.env.task == dataclasses.replace(
+        fading, views=fading.views[:1], fading_slots=(), dropout_slots=(), leave_prob=0.0
+    )
 
 
 def test_a_study_evaluates_agents_in_the_slot_of_its_condition(saved):

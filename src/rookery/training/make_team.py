@@ -64,7 +64,8 @@ def make_team_setup(
     chosen = None if task is None else registry.as_task(task)
     trained = None if agent in UNTRAINED else load_trained_agent(agent)
     config = apply_overrides(_trained_task(agent, trained) if chosen is None else chosen, overrides)
-    is_grid = {"views", "spawn_delay"} <= {field.name for field in dataclasses.fields(config)}
+    fields = {field.name for field in dataclasses.fields(config)}
+    is_grid = {"views", "spawn_delay"} <= fields
     slot = _slot(agent, trained)
     if partners == NO_PARTNERS:
         if not is_grid:
@@ -74,7 +75,8 @@ def make_team_setup(
             )
         own = slice(slot, slot + 1) if slot < len(config.views) else slice(1)
         dropout: Any = {"leave_prob": 0.0, "return_prob": 0.0, "leave_step": None, "return_step": None}
-        alone = {"views": config.views[own], "spawn_delay": config.spawn_delay[own], "dropout_slots": (), **dropout}
+        slots: Any = dict.fromkeys(fields & {"dropout_slots", "fading_slots"}, ())
+        alone = {"views": config.views[own], "spawn_delay": config.spawn_delay[own], **slots, **dropout}
         config = dataclasses.replace(config, **alone)
     elif partners is not None and is_grid and len(config.views) == 1:
         config = dataclasses.replace(config, views=config.views * 3, spawn_delay=())  # two experts, as in the paper
