@@ -52,6 +52,19 @@ def test_no_reward_is_no_split():
     np.testing.assert_allclose(paid.reward[1:, 0], 0)
 
 
+def test_an_agent_alone_has_no_split():
+    alone = jnp.zeros_like(PRESENT).at[..., 0].set(True)
+    paid, _ = add_rewards((SocialValueOrientation(angle=90.0),), played(reward=REWARD, agent_mask=alone))
+    np.testing.assert_allclose(paid.reward[:, 0], [1, 0, 0])
+
+
+def test_equal_negative_rewards_cost_a_prosocial_agent_the_most():
+    equal = -jnp.ones_like(REWARD)
+    trajectory = played(reward=equal, agent_mask=PRESENT).replace(reward=equal[..., 0])
+    paid, _ = add_rewards((SocialValueOrientation(weight=0.2),), trajectory)
+    np.testing.assert_allclose(paid.reward, -1 - 0.2 * math.pi, rtol=1e-6)
+
+
 def test_settings_out_of_range():
     with pytest.raises(ConfigError, match=r"reward-sharing: weight=1\.5 must lie in \[0, 1\]"):
         RewardSharing(weight=1.5)

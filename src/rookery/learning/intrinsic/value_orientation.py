@@ -1,9 +1,10 @@
 """Social value orientation: a cost of how far the split of rewards is from the split that an agent wants.
 
 The reward angle of agent i is θ(R) = atan2(mean reward of the others, r_i): 0° if it alone is paid, 45° if all are paid
-alike, 90° if only the others are. r_k = e_k - w |θ_SVO - θ(R)|, in radians, the shorter way around the circle (angles
-of negative rewards lie anywhere on it). Where an agent and the others are all paid 0, there is no split, and no cost;
-the paper does not say. Centralized: it reads the others' rewards.
+alike, 90° if only the others are. r_k = e_k - w |θ_SVO - θ(R)|, in radians, the shorter way around the circle. Angles
+of negative rewards lie anywhere on it: equal ones at -135°, so that they cost a prosocial agent π w, the most there is.
+Where an agent and the others are all paid 0, or no other is there, there is no split, and no cost; the paper does not
+say. Centralized: it reads the others' rewards.
 
 Source: McKee et al. 2020, Social diversity and social preferences in mixed-motive reinforcement learning,
 arXiv:2002.02325.
@@ -19,6 +20,7 @@ from jaxtyping import Array, Float
 
 from rookery.interfaces import IntrinsicReward
 from rookery.learning.configs import check_range
+from rookery.learning.intrinsic.influence import exclude_self
 from rookery.learning.intrinsic.reward_sharing import mean_reward_of_others
 from rookery.types import PyTree, Trajectory
 
@@ -44,7 +46,8 @@ class SocialValueOrientation(IntrinsicReward):
         self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory, state: PyTree
     ) -> Float[Array, "T E"]:
         own, others = mean_reward_of_others(trajectory)
-        is_paid = (own != 0) | (others != 0)
+        is_alone = ~exclude_self(trajectory.others.agent_mask).any(-1)  # type: ignore[union-attr]
+        is_split = ((own != 0) | (others != 0)) & ~is_alone
         angle = jnp.arctan2(others, own)
         difference = jnp.abs(jnp.deg2rad(self.angle) - angle)
-        return jnp.where(is_paid, -jnp.minimum(difference, 2 * jnp.pi - difference), 0.0)
+        return jnp.where(is_split, -jnp.minimum(difference, 2 * jnp.pi - difference), 0.0)
