@@ -2,11 +2,12 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rookery.errors import ConfigError
-from rookery.gridworld.tiles import DOOR, KEY, KEY_RACK, OBSTACLE
+from rookery.gridworld.tiles import DOOR, FLOOR, GOAL, KEY, KEY_RACK, OBSTACLE
 from rookery.tasks.key_door import KeyDoor
 from tests.tasks.episodes import layouts, reachable
 from tests.worlds import EAST, FORWARD, LEFT, SMALL, STAY, act, map_text, start
@@ -84,6 +85,23 @@ def test_a_goal_that_moves_stays_on_the_far_side():
         assert again | {tuple(task_state.goals[world, 0].tolist())} == {
             tuple(cell) for cell in np.argwhere(far).tolist()
         }
+
+
+def test_a_goal_does_not_move_to_a_cell_where_a_key_lies():
+    task = KeyDoor(map="########\n#AKDGGG#\n########", when_reached="move goal", views=(SMALL,))
+    moved_to = set()
+    for seed in range(8):
+        state = start(task, [(1, 3)], [EAST], seed)
+        goals = jnp.array([[1, 4]])
+        state = state.replace(
+            tiles=state.tiles.at[1, 4].set(GOAL).at[1, 5].set(KEY).at[1, 6].set(FLOOR),
+            task=state.task.replace(goals=goals, respawn_cells=jnp.array([[1, 5], [1, 6]])),
+        )
+        state, timestep = act(task, state, FORWARD)
+        assert timestep.reward[0] == 1
+        assert int(state.tiles[1, 5]) == KEY
+        moved_to.add(tuple(state.task.goals[0].tolist()))
+    assert moved_to == {(1, 6)}
 
 
 def test_an_episode_may_end_at_the_goal():

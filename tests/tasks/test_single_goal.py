@@ -137,6 +137,7 @@ def test_nobody_is_set_down_on_another_where_agents_collide():
         ({"goal_at": (0, 0)}, r"goal_at=\(0, 0\) is not a floor cell"),
         ({"goal_at": (13, 2)}, "is not a floor cell of the 13×13 map"),
         ({"goal_at": (2, 2), "when_reached": "move goal"}, "cannot move"),
+        ({"map": "####\n#A.#\n####", "views": (SMALL,), "when_reached": "move goal"}, "cannot move; leave out goal_at"),
         ({"when_reached": "vanish"}, "'vanish' is not known; allowed: 'respawn', 'move goal', 'end'"),
         ({"num_obstacles": -1}, "num_obstacles=-1 must be at least 0"),
         ({"num_obstacles": 120}, "do not fit on the 121 free cells"),

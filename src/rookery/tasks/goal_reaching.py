@@ -143,7 +143,9 @@ class GoalReachingTask(GridTask):
         if self.when_reached == "end":
             return after
         occupied = (after.position[:, None] == cells).all(-1) & after.agent_mask[:, None]
-        taken = occupied.any(0) | (jnp.arange(len(cells)) >= num_cells)
+        # A goal would destroy a key that lies there.
+        is_floor = after.tiles[cells[:, 0], cells[:, 1]] == FLOOR
+        taken = occupied.any(0) | ~is_floor | (jnp.arange(len(cells)) >= num_cells)
         chosen = choose_vacant_cell(jax.random.uniform(key), taken)
         old, new, moves = task_state.goals[0], cells[chosen], entered.any() & ~taken.all()
         tiles = after.tiles.at[old[0], old[1]].set(FLOOR).at[new[0], new[1]].set(GOAL)

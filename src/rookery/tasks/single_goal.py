@@ -52,7 +52,8 @@ class SingleGoal(GoalReachingTask):
                 raise ConfigError(f"goal_at={self.goal_at} is not a floor cell of the {spec.height}×{spec.width} map")
             if ascii_map and tuple(self.goal_at) in {tuple(map(int, cell)) for cell in ascii_map.spawn_cells}:
                 raise ConfigError(f"goal_at={self.goal_at} is a start cell (A) of the map; choose another cell")
-        if self.when_reached == "move goal" and candidates is not None and len(candidates) == 1:
+        num_goal_cells = len(self.free_cells) if candidates is None else len(candidates)
+        if self.when_reached == "move goal" and num_goal_cells == 1:
             raise ConfigError(
                 "a goal with one possible cell cannot move; leave out goal_at, or put several G on the map"
             )
