@@ -1,5 +1,6 @@
 """The experts of all tasks but Goal Cycle."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -88,3 +89,14 @@ def test_goal_sequence(observability, sequence):
     assert mistakes[:, -1].mean() < mistakes[:, 0].mean()
     if observability == "partial":
         assert all(one.same.all() for one in played)
+
+
+@pytest.mark.parametrize("collide", [False, True])
+def test_a_goal_that_another_blocked_as_the_trial_ended_is_tried_again(collide):
+    """Its place changed because the trial began again, not because it entered: where agents collide it cannot tell."""
+    task = GoalSequence(height=6, width=8, views=(VIEW,) * 2, trial_steps=5, collide=collide)
+    expert = scripted.make_expert(task, "full")
+    order, entered = expert.initial_task_memory(), np.array([False, True, False])
+    for trial_step, is_last in ((3, False), (4, True)):
+        after = expert._update_belief(order._replace(trial_step=jnp.int32(trial_step)), entered, jnp.bool_(False))
+        assert after.tried.tolist() == [False, not (is_last and collide), False]

@@ -72,9 +72,11 @@ class GoalSequenceExpert(GridExpert):
         right, wrong = entered.any() & rewarded, entered.any() & ~rewarded
         at_end = (order.progress == order.num_known) & (order.num_known < self.length)
         is_new = right & at_end
-        tried = order.tried | entered & wrong & at_end
         trial_step = order.trial_step + 1
         trial_ended = trial_step >= self.trial_steps
+        # An agent that another blocked in the last step of a trial is then moved to its start, as if it had entered.
+        is_sure = ~trial_ended if self.perception.collide else True
+        tried = order.tried | entered & wrong & at_end & is_sure
         return SequenceBelief(
             goals=jnp.where(is_new & (jnp.arange(self.length) == order.num_known), jnp.argmax(entered), order.goals),
             num_known=order.num_known + is_new,
