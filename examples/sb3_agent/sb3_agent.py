@@ -2,6 +2,7 @@
 
 import functools
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,11 @@ def policy(observation, state, is_first):
     if is_first:
         hidden, cell = zeros, zeros
     hidden, cell, logits = forward(weights, np.asarray(observation, np.float32).reshape(-1) / 255, hidden, cell)
-    # The random number depends on the state alone: equal states give equal actions.
+    # The random number depends on the state and the observation alone: equal ones give equal actions, and episodes that
+    # are played side by side differ.
     cumulative = np.cumsum(np.exp(logits - logits.max()))
-    action = int(np.searchsorted(cumulative, np.random.default_rng(step).random() * cumulative[-1]))
+    random = np.random.default_rng([step, zlib.crc32(np.asarray(observation, np.uint8).tobytes())]).random()
+    action = int(np.searchsorted(cumulative, random * cumulative[-1]))
     return action, (hidden, cell, step + 1)
 
 

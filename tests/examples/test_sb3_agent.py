@@ -46,6 +46,17 @@ def test_its_policy_forgets_at_the_start_of_an_episode(tmp_path):
     assert len(set(actions)) > 1  # samples
 
 
+def test_episodes_side_by_side_draw_different_numbers(tmp_path):
+    """At the same step, from the same probabilities; the same observation and state give the same action again."""
+    np.savez(tmp_path / "agent.npz", **{name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()})
+    agent = load()
+    agent.WEIGHTS = tmp_path / "agent.npz"
+    observations = np.random.default_rng(0).integers(0, 256, (40, 7, 7, 8)).astype(np.uint8)
+    actions = [agent.policy(observation, None, True)[0] for observation in observations]
+    assert min(actions.count(action) for action in range(3)) >= 5
+    assert actions == [agent.policy(observation, None, True)[0] for observation in observations]
+
+
 def test_a_card_covers_its_weights(tmp_path, monkeypatch):
     """Other weights are another agent, though the program is the same."""
     digests = []
