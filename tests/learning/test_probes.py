@@ -42,6 +42,7 @@ class Probe:
     num_agents = 1
     num_actions = ACTIONS
     max_steps = STEPS
+    dropout_slots = ()
 
     def observation_shape(self, slot):
         return (2,)

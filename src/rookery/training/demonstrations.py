@@ -153,10 +153,11 @@ def record_dataset(
     def play(params, key):
         mask = jnp.broadcast_to(agent_mask, (EPISODES_PER_SHARD, env.num_agents))
         trajectories, _ = rollout(env, team, {"expert": params}, env.default_params(), key, mask)
-        # [S, T, E, ...] to [T, E × S, ...]: the slots of an episode are adjacent.
+        # [S, T, E, ...] to [T, E × S, ...]: the slots of an episode are adjacent. Clones learn no values, and
+        # need no mask of observations.
         return jax.tree.map(
             lambda x: jnp.moveaxis(x[: len(recorded_slots)], 0, 2).reshape(x.shape[1], -1, *x.shape[3:]),
-            trajectories["expert"],
+            trajectories["expert"].replace(agent_mask=None),
         )
 
     key = jax.random.fold_in(jax.random.PRNGKey(seed), keys.DEMONSTRATIONS)
