@@ -76,6 +76,10 @@ class StorageError(RookeryError, OSError):
     exit_code = 5
 
 
+class InUseError(StorageError):
+    """Another process works in the same folder; it is free again when that one ends."""
+
+
 class NotFoundError(RookeryError, LookupError):
     """A run, file, task or zoo entry that does not exist; the message lists those that do."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from rookery.errors import StorageError
+from rookery.errors import InUseError, StorageError
 from rookery.storage.atomic import check_path, refuse_link, storage_error
 from rookery.storage.run_files import LOCK_FILE, own_paths
 
@@ -37,9 +37,9 @@ class RunLock:
     def acquire(self) -> RunLock:
         """Take the lock or fail at once.
 
-        Raises: StorageError if another process holds it, naming that process, if the folder cannot be written, or if
-          one of the run's own files is a symbolic link: runs are copied from machine to machine, and writing through a
-          link would change files elsewhere.
+        Raises: InUseError if another process holds it, naming that process; StorageError if the folder cannot be
+          written, or if one of the run's own files is a symbolic link: runs are copied from machine to machine, and
+          writing through a link would change files elsewhere.
         """
         if self._lock.is_locked:
             return self
@@ -51,7 +51,7 @@ class RunLock:
             if self._folder is None and os.name == "posix":
                 self._folder = os.open(self.run_dir, os.O_RDONLY | os.O_DIRECTORY)
         except Timeout:
-            raise StorageError(
+            raise InUseError(
                 f"{self.run_dir} is in use by {self._holder()}; wait for it to end, stop it, or use another run name"
             ) from None
         except NotImplementedError:
