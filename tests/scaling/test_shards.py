@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,13 +15,25 @@ import pytest
 
 from rookery.commands.reproduce import ReproduceCommand
 from rookery.commands.reproduce_divided import run_divided
-from rookery.errors import UNFINISHED_EXIT_CODE, ConfigError, DivergedError, NotFoundError, StorageError
+from rookery.errors import (
+    UNFINISHED_EXIT_CODE,
+    ConfigError,
+    CorruptFileError,
+    DivergedError,
+    IncompatibleError,
+    InUseError,
+    NotFoundError,
+    StorageError,
+)
 from rookery.scaling.shards import Shard, agree_on_shards, run_shard, shard_tasks, shards_file
-from rookery.scaling.tasks import Outcome, begin_split, chains, is_done, split_threads, train_tasks
+from rookery.scaling.tasks import Outcome, begin_split, chains, is_done, join_finished, split_threads, train_tasks
 from rookery.storage.run_lock import RunLock
+from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.run_study import reproduce
 from rookery.studies.session import Session
-from rookery.training.run_parts import part_dir, parts_dir, train_part
+from rookery.studies.study import Condition
+from rookery.training.join_parts import _wait_for_lock, finish_parts, join_parts
+from rookery.training.run_parts import Split, agree_on_split, finished_agent, part_dir, parts_dir, train_part
 from rookery.training.trainer import load_state
 from tests.scaling.study import CONFIG, FIRST, NAME, SECOND, STUDY
 from tests.tiny import rows, trace_once
@@ -216,6 +229,119 @@ def test_what_is_missing_is_trained_by_the_call_that_judges(divided, tmp_path, m
     assert session.train(SECOND)
     assert [part.name for part in trained] == ["social-seed-4", "social-seed-5"]
     assert rows(session.run_dir(SECOND)) == rows(divided[0].run_dir(SECOND))
+
+
+@pytest.fixture
+def unjoined(divided, tmp_path):
+    """The study in parts that are finished, the second run not joined: its session."""
+    shutil.copytree(divided[0].runs_dir, tmp_path / "runs")
+    session = make_session(tmp_path / "runs")
+    shutil.rmtree(session.run_dir(SECOND))
+    return session
+
+
+def with_learning_rate(value: float):
+    """The study after an update that changes a coefficient of its runs."""
+    team = tuple(dataclasses.replace(group, learning_rate=value) if group.learner else group for group in CONFIG.team)
+    changed = dataclasses.replace(CONFIG, team=team)
+    first = dataclasses.replace(FIRST, configure=lambda budget: changed)
+    second = dataclasses.replace(
+        SECOND, configure=lambda budget: changed, init_from=TrainedAgents(run=first, variant="social")
+    )
+    conditions = (Condition(label="after", agents=TrainedAgents(run=second, variant="social")),)
+    return dataclasses.replace(STUDY, conditions=conditions)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_parts_of_another_configuration_are_refused_before_others_are_trained(unjoined, failing, finished):
+    """Some shards ran before an update of the package, and some after it."""
+    shutil.rmtree(unjoined.run_dir(FIRST))
+    study, tried = with_learning_rate(0.5), failing()
+    part = part_dir(unjoined.run_dir(FIRST), train_tasks(study, unjoined, 1)[0].part)
+    if not finished:
+        (part / "status.json").unlink()
+    for other in parts_dir(unjoined.run_dir(FIRST)).glob("*"):
+        if other != part and other.is_dir():
+            shutil.rmtree(other)
+    with pytest.raises(ConfigError, match=r"social-seed-4 holds a run of another configuration \(it differs in team\)"):
+        run_shard(study, unjoined, Shard(2, 2), 1, silent)
+    with pytest.raises(ConfigError, match=r"social-seed-4 holds a run of another configuration"):
+        finish_parts(
+            unjoined.run_config(study.runs[0]), unjoined.run_dir(FIRST), Split(replicas_per_part=1, num_threads=1),
+            seconds_left=lambda: pytest.fail("nothing may be trained"),
+        )  # fmt: skip
+    assert tried == []
+
+
+def test_parts_of_another_configuration_are_not_joined(unjoined):
+    study = with_learning_rate(0.5)
+    with pytest.raises(ConfigError, match=r"social-seed-4 holds a run of another configuration \(it differs in team\)"):
+        join_parts(
+            unjoined.run_config(study.runs[1]), unjoined.run_dir(SECOND),
+            [task.part for task in train_tasks(study, unjoined, 1)[2:]],
+        )  # fmt: skip
+    assert not (unjoined.run_dir(SECOND) / "config.json").exists()
+
+
+def test_parts_that_started_from_other_agents_are_not_joined(unjoined):
+    """The first run was trained again."""
+    old, new = (unjoined.agent_path(SECOND.init_from, seed) for seed in (4, 5))
+    for suffix in (".safetensors", ".json"):
+        old.with_suffix(suffix).write_bytes(new.with_suffix(suffix).read_bytes())
+    with pytest.raises(IncompatibleError, match=r"social-seed-4 started from an agent social-seed4-novice-0.* of SHA-"):
+        join_finished(STUDY, unjoined, train_tasks(STUDY, unjoined, 1), silent)
+
+
+def test_an_older_state_is_not_joined_as_the_last(unjoined):
+    """The last checkpoint of a part is damaged; it has one before that."""
+    tasks = train_tasks(STUDY, unjoined, 1)
+    folder = part_dir(unjoined.run_dir(SECOND), tasks[2].part)
+    (folder / "checkpoints" / "00000008" / "arrays.npz").unlink()
+    with pytest.raises(
+        CorruptFileError, match=r"seed-4 lacks a valid checkpoint of its last update .*status.json, and"
+    ):
+        join_finished(STUDY, unjoined, tasks, silent)
+    (folder / "status.json").unlink()
+    assert unjoined.train(SECOND)
+    assert load_state(unjoined.run_dir(SECOND))[1].num_updates.tolist() == [8, 8]
+
+
+def test_what_differs_between_parts_is_said(unjoined):
+    tasks, lines = train_tasks(STUDY, unjoined, 1), []
+    path = part_dir(unjoined.run_dir(SECOND), tasks[2].part) / "status.json"
+    status = json.loads(path.read_text())
+    status["machines"][0]["jax"] = "0.0.1"
+    path.write_text(json.dumps(status))
+    join_finished(STUDY, unjoined, tasks, lines.append)
+    (line,) = lines
+    assert re.search(r"seeds-4-to-5: JAX was 0.0.1 in one part, and in another \d.*: last bits may differ from", line)
+
+
+def test_a_run_that_is_being_joined_is_waited_for_and_no_other_refusal_is(tmp_path, monkeypatch):
+    with RunLock(tmp_path / "run"), pytest.raises(InUseError, match="in use by process"):
+        _wait_for_lock(tmp_path / "run", 0.0)
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it would be refused again"))
+    (tmp_path / "run" / "status.json").symlink_to(tmp_path)
+    with pytest.raises(StorageError, match="is a symbolic link"):
+        _wait_for_lock(tmp_path / "run")
+
+
+def test_the_threads_are_those_of_the_first_run(tmp_path, caplog):
+    session = make_session(tmp_path)
+    for run, threads in ((FIRST, 3), (SECOND, 5)):
+        agree_on_split(session.run_dir(run), Split(replicas_per_part=1, num_threads=threads))
+    assert begin_split(STUDY, session, 1) == split_threads(STUDY, session) == 3
+    assert "second-desk-seeds-4-to-5 was divided for sums over 5 threads, and 3 are used" in caplog.text
+
+
+def test_a_part_that_is_just_being_replaced_has_no_agents(unjoined):
+    shutil.rmtree(unjoined.run_dir(FIRST))
+    folder = part_dir(unjoined.run_dir(FIRST), train_tasks(STUDY, unjoined, 1)[0].part)
+    agent = unjoined.agent_path(SECOND.init_from, 4)
+    assert finished_agent(agent) == folder / "agents" / agent.name
+    folder.rename(folder.with_name(f".{folder.name}.backup"))
+    with pytest.raises(NotFoundError, match="is not trained yet"):
+        finished_agent(agent)
 
 
 def test_a_part_whose_start_is_not_trained_says_so(tmp_path):

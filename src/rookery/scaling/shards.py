@@ -15,6 +15,7 @@ from rookery.scaling.tasks import (
     Outcome,
     TrainTask,
     chains,
+    check_begun,
     is_done,
     join_finished,
     measure_tasks,
@@ -92,15 +93,16 @@ def run_shard(
 
     `begin_split` and `agree_on_shards` come first. A task that fails is missing, and the others are trained all the
     same. Raises: StorageError, with which the other tasks would meet too: the disk refuses, or another process trains
-    one of these tasks.
+    one of these tasks; ConfigError if what is there is of another configuration.
     """
+    everything = train_tasks(study, session, replicas_per_task)
+    check_begun(study, session, everything)
     tasks = shard_tasks(study, session, shard, replicas_per_task)
     if not tasks:
         log(f"shard {shard} has nothing to train: there are fewer independent tasks than shards")
     outcome = _train(tasks, session, log)
     if outcome.stopped:
         return outcome
-    everything = train_tasks(study, session, replicas_per_task)
     unfinished = [task.label for task in everything if not is_done(task, session) and task.label not in outcome.missing]
     if unfinished:
         state = "not complete" if outcome.missing else "trained"
@@ -110,7 +112,7 @@ def run_shard(
         )
     if unfinished or outcome.missing:
         return outcome
-    join_finished(study, session, everything)
+    join_finished(study, session, everything, log)
     for task in shard.of(measure_tasks(study, session, agents_per_task=1)):
         measure(task, session, log)
     log(f"the study is trained; `rookery reproduce {study.name}` without --shard measures what is left and judges")

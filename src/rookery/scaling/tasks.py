@@ -5,19 +5,32 @@ The tasks are a plain function of the study, its budget and its seeds: every pro
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
-from rookery.errors import ConfigError, NotFoundError
+from rookery.errors import ConfigError, CorruptFileError, NotFoundError
 from rookery.storage.run_files import CONFIG_FILE
 from rookery.studies.frozen_evaluation import ConditionEvaluator, EvaluatedAgent, TeamEvalCondition
 from rookery.studies.session import Session
 from rookery.studies.study import Study
 from rookery.studies.training_run import TrainingRun
-from rookery.training.continue_run import is_finished
+from rookery.training.continue_run import check_same_config, is_finished
 from rookery.training.devices import expected_threads
 from rookery.training.join_parts import join_parts
-from rookery.training.run_parts import RunPart, Split, agree_on_split, part_dir, read_split, split_run
+from rookery.training.run_parts import (
+    RunPart,
+    Split,
+    agree_on_split,
+    check_begun_parts,
+    part_dir,
+    read_split,
+    split_run,
+)
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
@@ -115,7 +128,8 @@ def begin_split(study: Study, session: Session, replicas_per_task: int, num_core
 
     Args:
       num_cores: CPU cores that one process of this study uses; None: all.
-    Returns: the number of threads over which XLA must split sums in every process of this study.
+    Returns: the number of threads over which XLA must split sums in every process of this study: that of its first run
+      that is not finished.
     Raises: ConfigError if a run was divided otherwise, or is being trained by one process.
     """
     threads = None
@@ -129,7 +143,13 @@ def begin_split(study: Study, session: Session, replicas_per_task: int, num_core
                 "--ray, or remove it"
             )
         wanted = Split(replicas_per_part=replicas_per_task, num_threads=threads or expected_threads(num_cores))
-        threads = agree_on_split(folder, wanted).num_threads
+        recorded = agree_on_split(folder, wanted).num_threads
+        threads = threads or recorded
+        if recorded != threads:
+            _logger.warning(
+                "%s was divided for sums over %d threads, and %d are used, as for the study's first run: last bits of "
+                "its parts may differ from each other", folder.name, recorded, threads,
+            )  # fmt: skip
     return threads or expected_threads(num_cores)
 
 
@@ -145,9 +165,25 @@ def split_threads(study: Study, session: Session) -> int | None:
     return None
 
 
-def join_finished(study: Study, session: Session, tasks: list[TrainTask]) -> list[TrainingRun]:
+def check_begun(study: Study, session: Session, tasks: list[TrainTask]) -> None:
+    """Check that every run and every part that has begun is of the study's configuration, before others are trained.
+
+    Raises: ConfigError, naming the folder and what differs.
+    """
+    for run in study.runs:
+        folder, config = session.run_dir(run), session.run_config(run)
+        with contextlib.suppress(NotFoundError, CorruptFileError):  # it has not begun; damage is found where it is used
+            check_same_config(config, folder)
+        check_begun_parts(config, folder, [task.part for task in tasks if task.run.name == run.name])
+
+
+def join_finished(
+    study: Study, session: Session, tasks: list[TrainTask], log: Callable[[str], None]
+) -> list[TrainingRun]:
     """Join every run whose parts are all finished. Returns the runs that are not finished.
 
+    Args:
+      log: as of `join_parts`.
     Raises: as `join_parts`.
     """
     unfinished = []
@@ -157,7 +193,7 @@ def join_finished(study: Study, session: Session, tasks: list[TrainTask]) -> lis
             continue
         parts = [task.part for task in tasks if task.run.name == run.name]
         if all(is_finished(part_dir(folder, part)) for part in parts):
-            join_parts(config, folder, parts)
+            join_parts(config, folder, parts, log)
         else:
             unfinished.append(run)
     return unfinished

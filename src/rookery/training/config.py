@@ -291,9 +291,14 @@ class RunConfig(NumericFields):
         return update % self.checkpoint_interval == 0 or update == self.total_updates
 
     @property
+    def seeds(self) -> range:
+        """Of each variant."""
+        return range(self.seed, self.seed + self.num_seeds)
+
+    @property
     def replicas(self) -> tuple[tuple[str, int], ...]:
         """(variant name, seed) of everything trained side by side, in order."""
-        return tuple((variant.name, self.seed + i) for variant in self.variants for i in range(self.num_seeds))
+        return tuple((variant.name, seed) for variant in self.variants for seed in self.seeds)
 
 
 def slot_names(config: RunConfig) -> list[str]:

@@ -30,13 +30,33 @@ def train_or_resume(
       config: the folder may hold a run of more seeds, if these are among them.
       comparable: leaves out of a configuration what may differ from that of the run in the folder.
     Returns: whether it reached the end.
-    Raises: ConfigError if the folder holds a run of another configuration; IncompatibleError if the frozen agents that
-      it trained with have changed since; otherwise as `rookery.training.trainer.train`.
+    Raises: ConfigError if the folder holds a run of another configuration or of other seeds; IncompatibleError if the
+      frozen agents that it trained with have changed since; otherwise as `rookery.training.trainer.train`.
     """
     options: dict[str, Any] = {"quiet": quiet, "stop_after": stop_after, "on_update": on_update}
     if not (run_dir / CONFIG_FILE).exists():
         return train(config, run_dir, **options).finished
+    check_same_config(config, run_dir, comparable)
+    if is_finished(run_dir):
+        check_same_agents(run_dir)
+        return True
+    return resume(run_dir, **options).finished
+
+
+def check_same_config(
+    config: RunConfig, run_dir: Path, comparable: Callable[[RunConfig], RunConfig] = lambda config: config
+) -> None:
+    """Check that a folder holds the run of a configuration.
+
+    Args: as for `train_or_resume`.
+    Raises: ConfigError, naming what differs; NotFoundError if it holds no run; CorruptFileError.
+    """
     saved = load_config(run_dir)
+    if config.seed not in saved.seeds or config.seeds[-1] not in saved.seeds:
+        raise ConfigError(
+            f"{run_dir} holds a run of seeds {saved.seeds[0]} to {saved.seeds[-1]}, not of {config.seeds[0]} to "
+            f"{config.seeds[-1]}; name another folder with --runs, or remove it"
+        )
     # Paths depend on the working directory; those that lead to the same agent are equal.
     same = with_agents_of(saved, config, AgentFinder.of_run(run_dir))
     left = comparable(dataclasses.replace(same, seed=config.seed, num_seeds=config.num_seeds))
@@ -50,11 +70,12 @@ def train_or_resume(
             f"{run_dir} holds a run of another configuration (it differs in {', '.join(changed)}); "
             "name another folder with --runs, or remove it"
         )
-    if is_finished(run_dir):
-        with contextlib.suppress(NotFoundError):  # the agents are gone: there is nothing to compare with
-            check_checkpoint_hashes(run_dir, saved)
-        return True
-    return resume(run_dir, **options).finished
+
+
+def check_same_agents(run_dir: Path) -> None:
+    """Check that the frozen agents of a run are those that it trained with. Raises: IncompatibleError."""
+    with contextlib.suppress(NotFoundError):  # the agents are gone: there is nothing to compare with
+        check_checkpoint_hashes(run_dir, load_config(run_dir))
 
 
 def is_finished(run_dir: Path) -> bool:

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from rookery import __version__
-from rookery.errors import CorruptFileError, NotFoundError, StorageError
+from rookery.errors import CorruptFileError, InUseError, NotFoundError
 from rookery.storage import checkpoint
 from rookery.storage.atomic import storage_error, write_bytes, write_json
 from rookery.storage.metrics import MetricsWriter, check_seed_metrics, read_metrics
@@ -36,11 +36,24 @@ from rookery.training.agent_paths import agent_names, start_record
 from rookery.training.build import build, checkpoint_hashes, initial_hashes
 from rookery.training.config import RunConfig, variant_prefixes
 from rookery.training.continue_run import is_finished
-from rookery.training.run_parts import RunPart, Split, part_dir, split_run, train_part
+from rookery.training.machine_notes import part_notes
+from rookery.training.run_parts import (
+    RunPart,
+    Split,
+    check_begun_parts,
+    check_part_agents,
+    check_part_config,
+    part_dir,
+    split_run,
+    train_part,
+)
 from rookery.training.train_step import wrong_update
 
 _logger = logging.getLogger(__name__)
 _Parts = list[tuple[RunPart, Path]]  # with their folders
+
+JOIN_SECONDS = 3600.0
+"""How long to wait for another process that is joining the same run: it reads and writes the states of all replicas."""
 
 
 def finish_parts(
@@ -56,21 +69,29 @@ def finish_parts(
     Raises: as `train_part` and `join_parts`.
     """
     parts = split_run(config, split.replicas_per_part)
+    check_begun_parts(config, run_dir, parts)
     if missing := sum(not is_finished(part_dir(run_dir, part)) for part in parts):
         verb = "is" if missing == 1 else "are"
         log(f"{missing} of {len(parts)} parts of {config.name} {verb} not here; training them in this process")
     for part in parts:
         if not train_part(config, part, part_dir(run_dir, part), quiet=quiet, stop_after=seconds_left()):
             return False
-    join_parts(config, run_dir, parts)
+    join_parts(config, run_dir, parts, log)
     return True
 
 
-def join_parts(config: RunConfig, run_dir: Path, parts: list[RunPart]) -> None:
+def join_parts(
+    config: RunConfig, run_dir: Path, parts: list[RunPart], log: Callable[[str], None] = _logger.warning
+) -> None:
     """Write the folder of the whole run: configuration, metrics, last checkpoint, agents and status.
 
     Everything is as one process would have written it, but for times, machines and earlier checkpoints.
-    Raises: NotFoundError if a part is not finished; StorageError if the disk refuses or another process writes there.
+
+    Args:
+      log: called with a line for each thing that differs between the parts, on which last bits depend.
+    Raises: NotFoundError if a part is not finished; ConfigError if one is of another configuration; IncompatibleError
+      if the agents that one trained with have changed since; CorruptFileError if one is damaged; StorageError if the
+      disk refuses or another process writes there.
     """
     folders = [(part, part_dir(run_dir, part)) for part in parts]
     missing = [part.name for part, folder in folders if not is_finished(folder)]
@@ -79,6 +100,11 @@ def join_parts(config: RunConfig, run_dir: Path, parts: list[RunPart]) -> None:
     with _wait_for_lock(run_dir) as lock:
         if (run_dir / CONFIG_FILE).exists():  # joined by another process
             return
+        for part, folder in folders:
+            check_part_config(config, part, folder)
+            check_part_agents(config, part, folder)
+        for note in part_notes(run_dir.name, (folder for _, folder in folders)):
+            log(note)
         _join_metrics(config, run_dir, folders)
         _join_checkpoints(config, run_dir, folders)
         for _, folder in folders:
@@ -92,13 +118,13 @@ def join_parts(config: RunConfig, run_dir: Path, parts: list[RunPart]) -> None:
         write_json(run_dir / CONFIG_FILE, saved | ({CHECKPOINT_HASHES_KEY: hashes} if hashes else {}))
 
 
-def _wait_for_lock(run_dir: Path, seconds: float = 60.0) -> RunLock:
-    """The lock of a run that another process may be joining, which takes seconds. Raises StorageError."""
+def _wait_for_lock(run_dir: Path, seconds: float = JOIN_SECONDS) -> RunLock:
+    """The lock of a run that another process may be joining. Raises StorageError."""
     lock, give_up = RunLock(run_dir), time.monotonic() + seconds
     while True:
         try:
             return lock.acquire()
-        except StorageError:
+        except InUseError:
             if time.monotonic() > give_up:
                 raise
             time.sleep(1.0)
@@ -154,7 +180,13 @@ def _join_checkpoints(config: RunConfig, run_dir: Path, folders: _Parts) -> None
     states: dict[tuple[str, int], Any] = {}
     for part, folder in folders:
         of_part = jax.tree.map(lambda x, n=part.num_replicas: jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype), like)
-        _, state = checkpoint.restore_latest(folder / CHECKPOINTS_DIR, of_part, lambda note: None, wrong_update)
+        notes: list[str] = []
+        update, state = checkpoint.restore_latest(folder / CHECKPOINTS_DIR, of_part, notes.append, wrong_update)
+        if update != config.total_updates:
+            raise CorruptFileError(
+                f"{folder} lacks a valid checkpoint of its last update{f' ({notes[0]})' if notes else ''}; remove "
+                f"{folder / STATUS_FILE}, and the same command trains the part from update {update} on"
+            )
         for number, replica in enumerate((name, seed) for name in part.variants for seed in part.seeds):
             states[replica] = jax.tree.map(lambda x, n=number: x[n], state)
     state = jax.tree.map(lambda *leaves: np.stack(leaves), *(states[replica] for replica in config.replicas))

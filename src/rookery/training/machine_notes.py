@@ -49,6 +49,24 @@ def machine_notes(run_dir: Path) -> list[str]:
     return notes
 
 
+def part_notes(run: str, folders: Iterable[Path]) -> list[str]:
+    """A sentence on each thing that differs between finished parts of a run, on which last bits depend.
+
+    Raises: as `read_status`.
+    """
+    statuses = map(read_status, folders)
+    machines = [machine for status in statuses for machine in status.get("machines", [status["machine"]])]
+    notes = []
+    for key, noun in {**_NUMBERS_DEPEND_ON, "xla_flags": "XLA_FLAGS were", "threads": "threads were"}.items():
+        found = list(dict.fromkeys(str(machine[key]) for machine in machines if key in machine))
+        if len(found) > 1:
+            notes.append(
+                f"{run}: {noun} {' in one part, and in another '.join(found)}: last bits may differ from those of a "
+                "run that one process trained; to avoid it, remove the folders of one kind and train these parts again"
+            )
+    return notes
+
+
 _NUMBERS_DEPEND_ON = {
     "jax": "JAX was",
     "jaxlib": "jaxlib was",

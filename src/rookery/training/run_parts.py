@@ -7,18 +7,20 @@ finished, `join_parts` makes the folder of the whole run from theirs.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
-from rookery.errors import ConfigError, CorruptFileError, NotFoundError
-from rookery.storage.atomic import create_once, write_bytes
-from rookery.storage.run_files import AGENTS_DIR
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
+from rookery.storage.atomic import create_once, restore_replaced, write_bytes
+from rookery.storage.run_files import AGENTS_DIR, CHECKPOINT_HASHES_KEY, CONFIG_FILE
+from rookery.storage.serialization import load_json
 from rookery.storage.strict_json import parse_json
-from rookery.training.build import SEED_PLACEHOLDER
+from rookery.training.build import SEED_PLACEHOLDER, initial_hashes
 from rookery.training.config import RunConfig
-from rookery.training.continue_run import is_finished, train_or_resume
+from rookery.training.continue_run import check_same_agents, check_same_config, is_finished, train_or_resume
 from rookery.training.train_step import default_env_values
 from rookery.training.trainer import OnUpdate
 
@@ -148,6 +150,7 @@ def train_part(
 
     Raises: NotFoundError if it starts from agents that are not trained yet; otherwise as `train_or_resume`.
     """
+    restore_replaced(folder)
     if not is_finished(folder):
         copy_start_agents(config, part, folder / START_AGENTS_DIR)
     return train_or_resume(
@@ -156,8 +159,50 @@ def train_part(
         quiet=quiet,
         stop_after=stop_after,
         on_update=on_update,
-        comparable=lambda saved: _starting_from(saved, Path()),
+        comparable=_with_its_own_start,
     )
+
+
+def check_part_config(config: RunConfig, part: RunPart, folder: Path) -> None:
+    """Check that a folder holds a part of the run `config`.
+
+    Raises: ConfigError, naming the part and what differs, if it is of another run; else as `check_same_config`.
+    """
+    check_same_config(_starting_from(part_config(config, part), folder / START_AGENTS_DIR), folder, _with_its_own_start)
+
+
+def check_begun_parts(config: RunConfig, run_dir: Path, parts: list[RunPart]) -> None:
+    """Check that those of a run's parts that have begun are of its configuration, before others are trained.
+
+    Raises: ConfigError, naming the part and what differs.
+    """
+    for part in parts:
+        with contextlib.suppress(NotFoundError, CorruptFileError):  # it has not begun; damage is found where it is used
+            check_part_config(config, part, part_dir(run_dir, part))
+
+
+def check_part_agents(config: RunConfig, part: RunPart, folder: Path) -> None:
+    """Check that a part trained with the agents, and started from those, that the run `config` has now.
+
+    Raises: IncompatibleError, naming the part and the agent; CorruptFileError.
+    """
+    check_same_agents(folder)
+    saved = load_json(folder / CONFIG_FILE, CorruptFileError).get(CHECKPOINT_HASHES_KEY, {})
+    if not isinstance(saved, dict) or not all(isinstance(digest, str) for digest in saved.values()):
+        raise CorruptFileError(f"{folder / CONFIG_FILE}: {CHECKPOINT_HASHES_KEY!r} must be SHA-256 digests by agent")
+    recorded = {Path(name).name: digest for name, digest in saved.items()}
+    starts = {name for name in start_agents(config, part) if name in recorded}
+    for path, digest in (initial_hashes(part_config(config, part)) if starts else {}).items():
+        if (name := Path(path).name) in starts and recorded[name] != digest:
+            raise IncompatibleError(
+                f"{folder} started from an agent {name} of SHA-256 {recorded[name][:12]}…, which is {digest[:12]}… "
+                "now; put the old one back, or remove the part to train it again"
+            )
+
+
+def _with_its_own_start(config: RunConfig) -> RunConfig:
+    """The configuration without the folder of the agents that it starts from, which each part has for itself."""
+    return _starting_from(config, Path())
 
 
 def start_agents(config: RunConfig, part: RunPart) -> dict[str, Path]:
@@ -189,7 +234,8 @@ def finished_agent(path: Path) -> Path:
     Raises: NotFoundError if neither is finished.
     """
     run_dir = path.parent.parent
-    folders = [run_dir, *sorted(entry for entry in parts_dir(run_dir).glob("*") if entry.is_dir())]
+    # Not those that are just being replaced, whose names begin with a dot.
+    folders = [run_dir, *sorted(entry for entry in parts_dir(run_dir).glob("[!.]*") if entry.is_dir())]
     for folder in folders:
         if (folder / AGENTS_DIR / path.name).exists() and is_finished(folder):
             return folder / AGENTS_DIR / path.name
