@@ -18,7 +18,7 @@ from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
 from rookery.training.config import FrozenPolicyConfig, GroupConfig, RunConfig
 from rookery.training.continue_run import train_or_resume
 from rookery.training.join_parts import finish_parts
-from rookery.training.run_parts import read_split
+from rookery.training.run_parts import parts_dir, read_split
 from rookery.training.trainer import agent_file
 
 _logger = logging.getLogger(__name__)
@@ -89,15 +89,16 @@ class Session:
         return dataclasses.replace(group, policy=dataclasses.replace(group.policy, init_from=init_from))
 
     def run_dir(self, run: TrainingRun) -> Path:
-        """Folder of a run: an existing one that has these seeds among others, else one with just these."""
+        """Folder of a run: the one with just these seeds, whole or in parts, else a run that has them among others."""
         parent, stem = self.runs_dir / STUDIES_DIR, f"{run.name}-{self.budget}-seeds-"
         last_seed = self.seeds_of(run)[-1]
         folder = parent / f"{stem}{self.seed}-to-{last_seed}"
-        if folder.exists() or not parent.is_dir():
+        if folder.exists() or parts_dir(folder).exists() or not parent.is_dir():
             return folder
         for path in sorted(parent.glob(f"{stem}*")):
             match = re.fullmatch(re.escape(stem) + r"(\d+)-to-(\d+)", path.name)
-            if match and int(match[1]) <= self.seed and last_seed <= int(match[2]):
+            covers = match and int(match[1]) <= self.seed and last_seed <= int(match[2])
+            if covers and (path / CONFIG_FILE).exists():  # what was killed before it was written trains nothing
                 return path
         return folder
 
