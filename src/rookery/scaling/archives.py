@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 from rookery.errors import CorruptFileError
-from rookery.storage.atomic import replace_folder
+from rookery.storage.atomic import replace_folder, storage_error, sync_tree
 from rookery.storage.checkpoint import saved_updates
 from rookery.storage.run_files import (
     AGENTS_DIR,
@@ -47,6 +47,10 @@ def unpack(data: bytes, run_dir: Path) -> None:
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             archive.extractall(new, filter="data")
+        sync_tree(new)  # before the files that it replaces are gone
     except tarfile.TarError as error:
         raise CorruptFileError(f"what arrived for {run_dir} is not an archive of a run ({error})") from None
+    except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        raise storage_error("write", run_dir, error) from error
     replace_folder(new, run_dir)

@@ -235,8 +235,8 @@ def replace_folder(new_folder: Path, folder: Path) -> None:
     Raises: StorageError if the disk refuses; the older one then stays.
     """
     backup = _replaced_path(folder)
+    restore_replaced(folder)
     try:
-        restore_replaced(folder)
         if folder.exists():
             shutil.rmtree(backup, ignore_errors=True)
             os.rename(folder, backup)
@@ -248,13 +248,28 @@ def replace_folder(new_folder: Path, folder: Path) -> None:
 
 
 def restore_replaced(folder: Path) -> None:
-    """A process killed between the two renames of `replace_folder` left the older folder under the backup's name."""
-    if not folder.exists() and _replaced_path(folder).exists():
-        os.rename(_replaced_path(folder), folder)
+    """A process killed between the two renames of `replace_folder` left the older folder under the backup's name.
+
+    Raises: StorageError if the disk refuses.
+    """
+    try:
+        if not folder.exists() and _replaced_path(folder).exists():
+            os.rename(_replaced_path(folder), folder)
+    except OSError as error:
+        raise storage_error("write", folder, error) from error
 
 
 def _replaced_path(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.backup")
+
+
+def sync_tree(folder: Path | str) -> None:
+    """Sync all files and folders in a folder to the disk. Raises: OSError."""
+    for inner, _, files in os.walk(folder):
+        for name in files:
+            with open(os.path.join(inner, name), "rb") as file:
+                os.fsync(file.fileno())
+        sync_directory(inner)
 
 
 def sync_directory(path: Path | str) -> None:
