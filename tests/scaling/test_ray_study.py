@@ -2,20 +2,30 @@
 
 import contextlib
 import dataclasses
+import errno
+import io
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rookery.errors import (
+    STOPPED_EXIT_CODE,
     ConfigError,
     DivergedError,
     IncompatibleError,
+    InUseError,
+    LostProcessError,
     MissingPackageError,
     NotFoundError,
     StorageError,
@@ -24,9 +34,12 @@ from rookery.scaling import ray_cluster, ray_study, ray_worker
 from rookery.scaling.archives import pack, unpack
 from rookery.scaling.ray_cluster import RayOptions, connected, import_ray
 from rookery.scaling.ray_worker import check_versions, own_versions
+from rookery.scaling.tasks import train_tasks
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import to_dict
-from rookery.training.run_parts import parts_dir
+from rookery.studies.agent_sources import PretrainedAgent
+from rookery.training.run_parts import part_dir, parts_dir
+from rookery.training.stop_signal import StopSignal
 from tests.flags import KEPT
 from tests.optional import is_installed
 from tests.scaling.study import CONFIG, FIRST, NAME, SECOND, STUDY
@@ -37,7 +50,7 @@ OPTIONS = ("--seeds", "2", "--seed", "4", "--episodes", "6")
 needs_ray = pytest.mark.skipif(not is_installed("ray"), reason="Ray is not installed: pip install 'rookery[ray]'")
 
 
-def reproduce(folder: Path, *ray: str, before: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess:
+def start(folder: Path, *ray: str, before: tuple[str, ...] = (), **variables: str) -> subprocess.Popen:
     """The study in a process of its own, compiled without haste: numbers are exact."""
     command = [
         sys.executable,
@@ -51,11 +64,22 @@ def reproduce(folder: Path, *ray: str, before: tuple[str, ...] = (), **variables
         "--results",
         str(folder / "results"),
     ]
-    environment = {"XLA_FLAGS": KEPT, "TEST_UPDATES": "40", "PYTHONPATH": str(ROOT), **variables}
-    return subprocess.run(
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {"XLA_FLAGS": KEPT, "TEST_UPDATES": "40", "PYTHONPATH": path, **variables}
+    return subprocess.Popen(
         [*before, *command, *ray],
-        env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, timeout=900,
+        env={**os.environ, **environment}, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+
+
+def reproduce(folder: Path, *ray: str, **options: Any) -> subprocess.CompletedProcess:
+    """`start`, and its end."""
+    process = start(folder, *ray, **options)
+    try:
+        out, err = process.communicate(timeout=900)
+    finally:
+        process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def results(folder: Path) -> str:
@@ -93,6 +117,25 @@ def test_a_node_dies_and_no_number_changes(one_process, tmp_path, disk):
     assert all(part.parent.name.startswith("first-") for part in again), "the other run starts when the first has ended"
     assert all("beginning" not in text for text in again.values()), "it continued from its last checkpoint"
     assert all(text.count("process ") == 1 for part, text in logs.items() if part not in again)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_driver_that_is_asked_to_stop_saves_and_continues_to_the_same_numbers(one_process, tmp_path):
+    driver = start(tmp_path, "--ray", "--cores", "2")
+    logs = lambda: list((tmp_path / "studies").glob("first-*.parts/*/metrics.jsonl"))  # noqa: E731
+    while driver.poll() is None and sum(len(path.read_bytes().splitlines()) > 2 for path in logs()) < 2:
+        time.sleep(0.05)
+    driver.send_signal(signal.SIGTERM)
+    out, err = driver.communicate(timeout=300)
+    assert driver.returncode == STOPPED_EXIT_CODE, out + err
+    assert "stopped; run the same command to continue" in out
+    for path in logs():
+        status, rows = json.loads((path.parent / "status.json").read_text()), path.read_bytes().splitlines()
+        assert 2 < status["num_updates"] == len(rows), "it saved after its last update"
+    ended = reproduce(tmp_path, "--ray", "--cores", "2")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert results(tmp_path) == results(one_process)
 
 
 def test_a_second_driver_is_refused_before_it_connects(tmp_path, monkeypatch):
@@ -159,10 +202,15 @@ def test_without_ray(monkeypatch):
 class NoCluster:
     """Stands for the module ray where nothing answers, or where the cluster is small."""
 
+    exceptions = types.SimpleNamespace(RayError=ArithmeticError)
+
     def __init__(self, cpus: int = 0) -> None:
         self.cpus = cpus
+        self.options: dict = {}
 
     def init(self, **options):
+        self.options = options
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does
         if not self.cpus:
             raise ConnectionError("Ray is trying to start at 10.0.0.1:6379\nand more")
 
@@ -190,6 +238,62 @@ def test_a_task_larger_than_every_node(monkeypatch):
         connect(num_cpus=8)
     with pytest.raises(ConfigError, match="--num-gpus 1: no node of the cluster has so many; the largest has 0"):
         connect(num_gpus=1)
+
+
+@pytest.fixture
+def keeps_sigterm():
+    """SIGTERM does after the test what it did before."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    assert signal.getsignal(signal.SIGTERM) == handler
+    signal.signal(signal.SIGTERM, handler)
+
+
+def test_a_cluster_is_started_here_whatever_others_there_are(monkeypatch, keeps_sigterm):
+    monkeypatch.setattr(ray_cluster, "import_ray", lambda: NoCluster(cpus=4))
+    with connected(RayOptions()) as ray:
+        assert ray.options["address"] == "local"
+    with connected(RayOptions(address="auto")) as ray:
+        assert ray.options["address"] == "auto"
+
+
+def test_a_cluster_that_is_lost_is_one_sentence(monkeypatch, keeps_sigterm):
+    monkeypatch.setattr(ray_cluster, "import_ray", lambda: NoCluster(cpus=4))
+    with (
+        pytest.raises(LostProcessError, match=r"\(the actor died\); what was saved is kept: run the same command"),
+        connected(RayOptions()),
+    ):
+        raise ArithmeticError("the actor died\nand more")
+
+
+def test_gpus_of_a_task_are_whole_or_a_part_of_one():
+    for number in (0, 0.5, 1, 2.0):
+        assert RayOptions(num_gpus=number).num_gpus == number
+    with pytest.raises(ConfigError, match=r"num_gpus=1.5 must be a whole number, or less than 1 for tasks that"):
+        RayOptions(num_gpus=1.5)
+
+
+def test_markers_of_killed_drivers_go(tmp_path):
+    own = ray_cluster.driver_marker(tmp_path)
+    living, elsewhere = (tmp_path / f".driver-{name}" for name in (f"{os.uname().nodename}-1", "elsewhere-999999999"))
+    dead = own.with_name(f".driver-{os.uname().nodename}-999999999")
+    for path in (living, elsewhere, dead):
+        path.write_text("")
+    ray_cluster._remove_markers_of_the_dead(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([living, elsewhere])
+
+
+def test_folders_of_killed_workers_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    host = socket.gethostname()
+    for name in (f"999999999-{host}", f"1-{host}", "999999999-elsewhere"):
+        (tmp_path / f"rookery-task-{name}-x1_").mkdir()
+    with ray_worker._scratch_folder() as folder:
+        assert folder.parent == tmp_path
+        assert folder.name.startswith(f"rookery-task-{os.getpid()}-{host}-")
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left == {folder.name, f"rookery-task-1-{host}-x1_", "rookery-task-999999999-elsewhere-x1_"}
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
@@ -263,6 +367,18 @@ def test_a_worker_that_is_asked_to_stop_does_not_stop_the_study(ends):
     assert (reports, notes) == ([("task", ended(False))], [])
 
 
+def test_a_folder_in_use_is_waited_for(ends, monkeypatch):
+    """A node that lost power holds its locks on a network disk until the server notices."""
+    held = TaskError(InUseError("part is in use by process 7 on node1; wait for it to end"))
+    reports, outcome, notes = ends(*[held] * 20, ended(True))
+    assert reports == [("task", ended(True))]
+    assert (outcome.deaths, outcome.missing) == (0, {})
+    assert notes == ["task waits: part is in use by process 7 on node1; wait for it to end"]
+    monkeypatch.setattr(ray_study, "ARRIVAL_SECONDS", 0.0)
+    _, outcome, _ = ends(held, held)
+    assert outcome.missing == {"task": "part is in use by process 7 on node1; wait for it to end"}
+
+
 def test_after_three_deaths_a_task_is_given_up(ends):
     reports, outcome, notes = ends(*[ArithmeticError("no memory")] * 3)
     assert reports == []
@@ -286,6 +402,16 @@ def test_what_tasks_took_is_one_line():
     assert outcome.describe() == (
         "2 tasks on 2 nodes took 2 s in all and moved 3.0 kB between machines; 1 died and continued"
     )
+
+
+def test_a_log_is_no_link(tmp_path):
+    (tmp_path / "log.txt").symlink_to(tmp_path / "elsewhere")
+    with (
+        pytest.raises(StorageError, match=r"log\.txt is a symbolic link"),
+        ray_worker._printing_to(tmp_path / "log.txt"),
+    ):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_log_has_what_a_task_prints_and_the_error_that_ends_it(tmp_path):
@@ -318,6 +444,138 @@ class HubHandle:
         return types.SimpleNamespace(remote=getattr(self.hub, name))
 
 
+RAY = types.SimpleNamespace(
+    get=lambda value: value,
+    wait=lambda refs, timeout: (refs, []),
+    exceptions=types.SimpleNamespace(RayError=ArithmeticError),
+    util=types.SimpleNamespace(get_node_ip_address=lambda: "10.0.0.2"),
+)
+"""Stands for the module ray with that handle."""
+SETUP = ray_worker.WorkerSetup(
+    num_cpus=1, num_gpus=0, num_threads=1, environment={}, marker="", marker_text="x", versions={},
+    matmul_precision=None,
+)  # fmt: skip
+ORDER = ray_worker.TrainOrder(
+    label="task", config=to_dict(CONFIG), variants=("social",), seed=4, num_seeds=1, folder="/elsewhere/part",
+    start_agents={}, stop_at=None,
+)  # fmt: skip
+
+
+def test_a_task_that_comes_too_late_starts_nothing(tmp_path, monkeypatch):
+    """It was queued when the time was up, or the driver had been asked to stop."""
+    monkeypatch.setitem(sys.modules, "ray", RAY)
+    monkeypatch.setattr(ray_worker, "start_jax", lambda setup: pytest.fail("nothing may start"))
+    hub = ray_study.Hub({"task": str(tmp_path / "part")})
+    late = dataclasses.replace(ORDER, stop_at=time.time())
+    assert not ray_worker.train_on_worker(late, SETUP, HubHandle(hub)).finished
+    hub.stop()
+    assert not ray_worker.train_on_worker(ORDER, SETUP, HubHandle(hub)).finished
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_driver_that_stops_makes_its_tasks_save():
+    hub = ray_study.Hub({})
+    reports = ray_worker._Reports(RAY, HubHandle(hub), "task")
+    with StopSignal() as stop_signal:
+        reports.send(1, at_once=True)
+        reports.send(2, at_once=True)
+        assert not stop_signal.requested
+        assert hub.updates() == {"task": 2}
+        hub.stop()
+        for update in (3, 4, 5, 6):  # the answer to the third; a second signal would end the task without saving
+            reports.send(update, at_once=True)
+        assert stop_signal.requested
+
+
+def test_a_driver_that_stops_starts_nothing_again(ends):
+    """It is asked to by a signal, or the time is up."""
+    outcome = ray_study.RayOutcome(stopped=True)
+    tasks = ray_study._Tasks(Cluster(), RayOptions(), outcome)
+    left = [(ended(False),)]
+    tasks.waiting.append((0.0, "dead", lambda: pytest.fail("it must not start")))
+    tasks.start("task", left.pop)
+    assert tasks.wait(pytest.fail) == [("task", ended(False))]
+    assert not tasks.busy
+
+
+def training(tmp_path) -> ray_study._Training:
+    """The study's training, on no cluster."""
+    session = make_session(tmp_path)
+    tasks = train_tasks(STUDY, session, 1)
+    return ray_study._Training(Cluster(), STUDY, session, RayOptions(), SETUP, tasks, ray_study.RayOutcome())
+
+
+def test_a_signal_stops_every_task(tmp_path):
+    notes, hub = [], ray_study.Hub({})
+    running = training(tmp_path)
+    for _ in range(2):  # a hub that was started again is told again
+        running._stop(HubHandle(hub), types.SimpleNamespace(note=notes.append))
+    assert hub.is_stopping()
+    assert notes == ["stopping: every task saves after its next update; a second signal ends them at once"]
+    running._start_ready(None, None)
+    assert (running.queue, running.outcome.stopped) == ([], True)
+
+
+def test_agents_that_arrive_late_are_waited_for(tmp_path, monkeypatch):
+    """The task that trained them has ended, and this disk does not show its files yet."""
+    running = training(tmp_path)
+    running.queue = ["second/social-seed-4"]
+    running.done = {"first/social-seed-4"}
+    running._start_ready(None, None)
+    assert running.queue == ["second/social-seed-4"]
+    monkeypatch.setattr(ray_study, "ARRIVAL_SECONDS", 0.0)
+    running._start_ready(None, None)
+    assert running.queue == []
+    assert "is not trained yet" in running.outcome.missing["second/social-seed-4"]
+
+
+def test_an_archive_that_was_being_replaced_is_not_lost(tmp_path):
+    """Its driver was killed between two renames."""
+    task = train_tasks(STUDY, make_session(tmp_path), 1)[0]
+    folder = part_dir(make_session(tmp_path).run_dir(FIRST), task.part)
+    backup = folder.with_name(f".{folder.name}.backup")
+    (backup / "checkpoints" / "00000002").mkdir(parents=True)
+    assert pack_names(ray_study.Hub({"task": str(folder)}).load("task")) == ["checkpoints/00000002"]
+    folder.rename(backup)
+    training(tmp_path)
+    assert folder.exists()
+    assert not backup.exists()
+
+
+def pack_names(data: bytes) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        return archive.getnames()
+
+
+def test_an_archive_is_on_the_disk_before_it_replaces_another(straight, tmp_path, monkeypatch):
+    events, fsync, rename = [], os.fsync, os.rename
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (events.append("sync"), fsync(descriptor))[1])
+    monkeypatch.setattr(os, "rename", lambda *paths: (events.append("rename"), rename(*paths))[1])
+    unpack(pack(straight.run_dir), tmp_path / "part")
+    files = [path for path in (tmp_path / "part").rglob("*")]
+    assert events == ["sync"] * (len(files) + 1) + ["rename", "sync"]
+
+
+def test_a_full_disk_refuses_an_archive(straight, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(StorageError, match=r"cannot write .*part: the disk is full"):
+        unpack(pack(straight.run_dir), tmp_path / "part")
+    assert not list(tmp_path.iterdir())
+
+
+def test_agents_that_cannot_be_prepared_in_time_stop_the_study(tmp_path, monkeypatch):
+    """Clones and generations are trained by the driver, which is asked to stop meanwhile."""
+    monkeypatch.setattr(ray_study, "connected", lambda options: contextlib.nullcontext())
+    monkeypatch.setattr(ray_study, "check_nodes", lambda ray, marker: 0)
+    monkeypatch.setattr(ray_study._Training, "run", lambda self: None)
+    monkeypatch.setattr(ray_study, "join_finished", lambda *_: [])
+    monkeypatch.setattr(PretrainedAgent, "prepare", lambda self, session: False)
+    assert ray_study.run_on_ray(STUDY, make_session(tmp_path), RayOptions(), 1, print).stopped
+
+
 def test_the_log_of_a_task_that_fails_elsewhere_comes_to_the_driver(tmp_path, monkeypatch):
     """Its part has no checkpoint that would bring it along."""
 
@@ -325,18 +583,11 @@ def test_the_log_of_a_task_that_fails_elsewhere_comes_to_the_driver(tmp_path, mo
         print("begins")
         raise DivergedError("policy_loss is not finite")
 
-    monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace(get=lambda value: value))
+    monkeypatch.setitem(sys.modules, "ray", RAY)
     monkeypatch.setattr(ray_worker, "start_jax", lambda setup: None)
     monkeypatch.setattr("rookery.training.run_parts.train_part", fail)
-    setup = ray_worker.WorkerSetup(
-        num_cpus=1, num_gpus=0, num_threads=1, environment={}, marker="", marker_text="x", versions={}
-    )
-    order = ray_worker.TrainOrder(
-        label="task", config=to_dict(CONFIG), variants=("social",), seed=4, num_seeds=1, folder="/elsewhere/part",
-        start_agents={}, stop_at=None,
-    )  # fmt: skip
     with pytest.raises(DivergedError):
-        ray_worker.train_on_worker(order, setup, HubHandle(ray_study.Hub({"task": str(tmp_path / "part")})))
+        ray_worker.train_on_worker(ORDER, SETUP, HubHandle(ray_study.Hub({"task": str(tmp_path / "part")})))
     lines = (tmp_path / "part" / "log.txt").read_text().splitlines()
     assert lines[1:] == ["begins", "error: policy_loss is not finite"]
 
@@ -359,7 +610,22 @@ def test_a_worker_that_dies_leaves_no_half_agent(tmp_path, monkeypatch):
 
 def test_a_worker_with_other_versions_refuses():
     setup = ray_worker.WorkerSetup(
-        num_cpus=1, num_gpus=0, num_threads=1, environment={}, marker="", marker_text="", versions={"jax": "0.0.1"}
-    )
+        num_cpus=1, num_gpus=0, num_threads=1, environment={}, marker="", marker_text="", versions={"jax": "0.0.1"},
+        matmul_precision=None,
+    )  # fmt: skip
     with pytest.raises(IncompatibleError, match=r"node .* has jax .*, the driver has 0\.0\.1"):
         ray_worker.start_jax(setup)
+
+
+def test_a_worker_has_the_driver_s_precision(monkeypatch):
+    """JAX may have read its environment variable before, when an order was unpickled."""
+    import jax
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setattr("rookery.training.devices.use_all_cores", lambda cores, threads: cores)
+    before = jax.config.jax_default_matmul_precision
+    try:
+        ray_worker.start_jax(dataclasses.replace(SETUP, matmul_precision="bfloat16"))
+        assert jax.config.jax_default_matmul_precision == "bfloat16"
+    finally:
+        jax.config.update("jax_default_matmul_precision", before)

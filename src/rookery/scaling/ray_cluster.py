@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rookery.errors import ConfigError, IncompatibleError, MissingPackageError, NotFoundError
+from rookery.errors import ConfigError, IncompatibleError, LostProcessError, MissingPackageError, NotFoundError
 from rookery.scaling.ray_worker import check_versions, own_versions, probe
-from rookery.storage.atomic import write_text
+from rookery.storage.atomic import is_stale, write_text
 from rookery.training.devices import available_cores
 
 
@@ -39,6 +41,10 @@ class RayOptions:
             raise ConfigError(f"num_cpus={self.num_cpus} must be at least 1")
         if not self.num_gpus >= 0:
             raise ConfigError(f"num_gpus={self.num_gpus} must be at least 0")
+        if self.num_gpus > 1 and not float(self.num_gpus).is_integer():
+            raise ConfigError(
+                f"num_gpus={self.num_gpus} must be a whole number, or less than 1 for tasks that have one GPU together"
+            )
         if self.replicas_per_task < 1:
             raise ConfigError(f"replicas_per_task={self.replicas_per_task} must be at least 1")
 
@@ -60,14 +66,21 @@ def import_ray() -> Any:
 def connected(options: RayOptions) -> Iterator[Any]:
     """Connect to the cluster; on exit, disconnect, and end a cluster that was started here. Yields the module `ray`.
 
-    Raises: NotFoundError without Ray, or if no cluster answers; ConfigError if no node is large enough for a task.
+    Raises: NotFoundError without Ray, or if no cluster answers; ConfigError if no node is large enough for a task;
+      LostProcessError if the cluster is lost meanwhile.
     """
     ray = import_ray()
-    local: dict[str, Any] = {"num_cpus": options.local_cpus or available_cores(), "include_dashboard": False}
+    # Without an address Ray would take that of RAY_ADDRESS, or of the cluster that was started last.
+    local: dict[str, Any] = {
+        "address": "local", "num_cpus": options.local_cpus or available_cores(), "include_dashboard": False
+    }  # fmt: skip
     try:
-        ray.init(
-            **({"address": options.address} if options.address else local), log_to_driver=False, logging_level="ERROR"
-        )
+        with _kept_sigterm():
+            ray.init(
+                **({"address": options.address} if options.address else local),
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         raise NotFoundError(
             f"no Ray cluster answers at {options.address or 'this machine'} ({_first_line(error)}); start one with "
@@ -76,8 +89,25 @@ def connected(options: RayOptions) -> Iterator[Any]:
     try:
         _check_size(ray, options)
         yield ray
+    except ray.exceptions.RayError as error:
+        raise LostProcessError(
+            f"the Ray cluster no longer does what it is asked ({_first_line(error)}); what was saved is kept: run the "
+            "same command to continue"
+        ) from None
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _kept_sigterm() -> Iterator[None]:
+    """SIGTERM does afterwards what it did before: Ray makes it end the process without a word."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if handler is not None:  # None: it was not set from Python
+            with contextlib.suppress(ValueError):  # not in the main thread, where Ray does not set it either
+                signal.signal(signal.SIGTERM, handler)
 
 
 def _first_line(error: BaseException) -> str:
@@ -104,6 +134,7 @@ def check_nodes(ray: Any, marker: Path) -> int:
     """
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # pyright: ignore[reportMissingImports]
 
+    _remove_markers_of_the_dead(marker.parent)
     write_text(marker, marker_text())
     ask = ray.remote(num_cpus=0, max_retries=3)(probe)
     nodes = [node for node in ray.nodes() if node["Alive"]]
@@ -121,6 +152,8 @@ def check_nodes(ray: Any, marker: Path) -> int:
                 f"node {name} cannot run rookery ({_first_line(error.cause)}): install "
                 f"rookery {own_versions()['rookery']} with the same libraries there"
             ) from None
+        except ray.exceptions.RayError:
+            continue  # it has left the cluster; should it come back, its workers check their versions themselves
         check_versions(f"node {name}", versions, "this process", own_versions())
         blind += not sees_files
     return blind
@@ -129,6 +162,15 @@ def check_nodes(ray: Any, marker: Path) -> int:
 def driver_marker(folder: Path) -> Path:
     """The marker of this process in a folder: drivers of several studies that share it have their own."""
     return folder / f".driver-{os.uname().nodename}-{os.getpid()}"
+
+
+def _remove_markers_of_the_dead(folder: Path) -> None:
+    """Remove the markers that killed drivers of this machine left in a folder."""
+    pattern = re.compile(re.escape(f".driver-{os.uname().nodename}-") + r"(\d+)")
+    for path in folder.glob(".driver-*"):
+        if (match := pattern.fullmatch(path.name)) and is_stale(int(match[1]), True, path):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def marker_text() -> str:

@@ -16,7 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rookery.errors import RookeryError, StorageError
+import jax
+
+from rookery.errors import InUseError, NotFoundError, RookeryError, StorageError
 from rookery.scaling.archives import LOG_FILE, pack, unpack
 from rookery.scaling.ray_cluster import RayOptions, check_nodes, connected, driver_marker, marker_text
 from rookery.scaling.ray_worker import (
@@ -33,6 +35,7 @@ from rookery.scaling.tasks import (
     MeasureTask,
     Outcome,
     TrainTask,
+    check_begun,
     is_done,
     join_finished,
     measure_tasks,
@@ -40,7 +43,7 @@ from rookery.scaling.tasks import (
     missing_start,
     train_tasks,
 )
-from rookery.storage.atomic import write_bytes, write_json
+from rookery.storage.atomic import restore_replaced, write_bytes, write_json
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import to_dict
 from rookery.studies.session import STUDIES_DIR, Session
@@ -48,12 +51,16 @@ from rookery.studies.study import Study
 from rookery.training.memory import format_bytes
 from rookery.training.progress import Progress
 from rookery.training.run_parts import finished_agent, part_dir, parts_dir, start_agents
+from rookery.training.stop_signal import StopSignal
 
 MAX_ATTEMPTS = 3
 """How often a task may die before it is given up."""
 RETRY_SECONDS = 5.0
 """Pause before a task whose folder is still in use, by a worker that does not know yet that it is dead, or whose node
 is about to go."""
+ARRIVAL_SECONDS = 600.0
+"""How long a task waits for a folder that a dead worker still locks, on a network disk whose server does not know yet,
+and for files that are written and not seen yet."""
 AGENTS_PER_TASK = 8
 """Agents that one task measures: the program is compiled once for all of them."""
 
@@ -76,15 +83,27 @@ class RayOutcome(Outcome):
 
 
 class Hub:
-    """An actor on the driver's machine: keeps the files of parts that train without its disk, and knows progress."""
+    """An actor on the driver's machine: keeps the files of parts that train without its disk, and knows progress.
+
+    Ray starts it again if it dies. Its progress then comes with the next reports, and the driver repeats `stop`.
+    """
 
     def __init__(self, folders: dict[str, str]) -> None:
         self._folders = {label: Path(folder) for label, folder in folders.items()}
         self._updates: dict[str, int] = {}
+        self._stopping = False
 
-    def report(self, label: str, num_updates: int) -> None:
-        """Called by workers after every update."""
+    def report(self, label: str, num_updates: int) -> bool:
+        """Called by workers between updates. Returns whether they must save and stop."""
         self._updates[label] = num_updates
+        return self._stopping
+
+    def stop(self) -> None:
+        """From now on every task is asked to save and stop."""
+        self._stopping = True
+
+    def is_stopping(self) -> bool:
+        return self._stopping
 
     def updates(self) -> dict[str, int]:
         """Updates of every task that has reported."""
@@ -92,6 +111,7 @@ class Hub:
 
     def load(self, label: str) -> bytes:
         """A part's files; empty if it has no checkpoint."""
+        restore_replaced(self._folders[label])
         return pack(self._folders[label])
 
     def store(self, label: str, data: bytes) -> None:
@@ -108,14 +128,16 @@ def run_on_ray(
 ) -> RayOutcome:
     """Do everything of a study but judging it. `begin_split` comes first.
 
-    Raises: as `connected` and `check_nodes`; StorageError if another driver works on one of these runs, the disk
-      refuses, or it does not have what the workers say that they wrote.
+    Raises: as `connected`, `check_nodes` and `check_begun`; StorageError if another driver works on one of these runs,
+      the disk refuses, or it does not have what the workers say that they wrote.
     """
     marker = driver_marker(session.runs_dir.resolve() / STUDIES_DIR)  # workers have working directories of their own
     outcome = RayOutcome()
     with contextlib.ExitStack() as stack:
         for run in study.runs:
             stack.enter_context(RunLock(parts_dir(session.run_dir(run))))
+        tasks = train_tasks(study, session, options.replicas_per_task)
+        check_begun(study, session, tasks)
         ray = stack.enter_context(connected(options))
         stack.callback(marker.unlink, missing_ok=True)
         blind = check_nodes(ray, marker)
@@ -129,18 +151,20 @@ def run_on_ray(
             marker=str(marker),
             marker_text=marker_text(),
             versions=own_versions(),
+            matmul_precision=jax.config.jax_default_matmul_precision,  # type: ignore[attr-defined]
         )
-        tasks = train_tasks(study, session, options.replicas_per_task)
         _Training(ray, study, session, options, setup, tasks, outcome).run()
-        unfinished = join_finished(study, session, tasks)
+        unfinished = join_finished(study, session, tasks, log)
         if unfinished and not outcome.missing and not outcome.stopped:
             raise StorageError(
                 f"every task is trained, but {session.runs_dir} lacks what they wrote of "
                 f"{', '.join(run.name for run in unfinished)}; if that is a network disk, run the same command when "
                 "its files have arrived"
             )
-        if not unfinished and all(condition.agents.prepare(session) for condition in study.conditions):
-            _Measuring(ray, study, session, options, setup, outcome).run(log)
+        if not unfinished and not outcome.stopped:
+            outcome.stopped = not all(condition.agents.prepare(session) for condition in study.conditions)
+            if not outcome.stopped:
+                _Measuring(ray, study, session, options, setup, outcome).run(log)
     if outcome.reports:
         log(outcome.describe())
     return outcome
@@ -168,6 +192,7 @@ class _Tasks:
         self.running: dict[Any, tuple[str, Callable[[], Any]]] = {}
         self.waiting: list[tuple[float, str, Callable[[], Any]]] = []  # the earliest moment; to be started again
         self.attempts: dict[str, int] = {}
+        self.in_use_since: dict[str, float] = {}
 
     def start(self, label: str, submit: Callable[[], Any]) -> None:
         self.attempts[label] = self.attempts.get(label, 0) + 1
@@ -177,8 +202,11 @@ class _Tasks:
         """The tasks that ended within a moment. Those that died are started again or given up.
 
         A task that stopped before the time limit was asked to by a signal, as when its node is taken away: it is
-        started again too, however often, since each attempt does at least one update and saves it.
+        started again too, however often, since each attempt does at least one update and saves it. None is started
+        again when the study stops.
         """
+        if self.outcome.stopped:
+            self.waiting.clear()
         now = time.monotonic()
         for entry in [entry for entry in self.waiting if entry[0] <= now]:
             self.waiting.remove(entry)
@@ -190,9 +218,10 @@ class _Tasks:
         reports = []
         for ref in ended:
             label, submit = self.running.pop(ref)
+            in_use_since = self.in_use_since.pop(label, None)
             try:
                 report = self.ray.get(ref)
-                if report.finished or self._out_of_time():
+                if report.finished or self.outcome.stopped or self._out_of_time():
                     reports.append((label, report))
                 else:
                     note(f"{label} was asked to stop on {report.node}; it continues from its last checkpoint")
@@ -200,7 +229,9 @@ class _Tasks:
                     self.waiting.append((time.monotonic() + RETRY_SECONDS, label, submit))
             except self.ray.exceptions.RayTaskError as error:
                 cause = error.cause
-                if isinstance(cause, StorageError):
+                if isinstance(cause, InUseError):
+                    self._wait_for_folder(label, submit, f"{cause}", note, in_use_since)
+                elif isinstance(cause, StorageError):
                     self._died(label, submit, f"{cause}", note, RETRY_SECONDS)
                 else:
                     reason = str(cause) if isinstance(cause, RookeryError) else f"{type(cause).__name__}: {cause}"
@@ -212,6 +243,20 @@ class _Tasks:
 
     def _out_of_time(self) -> bool:
         return self.stop_at is not None and time.time() >= self.stop_at
+
+    def _wait_for_folder(
+        self, label: str, submit: Callable[[], Any], reason: str, note: Callable[[str], None], since: float | None
+    ) -> None:
+        """Start a task later, without counting it as dead, whose folder is locked. since: when it was first."""
+        now = time.monotonic()
+        if since is not None and now - since > ARRIVAL_SECONDS:
+            self._give_up(label, reason, note)
+            return
+        if since is None:
+            note(f"{label} waits: {reason}")
+        self.in_use_since[label] = now if since is None else since
+        self.attempts[label] -= 1
+        self.waiting.append((now + RETRY_SECONDS, label, submit))
 
     def _died(self, label: str, submit: Callable[[], Any], reason: str, note: Callable, pause: float) -> None:
         self.outcome.deaths += 1
@@ -243,12 +288,15 @@ class _Training:
         self.folders = {
             label: part_dir(session.run_dir(task.run), task.part).resolve() for label, task in self.tasks.items()
         }
+        for folder in self.folders.values():
+            restore_replaced(folder)
         self.done = {label for label, task in self.tasks.items() if is_done(task, session)}
         self.queue = [label for label in self.tasks if label not in self.done]
         self.sources = {
             label: [other for other in self.tasks if task.depends_on(self.tasks[other])]
             for label, task in self.tasks.items()
         }
+        self.absent_since: dict[str, float] = {}
         limit = session.seconds_left
         self.stop_at = None if limit is None else time.time() + limit
         self.runner = _Tasks(ray, options, outcome, self.stop_at)
@@ -260,18 +308,32 @@ class _Training:
 
         here = NodeAffinitySchedulingStrategy(self.ray.get_runtime_context().get_node_id(), soft=False)
         folders = {label: str(folder) for label, folder in self.folders.items()}
-        hub = self.ray.remote(num_cpus=0, scheduling_strategy=here)(Hub).remote(folders)
+        actor = self.ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(Hub)
+        hub = actor.remote(folders)
         remote = self.ray.remote(**self.runner.resources)(train_on_worker)
         updates: dict[str, int] = {}
         total = sum(self._steps(label, self.configs[task.run.name].total_updates) for label, task in self.tasks.items())
-        with Progress(total, self.study.name, self.session.quiet, initial_steps=self._steps_done(updates)) as progress:
+        with (
+            Progress(total, self.study.name, self.session.quiet, initial_steps=self._steps_done(updates)) as progress,
+            StopSignal() as stop_signal,
+        ):
             while self.queue or self.runner.busy:
+                if stop_signal.requested:
+                    self._stop(hub, progress)
                 self._start_ready(remote, hub)
                 for label, report in self.runner.wait(progress.note):
                     self._ended(label, report, progress)
                 updates = self.ray.get(hub.updates.remote())
                 progress.update(self._steps_done(updates))
+        self.outcome.stopped = self.outcome.stopped or stop_signal.requested
         self.ray.kill(hub)
+
+    def _stop(self, hub: Any, progress: Progress) -> None:
+        """Ask every task to save and stop. Called until all have."""
+        if not self.outcome.stopped:
+            self.outcome.stopped = True
+            progress.note("stopping: every task saves after its next update; a second signal ends them at once")
+        hub.stop.remote()
 
     def _start_ready(self, remote: Any, hub: Any) -> None:
         """Start every task whose agents to start from are trained; give up those whose are missing."""
@@ -282,10 +344,21 @@ class _Training:
                 self.outcome.missing[label] = missing_start(lost)
             elif self.outcome.stopped:
                 self.queue.remove(label)
-            elif all(other in self.done for other in self.sources[label]):
+            elif all(other in self.done for other in self.sources[label]) and (order := self._order_if_there(label)):
                 self.queue.remove(label)
-                order = self._order(label)
                 self.runner.start(label, lambda order=order: remote.remote(order, self.setup, hub))
+
+    def _order_if_there(self, label: str) -> TrainOrder | None:
+        """The task's order; None while this disk does not show the agents that it starts from. Those that do not come
+        are missing."""
+        try:
+            return self._order(label)
+        except NotFoundError as error:
+            since = self.absent_since.setdefault(label, time.monotonic())
+            if time.monotonic() - since > ARRIVAL_SECONDS:
+                self.queue.remove(label)
+                self.outcome.missing[label] = str(error)
+            return None
 
     def _order(self, label: str) -> TrainOrder:
         task = self.tasks[label]

@@ -8,7 +8,10 @@ import functools
 import hashlib
 import importlib.metadata
 import os
+import re
 import shutil
+import signal
+import socket
 import sys
 import tempfile
 import time
@@ -19,7 +22,7 @@ from typing import Any
 
 from rookery import __version__
 from rookery.errors import IncompatibleError, RookeryError
-from rookery.storage.atomic import write_bytes
+from rookery.storage.atomic import is_stale, refuse_link, write_bytes
 
 FORWARDED_VARIABLES = ("XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
 """Environment variables of the driver that workers have too; numbers depend on the first."""
@@ -40,6 +43,9 @@ class WorkerSetup:
     """A file on the driver's disk; a worker that finds it works in the driver's folders."""
     marker_text: str
     versions: dict[str, str]
+    matmul_precision: str | None
+    """The driver's setting of JAX, on which numbers depend; other such settings are refused where they are not JAX's
+    own (`rookery.tasks.checks`)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,18 +148,53 @@ def start_jax(setup: WorkerSetup) -> None:
     from rookery.training.devices import use_all_cores
 
     use_all_cores(setup.num_cpus, setup.num_threads)
+    import jax
+
+    # Not by its environment variable: JAX reads that when it is imported, which may have been before.
+    jax.config.update("jax_default_matmul_precision", setup.matmul_precision)
+
+
+class _Reports:
+    """Tells the hub how far a task is, and makes this process save and stop when the hub answers that it must."""
+
+    def __init__(self, ray: Any, hub: Any, label: str) -> None:
+        self._ray, self._hub, self._label = ray, hub, label
+        self._last, self._answer, self._stopping = 0.0, None, False
+
+    def send(self, num_updates: int, at_once: bool) -> None:
+        """Called after every update; sends a report every REPORT_SECONDS, or at once."""
+        if not at_once and time.monotonic() - self._last < REPORT_SECONDS:
+            return
+        self._last = time.monotonic()
+        if not self._stopping and self._is_asked_to_stop():
+            self._stopping = True
+            signal.raise_signal(signal.SIGTERM)  # as when its node is taken away
+        self._answer = self._hub.report.remote(self._label, num_updates)
+
+    def _is_asked_to_stop(self) -> bool:
+        """What the hub answered to the last report; an answer that is not there yet counts next time."""
+        with contextlib.suppress(self._ray.exceptions.RayError):
+            return (
+                self._answer is not None
+                and bool(self._ray.wait([self._answer], timeout=0)[0])
+                and self._ray.get(self._answer)
+            )
+        return False
 
 
 def train_on_worker(order: TrainOrder, setup: WorkerSetup, hub: Any) -> TaskReport:
     """Train a part to its end, from its last checkpoint.
 
-    Where the driver's disk is not seen, the part comes from the hub and goes back to it at every checkpoint.
+    Where the driver's disk is not seen, the part comes from the hub and goes back to it at every checkpoint. A task
+    that starts after the time limit, or when the driver stops, does nothing.
     Raises: as `rookery.training.run_parts.train_part`.
     """
     started, clock = time.time(), time.monotonic()
-    start_jax(setup)
     import ray  # pyright: ignore[reportMissingImports] (optional)
 
+    if (order.stop_at is not None and started >= order.stop_at) or ray.get(hub.is_stopping.remote()):
+        return TaskReport(finished=False, node=ray.util.get_node_ip_address(), seconds=0.0, started=started)
+    start_jax(setup)
     from rookery.scaling.archives import LOG_FILE, pack, unpack
     from rookery.storage.serialization import from_dict
     from rookery.training.config import RunConfig
@@ -163,20 +204,18 @@ def train_on_worker(order: TrainOrder, setup: WorkerSetup, hub: Any) -> TaskRepo
     with contextlib.ExitStack() as stack:
         folder = Path(order.folder)
         if not shared:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rookery-"))) / folder.name
+            folder = stack.enter_context(_scratch_folder()) / folder.name
             if data := ray.get(hub.load.remote(order.label)):
                 unpack(data, folder)  # type: ignore[arg-type]
                 moved += len(data)
         for name, content in order.start_agents.items():
             _write_if_absent(folder / START_AGENTS_DIR / name, content)
 
-        last_report = 0.0
+        reports = _Reports(ray, hub, order.label)
 
         def on_update(done: int, saves: bool) -> None:
-            nonlocal moved, last_report
-            if saves or time.monotonic() - last_report > REPORT_SECONDS:
-                last_report = time.monotonic()
-                hub.report.remote(order.label, done)
+            nonlocal moved
+            reports.send(done, at_once=saves)
             if saves and not shared:
                 sys.stdout.flush()
                 data = pack(folder)
@@ -209,8 +248,7 @@ def measure_on_worker(order: MeasureOrder, setup: WorkerSetup) -> TaskReport:
     start_jax(setup)
     import ray  # pyright: ignore[reportMissingImports] (optional)
 
-    scratch = Path(tempfile.mkdtemp(prefix="rookery-"))
-    try:
+    with _scratch_folder() as scratch:
         moved_to = {}
         for number, (path, content) in enumerate(order.agent_files.items()):
             stem = Path(path)
@@ -218,13 +256,26 @@ def measure_on_worker(order: MeasureOrder, setup: WorkerSetup) -> TaskReport:
             _write_if_absent(Path(moved_to[path]), content)
         evaluator = order.eval_condition.evaluator(order.budget, order.eval_episodes)
         rows = tuple(evaluator.evaluate(_moved(agent, moved_to), seed) for agent, seed in order.agents)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     node = ray.util.get_node_ip_address()
     sent = sum(len(content) for content in order.agent_files.values())
     return TaskReport(
         finished=True, node=node, seconds=time.monotonic() - clock, started=started, bytes_moved=sent, rows=rows
     )
+
+
+_SCRATCH = re.compile(r"rookery-task-(\d+)-(.*)-[^-]*")  # rookery-task-<process>-<host>-<what>
+
+
+@contextlib.contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """A folder on this machine for the files of a task; those that killed processes left here are removed."""
+    host = socket.gethostname()
+    for entry in Path(tempfile.gettempdir()).glob("rookery-task-*"):
+        match = _SCRATCH.fullmatch(entry.name)
+        if match and match[2] == host and is_stale(int(match[1]), True, entry):
+            shutil.rmtree(entry, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"rookery-task-{os.getpid()}-{host}-") as folder:
+        yield Path(folder)
 
 
 def _moved(agent: Any, moved_to: dict[str, str]) -> Any:
@@ -243,7 +294,11 @@ def _write_if_absent(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _printing_to(path: Path) -> Iterator[None]:
-    """Append what this process prints to a file, on standard error too, and the error that it ends with."""
+    """Append what this process prints to a file, on standard error too, and the error that it ends with.
+
+    Raises: StorageError for a symbolic link.
+    """
+    refuse_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", encoding="utf-8") as file:
         try:
