@@ -1,9 +1,13 @@
 """A sweep on a stand-in for training, whose metric is a plain function of the settings."""
 
+import contextlib
 import csv
+import itertools
 import json
+import math
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +19,7 @@ from rookery.errors import (
     CorruptFileError,
     DivergedError,
     MissingPackageError,
+    NotFoundError,
     StorageError,
 )
 from rookery.scaling import sweep_trials as module
@@ -41,7 +46,7 @@ def errors() -> list[Exception]:
 
 @pytest.fixture
 def trained(monkeypatch, errors) -> list[RunConfig]:
-    """The configurations that were trained. Their metric is 1 minus the distance of the rate from 0.3."""
+    """The configurations that were trained. Their metric is 1 minus the distance of the rate from 0.3; NaN for 0.5."""
     configs = []
 
     def stand_in(config, run_dir, *, quiet, stop_after, on_update):
@@ -54,7 +59,8 @@ def trained(monkeypatch, errors) -> list[RunConfig]:
         if not (run_dir / "metrics.jsonl").exists():
             with MetricsWriter(run_dir) as writer:
                 for done in range(1, config.total_updates + 1):
-                    writer.write(done, done, {KEY: [(1 - abs(rate - 0.3)) * done / config.total_updates] * 2})
+                    value = math.nan if rate == 0.5 else (1 - abs(rate - 0.3)) * done / config.total_updates
+                    writer.write(done, done, {KEY: [value] * 2})
                     on_update(done, done % 2 == 0)
         return True
 
@@ -172,6 +178,132 @@ def test_too_little_memory_fails_a_trial(trained, errors, tmp_path):
 
 
 @needs_optuna
+def test_a_metric_that_is_not_finite_at_the_end_fails_its_trial_alone(trained, tmp_path):
+    trials = sweep(CONFIG, options(f"{RATE}=0.5,0.2", method="grid"), tmp_path, log=silent)
+    assert [trial.state for trial in trials] == ["failed", "complete"]
+    assert trials[0].failure == "social/return is not finite at its end"
+
+
+@needs_optuna
+def test_a_metric_that_a_trial_lacks(trained, tmp_path):
+    """Where none has it, its name is wrong; where others have it, the settings do without."""
+    unknown = options(f"{RATE}=0.1,0.2", method="grid", metric="sociable/return")
+    for _ in range(2):
+        with pytest.raises(NotFoundError, match="has no metric whose name ends in 'sociable/return'"):
+            sweep(CONFIG, unknown, tmp_path / "unknown", log=silent)
+    grid = options(f"{RATE}=0.1,0.2", method="grid")
+
+    def stand_in(config, run_dir, *, on_update, **_):
+        run_dir.mkdir(parents=True, exist_ok=True)
+        key = KEY if config.team[0].learning_rate == 0.1 else "other"
+        (run_dir / "metrics.jsonl").write_text(json.dumps({"update": 1, "steps": 1, key: [1.0]}) + "\n")
+        return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "train_or_resume", stand_in)
+        trials = sweep(CONFIG, grid, tmp_path / "lacks", log=silent)
+    assert [trial.failure for trial in trials] == ["", "social/return is not among the metrics of its run"]
+
+
+@needs_optuna
+def test_a_trial_that_diverged_has_no_value(trained, tmp_path, monkeypatch):
+    def stand_in(config, run_dir, *, on_update, **_):
+        with MetricsWriter(run_dir) as writer:
+            writer.write(2, 2, {KEY: [5.0]})
+        on_update(2, True)
+        raise DivergedError("policy_loss is not finite")
+
+    monkeypatch.setattr(module, "train_or_resume", stand_in)
+    (trial,) = sweep(CONFIG, options(f"{RATE}=0.1", method="grid"), tmp_path, log=silent)
+    assert (trial.state, trial.value, trial.num_updates) == ("failed", None, 2)
+
+
+def killing(real, at: int, is_after: bool):
+    """A function in which the process is killed in the call of number `at`, before or after it has done its work."""
+    calls = itertools.count()
+
+    def function(*arguments, **named):
+        ends = next(calls) == at
+        result = None if ends and not is_after else real(*arguments, **named)
+        if ends:
+            raise KeyboardInterrupt
+        return result
+
+    return function
+
+
+def stopping_once(real):
+    """Training that is stopped the first time."""
+    calls = itertools.count()
+    return lambda *arguments, **named: next(calls) > 0 and real(*arguments, **named)
+
+
+@needs_optuna
+@pytest.mark.parametrize("is_after", [False, True])
+@pytest.mark.parametrize("call", ["tell", "enqueue_trial", "set_user_attr"])
+def test_a_process_killed_at_any_call_loses_and_repeats_no_setting(trained, tmp_path, monkeypatch, call, is_after):
+    """Of the calls with which a trial that was stopped, failed or ended is recorded."""
+    import optuna
+
+    grid = options(f"{RATE}=0.1,0.95", method="grid")
+    owner = optuna.Trial if call == "set_user_attr" else optuna.Study
+    for number in range(4):
+        with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+            patch.setattr(owner, call, killing(vars(owner)[call], number, is_after))
+            patch.setattr(module, "train_or_resume", stopping_once(module.train_or_resume))
+            for _ in range(2):
+                sweep(CONFIG, grid, tmp_path / str(number), log=silent)
+        trials = sweep(CONFIG, grid, tmp_path / str(number), log=silent)
+        assert sorted(trial.settings[RATE] for trial in trials) == ["0.1", "0.95"]
+
+
+@needs_optuna
+def test_a_setting_that_was_lost_is_tried(trained, tmp_path):
+    """As by a version that ended a trial before it had it tried again."""
+    import optuna
+
+    few, grid = (options(f"{RATE}=0.1,0.2", method="grid") for _ in range(2))
+    sweep(CONFIG, few, tmp_path, stop_after=lambda: 0.0, log=silent)
+    study, _ = module._read_trials(optuna, grid, tmp_path)
+    trial = study.ask()
+    Dimension.parse(f"{RATE}=0.1,0.2").suggest(trial, whole=False)
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    assert len(sweep(CONFIG, grid, tmp_path, log=silent)) == 2
+    assert {config.team[0].learning_rate for config in trained} == {0.1, 0.2}
+
+
+@needs_optuna
+def test_a_lock_of_optuna_that_was_left_behind_is_removed(trained, tmp_path, monkeypatch):
+    """With a relative folder the lock is a link that leads nowhere, for which Optuna waits for ever."""
+    monkeypatch.chdir(tmp_path)
+    Path("sweep").mkdir()
+    Path("sweep/trials.log.lock").symlink_to("sweep/trials.log")
+    made, symlink = [], os.symlink
+    monkeypatch.setattr(os, "symlink", lambda target, path: made.append(target) or symlink(target, path))
+    assert len(sweep(CONFIG, options(f"{RATE}=0.1", method="grid"), Path("sweep"), log=silent)) == 1
+    assert {*made} == {str(tmp_path.resolve() / "sweep" / "trials.log")}
+
+
+@needs_optuna
+@pytest.mark.parametrize("left", ['{"op_code":', '{"op_code":4,"worker'])
+def test_the_half_of_a_last_line_costs_nothing(trained, tmp_path, left):
+    few, more = (options(f"{RATE}=0.1..0.2", num_trials=n) for n in (1, 2))
+    sweep(CONFIG, few, tmp_path, log=silent)
+    with open(tmp_path / "trials.log", "a") as file:
+        file.write(left)
+    for _ in range(2):
+        assert len(sweep(CONFIG, more, tmp_path, log=silent)) == 2
+
+
+@needs_optuna
+def test_json_alone_is_printed(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # undone after the test
+    space = ("--space", f"{RATE}=0.1,0.2", "--method", "grid", "--out", str(tmp_path))
+    assert cli.main(["sweep", "demo", *space, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best"]["settings"] == {RATE: "0.2"}
+
+
+@needs_optuna
 def test_a_sweep_of_failures_says_so(trained, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # undone after the test
     space = ("--space", f"{RATE}=0.95,0.99", "--method", "grid", "--out", str(tmp_path))
@@ -210,6 +342,27 @@ def test_halving_stops_poor_settings_at_checkpoints(trained, tmp_path):
     assert best_trial(trials, False).state == "complete"
 
 
+@needs_optuna
+def test_a_trial_that_continues_is_compared_by_all_its_checkpoints(trained, tmp_path, monkeypatch):
+    """And not, at its first one, with the first of others."""
+    import optuna
+
+    halving, reported = options(f"{RATE}=0.1..0.2", method="halving", num_trials=1), []
+    monkeypatch.setattr(optuna.Trial, "report", lambda self, _, step: reported.append((self.number, step)))
+
+    def stopped(config, run_dir, *, on_update, **_):
+        with MetricsWriter(run_dir) as writer:
+            for done in range(1, 5):
+                writer.write(done, done, {KEY: [1.0]})
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "train_or_resume", stopped)
+        assert sweep(CONFIG, halving, tmp_path, log=silent) == []
+    assert len(sweep(CONFIG, halving, tmp_path, log=silent)) == 1
+    assert reported == [(1, CONFIG.checkpoint_interval)]
+
+
 def test_the_smallest_may_be_the_best():
     trials = [Trial(n, {}, value, "complete", 0) for n, value in enumerate((2.0, 1.0, 3.0))]
     assert (best_trial(trials, True).number, best_trial(trials, False).number) == (1, 2)
@@ -222,11 +375,13 @@ def test_the_smallest_may_be_the_best():
     [
         ((), {}, "space is empty"),
         ((f"{RATE}=1", f"{RATE}=2"), {}, "names a setting twice"),
+        ((f"{RATE}=1,2,1",), {}, "space has a value of 'team.0.learning_rate' twice: 1, 2, 1; name each once"),
         ((f"{RATE}=0..1",), {"method": "grid"}, "a grid needs values, not a range, for team.0.learning_rate"),
         ((f"{RATE}=1",), {"method": "guess"}, "method='guess'"),
         ((f"{RATE}=1",), {"num_trials": 0}, "num_trials=0"),
         ((f"{RATE}=1",), {"seed": CONFIG.seed}, "overlap with the configuration's own, 3 to 3"),
         (("team.0.rate=1",), {}, "rate"),
+        (("eval_episodes=4,0",), {}, "eval_episodes=0: checkpoints are not evaluated; name another metric"),
         (("seed=1,2",), {}, "space has 'seed', which is the same in all trials of a sweep; set it by --seed"),
         ((f"{RATE}=1", "num_seeds=1..3"), {}, "space has 'num_seeds', .* set it by --seeds"),
         (("team.0.learner.gamma=0.5", 'team.0.learner={"kind": "ppo"}'), {}, "'team.0.learner.gamma', which is a part"),
@@ -281,3 +436,6 @@ def test_metrics_that_are_no_numbers_are_named_as_damaged(tmp_path):
         module._metric(tmp_path, "social/return")
     (tmp_path / "metrics.jsonl").write_text(json.dumps(row) + "\n")
     assert module._metric(tmp_path, "social/return") == 1.5
+    assert module._metric(tmp_path, "solo/return") is None
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({**row, "evaluation/a/social/return": [None]}) + "\n")
+    assert math.isnan(module._metric(tmp_path, "social/return"))

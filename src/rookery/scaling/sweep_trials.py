@@ -13,9 +13,10 @@ import io
 import itertools
 import json
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from rookery.errors import (
 )
 from rookery.storage.atomic import refuse_link, storage_error, write_json, write_text
 from rookery.storage.metrics import read_metrics
-from rookery.storage.run_files import SWEEP_FILE
+from rookery.storage.run_files import METRICS_FILE, SWEEP_FILE
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import apply_overrides, load_json, to_dict
 from rookery.training.config import RunConfig
@@ -139,6 +140,11 @@ class SweepOptions:
         fields = [dimension.field for dimension in self.space]
         if len(set(fields)) != len(fields):
             raise ConfigError(f"space names a setting twice: {', '.join(fields)}")
+        for dimension in self.space:
+            if len(set(dimension.choices)) != len(dimension.choices):
+                raise ConfigError(
+                    f"space has a value of {dimension.field!r} twice: {', '.join(dimension.choices)}; name each once"
+                )
         for field in fields:
             if field in OWN_FIELDS:
                 raise ConfigError(
@@ -191,8 +197,8 @@ def sweep(
       config: what all settings start from; its own seeds are the ones to report, and no setting is trained on them.
       stop_after: seconds left; None: no limit.
     Returns: every trial so far; fewer than `num_settings` if the time was up or a signal asked to stop. A trial whose
-      settings do not fit together, whose numbers are not finite or that needs more memory than there is has failed, and
-      is not tried again.
+      settings do not fit together, whose numbers are not finite, its metric at the end among them, or that needs more
+      memory than there is has failed, and is not tried again.
     Raises: NotFoundError without Optuna, or if no metric has such a name; ConfigError for settings that no run has,
       seeds that overlap with the reported ones, or a folder of another sweep; StorageError if the disk refuses, and
       whatever else ends a run but is no fault of its settings: the next call tries that trial again.
@@ -261,9 +267,9 @@ def _check_settings(config: RunConfig, options: SweepOptions) -> None:
         )
     for dimension in options.space:
         for value in dimension.choices or (repr(dimension.low), repr(dimension.high)):
-            apply_overrides(config, [f"{dimension.field}={value}"])
-    if options.metric == DEFAULT_METRIC and not config.eval_episodes:
-        raise ConfigError("eval_episodes=0: checkpoints are not evaluated; name another metric with --metric")
+            tried = apply_overrides(config, [f"{dimension.field}={value}"])
+            if options.metric == DEFAULT_METRIC and not tried.eval_episodes:
+                raise ConfigError("eval_episodes=0: checkpoints are not evaluated; name another metric with --metric")
 
 
 def _whole_numbers(config: RunConfig, options: SweepOptions) -> set[str]:
@@ -296,20 +302,45 @@ def _open_study(optuna: Any, options: SweepOptions, out: Path) -> Any:
     study.sampler = optuna.samplers.RandomSampler(seed=options.seed + len(earlier))  # not the same settings again
     for trial in earlier:
         if trial.state == optuna.trial.TrialState.RUNNING:  # of a process that was killed; its run is continued
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            study.enqueue_trial(trial.system_attrs.get("fixed_params", {}) | trial.params)
+            if FAILURE in trial.user_attrs:
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            else:
+                _try_again(optuna, study, trial.number, _fixed_params(trial) | trial.params)
     if options.method == "grid":
+        known = [trial.params for trial in _ended(study)] + _waiting(study)
         for values in itertools.product(*(dimension.choices for dimension in options.space)):
             settings = dict(zip((dimension.field for dimension in options.space), values, strict=True))
-            study.enqueue_trial(settings, skip_if_exists=True)
+            if settings not in known:
+                study.enqueue_trial(settings)
     return study
+
+
+def _try_again(optuna: Any, study: Any, number: int, settings: dict[str, Any]) -> None:
+    """Have a setting tried after those that wait, in place of the trial that began with it.
+
+    In this order, with this check, a process that is killed in between loses no setting and repeats none.
+    """
+    if settings not in _waiting(study):
+        study.enqueue_trial(settings)
+    study.tell(number, state=optuna.trial.TrialState.FAIL)
+
+
+def _waiting(study: Any) -> list[dict[str, Any]]:
+    """The settings that are still to be tried, as far as they are known."""
+    return [_fixed_params(trial) for trial in study.get_trials(deepcopy=False) if trial.state.name == "WAITING"]
+
+
+def _fixed_params(trial: Any) -> dict[str, Any]:
+    """The settings that were chosen for a trial before it began."""
+    return trial.system_attrs.get("fixed_params", {})
 
 
 def _read_trials(optuna: Any, options: SweepOptions, out: Path) -> tuple[Any, list[Any]]:
     """Optuna's study in a folder, and its trials so far. Raises OSError, or CorruptFileError for a damaged file."""
-    halving = options.method == "halving"
+    halving, path = options.method == "halving", (out / TRIALS_FILE).resolve()
+    _clean_journal(path)
     try:
-        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(out / TRIALS_FILE)))
+        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
         study = optuna.create_study(
             study_name="sweep",
             storage=storage,
@@ -331,6 +362,19 @@ def _read_trials(optuna: Any, options: SweepOptions, out: Path) -> tuple[Any, li
         ) from error
 
 
+def _clean_journal(path: Path) -> None:
+    """Remove what a killed process or a full disk leaves of Optuna's file: its lock, and the half of a last line.
+
+    Optuna waits for its lock, for ever where the path in it leads nowhere any more, and would append its next line to
+    that half. No other process uses the file: the sweep's folder is locked. Raises OSError.
+    """
+    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
+    content = path.read_bytes() if path.exists() else b""
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)
+
+
 def _ended(study: Any) -> list[Any]:
     """The trials that are not to be tried again."""
     trials = study.get_trials(deepcopy=False)
@@ -346,41 +390,53 @@ def _run_trial(
     overrides = [f"{d.field}={d.suggest(trial, d.field in whole)}" for d in options.space]
     run_dir = out / TRIALS_FOLDER / hashlib.sha256("\n".join(overrides).encode()).hexdigest()[:12]
 
+    def report(value: float, done: int) -> None:
+        trial.report(value, done)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
     def train() -> bool:
         tried = dataclasses.replace(apply_overrides(config, overrides), seed=options.seed, num_seeds=options.num_seeds)
+        for done, value in _earlier_values(tried, run_dir, options.metric):
+            report(value, done)
 
         def on_update(done: int, saves: bool) -> None:
-            if saves and done < tried.total_updates and (value := _metric(run_dir, options.metric)) is not None:
-                trial.report(value, done)
-                if trial.should_prune():
-                    raise optuna.TrialPruned
+            if saves and done < tried.total_updates and _is_finite(value := _metric(run_dir, options.metric)):
+                report(value, done)
 
         return train_or_resume(tried, run_dir, quiet=True, stop_after=stop_after, on_update=on_update)
 
     log(f"trial {trial.number}: {', '.join(overrides)}, in {run_dir}")
-    state = optuna.trial.TrialState
     try:
         finished = train()
     except optuna.TrialPruned:
-        study.tell(trial, state=state.PRUNED)
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         return True
     except Exception as error:
         if (reason := _lasting_failure(error)) is None:
             raise  # the trial stays a running one, which the next call tries again
-        log(f"trial {trial.number} failed: {reason}")
-        trial.set_user_attr(FAILURE, reason)
-        study.tell(trial, state=state.FAIL)
+        _fail(optuna, study, trial, reason, log)
         return True
     if not finished:
-        study.tell(trial, state=state.FAIL)
-        study.enqueue_trial(trial.params)
+        _try_again(optuna, study, trial.number, trial.params)
         return False
     value = _metric(run_dir, options.metric)
-    if value is None:
-        raise NotFoundError(f"{run_dir} has no finite metric whose name ends in {options.metric!r}")
+    if value is None and not any(ended.state.name == "COMPLETE" for ended in _ended(study)):
+        raise NotFoundError(f"{run_dir} has no metric whose name ends in {options.metric!r}")
+    if not _is_finite(value):
+        problem = "is not among the metrics of its run" if value is None else "is not finite at its end"
+        _fail(optuna, study, trial, f"{options.metric} {problem}", log)
+        return True
     study.tell(trial, value)
     log(f"trial {trial.number}: {options.metric} {value:.4g}")
     return True
+
+
+def _fail(optuna: Any, study: Any, trial: Any, reason: str, log: Callable[[str], None]) -> None:
+    """End a trial that would fail again with the same settings."""
+    log(f"trial {trial.number} failed: {reason}")
+    trial.set_user_attr(FAILURE, reason)
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
 
 def _lasting_failure(error: Exception) -> str | None:
@@ -391,31 +447,57 @@ def _lasting_failure(error: Exception) -> str | None:
     return str(explained) if isinstance(explained, OutOfMemoryError) else None
 
 
+def _is_finite(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+def _earlier_values(config: RunConfig, run_dir: Path, name: str) -> Iterator[tuple[int, float]]:
+    """(updates done, metric) at the checkpoints of a run that an earlier trial of the same settings began.
+
+    Without them a trial that continues would be compared, at its first checkpoint, with the first of others.
+    Raises: as `_metric`.
+    """
+    rows = read_metrics(run_dir) if (run_dir / METRICS_FILE).exists() else []
+    for row in rows:
+        if config.has_checkpoint(row["update"]) and row["update"] < config.total_updates:
+            value = _row_metric(run_dir, row, name)
+            if _is_finite(value):
+                yield row["update"], value
+
+
 def _metric(run_dir: Path, name: str) -> float | None:
     """Mean over variants, agents and seeds of the metrics whose names end in `name`, in the last line that has one.
 
+    Returns: NaN if none of them is finite there; None if no line has one.
     Raises: CorruptFileError for metrics that are not numbers.
     """
-    for row in reversed(read_metrics(run_dir)):
-        values = [value for key, value in row.items() if key == name or key.endswith(f"/{name}")]
-        try:
-            numbers = [number for number in np.ravel(np.array(values, float)) if np.isfinite(number)]
-        except (TypeError, ValueError):
-            raise CorruptFileError(
-                f"the metrics in {run_dir} are damaged: {name!r} of update {row['update']} is not numbers, as many for "
-                "each variant and agent; remove the folder to train this trial again"
-            ) from None
-        if values:
-            return float(np.mean(numbers)) if numbers else None
-    return None
+    values = (_row_metric(run_dir, row, name) for row in reversed(read_metrics(run_dir)))
+    return next((value for value in values if value is not None), None)
+
+
+def _row_metric(run_dir: Path, row: dict[str, Any], name: str) -> float | None:
+    """`_metric` of one line."""
+    values = [value for key, value in row.items() if key == name or key.endswith(f"/{name}")]
+    try:
+        numbers = [number for number in np.ravel(np.array(values, float)) if np.isfinite(number)]
+    except (TypeError, ValueError):
+        raise CorruptFileError(
+            f"the metrics in {run_dir} are damaged: {name!r} of update {row['update']} is not numbers, as many for "
+            "each variant and agent; remove the folder to train this trial again"
+        ) from None
+    if not values:
+        return None
+    return float(np.mean(numbers)) if numbers else math.nan
 
 
 def _to_trial(trial: Any, options: SweepOptions) -> Trial:
     steps = trial.intermediate_values
-    value = trial.value if trial.value is not None else (steps[max(steps)] if steps else None)
     words = {"COMPLETE": "complete", "PRUNED": "stopped early"}
     settings = {d.field: str(trial.params[d.field]) for d in options.space if d.field in trial.params}
     state, failure = words.get(trial.state.name, "failed"), trial.user_attrs.get(FAILURE, "")
+    value = trial.value if trial.value is not None else (steps[max(steps)] if steps else None)
+    if state == "failed":
+        value = None
     return Trial(trial.number, settings, value, state, max(steps, default=0), failure)
 
 
