@@ -31,13 +31,27 @@ def test_options():
 
 @pytest.mark.parametrize(
     ("nodes", "first"),
-    [("node1", "node1"), ("a1,b2", "a1"), ("n[007-015]", "n007"), ("n[3,7-9],x", "n3"), ("gpu-[1,3]-r,x", "gpu-1-r")],
+    [
+        ("node1", "node1"),
+        ("a1,b2", "a1"),
+        ("n[007-015]", "n007"),
+        ("n[3,7-9],x", "n3"),
+        ("gpu-[1,3]-r,x", "gpu-1-r"),
+        ("rack[1-2]n[3-4],x", "rack1n3"),
+        ("[a,b]1,c", "a1"),
+    ],
 )
 def test_slurm(nodes, first):
     """As JAX chooses the address."""
     port = 70000 % 4096 + 65535 - 4096 + 1
     assert found({**SLURM, "SLURM_STEP_NODELIST": nodes}) == (f"{first}:{port}", 4, 2)
     assert found(SLURM, coordinator="n07:99") == ("n07:99", 4, 2)
+
+
+def test_steps_of_one_slurm_job_have_ports_of_their_own():
+    steps = [found({**SLURM, "SLURM_STEP_ID": str(number)}) for number in range(8)]
+    assert steps[0] == found(SLURM)
+    assert len({*steps}) == 8
 
 
 def test_open_mpi():

@@ -10,6 +10,8 @@ from rookery.errors import ConfigError
 
 _FIRST_PORT, _NUM_PORTS = 61440, 4096
 """Ports from which those of a scheduler's jobs are chosen, by the number of the job; JAX chooses the same."""
+_PORTS_PER_STEP = 997
+"""How far apart the ports of a job's steps are: not those of the next jobs, which may be on the same node."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +96,11 @@ def _from_slurm(environ: Mapping[str, str]) -> dict | None:
     nodes = environ.get("SLURM_STEP_NODELIST")
     if size is None or size < 2 or rank is None or not nodes:
         return None
-    # node1 | node1,node2 | node[001-015,020],other | gpu-[1,3]-rack
-    match = re.match(r"([^,\[]+)(?:\[(\w+)[^\]]*\]([^,]*))?", nodes)
-    host = "".join(part or "" for part in match.groups()) if match else nodes
-    port = _FIRST_PORT + (_integer(environ, "SLURM_JOB_ID") or 0) % _NUM_PORTS
+    # node1 | node1,node2 | node[001-015,020],other | gpu-[1,3]-rack | rack[1-2]n[3-4]
+    first = re.match(r"(?:[^,\[]|\[[^\]]*\])*", nodes)
+    host = re.sub(r"\[(\w+)[^\]]*\]", r"\1", first[0] if first else nodes)
+    number = (_integer(environ, "SLURM_JOB_ID") or 0) + (_integer(environ, "SLURM_STEP_ID") or 0) * _PORTS_PER_STEP
+    port = _FIRST_PORT + number % _NUM_PORTS
     return {"coordinator": f"{host}:{port}", "num_processes": size, "process_id": rank, "source": "SLURM"}
 
 
