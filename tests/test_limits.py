@@ -32,7 +32,7 @@ from rookery.training.clone_trainer import CloneConfig, train_clones
 from rookery.training.config import Variant
 from rookery.training.generation_chain import GenerationsConfig, train_generations
 from rookery.training.generation_presets import memory_sequence
-from rookery.training.memory import check_memory, environment_bytes, format_bytes, run_memory
+from rookery.training.memory import check_memory, check_process_memory, environment_bytes, format_bytes, run_memory
 from rookery.training.policy_config import OraclePolicyConfig
 from rookery.training.trainer import resume, train
 from tests.tiny import CONFIG, NOVICE, OTHER, TASK, tiny
@@ -125,6 +125,38 @@ def test_an_update_on_a_gpu_must_fit_the_gpu(monkeypatch):
         check_memory(CONFIG, some_devices(2, "gpu", limit))
     with pytest.raises(ConfigError, match=r"in an evaluation; the GPUs \(2\) have"):
         check_memory(CONFIG, some_devices(2, "gpu", needed // 2 - 1))
+
+
+def test_a_process_of_several_must_hold_its_own_replicas(monkeypatch, capsys):
+    """And process 0 the states of all."""
+    config = dataclasses.replace(CONFIG, num_seeds=3)  # six replicas
+    own = run_memory(config, some_devices(1), num_replicas=2)
+    assert own == run_memory(dataclasses.replace(CONFIG, num_seeds=1), some_devices(1))
+    states = run_memory(config).state
+    assert own.total < states
+    for size, leads in ((own.total, False), (states, True)):
+        monkeypatch.setattr(memory, "machine_memory", lambda size=size: size)
+        check_process_memory(config, some_devices(1), 2, leads)
+        monkeypatch.setattr(memory, "machine_memory", lambda size=size: size - 1)
+        with pytest.raises(
+            ConfigError, match="the states of all 6 replicas, in process 0," if leads else "2 of 6 repl"
+        ):
+            check_process_memory(config, some_devices(1), 2, leads)
+    monkeypatch.setattr(memory, "machine_memory", lambda: None)
+    check_process_memory(config, some_devices(1, "gpu", states), 2, leads=True)
+    with pytest.raises(ConfigError, match=r"the states of all 6 replicas, in process 0, .* the GPUs \(1\) have"):
+        check_process_memory(config, some_devices(1, "gpu", states - 1), 2, leads=True)
+
+
+def test_the_dry_run_of_one_of_several_processes_counts_its_own_replicas(monkeypatch, capsys):
+    command = ["train", "smoke", "--seeds", "8", "--dry-run"]
+    assert main(command) == 0
+    whole = capsys.readouterr().err.splitlines()[0]
+    place = ["--coordinator", "node1:4000", "--num-processes", "8", "--process-id", "1"]
+    assert main(command + place) == 0
+    own = capsys.readouterr().err.splitlines()[0]
+    assert own.startswith("training needs at least ")
+    assert own != whole
 
 
 def test_an_update_that_cannot_fit_is_refused(monkeypatch, capsys):

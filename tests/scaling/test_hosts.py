@@ -10,8 +10,10 @@ import socket
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import jax
+import numpy as np
 import pytest
 
 from rookery.agents.networks import MLPNetwork
@@ -24,13 +26,17 @@ from rookery.errors import (
 )
 from rookery.learning.a2c import A2C
 from rookery.scaling import hosts
-from rookery.scaling.hosts import Proposal, divide_replicas, joined
+from rookery.scaling.hosts import LinkedGroup, Proposal, divide_replicas, joined
 from rookery.scaling.launch import Launch
+from rookery.scaling.links import Message
 from rookery.storage.serialization import to_dict
 from rookery.tasks.matrix_games import MatrixGame
+from rookery.training import memory
+from rookery.training.build import build
 from rookery.training.config import GroupConfig, RandomPolicyConfig, RecurrentPolicyConfig, RunConfig
 from rookery.training.devices import DEVICE_COUNT_FLAG
-from rookery.training.replica_updates import follow_run
+from rookery.training.process_group import ProcessGroup
+from rookery.training.replica_updates import ReplicaUpdates, follow_run
 from rookery.training.trainer import resume, train
 from tests.tiny import rows, trace_once
 
@@ -203,6 +209,89 @@ def test_what_process_0_cannot_do_ends_the_others(tmp_path):
             thread.join(30)
     assert "ended the run" in said[0]
     assert "already holds a run" in said[0]
+
+
+class Halves(ProcessGroup):
+    """Two processes that train one replica each, as one of them sees them."""
+
+    num_processes = 2
+
+    def __init__(self, process_id: int) -> None:
+        self.process_id, self.facts = process_id, {}
+
+    def assign(self, num_replicas, num_devices, facts):
+        self.facts = facts
+        return range(self.process_id, self.process_id + 1)
+
+
+def test_memory_is_checked_for_a_process_s_own_replicas(monkeypatch):
+    run, first = build(CONFIG), jax.devices()[:1]
+    own = memory.run_memory(CONFIG, first, num_replicas=1).total
+    monkeypatch.setattr(memory, "machine_memory", lambda: own)
+    ReplicaUpdates(run, first, Halves(1), {})
+    with pytest.raises(ConfigError, match="training needs at least"):
+        memory.check_memory(CONFIG, first)
+    monkeypatch.setattr(memory, "machine_memory", lambda: own - 1)
+    with pytest.raises(ConfigError, match=r"1 of 2 replicas in one process: training needs .*: start more processes"):
+        ReplicaUpdates(run, first, Halves(1), {})
+
+
+def test_a_run_that_no_single_process_holds_begins_in_two(monkeypatch, tmp_path):
+    class Assigned(Exception):
+        pass
+
+    class Stopping(Halves):
+        def assign(self, *_):
+            raise Assigned
+
+    monkeypatch.setattr(memory, "machine_memory", lambda: 1)
+    with pytest.raises(Assigned):
+        train(CONFIG, tmp_path / "run", quiet=True, track=["none"], processes=Stopping(0))
+
+
+def test_what_changes_numbers_is_compared():
+    group = Halves(1)
+    ReplicaUpdates(build(CONFIG), jax.devices()[:1], group, {})
+    hosts._check_facts("process 1", group.facts, group.facts)
+    name = "JAX_DEFAULT_MATMUL_PRECISION"
+    with pytest.raises(IncompatibleError, match=f"process 1 has {name} highest, process 0 has default; numbers would"):
+        hosts._check_facts("process 1", {**group.facts, name: "highest"}, group.facts)
+
+
+def test_a_stop_that_another_process_was_asked_for_is_not_forgotten():
+    """An evaluation is gathered after the update that says so, and before the stop."""
+    sent = [Message({"stop": stop}, [np.zeros(1)]) for stop in (False, True, False)]
+    link = SimpleNamespace(receive=lambda: sent.pop(0))
+    group = LinkedGroup(Launch("node1:4000", 2, 0, "options"), [link], {}, 1)
+    asked = []
+    for _ in range(3):
+        group.gather(np.zeros(1))
+        asked.append(group.stop_requested)
+    assert asked == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "everywhere"),
+    [
+        ("node1", "127.0.1.1", True),  # Debian's /etc/hosts
+        ("node1", "10.0.0.1", False),
+        ("localhost", "127.0.0.1", False),
+        ("127.0.0.1", "127.0.0.1", False),
+        ("::1", None, False),
+        ("service", None, False),
+    ],
+)
+def test_process_0_listens_where_others_can_reach_it(monkeypatch, host, address, everywhere):
+    def resolve(name):
+        if address is None:
+            raise socket.gaierror
+        return address
+
+    listened = []
+    monkeypatch.setattr(socket, "gethostbyname", resolve)
+    monkeypatch.setattr(socket, "create_server", lambda place, **_: listened.append(place[0]))
+    hosts._listen(Launch(f"[{host}]:4000", 2, 0, "options"))
+    assert listened == ["" if everywhere else host]
 
 
 @pytest.mark.parametrize(

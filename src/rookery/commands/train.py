@@ -104,11 +104,7 @@ def run_train(options: TrainCommand) -> int:
             print_json(data)
         else:
             print(json.dumps(data, indent=2))
-        from rookery.training.memory import check_memory, run_memory
-
-        check_memory(config)
-        print(run_memory(config).describe(), file=sys.stderr)
-        print_layout(launch, config)
+        print_needs(launch, config)
         return 0
     quiet = options.quiet or options.json
     steps = config.total_updates * config.steps_per_update
@@ -134,12 +130,22 @@ def run_train(options: TrainCommand) -> int:
     return train_together(launch, "train", config, options, run)
 
 
-def print_layout(launch: Launch | None, config: RunConfig) -> None:
-    """Say, on standard error, on which devices and in how many processes a run would train."""
+def print_needs(launch: Launch | None, config: RunConfig) -> None:
+    """Say, on standard error, how much memory a run would need, on which devices and in how many processes.
+
+    Of several processes it is this one, with the most replicas that it has where all have as many devices.
+    Raises: ConfigError if it has too little memory.
+    """
     from rookery.training.devices import describe_devices
+    from rookery.training.memory import check_memory, check_process_memory, run_memory
 
     num_replicas = len(config.replicas)
     largest = num_replicas if launch is None else -(-num_replicas // launch.num_processes)
+    if launch is None:
+        check_memory(config)
+    else:
+        check_process_memory(config, None, largest, leads=launch.process_id == 0)
+    print(run_memory(config, num_replicas=largest).describe(), file=sys.stderr)
     print(f"devices: {describe_devices(largest, config.supports_sharding)}", file=sys.stderr)
     if launch is not None:
         print(f"process {launch.description}; {num_replicas} replicas in all", file=sys.stderr)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import ipaddress
 import os
 import socket
 import time
@@ -107,7 +108,7 @@ class LinkedGroup(ProcessGroup):
             self._links[0].send(Message({"stop": stop}, [np.asarray(leaf) for leaf in leaves]))
             return tree
         messages = [link.receive() for link in self._links]
-        self.stop_requested = any(message.values["stop"] for message in messages)
+        self.stop_requested |= any(message.values["stop"] for message in messages)
         pieces = zip(leaves, *(message.arrays for message in messages), strict=True)
         joined_tree = jax.tree.unflatten(structure, [np.concatenate(arrays) for arrays in pieces])
         return _in_order_of(tree, joined_tree)
@@ -260,7 +261,7 @@ def _listen(launch: Launch) -> socket.socket:
     host, port = launch.address
     error: OSError | None = None
     # The host's own address first; behind a name that leads elsewhere, such as a service's, all addresses.
-    for address in (host, ""):
+    for address in ("",) if _hides_its_address(host) else (host, ""):
         try:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             return socket.create_server((address, port), family=family, backlog=launch.num_processes)
@@ -271,6 +272,23 @@ def _listen(launch: Launch) -> socket.socket:
         f"process 0 cannot listen at {launch.coordinator} ({reason}): another program or another process 0 uses the "
         "port; choose another, or give each process an id of its own"
     )
+
+
+def _hides_its_address(host: str) -> bool:
+    """Whether a host's name leads to its loopback alone, as in Debian's /etc/hosts, where no other machine is heard."""
+    if host.partition(".")[0] == "localhost":
+        return False
+    try:
+        return not _is_loopback(host) and _is_loopback(socket.gethostbyname(host))
+    except OSError:
+        return False
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:  # a name
+        return False
 
 
 def _hello(launch: Launch, proposal: Proposal) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from rookery.types import Env
 
 STEP_BYTES = 4 + 4 + 4 + 3
 """Of one step of a trajectory besides the observation: action, reward, log-probability and three flags."""
+_REMEDY = "lower num_envs, eval_episodes, num_seeds, the size of the network or of the replay buffer"
 _CGROUPS, _OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
@@ -53,16 +54,17 @@ class RunMemory:
         )
 
 
-def run_memory(config: RunConfig, devices: Sequence[Any] | None = None) -> RunMemory:
+def run_memory(config: RunConfig, devices: Sequence[Any] | None = None, num_replicas: int | None = None) -> RunMemory:
     """What a run needs on devices, all together. Allocates nothing of that size.
 
     Args:
       devices: JAX devices; None: all, which starts JAX's backend.
+      num_replicas: that the devices train; None: all of the run.
     Raises: ConfigError as `rookery.training.build.build`.
     """
     devices = devices or jax.devices()
     env = make_env(config.task)
-    num_replicas = len(config.variants) * config.num_seeds
+    num_replicas = num_replicas or _num_replicas(config)
     # On a CPU the replicas of a device play one after another, elsewhere at once (`Run.map_replicas`).
     playing = min(num_replicas, len(devices)) if on_cpu(devices) else num_replicas
     if config.supports_sharding:
@@ -94,8 +96,30 @@ def check_memory(config: RunConfig, devices: Sequence[Any] | None = None) -> Non
     """
     devices = devices or jax.devices()
     needed = run_memory(config, devices)
-    remedy = "lower num_envs, eval_episodes, num_seeds, the size of the network or of the replay buffer"
-    _check_available(needed.total, needed.describe(), remedy, devices)
+    _check_available(needed.total, needed.describe(), _REMEDY, devices)
+
+
+def check_process_memory(config: RunConfig, devices: Sequence[Any] | None, num_replicas: int, leads: bool) -> None:
+    """`check_memory` of one of several processes of a run.
+
+    Args:
+      num_replicas: that the process trains.
+      leads: process 0, which holds the states of all replicas besides: on its devices before it sends them, and on its
+        machine at checkpoints.
+    """
+    devices = devices or jax.devices()
+    needed = run_memory(config, devices, num_replicas)
+    description = f"{num_replicas} of {_num_replicas(config)} replicas in one process: {needed.describe()}"
+    remedy = f"start more processes, or {_REMEDY}"
+    _check_available(needed.total, description, remedy, devices)
+    if leads:
+        what, state = f"the states of all {_num_replicas(config)} replicas, in process 0,", run_memory(config).state
+        for holders in (devices, ()):
+            check_fits(what, state, _REMEDY, holders)
+
+
+def _num_replicas(config: RunConfig) -> int:
+    return len(config.variants) * config.num_seeds
 
 
 def check_fits(what: str, needed: int, remedy: str, devices: Sequence[Any] = ()) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import jax
+import numpy as np
 
 from rookery.training.agent_paths import FindAgent
 from rookery.training.border_evaluation import BorderEvaluator
@@ -13,6 +14,7 @@ from rookery.training.build import build, checkpoint_hashes
 from rookery.training.config import RunConfig
 from rookery.training.devices import machine_info, on_cpu
 from rookery.training.evaluation import RunEvaluator
+from rookery.training.memory import check_process_memory
 from rookery.training.process_group import ProcessGroup
 from rookery.training.stop_signal import StopSignal
 from rookery.training.train_step import Run, TrainState, show_missing
@@ -27,7 +29,8 @@ class ReplicaUpdates:
       devices: None: all of this process.
       processes: divide the replicas among themselves here.
       hashes: of the trained agents that the run uses, which must be the same in all processes.
-    Raises: IncompatibleError or ConfigError if the processes do not fit together; LostProcessError.
+    Raises: IncompatibleError or ConfigError if the processes do not fit together; ConfigError if this process has too
+      little memory for its replicas; LostProcessError.
     """
 
     state: TrainState
@@ -35,8 +38,12 @@ class ReplicaUpdates:
 
     def __init__(self, run: Run, devices: list[Any] | None, processes: ProcessGroup, hashes: dict[str, str]) -> None:
         machine = machine_info()
-        facts = {"device": machine["device"], "agents": hashes, "machine": machine}
+        precision = {"JAX_DEFAULT_MATMUL_PRECISION": machine["matmul_precision"]}
+        facts = {"device": machine["device"], "agents": hashes, **precision, "machine": machine}
         own = processes.assign(len(run.config.replicas), len(devices or jax.devices()), facts)
+        if processes.num_processes > 1:
+            check_process_memory(run.config, devices, len(own), leads=processes.process_id == 0)
+            processes.gather(np.zeros(len(own)))  # process 0 writes nothing before all have come this far
         self.run: Run = dataclasses.replace(run, own=own) if len(own) < len(run.config.replicas) else run
         self._devices = devices
         episodes = run.config.eval_episodes

@@ -112,7 +112,8 @@ def train(
     run_dir = default_run_dir(config.name) if out is None else Path(out)
     check_registered(config)
     run = build(config)
-    check_memory(config, devices)
+    if processes.num_processes == 1:  # of several, each checks its own part (`ReplicaUpdates`)
+        check_memory(config, devices)
     replica_schedules(config)  # refuses invalid schedules before anything is written
     trackers = choose_trackers(track)
     params = initial_params(config, run)
@@ -159,7 +160,8 @@ def resume(
     find = AgentFinder.of_run(run_dir)
     check_checkpoint_hashes(run_dir, config)
     run = build(config, find)
-    check_memory(config, devices)
+    if processes.num_processes == 1:  # of several, each checks its own part (`ReplicaUpdates`)
+        check_memory(config, devices)
     with RunLock(run_dir) as lock:
         notes = machine_notes(run_dir)
         like = jax.eval_shape(run.init)
