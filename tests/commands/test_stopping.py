@@ -84,7 +84,7 @@ def test_what_each_command_keeps(monkeypatch, capsys):
 
 
 def test_a_scorecard_is_written_together_with_its_page(tmp_path, monkeypatch):
-    """A signal between the two waits until both are there."""
+    """A signal between the two waits until both are there; no further agent is scored then."""
     written = []
 
     class Card:
@@ -103,6 +103,9 @@ def test_a_scorecard_is_written_together_with_its_page(tmp_path, monkeypatch):
     )
     assert run_score(ScoreCommand(("any",), out=tmp_path)) == 0
     assert written == ["card", "page"]
+    with pytest.raises(KeyboardInterrupt):
+        run_score(ScoreCommand(("one", "other"), group="both", out=tmp_path))
+    assert written == ["card", "page"] * 2
 
 
 def test_nohup_keeps_a_command_from_the_end_of_its_terminal(signals_act, monkeypatch):

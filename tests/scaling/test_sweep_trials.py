@@ -8,6 +8,7 @@ import math
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,7 +27,9 @@ from rookery.scaling import sweep_trials as module
 from rookery.scaling.sweep_trials import Dimension, SweepOptions, Trial, best_trial, sweep
 from rookery.storage.metrics import MetricsWriter
 from rookery.storage.serialization import from_dict
+from rookery.training import continue_run
 from rookery.training.config import RunConfig
+from rookery.training.stop_signal import StopSignal
 from rookery.viz.plots import parallel_coordinates
 from tests.optional import is_installed
 from tests.tiny import CONFIG
@@ -331,6 +334,24 @@ def test_a_signal_ends_the_sweep_and_the_trial_is_continued(trained, tmp_path, m
     assert len(trained) == 3
     assert len(sweep(CONFIG, grid, tmp_path, log=silent)) == 3
     assert trained[1] in trained[3:]
+
+
+@needs_optuna
+def test_a_signal_in_the_last_update_of_a_trial_ends_the_sweep(trained, tmp_path, monkeypatch):
+    """The trial's run takes it, and is finished: the next call finds that."""
+    full, grid = module.train_or_resume, options(f"{RATE}=0.1,0.2", method="grid")
+
+    def train(config, run_dir, *, devices=None, track=None, **named):
+        with StopSignal():
+            signal.raise_signal(signal.SIGTERM)
+            return SimpleNamespace(finished=full(config, run_dir, **named))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(continue_run, "train", train)
+        patch.setattr(module, "train_or_resume", continue_run.train_or_resume)
+        assert sweep(CONFIG, grid, tmp_path, log=silent) == []
+    assert len(trained) == 1
+    assert len(sweep(CONFIG, grid, tmp_path, log=silent)) == 2
 
 
 @needs_optuna

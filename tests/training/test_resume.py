@@ -24,6 +24,7 @@ from rookery.storage import checkpoint, metrics
 from rookery.storage.run_lock import RunLock
 from rookery.training import trainer
 from rookery.training.config import FrozenPolicyConfig, GroupConfig
+from rookery.training.stop_signal import StopSignal
 from rookery.training.trainer import load_config, resume, train
 from tests.tiny import CONFIG, NETWORK, NOVICE, UPDATES, VIEW, assert_same_run, rows, tiny
 
@@ -111,6 +112,22 @@ def test_a_signal_stops_in_an_orderly_way(straight, tmp_path, monkeypatch, signa
     assert checkpoint.saved_updates(tmp_path / "run" / "checkpoints") == [3, result.num_updates]
     assert rows(tmp_path / "run") == rows(straight.run_dir)[: result.num_updates]
     assert_same_run(resume(tmp_path / "run", quiet=True), straight)
+
+
+def test_a_signal_in_the_last_update_comes_too_late(straight, tmp_path, monkeypatch, signals_act):
+    """The run is whole. Who would train another one learns of it."""
+    write = metrics.MetricsWriter.write
+
+    def interrupted(self, update, *rest):
+        if update == UPDATES:
+            os.kill(os.getpid(), signal.SIGTERM)
+        write(self, update, *rest)
+
+    with monkeypatch.context() as patch, StopSignal() as stop_signal:
+        patch.setattr(metrics.MetricsWriter, "write", interrupted)
+        result = train(CONFIG, tmp_path / "run", quiet=True)
+    assert (result.finished, stop_signal.requested) == (True, True)
+    assert_same_run(result, straight)
 
 
 def test_a_second_signal_stops_at_once(straight, tmp_path, monkeypatch):

@@ -50,6 +50,7 @@ def run_demo(options: DemoCommand) -> int:
     from rookery.training import trainer
     from rookery.training.devices import machine_info
     from rookery.training.machine_notes import started_threads
+    from rookery.training.stop_signal import StopSignal
 
     if options.episodes < 2:
         raise ConfigError(f"episodes={options.episodes} must be at least 2 to give an interval")
@@ -58,13 +59,14 @@ def run_demo(options: DemoCommand) -> int:
     quiet = options.quiet or options.json
     existing = trainer.load_config(run_dir) if (run_dir / trainer.CONFIG_FILE).exists() else None
     config = _demo_config(options, existing)
-    if existing is None:
-        result = trainer.train(config, run_dir, quiet=quiet)
-    elif existing == config:
-        result = trainer.resume(run_dir, quiet=quiet)
-    else:
+    if existing not in (None, config):
         raise ConfigError(f"{run_dir} holds another run; name another folder with --out, or remove it")
-    if not result.finished:
+    with StopSignal() as stop_signal:  # one that comes in the last update stops before the evaluation
+        if existing is None:
+            result = trainer.train(config, run_dir, quiet=quiet)
+        else:
+            result = trainer.resume(run_dir, quiet=quiet)
+    if not result.finished or stop_signal.requested:
         if options.json:
             print_json({"finished": False, "run": str(run_dir)})
         else:

@@ -71,7 +71,7 @@ def run_score(options: ScoreCommand) -> int:
     if options.table is not None:
         check_writable(options.table, follow_link=True)
     for agent, (file_name, label) in zip(agents, labels.items(), strict=True):
-        card, paths = _score_one(options, agent, file_name, label, folder)
+        card, paths = _score_one(options, agent, file_name, label, folder, is_last=file_name == [*labels][-1])
         if options.json:
             print_json(card.to_dict() | {"files": list(map(str, paths))})
         else:
@@ -126,9 +126,12 @@ def _check_own_card(path: Path, agent: ScoredAgent, label: str) -> None:
 
 
 def _score_one(
-    options: ScoreCommand, agent: ScoredAgent, file_name: str, label: str, folder: Path
+    options: ScoreCommand, agent: ScoredAgent, file_name: str, label: str, folder: Path, is_last: bool
 ) -> tuple[ScoreCard, list[Path]]:
-    """Score one agent, and write its card, its page and the table. Returns the card and what was written."""
+    """Score one agent, and write its card, its page and the table. Returns the card and what was written.
+
+    Raises: KeyboardInterrupt if a signal comes while they are written, and other agents would follow.
+    """
     from rookery.scorecard.card import score
     from rookery.scorecard.card_page import write_scorecard_page
     from rookery.scorecard.table import write_scorecard_table
@@ -140,11 +143,14 @@ def _score_one(
     card = score(agent, options.protocol, progress=progress, label=label, group=options.group or "")
     if sys.stderr.isatty() and not options.json:
         print("\r\033[K", end="", file=sys.stderr)
-    with StopSignal():  # a signal now comes too late to keep nothing: card, page and table are written together
+    # A signal now comes too late to keep nothing: card, page and table are written together.
+    with StopSignal() as stop_signal:
         paths = [card.write_json(folder / f"{file_name}.json")]
         paths.append(write_scorecard_page(card, folder / f"{file_name}.html"))
         if options.table is not None:
             paths.append(write_scorecard_table(options.table, folder, options.protocol))
+    if stop_signal.requested and not is_last:
+        raise KeyboardInterrupt
     return card, paths
 
 

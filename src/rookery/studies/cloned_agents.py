@@ -20,6 +20,7 @@ from rookery.studies.session import STUDIES_DIR, Session
 from rookery.training.clone_trainer import CLONE_GROUP, CloneConfig, train_clones
 from rookery.training.config import FrozenPolicyConfig
 from rookery.training.demonstrations import read_demonstrations_manifest, record_dataset
+from rookery.training.stop_signal import StopSignal
 from rookery.training.trainer import AGENTS_DIR, agent_file
 
 NUM_RECORDED_EPISODES = {"smoke": 4, "desk": 2000, "paper": 4000}
@@ -64,10 +65,11 @@ class ClonedAgents(AgentSource):
             seed=session.seed,
             num_seeds=len(self._seeds(session)),
         )
-        result = train_clones(
-            config, dataset_dir, self._run_dir(session), quiet=session.quiet, stop_after=session.seconds_left
-        )
-        return result.finished
+        with StopSignal() as stop_signal:
+            result = train_clones(
+                config, dataset_dir, self._run_dir(session), quiet=session.quiet, stop_after=session.seconds_left
+            )
+        return result.finished and not stop_signal.requested
 
     def left_to_prepare(self, session: Session) -> dict[str, str]:
         episodes, epochs = NUM_RECORDED_EPISODES[session.budget], CLONING_EPOCHS[session.budget]

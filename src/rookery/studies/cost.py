@@ -15,6 +15,7 @@ from rookery.studies.study import Study
 from rookery.studies.training_run import TrainingRun
 from rookery.training.continue_run import is_finished, train_or_resume
 from rookery.training.run_parts import read_split
+from rookery.training.stop_signal import StopSignal
 from rookery.training.trainer import CHECKPOINTS_DIR
 
 MEASURED_SECONDS = 10.0
@@ -39,7 +40,8 @@ def measure_cost(session: Session, run: TrainingRun, seconds: float = MEASURED_S
     """Train a run for some seconds, or as long as one update takes. Returns None for one that is finished,
     or that `rookery.scaling` began in parts.
 
-    The numbers of the run are those of one that was never stopped. Raises: as `Session.train`.
+    The numbers of the run are those of one that was never stopped.
+    Raises: as `Session.train`; KeyboardInterrupt if a signal asks to stop.
     """
     config, folder = session.run_config(run), session.run_dir(run)
     is_divided = not (folder / CONFIG_FILE).exists() and read_split(folder) is not None
@@ -51,7 +53,11 @@ def measure_cost(session: Session, run: TrainingRun, seconds: float = MEASURED_S
         return RunCost(run.name, replicas, total, None, 0)
     if session.seconds_left is not None:
         seconds = min(seconds, session.seconds_left)
-    if train_or_resume(config, folder, quiet=True, stop_after=seconds):
+    with StopSignal() as stop_signal:
+        finished = train_or_resume(config, folder, quiet=True, stop_after=seconds)
+    if stop_signal.requested:
+        raise KeyboardInterrupt
+    if finished:
         return None
     rows = read_metrics(folder)
     rates = sorted(rate for row in rows if isinstance(rate := row.get("time/steps_per_second"), int | float))

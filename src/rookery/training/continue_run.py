@@ -12,7 +12,8 @@ from rookery.errors import ConfigError, CorruptFileError, NotFoundError
 from rookery.storage.run_files import CONFIG_FILE, read_status
 from rookery.training.agent_paths import AgentFinder, differing_agents, with_agents_of
 from rookery.training.config import RunConfig
-from rookery.training.trainer import OnUpdate, check_checkpoint_hashes, load_config, resume, train
+from rookery.training.stop_signal import StopSignal
+from rookery.training.trainer import OnUpdate, TrainResult, check_checkpoint_hashes, load_config, resume, train
 
 
 def train_or_resume(
@@ -29,18 +30,19 @@ def train_or_resume(
     Args:
       config: the folder may hold a run of more seeds, if these are among them.
       comparable: leaves out of a configuration what may differ from that of the run in the folder.
-    Returns: whether it reached the end.
+    Returns: whether it reached the end, and no signal asked to stop meanwhile: one that came in the last update, or in
+      the evaluation after it, is for what its caller would do next.
     Raises: ConfigError if the folder holds a run of another configuration or of other seeds; IncompatibleError if the
       frozen agents that it trained with have changed since; otherwise as `rookery.training.trainer.train`.
     """
     options: dict[str, Any] = {"quiet": quiet, "stop_after": stop_after, "on_update": on_update}
     if not (run_dir / CONFIG_FILE).exists():
-        return train(config, run_dir, **options).finished
+        return _reaches_end(lambda: train(config, run_dir, **options))
     check_same_config(config, run_dir, comparable)
     if is_finished(run_dir):
         check_same_agents(run_dir)
         return True
-    return resume(run_dir, **options).finished
+    return _reaches_end(lambda: resume(run_dir, **options))
 
 
 def check_same_config(
@@ -76,6 +78,12 @@ def check_same_agents(run_dir: Path) -> None:
     """Check that the frozen agents of a run are those that it trained with. Raises: IncompatibleError."""
     with contextlib.suppress(NotFoundError):  # the agents are gone: there is nothing to compare with
         check_checkpoint_hashes(run_dir, load_config(run_dir))
+
+
+def _reaches_end(run: Callable[[], TrainResult]) -> bool:
+    with StopSignal() as stop_signal:
+        finished = run().finished
+    return finished and not stop_signal.requested
 
 
 def is_finished(run_dir: Path) -> bool:
