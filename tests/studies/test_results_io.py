@@ -8,7 +8,7 @@ import pytest
 
 from rookery.cli import main
 from rookery.errors import CorruptFileError, RookeryError
-from rookery.studies.results_io import check_replaceable, describe_replaced, read_results
+from rookery.studies.results_io import check_replaceable, describe_replaced, judging_stored, read_results
 
 RESULTS = Path(__file__).parents[2] / "results"
 AGENTS, TEAMS = "ndousse2021/fig11", "jaques2019/moa"
@@ -96,20 +96,35 @@ def _run(*arguments, capsys):
 
 
 def test_a_report_of_damaged_results_leaves_them_alone(damage, capsys):
-    for change in (
-        _set("rows", 0, "return_social", "x"),
-        _set("extra_measurements", "validation_accuracy", "x"),
-        _set("extra_measurements", "epochs", [1]),
-        lambda data: data["extra_measurements"].pop("train_loss"),
+    only_the_study_knows = "error: the study cannot be judged or drawn by {path} ("
+    for change, said in (
+        (_set("rows", 0, "return_social", "x"), "error: {path} is damaged: "),
+        (_set("extra_measurements", "validation_accuracy", "x"), only_the_study_knows),
+        (_set("extra_measurements", "epochs", [1]), only_the_study_knows),
+        (lambda data: data["extra_measurements"].pop("train_loss"), only_the_study_knows),
     ):
         folder, path = damage(AGENTS, change)
         before = path.read_bytes()
         code, output = _run(AGENTS, "--results", folder, capsys=capsys)
         assert code == CorruptFileError.exit_code, output
-        assert f"{path} is damaged: " in output.err
+        assert output.err.startswith(said.format(path=path))
         assert len(output.err.splitlines()) == 1
         assert path.read_bytes() == before
         assert [entry.name for entry in path.parent.iterdir()] == ["results.json"]
+
+
+def test_a_fault_in_a_study_s_own_code_is_named_with_its_place(tmp_path):
+    """And is not said to be damage: both look alike from outside."""
+
+    def claim():
+        raise TypeError("takes 2 arguments\nbut 1 was given")
+
+    with pytest.raises(CorruptFileError) as caught, judging_stored(tmp_path):
+        claim()
+    line = claim.__code__.co_firstlineno + 1
+    assert isinstance(caught.value.__cause__, TypeError)
+    assert f"(TypeError: takes 2 arguments but 1 was given, at {__file__}:{line})" in str(caught.value)
+    assert "the file may be damaged, or a claim or figure of the study wrong" in str(caught.value)
 
 
 def test_one_damaged_study_stops_no_other(damage, capsys):

@@ -7,6 +7,7 @@ import csv
 import io
 import os
 import shutil
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from rookery.errors import (
     CorruptFileError,
     MissingPackageError,
     NotFoundError,
-    RookeryError,
     StorageError,
 )
 from rookery.intervals import Interval, format_interval
@@ -32,6 +32,7 @@ from rookery.studies.training_run import BUDGETS
 if TYPE_CHECKING:
     from rookery.viz.report_page import Report
 
+_REMEDY = "put the file back as it was, or remove it and run `rookery reproduce` again"
 STUDY_RESULTS_FILE, STUDY_REPORT_FILE, TABLE_STEM = "results.json", "report.html", "table"
 REPORTED_METRICS = ("goals", "mistakes", "steps_to_first_reward")
 """Task metrics that the report's table of agents shows."""
@@ -104,23 +105,25 @@ def _read_with_budget(folder: Path) -> dict[str, Any]:
 def judging_stored(folder: Path) -> Iterator[None]:
     """While results that were read are judged and drawn: a measurement that only the study knows may be damaged, too.
 
-    Raises: CorruptFileError, naming the file, where the study finds its own measurements missing or of another shape.
+    Raises: CorruptFileError, naming the file and the line of code, where a claim or a figure of the study fails: for
+      measurements that are missing or of another shape, or for a fault of its own.
     """
     try:
         yield
     except MissingPackageError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        name = "" if isinstance(error, RookeryError) else f"{type(error).__name__}: "
-        reason = " ".join(f"{name}{error}".split())[:200]
-        raise _damaged(folder, f"the study cannot be judged by its measurements ({reason})") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise CorruptFileError(
+            f"the study cannot be judged or drawn by {folder / STUDY_RESULTS_FILE} ({reason}, at {place.filename}:"
+            f"{place.lineno}): the file may be damaged, or a claim or figure of the study wrong; {_REMEDY}, or "
+            "correct the study's code"
+        ) from error
 
 
 def _damaged(folder: Path, problem: str) -> CorruptFileError:
-    return CorruptFileError(
-        f"{folder / STUDY_RESULTS_FILE} is damaged: {problem}; put the file back as it was, or remove it and run "
-        "`rookery reproduce` again"
-    )
+    return CorruptFileError(f"{folder / STUDY_RESULTS_FILE} is damaged: {problem}; {_REMEDY}")
 
 
 def write_results(study: Study, data: dict[str, Any], folder: Path) -> Path:
