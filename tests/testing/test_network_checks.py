@@ -70,6 +70,50 @@ def test_a_network_of_another_package_is_saved_loaded_and_played(registered, tmp
     assert type(state.memory.hidden) is np.ndarray
 
 
+class Pixels(nn.Module):
+    """The observations themselves: it has no parameters."""
+
+    @nn.compact
+    def __call__(self, observation):
+        return observation.reshape(len(observation), -1) / 255.0
+
+
+class ScaledHeads(nn.Module):
+    """Heads with a scalar parameter."""
+
+    num_actions: int
+
+    @nn.compact
+    def __call__(self, hidden):
+        logits, value = LinearHeads(num_actions=self.num_actions, name="linear")(hidden)
+        return self.param("scale", nn.initializers.ones, ()) * logits, value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unusual(Network):
+    """A part without parameters, and a parameter without axes."""
+
+    kind: Literal["unusual"] = "unusual"
+    hidden_size: int = 5
+
+    def encoder(self):
+        return Pixels()
+
+    def heads(self, num_actions):
+        return ScaledHeads(num_actions=num_actions)
+
+
+def test_a_network_with_a_scalar_and_a_part_without_parameters_is_saved_and_loaded(registered, tmp_path):
+    registered(Unusual)
+    check_network(Unusual(), (2, 3))
+    agent = random_agent_of(Unusual(), (2, 3))
+    save_agent(tmp_path / "agent.safetensors", agent.policy, agent.params, agent.card)
+    loaded = load_agent(tmp_path / "agent.safetensors")
+    assert loaded.params["encoder"] == {}
+    assert loaded.params["heads"]["scale"].shape == ()
+    assert loaded.params["heads"]["scale"] == agent.params["heads"]["scale"]
+
+
 def broken(**methods) -> Network:
     """A network with some fields or methods replaced."""
     fields = {name: value for name, value in methods.items() if name == "hidden_size"}

@@ -83,7 +83,8 @@ def save_agent(path: Path | str, policy: RecurrentPolicy, params: PyTree, card: 
     """
     from safetensors.numpy import save
 
-    blob = save({name: np.ascontiguousarray(value) for name, value in flatten_params(params).items()})
+    # Not `np.ascontiguousarray`, which makes an array of one element of a scalar.
+    blob = save({name: np.asarray(value, order="C") for name, value in flatten_params(params).items()})
     full = seal_card({
         "format": CARD_FORMAT,
         **card,
@@ -128,13 +129,15 @@ def load_agent(path: Path | str) -> Agent:
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, AttributeError) as error:
         raise CorruptFileError(f"{path}: damaged: not a readable safetensors file ({str(error)[:300]})") from None
     policy, expected = _policy_from_card(card, path)
-    _check_fit(expected, params, path)
+    # Weight files have no entry for a part of the network without parameters.
+    params = {part: {} for part in expected} | params
+    _check_fit(flatten_params(expected), params, path)
     _check_finite(params, path)
     return Agent(policy, params, card)
 
 
 def _policy_from_card(card: dict[str, Any], path: Path) -> tuple[RecurrentPolicy, dict[str, Any]]:
-    """The policy, and shape and type of every weight that its network needs, by name."""
+    """The policy, and the parameters that its network needs, as shapes and types."""
     try:
         network_type = NETWORKS.get(card["network"]["kind"])
     except NotFoundError as error:
@@ -183,7 +186,7 @@ def _communication_fields(policy: RecurrentPolicy) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=64)  # tracing a network takes a tenth of a second, and teams load the same one many times
 def _expected_params(policy: RecurrentPolicy) -> dict[str, Any]:
-    """Nothing is allocated. The result is shared: it is only read."""
+    """The policy's parameters as shapes and types. Nothing is allocated. The result is shared: it is only read."""
     import jax
 
     if hasattr(jax, "enable_x64"):
@@ -194,7 +197,7 @@ def _expected_params(policy: RecurrentPolicy) -> dict[str, Any]:
         float32_only = disable_x64()
     # Agents load in JAX's 64-bit mode and with other generators, too.
     with float32_only, jax.default_prng_impl(PRNG_IMPL):
-        return flatten_params(jax.eval_shape(lambda: policy.init(jax.random.PRNGKey(0))))
+        return jax.eval_shape(lambda: policy.init(jax.random.PRNGKey(0)))
 
 
 def _check_fit(expected: dict[str, Any], params: PyTree, path: Path) -> None:

@@ -15,7 +15,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
 from rookery.nn.convolution import conv3x3, conv_transpose3x3
-from rookery.types import PyTree
+from rookery.types import PRNGKey, PyTree
 
 DecoderActivation: TypeAlias = Literal["tanh", "relu"]
 """Of the dense hidden layer of a decoder. A unit of `relu` can die: it outputs 0 for every input and learns no more."""
@@ -25,6 +25,11 @@ DECODER_UNITS = "units"
 
 NEGATIVE_SLOPE = 0.01
 """Slope of the leaky ReLU; Ndousse et al. 2021 name the function and not the slope."""
+
+
+def init_params(module: nn.Module, key: PRNGKey, *inputs: Any) -> PyTree:
+    """Initial parameters of a Flax module: {} for one that has none, of which Flax's own dictionary says nothing."""
+    return module.init(key, *inputs).get("params", {})
 
 
 def apply_module(module: nn.Module, params: PyTree, *inputs: Any) -> Any:

@@ -66,8 +66,9 @@ def _check_auxiliary_loss(loss: AuxiliaryLoss, policy: RecurrentPolicy | None) -
     _check_values(loss.loss(params, inputs), mask, f"{name}.loss")
     own_grads, policy_grads = _check_gradient(lambda p, i: loss.loss(p, i), params, inputs, mask, f"{name}.loss")
     _check_own_gradient(own_grads, f"{name}.loss")
+    trainable = loss.trains_encoder and jax.tree.leaves(policy_grads["encoder"])
     require(
-        _any_nonzero(policy_grads["encoder"]) or not loss.trains_encoder,
+        _any_nonzero(policy_grads["encoder"]) or not trainable,
         f"{name}.loss",
         "no gradient reaches the policy's encoder; compute it from `inputs.hidden` or `inputs.features` without "
         "stop_gradient, or, if it is meant to train only its own parameters, set `trains_encoder = False`",
