@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "errors": set(),
     "limits": {"errors"},
     "keys": set(),
-    "plugins": {"errors", "limits"},
+    "plugins": {"errors", "limits", "storage"},
     "environment": {"errors"},
     "storage": {"errors"},
     "tracking": {"errors", "limits", "environment", "plugins", "storage"},

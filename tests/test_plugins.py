@@ -61,6 +61,12 @@ class Spaced(Network):
     kind: Literal["test, spaced"] = "test, spaced"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unresolved(Network):
+    kind: Literal["test-unresolved"] = "test-unresolved"
+    sizes: "NoSuchName | None" = None  # noqa: F821
+
+
 class Nameless(Tracker):
     pass
 
@@ -78,6 +84,7 @@ class Odd(Tracker):
         (plugins.register_network, AnyKind, 'needs a field `kind: Literal["..."] = "..."`'),
         (plugins.register_network, NoKind, 'needs a field `kind: Literal["..."] = "..."`'),
         (plugins.register_network, Spaced, "kind 'test, spaced' must be letters, digits, - and _"),
+        (plugins.register_network, Unresolved, ".sizes: the annotation 'NoSuchName | None' cannot be resolved"),
         (plugins.register_tracker, Nameless, 'needs `kind = "..."` to be registered'),
         (plugins.register_tracker, Odd, "kind 'a,b' must be letters, digits, - and _"),
         (plugins.register_learner, MLPNetwork, "is no learner; derive it from rookery.interfaces.Learner"),

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from rookery.errors import ConfigError, NotFoundError, suggest
 from rookery.limits import check_identifier, shortened
+from rookery.storage.serialization import check_field_types
 
 C = TypeVar("C", bound=type)
 
@@ -125,7 +126,8 @@ def load_entry_points(group: str, entries: MutableMapping[str, Any], register: C
 
 
 def check_dataclass(cls: type) -> None:
-    """Raises ConfigError unless a class is a frozen dataclass whose field `kind` tells it apart in a configuration."""
+    """Raises ConfigError unless a class is a frozen dataclass whose field `kind` tells it apart in a configuration, and
+    the types of all its fields are known."""
     params = vars(cls).get("__dataclass_params__")
     if params is None or not params.frozen:
         raise ConfigError(
@@ -135,6 +137,7 @@ def check_dataclass(cls: type) -> None:
     annotation = next((field.type for field in dataclasses.fields(cls) if field.name == "kind"), None)
     if "Literal[" not in str(annotation):
         raise ConfigError(f'{cls.__name__} needs a field `kind: Literal["..."] = "..."` to be registered')
+    check_field_types(cls)
 
 
 def _import(path: str) -> Any:

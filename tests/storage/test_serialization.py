@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError, RookeryError, StorageError
-from rookery.storage.serialization import apply_overrides, from_dict, load_json, to_dict
+from rookery.storage.serialization import apply_overrides, check_field_types, from_dict, load_json, to_dict
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -247,6 +247,21 @@ def test_a_value_nested_too_deeply_is_refused():
         from_dict(Config, {"team": [], "seeds": deep})
     with pytest.raises(ConfigError, match=r"^config\.seeds is "):
         apply_overrides(CONFIG, ["seeds=" + "[" * 980 + "]" * 980])
+
+
+@dataclasses.dataclass(frozen=True)
+class Unresolved:
+    """As with an import for type checkers alone."""
+
+    kind: Literal["unresolved"] = "unresolved"
+    path: "NoSuchName | None" = None  # noqa: F821
+
+
+def test_a_field_of_an_unknown_type_spoils_no_other_class():
+    assert from_dict(Unresolved | Linear, {"kind": "linear", "start": 1.0, "end": 2.0}) == Linear(end=2.0)
+    with pytest.raises(ConfigError, match=r"^Unresolved\.path: the annotation 'NoSuchName | None' cannot be resolved"):
+        check_field_types(Unresolved)
+    check_field_types(Config)
 
 
 def test_mistakes_in_the_program_are_no_config_errors():

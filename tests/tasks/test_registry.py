@@ -112,6 +112,21 @@ def test_a_broken_package_is_named_and_breaks_no_other(tmp_path):
             register("halfway-v0", "added before it fails", GoalCycle(num_goals=2))
             register("goal-cycle-v0", "taken", GoalCycle(num_goals=2))
     """)  # fmt: skip
+    install(tmp_path, "unresolved", "unresolved:add", """
+        from __future__ import annotations
+        import dataclasses
+        from typing import TYPE_CHECKING, Literal
+        from rookery.tasks.goal_cycle import GoalCycle
+        from rookery.tasks.registry import register
+        if TYPE_CHECKING:
+            from decimal import Decimal
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Priced(GoalCycle):
+            kind: Literal["priced"] = "priced"
+            price: Decimal | None = None
+        def add():
+            register("priced-v0", "", Priced())
+    """)  # fmt: skip
     install(tmp_path, "gone", "gone:add")
     install(tmp_path, "nothing", "nothing:add", "add = 3")
     install(tmp_path, "misnamed", "misnamed:add", """
@@ -133,11 +148,12 @@ def test_a_broken_package_is_named_and_breaks_no_other(tmp_path):
     )
     assert process.returncode == 0, process.stderr
     warnings = [line.split("UserWarning: ")[1] for line in process.stderr.splitlines() if "UserWarning: " in line]
-    assert sorted(line.split(":")[0] for line in warnings) == ["gone", "halfway", "misnamed", "nothing"]
+    assert sorted(line.split(":")[0] for line in warnings) == ["gone", "halfway", "misnamed", "nothing", "unresolved"]
     messages = dict(line.split(": ", 1) for line in warnings)
     assert "entry point gone = gone:add failed: ModuleNotFoundError: No module named 'gone'" in messages["gone"]
     assert "the id 'goal-cycle-v0' is taken" in messages["halfway"]
     assert "the id 'bad id!' must be letters, digits" in messages["misnamed"]
+    assert "Priced.price: the annotation 'Decimal | None' cannot be resolved" in messages["unresolved"]
     assert "ConfigError: 3 is neither a class nor a function that registers one" in messages["nothing"]
 
 

@@ -60,6 +60,21 @@ def from_dict(cls: type[T], data: object, where: str = "config") -> T:
     return _decode(cls, data, where)
 
 
+def check_field_types(cls: type) -> None:
+    """Raises ConfigError for a field of a dataclass whose annotation names what its module does not have."""
+    for field in dataclasses.fields(cls):
+        if not field.init:
+            continue
+        try:
+            _field_type(cls, field)
+        except Exception as error:  # an annotation is any expression
+            raise ConfigError(
+                f"{cls.__name__}.{field.name}: the annotation {field.type!r} cannot be resolved "
+                f"({type(error).__name__}: {error}), so no configuration could be read; import what it names, and not "
+                "for type checkers alone"
+            ) from None
+
+
 def check_json(hint: Any, data: object, where: str) -> None:
     """Check JSON values of a file that a program wrote, such as results, against a type.
 
@@ -249,7 +264,7 @@ def _class_of_kind(classes: Sequence[Any], data: dict[str, Any], where: str) -> 
         return classes[0]
     kinds: dict[str, Any] = {}
     for cls in classes:
-        hint = _fields(cls).get("kind")
+        hint = _kind_type(cls)
         if typing.get_origin(hint) is not Literal:
             raise TypeError(f'{cls.__name__} needs a field kind: Literal["..."] to stand in a union')
         kinds |= dict.fromkeys(typing.get_args(hint), cls)
@@ -359,6 +374,12 @@ def _parse(hint: Any, text: str, where: str) -> Any:
 def _fields(cls: Any) -> dict[str, Any]:
     """Name to type of the fields a dataclass is built from."""
     return {f.name: _field_type(cls, f) for f in dataclasses.fields(cls) if f.init}
+
+
+@functools.cache
+def _kind_type(cls: Any) -> Any:
+    """The type of the field `kind`; None: there is none. Whatever the other fields are, other classes can be read."""
+    return next((_field_type(cls, f) for f in dataclasses.fields(cls) if f.init and f.name == "kind"), None)
 
 
 @functools.cache
