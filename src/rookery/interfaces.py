@@ -168,7 +168,10 @@ class Network(NumericFields):
 
 
 class LossInputs(NamedTuple):
-    """What auxiliary losses and losses of intrinsic rewards are computed from: a whole minibatch and the policy."""
+    """What auxiliary losses and losses of intrinsic rewards are computed from: a minibatch and the policy.
+
+    It may be a part of the minibatch, with whole sequences, unless one of them has `splits_minibatch = False`.
+    """
 
     policy: RecurrentPolicy
     policy_params: PyTree  # gradients flow into them
@@ -222,11 +225,15 @@ class AuxiliaryLoss(NumericFields):
     """Factor on the loss, at least 0."""
 
     required_info: ClassVar[tuple[str, ...]] = ()
-    """Information about other agents that a rollout records for it, names of `REQUESTABLE_INFO` except 'influence', as
-    `inputs.batch.others`. Targets alone: the policy never observes them."""
+    """Information about other agents that a rollout records for it, names of `OTHERS_INFO`, as `inputs.batch.others`.
+    Targets alone: the policy never observes them. R2D2 takes no loss that requests any."""
     trains_encoder: ClassVar[bool] = True
     """Gradients reach the policy's encoder. False, for one that only measures, such as a probe: it trains its own
     parameters alone."""
+    splits_minibatch: ClassVar[bool] = True
+    """The number of a step depends on its own sequence alone, so that a minibatch may be read in parts, which is faster
+    where the parts fit the caches of a CPU. False, for one that compares sequences, such as a contrastive loss: `loss`
+    and `loss_mask` get the whole minibatch at once."""
 
     def __post_init__(self) -> None:
         if self.weight < 0:
@@ -299,6 +306,8 @@ class IntrinsicReward(NumericFields):
     environment's reward, too."""
     loss_name: ClassVar[str] = "intrinsic_loss"
     """The mean of `loss` is written as the metric `LOSS_NAME/KIND`."""
+    splits_minibatch: ClassVar[bool] = True
+    """As `AuxiliaryLoss.splits_minibatch`, of `loss` and `loss_mask`."""
 
     # The following become settings where a class declares them as fields.
     loss_weight: ClassVar[float] = 1.0
@@ -386,10 +395,27 @@ class IntrinsicReward(NumericFields):
         return {}
 
 
-REQUESTABLE_INFO = ("action", "reward", "in_view", "relative_position", "agent_mask", "logits", "influence")
-"""Names allowed in `required_info` of intrinsic rewards and auxiliary losses. 'logits' are the agent's own,
-`Trajectory.logits`; the others are fields of `rookery.types.OthersInfo`. 'influence' is computed from the other agents'
-true policies and recurrent states; a reward that requests it has a field `divergence`."""
+OTHERS_INFO = ("action", "reward", "in_view", "relative_position", "agent_mask")
+"""Names allowed in `required_info` of auxiliary losses: fields of `rookery.types.OthersInfo` that a rollout records."""
+
+REQUESTABLE_INFO = (*OTHERS_INFO, "logits", "influence")
+"""Names allowed in `required_info` of learners and intrinsic rewards. 'logits' are the agent's own,
+`Trajectory.logits`. 'influence', of rewards alone, is computed from the other agents' true policies and recurrent
+states; a reward that requests it has a field `divergence`."""
+
+
+def requestable_info(part: AuxiliaryLoss | IntrinsicReward | Learner) -> tuple[str, ...]:
+    """The names of `REQUESTABLE_INFO` that `required_info` of this loss, reward or learner may have."""
+    if isinstance(part, AuxiliaryLoss):
+        return OTHERS_INFO
+    return REQUESTABLE_INFO if isinstance(part, IntrinsicReward) else (*OTHERS_INFO, "logits")
+
+
+def check_required_info(part: AuxiliaryLoss | IntrinsicReward | Learner) -> None:
+    """Raises ConfigError if `required_info` has a name that nothing is recorded under for it."""
+    if unknown := sorted(set(part.required_info) - set(requestable_info(part))):
+        allowed = ", ".join(map(repr, requestable_info(part)))
+        raise ConfigError(f"{type(part).__name__}.required_info has {unknown}; allowed: {allowed}")
 
 
 # --------------------------------------------------------------------------------------------------------- Learner
@@ -418,7 +444,7 @@ class Learner(NumericFields):
     """Whose actions it imitates; see `PPO.teacher`. None: there is no teacher."""
     required_info: tuple[str, ...] = ()
     """Information about other agents that the learner itself receives, in addition to what its losses and rewards
-    request: names of `REQUESTABLE_INFO`."""
+    request: names of `REQUESTABLE_INFO` except 'influence'."""
     supports_teacher: ClassVar[bool] = False
     supports_communication: ClassVar[bool] = False
     """It can train policies that observe or send messages."""

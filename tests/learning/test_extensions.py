@@ -9,12 +9,19 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from rookery.errors import ConfigError
 from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, Learner
 from rookery.learning.a2c import A2C
 from rookery.learning.actor_critic import ActorCritic
+from rookery.learning.auxiliary import AttentionLoss
+from rookery.learning.intrinsic.centralized import CentralizedInfluence
+from rookery.learning.intrinsic.message_influence import MessageInfluence
+from rookery.learning.intrinsic.prosocial import Prosocial
+from rookery.learning.ppo import PPO
 from rookery.learning.r2d2 import R2D2
 from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS
 from rookery.testing import ConformanceError, check_auxiliary_loss, check_intrinsic_reward, check_learner
+from rookery.training.build import build
 from rookery.training.trainer import resume, train
 from tests.tiny import NOVICE, OTHER, assert_same_run, on_host, rows, tiny
 
@@ -63,6 +70,8 @@ class Contrastive(AuxiliaryLoss):
 
     kind: Literal["test-contrastive"] = "test-contrastive"
     noise: float = 0.1
+
+    splits_minibatch = False
 
     def loss(self, params, inputs):
         features = inputs.features
@@ -157,6 +166,34 @@ def test_learners_conform(kind):
 
 
 @pytest.mark.parametrize(
+    "learner",
+    [
+        PPO(**SMALL["ppo"], alignment_coef=1.0, auxiliary=(AttentionLoss(),), intrinsic=(Prosocial(),)),
+        A2C(sequence_length=4, intrinsic=(CentralizedInfluence(), MessageInfluence())),
+    ],
+    ids=lambda learner: learner.kind,
+)
+def test_learners_that_request_information_about_others_conform(learner):
+    check_learner(learner)
+
+
+@pytest.mark.parametrize("name", ["logits", "influence", "positions"])
+def test_what_is_not_recorded_for_a_loss_is_refused(name, monkeypatch):
+    curious = type("Curious", (RewardPrediction,), {"required_info": (name,)})
+    monkeypatch.setitem(AUXILIARY_LOSSES._entries, RewardPrediction.kind, curious)
+    message = rf"^Curious\.required_info has \['{name}'\]; allowed: 'action', 'reward', .*, 'agent_mask'$"
+    with pytest.raises(ConformanceError, match=message):
+        check_auxiliary_loss(curious())
+    with pytest.raises(ConfigError, match=message):
+        build(_config(A2C(sequence_length=4, auxiliary=(curious(),))))
+
+
+def test_r2d2_refuses_a_loss_about_others():
+    with pytest.raises(ConfigError, match=r"^the auxiliary loss 'attention' needs to know of other agents"):
+        R2D2(auxiliary=(AttentionLoss(),))
+
+
+@pytest.mark.parametrize(
     ("fields", "hparams", "message"),
     [
         ({"sequence_length": 4, "gamma": 0.9}, {}, "add num_minibatches, gae_lambda, vf_coef, normalize_advantages"),
@@ -227,6 +264,13 @@ def test_what_breaks_the_contract_is_named(methods, message, monkeypatch):
     monkeypatch.setitem(AUXILIARY_LOSSES._entries, RewardPrediction.kind, bad)
     with pytest.raises(ConformanceError, match=message):
         check_auxiliary_loss(bad())
+
+
+def test_a_loss_that_compares_sequences_must_say_so(monkeypatch):
+    careless = type("Careless", (Contrastive,), {"splits_minibatch": True})
+    monkeypatch.setitem(AUXILIARY_LOSSES._entries, Contrastive.kind, careless)
+    with pytest.raises(ConformanceError, match=r"Careless\.loss: depends on the other .*`splits_minibatch = False`"):
+        check_auxiliary_loss(careless())
 
 
 def _rewarded_by(**methods):

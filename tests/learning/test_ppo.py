@@ -416,6 +416,31 @@ def test_a_minibatch_read_in_parts_gives_the_same_loss_and_gradient():
     chex.assert_trees_all_close(whole, both(LSTM)[0], atol=1e-6)
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="minibatches are cut into parts on CPU only")
+@pytest.mark.parametrize(("splits", "sequences"), [(True, 2), (False, 30)])
+def test_a_loss_that_compares_sequences_gets_the_whole_minibatch(splits, sequences):
+    read = set()
+
+    class Recorded(NextFramePrediction):
+        splits_minibatch = splits
+
+        def loss(self, params, inputs):
+            read.add(inputs.batch.action.shape[1])
+            return super().loss(params, inputs)
+
+    config = PPO(sequence_length=4, auxiliary=(Recorded(),))
+    narrow = RecurrentPolicy(Narrow(encoder_size=8, hidden_size=8, head_size=8), (3,), 3)
+
+    def gradient(trajectory):
+        params = config.init(narrow, KEY, steps=0).params
+        fresh = actor_critic.recompute(config, narrow, params, trajectory)
+        batch = actor_critic.take_sequences(config, trajectory, fresh, jnp.arange(2, 32))
+        return actor_critic.gradient(config, narrow, params, batch, HPARAMS, KEY)
+
+    jax.eval_shape(gradient, pictures())
+    assert read == {sequences}
+
+
 def test_an_absent_agents_whole_episode_changes_nothing():
     trajectory = pictures()
     config = PPO(

@@ -396,14 +396,15 @@ def gradient(
 
     Where the policy reads observations in chunks, the minibatch is split into parts that fit the caches of a CPU; else
     into one for each device that shares it. The parts are shared by the devices of `batch_sharding`, and added up in a
-    fixed order.
+    fixed order. It stays whole for losses that compare sequences (`splits_minibatch`).
     """
     denominators = loss_denominators(config.auxiliary, config.intrinsic, batch)
     grad_and_terms = jax.grad(
         lambda p, b, k: actor_critic_loss(config, policy, p, b, hparams, denominators, k), has_aux=True
     )
     length, count = batch.action.shape
-    num_parts = _num_parts(count, length, policy.cpu_chunk_size)
+    can_split = all(part.splits_minibatch for part in (*config.auxiliary, *config.intrinsic))
+    num_parts = _num_parts(count, length, policy.cpu_chunk_size) if can_split else 1
     if num_parts == 1:
         grads, terms = grad_and_terms(params, batch, key)
         return terms, grads

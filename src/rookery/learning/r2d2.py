@@ -76,6 +76,12 @@ class R2D2(Learner):
         check_range(self, ("gamma",), high=1, exclude_low=True)
         check_range(self, ("priority_eta", "eval_epsilon"), high=1)
         check_losses(self.auxiliary)
+        for loss in self.auxiliary:
+            if loss.required_info:
+                raise ConfigError(
+                    f"the auxiliary loss {loss.kind!r} needs to know of other agents ({', '.join(loss.required_info)}),"
+                    " which R2D2 does not keep in its replay buffer; use kind 'ppo' or 'a2c'"
+                )
 
     def optimizer(self) -> optax.GradientTransformation:
         """Adam, without its learning rate."""

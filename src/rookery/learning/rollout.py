@@ -26,10 +26,8 @@ from rookery.agents.team import (
     sample_teacher_action,
     update_teacher_carry,
 )
+from rookery.interfaces import OTHERS_INFO, Learner
 from rookery.types import Env, MessageTrajectory, OthersInfo, PRNGKey, PyTree, TimeStep, Trajectory
-
-_OTHERS_FIELDS = ("action", "reward", "in_view", "relative_position", "agent_mask")
-"""Fields of `OthersInfo` that a rollout records; 'influence' is computed later."""
 
 _RECORDED_EXTRAS = ("comms_obs", "message", "message_logits", "teacher_action")
 """What is recorded of a policy's extras, where it has them."""
@@ -273,15 +271,19 @@ def _trajectory(
 
 
 def requested_info(group: Any) -> tuple[str, ...]:
-    """What the learner, intrinsic rewards and auxiliary losses of a group, or of its configuration, request: names of
-    `REQUESTABLE_INFO`."""
-    parts = () if group.learner is None else (group.learner, *group.learner.intrinsic, *group.learner.auxiliary)
+    """`learner_info` of a group, or of its configuration; nothing if it does not learn."""
+    return () if group.learner is None else learner_info(group.learner)
+
+
+def learner_info(learner: Learner) -> tuple[str, ...]:
+    """What a learner, its intrinsic rewards and its auxiliary losses request: names of `REQUESTABLE_INFO`."""
+    parts = (learner, *learner.intrinsic, *learner.auxiliary)
     return tuple(dict.fromkeys(name for part in parts for name in part.required_info))
 
 
 def _others_info(group: AgentGroup, observed: dict[str, jax.Array], num_agents: int) -> OthersInfo | None:
     """What the group requests of the other agents, [S, T, E, ...], with the agent's own first."""
-    fields = [name for name in requested_info(group) if name in _OTHERS_FIELDS]
+    fields = [name for name in requested_info(group) if name in OTHERS_INFO]
     if not fields:
         return None
     orders = [[(slot + n) % num_agents for n in range(num_agents)] for slot in group.slots]

@@ -11,8 +11,12 @@ import jax
 import numpy as np
 
 from rookery.errors import RookeryError
-from rookery.interfaces import REQUESTABLE_INFO
+from rookery.interfaces import requestable_info
 from rookery.types import Env
+
+
+TOLERANCE = 1e-4
+"""Allowed difference of two ways to compute the same numbers, relative to the largest of them."""
 
 
 class ConformanceError(AssertionError):
@@ -56,7 +60,7 @@ def failures_named(extension: Any) -> Iterator[None]:
         message = f"{method}: {raised}{error}"
         requested = getattr(extension, "required_info", None)
         if requested is not None and "None" in str(error):
-            allowed = ", ".join(map(repr, REQUESTABLE_INFO))
+            allowed = ", ".join(map(repr, requestable_info(extension)))
             message += (
                 f". If it uses what `required_info` does not name, name it there: required_info is {requested}; "
                 f"allowed: {allowed}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -12,22 +13,25 @@ import numpy as np
 from rookery.agents.communication import CommunicationConfig
 from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
-from rookery.errors import NotFoundError, RookeryError
+from rookery.errors import ConfigError, NotFoundError, RookeryError
 from rookery.interfaces import (
-    REQUESTABLE_INFO,
     AuxiliaryLoss,
     IntrinsicReward,
     Learner,
     LossInputs,
     Policy,
+    check_required_info,
 )
 from rookery.learning import actor_critic
 from rookery.learning.a2c import A2C
 from rookery.learning.actor_critic import ActorCritic, ScheduledHparams
 from rookery.learning.intrinsic.combine import INFLUENCE_ON
+from rookery.learning.rollout import learner_info
 from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS, Registry
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.testing.conformance import (
+    TOLERANCE,
+    ConformanceError,
     failures_named,
     require,
     require_equal_trees,
@@ -55,15 +59,17 @@ def _check_auxiliary_loss(loss: AuxiliaryLoss, policy: RecurrentPolicy | None) -
     name = type(loss).__name__
     _check_configuration(loss, AuxiliaryLoss, AUXILIARY_LOSSES, name)
     require(loss.weight >= 0, f"{name}.weight", f"is {loss.weight}, must be at least 0")
-    _check_required_info(loss, name)
+    _check_required_info(loss)
     policy = policy or _policy()
     params = _check_init(loss, policy, name)
     learner = A2C(sequence_length=4, auxiliary=(loss,))
-    state, trajectory = learner.init(policy, _KEYS[0], _STEPS), _trajectory(policy, loss)
+    state, trajectory = learner.init(policy, _KEYS[0], _STEPS), _trajectory(policy, loss.required_info)
     inputs = _loss_inputs(learner, policy, state.params, trajectory)
     mask = loss.loss_mask(inputs.batch)
     _check_mask(mask, inputs, f"{name}.loss_mask")
     _check_values(loss.loss(params, inputs), mask, f"{name}.loss")
+    repeated = _loss_inputs(learner, policy, state.params, trajectory, repeat_first_half=True)
+    _check_parts(loss, lambda i: loss.loss(params, i), inputs, repeated, name)
     own_grads, policy_grads = _check_gradient(lambda p, i: loss.loss(p, i), params, inputs, mask, f"{name}.loss")
     _check_own_gradient(own_grads, f"{name}.loss")
     trainable = loss.trains_encoder and jax.tree.leaves(policy_grads["encoder"])
@@ -81,10 +87,11 @@ def _check_auxiliary_loss(loss: AuxiliaryLoss, policy: RecurrentPolicy | None) -
     require(f"aux_loss/{loss.kind}" in metrics, name, "is not among the metrics of an update")
 
 
-def _check_required_info(part: AuxiliaryLoss | IntrinsicReward, name: str) -> None:
-    unknown = set(part.required_info) - set(REQUESTABLE_INFO)
-    allowed = ", ".join(map(repr, REQUESTABLE_INFO))
-    require(not unknown, f"{name}.required_info", f"has {sorted(unknown)}; allowed: {allowed}")
+def _check_required_info(part: AuxiliaryLoss | IntrinsicReward | Learner) -> None:
+    try:
+        check_required_info(part)
+    except ConfigError as error:
+        raise ConformanceError(str(error)) from None
 
 
 def check_intrinsic_reward(reward: IntrinsicReward, policy: RecurrentPolicy | None = None) -> None:
@@ -103,11 +110,11 @@ def _check_intrinsic_reward(reward: IntrinsicReward, policy: RecurrentPolicy | N
     name = type(reward).__name__
     _check_configuration(reward, IntrinsicReward, INTRINSIC_REWARDS, name)
     require(reward.weight >= 0, f"{name}.weight", f"is {reward.weight}, must be at least 0")
-    _check_required_info(reward, name)
+    _check_required_info(reward)
     policy = policy or _policy(vocab_size=2 if reward.pays_messages else 0)
     _check_init(reward, policy, name)
     learner = A2C(sequence_length=4, intrinsic=(reward,))
-    state, trajectory = learner.init(policy, _KEYS[0], _STEPS), _trajectory(policy, reward)
+    state, trajectory = learner.init(policy, _KEYS[0], _STEPS), _trajectory(policy, reward.required_info, (reward,))
     params, own_state = state.params, reward.init_state(policy)
     again = reward.init_state(policy)
     require_equal_trees(own_state, again, f"{name}.init_state", "two calls must agree")
@@ -137,7 +144,8 @@ def _check_learner(learner: Learner, policy: RecurrentPolicy | None) -> None:
     require(isinstance(learner.hparams, dict), f"{name}.hparams", "must be a dictionary of default schedules by name")
     if isinstance(learner, ActorCritic):
         _check_actor_critic(learner, name)
-    policy = policy or _policy()
+    _check_required_info(learner)
+    policy = policy or _policy(vocab_size=2 if any(reward.pays_messages for reward in learner.intrinsic) else 0)
     learner.validate(_EPISODES, _STEPS)
     state = learner.init(policy, _KEYS[0], _STEPS)
     again = learner.init(policy, _KEYS[0], _STEPS)
@@ -155,7 +163,7 @@ def _check_learner(learner: Learner, policy: RecurrentPolicy | None) -> None:
     eval_policy = learner.eval_policy(policy)
     require(isinstance(eval_policy, RecurrentPolicy), f"{name}.eval_policy", "must be a RecurrentPolicy")
     _check_behavior(learner, policy, state, name)
-    trajectory = _trajectory(policy)
+    trajectory = _trajectory(policy, learner_info(learner), learner.intrinsic)
     metrics = _check_update(learner, policy, state, trajectory, name, _with_other_masked_steps(trajectory, policy))
     missing = [metric for metric in learner.nan_guarded_metrics if metric not in metrics]
     require(not missing, f"{name}.nan_guarded_metrics", f"{missing} are not metrics of an update")
@@ -195,8 +203,10 @@ def _policy(vocab_size: int = 0) -> RecurrentPolicy:
     return RecurrentPolicy(network, (4, 5, 3), 3, communication=communication, num_agents=_NUM_AGENTS)
 
 
-def _trajectory(policy: RecurrentPolicy, part: AuxiliaryLoss | IntrinsicReward | None = None) -> Trajectory:
-    """Random episodes, one of which ends early, with what a loss or reward requests."""
+def _trajectory(
+    policy: RecurrentPolicy, requested: Sequence[str], rewards: Sequence[IntrinsicReward] = ()
+) -> Trajectory:
+    """Random episodes, one of which ends early, with the information that is requested, influence for these rewards."""
     rng = np.random.default_rng(0)
     size = (_STEPS, _EPISODES)
 
@@ -206,7 +216,6 @@ def _trajectory(policy: RecurrentPolicy, part: AuxiliaryLoss | IntrinsicReward |
     def floats(*shape: int):
         return jnp.asarray(rng.standard_normal(shape), jnp.float32)
 
-    requested = () if part is None else part.required_info
     fields: dict[str, Any] = {}
     if "action" in requested:
         fields["action"] = integers(policy.num_actions, *size, policy.num_agents)
@@ -218,8 +227,9 @@ def _trajectory(policy: RecurrentPolicy, part: AuxiliaryLoss | IntrinsicReward |
         fields["relative_position"] = integers(5, *size, policy.num_agents - 1, 2) - 2
     if "agent_mask" in requested:
         fields["agent_mask"] = jnp.ones((*size, policy.num_agents), bool)
-    if part is not None and "influence" in requested:
-        fields["influence"] = {part.kind: jnp.abs(floats(*size))}
+    if "influence" in requested:
+        receivers = [reward.kind for reward in rewards if "influence" in reward.required_info]
+        fields["influence"] = {kind: jnp.abs(floats(*size)) for kind in receivers}
     messages = None
     if policy.vocab_size:
         logits = floats(*size, policy.vocab_size)
@@ -270,9 +280,13 @@ def _check_init(part: AuxiliaryLoss | IntrinsicReward, policy: RecurrentPolicy, 
     return params
 
 
-def _loss_inputs(learner: A2C, policy: RecurrentPolicy, params: PyTree, trajectory: Trajectory) -> LossInputs:
+def _loss_inputs(
+    learner: A2C, policy: RecurrentPolicy, params: PyTree, trajectory: Trajectory, *, repeat_first_half: bool = False
+) -> LossInputs:
+    """All sequences as one minibatch; or the first half of them twice."""
     recomputed = actor_critic.recompute(learner, policy, params, trajectory)
-    indices = jnp.arange(actor_critic.num_sequences(learner, trajectory))
+    indices = jnp.arange(number := actor_critic.num_sequences(learner, trajectory))
+    indices = indices % (number // 2) if repeat_first_half else indices
     batch = actor_critic.take_sequences(learner, trajectory, recomputed, indices)
     comms = () if batch.comms_obs is None else (batch.comms_obs,)
     hidden = policy.unroll(params["policy"], batch.carry, batch.observation[:-1], batch.is_first[:-1], *comms)[2]
@@ -298,6 +312,30 @@ def _check_values(values: Any, mask: Any, method: str) -> None:
     )
     require(jnp.issubdtype(values.dtype, jnp.floating), method, f"must return floats, not {values.dtype}")
     require(jnp.isfinite(values).all(), method, "is not finite everywhere, which it must be even outside the mask")
+
+
+def _check_parts(
+    part: AuxiliaryLoss | IntrinsicReward, loss: Any, inputs: LossInputs, repeated: LossInputs, name: str
+) -> None:
+    """What a loss says of some sequences does not depend on the others of the minibatch, if it may be read in parts.
+
+    Args:
+      loss: the loss of some inputs, with parameters.
+      repeated: inputs in which the first half of the sequences stands in place of the second, too.
+    """
+    if not part.splits_minibatch:
+        return
+    half = inputs.batch.action.shape[1] // 2
+    masks = [part.loss_mask(each.batch) for each in (inputs, repeated)]
+    values = [jnp.where(mask, loss(each), 0) for mask, each in zip(masks, (inputs, repeated), strict=True)]
+    for method, (first, second) in (("loss_mask", masks), ("loss", values)):
+        first, second = (jnp.asarray(x[:, :half], jnp.float32) for x in (first, second))
+        require(
+            jnp.abs(first - second).max() <= TOLERANCE * jnp.maximum(1.0, jnp.abs(first).max()),
+            f"{name}.{method}",
+            "depends on the other sequences of the minibatch, which is read in parts on a CPU; set "
+            "`splits_minibatch = False`, and it gets the whole",
+        )
 
 
 def _check_gradient(loss: Any, params: PyTree, inputs: LossInputs, mask: Any, method: str) -> tuple[PyTree, PyTree]:
@@ -365,6 +403,10 @@ def _check_intrinsic_loss(
     _check_mask(mask, inputs, f"{name}.loss_mask")
     carry = inputs.batch.intrinsic_carry.get(reward.kind)
     _check_values(reward.loss(params, inputs, carry), mask, f"{name}.loss")
+    repeated = _loss_inputs(learner, policy, params, trajectory, repeat_first_half=True)
+    _check_parts(
+        reward, lambda i: reward.loss(params, i, i.batch.intrinsic_carry.get(reward.kind)), inputs, repeated, name
+    )
     grads, _ = _check_gradient(lambda p, i: reward.loss(p, i, carry), params, inputs, mask, f"{name}.loss")
     _check_own_gradient(reward.own_params(grads), f"{name}.loss")
 
@@ -383,7 +425,8 @@ def _check_behavior(learner: Learner, policy: RecurrentPolicy, state: Any, name:
     require(isinstance(behavior, Policy), f"{name}.behavior_policy", "must be a Policy")
     params = learner.behavior_params(state, _hparams(learner))
     observation = jnp.zeros((2, *policy.observation_shape), jnp.uint8)
-    arguments = (params, behavior.initial_carry(2), observation, jnp.ones(2, bool), _KEYS[4])
+    comms_obs = (jnp.zeros((2, policy.comms_obs_size), jnp.uint8),) if policy.comms_obs_size else ()
+    arguments = (params, behavior.initial_carry(2), observation, jnp.ones(2, bool), _KEYS[4], *comms_obs)
     action, _, extras = behavior.act(*arguments)
     require(jnp.shape(action) == (2,), f"{name}.behavior_policy", "does not act with the parameters of behavior_params")
     require("log_prob" in extras, f"{name}.behavior_policy", "must give the extra `log_prob`")

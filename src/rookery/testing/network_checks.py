@@ -21,7 +21,7 @@ from rookery.nn.cells import RecurrentCell
 from rookery.nn.modules import apply_module
 from rookery.plugins import NETWORKS
 from rookery.storage.serialization import from_dict, to_dict
-from rookery.testing.conformance import failures_named, require, require_equal_trees, require_instance
+from rookery.testing.conformance import TOLERANCE, failures_named, require, require_equal_trees, require_instance
 from rookery.types import PyTree
 
 SHAPES = ((7, 7, 8), (21, 21, 3), (15, 15, 3), (5,))
@@ -29,9 +29,6 @@ SHAPES = ((7, 7, 8), (21, 21, 3), (15, 15, 3), (5,))
 
 STEPS, AGENTS = 4, 3
 """Of the sequences that are tried."""
-
-TOLERANCE = 1e-4
-"""Allowed difference of two ways to compute the same numbers, relative to the largest of them."""
 
 
 def check_network(network: Network, observation_shape: tuple[int, ...] | None = None, num_actions: int = 3) -> None:

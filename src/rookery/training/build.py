@@ -15,7 +15,7 @@ from rookery.agents.team import AgentGroup, Team
 from rookery.agents.trained_teacher import make_trained_teacher
 from rookery.agents.zoo import load_trained_agent
 from rookery.errors import ConfigError, IncompatibleError, NotFoundError
-from rookery.interfaces import Policy
+from rookery.interfaces import Policy, check_required_info
 from rookery.learning.rollout import requested_info
 from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS, NETWORKS, Registry
 from rookery.tasks.checks import check_jax_settings
@@ -55,6 +55,8 @@ def build(config: RunConfig, find: FindAgent = str) -> Run:
                 frozen_params[entry.name] = params
         if entry.learner is not None:
             policy = entry.learner.eval_policy(with_communication(policy, entry, config, env))
+            for part in (entry.learner, *entry.learner.auxiliary, *entry.learner.intrinsic):
+                check_required_info(part)
             for loss in entry.learner.auxiliary:
                 loss.validate(policy)
             if entry.learner.teacher is not None:
