@@ -108,6 +108,8 @@ def _random():
     [
         ({"num_minibatches": 0}, "num_minibatches=0 must be at least 1"),
         ({"gamma": 1.5}, "gamma=1.5 must lie in"),
+        ({"optimizer_decay": 1.0}, r"optimizer_decay=1.0 must lie in \(0, 1\)"),
+        ({"optimizer_eps": 0.0}, "optimizer_eps=0.0 must be above 0"),
         ({"optimizer_kind": "sgd"}, "optimizer_kind='sgd' is not known"),
     ],
 )

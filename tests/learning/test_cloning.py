@@ -53,6 +53,7 @@ def fresh_clone(config, params) -> CloningState:
         ({"epochs": 0}, "epochs=0 must be at least 1"),
         ({"minibatch_size": 0}, "minibatch_size=0 must be at least 1"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0 must be at least 0"),
+        ({"adam_eps": 0.0}, "adam_eps=0.0 must be above 0"),
         ({"validation_fraction": 0.0}, "validation_fraction=0.0 must lie in (0, 1)"),
         ({"validation_fraction": 1.0}, "validation_fraction=1.0 must lie in (0, 1)"),
     ],
@@ -103,7 +104,7 @@ def test_a_pass_takes_whole_episodes_once(size, moved):
 
 def test_a_pass_with_one_minibatch_is_one_step_of_adam():
     """Its first step moves every logit by the step size, against the sign of its gradient."""
-    config = BehaviorCloning(minibatch_size=E, max_grad_norm=None, adam_eps=0.0)
+    config = BehaviorCloning(minibatch_size=E, max_grad_norm=None, adam_eps=1e-12)
     before = table()
     grads = jax.grad(lambda p: cloning.summed_loss(TABLE, p, numbered())[0])(before)["logits"]
     after, metrics = cloning.train_epoch(config, TABLE, fresh_clone(config, before), numbered(), jnp.float32(0.1), KEY)

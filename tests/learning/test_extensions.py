@@ -213,6 +213,29 @@ def test_what_actor_critic_needs_and_a_learner_lacks_is_named(fields, hparams, m
         check_learner(bare())
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shared(ActorCritic):
+    """A learner of another package, which leaves the ranges of shared settings to the base class."""
+
+    kind: Literal["test-shared"] = "test-shared"
+    sequence_length: int = 4
+    num_minibatches: int = 1
+    gamma: float = 0.9
+    gae_lambda: float = 1.0
+    vf_coef: float = 1.0
+    normalize_advantages: bool = False
+    max_grad_norm: float | None = None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("sequence_length", 0), ("num_minibatches", 0), ("gamma", 2.0), ("gae_lambda", -0.1), ("max_grad_norm", -1.0)],
+)
+def test_shared_settings_are_checked_for_every_actor_critic(field, value):
+    with pytest.raises(ConfigError, match=f"^{field}={value} must "):
+        Shared(**{field: value})
+
+
 class CountsEveryStep(A2C):
     """It learns from steps that do not count."""
 

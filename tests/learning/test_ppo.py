@@ -92,9 +92,13 @@ def whole_loss(config, policy, params, batch, hparams):
         ({"recompute_every": 21}, "recompute_every=21 must lie in"),
         ({"recompute_every": 3}, "recompute_every=3 must divide num_minibatches=20"),
         ({"gamma": 0.0}, "gamma=0.0 must lie in (0, 1]"),
-        ({"gae_lambda": 1.1}, "gae_lambda=1.1 must lie in (0, 1]"),
+        ({"gae_lambda": 1.1}, "gae_lambda=1.1 must lie in [0, 1]"),
         ({"clip_eps": -0.1}, "clip_eps=-0.1 must be at least 0"),
-        ({"target_kl": -1.0}, "target_kl=-1.0 must be at least 0"),
+        ({"target_kl": -1.0}, "target_kl=-1.0 must be above 0"),
+        ({"target_kl": 0.0}, "target_kl=0.0 must be above 0"),
+        ({"rollback_kl": 0.0}, "rollback_kl=0.0 must be above 0"),
+        ({"adam_eps": 0.0}, "adam_eps=0.0 must be above 0"),
+        ({"max_grad_norm": -1.0}, "max_grad_norm=-1.0 must be at least 0"),
         ({"advantage": "td"}, "advantage='td' is not known; allowed: 'gae', 'reference_code'"),
         ({"auxiliary": (NextFramePrediction(), NextFramePrediction(weight=1.0))}, "must differ from each other"),
     ],
@@ -103,6 +107,10 @@ def test_a_configuration_out_of_range_is_refused(change, message):
     with pytest.raises(ConfigError) as caught:
         PPO(**change)
     assert message in str(caught.value)
+
+
+def test_advantages_of_one_step_are_allowed():
+    assert PPO(gae_lambda=0.0).gae_lambda == 0
 
 
 def test_the_defaults_are_the_papers():

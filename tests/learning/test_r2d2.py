@@ -90,7 +90,7 @@ def slow_target(config, online, target, trajectory, t, e):
         ({"gamma": 1.5}, "gamma=1.5 must lie in (0, 1]"),
         ({"priority_eta": 1.5}, "priority_eta=1.5 must lie in [0, 1]"),
         ({"eval_epsilon": -0.1}, "eval_epsilon=-0.1 must lie in [0, 1]"),
-        ({"adam_eps": -1.0}, "adam_eps=-1.0 must be at least 0"),
+        ({"adam_eps": 0.0}, "adam_eps=0.0 must be above 0"),
     ],
 )
 def test_a_configuration_out_of_range_is_refused(change, message):

@@ -63,12 +63,11 @@ class A2C(ActorCritic):
     nan_guarded_metrics: ClassVar[tuple[str, ...]] = ("policy_loss", "value_loss", "entropy")
 
     def __post_init__(self) -> None:
-        check_range(self, ("sequence_length", "num_minibatches"), low=1)
-        check_range(self, ("gamma", "gae_lambda", "optimizer_decay"), high=1, exclude_low=True)
-        check_range(self, ("vf_coef", "optimizer_eps", "max_grad_norm"))
+        super().__post_init__()
+        check_range(self, ("optimizer_decay",), high=1, exclude_low=True, exclude_high=True)
+        check_range(self, ("optimizer_eps",), exclude_low=True)
         if self.optimizer_kind not in ("rmsprop", "adam"):
             raise ConfigError(f"optimizer_kind={self.optimizer_kind!r} is not known; allowed: 'rmsprop', 'adam'")
-        super().__post_init__()
 
     def surrogate(self, log_prob: Array, old_log_prob: Array, advantage: Array) -> Array:
         return log_prob * advantage

@@ -8,6 +8,7 @@ Source: Ndousse et al. 2021, section 3.2 and appendix 7.8.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -18,10 +19,11 @@ from jaxtyping import Array, Float, Int
 
 from rookery import keys
 from rookery.agents.recurrent import RecurrentPolicy
+from rookery.errors import ConfigError
 from rookery.interfaces import Learner, LossInputs
 from rookery.learning import batch_sharding, health
 from rookery.learning.advantage import fill_absent_values, gae, reference_code_gae
-from rookery.learning.configs import check_losses
+from rookery.learning.configs import check_losses, check_range
 from rookery.learning.extra_losses import add_extra_losses, init_auxiliary_params, loss_denominators
 from rookery.learning.intrinsic import combine
 from rookery.learning.masking import masked_mean
@@ -65,9 +67,9 @@ class LearnerState(NamedTuple):
 class ActorCritic(Learner):
     """Base class of PPO and A2C, which define `surrogate`, `optimizer`, `learn`, and settings.
 
-    Fields: those without a default here are required. `auxiliary` and `intrinsic` are fields where a configuration can
-    set them, and `max_grad_norm` where `optimizer` clips. `hparams` has at least `learning_rate`, `ent_coef` and
-    `aux_loss_scale`, and `intrinsic_scale` where a schedule can change it.
+    Fields: those without a default here are required; their ranges are checked. `auxiliary` and `intrinsic` are fields
+    where a configuration can set them, and `max_grad_norm` where `optimizer` clips. `hparams` has at least
+    `learning_rate`, `ent_coef` and `aux_loss_scale`, and `intrinsic_scale` where a schedule can change it.
     """
 
     sequence_length: int  # steps
@@ -79,11 +81,23 @@ class ActorCritic(Learner):
     clip_eps: float | None = None
     """If there is one, the fraction of probability ratios outside 1 ± clip_eps is a metric."""
     advantage: Literal["gae", "reference_code"] = "gae"
+    max_grad_norm: float | None = None  # global
 
     supports_communication: ClassVar[bool] = True
     supports_sharding: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        settings = {field.name for field in dataclasses.fields(self)}  # type: ignore[arg-type] (derived ones are)
+
+        def check(*names: str, **limits: Any) -> None:
+            check_range(self, [name for name in names if name in settings], **limits)
+
+        check("sequence_length", "num_minibatches", low=1)
+        check("gamma", high=1, exclude_low=True)
+        check("gae_lambda", high=1)
+        check("clip_eps", "vf_coef", "max_grad_norm")
+        if self.advantage not in ("gae", "reference_code"):
+            raise ConfigError(f"advantage={self.advantage!r} is not known; allowed: 'gae', 'reference_code'")
         check_losses(self.auxiliary, self.intrinsic)
 
     def shape_advantages(self, advantage: Float[Array, "T E"], trajectory: Trajectory) -> Float[Array, "T E"]:

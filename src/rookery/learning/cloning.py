@@ -40,7 +40,8 @@ class BehaviorCloning(NumericFields):
 
     def __post_init__(self) -> None:
         check_range(self, ("epochs", "minibatch_size"), low=1)
-        check_range(self, ("learning_rate", "final_learning_rate", "max_grad_norm", "adam_eps"))
+        check_range(self, ("learning_rate", "final_learning_rate", "max_grad_norm"))
+        check_range(self, ("adam_eps",), exclude_low=True)
         check_range(self, ("validation_fraction",), high=1, exclude_low=True, exclude_high=True)
 
     def optimizer(self) -> optax.GradientTransformation:

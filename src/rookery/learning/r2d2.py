@@ -72,7 +72,8 @@ class R2D2(Learner):
     def __post_init__(self) -> None:
         counts = ("capacity", "sequence_length", "n_step", "gradient_steps", "minibatch_size", "target_update_period")
         check_range(self, counts, low=1)
-        check_range(self, ("burn_in", "priority_exponent", "max_grad_norm", "adam_eps"))
+        check_range(self, ("burn_in", "priority_exponent", "max_grad_norm"))
+        check_range(self, ("adam_eps",), exclude_low=True)
         check_range(self, ("gamma",), high=1, exclude_low=True)
         check_range(self, ("priority_eta", "eval_epsilon"), high=1)
         check_losses(self.auxiliary)

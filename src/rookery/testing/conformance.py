@@ -14,7 +14,6 @@ from rookery.errors import RookeryError
 from rookery.interfaces import requestable_info
 from rookery.types import Env
 
-
 TOLERANCE = 1e-4
 """Allowed difference of two ways to compute the same numbers, relative to the largest of them."""
 
