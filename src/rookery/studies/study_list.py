@@ -59,7 +59,7 @@ STUDIES = {
 
 def study_names() -> list[str]:
     """Every study, including those of other packages; imports none of them."""
-    return list(dict.fromkeys([*STUDIES, *other_packages_studies()]))
+    return list(dict.fromkeys([*STUDIES, *other_packages_studies(STUDIES)]))
 
 
 def load_study(name: str) -> Study:
@@ -70,7 +70,7 @@ def load_study(name: str) -> Study:
     """
     if name in STUDIES:
         return importlib.import_module(STUDIES[name]).STUDY
-    points = other_packages_studies()
+    points = other_packages_studies(STUDIES)
     if name not in points:
         raise NotFoundError(f"there is no study {name!r}; {suggest(name, study_names())}")
     point = points[name]

@@ -24,11 +24,11 @@ SUMMARIES_FILE = Path(__file__).with_name("summaries.json")
 def read_summaries() -> dict[str, dict[str, Any]]:
     """Study name to its summary, as `make_summaries` made it; imports the studies of other packages alone."""
     summaries = json.loads(SUMMARIES_FILE.read_text(encoding="utf-8"))
-    for name in other_packages_studies():
+    for name in other_packages_studies(summaries):
         from rookery.studies.study_list import load_study
 
         try:
-            summaries.setdefault(name, summarize_study(load_study(name)))
+            summaries[name] = summarize_study(load_study(name))
         except Exception as error:  # whatever is wrong in another package, the list of these studies stays usable
             warnings.warn(f"the study {name!r} is left out of the list: {error}", stacklevel=2)
     return summaries
