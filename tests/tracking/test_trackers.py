@@ -143,12 +143,36 @@ def test_a_tracker_that_cannot_start_ends_the_run(tmp_path, fake, monkeypatch):
         raise RuntimeError("no account")
 
     monkeypatch.setattr(fake, "start", refuse)
-    save_trackers(tmp_path, {"fake": None})
-    with pytest.raises(ConfigError, match=r"tracker 'fake' cannot start: no account; correct that, or leave .*--track"):
+    save_trackers(tmp_path, {"tensorboard": None, "fake": None})
+    message = (
+        r"'fake' cannot start: no account; correct that, or remove it from .*tracking.json, then .*'rookery resume"
+    )
+    with pytest.raises(ConfigError, match=message):
         record(tmp_path, [1])
     (tmp_path / "metrics.jsonl").write_text('{"update":1,"steps":100}\n')
-    with pytest.raises(ConfigError, match=r"no account; .* or remove it from .*tracking.json, and the run continues"):
-        record(tmp_path, [2], resume_at=1)  # `rookery resume` has no --track
+    with pytest.raises(ConfigError, match=message):
+        record(
+            tmp_path, [2], resume_at=1
+        )  # neither has `rookery resume` an option --track, nor takes `train` the folder
+
+
+def test_the_default_tracker_that_cannot_start_is_recorded_so_that_it_can_be_removed(tmp_path, monkeypatch):
+    def refuse(self, run, run_id):
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(TensorBoardTracker, "start", refuse)
+    with pytest.raises(ConfigError, match=r"'tensorboard' cannot start: no; .* remove it from"):
+        record(tmp_path, [1])
+    assert saved_trackers(tmp_path) == {"tensorboard": None}
+    assert (tmp_path / "tracking.json").exists()
+
+
+def test_an_id_that_is_no_text_is_refused(tmp_path, fake, monkeypatch):
+    monkeypatch.setattr(fake, "start", lambda self, run, run_id: 5)
+    save_trackers(tmp_path, {"fake": None})
+    with pytest.raises(ConfigError, match=r"'fake' cannot start: start\(\) returned 5, which must be a text or None"):
+        record(tmp_path, [1])
+    assert saved_trackers(tmp_path) == {"fake": None}
 
 
 def test_a_full_disk_ends_the_run(tmp_path, monkeypatch):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rookery.environment import read_variable
-from rookery.errors import ConfigError, CorruptFileError, MissingPackageError, RookeryError
-from rookery.limits import as_texts
+from rookery.errors import ConfigError, CorruptFileError, MissingPackageError, RookeryError, StorageError
+from rookery.limits import as_texts, shortened
 from rookery.plugins import TRACKERS
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricSink
@@ -90,18 +90,24 @@ class RunTrackers(MetricSink):
         for name, run_id in self._ids.items():
             tracker: Tracker = TRACKERS.get(name)()
             try:
-                self._ids[name] = tracker.start(run, run_id)
-            except (RookeryError, OSError):
+                new_id = tracker.start(run, run_id)
+                if not isinstance(new_id, str | None):  # the run's file could not be read again
+                    raise ConfigError(f"start() returned {shortened(new_id)}, which must be a text or None")
+            except StorageError:
                 raise
             except Exception as error:  # whatever another package raises
-                remedy = (
-                    "leave it out with --track"
-                    if first_step is None
-                    else f"remove it from {run.run_dir / TRACKING_FILE}, and the run continues without it"
-                )
-                raise ConfigError(f"the tracker {name!r} cannot start: {error}; correct that, or {remedy}") from error
-            self._active[name] = tracker
+                self._give_up()
+                raise ConfigError(
+                    f"the tracker {name!r} cannot start: {error}; correct that, or remove it from "
+                    f"{run.run_dir / TRACKING_FILE}, then continue with 'rookery resume {run.run_dir}'"
+                ) from error
+            self._ids[name], self._active[name] = new_id, tracker
         save_trackers(run.run_dir, self._ids)
+
+    def _give_up(self) -> None:
+        """Finish the trackers that started, and record all of them, so that one can be removed by hand."""
+        self.close()
+        write_json(self._run[1] / TRACKING_FILE, {"trackers": self._ids})
 
     def write(self, steps: int, metrics: Mapping[str, Any]) -> None:
         """Hand one line to every tracker. Raises: StorageError if the disk refuses."""
