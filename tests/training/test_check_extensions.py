@@ -10,7 +10,8 @@ from rookery.agents.networks import MLPNetwork
 from rookery.errors import ConfigError
 from rookery.interfaces import AuxiliaryLoss, IntrinsicReward
 from rookery.learning.a2c import A2C
-from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS
+from rookery.learning.intrinsic.prosocial import Prosocial
+from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.training.config import RecurrentPolicyConfig
 from rookery.training.trainer import train
@@ -68,6 +69,32 @@ def test_wrong_shapes_are_refused_before_anything_is_written(learner, message, t
     monkeypatch.setitem(AUXILIARY_LOSSES._entries, "bad-loss", BadLoss)
     config = tiny(team=(dataclasses.replace(NOVICE, learner=learner), OTHER))
     with pytest.raises(ConfigError, match=message):
+        train(config, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_number_that_no_file_may_hold_is_refused_before_anything_is_written(tmp_path):
+    config = tiny(team=(dataclasses.replace(NOVICE, learner=learner((Prosocial(weight=float("nan")),))), OTHER))
+    with pytest.raises(ConfigError, match=r"^config\.team\.0\.learner\.intrinsic\.0\.weight is .*NaN"):
+        train(config, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Returning(A2C):
+    kind: Literal["returning"] = "returning"
+    name: str = "return"
+
+    def update(self, *arguments):
+        state, metrics = super().update(*arguments)
+        return state, {**metrics, self.name: jnp.float32(0)}
+
+
+@pytest.mark.parametrize("name", ["return", "goals"])
+def test_a_metric_that_would_replace_another_is_refused_before_anything_is_written(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(LEARNERS._entries, "returning", Returning)
+    config = tiny(team=(dataclasses.replace(NOVICE, learner=Returning(sequence_length=4, name=name)), OTHER))
+    with pytest.raises(ConfigError, match=rf"^group 'novice': the learner 'returning': the metric '{name}' would repl"):
         train(config, tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
 

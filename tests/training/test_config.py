@@ -121,6 +121,7 @@ def test_updates_stay_below_the_numbers_of_other_keys():
         (["team.1.name=a b"], "group name 'a b' must be letters, digits"),
         (["team=[]"], "the team is empty"),
         (["team.0.learner=null"], "an untrained network needs a learner"),
+        (["team.1.policy.kind=frozen"], "lacks 'checkpoint', which must be given"),
         (["team.0.policy.network.kind=ndousse2021"], "the ndousse2021 network takes pictures of 21×21×3, not 3×3×8"),
         (["team.0.policy.network.encoder_size=0"], "encoder_size=0 must be at least 1"),
         (["team.0.learning_rate=[[0,1],[0,2]]"], "novice.learning_rate: fractions of the run [0.0, 0.0] must increase"),

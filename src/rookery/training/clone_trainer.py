@@ -126,11 +126,11 @@ def train_clones(
     data = read_dataset(dataset)
     policy = RecurrentPolicy(config.network, tuple(data.manifest["observation_shape"]), data.manifest["num_actions"])
     training, validation = data.split(config.learner.validation_fraction)
-    run_dir = Path(run_dir)
+    run_dir, saved_config = Path(run_dir), to_dict(config)
     if not (run_dir / CONFIG_FILE).exists():
         choose_trackers(track)  # refuses an unknown one before there is a folder
     with RunLock(run_dir) as lock:
-        requested = {"rookery": __version__, "clone": to_dict(config), "dataset": data.digest}
+        requested = {"rookery": __version__, "clone": saved_config, "dataset": data.digest}
         requested[THREADS_KEY] = thread_count()
         requested |= start_record([data.manifest["expert"]], run_dir)
         saved = _load_saved_config(run_dir)

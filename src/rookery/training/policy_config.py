@@ -70,7 +70,7 @@ class FrozenPolicyConfig(BasePolicyConfig):
     """A trained agent that does not change: a zoo entry's name, or the path of a .safetensors file."""
 
     kind: Literal["frozen"] = "frozen"
-    checkpoint: str
+    checkpoint: str = dataclasses.field()  # required: the base class's "" is not its default
     """In a run, '{seed}' in it is replaced by each replica's own seed."""
 
     def make_policy(self, env: Env, slot: int, group: str) -> tuple[RecurrentPolicy, PyTree]:

@@ -111,6 +111,7 @@ def train(
         config = preset(config)
     run_dir = default_run_dir(config.name) if out is None else Path(out)
     check_registered(config)
+    saved_config = to_dict(config)  # refuses what could not be read again, such as NaN, before anything is written
     run = build(config)
     if processes.num_processes == 1:  # of several, each checks its own part (`ReplicaUpdates`)
         check_memory(config, devices)
@@ -123,7 +124,7 @@ def train(
         _check_unused(run_dir)  # another process may have been quicker
         hashes = checkpoint_hashes(config)
         loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update, processes, hashes)
-        saved = {"rookery": __version__, THREADS_KEY: thread_count(), "config": to_dict(config)}
+        saved = {"rookery": __version__, THREADS_KEY: thread_count(), "config": saved_config}
         save_trackers(run_dir, dict.fromkeys(trackers))
         hashes = hashes | initial_hashes(config)
         saved |= start_record(agent_names(config), run_dir)
