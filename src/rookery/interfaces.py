@@ -435,7 +435,11 @@ class Learner(NumericFields):
     kind: str
     """Name in configurations: `kind: Literal["mine"] = "mine"`."""
     hparams: ClassVar[dict[str, Any]] = {}
-    """Numbers that a schedule may change from update to update, by name, with their default schedules."""
+    """Numbers that a schedule may change from update to update, by name, with their default schedules.
+
+    `learning_rate`, `ent_coef` and `aux_loss_scale` are fields of every group of a run, which have defaults of their
+    own: for these three, a run never uses what stands here.
+    """
     nan_guarded_metrics: ClassVar[tuple[str, ...]] = ()
     """Metrics that must stay finite: otherwise the run stops."""
     auxiliary: tuple[AuxiliaryLoss, ...] = ()
