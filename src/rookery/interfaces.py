@@ -11,7 +11,7 @@ a sequence, F features, M memory outputs, H×W cells.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import jax
@@ -504,7 +504,7 @@ class Learner(NumericFields):
         Args:
           hparams: a number for each of `self.hparams`; and, if there are intrinsic rewards, `timesteps`, the
             environment steps of the run so far.
-        Returns: the next state, and metrics by name.
+        Returns: the next state, and metrics by name, none of `RESERVED_METRIC_NAMES` and none of the task's.
         """
         raise NotImplementedError(
             f"{type(self).__name__} needs a method update(policy, state, trajectory, hparams, key)"
@@ -512,6 +512,20 @@ class Learner(NumericFields):
 
 
 # ------------------------------------------------------------------------------------------------------------ Task
+
+
+RESERVED_METRIC_NAMES = (
+    "return", "return_q15", "return_q85", "longest_streak", "steps_to_first_reward", "influence_received",
+    "condition", "episodes", "low", "high", "return_partners", "active",
+)  # fmt: skip
+"""What runs, `rookery.evaluate` and the adapters themselves tell of an agent: neither a task's nor a learner's metrics
+may have these names."""
+
+
+def check_metric_names(owner: str, names: Iterable[str], taken: Iterable[str] = RESERVED_METRIC_NAMES) -> None:
+    """Raises ConfigError for metrics that would take the place of others. `owner`: whose they are, for the message."""
+    if wrong := sorted(set(names).intersection(taken)):
+        raise ConfigError(f"{owner}: the metric {wrong[0]!r} would replace another of that name; rename it")
 
 
 class EpisodeRange(NamedTuple):
@@ -542,7 +556,7 @@ class Task(NumericFields):
     kind: Any
     """Required: `kind: Literal["..."] = "..."`, the name of this class of tasks in a configuration."""
     metric_names: ClassVar[tuple[str, ...]] = ()
-    """Names of what is counted for each agent: the keys of `TimeStep.info`."""
+    """Names of what is counted for each agent: the keys of `TimeStep.info`; none of `RESERVED_METRIC_NAMES`."""
     views: tuple[ViewConfig, ...] = ()
     """What each agent observes, one per agent, for tasks that observe part of a grid."""
     dropout_slots: tuple[int, ...] = ()

@@ -15,6 +15,8 @@ from rookery.interfaces import Task
 from rookery.tasks import registry
 from rookery.tasks.descriptions import DESCRIPTIONS
 from rookery.tasks.goal_cycle import GoalCycle
+from rookery.testing import ConformanceError
+from rookery.testing.task_checks import check_settings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rookery_extras"
 
@@ -179,6 +181,22 @@ def test_an_entry_past_the_checks_breaks_no_adapter(tmp_path):
     )
     assert process.returncode == 0, process.stderr
     assert "rookery/bad id! is left out of gymnasium: " in process.stdout
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Returning(GoalCycle):
+    metric_names = ("goals", "return")
+    kind: Literal["returning"] = "returning"
+
+
+def test_a_metric_that_every_agent_has_is_refused():
+    for call in (lambda: registry.register("returning-v0", "", Returning()), lambda: registry.make(Returning())):
+        with pytest.raises(ConfigError, match="metric_names: the metric 'return' would replace another of that name"):
+            call()
+    with pytest.raises(
+        ConformanceError, match=r"Returning\.metric_names: \['return'\] are names of metrics that every"
+    ):
+        check_settings(Returning())
 
 
 @pytest.mark.parametrize(

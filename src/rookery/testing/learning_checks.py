@@ -15,6 +15,7 @@ from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError, NotFoundError, RookeryError
 from rookery.interfaces import (
+    RESERVED_METRIC_NAMES,
     AuxiliaryLoss,
     IntrinsicReward,
     Learner,
@@ -165,6 +166,8 @@ def _check_learner(learner: Learner, policy: RecurrentPolicy | None) -> None:
     _check_behavior(learner, policy, state, name)
     trajectory = _trajectory(policy, learner_info(learner), learner.intrinsic)
     metrics = _check_update(learner, policy, state, trajectory, name, _with_other_masked_steps(trajectory, policy))
+    taken = set(metrics).intersection(RESERVED_METRIC_NAMES)
+    require(not taken, f"{name}.update", f"{sorted(taken)} are names of metrics that every agent has; rename them")
     missing = [metric for metric in learner.nan_guarded_metrics if metric not in metrics]
     require(not missing, f"{name}.nan_guarded_metrics", f"{missing} are not metrics of an update")
 

@@ -14,7 +14,7 @@ from rookery.gridworld.movement import FORWARD
 from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.state import GridState
 from rookery.gridworld.tiles import NUM_TILE_KINDS, OBSTACLE, WALKABLE
-from rookery.interfaces import Task
+from rookery.interfaces import RESERVED_METRIC_NAMES, Task
 from rookery.testing.conformance import (
     ConformanceError,
     failures_named,
@@ -98,6 +98,10 @@ def check_settings(task: Task) -> None:
     valid = isinstance(names, tuple) and all(isinstance(metric, str) for metric in names)
     require(
         valid and len(set(names)) == len(names), f"{name}.metric_names", f"{names!r} must be a tuple of different names"
+    )
+    taken = set(names).intersection(RESERVED_METRIC_NAMES)
+    require(
+        not taken, f"{name}.metric_names", f"{sorted(taken)} are names of metrics that every agent has; rename them"
     )
 
 

@@ -18,6 +18,7 @@ from rookery import keys
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
+from rookery.interfaces import RESERVED_METRIC_NAMES, check_metric_names
 from rookery.learning import batch_sharding
 from rookery.learning.intrinsic import combine, counterfactual
 from rookery.learning.rollout import EpisodeStats, rollout, sample_agent_mask
@@ -259,6 +260,8 @@ class Run:
             learners[group.name], metrics[group.name] = jax.lax.map(update, inputs)
             modeled = metrics[group.name].pop(combine.INFLUENCE_ON, None)
             influence_received = self._add_modeled_influence(influence_received, group, modeled)
+            taken = {*RESERVED_METRIC_NAMES, *metrics["agents"]}
+            check_metric_names(f"group {group.name!r}: the learner {group.learner.kind!r}", metrics[group.name], taken)
         if influence_received is not None:
             metrics["agents"]["influence_received"] = influence_received
         return state.replace(learners=learners, num_updates=state.num_updates + 1), metrics
