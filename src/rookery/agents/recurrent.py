@@ -19,7 +19,7 @@ from rookery.agents.communication import CommunicationConfig
 from rookery.gridworld.shown_agents import ChannelLayout, channel_layout
 from rookery.interfaces import Network, Policy
 from rookery.nn.cells import CellState, RecurrentCell
-from rookery.nn.modules import apply_module, init_params
+from rookery.nn.modules import apply_module, init_module
 from rookery.types import PRNGKey, PyTree
 
 
@@ -69,16 +69,16 @@ class RecurrentPolicy(Policy):
         """Fresh parameters: {'encoder', 'memory', 'heads'}, and 'speech' if the agent sends messages."""
         encoder_key, memory_key, heads_key = jax.random.split(key, 3)
         blank = jnp.zeros((1, *self.observation_shape), jnp.uint8)
-        encoder = init_params(self.network.encoder(), encoder_key, blank)
+        encoder = init_module(self.network.encoder(), encoder_key, blank)
         features = apply_module(self.network.encoder(), encoder, blank)
         features = jnp.concatenate([features, jnp.zeros((1, self.comms_obs_size))], -1)
         state = self.initial_carry(1)
-        memory = init_params(self.cell, memory_key, state, features[None], jnp.ones((1, 1), bool))
-        heads = init_params(self.network.heads(self.num_actions), heads_key, state.hidden)
+        memory = init_module(self.cell, memory_key, state, features[None], jnp.ones((1, 1), bool))
+        heads = init_module(self.network.heads(self.num_actions), heads_key, state.hidden)
         params = {"encoder": encoder, "memory": memory, "heads": heads}
         if self.vocab_size:
             speech_key = jax.random.fold_in(heads_key, keys.MESSAGE_HEAD_PARAMS)
-            params["speech"] = init_params(self.network.heads(self.vocab_size), speech_key, state.hidden)
+            params["speech"] = init_module(self.network.heads(self.vocab_size), speech_key, state.hidden)
         return params
 
     def initial_carry(self, batch: int) -> CellState:

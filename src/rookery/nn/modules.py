@@ -27,7 +27,7 @@ NEGATIVE_SLOPE = 0.01
 """Slope of the leaky ReLU; Ndousse et al. 2021 name the function and not the slope."""
 
 
-def init_params(module: nn.Module, key: PRNGKey, *inputs: Any) -> PyTree:
+def init_module(module: nn.Module, key: PRNGKey, *inputs: Any) -> PyTree:
     """Initial parameters of a Flax module: {} for one that has none, of which Flax's own dictionary says nothing."""
     return module.init(key, *inputs).get("params", {})
 

@@ -17,7 +17,7 @@ from rookery.agents.recurrent import RecurrentPolicy
 from rookery.interfaces import AuxiliaryLoss, HealthInputs, LossInputs
 from rookery.learning.auxiliary.frame_errors import FrameError, FrameErrorName, check_frame_error, make_frame_error
 from rookery.learning.auxiliary.frame_health import FrameSample, frame_health
-from rookery.nn.modules import DECODER_UNITS, apply_module, init_params
+from rookery.nn.modules import DECODER_UNITS, apply_module, init_module
 from rookery.types import PRNGKey, PyTree, Sequences
 
 
@@ -41,7 +41,7 @@ class _FramePrediction(AuxiliaryLoss):
     def init(self, key: PRNGKey, policy: RecurrentPolicy) -> PyTree:
         """Parameters of the decoder."""
         hidden, action = jnp.zeros((1, policy.network.hidden_size)), jnp.zeros((1, policy.num_actions))
-        return self._error(policy).initialize(init_params(self._decoder(policy), key, hidden, action))
+        return self._error(policy).initialize(init_module(self._decoder(policy), key, hidden, action))
 
     def predict(
         self, params: PyTree, policy: RecurrentPolicy, hidden: Float[Array, "N M"], action: Int[Array, "N"]

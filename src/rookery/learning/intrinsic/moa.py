@@ -26,7 +26,7 @@ from rookery.learning.configs import check_range
 from rookery.learning.intrinsic.influence import Divergence, batched_influence, check_divergence, exclude_self
 from rookery.learning.masking import masked_mean
 from rookery.nn.cells import LSTM, LSTMState
-from rookery.nn.modules import apply_module, init_params
+from rookery.nn.modules import apply_module, init_module
 from rookery.types import PRNGKey, PyTree, Sequences, Trajectory
 
 
@@ -54,7 +54,7 @@ class MOAInfluence(IntrinsicReward):
         """Parameters of the model: {'dense', 'memory', 'output'}."""
         keys = jax.random.split(key, 3)
         blank = jnp.zeros((1, *policy.observation_shape), jnp.uint8)
-        encoder = jax.eval_shape(lambda k: init_params(policy.network.encoder(), k, blank), key)
+        encoder = jax.eval_shape(lambda k: init_module(policy.network.encoder(), k, blank), key)
         shared = jax.eval_shape(policy.network.shared_features, encoder, blank)
         inputs = jnp.zeros((1, 1, self.dense_size + policy.num_agents * policy.num_actions))
         lstm = self._lstm(policy)
