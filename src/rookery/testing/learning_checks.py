@@ -329,7 +329,7 @@ def _check_parts(
     if not part.splits_minibatch:
         return
     half = inputs.batch.action.shape[1] // 2
-    masks = [part.loss_mask(each.batch) for each in (inputs, repeated)]
+    masks: list[Any] = [part.loss_mask(each.batch) for each in (inputs, repeated)]
     values = [jnp.where(mask, loss(each), 0) for mask, each in zip(masks, (inputs, repeated), strict=True)]
     for method, (first, second) in (("loss_mask", masks), ("loss", values)):
         first, second = (jnp.asarray(x[:, :half], jnp.float32) for x in (first, second))
