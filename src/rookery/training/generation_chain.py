@@ -87,12 +87,13 @@ class GenerationsConfig(NumericFields):
     def _check_run(self) -> None:
         """Raises ConfigError for a run that cannot be a generation."""
         run = self.run
-        if len(run.variants) > 1:
+        if len(run.variants) != 1:
             raise ConfigError(f"run.variants: generations have one variant, not {len(run.variants)}; leave one")
-        if run.variants[0].social_episode_prob is not None:
+        (variant,) = run.variants
+        if variant.social_episode_prob is not None:
             raise ConfigError(
-                f"run.variants.0.social_episode_prob={run.variants[0].social_episode_prob}: a generation that learns "
-                "alone sets the run's; leave the variant's out, and set run.social_episode_prob"
+                f"run.variants.0.social_episode_prob={variant.social_episode_prob}: a generation that learns alone "
+                "sets the run's; leave the variant's out, and set run.social_episode_prob"
             )
         if run.num_seeds != 1:
             raise ConfigError(
