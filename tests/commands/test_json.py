@@ -104,7 +104,7 @@ class Card:
 
 
 def test_each_card_is_printed_when_its_agent_is_done(printed, monkeypatch):
-    def score_one(options, agent, file_name, label, folder):
+    def score_one(options, agent, file_name, label, folder, *, is_last):
         if file_name == "both-scripted":
             raise KeyboardInterrupt
         return Card(), [folder / f"{file_name}.json"]

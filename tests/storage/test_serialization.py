@@ -264,6 +264,13 @@ def test_a_field_of_an_unknown_type_spoils_no_other_class():
     check_field_types(Config)
 
 
+def test_a_class_of_code_without_a_module_is_resolved():
+    namespace = {"__name__": "no_such_module", "dataclasses": dataclasses}
+    exec("@dataclasses.dataclass\nclass Mine:\n    count: int = 1", namespace)
+    check_field_types(namespace["Mine"])
+    assert from_dict(namespace["Mine"], {"count": 2}).count == 2
+
+
 def test_mistakes_in_the_program_are_no_config_errors():
     with pytest.raises(TypeError, match="cannot be kept in JSON"):
         from_dict(list[int], [1])

@@ -392,7 +392,8 @@ def _field_type(cls: Any, field: dataclasses.Field) -> Any:
     """The type of one field. Not `get_type_hints(cls)`: base classes may have annotations for type checkers alone."""
     owner = next(c for c in cls.__mro__ if "__dataclass_fields__" in vars(c) and field.name in c.__annotations__)
     annotated = types.SimpleNamespace(__annotations__={field.name: field.type})
-    namespace = vars(sys.modules[owner.__module__])
+    module = sys.modules.get(owner.__module__)  # None for code that `exec` ran, as of a page or a notebook's magic
+    namespace = {} if module is None else vars(module)
     return typing.get_type_hints(annotated, namespace, dict(vars(owner)), include_extras=True)[field.name]
 
 
