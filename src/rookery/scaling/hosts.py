@@ -275,7 +275,7 @@ def _listen(launch: Launch) -> socket.socket:
 
 
 def _hides_its_address(host: str) -> bool:
-    """Whether a host's name leads to its loopback alone, as in Debian's /etc/hosts, where no other machine is heard."""
+    """Whether a host's name stands for its loopback, where no other machine can connect, as in Debian's /etc/hosts."""
     if host.partition(".")[0] == "localhost":
         return False
     try:
