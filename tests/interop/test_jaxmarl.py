@@ -107,6 +107,9 @@ def test_an_episode_starts_in_the_given_state():
     jax.tree.map(np.testing.assert_array_equal, (observations, state), (first, start))
     with pytest.raises(ConfigError, match="reset_state is not a state of this environment"):
         jax.eval_shape(env.step, jax.random.PRNGKey(0), state, actions, env.default_params)
+    batch = jax.tree.map(lambda x: x[None], state)
+    with pytest.raises(ConfigError, match="reset_state is not a state of this environment"):
+        jax.eval_shape(env.step, jax.random.PRNGKey(0), state, actions, batch)
 
 
 def test_an_environment_that_does_not_observe_states_says_so():
@@ -150,7 +153,9 @@ def test_wrong_actions_are_errors():
     _, state = env.reset(key)
     with pytest.raises(InvalidActionError, match="agent_1: action 3 is out of range; allowed: 0 to 2"):
         env.step(key, state, {"agent_0": 0, "agent_1": 3})
-    for wrong in ({"agent_0": 0}, {"agent_0": 0, "agent_1": 0, "agent_2": 0}):
+    with pytest.raises(ConfigError, match="final_observation='no' must be True or False"):
+        DictEnv(Counting(), final_observation="no")  # type: ignore[arg-type]
+    for wrong in ({"agent_0": 0}, {"agent_0": 0, "agent_1": 0, "agent_2": 0}, [0, 0]):
         with pytest.raises(InvalidActionError, match="give one for each of: agent_0, agent_1"):
             env.step(key, state, wrong)
         with pytest.raises(InvalidActionError, match="give one for each of"):

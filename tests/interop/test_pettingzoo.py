@@ -157,6 +157,7 @@ def test_wrong_actions_are_errors_and_move_nothing():
     for wrong, said in (
         ({"agent_0": 0}, "no action for agent_1"),
         ({}, "no action for agent_0, agent_1"),
+        ([0, 0], r"actions=\[0, 0\] must be a dictionary; give one for each of: agent_0, agent_1"),
         ({"agent_0": 0, "agent_1": 0, "agent_2": 0}, "there is no agent 'agent_2'"),
         ({"agent_0": 0, "agent_1": 3}, "agent_1: action 3 is out of range; allowed: 0 to 2"),
         ({"agent_0": 0.5, "agent_1": 0}, "agent_0: action 0.5 is not a whole number"),
@@ -189,6 +190,11 @@ def test_a_wrong_action_is_refused_at_its_own_turn(wrong):
     world.step(None)
     world.step(None)
     assert world.agents == []
+    world.reset()
+    world.close()
+    with pytest.raises(ResetNeededError, match="was closed; call reset"):
+        world.step(1)
+    assert world.agent_selection == "agent_0"
 
 
 def test_a_length_that_is_no_setting_can_be_cut():

@@ -3,6 +3,7 @@
 import contextlib
 
 import jax
+import numpy as np
 import pytest
 
 from rookery.agents.weights import load_agent
@@ -59,6 +60,17 @@ def test_settings_that_change_or_forbid_what_tasks_compute(name):
         parallel_env(TASKS[2]).reset(seed=0)
     with setting(name, value), pytest.raises(ConfigError, match=name):
         build(CONFIG)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_settings_that_change_between_reset_and_step(task):
+    env = make_env(get_task(task))
+    params = env.default_params()
+    state, _ = env.reset(jax.random.PRNGKey(0), params)
+    action = np.zeros(env.num_agents, np.int32)
+    for name, value in (("jax_enable_x64", True), ("jax_numpy_dtype_promotion", "strict")):
+        with setting(name, value), pytest.raises(ConfigError, match=name.upper()):
+            jax.eval_shape(env.step, state, action, params)
 
 
 def test_numbers_that_are_no_keys():

@@ -265,6 +265,8 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
                 f"the episode of environment {int(done.argmax())} is over; start the next one with "
                 "reset(options={'reset_mask': mask}) before step()"
             )
+        if self.autoreset_mode is AutoresetMode.NEXT_STEP and done.any():
+            actions = self._without_ignored(actions)
         checked = check_actions(actions, self._batch.env.num_actions, self._env_labels)
         self._batch_state, self._last_timestep = self._batch.step(self._batch.params, self._batch_state, checked)
         if self.autoreset_mode is AutoresetMode.NEXT_STEP and done.any():
@@ -318,13 +320,23 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
                 seeds = [other if one is None else one for one, other in zip(seeds, fresh, strict=True)]
         else:
             seed = check_key_seed(seed)
-            check_key_seed(seed + self.num_envs - 1)
+            if seed > 2**32 - self.num_envs:
+                raise ConfigError(
+                    f"seed={seed} leaves no seeds for {self.num_envs} environments, which take seed + i; allowed: 0 to "
+                    f"{2**32 - self.num_envs}"
+                )
             super().reset(seed=seed)
             seeds = [seed + i for i in range(self.num_envs)]
         for i in np.flatnonzero(mask):
             if (one := seeds[i]) is not None:
                 self._seeds[i], self._episodes[i] = one, 0
         self._seeded = True
+
+    def _without_ignored(self, actions) -> Any:
+        """The actions, with 0 where an episode is over: what is ignored may be any number."""
+        numbers = np.asarray(actions)
+        is_batch = numbers.shape == (self.num_envs,) and numbers.dtype.kind in "iu"
+        return np.where(self._done, 0, numbers) if is_batch else actions
 
     def _reset_where(self, mask: np.ndarray) -> None:
         """Start episodes in some environments; the others do not change."""

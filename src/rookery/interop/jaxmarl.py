@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -23,6 +24,7 @@ from rookery.errors import ConfigError, InvalidActionError
 from rookery.interop.common import agent_ids, check_actions, observation_shapes, resolve_task
 from rookery.interop.fork import check_not_forked
 from rookery.interop.observation_forms import observation_form
+from rookery.limits import check_type, shortened
 from rookery.tasks.registry import make_env
 from rookery.types import PRNGKey, PyTree
 
@@ -70,6 +72,11 @@ def space_classes() -> tuple[Any, Any]:
     return (Box, Discrete) if spaces is None else (spaces.Box, spaces.Discrete)
 
 
+def _layout(tree: PyTree) -> Any:
+    """Structure, shapes and types of a tree of arrays."""
+    return jax.tree.structure(tree), [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in jax.tree.leaves(tree)]
+
+
 class DictEnv:
     """One environment; agents are `agent_0` … by slot, and all stay until the end of the episode.
 
@@ -90,6 +97,7 @@ class DictEnv:
         observation: str = "array",
         **changes: Any,
     ) -> None:
+        check_type("final_observation", final_observation, bool, "True or False")
         self._final_observation = final_observation
         config = resolve_task(task, changes)
         self._env = make_env(config)
@@ -157,13 +165,14 @@ class DictEnv:
         Observations and state are then those of the new episode; rewards, dones and infos are still of the last step.
         `infos["final_observation"]`, if asked for, is the observation after that step.
 
-        Raises: ConfigError for a `reset_state` that is not a state of this environment; otherwise as `step_env`.
+        Raises: ConfigError for a `reset_state` whose structure, shapes or types are not those of this environment's
+          states; otherwise as `step_env`.
         """
         final, state, rewards, dones, infos = self.step_env(key, state, actions, params=params)
         if reset_state is None:
             first, first_state = self.reset(key, params)
         else:
-            if jax.tree.structure(reset_state) != jax.tree.structure(state):
+            if _layout(reset_state) != _layout(state):
                 raise ConfigError(
                     "reset_state is not a state of this environment; give one that reset or step returned"
                 )
@@ -186,6 +195,10 @@ class DictEnv:
         Raises: InvalidActionError for actions that are not one per agent or, outside of jit, for one out of range.
           Inside of jit an action out of range does nothing.
         """
+        if not isinstance(actions, Mapping):
+            raise InvalidActionError(
+                f"actions={shortened(actions)} must be a dictionary; give one for each of: {', '.join(self.agents)}"
+            )
         if set(actions) != set(self.agents):
             raise InvalidActionError(
                 f"actions are of {sorted(actions)}; give one for each of: {', '.join(self.agents)}"

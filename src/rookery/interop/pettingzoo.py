@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -31,7 +32,7 @@ from rookery.interop.common import (
 )
 from rookery.interop.fork import check_not_forked
 from rookery.interop.observation_forms import observation_form
-from rookery.limits import MAX_EPISODE_STEPS, check_count, check_key_seed
+from rookery.limits import MAX_EPISODE_STEPS, check_count, check_key_seed, shortened
 from rookery.tasks.registry import make_env, setting_names
 
 if TYPE_CHECKING:
@@ -79,10 +80,12 @@ class _CheckedTurns(parallel_to_aec_wrapper[str, Any, Any]):
     checked at its own turn."""
 
     def step(self, action: int | None) -> None:
-        """Raises InvalidActionError, and it is still the same agent's turn."""
+        """Raises: InvalidActionError, and it is still the same agent's turn; ResetNeededError when closed."""
         agent = self.agent_selection
         space: Any = self.action_space(agent)
         if not (self.terminations[agent] or self.truncations[agent]):
+            if not self.env.agents:
+                raise ResetNeededError("the environment was closed; call reset() before step()")
             check_actions([action], int(space.n), [agent])
         elif action is not None:
             raise InvalidActionError(f"{agent}: its episode is over, so its action is None and not {action!r}")
@@ -158,6 +161,11 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         if not self.agents:
             when = "is over" if self._state is not None else "has not begun"
             raise ResetNeededError(f"the episode {when}; call reset() before step()")
+        if not isinstance(actions, Mapping):
+            raise InvalidActionError(
+                f"actions={shortened(actions)} must be a dictionary; give one for each of: "
+                f"{', '.join(self.possible_agents)}"
+            )
         if actions.keys() != self.action_spaces.keys():
             missing = [name for name in self.possible_agents if name not in actions]
             unknown = [name for name in actions if name not in self.action_spaces]

@@ -7,6 +7,7 @@ Needs the extra `sb3`. sb3-contrib's learners, such as RecurrentPPO, take it too
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -77,6 +78,10 @@ class RookeryVecEnv(VecEnv):
         self._actions: np.ndarray | None = None
         if seed is not None:
             self.seed(seed)
+
+    def __copy__(self) -> RookeryVecEnv:
+        # A step uses up the arrays of the state, so a copy needs its own.
+        return copy.deepcopy(self)
 
     def reset(self) -> np.ndarray:
         """Start an episode in every environment: those of the seeds given to `seed`, or the next ones.

@@ -128,8 +128,10 @@ def check_joint_action(action: Any, num_agents: int) -> Int32[Array, "A"]:
     Types and shapes are known while a program is compiled, and are checked then; the numbers are not: one out of range
     does nothing.
 
-    Raises: InvalidActionError for anything but one whole number per agent. JAX would give one number to all agents.
+    Raises: InvalidActionError for anything but one whole number per agent: JAX would give one number to all agents;
+      ConfigError as `check_jax_settings`, as settings may have changed since the reset.
     """
+    check_jax_settings()
     action = jnp.asarray(action)
     if action.shape != (num_agents,) or action.dtype.kind not in "iu":
         raise InvalidActionError(
