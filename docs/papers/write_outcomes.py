@@ -18,11 +18,12 @@ FOLDER = Path(__file__).parent
 RESULTS = FOLDER.parents[1] / "results"
 START, END = "<!-- outcomes: written by write_outcomes.py -->", "<!-- end of outcomes -->"
 VERDICTS = {
-    "holds": "hold",
-    "does not hold": "do not hold",
-    "undecided at this budget": "are undecided",
-    "not tested": "were not tested",
+    "holds": ("holds", "hold"),
+    "does not hold": ("does not hold", "do not hold"),
+    "undecided at this budget": ("is undecided", "are undecided"),
+    "not tested": ("was not tested", "were not tested"),
 }
+"""A verdict of one claim and of several."""
 
 
 def main(arguments: list[str]) -> int:
@@ -55,7 +56,9 @@ def outcome(name: str) -> str:
     """The verdicts of a study, counted."""
     data = json.loads((RESULTS / name / "results.json").read_text(encoding="utf-8"))
     verdicts = [claim["verdict"] for claim in data["claims"]]
-    counts = [f"{verdicts.count(verdict)} {words}" for verdict, words in VERDICTS.items() if verdict in verdicts]
+    number = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+    counts = [f"{number[verdict]} {one if number[verdict] == 1 else several}"
+              for verdict, (one, several) in VERDICTS.items() if number[verdict]]  # fmt: skip
     seeds = len(data["seeds"])
     return f"of {len(verdicts)}: {', '.join(counts)} (`{data['budget']}`, {seeds} seeds)"
 
