@@ -289,7 +289,17 @@ class TestFilesOfAFunction:
     @pytest.fixture
     def digest(self, tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(tmp_path)
-        (tmp_path / "reads_files.py").write_text("def act(*_): ...\ndef plain(*_): ...\nact.files = ('a.npz',)\n")
+        (tmp_path / "reads_files.py").write_text("""
+import functools
+def act(*_): ...
+def plain(*_): ...
+act.files = ('a.npz',)
+bound = functools.partial(plain, 1)
+class Agent:
+    files = ('a.npz',)
+    def __call__(self, *_): ...
+instance = Agent()
+""")
         (tmp_path / "a.npz").write_bytes(b"1")
         yield lambda name="act": load_scored_agent(f"reads_files:{name}").sha256
         __import__("sys").modules.pop("reads_files", None)
@@ -299,7 +309,8 @@ class TestFilesOfAFunction:
         assert before != without == hashlib.sha256((tmp_path / "reads_files.py").read_bytes()).hexdigest()
         (tmp_path / "a.npz").write_bytes(b"2")
         assert digest() != before
-        assert digest("plain") == without
+        assert digest("plain") == digest("bound") == without
+        assert digest("instance") == digest()
 
     def test_a_file_that_is_missing_is_named(self, digest, tmp_path):
         (tmp_path / "a.npz").unlink()

@@ -187,7 +187,7 @@ def load_scored_agent(source: str, observation_type: ObservationType | None = No
         return _function_agent(path.name, EXPORT_SUFFIXES[suffix], function, observation_type, path)
     if ":" in source and suffix != ".safetensors":
         function = load_function(source)
-        return _function_agent(source, "function", function, observation_type, None)
+        return _function_agent(source, "function", function, observation_type, _source_file(source, function))
     agent = load_trained_agent(source)
     for kind, shape in OBSERVATION_SHAPES.items():
         if tuple(agent.policy.observation_shape) == shape:
@@ -234,16 +234,20 @@ def load_function(source: str) -> Callable[..., Any]:
     return function
 
 
+def _source_file(source: str, function: Any) -> Path | None:
+    """The file in which a loaded function is written; of a compiled one or an object, the one of the named module."""
+    file = inspect.getsourcefile(function) if inspect.isfunction(function) else None
+    file = file or getattr(sys.modules[source.partition(":")[0]], "__file__", None)
+    return Path(file) if file else None
+
+
 def _function_agent(
     name: str, kind: str, function: Any, observation_type: ObservationType | None, path: Path | None
 ) -> FunctionAgent:
-    """The adapter of a function, with what its attributes say."""
+    """The adapter of a function, with what its attributes say, and the file that it comes from."""
     stated = getattr(function, "observation_type", "pixels")
     if stated not in OBSERVATION_SHAPES:
         raise ConfigError(f"{name}: observation_type={stated!r} is not known; {suggest(stated, OBSERVATION_SHAPES)}")
-    if path is None:
-        with_source = inspect.getsourcefile(function) if inspect.isfunction(function) else None
-        path = Path(with_source) if with_source else None
     return FunctionAgent(
         name=name,
         kind=kind,
