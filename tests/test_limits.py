@@ -16,6 +16,7 @@ from rookery.gridworld.spec import GridSpec, ViewConfig
 from rookery.learning.a2c import A2C
 from rookery.learning.auxiliary.attention import AttentionLoss
 from rookery.learning.cloning import BehaviorCloning
+from rookery.learning.intrinsic import Prosocial
 from rookery.learning.ppo import PPO
 from rookery.learning.r2d2 import R2D2
 from rookery.plugins import INTRINSIC_REWARDS, LEARNERS
@@ -193,6 +194,19 @@ def test_text_or_nothing_where_a_number_belongs(cls):
         for value in ("4", (1, "4"), *((None,) if "None" not in field.type else ())):
             with pytest.raises(ConfigError, match=rf"^{field.name}=.* must be a (whole )?number"):
                 dataclasses.replace(settings, **{field.name: value})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Prosocial(weight=float("nan")),
+        lambda: Prosocial(warmup_steps=float("inf")),
+        lambda: PPO(gae_lambda=float("-inf")),
+    ],
+)
+def test_numbers_that_are_not_finite(make):
+    with pytest.raises(ConfigError, match=r"=(nan|inf|-inf) must be a finite number"):
+        make()
 
 
 def test_numbers_of_other_settings():

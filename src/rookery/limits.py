@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import numbers
 import operator
 import os
@@ -123,13 +124,15 @@ class NumericFields:
 def check_numbers(settings: Any) -> None:
     """Raises ConfigError for a field of a dataclass that holds no number where its annotation says `int` or `float`.
 
-    The same for tuples of numbers. Other annotations are not checked.
+    The same for tuples of numbers, and for numbers that are not finite. Other annotations are not checked.
     """
     for name, kind, several, optional in _number_fields(type(settings)):
         value = getattr(settings, name)
         items = value if several and isinstance(value, tuple | list) else (value,)
         fits = isinstance(value, tuple | list) if several else True
         if (fits and all(isinstance(item, kind) for item in items)) or (optional and value is None):
+            if any(isinstance(item, float) and not math.isfinite(item) for item in items):
+                raise ConfigError(f"{name}={shortened(value)} must be a finite number")
             continue
         noun = "whole number" if kind is numbers.Integral else "number"
         wanted = f"a tuple of {noun}s" if several else f"a {noun}"

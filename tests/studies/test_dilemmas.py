@@ -182,6 +182,13 @@ def test_waste_is_cleaned():
     assert choices(cleaner, start(task, (1, 3), north)) == {TURN_COUNTERCLOCKWISE}
     assert choices(cleaner, start(task, (1, 3), south)) == {TURN_CLOCKWISE}
     assert MOVE_FORWARD in choices(cleaner, start(task, (1, 8), west))
+    behind_an_agent = Cleanup(map="\n".join(["############", "#wA.A.....o#", "############"]), num_agents=2)
+    state = start(behind_an_agent, (1, 4), west)
+    state = state.replace(position=state.position.at[1].set(jnp.array((1, 2))))
+    assert CLEAN not in choices(cleaner, state), "the beam ends at the other agent"
+    behind_a_wall = Cleanup(map="\n".join(["#######", "#wA#wo#", "#######"]), num_agents=1)
+    choice = choices(cleaner, start(behind_a_wall, (1, 2), east))
+    assert choice == {TURN_COUNTERCLOCKWISE}, "the beam ends at the wall; facing north, a side lane reaches the waste"
     eating = RiverCleaner(max_waste=1.0, switch_prob=1.0)
     assert MOVE_FORWARD in choices(eating, start(task, (1, 4), east), is_first=False)
     assert choices(eating, start(task, (1, 4), east)) == {TURN_CLOCKWISE}, "it cleans at first"

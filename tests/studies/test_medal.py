@@ -5,7 +5,8 @@ import pytest
 
 from rookery.studies.bhoopchand2023 import medal
 from rookery.studies.judging import judge_claims
-from rookery.studies.study import HOLDS, NOT_TESTED
+from rookery.studies.results import Results
+from rookery.studies.study import HOLDS, NOT_TESTED, UNDECIDED
 from rookery.studies.transmission import TRANSMISSION_MEASURES
 
 NUM_SEEDS = 5
@@ -22,6 +23,17 @@ def verdicts(alive: dict[str, bool]) -> list[str]:
     }
     data = {"budget": "desk", "extra_measurements": {"transmission": transmission}, "mechanisms": checks}
     return [claim["verdict"] for claim in judge_claims(medal.STUDY, data)]
+
+
+def test_a_measure_that_is_undefined_in_every_seed_decides_nothing():
+    transmission = {
+        condition.label: {measure: [None] * NUM_SEEDS for measure in TRANSMISSION_MEASURES}
+        for condition in (medal.BOTH, medal.DROPOUT, medal.ATTENTION, medal.NEITHER)
+    }
+    results = Results({"budget": "desk", "extra_measurements": {"transmission": transmission}})
+    verdicts = [claim.judge(results) for claim in medal.STUDY.claims]
+    assert {verdict.outcome for verdict in verdicts} == {UNDECIDED}
+    assert all("undefined in every seed" in verdict.detail for verdict in verdicts)
 
 
 @pytest.mark.parametrize(("both", "attention", "untested"), [(1, 1, ()), (0, 1, (0, 2, 3)), (1, 0, (0, 4))])

@@ -14,6 +14,7 @@ from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.registry import make_env
 from rookery.training.config import RunConfig, ScriptedPolicyConfig
 from rookery.training.presets import PRESETS, curricula, preset
+from rookery.training.presets.social_dilemmas import published_intrinsic_rewards
 from rookery.training.train_step import replica_schedules
 
 
@@ -80,6 +81,13 @@ def test_the_published_hyperparameters():
     assert novice.policy.network == NdousseNetwork()
     assert expert.policy == ScriptedPolicyConfig()
     assert config.social_episode_prob == 1.0
+
+
+@pytest.mark.parametrize("game", ["cleanup", "harvest"])
+def test_messages_with_and_without_influence_differ_in_their_reward_alone(game):
+    (influential,), (plain,) = (published_intrinsic_rewards(name, game) for name in ("messages", "messages-baseline"))
+    reward_of = {"weight": 0.0, "warmup_steps": 0.0, "extrinsic_coef": 1.0}
+    assert plain == dataclasses.replace(influential, **reward_of) != influential
 
 
 def test_the_demo_compares_by_one_algorithm():

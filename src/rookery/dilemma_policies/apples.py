@@ -31,7 +31,7 @@ from rookery.tasks.social_dilemmas.dilemma_tiles import (
     TURN_COUNTERCLOCKWISE,
     WASTE,
 )
-from rookery.tasks.social_dilemmas.grid_ops import is_solid, look_up, rectangle_bitmask
+from rookery.tasks.social_dilemmas.grid_ops import is_solid, look_up
 from rookery.tasks.social_dilemmas.regrowth import count_nearby_apples
 from rookery.types import PRNGKey, PyTree
 
@@ -110,6 +110,12 @@ class RiverCleaner(AppleEater):
         return jnp.where(cleans, cleaning, eating), cleans, {}
 
 
+def is_other_agent(state: DilemmaState, slot: Int[Array, ""], cells: Int[Array, "... 2"]) -> Bool[Array, "..."]:
+    """Whether an agent other than that of a slot stands on each cell."""
+    others = state.agent_mask & (jnp.arange(len(state.agent_mask)) != slot)
+    return ((cells[..., None, :] == state.position).all(-1) & others).any(-1)
+
+
 def walk(
     state: DilemmaState, slot: Int[Array, ""], targets: Bool[Array, "H W"], avoid: Bool[Array, "H W"], key: PRNGKey
 ) -> Int[Array, ""]:
@@ -120,9 +126,8 @@ def walk(
     height, width = state.tiles.shape
     cells = state.position[slot] + jnp.concatenate([direction_vector(jnp.arange(4)), jnp.zeros((1, 2), jnp.int32)])
     row, col = cells[:, 0], cells[:, 1]
-    others = state.agent_mask & (jnp.arange(len(state.agent_mask)) != slot)
-    occupied = (cells[:, None] == state.position).all(-1) & others
-    blocked = is_solid(look_up(state.tiles, row, col)) | occupied.any(-1) | avoid[row, col]
+    occupied = is_other_agent(state, slot, cells)
+    blocked = is_solid(look_up(state.tiles, row, col)) | occupied | avoid[row, col]
     blocked = blocked.at[-1].set(False)  # it can always stay
     distance = jnp.abs(jnp.arange(height)[:, None, None] - row) + jnp.abs(jnp.arange(width)[:, None] - col)
     nearest = jnp.where(targets[..., None], distance, FAR).min((0, 1))
@@ -136,16 +141,21 @@ def walk(
 
 
 def clean(state: DilemmaState, slot: Int[Array, ""], waste: Bool[Array, "H W"], key: PRNGKey) -> Int[Array, ""]:
-    """Clean if there is waste in a lane ahead, else turn to where there is, else walk to the nearest waste."""
+    """Clean if a lane ahead reaches waste, else turn to where one does, else walk to the nearest waste.
+
+    As the beam, a lane ends at a wall, and at the first other agent, under which it still cleans.
+    """
     position, heading = state.position[slot], state.heading[slot]
     ahead = direction_vector(jnp.arange(4))
     right = direction_vector((jnp.arange(4) + 1) & 3)
-    # The middle lane begins ahead of the agent, the others next to it: their corners in each of the four directions.
-    near = jnp.concatenate([position + ahead, position + right, position - right])
-    far = near + jnp.tile(ahead, (3, 1)) * (BEAM_LENGTH - 1)
-    lanes = rectangle_bitmask(jnp.minimum(near, far), jnp.maximum(near, far), jnp.ones(12, bool), state.tiles.shape)
-    reached = (lanes[..., None] >> jnp.arange(12, dtype=jnp.uint32) & 1 != 0) & waste[..., None]
-    in_direction = reached.any((0, 1)).reshape(3, 4).any(0)
+    # The middle lane begins ahead of the agent, the others next to it: their first cells in each of four directions.
+    first = jnp.concatenate([position + ahead, position + right, position - right])
+    cells = first[:, None] + jnp.tile(ahead, (3, 1))[:, None] * jnp.arange(BEAM_LENGTH)[:, None]  # [12, LENGTH, 2]
+    row, col = cells[..., 0], cells[..., 1]
+    is_stop = is_solid(look_up(state.tiles, row, col)) | is_other_agent(state, slot, cells)
+    is_open = jnp.cumsum(is_stop, 1) - is_stop == 0  # no stop before it
+    reached = is_open & (look_up(waste.astype(jnp.uint8), row, col) == 1)
+    in_direction = reached.any(1).reshape(3, 4).any(0)
     turn = jnp.where(in_direction[(heading - 1) & 3], TURN_COUNTERCLOCKWISE, TURN_CLOCKWISE)
     approach = walk(state, slot, waste, jnp.zeros(waste.shape, bool), key)
     return jnp.where(in_direction[heading], CLEAN, jnp.where(in_direction.any(), turn, approach))

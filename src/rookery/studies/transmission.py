@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from rookery.intervals import Interval
 from rookery.scorecard.agents import load_scored_agent
 from rookery.scorecard.episodes import play_condition
 from rookery.scorecard.protocol import NUM_ACTIONS, Protocol, ScoreWorld
@@ -16,7 +17,7 @@ from rookery.studies.claims import judge_difference, judge_mean
 from rookery.studies.frozen_evaluation import read_measurement
 from rookery.studies.results import Results
 from rookery.studies.session import Session
-from rookery.studies.study import Claim, Condition, Verdict
+from rookery.studies.study import UNDECIDED, Claim, Condition, Verdict
 
 TRANSMISSION_MEASURES = ("cultural transmission", "following", "recall")
 """Numbers of the scorecard's probe of that name."""
@@ -68,9 +69,17 @@ def transmission_differs(text: str, condition: str, other: str, measure: str) ->
     def judge(results: Results) -> Verdict:
         first, second = (transmission_values(results, name, measure) for name in (condition, other))
         quantity = f"{measure}: '{condition}' minus '{other}'; claimed > 0"
+        if not len(first) or not len(second):
+            return _undefined(quantity)
         return judge_difference(first, second, quantity, above=0.0)
 
     return Claim(text=text, judge=judge)
+
+
+def _undefined(quantity: str) -> Verdict:
+    """Of a claim whose measure no seed has."""
+    reason = "undefined in every seed: the experts' own return is not above 0"
+    return Verdict(UNDECIDED, quantity, Interval.unknown(), reason)
 
 
 def remembers(text: str, condition: str) -> Claim:
@@ -81,6 +90,8 @@ def remembers(text: str, condition: str) -> Claim:
             transmission_values(results, condition, name) for name in ("cultural transmission", "following")
         )
         quantity = f"cultural transmission minus ¾ of following of '{condition}'; claimed > 0"
+        if not len(transmission):
+            return _undefined(quantity)
         return judge_mean(transmission - 0.75 * following, quantity, above=0.0)
 
     return Claim(text=text, judge=judge)

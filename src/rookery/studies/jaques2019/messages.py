@@ -41,12 +41,17 @@ def messages_study(name: str, game: SocialDilemmaName) -> Study:
                 mean_greater("Agents with influential messages have a higher collective reward than A3C "
                              f"(published: {published_influence} and {published_a3c}).",
                              influence.label, plain.label, "collective_reward"),
-                mean_greater("Messages without the influence reward give a lower collective reward.",
-                             influence.label, no_influence.label, "collective_reward"),
+                changed(mean_greater("Messages without the influence reward give a lower collective reward.",
+                                     influence.label, no_influence.label, "collective_reward"), since=2),
         )),
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,
         num_seeds=10,
+        definition=2,
+        changes={
+            2: "without the influence reward, messages have the loss weight and the entropy bonus of influential ones; "
+            "before: 1 and 0.001"
+        },
         notes=NOTES,
     )  # fmt: skip
 

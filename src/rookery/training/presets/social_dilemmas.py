@@ -64,24 +64,25 @@ def published_intrinsic_rewards(method: str, game: SocialDilemmaName) -> tuple[I
     """The published intrinsic reward of a method's agents (in 'centralized', of the influencers).
 
     The loss weights of the model of other agents are the reciprocals of the table's numbers, as in the reference code.
+    The table gives the baseline's messages no loss weight and no entropy bonus: they are those of influential messages,
+    so that the two differ in the reward of messages alone.
     """
     cleanup = game == "cleanup"
+    messages = MessageInfluence(
+        weight=2.752 if cleanup else 4.825,
+        warmup_steps=(1 if cleanup else 8) * MILLION,
+        extrinsic_coef=0.0 if cleanup else 1.0,
+        ent_coef=0.000789 if cleanup else 0.00208,
+        loss_weight=0.0758 if cleanup else 0.0709,
+    )
     rewards: dict[str, tuple[IntrinsicReward, ...]] = {
         "centralized": (
             CentralizedInfluence(
                 weight=0.146 if cleanup else 0.224, warmup_steps=140 * MILLION, divergence="jsd" if cleanup else "pmi"
             ),
         ),
-        "messages-baseline": (MessageInfluence(weight=0.0),),
-        "messages": (
-            MessageInfluence(
-                weight=2.752 if cleanup else 4.825,
-                warmup_steps=(1 if cleanup else 8) * MILLION,
-                extrinsic_coef=0.0 if cleanup else 1.0,
-                ent_coef=0.000789 if cleanup else 0.00208,
-                loss_weight=0.0758 if cleanup else 0.0709,
-            ),
-        ),
+        "messages-baseline": (dataclasses.replace(messages, weight=0.0, warmup_steps=0.0, extrinsic_coef=1.0),),
+        "messages": (messages,),
         "moa-baseline": (MOAInfluence(weight=0.0, loss_weight=1 / (1.312 if cleanup else 1.711)),),
         "moa": (
             MOAInfluence(
