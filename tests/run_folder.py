@@ -14,7 +14,7 @@ def write_run(run_dir, updates=2, total=4):
     config = {"seed": 3, "num_seeds": 2, "task": {"kind": "maze"}, "team": TEAM}
     config["variants"] = [{"name": "social"}, {"name": "solo"}]
     run_dir.mkdir(parents=True)
-    (run_dir / "config.json").write_text(json.dumps({"config": config}))
+    (run_dir / "config.json").write_text(json.dumps({"rookery": "0.1.0", "config": config}))
     with MetricsWriter(run_dir) as writer:
         for update in range(1, updates + 1):
             row = {

@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import importlib
 import io
+import json
 import os
 import shlex
 import subprocess
@@ -86,7 +87,8 @@ def test_doctor_explains_a_device_that_is_not_there(monkeypatch, capsys):
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_a_process_without_standard_streams(closed, tmp_path):
     script = f'"$0" -m rookery --version {closed}; echo $?; "$0" -m rookery runs rm . {closed}; echo $?'
-    (tmp_path / "config.json").write_text('{"config": {}}')
+    config = {"task": {"kind": "maze"}, "team": [{"name": "a"}], "variants": [{"name": "b"}]}
+    (tmp_path / "config.json").write_text(json.dumps({"rookery": "0.1.0", "config": config}))
     ended = subprocess.run(["sh", "-c", script, sys.executable], capture_output=True, text=True, cwd=tmp_path)
     assert ended.stdout.split() == ["0", "2"]  # removing a run asks
     assert "Traceback" not in ended.stderr

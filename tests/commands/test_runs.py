@@ -171,6 +171,53 @@ def test_remove(run, tmp_path, monkeypatch):
     assert not run_dir.exists()
 
 
+FOREIGN_CONFIGS = [
+    {"config": {}},
+    {"clone": {"url": "git"}},
+    {"rookery": "x", "config": {"task": "maze"}},
+    {"rookery": "x", "clone": {"url": "git"}},
+]
+
+
+@pytest.mark.parametrize("config", FOREIGN_CONFIGS)
+def test_a_folder_that_no_run_wrote_is_not_removed(run, tmp_path, config):
+    source = tmp_path / "project" / "src" / "important.py"
+    source.parent.mkdir(parents=True)
+    source.touch()
+    (tmp_path / "project" / "config.json").write_text(json.dumps(config))
+    code, _, err = run("rm", tmp_path / "project", "--yes")
+    assert code == 4
+    assert "is not a run's configuration" in err
+    assert source.exists()
+
+
+def test_what_no_run_wrote_is_not_removed_with_one(run, tmp_path):
+    run_dir, other = write_run(tmp_path / "mine"), write_run(tmp_path / "other")
+    for name in ("agents", "before-restart-1", "before-restart-12", "handed-on", "start", "data", "wandb", "tb"):
+        (run_dir / name).mkdir()
+    for name in (".lock", "log.txt", ".status.json.tmp-1-2-3", "notes.txt", "before-restart-x"):
+        (run_dir / name).touch()
+    code, _, err = run("rm", other, run_dir, "--yes")
+    assert code == 5
+    assert f"{run_dir} holds before-restart-x, notes.txt, which is not a run's own" in err
+    assert (run_dir / "notes.txt").exists()
+    assert other.exists()
+    (run_dir / "notes.txt").unlink()
+    (run_dir / "before-restart-x").unlink()
+    assert run("rm", run_dir, "--yes")[0] == 0
+    assert not run_dir.exists()
+
+
+def test_a_run_that_is_named_twice_counts_once(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_dir = write_run(tmp_path / "mine")
+    assert run("export", "mine", run_dir, "--csv", "all.csv")[:2] == (0, "all.csv: 16 rows\n")
+    assert run("show", "mine", run_dir)[1].count("state: ") == 1
+    assert run("list", ".", tmp_path)[1].count("mine") == 1
+    assert run("rm", "mine", run_dir, "--yes") == (0, "removed mine\n", "")
+    assert not run_dir.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -20,12 +20,12 @@ from rookery.commands.options import (
 )
 from rookery.commands.output import print_json
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError
+from rookery.storage.run_files import DATASET_DIR
 
 if TYPE_CHECKING:
     from rookery.training.clone_trainer import CloneConfig
     from rookery.training.config import PolicyConfig
 
-DATASET_DIR = "data"
 RECORDING_OPTIONS = ("task", "expert", "task_overrides", "episodes", "solo", "data_seed")
 """Options that say what is recorded."""
 DEFAULT_EPISODES = 500

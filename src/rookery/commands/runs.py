@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,15 +52,16 @@ class RunsCommand:
 
     def __call__(self) -> int:
         self._check_options()
+        paths = _without_repeats(self.paths)
         if self.action == "list":
-            return list_runs(self.paths or (RUNS_FOLDER,), self.json)
-        if not self.paths:
+            return list_runs(paths or (RUNS_FOLDER,), self.json)
+        if not paths:
             raise ConfigError(f"name the runs to {'remove' if self.action == 'rm' else self.action}, such as runs/demo")
         if self.action == "show":
-            return show_runs(self.paths, self.json)
+            return show_runs(paths, self.json)
         if self.action == "compare":
-            return compare_runs(self.paths, self.metric, self.out, self.json)
-        return self._export() if self.action == "export" else remove_runs(self.paths, self.yes, self.json)
+            return compare_runs(paths, self.metric, self.out, self.json)
+        return self._export(paths) if self.action == "export" else remove_runs(paths, self.yes, self.json)
 
     def _check_options(self) -> None:
         """Raises ConfigError for options of another action."""
@@ -69,15 +71,15 @@ class RunsCommand:
             if owner != self.action and getattr(self, field.name) != field.default:
                 raise ConfigError(f"{flags([field.name])} belongs to `rookery runs {owner}`; leave it out")
 
-    def _export(self) -> int:
+    def _export(self, paths: Sequence[Path]) -> int:
         import numpy as np
 
         from rookery.tracking.run_table import concatenate, load_run, write_csv, write_parquet
 
         if self.csv is None and self.parquet is None:
             raise ConfigError("name --csv or --parquet with the file to write")
-        tables = [load_run(path) for path in self.paths]
-        for table, name in zip(tables, distinct_names(self.paths), strict=True):
+        tables = [load_run(path) for path in paths]
+        for table, name in zip(tables, distinct_names(paths), strict=True):
             table["run"] = np.full(len(table["value"]), name)
         table = concatenate(tables)
         for path, write in ((self.csv, write_csv), (self.parquet, write_parquet)):
@@ -234,22 +236,23 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
 def remove_runs(paths: Sequence[Path], yes: bool = False, as_json: bool = False) -> int:
     """Remove the folders of runs, after a question. Returns 0.
 
-    Raises: ConfigError if it cannot ask, or the answer is no; NotFoundError for a folder without a run; StorageError
-      for a run that another process trains, or a folder that is a link.
+    Raises: ConfigError if it cannot ask, or the answer is no; NotFoundError for a folder without a run;
+      CorruptFileError for a configuration that no run wrote; StorageError for a run that another process trains, a
+      folder that is a link, or one that holds what no run wrote.
     """
     import shutil
 
     from rookery.storage.atomic import storage_error
     from rookery.storage.run_lock import RunLock
-    from rookery.tracking.run_info import read_run_config
+    from rookery.tracking.run_info import check_removable
 
     for path in paths:  # all of them before the first is removed
         if path.is_symlink():
             raise StorageError(f"{path} is a symbolic link; name the folder itself, {path.resolve()}")
-        read_run_config(path)  # its other files may be damaged
+        check_removable(path)
     if not yes:
         _ask(f"remove {', '.join(printable(str(path)) for path in paths)} with all metrics, checkpoints and agents?")
-    for path in dict.fromkeys(paths):
+    for path in paths:
         with RunLock(path):
             try:
                 shutil.rmtree(path.resolve())  # '.' itself cannot be removed
@@ -260,6 +263,14 @@ def remove_runs(paths: Sequence[Path], yes: bool = False, as_json: bool = False)
         else:
             print(f"removed {printable(str(path))}")
     return 0
+
+
+def _without_repeats(paths: Sequence[Path]) -> list[Path]:
+    """The paths in order; of those that lead to one folder only the first."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        found.setdefault(os.path.realpath(path), path)
+    return list(found.values())
 
 
 def _ask(question: str) -> None:

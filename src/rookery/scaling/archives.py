@@ -14,13 +14,11 @@ from rookery.storage.run_files import (
     AGENTS_DIR,
     CHECKPOINTS_DIR,
     CONFIG_FILE,
+    LOG_FILE,
     METRICS_FILE,
     STATUS_FILE,
     TRACKING_FILE,
 )
-
-LOG_FILE = "log.txt"
-"""What a worker prints while it trains a part."""
 
 
 def pack(run_dir: Path) -> bytes:

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 
 from rookery.errors import InUseError, NotFoundError, RookeryError, StorageError
-from rookery.scaling.archives import LOG_FILE, pack, unpack
+from rookery.scaling.archives import pack, unpack
 from rookery.scaling.ray_cluster import RayOptions, check_nodes, connected, driver_marker, marker_text
 from rookery.scaling.ray_worker import (
     FORWARDED_VARIABLES,
@@ -44,6 +44,7 @@ from rookery.scaling.tasks import (
     train_tasks,
 )
 from rookery.storage.atomic import restore_replaced, write_bytes, write_json
+from rookery.storage.run_files import LOG_FILE
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import to_dict
 from rookery.studies.session import STUDIES_DIR, Session

@@ -195,10 +195,11 @@ def train_on_worker(order: TrainOrder, setup: WorkerSetup, hub: Any) -> TaskRepo
     if (order.stop_at is not None and started >= order.stop_at) or ray.get(hub.is_stopping.remote()):
         return TaskReport(finished=False, node=ray.util.get_node_ip_address(), seconds=0.0, started=started)
     start_jax(setup)
-    from rookery.scaling.archives import LOG_FILE, pack, unpack
+    from rookery.scaling.archives import pack, unpack
+    from rookery.storage.run_files import LOG_FILE, START_AGENTS_DIR
     from rookery.storage.serialization import from_dict
     from rookery.training.config import RunConfig
-    from rookery.training.run_parts import START_AGENTS_DIR, RunPart, train_part
+    from rookery.training.run_parts import RunPart, train_part
 
     shared, moved = _sees(setup.marker, setup.marker_text), 0
     with contextlib.ExitStack() as stack:

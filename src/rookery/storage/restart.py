@@ -10,7 +10,7 @@ from rookery.errors import ConfigError, CorruptFileError, NotFoundError
 from rookery.storage import checkpoint
 from rookery.storage.atomic import storage_error, sync_directory
 from rookery.storage.metrics import read_metrics
-from rookery.storage.run_files import AGENTS_DIR, CHECKPOINTS_DIR, RESULT_ENTRIES, STATUS_FILE
+from rookery.storage.run_files import AGENTS_DIR, ASIDE_PREFIX, CHECKPOINTS_DIR, RESULT_ENTRIES, STATUS_FILE
 
 
 def restore_run(
@@ -82,9 +82,9 @@ def _had_checkpoints(run_dir: Path, checkpoint_interval: int) -> bool:
 
 def _aside_dir(run_dir: Path) -> Path:
     number = 1
-    while (run_dir / f"before-restart-{number}").exists():
+    while (run_dir / f"{ASIDE_PREFIX}{number}").exists():
         number += 1
-    return run_dir / f"before-restart-{number}"
+    return run_dir / f"{ASIDE_PREFIX}{number}"
 
 
 def _set_aside(run_dir: Path) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
+from rookery.storage.atomic import storage_error
 from rookery.storage.serialization import load_json
 
 LOCK_FILE = ".lock"
@@ -26,6 +28,17 @@ TRACKING_FILE = "tracking.json"
 RESULT_ENTRIES = (STATUS_FILE, METRICS_FILE, AGENTS_DIR, CHECKPOINTS_DIR, TENSORBOARD_DIR)
 """What training produces."""
 RUN_ENTRIES = (LOCK_FILE, CONFIG_FILE, TRACKING_FILE, *RESULT_ENTRIES)
+START_AGENTS_DIR = "start"
+"""In the folder of a run's part: copies of the agents that it starts from."""
+HANDED_ON_DIR = "handed-on"
+"""In the folder of a generation's run: the agents of the one before, one per replica."""
+DATASET_DIR = "data"
+"""In the folder of clones: the episodes that they were trained on, where no other dataset was named."""
+WANDB_DIR = "wandb"
+LOG_FILE = "log.txt"
+"""In the folder of a part that a worker of Ray trained: what it printed."""
+ASIDE_PREFIX = "before-restart-"
+"""Of the folders, numbered from 1, in which a run that starts over keeps what it had."""
 
 THREADS_KEY = "threads"
 """In CONFIG_FILE: over how many threads the run's sums were split, on which their last bits depend."""
@@ -62,6 +75,20 @@ def own_paths(run_dir: Path) -> Iterator[Path]:
         if (run_dir / name).is_dir() and not (run_dir / name).is_symlink():
             for folder, folders, files in os.walk(run_dir / name):
                 yield from (Path(folder) / entry for entry in (*folders, *files))
+
+
+def foreign_entries(run_dir: Path | str) -> list[str]:
+    """Names of what a run's folder holds and no run writes, sorted; what a killed process left is the run's own.
+
+    Raises: StorageError if the folder cannot be listed.
+    """
+    own = (*RUN_ENTRIES, START_AGENTS_DIR, HANDED_ON_DIR, DATASET_DIR, WANDB_DIR, LOG_FILE)
+    names = "|".join(map(re.escape, own))
+    pattern = re.compile(rf"{names}|{ASIDE_PREFIX}\d+|\.(?:{names})\.(?:tmp-.*|backup)")
+    try:
+        return sorted(name for name in os.listdir(run_dir) if not pattern.fullmatch(name))
+    except OSError as error:
+        raise storage_error("list", run_dir, error) from error
 
 
 def read_status(run_dir: Path | str) -> dict[str, Any]:

@@ -10,11 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rookery.errors import CorruptFileError, NotFoundError
+from rookery.errors import CorruptFileError, NotFoundError, StorageError
 from rookery.limits import MAX_SEEDS_PER_VARIANT, check_path_type
 from rookery.storage.atomic import storage_error
 from rookery.storage.metrics import read_metrics
-from rookery.storage.run_files import CONFIG_FILE, LOCK_FILE, METRICS_FILE, STATUS_FILE, no_run, read_status
+from rookery.storage.run_files import (
+    CONFIG_FILE,
+    LOCK_FILE,
+    METRICS_FILE,
+    STATUS_FILE,
+    foreign_entries,
+    no_run,
+    read_status,
+)
 from rookery.storage.serialization import load_json
 from rookery.tracking.tracker import mean_value
 from rookery.tracking.trackers import saved_trackers
@@ -129,6 +137,24 @@ def read_run_config(run_dir: Path) -> tuple[dict[str, Any], bool]:
     if wrong := [name for name, right in checks.items() if not right]:
         raise CorruptFileError(f"{path} is not a run's configuration: {wrong[0]!r} is not what it must be")
     return config, "config" not in data
+
+
+def check_removable(run_dir: Path) -> None:
+    """Check that a folder is that of a run or of clones and holds nothing that no run wrote; files may be damaged.
+
+    Raises: as `read_run_info`; StorageError naming what else is in the folder.
+    """
+    path = run_dir / CONFIG_FILE
+    config, is_clone = read_run_config(run_dir)
+    if "rookery" not in load_json(path, CorruptFileError) or not all(
+        config.get(key) for key in (("network", "learner") if is_clone else ("task", "team", "variants"))
+    ):
+        raise CorruptFileError(f"{path} is not a run's configuration; remove {run_dir} yourself if it is to go")
+    if others := foreign_entries(run_dir):
+        raise StorageError(
+            f"{run_dir} holds {', '.join(others)}, which is not a run's own and would be removed with it; move "
+            f"{'that' if len(others) == 1 else 'those'} to another folder first"
+        )
 
 
 def _are_named(entries: Any) -> bool:

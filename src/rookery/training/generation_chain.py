@@ -30,7 +30,7 @@ from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, sug
 from rookery.limits import NumericFields, check_at_most, check_stop_after, check_type
 from rookery.storage.atomic import write_bytes, write_json
 from rookery.storage.metrics import read_metrics, seed_values
-from rookery.storage.run_files import AGENTS_DIR, GENERATIONS_FILE
+from rookery.storage.run_files import AGENTS_DIR, GENERATIONS_FILE, HANDED_ON_DIR
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.tasks.registry import make_env
 from rookery.training.build import SEED_PLACEHOLDER
@@ -44,8 +44,6 @@ from rookery.training.config import (
 from rookery.training.continue_run import is_finished, train_or_resume
 from rookery.training.trainer import agent_file
 
-HANDED_ON_DIR = "handed-on"
-"""In the folder of a generation's run: the agents of the one before, one per replica."""
 SEEDS_PER_GENERATION = 1_000_000
 """By how much seeds of one generation differ from those of the next."""
 MAX_GENERATIONS = 1000

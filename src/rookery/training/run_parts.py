@@ -15,7 +15,7 @@ from typing import Any
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
 from rookery.storage.atomic import create_once, restore_replaced, write_bytes
-from rookery.storage.run_files import AGENTS_DIR, CHECKPOINT_HASHES_KEY, CONFIG_FILE
+from rookery.storage.run_files import AGENTS_DIR, CHECKPOINT_HASHES_KEY, CONFIG_FILE, START_AGENTS_DIR
 from rookery.storage.serialization import load_json
 from rookery.storage.strict_json import parse_json
 from rookery.training.build import SEED_PLACEHOLDER, initial_hashes
@@ -25,8 +25,6 @@ from rookery.training.train_step import default_env_values
 from rookery.training.trainer import OnUpdate
 
 SPLIT_FILE = "split.json"
-START_AGENTS_DIR = "start"
-"""Folder within a part's: copies of the agents that it starts from."""
 
 
 @dataclasses.dataclass(frozen=True)
