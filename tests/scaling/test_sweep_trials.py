@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import re
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -432,6 +433,20 @@ def test_a_damaged_file_of_trials_is_said_to_be_damaged(trained, tmp_path, line)
         sweep(CONFIG, more, tmp_path, log=silent)
     path.unlink()
     assert len(sweep(CONFIG, more, tmp_path, log=silent)) == 2
+
+
+@needs_optuna
+def test_the_settings_of_a_trial_that_are_no_object(trained, tmp_path):
+    """Of one that was still running, as after a kill."""
+    sweep(CONFIG, options(f"{RATE}=1e-4,1e-3", method="grid"), tmp_path, log=silent)
+    path = tmp_path / "trials.log"
+    lines = [line for line in path.read_text().splitlines() if '"fixed_params"' in line or '"study_name"' in line]
+    assert len(lines) == 3
+    lines[1] = re.sub(r'"fixed_params": ?\{[^}]*\}', '"fixed_params": []', lines[1])
+    assert '"fixed_params": []' in lines[1]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(CorruptFileError, match=r"trials\.log is damaged \(TypeError: the settings of trial 0"):
+        sweep(CONFIG, options(f"{RATE}=1e-4,1e-3", method="grid"), tmp_path, log=silent)
 
 
 def test_without_optuna(monkeypatch, tmp_path):

@@ -44,6 +44,16 @@ class _Study:
     name = "study"
 
 
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("num_threads", 0), ("num_threads", -5), ("num_threads", 10**12), ("num_threads", True), ("replicas_per_part", 0)],
+)
+def test_a_split_that_no_run_has(tmp_path, name, number):
+    (tmp_path / "file").write_text(json.dumps({"num_threads": 2, "replicas_per_part": 1} | {name: number}))
+    with pytest.raises(CorruptFileError, match=r"split\.json does not say how the run was divided"):
+        _split(tmp_path)
+
+
 def _shards(folder):
     session = Session("smoke", folder, 0, 2, 2)
     path = shards_file(_Study(), session)

@@ -24,7 +24,7 @@ from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
 from rookery.interfaces import Network
 from rookery.limits import MAX_INTEGER, MAX_LAYER_SIZE, MAX_WORLD_AGENTS, check_integers
 from rookery.plugins import NETWORKS
-from rookery.storage.atomic import check_path, storage_error, write_bytes, write_text
+from rookery.storage.atomic import check_path, read_file, storage_error, write_bytes, write_text
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.types import PRNG_IMPL, PyTree
 
@@ -114,7 +114,7 @@ def load_agent(path: Path | str) -> Agent:
     path = Path(path)
     card = read_card(path.with_suffix(".json"))
     try:
-        blob = path.read_bytes()
+        blob = read_file(path)
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such agent") from None
     except OSError as error:

@@ -33,7 +33,7 @@ from rookery.errors import (
     explain_failure,
     suggest,
 )
-from rookery.storage.atomic import refuse_link, storage_error, write_json, write_text
+from rookery.storage.atomic import read_file, refuse_link, storage_error, write_json, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import METRICS_FILE, SWEEP_FILE
 from rookery.storage.run_lock import RunLock
@@ -352,7 +352,11 @@ def _read_trials(optuna: Any, options: SweepOptions, out: Path) -> tuple[Any, li
         for trial in _ended(study):
             if missing := fields - trial.params.keys():
                 raise KeyError(f"trial {trial.number} lacks {min(missing)}")
-        return study, study.get_trials(deepcopy=False)
+        trials = study.get_trials(deepcopy=False)
+        for trial in trials:
+            if not isinstance(_fixed_params(trial), dict):
+                raise TypeError(f"the settings of trial {trial.number} are no object")
+        return study, trials
     except OSError:
         raise
     except Exception as error:  # Optuna takes its lines as they are: a wrong one may be any error
@@ -369,7 +373,7 @@ def _clean_journal(path: Path) -> None:
     that half. No other process uses the file: the sweep's folder is locked. Raises OSError.
     """
     path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-    content = path.read_bytes() if path.exists() else b""
+    content = read_file(path) if path.exists() else b""
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
         os.truncate(path, whole)

@@ -38,6 +38,7 @@ _ERRNO_ADVICE = {
     errno.ENOTDIR: "part of the path is a file, not a folder; choose another path",
     errno.EISDIR: "it is a folder, not a file; choose another path",
     errno.EEXIST: "part of the path is a file, not a folder; choose another path",
+    errno.ESPIPE: "it is not a regular file but a pipe, a socket or a device; put the file itself there",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 
@@ -66,6 +67,22 @@ def check_path(path: Path | str) -> None:
         usable = False
     if not usable:
         raise StorageError(f"{path}: no file can have this name, which holds a NUL or half a character; correct it")
+
+
+def check_regular_file(path: Path | str) -> None:
+    """Check what is about to be read: opening a pipe waits for its other end, for ever where there is none.
+
+    Raises: OSError, ESPIPE for anything but a regular file or a folder, whose own refusal says more.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.ESPIPE, "it is not a regular file", os.fspath(path))
+
+
+def read_file(path: Path | str) -> bytes:
+    """The content of a file. Raises: OSError as `Path.read_bytes`, and as `check_regular_file`."""
+    check_regular_file(path)
+    return Path(path).read_bytes()
 
 
 def refuse_link(path: Path | str) -> None:
@@ -221,7 +238,7 @@ def create_once(path: Path | str, text: str) -> str:
         with contextlib.suppress(FileExistsError), open(path, "x", encoding="utf-8") as file:
             file.write(text)
         for _ in range(50):  # the one that created it may not have filled it yet
-            if content := path.read_text(encoding="utf-8", errors="replace"):
+            if content := read_file(path).decode(errors="replace"):
                 return content
             time.sleep(0.1)
     except OSError as error:

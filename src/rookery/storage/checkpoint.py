@@ -29,7 +29,7 @@ import numpy as np
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, RookeryError, StorageError
 from rookery.storage.array_files import dtype_of, read_arrays, write_arrays
-from rookery.storage.atomic import check_path, is_stale, storage_error, sync_directory
+from rookery.storage.atomic import check_path, check_regular_file, is_stale, read_file, storage_error, sync_directory
 
 CHECKPOINT_FORMAT = 2
 ARRAYS_FILE = "arrays.npz"
@@ -257,6 +257,7 @@ def _check_readable(folder: Path, leaves: list[tuple[str, np.ndarray]]) -> None:
 
 def _digest(path: Path, sync: bool = False) -> tuple[int, str]:
     """Size in bytes and SHA-256; with `sync`, the file is first synced to the disk."""
+    check_regular_file(path)
     with open(path, "rb") as file:
         if sync:
             os.fsync(file.fileno())
@@ -293,7 +294,7 @@ def _manifest_text(content: dict[str, Any]) -> str:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        text = (path / CHECKPOINT_MANIFEST).read_bytes().decode("ascii")
+        text = read_file(path / CHECKPOINT_MANIFEST).decode("ascii")
         content = json.loads(text)["content"]
         if text != _manifest_text(content):
             raise ValueError

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
-from rookery.storage.atomic import check_path, storage_error, write_bytes, write_text
+from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError, StorageError
+from rookery.storage.atomic import check_path, read_file, storage_error, write_bytes, write_text
 
 DATASET_FORMAT = 1
 DATASET_MANIFEST = "manifest.json"
@@ -87,17 +87,17 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
     path = Path(folder) / DATASET_MANIFEST
     check_path(path)
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_file(path))
         content = data["content"]
         if manifest_digest(content) != data["sha256"]:
             raise ValueError
         _check_content(content)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(f"{folder} holds no whole dataset ({DATASET_MANIFEST} is missing); record one") from None
+    except (StorageError, ValueError, TypeError, KeyError, AttributeError, RecursionError):  # of its content
+        raise CorruptFileError(f"{path} is altered; record the dataset again") from None
     except OSError as error:
         raise storage_error("read", path, error) from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise CorruptFileError(f"{path} is altered; record the dataset again") from None
     if content["format"] != DATASET_FORMAT:
         raise IncompatibleError(
             f"{path} has format {content['format']}, this version reads {DATASET_FORMAT}; record the dataset again"
@@ -110,6 +110,7 @@ def _check_content(content: dict[str, Any]) -> None:
     counts = {"format": content["format"]} | {name: content[name] for name in _COUNTS if name in content}
     for shard in content["shards"]:
         counts |= {"num_trajectories": shard["num_trajectories"], "bytes": shard["bytes"]}
+        check_path(shard["file"])
         if Path(shard["file"]).name != shard["file"] or not isinstance(shard["sha256"], str):
             raise ValueError
         _check_counts(counts)
@@ -141,7 +142,7 @@ def corrupt_shard(path: Path, problem: str) -> CorruptFileError:
 
 def _read_shard(path: Path, shard: dict[str, Any]) -> dict[str, np.ndarray]:
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         raise corrupt_shard(path, "the shard is missing") from None
     except OSError as error:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
-from rookery.storage.atomic import check_path, storage_error, write_bytes
+from rookery.storage.atomic import check_path, read_file, storage_error, write_bytes
 from rookery.storage.run_files import METRICS_FILE
 from rookery.storage.strict_json import parse_json
 
@@ -161,7 +161,7 @@ def read_metrics(run_dir: Path | str) -> list[dict[str, Any]]:
     path = Path(run_dir) / METRICS_FILE
     check_path(path)
     try:
-        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")  # an editor may add the mark
+        lines = read_file(path).removeprefix(codecs.BOM_UTF8).split(b"\n")  # an editor may add the mark
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(f"there is no {path}; train first, or name another run") from None
     except OSError as error:

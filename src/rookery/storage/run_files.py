@@ -42,6 +42,7 @@ ASIDE_PREFIX = "before-restart-"
 
 THREADS_KEY = "threads"
 """In CONFIG_FILE: over how many threads the run's sums were split, on which their last bits depend."""
+MAX_THREADS = 4096
 CHECKPOINT_HASHES_KEY = "checkpoint_hashes"
 """In CONFIG_FILE: the SHA-256 digest of each agent of another run that the run trains with."""
 
@@ -131,9 +132,14 @@ def recorded_threads(run_dir: Path | str) -> int | None:
         raise no_run(run_dir)
     data = load_json(path, CorruptFileError)
     threads = data.get(THREADS_KEY) if isinstance(data, dict) else None
-    if threads is not None and not (type(threads) is int and 1 <= threads <= 4096):
-        raise CorruptFileError(f"{path}: {THREADS_KEY!r} must be a whole number from 1 to 4096")
+    if threads is not None and not is_thread_count(threads):
+        raise CorruptFileError(f"{path}: {THREADS_KEY!r} must be a whole number from 1 to {MAX_THREADS}")
     return threads
+
+
+def is_thread_count(value: object) -> bool:
+    """Whether a value in a file can be a number of threads."""
+    return type(value) is int and 1 <= value <= MAX_THREADS
 
 
 def training_seconds(run_dir: Path, rows: list[dict[str, Any]]) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rookery.errors import InUseError, StorageError
-from rookery.storage.atomic import check_path, refuse_link, storage_error
+from rookery.storage.atomic import check_path, check_regular_file, read_file, refuse_link, storage_error
 from rookery.storage.run_files import LOCK_FILE, own_paths
 
 # A file system without locks (some network disks): an unguarded run is better than none.
@@ -38,14 +38,14 @@ class RunLock:
         """Take the lock or fail at once.
 
         Raises: InUseError if another process holds it, naming that process; StorageError if the folder cannot be
-          written, or if one of the run's own files is a symbolic link: runs are copied from machine to machine, and
-          writing through a link would change files elsewhere.
+          written, if one of the run's own files is a symbolic link (runs are copied from machine to machine, and
+          writing through a link would change files elsewhere), or if one is a pipe, a socket or a device.
         """
         if self._lock.is_locked:
             return self
         try:
             self.run_dir.mkdir(parents=True, exist_ok=True)
-            _refuse_links(self.run_dir)
+            _check_own_files(self.run_dir)
             self._lock.acquire()
             self._path.write_text(f"process {os.getpid()} on {socket.gethostname()}")
             if self._folder is None and os.name == "posix":
@@ -86,7 +86,7 @@ class RunLock:
 
     def _holder(self) -> str:
         with contextlib.suppress(OSError):
-            return self._path.read_text(errors="replace")[:200].strip() or "another process"
+            return read_file(self._path).decode(errors="replace")[:200].strip() or "another process"
         return "another process"
 
     def release(self) -> None:
@@ -107,6 +107,12 @@ class RunLock:
         self.release()
 
 
-def _refuse_links(run_dir: Path) -> None:
+def _check_own_files(run_dir: Path) -> None:
+    """Raises: StorageError, naming the first, for a link among a run's files, or what is no regular file."""
     for path in own_paths(run_dir):
         refuse_link(path)
+        try:
+            check_regular_file(path)
+        except OSError as error:
+            if error.errno == errno.ESPIPE:
+                raise storage_error("use", path, error) from None

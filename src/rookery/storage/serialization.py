@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from rookery.errors import ConfigError, NotFoundError, RookeryError, suggest
-from rookery.storage.atomic import check_path, storage_error
+from rookery.storage.atomic import check_path, read_file, storage_error
 from rookery.storage.strict_json import check_depth, parse_json
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ def load_json(path: Path | str, error: type[RookeryError] = ConfigError) -> Any:
     check_path(path)
     path = Path(path)
     try:
-        raw = path.read_bytes()
+        raw = read_file(path)
     except FileNotFoundError:
         raise NotFoundError(f"there is no file {path}; check the path") from None
     except OSError as refusal:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import ConfigError, NotFoundError
-from rookery.storage.atomic import check_path, storage_error
+from rookery.storage.atomic import check_path, read_file, storage_error
 from rookery.storage.serialization import load_json
 from rookery.storage.strict_json import bounded_int, check_depth, finite_float, reject_half_characters
 
@@ -35,7 +35,7 @@ def load_yaml(path: Path | str) -> Any:
     check_path(path)
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_file(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise NotFoundError(f"there is no file {path}; check the path") from None
     except UnicodeDecodeError as bad:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
 from rookery.limits import MAX_SEEDS_PER_VARIANT, check_path_type
-from rookery.storage.atomic import storage_error
+from rookery.storage.atomic import read_file, storage_error
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import (
     CONFIG_FILE,
@@ -193,7 +193,7 @@ def training_process(run_dir: Path) -> str | None:
     Only reads: taking the lock, even for a moment, could turn away a process that is about to train.
     """
     try:
-        text = (run_dir / LOCK_FILE).read_text(errors="replace")
+        text = read_file(run_dir / LOCK_FILE).decode(errors="replace")
         locked_at = (run_dir / LOCK_FILE).stat().st_mtime
     except OSError:
         return None

@@ -28,7 +28,7 @@ from rookery import keys
 from rookery.agents.weights import load_agent, save_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, suggest
 from rookery.limits import NumericFields, check_at_most, check_stop_after, check_type
-from rookery.storage.atomic import write_bytes, write_json
+from rookery.storage.atomic import read_file, write_bytes, write_json
 from rookery.storage.metrics import read_metrics, seed_values
 from rookery.storage.run_files import AGENTS_DIR, GENERATIONS_FILE, HANDED_ON_DIR
 from rookery.storage.serialization import from_dict, load_json, to_dict
@@ -324,8 +324,8 @@ def hand_on(config: GenerationsConfig, generation: int, out: Path) -> None:
             if path.with_suffix(".json").exists():  # the card is written last
                 continue
             if config.handover == "example":
-                write_bytes(path, before.best_agent.read_bytes())
-                write_bytes(path.with_suffix(".json"), before.best_agent.with_suffix(".json").read_bytes())
+                write_bytes(path, read_file(before.best_agent))
+                write_bytes(path.with_suffix(".json"), read_file(before.best_agent.with_suffix(".json")))
             else:
                 save_with_new_heads(before.agents[number], path, seed)
 

@@ -15,7 +15,7 @@ import numpy as np
 from rookery import __version__
 from rookery.errors import CorruptFileError, InUseError, NotFoundError
 from rookery.storage import checkpoint
-from rookery.storage.atomic import storage_error, write_bytes, write_json
+from rookery.storage.atomic import read_file, storage_error, write_bytes, write_json
 from rookery.storage.metrics import MetricsWriter, check_seed_metrics, read_metrics
 from rookery.storage.run_files import (
     AGENTS_DIR,
@@ -109,7 +109,7 @@ def join_parts(
         _join_checkpoints(config, run_dir, folders)
         for _, folder in folders:
             for path in sorted((folder / AGENTS_DIR).iterdir()):
-                write_bytes(run_dir / AGENTS_DIR / path.name, path.read_bytes())
+                write_bytes(run_dir / AGENTS_DIR / path.name, read_file(path))
         lock.check()
         _join_status(run_dir, folders)
         hashes = checkpoint_hashes(config) | initial_hashes(config)

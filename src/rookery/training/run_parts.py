@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
-from rookery.storage.atomic import create_once, restore_replaced, write_bytes
-from rookery.storage.run_files import AGENTS_DIR, CHECKPOINT_HASHES_KEY, CONFIG_FILE, START_AGENTS_DIR
+from rookery.storage.atomic import create_once, read_file, restore_replaced, storage_error, write_bytes
+from rookery.storage.run_files import AGENTS_DIR, CHECKPOINT_HASHES_KEY, CONFIG_FILE, START_AGENTS_DIR, is_thread_count
 from rookery.storage.serialization import load_json
 from rookery.storage.strict_json import parse_json
 from rookery.training.build import SEED_PLACEHOLDER, initial_hashes
@@ -102,16 +102,23 @@ def part_dir(run_dir: Path, part: RunPart) -> Path:
 
 
 def read_split(run_dir: Path) -> Split | None:
-    """How a run was divided; None if it was not. Raises CorruptFileError."""
+    """How a run was divided; None if it was not. Raises CorruptFileError or StorageError."""
     path = parts_dir(run_dir) / SPLIT_FILE
-    return _decode_split(path, path.read_text(encoding="utf-8", errors="replace")) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        text = read_file(path).decode(errors="replace")
+    except OSError as error:
+        raise storage_error("read", path, error) from error
+    return _decode_split(path, text)
 
 
 def _decode_split(path: Path, text: str) -> Split:
     try:
         split = Split(**parse_json(text))
-        if any(type(number) is not int for number in dataclasses.astuple(split)):
-            raise TypeError
+        replicas = split.replicas_per_part
+        if not is_thread_count(split.num_threads) or type(replicas) is not int or replicas < 1:
+            raise ValueError
         return split
     except (ValueError, TypeError):
         raise CorruptFileError(
@@ -220,7 +227,7 @@ def copy_start_agents(config: RunConfig, part: RunPart, folder: Path) -> None:
     """
     for name, path in start_agents(config, part).items():
         if not (folder / name).exists():
-            write_bytes(folder / name, finished_agent(path).read_bytes())
+            write_bytes(folder / name, read_file(finished_agent(path)))
 
 
 def finished_agent(path: Path) -> Path:

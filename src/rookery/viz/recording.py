@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
-from rookery.storage.atomic import check_path, write_bytes
+from rookery.storage.atomic import check_path, read_file, write_bytes
 
 ROLES = ("learning", "frozen", "scripted", "random", "person")
 """Who chose an agent's actions. frozen: a trained policy that no longer changes."""
@@ -201,7 +201,7 @@ class Recording:
         """
         check_path(path)
         try:
-            content = Path(path).read_bytes()
+            content = read_file(path)
         except FileNotFoundError as error:
             raise NotFoundError(f"no recording at {path}") from error
         except OSError as error:
