@@ -8,14 +8,15 @@ import rookery
 from rookery.agents.cards import seal_card
 from rookery.agents.zoo import ZOO_DIR
 from rookery.cli import main
-from rookery.errors import StorageError
+from rookery.errors import CorruptFileError, StorageError
 from rookery.storage.atomic import create_once, make_folder, write_bytes
 from rookery.storage.checkpoint import restore_latest, save, saved_updates
-from rookery.storage.datasets import read_manifest
+from rookery.storage.datasets import read_manifest, write_manifest
 from rookery.storage.metrics import MetricsWriter, read_metrics
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import load_json
 from rookery.storage.yaml_files import load_yaml
+from rookery.training.agent_paths import AgentFinder
 from rookery.training.trainer import resume, train
 from rookery.viz.recording import Recording
 from tests.tiny import CONFIG
@@ -72,6 +73,21 @@ def test_in_a_configuration(tmp_path, capsys, override):
     assert r"a\x00.safetensors: no file can have this name" in error
     assert len(error.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["working_directory", "run_dir"])
+def test_in_the_record_of_where_a_run_was_started(tmp_path, place):
+    record = {"working_directory": "/a", "run_dir": "/b"} | {place: "a\0b"}
+    (tmp_path / "config.json").write_text(json.dumps({"config": {}, "started_in": record}))
+    with pytest.raises(CorruptFileError, match=r"config\.json: 'started_in': a\\x00b: no file can have this name"):
+        AgentFinder.of_run(tmp_path)
+
+
+def test_in_the_manifest_of_a_dataset(tmp_path):
+    shard = {"file": NUL, "num_trajectories": 1, "bytes": 1, "sha256": "0"}
+    write_manifest(tmp_path, {"format": 1, "shards": [shard]})
+    with pytest.raises(CorruptFileError, match=r"manifest\.json is altered"):
+        read_manifest(tmp_path)
 
 
 def test_in_a_card(tmp_path, capsys):

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rookery.agents.zoo import is_agent_path
-from rookery.errors import CorruptFileError, NotFoundError
+from rookery.errors import CorruptFileError, NotFoundError, StorageError
+from rookery.storage.atomic import check_path
 from rookery.storage.run_files import CONFIG_FILE
 from rookery.storage.serialization import load_json
 from rookery.training.config import GroupConfig, RunConfig
@@ -53,6 +54,11 @@ class AgentFinder:
             isinstance(record, dict) and all(isinstance(record.get(place), str) for place in _PLACES)
         ):
             raise CorruptFileError(f"{path}: {STARTED_IN_KEY!r} must have the paths {' and '.join(_PLACES)}; remove it")
+        try:
+            for place in _PLACES if record else ():
+                check_path(record[place])
+        except StorageError as error:
+            raise CorruptFileError(f"{path}: {STARTED_IN_KEY!r}: {error}") from None
         return cls(Path(run_dir), record)
 
     def places(self, name: str) -> list[str]:
