@@ -113,16 +113,23 @@ def load_entry_points(group: str, entries: MutableMapping[str, Any], register: C
             if not callable(found):
                 raise ConfigError(f"{shortened(found)} is neither a class nor a function that registers one")
             register(found) if isinstance(found, type) else found()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # Whatever is wrong in another package, the entries that are already here must stay usable.
             entries.clear()
             entries.update(before)
             owner = point.dist.name if point.dist else "unknown package"
             warnings.warn(
                 f"{owner}: its entries of {group} are left out, because the entry point {point.name} = {point.value} "
-                f"failed: {type(error).__name__}: {error}",
+                f"failed: {describe_foreign_error(error)}",
                 stacklevel=3,
             )
+
+
+def describe_foreign_error(error: BaseException) -> str:
+    """What another package's or a user's code raised, as where its module is imported."""
+    if isinstance(error, SystemExit):
+        return "it ended the program (SystemExit); put that under `if __name__ == '__main__'`"
+    return f"{type(error).__name__}: {error}"
 
 
 def check_dataclass(cls: type) -> None:

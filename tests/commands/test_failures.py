@@ -7,13 +7,16 @@ import importlib
 import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
 import jax
+import numpy as np
 import pytest
 
 import rookery
@@ -26,13 +29,16 @@ from rookery.commands.train import TrainCommand, print_result
 from rookery.errors import (
     ConfigError,
     CorruptFileError,
+    IncompatibleError,
     MissingPackageError,
     OutOfMemoryError,
     StorageError,
     explain_failure,
     suggest,
 )
-from rookery.scorecard.agents import load_function
+from rookery.plugins import load_entry_points
+from rookery.scorecard.agents import FunctionAgent, load_function
+from rookery.studies.study_list import load_study
 from rookery.viz import record_episode
 
 JaxError = type("JaxRuntimeError", (RuntimeError,), {"__module__": "jaxlib._jax"})
@@ -162,6 +168,35 @@ def test_a_function_that_is_scored_hides_no_module(monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
     load_function("mine_act:act")()
     importlib.import_module("colorsys")
+
+
+EXITS = r"ended the program \(SystemExit\); put that under `if __name__ == '__main__'`"
+
+
+def test_a_function_s_module_that_ends_the_program(monkeypatch, tmp_path, capsys):
+    (tmp_path / "mine_exits.py").write_text("import sys\ndef act(*_): ...\nsys.exit()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert cli.main(["score", "mine_exits:act"]) == 2
+    assert re.match(f"error: importing mine_exits failed: it {EXITS} ", capsys.readouterr().err)
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py"] in ([], ["__pycache__"])
+
+
+def test_a_function_that_ends_the_program():
+    agent = FunctionAgent(name="mine:act", kind="function", observation_type="pixels", function=lambda *_: sys.exit())
+    with pytest.raises(IncompatibleError, match=f"failed: it {EXITS}"):
+        agent.player(None, 1, None)(np.zeros((1, 2)), None, 0)
+
+
+def test_another_package_that_ends_the_program(monkeypatch, tmp_path):
+    (tmp_path / "other_exits.py").write_text("raise SystemExit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    point = metadata.EntryPoint("mine/study", "other_exits:STUDY", "any")
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [point])
+    with pytest.warns(UserWarning, match=f"other_exits:STUDY failed: it {EXITS}"):
+        load_entry_points("any", {}, pytest.fail)
+    with pytest.raises(ConfigError, match=f"from other_exits:STUDY: it {EXITS}"):
+        load_study("mine/study")
 
 
 def test_the_next_command_can_be_copied_into_a_shell(capsys):

@@ -34,6 +34,7 @@ from rookery.agents.scripted import OBSERVABILITY_BY_NAME
 from rookery.agents.zoo import load_trained_agent
 from rookery.errors import ConfigError, IncompatibleError, NotFoundError, RookeryError, suggest
 from rookery.interfaces import Policy
+from rookery.plugins import describe_foreign_error
 from rookery.scorecard.protocol import NUM_ACTIONS, OBSERVATION_SHAPES, ObservationType
 from rookery.training.make_team import load_policy
 from rookery.types import Env, PRNGKey, PyTree
@@ -130,7 +131,7 @@ class FunctionAgent(ScoredAgent):
             result = self.function(observation, state, is_first)
         except RookeryError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             called_with = f"(observation {observation.dtype}{list(observation.shape)}, state, is_first)"
             raise IncompatibleError(f"{self.name}, called with {called_with}, failed: {_describe(error)}") from error
         if not isinstance(result, tuple) or len(result) != 2:
@@ -140,11 +141,13 @@ class FunctionAgent(ScoredAgent):
         return result
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     """An exception of code that is not this package's, and the line that raised it."""
+    if isinstance(error, SystemExit):
+        return describe_foreign_error(error)
     frames = traceback.extract_tb(error.__traceback__)
     where = next(frame for frame in reversed(frames) if not frame.filename.startswith("<frozen"))  # not importlib
-    return f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
+    return f"{describe_foreign_error(error)} ({where.filename}, line {where.lineno})"
 
 
 def _checked_actions(action: Any, shape: tuple[int, ...], name: str) -> Int[np.ndarray, "..."]:
@@ -217,7 +220,7 @@ def load_function(source: str) -> Callable[..., Any]:
     sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name in (module_name.split(".")[0], module_name):
             raise unknown from None
         raise ConfigError(f"importing {module_name} failed: {_describe(error)}") from error

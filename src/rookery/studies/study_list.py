@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 from rookery.errors import ConfigError, NotFoundError, suggest
+from rookery.plugins import describe_foreign_error
 from rookery.studies.entry_points import other_packages_studies
 from rookery.studies.study import Study
 
@@ -77,9 +78,9 @@ def load_study(name: str) -> Study:
     owner = point.dist.name if point.dist else "unknown package"
     try:
         study = point.load()
-    except Exception as error:  # whatever is wrong in another package
+    except (Exception, SystemExit) as error:  # whatever is wrong in another package
         raise ConfigError(
-            f"{owner}: the study {name!r} cannot be imported from {point.value}: {type(error).__name__}: {error}"
+            f"{owner}: the study {name!r} cannot be imported from {point.value}: {describe_foreign_error(error)}"
         ) from error
     if not isinstance(study, Study) or study.name != name:
         raise ConfigError(
