@@ -8,11 +8,11 @@ import pytest
 
 from rookery.cli import main
 from rookery.commands.score import ScoreCommand, _labels
-from rookery.errors import ConfigError, CorruptFileError, NotFoundError
+from rookery.errors import ConfigError, CorruptFileError, NotFoundError, StorageError
 from rookery.intervals import format_interval, mean_interval
 from rookery.scorecard.agents import RookeryAgent
 from rookery.scorecard.social_v1 import PROTOCOLS
-from rookery.scorecard.table import check_scorecard_table, scorecard_table
+from rookery.scorecard.table import check_scorecard_table, scorecard_table, write_scorecard_table
 from tests.scorecard.tiny import TINY, golden_probes
 
 
@@ -25,7 +25,7 @@ def write_card(folder, file_name, transmission=0.5, alone=1.0, changed=None, **a
         "format": 1,
         "protocol": "tiny",
         "protocol_sha256": TINY.digest,
-        "agent": {"name": file_name, **agent},
+        "agent": {"name": file_name} | agent,
         "headline": {"value": transmission},
         "probes": probes,
         **(changed or {}),
@@ -47,6 +47,41 @@ def test_the_agents_of_a_group_are_one_row(tmp_path, monkeypatch):
     assert rows[1][2 + 3] == format_interval(mean_interval([1.0, 2.0, 6.0]))
     assert [row[5] for row in rows[2:]] == ["-1.00", "7.00"]
     assert rows[3][2] == "–"
+
+
+def test_no_name_changes_the_page_around_the_table(tmp_path, monkeypatch):
+    monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
+    names = ["x <!-- end --> y", "a | b", "back\\|slash", "two\nlines"]
+    for number, name in enumerate(names):
+        write_card(tmp_path, f"card-{number}", 0.9 - number / 10, name=name)
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- scorecards: tiny -->\n<!-- end -->\nafter\n")
+    write_scorecard_table(page, tmp_path, "tiny")
+    once = page.read_bytes()
+    write_scorecard_table(page, tmp_path, "tiny")
+    assert page.read_bytes() == once
+    rows = page.read_text().splitlines()[4:-2]
+    assert [row[2:].split(" | ")[0] for row in rows] == [
+        "x &lt;!-- end --> y", r"a \| b", r"back\\\|slash", "two lines"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_ends_of_a_page_s_lines_stay(tmp_path, monkeypatch, end):
+    monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
+    write_card(tmp_path, "card")
+    page = tmp_path / "page.md"
+    lines = ["before", "<!-- scorecards: tiny -->", "old", "<!-- end -->", "after\rwith an odd end", ""]
+    page.write_bytes(end.join(lines).encode())
+    write_scorecard_table(page, tmp_path, "tiny")
+    table = scorecard_table(tmp_path, "tiny").splitlines()
+    assert page.read_bytes() == end.join([*lines[:2], *table, *lines[3:]]).encode()
+
+
+def test_a_page_that_cannot_be_read_is_there(tmp_path):
+    (tmp_path / "page.md").mkdir()
+    with pytest.raises(StorageError, match=r"page\.md: it is a folder, not a file"):
+        check_scorecard_table(tmp_path / "page.md", tmp_path, "tiny", [])
 
 
 WRONG_ENTRIES = {

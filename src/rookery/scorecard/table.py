@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from rookery.errors import ConfigError, NotFoundError
 from rookery.intervals import Interval, format_interval, mean_interval
 from rookery.scorecard.card import read_scorecard
 from rookery.scorecard.protocol import Protocol
-from rookery.storage.atomic import write_bytes
+from rookery.storage.atomic import check_path, read_file, storage_error, write_bytes
+from rookery.viz.markdown import table_row
 
 TABLE_COLUMNS = (
     ("CT", "cultural transmission", "cultural transmission"),
@@ -44,7 +46,7 @@ def scorecard_table(folder: Path, protocol: str) -> str:
     rows = sorted(groups.items(), key=lambda row: _headline(row[1]), reverse=True)
     head = ["agent", *(column for column, _, _ in TABLE_COLUMNS)]
     lines = [head, ["---", *["---:"] * len(TABLE_COLUMNS)], *(_row(name, cards) for name, cards in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return "".join(map(table_row, lines))
 
 
 def _headline(cards: list[dict[str, Any]]) -> float:
@@ -108,24 +110,33 @@ def _mark(protocol: str) -> str:
 def replace_between_marks(page: Path, mark: str, text: str) -> Path:
     """Replace what stands in a page between `<!-- MARK -->` and `<!-- end -->`.
 
-    Returns: the page. Raises: NotFoundError without the page; ConfigError without the marks, or if it is not UTF-8.
+    Returns: the page. Raises: NotFoundError without the page; ConfigError without the marks, or if it is not UTF-8;
+      StorageError if it cannot be read or written.
     """
     before, after = _split_at_marks(page, mark)
+    if before.endswith("\r\n"):  # as the user's page has them
+        text = text.replace("\n", "\r\n")
     write_bytes(page, f"{before}{text}{after}".encode(), follow_link=True)
     return page
 
 
 def _split_at_marks(page: Path, mark: str) -> tuple[str, str]:
-    """What stands in a page up to the first mark and from the second one on, with the marks."""
-    begin, end = f"<!-- {mark} -->\n", "<!-- end -->"
+    """What stands in a page up to the first mark's line and from the second one on, with the marks, its line ends kept.
+
+    Raises: as `replace_between_marks`.
+    """
+    begin, end = f"<!-- {mark} -->", "<!-- end -->"
+    check_path(page)
     try:
-        whole = page.read_text(encoding="utf-8")
-    except OSError:
+        whole = read_file(page).decode()
+    except FileNotFoundError:
         raise NotFoundError(f"no page {page}") from None
+    except OSError as error:
+        raise storage_error("read", page, error) from error
     except UnicodeDecodeError:
         raise ConfigError(f"{page} is not UTF-8 text; save it as UTF-8") from None
-    before, found, rest = whole.partition(begin)
-    _, also_found, after = rest.partition(end)
-    if not (found and also_found):
-        raise ConfigError(f"{page} has no lines {begin.strip()} and {end} to write between")
-    return before + begin, end + after
+    found = re.search(rf"{re.escape(begin)}\r?\n", whole)
+    last = whole.find(end, found.end()) if found else -1
+    if found is None or last < 0:
+        raise ConfigError(f"{page} has no lines {begin} and {end} to write between")
+    return whole[: found.end()], whole[last:]

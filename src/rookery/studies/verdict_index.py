@@ -12,6 +12,7 @@ from rookery.studies.results_io import STUDY_RESULTS_FILE, describe_older_defini
 from rookery.studies.study import UNDECIDED
 from rookery.studies.study_list import load_study, study_names
 from rookery.studies.training_run import EVAL_EPISODES
+from rookery.viz.markdown import table_row
 
 VERDICTS_FILE = "verdicts.md"
 SHORT_VERDICTS = {UNDECIDED: "undecided"}
@@ -76,9 +77,5 @@ def _section(name: str, data: dict) -> str:
     for claim in data["claims"]:
         verdict = SHORT_VERDICTS.get(claim["verdict"]) or claim["verdict"]
         cells = (verdict, claim["claim"], format_evidence(claim)[1:-1])
-        lines.append("| " + " | ".join(map(_escape_cell, cells)) + " |")
+        lines.append(table_row(cells).rstrip("\n"))
     return "\n".join(lines) + "\n"
-
-
-def _escape_cell(text: str) -> str:
-    return text.replace("|", "\\|")
