@@ -5,17 +5,20 @@ import base64
 import json
 import random
 import re
+import socket
 
 import pytest
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
+from rookery import cli
+from rookery.commands import play as play_command
 from rookery.errors import ConfigError, StorageError
 from rookery.play import server as module
 from rookery.play.access import RefusedError, check_request, is_own_name
-from rookery.play.server import Server
+from rookery.play.server import Server, check_address
 from tests.play.client import Socket
-from tests.play.conftest import served, start
+from tests.play.conftest import SETUP, served, start
 
 
 def play(scenario, game=None, **more):
@@ -37,8 +40,8 @@ def play(scenario, game=None, **more):
             try:
                 await scenario(server, connect)
             finally:
-                for socket in sockets:
-                    socket.vanish()
+                for opened in sockets:
+                    opened.vanish()
 
     asyncio.run(run())
 
@@ -468,6 +471,22 @@ def test_a_port_that_is_taken(game):
                 pass
 
     play(scenario, game)
+
+
+def test_where_no_game_can_be_served_is_refused_before_it_is_made(monkeypatch, capsys):
+    monkeypatch.setattr(play_command, "make_game_setup", lambda *_: pytest.fail("made"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for host in ("127.0.0.1", "203.0.113.1", "a" * 64):  # taken, of no machine, no name
+            assert cli.main(["play", "--host", host, "--port", str(port)]) == 5
+            assert f"error: cannot serve at {host} port {port}: " in capsys.readouterr().err
+    check_address("127.0.0.1", 0)
+
+
+def test_slots_that_the_task_lacks_are_all_that_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(play_command, "make_game_setup", lambda *_: SETUP)
+    assert cli.main(["play", "--port", "0", "--human-slots", "99"]) == 2
+    assert capsys.readouterr().err.startswith("error: persons cannot take the slots [99]; allowed: each of 0 to ")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 
 from rookery.commands.options import TaskOverrides, optional
 from rookery.errors import ConfigError, IncompatibleError
+from rookery.limits import check_key_seed
 
 if TYPE_CHECKING:
     from rookery.agents.team_setup import TeamSetup
@@ -61,13 +62,19 @@ class PlayCommand:
 
 def run_play(options: PlayCommand) -> int:
     """Play until interrupted. Returns 0."""
-    from rookery.play.game import Game, check_fps
+    from rookery.play.game import Game, check_fps, check_human_slots
 
     check_fps(options.fps)
+    check_key_seed(options.seed)
+    if not options.terminal:
+        from rookery.play.server import check_address
+
+        check_address(options.host, options.port)
     setup = make_game_setup(options.task, options.policies, options.task_overrides)
     human_slots = options.human_slots or default_human_slots(setup.env.num_agents)
     if options.terminal:
         human_slots = human_slots[:1]  # there is one keyboard
+    check_human_slots(human_slots, setup.env.num_agents)
     for slot, (name, role) in enumerate(zip(setup.agent_names, setup.roles, strict=True)):
         person = " until a person takes it" if slot in human_slots else ""
         print(f"slot {slot}: {name} ({'trained' if role == 'frozen' else role}){person}", file=sys.stderr)

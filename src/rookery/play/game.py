@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from typing import Any
 
 import jax
@@ -57,11 +57,7 @@ class Game:
           [0, 2^32).
         """
         check_key_seed(seed)
-        agents = setup.env.num_agents
-        if len(set(human_slots)) != len(human_slots) or not set(human_slots) <= set(range(agents)):
-            raise ConfigError(
-                f"persons cannot take the slots {list(human_slots)}; allowed: each of 0 to {agents - 1} at most once"
-            )
+        check_human_slots(human_slots, setup.env.num_agents)
         setup.team.validate(setup.env)
         self.setup: TeamSetup
         self.human_slots: tuple[int, ...]
@@ -209,6 +205,14 @@ class Game:
             action=np.array(actions, int).reshape(-1, agents),
             action_names=self.action_names,
             **recording_fields(states),
+        )
+
+
+def check_human_slots(human_slots: Collection[int], num_agents: int) -> None:
+    """Raises ConfigError for slots that the task lacks, or one that is named twice."""
+    if len(set(human_slots)) != len(human_slots) or not set(human_slots) <= set(range(num_agents)):
+        raise ConfigError(
+            f"persons cannot take the slots {list(human_slots)}; allowed: each of 0 to {num_agents - 1} at most once"
         )
 
 

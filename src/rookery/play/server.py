@@ -14,6 +14,7 @@ import itertools
 import json
 import logging
 import secrets
+import socket
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -74,6 +75,38 @@ class Client:
         broadcast([self.connection], message)
 
 
+def check_address(host: str, port: int) -> None:
+    """Check where a game is to be served, before it is made.
+
+    Raises: ConfigError for a port out of range; StorageError if none of the host's addresses can be served at.
+    """
+    _check_port(port)
+    refusal: Exception | None = None
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            try:
+                with socket.socket(family, kind, protocol) as trial:
+                    trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server's own
+                    trial.bind(address)
+                    return
+            except OSError as error:
+                refusal = error
+    except (OSError, UnicodeError) as error:
+        refusal = error
+    if refusal is not None:
+        raise _cannot_serve(host, port, refusal)
+
+
+def _check_port(port: int) -> None:
+    if not 0 <= port < 1 << 16:
+        raise ConfigError(f"port={port} must lie in [0, 65535]")
+
+
+def _cannot_serve(host: str, port: int, error: Exception) -> StorageError:
+    reason = getattr(error, "strerror", None) or error
+    return StorageError(f"cannot serve at {host} port {port}: {reason}; choose another --port or --host")
+
+
 class Server:
     """Serves one game until canceled. `tick_times`: when each of the last ticks began (seconds, monotonic)."""
 
@@ -83,8 +116,7 @@ class Server:
         Raises: ConfigError for an fps or port out of range.
         """
         check_fps(fps)
-        if not 0 <= port < 1 << 16:
-            raise ConfigError(f"port={port} must lie in [0, 65535]")
+        _check_port(port)
         self.game: Game
         self.host: str
         self.port: int
@@ -138,11 +170,8 @@ class Server:
                 create_connection=TrackedConnection,
             )
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise StorageError(
-                f"cannot serve at {self.host} port {self.port}: {reason}; choose another --port or --host"
-            ) from None
-        self.addresses = tuple(socket.getsockname()[0] for socket in server.sockets)
+            raise _cannot_serve(self.host, self.port, error) from None
+        self.addresses = tuple(bound.getsockname()[0] for bound in server.sockets)
         self.port = server.sockets[0].getsockname()[1]
         self.loopback = is_loopback(self.addresses)
         try:
