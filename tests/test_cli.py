@@ -680,6 +680,9 @@ def test_replays_have_the_name_they_are_given(run, refused, tmp_path):
     [
         (("play", "--fps", "nan"), "fps=nan must lie in"),
         (("play", "--fps", "inf"), "fps=inf must lie in"),
+        (("play", "--seed", "-1"), "seed=-1 must lie in"),
+        (("play", "--port", "70000"), "port=70000 must lie in [0, 65535]"),
+        (("play", "--port", "-1"), "port=-1 must lie in [0, 65535]"),
         (("bench", "--seconds", "nan"), "seconds=nan must be above 0 and at most 86,400"),
         (("bench", "update", "--seconds", "inf"), "seconds=inf must be above 0 and at most 86,400"),
         (("bench", "--seconds", "0"), "seconds=0.0 must be above 0 and at most 86,400"),
@@ -690,10 +693,21 @@ def test_replays_have_the_name_they_are_given(run, refused, tmp_path):
         ),
         (("bench", "social-dilemmas", "--task", "maze-v0"), "--task is not for 'social-dilemmas'; leave it out"),
         (("bench", "update", "--num-envs", "2"), "--num-envs is not for 'update'; leave it out"),
+        (("generations", "--eval-seed", "-1"), "eval_seed=-1 must lie in"),
+        (("generations", "--episodes", "1"), "episodes=1 must be at least 2 to give an interval"),
+        (("generations", "--episodes", "99999999999"), "episodes=99999999999 must be at most 10,000,000"),
+        (("demo", "--episodes", "99999999999"), "episodes=99999999999 must be at most 10,000,000"),
+        (("export", "random", "--out", "x.safetensors", "--title", "x", "--seed", "-1"), "seed=-1 must lie in"),
+        (
+            ("reproduce", "ndousse2021/theory", "--episodes", "99999999999"),
+            "eval_episodes=99999999999 must be at most 10,000,000",
+        ),
         (("reproduce", "--list", "--cores", "-3"), "cores=-3 must be at least 1"),
         (("reproduce", "ndousse2021/theory", "--cores", "0"), "cores=0 must be at least 1"),
         (("reproduce", "ndousse2021/theory", "--time-limit", "-1"), "time_limit=-1.0 must be at least 0"),
     ],
 )
-def test_numbers_out_of_range(refused, arguments, said):
+def test_numbers_out_of_range(refused, arguments, said, monkeypatch):
+    for begins in ("play.make_game_setup", "generations.make_generations_config", "demo._demo_config"):
+        monkeypatch.setattr(f"rookery.commands.{begins}", lambda *_: pytest.fail("begun"))
     assert said in refused(2, *arguments)

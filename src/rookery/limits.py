@@ -65,14 +65,23 @@ def check_stop_after(seconds: Any) -> None:
         raise ConfigError(f"stop_after={seconds} must be at least 0 seconds; None is no limit")
 
 
-def check_key_seed(seed: Any) -> int:
+def check_interval_episodes(name: str, episodes: Any) -> int:
+    """Episodes of an evaluation as an int. Raises ConfigError for fewer than an interval needs, or too many."""
+    episodes = check_whole_number(name, episodes)
+    if episodes < 2:
+        raise ConfigError(f"{name}={episodes} must be at least 2 to give an interval")
+    check_at_most(name, episodes, MAX_EPISODES)
+    return episodes
+
+
+def check_key_seed(seed: Any, name: str = "seed") -> int:
     """The seed as an int. Raises ConfigError unless it is a whole number in [0, 2^32).
 
     Of a larger one JAX takes the lowest 32 bits, another seed.
     """
-    seed = check_whole_number("seed", seed)
+    seed = check_whole_number(name, seed)
     if not 0 <= seed < 2**32:
-        raise ConfigError(f"seed={seed} must lie in [0, 2^32)")
+        raise ConfigError(f"{name}={seed} must lie in [0, 2^32)")
     return seed
 
 

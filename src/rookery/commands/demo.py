@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rookery.commands.options import Json, optional, use_cores, working
 from rookery.commands.output import print_json
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError
+from rookery.limits import check_interval_episodes
 
 if TYPE_CHECKING:
     from rookery.training.config import RunConfig
@@ -52,8 +53,7 @@ def run_demo(options: DemoCommand) -> int:
     from rookery.training.machine_notes import started_threads
     from rookery.training.stop_signal import StopSignal
 
-    if options.episodes < 2:
-        raise ConfigError(f"episodes={options.episodes} must be at least 2 to give an interval")
+    check_interval_episodes("episodes", options.episodes)
     run_dir = options.out / RUN_DIR
     use_cores(None, started_threads([run_dir]))
     quiet = options.quiet or options.json

@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 from rookery.commands.options import Json, PartnersOption, working
 from rookery.commands.output import print_json
 from rookery.errors import ConfigError, NotFoundError
+from rookery.limits import check_interval_episodes, check_key_seed
 from rookery.training.stop_signal import StopSignal
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def run_export(options: ExportCommand) -> int:
     """Evaluate the agent, write the file and its card, and print the path. Returns 0."""
     if options.out.suffix != ".safetensors":
         raise ConfigError(f"--out {options.out} must end in .safetensors; the card is written next to it")
-    if options.episodes < 2:
-        raise ConfigError(f"episodes={options.episodes} must be at least 2 to give an interval")
+    check_interval_episodes("episodes", options.episodes)
+    check_key_seed(options.seed)
     from rookery import __version__
     from rookery.agents.weights import save_agent
     from rookery.agents.zoo import load_trained_agent

@@ -20,7 +20,8 @@ from rookery.commands.options import (
     use_cores,
 )
 from rookery.commands.output import print_json
-from rookery.errors import STOPPED_EXIT_CODE, ConfigError
+from rookery.errors import STOPPED_EXIT_CODE
+from rookery.limits import check_interval_episodes, check_key_seed
 
 if TYPE_CHECKING:
     from rookery.training.generation_chain import GenerationsConfig
@@ -64,8 +65,8 @@ class GenerationsCommand:
 def run_generations(options: GenerationsCommand) -> int:
     """Train and evaluate. Returns 0, or STOPPED_EXIT_CODE if the time was up."""
     stop_after = time_limit_seconds(options.time_limit)
-    if options.episodes < 2:
-        raise ConfigError(f"episodes={options.episodes} must be at least 2 to give an interval")
+    check_interval_episodes("episodes", options.episodes)
+    check_key_seed(options.eval_seed, "eval_seed")
     check_cores(options.cores)
     from rookery.storage.serialization import to_dict
     from rookery.training.generation_chain import generation_dir, train_generations

@@ -24,6 +24,7 @@ from rookery.agents.team_setup import TeamSetup
 from rookery.dilemma_policies.policy_pairs import DILEMMA_ROLES
 from rookery.errors import ConfigError
 from rookery.intervals import Interval, difference_of_means, mean_interval
+from rookery.limits import check_interval_episodes
 from rookery.studies.study import Figures
 from rookery.training.evaluation import EVAL_BATCH_SIZE, evaluate_team
 from rookery.training.make_team import load_policy
@@ -120,8 +121,7 @@ def schelling_diagram(
     num_agents = env.num_agents
     if num_agents < 2:
         raise ConfigError(f"the task has {num_agents} agent; a Schelling diagram needs at least 2")
-    if episodes < 2:
-        raise ConfigError(f"episodes={episodes} must be at least 2 to give an interval")
+    check_interval_episodes("episodes", episodes)
     every_slot = tuple(range(num_agents))
     policies = [load_policy(source, env, every_slot) for source in (cooperator, defector)]
     returns: dict[str, list[np.ndarray]] = {role: [] for role in DILEMMA_ROLES}  # by the number of others

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import ConfigError, NotFoundError
-from rookery.limits import check_stop_after
+from rookery.limits import check_interval_episodes, check_stop_after
 from rookery.storage.run_files import AGENTS_DIR, CONFIG_FILE, STATUS_FILE, read_status
 from rookery.studies.frozen_evaluation import ConditionEvaluator, TeamEvalCondition
 from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
@@ -42,8 +42,7 @@ class Session:
     def __post_init__(self) -> None:
         if self.num_seeds < 1:
             raise ConfigError(f"num_seeds={self.num_seeds} must be at least 1")
-        if self.eval_episodes < 2:
-            raise ConfigError(f"eval_episodes={self.eval_episodes} must be at least 2 to give an interval")
+        check_interval_episodes("eval_episodes", self.eval_episodes)
         check_stop_after(self.stop_after)
         self._start_time = time.monotonic()
         self._evaluators: dict[str, ConditionEvaluator] = {}
