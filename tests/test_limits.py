@@ -64,6 +64,8 @@ SIZES = [
     (tiny, {"eval_episodes": HUGE}),
     (tiny, {"total_timesteps": 10**30}),
     (tiny, {"checkpoint_interval": 10**12}),
+    (tiny, {"env_schedules": {"penalty": ((0.0, 0.0), (1.0, -1e39))}}),
+    (CloneConfig, {"learner": BehaviorCloning(max_grad_norm=1e39)}),
     (tiny, {"team": (dataclasses.replace(NOVICE, learner=HUGE_LEARNER), OTHER)}),
 ]  # fmt: skip
 
@@ -77,9 +79,18 @@ def test_a_size_beyond_any_use(make, sizes):
 
 
 def test_the_command_line_refuses_them(capsys):
-    for change in ("task.width=2147483648", "task.max_steps=1e12", "num_envs=" + "9" * 400, "task.num_goals=1e9"):
+    sizes = "task.width=2147483648", "task.max_steps=1e12", "num_envs=" + "9" * 400, "task.num_goals=1e9"
+    infinite = "task.goal_reward=1e39", "task.penalty=1e308", "team.0.learning_rate=1e39"
+    for change in (*sizes, *infinite):
         assert main(["train", "smoke", change, "--dry-run"]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_number_that_would_be_infinite_in_a_program():
+    largest = float(np.finfo(np.float32).max)
+    assert make_env(GoalCycle(penalty=largest)).task.penalty == largest
+    with pytest.raises(ConfigError, match=r"penalty=3\.5e\+38 must lie in \[-3\.402823e\+38, 3\.402823e\+38\]"):
+        make_env(GoalCycle(penalty=3.5e38))
 
 
 def test_the_learners_of_an_update_are_counted_exactly(straight):

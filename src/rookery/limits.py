@@ -19,6 +19,8 @@ from rookery.errors import ConfigError
 
 MAX_INTEGER = 2**31 - 1
 """Numbers in compiled programs have 32 bits."""
+MAX_FLOAT = (2.0 - 2.0**-23) * 2.0**127
+"""The largest finite one of 32 bits."""
 MAX_WORLD_SIDE = 1000  # cells
 MAX_WORLD_CELLS = 250_000
 MAX_WORLD_AGENTS = 100
@@ -91,19 +93,25 @@ def check_sizes(config: Any, fields: Iterable[str], high: int) -> None:
         check_at_most(field, getattr(config, field), high)
 
 
-def check_integers(value: Any, name: str) -> None:
-    """Raises ConfigError for a whole number that does not fit 32 bits, anywhere inside a configuration."""
+def check_32_bits(value: Any, name: str) -> None:
+    """Raises ConfigError for a number that does not fit 32 bits, anywhere inside a configuration.
+
+    That is one beyond `MAX_INTEGER`, or a finite one that would be infinite in compiled programs.
+    """
     if isinstance(value, int):
         check_at_most(name, abs(value), MAX_INTEGER)
+    elif isinstance(value, float):
+        if MAX_FLOAT < abs(value) < math.inf:
+            raise ConfigError(f"{name}={value} must lie in [-{MAX_FLOAT:.7g}, {MAX_FLOAT:.7g}]: numbers have 32 bits")
     elif isinstance(value, tuple):
         for number, item in enumerate(value):
-            check_integers(item, f"{name}.{number}")
+            check_32_bits(item, f"{name}.{number}")
     elif isinstance(value, dict):
         for key, item in value.items():
-            check_integers(item, f"{name}.{key}")
+            check_32_bits(item, f"{name}.{key}")
     elif dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
-            check_integers(getattr(value, field.name), f"{name}.{field.name}")
+            check_32_bits(getattr(value, field.name), f"{name}.{field.name}")
 
 
 class NumericFields:

@@ -22,7 +22,7 @@ from rookery.agents.communication import CommunicationConfig
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
 from rookery.interfaces import Network
-from rookery.limits import MAX_INTEGER, MAX_LAYER_SIZE, MAX_WORLD_AGENTS, check_integers
+from rookery.limits import MAX_INTEGER, MAX_LAYER_SIZE, MAX_WORLD_AGENTS, check_32_bits
 from rookery.plugins import NETWORKS
 from rookery.storage.atomic import check_path, read_file, storage_error, write_bytes, write_text
 from rookery.storage.serialization import from_dict, to_dict
@@ -174,7 +174,7 @@ def _check_card_sizes(card: dict[str, Any]) -> None:
             raise ValueError(f"{name} must be at most {high:,}")
     if len(card["observation_shape"]) > 8 or math.prod(card["observation_shape"]) > MAX_INTEGER:
         raise ValueError("observation_shape is too large")
-    check_integers(card["network"], "network")
+    check_32_bits(card["network"], "network")
 
 
 def _communication_fields(policy: RecurrentPolicy) -> dict[str, Any]:

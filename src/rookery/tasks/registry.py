@@ -11,7 +11,7 @@ import numpy as np
 from rookery.errors import ConfigError, NotFoundError, suggest
 from rookery.gridworld.spec import ViewConfig
 from rookery.interfaces import Task, check_metric_names
-from rookery.limits import check_identifier, check_type, shortened
+from rookery.limits import check_32_bits, check_identifier, check_type, shortened
 from rookery.plugins import check_dataclass, load_entry_points
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks.coin_game import CoinGame
@@ -130,11 +130,12 @@ def make(task: str | Task, /, **changes: Any) -> Env:
 def make_env(task: Task) -> Env:
     """The environment of a task.
 
-    Raises: ConfigError for what is no task, a metric whose name is taken, or a setting of the wrong type: Python checks
-      none when a task is made.
+    Raises: ConfigError for what is no task, a metric whose name is taken, a number beyond 32 bits, or a setting of the
+      wrong type: Python checks none when a task is made.
     """
     check_type("task", task, Task, "a task, such as GoalCycle()")
     to_dict(task, task.kind)
+    check_32_bits(task, task.kind)
     check_metric_names(f"{task.kind}: metric_names", task.metric_names)
     return task.make_env()
 

@@ -28,8 +28,8 @@ from rookery.learning.cloning import (
 from rookery.limits import (
     MAX_SEEDS_PER_VARIANT,
     NumericFields,
+    check_32_bits,
     check_at_most,
-    check_integers,
     check_path_type,
     check_stop_after,
 )
@@ -72,7 +72,7 @@ class CloneConfig(NumericFields):
                 raise ConfigError(f"{field}={getattr(self, field)} must be at least 1")
         check_label(self.name)
         check_at_most("num_seeds", self.num_seeds, MAX_SEEDS_PER_VARIANT)
-        check_integers(self, "config")
+        check_32_bits(self, "config")
         if not 0 <= self.seed <= 2**31 - self.num_seeds:
             raise ConfigError(f"seed={self.seed} must lie in [0, 2^31 - num_seeds]")
 

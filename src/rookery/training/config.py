@@ -13,9 +13,9 @@ from rookery.limits import (
     MAX_ENVS,
     MAX_SEEDS_PER_VARIANT,
     NumericFields,
+    check_32_bits,
     check_at_most,
     check_identifier,
-    check_integers,
     check_names,
     check_sizes,
     check_type,
@@ -230,7 +230,7 @@ class RunConfig(NumericFields):
         check_sizes(self, ("num_envs", "eval_episodes"), MAX_ENVS)
         for field in dataclasses.fields(self):
             if field.name != "total_timesteps":
-                check_integers(getattr(self, field.name), field.name)
+                check_32_bits(getattr(self, field.name), field.name)
 
     def _check_team(self) -> None:
         if not self.team:
