@@ -2,6 +2,8 @@
 
 import json
 
+from rookery.cli import main
+from rookery.errors import NotFoundError
 from rookery.studies.verdict_index import VERDICTS_FILE, studies_with_results, write_verdict_index
 
 RUN = {
@@ -37,6 +39,13 @@ def test_every_study_with_results_is_there_in_the_order_of_the_registry(tmp_path
     assert "| undecided | a \\| b | q: 1.00 [0.50, 1.50] |" in first
     assert "2 seeds per condition, 4,000 training steps per seed" in second
     assert "--seeds 2 --episodes 7`" in second
+
+
+def test_a_folder_without_results_is_not_reported(tmp_path, capsys):
+    for name in ("nowhere", ""):
+        assert main(["report", "all", "--results", str(tmp_path / name)]) == NotFoundError.exit_code
+        assert "holds no study's results; name their folder with --results" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_results_that_cannot_be_read_are_named_and_stop_no_other(tmp_path):

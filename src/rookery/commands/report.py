@@ -12,7 +12,7 @@ from rookery.commands.lists import RESULTS_DIR
 from rookery.commands.options import Json
 from rookery.commands.output import print_json
 from rookery.commands.reproduce import print_verdicts
-from rookery.errors import CorruptFileError
+from rookery.errors import CorruptFileError, NotFoundError
 
 ALL_STUDIES = "all"
 
@@ -36,7 +36,8 @@ class ReportCommand:
 def run_report(options: ReportCommand) -> int:
     """Write the page of one study or of all, and the index. Returns 0.
 
-    Raises: CorruptFileError for damaged results; where all studies are asked for, after the pages of the others.
+    Raises: NotFoundError for a folder without results; CorruptFileError for damaged ones, where all studies are asked
+      for after the pages of the others.
     """
     from rookery.studies.verdict_index import studies_with_results, write_verdict_index
 
@@ -44,7 +45,13 @@ def run_report(options: ReportCommand) -> int:
     if options.study != ALL_STUDIES:
         _report(options.study, options.results, options.json)
     else:
-        for name in studies_with_results(options.results):
+        names = studies_with_results(options.results)
+        if not names:
+            raise NotFoundError(
+                f"{options.results} holds no study's results; name their folder with --results, or run a study: "
+                "rookery reproduce STUDY"
+            )
+        for name in names:
             if not options.json:
                 print(name)
             try:
