@@ -120,7 +120,7 @@ def _record(options: ReplayCommand) -> Recording:
 
 def _check_png(step: int | None, max_steps: int) -> None:
     """Raises ConfigError for a step that no episode of the task has."""
-    if step is not None and not -max_steps - 1 <= step <= max_steps:
+    if step is not None and not -1 <= step <= max_steps:
         raise ConfigError(f"--png {step}: an episode has at most {max_steps} steps; allowed: 0 to {max_steps}, or -1")
 
 

@@ -78,6 +78,7 @@ def run_reproduce(options: ReproduceCommand) -> int:
     divided = _check_divided(options)
     check_cores(options.cores)
     if options.list or options.study is None:
+        _check_list_options(options)
         return list_studies(options.results or RESULTS_DIR, options.json)
     from rookery.scaling.tasks import split_threads
     from rookery.studies.results_io import check_replaceable, describe_replaced, write_results
@@ -134,6 +135,21 @@ def _check_divided(options: ReproduceCommand) -> bool:
             if getattr(options, name) is not None:
                 raise ConfigError(f"{flags([name])} needs --ray{' or --shard' if name == 'replicas_per_task' else ''}")
     return options.shard is not None or options.ray is not None
+
+
+def _check_list_options(options: ReproduceCommand) -> None:
+    """Raises ConfigError for options that the list of studies does not use."""
+    used = ("list", "json", "results") if options.list else ("json",)
+    fields = [field for field in dataclasses.fields(options) if field.name not in used]
+    given = [field.name for field in fields if getattr(options, field.name) != field.default]
+    if "study" in given:
+        raise ConfigError(f"--list shows every study; leave out {options.study}, or --list to run it")
+    if given:
+        raise ConfigError(
+            f"{flags(given)} cannot be used with --list; leave it out"
+            if options.list
+            else f"{flags(given)} is for a study; name the study, such as ndousse2021/fig4"
+        )
 
 
 def _session(study: Study, options: ReproduceCommand, stop_after: float | None) -> Session:
