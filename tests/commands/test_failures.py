@@ -21,10 +21,15 @@ import pytest
 
 import rookery
 from rookery import cli
+from rookery.commands.clone import CloneCommand
 from rookery.commands.doctor import run_doctor
+from rookery.commands.generations import GenerationsCommand
 from rookery.commands.options import expand_home, gather_overrides
 from rookery.commands.output import outlast_readers
+from rookery.commands.play import PlayCommand
 from rookery.commands.replay import ReplayCommand
+from rookery.commands.score import ScoreCommand
+from rookery.commands.sweep import SweepCommand
 from rookery.commands.train import TrainCommand, print_result
 from rookery.errors import (
     ConfigError,
@@ -144,6 +149,30 @@ def test_changes_may_stand_on_both_sides_of_an_option():
             gather_overrides(ReplayCommand, words)
 
 
+def test_a_change_in_the_place_of_the_preset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert gather_overrides(TrainCommand, ["num_envs=8", "--quiet"]) == ["demo", "num_envs=8", "--quiet"]
+    assert gather_overrides(TrainCommand, ["--seeds", "1", "a.0=8"]) == ["demo", "a.0=8", "--seeds", "1"]
+    assert gather_overrides(GenerationsCommand, ["population=2"]) == ["memory-sequence", "population=2"]
+    assert gather_overrides(CloneCommand, ["num_seeds=2"]) == ["num_seeds=2"]  # it has no preset
+    with pytest.raises(ConfigError, match="num_envs=8 is a change; name what it changes before it"):
+        gather_overrides(SweepCommand, ["num_envs=8", "--space", "a=1"])
+    (tmp_path / "a=1.json").touch()
+    assert gather_overrides(TrainCommand, ["a=1.json"]) == ["a=1.json"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--seed", "1_0"], ["--steps=1_0"], ["--time-limit", "٣"], ["--cores", "1_0"], ["--join-timeout", "1_0"]]
+)
+def test_numbers_in_python_s_notation(words):
+    with pytest.raises(ConfigError, match=r"^--[a-z-]+ (1_0|٣): write a number with the digits 0 to 9 alone"):
+        gather_overrides(TrainCommand, words)
+    with pytest.raises(ConfigError, match=r"--human-slots 1_0: write a number"):
+        gather_overrides(PlayCommand, ["--human-slots", "1", "1_0"])
+    others = ["--name", "1_0", "--group", "x_1"]
+    assert gather_overrides(ScoreCommand, others) == others
+
+
 def test_the_home_folder_after_an_equals_sign(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     words = ["--out=~/runs", "team.0.policy.checkpoint=~/a=~/b", "--out=~", "--out=~me/x", "~/x", "x=a~/b"]
@@ -232,7 +261,7 @@ def raise_error(error):
 
 def test_a_picture_of_a_step_that_no_episode_has_is_refused_before_it_is_played(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(record_episode, "record_episode", lambda *_, **__: pytest.fail("played"))
-    for step in ("100000", "251", "-252"):
+    for step in ("100000", "251", "-2", "-252"):
         assert cli.main(["replay", "random", "--png", step, "--out", str(tmp_path / "x")]) == 2
         assert "an episode has at most 250 steps" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -90,7 +90,9 @@ def test_dimensions():
         Dimension.parse("a=[[0,1],[1,2]")
 
 
-@pytest.mark.parametrize("text", ["a", "a=", "=1", "a=2..1", "a=log:0..1", "a=1..b", "a=1..2..3", "a=0..inf"])
+@pytest.mark.parametrize(
+    "text", ["a", "a=", "=1", "a=2..1", "a=log:0..1", "a=1..b", "a=1..2..3", "a=0..inf", "a=1_0..20"]
+)
 def test_no_dimension(text):
     with pytest.raises(ConfigError, match=r"write team\.0\.learning_rate=1e-4,1e-3"):
         Dimension.parse(text)

@@ -286,7 +286,7 @@ def test_mistakes_in_the_program_are_no_config_errors():
     [
         (["seeds=7"], {"seeds": 7}),
         (["seeds=1e6"], {"seeds": 1_000_000}),
-        (["seeds=1_000"], {"seeds": 1000}),
+        (["seeds=+1"], {"seeds": 1}),
         (["seeds=1", "seeds=2"], {"seeds": 2}),
         (["debug=true"], {"debug": True}),
         (["debug=False"], {"debug": False}),
@@ -338,6 +338,9 @@ def test_another_kind_starts_from_its_defaults():
         ("sedes=5", "config.sedes is not known; did you mean 'seeds'? allowed: team, seeds"),
         ("seeds=many", 'config.seeds is "many"; it must be a whole number'),
         ("seeds=1.5", "config.seeds is 1.5; it must be a whole number"),
+        ("seeds=1_0", 'config.seeds is "1_0"; it must be a whole number'),
+        ("seeds=٣", 'config.seeds is "\\u0663"; it must be a whole number'),
+        ("size.1=1_0.5", 'config.size.1 is "1_0.5"; it must be a finite number'),
         ("seeds=nan", "config.seeds is NaN; it must be a whole number"),
         ("size.1=nan", "config.size.1 is NaN; it must be a finite number"),
         ("seeds.x=1", "config.seeds is 5 and has no 'x' inside; set seeds whole"),

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import re
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Protocol
 from tyro.conf import Positional, arg
 
 from rookery.errors import ConfigError
+from rookery.storage.strict_json import NUMBER
 
 _CHANGE = re.compile(r"[A-Za-z_][\w.]*=")
 """How KEY=VALUE begins."""
@@ -120,32 +122,62 @@ def gather_overrides(command: type, arguments: list[str]) -> list[str]:
 
     What follows an option that takes several values stays with it.
 
-    Raises: ConfigError for a change without the option that takes it, where the command has one.
+    Raises: ConfigError for a change without the option that takes it, where the command has one, and for a number that
+      Python alone reads.
     """
+    hints = typing.get_type_hints(command)
     fields = {field.name: field for field in dataclasses.fields(command)}
     first: list[str] = []
     rest: list[str] = []
-    values = 0  # that the option before still takes
+    option, values = "", 0  # the option before, and how many values it still takes
     for word in arguments:
         if word.startswith("--"):
-            name, equals, _ = word[2:].partition("=")
-            default = getattr(fields.get(name.replace("-", "_")), "default", False)
+            option, equals, value = word[2:].partition("=")
+            name = option.replace("-", "_")
+            if equals:
+                _check_number(option, hints.get(name), value)
+            default = getattr(fields.get(name), "default", False)
             many, is_flag = isinstance(default, tuple), isinstance(default, bool)
             values = 0 if equals or is_flag else len(arguments) if many else 1
             rest.append(word)
         elif values:
             values -= 1
+            _check_number(option, hints.get(option.replace("-", "_")), word)
             rest.append(word)
         else:
             first.append(word)
     if "overrides" in fields:
-        return first + rest
+        return _with_preset(next(iter(fields.values())), first) + rest
     changes = [word for word in first if _CHANGE.match(word) and not Path(word).exists()]
     if changes and "task_overrides" in fields:
         raise ConfigError(
             f"{' '.join(changes)}: changes to the task follow their option: --task-overrides {' '.join(changes)}"
         )
     return arguments
+
+
+def _check_number(option: str, hint: Any, text: str) -> None:
+    """Raises ConfigError for the value of an option that takes numbers, in a notation of Python's: 1_0 and the like."""
+    kinds = {hint, *typing.get_args(hint)}
+    if not kinds & {int, float} or re.fullmatch(NUMBER, text) or not any(map(str.isdigit, text)):
+        return
+    try:
+        float(text)
+    except ValueError:  # no number at all, which the parser says
+        return
+    raise ConfigError(f"--{option} {text}: write a number with the digits 0 to 9 alone, such as 1000 or 5e6")
+
+
+def _with_preset(preset: dataclasses.Field, words: list[str]) -> list[str]:
+    """The words without an option's name, with the default preset in front where the first of them is a change.
+
+    Raises: ConfigError if the command has no default one.
+    """
+    if preset.name == "overrides" or not words or not _CHANGE.match(words[0]) or Path(words[0]).exists():
+        return words
+    if preset.default is dataclasses.MISSING:
+        raise ConfigError(f"{words[0]} is a change; name what it changes before it, a preset or a file")
+    return [preset.default, *words]
 
 
 def flags(names: list[str]) -> str:

@@ -41,7 +41,7 @@ _CONFIGURATIONS = """\
 `rookery train PRESET` starts from a preset, or from a file: JSON as `--dry-run` prints it, or the same in YAML. Both
 are read equally strictly: unknown keys, keys twice, values of another type, NaN and infinity are refused, with the
 place in the file. YAML scalars follow YAML 1.2 (`1e6` is a number, `yes` is a text); anchors and tags are refused.
-`KEY=VALUE` changes a field of either.
+`KEY=VALUE` changes a field of either, or of the default preset where none is named; numbers are written as in YAML.
 
 JSON is YAML, so a file that `--dry-run` wrote can be renamed, commented and edited:
 

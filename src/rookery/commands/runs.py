@@ -32,7 +32,8 @@ class RunsCommand:
         arg(
             help="list: one line per run: task, state, how far it is and the last training return of each agent. show: "
             "one run in full. compare: learning curves of several runs in one picture, and their last values. export: "
-            "the metrics as one long table with a row per run, seed, step and metric. rm: remove runs.",
+            "the metrics as one long table with a row per run, seed, step and metric. rm: remove runs; a folder "
+            "that holds anything else is refused.",
         ),
     ] = "list"
     paths: Annotated[

@@ -14,6 +14,7 @@ import itertools
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -38,6 +39,7 @@ from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import METRICS_FILE, SWEEP_FILE
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import apply_overrides, load_json, to_dict
+from rookery.storage.strict_json import NUMBER
 from rookery.training.config import RunConfig
 from rookery.training.continue_run import train_or_resume
 from rookery.training.stop_signal import StopSignal
@@ -84,7 +86,7 @@ class Dimension:
             return cls(field, _split_values(values))
         log = values.startswith("log:")
         try:
-            low, high = (float(bound) for bound in values.removeprefix("log:").split(".."))
+            low, high = map(_read_bound, values.removeprefix("log:").split(".."))
         except ValueError:
             raise ConfigError(f"space {text!r}: a range is LOW..HIGH with two numbers; {example}") from None
         if not (math.isfinite(low) and math.isfinite(high) and low < high and (low > 0 or not log)):
@@ -98,6 +100,13 @@ class Dimension:
         if whole:
             return str(trial.suggest_int(self.field, int(self.low), int(self.high), log=self.log))
         return repr(trial.suggest_float(self.field, self.low, self.high, log=self.log))
+
+
+def _read_bound(text: str) -> float:
+    """Raises ValueError for what is no number, or one in Python's notation alone."""
+    if not re.fullmatch(NUMBER, text.strip()):
+        raise ValueError
+    return float(text)
 
 
 def _split_values(text: str) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ ASIDE_PREFIX = "before-restart-"
 
 THREADS_KEY = "threads"
 """In CONFIG_FILE: over how many threads the run's sums were split, on which their last bits depend."""
-MAX_THREADS = 4096
+MAX_RECORDED_THREADS = 4096
 CHECKPOINT_HASHES_KEY = "checkpoint_hashes"
 """In CONFIG_FILE: the SHA-256 digest of each agent of another run that the run trains with."""
 
@@ -133,13 +133,13 @@ def recorded_threads(run_dir: Path | str) -> int | None:
     data = load_json(path, CorruptFileError)
     threads = data.get(THREADS_KEY) if isinstance(data, dict) else None
     if threads is not None and not is_thread_count(threads):
-        raise CorruptFileError(f"{path}: {THREADS_KEY!r} must be a whole number from 1 to {MAX_THREADS}")
+        raise CorruptFileError(f"{path}: {THREADS_KEY!r} must be a whole number from 1 to {MAX_RECORDED_THREADS}")
     return threads
 
 
 def is_thread_count(value: object) -> bool:
     """Whether a value in a file can be a number of threads."""
-    return type(value) is int and 1 <= value <= MAX_THREADS
+    return type(value) is int and 1 <= value <= MAX_RECORDED_THREADS
 
 
 def training_seconds(run_dir: Path, rows: list[dict[str, Any]]) -> float:

@@ -16,6 +16,7 @@ import functools
 import json
 import math
 import numbers
+import re
 import sys
 import types
 import typing
@@ -25,7 +26,7 @@ from typing import Any, Literal, TypeVar
 
 from rookery.errors import ConfigError, NotFoundError, RookeryError, suggest
 from rookery.storage.atomic import check_path, read_file, storage_error
-from rookery.storage.strict_json import check_depth, parse_json
+from rookery.storage.strict_json import NUMBER, check_depth, parse_json
 
 T = TypeVar("T")
 
@@ -350,9 +351,10 @@ def _parse(hint: Any, text: str, where: str) -> Any:
         readings.append(words[text])
     with contextlib.suppress(ValueError):
         readings.append(parse_json(text))
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            readings.append(kind(text))  # 1_000, .5
+    if re.fullmatch(NUMBER, text) or not any(map(str.isdigit, text)):  # +1, .5, nan
+        for kind in (int, float):
+            with contextlib.suppress(ValueError):
+                readings.append(kind(text))
     for number in [r for r in readings if type(r) is float and r.is_integer()]:
         readings.append(int(number))  # 1e6 for a whole number
     readings.append(text)

@@ -12,6 +12,10 @@ MAX_DEPTH = 100
 """Of lists and objects inside each other: more is damage or an attack, and no recursion reaches its limit below it."""
 
 
+NUMBER = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+"""How a number is written where a person writes one: Python reads more, such as 1_0 and digits of other scripts."""
+
+
 def parse_json(text: str) -> Any:
     """JSON text as plain values, all of which can be written again.
 

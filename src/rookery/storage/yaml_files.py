@@ -13,7 +13,7 @@ from typing import Any
 from rookery.errors import ConfigError, NotFoundError
 from rookery.storage.atomic import check_path, read_file, storage_error
 from rookery.storage.serialization import load_json
-from rookery.storage.strict_json import bounded_int, check_depth, finite_float, reject_half_characters
+from rookery.storage.strict_json import NUMBER, bounded_int, check_depth, finite_float, reject_half_characters
 
 YAML_SUFFIXES = (".yaml", ".yml")
 CONFIG_SUFFIXES = (".json", *YAML_SUFFIXES)
@@ -107,7 +107,7 @@ def _strict_loader() -> Any:
         ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
         ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
         ("int", r"[-+]?[0-9]+", list("-+0123456789")),
-        ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+        ("float", NUMBER, list("-+.0123456789")),
         ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
     ):
         StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), first)
