@@ -1,13 +1,18 @@
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
+from rookery.agents.communication import CommunicationConfig
 from rookery.agents.networks import MLPNetwork, NdousseDecoder, NdousseEncoder, NdousseNetwork
 from rookery.agents.recurrent import RecurrentPolicy, count_parameters
 from rookery.errors import ConfigError
 from rookery.nn.cells import LSTM, LSTMState
+from rookery.nn.modules import LinearHeads
 
 KEY = jax.random.PRNGKey(0)
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -238,3 +243,53 @@ def test_the_mlp_network_takes_any_shape_and_predicts_the_same():
         assert picture.shape == (2, *shape)
         params = jax.eval_shape(RecurrentPolicy(network, shape, 3).init, KEY)
         assert params["encoder"]["dense1"]["kernel"].shape == (np.prod(shape), 8)
+
+
+class OddHeads(nn.Module):
+    """Heads that add actions, or an axis to the values, or leave these out."""
+
+    num_actions: int
+    mistake: str
+
+    @nn.compact
+    def __call__(self, hidden):
+        logits, value = LinearHeads(self.num_actions + (self.mistake == "actions"))(hidden)
+        return logits if self.mistake == "pair" else (logits, value[..., None] if self.mistake == "axis" else value)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OddNetwork(MLPNetwork):
+    kind: str = "odd"
+    mistake: str = "none"
+
+    def heads(self, num_actions):
+        return OddHeads(num_actions, self.mistake)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        (
+            "actions",
+            r"^the array of logits from the heads of .* has shape \[2, 4\], must be \[2, 3\]; mend it",
+        ),
+        ("axis", r"^the array of values from the heads of network 'odd' has shape \[2, 1\], must be \[2\]; mend it"),
+        ("pair", r"^the heads of network 'odd' must return a pair, logits and values; mend it"),
+    ],
+)
+def test_results_of_heads_that_would_be_misread_are_refused(mistake, message):
+    communication = CommunicationConfig(vocab_size=3)
+    policy = RecurrentPolicy(OddNetwork(mistake=mistake), (2,), 3, communication=communication, num_agents=2)
+    params, observation, is_first = jax.eval_shape(policy.init, KEY), jnp.zeros((2, 2), jnp.uint8), jnp.ones(2, bool)
+    comms_obs = jnp.zeros((2, policy.comms_obs_size))
+    carry = policy.initial_carry(2)
+    sequence = (observation[None], is_first[None], comms_obs[None])
+    for act in (
+        lambda params: policy.forward(params, carry, observation, is_first, comms_obs),
+        lambda params: policy.message_logits_and_value(params, carry.hidden),
+        lambda params: policy.counterfactual_logits(params, carry, policy.inputs(params, *sequence[::2])[0], 0, 3),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            jax.eval_shape(act, params)
+    with pytest.raises(ConfigError, match=message.replace(r"\[2", r"\[1, 2")):
+        jax.eval_shape(lambda params: policy.unroll(params, carry, *sequence), params)

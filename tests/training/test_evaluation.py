@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +13,11 @@ from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
 from rookery.gridworld.movement import LEFT
-from rookery.interfaces import Policy
+from rookery.interfaces import Learner, Policy
 from rookery.tasks.grid_env import GridEnv
 from rookery.training import evaluation
 from rookery.training.build import build
-from rookery.training.evaluation import RunEvaluator, evaluate_team, evaluation_key
+from rookery.training.evaluation import RunEvaluator, evaluate_team, evaluation_key, measure_health
 from rookery.training.make_team import make_team_setup
 from tests.tiny import CONFIG, TASK, replica_params
 
@@ -194,3 +195,15 @@ def test_the_sign_of_the_social_gain():
     assert (social - solo).mean() > 0
     social, solo = returns[-1.0]
     assert (social - solo).mean() < 0
+
+
+def test_a_health_that_is_no_single_number_is_refused():
+    class Sick(Learner):
+        def health(self, policy, state, trajectory, agent_scores):
+            return {"error": trajectory}
+
+    team = Team((AgentGroup("novice", (0,), None, Sick()),))
+    run = SimpleNamespace(team=team, env=GridEnv(TASK))
+    assert measure_health(run, {"novice": ()}, {"novice": jnp.ones(1)})["error"].tolist() == [1.0]
+    with pytest.raises(ConfigError, match=r"^group 'novice': the health 'error', one number, has shape \[8\], must be"):
+        measure_health(run, {"novice": ()}, {"novice": jnp.ones((1, 8))})

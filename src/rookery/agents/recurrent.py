@@ -16,8 +16,9 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from rookery import keys
 from rookery.agents.communication import CommunicationConfig
+from rookery.errors import ConfigError
 from rookery.gridworld.shown_agents import ChannelLayout, channel_layout
-from rookery.interfaces import Network, Policy
+from rookery.interfaces import EXTENSION_REMEDY, Network, Policy, check_result_shape
 from rookery.nn.cells import CellState, RecurrentCell
 from rookery.nn.modules import apply_module, init_module
 from rookery.types import PRNGKey, PyTree
@@ -102,8 +103,21 @@ class RecurrentPolicy(Policy):
             return jax.lax.scan(self._unroll_step(params), carry, (observation, is_first, comms_obs))[1]
         inputs = self.inputs(params, observation, comms_obs)
         _, hidden, pre_step_states = apply_module(self.cell, params["memory"], carry, inputs, is_first)
-        logits, value = apply_module(self.network.heads(self.num_actions), params["heads"], hidden)
+        logits, value = self._apply_heads(params["heads"], hidden, self.num_actions)
         return logits, value, hidden, pre_step_states
+
+    def _apply_heads(
+        self, params: PyTree, hidden: Float[Array, "... M"], num_outputs: int
+    ) -> tuple[Float[Array, "... A"], Float[Array, "..."]]:
+        """Logits and values. Raises ConfigError for shapes that would be broadcast, or add actions without effect."""
+        what = f"the heads of network {self.network.kind!r}"
+        result = apply_module(self.network.heads(num_outputs), params, hidden)
+        if not isinstance(result, tuple | list) or len(result) != 2:
+            raise ConfigError(f"{what} must return a pair, logits and values; {EXTENSION_REMEDY}")
+        logits, value = result
+        check_result_shape(f"the array of logits from {what}", logits, (*hidden.shape[:-1], num_outputs))
+        check_result_shape(f"the array of values from {what}", value, hidden.shape[:-1])
+        return logits, value
 
     def _unroll_step(self, params: PyTree) -> Callable:
         """One step of `unroll` with all its layers, so that what one passes to the next stays in the caches."""
@@ -148,21 +162,20 @@ class RecurrentPolicy(Policy):
           num_values: K, the length of the one-hot part.
         """
         start = inputs.shape[-1] - self.comms_obs_size + comms_offset
-        heads = self.network.heads(self.num_actions)
         return self.cell.counterfactual_outputs(
             params["memory"],
             pre_step_state,
             inputs,
             start,
             num_values,
-            lambda hidden: apply_module(heads, params["heads"], hidden)[0],
+            lambda hidden: self._apply_heads(params["heads"], hidden, self.num_actions)[0],
         )
 
     def message_logits_and_value(
         self, params: PyTree, hidden: Float[Array, "... M"]
     ) -> tuple[Float[Array, "... V"], Float[Array, "..."]]:
         """Logits over the messages, and the predicted return of the message policy."""
-        return apply_module(self.network.heads(self.vocab_size), params["speech"], hidden)
+        return self._apply_heads(params["speech"], hidden, self.vocab_size)
 
     def act(
         self,
@@ -203,7 +216,7 @@ class RecurrentPolicy(Policy):
         if comms_obs is not None:
             features = jnp.concatenate([features, comms_obs], -1)
         after, hidden, _ = apply_module(self.cell, params["memory"], carry, features[None], is_first[None])
-        logits, value = apply_module(self.network.heads(self.num_actions), params["heads"], hidden[0])
+        logits, value = self._apply_heads(params["heads"], hidden[0], self.num_actions)
         return logits, value, after
 
 

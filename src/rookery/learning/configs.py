@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, TypeAlias, cast
 
-import jax.numpy as jnp
-
 from rookery.errors import ConfigError
 from rookery.interfaces import AuxiliaryLoss, IntrinsicReward
 from rookery.limits import check_types
@@ -27,18 +25,6 @@ def check_losses(auxiliary: object, intrinsic: object = ()) -> None:
         kinds = [config.kind for config in cast("tuple[Any, ...]", configs)]
         if len(set(kinds)) != len(kinds):
             raise ConfigError(f"{noun} {kinds} must differ from each other; give each kind once")
-
-
-def check_result_shape(what: str, result: Any, expected: tuple[int, ...]) -> None:
-    """Raises ConfigError for a result of a loss or reward with another shape, which would be broadcast unnoticed.
-
-    Nothing is computed: shapes are known when a program is traced.
-    """
-    shape = jnp.shape(result)
-    if shape != expected:
-        raise ConfigError(
-            f"{what} has shape {list(shape)}, must be {list(expected)}; mend it, with the checks of rookery.testing"
-        )
 
 
 def check_range(

@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, LossInputs
-from rookery.learning.configs import check_result_shape
+from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, LossInputs, check_result_shape
 from rookery.types import PRNGKey, PyTree, Sequences
 
 if TYPE_CHECKING:

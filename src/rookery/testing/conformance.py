@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +10,7 @@ import jax
 import numpy as np
 
 from rookery.errors import RookeryError
-from rookery.interfaces import requestable_info
-from rookery.types import Env
+from rookery.interfaces import describe_failure
 
 TOLERANCE = 1e-4
 """Allowed difference of two ways to compute the same numbers, relative to the largest of them."""
@@ -52,35 +50,10 @@ def failures_named(extension: Any) -> Iterator[None]:
     except (ConformanceError, RookeryError):
         raise
     except Exception as error:
-        method = _failed_method(extension, error)
-        if method is None:
+        message = describe_failure((extension,), error)
+        if message is None:
             raise
-        raised = "" if isinstance(error, NotImplementedError) else f"raised {type(error).__name__}: "
-        message = f"{method}: {raised}{error}"
-        requested = getattr(extension, "required_info", None)
-        if requested is not None and "None" in str(error):
-            allowed = ", ".join(map(repr, requestable_info(extension)))
-            message += (
-                f". If it uses what `required_info` does not name, name it there: required_info is {requested}; "
-                f"allowed: {allowed}"
-            )
         raise ConformanceError(message) from error
-
-
-def _failed_method(extension: Any, error: Exception) -> str | None:
-    """The method of the extension, or else of its environment, that failed, such as "MyTask.reward".
-
-    It is the first on the way to the error of those written with the class, else of all; or the one that is missing.
-    """
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    for is_owner in (lambda owner: type(owner) is type(extension), lambda owner: isinstance(owner, Env)):
-        own = [frame for frame in frames if is_owner(frame.f_locals.get("self"))]
-        if own:
-            owner = type(own[0].f_locals["self"])
-            written = [frame for frame in own if frame.f_globals["__name__"] == owner.__module__]
-            frame = own[-1] if isinstance(error, NotImplementedError) else (written or own)[0]
-            return f"{owner.__name__}.{frame.f_code.co_name}"
-    return None
 
 
 def require_equal_trees(first: Any, second: Any, method: str, message: str) -> None:

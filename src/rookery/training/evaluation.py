@@ -20,6 +20,7 @@ from rookery import keys
 from rookery.agents.team import Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
+from rookery.interfaces import check_result_shape
 from rookery.learning.rollout import EpisodeStats, rollout
 from rookery.limits import MAX_ENVS, MAX_EPISODES, check_count, check_key_seed
 from rookery.training.train_step import Run, hide_missing, show_missing, summarize
@@ -162,6 +163,8 @@ def measure_health(
             learner, trajectory = jax.tree.map(lambda x, i=i: x[i], (learners[group.name], trajectories[group.name]))
             agent_scores = functools.partial(run.env.agent_scores, slot)
             by_slot[slot] = group.learner.health(group.policy, learner, trajectory, agent_scores)
+            for name, value in by_slot[slot].items():
+                check_result_shape(f"group {group.name!r}: the health {name!r}, one number,", value, ())
     names = dict.fromkeys(name for metrics in by_slot.values() for name in metrics)
     not_measured = jnp.asarray(jnp.nan, jnp.float32)
     slots = run.team.learning_slots

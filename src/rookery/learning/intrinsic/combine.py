@@ -10,8 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from rookery.errors import ConfigError
-from rookery.interfaces import IntrinsicReward
-from rookery.learning.configs import check_result_shape
+from rookery.interfaces import IntrinsicReward, check_result_shape
 from rookery.learning.masking import masked_mean
 from rookery.types import PRNGKey, PyTree, Trajectory
 
