@@ -27,6 +27,7 @@ from rookery.learning.configs import check_losses, check_range
 from rookery.learning.extra_losses import add_extra_losses, init_auxiliary_params, loss_denominators
 from rookery.learning.intrinsic import combine
 from rookery.learning.masking import masked_mean
+from rookery.learning.requested import only_requested
 from rookery.types import MessageMinibatch, PRNGKey, PyTree, Sequences, Trajectory
 
 MIN_EPISODES_PER_SHARD = 16
@@ -229,7 +230,7 @@ def recompute(config: ActorCritic, policy: RecurrentPolicy, params: PyTree, traj
     advantage = _normalize(config, config.shape_advantages(advantage, trajectory), trajectory.loss_mask)
     intrinsic_carry = {}
     for reward in config.intrinsic:
-        pre_step_states = reward.pre_step_state(params, policy, trajectory)
+        pre_step_states = reward.pre_step_state(params, policy, only_requested(reward, trajectory))
         if pre_step_states is not None:
             intrinsic_carry[reward.kind] = at_starts(pre_step_states)
     message_estimates = None

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, LossInputs, check_result_shape
+from rookery.learning.requested import only_requested
 from rookery.types import PRNGKey, PyTree, Sequences
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ def loss_denominators(
     """
     counts = {"steps": batch.loss_mask.sum()}
     for loss in auxiliary:
-        counts[f"aux/{loss.kind}"] = loss.loss_mask(batch).sum()
+        counts[f"aux/{loss.kind}"] = loss.loss_mask(only_requested(loss, batch)).sum()
     for reward in intrinsic:
-        mask = reward.loss_mask(batch)
+        mask = reward.loss_mask(only_requested(reward, batch))
         if mask is not None:
             counts[f"intrinsic/{reward.kind}"] = mask.sum()
     return {name: jnp.maximum(count, 1).astype(jnp.float32) for name, count in counts.items()}
@@ -61,8 +62,8 @@ def add_extra_losses(
     # Metrics of a part count by its fraction of the minibatch's steps, so that they add up to a mean.
     fraction = batch.loss_mask.sum() / denominators["steps"]
     for key, loss in zip(keys, auxiliary, strict=False):
-        own, own_inputs = params["auxiliary"][loss.kind], inputs._replace(key=key)
-        mask, denominator = loss.loss_mask(batch), denominators[f"aux/{loss.kind}"]
+        own, own_inputs = params["auxiliary"][loss.kind], inputs._replace(batch=only_requested(loss, batch), key=key)
+        mask, denominator = loss.loss_mask(own_inputs.batch), denominators[f"aux/{loss.kind}"]
         mean = _masked_sum(loss.loss(own, own_inputs), mask, batch, loss.kind) / denominator
         metrics[f"aux_loss/{loss.kind}"] = mean
         for name, x in loss.metrics(own, own_inputs).items():
@@ -70,10 +71,11 @@ def add_extra_losses(
             metrics[f"{loss.kind}/{name}"] = x * fraction
         total = total + scale * loss.weight * mean
     for key, reward in zip(keys[len(auxiliary) :], intrinsic, strict=True):
-        mask = reward.loss_mask(batch)
+        own_inputs = inputs._replace(batch=only_requested(reward, batch), key=key)
+        mask = reward.loss_mask(own_inputs.batch)
         if mask is None:
             continue
-        values = reward.loss(params, inputs._replace(key=key), batch.intrinsic_carry.get(reward.kind))
+        values = reward.loss(params, own_inputs, batch.intrinsic_carry.get(reward.kind))
         mean = _masked_sum(values, mask, batch, reward.kind) / denominators[f"intrinsic/{reward.kind}"]
         metrics[f"{reward.loss_name}/{reward.kind}"] = mean
         total = total + scale * reward.loss_weight * mean

@@ -15,6 +15,7 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from rookery.interfaces import AuxiliaryLoss, HealthInputs, IntrinsicReward
+from rookery.learning.requested import only_requested
 from rookery.types import PyTree, Trajectory
 
 if TYPE_CHECKING:
@@ -44,10 +45,12 @@ def measure_losses(
     inputs = HealthInputs(policy, params["policy"], trajectory, hidden, agent_scores)
     metrics = {}
     for loss in auxiliary:
-        measured = loss.health(params["auxiliary"][loss.kind], inputs)
+        own_inputs = inputs._replace(trajectory=only_requested(loss, trajectory))
+        measured = loss.health(params["auxiliary"][loss.kind], own_inputs)
         metrics |= {f"{loss.kind}/{name}": value for name, value in measured.items()}
     for reward in intrinsic:
-        metrics |= {f"{reward.kind}/{name}": value for name, value in reward.health(params, inputs).items()}
+        own_inputs = inputs._replace(trajectory=only_requested(reward, trajectory))
+        metrics |= {f"{reward.kind}/{name}": value for name, value in reward.health(params, own_inputs).items()}
     return metrics
 
 

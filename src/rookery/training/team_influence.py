@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rookery.learning.intrinsic import counterfactual
+from rookery.learning.requested import only_requested
 from rookery.training.train_step import Run
 from rookery.types import PyTree
 
@@ -37,7 +38,8 @@ def team_influence(run: Run, learners: dict[str, PyTree], trajectories: dict[str
                     agent_params, trajectory = jax.tree.map(
                         lambda x, i=i: x[i], (learners[group.name].params, trajectories[group.name])
                     )
-                    estimate = reward.influence(agent_params, group.policy, trajectory)
+                    own_trajectory = only_requested(reward, trajectory)
+                    estimate = reward.influence(agent_params, group.policy, own_trajectory)
                     if estimate is not None:
                         others = (slot + 1 + jnp.arange(num_agents - 1)) % num_agents
                         influence = influence.at[:, :, slot, others].add(estimate)

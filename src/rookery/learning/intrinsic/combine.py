@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 from rookery.errors import ConfigError
 from rookery.interfaces import IntrinsicReward, check_result_shape
 from rookery.learning.masking import masked_mean
+from rookery.learning.requested import only_requested
 from rookery.types import PRNGKey, PyTree, Trajectory
 
 if TYPE_CHECKING:
@@ -77,12 +78,13 @@ def add_intrinsic_rewards(
     messages, next_states = trajectory.messages, dict(states)
     metrics["extrinsic_abs"] = masked_mean(jnp.abs(trajectory.reward), mask)
     for reward in rewards:
-        state = reward.update_state(states.get(reward.kind, ()), params, policy, trajectory)
+        own_trajectory = only_requested(reward, trajectory)
+        state = reward.update_state(states.get(reward.kind, ()), params, policy, own_trajectory)
         if reward.kind in states:
             next_states[reward.kind] = state
-        influence = reward.influence(params, policy, trajectory)
+        influence = reward.influence(params, policy, own_trajectory)
         if influence is None:
-            own = reward.reward(params, policy, trajectory, state)
+            own = reward.reward(params, policy, own_trajectory, state)
             check_result_shape(f"the result of reward() of {reward.kind!r}, [steps, episodes],", own, mask.shape)
         else:
             what = f"the result of influence() of {reward.kind!r}, [steps, episodes, other agents],"
