@@ -1,20 +1,29 @@
-"""Extensions that are not registered, or whose results have wrong shapes, are refused before anything is written."""
+"""Extensions that are not registered, or in which there is a mistake, are refused before anything is written."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from flax import linen as nn
 
 from rookery.agents.networks import MLPNetwork
+from rookery.agents.team import AgentGroup
 from rookery.errors import ConfigError
 from rookery.interfaces import AuxiliaryLoss, IntrinsicReward
 from rookery.learning.a2c import A2C
+from rookery.learning.intrinsic.combine import INFLUENCE_ON
 from rookery.learning.intrinsic.prosocial import Prosocial
-from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS
+from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS, NETWORKS
 from rookery.tasks.goal_cycle import GoalCycle
-from rookery.training.config import RecurrentPolicyConfig
+from rookery.tasks.grid_env import GridEnv
+from rookery.training.build import build
+from rookery.training.config import RandomPolicyConfig, RecurrentPolicyConfig
+from rookery.training.demonstrations import record_dataset
+from rookery.training.extension_checks import check_environment, check_update, extension_failures_named
 from rookery.training.trainer import train
+from tests.learning.worlds import Rooms
 from tests.tiny import NOVICE, OTHER, TASK, tiny
 
 
@@ -82,21 +91,228 @@ def test_a_number_that_no_file_may_hold_is_refused_before_anything_is_written(tm
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Returning(A2C):
+    """It measures nothing under a name of its own, and counts its updates."""
+
     kind: Literal["returning"] = "returning"
-    name: str = "return"
+    name: str = "mine"
+    shape: tuple[int, ...] = ()
+    step: float = 1
 
-    def update(self, *arguments):
-        state, metrics = super().update(*arguments)
-        return state, {**metrics, self.name: jnp.float32(0)}
+    def init(self, *arguments, **steps):
+        return super().init(*arguments, **steps)._replace(intrinsic_state={"count": jnp.int32(0)})
+
+    def update(self, policy, state, *arguments):
+        after, metrics = super().update(policy, state, *arguments)
+        after = after._replace(intrinsic_state={"count": state.intrinsic_state["count"] + self.step})
+        return after, {**metrics, self.name: jnp.zeros(self.shape)}
 
 
-@pytest.mark.parametrize("name", ["return", "goals"])
-def test_a_metric_that_would_replace_another_is_refused_before_anything_is_written(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "return"}, r"the learner 'returning': the metric 'return' would replace"),
+        ({"name": "goals"}, r"the learner 'returning': the metric 'goals' would replace"),
+        ({"shape": (8,)}, r"update\(\) of the learner 'returning': metric 'mine' has shape \[8\], must be \[\]"),
+        (
+            {"step": 0.5},
+            r"update\(\) .*: \.intrinsic_state\['count'\] is float32\[\], must be int32\[\]",
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_a_learner_may_not_return_is_refused_before_anything_is_written(fields, message, tmp_path, monkeypatch):
     monkeypatch.setitem(LEARNERS._entries, "returning", Returning)
-    config = tiny(team=(dataclasses.replace(NOVICE, learner=Returning(sequence_length=4, name=name)), OTHER))
-    with pytest.raises(ConfigError, match=rf"^group 'novice': the learner 'returning': the metric '{name}' would repl"):
+    config = tiny(team=(dataclasses.replace(NOVICE, learner=Returning(sequence_length=4, **fields)), OTHER))
+    with pytest.raises(ConfigError, match=f"^group 'novice': {message}"):
         train(config, tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+class State(NamedTuple):
+    count: Any
+    own: Any = ()
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (State(0), r"must return a pair, the next state and a dictionary of metrics; mend it"),
+        ((State(0), ()), r"must return a pair"),
+        ((State(0, {"new": 1}), {}), r"the next state: \.own\['new'\] is int32\[\], must be missing; mend it"),
+        ((State(()), {}), r"the next state: \.count is missing, must be int32\[\]"),
+        ((State(np.zeros(2, np.int32)), {}), r"the next state: \.count is int32\[2\], must be int32\[\]"),
+        ((State(0, []), {}), r"the next state has another structure"),
+    ],
+)
+def test_the_leaf_of_a_state_that_changed_is_named(result, message):
+    group = AgentGroup("novice", (0,), None, A2C())  # type: ignore[arg-type]
+    check_update(group, State(0), (State(1), {"loss": 0.0, INFLUENCE_ON: np.zeros(2)}))
+    with pytest.raises(ConfigError, match=rf"^group 'novice': update\(\) of the learner 'a2c'.* {message}"):
+        check_update(group, State(0), result)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Envious(IntrinsicReward):
+    """It reads what it does not request, or fails where it is trained."""
+
+    kind: Literal["envious"] = "envious"
+
+    def reward(self, params, policy, trajectory, state):
+        return trajectory.others.action[..., 1]
+
+
+class LogitsOnly(nn.Module):
+    num_actions: int
+
+    @nn.compact
+    def __call__(self, hidden):
+        return nn.Dense(self.num_actions)(hidden)
+
+
+class Unfinished(nn.Module):
+    @nn.compact
+    def __call__(self, observation):
+        raise KeyError("pixels")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BadNetwork(MLPNetwork):
+    kind: Literal["bad-network"] = "bad-network"
+    part: Literal["encoder", "heads"] = "heads"
+
+    def encoder(self):
+        return Unfinished() if self.part == "encoder" else super().encoder()
+
+    def heads(self, num_actions):
+        return LogitsOnly(num_actions)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"learner": learner((Prosocial(), Envious()))},
+            r"^Envious\.reward: raised .*required_info is \(\); allowed: 'action', .*; mend it",
+        ),
+        (
+            {"policy": RecurrentPolicyConfig(network=BadNetwork())},
+            r"^the heads of network 'bad-network' must return",
+        ),
+        (
+            {"policy": RecurrentPolicyConfig(network=BadNetwork(part="encoder"))},
+            r"^Unfinished\.__call__: raised KeyError: 'pixels'; mend it",
+        ),
+    ],
+    ids=["reward", "heads", "encoder"],
+)
+def test_a_mistake_is_named_before_anything_is_written(changes, message, tmp_path, monkeypatch):
+    monkeypatch.setitem(INTRINSIC_REWARDS._entries, "envious", Envious)
+    monkeypatch.setitem(NETWORKS._entries, "bad-network", BadNetwork)
+    with pytest.raises(ConfigError, match=message):
+        train(tiny(team=(dataclasses.replace(NOVICE, **changes), OTHER)), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_part_that_was_entered_last_is_named_and_other_errors_pass():
+    @dataclasses.dataclass(frozen=True)
+    class Outer:
+        inner: Any
+
+        def call(self):
+            return self.inner.fail()
+
+    @dataclasses.dataclass(frozen=True)
+    class Inner:
+        error: Exception
+
+        def fail(self):
+            raise self.error
+
+    inner = Inner(ValueError("one\ntwo"))
+    outer = Outer(inner)
+    with (
+        pytest.raises(ConfigError, match=r"^Inner\.fail: raised ValueError: one two; mend"),
+        extension_failures_named([outer, inner]),
+    ):
+        outer.call()
+    with pytest.raises(ConfigError, match=r"^Outer\.call: raised ValueError"), extension_failures_named([outer]):
+        outer.call()
+    with pytest.raises(ValueError, match=r"^one\ntwo$"), extension_failures_named([A2C()]):
+        outer.call()
+    full = Inner(MemoryError("full"))  # what the machine lacks is no mistake of the class
+    with pytest.raises(MemoryError), extension_failures_named([full]):
+        full.fail()
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnRooms(Rooms):
+    """Rooms of a task of another package, some of whose time steps are changed."""
+
+    task: Any = None
+    change: Any = dataclasses.field(default=None, hash=False)
+    changed: tuple[str, ...] = ("reset", "step")
+
+    def reset(self, key, params, agent_mask=None):
+        state, timestep = super().reset(key, params, agent_mask)
+        return state, self.change(timestep) if "reset" in self.changed else timestep
+
+    def step(self, state, action, params):
+        state, timestep = super().step(state, action, params)
+        return state, self.change(timestep) if "step" in self.changed else timestep
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda t: t.replace(observation=t.observation / 255),
+            r"observation .*: the array is float32.*must be uint8",
+        ),
+        (lambda t: t.replace(observation=t.observation[:, :2]), r"the array is uint8\[3, 2\], must be uint8\[3, 3\]"),
+        (lambda t: t.replace(observation=tuple(t.observation)[:2]), r"\[2\] is missing, must be uint8\[3\]"),
+        (
+            lambda t: t.replace(reward=t.reward.sum()),
+            r"the reward, .* has shape \[\], must be \[3\]",
+        ),
+        (lambda t: t.replace(info={"x": t.reward[:, None]}), r"\['x'\] is float32\[3, 1\], must be float32\[3\]"),
+    ],
+)
+def test_time_steps_that_training_would_misread_are_refused(change, message):
+    task = UnregisteredTask(views=TASK.views)
+    check_environment(task, OwnRooms(change=lambda timestep: timestep))
+    with pytest.raises(ConfigError, match=rf"^task 'unregistered': .*{message}"):
+        check_environment(task, OwnRooms(change=change))
+
+
+def test_a_step_that_returns_other_types_than_a_reset_is_refused():
+    env = OwnRooms(change=lambda timestep: timestep.replace(reward=timestep.reward.astype(int)), changed=("step",))
+    with pytest.raises(ConfigError, match=r"^task 'unregistered': a step must return types as a reset does; .*reward"):
+        check_environment(UnregisteredTask(views=TASK.views), env)
+
+
+class FloatEnv(GridEnv):
+    def reset(self, *arguments):
+        state, timestep = super().reset(*arguments)
+        return state, timestep.replace(observation=timestep.observation / 255)
+
+    def step(self, *arguments):
+        state, timestep = super().step(*arguments)
+        return state, timestep.replace(observation=timestep.observation / 255)
+
+
+class FloatTask(GoalCycle):
+    def make_env(self):
+        return FloatEnv(self)
+
+
+def test_observations_that_are_no_whole_numbers_are_neither_trained_on_nor_recorded(tmp_path):
+    task = FloatTask(**vars(TASK))
+    message = r"^task 'goal-cycle': the observation of all agents: the array is float32\[2, 3, 3, 8\], must be uint8"
+    with pytest.raises(ConfigError, match=message):
+        build(tiny(task=task))
+    with pytest.raises(ConfigError, match=message):
+        record_dataset(tmp_path / "data", task, RandomPolicyConfig(), num_episodes=2)
+    assert not (tmp_path / "data").exists()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from rookery.tasks.checks import check_jax_settings
 from rookery.tasks.registry import make_env, task_types
 from rookery.training.agent_paths import FindAgent
 from rookery.training.config import GroupConfig, RunConfig
+from rookery.training.extension_checks import check_environment
 from rookery.training.policy_config import scripted_policy
 from rookery.training.train_step import Run
 from rookery.types import Env, PyTree
@@ -39,6 +40,7 @@ def build(config: RunConfig, find: FindAgent = str) -> Run:
     """
     check_jax_settings()
     env = make_env(config.task)
+    check_environment(config.task, env)
     groups, frozen_params, replica_params = [], {}, {}
     for entry in config.team:
         if max(entry.slots) >= env.num_agents:
@@ -103,19 +105,6 @@ def _check_registered(part: Any, registry: Registry, function: str) -> None:
             f"{own.__name__} (kind {part.kind!r}) is not a registered {registry.noun}, so its run could not be resumed;"
             f" call rookery.{function}({own.__name__}) first. Registered kinds: {', '.join(registry.names())}"
         )
-
-
-def check_extensions(run: Run) -> None:
-    """Trace one update of a run that uses classes from outside this package, so that mistakes in them are found early.
-
-    It takes seconds, and compiles nothing.
-    Raises: ConfigError for results of wrong shapes; whatever the classes raise.
-    """
-    learners = [group.learner for group in run.team.learning_groups]
-    parts = [run.config.task, *learners, *(part for own in learners for part in (*own.auxiliary, *own.intrinsic))]
-    if any(type(part).__module__.split(".")[0] != __name__.split(".")[0] for part in parts):
-        train_step = jax.vmap(run.train_step, (0, 0, None))
-        jax.eval_shape(train_step, jax.eval_shape(run.init), run.schedules, run.frozen_params)
 
 
 def _load_by_seed(entry: GroupConfig, config: RunConfig, env: Env, find: FindAgent) -> tuple[Policy, PyTree]:

@@ -29,6 +29,7 @@ from rookery.storage.datasets import (
 from rookery.storage.serialization import check_json, from_dict, to_dict
 from rookery.tasks.registry import make_env
 from rookery.training.config import PolicyConfig, TaskConfig
+from rookery.training.extension_checks import check_environment
 from rookery.training.memory import check_result_fits
 from rookery.types import PRNGKey, PyTree, Trajectory
 
@@ -140,6 +141,7 @@ def record_dataset(
     if (folder / DATASET_MANIFEST).exists():
         raise ConfigError(f"{folder} already holds a dataset; clone from it, or name another folder")
     env = make_env(task)
+    check_environment(task, env)
     slots = tuple(range(env.num_agents))
     recorded_slots = slots[:1] if solo else slots
     policy, params = expert.make_policy(env, 0, "expert")

@@ -24,6 +24,7 @@ from rookery.learning.intrinsic import combine, counterfactual
 from rookery.learning.rollout import EpisodeStats, rollout, sample_agent_mask
 from rookery.training.config import RunConfig, Variant
 from rookery.training.devices import devices_per_replica, on_cpu
+from rookery.training.extension_checks import check_update
 from rookery.training.schedules import Schedule, is_schedule, padded_points, schedule_points, value_at
 from rookery.training.widening import WideningState, border_params, initial_widening
 from rookery.types import Env, PRNGKey, PyTree
@@ -253,7 +254,9 @@ class Run:
 
             def update(inputs, g=group):
                 learner, trajectory, key = inputs
-                return g.learner.update(g.policy, learner, trajectory, hparams[g.name], key)
+                result = g.learner.update(g.policy, learner, trajectory, hparams[g.name], key)
+                check_update(g, learner, result)
+                return result
 
             # One slot after another: under vmap, what a learner skips would be computed all the same.
             inputs = (state.learners[group.name], trajectories[group.name], slot_keys)

@@ -38,7 +38,6 @@ from rookery.training.agent_paths import AgentFinder, agent_names, start_record
 from rookery.training.build import (
     SEED_PLACEHOLDER,
     build,
-    check_extensions,
     check_registered,
     checkpoint_hashes,
     initial_hashes,
@@ -46,6 +45,7 @@ from rookery.training.build import (
 )
 from rookery.training.config import RunConfig, slot_names
 from rookery.training.devices import machine_info, thread_count
+from rookery.training.extension_checks import check_extensions, configured_parts, extension_failures_named
 from rookery.training.finite import check_finite_metrics, check_finite_params
 from rookery.training.machine_notes import machine_notes
 from rookery.training.mechanism_health import dead_loss_warning
@@ -112,9 +112,10 @@ def train(
     run_dir = default_run_dir(config.name) if out is None else Path(out)
     check_registered(config)
     saved_config = to_dict(config)  # refuses what could not be read again, such as NaN, before anything is written
-    run = build(config)
-    if processes.num_processes == 1:  # of several, each checks its own part (`ReplicaUpdates`)
-        check_memory(config, devices)
+    with extension_failures_named(configured_parts(config)):
+        run = build(config)
+        if processes.num_processes == 1:  # of several, each checks its own part (`ReplicaUpdates`)
+            check_memory(config, devices)
     replica_schedules(config)  # refuses invalid schedules before anything is written
     trackers = choose_trackers(track)
     params = initial_params(config, run)

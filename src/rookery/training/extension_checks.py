@@ -1,0 +1,135 @@
+"""Mistakes in classes from outside this package, found by tracing what a run will do: before anything is compiled.
+
+`rookery.testing` checks more, with numbers; what is here is checked whenever a run starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.agents.team import AgentGroup
+from rookery.errors import ConfigError, RookeryError, explain_failure
+from rookery.interfaces import (
+    EXTENSION_REMEDY,
+    Task,
+    check_result_shape,
+    check_same_types,
+    describe_failure,
+)
+from rookery.learning.intrinsic.combine import INFLUENCE_ON
+from rookery.training.config import RunConfig
+from rookery.types import Env, PyTree, TimeStep
+
+if TYPE_CHECKING:
+    from rookery.training.train_step import Run
+
+
+def check_extensions(run: Run) -> None:
+    """Trace one update of a run that uses classes from outside this package, so that mistakes in them are found early.
+
+    It takes seconds, and compiles nothing.
+    Raises: ConfigError, which names the class, for results of wrong shapes and for whatever the classes raise.
+    """
+    groups = run.team.groups
+    policies = [policy for group in groups for policy in (group.policy, group.teacher) if policy is not None]
+    networks = [policy.network for policy in policies if isinstance(policy, RecurrentPolicy)]
+    if parts := _from_outside([*configured_parts(run.config), *policies, *networks]):
+        with extension_failures_named(parts):
+            train_step = jax.vmap(run.train_step, (0, 0, None))
+            jax.eval_shape(train_step, jax.eval_shape(run.init), run.schedules, run.frozen_params)
+
+
+def configured_parts(config: RunConfig) -> list[Any]:
+    """The task, and the learners with their networks, losses and rewards: what other packages may add."""
+    parts: list[Any] = [config.task]
+    for entry in config.team:
+        if entry.learner is not None:
+            parts.append(entry.policy.network)  # type: ignore[union-attr] (learners train no other)
+            parts += [entry.learner, *entry.learner.auxiliary, *entry.learner.intrinsic]
+    return parts
+
+
+@contextlib.contextmanager
+def extension_failures_named(parts: Iterable[Any]) -> Iterator[None]:
+    """Whatever a method of these parts raises becomes a ConfigError that names it.
+
+    Errors of this package, of other code, and what the machine lacks pass as they are.
+    """
+    try:
+        yield
+    except RookeryError:
+        raise
+    except Exception as error:
+        message = describe_failure(_from_outside(parts), error)
+        if message is None or explain_failure(error) is not None:
+            raise
+        raise ConfigError(f"{' '.join(message.split())}; {EXTENSION_REMEDY}") from error
+
+
+def _from_outside(parts: Iterable[Any]) -> list[Any]:
+    """Those whose class is not of this package."""
+    return [part for part in parts if type(part).__module__.split(".")[0] != __name__.split(".")[0]]
+
+
+def check_environment(task: Task, env: Env) -> None:
+    """Trace a reset and a step of a task from outside this package.
+
+    Raises: ConfigError, which names the task, for time steps that training would misread: observations that are not
+      u8[*observation_shape], rewards or metrics that are not one number per agent; and for what its methods raise.
+    """
+    if not _from_outside([task]):
+        return
+    what = f"task {task.kind!r}"
+    try:
+        with extension_failures_named([task]):
+            timestep = jax.eval_shape(lambda: _first_time_step(env))
+    except TypeError as error:  # of the loop, whose message names what differs
+        message = " ".join(str(error).split())
+        raise ConfigError(f"{what}: a step must return types as a reset does; {EXTENSION_REMEDY}. {message}") from error
+    _check_observations(timestep.observation, env, what)
+    check_result_shape(f"{what}: the reward, one number per agent,", timestep.reward, (env.num_agents,))
+    expected = jax.ShapeDtypeStruct((env.num_agents,), jnp.float32)
+    wanted = dict.fromkeys(timestep.info, expected)
+    check_same_types(f"{what}: metrics, one number per agent,", timestep.info, wanted)
+
+
+def _first_time_step(env: Env) -> TimeStep:
+    """The time step of a reset, after a step in a loop, which refuses what changes its type."""
+    params, agent_mask = env.default_params(), jnp.ones(env.num_agents, bool)
+    first = env.reset(jax.random.PRNGKey(0), params, agent_mask)
+    actions = jnp.zeros((1, env.num_agents), jnp.int32)
+    jax.lax.scan(lambda state, action: (env.step(state[0], action, params), None), first, actions)
+    return first[1]
+
+
+def _check_observations(observation: Any, env: Env, what: str) -> None:
+    """They are u8[A, ...], or a tuple with one u8 array per agent."""
+    shapes = [tuple(env.observation_shape(slot)) for slot in range(env.num_agents)]
+    expected: Any = tuple(jax.ShapeDtypeStruct(shape, jnp.uint8) for shape in shapes)
+    if not isinstance(observation, tuple):
+        expected = jax.ShapeDtypeStruct((env.num_agents, *shapes[0]), jnp.uint8)
+    check_same_types(f"{what}: the observation of all agents", observation, expected)
+
+
+def check_update(group: AgentGroup, before: PyTree, result: Any) -> None:
+    """Check what the learner of a group returned for one agent; called while the update is traced.
+
+    Args:
+      before: the learner's state before the update.
+    Raises: ConfigError, which names the group, for anything but a state of the same structure, shapes and types, and
+      metrics that are one number each.
+    """
+    what = f"group {group.name!r}: update() of the learner {group.learner.kind!r}"
+    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
+        raise ConfigError(f"{what} must return a pair, the next state and a dictionary of metrics; {EXTENSION_REMEDY}")
+    state, metrics = result
+    check_same_types(f"{what}: the next state", state, before)
+    for name, value in metrics.items():
+        if name != INFLUENCE_ON:  # one number per other agent
+            check_result_shape(f"{what}: metric {name!r}", value, ())
