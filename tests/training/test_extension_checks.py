@@ -83,7 +83,10 @@ def test_wrong_shapes_are_refused_before_anything_is_written(learner, message, t
 
 
 def test_a_number_that_no_file_may_hold_is_refused_before_anything_is_written(tmp_path):
-    config = tiny(team=(dataclasses.replace(NOVICE, learner=learner((Prosocial(weight=float("nan")),))), OTHER))
+    """The constructor refuses it; a class may still set it afterwards."""
+    reward = Prosocial()
+    object.__setattr__(reward, "weight", float("nan"))
+    config = tiny(team=(dataclasses.replace(NOVICE, learner=learner((reward,))), OTHER))
     with pytest.raises(ConfigError, match=r"^config\.team\.0\.learner\.intrinsic\.0\.weight is .*NaN"):
         train(config, tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
