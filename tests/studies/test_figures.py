@@ -30,3 +30,15 @@ def test_curves_of_training_have_the_levels_of_its_task(monkeypatch, trained_in,
     data = {"rows": rows("experts", abroad=-9.0, home=11.0), "curves": {"novice": curve}, "budget": "desk"}
     figures.checkpoint_curves(Results(data), "return_social", "curves", trained_in)
     assert drawn == [levels]
+
+
+def test_the_curve_of_a_continued_training_begins_where_the_one_before_it_ends(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(figures, "learning_curves", lambda curves, **words: drawn.update(curves))
+    curve = {"checkpoints": {"steps": [2, 8], "return_solo": [[1.0, 1.0]]}}
+    data = {"rows": [], "curves": {"novice": curve, "novice, alone": curve}, "budget": "desk"}
+    figures.checkpoint_curves(Results(data), "return_solo", "figure", continues={"novice, alone": "novice"})
+    assert {label: steps.tolist() for label, (steps, _) in drawn.items()} == {
+        "novice": [2, 8],
+        "novice, alone": [10, 16],
+    }

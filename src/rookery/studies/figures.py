@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 
 from rookery.studies.followers import TIGHT_DISTANCE, count_strategies, tight_and_loose
@@ -42,18 +45,26 @@ def training_figures(results: Results) -> Figures:
     ]
 
 
-def checkpoint_curves(results: Results, measure: str, name: str, trained_in: str | None = None) -> Figures:
+def checkpoint_curves(
+    results: Results,
+    measure: str,
+    name: str,
+    trained_in: str | None = None,
+    continues: Mapping[str, str] = MappingProxyType({}),
+) -> Figures:
     """Curves of frozen agents at every checkpoint, with the levels of the agents that have no seeds.
 
     Args:
       trained_in: the evaluation condition with the task of training, in which checkpoints are evaluated. None: the
         first of each condition.
+      continues: by condition, the one whose agents it goes on training; its curve begins where that one's ends.
     """
     curves = {}
     for label, curve in results.curves.items():
         checkpoints = curve["checkpoints"]
         if checkpoints["steps"]:
-            curves[label] = (np.array(checkpoints["steps"], float), np.array(checkpoints[measure], float))
+            before = results.curves[continues[label]]["checkpoints"]["steps"][-1] if label in continues else 0
+            curves[label] = (before + np.array(checkpoints["steps"], float), np.array(checkpoints[measure], float))
     if not curves:
         return []
     if measure == "social_gain":
@@ -105,11 +116,11 @@ def follower_figures(results: Results, conditions: list[str]) -> Figures:
     ]
 
 
-def solo_figures(results: Results) -> Figures:
-    """As `training_figures`, with the return alone first."""
+def solo_figures(results: Results, continues: Mapping[str, str] = MappingProxyType({})) -> Figures:
+    """As `training_figures`, with the return alone first; `continues` as in `checkpoint_curves`."""
     return [
-        *checkpoint_curves(results, "return_solo", "figure"),
-        *checkpoint_curves(results, "return_social", "return_social"),
+        *checkpoint_curves(results, "return_solo", "figure", continues=continues),
+        *checkpoint_curves(results, "return_social", "return_social", continues=continues),
         *return_dots(results, "agents"),
     ]
 

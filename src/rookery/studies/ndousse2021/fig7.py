@@ -5,6 +5,8 @@ Source: Ndousse et al. 2021, figure 7, which shows one seed, and section 4.3.
 
 from __future__ import annotations
 
+import functools
+
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import TrainedAgents
 from rookery.studies.claims import changed, equivalent_within, mean_greater
@@ -54,7 +56,9 @@ STUDY = Study(
         mean_greater("Agents that stayed social have a larger social gain than agents that switched.",
                      _STAYED.label, _SWITCHED.label, "social_gain"),
     ),
-    figures=figures.solo_figures,
+    figures=functools.partial(
+        figures.solo_figures, continues=dict.fromkeys((_SWITCHED.label, _STAYED.label), SOCIAL_NEXT_FRAME.label)
+    ),
     num_seeds=6,
     definition=3,
     changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},
