@@ -14,7 +14,7 @@ from rookery.agents.numpy_actor import NumpyActor
 from rookery.agents.weights import load_agent, save_agent
 from rookery.interfaces import Network
 from rookery.nn.cells import GRU, LSTM, RecurrentCell
-from rookery.nn.modules import DenseEncoder, LinearHeads
+from rookery.nn.modules import DenseDecoder, DenseEncoder, LinearHeads
 from rookery.plugins import NETWORKS
 from rookery.testing import ConformanceError, check_network
 from tests.agents.test_numpy_actor import random_agent_of
@@ -133,6 +133,57 @@ class WrongCell(RecurrentCell):
         return last, outputs, type(last)(outputs)
 
 
+class NoMemoryState(NamedTuple):
+    hidden: jax.Array
+
+
+class NoMemory(RecurrentCell):
+    """As the guide says: the output ignores the state, which is returned all the same."""
+
+    @nn.nowrap
+    def initial_state(self, batch_size):
+        return NoMemoryState(jnp.zeros((batch_size, self.features)))
+
+    @nn.nowrap
+    def finish(self, outputs):
+        return outputs
+
+    @nn.compact
+    def __call__(self, state, inputs, is_first):
+        outputs = self.finish(nn.tanh(nn.Dense(self.features)(inputs)))
+        before = jnp.concatenate([state.hidden[None], outputs[:-1]]) * ~is_first[..., None]
+        return NoMemoryState(outputs[-1]), outputs, NoMemoryState(before)
+
+
+class CenteredCell(NoMemory):
+    """It subtracts the mean over the agents of the batch."""
+
+    @nn.nowrap
+    def finish(self, outputs):
+        return outputs - outputs.mean(1, keepdims=True)
+
+
+class CenteredHeads(nn.Module):
+    """They subtract the mean over the agents of the batch."""
+
+    num_actions: int
+
+    @nn.compact
+    def __call__(self, hidden):
+        return LinearHeads(num_actions=self.num_actions)(hidden - hidden.mean(-2, keepdims=True))
+
+
+class CenteredDecoder(nn.Module):
+    """It subtracts the mean over the agents of the batch."""
+
+    observation_shape: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, hidden, action):
+        decoder = DenseDecoder(observation_shape=self.observation_shape, decoder_size=4)
+        return decoder(hidden - hidden.mean(0), action)
+
+
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
@@ -149,6 +200,9 @@ class WrongCell(RecurrentCell):
             r"Broken\.features_from_shared: must turn shared_features into the features",
         ),
         ({"shared_features": lambda self, params, obs: jnp.zeros(7)}, r"Broken\.shared_features: must lead with 3"),
+        ({"recurrent_cell": lambda self: CenteredCell(5)}, r"CenteredCell\.__call__: the numbers of one agent"),
+        ({"heads": lambda self, n: CenteredHeads(n)}, r"Broken\.heads: the numbers of one agent"),
+        ({"decoder": lambda self, shape, *_: CenteredDecoder(shape)}, r"Broken\.decoder: the numbers of one agent"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -175,24 +229,6 @@ def test_a_class_and_a_network_without_its_methods_are_named(registered):
         check_network(Bare())
     with pytest.raises(ConformanceError, match=r"Bare: is a class; pass an instance, Bare\(\)"):
         check_network(Bare)
-
-
-class NoMemoryState(NamedTuple):
-    hidden: jax.Array
-
-
-class NoMemory(RecurrentCell):
-    """As the guide says: the output ignores the state, which is returned all the same."""
-
-    @nn.nowrap
-    def initial_state(self, batch_size):
-        return NoMemoryState(jnp.zeros((batch_size, self.features)))
-
-    @nn.compact
-    def __call__(self, state, inputs, is_first):
-        outputs = nn.tanh(nn.Dense(self.features)(inputs))
-        before = jnp.concatenate([state.hidden[None], outputs[:-1]]) * ~is_first[..., None]
-        return NoMemoryState(outputs[-1]), outputs, NoMemoryState(before)
 
 
 def test_a_network_without_memory_conforms(registered):

@@ -74,3 +74,11 @@ def require_equal_types(first: Any, second: Any, method: str, message: str) -> N
             require(hasattr(x, "dtype"), method, f"{where} {type(x).__name__}, must be an array such as jnp.float32(0)")
         types = [f"{x.dtype}{list(x.shape)}" for x in (a, b)]
         require(types[0] == types[1], method, f"{where} {types[0]} and {types[1]}")
+
+
+def require_close(first: Any, second: Any, method: str, message: str) -> None:
+    """Raises ConformanceError unless two arrays are finite and equal up to rounding."""
+    first, second = (np.asarray(x, np.float32) for x in jax.device_get((first, second)))
+    require(np.isfinite(first).all() and np.isfinite(second).all(), method, "computes numbers that are not finite")
+    difference, scale = np.abs(first - second).max(initial=0.0), max(1.0, float(np.abs(second).max(initial=0.0)))
+    require(difference <= TOLERANCE * scale, method, f"{message} (they differ by {difference:.2g})")

@@ -18,10 +18,16 @@ from rookery.agents.weights import load_agent, save_agent
 from rookery.errors import ConfigError, NotFoundError, RookeryError
 from rookery.interfaces import Network
 from rookery.nn.cells import RecurrentCell
-from rookery.nn.modules import apply_module
+from rookery.nn.modules import apply_module, init_module
 from rookery.plugins import NETWORKS
 from rookery.storage.serialization import from_dict, to_dict
-from rookery.testing.conformance import TOLERANCE, failures_named, require, require_equal_trees, require_instance
+from rookery.testing.conformance import (
+    failures_named,
+    require,
+    require_close,
+    require_equal_trees,
+    require_instance,
+)
 from rookery.types import PyTree
 
 SHAPES = ((7, 7, 8), (21, 21, 3), (15, 15, 3), (5,))
@@ -29,6 +35,11 @@ SHAPES = ((7, 7, 8), (21, 21, 3), (15, 15, 3), (5,))
 
 STEPS, AGENTS = 4, 3
 """Of the sequences that are tried."""
+
+_ONE = slice(1, 2)
+"""The agent whose numbers must be the same without the others."""
+
+_ALONE = "the numbers of one agent must not depend on the others of the batch"
 
 
 def check_network(network: Network, observation_shape: tuple[int, ...] | None = None, num_actions: int = 3) -> None:
@@ -59,7 +70,7 @@ def _check_network(network: Network, observation_shape: tuple[int, ...] | None, 
         features = _check_encoder(pairs, network, params["encoder"], observation[0], name)
         hidden = _check_cell(pairs, network, params["memory"], features, policy.comms_obs_size, name)
         _check_heads(pairs, network, params["heads"], hidden, num_actions, name)
-        _check_decoder(network, hidden, shape, num_actions, name)
+        _check_decoder(pairs, network, hidden, shape, num_actions, name)
         acted, grads = _check_policy(pairs, policy, params, observation, comms_obs, name)
         return pairs.arrays, acted, grads
 
@@ -147,8 +158,8 @@ def _check_encoder(pairs: _Pairs, network: Network, params: PyTree, observation:
     method, count = f"{name}.encoder", len(observation)
     features = apply_module(network.encoder(), params, observation)
     _require_array(features, (count, None), method, "features")
-    single = apply_module(network.encoder(), params, observation[1:2])
-    pairs.add(features[1:2], single, method, "features of one observation must not depend on the others")
+    single = apply_module(network.encoder(), params, observation[_ONE])
+    pairs.add(features[_ONE], single, method, "features of one observation must not depend on the others")
     shared = network.shared_features(params, observation)
     require(len(shared) == count, f"{name}.shared_features", f"must lead with {count}, has shape {shared.shape}")
     composed = network.features_from_shared(params, shared)
@@ -176,6 +187,8 @@ def _check_cell(
     last, outputs, pre_step = apply_module(cell, params, start, inputs, is_first)
     method = f"{method}.__call__"
     _require_array(outputs, (STEPS, count, size), method, "outputs")
+    single = apply_module(cell, params, _one_agent(start), inputs[:, _ONE], is_first[:, _ONE])[1]
+    pairs.add(outputs[:, _ONE], single, method, _ALONE)
     state = start
     for t in range(STEPS):
         expected = jax.tree.map(lambda x, t=t: x * ~is_first[t][:, None], state)
@@ -208,13 +221,27 @@ def _check_heads(
     _require_array(value, hidden.shape[:-1], method, "values")
     step = apply_module(heads, params, hidden[0])
     pairs.add((logits[0], value[0]), step, method, "must take any number of leading axes")
+    single = apply_module(heads, params, hidden[:, _ONE])
+    pairs.add((logits[:, _ONE], value[:, _ONE]), single, method, _ALONE)
 
 
-def _check_decoder(network: Network, hidden: jax.Array, shape: tuple[int, ...], num_actions: int, name: str) -> None:
+def _check_decoder(
+    pairs: _Pairs, network: Network, hidden: jax.Array, shape: tuple[int, ...], num_actions: int, name: str
+) -> None:
     decoder, count = network.decoder(shape, num_actions), hidden.shape[1]
-    action = jnp.zeros((count, num_actions))
-    decoded = jax.eval_shape(lambda key: decoder.init_with_output(key, hidden[0], action)[0], jax.random.PRNGKey(3))
-    _require_array(decoded, (count, *shape), f"{name}.decoder", "predicted observations")
+    arguments, method = (hidden[0], jnp.zeros((count, num_actions))), f"{name}.decoder"
+    # Any parameters will do; those of `init` would take long to compile.
+    shapes = jax.eval_shape(lambda: init_module(decoder, jax.random.PRNGKey(3), *arguments))
+    params = jax.tree.map(lambda x: jnp.cos(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape) / 4, shapes)
+    decoded = apply_module(decoder, params, *arguments)
+    _require_array(decoded, (count, *shape), method, "predicted observations")
+    single = apply_module(decoder, params, *(x[_ONE] for x in arguments))
+    pairs.add(decoded[_ONE], single, method, _ALONE)
+
+
+def _one_agent(state: PyTree) -> PyTree:
+    """The recurrent state of one agent of a batch."""
+    return jax.tree.map(lambda x: x[_ONE], state)
 
 
 def _check_policy(
@@ -236,6 +263,9 @@ def _check_policy(
 
     grads, unrolled = jax.grad(loss, has_aux=True)(params)
     pairs.add(acted, unrolled, name, "acting step by step must equal reading a sequence")
+    of_one = (_one_agent(blank), *(x[:, _ONE] for x in (observation, is_first, comms_obs)))
+    single = policy.unroll(params, *of_one)[:2]
+    pairs.add(tuple(x[:, _ONE] for x in unrolled), single, name, _ALONE)
     return acted, grads
 
 
@@ -263,10 +293,3 @@ def _require_array(array: Any, shape: tuple[int | None, ...], method: str, what:
     wanted = ", ".join("any size" if size is None else str(size) for size in shape)
     require(fits, method, f"{what} have shape {array.shape}, must be ({wanted})")
     require(array.dtype == jnp.float32, method, f"{what} are {array.dtype}, must be float32")
-
-
-def require_close(first: np.ndarray, second: np.ndarray, method: str, message: str) -> None:
-    """Raises ConformanceError unless two arrays are finite and equal up to rounding."""
-    require(np.isfinite(first).all() and np.isfinite(second).all(), method, "computes numbers that are not finite")
-    difference, scale = np.abs(first - second).max(initial=0.0), max(1.0, float(np.abs(second).max(initial=0.0)))
-    require(difference <= TOLERANCE * scale, method, f"{message} (they differ by {difference:.2g})")
