@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from rookery import keys
 from rookery.agents.recurrent import RecurrentPolicy
@@ -288,6 +288,14 @@ def num_sequences(config: ActorCritic, trajectory: Trajectory) -> int:
     """How many sequences the episodes of an update are cut into."""
     steps, episodes = trajectory.action.shape
     return -(-steps // config.sequence_length) * episodes
+
+
+def sequences_that_count(config: ActorCritic, trajectory: Trajectory) -> Bool[Array, "C E"]:
+    """Which of the C sequences of each episode have steps that count."""
+    steps, episodes = trajectory.action.shape
+    padding = -steps % config.sequence_length
+    counts = jnp.pad(trajectory.loss_mask, ((0, padding), (0, 0)))
+    return counts.reshape(-1, config.sequence_length, episodes).any(1)
 
 
 def take_sequences(

@@ -39,6 +39,7 @@ from rookery.learning.actor_critic import (
     gradient,
     num_sequences,
     recompute,
+    sequences_that_count,
     take_sequences,
 )
 from rookery.learning.advantage_alignment import ALIGNMENT_INFO, align_advantages
@@ -208,7 +209,8 @@ def ppo_update(
         "gradient_steps": applied.sum() * 1.0,
     }
     if len(order) > 1:
-        metrics["stale_state_error"] = relative_state_error(recomputed.carry, loop.recomputed.carry)
+        counted = sequences_that_count(config, trajectory)
+        metrics["stale_state_error"] = relative_state_error(recomputed.carry, loop.recomputed.carry, counted)
     return state, metrics
 
 
