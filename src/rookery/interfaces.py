@@ -563,7 +563,8 @@ class Task(NumericFields):
     """What each agent observes, one per agent, for tasks that observe part of a grid."""
     dropout_slots: tuple[int, ...] = ()
     """Slots of agents that leave within an episode and return; on the gridworld, see `rookery.gridworld.presence`.
-    Learners in these slots bootstrap from their return, not from what an absent agent observes."""
+    Learners in these slots bootstrap from their return, not from what an absent agent observes. No learner knows of
+    agents that leave for good before the episode is over: at the time limit one that is away has its last value."""
     grid_spec: GridSpec | None = None
     """Size, agents and movement of the shared gridworld; None for a task with an environment of its own."""
 
@@ -633,7 +634,10 @@ class Task(NumericFields):
     def post_step(self, key: PRNGKey, before: GridState, after: GridState, move_result: MoveResult) -> GridState:
         """What the task changes in the world after a step is paid, such as agents placed elsewhere. Default: nothing.
 
-        `after.task` is what `reward` returned. `key` is for this step alone. Obstacles may not change.
+        `after.task` is what `reward` returned. `key` is for this step alone. Obstacles may not change. What it sets as
+        `agent_mask`, `prestige`, `step` and `invisible_agents` is undone: the environment computes them afterwards. To
+        take an agent of `dropout_slots` out and let it in again, set `away`, which the steps after it keep where
+        `leave_prob` and `return_prob` are 0.
         """
         return after
 

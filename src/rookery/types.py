@@ -37,7 +37,7 @@ class TimeStep(struct.PyTreeNode):
     terminated: Bool[Array, ""]
     truncated: Bool[Array, ""]
     is_first: Bool[Array, ""]
-    agent_mask: Bool[Array, "A"]  # the agent is in the environment: its step counts
+    agent_mask: Bool[Array, "A"]  # the agent is in the environment: its step counts; it leaves in dropout_slots alone
     info: dict[str, Float[Array, "A"]]  # the task's metrics, by name; agents never observe them
 
 

@@ -14,7 +14,7 @@ from rookery.tasks.goal_reaching import GoalReachingTask
 from rookery.tasks.grid_task import GridTask
 from rookery.tasks.single_goal import SingleGoal
 from rookery.testing import ConformanceError, check_task
-from rookery.testing.task_checks import check_grid_episodes, check_settings, check_shapes, check_without_jit
+from rookery.testing.task_checks import Player, check_grid_episodes, check_settings, check_shapes, check_without_jit
 from rookery.types import Env
 from tests.tasks.episodes import play
 from tests.worlds import FORWARD, SMALL
@@ -185,6 +185,39 @@ def test_an_agent_is_paid_in_the_step_in_which_it_leaves():
 def test_a_mistake_is_named(mistake, message):
     with pytest.raises(ConformanceError, match=message):
         check_task(Broken(mistake=mistake), steps=10)
+
+
+class Removing(Broken):
+    """After each step it takes out the second agent, by what `mistake` names."""
+
+    def post_step(self, key, before, after, move_result):
+        without = getattr(after, self.mistake) & jnp.array([True, False])
+        return super().post_step(key, before, after, move_result).replace(**{self.mistake: without})
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ("agent_mask", r"Removing\.post_step: what it sets as `agent_mask` is undone in the same step"),
+        (
+            "episode_agent_mask",
+            r"Removing: agent_mask: agents in slots \[1\] leave within an episode, but dropout_slots is",
+        ),
+    ],
+)
+def test_an_agent_that_is_taken_out_otherwise_than_by_away_is_named(mistake, message):
+    with pytest.raises(ConformanceError, match=message):
+        check_task(Removing(mistake=mistake), steps=10)
+
+
+def test_an_agent_may_be_taken_out_by_away():
+    class Sending(Broken):
+        def post_step(self, key, before, after, move_result):
+            return after.replace(away=after.away | jnp.array([False, True]))
+
+    task = Sending(dropout_slots=(1,))
+    check_task(task, steps=10)
+    assert not Player(task.make_env(), 3).play().timesteps.agent_mask[:, :, 1].any()
 
 
 @pytest.mark.parametrize("base", [Task, GridTask])

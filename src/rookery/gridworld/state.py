@@ -16,7 +16,7 @@ class GridState(struct.PyTreeNode):
     heading: Int32[Array, "A"]  # 0 north (row - 1), 1 east (col + 1), 2 south, 3 west
     carrying: Int32[Array, "A"]  # tile kind in hand; 0 is none
     episode_agent_mask: Bool[Array, "A"]  # takes part in the episode, from the start or later
-    agent_mask: Bool[Array, "A"]  # is in the world now: visible, blocking, paid
+    agent_mask: Bool[Array, "A"]  # is in the world now: visible, blocking, paid; every step computes it
     prestige: Float32[Array, "A"]  # c_t of equation 4 of Ndousse et al. 2021
     goals_masked: Bool[Array, ""]  # goals are hidden in this episode from agents whose view has can_hide_goals
     step: Int32[Array, ""]  # steps since reset

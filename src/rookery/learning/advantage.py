@@ -105,7 +105,7 @@ def fill_absent_values(
       value: V(observation t). terminated: nothing follows step t.
       is_boundary: the successor is not among the N observations, as at the end of the array, where it is always taken
         as True. An agent that is away then has the value of the last observation it was there for: it returns to its
-        cell.
+        cell. So one that leaves for good must leave an episode that terminates.
       agent_mask: the agent is there at observation t; those values stay as they are, bit for bit.
       discount: per step that it misses; 1 for `reference_code_gae`.
     """

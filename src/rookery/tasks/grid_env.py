@@ -16,7 +16,7 @@ from rookery.gridworld.presence import initial_away, step_away
 from rookery.gridworld.prestige import update_prestige
 from rookery.gridworld.shown_agents import agent_scores
 from rookery.gridworld.spec import GridSpec
-from rookery.gridworld.state import GridState
+from rookery.gridworld.state import GridState, MoveResult
 from rookery.interfaces import Task
 from rookery.tasks.checks import check_agent_mask, check_joint_action, check_random_key
 from rookery.types import Env, Observation, PRNGKey, PyTree, TimeStep
@@ -99,25 +99,34 @@ class GridEnv(Env):
 
     def step(self, state: GridState, action: Int[Array, "A"], params: PyTree) -> tuple[GridState, TimeStep]:
         """All agents act once: they move, the task pays, prestige changes, and delayed agents enter."""
-        spec, action = self.spec, check_joint_action(action, self.num_agents)
-        step_agents = step_interactions if spec.has_objects else step_movement
-        moved, move_result = step_agents(state, action, spec.collide)
-        reward, task_state, info = self.task.reward(state, moved, move_result, params)
+        moved, move_result, reward, info = self.move_and_pay(state, action, params)
         prestige = update_prestige(state.prestige, reward, params.world.prestige_decay)
-        step_key = jax.random.fold_in(state.key, state.step)
-        post_step_key = jax.random.fold_in(step_key, keys.POST_STEP)
-        moved = self.task.post_step(post_step_key, state, moved.replace(task=task_state), move_result)
+        moved = self.post_step(state, moved, move_result)
         after = moved.replace(
             prestige=jnp.where(state.agent_mask, prestige, state.prestige),
             step=state.step + 1,
         )
         if after.away is not None:
-            presence_key = jax.random.fold_in(step_key, keys.PRESENCE)
+            presence_key = jax.random.fold_in(_step_key(state), keys.PRESENCE)
             away = step_away(presence_key, after, after.away, self.dropout_slots, params.world)
             after = after.replace(away=away)
-        after = spawn_delayed(after, params.world.spawn_delay, spec.collide)
+        after = spawn_delayed(after, params.world.spawn_delay, self.spec.collide)
         after = after.replace(invisible_agents=self.task.invisible_agents(after, params))
         return after, self._time_step(after, reward, jnp.bool_(False), info)
+
+    def move_and_pay(
+        self, state: GridState, action: Int[Array, "A"], params: PyTree
+    ) -> tuple[GridState, MoveResult, Float[Array, "A"], dict[str, Float[Array, "A"]]]:
+        """The first part of a step. Returns: the state as `post_step` gets it, who moved, rewards, and metrics."""
+        action = check_joint_action(action, self.num_agents)
+        step_agents = step_interactions if self.spec.has_objects else step_movement
+        moved, move_result = step_agents(state, action, self.spec.collide)
+        reward, task_state, info = self.task.reward(state, moved, move_result, params)
+        return moved.replace(task=task_state), move_result, reward, info
+
+    def post_step(self, before: GridState, after: GridState, move_result: MoveResult) -> GridState:
+        """The second part of a step: what the task changes in the world."""
+        return self.task.post_step(jax.random.fold_in(_step_key(before), keys.POST_STEP), before, after, move_result)
 
     def observe(self, state: GridState) -> Observation:
         """Observations of all agents in this state."""
@@ -148,3 +157,8 @@ class GridEnv(Env):
             agent_mask=state.agent_mask,
             info=info,
         )
+
+
+def _step_key(state: GridState) -> PRNGKey:
+    """For what is random in the step from this state."""
+    return jax.random.fold_in(state.key, state.step)

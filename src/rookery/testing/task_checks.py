@@ -15,6 +15,7 @@ from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.state import GridState
 from rookery.gridworld.tiles import NUM_TILE_KINDS, OBSTACLE, WALKABLE
 from rookery.interfaces import RESERVED_METRIC_NAMES, Task
+from rookery.tasks.grid_env import GridEnv
 from rookery.testing.conformance import (
     ConformanceError,
     failures_named,
@@ -45,8 +46,9 @@ def check_task(task: Task, *, steps: int = 40, compare_without_jit: bool = False
     Settings: a frozen dataclass, hashable, with a `kind`. Environment: shapes and types of states and time steps, which
     `reset` and `step` must agree on; metrics named as in `metric_names`; the time limit. Random episodes: compiled
     once, also if parameters change; the same key gives the same episode; environments side by side do not affect each
-    other; absent agents are not paid and their actions have no effect. On the gridworld: agents stay on the map and off
-    obstacles, obstacles do not move, agents move one cell per step unless the task overrides `post_step`, goals can be
+    other; agents that leave within an episode are in `dropout_slots`; absent agents are not paid and their actions have
+    no effect. On the gridworld: agents stay on the map and off obstacles, obstacles do not move, agents move one cell
+    per step unless the task overrides `post_step`, which sets nothing that is undone in the same step, goals can be
     entered. If the grid is square and its size can be chosen, the episodes are played on one that is not square.
 
     Args:
@@ -73,6 +75,8 @@ def _check_task(task: Task, steps: int, compare_without_jit: bool) -> None:
         _check_absent_agents(small, player)
     if small.grid_spec is not None:
         check_grid_episodes(small, episodes)
+        if isinstance(env, GridEnv):
+            _check_post_step(small, env, player.params, episodes)
     text = small.to_text(jax.tree.map(lambda x: x[0], episodes.first_state))
     require(isinstance(text, str), f"{type(task).__name__}.to_text", f"must return a string, not {type(text).__name__}")
     if compare_without_jit:
@@ -255,10 +259,21 @@ def _check_time_steps(task: Task, env: Env, episodes: Episodes) -> None:
         f"must be true from step max_steps={env.max_steps} on and not before",
     )
     # An agent that leaves or enters in a step is paid as it was there before it.
-    absent = ~np.concatenate([first.agent_mask[None], timesteps.agent_mask[:-1]])
+    present = np.concatenate([first.agent_mask[None], timesteps.agent_mask[:-1]])
+    absent = ~present
     require(not timesteps.reward[absent].any(), f"{name}.reward", "absent agents must get 0")
     for metric in task.metric_names:
         require(not timesteps.info[metric][absent].any(), f"{name}: info", f"{metric!r} must be 0 for absent agents")
+    is_over = np.logical_or.accumulate(timesteps.terminated)[..., None]
+    leaves = (present & ~timesteps.agent_mask & ~is_over).any((0, 1))
+    unnamed = [slot for slot in np.flatnonzero(leaves).tolist() if slot not in env.dropout_slots]
+    require(
+        not unnamed,
+        f"{name}: agent_mask",
+        f"agents in slots {unnamed} leave within an episode, but dropout_slots is {tuple(env.dropout_slots)}: learners "
+        "would bootstrap from what they observe while they are away; name them there, and let them return, since no "
+        "learner knows of agents that leave for good before the episode is over",
+    )
 
 
 def _check_repeats(task: Task, player: Player, episodes: Episodes) -> None:
@@ -318,6 +333,40 @@ def check_grid_episodes(task: Task, episodes: Episodes) -> None:
     _check_goals(task, state, "at reset")
     for t in (0, len(episodes.action) - 1):
         _check_goals(task, jax.tree.map(lambda x, t=t: x[t], episodes.states), f"after {t + 1} steps")
+
+
+_SET_BY_ENV = ("agent_mask", "prestige", "step", "invisible_agents")
+"""Fields of a GridState that the environment computes after `post_step`, whatever that sets."""
+
+
+def _check_post_step(task: Task, env: GridEnv, params: PyTree, episodes: Episodes) -> None:
+    """`post_step` changes nothing that would be undone in the same step."""
+    kept = True
+
+    def fields(state, action):
+        """Before and after `post_step`."""
+        nonlocal kept
+        moved, move_result, _, _ = env.move_and_pay(state, action, params)
+        after = env.post_step(state, moved, move_result)
+        pairs = {name: (getattr(moved, name), getattr(after, name)) for name in _SET_BY_ENV}
+        kept = all(before is now for before, now in pairs.values())
+        return pairs
+
+    step = jax.vmap(jax.vmap(fields))
+    states = jax.tree.map(
+        lambda first, later: np.concatenate([first[None], later[:-1]]), episodes.first_state, episodes.states
+    )
+    jax.eval_shape(step, states, episodes.action)
+    if kept:  # it returns the very same arrays: there is nothing to compute
+        return
+    for name, (before, after) in jax.device_get(jax.jit(step)(states, episodes.action)).items():
+        require_equal_trees(
+            before,
+            after,
+            f"{type(task).__name__}.post_step",
+            f"what it sets as `{name}` is undone in the same step; an agent leaves by `away`, in a slot of "
+            "`dropout_slots`, and returns by it",
+        )
 
 
 def _check_goals(task: Task, state: GridState, when: str) -> None:
