@@ -17,6 +17,7 @@ from rookery.learning.auxiliary import AttentionLoss
 from rookery.learning.intrinsic.centralized import CentralizedInfluence
 from rookery.learning.intrinsic.message_influence import MessageInfluence
 from rookery.learning.intrinsic.prosocial import Prosocial
+from rookery.learning.masking import masked_mean
 from rookery.learning.ppo import PPO
 from rookery.learning.r2d2 import R2D2
 from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS
@@ -41,7 +42,7 @@ class RewardPrediction(AuxiliaryLoss):
         return (predicted - inputs.batch.reward) ** 2
 
     def metrics(self, params, inputs):
-        return {"mean_reward": inputs.batch.reward.mean()}
+        return {"mean_reward": masked_mean(inputs.batch.reward, inputs.batch.loss_mask)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ class InverseModel(AuxiliaryLoss):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Contrastive(AuxiliaryLoss):
-    """InfoNCE: the noisy features of a step among those of all sequences of the minibatch in the same step."""
+    """InfoNCE: the noisy features of a step among those of all sequences of the minibatch that have this step."""
 
     kind: Literal["test-contrastive"] = "test-contrastive"
     noise: float = 0.1
@@ -76,7 +77,9 @@ class Contrastive(AuxiliaryLoss):
     def loss(self, params, inputs):
         features = inputs.features
         noisy = features + self.noise * jax.random.normal(inputs.key, features.shape)
-        return -jnp.diagonal(jax.nn.log_softmax(jnp.einsum("lnf,lmf->lnm", noisy, features)), axis1=1, axis2=2)
+        is_candidate = inputs.batch.loss_mask[:, None] | jnp.eye(features.shape[1], dtype=bool)
+        logits = jnp.where(is_candidate, jnp.einsum("lnf,lmf->lnm", noisy, features), -jnp.inf)
+        return -jnp.diagonal(jax.nn.log_softmax(logits), axis1=1, axis2=2)
 
 
 class RunningNorm(NamedTuple):
@@ -108,8 +111,8 @@ class RND(IntrinsicReward):
         return ((nn.Dense(self.size).apply(own["net"], flat) - target) ** 2).mean(-1)
 
     def update_state(self, state, params, policy, trajectory):
-        error = self.error(params, trajectory.observation[1:])
-        return RunningNorm(state.count + error.size, state.square + (error**2).sum())
+        error, mask = self.error(params, trajectory.observation[1:]), trajectory.loss_mask
+        return RunningNorm(state.count + mask.sum(), state.square + (error**2 * mask).sum())
 
     def reward(self, params, policy, trajectory, state):
         return self.error(params, trajectory.observation[1:]) / jnp.sqrt(state.square / state.count + 1e-8)
@@ -151,7 +154,7 @@ def test_intrinsic_rewards_conform(kind):
 
 
 SMALL = {
-    "ppo": {"sequence_length": 4, "num_minibatches": 2, "minibatch_size": 4, "recompute_every": None},
+    "ppo": {"sequence_length": 2, "num_minibatches": 2, "minibatch_size": 4, "recompute_every": 1},
     "a2c": {"sequence_length": 4},
     "r2d2": {
         "capacity": 8, "sequence_length": 3, "burn_in": 2, "n_step": 2, "gradient_steps": 2, "minibatch_size": 4,
@@ -262,6 +265,11 @@ def _unparameterized(self, params, inputs):
     return RewardPrediction.loss(self, jax.lax.stop_gradient(params), inputs)
 
 
+def _of_reward_to_go(self, params, inputs):
+    batch = inputs.batch._replace(reward=inputs.batch.reward[::-1].cumsum(0)[::-1])
+    return RewardPrediction.loss(self, params, inputs._replace(batch=batch))
+
+
 def test_a_probe_says_that_it_leaves_the_encoder_alone(monkeypatch):
     probe = _loss(loss=_probe, trains_encoder=False)
     monkeypatch.setitem(AUXILIARY_LOSSES._entries, RewardPrediction.kind, probe)
@@ -280,6 +288,13 @@ def test_a_probe_says_that_it_leaves_the_encoder_alone(monkeypatch):
         ({"loss": _unparameterized}, r"Bad\.loss: no gradient reaches the parameters of its own"),
         ({"loss_mask": lambda self, batch: batch.reward}, r"Bad\.loss_mask: must return bool\["),
         ({"metrics": lambda self, params, inputs: {"x": jnp.zeros(2)}}, r"Bad\.metrics: 'x' has shape \(2,\)"),
+        (
+            {"metrics": lambda self, params, inputs: {"x": inputs.batch.reward.mean()}},
+            r"Bad\.metrics: steps that do not count .* the metrics \(at \['x'\]\)",
+        ),
+        ({"loss": _of_reward_to_go}, r"Bad\.loss: steps that do not count"),
+        ({"health": lambda self, params, inputs: {"x": jnp.zeros(2)}}, r"Bad\.health: 'x' has shape \(2,\)"),
+        ({"health": lambda self, params, inputs: inputs.nothing}, r"Bad\.<lambda>: raised AttributeError"),
     ],
 )
 def test_what_breaks_the_contract_is_named(methods, message, monkeypatch):
@@ -301,6 +316,18 @@ def _rewarded_by(**methods):
     return dataclasses.dataclass(frozen=True, kw_only=True)(type("Bad", (IntrinsicReward,), {**fields, **methods}))
 
 
+def _add_sum_of_episode(self, params, policy, trajectory, state):
+    return trajectory.reward + trajectory.reward.sum(0)
+
+
+def _add_observations(self, state, params, policy, trajectory):
+    return state + trajectory.observation.astype(jnp.float32).sum()
+
+
+def _zero(self, params, policy, trajectory, state):
+    return jnp.zeros_like(trajectory.reward)
+
+
 def _add_others_rewards(self, params, policy, trajectory, state):
     return trajectory.others.reward.sum(-1)
 
@@ -312,6 +339,19 @@ def _add_others_rewards(self, params, policy, trajectory, state):
         ({"reward": lambda *_: 0.0}, r"Bad\.reward: must be one number per step, \[12, 4\]; it is \[\]"),
         ({"reward": _add_others_rewards}, r"Bad\._add_others_rewards: .*required_info is \(\); allowed: 'action'"),
         ({"init_state": lambda *_: {"n": 0.0}}, r"Bad\.init_state: .* \['n'\] is float, must be an array"),
+        ({"reward": _add_sum_of_episode}, r"Bad\.reward: steps that do not count .* the rewards of those that do"),
+        (
+            {"init_state": lambda *_: jnp.float32(0), "update_state": _add_observations, "reward": _zero},
+            r"Bad\.update_state: steps that do not count .* the state",
+        ),
+        (
+            {
+                "reward": lambda self, params, policy, t, state: jnp.arange(3.0)[t.others.action[..., 1]],
+                "required_info": ("action",),
+            },
+            r"Bad\.reward: takes -1, the action of an absent agent",
+        ),
+        ({"reward": _zero, "health": lambda *_: {"x": jnp.zeros(2)}}, r"Bad\.health: 'x' has shape \(2,\)"),
     ],
 )
 def test_a_reward_that_breaks_the_contract_is_named(methods, message, monkeypatch):

@@ -38,11 +38,7 @@ def measure_losses(
     Args:
       params: all of the learner's: {'policy', 'auxiliary', 'intrinsic'}.
     """
-    observation, is_first = trajectory.observation[:-1], trajectory.is_first[:-1]
-    comms_obs = None if trajectory.comms_obs is None else trajectory.comms_obs[:-1]
-    initial = policy.initial_carry(is_first.shape[1])
-    hidden = policy.unroll(params["policy"], initial, observation, is_first, comms_obs)[2]
-    inputs = HealthInputs(policy, params["policy"], trajectory, hidden, agent_scores)
+    inputs = health_inputs(policy, params["policy"], trajectory, agent_scores)
     metrics = {}
     for loss in auxiliary:
         own_inputs = inputs._replace(trajectory=only_requested(loss, trajectory))
@@ -52,6 +48,20 @@ def measure_losses(
         own_inputs = inputs._replace(trajectory=only_requested(reward, trajectory))
         metrics |= {f"{reward.kind}/{name}": value for name, value in reward.health(params, own_inputs).items()}
     return metrics
+
+
+def health_inputs(
+    policy: RecurrentPolicy,
+    policy_params: PyTree,
+    trajectory: Trajectory,
+    agent_scores: Callable[[Array], Array | None],
+) -> HealthInputs:
+    """What losses and rewards measure their health on: the trajectory, and what the policy makes of it."""
+    observation, is_first = trajectory.observation[:-1], trajectory.is_first[:-1]
+    comms_obs = None if trajectory.comms_obs is None else trajectory.comms_obs[:-1]
+    initial = policy.initial_carry(is_first.shape[1])
+    hidden = policy.unroll(policy_params, initial, observation, is_first, comms_obs)[2]
+    return HealthInputs(policy, policy_params, trajectory, hidden, agent_scores)
 
 
 def gradient_norms(

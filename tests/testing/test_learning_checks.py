@@ -1,0 +1,89 @@
+"""Mistakes of learners that their check names. The update is a few operations, so that it compiles at once."""
+
+import dataclasses
+import random
+import time
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rookery.agents.networks import MLPNetwork
+from rookery.agents.recurrent import RecurrentPolicy
+from rookery.interfaces import Learner
+from rookery.learning.masking import masked_mean
+from rookery.plugins import LEARNERS
+from rookery.testing import ConformanceError, check_learner
+
+POLICY = RecurrentPolicy(MLPNetwork(encoder_size=2, hidden_size=2, head_size=2), (2,), 3)
+NOISE = {
+    "numpy": np.random.random,
+    "numpy's own": lambda: np.random.default_rng().random(),
+    "python": random.random,
+    "array": lambda: jnp.asarray(np.random.random(3)).sum(),
+    "time": time.perf_counter,
+}
+
+
+class BaselineState(NamedTuple):
+    params: Any
+    baseline: jax.Array  # mean reward of the last update
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Baseline(Learner):
+    """All parameters grow by what the mean reward is above that of the last update; with one mistake."""
+
+    kind: Literal["test-baseline"] = "test-baseline"
+    mistake: str = ""
+    teacher: str | None = None
+
+    def init(self, policy, key, steps):
+        return BaselineState({"policy": policy.init(key)}, jnp.float32(0))
+
+    def mean(self, x, trajectory, name):
+        """Over the steps that count, unless this is the mistake."""
+        return x.mean() if self.mistake == name else masked_mean(x, trajectory.loss_mask)
+
+    def update(self, policy, state, trajectory, hparams, key):
+        growth = 1e-3 * (masked_mean(trajectory.reward, trajectory.loss_mask) - state.baseline)
+        if self.mistake in NOISE:
+            growth = growth + NOISE[self.mistake]()
+        metrics = {"reward": self.mean(trajectory.reward, trajectory, "metric")}
+        if trajectory.teacher_action is not None:
+            metrics["agreement"] = self.mean(trajectory.teacher_action == 0, trajectory, "teacher")
+        params = jax.tree.map(lambda x: x + growth, state.params)
+        return BaselineState(params, self.mean(trajectory.reward, trajectory, "baseline")), metrics
+
+    def health(self, policy, state, trajectory, agent_scores):
+        return {"baseline": jnp.full(2, state.baseline) if self.mistake == "health" else state.baseline}
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    monkeypatch.setitem(LEARNERS._entries, "test-baseline", Baseline)
+
+
+@pytest.mark.parametrize("teacher", [None, "scripted"])
+def test_a_learner_without_mistakes_passes(teacher):
+    check_learner(Baseline(teacher=teacher), POLICY)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ("baseline", r"Baseline\.update: steps that do not count .* the parameters of the next update, either"),
+        ("metric", r"Baseline\.update: steps that do not count .* the metrics \(at \['reward'\]\)"),
+        ("teacher", r"Baseline\.update: steps that do not count .* the metrics \(at \['agreement'\]\)"),
+        ("health", r"Baseline\.health: 'baseline' has shape \(2,\), must be one number"),
+        *(
+            (noise, r"Baseline\.update: compiled twice, must agree; take random numbers from the key")
+            for noise in NOISE
+        ),
+    ],
+)
+def test_a_mistake_is_named(mistake, message):
+    with pytest.raises(ConformanceError, match=message):
+        check_learner(Baseline(mistake=mistake, teacher="scripted"), POLICY)
