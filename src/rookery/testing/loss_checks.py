@@ -43,7 +43,8 @@ def minibatch_maker(learner: ActorCritic, policy: RecurrentPolicy, params: PyTre
     def make(trajectory: Trajectory, indices: Int[Array, "N"] | None = None) -> LossInputs:
         if indices is None:
             indices = jnp.arange(actor_critic.num_sequences(learner, trajectory))
-        return LossInputs(policy, params["policy"], *read(params, trajectory, indices), _LOSS_KEY)
+        batch, hidden = read(params, trajectory, indices)
+        return LossInputs(policy, params["policy"], batch, hidden, _LOSS_KEY)
 
     return make
 

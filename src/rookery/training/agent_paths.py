@@ -55,8 +55,9 @@ class AgentFinder:
         ):
             raise CorruptFileError(f"{path}: {STARTED_IN_KEY!r} must have the paths {' and '.join(_PLACES)}; remove it")
         try:
-            for place in _PLACES if record else ():
-                check_path(record[place])
+            if record is not None:
+                for place in _PLACES:
+                    check_path(record[place])
         except StorageError as error:
             raise CorruptFileError(f"{path}: {STARTED_IN_KEY!r}: {error}") from None
         return cls(Path(run_dir), record)
