@@ -15,7 +15,8 @@ import rookery
 
 ROOT = Path(rookery.__file__).parent
 
-GROUND = {"errors", "limits", "types", "keys", "interfaces", "plugins", "storage", "nn", "intervals", "significance"}
+GROUND = {"errors", "limits", "types", "keys", "interfaces", "extension_errors", "plugins", "storage", "nn"}
+GROUND |= {"intervals", "significance"}
 MAY_IMPORT = {
     "errors": set(),
     "limits": {"errors"},
@@ -29,6 +30,7 @@ MAY_IMPORT = {
     "types": {"errors"},
     "nn": {"errors", "types"},
     "interfaces": {"errors", "limits", "types", "nn"},
+    "extension_errors": {"errors", "types", "interfaces"},
     "gridworld": {"errors", "limits", "types"},
     "tasks": {"errors", "limits", "types", "keys", "interfaces", "plugins", "storage", "gridworld"},
     "agents": GROUND | {"gridworld"},

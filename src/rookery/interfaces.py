@@ -11,9 +11,7 @@ a sequence, F features, M memory outputs, H×W cells.
 from __future__ import annotations
 
 import dataclasses
-import traceback
 from collections.abc import Callable, Iterable
-from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import jax
@@ -563,8 +561,8 @@ class Task(NumericFields):
     """What each agent observes, one per agent, for tasks that observe part of a grid."""
     dropout_slots: tuple[int, ...] = ()
     """Slots of agents that leave within an episode and return; on the gridworld, see `rookery.gridworld.presence`.
-    Learners in these slots bootstrap from their return, not from what an absent agent observes. No learner knows of
-    agents that leave for good before the episode is over: at the time limit one that is away has its last value."""
+    Learners in these slots bootstrap from their return, not from what an absent agent observes. Agents that leave for
+    good before the episode is over are not supported: at the time limit one that is away has its last value."""
     grid_spec: GridSpec | None = None
     """Size, agents and movement of the shared gridworld; None for a task with an environment of its own."""
 
@@ -636,8 +634,8 @@ class Task(NumericFields):
 
         `after.task` is what `reward` returned. `key` is for this step alone. Obstacles may not change. What it sets as
         `agent_mask`, `prestige`, `step` and `invisible_agents` is undone: the environment computes them afterwards. To
-        take an agent of `dropout_slots` out and let it in again, set `away`, which the steps after it keep where
-        `leave_prob` and `return_prob` are 0.
+        make an agent of `dropout_slots` leave and return, set `away`, which later steps keep where `leave_prob` and
+        `return_prob` are 0.
         """
         return after
 
@@ -658,82 +656,3 @@ class Task(NumericFields):
         Goals that an episode does not have (`episode_ranges`) are on an obstacle.
         """
         return jnp.zeros((0, 2), jnp.int32)
-
-
-# --------------------------------------------------------------------------------------------------------- Mistakes
-
-EXTENSION_REMEDY = "mend it, with the checks of rookery.testing"
-"""What to do about a mistake in an extension."""
-
-
-def check_result_shape(what: str, result: Any, expected: tuple[int, ...]) -> None:
-    """Raises ConfigError for a result of an extension with another shape, which would be broadcast unnoticed.
-
-    Nothing is computed: shapes are known when a program is traced.
-    """
-    shape = np.shape(result)
-    if shape != expected:
-        raise ConfigError(f"{what} has shape {list(shape)}, must be {list(expected)}; {EXTENSION_REMEDY}")
-
-
-def check_same_types(what: str, result: PyTree, expected: PyTree) -> None:
-    """Raises ConfigError, which names a leaf, unless two PyTrees agree in structure, shapes and types."""
-    found, wanted = _leaf_types(result), _leaf_types(expected)
-    for path in {**wanted, **found}:
-        own, other = (types.get(path, "missing") for types in (found, wanted))
-        if own != other:
-            raise ConfigError(f"{what}: {path or 'the array'} is {own}, must be {other}; {EXTENSION_REMEDY}")
-    if jax.tree.structure(result) != jax.tree.structure(expected):
-        raise ConfigError(f"{what} has another structure, {jax.tree.structure(result)}; {EXTENSION_REMEDY}")
-
-
-def _leaf_types(tree: PyTree) -> dict[str, str]:
-    """Type and shape of every leaf by its path, such as ".count": "int32[]"."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path): f"{jnp.result_type(leaf).name}{list(np.shape(leaf))}" for path, leaf in leaves}
-
-
-def describe_failure(extensions: Iterable[Any], error: Exception) -> str | None:
-    """Which method failed and how, such as "MyTask.reward: raised ValueError: …"; None: none of these extensions'.
-
-    Of several extensions it is the one that was entered last on the way to the error: a learner calls its losses.
-    """
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    entered = [(numbers, extension) for extension in extensions if (numbers := _own_frames(extension, frames))]
-    if not entered:
-        return None
-    numbers, extension = max(entered, key=lambda entry: entry[0][0])
-    is_missing = isinstance(error, NotImplementedError)
-    method = _method_of([frames[number] for number in numbers], is_missing)
-    raised = "" if is_missing else f"raised {type(error).__name__}: "
-    hint = ""
-    if isinstance(extension, AuxiliaryLoss | IntrinsicReward | Learner) and "None" in str(error):
-        allowed = ", ".join(map(repr, requestable_info(extension)))
-        hint = (
-            ". If it uses what `required_info` does not name, name it there: required_info is "
-            f"{extension.required_info}; allowed: {allowed}"
-        )
-    return f"{method}: {raised}{error}{hint}"
-
-
-def _own_frames(extension: Any, frames: list[FrameType]) -> list[int]:
-    """Numbers of the frames of an extension's methods, else of those that run for it."""
-    owners = [frame.f_locals.get("self") for frame in frames]
-    own = [number for number, owner in enumerate(owners) if type(owner) is type(extension)]
-    return own or [number for number, owner in enumerate(owners) if _runs_for(owner, extension)]
-
-
-def _runs_for(owner: Any, extension: Any) -> bool:
-    """Whether it is the environment of a task, or a module of a network from the same package."""
-    if isinstance(extension, Task):
-        return isinstance(owner, Env)
-    packages = {type(part).__module__.split(".")[0] for part in (owner, extension)}
-    return isinstance(extension, Network) and isinstance(owner, nn.Module) and len(packages) == 1
-
-
-def _method_of(frames: list[FrameType], is_missing: bool) -> str:
-    """The name of the method that failed: the first on the way to the error of those written with its class, else of
-    all; or the one that is missing."""
-    written = [frame for frame in frames if frame.f_globals["__name__"] == type(frame.f_locals["self"]).__module__]
-    frame = frames[-1] if is_missing else (written or frames)[0]
-    return f"{type(frame.f_locals['self']).__name__}.{frame.f_code.co_name}"

@@ -17,8 +17,9 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from rookery import keys
 from rookery.agents.communication import CommunicationConfig
 from rookery.errors import ConfigError
+from rookery.extension_errors import EXTENSION_REMEDY, check_result_shape
 from rookery.gridworld.shown_agents import ChannelLayout, channel_layout
-from rookery.interfaces import EXTENSION_REMEDY, Network, Policy, check_result_shape
+from rookery.interfaces import Network, Policy
 from rookery.nn.cells import CellState, RecurrentCell
 from rookery.nn.modules import apply_module, init_module
 from rookery.types import PRNGKey, PyTree

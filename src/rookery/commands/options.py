@@ -129,20 +129,20 @@ def gather_overrides(command: type, arguments: list[str]) -> list[str]:
     fields = {field.name: field for field in dataclasses.fields(command)}
     first: list[str] = []
     rest: list[str] = []
-    option, values = "", 0  # the option before, and how many values it still takes
+    option, hint, values = "", None, 0  # the option before, its type, and how many values it still takes
     for word in arguments:
         if word.startswith("--"):
             option, equals, value = word[2:].partition("=")
             name = option.replace("-", "_")
+            hint, default = hints.get(name), getattr(fields.get(name), "default", False)
             if equals:
-                _check_number(option, hints.get(name), value)
-            default = getattr(fields.get(name), "default", False)
+                _check_number(option, hint, value)
             many, is_flag = isinstance(default, tuple), isinstance(default, bool)
             values = 0 if equals or is_flag else len(arguments) if many else 1
             rest.append(word)
         elif values:
             values -= 1
-            _check_number(option, hints.get(option.replace("-", "_")), word)
+            _check_number(option, hint, word)
             rest.append(word)
         else:
             first.append(word)

@@ -21,6 +21,7 @@ import numpy as np
 from jax.core import Tracer
 
 from rookery.errors import ConfigError, InvalidActionError
+from rookery.extension_errors import leaf_types
 from rookery.interop.common import agent_ids, check_actions, observation_shapes, resolve_task
 from rookery.interop.fork import check_not_forked
 from rookery.interop.observation_forms import observation_form
@@ -70,11 +71,6 @@ def space_classes() -> tuple[Any, Any]:
     """
     spaces = sys.modules.get("jaxmarl.environments.spaces")
     return (Box, Discrete) if spaces is None else (spaces.Box, spaces.Discrete)
-
-
-def _layout(tree: PyTree) -> Any:
-    """Structure, shapes and types of a tree of arrays."""
-    return jax.tree.structure(tree), [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in jax.tree.leaves(tree)]
 
 
 class DictEnv:
@@ -172,7 +168,8 @@ class DictEnv:
         if reset_state is None:
             first, first_state = self.reset(key, params)
         else:
-            if _layout(reset_state) != _layout(state):
+            same_structure = jax.tree.structure(reset_state) == jax.tree.structure(state)
+            if not same_structure or leaf_types(reset_state) != leaf_types(state):
                 raise ConfigError(
                     "reset_state is not a state of this environment; give one that reset or step returned"
                 )

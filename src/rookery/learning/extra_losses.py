@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, LossInputs, check_result_shape
+from rookery.extension_errors import check_result_shape
+from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, LossInputs
 from rookery.learning.requested import only_requested
 from rookery.types import PRNGKey, PyTree, Sequences
 

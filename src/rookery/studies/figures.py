@@ -57,7 +57,7 @@ def checkpoint_curves(
     Args:
       trained_in: the evaluation condition with the task of training, in which checkpoints are evaluated. None: the
         first of each condition.
-      continues: by condition, the one whose agents it goes on training; its curve begins where that one's ends.
+      continues: by condition, the one whose agents it continues to train; its curve begins where that one's ends.
     """
     curves = {}
     for label, curve in results.curves.items():

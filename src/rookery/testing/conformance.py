@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from rookery.errors import RookeryError
-from rookery.interfaces import describe_failure
+from rookery.extension_errors import describe_failure
 
 TOLERANCE = 1e-4
 """Allowed difference of two ways to compute the same numbers, relative to the largest of them."""

@@ -132,10 +132,8 @@ def _check_intrinsic_reward(reward: IntrinsicReward, policy: RecurrentPolicy | N
     policy = policy or _policy(vocab_size=2 if reward.pays_messages else 0)
     _check_init(reward, policy, name)
     learner = A2C(sequence_length=4, intrinsic=(reward,))
-    state, trajectory = (
-        learner.init(policy, _KEYS[0], STEPS),
-        sample_trajectory(policy, reward.required_info, (reward,)),
-    )
+    state = learner.init(policy, _KEYS[0], STEPS)
+    trajectory = sample_trajectory(policy, reward.required_info, (reward,))
     params, own_state = state.params, reward.init_state(policy)
     again = reward.init_state(policy)
     require_equal_trees(own_state, again, f"{name}.init_state", "two calls must agree")
@@ -417,7 +415,7 @@ def _check_update(
 def _lower_update(
     learner: Learner, policy: RecurrentPolicy, state: Any, trajectory: Trajectory, method: str
 ) -> jax.stages.Lowered:
-    """An update, traced anew but not yet compiled."""
+    """An update, traced again but not yet compiled."""
 
     def update(state, trajectory, key):
         result = learner.update(policy, state, trajectory, _hparams(learner), key)
@@ -431,7 +429,7 @@ def _lower_update(
 def _same_program(first: jax.stages.Lowered, second: jax.stages.Lowered) -> bool:
     """Whether two functions became one program, which need not be compiled twice; False where the text cannot tell."""
     text = first.as_text()
-    # Newer versions of JAX may pass constants beside the text.
+    # Newer versions of JAX may pass constants in addition to the text.
     return text == second.as_text() and "jax.const" not in text
 
 

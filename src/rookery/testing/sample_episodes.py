@@ -65,7 +65,10 @@ def _loss_mask() -> Bool[Array, "T E"]:
 
 
 def _agent_mask(num_agents: int) -> Bool[Array, "T E A"]:
-    """In one episode another agent is away for a while, another ends alone; once it is over, nobody is there."""
+    """In one episode another agent is away for a while, in the next all others are at its end.
+
+    Once an episode is over, no agent is there.
+    """
     everyone = jnp.ones((STEPS, EPISODES, num_agents), bool)
     return everyone.at[3:6, 1, 1:2].set(False).at[8:, 2, 1:].set(False) & _loss_mask()[..., None]
 

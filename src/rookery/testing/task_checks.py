@@ -271,8 +271,8 @@ def _check_time_steps(task: Task, env: Env, episodes: Episodes) -> None:
         not unnamed,
         f"{name}: agent_mask",
         f"agents in slots {unnamed} leave within an episode, but dropout_slots is {tuple(env.dropout_slots)}: learners "
-        "would bootstrap from what they observe while they are away; name them there, and let them return, since no "
-        "learner knows of agents that leave for good before the episode is over",
+        "would bootstrap from what they observe while they are away; name them there, and make them return: "
+        "agents that leave for good before the episode is over are not supported",
     )
 
 

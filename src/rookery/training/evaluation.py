@@ -20,7 +20,7 @@ from rookery import keys
 from rookery.agents.team import Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
-from rookery.interfaces import check_result_shape
+from rookery.extension_errors import check_result_shape
 from rookery.learning.rollout import EpisodeStats, rollout
 from rookery.limits import MAX_ENVS, MAX_EPISODES, check_count, check_key_seed
 from rookery.training.train_step import Run, hide_missing, show_missing, summarize

@@ -15,13 +15,8 @@ import jax.numpy as jnp
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team import AgentGroup
 from rookery.errors import ConfigError, RookeryError, explain_failure
-from rookery.interfaces import (
-    EXTENSION_REMEDY,
-    Task,
-    check_result_shape,
-    check_same_types,
-    describe_failure,
-)
+from rookery.extension_errors import EXTENSION_REMEDY, check_result_shape, check_same_types, describe_failure
+from rookery.interfaces import Task
 from rookery.learning.intrinsic.combine import INFLUENCE_ON
 from rookery.training.config import RunConfig
 from rookery.types import Env, PyTree, TimeStep

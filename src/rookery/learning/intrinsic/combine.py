@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from rookery.errors import ConfigError
-from rookery.interfaces import IntrinsicReward, check_result_shape
+from rookery.extension_errors import check_result_shape
+from rookery.interfaces import IntrinsicReward
 from rookery.learning.masking import masked_mean
 from rookery.learning.requested import only_requested
 from rookery.types import PRNGKey, PyTree, Trajectory
