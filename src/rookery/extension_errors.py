@@ -53,9 +53,10 @@ def describe_failure(extensions: Iterable[Any], error: Exception) -> str | None:
     Of several extensions it is the one that was entered last on the way to the error: a learner calls its losses.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    extensions = list(extensions)
     entered = [(numbers, extension) for extension in extensions if (numbers := _own_frames(extension, frames))]
     if not entered:
-        return None
+        return _wrong_arguments(extensions, error)
     numbers, extension = max(entered, key=lambda entry: entry[0][0])
     is_missing = isinstance(error, NotImplementedError)
     method = _method_of([frames[number] for number in numbers], is_missing)
@@ -68,6 +69,14 @@ def describe_failure(extensions: Iterable[Any], error: Exception) -> str | None:
             f"{extension.required_info}; allowed: {allowed}"
         )
     return f"{method}: {raised}{error}{hint}"
+
+
+def _wrong_arguments(extensions: list[Any], error: Exception) -> str | None:
+    """For a method that was called and never entered: it does not take the arguments that it is given."""
+    classes = {base for extension in extensions for base in type(extension).__mro__}
+    if isinstance(error, TypeError) and str(error).startswith(tuple(f"{base.__qualname__}." for base in classes)):
+        return f"{error}; it must take the arguments that rookery.interfaces lists"
+    return None
 
 
 def _own_frames(extension: Any, frames: list[FrameType]) -> list[int]:

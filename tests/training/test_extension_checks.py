@@ -1,7 +1,7 @@
 """Extensions that are not registered, or in which there is a mistake, are refused before anything is written."""
 
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +22,7 @@ from rookery.training.build import build
 from rookery.training.config import RandomPolicyConfig, RecurrentPolicyConfig
 from rookery.training.demonstrations import record_dataset
 from rookery.training.extension_checks import check_environment, check_update, extension_failures_named
-from rookery.training.trainer import train
+from rookery.training.trainer import resume, train
 from tests.learning.worlds import Rooms
 from tests.tiny import NOVICE, OTHER, TASK, tiny
 
@@ -216,6 +216,39 @@ def test_a_mistake_is_named_before_anything_is_written(changes, message, tmp_pat
     assert not (tmp_path / "run").exists()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measured(AuxiliaryLoss):
+    """Its health is measured at checkpoints alone."""
+
+    kind: Literal["measured"] = "measured"
+    fails: ClassVar[bool] = False
+
+    def loss(self, params, inputs):
+        return jnp.zeros(inputs.hidden.shape[:2])
+
+    def health(self, params, inputs):
+        if self.fails:
+            raise ValueError("no agents here")
+        return {"error": jnp.float32(1)}
+
+
+def test_a_mistake_in_what_checkpoints_measure_is_named_before_a_run_starts_or_continues(tmp_path, monkeypatch):
+    monkeypatch.setitem(AUXILIARY_LOSSES._entries, "measured", Measured)
+    config = tiny(team=(dataclasses.replace(NOVICE, learner=learner((), (Measured(),))), OTHER))
+    message = r"^Measured\.health: raised ValueError: no agents here; mend it"
+    monkeypatch.setattr(Measured, "fails", True)
+    with pytest.raises(ConfigError, match=message):
+        train(config, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(Measured, "fails", False)
+    assert not train(config, tmp_path / "run", quiet=True, stop_after=0).finished
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    monkeypatch.setattr(Measured, "fails", True)
+    with pytest.raises(ConfigError, match=message):
+        resume(tmp_path / "run", quiet=True)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
 def test_the_part_that_was_entered_last_is_named_and_other_errors_pass():
     @dataclasses.dataclass(frozen=True)
     class Outer:
@@ -240,6 +273,11 @@ def test_the_part_that_was_entered_last_is_named_and_other_errors_pass():
         outer.call()
     with pytest.raises(ConfigError, match=r"^Outer\.call: raised ValueError"), extension_failures_named([outer]):
         outer.call()
+    too_many = r"Inner\.fail\(\) takes 1 positional argument but 2 were given; it must take the arguments that"
+    with pytest.raises(ConfigError, match=too_many), extension_failures_named([inner]):
+        inner.fail(1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError), extension_failures_named([outer]):
+        inner.fail(1)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match=r"^one\ntwo$"), extension_failures_named([A2C()]):
         outer.call()
     full = Inner(MemoryError("full"))  # what the machine lacks is no mistake of the class

@@ -140,12 +140,18 @@ class RunEvaluator:
         Returns: 'social' and 'solo', each name -> f32[M, L], and 'social_gain' {'return': f32[M, L]}; 'health', name ->
           f32[M, L], NaN for agents that do not measure it; left out where no agent measures anything.
         """
-        replica_keys = jnp.stack([evaluation_key(seed + number) for _, number in self._replicas])
-        measured = self._evaluate(learners, replica_keys, self._replica_params)
+        measured = self._evaluate(learners, self._replica_keys(seed), self._replica_params)
         social, solo, health = show_missing(jax.device_get(measured))
         social = {name: value[:, list(self.learning_slots)] for name, value in social.items()}
         gain = {"return": social["return"] - solo["return"]}
         return {"social": social, "solo": solo, "social_gain": gain} | ({"health": health} if health else {})
+
+    def trace(self, learners: PyTree) -> None:
+        """Trace what `__call__` would compute from learners of these shapes. Raises what their methods raise."""
+        jax.eval_shape(self._evaluate, learners, self._replica_keys(0), self._replica_params)
+
+    def _replica_keys(self, seed: int) -> jax.Array:
+        return jnp.stack([evaluation_key(seed + number) for _, number in self._replicas])
 
 
 def measure_health(

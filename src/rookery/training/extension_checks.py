@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -22,13 +22,16 @@ from rookery.training.config import RunConfig
 from rookery.types import Env, PyTree, TimeStep
 
 if TYPE_CHECKING:
-    from rookery.training.train_step import Run
+    from rookery.training.train_step import Run, TrainState
 
 
-def check_extensions(run: Run) -> None:
-    """Trace one update of a run that uses classes from outside this package, so that mistakes in them are found early.
+def check_extensions(run: Run, trace_evaluation: Callable[[TrainState], None] | None) -> None:
+    """Trace what a run with classes from outside this package will do, so that mistakes in them are found early.
 
     It takes seconds, and compiles nothing.
+
+    Args:
+      trace_evaluation: traces the evaluation of a checkpoint, given the shapes of a run's state; None: there is none.
     Raises: ConfigError, which names the class, for results of wrong shapes and for whatever the classes raise.
     """
     groups = run.team.groups
@@ -37,7 +40,10 @@ def check_extensions(run: Run) -> None:
     if parts := _from_outside([*configured_parts(run.config), *policies, *networks]):
         with extension_failures_named(parts):
             train_step = jax.vmap(run.train_step, (0, 0, None))
-            jax.eval_shape(train_step, jax.eval_shape(run.init), run.schedules, run.frozen_params)
+            state = jax.eval_shape(run.init)
+            jax.eval_shape(train_step, state, run.schedules, run.frozen_params)
+            if trace_evaluation is not None:
+                trace_evaluation(state)
 
 
 def configured_parts(config: RunConfig) -> list[Any]:

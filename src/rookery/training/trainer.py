@@ -34,7 +34,7 @@ from rookery.storage.run_files import (
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers
-from rookery.training.agent_paths import AgentFinder, agent_names, start_record
+from rookery.training.agent_paths import AgentFinder, FindAgent, agent_names, start_record
 from rookery.training.build import (
     SEED_PLACEHOLDER,
     build,
@@ -45,6 +45,7 @@ from rookery.training.build import (
 )
 from rookery.training.config import RunConfig, slot_names
 from rookery.training.devices import machine_info, thread_count
+from rookery.training.evaluation import RunEvaluator
 from rookery.training.extension_checks import check_extensions, configured_parts, extension_failures_named
 from rookery.training.finite import check_finite_metrics, check_finite_params
 from rookery.training.machine_notes import machine_notes
@@ -112,15 +113,12 @@ def train(
     run_dir = default_run_dir(config.name) if out is None else Path(out)
     check_registered(config)
     saved_config = to_dict(config)  # refuses what could not be read again, such as NaN, before anything is written
-    with extension_failures_named(configured_parts(config)):
-        run = build(config)
-        if processes.num_processes == 1:  # of several, each checks its own part (`ReplicaUpdates`)
-            check_memory(config, devices)
+    run = _build(config, devices, processes)
     replica_schedules(config)  # refuses invalid schedules before anything is written
     trackers = choose_trackers(track)
     params = initial_params(config, run)
     _check_unused(run_dir)
-    check_extensions(run)
+    _check_extensions(run)
     with RunLock(run_dir) as lock:
         _check_unused(run_dir)  # another process may have been quicker
         hashes = checkpoint_hashes(config)
@@ -161,9 +159,8 @@ def resume(
     config, run_dir = load_config(run_dir), Path(run_dir)
     find = AgentFinder.of_run(run_dir)
     check_checkpoint_hashes(run_dir, config)
-    run = build(config, find)
-    if processes.num_processes == 1:  # of several, each checks its own part (`ReplicaUpdates`)
-        check_memory(config, devices)
+    run = _build(config, devices, processes, find)
+    _check_extensions(run)
     with RunLock(run_dir) as lock:
         notes = machine_notes(run_dir)
         like = jax.eval_shape(run.init)
@@ -174,6 +171,22 @@ def resume(
         hashes = checkpoint_hashes(config, find)
         loop = _TrainLoop(run, lock, devices, quiet, stop_after, on_update, processes, hashes)
         return loop.execute(state, resume_at=num_updates, notes=notes)
+
+
+def _build(
+    config: RunConfig, devices: list[Any] | None, processes: ProcessGroup, find: FindAgent = str
+) -> Run:
+    """The run, for which there is enough memory. Raises: as `build`; ConfigError."""
+    with extension_failures_named(configured_parts(config)):
+        run = build(config, find)
+        if processes.num_processes == 1:  # of several, each checks its own part (`ReplicaUpdates`)
+            check_memory(config, devices)
+    return run
+
+
+def _check_extensions(run: Run) -> None:
+    episodes = run.config.eval_episodes
+    check_extensions(run, (lambda state: RunEvaluator(run, episodes).trace(state.learners)) if episodes else None)
 
 
 def _check_loop_arguments(devices: Any, stop_after: Any, on_update: Any) -> None:
