@@ -8,6 +8,7 @@ import pytest
 from rookery.agents.weights import load_agent
 from rookery.errors import ConfigError, CorruptFileError, DivergedError, IncompatibleError, NotFoundError
 from rookery.learning.cloning import BehaviorCloning
+from rookery.plugins import NETWORKS
 from rookery.storage import checkpoint
 from rookery.storage.run_files import recorded_threads
 from rookery.storage.serialization import to_dict
@@ -17,6 +18,7 @@ from rookery.training.demonstrations import record_dataset
 from rookery.training.devices import thread_count
 from rookery.training.trainer import train
 from tests.tiny import CONFIG, NETWORK, TASK, assert_same, rows, tiny
+from tests.training.test_extension_checks import BadNetwork
 
 TINY = CloneConfig(
     name="tiny", network=NETWORK, learner=BehaviorCloning(epochs=4, minibatch_size=4, learning_rate=1e-2), num_seeds=2
@@ -110,7 +112,9 @@ def test_a_seed_does_not_depend_on_the_others(cloned, data, tmp_path):
     assert_same(load_agent(single.agent_files[0]).params, load_agent(cloned.agent_files[1]).params)
 
 
-def test_refusals(cloned, data, tmp_path, straight):
+def test_refusals(cloned, data, tmp_path, straight, monkeypatch):
+    monkeypatch.setitem(NETWORKS._entries, "bad-network", BadNetwork)
+
     def refused(kind, said, config=TINY, data=data, run_dir=tmp_path / "new"):
         with pytest.raises(kind, match=said) as caught:
             train_clones(config, data, run_dir, quiet=True)
@@ -124,6 +128,8 @@ def test_refusals(cloned, data, tmp_path, straight):
         "too few",
         dataclasses.replace(TINY, learner=dataclasses.replace(TINY.learner, validation_fraction=0.99)),
     )
+    message = r"^Unfinished\.__call__: raised KeyError: 'pixels'; mend it"
+    refused(ConfigError, message, dataclasses.replace(TINY, network=BadNetwork(part="encoder")))
     assert not (tmp_path / "new").exists()
     wild = dataclasses.replace(TINY, learner=dataclasses.replace(TINY.learner, learning_rate=1e30))
     refused(DivergedError, "is not finite at epoch", wild)

@@ -45,6 +45,7 @@ from rookery.training.agent_paths import start_record
 from rookery.training.config import check_label
 from rookery.training.demonstrations import Dataset, read_dataset
 from rookery.training.devices import thread_count
+from rookery.training.extension_checks import extension_failures_named, trace_extensions
 from rookery.training.machine_notes import machine_notes
 from rookery.training.progress import Progress
 from rookery.training.stop_signal import StopSignal
@@ -117,15 +118,20 @@ def train_clones(
       stop_after: seconds after which to save and stop; at least one epoch is done.
       restart: as for `rookery.training.trainer.resume`.
       track: as for `rookery.training.trainer.train`; a run that continues keeps its own.
-    Raises: ConfigError if `run_dir` holds another run; IncompatibleError for a network that cannot read the expert's
-      observations; what `read_dataset` raises; StorageError; DivergedError.
+    Raises: ConfigError if `run_dir` holds another run, or for a network in which there is a mistake; IncompatibleError
+      for a network that cannot read the expert's observations; what `read_dataset` raises; StorageError; DivergedError.
     """
     check_path_type("dataset", dataset)
     check_path_type("run_dir", run_dir)
     check_stop_after(stop_after)
     data = read_dataset(dataset)
-    policy = RecurrentPolicy(config.network, tuple(data.manifest["observation_shape"]), data.manifest["num_actions"])
+    with extension_failures_named([config.network]):
+        policy = RecurrentPolicy(
+            config.network, tuple(data.manifest["observation_shape"]), data.manifest["num_actions"]
+        )
     training, validation = data.split(config.learner.validation_fraction)
+    updates = _CloneUpdates(config, policy)
+    trace_extensions([config.network], lambda: updates.trace(training, validation))
     run_dir, saved_config = Path(run_dir), to_dict(config)
     if not (run_dir / CONFIG_FILE).exists():
         choose_trackers(track)  # refuses an unknown one before there is a folder
@@ -139,7 +145,7 @@ def train_clones(
         if saved is None:
             save_trackers(run_dir, dict.fromkeys(choose_trackers(track)))
             write_json(run_dir / CONFIG_FILE, requested)
-        loop = _CloneLoop(config, policy, data, lock, quiet, stop_after)
+        loop = _CloneLoop(updates, data, lock, quiet, stop_after)
         return loop.execute(training, validation, restart)
 
 
@@ -163,30 +169,64 @@ def _load_saved_config(run_dir: Path) -> dict[str, Any] | None:
     return data
 
 
+@dataclasses.dataclass(frozen=True)
+class _CloneUpdates:
+    """What is compiled: an epoch of all seeds."""
+
+    config: CloneConfig
+    policy: RecurrentPolicy
+
+    @property
+    def seeds(self) -> np.ndarray:
+        """i32[num_seeds]."""
+        return np.arange(self.config.seed, self.config.seed + self.config.num_seeds, dtype=np.int32)
+
+    def init(self) -> CloningState:
+        """Untrained clones, leaves [num_seeds, ...]."""
+        # One after another: orthogonal initializations of several seeds at once can deadlock on few cores.
+        return jax.lax.map(lambda seed: init_cloning(self.config.learner, self.policy, _seed_key(seed)), self.seeds)
+
+    def epoch(
+        self, state: CloningState, number: jax.Array, training: Trajectory, validation: Trajectory
+    ) -> tuple[CloningState, dict]:
+        """The clones after one more epoch, with its metrics."""
+        learner, policy = self.config.learner, self.policy
+        learning_rate = learner.learning_rate_at(number)
+
+        def one_seed(inputs):
+            clone, seed = inputs
+            key = jax.random.fold_in(_seed_key(seed), keys.CLONE_EPOCHS + number)
+            clone, train_metrics = train_epoch(learner, policy, clone, training, learning_rate, key)
+            validation_metrics = evaluate_cloning(learner, policy, clone.params, validation)
+            metrics = {"train": train_metrics, "validation": validation_metrics}
+            return keep_best(clone, validation_metrics["loss"]), metrics
+
+        in_turn = jax.default_backend() == "cpu"  # see `Run.map_replicas`
+        inputs = (state, self.seeds)
+        state, metrics = jax.lax.map(one_seed, inputs) if in_turn else jax.vmap(one_seed)(inputs)
+        return state, {**metrics, "learning_rate": learning_rate}
+
+    def trace(self, training: Trajectory, validation: Trajectory) -> None:
+        """Trace an epoch. Raises what the network's methods raise."""
+        jax.eval_shape(self.epoch, jax.eval_shape(self.init), np.int32(0), training, validation)
+
+
 class _CloneLoop:
     """Epochs of all seeds; between them metrics, and at intervals a checkpoint and the agents."""
 
-    def __init__(
-        self,
-        config: CloneConfig,
-        policy: RecurrentPolicy,
-        data: Dataset,
-        lock: RunLock,
-        quiet: bool,
-        stop_after: float | None,
-    ):
-        self.config, self.policy, self.data, self.lock, self.run_dir = config, policy, data, lock, lock.run_dir
+    def __init__(self, updates: _CloneUpdates, data: Dataset, lock: RunLock, quiet: bool, stop_after: float | None):
+        self.updates, self.config, self.policy = updates, updates.config, updates.policy
+        self.data, self.lock, self.run_dir = data, lock, lock.run_dir
         self.quiet, self.stop_after = quiet, stop_after
-        self.seeds = jnp.arange(config.seed, config.seed + config.num_seeds, dtype=jnp.int32)
 
     def execute(self, training: Trajectory, validation: Trajectory, restart: bool) -> CloneResult:
         config, learner, start_time = self.config, self.config.learner, time.monotonic()
         notes = machine_notes(self.run_dir)
-        like = jax.eval_shape(self._init)
+        like = jax.eval_shape(self.updates.init)
         restored = restore_run(self.run_dir, like, config.checkpoint_interval, restart, notes.append)
-        done, state = restored or (0, jax.jit(self._init)())
+        done, state = restored or (0, jax.jit(self.updates.init)())
         steps = int(np.asarray(training.loss_mask).sum())  # the expert's steps in one epoch
-        update = jax.jit(self._epoch)
+        update = jax.jit(self.updates.epoch)
         stopping = False
         with (
             MetricsWriter(self.run_dir, done, self._trackers()) as metrics_writer,
@@ -217,30 +257,7 @@ class _CloneLoop:
         return CloneResult(self.run_dir, done, done == learner.epochs, agents, np.asarray(state.best_loss))
 
     def _trackers(self) -> RunTrackers:
-        return RunTrackers(self.run_dir, self.config.name, to_dict(self.config), self.seeds.tolist())
-
-    def _init(self) -> CloningState:
-        # One after another: orthogonal initializations of several seeds at once can deadlock on few cores.
-        return jax.lax.map(lambda seed: init_cloning(self.config.learner, self.policy, _seed_key(seed)), self.seeds)
-
-    def _epoch(
-        self, state: CloningState, number: jax.Array, training: Trajectory, validation: Trajectory
-    ) -> tuple[CloningState, dict]:
-        learner, policy = self.config.learner, self.policy
-        learning_rate = learner.learning_rate_at(number)
-
-        def one_seed(inputs):
-            clone, seed = inputs
-            key = jax.random.fold_in(_seed_key(seed), keys.CLONE_EPOCHS + number)
-            clone, train_metrics = train_epoch(learner, policy, clone, training, learning_rate, key)
-            validation_metrics = evaluate_cloning(learner, policy, clone.params, validation)
-            metrics = {"train": train_metrics, "validation": validation_metrics}
-            return keep_best(clone, validation_metrics["loss"]), metrics
-
-        in_turn = jax.default_backend() == "cpu"  # see `Run.map_replicas`
-        inputs = (state, self.seeds)
-        state, metrics = jax.lax.map(one_seed, inputs) if in_turn else jax.vmap(one_seed)(inputs)
-        return state, {**metrics, "learning_rate": learning_rate}
+        return RunTrackers(self.run_dir, self.config.name, to_dict(self.config), self.updates.seeds.tolist())
 
     def _check_finite(self, loss: np.ndarray, state: CloningState, done: int) -> None:
         """Raises DivergedError before anything that is not finite is saved."""

@@ -37,13 +37,24 @@ def check_extensions(run: Run, trace_evaluation: Callable[[TrainState], None] | 
     groups = run.team.groups
     policies = [policy for group in groups for policy in (group.policy, group.teacher) if policy is not None]
     networks = [policy.network for policy in policies if isinstance(policy, RecurrentPolicy)]
-    if parts := _from_outside([*configured_parts(run.config), *policies, *networks]):
-        with extension_failures_named(parts):
-            train_step = jax.vmap(run.train_step, (0, 0, None))
-            state = jax.eval_shape(run.init)
-            jax.eval_shape(train_step, state, run.schedules, run.frozen_params)
-            if trace_evaluation is not None:
-                trace_evaluation(state)
+
+    def trace() -> None:
+        state = jax.eval_shape(run.init)
+        jax.eval_shape(jax.vmap(run.train_step, (0, 0, None)), state, run.schedules, run.frozen_params)
+        if trace_evaluation is not None:
+            trace_evaluation(state)
+
+    trace_extensions([*configured_parts(run.config), *policies, *networks], trace)
+
+
+def trace_extensions(parts: Iterable[Any], trace: Callable[[], Any]) -> None:
+    """Call `trace` if any of these parts is of a class from outside this package.
+
+    Raises: ConfigError, which names the class, for whatever the classes raise.
+    """
+    if outside := _from_outside(parts):
+        with extension_failures_named(outside):
+            trace()
 
 
 def configured_parts(config: RunConfig) -> list[Any]:

@@ -173,9 +173,7 @@ def resume(
         return loop.execute(state, resume_at=num_updates, notes=notes)
 
 
-def _build(
-    config: RunConfig, devices: list[Any] | None, processes: ProcessGroup, find: FindAgent = str
-) -> Run:
+def _build(config: RunConfig, devices: list[Any] | None, processes: ProcessGroup, find: FindAgent = str) -> Run:
     """The run, for which there is enough memory. Raises: as `build`; ConfigError."""
     with extension_failures_named(configured_parts(config)):
         run = build(config, find)
