@@ -42,12 +42,23 @@ settings.load_profile("rookery")
 
 
 LONGEST_FILES = [
-    "studies/test_smoke.py", "studies/test_smoke_of_others.py", "scaling/test_ray_study.py", "tasks/test_all.py",
-    "learning/test_extensions.py", "docs/test_code_blocks.py", "interop/test_pettingzoo.py",
-    "interop/test_gymnasium.py", "test_cli.py", "training/test_resume.py", "training/test_train_step.py",
-    "scorecard/test_card.py", "test_demo.py", "examples/test_rookery_extras.py",
+    "studies/test_smoke.py", "studies/test_smoke_of_others.py", "scaling/test_ray_study.py", "play/test_server.py",
+    "training/test_trainer.py", "tasks/test_all.py", "learning/test_extensions.py", "interop/test_gymnasium.py",
+    "interop/test_pettingzoo.py", "test_cli.py", "docs/test_code_blocks.py", "training/test_resume.py",
+    "examples/test_rookery_extras.py", "training/test_train_step.py", "scaling/test_many_devices.py",
+    "scorecard/test_card.py", "test_demo.py",
 ]  # fmt: skip
-"""Relative to this folder, about a minute or more on one core, the longest first."""
+"""Relative to this folder, about half a minute or more on one core, the longest first."""
+
+
+def pytest_xdist_auto_num_workers(config):
+    """One more than there are cores: some tests wait for a server, a browser or a cluster.
+
+    None: as many as PYTEST_XDIST_AUTO_NUM_WORKERS says.
+    """
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(trylast=True)

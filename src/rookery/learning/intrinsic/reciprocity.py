@@ -8,7 +8,7 @@ j; while j has been bad, by what is bad for j. Centralized: it reads the others'
 
 Expected returns come from a model of its own, two dense layers on the policy's features without gradient into them. It
 learns the discounted returns of all agents by one-step temporal differences, from all actions and again without those
-of each agent in turn.
+of each agent in turn; nothing follows the end of an episode, be it a time limit.
 
 Source: Zhou et al. 2024, arXiv:2406.01641 (Reciprocators): value influence and influence balance. From the published
 code of Coin Game: that own influence is subtracted from the balance, and the mean over the others. There, models of
