@@ -8,7 +8,7 @@ from rookery.agents.networks import MLPNetwork
 from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner
-from rookery.agents.team import AgentGroup, Team, act_group, gather_observations, initial_carry
+from rookery.agents.team import AgentGroup, Team, act_group, gather_observations, initial_carry, set_executed_actions
 from rookery.errors import ConfigError
 from rookery.gridworld.spec import ViewConfig
 from rookery.tasks.goal_cycle import GoalCycle
@@ -53,12 +53,19 @@ def test_names_must_differ():
     assert "must differ" in refused(AgentGroup("a", (0, 1), RANDOM), AgentGroup("a", (2,), RANDOM))
 
 
-def test_the_views_of_a_group_must_have_one_shape():
+def test_the_views_of_a_group_that_sees_must_have_one_shape():
     env = GridEnv(GoalCycle(views=(SMALL, ViewConfig(), ViewConfig())))
-    assert "group 'a' has slots whose views differ in shape: [(3, 3, 8), (21, 21, 3)]" in refused(
-        AgentGroup("a", (0, 1), RANDOM), AgentGroup("b", (2,), RANDOM), env=env
-    )
-    Team((AgentGroup("a", (0,), RANDOM), AgentGroup("b", (1, 2), RANDOM))).validate(env)
+    message = refused(AgentGroup("a", (0, 1), RECURRENT), AgentGroup("b", (2,), RANDOM), env=env)
+    assert "group 'a' has slots whose views differ in shape (slot 0 3×3×8, slot 1 21×21×3); make one" in message
+    Team((AgentGroup("a", (0, 1), RANDOM), AgentGroup("b", (2,), RANDOM))).validate(env)
+
+
+def test_agents_that_see_nothing_act_the_same_whatever_the_views_of_their_slots():
+    group, carry, is_first = AgentGroup("a", (0, 2), RANDOM), (), jnp.ones(5, bool)
+    views = (jnp.zeros((5, 3, 3, 8)), jnp.zeros((5, 3, 3, 8)), jnp.zeros((5, 21, 21, 3)))
+    act = lambda views: act_group(group, (), carry, views, None, is_first, jax.random.PRNGKey(3))[0]  # noqa: E731
+    np.testing.assert_array_equal(act(views), act((views[0], views[0], views[0])))
+    assert set_executed_actions(group, carry, views, None, act(views)) == carry
 
 
 def test_a_policy_must_fit_its_observations():

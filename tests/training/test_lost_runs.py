@@ -187,3 +187,5 @@ def test_agents_say_what_they_trained_with(tmp_path):
         )
         card = json.loads((run_dir / "agents" / "social-seed3-novice-0.json").read_text())
         assert card["partners"] == partners
+        by_slot = {"1": "random", "2": "scripted-partial"} if len(team) == 3 else None
+        assert card.get("partners_by_slot") == by_slot

@@ -84,6 +84,15 @@ def test_a_card_with_an_impossible_slot(saved, slot):
         make_team_setup(saved(slot=slot))
 
 
+def test_partners_of_several_kinds_take_the_slots_that_they_had_in_training(saved):
+    agent = saved(slot=1, partners="random, scripted", partners_by_slot={"0": "random", "2": "scripted"})
+    four = dataclasses.replace(TASK, views=TASK.views[:1] * 4, max_steps=4)
+    groups = make_team_setup(agent, task=four).team.groups
+    assert [(group.slots, group.policy.role) for group in groups[1:]] == [((0,), "random"), ((2, 3), "scripted")]
+    assert [group.slots for group in make_team_setup(agent, "random", four).team.groups] == [(1,), (0, 2, 3)]
+    assert [group.slots for group in make_team_setup(agent).team.groups] == [(1,), (0,)]
+
+
 @pytest.mark.parametrize("partners", ["oracle", "scripted-partial, random"])
 def test_partners_that_no_command_can_make_are_asked_for(saved, partners):
     with pytest.raises(NotFoundError, match=rf"was trained with '{partners}'.*use --partners"):

@@ -29,7 +29,8 @@ class Card(TypedDict, total=False):
     task: dict[str, object]
     slot: int
     seed: int
-    partners: str | None
+    partners: str | None  # of several kinds all, with commas
+    partners_by_slot: dict[str, str]  # where they are of several kinds
     returns: _Returns
     scripted: _Returns
     steps: int

@@ -52,16 +52,20 @@ class Team:
         if len(set(names)) != len(names):
             raise ConfigError(f"group names {names} must differ from each other")
         for group in self.groups:
-            shapes = {env.observation_shape(slot) for slot in group.slots}
-            if len(shapes) != 1:
-                raise ConfigError(f"group {group.name!r} has slots whose views differ in shape: {sorted(shapes)}")
-            expected, observed = group.policy.observation_shape, shapes.pop()
-            if expected is not None and tuple(expected) != tuple(observed):
-                raise ConfigError(
-                    f"group {group.name!r} observes {'×'.join(map(str, observed))}, "
-                    f"its policy takes {'×'.join(map(str, expected))}"
-                )
+            if group.policy.observation_shape is not None:
+                self._validate_views(group, env)
             self._validate_communication(group, env)
+
+    def _validate_views(self, group: AgentGroup, env: Env) -> None:
+        shapes = {slot: "×".join(map(str, env.observation_shape(slot))) for slot in group.slots}
+        if len(set(shapes.values())) != 1:
+            named = ", ".join(f"slot {slot} {shape}" for slot, shape in shapes.items())
+            raise ConfigError(
+                f"group {group.name!r} has slots whose views differ in shape ({named}); make one group for each shape"
+            )
+        expected, observed = "×".join(map(str, group.policy.observation_shape)), shapes[group.slots[0]]
+        if expected != observed:
+            raise ConfigError(f"group {group.name!r} observes {observed}, its policy takes {expected}")
 
     def _validate_communication(self, group: AgentGroup, env: Env) -> None:
         policy: Any = group.policy
@@ -171,7 +175,11 @@ def act_group(
     """
     keys = jax.random.split(key, len(group.slots))
     if group.policy.privileged:
-        return _act_privileged(group, params, carry, states, is_first, keys)
+        # Not vmapped: a scripted policy plans under `cond`, and vmap would run both branches every step.
+        views = [(states, jnp.full(is_first.shape, slot, jnp.int32)) for slot in group.slots]
+        return _act_in_turn(group, params, carry, views, is_first, keys)
+    if _views_differ(observation, group.slots):
+        return _act_in_turn(group, params, carry, [observation[slot] for slot in group.slots], is_first, keys)
     obs = gather_observations(observation, group.slots)
     params_axis = 0 if group.learns else None
     if not group.policy.comms_obs_size:
@@ -186,13 +194,19 @@ def act_group(
     return action, carry, {**extras, "comms_obs": jnp.broadcast_to(comms_obs, (len(group.slots), *comms_obs.shape))}
 
 
-def _act_privileged(group: AgentGroup, params: PyTree, carry: PyTree, states: PyTree, is_first, keys: jax.Array):
-    """Slot by slot, not vmapped: a scripted policy plans under `cond`, and vmap would run both branches every step."""
-    batch_size, outputs = is_first.shape[0], []
-    for number, slot in enumerate(group.slots):
-        obs = states, jnp.full(batch_size, slot, jnp.int32)
+def _views_differ(observation: Any, slots: tuple[int, ...]) -> bool:
+    """Whether agents observe arrays of different shapes, which cannot be stacked."""
+    return isinstance(observation, tuple) and len({observation[slot].shape for slot in slots}) > 1
+
+
+def _act_in_turn(
+    group: AgentGroup, params: PyTree, carry: PyTree, views: list[Any], is_first: Bool[Array, "B"], keys: jax.Array
+):
+    """Slot by slot. `views`: what the policy observes in each."""
+    outputs = []
+    for number, view in enumerate(views):
         slot_carry = jax.tree.map(lambda x, number=number: x[number], carry)
-        outputs.append(group.policy.act(params, slot_carry, obs, is_first, keys[number]))
+        outputs.append(group.policy.act(params, slot_carry, view, is_first, keys[number]))
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *outputs)
 
 
@@ -204,6 +218,12 @@ def set_executed_actions(
     Args:
       observation, states: those that it chose them for, as in `act_group`.
     """
+    if _views_differ(observation, group.slots) and not group.policy.privileged:
+        after = [
+            group.policy.set_executed_action(jax.tree.map(lambda x, i=i: x[i], carry), observation[slot], action[i])
+            for i, slot in enumerate(group.slots)
+        ]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *after)
     if not group.policy.privileged:
         return jax.vmap(group.policy.set_executed_action)(carry, gather_observations(observation, group.slots), action)
 

@@ -32,6 +32,7 @@ from rookery.types import Env, PyTree
 
 UNTRAINED = (*scripted.OBSERVABILITY_BY_NAME, "random", *DILEMMA_ROLES)
 """Names of agents that were not trained."""
+DEFAULT_PARTNERS = "scripted"
 NO_PARTNERS = "none"
 """Value of `partners` that leaves every other slot out of the task."""
 DEFAULT_TASK = "goal-cycle-v0"
@@ -50,7 +51,7 @@ def make_team_setup(
 
     Args:
       partners: one agent for all other slots, or 'none' to leave them out; None: the partners that the agent was
-        trained with, else scripted ones.
+        trained with, each in its slot, else scripted ones.
       task: an id of `rookery envs`, or a task; None: the task that the agent was trained on.
       task_overrides: KEY=VALUE changes to the task, one or several.
     Raises: NotFoundError, CorruptFileError, IncompatibleError or ConfigError, before anything is compiled.
@@ -84,9 +85,10 @@ def make_team_setup(
     slot = slot if slot < env.num_agents else 0
     policy, own_params = load_policy(agent, env, (slot,), trained)
     groups, params = [AgentGroup("agent", (slot,), policy)], {"agent": own_params}
-    if partner_slots := tuple(other for other in range(env.num_agents) if other != slot):
-        policy, params["partners"] = _load_partners(agent, partners, trained, env, partner_slots)
-        groups.append(AgentGroup("partners", partner_slots, policy))
+    others = tuple(other for other in range(env.num_agents) if other != slot)
+    for name, source, slots in _partner_groups(agent, partners, trained, others):
+        policy, params[name] = _load_partners(agent, source, env, slots, asked_for=partners is not None)
+        groups.append(AgentGroup(name, slots, policy))
     return TeamSetup(env, Team(tuple(groups)), params, agent_slot=slot)
 
 
@@ -110,17 +112,31 @@ def load_policy(source: str, env: Env, slots: tuple[int, ...], trained: Agent | 
     return agent.policy, agent.params
 
 
-def _load_partners(
-    agent: str, partners: str | None, trained: Agent | None, env: Env, slots: tuple[int, ...]
-) -> tuple[Policy, PyTree]:
-    """The policy of the other slots: the one that is asked for, else that of training, else the scripted expert."""
-    if partners is not None:
-        return load_policy(partners, env, slots)
-    of_training = _trained_partners(agent, trained)
+def _partner_groups(
+    agent: str, partners: str | None, trained: Agent | None, slots: tuple[int, ...]
+) -> list[tuple[str, str, tuple[int, ...]]]:
+    """Name, source and slots of each group of partners: those asked for, else those of training, else scripted ones."""
+    if not slots:
+        return []
+    by_slot = {} if trained is None or partners is not None else trained.card.get("partners_by_slot", {})
+    if not by_slot:
+        return [("partners", partners or _trained_partners(agent, trained) or DEFAULT_PARTNERS, slots)]
+    sources = {slot: by_slot.get(str(slot), DEFAULT_PARTNERS) for slot in slots}
+    groups = []
+    for number, kind in enumerate(dict.fromkeys(sources.values()), 1):
+        own = tuple(slot for slot in slots if sources[slot] == kind)
+        groups.append((f"partners-{number}", _where_run_has_it(agent, kind), own))
+    return groups
+
+
+def _load_partners(agent: str, source: str, env: Env, slots: tuple[int, ...], asked_for: bool) -> tuple[Policy, PyTree]:
+    """The policy of a group of partners, and its parameters."""
     try:
-        return load_policy(of_training or "scripted", env, slots)
+        return load_policy(source, env, slots)
     except NotFoundError as error:
-        raise NotFoundError(f"{agent} was trained with {of_training!r}: {error}; use --partners") from None
+        if asked_for:
+            raise
+        raise NotFoundError(f"{agent} was trained with {source!r}: {error}; use --partners") from None
 
 
 def _slot(agent: str, trained: Agent | None) -> int:
@@ -146,11 +162,15 @@ def _trained_task(agent: str, trained: Agent | None) -> Any:
 def _trained_partners(agent: str, trained: Agent | None) -> str | None:
     """The partners that an agent was trained with; of a run's own agent, where the run finds them."""
     partners = trained.card.get("partners") if trained is not None else None
-    if partners is not None and is_agent_path(partners):
-        folder = Path(agent).resolve().parent
-        if folder.name == AGENTS_DIR and (folder.parent / CONFIG_FILE).exists():
-            try:
-                return AgentFinder.of_run(folder.parent)(partners)
-            except NotFoundError as error:
-                raise NotFoundError(f"{error}, or name others by --partners") from None
+    return None if partners is None else _where_run_has_it(agent, partners)
+
+
+def _where_run_has_it(agent: str, partners: str) -> str:
+    """Partners that are a file, where the run of this agent finds it."""
+    folder = Path(agent).resolve().parent
+    if is_agent_path(partners) and folder.name == AGENTS_DIR and (folder.parent / CONFIG_FILE).exists():
+        try:
+            return AgentFinder.of_run(folder.parent)(partners)
+        except NotFoundError as error:
+            raise NotFoundError(f"{error}, or name others by --partners") from None
     return partners

@@ -451,18 +451,22 @@ class _TrainLoop:
                         "task": to_dict(self.config.task),
                         "slot": slot,
                         "seed": seed,
-                        "partners": self._partners(seed),
+                        **self._partners(seed),
                         "steps": done * self.config.steps_per_update,
                         "rookery": __version__,
                     }
                     path = self.run_dir / AGENTS_DIR / agent_file(variant, seed, group.name, slot)
                     save_agent(path, group.policy, params, card)  # type: ignore[arg-type] (learners train no other)
 
-    def _partners(self, seed: int) -> str | None:
-        """The agents that did not learn, as `eval --partners` names them; None if all learned. Agents of several kinds
-        are listed with commas, which names no agent: evaluation then asks which to take."""
-        labels = dict.fromkeys(entry.policy.label for entry in self.config.team if entry.learner is None)
-        return ", ".join(label.replace(SEED_PLACEHOLDER, str(seed)) for label in labels) or None
+    def _partners(self, seed: int) -> dict[str, Any]:
+        """Of a card: the agents that did not learn, as `eval --partners` names them; None if all learned."""
+        partners = [entry for entry in self.config.team if entry.learner is None]
+        labels = {entry.name: entry.policy.label.replace(SEED_PLACEHOLDER, str(seed)) for entry in partners}
+        kinds = list(dict.fromkeys(labels.values()))
+        if len(kinds) < 2:
+            return {"partners": kinds[0] if kinds else None}
+        by_slot = {str(slot): labels[entry.name] for entry in partners for slot in entry.slots}
+        return {"partners": ", ".join(kinds), "partners_by_slot": by_slot}
 
     def _replicas_of(self, number: int) -> slice:
         """The replicas of a variant."""
