@@ -124,7 +124,7 @@ def test_names_of_agents():
     assert slot_names(CONFIG) == ["novice", "other"]
     pair = GroupConfig(name="pair", slots=(2, 0), policy=RandomPolicyConfig())
     config = tiny(team=(pair, dataclasses.replace(NOVICE, slots=(1,))))
-    assert slot_names(config) == ["pair-2", "novice", "pair-1"]
+    assert slot_names(config) == ["pair-0", "novice", "pair-2"]
 
 
 # ------------------------------------------------------------------------------------------- the same numbers
@@ -237,8 +237,8 @@ def test_a_learner_in_no_episode_is_shown_without_a_warning(tmp_path):
     )
     result = train(config, tmp_path / "run")
     (row,) = rows(result.run_dir)
-    assert row["main/pair-2/return"] == [None]
-    assert row["main/pair-1/return"][0] is not None
+    assert row["main/pair-1/return"] == [None]
+    assert row["main/pair-0/return"][0] is not None
 
 
 @pytest.mark.usefixtures("quick")

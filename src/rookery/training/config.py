@@ -302,11 +302,11 @@ class RunConfig(NumericFields):
 
 
 def slot_names(config: RunConfig) -> list[str]:
-    """A name for the agent in every slot: its group's, numbered if the group fills several slots."""
+    """A name for the agent in every slot: its group's, with the slot if the group fills several."""
     names = {}
     for group in config.team:
-        for number, slot in enumerate(group.slots):
-            names[slot] = group.name if len(group.slots) == 1 else f"{group.name}-{number + 1}"
+        for slot in group.slots:
+            names[slot] = group.name if len(group.slots) == 1 else f"{group.name}-{slot}"
     return [names[slot] for slot in sorted(names)]
 
 
