@@ -23,6 +23,7 @@ EXTRAS = ROOT / "examples" / "rookery_extras" / "src"
 PREAMBLES = {
     # Pages that speak of the reader's own classes, or go on from what the page has said in words.
     "CONTRIBUTING.md": """
+from rookery.agents.scripted.key_door_expert import KeyDoorExpert as MyExpert
 from rookery_extras.intrinsic_reward import RandomNetworkDistillation as MyReward
 from rookery_extras.learner import AdvantageWeightedRegression as MyLearner
 from rookery_extras.loss import RewardPrediction as MyLoss
@@ -54,13 +55,15 @@ CHECKS = (
 
 
 @pytest.fixture
-def registries():
+def registries(monkeypatch):
     """What a page registers is forgotten afterwards."""
     from rookery import plugins
+    from rookery.agents import scripted
     from rookery.tasks.registry import TASKS
 
     kept = [plugins.NETWORKS, plugins.AUXILIARY_LOSSES, plugins.INTRINSIC_REWARDS, plugins.LEARNERS, plugins.TRACKERS]
     before = [dict(registry._entries) for registry in kept], dict(TASKS)
+    monkeypatch.setattr(scripted, "EXPERT_FACTORIES", dict(scripted.EXPERT_FACTORIES))
     yield
     for registry, entries in zip(kept, before[0], strict=True):
         registry._entries.clear()

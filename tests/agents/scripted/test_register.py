@@ -6,6 +6,7 @@ import pytest
 from rookery.agents import scripted
 from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner, GoalCycleScout
+from rookery.agents.scripted.key_door_expert import KeyDoorExpert
 from rookery.errors import ConfigError
 from rookery.tasks import registry
 from rookery.tasks.grid_env import GridEnv
@@ -46,6 +47,11 @@ def test_runs_and_the_command_line_choose_by_observability():
         assert (
             make_team_setup(name, "none", "maze-v0", ()).team.groups[0].policy.perception.observability == observability
         )
+
+
+def test_an_expert_that_is_given_the_task_for_its_perception_is_refused():
+    with pytest.raises(ConfigError, match=r"perception=GoalCycle.* must be a Perception, as Perception\.from_spec"):
+        KeyDoorExpert(TASK)
 
 
 KINDS = {kind for kind, _ in scripted.EXPERT_FACTORIES}

@@ -15,6 +15,7 @@ from rookery.gridworld.movement import FORWARD, direction_vector
 from rookery.gridworld.state import GridState
 from rookery.gridworld.tiles import FLOOR
 from rookery.interfaces import Policy, PolicyRole
+from rookery.limits import check_type
 from rookery.types import PRNGKey, PyTree
 
 
@@ -55,6 +56,11 @@ class GridExpert(Policy):
 
     privileged = True
     role: ClassVar[PolicyRole] = "scripted"
+
+    def __post_init__(self) -> None:
+        check_type(
+            "perception", self.perception, Perception, "a Perception, as Perception.from_spec(task.grid_spec, 'full')"
+        )
 
     def initial_task_memory(self) -> PyTree:
         """The task's own memory in one environment before an episode. Default: none."""
