@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from rookery.training.widening import (
     cultural_transmission_of,
     initial_widening,
     move_border,
+    turns,
 )
 from tests.tiny import NOVICE, OTHER, TASK, assert_same_run, rows, tiny
 
@@ -65,11 +67,24 @@ def test_borders_move_by_hand():
     assert after([np.nan, np.nan, 0.9]) == [(2, 0), (2, 0), (3, 0)], "undefined: no move, and the turn passes on"
 
 
+def test_ranges_take_turns_in_the_order_of_the_steps_which_jax_sorts():
+    widening = Widening(steps={"obstacles": 4, "goals": 1})
+    state = jax.tree.map(jnp.asarray, initial_widening(widening, RANGES))
+    assert [*state.most] == ["goals", "obstacles"], "as a compiled program returns it"
+    for at_turn, borders in (("obstacles", (2, 4)), ("goals", (3, 4))):
+        assert [name for name, is_turn in turns(widening, state).items() if is_turn] == [at_turn]
+        at_border = border_params(widening, RANGES, state, at_border=True)
+        narrow = [name for name in RANGES if at_border[f"min_{name}"] == at_border[f"max_{name}"] == state.most[name]]
+        assert at_turn in narrow
+        state = jax.tree.map(jnp.asarray, move_border(widening, RANGES, state, jnp.float32(0.9)))
+        assert (state.most["goals"], state.most["obstacles"]) == borders
+
+
 def test_parameters_are_those_of_the_borders():
     state = WideningState({"goals": jnp.int32(4), "obstacles": jnp.int32(8)}, jnp.int32(1))
-    assert border_params(None, RANGES) == {}
-    assert border_params(state, RANGES) == {"max_goals": 4, "max_obstacles": 8}
-    at_border = border_params(state, RANGES, at_border=True)
+    assert border_params(None, RANGES, None) == {}
+    assert border_params(WIDENING, RANGES, state) == {"max_goals": 4, "max_obstacles": 8}
+    at_border = border_params(WIDENING, RANGES, state, at_border=True)
     assert at_border == {"min_goals": 2, "max_goals": 4, "min_obstacles": 8, "max_obstacles": 8}
 
 

@@ -15,7 +15,7 @@ from rookery.learning.rollout import rollout
 from rookery.tasks.registry import make_env
 from rookery.training.evaluation import evaluation_key
 from rookery.training.train_step import Run, TrainState, hide_missing, show_missing, with_scalar_params
-from rookery.training.widening import Widening, border_params, cultural_transmission_of, move_border, turn
+from rookery.training.widening import Widening, border_params, cultural_transmission_of, move_border, turns
 
 
 class BorderEvaluator:
@@ -38,7 +38,7 @@ class BorderEvaluator:
         def evaluate(state: TrainState, key, replica_params, frozen_params) -> Any:
             setup = run.team_setup(state.learners, {**frozen_params, **replica_params})
             before: Any = state.widening
-            borders = border_params(before, ranges, at_border=True)
+            borders = border_params(widening, ranges, before, at_border=True)
             episodes_key = jax.random.fold_in(key, state.num_updates)
 
             def play(condition):
@@ -52,9 +52,10 @@ class BorderEvaluator:
             full, half, solo = jax.lax.map(play, (masks, leave_steps))
             expert_return = full[jnp.array(experts)].mean()
             transmission = cultural_transmission_of(full[learner], half[learner], solo[learner], expert_return)
-            is_turn = {name: turn(before) == number for number, name in enumerate(widening.steps)}
             after = move_border(widening, ranges, before, transmission)
-            measured = {name: jnp.where(at_turn, transmission, jnp.nan) for name, at_turn in is_turn.items()}
+            measured = {
+                name: jnp.where(is_turn, transmission, jnp.nan) for name, is_turn in turns(widening, before).items()
+            }
             return after, hide_missing({"most": after.most, "transmission": measured})
 
         self._run, self._devices = run, devices

@@ -224,7 +224,7 @@ class Run:
         fraction = _fraction_done(state.num_updates, config)
         mask_key, rollout_key, learn_key = jax.random.split(jax.random.fold_in(state.key, state.num_updates), 3)
         scheduled = {name: value_at(points, fraction) for name, points in schedules.env_params.items()}
-        scheduled |= border_params(state.widening, config.task.episode_ranges)
+        scheduled |= border_params(config.widening, config.task.episode_ranges, state.widening)
         env_params = with_scalar_params(self.env.default_params(), scheduled)
         social_episode_prob = value_at(schedules.social_episode_prob, fraction)
         agent_mask = sample_agent_mask(self.env, self.team, mask_key, config.num_envs, social_episode_prob)

@@ -17,7 +17,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Int, Int32
+from jaxtyping import Array, Bool, Float, Int32
 
 from rookery.errors import ConfigError, suggest
 from rookery.interfaces import EpisodeRange
@@ -95,27 +95,29 @@ def initial_widening(widening: Widening | None, ranges: dict[str, EpisodeRange])
 
 
 def border_params(
-    state: WideningState | None, ranges: dict[str, EpisodeRange], at_border: bool = False
+    widening: Widening | None, ranges: dict[str, EpisodeRange], state: WideningState | None, at_border: bool = False
 ) -> dict[str, Float[Array, ""]]:
     """Task parameters of one replica; none without widening.
 
     Args:
       at_border: the range whose turn it is has its upper border alone.
     """
-    if state is None:
+    if widening is None or state is None:
         return {}
     params = {}
-    for number, (name, most) in enumerate(state.most.items()):
-        params[ranges[name].most_param] = jnp.float32(most)
+    for name, is_turn in turns(widening, state).items():
+        params[ranges[name].most_param] = jnp.float32(state.most[name])
         if at_border:
-            least = jnp.where(turn(state) == number, most, ranges[name].least)
+            least = jnp.where(is_turn, state.most[name], ranges[name].least)
             params[ranges[name].least_param] = jnp.float32(least)
     return params
 
 
-def turn(state: WideningState) -> Int[Array, ""]:
-    """Number of the range whose border is evaluated next."""
-    return state.evaluations % len(state.most)
+def turns(widening: Widening, state: WideningState) -> dict[str, Bool[Array, ""]]:
+    """Of each widened range, whether its border is evaluated next: in the order of `widening.steps`, for JAX returns
+    the names of `state.most` sorted."""
+    number_of_next = state.evaluations % len(widening.steps)
+    return {name: number_of_next == number for number, name in enumerate(widening.steps)}
 
 
 def cultural_transmission_of(
@@ -131,7 +133,7 @@ def move_border(
     """The state after an evaluation at the border whose turn it is; where transmission is NaN, no border moves."""
     direction = jnp.int32(transmission > widening.widen_above) - jnp.int32(transmission < widening.narrow_below)
     most = {}
-    for number, (name, border) in enumerate(state.most.items()):
-        moved = jnp.clip(border + direction * widening.steps[name], ranges[name].least, ranges[name].most)
-        most[name] = jnp.where(turn(state) == number, moved, border)
+    for name, is_turn in turns(widening, state).items():
+        moved = jnp.clip(state.most[name] + direction * widening.steps[name], ranges[name].least, ranges[name].most)
+        most[name] = jnp.where(is_turn, moved, state.most[name])
     return WideningState(most, state.evaluations + 1)
