@@ -1,6 +1,7 @@
 """Automatic widening: how borders move, which runs are refused, and a run that stops and resumes between two moves."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +13,10 @@ from rookery.interfaces import EpisodeRange
 from rookery.scorecard.social_v1 import cultural_transmission
 from rookery.storage.serialization import apply_overrides
 from rookery.tasks.memory_sequence import MemorySequence
-from rookery.training import replica_updates
+from rookery.training import border_evaluation, replica_updates
 from rookery.training.border_evaluation import BorderEvaluator
-from rookery.training.config import Variant
+from rookery.training.config import GroupConfig, ScriptedPolicyConfig, Variant
+from rookery.training.train_step import TrainState
 from rookery.training.trainer import resume, train
 from rookery.training.widening import (
     Widening,
@@ -29,16 +31,18 @@ from tests.tiny import NOVICE, OTHER, TASK, assert_same_run, rows, tiny
 
 pytestmark = pytest.mark.usefixtures("quick")
 
+KEY = jax.random.PRNGKey(0)
 RANGES = {
     "goals": EpisodeRange(2, 5, "min_goals", "max_goals"),
     "obstacles": EpisodeRange(0, 10, "min_obstacles", "max_obstacles"),
 }
 WIDENING = Widening(steps={"goals": 1, "obstacles": 4})
 WORLD = dataclasses.replace(TASK, num_goals=3, min_goals=1, num_obstacles=3, min_obstacles=0, penalty=0.0)
+EXPERT = GroupConfig(name="expert", slots=(1,), policy=ScriptedPolicyConfig())
 PLAIN = dataclasses.replace(NOVICE.learner, auxiliary=())
 CONFIG = tiny(
     task=WORLD,
-    team=(dataclasses.replace(NOVICE, learner=PLAIN), OTHER),
+    team=(dataclasses.replace(NOVICE, learner=PLAIN), EXPERT),
     variants=(Variant(name="social"),),
     total_timesteps=5 * 4 * WORLD.max_steps,
     checkpoint_interval=2,
@@ -96,6 +100,30 @@ def test_transmission_is_the_scorecards(full, half, solo, experts):
     np.testing.assert_allclose(cultural_transmission_of(*map(jnp.float32, (full, half, solo, experts))), expected)
 
 
+def test_the_experts_return_is_not_that_of_agents_that_move_at_random(monkeypatch):
+    """No episode is played here: each agent earns 1 while it is there, the expert 10."""
+    earned = jnp.array([1.0, 1.0, 10.0])
+    stats = lambda *arguments: SimpleNamespace(episode_return=jnp.where(arguments[-1], earned, 0.0))  # noqa: E731
+    monkeypatch.setattr(border_evaluation, "rollout", lambda *arguments: (None, stats(*arguments)))
+    monkeypatch.setattr(border_evaluation, "cultural_transmission_of", lambda *means: means[-1])
+    config = dataclasses.replace(
+        CONFIG,
+        task=dataclasses.replace(WORLD, views=WORLD.views[:1] * 3),
+        team=(CONFIG.team[0], OTHER, dataclasses.replace(EXPERT, slots=(2,))),
+    )
+    run = SimpleNamespace(
+        config=config,
+        env=config.task.make_env(),
+        team=SimpleNamespace(learning_slots=(0,)),
+        team_setup=lambda *_: SimpleNamespace(team=None, params=None),
+        map_replicas=lambda function, *_, **__: function,
+    )
+    widening = initial_widening(config.widening, config.task.episode_ranges)
+    state = TrainState(learners={}, num_updates=jnp.int32(0), key=KEY, widening=widening)
+    _, measured = BorderEvaluator(run, config.widening)._evaluate(state, KEY, {}, {})
+    assert measured["transmission"]["goals"] == 10
+
+
 @pytest.mark.parametrize("experts", [0, -2])
 def test_transmission_from_experts_that_earn_nothing_is_undefined(experts):
     assert np.isnan(cultural_transmission_of(*map(jnp.float32, (1, 1, 0, experts))))
@@ -129,6 +157,8 @@ def test_teams_without_a_learner_and_experts_are_refused():
     alone = dataclasses.replace(WORLD, views=WORLD.views[:1])
     with pytest.raises(ConfigError, match="needs experts"):
         dataclasses.replace(CONFIG, task=alone, team=(NOVICE,))
+    with pytest.raises(ConfigError, match="neither learns nor moves at random"):
+        dataclasses.replace(CONFIG, team=(NOVICE, OTHER))
     with pytest.raises(ConfigError, match="samples no such number; allowed: none"):
         dataclasses.replace(CONFIG, task=MemorySequence(num_trials=1, sequence_length=7))
 

@@ -15,21 +15,30 @@ from rookery.learning.rollout import rollout
 from rookery.tasks.registry import make_env
 from rookery.training.evaluation import evaluation_key
 from rookery.training.train_step import Run, TrainState, hide_missing, show_missing, with_scalar_params
-from rookery.training.widening import Widening, border_params, cultural_transmission_of, move_border, turns
+from rookery.training.widening import (
+    Widening,
+    border_params,
+    cultural_transmission_of,
+    expert_slots,
+    move_border,
+    turns,
+)
 
 
 class BorderEvaluator:
     """Evaluates all replicas of a run at a border of their own, and moves it; compiled once.
 
-    The learner plays with its experts throughout, with experts that leave after the first half, and alone, in the same
-    episodes; E is the experts' mean return in the first of these. Other numbers that are widened keep their range.
+    The learner plays with all others throughout, with others that leave after the first half, and alone, in the same
+    episodes; E is the experts' mean return in the first of these, without agents that move at random. Other numbers
+    that are widened keep their range.
     """
 
     def __init__(self, run: Run, widening: Widening, devices: list[Any] | None = None) -> None:
         task: Any = run.config.task
         ranges, learner = task.episode_ranges, run.team.learning_slots[0]
-        experts = tuple(slot for slot in range(run.env.num_agents) if slot != learner)
-        leaving: Any = {"dropout_slots": experts, "leave_prob": 0.0, "return_prob": 0.0}
+        experts = jnp.array(expert_slots(run.config.team))
+        others = tuple(slot for slot in range(run.env.num_agents) if slot != learner)
+        leaving: Any = {"dropout_slots": others, "leave_prob": 0.0, "return_prob": 0.0}
         env = make_env(dataclasses.replace(task, **leaving))
         everyone, alone = jnp.ones(env.num_agents, bool), jnp.arange(env.num_agents) == learner
         masks = jnp.stack([everyone, everyone, alone])
@@ -50,7 +59,7 @@ class BorderEvaluator:
 
             # One after another, so that an episode is compiled once and not once for each condition.
             full, half, solo = jax.lax.map(play, (masks, leave_steps))
-            expert_return = full[jnp.array(experts)].mean()
+            expert_return = full[experts].mean()
             transmission = cultural_transmission_of(full[learner], half[learner], solo[learner], expert_return)
             after = move_border(widening, ranges, before, transmission)
             measured = {

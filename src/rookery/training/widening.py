@@ -13,6 +13,7 @@ published; the defaults and the fixed order of turns are ours.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from jaxtyping import Array, Bool, Float, Int32
 from rookery.errors import ConfigError, suggest
 from rookery.interfaces import EpisodeRange
 from rookery.limits import MAX_EPISODES, NumericFields, check_at_most
+from rookery.training.policy_config import RandomPolicyConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,10 +83,23 @@ def check_widening(config: Any) -> None:
     learning = [slot for group in config.team if group.learner is not None for slot in group.slots]
     if len(learning) != 1:
         raise ConfigError(f"widening goes by the cultural transmission of one learner, and slots {learning} learn")
-    if all(group.learner is not None for group in config.team):
-        raise ConfigError("widening needs experts to learn from; give the team a group that does not learn")
+    if not expert_slots(config.team):
+        raise ConfigError(
+            "widening needs experts to learn from; give the team a group that neither learns nor moves at random, such "
+            "as one with a scripted or frozen policy"
+        )
     if config.eval_episodes < 1:
         raise ConfigError("widening happens at evaluations, which eval_episodes=0 turns off; set it to at least 1")
+
+
+def expert_slots(team: Sequence[Any]) -> tuple[int, ...]:
+    """Slots of the groups that there is something to learn from: those that neither learn nor move at random.
+
+    Args:
+      team: `GroupConfig`s.
+    """
+    experts = (g for g in team if g.learner is None and not isinstance(g.policy, RandomPolicyConfig))
+    return tuple(sorted(slot for group in experts for slot in group.slots))
 
 
 def initial_widening(widening: Widening | None, ranges: dict[str, EpisodeRange]) -> WideningState | None:
