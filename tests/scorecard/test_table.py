@@ -49,6 +49,15 @@ def test_the_agents_of_a_group_are_one_row(tmp_path, monkeypatch):
     assert rows[3][2] == "–"
 
 
+def test_an_agent_with_the_name_of_a_group_is_a_row_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
+    for number in range(2):
+        write_card(tmp_path, f"seed-{number}", 0.5, group="solo")
+    write_card(tmp_path, "alone", 0.4, name="solo")
+    rows = scorecard_table(tmp_path, "tiny").splitlines()[2:]
+    assert [row[2:].split(" | ")[0] for row in rows] == ["solo (2 agents)", "solo"]
+
+
 def test_no_name_changes_the_page_around_the_table(tmp_path, monkeypatch):
     monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
     names = ["x <!-- end --> y", "a | b", "back\\|slash", "two\nlines"]

@@ -40,12 +40,13 @@ def scorecard_table(folder: Path, protocol: str) -> str:
     cards = [card for path in sorted(folder.glob("*.json")) if (card := read_scorecard(path))["protocol"] == protocol]
     if not cards:
         raise NotFoundError(f"{folder} holds no card of {protocol}; write one by rookery score AGENT --out {folder}")
-    groups: dict[str, list[dict[str, Any]]] = {}
+    in_rows: dict[tuple[bool, str], list[dict[str, Any]]] = {}
     for card in cards:
-        groups.setdefault(card["agent"].get("group") or card["agent"]["name"], []).append(card)
-    rows = sorted(groups.items(), key=lambda row: _headline(row[1]), reverse=True)
+        group = card["agent"].get("group")
+        in_rows.setdefault((bool(group), group or card["agent"]["name"]), []).append(card)  # an agent may have its name
+    rows = sorted(in_rows.items(), key=lambda row: _headline(row[1]), reverse=True)
     head = ["agent", *(column for column, _, _ in TABLE_COLUMNS)]
-    lines = [head, ["---", *["---:"] * len(TABLE_COLUMNS)], *(_row(name, cards) for name, cards in rows)]
+    lines = [head, ["---", *["---:"] * len(TABLE_COLUMNS)], *(_row(name, cards) for (_, name), cards in rows)]
     return "".join(map(table_row, lines))
 
 
