@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rookery.errors import ConfigError
+from rookery.gridworld.presence import mean_presence
 from rookery.tasks.goal_cycle import GoalCycle
 from tests.worlds import FORWARD, NORTH, SMALL, STAY, WEST, act, game, start, task_on
 
@@ -35,6 +36,22 @@ def masks(task, steps: int, params=None, seed: int = 0) -> np.ndarray:
 def test_fixed_steps():
     assert masks(LEAVING, 6)[:, 1].tolist() == [True, True, False, False, True, True, True]
     assert masks(LEAVING, 6)[:, 0].all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((0.0, 0.0, None, None, 8), 1.0),
+        ((0.5, 0.0, None, None, 2), (1 + 0.5) / 2),
+        ((0.5, 0.25, None, None, 3), (1 + 0.5 + (0.5 * 0.5 + 0.5 * 0.25)) / 3),
+        ((1.0, 1.0, None, None, 4), 0.5),
+        ((0.0, 0.0, 2, 4, 8), 0.75),
+        ((0.0, 0.0, 6, None, 8), 0.75),
+        ((0.0, 0.0, 4, 2, 8), 1.0),
+    ],
+)
+def test_mean_presence_by_hand(arguments, expected):
+    assert mean_presence(*arguments) == pytest.approx(expected)
 
 
 def test_the_steps_are_parameters_that_do_not_recompile():

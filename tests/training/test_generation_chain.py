@@ -289,6 +289,24 @@ OTHER_VIEW = ViewConfig(size=5, observation_type="symbolic")
 UNEQUAL = GoalCycle(height=5, width=6, num_goals=2, num_obstacles=1, max_steps=8, views=(VIEW, OTHER_VIEW))
 
 
+LEAVING = dataclasses.replace(UNEQUAL, views=(VIEW, VIEW), dropout_slots=(1,), return_prob=0.5)
+
+
+@pytest.mark.parametrize(
+    ("task", "schedules"),
+    [
+        (TASK, {"social_episode_prob": ((0, 1.0), (1, 0.5)), "env_schedules": {}}),
+        (TASK, {"variants": (Variant(env_schedules={"visibility": ((0, 0.5), (1, 0.4))}),), "env_schedules": {}}),
+        (dataclasses.replace(TASK, num_trials=2), {"env_schedules": {"fade": ((0, 0.0), (1, 1.0))}}),
+        (LEAVING, {"env_schedules": {"leave_prob": ((0, 0.0), (1, 0.5))}}),
+        (dataclasses.replace(LEAVING, leave_prob=0.5), {"env_schedules": {"return_prob": ((0, 0.5), (1, 0.0))}}),
+        (LEAVING, {"env_schedules": {"leave_step": ((0, 8.0), (1, 4.0))}}),
+    ],
+)
+def test_an_example_may_be_seen_less_in_every_way_that_the_task_has(task, schedules):
+    chain(run=dataclasses.replace(RUN, task=task, **schedules))
+
+
 @pytest.mark.parametrize(
     ("changes", "run", "message"),
     [
@@ -311,6 +329,16 @@ UNEQUAL = GoalCycle(height=5, width=6, num_goals=2, num_obstacles=1, max_steps=8
         ({}, {"eval_episodes": 0}, "run.eval_episodes=0 must be at least 2"),
         ({}, {"env_schedules": {}}, "nothing makes 'predecessor' be seen less"),
         ({}, {"env_schedules": {"visibility": ((0, 0.0), (1, 1.0))}}, "nothing makes 'predecessor' be seen less"),
+        # A schedule of something else; of agents that do not fade; of agents that are never there; and two that cancel.
+        (
+            {},
+            {"env_schedules": {"penalty": ((0, 1.0), (1, 0.5))}, "social_episode_prob": 1.0},
+            "in 1 of all steps at its start, and in 1 at its end",
+        ),
+        ({}, {"task": dataclasses.replace(TASK, fading_slots=())}, "be seen less"),
+        ({}, {"social_episode_prob": 0.0}, "in 0 of all steps at its start, and in 0 at its end"),
+        ({}, {"social_episode_prob": ((0, 0.0), (1, 1.0))}, "be seen less"),
+        ({}, {"task": LEAVING, "env_schedules": {"leave_prob": ((0, 0.5), (1, 0.0))}}, "be seen less"),
         ({}, {"seed": 2**20}, "choose a smaller seed"),
         (
             {},

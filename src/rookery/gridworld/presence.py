@@ -42,6 +42,24 @@ def step_away(
     return _dropout_mask(slots, len(away)) & (by_chance & ~returns_now | _is_between(state.step, params))
 
 
+def mean_presence(
+    leave_prob: float, return_prob: float, leave_step: float | None, return_step: float | None, num_steps: int
+) -> float:
+    """Expected fraction of an episode's steps at which an agent that may leave is there.
+
+    Exact for an agent that leaves by chance alone or at fixed steps alone, else as if the two were independent.
+
+    Args:
+      leave_prob, return_prob: in [0, 1]. leave_step, return_step: None: never. num_steps: of the episode.
+    """
+    change = leave_prob + return_prob
+    in_the_long_run = return_prob / change if change > 0 else 1.0
+    first_steps = (1 - (1 - change) ** num_steps) / (num_steps * change) if change > 0 else 1.0
+    by_chance = in_the_long_run + (1 - in_the_long_run) * first_steps
+    leaves, returns = (num_steps if step is None else min(step, num_steps) for step in (leave_step, return_step))
+    return by_chance * (1 - max(returns - leaves, 0) / num_steps)
+
+
 def _is_between(step: Int[Array, ""], params: GridParams) -> Bool[Array, ""]:
     return (step >= params.leave_step) & (step < params.return_step)
 

@@ -42,6 +42,7 @@ from rookery.training.config import (
     slot_names,
 )
 from rookery.training.continue_run import is_finished, train_or_resume
+from rookery.training.example_seen import fraction_seen
 from rookery.training.trainer import agent_file
 
 SEEDS_PER_GENERATION = 1_000_000
@@ -132,12 +133,12 @@ class GenerationsConfig(NumericFields):
                 f"agents of {self.learner!r} observe {shapes[0]} and those of {self.predecessor!r} {shapes[1:]}; give "
                 "their slots the same view"
             )
-        env_schedules = self.run.env_schedules | (self.run.variants[0].env_schedules or {})
-        seen_less = [*env_schedules.values(), self.run.social_episode_prob]
-        if not any(isinstance(schedule, tuple) and schedule[-1][1] < schedule[0][1] for schedule in seen_less):
+        first, last = (fraction_seen(self.run, predecessor.slots, point) for point in (0, -1))
+        if not last < first:
             raise ConfigError(
-                f"nothing makes {self.predecessor!r} be seen less during a run; schedule the task's visibility, as in "
-                'env_schedules={"visibility": [[0, 1], [1, 0]]}, or social_episode_prob=[[0, 1], [1, 0]]'
+                f"nothing makes {self.predecessor!r} be seen less during a run: in {first:.3g} of all steps at its "
+                f"start, and in {last:.3g} at its end; schedule social_episode_prob=[[0, 1], [1, 0]] or, for an agent "
+                'in the task\'s fading_slots, env_schedules={"visibility": [[0, 1], [1, 0]]}'
             )
 
     def group(self, name: str) -> GroupConfig:
