@@ -9,7 +9,7 @@ from rookery.agents.cards import seal_card
 from rookery.agents.zoo import ZOO_DIR
 from rookery.cli import main
 from rookery.errors import CorruptFileError, StorageError
-from rookery.storage.atomic import create_once, make_folder, write_bytes
+from rookery.storage.atomic import check_writable, create_once, make_folder, write_bytes
 from rookery.storage.checkpoint import restore_latest, save, saved_updates
 from rookery.storage.datasets import read_manifest, write_manifest
 from rookery.storage.metrics import MetricsWriter, read_metrics
@@ -37,6 +37,7 @@ USES = {
     "the newest checkpoint": lambda path: restore_latest(path, {}, print),
     "a file": lambda path: write_bytes(path, b""),
     "a user's file": lambda path: write_bytes(path, b"", follow_link=True),
+    "a file to come": check_writable,
     "a first file": lambda path: create_once(path, ""),
     "a folder": make_folder,
 }

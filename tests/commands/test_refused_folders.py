@@ -1,11 +1,12 @@
 """A command that is refused leaves no folder behind, and says what a folder holds that is no run."""
 
+import os
 import types
 
 import pytest
 
 from rookery.cli import main
-from rookery.errors import IncompatibleError, NotFoundError
+from rookery.errors import IncompatibleError, NotFoundError, StorageError
 from rookery.storage.atomic import write_json
 from rookery.storage.serialization import to_dict
 from rookery.training import clone_trainer
@@ -25,6 +26,39 @@ def test_clones_with_an_unknown_tracker(tmp_path, monkeypatch):
     with pytest.raises(NotFoundError):
         train_clones(CloneConfig(), tmp_path, tmp_path / "clones", track=["nothing"])
     assert not (tmp_path / "clones").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "place", "work"),
+    [
+        (["demo", "--preset", "smoke"], "results.json", "rookery.training.trainer.train"),
+        (["demo", "--preset", "smoke"], "report.html", "rookery.training.trainer.train"),
+        (["generations"], "returns.json", "rookery.training.generation_chain.train_generations"),
+        (["generations"], "generations.png", "rookery.training.generation_chain.train_generations"),
+    ],
+)
+def test_what_a_command_writes_at_its_end_is_checked_at_its_start(tmp_path, monkeypatch, capsys, command, place, work):
+    monkeypatch.setattr(work, lambda *_, **__: pytest.fail("trained"))
+    (tmp_path / place).mkdir()
+    assert main([*command, "--out", str(tmp_path)]) == StorageError.exit_code
+    assert f"{place}: it is a folder, not a file" in capsys.readouterr().err
+
+
+def test_the_index_of_a_study_s_results_is_checked_at_its_start(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rookery.studies.run_study.reproduce", lambda *_: pytest.fail("trained"))
+    (tmp_path / "verdicts.md").mkdir()
+    folders = ["--results", str(tmp_path), "--runs", str(tmp_path / "runs")]
+    assert main(["reproduce", "ndousse2021/fig4", "--budget", "smoke", *folders]) == StorageError.exit_code
+    assert "verdicts.md: it is a folder, not a file" in capsys.readouterr().err
+
+
+def test_nothing_is_recorded_into_the_folder_of_a_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rookery.training.demonstrations.record_dataset", lambda *_, **__: pytest.fail("recorded"))
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # the command sets it
+    write_json(tmp_path / "config.json", {"config": {}})
+    command = ["clone", "--task", "goal-cycle-symbolic-v0", "--expert", "scripted", "--out", str(tmp_path)]
+    assert main(command) == IncompatibleError.exit_code
+    assert f"{tmp_path} holds another kind of run; name another folder with --out" in capsys.readouterr().err
 
 
 COMMANDS = (["resume"], ["replay"], ["cross-play"])

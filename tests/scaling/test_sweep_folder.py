@@ -33,10 +33,10 @@ def test_a_renamed_folder_does_not_come_back(tmp_path, trials, at_the_end):
     assert not out.exists()
 
 
-@pytest.mark.parametrize("name", [TRIALS_FILE, "table.csv", "sweep.json"])
-def test_a_link_is_refused(tmp_path, trials, name):
+@pytest.mark.parametrize("name", [TRIALS_FILE, "table.csv", "sweep.svg", "best.json", "sweep.json"])
+def test_a_link_is_refused_before_the_trials(tmp_path, trials, name):
     out, victim = tmp_path / "sweep", tmp_path / "victim"
-    trials(lambda *_: [])
+    trials(lambda *_: [] if name == "sweep.json" else pytest.fail("tried"))
     out.mkdir()
     (out / name).symlink_to(victim)
     with pytest.raises(StorageError, match=f"{name} is a symbolic link"):

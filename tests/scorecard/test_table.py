@@ -152,6 +152,18 @@ def test_the_cards_and_the_page_are_checked_before_an_agent_is_scored(tmp_path, 
     check_scorecard_table(page, tmp_path / "tiny", "tiny", ["random.json"])
 
 
+def test_the_files_of_every_card_are_checked_before_an_agent_is_scored(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
+    monkeypatch.setattr("rookery.scorecard.card.score", lambda *_, **__: pytest.fail("scored"))
+    options = ["--protocol", "tiny", "--out", str(tmp_path / "cards")]
+    assert main(["score", "random", *options, "--name", "n" * 240]) == StorageError.exit_code
+    assert "the name is too long; choose a shorter one" in capsys.readouterr().err
+    assert not (tmp_path / "cards").exists()
+    (tmp_path / "cards" / "tiny" / "g-scripted.html").mkdir(parents=True)
+    assert main(["score", "random", "scripted", *options, "--group", "g"]) == StorageError.exit_code
+    assert "g-scripted.html: it is a folder, not a file" in capsys.readouterr().err
+
+
 def test_what_cards_and_their_files_are_called():
     paths = ("runs/x/agents/solo-seed2000-novice-0.safetensors", "runs/x/agents/solo-seed2001-novice-0.safetensors")
     assert _labels(ScoreCommand(paths[:1])) == {"solo-seed2000-novice-0": ""}

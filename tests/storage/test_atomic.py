@@ -38,6 +38,8 @@ def test_what_cannot_be_written_is_known_before(tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to("x")
     atomic.check_writable(tmp_path / "link", follow_link=True)
     bad = {"link": "symbolic link", ".": "it is a folder", "x/y": "part of the path is a file", "n" * 300: "too long"}
+    long = "n" * 250  # with its temporary file next to it
+    bad |= {name: "too long" for name in (long, f"missing/{long}", f"missing/{'n' * 300}/x")}
     for name, said in bad.items():
         with pytest.raises(StorageError, match=said):
             atomic.check_writable(tmp_path / name)

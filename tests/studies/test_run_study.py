@@ -297,11 +297,14 @@ def test_a_failed_figure_leaves_the_older_results(uninterrupted, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
-def test_a_file_where_results_belong_is_found_before_training(tmp_path):
+def test_where_results_cannot_be_written_is_found_before_training(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file is a file; name another folder with --results"):
         check_replaceable(tmp_path / "file" / "test" / "tiny", "desk")
     check_replaceable(tmp_path / "new" / "test" / "tiny", "desk")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(StorageError, match="no permission; write to a folder of your own"):
+        check_replaceable(tmp_path / "new" / "test" / "tiny", "desk")
 
 
 def test_a_smaller_budget_does_not_replace_a_larger_one(uninterrupted, tmp_path):

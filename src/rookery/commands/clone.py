@@ -20,7 +20,7 @@ from rookery.commands.options import (
 )
 from rookery.commands.output import print_json
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError
-from rookery.storage.run_files import DATASET_DIR
+from rookery.storage.run_files import CONFIG_FILE, DATASET_DIR
 
 if TYPE_CHECKING:
     from rookery.training.clone_trainer import CloneConfig
@@ -79,7 +79,7 @@ def run_clone(options: CloneCommand) -> int:
     stop_after = time_limit_seconds(options.time_limit)
     quiet = options.quiet or options.json
     from rookery.storage.datasets import DATASET_MANIFEST
-    from rookery.training.clone_trainer import train_clones
+    from rookery.training.clone_trainer import load_clone_config, train_clones
     from rookery.training.demonstrations import read_demonstrations_manifest
     from rookery.training.machine_notes import started_threads
 
@@ -91,6 +91,8 @@ def run_clone(options: CloneCommand) -> int:
         raise ConfigError(f"--data already has a task and an expert; leave out {flags(requested)}")
     folder = options.data or options.out / DATASET_DIR
     if options.data is None and not (folder / DATASET_MANIFEST).exists():
+        if (options.out / CONFIG_FILE).exists():
+            load_clone_config(options.out)  # another kind of run is found out before the recording
         _record(folder, options)
     manifest = read_demonstrations_manifest(folder)
     if options.data is None:

@@ -47,13 +47,15 @@ class DemoCommand:
 def run_demo(options: DemoCommand) -> int:
     """Train or continue, evaluate, write the report and print where it is. Returns 0 or STOPPED_EXIT_CODE."""
     from rookery.commands.demo_report import NOT_JUDGED, write_report
-    from rookery.storage.atomic import write_json
+    from rookery.storage.atomic import check_writable, write_json
     from rookery.training import trainer
     from rookery.training.devices import machine_info
     from rookery.training.machine_notes import started_threads
     from rookery.training.stop_signal import StopSignal
 
     check_interval_episodes("episodes", options.episodes)
+    for name in (RESULTS_FILE, REPORT_FILE):  # found out now, not after the training
+        check_writable(options.out / name)
     run_dir = options.out / RUN_DIR
     use_cores(None, started_threads([run_dir]))
     quiet = options.quiet or options.json
@@ -86,7 +88,7 @@ def run_demo(options: DemoCommand) -> int:
         "machine": machine_info(),
     }
     write_json(options.out / RESULTS_FILE, results)
-    report = (options.out / REPORT_FILE).resolve()
+    report = options.out.resolve() / REPORT_FILE
     write_report(result, results, report)
     if options.json:
         print_json({"finished": True, **results, "report": str(report)})

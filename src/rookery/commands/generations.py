@@ -68,6 +68,7 @@ def run_generations(options: GenerationsCommand) -> int:
     check_interval_episodes("episodes", options.episodes)
     check_key_seed(options.eval_seed, "eval_seed")
     check_cores(options.cores)
+    from rookery.storage.atomic import check_writable
     from rookery.storage.serialization import to_dict
     from rookery.training.generation_chain import generation_dir, train_generations
     from rookery.training.machine_notes import started_threads
@@ -79,6 +80,8 @@ def run_generations(options: GenerationsCommand) -> int:
         print(json.dumps(data) if options.json else json.dumps(data, indent=2))
         return 0
     out = options.out or default_run_dir(f"{config.run.name}-generations")
+    for name in (RETURNS_FILE, GENERATIONS_FIGURE):  # found out now, not after the training
+        check_writable(out / name)
     use_cores(options.cores, started_threads([generation_dir(out, 1)]))
     quiet = options.quiet or options.json
     log = (lambda line: None) if quiet else print

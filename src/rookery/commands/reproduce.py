@@ -81,10 +81,11 @@ def run_reproduce(options: ReproduceCommand) -> int:
         _check_list_options(options)
         return list_studies(options.results or RESULTS_DIR, options.json)
     from rookery.scaling.tasks import split_threads
+    from rookery.storage.atomic import check_writable
     from rookery.studies.results_io import check_replaceable, describe_replaced, write_results
     from rookery.studies.run_study import reproduce
     from rookery.studies.study_list import load_study
-    from rookery.studies.verdict_index import write_verdict_index
+    from rookery.studies.verdict_index import VERDICTS_FILE, write_verdict_index
     from rookery.training.continue_run import is_finished
     from rookery.training.machine_notes import started_threads
 
@@ -94,6 +95,7 @@ def run_reproduce(options: ReproduceCommand) -> int:
     smoke_results = options.runs / "smoke-results"
     results = options.results or (smoke_results if options.budget == "smoke" else RESULTS_DIR)
     check_replaceable(results / study.name, options.budget)
+    check_writable(results / VERDICTS_FILE)
     log = _ignore if session.quiet else _print_now
     if note := describe_replaced(results / study.name, session.num_seeds, session.eval_episodes):
         log(note)

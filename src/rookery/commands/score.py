@@ -65,11 +65,14 @@ def run_score(options: ScoreCommand) -> int:
 
         check_scorecard_table(options.table, folder, protocol.name, [f"{name}.json" for name in labels])
     agents = [load_scored_agent(agent, observation_type) for agent in options.agents]  # type: ignore[arg-type]
+    # What cannot be written is found out now, not after minutes.
     for agent, (file_name, label) in zip(agents, labels.items(), strict=True):
+        for path in _card_files(folder, file_name):
+            check_writable(path)
         _check_own_card(folder / f"{file_name}.json", agent, label)
-    make_folder(folder)  # what cannot be written is found out now, not after minutes
     if options.table is not None:
         check_writable(options.table, follow_link=True)
+    make_folder(folder)
     for agent, (file_name, label) in zip(agents, labels.items(), strict=True):
         card, paths = _score_one(options, agent, file_name, label, folder, is_last=file_name == [*labels][-1])
         if options.json:
@@ -99,6 +102,11 @@ def _labels(options: ScoreCommand) -> dict[str, str]:
     if len(labels) < len(options.agents):
         raise ConfigError("two of these agents would have the same card; score those with equal file names by --name")
     return labels
+
+
+def _card_files(folder: Path, file_name: str) -> tuple[Path, Path]:
+    """Where an agent's card and its page are written."""
+    return folder / f"{file_name}.json", folder / f"{file_name}.html"
 
 
 def _check_own_card(path: Path, agent: ScoredAgent, label: str) -> None:
@@ -145,8 +153,8 @@ def _score_one(
         print("\r\033[K", end="", file=sys.stderr)
     # A signal now comes too late to keep nothing: card, page and table are written together.
     with StopSignal() as stop_signal:
-        paths = [card.write_json(folder / f"{file_name}.json")]
-        paths.append(write_scorecard_page(card, folder / f"{file_name}.html"))
+        json_file, page = _card_files(folder, file_name)
+        paths = [card.write_json(json_file), write_scorecard_page(card, page)]
         if options.table is not None:
             paths.append(write_scorecard_table(options.table, folder, options.protocol))
     if stop_signal.requested and not is_last:

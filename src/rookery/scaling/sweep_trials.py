@@ -34,7 +34,7 @@ from rookery.errors import (
     explain_failure,
     suggest,
 )
-from rookery.storage.atomic import read_file, refuse_link, storage_error, write_json, write_text
+from rookery.storage.atomic import check_writable, read_file, storage_error, write_json, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import METRICS_FILE, SWEEP_FILE
 from rookery.storage.run_lock import RunLock
@@ -221,7 +221,8 @@ def sweep(
             return stop_after()
 
         _check_same_sweep(config, options, out)
-        refuse_link(out / TRIALS_FILE)
+        for name in (TRIALS_FILE, TABLE_FILE, FIGURE_FILE, BEST_FILE):  # found out now, not after the trials
+            check_writable(out / name)
         try:
             done = _run_trials(optuna, config, options, out, seconds_left, log)
         except StorageError:

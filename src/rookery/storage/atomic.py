@@ -113,9 +113,8 @@ def write_bytes(path: Path | str, data: bytes, *, follow_link: bool = False) -> 
     if not follow_link:
         refuse_link(path)
     target = Path(os.path.realpath(path))
-    name = f".{target.name}.tmp-{os.getpid()}-{_host_digest()}-{threading.get_ident()}"
-    temporary = target.with_name(name)
-    _unfinished.add(name)
+    temporary = _temporary_path(target)
+    _unfinished.add(temporary.name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target)
@@ -132,7 +131,12 @@ def write_bytes(path: Path | str, data: bytes, *, follow_link: bool = False) -> 
             raise storage_error("write", path, error) from error
         raise
     finally:
-        _unfinished.discard(name)
+        _unfinished.discard(temporary.name)
+
+
+def _temporary_path(target: Path) -> Path:
+    """Where this thread writes what will replace a file."""
+    return target.with_name(f".{target.name}.tmp-{os.getpid()}-{_host_digest()}-{threading.get_ident()}")
 
 
 _unfinished: set[str] = set()
@@ -194,6 +198,7 @@ def check_writable(path: Path | str, *, follow_link: bool = False) -> None:
       follow_link: as for `write_bytes`.
     Raises: StorageError, as `write_bytes` would, except for what only writing shows, such as a full disk.
     """
+    check_path(path)
     if not follow_link:
         refuse_link(path)
     target = Path(os.path.realpath(path))
@@ -201,13 +206,16 @@ def check_writable(path: Path | str, *, follow_link: bool = False) -> None:
     number = None if os.access(folder, os.W_OK | os.X_OK) else errno.EACCES
     if not folder.is_dir():
         number = errno.ENOTDIR
-    try:
-        if stat.S_ISDIR(os.stat(target).st_mode):
-            number = errno.EISDIR
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:  # such as a name that is too long
-        number = error.errno
+    if os.path.isdir(target):
+        number = errno.EISDIR
+    # All in the folder that is there, for in one that is missing no name is too long.
+    for name in (*target.relative_to(folder).parts, _temporary_path(target).name):
+        try:
+            os.stat(folder / name)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:  # such as a name that is too long
+            number = error.errno
     if number is not None:
         raise storage_error("write", path, OSError(number, os.strerror(number)))
 

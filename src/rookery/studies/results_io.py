@@ -20,7 +20,15 @@ from rookery.errors import (
     StorageError,
 )
 from rookery.intervals import Interval, format_interval
-from rookery.storage.atomic import replace_folder, restore_replaced, storage_error, write_bytes, write_json, write_text
+from rookery.storage.atomic import (
+    check_writable,
+    replace_folder,
+    restore_replaced,
+    storage_error,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from rookery.storage.serialization import load_json
 from rookery.studies.deviations import older_partner_rows
 from rookery.studies.measures import AGENT_MEASURES, TEAM_MEASURES
@@ -49,6 +57,7 @@ def check_replaceable(folder: Path, budget: str) -> None:
         raise StorageError(
             f"cannot write results to {folder}: {existing} is a file; name another folder with --results"
         )
+    check_writable(_new_folder(folder) / STUDY_RESULTS_FILE)
     restore_replaced(folder)
     if (folder / STUDY_RESULTS_FILE).exists():
         existing = _read_with_budget(folder)["budget"]
@@ -131,7 +140,7 @@ def write_results(study: Study, data: dict[str, Any], folder: Path) -> Path:
 
     Raises: StorageError if the disk refuses; the older results then stay.
     """
-    new_folder = folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
+    new_folder = _new_folder(folder)
     shutil.rmtree(new_folder, ignore_errors=True)
     try:
         write_result_files(study, data, new_folder)
@@ -141,6 +150,11 @@ def write_results(study: Study, data: dict[str, Any], folder: Path) -> Path:
     finally:
         shutil.rmtree(new_folder, ignore_errors=True)
     return folder / STUDY_REPORT_FILE
+
+
+def _new_folder(folder: Path) -> Path:
+    """Where results are put together before they replace those in a folder."""
+    return folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
 
 
 def write_result_files(study: Study, data: dict[str, Any], folder: Path) -> None:
