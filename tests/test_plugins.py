@@ -9,7 +9,7 @@ from rookery import plugins
 from rookery.agents.networks import MLPNetwork
 from rookery.agents.scripted import register_expert
 from rookery.dilemma_policies.policy_pairs import register_dilemma_policies
-from rookery.errors import ConfigError
+from rookery.errors import ConfigError, explain_failure
 from rookery.interfaces import Network
 from rookery.learning.ppo import PPO
 from rookery.tracking.tracker import Tracker
@@ -109,3 +109,18 @@ def test_policies_are_made_by_functions():
         register_expert("test-kind", "full", 3)
     with pytest.raises(ConfigError, match=r"^factory=None must be a function of the task and the role"):
         register_dilemma_policies("test-kind", None)
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+    __repr__ = __str__
+
+
+def test_what_cannot_be_shown_is_named_by_its_type():
+    described = plugins.describe_foreign_error(MuteError())
+    assert described == "MuteError: MuteError, whose __str__ fails"
+    assert explain_failure(MuteError()) is None
+    with pytest.raises(ConfigError, match=r"^MuteError, whose __repr__ fails is not a class"):
+        plugins.register_network(MuteError())  # type: ignore[type-var]

@@ -27,6 +27,14 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def error_text(error: BaseException) -> str:
+    """What an exception says; its type if it cannot say it, which an exception of anyone's code may."""
+    try:
+        return str(error)
+    except Exception:
+        return f"{type(error).__name__}, whose __str__ fails"
+
+
 class RookeryError(Exception):
     """Base class of every error a user can cause or fix; `exit_code` is what the command line returns."""
 
@@ -131,7 +139,7 @@ def explain_failure(error: Exception) -> RookeryError | None:
     """
     if isinstance(error, RookeryError):
         return error
-    text = " ".join(str(error).split())
+    text = " ".join(error_text(error).split())
     is_native = type(error).__module__.split(".")[0] in ("jax", "jaxlib", "builtins")
     if isinstance(error, MemoryError) or (is_native and any(words in text for words in _MEMORY_WORDS)):
         detail = f" ({text[:200]})" if text else ""

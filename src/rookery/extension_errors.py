@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from rookery.errors import ConfigError
+from rookery.errors import ConfigError, error_text
 from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, Learner, Network, Task, requestable_info
 from rookery.types import Env, PyTree
 
@@ -62,20 +62,21 @@ def describe_failure(extensions: Iterable[Any], error: Exception) -> str | None:
     method = _method_of([frames[number] for number in numbers], is_missing)
     raised = "" if is_missing else f"raised {type(error).__name__}: "
     hint = ""
-    if isinstance(extension, AuxiliaryLoss | IntrinsicReward | Learner) and "None" in str(error):
+    if isinstance(extension, AuxiliaryLoss | IntrinsicReward | Learner) and "None" in error_text(error):
         allowed = ", ".join(map(repr, requestable_info(extension)))
         hint = (
             ". If it uses what `required_info` does not name, name it there: required_info is "
             f"{extension.required_info}; allowed: {allowed}"
         )
-    return f"{method}: {raised}{error}{hint}"
+    return f"{method}: {raised}{error_text(error)}{hint}"
 
 
 def _wrong_arguments(extensions: list[Any], error: Exception) -> str | None:
     """For a method that was called and never entered: it does not take the arguments that it is given."""
     classes = {base for extension in extensions for base in type(extension).__mro__}
-    if isinstance(error, TypeError) and str(error).startswith(tuple(f"{base.__qualname__}." for base in classes)):
-        return f"{error}; it must take the arguments that rookery.interfaces lists"
+    text = error_text(error)
+    if isinstance(error, TypeError) and text.startswith(tuple(f"{base.__qualname__}." for base in classes)):
+        return f"{text}; it must take the arguments that rookery.interfaces lists"
     return None
 
 

@@ -215,8 +215,12 @@ def check_identifier(name: str, value: object) -> None:
 
 
 def shortened(value: object) -> str:
-    """A value in a message: its first 60 characters."""
-    return repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+    """A value in a message: its first 60 characters; the name of its type if it cannot be shown."""
+    try:
+        text = repr(value)
+    except Exception:  # of anyone's code
+        return f"{type(value).__name__}, whose __repr__ fails"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 _NUMBER = re.compile(r"(tuple\[)?(int|float)(?(1)(?:,(?:int|float|\.\.\.))*\])(\|None)?")

@@ -157,10 +157,19 @@ def test_a_tracker_that_cannot_start_ends_the_run(tmp_path, fake, monkeypatch):
 
 
 def test_the_default_tracker_that_cannot_start_is_recorded_so_that_it_can_be_removed(tmp_path, monkeypatch):
+    class MuteError(Exception):
+        def __str__(self):
+            raise RuntimeError
+
     def refuse(self, run, run_id):
-        raise RuntimeError("no")
+        raise error
+
+    error: Exception = MuteError()
 
     monkeypatch.setattr(TensorBoardTracker, "start", refuse)
+    with pytest.raises(ConfigError, match=r"'tensorboard' cannot start: MuteError, whose __str__ fails; "):
+        record(tmp_path, [1])
+    error = RuntimeError("no")
     with pytest.raises(ConfigError, match=r"'tensorboard' cannot start: no; .* remove it from"):
         record(tmp_path, [1])
     assert saved_trackers(tmp_path) == {"tensorboard": None}

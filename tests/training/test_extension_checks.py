@@ -280,6 +280,17 @@ def test_the_part_that_was_entered_last_is_named_and_other_errors_pass():
         inner.fail(1)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match=r"^one\ntwo$"), extension_failures_named([A2C()]):
         outer.call()
+
+    class MuteError(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    mute = Inner(MuteError())
+    with (
+        pytest.raises(ConfigError, match=r"^Inner\.fail: raised MuteError: MuteError, whose __str__ fails; mend"),
+        extension_failures_named([mute]),
+    ):
+        mute.fail()
     full = Inner(MemoryError("full"))  # what the machine lacks is no mistake of the class
     with pytest.raises(MemoryError), extension_failures_named([full]):
         full.fail()

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rookery.errors import error_text
 from rookery.studies.entry_points import other_packages_studies
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def read_summaries() -> dict[str, dict[str, Any]]:
         try:
             summaries[name] = summarize_study(load_study(name))
         except Exception as error:  # whatever is wrong in another package, the list of these studies stays usable
-            warnings.warn(f"the study {name!r} is left out of the list: {error}", stacklevel=2)
+            warnings.warn(f"the study {name!r} is left out of the list: {error_text(error)}", stacklevel=2)
     return summaries
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from rookery.environment import read_variable
-from rookery.errors import ConfigError, CorruptFileError, MissingPackageError, RookeryError, StorageError
+from rookery.errors import (
+    ConfigError,
+    CorruptFileError,
+    MissingPackageError,
+    RookeryError,
+    StorageError,
+    error_text,
+)
 from rookery.limits import as_texts, shortened
 from rookery.plugins import TRACKERS
 from rookery.storage.atomic import write_json
@@ -98,7 +105,7 @@ class RunTrackers(MetricSink):
             except Exception as error:  # whatever another package raises
                 self._give_up()
                 raise ConfigError(
-                    f"the tracker {name!r} cannot start: {error}; correct that, or remove it from "
+                    f"the tracker {name!r} cannot start: {error_text(error)}; correct that, or remove it from "
                     f"{run.run_dir / TRACKING_FILE}, then continue with 'rookery resume {run.run_dir}'"
                 ) from error
             self._ids[name], self._active[name] = new_id, tracker
@@ -119,7 +126,11 @@ class RunTrackers(MetricSink):
                 raise
             except Exception as error:
                 _logger.warning(
-                    "%s: the tracker %s failed and is left out from step %d on: %s", self._run[0], name, steps, error
+                    "%s: the tracker %s failed and is left out from step %d on: %s",
+                    self._run[0],
+                    name,
+                    steps,
+                    error_text(error),
                 )
                 del self._active[name]
 
@@ -132,4 +143,4 @@ class RunTrackers(MetricSink):
             except RookeryError:
                 raise
             except Exception as error:
-                _logger.warning("%s: the tracker %s did not finish: %s", self._run[0], name, error)
+                _logger.warning("%s: the tracker %s did not finish: %s", self._run[0], name, error_text(error))

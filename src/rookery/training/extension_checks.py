@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team import AgentGroup
-from rookery.errors import ConfigError, RookeryError, explain_failure
+from rookery.errors import ConfigError, RookeryError, error_text, explain_failure
 from rookery.extension_errors import EXTENSION_REMEDY, check_result_shape, check_same_types, describe_failure
 from rookery.interfaces import Task
 from rookery.learning.intrinsic.combine import INFLUENCE_ON
@@ -102,7 +102,7 @@ def check_environment(task: Task, env: Env) -> None:
         with extension_failures_named([task]):
             timestep = jax.eval_shape(lambda: _first_time_step(env))
     except TypeError as error:  # of the loop, whose message names what differs
-        message = " ".join(str(error).split())
+        message = " ".join(error_text(error).split())
         raise ConfigError(f"{what}: a step must return types as a reset does; {EXTENSION_REMEDY}. {message}") from error
     _check_observations(timestep.observation, env, what)
     check_result_shape(f"{what}: the reward, one number per agent,", timestep.reward, (env.num_agents,))
