@@ -16,15 +16,16 @@ import rookery
 ROOT = Path(rookery.__file__).parent
 
 GROUND = {"errors", "limits", "types", "keys", "interfaces", "extension_errors", "plugins", "storage", "nn"}
-GROUND |= {"intervals", "significance"}
+GROUND |= {"intervals", "significance", "optional_packages"}
 MAY_IMPORT = {
     "errors": set(),
     "limits": {"errors"},
     "keys": set(),
     "plugins": {"errors", "limits", "storage"},
+    "optional_packages": {"errors"},
     "environment": {"errors"},
     "storage": {"errors"},
-    "tracking": {"errors", "limits", "environment", "plugins", "storage"},
+    "tracking": {"errors", "limits", "environment", "plugins", "optional_packages", "storage"},
     "intervals": {"errors"},
     "significance": {"errors", "intervals"},
     "types": {"errors"},

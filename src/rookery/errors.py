@@ -51,7 +51,7 @@ class ConfigError(RookeryError, ValueError):
 
 
 class MissingPackageError(ConfigError, ImportError):
-    """An optional package is needed and not installed; the message says how to install it."""
+    """An optional package is needed and not installed, or broken; the message says how to install it."""
 
 
 class InvalidActionError(RookeryError, ValueError):

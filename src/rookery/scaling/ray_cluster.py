@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rookery.errors import ConfigError, IncompatibleError, LostProcessError, MissingPackageError, NotFoundError
+from rookery.errors import ConfigError, IncompatibleError, LostProcessError, NotFoundError
+from rookery.optional_packages import import_optional
 from rookery.scaling.ray_worker import check_versions, own_versions, probe
 from rookery.storage.atomic import is_stale, write_text
 from rookery.training.devices import available_cores
@@ -51,15 +52,11 @@ class RayOptions:
 
 def import_ray() -> Any:
     """The module `ray`. Raises MissingPackageError if it is not installed."""
-    try:
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a task without GPUs finds no GPU
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        import ray  # pyright: ignore[reportMissingImports] (optional)
-    except ImportError:
-        raise MissingPackageError(
-            "Ray is not installed: pip install 'rookery[ray]', or use --shard, which does not need it"
-        ) from None
-    return ray
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a task without GPUs finds no GPU
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    return import_optional(
+        "ray", "Ray is not installed: pip install 'rookery[ray]', or use --shard, which does not need it"
+    )
 
 
 @contextlib.contextmanager

@@ -34,6 +34,7 @@ from rookery.errors import (
     explain_failure,
     suggest,
 )
+from rookery.optional_packages import import_optional
 from rookery.storage.atomic import check_writable, read_file, storage_error, write_json, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import METRICS_FILE, SWEEP_FILE
@@ -258,10 +259,7 @@ def trial_folders(out: Path) -> list[Path]:
 
 
 def _import_optuna() -> Any:
-    try:
-        import optuna  # pyright: ignore[reportMissingImports] (optional)
-    except ImportError:
-        raise MissingPackageError("Optuna is not installed: pip install 'rookery[sweep]'") from None
+    optuna = import_optional("optuna", "Optuna is not installed: pip install 'rookery[sweep]'")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

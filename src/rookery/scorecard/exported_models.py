@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rookery.errors import IncompatibleError, MissingPackageError, printable
+from rookery.errors import IncompatibleError, error_text, printable
+from rookery.optional_packages import import_optional
 from rookery.scorecard.protocol import OBSERVATION_SHAPES
 
 
@@ -93,15 +93,12 @@ def _cannot_be_called(path: Path, error: Exception) -> IncompatibleError:
 
 def _one_line(error: Exception) -> str:
     """What a library says, on one line; of a long text its end, where TorchScript has what went wrong."""
-    return printable(" ".join(str(error).split())[-300:] or type(error).__name__)
+    return printable(" ".join(error_text(error).split())[-300:] or type(error).__name__)
 
 
 def _optional_library(name: str, path: Path) -> Any:
     """A library that only some models need."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise MissingPackageError(f"{path} needs {name}, which is not installed; pip install {name}") from None
+    return import_optional(name, f"{path} needs {name}, which is not installed; pip install {name}")
 
 
 def _with_batch(shape: list[Any], batch: int) -> list[int]:

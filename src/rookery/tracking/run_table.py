@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rookery.errors import MissingPackageError
+from rookery.optional_packages import import_optional
 from rookery.storage.atomic import write_bytes, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.tracking.run_info import read_run_info
@@ -88,13 +87,8 @@ def write_parquet(table: dict[str, np.ndarray], path: Path) -> None:
 
     Raises: MissingPackageError if pyarrow is not installed; StorageError.
     """
-    if importlib.util.find_spec("pyarrow") is None:
-        raise MissingPackageError(
-            "Parquet needs the package pyarrow: pip install 'rookery[track]'; or write CSV with --csv"
-        )
-    import pyarrow  # pyright: ignore[reportMissingImports] (optional)
-    import pyarrow.parquet  # pyright: ignore[reportMissingImports] (optional)
-
+    missing = "Parquet needs the package pyarrow: pip install 'rookery[track]'; or write CSV with --csv"
+    parquet, pyarrow = (import_optional(name, missing) for name in ("pyarrow.parquet", "pyarrow"))
     columns = {
         "run": pyarrow.array(table["run"].tolist()).dictionary_encode(),
         "seed": pyarrow.array(table["seed"], mask=table["seed"] == NO_SEED),
@@ -103,5 +97,5 @@ def write_parquet(table: dict[str, np.ndarray], path: Path) -> None:
         "value": pyarrow.array(table["value"], from_pandas=True),
     }
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(columns), buffer)
+    parquet.write_table(pyarrow.table(columns), buffer)
     write_bytes(path, buffer.getvalue(), follow_link=True)

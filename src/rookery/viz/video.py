@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rookery.errors import ConfigError, MissingPackageError, StorageError
+from rookery.optional_packages import import_optional
 from rookery.storage.atomic import write_bytes
 from rookery.viz.frames import ANYONE, VisibleTo, render_map, render_step
 from rookery.viz.recording import Recording
@@ -103,14 +104,11 @@ def _palette(frames: list[np.ndarray]) -> Image:
 
 def find_ffmpeg() -> str:
     """The path of ffmpeg. Raises MissingPackageError if it is not installed."""
+    missing = "MP4 needs ffmpeg, which is not installed; pip install 'rookery[video]', or write a GIF instead"
     try:
-        from imageio_ffmpeg import get_ffmpeg_exe
-
-        return get_ffmpeg_exe()
-    except (ImportError, RuntimeError):
-        raise MissingPackageError(
-            "MP4 needs ffmpeg, which is not installed; pip install 'rookery[video]', or write a GIF instead"
-        ) from None
+        return import_optional("imageio_ffmpeg", missing).get_ffmpeg_exe()
+    except RuntimeError:  # the package came without the program
+        raise MissingPackageError(missing) from None
 
 
 def write_mp4(

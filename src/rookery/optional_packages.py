@@ -1,0 +1,26 @@
+"""Packages that only some commands need: how one that is missing or broken is named."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from rookery.errors import MissingPackageError, error_text
+
+
+def import_optional(name: str, missing: str) -> Any:
+    """The module `name`.
+
+    Args:
+      missing: the message if its package is not installed; it says how to install it.
+    Raises: MissingPackageError, which quotes what importing the module raised if it is installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # what a broken installation raises, such as OSError for a library of its own
+        if isinstance(error, ModuleNotFoundError) and error.name in (name, name.partition(".")[0]):
+            raise MissingPackageError(missing) from None
+        raise MissingPackageError(
+            f"{name} is installed, but importing it failed: {type(error).__name__}: {error_text(error)}; mend that, or "
+            f"install {name.partition('.')[0]} again"
+        ) from error
