@@ -4,12 +4,14 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, MissingPackageError, NotFoundError
-from rookery.scorecard.agents import FunctionAgent, load_function, load_scored_agent
+from rookery.scorecard.agents import FunctionAgent, ScoredAgent, load_function, load_scored_agent
 from rookery.scorecard.card import read_scorecard, score
 from rookery.scorecard.card_page import PICTURES, make_scorecard_page
 from rookery.scorecard.episodes import play_condition
@@ -113,6 +115,56 @@ def test_a_card_is_complete(card, tmp_path):
     assert data["returns"]["alone"][0] == 0
 
 
+class NeedsGrad:
+    """As an array of torch that requires its gradient."""
+
+    def __array__(self, *_, **__):
+        raise RuntimeError("call detach first")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adapter(ScoredAgent):
+    """Of one's own: returns the same in every step."""
+
+    name: str = "mine"
+    kind: str = "test"
+    observation_type: str = "symbolic"  # type: ignore[assignment]
+    actions: Any
+
+    def player(self, env, num_episodes, key):
+        return lambda *_: self.actions
+
+
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        (
+            np.full(TINY.num_episodes, 2.9),
+            r"returned the action float64\[48\]; it must be whole numbers of shape \(48,\)",
+        ),
+        (np.full(TINY.num_episodes, 99), r"returned the action int64\[48\]; .* from 0 to 6"),
+        (jnp.zeros((TINY.num_episodes, 1), jnp.int32), r"returned the action int32\[48, 1\]"),
+        (jnp.full(TINY.num_episodes, 256), r"returned the action int32\[48\]; .* from 0 to 6"),
+        (2, "returned the action 2; it must be whole numbers of shape"),
+        (None, "returned the action None"),
+        ([[1], [2, 3]], "returned an action that is no array of numbers: ValueError: .*it must be whole numbers"),
+        (
+            NeedsGrad(),
+            "returned an action that is no array of numbers: RuntimeError: call detach first; it must be whole",
+        ),
+    ],
+)
+def test_what_an_adapter_returns_is_checked(actions, message):
+    with pytest.raises(IncompatibleError, match=f"^mine {message}"):
+        score(Adapter(actions=actions), TINY)
+
+
+def test_an_adapter_whose_player_returns_nothing_is_named(monkeypatch):
+    monkeypatch.setattr(Adapter, "player", lambda *_: None)
+    with pytest.raises(ConfigError, match=r"^mine: player\(\)=None must be a function that returns actions"):
+        score(Adapter(actions=None), TINY)
+
+
 class TestFunctions:
     """Functions of an observation, one step at a time."""
 
@@ -172,6 +224,8 @@ class TestFunctions:
             ((7, None), "returned the action 7; it must be one whole number from 0 to 6"),
             ((0.5, None), "returned the action 0.5"),
             ((np.array([1, 2]), None), r"returned the action int64\[2\]"),
+            (([[1], [2, 3]], None), "returned an action that is no array of numbers: ValueError"),
+            ((NeedsGrad(), None), "no array of numbers: RuntimeError: call detach first; it must be one whole number"),
         ],
     )
     def test_wrong_results_are_named(self, result, message):
@@ -254,12 +308,60 @@ stand_still.batched, stand_still.observation_type = True, "symbolic"
         (".tests:act", NotFoundError, "no module '.tests'"),
         ("tests.scorecard.test_card:stand_stil", NotFoundError, "did you mean 'stand_still'"),
         ("tests.scorecard.test_card:GUIDED", ConfigError, "is not a function but Protocol"),
+        ("tests.scorecard.test_card:such", NotFoundError, r"test_card \(.*test_card\.py\) has no 'such'"),
         ("no/such.onnx", NotFoundError, "no file no/such.onnx"),
+        ("./ags.py:act", NotFoundError, r"'./ags.py' is a path, .*; write ags:act, in the folder of ags\.py"),
+        ("/abs/ags:", NotFoundError, r"'/abs/ags' is a path, .*; write ags:act, in the folder of ags\.py"),
     ],
 )
 def test_agents_that_do_not_exist(agent, error, message):
     with pytest.raises(error, match=message):
         score(agent, TINY)
+
+
+def test_a_module_that_is_named_by_its_path_does_not_run(tmp_path, monkeypatch):
+    (tmp_path / "ags.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotFoundError, match=r"'ags.py' is a path, .*; write ags:act, in the folder of ags\.py"):
+        load_scored_agent("ags.py:act")
+
+
+class Unreadable:
+    """Says nothing of itself without an error."""
+
+    def __call__(self, *_): ...
+
+    def __getattr__(self, name):
+        raise ValueError(name)
+
+
+unreadable = Unreadable()
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("files", 5, "files=5 must be a tuple of paths"),
+        ("files", None, "files=None must be a tuple of paths"),
+        ("files", iter(["a.npz"]), "files=.* must be a tuple of paths"),
+        ("observation_type", None, "observation_type=None is not known; allowed: pixels, symbolic"),
+        ("observation_type", ["pixels"], r"observation_type=\['pixels'\] is not known; allowed: pixels, symbolic"),
+        ("batched", np.array([True, True]), r"batched=array\(.* must be True or False"),
+        ("batched", "yes", "batched='yes' must be True or False"),
+    ],
+)
+def test_attributes_that_say_nothing_are_named(attribute, value, message, monkeypatch):
+    monkeypatch.setattr(stand_still, attribute, value, raising=False)
+    with pytest.raises(ConfigError, match=f"^tests.scorecard.test_card:stand_still: {message}"):
+        load_scored_agent("tests.scorecard.test_card:stand_still")
+
+
+def test_attributes_that_cannot_be_read_are_named():
+    message = (
+        "^tests.scorecard.test_card:unreadable: its attribute '.*' cannot be read: ValueError: .*test_card.py, line"
+    )
+    with pytest.raises(ConfigError, match=message):
+        load_scored_agent("tests.scorecard.test_card:unreadable")
 
 
 def test_a_missing_library_is_named(tmp_path, monkeypatch):
@@ -274,6 +376,8 @@ def test_unknown_names():
         score("random", "social-v2")
     with pytest.raises(ConfigError, match="observation='pixel' is not known; did you mean 'pixels'"):
         score("tests.scorecard.test_card:stand_still", TINY, "pixel")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"observation=\['pixels'\] is not known; allowed: pixels, symbolic"):
+        score("tests.scorecard.test_card:stand_still", TINY, ["pixels"])  # type: ignore[arg-type]
 
 
 def test_a_trained_agent_observes_what_it_was_trained_with():
@@ -291,6 +395,8 @@ class TestFilesOfAFunction:
         monkeypatch.syspath_prepend(tmp_path)
         (tmp_path / "reads_files.py").write_text("""
 import functools
+import numpy as np
+from a_library import library_decorator
 def act(*_): ...
 def plain(*_): ...
 act.files = ('a.npz',)
@@ -299,10 +405,17 @@ class Agent:
     files = ('a.npz',)
     def __call__(self, *_): ...
 instance = Agent()
+@np.errstate(all='ignore')
+def decorated(*_): ...
+decorated.files = ('a.npz',)
+@library_decorator
+def hidden(*_): ...
 """)
+        (tmp_path / "a_library.py").write_text("def library_decorator(f): return lambda *arguments: f(*arguments)")
         (tmp_path / "a.npz").write_bytes(b"1")
         yield lambda name="act": load_scored_agent(f"reads_files:{name}").sha256
-        __import__("sys").modules.pop("reads_files", None)
+        for module in ("reads_files", "a_library"):
+            __import__("sys").modules.pop(module, None)
 
     def test_other_weights_are_another_agent(self, digest, tmp_path):
         before, without = digest(), digest("plain")
@@ -310,7 +423,8 @@ instance = Agent()
         (tmp_path / "a.npz").write_bytes(b"2")
         assert digest() != before
         assert digest("plain") == digest("bound") == without
-        assert digest("instance") == digest()
+        assert digest("instance") == digest() == digest("decorated")
+        assert digest("hidden") == without
 
     def test_a_file_that_is_missing_is_named(self, digest, tmp_path):
         (tmp_path / "a.npz").unlink()

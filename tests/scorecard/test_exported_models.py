@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rookery.errors import IncompatibleError
-from rookery.scorecard.agents import load_scored_agent
+from rookery.scorecard.agents import checked_actions, load_scored_agent
 from rookery.scorecard.protocol import OBSERVATION_SHAPES
 
 pytestmark = pytest.mark.filterwarnings("default")  # theirs are not ours to mend
@@ -67,7 +67,7 @@ def torchscript_module(path: Path) -> Path:
 def play(path: Path, steps: int = 3) -> list[list[int]]:
     agent = load_scored_agent(str(path), "symbolic")
     choose = agent.player(None, NUM_EPISODES, None)  # type: ignore[arg-type] (a function needs neither)
-    return [choose(OBSERVATIONS, None, t).tolist() for t in range(steps)]
+    return [checked_actions(choose(OBSERVATIONS, None, t), (NUM_EPISODES,), agent.name).tolist() for t in range(steps)]
 
 
 @pytest.mark.parametrize(("make", "name"), [(onnx_model, "model.onnx"), (torchscript_module, "model.pt")])

@@ -32,8 +32,9 @@ from jaxtyping import Array, Bool, Int
 
 from rookery.agents.scripted import OBSERVABILITY_BY_NAME
 from rookery.agents.zoo import load_trained_agent
-from rookery.errors import ConfigError, IncompatibleError, NotFoundError, RookeryError, suggest
+from rookery.errors import ConfigError, IncompatibleError, NotFoundError, RookeryError, explain_failure, suggest
 from rookery.interfaces import Policy
+from rookery.limits import check_type, shortened
 from rookery.plugins import describe_foreign_error
 from rookery.scorecard.protocol import NUM_ACTIONS, OBSERVATION_SHAPES, ObservationType
 from rookery.training.make_team import load_policy
@@ -45,6 +46,8 @@ Chooser: TypeAlias = Callable[[Any, PyTree, int], Any]
 BUILTIN_AGENTS = (*OBSERVABILITY_BY_NAME, "random")
 EXPORT_SUFFIXES = {".onnx": "onnx", ".pt": "torchscript", ".pth": "torchscript"}
 """Endings of models of other libraries, and what they are."""
+_NOTHING = object()
+"""What a module has that has no such name."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,15 +116,15 @@ class FunctionAgent(ScoredAgent):
     def player(self, env: Env, num_episodes: int, key: PRNGKey) -> Chooser:
         states: list[Any] = [None] * (1 if self.batched else num_episodes)
 
-        def choose(observation: Any, env_state: PyTree, t: int) -> Int[np.ndarray, "E"]:
+        def choose(observation: Any, env_state: PyTree, t: int) -> Any:
             observations, is_first = np.asarray(observation), t == 0
             if self.batched:
                 action, states[0] = self._call(observations, states[0], np.full(num_episodes, is_first))
-                return _checked_actions(action, (num_episodes,), self.name)
+                return action
             actions = np.empty(num_episodes, np.int32)
             for number, obs in enumerate(observations):
                 action, states[number] = self._call(obs, states[number], is_first)
-                actions[number] = _checked_actions(action, (), self.name)
+                actions[number] = checked_actions(action, (), self.name)
             return actions
 
         return choose
@@ -150,16 +153,25 @@ def _describe(error: BaseException) -> str:
     return f"{describe_foreign_error(error)} ({where.filename}, line {where.lineno})"
 
 
-def _checked_actions(action: Any, shape: tuple[int, ...], name: str) -> Int[np.ndarray, "..."]:
-    """Raises IncompatibleError unless actions are whole numbers of this shape from 0 to NUM_ACTIONS - 1."""
-    array = np.asarray(action)
+def checked_actions(action: Any, shape: tuple[int, ...], name: str) -> Int[np.ndarray, "..."]:
+    """The actions of an agent. Raises IncompatibleError unless they are whole numbers of this shape from 0 to
+    NUM_ACTIONS - 1."""
+    wanted = f"{f'whole numbers of shape {shape}' if shape else 'one whole number'} from 0 to {NUM_ACTIONS - 1}"
+    try:
+        array = np.asarray(action)
+    except Exception as error:  # a list of lists of other lengths, or what an array of another library raises
+        if explain_failure(error) is not None:
+            raise
+        raise IncompatibleError(
+            f"{name} returned an action that is no array of numbers: {describe_foreign_error(error)}; it must be "
+            f"{wanted}"
+        ) from error
     if array.size == 1 and not shape:
         array = array.reshape(())
     is_valid = array.shape == shape and array.dtype.kind in "iu" and ((array >= 0) & (array < NUM_ACTIONS)).all()
     if not is_valid:
-        what = f"{array.dtype}[{', '.join(map(str, array.shape))}]" if array.shape else repr(action)
-        wanted = f"whole numbers of shape {shape}" if shape else "one whole number"
-        raise IncompatibleError(f"{name} returned the action {what}; it must be {wanted} from 0 to {NUM_ACTIONS - 1}")
+        what = f"{array.dtype}[{', '.join(map(str, array.shape))}]" if array.shape else shortened(action)
+        raise IncompatibleError(f"{name} returned the action {what}; it must be {wanted}")
     return array
 
 
@@ -173,10 +185,8 @@ def load_scored_agent(source: str, observation_type: ObservationType | None = No
     Raises: NotFoundError, CorruptFileError, IncompatibleError or ConfigError. A trained agent observes what it was
       trained with; another type is an IncompatibleError.
     """
-    if observation_type is not None and observation_type not in OBSERVATION_SHAPES:
-        raise ConfigError(
-            f"observation={observation_type!r} is not known; {suggest(observation_type, OBSERVATION_SHAPES)}"
-        )
+    if observation_type is not None:
+        _check_observation_type("observation", observation_type)
     if source in BUILTIN_AGENTS:
         return RookeryAgent(name=source, kind="rookery", observation_type=observation_type or "symbolic")
     suffix = Path(source).suffix
@@ -213,6 +223,7 @@ def load_function(source: str) -> Callable[..., Any]:
       module cannot be imported.
     """
     module_name, _, function_name = source.partition(":")
+    _refuse_path(module_name, function_name)
     here = str(Path.cwd())
     unknown = NotFoundError(f"no module {module_name!r}, here or installed; an agent is module:function")
     if not all(module_name.split(".")):  # '' and '.module' are no names
@@ -228,19 +239,42 @@ def load_function(source: str) -> Callable[..., Any]:
         sys.path.remove(here)
         if here not in sys.path:
             sys.path.append(here)
-    if not hasattr(module, function_name):
+    function = _attribute(module_name, module, function_name, _NOTHING)
+    if function is _NOTHING:
         functions = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        raise NotFoundError(f"{module_name} has no {function_name!r}; {suggest(function_name, functions)}")
-    function = getattr(module, function_name)
+        file = _file_of_module(module_name) or "no file"
+        raise NotFoundError(f"{module_name} ({file}) has no {function_name!r}; {suggest(function_name, functions)}")
     if not callable(function):
         raise ConfigError(f"{source} is not a function but {type(function).__name__}")
     return function
 
 
+def _refuse_path(module_name: str, function_name: str) -> None:
+    """Raises NotFoundError, which says how to name it, for the path of a module in place of its name."""
+    stem = Path(module_name).stem
+    if stem and (module_name.endswith(".py") or "/" in module_name):
+        raise NotFoundError(
+            f"{module_name!r} is a path, and an agent is module:function; write {stem}:{function_name or 'act'}, in "
+            f"the folder of {stem}.py"
+        )
+
+
 def _source_file(source: str, function: Any) -> Path | None:
-    """The file in which a loaded function is written; of a compiled one or an object, the one of the named module."""
-    file = inspect.getsourcefile(function) if inspect.isfunction(function) else None
-    file = file or getattr(sys.modules[source.partition(":")[0]], "__file__", None)
+    """The file in which a loaded function is written, without its decorators.
+
+    Of a compiled function, an object, or what a function made, as a decorator that does not say what it wraps, the file
+    of the named module.
+    """
+    written = inspect.unwrap(function) if inspect.isfunction(function) else None
+    file = None
+    if inspect.isfunction(written) and "<locals>" not in written.__qualname__:
+        file = inspect.getsourcefile(written)
+    return Path(file) if file else _file_of_module(source.partition(":")[0])
+
+
+def _file_of_module(name: str) -> Path | None:
+    """The file of an imported module; None for one of none, such as a folder."""
+    file = getattr(sys.modules[name], "__file__", None)
     return Path(file) if file else None
 
 
@@ -248,17 +282,33 @@ def _function_agent(
     name: str, kind: str, function: Any, observation_type: ObservationType | None, path: Path | None
 ) -> FunctionAgent:
     """The adapter of a function, with what its attributes say, and the file that it comes from."""
-    stated = getattr(function, "observation_type", "pixels")
-    if stated not in OBSERVATION_SHAPES:
-        raise ConfigError(f"{name}: observation_type={stated!r} is not known; {suggest(stated, OBSERVATION_SHAPES)}")
+    stated = _attribute(name, function, "observation_type", "pixels")
+    _check_observation_type(f"{name}: observation_type", stated)
+    batched = _attribute(name, function, "batched", False)
+    check_type(f"{name}: batched", batched, (int, np.bool_), "True or False")
     return FunctionAgent(
         name=name,
         kind=kind,
         observation_type=observation_type or stated,
-        sha256=_digest_of_files(name, path, getattr(function, "files", ())),
+        sha256=_digest_of_files(name, path, _attribute(name, function, "files", ())),
         function=function,
-        batched=bool(getattr(function, "batched", False)),
+        batched=bool(batched),
     )
+
+
+def _attribute(owner: str, value: Any, name: str, default: Any = None) -> Any:
+    """What a user's module or function says. Raises ConfigError if a `__getattr__` of its own fails."""
+    try:
+        return getattr(value, name, default)
+    except Exception as error:
+        raise ConfigError(f"{owner}: its attribute {name!r} cannot be read: {_describe(error)}") from error
+
+
+def _check_observation_type(what: str, value: Any) -> None:
+    """Raises ConfigError unless the scorecard's worlds can be observed so."""
+    if not isinstance(value, str) or value not in OBSERVATION_SHAPES:
+        near = suggest(value if isinstance(value, str) else "", OBSERVATION_SHAPES)
+        raise ConfigError(f"{what}={shortened(value)} is not known; {near}")
 
 
 def _digest_of_files(name: str, path: Path | None, named: Any) -> str | None:
@@ -267,10 +317,10 @@ def _digest_of_files(name: str, path: Path | None, named: Any) -> str | None:
     Args:
       named: paths, relative to the folder of `path`.
     Returns: None for an agent without any file.
-    Raises: ConfigError if what is named is not a sequence of paths; NotFoundError for a file that does not exist.
+    Raises: ConfigError if what is named is not a tuple or list of paths; NotFoundError for a file that does not exist.
     """
-    if isinstance(named, str | Path) or not all(isinstance(file, str | Path) for file in named):
-        raise ConfigError(f"{name}: files={named!r} must be a tuple of paths, such as ('weights.npz',)")
+    if not isinstance(named, tuple | list) or not all(isinstance(file, str | Path) for file in named):
+        raise ConfigError(f"{name}: files={shortened(named)} must be a tuple of paths, such as ('weights.npz',)")
     folder = path.parent if path else Path.cwd()
     files = [path] if path and path.is_file() else []
     for file in named:

@@ -22,7 +22,8 @@ from rookery.gridworld.presence import NEVER
 from rookery.gridworld.spec import ViewConfig
 from rookery.gridworld.state import GridState
 from rookery.interfaces import Policy
-from rookery.scorecard.agents import Chooser, ScoredAgent
+from rookery.limits import check_callable
+from rookery.scorecard.agents import Chooser, ScoredAgent, checked_actions
 from rookery.scorecard.condition_episodes import ConditionEpisodes
 from rookery.scorecard.protocol import Protocol, ScoreCondition, ScoreWorld
 from rookery.tasks.grid_env import GridEnv
@@ -169,7 +170,8 @@ def play_condition(
 
     Args:
       earlier: conditions that were played before; changed colors are made from the true ones of the same partners.
-    Raises: IncompatibleError for an agent that does not fit the world, or returns no action.
+    Raises: IncompatibleError for an agent that does not fit the world, or returns no actions; ConfigError for an
+      adapter whose `player` returns no function.
     """
     arena = make_arena(protocol.world(condition.world), agent, protocol.num_episodes)
     shown = changed_colors(protocol, condition, earlier)
@@ -177,7 +179,8 @@ def play_condition(
     key = evaluation_key(protocol.seed, keys.SCORECARD_EPISODES)
     reset_key, partner_key, agent_key = jax.random.split(key, 3)
     choose = agent.player(arena.env, arena.num_episodes, agent_key)
-    steps, last = _play(arena, choose, settings, reset_key, partner_key)
+    check_callable(f"{agent.name}: player()", choose, "a function that returns actions")
+    steps, last = _play(arena, agent.name, choose, settings, reset_key, partner_key)
     return ConditionEpisodes(
         reward=steps.reward,
         entry=steps.entry,
@@ -207,21 +210,31 @@ def _compiled_arena(arena: Arena):
 
 
 def _play(
-    arena: Arena, choose: Chooser, settings: ArenaSettings, reset_key: PRNGKey, partner_key: PRNGKey
+    arena: Arena, name: str, choose: Chooser, settings: ArenaSettings, reset_key: PRNGKey, partner_key: PRNGKey
 ) -> tuple[Any, GridState]:
-    """Play all episodes.
+    """Play all episodes. `name`: of the agent, for messages.
 
     Returns: a `ArenaStep` with leaves [T, ...] of numpy, and the last state of the first episode.
     """
     start, step = _compiled_arena(arena)
     state, observation = start(reset_key, settings)
-    records = []
+    records, actions = [], []
     for t in range(arena.env.max_steps):
-        action = choose(observation, state.env_state, t)
+        action = _checked_type(choose(observation, state.env_state, t), arena.num_episodes, name)
         state, observation, record = step(state, jnp.asarray(action, jnp.int32), partner_key, settings)
         records.append(record)
+        actions.append(action)
+    for action in jax.device_get(actions):
+        checked_actions(action, (arena.num_episodes,), name)
     steps = jax.tree.map(lambda *leaves: np.stack(leaves), *jax.device_get(records))
     return steps, jax.device_get(arena.first_state(state.env_state))
+
+
+def _checked_type(action: Any, num_episodes: int, name: str) -> Int[Array, "E"] | Int[np.ndarray, "E"]:
+    """As `checked_actions`, but without the values of what JAX has yet to compute: the next step need not wait."""
+    if isinstance(action, jax.Array) and action.shape == (num_episodes,) and jnp.issubdtype(action.dtype, jnp.integer):
+        return action
+    return checked_actions(action, (num_episodes,), name)
 
 
 def changed_colors(
