@@ -1,11 +1,14 @@
 """Models of other libraries, made here, play for the scorecard as a function would."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from rookery.errors import IncompatibleError
+from rookery.scorecard import exported_models
 from rookery.scorecard.agents import checked_actions, load_scored_agent
 from rookery.scorecard.protocol import OBSERVATION_SHAPES
 
@@ -103,3 +106,102 @@ def test_files_of_something_else(name, package, tmp_path):
     with pytest.raises(IncompatibleError, match=f"{name} is not an? (ONNX model|TorchScript module)") as caught:
         play(path)
     assert str(caught.value).isprintable()
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    """Load a model that has one state, of this shape and type, by a stand-in for onnxruntime."""
+
+    def load(shape, kind="tensor(float)", batch="B", content=b""):
+        inputs = [
+            SimpleNamespace(name="observation", type="tensor(uint8)", shape=[batch, *SHAPE]),
+            SimpleNamespace(name="s", type=kind, shape=shape),
+        ]
+        outputs = [SimpleNamespace(name=name) for name in ("action", "next_s")]
+
+        class Session:
+            get_inputs, get_outputs = lambda self: inputs, lambda self: outputs
+
+            def run(self, names, feed):
+                return np.zeros(NUM_EPISODES, int), feed["s"]
+
+        runtime = SimpleNamespace(
+            InferenceSession=lambda *_, **__: Session(), set_default_logger_severity=lambda level: None
+        )
+        monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+        path = tmp_path / "model.onnx"
+        path.write_bytes(content)
+        return load_scored_agent(str(path))
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch", "expected"),
+    [
+        (["B", 5], "B", (2, 5)),
+        ([1, "sequences", 5], "B", (1, 2, 5)),
+        ([None, 5], None, (2, 5)),
+        (["B", "B"], "B", (2, 2)),
+        ([], "B", ()),
+    ],
+)
+def test_the_batch_sizes_an_onnx_state(shape, batch, expected, load):
+    function = load(shape, batch=batch).function
+    _, state = function(OBSERVATIONS, None, np.ones(NUM_EPISODES, bool))
+    assert state["s"].shape == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch", "axis"),
+    [(["h", "B"], "B", 0), (["B", "h"], "B", 1), (["x", 3, "y"], "B", 2), ([None, None], None, 1)],
+)
+def test_an_onnx_state_of_another_unknown_length_is_refused(shape, batch, axis, load):
+    message = (
+        rf"the state 's' of shape \[.*\] has another unknown length than that of the batch, in axis {axis}; export"
+    )
+    with pytest.raises(IncompatibleError, match=message):
+        load(shape, batch=batch)
+
+
+@pytest.mark.parametrize("kind", ["tensor(string)", "seq(tensor(float))", "tensor(bfloat16)"])
+def test_an_onnx_input_that_is_no_array_of_numbers_is_refused(kind, load):
+    with pytest.raises(
+        IncompatibleError, match=r"the input 's' is .*; allowed: tensor\(float\), tensor\(double\), "
+    ) as caught:
+        load(["B"], kind)
+    assert kind in str(caught.value)
+
+
+def entry(key: bytes, value: bytes) -> bytes:
+    """A `StringStringEntryProto`, without the length before it; a value of up to 16,383 bytes."""
+    size = len(value)
+    length = bytes([size] if size < 128 else [size & 0x7F | 0x80, size >> 7])
+    return b"\x0a" + bytes([len(key)]) + key + b"\x12" + length + value
+
+
+def test_other_weights_in_another_file_are_another_onnx_model(load, tmp_path):
+    long_name = "w" * 200
+    content = b"j" + entry(b"location", b"m.data") + entry(b"offset", b"0") + entry(b"location", long_name.encode()) * 2
+    content += entry(b"location", b"Nowhere") + entry(b"location", b"x" * 5000)  # metadata
+    for name in ("m.data", long_name):
+        (tmp_path / name).write_bytes(b"1")
+    before, alone = (load(["B"], content=content).sha256 for content in (content, b""))
+    assert exported_models.external_files(tmp_path / "model.onnx") == ()
+    digests = {before, alone}
+    for name in ("m.data", long_name):
+        (tmp_path / name).write_bytes(b"2")
+        digests.add(load(["B"], content=content).sha256)
+    assert len(digests) == 4
+    assert exported_models.external_files(tmp_path / "model.onnx") == ("m.data", long_name)
+
+
+def test_onnx_writes_the_name_of_a_file_with_weights_so(tmp_path):
+    path = onnx_model(tmp_path / "model.onnx")
+    onnx = pytest.importorskip("onnx", exc_type=ImportError)
+    model = onnx.load(path)
+    one = onnx.numpy_helper.from_array(np.array([1]), "one")  # only raw bytes can be in another file
+    model.graph.initializer[0].CopyFrom(one)
+    onnx.save_model(model, path, save_as_external_data=True, location="model.data", size_threshold=0)
+    assert exported_models.external_files(path) == ("model.data",)
+    assert play(path) == [[0, 2], [1, 3], [2, 4]]
