@@ -322,8 +322,9 @@ def test_agents_that_do_not_exist(agent, error, message):
 def test_a_module_that_is_named_by_its_path_does_not_run(tmp_path, monkeypatch):
     (tmp_path / "ags.py").write_text("raise SystemExit")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(NotFoundError, match=r"'ags.py' is a path, .*; write ags:act, in the folder of ags\.py"):
-        load_scored_agent("ags.py:act")
+    for source in ("ags.py:act", "ags.py:", "ags.py"):
+        with pytest.raises(NotFoundError, match=r"'ags.py' is a path, .*; write ags:act, in the folder of ags\.py"):
+            load_scored_agent(source)
 
 
 class Unreadable:

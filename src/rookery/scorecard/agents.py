@@ -201,6 +201,8 @@ def load_scored_agent(source: str, observation_type: ObservationType | None = No
     if ":" in source and suffix != ".safetensors":
         function = load_function(source)
         return _function_agent(source, "function", function, observation_type, _source_file(source, function))
+    if suffix == ".py":
+        _refuse_path(source, "")
     agent = load_trained_agent(source)
     for kind, shape in OBSERVATION_SHAPES.items():
         if tuple(agent.policy.observation_shape) == shape:
