@@ -80,7 +80,7 @@ def _load_onnx(path: Path) -> Callable[..., Any]:
 
 
 def external_files(path: Path) -> tuple[str, ...]:
-    """The files next to an ONNX model that hold weights of its, as the model names them."""
+    """The files next to an ONNX model that hold its weights, as the model names them."""
     model = path.read_bytes()
     names = []
     for found in _LOCATION.finditer(model):
