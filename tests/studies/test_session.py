@@ -14,6 +14,10 @@ from tests.tiny import tiny
 CONTINUED = TrainingRun(
     name="continued", configure=lambda budget: tiny(name="continued"), init_from=TrainedSlot(run=RUN, variant="social")
 )
+FINISHED = {
+    "num_updates": 8, "total_updates": 8, "steps": 1, "seconds": 1.0,
+    "machine": {"processor": "p", "cores": 2, "jax": "0.10"},
+}  # fmt: skip
 
 
 @pytest.mark.usefixtures("quick")
@@ -34,18 +38,52 @@ def test_a_run_that_starts_from_another_ones_agents(tmp_path, monkeypatch):
     assert status["num_updates"] == status["total_updates"]
 
 
+def session_of(runs_dir, num_seeds, seed=3):
+    return Session("smoke", runs_dir, seed, num_seeds, 2, quiet=True)
+
+
+def put(session, run, finished=False):
+    """The folder of a run without its training."""
+    folder = session.run_dir(run)
+    write_json(folder / "config.json", {"config": to_dict(session.run_config(run))})
+    if finished:
+        write_json(folder / "status.json", FINISHED)
+    return folder
+
+
 def test_a_folder_of_more_seeds_is_used_if_it_holds_a_run(tmp_path):
     def folder(num_seeds):
-        return Session("smoke", tmp_path, 3, num_seeds, 2).run_dir(RUN)
+        return session_of(tmp_path, num_seeds).run_dir(RUN)
 
     more, exact = folder(5), folder(3)
     more.mkdir(parents=True)  # of a process that was killed before it wrote anything
     assert folder(3) == exact != more
-    (more / "config.json").write_text("{}")
+    put(session_of(tmp_path, 5), RUN)
     assert folder(3) == more
     parts_dir(exact).mkdir()
     assert folder(3) == exact
     assert folder(2) == more
+
+
+def test_of_several_runs_that_have_the_seeds_a_finished_one_is_used_and_then_the_smallest(tmp_path):
+    put(session_of(tmp_path, 4), RUN)
+    put(session_of(tmp_path, 5), RUN, finished=True)
+    put(session_of(tmp_path, 18), RUN)  # as text, this name and the next come first
+    put(session_of(tmp_path, 9, seed=0), RUN, finished=True)
+    assert session_of(tmp_path, 3).run_dir(RUN).name == "tiny-smoke-seeds-3-to-7"
+    (tmp_path / "studies" / "tiny-smoke-seeds-3-to-7" / "status.json").unlink()
+    (tmp_path / "studies" / "tiny-smoke-seeds-0-to-8" / "status.json").unlink()
+    assert session_of(tmp_path, 3).run_dir(RUN).name == "tiny-smoke-seeds-3-to-6"
+
+
+def test_a_run_of_more_seeds_that_started_from_other_agents_is_left_alone(tmp_path):
+    for num_seeds in (2, 5):
+        put(session_of(tmp_path, num_seeds), RUN, finished=True)
+    more = put(session_of(tmp_path, 5), CONTINUED, finished=True)
+    assert session_of(tmp_path, 4).run_dir(CONTINUED) == more  # from agents of the same folder
+    fewer = session_of(tmp_path, 2)
+    assert fewer.run_dir(CONTINUED).name == "continued-smoke-seeds-3-to-4"
+    assert "seeds-3-to-4" in fewer.run_config(CONTINUED).team[0].policy.init_from
 
 
 def test_a_run_of_fewer_seeds_than_its_folder_says_is_refused(tmp_path):

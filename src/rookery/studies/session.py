@@ -16,7 +16,7 @@ from rookery.storage.run_files import AGENTS_DIR, CONFIG_FILE, STATUS_FILE, read
 from rookery.studies.frozen_evaluation import ConditionEvaluator, TeamEvalCondition
 from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
 from rookery.training.config import FrozenPolicyConfig, GroupConfig, RunConfig
-from rookery.training.continue_run import train_or_resume
+from rookery.training.continue_run import check_same_config, is_finished, train_or_resume
 from rookery.training.join_parts import finish_parts
 from rookery.training.run_parts import parts_dir, read_split
 from rookery.training.trainer import agent_file
@@ -88,18 +88,33 @@ class Session:
         return dataclasses.replace(group, policy=dataclasses.replace(group.policy, init_from=init_from))
 
     def run_dir(self, run: TrainingRun) -> Path:
-        """Folder of a run: the one with just these seeds, whole or in parts, else a run that has them among others."""
+        """Folder of a run: the one with just these seeds, whole or in parts, else a run that has them among others.
+
+        Of several such runs a finished one, and then the one of the fewest seeds.
+        Raises: CorruptFileError for the configuration of a run that may have them.
+        """
         parent, stem = self.runs_dir / STUDIES_DIR, f"{run.name}-{self.budget}-seeds-"
         last_seed = self.seeds_of(run)[-1]
         folder = parent / f"{stem}{self.seed}-to-{last_seed}"
         if folder.exists() or parts_dir(folder).exists() or not parent.is_dir():
             return folder
-        for path in sorted(parent.glob(f"{stem}*")):
+        covering = []
+        for path in parent.glob(f"{stem}*"):
             match = re.fullmatch(re.escape(stem) + r"(\d+)-to-(\d+)", path.name)
-            covers = match and int(match[1]) <= self.seed and last_seed <= int(match[2])
-            if covers and (path / CONFIG_FILE).exists():  # what was killed before it was written trains nothing
-                return path
-        return folder
+            if match and int(match[1]) <= self.seed and last_seed <= int(match[2]) and self._holds(path, run):
+                covering.append((not is_finished(path), int(match[2]) - int(match[1]), path))
+        return min(covering)[-1] if covering else folder
+
+    def _holds(self, folder: Path, run: TrainingRun) -> bool:
+        """Whether a folder's run can stand for this one. If not, as where it starts from other agents, this is trained
+        on its own; what was killed before its configuration was written trains nothing."""
+        if not (folder / CONFIG_FILE).exists():
+            return False
+        try:
+            check_same_config(self.run_config(run), folder)
+        except ConfigError:
+            return False
+        return True
 
     def agent_path(self, trained: TrainedSlot, seed: int | str) -> Path:
         """Where a run exports the agent of a slot. `seed`: a number, or a placeholder."""
