@@ -12,6 +12,7 @@ import re
 import sys
 from pathlib import Path
 
+from rookery.studies.results import Results
 from rookery.studies.study_list import STUDIES, load_study
 
 FOLDER = Path(__file__).parent
@@ -59,8 +60,7 @@ def outcome(name: str) -> str:
     number = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
     counts = [f"{number[verdict]} {one if number[verdict] == 1 else several}"
               for verdict, (one, several) in VERDICTS.items() if number[verdict]]  # fmt: skip
-    seeds = len(data["seeds"])
-    return f"of {len(verdicts)}: {', '.join(counts)} (`{data['budget']}`, {seeds} seeds)"
+    return f"of {len(verdicts)}: {', '.join(counts)} (`{data['budget']}`, {Results(data).num_seeds_text})"
 
 
 if __name__ == "__main__":

@@ -34,11 +34,27 @@ def test_every_study_with_results_is_there_in_the_order_of_the_registry(tmp_path
     assert path == tmp_path / VERDICTS_FILE
     first, second = path.read_text().split("\n## ")[1:]
     assert "(ndousse2021/talk2020/dqn/report.html)" in first
-    assert "3 seeds per condition, 7 evaluation episodes" in first
+    assert "Budget `desk`, 3 seeds, 7 evaluation episodes" in first
     assert "`rookery reproduce ndousse2021/talk2020/dqn --budget desk --seeds 3 --seed 3 --episodes 7`" in first
     assert "| undecided | a \\| b | q: 1.00 [0.50, 1.50] |" in first
-    assert "2 seeds per condition, 4,000 training steps per seed" in second
+    assert "Budget `desk`, 2 seeds, 4,000 training steps per seed" in second
     assert "--seeds 2 --episodes 7`" in second
+
+
+def row(condition, seed):
+    interval, metrics = {"mean": 1.0, "low": None, "high": None}, {"metrics_social": {}, "metrics_solo": {}}
+    measures = dict.fromkeys(("return_social", "return_solo", "social_gain"), interval)
+    own = {"condition": condition, "eval_condition": "home", "seed": seed, "eval_episodes": 7, "return_partners": 0.0}
+    return own | measures | metrics | {"metrics_partners": {}}
+
+
+def test_seeds_are_those_of_the_conditions_and_steps_those_of_the_whole_training(tmp_path):
+    rows = [row("few", 3), *(row("many", seed) for seed in (3, 4, 5)), row("experts", None)]
+    runs = [RUN | {"run": "next-frame"}, RUN | {"run": "continued", "steps_per_seed": 500}]
+    put(tmp_path, "ndousse2021/fig7", rows=rows, runs=runs)
+    text = write_verdict_index(tmp_path).read_text()
+    assert "Budget `desk`, 1 to 3 seeds per condition, 4,500 training steps per seed, 7 evaluation" in text
+    assert "--seeds 3 --seed 3" in text
 
 
 def test_a_folder_without_results_is_not_reported(tmp_path, capsys):

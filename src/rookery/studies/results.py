@@ -45,6 +45,22 @@ class Results:
     def eval_conditions(self) -> list[str]:
         return list(dict.fromkeys(row["eval_condition"] for row in self.data["rows"]))
 
+    @property
+    def seed_counts(self) -> dict[str, int]:
+        """How many seeds each condition has, of those whose agents have seeds."""
+        seeds: dict[str, set[int]] = {}
+        for row in self.data["rows"]:
+            if row["seed"] is not None:
+                seeds.setdefault(row["condition"], set()).add(row["seed"])
+        return {condition: len(numbers) for condition, numbers in seeds.items()}
+
+    @property
+    def num_seeds_text(self) -> str:
+        """How many seeds the conditions have: '6 seeds', or '6 to 24 seeds'; the study's, if no condition has any."""
+        counts = self.seed_counts.values() or [len(self.data["seeds"])]
+        fewest, most = min(counts), max(counts)
+        return f"{'' if fewest == most else f'{fewest} to '}{most} seed{'s' if most > 1 else ''}"
+
     def conditions_in(self, eval_condition: str | None) -> list[str]:
         """The conditions that were evaluated in one evaluation condition; None: in any."""
         return [

@@ -9,7 +9,7 @@ from rookery.storage.atomic import write_text
 from rookery.studies.mechanisms import OtherResults
 from rookery.studies.results import Results
 from rookery.studies.results_io import STUDY_RESULTS_FILE, describe_older_definition, format_evidence, read_results
-from rookery.studies.study import UNDECIDED
+from rookery.studies.study import UNDECIDED, Study
 from rookery.studies.study_list import load_study, study_names
 from rookery.studies.training_run import EVAL_EPISODES
 from rookery.viz.markdown import table_row
@@ -56,19 +56,31 @@ def write_verdict_index(root: Path) -> Path:
     return path
 
 
+def _training_steps(study: Study, data: dict) -> int:
+    """The most steps that an agent was trained for, with those before the run in which it continued."""
+    steps = {run["run"]: run["steps_per_seed"] for run in data["runs"]}
+    sources = {run.name: run.init_from.run.name for run in study.runs if run.init_from is not None}
+
+    def total(name: str) -> int:
+        return steps.get(name, 0) + (total(sources[name]) if name in sources else 0)
+
+    return max(map(total, steps), default=0)
+
+
 def _section(name: str, data: dict) -> str:
     study = load_study(name)
     num_seeds, first_seed = len(data["seeds"]), data["seeds"][0]
-    steps = [run["steps_per_seed"] for run in data["runs"]]
+    results, steps = Results(data), _training_steps(study, data)
+    seeds = f"{results.num_seeds_text} per condition" if results.seed_counts else results.num_seeds_text
     command = f"rookery reproduce {name} --budget {data['budget']} --seeds {num_seeds}"
     if first_seed:
         command += f" --seed {first_seed}"
     if data["eval_episodes"] != EVAL_EPISODES.get(data["budget"]):
         command += f" --episodes {data['eval_episodes']}"
-    training = f", {max(steps):,} training steps per seed" if steps else ""
+    training = f", {steps:,} training steps per seed" if steps else ""
     lines = [
         f"## {study.title}: [{name}]({name}/report.html)\n",
-        f"{study.source}. Budget `{data['budget']}`, {num_seeds} seeds per condition{training}, "
+        f"{study.source}. Budget `{data['budget']}`, {seeds}{training}, "
         f"{data['eval_episodes']} evaluation episodes per agent. `{command}`\n",
         *([f"{older}\n"] if (older := describe_older_definition(study, data)) else []),
         "| verdict | claim | measured |",
