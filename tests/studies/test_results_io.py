@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rookery.cli import main
-from rookery.errors import CorruptFileError, RookeryError
+from rookery.errors import STOPPED_EXIT_CODE, CorruptFileError, RookeryError
 from rookery.studies.results_io import check_replaceable, describe_replaced, judging_stored, read_results
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -148,12 +148,29 @@ def test_the_list_of_studies_names_damaged_results(damage, capsys, changed):
     assert f"{path} does not hold the results of a study" in capsys.readouterr().err
 
 
-def test_that_fewer_seeds_or_episodes_will_replace_more_is_said(damage, tmp_path):
-    _, path = damage(AGENTS, lambda data: data.update(seeds=[0, 1, 2, 3, 4], eval_episodes=1000))
-    assert describe_replaced(path.parent, 5, 1000) is None
-    assert "of 5 seeds and 1,000 episodes, by some of 1 and 1,000" in describe_replaced(path.parent, 1, 1000)
-    assert "by some of 6 and 2" in describe_replaced(path.parent, 6, 2)
-    assert describe_replaced(tmp_path / "none", 1, 2) is None
+def test_that_other_seeds_or_fewer_episodes_will_replace_results_is_said(damage, tmp_path):
+    _, path = damage(AGENTS, lambda data: data.update(seeds=[3, 4, 5, 6, 7], eval_episodes=1000))
+    assert describe_replaced(path.parent, range(3, 8), 1000) is None
+    assert describe_replaced(path.parent, range(9), 1000) is None
+    before = "of 5 seeds (3 to 7) and 1,000 episodes, by some of"
+    assert f"{before} seed 3 and 1,000" in describe_replaced(path.parent, range(3, 4), 1000)
+    assert f"{before} 7 seeds (0 to 6) and 1,000" in describe_replaced(path.parent, range(7), 1000)
+    assert f"{before} 6 seeds (3 to 8) and 2;" in describe_replaced(path.parent, range(3, 9), 2)
+    assert describe_replaced(tmp_path / "none", range(1), 2) is None
+
+
+@pytest.mark.parametrize("options", [["--quiet"], ["--json"], []])
+def test_the_note_about_replaced_results_is_on_standard_error(damage, tmp_path, monkeypatch, capsys, options):
+    monkeypatch.setattr("rookery.studies.run_study.reproduce", lambda study, session, log: None)
+    monkeypatch.setattr("rookery.commands.reproduce.use_cores", lambda *_: None)
+    monkeypatch.setattr("rookery.studies.cost.show_cost", lambda *_: None)
+    folder, _ = damage(AGENTS, lambda data: None)
+    arguments = ["reproduce", AGENTS, "--results", folder, "--runs", tmp_path / "runs", "--seed", 7, *options]
+    assert main(list(map(str, arguments))) == STOPPED_EXIT_CODE
+    output = capsys.readouterr()
+    assert "note: at its end this replaces" in output.err
+    assert "note" not in output.out
+    assert "--json" not in options or json.loads(output.out)["finished"] is False
 
 
 def test_damaged_results_can_be_replaced_while_their_budget_is_known(damage):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -97,8 +98,8 @@ def run_reproduce(options: ReproduceCommand) -> int:
     check_replaceable(results / study.name, options.budget)
     check_writable(results / VERDICTS_FILE)
     log = _ignore if session.quiet else _print_now
-    if note := describe_replaced(results / study.name, session.num_seeds, session.eval_episodes):
-        log(note)
+    if note := describe_replaced(results / study.name, session.seed_range, session.eval_episodes):
+        print(note, file=sys.stderr, flush=True)
     if divided:
         from rookery.commands.reproduce_divided import run_divided
 

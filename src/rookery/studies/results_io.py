@@ -8,7 +8,7 @@ import io
 import os
 import shutil
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,23 +69,30 @@ def check_replaceable(folder: Path, budget: str) -> None:
             )
 
 
-def describe_replaced(folder: Path, num_seeds: int, eval_episodes: int) -> str | None:
-    """A note on results of more seeds or episodes that these will replace; None where there are none.
+def describe_replaced(folder: Path, seeds: range, eval_episodes: int) -> str | None:
+    """A note on results of other seeds or more episodes that these will replace; None where there are none.
 
     Raises: CorruptFileError for results whose budget cannot be read.
     """
     if not (folder / STUDY_RESULTS_FILE).exists():
         return None
     stored = _read_with_budget(folder)
-    seeds, episodes = stored.get("seeds"), stored.get("eval_episodes")
-    if not isinstance(seeds, list) or not isinstance(episodes, int):
+    before, episodes = stored.get("seeds"), stored.get("eval_episodes")
+    are_seeds = isinstance(before, list) and before and all(type(seed) is int for seed in before)
+    if not are_seeds or not isinstance(episodes, int):
         return None  # damaged, and replaced
-    if len(seeds) <= num_seeds and episodes <= eval_episodes:
+    if all(seed in seeds for seed in before) and episodes <= eval_episodes:
         return None
     return (
-        f"note: at its end this replaces the results in {folder}, of {len(seeds)} seeds and {episodes:,} episodes, by "
-        f"some of {num_seeds} and {eval_episodes:,}; to keep them, stop and name another folder with --results"
+        f"note: at its end this replaces the results in {folder}, of {format_seeds(before)} and {episodes:,} episodes, "
+        f"by some of {format_seeds(seeds)} and {eval_episodes:,}; to keep them, stop and name another folder with "
+        "--results"
     )
+
+
+def format_seeds(seeds: Sequence[int]) -> str:
+    """Seeds by number: 'seed 3', or '12 seeds (5000 to 5011)'."""
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds ({min(seeds)} to {max(seeds)})"
 
 
 def read_results(folder: Path) -> dict[str, Any]:
