@@ -233,6 +233,10 @@ def test_a_run_of_more_seeds_serves_fewer(uninterrupted, monkeypatch):
     assert result["rows"][:2] == [row for row in data["rows"] if row["seed"] == 5]
     own, all_ = (d["curves"]["solo"]["checkpoints"]["social_gain"] for d in (result, data))
     assert own == all_[1:]
+    assert (result["runs"][0]["num_seeds"], result["runs"][0]["trained_seeds"]) == (1, [4, 5])
+    assert "trained_seeds" not in data["runs"][0]
+    page = build_report(STUDY, result, []).html()
+    assert page.count(f"{result['runs'][0]['seconds']}, of 2 seeds (4 to 5)") == 2  # in the times and the runs
     # Seeds that are not trained yet get a run of their own.
     assert make_session(many.runs_dir, seed=6).run_dir(RUN) != many.run_dir(RUN)
 

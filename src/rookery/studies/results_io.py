@@ -235,12 +235,14 @@ def build_report(study: Study, data: dict[str, Any], figures: Figures) -> Report
         [[d["setting"], str(d["paper"]), str(d["here"]), ", ".join(d["runs"])] for d in _all_differences(study, data)],
         "Every setting that differs from the paper's, and what was chosen where the paper is silent.",
     )
-    page.key_values({f"seconds, {name}": value for name, value in data["seconds"].items()}, "Wall-clock time")
+    trained = {f"run {run['run']}": _describe_seconds(run) for run in data["runs"]}
+    seconds = {f"seconds, {name}": trained.get(name, value) for name, value in data["seconds"].items()}
+    page.key_values(seconds, "Wall-clock time")
     page.key_values(data["machine"], "Machine of the evaluation")
     page.table(
         ["run", "seeds", "steps per seed", "seconds", "trained on"],
         [
-            [run["run"], run.get("num_seeds", len(data["seeds"])), run["steps_per_seed"], run["seconds"],
+            [run["run"], run.get("num_seeds", len(data["seeds"])), run["steps_per_seed"], _describe_seconds(run),
              "; ".join(map(_describe_machine, run.get("machines", [run["machine"]])))]
             for run in data["runs"]
         ],
@@ -266,6 +268,12 @@ def _all_differences(study: Study, data: dict[str, Any]) -> list[dict[str, Any]]
     rows = data["config_diff"]
     of_this_paper = all(run.published_config is None for run in study.runs)
     return [*rows, *older_partner_rows(rows)] if of_this_paper and study.runs else rows
+
+
+def _describe_seconds(run: dict[str, Any]) -> float | str:
+    """How long a run trained, and which seeds if it has others than the study."""
+    seeds = run.get("trained_seeds")
+    return run["seconds"] if seeds is None else f"{run['seconds']}, of {format_seeds(seeds)}"
 
 
 def _describe_machine(machine: dict[str, Any]) -> str:

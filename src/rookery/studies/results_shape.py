@@ -119,6 +119,8 @@ class RunSummary(_RunSummary, total=False):
     """As of `rookery.studies.run_study.summarize_runs`."""
 
     num_seeds: int
+    trained_seeds: tuple[int, ...]
+    """Where `seconds` are of other seeds than the study's."""
     machines: tuple[Machine, ...]
 
 

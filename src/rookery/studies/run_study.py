@@ -22,6 +22,7 @@ from rookery.studies.study import Study
 from rookery.studies.training_run import Budget
 from rookery.training.config_diff import config_diff
 from rookery.training.devices import machine_info
+from rookery.training.trainer import load_config
 
 _logger = logging.getLogger(__name__)
 
@@ -123,16 +124,18 @@ def collect_curves(study: Study, session: Session) -> dict[str, Any]:
 
 
 def summarize_runs(study: Study, session: Session) -> list[dict[str, Any]]:
-    """Each run's variants, steps, machine and time."""
+    """Each run's variants, steps, machine and time, and which seeds took that time where it has others besides."""
     summaries = []
     for run in study.runs:
         config, status = session.run_config(run), session.run_status(run)
+        trained = load_config(session.run_dir(run)).seeds
         summaries.append({
             "run": run.name,
             "variants": [variant.name for variant in config.variants],
             "steps_per_seed": config.total_updates * config.steps_per_update,
             "num_seeds": config.num_seeds,
             "seconds": status["seconds"],
+            **({} if trained == config.seeds else {"trained_seeds": list(trained)}),
             "machine": status["machine"],
             "machines": distinct_machines(status),
         })  # fmt: skip
