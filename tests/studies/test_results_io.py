@@ -50,6 +50,13 @@ DAMAGE = {
     "seeds is empty": _set("seeds", []),
     "lacks 'rows'": _without("rows"),
     "lacks 'config_diff'": _without("config_diff"),
+    "rows.1 is a second row of condition 'cloning', seed 5000, in": lambda data: data["rows"].insert(
+        1, data["rows"][0]
+    ),
+    "rows.0 of condition 'cloning' has seed 5000, which results.seeds does not list": _set("seeds", [5001]),
+    "curves.A3C: 'return' has 4 seeds, but condition 'A3C' has 5 rows in": lambda data: data["curves"]["A3C"][
+        "learning"
+    ]["return"].pop(),
 }
 
 
@@ -70,7 +77,7 @@ def damage(tmp_path):
 
 @pytest.mark.parametrize("named", DAMAGE)
 def test_the_damaged_entry_is_named(damage, named):
-    _, path = damage(TEAMS if "runs.0" in named else AGENTS, DAMAGE[named])
+    _, path = damage(TEAMS if "runs.0" in named or "A3C" in named else AGENTS, DAMAGE[named])
     with pytest.raises(CorruptFileError) as caught:
         read_results(path.parent)
     assert f"{path} is damaged: results" in str(caught.value)

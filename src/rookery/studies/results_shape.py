@@ -5,6 +5,7 @@ Objects may hold more, and results of older definitions lack the entries that ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypedDict
 
 from rookery.errors import ConfigError
@@ -172,3 +173,37 @@ def check_results(data: Any) -> None:
     check_json(TeamResults if has_teams else AgentResults, data, "results")
     if not data["seeds"]:
         raise ConfigError("results.seeds is empty; it must list at least one seed")
+    _check_seeds(data)
+
+
+def _check_seeds(data: dict[str, Any]) -> None:
+    """Raises ConfigError, naming condition and seed, for rows or learning curves that do not fit the seeds."""
+    seeds: dict[tuple[str, str], set[int | None]] = {}
+    for number, row in enumerate(data["rows"]):
+        condition, eval_condition, seed = row["condition"], row["eval_condition"], row["seed"]
+        known = seeds.setdefault((condition, eval_condition), set())
+        if seed in known:
+            raise ConfigError(
+                f"results.rows.{number} is a second row of condition {condition!r}, seed {seed}, in {eval_condition!r}"
+            )
+        if seed is not None and seed not in data["seeds"]:
+            raise ConfigError(
+                f"results.rows.{number} of condition {condition!r} has seed {seed}, which results.seeds does not list"
+            )
+        known.add(seed)
+    for (condition, eval_condition), known in seeds.items():
+        for name, num_curves in _curve_counts(data["curves"].get(condition, {})):
+            if num_curves != len(known):
+                raise ConfigError(
+                    f"results.curves.{condition}: {name!r} has {num_curves} seeds, but condition {condition!r} has "
+                    f"{len(known)} rows in {eval_condition!r}"
+                )
+
+
+def _curve_counts(curves: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """The name and number of seeds of each curve that has one line per seed."""
+    for name, value in curves.items():
+        if isinstance(value, Mapping):
+            yield from _curve_counts(value)
+        elif value and isinstance(value[0], list):
+            yield name, len(value)
