@@ -6,7 +6,7 @@ import pytest
 from rookery.studies import followers
 from rookery.studies.results import Results
 from rookery.studies.study import FAILS, HOLDS, UNDECIDED
-from rookery.studies.time_to_follow import TimesToFollow, _describe, follows_sooner, times_to_follow
+from rookery.studies.time_to_follow import TimesToFollow, _describe, follows_sooner, time_figures, times_to_follow
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,22 @@ def test_three_checkpoints_in_a_row():
     np.testing.assert_array_equal(times.reached, [True, True, False, False])
     short = times_to_follow(curve([1, 1]))
     assert (short.time[0], short.reached[0]) == (20, False)
+
+
+@pytest.mark.parametrize(("number", "shown"), [(0, "0 checkpoints"), (1, "1 checkpoint"), (2, "2 checkpoints")])
+def test_fewer_than_three_checkpoints_show_no_time(number, shown):
+    few = {"checkpoints": {"steps": [], "return_social": [], "return_solo": []}} if not number else curve(
+        *[[1] * number] * 5
+    )  # fmt: skip
+    both = Results({"rows": [], "curves": {"a": few, "b": curve(*[[0, 0, 0, 0]] * 5)}, "budget": "desk"})
+    for names in (("a", "b"), ("b", "a")):
+        verdict = follows_sooner("", *names).judge(both)
+        assert (verdict.outcome, verdict.test) == (UNDECIDED, None)
+        assert verdict.detail == f"{shown}: fewer than 3 show no time"
+    figures = time_figures(both, ["a", "b"])
+    labels = [text.get_text() for text in figures[0][1].legends[0].get_texts()]
+    assert labels == ([f"a ({shown}: fewer than 3 show no time)"] if number else []) + ["b (0 of 5)"]
+    assert time_figures(both, ["a"]) == [] or number
 
 
 def test_sooner_is_judged_by_the_exact_log_rank_test():
