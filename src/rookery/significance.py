@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from rookery.errors import ConfigError
 from rookery.intervals import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -30,8 +30,13 @@ LEVEL = 0.05
 SIGN_FLIP_LEVEL = 2 / 2**MIN_SEEDS
 """Two-sided level of the exact test that must agree with Student's: the smallest p-value that five seeds can have."""
 POWER = 0.8
-SCORE_GRID = 2_000
-"""Scores of a permutation test are rounded to this many steps between the smallest and the largest."""
+FINE_GRID, SCORE_GRID = 1_000_000_000, 2_000
+"""Scores of a permutation test are rounded to this many steps between 0 and the largest: to the second number where
+they are so many, and so different, that half of them have more than `MAX_SUMS` sums."""
+MAX_SUMS = 1_000_000
+
+Sums: TypeAlias = "tuple[np.ndarray, np.ndarray]"
+"""The sums that some steps can have, i64[N], ascending, and in how many ways each, f[N]."""
 
 
 class SignificanceTest(NamedTuple):
@@ -206,34 +211,74 @@ def survival_curve(times: ArrayLike, reached: ArrayLike) -> SurvivalCurve:
 def permutation_p_value(scores: ArrayLike, num_first: int) -> float:
     """Two-sided p-value of the sum of the first scores among all ways to choose so many of f[n].
 
-    All choices are counted, not sampled, by adding one score after the other to a table of sums: twelve against twelve
-    have 2.7 million, which scipy would list. Scores that are not ranks are rounded to `SCORE_GRID` steps.
+    All choices are counted, not sampled: those of each half of the scores, in a table of sums, and then their pairs.
+    What is as far as the observed sum but for its rounding counts as being so, because equal sums are rounded apart.
     """
-    steps = _to_grid(np.asarray(scores, np.float64))
-    ways = np.zeros((num_first + 1, int(np.sort(steps)[::-1][:num_first].sum()) + 1))
-    ways[0, 0] = 1.0
-    for count, step in enumerate(steps, 1):
-        for chosen in range(min(count, num_first), 0, -1):
-            ways[chosen, step:] += ways[chosen - 1, : ways.shape[1] - step]
+    scores = np.asarray(scores, np.float64)
+    steps, rounding = _to_grid(scores - scores.min())
+    num_others = len(steps) - num_first
     expected = steps.sum() * num_first / len(steps)
-    distance = np.abs(np.arange(ways.shape[1]) - expected)
-    observed = abs(steps[:num_first].sum() - expected)
-    return min(1.0, float(ways[num_first, distance >= observed - 1e-9].sum() / ways[num_first].sum()))
+    # Each score moves a distance by its rounding, times others / all if it is chosen, else times first / all.
+    tolerance = 4 * rounding * num_first * num_others / len(steps) + 1e-9
+    half, other_half = (_choices(part) for part in _halves(steps))
+    pairs = [(half[count], other_half[num_first - count]) for count in range(len(half))
+             if 0 <= num_first - count < len(other_half)]  # fmt: skip
+    return _fraction_as_far(pairs, expected, abs(steps[:num_first].sum() - expected) - tolerance)
 
 
 def sign_flip_p_value(differences: ArrayLike) -> float:
-    """Two-sided p-value of the sum of f[n] among all ways to choose their signs, all counted."""
+    """Two-sided p-value of the sum of f[n] among all ways to choose their signs, as of `permutation_p_value`."""
     differences = np.asarray(differences, np.float64)
     if not differences.any():
         return 1.0
-    steps = np.round(np.abs(differences) / np.abs(differences).max() * SCORE_GRID).astype(int)
-    ways = np.zeros(int(steps.sum()) + 1)
-    ways[0] = 1.0
-    for step in steps:
-        ways[step:] += ways[: len(ways) - step].copy() if step else ways.copy()
+    steps, rounding = _to_grid(np.abs(differences))
     middle = steps.sum() / 2  # the sum of the positive ones if signs do not matter
-    observed = abs(steps[differences > 0].sum() - middle)
-    return min(1.0, float(ways[np.abs(np.arange(len(ways)) - middle) >= observed - 1e-9].sum() / ways.sum()))
+    tolerance = rounding * len(steps) + 1e-9  # each moves a distance by half of its rounding
+    pair = tuple(_merge(_choices(part)) for part in _halves(steps))
+    return _fraction_as_far([pair], middle, abs(steps[differences > 0].sum() - middle) - tolerance)
+
+
+def _to_grid(scores: np.ndarray) -> tuple[np.ndarray, float]:
+    """Scores of at least 0 as integers, and how far off they may be: twice the ranks exactly, others rounded."""
+    if np.array_equal(2 * scores, np.round(2 * scores)) and scores.max() <= SCORE_GRID:
+        return (2 * scores).astype(np.int64), 0.0
+    num_sums = [np.prod(np.unique(half, return_counts=True)[1] + 1.0) for half in _halves(scores)]
+    grid = FINE_GRID if max(num_sums) <= MAX_SUMS else SCORE_GRID
+    return np.round(scores / scores.max() * grid).astype(np.int64), 0.5
+
+
+def _halves(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two halves of scores, which share those that are equal: so each half has few sums."""
+    ordered = np.sort(scores)
+    return ordered[::2], ordered[1::2]
+
+
+def _choices(steps: np.ndarray) -> list[Sums]:
+    """The sums of each number of steps, from none to all."""
+    none = (np.zeros(0, np.int64), np.zeros(0))
+    table = [(np.zeros(1, np.int64), np.ones(1))]
+    for step in steps:
+        with_it = [none, *((sums + step, ways) for sums, ways in table)]
+        table = [_merge(pair) for pair in zip([*table, none], with_it, strict=True)]
+    return table
+
+
+def _merge(parts: Sequence[Sums]) -> Sums:
+    sums, index = np.unique(np.concatenate([sums for sums, _ in parts]), return_inverse=True)
+    return sums, np.bincount(index, np.concatenate([ways for _, ways in parts]), len(sums))
+
+
+def _fraction_as_far(pairs: Iterable[tuple[Sums, Sums]], middle: float, distance: float) -> float:
+    """The fraction of all sums of one from each of a pair that are at least so far from the middle."""
+    if distance <= 0:
+        return 1.0
+    far = total = 0.0
+    for (sums, ways), (others, other_ways) in pairs:
+        up_to = np.concatenate([[0.0], np.cumsum(other_ways)])
+        below = up_to[np.searchsorted(others, middle - distance - sums, "right")]
+        above = up_to[-1] - up_to[np.searchsorted(others, middle + distance - sums, "left")]
+        far, total = far + float(ways @ (below + above)), total + float(ways.sum() * up_to[-1])
+    return min(1.0, far / total)
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
@@ -268,14 +313,6 @@ def detectable_fraction(total: int, other_total: int, other_fraction: float) -> 
         if binom.pmf(hits, total, fraction) @ decides @ other >= POWER and fraction > other_fraction:
             return float(round(fraction, 2))
     return math.inf
-
-
-def _to_grid(scores: np.ndarray) -> np.ndarray:
-    """Scores as integers from 0: twice the ranks exactly, others rounded."""
-    scores = scores - scores.min()
-    if np.allclose(2 * scores, np.round(2 * scores)) and scores.max() <= SCORE_GRID:
-        return np.round(2 * scores).astype(int)
-    return np.round(scores / scores.max() * SCORE_GRID).astype(int)
 
 
 def _t_p_value(effect: float, error: float, degrees: float) -> float:
