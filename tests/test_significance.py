@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu, permutation_test
 
 from rookery import significance
+from rookery.errors import ConfigError
 from rookery.significance import (
     detectable_fraction,
     difference_test,
@@ -126,6 +127,26 @@ def test_fractions_by_hand():
     assert not fraction_test(5, 5).decides
     assert fraction_test(6, 6).decides
     assert fraction_test(0, 6).interval.high < 0.5
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        lambda: fraction_test(0, 0),
+        lambda: fractions_test(0, 0, 1, 2),
+        lambda: fractions_test(1, 2, 0, 0),
+        lambda: stratified_fractions_test([(1, 2, 1, 2), (0, 0, 1, 2)]),
+        lambda: detectable_fraction(2, 0, 0.0),
+    ],
+)
+def test_fractions_of_no_seeds_are_refused(test):
+    with pytest.raises(ConfigError, match=r"fractions of .*0.* seeds cannot be compared; each needs at least 1"):
+        test()
+
+
+def test_no_strata_are_refused():
+    with pytest.raises(ConfigError, match="strata is empty"):
+        stratified_fractions_test([])
 
 
 def test_strata_by_hand():

@@ -97,6 +97,7 @@ def fractions_test(hits: int, total: int, other_hits: int, other_total: int) -> 
     """Whether two fractions of seeds differ: Fisher's exact test; the interval of the difference is Newcombe's."""
     from scipy.stats import fisher_exact
 
+    _check_totals(total, other_total)
     table = [[hits, total - hits], [other_hits, other_total - other_hits]]
     p_value = min(1.0, float(np.asarray(fisher_exact(table))[1]))
     interval = _newcombe_interval((hits, total), (other_hits, other_total))
@@ -113,8 +114,11 @@ def stratified_fractions_test(strata: Sequence[tuple[int, int, int, int]]) -> Si
     """
     from scipy.stats import hypergeom
 
+    if not strata:
+        raise ConfigError("strata is empty; give the counts of at least one pair of groups")
     counts, expected, ways = 0, 0.0, np.ones(1)
     for hits, total, other_hits, other_total in strata:
+        _check_totals(total, other_total)
         successes = hits + other_hits
         pmf = hypergeom.pmf(np.arange(total + 1), total + other_total, successes, total)
         ways = np.convolve(ways, pmf)
@@ -137,6 +141,7 @@ def fraction_test(hits: int, total: int, fraction: float = 0.5) -> SignificanceT
     """Whether a fraction of seeds differs from a given one: exact binomial test and Clopper-Pearson interval."""
     from scipy.stats import binomtest
 
+    _check_totals(total)
     sides = [binomtest(hits, total, fraction, alternative=side).pvalue for side in ("less", "greater")]
     p_value = min(1.0, 2 * float(min(sides)))  # decides exactly where the interval excludes the fraction
     interval = intervals.binomial_fraction(hits, total)
@@ -302,6 +307,7 @@ def detectable_fraction(total: int, other_total: int, other_fraction: float) -> 
     """
     from scipy.stats import binom, fisher_exact
 
+    _check_totals(total, other_total)
     hits, other_hits = np.arange(total + 1), np.arange(other_total + 1)
     decides = np.array([
         [a / total > b / other_total
@@ -313,6 +319,13 @@ def detectable_fraction(total: int, other_total: int, other_fraction: float) -> 
         if binom.pmf(hits, total, fraction) @ decides @ other >= POWER and fraction > other_fraction:
             return float(round(fraction, 2))
     return math.inf
+
+
+def _check_totals(*totals: int) -> None:
+    """Raises ConfigError for a fraction of no seeds."""
+    if min(totals) < 1:
+        listed = " and ".join(map(str, totals))
+        raise ConfigError(f"fractions of {listed} seeds cannot be compared; each needs at least 1")
 
 
 def _t_p_value(effect: float, error: float, degrees: float) -> float:
@@ -332,8 +345,6 @@ def _newcombe_interval(first: tuple[int, int], second: tuple[int, int]) -> Inter
     """Difference of two fractions, each (hits, total). Source: Newcombe 1998, method 10."""
     from scipy.stats import binomtest
 
-    if min(first[1], second[1]) < 1:
-        raise ConfigError(f"fractions of {first[1]} and {second[1]} seeds cannot be compared; each needs at least 1")
     (p, low, high), (q, other_low, other_high) = (
         (hits / total, *binomtest(hits, total).proportion_ci(intervals.CONFIDENCE, "wilson")) for hits, total in
         (first, second)
