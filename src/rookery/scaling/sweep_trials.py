@@ -130,6 +130,17 @@ def _split_values(text: str) -> tuple[str, ...]:
     return tuple(value.strip() for value in values)
 
 
+def _plain_path(field: str) -> str:
+    """A dotted path with its indices as they are usually written: team.0 for team.00."""
+    return ".".join(str(int(part)) if re.fullmatch("[0-9]+", part) else part for part in field.split("."))
+
+
+def _value_twice(dimension: Dimension) -> ConfigError:
+    return ConfigError(
+        f"space has a value of {dimension.field!r} twice: {', '.join(dimension.choices)}; name each once"
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepOptions:
     """How a sweep searches."""
@@ -147,14 +158,13 @@ class SweepOptions:
     def __post_init__(self) -> None:
         if not self.space:
             raise ConfigError("space is empty; name a setting, such as team.0.learning_rate=1e-4,1e-3")
-        fields = [dimension.field for dimension in self.space]
+        fields = [_plain_path(dimension.field) for dimension in self.space]
         if len(set(fields)) != len(fields):
-            raise ConfigError(f"space names a setting twice: {', '.join(fields)}")
+            named = ", ".join(dimension.field for dimension in self.space)
+            raise ConfigError(f"space names a setting twice: {named}; name each once")
         for dimension in self.space:
             if len(set(dimension.choices)) != len(dimension.choices):
-                raise ConfigError(
-                    f"space has a value of {dimension.field!r} twice: {', '.join(dimension.choices)}; name each once"
-                )
+                raise _value_twice(dimension)
         for field in fields:
             if field in OWN_FIELDS:
                 raise ConfigError(
@@ -274,8 +284,13 @@ def _check_settings(config: RunConfig, options: SweepOptions) -> None:
             f"{reported[-1]}, which are to be reported; choose others with --seed"
         )
     for dimension in options.space:
+        known: list[dict[str, Any]] = []
         for value in dimension.choices or (repr(dimension.low), repr(dimension.high)):
             tried = apply_overrides(config, [f"{dimension.field}={value}"])
+            content = to_dict(tried)
+            if dimension.choices and content in known:  # in other words, such as 1e-3 and 0.001
+                raise _value_twice(dimension)
+            known.append(content)
             if options.metric == DEFAULT_METRIC and not tried.eval_episodes:
                 raise ConfigError("eval_episodes=0: checkpoints are not evaluated; name another metric with --metric")
 
