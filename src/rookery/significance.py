@@ -35,7 +35,7 @@ FINE_GRID, SCORE_GRID = 1_000_000_000, 2_000
 they are so many, and so different, that half of them have more than `MAX_SUMS` sums."""
 MAX_SUMS = 1_000_000
 
-Sums: TypeAlias = "tuple[np.ndarray, np.ndarray]"
+Sums: TypeAlias = tuple[np.ndarray, np.ndarray]
 """The sums that some steps can have, i64[N], ascending, and in how many ways each, f[N]."""
 
 
@@ -239,8 +239,8 @@ def sign_flip_p_value(differences: ArrayLike) -> float:
     steps, rounding = _to_grid(np.abs(differences))
     middle = steps.sum() / 2  # the sum of the positive ones if signs do not matter
     tolerance = rounding * len(steps) + 1e-9  # each moves a distance by half of its rounding
-    pair = tuple(_merge(_choices(part)) for part in _halves(steps))
-    return _fraction_as_far([pair], middle, abs(steps[differences > 0].sum() - middle) - tolerance)
+    half, other_half = (_merge(_choices(part)) for part in _halves(steps))
+    return _fraction_as_far([(half, other_half)], middle, abs(steps[differences > 0].sum() - middle) - tolerance)
 
 
 def _to_grid(scores: np.ndarray) -> tuple[np.ndarray, float]:

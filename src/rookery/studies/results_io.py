@@ -78,9 +78,10 @@ def describe_replaced(folder: Path, seeds: range, eval_episodes: int) -> str | N
         return None
     stored = _read_with_budget(folder)
     before, episodes = stored.get("seeds"), stored.get("eval_episodes")
-    are_seeds = isinstance(before, list) and before and all(type(seed) is int for seed in before)
-    if not are_seeds or not isinstance(episodes, int):
+    if not isinstance(before, list) or not before or not all(type(seed) is int for seed in before):
         return None  # damaged, and replaced
+    if not isinstance(episodes, int):
+        return None
     if all(seed in seeds for seed in before) and episodes <= eval_episodes:
         return None
     return (
