@@ -8,7 +8,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +19,49 @@ from rookery.errors import ConfigError, error_text
 from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, Learner, Network, Task, requestable_info
 from rookery.types import Env, PyTree
 
+_T = TypeVar("_T")
+
 EXTENSION_REMEDY = "mend it, with the checks of rookery.testing"
 """What to do about a mistake in an extension."""
 
 
+def method_name(extension: Any, method: str) -> str:
+    """How messages name a method: "MyNetwork.encoder"."""
+    return f"{type(extension).__name__}.{method}"
+
+
+def checked_instance(extension: Any, method: str, result: Any, kind: type[_T]) -> _T:
+    """What a method of an extension returned. Raises ConfigError unless it is an instance of this class."""
+    if not isinstance(result, kind):
+        instance_of = "an instance of " if result is not None else ""
+        found = f"the class {result.__name__}" if isinstance(result, type) else f"{instance_of}{type(result).__name__}"
+        wanted = f"{kind.__module__}.{kind.__name__}".removeprefix("builtins.")
+        raise ConfigError(
+            f"{method_name(extension, method)}: returned {found}, must return an instance of {wanted}; "
+            f"{EXTENSION_REMEDY}"
+        )
+    return result
+
+
+def check_trainable(what: str, params: PyTree) -> None:
+    """Raises ConfigError, which names a leaf, for parameters without gradients: those that are no floats."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            name, own = jax.tree_util.keystr(path) or "the array", leaf_types(leaf)[""]
+            raise ConfigError(
+                f"{what}: parameter {name} is {own}, must be float32, since it is trained; {EXTENSION_REMEDY}"
+            )
+
+
 def check_result_shape(what: str, result: Any, expected: tuple[int, ...]) -> None:
-    """Raises ConfigError for a result of an extension with another shape, which would be broadcast unnoticed."""
+    """Raises ConfigError for a result of an extension that is no array or number, or has another shape.
+
+    That would be broadcast unnoticed.
+    """
+    if not isinstance(result, jax.Array | jax.ShapeDtypeStruct | np.ndarray | np.generic | float | int):
+        raise ConfigError(
+            f"{what} is of type {type(result).__name__}, must be an array of shape {list(expected)}; {EXTENSION_REMEDY}"
+        )
     shape = np.shape(result)
     if shape != expected:
         raise ConfigError(f"{what} has shape {list(shape)}, must be {list(expected)}; {EXTENSION_REMEDY}")

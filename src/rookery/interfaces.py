@@ -127,7 +127,10 @@ class Network(NumericFields):
         raise NotImplementedError(f"{type(self).__name__} needs a method encoder()")
 
     def recurrent_cell(self) -> RecurrentCell:
-        """The cell, its `features` being `hidden_size`. Default: an LSTM with two bias vectors."""
+        """The cell, its `features` being `hidden_size`. Default: an LSTM with two bias vectors.
+
+        Its state is a NamedTuple of arrays f32[N, ...] with a field `hidden`, f32[N, M].
+        """
         return LSTM(self.hidden_size)
 
     def heads(self, num_actions: int) -> nn.Module:
@@ -430,6 +433,7 @@ class Learner(NumericFields):
 
     The state of a learner is a NamedTuple with a field `params`, a dictionary, of which `params["policy"]` are the
     parameters of the policy. All else it keeps (optimizer, replay buffer) is in the state, too: a checkpoint holds it.
+    It may hold random keys if they are raw, as of `jax.random.PRNGKey`.
     """
 
     kind: str
@@ -441,7 +445,7 @@ class Learner(NumericFields):
     own: for these three, a run never uses what stands here.
     """
     nan_guarded_metrics: ClassVar[tuple[str, ...]] = ()
-    """Metrics that must stay finite: otherwise the run stops."""
+    """Metrics that must stay finite, each one of `update`: otherwise the run stops."""
     auxiliary: tuple[AuxiliaryLoss, ...] = ()
     intrinsic: tuple[IntrinsicReward, ...] = ()
     teacher: str | None = None
@@ -504,7 +508,8 @@ class Learner(NumericFields):
         Args:
           hparams: a number for each of `self.hparams`; and, if there are intrinsic rewards, `timesteps`, the
             environment steps of the run so far.
-        Returns: the next state, and metrics by name, none of `RESERVED_METRIC_NAMES` and none of the task's.
+        Returns: the next state, and metrics by name, none of `RESERVED_METRIC_NAMES` and none of the task's. Names are
+          printable text, whose parts are joined by "/".
         """
         raise NotImplementedError(
             f"{type(self).__name__} needs a method update(policy, state, trajectory, hparams, key)"

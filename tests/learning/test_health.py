@@ -52,6 +52,8 @@ def test_relative_state_error_by_hand():
     mask = jnp.array([True, False])
     np.testing.assert_allclose(relative_state_error(stale, fresh, mask), 0.1, rtol=1e-6)
     assert relative_state_error(stale, jax.tree.map(jnp.zeros_like, fresh)) == 0
+    stale, fresh = ({"a": tree["a"][:, None]} for tree in (stale, fresh))  # a state with further axes
+    np.testing.assert_allclose(relative_state_error(stale, fresh, mask), 0.1, rtol=1e-6)
 
 
 def test_gradient_norms_count_shared_layers_alone():

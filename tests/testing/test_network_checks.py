@@ -12,9 +12,10 @@ from flax import linen as nn
 from rookery.agents.networks import JaquesNetwork, MLPNetwork, NdousseNetwork
 from rookery.agents.numpy_actor import NumpyActor
 from rookery.agents.weights import load_agent, save_agent
-from rookery.interfaces import Network
-from rookery.nn.cells import GRU, LSTM, RecurrentCell
+from rookery.interfaces import Network, NumpyForward
+from rookery.nn.cells import GRU, LSTM, RecurrentCell, reset_state
 from rookery.nn.modules import DenseDecoder, DenseEncoder, LinearHeads
+from rookery.nn.numpy_modules import linear_heads
 from rookery.plugins import NETWORKS
 from rookery.testing import ConformanceError, check_network
 from tests.agents.test_numpy_actor import random_agent_of
@@ -184,6 +185,52 @@ class CenteredDecoder(nn.Module):
         return decoder(hidden - hidden.mean(0), action)
 
 
+class TraceState(NamedTuple):
+    hidden: jax.Array  # f32[N, M]
+    traces: jax.Array  # f32[N, 2, M]
+    count: jax.Array  # f32[N]
+
+
+class TraceCell(RecurrentCell):
+    """A state with one and three axes: the last two inputs, and how many there were."""
+
+    @nn.nowrap
+    def initial_state(self, batch_size):
+        size = self.features
+        return TraceState(jnp.zeros((batch_size, size)), jnp.zeros((batch_size, 2, size)), jnp.zeros(batch_size))
+
+    @nn.compact
+    def __call__(self, state, inputs, is_first):
+        projected = nn.Dense(self.features)(inputs)
+
+        def step(state, scanned):
+            new, is_first = scanned
+            before = reset_state(state, is_first)
+            traces = jnp.stack([new, before.traces[:, 0]], 1)
+            hidden = jnp.tanh(traces[:, 0] + 0.5 * traces[:, 1] + 0.1 * before.count[:, None])
+            after = TraceState(hidden, traces, before.count + 1)
+            return after, (hidden, before)
+
+        last, (outputs, before) = jax.lax.scan(step, state, (projected, is_first))
+        return last, outputs, before
+
+
+def numpy_pixels(params, observation):
+    return observation.reshape(len(observation), -1).astype(np.float32) / 255
+
+
+def test_a_recurrent_state_of_any_axes_conforms_in_chunks_and_in_numpy(registered):
+    cell = TraceCell(5)
+    network = broken(
+        cpu_chunk_size=4,
+        encoder=lambda self: Pixels(),
+        recurrent_cell=lambda self: cell,
+        numpy_forward=lambda self: NumpyForward(numpy_pixels, cell.numpy_step, linear_heads),
+    )
+    NETWORKS._entries["minimal"] = type(network)
+    check_network(network, (2, 3))
+
+
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
@@ -199,7 +246,10 @@ class CenteredDecoder(nn.Module):
             {"features_from_shared": lambda self, params, shared: 2 * shared},
             r"Broken\.features_from_shared: must turn shared_features into the features",
         ),
-        ({"shared_features": lambda self, params, obs: jnp.zeros(7)}, r"Broken\.shared_features: must lead with 3"),
+        (
+            {"shared_features": lambda self, params, obs: jnp.zeros(7)},
+            r"Broken\.shared_features: .* is float32\[7\], must be float32\[3, 7\]",
+        ),
         ({"recurrent_cell": lambda self: CenteredCell(5)}, r"CenteredCell\.__call__: the numbers of one agent"),
         ({"heads": lambda self, n: CenteredHeads(n)}, r"Broken\.heads: the numbers of one agent"),
         ({"decoder": lambda self, shape, *_: CenteredDecoder(shape)}, r"Broken\.decoder: the numbers of one agent"),

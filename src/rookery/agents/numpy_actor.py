@@ -24,7 +24,7 @@ from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.weights import Agent
 from rookery.errors import ConfigError, IncompatibleError
 from rookery.interfaces import NumpyForward
-from rookery.nn.cells import CellState
+from rookery.nn.cells import CellState, over_axes_of
 from rookery.types import PyTree
 
 
@@ -219,8 +219,8 @@ def _numpy_step(forward: NumpyForward) -> ForwardStep:
 
     def step(params, memory, obs, is_first, comms_obs):
         features = np.concatenate([forward.encode(params["encoder"], obs), comms_obs], -1)
-        keep = ~is_first[:, None]
-        memory = forward.step(params["memory"], _map_state(lambda x: x * keep, memory), features)
+        memory = _map_state(lambda x: x * ~over_axes_of(x, is_first), memory)
+        memory = forward.step(params["memory"], memory, features)
         logits, value = forward.heads(params["heads"], memory.hidden)
         return logits, value, memory
 

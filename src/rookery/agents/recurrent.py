@@ -12,22 +12,34 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from rookery import keys
 from rookery.agents.communication import CommunicationConfig
 from rookery.errors import ConfigError
-from rookery.extension_errors import EXTENSION_REMEDY, check_result_shape
+from rookery.extension_errors import (
+    EXTENSION_REMEDY,
+    check_result_shape,
+    check_same_types,
+    check_trainable,
+    checked_instance,
+    method_name,
+)
 from rookery.gridworld.shown_agents import ChannelLayout, channel_layout
 from rookery.interfaces import Network, Policy
-from rookery.nn.cells import CellState, RecurrentCell
-from rookery.nn.modules import apply_module, init_module
+from rookery.nn.cells import CellState, RecurrentCell, reset_state
+from rookery.nn.modules import DecoderActivation, apply_module, init_module
 from rookery.types import PRNGKey, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentPolicy(Policy):
-    """Pure functions of one agent's parameters, for N agents with those same parameters."""
+    """Pure functions of one agent's parameters, for N agents with those same parameters.
+
+    Where a method of the network returns anything but what its base class says, they raise a ConfigError that names it.
+    """
 
     network: Network
     observation_shape: tuple[int, ...] = dataclasses.field()  # required: the base class's None is not its default
@@ -45,7 +57,27 @@ class RecurrentPolicy(Policy):
     @property
     def cell(self) -> RecurrentCell:
         """The recurrent cell."""
-        return self.network.recurrent_cell()
+        cell = checked_instance(self.network, "recurrent_cell", self.network.recurrent_cell(), RecurrentCell)
+        if cell.features != self.network.hidden_size:
+            raise ConfigError(
+                f"{method_name(self.network, 'recurrent_cell')}: features={cell.features} must be "
+                f"hidden_size={self.network.hidden_size}; {EXTENSION_REMEDY}"
+            )
+        return cell
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The module that makes features of observations."""
+        return checked_instance(self.network, "encoder", self.network.encoder(), nn.Module)
+
+    def _heads(self, num_outputs: int) -> nn.Module:
+        """The module that makes logits and values of the cell's outputs."""
+        return checked_instance(self.network, "heads", self.network.heads(num_outputs), nn.Module)
+
+    def decoder(self, activation: DecoderActivation) -> nn.Module:
+        """The module that predicts observations, for auxiliary losses."""
+        decoder = self.network.decoder(self.observation_shape, self.num_actions, activation)
+        return checked_instance(self.network, "decoder", decoder, nn.Module)
 
     @property
     def channel_layout(self) -> ChannelLayout | None:
@@ -71,21 +103,28 @@ class RecurrentPolicy(Policy):
         """Fresh parameters: {'encoder', 'memory', 'heads'}, and 'speech' if the agent sends messages."""
         encoder_key, memory_key, heads_key = jax.random.split(key, 3)
         blank = jnp.zeros((1, *self.observation_shape), jnp.uint8)
-        encoder = init_module(self.network.encoder(), encoder_key, blank)
-        features = apply_module(self.network.encoder(), encoder, blank)
+        encoder = init_module(self.encoder, encoder_key, blank)
+        features = self._encode(encoder, blank)
         features = jnp.concatenate([features, jnp.zeros((1, self.comms_obs_size))], -1)
         state = self.initial_carry(1)
         memory = init_module(self.cell, memory_key, state, features[None], jnp.ones((1, 1), bool))
-        heads = init_module(self.network.heads(self.num_actions), heads_key, state.hidden)
+        heads = init_module(self._heads(self.num_actions), heads_key, state.hidden)
         params = {"encoder": encoder, "memory": memory, "heads": heads}
         if self.vocab_size:
             speech_key = jax.random.fold_in(heads_key, keys.MESSAGE_HEAD_PARAMS)
-            params["speech"] = init_module(self.network.heads(self.vocab_size), speech_key, state.hidden)
+            params["speech"] = init_module(self._heads(self.vocab_size), speech_key, state.hidden)
+        check_trainable(f"network {self.network.kind!r}", params)
         return params
 
     def initial_carry(self, batch: int) -> CellState:
         """The cell's state before an episode."""
-        return self.cell.initial_state(batch)
+        cell = self.cell
+        state, what = cell.initial_state(batch), method_name(cell, "initial_state")
+        if not (isinstance(state, tuple) and "hidden" in dir(state)):
+            raise ConfigError(f"{what}: must return a NamedTuple with a field `hidden`; {EXTENSION_REMEDY}")
+        wanted = jax.tree.map(lambda x: _floats(batch, *np.shape(x)[1:]), state)
+        check_same_types(what, state, wanted._replace(hidden=_floats(batch, cell.features)))
+        return state
 
     def unroll(
         self,
@@ -103,16 +142,49 @@ class RecurrentPolicy(Policy):
         if self._use_cpu_chunks(steps * agents):
             return jax.lax.scan(self._unroll_step(params), carry, (observation, is_first, comms_obs))[1]
         inputs = self.inputs(params, observation, comms_obs)
-        _, hidden, pre_step_states = apply_module(self.cell, params["memory"], carry, inputs, is_first)
+        _, hidden, pre_step_states = self._run_cell(params["memory"], carry, inputs, is_first)
         logits, value = self._apply_heads(params["heads"], hidden, self.num_actions)
         return logits, value, hidden, pre_step_states
+
+    def _encode(self, params: PyTree, observation: UInt8[Array, "N ..."]) -> Float[Array, "N F"]:
+        """The encoder's features. `params`: the encoder's."""
+        return self._checked_rows("encoder", apply_module(self.encoder, params, observation), len(observation))
+
+    def shared_features(self, params: PyTree, observation: UInt8[Array, "N ..."]) -> Float[Array, "N D"]:
+        """The part of the features that a model of other agents shares. `params`: the encoder's."""
+        features = self.network.shared_features(params, observation)
+        return self._checked_rows("shared_features", features, len(observation))
+
+    def _checked_rows(self, method: str, features: Any, count: int) -> Float[Array, "N F"]:
+        """What a method of the network returned, if it is one row of numbers per observation."""
+        size = features.shape[-1:] if isinstance(features, jax.Array | np.ndarray) else ()
+        what = f"{method_name(self.network, method)}: the features, one row per observation"
+        check_same_types(what, features, _floats(count, *(size or (1,))))
+        return features  # type: ignore[return-value] (numpy's, too, where nothing is traced)
+
+    def _run_cell(
+        self, params: PyTree, carry: CellState, inputs: Float[Array, "T N F"], is_first: Bool[Array, "T N"]
+    ) -> tuple[CellState, Float[Array, "T N M"], CellState]:
+        """What the cell returns: the last state, the outputs, and the states before each step."""
+        cell, what = self.cell, method_name(self.cell, "__call__")
+        result = apply_module(cell, params, carry, inputs, is_first)
+        if not isinstance(result, tuple | list) or len(result) != 3:
+            raise ConfigError(
+                f"{what}: must return the last state, the outputs, and the states before each step; {EXTENSION_REMEDY}"
+            )
+        last, hidden, pre_step_states = result
+        check_same_types(f"{what}: the next state", last, carry)
+        check_same_types(f"{what}: the output", hidden, _floats(*is_first.shape, cell.features))
+        steps = jax.tree.map(lambda x: jax.ShapeDtypeStruct((len(is_first), *x.shape), x.dtype), carry)
+        check_same_types(f"{what}: the states before each step", pre_step_states, steps)
+        return last, hidden, pre_step_states
 
     def _apply_heads(
         self, params: PyTree, hidden: Float[Array, "... M"], num_outputs: int
     ) -> tuple[Float[Array, "... A"], Float[Array, "..."]]:
         """Logits and values. Raises ConfigError for shapes that would be broadcast, or add actions without effect."""
         what = f"the heads of network {self.network.kind!r}"
-        result = apply_module(self.network.heads(num_outputs), params, hidden)
+        result = apply_module(self._heads(num_outputs), params, hidden)
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise ConfigError(f"{what} must return a pair, logits and values; {EXTENSION_REMEDY}")
         logits, value = result
@@ -125,7 +197,7 @@ class RecurrentPolicy(Policy):
 
         def step(state, scanned):
             obs, is_first, comms_obs = scanned
-            pre_step_state = jax.tree.map(lambda x: x * ~is_first[:, None], state)
+            pre_step_state = reset_state(state, is_first)
             logits, value, after = self.forward(params, state, obs, is_first, comms_obs)
             return after, (logits, value, after.hidden, pre_step_state)
 
@@ -141,7 +213,7 @@ class RecurrentPolicy(Policy):
         steps, agents = observation.shape[:2]
 
         def encode(observation):
-            return apply_module(self.network.encoder(), params["encoder"], observation)
+            return self._encode(params["encoder"], observation)
 
         if self._use_cpu_chunks(steps * agents):
             features = jax.lax.map(encode, observation)  # the observations of one step at a time
@@ -163,7 +235,7 @@ class RecurrentPolicy(Policy):
           num_values: K, the length of the one-hot part.
         """
         start = inputs.shape[-1] - self.comms_obs_size + comms_offset
-        return self.cell.counterfactual_outputs(
+        logits = self.cell.counterfactual_outputs(
             params["memory"],
             pre_step_state,
             inputs,
@@ -171,6 +243,9 @@ class RecurrentPolicy(Policy):
             num_values,
             lambda hidden: self._apply_heads(params["heads"], hidden, self.num_actions)[0],
         )
+        what = f"{method_name(self.cell, 'counterfactual_outputs')}: the result, with a leading axis of the values,"
+        check_result_shape(what, logits, (num_values, len(inputs), self.num_actions))
+        return logits
 
     def message_logits_and_value(
         self, params: PyTree, hidden: Float[Array, "... M"]
@@ -213,10 +288,10 @@ class RecurrentPolicy(Policy):
 
         Returns: logits, values and the cell's next state.
         """
-        features = apply_module(self.network.encoder(), params["encoder"], obs)
+        features = self._encode(params["encoder"], obs)
         if comms_obs is not None:
             features = jnp.concatenate([features, comms_obs], -1)
-        after, hidden, _ = apply_module(self.cell, params["memory"], carry, features[None], is_first[None])
+        after, hidden, _ = self._run_cell(params["memory"], carry, features[None], is_first[None])
         logits, value = self._apply_heads(params["heads"], hidden[0], self.num_actions)
         return logits, value, after
 
@@ -261,6 +336,10 @@ def epsilon_greedy(
     random = jax.random.randint(action_key, (batch_size,), 0, num_actions)
     action = jnp.where(jax.random.uniform(explore_key, (batch_size,)) < epsilon, random, greedy)
     return action, jnp.log(epsilon / num_actions + (1 - epsilon) * (action == greedy))
+
+
+def _floats(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
 def count_parameters(params: PyTree) -> int:

@@ -14,8 +14,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
 
+from rookery.extension_errors import checked_instance
 from rookery.interfaces import AuxiliaryLoss, HealthInputs, IntrinsicReward
 from rookery.learning.requested import only_requested
+from rookery.nn.cells import over_axes_of
 from rookery.types import PyTree, Trajectory
 
 if TYPE_CHECKING:
@@ -42,11 +44,12 @@ def measure_losses(
     metrics = {}
     for loss in auxiliary:
         own_inputs = inputs._replace(trajectory=only_requested(loss, trajectory))
-        measured = loss.health(params["auxiliary"][loss.kind], own_inputs)
+        measured = checked_instance(loss, "health", loss.health(params["auxiliary"][loss.kind], own_inputs), dict)
         metrics |= {f"{loss.kind}/{name}": value for name, value in measured.items()}
     for reward in intrinsic:
         own_inputs = inputs._replace(trajectory=only_requested(reward, trajectory))
-        metrics |= {f"{reward.kind}/{name}": value for name, value in reward.health(params, own_inputs).items()}
+        measured = checked_instance(reward, "health", reward.health(params, own_inputs), dict)
+        metrics |= {f"{reward.kind}/{name}": value for name, value in measured.items()}
     return metrics
 
 
@@ -81,10 +84,11 @@ def relative_state_error(stale: PyTree, fresh: PyTree, mask: Bool[Array, "..."] 
     """Distance of stale recurrent states from fresh ones, as a fraction of the fresh ones' norm; 0 if those are 0.
 
     Args:
-      stale, fresh: arrays [..., F]. mask: the states that count; None: all.
+      stale, fresh: arrays [..., F], or with further axes. mask: the states that count, bool[...]; None: all.
     """
-    counts = 1.0 if mask is None else mask[..., None]
-    pairs = zip(jax.tree.leaves(stale), jax.tree.leaves(fresh), strict=True)
-    sums = [(jnp.sum(counts * (a - b) ** 2), jnp.sum(counts * b**2)) for a, b in pairs]
+    sums = []
+    for a, b in zip(jax.tree.leaves(stale), jax.tree.leaves(fresh), strict=True):
+        counts = 1.0 if mask is None else over_axes_of(a, mask)
+        sums.append((jnp.sum(counts * (a - b) ** 2), jnp.sum(counts * b**2)))
     distance, norm = (jnp.sqrt(sum(parts)) for parts in zip(*sums, strict=True))
     return jnp.where(norm > 0, distance / jnp.maximum(norm, 1e-12), 0.0)

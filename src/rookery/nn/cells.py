@@ -19,9 +19,19 @@ from rookery.errors import ConfigError, suggest
 from rookery.types import PyTree
 
 CellState: TypeAlias = Any
-"""A cell's own NamedTuple of arrays f32[N, any size]; `hidden`, f32[N, M], is its output."""
+"""A cell's own NamedTuple of arrays f32[N, ...]; `hidden`, f32[N, M], is its output."""
 
 CellName: TypeAlias = Literal["lstm", "lstm-one-bias", "gru"]
+
+
+def over_axes_of(x: Any, mask: Any) -> Any:
+    """A mask of the leading axes of an array, with axes of size 1 for the others. JAX or numpy arrays."""
+    return mask[(..., *(None,) * (x.ndim - mask.ndim))]
+
+
+def reset_state(state: CellState, is_first: Bool[Array, "N"]) -> CellState:
+    """The state with zeros for the agents whose observation opens an episode."""
+    return jax.tree.map(lambda x: x * ~over_axes_of(x, is_first), state)
 
 
 class RecurrentCell(nn.Module):

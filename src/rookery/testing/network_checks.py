@@ -17,11 +17,12 @@ from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.weights import load_agent, save_agent
 from rookery.errors import ConfigError, NotFoundError, RookeryError
 from rookery.interfaces import Network
-from rookery.nn.cells import RecurrentCell
+from rookery.nn.cells import reset_state
 from rookery.nn.modules import apply_module, init_module
 from rookery.plugins import NETWORKS
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.testing.conformance import (
+    ConformanceError,
     failures_named,
     require,
     require_close,
@@ -49,16 +50,20 @@ def check_network(network: Network, observation_shape: tuple[int, ...] | None = 
       observation_shape: of one observation; None: the first of some common shapes that the network takes.
     Raises: ConformanceError, which names the method and what is wrong.
     """
-    with failures_named(network):
-        _check_network(network, observation_shape, num_actions)
-
-
-def _check_network(network: Network, observation_shape: tuple[int, ...] | None, num_actions: int) -> None:
     name = type(network).__name__
-    _check_configuration(network, name)
-    shape = observation_shape or _accepted_shape(network, name)
-    communication = CommunicationConfig(influencers=(1,))
-    policy = RecurrentPolicy(network, shape, num_actions, communication=communication, num_agents=2)
+    with failures_named(network):
+        _check_configuration(network, name)
+        shape = observation_shape or _accepted_shape(network, name)
+        communication = CommunicationConfig(influencers=(1,))
+        policy = RecurrentPolicy(network, shape, num_actions, communication=communication, num_agents=2)
+        try:
+            _check_policy_of(network, policy, name)
+        except ConfigError as error:  # the policy refuses what the network's methods return
+            raise ConformanceError(str(error)) from error
+
+
+def _check_policy_of(network: Network, policy: RecurrentPolicy, name: str) -> None:
+    shape, num_actions = policy.observation_shape, policy.num_actions
     params = _random_params(policy, name)
     random = np.random.default_rng(0)
     observation = random.integers(0, 256, (STEPS, AGENTS, *shape)).astype(np.uint8)
@@ -67,8 +72,8 @@ def _check_network(network: Network, observation_shape: tuple[int, ...] | None, 
 
     @jax.jit
     def compute(params, observation, comms_obs):
-        features = _check_encoder(pairs, network, params["encoder"], observation[0], name)
-        hidden = _check_cell(pairs, network, params["memory"], features, policy.comms_obs_size, name)
+        features = _check_encoder(pairs, policy, params["encoder"], observation[0], name)
+        hidden = _check_cell(pairs, policy, params["memory"], features)
         _check_heads(pairs, network, params["heads"], hidden, num_actions, name)
         _check_decoder(pairs, network, hidden, shape, num_actions, name)
         acted, grads = _check_policy(pairs, policy, params, observation, comms_obs, name)
@@ -154,34 +159,27 @@ def _random_params(policy: RecurrentPolicy, name: str) -> PyTree:
     return jax.tree.map(lambda x: (x + 0.1 * random.standard_normal(x.shape)).astype(np.float32), params)
 
 
-def _check_encoder(pairs: _Pairs, network: Network, params: PyTree, observation: jax.Array, name: str) -> jax.Array:
-    method, count = f"{name}.encoder", len(observation)
+def _check_encoder(
+    pairs: _Pairs, policy: RecurrentPolicy, params: PyTree, observation: jax.Array, name: str
+) -> jax.Array:
+    method, network = f"{name}.encoder", policy.network
     features = apply_module(network.encoder(), params, observation)
-    _require_array(features, (count, None), method, "features")
     single = apply_module(network.encoder(), params, observation[_ONE])
     pairs.add(features[_ONE], single, method, "features of one observation must not depend on the others")
-    shared = network.shared_features(params, observation)
-    require(len(shared) == count, f"{name}.shared_features", f"must lead with {count}, has shape {shared.shape}")
+    shared = policy.shared_features(params, observation)
     composed = network.features_from_shared(params, shared)
     pairs.add(composed, features, f"{name}.features_from_shared", "must turn shared_features into the features")
     return features
 
 
-def _check_cell(
-    pairs: _Pairs, network: Network, params: PyTree, features: jax.Array, comms_obs_size: int, name: str
-) -> jax.Array:
+def _check_cell(pairs: _Pairs, policy: RecurrentPolicy, params: PyTree, features: jax.Array) -> jax.Array:
     """The cell on a sequence of T steps of N agents. Returns its outputs [T, N, M]."""
-    cell, size, count = network.recurrent_cell(), network.hidden_size, len(features)
-    require(isinstance(cell, RecurrentCell), f"{name}.recurrent_cell", "must return a rookery.nn.cells.RecurrentCell")
-    require(cell.features == size, f"{name}.recurrent_cell", f"features={cell.features} must be hidden_size={size}")
+    cell, size, count = policy.cell, policy.network.hidden_size, len(features)
     method, never = type(cell).__name__, jnp.zeros((1, count), bool)
-    inputs = jax.random.normal(jax.random.PRNGKey(2), (STEPS, count, features.shape[-1] + comms_obs_size))
+    inputs = jax.random.normal(jax.random.PRNGKey(2), (STEPS, count, features.shape[-1] + policy.comms_obs_size))
     is_first = jnp.zeros((STEPS, count), bool).at[0, 0].set(True).at[STEPS - 1, 1].set(True)
-    blank = cell.initial_state(count)
-    has_hidden = hasattr(blank, "_fields") and hasattr(blank, "hidden")
-    require(has_hidden, f"{method}.initial_state", "must return a NamedTuple with a field `hidden`")
+    blank = policy.initial_carry(count)
     for leaf in jax.tree.leaves(blank):
-        require(leaf.ndim == 2 and len(leaf) == count, f"{method}.initial_state", "arrays must be [N, any size]")
         pairs.add(leaf, jnp.zeros_like(leaf), f"{method}.initial_state", "must be all zeros")
     start = jax.tree.map(lambda x: x + 0.3, blank)
     last, outputs, pre_step = apply_module(cell, params, start, inputs, is_first)
@@ -191,7 +189,7 @@ def _check_cell(
     pairs.add(outputs[:, _ONE], single, method, _ALONE)
     state = start
     for t in range(STEPS):
-        expected = jax.tree.map(lambda x, t=t: x * ~is_first[t][:, None], state)
+        expected = reset_state(state, is_first[t])
         pairs.add(
             jax.tree.map(lambda x, t=t: x[t], pre_step),
             expected,

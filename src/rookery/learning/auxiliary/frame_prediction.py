@@ -14,6 +14,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from rookery.agents.recurrent import RecurrentPolicy
+from rookery.extension_errors import check_result_shape, method_name
 from rookery.interfaces import AuxiliaryLoss, HealthInputs, LossInputs
 from rookery.learning.auxiliary.frame_errors import FrameError, FrameErrorName, check_frame_error, make_frame_error
 from rookery.learning.auxiliary.frame_health import FrameSample, frame_health
@@ -60,13 +61,16 @@ class _FramePrediction(AuxiliaryLoss):
     def _output(
         self, params: PyTree, policy: RecurrentPolicy, hidden: Float[Array, "N M"], action: Int[Array, "N"]
     ) -> Float[Array, "N ..."]:
-        return apply_module(self._decoder(policy), params, hidden, jax.nn.one_hot(action, policy.num_actions))
+        output = apply_module(self._decoder(policy), params, hidden, jax.nn.one_hot(action, policy.num_actions))
+        what = f"{method_name(policy.network, 'decoder')}: the array of predicted observations"
+        check_result_shape(what, output, (len(hidden), *policy.observation_shape))
+        return output
 
     def _error(self, policy: RecurrentPolicy) -> FrameError:
         return make_frame_error(self.kind, self.error, policy)
 
     def _decoder(self, policy: RecurrentPolicy) -> nn.Module:
-        return policy.network.decoder(policy.observation_shape, policy.num_actions, self._error(policy).activation)
+        return policy.decoder(self._error(policy).activation)
 
     def _health(
         self,

@@ -54,8 +54,8 @@ class MOAInfluence(IntrinsicReward):
         """Parameters of the model: {'dense', 'memory', 'output'}."""
         keys = jax.random.split(key, 3)
         blank = jnp.zeros((1, *policy.observation_shape), jnp.uint8)
-        encoder = jax.eval_shape(lambda k: init_module(policy.network.encoder(), k, blank), key)
-        shared = jax.eval_shape(policy.network.shared_features, encoder, blank)
+        encoder = jax.eval_shape(lambda k: init_module(policy.encoder, k, blank), key)
+        shared = jax.eval_shape(policy.shared_features, encoder, blank)
         inputs = jnp.zeros((1, 1, self.dense_size + policy.num_agents * policy.num_actions))
         lstm = self._lstm(policy)
         return {
@@ -85,7 +85,7 @@ class MOAInfluence(IntrinsicReward):
         """Inputs of the model's LSTM: features of the observation, then every agent's action, the agent's own first."""
         steps, count = action.shape[:2]
         flat = observation.reshape(steps * count, *policy.observation_shape)
-        shared = policy.network.shared_features(policy_params["encoder"], flat)
+        shared = policy.shared_features(policy_params["encoder"], flat)
         features = apply_module(self._dense, own_params["dense"], shared).reshape(steps, count, -1)
         actions = jax.nn.one_hot(action, policy.num_actions).reshape(steps, count, -1)
         return jnp.concatenate([features, actions], -1)
