@@ -14,7 +14,9 @@ from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, Learner
 from rookery.learning.a2c import A2C
 from rookery.learning.actor_critic import ActorCritic
 from rookery.learning.auxiliary import AttentionLoss
+from rookery.learning.extra_losses import init_auxiliary_params
 from rookery.learning.intrinsic.centralized import CentralizedInfluence
+from rookery.learning.intrinsic.combine import init_params
 from rookery.learning.intrinsic.message_influence import MessageInfluence
 from rookery.learning.intrinsic.prosocial import Prosocial
 from rookery.learning.masking import masked_mean
@@ -214,6 +216,42 @@ def test_what_actor_critic_needs_and_a_learner_lacks_is_named(fields, hparams, m
     monkeypatch.setitem(LEARNERS._entries, "test-bare", bare)
     with pytest.raises(ConformanceError, match=message):
         check_learner(bare())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CountingLoss(AuxiliaryLoss):
+    kind: Literal["test-counting-loss"] = "test-counting-loss"
+
+    def init(self, key, policy):
+        return {"count": jnp.int32(0)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KeyedReward(IntrinsicReward):
+    kind: Literal["test-keyed-reward"] = "test-keyed-reward"
+
+    def init(self, key, policy):
+        return jax.random.key(0)
+
+
+@pytest.mark.parametrize(
+    ("init", "part", "message"),
+    [
+        (
+            init_auxiliary_params,
+            CountingLoss(),
+            r"^CountingLoss\.init: parameter \['count'\] is int32\[\], must be",
+        ),
+        (
+            init_params,
+            KeyedReward(),
+            r"^KeyedReward\.init: parameter the array is key<.*, must be float32, since",
+        ),
+    ],
+)
+def test_own_parameters_without_gradients_are_named(init, part, message):
+    with pytest.raises(ConfigError, match=message):
+        init((part,), jax.random.PRNGKey(0), None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

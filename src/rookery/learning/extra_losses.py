@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from rookery.extension_errors import check_result_shape
+from rookery.extension_errors import (
+    check_result_shape,
+    check_same_types,
+    check_trainable,
+    checked_instance,
+    method_name,
+)
 from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, LossInputs
 from rookery.learning.requested import only_requested
 from rookery.types import PRNGKey, PyTree, Sequences
@@ -20,7 +26,10 @@ if TYPE_CHECKING:
 
 def init_auxiliary_params(losses: Sequence[AuxiliaryLoss], key: PRNGKey, policy: RecurrentPolicy) -> dict[str, PyTree]:
     """Parameters of the auxiliary losses, by kind."""
-    return {loss.kind: loss.init(jax.random.fold_in(key, i), policy) for i, loss in enumerate(losses)}
+    params = {loss.kind: loss.init(jax.random.fold_in(key, i), policy) for i, loss in enumerate(losses)}
+    for loss in losses:
+        check_trainable(method_name(loss, "init"), params[loss.kind])
+    return params
 
 
 def loss_denominators(
@@ -32,9 +41,9 @@ def loss_denominators(
     """
     counts = {"steps": batch.loss_mask.sum()}
     for loss in auxiliary:
-        counts[f"aux/{loss.kind}"] = loss.loss_mask(only_requested(loss, batch)).sum()
+        counts[f"aux/{loss.kind}"] = _checked_mask(loss, only_requested(loss, batch)).sum()
     for reward in intrinsic:
-        mask = reward.loss_mask(only_requested(reward, batch))
+        mask = _checked_mask(reward, only_requested(reward, batch))
         if mask is not None:
             counts[f"intrinsic/{reward.kind}"] = mask.sum()
     return {name: jnp.maximum(count, 1).astype(jnp.float32) for name, count in counts.items()}
@@ -64,28 +73,41 @@ def add_extra_losses(
     fraction = batch.loss_mask.sum() / denominators["steps"]
     for key, loss in zip(keys, auxiliary, strict=False):
         own, own_inputs = params["auxiliary"][loss.kind], inputs._replace(batch=only_requested(loss, batch), key=key)
-        mask, denominator = loss.loss_mask(own_inputs.batch), denominators[f"aux/{loss.kind}"]
-        mean = _masked_sum(loss.loss(own, own_inputs), mask, batch, loss.kind) / denominator
+        mask, denominator = _checked_mask(loss, own_inputs.batch), denominators[f"aux/{loss.kind}"]
+        mean = _masked_sum(loss.loss(own, own_inputs), mask, loss.kind) / denominator
         metrics[f"aux_loss/{loss.kind}"] = mean
-        for name, x in loss.metrics(own, own_inputs).items():
+        for name, x in checked_instance(loss, "metrics", loss.metrics(own, own_inputs), dict).items():
             check_result_shape(f"metric {name!r} of {loss.kind!r}", x, ())
             metrics[f"{loss.kind}/{name}"] = x * fraction
         total = total + scale * loss.weight * mean
     for key, reward in zip(keys[len(auxiliary) :], intrinsic, strict=True):
         own_inputs = inputs._replace(batch=only_requested(reward, batch), key=key)
-        mask = reward.loss_mask(own_inputs.batch)
+        mask = _checked_mask(reward, own_inputs.batch)
         if mask is None:
             continue
         values = reward.loss(params, own_inputs, batch.intrinsic_carry.get(reward.kind))
-        mean = _masked_sum(values, mask, batch, reward.kind) / denominators[f"intrinsic/{reward.kind}"]
+        mean = _masked_sum(values, mask, reward.kind) / denominators[f"intrinsic/{reward.kind}"]
         metrics[f"{reward.loss_name}/{reward.kind}"] = mean
         total = total + scale * reward.loss_weight * mean
     return total, metrics
 
 
-def _masked_sum(values: Array, mask: Array, batch: Sequences, kind: str) -> Float[Array, ""]:
-    """Raises: ConfigError for shapes that do not fit, which naming `kind` makes easy to find."""
-    steps = batch.loss_mask.shape
-    check_result_shape(f"the result of loss_mask() of {kind!r}, [steps, sequences, ...],", mask, steps + mask.shape[2:])
+def _checked_mask(part: AuxiliaryLoss | IntrinsicReward, batch: Sequences) -> Any:
+    """The result of `loss_mask`: bool[L, N], or with further axes; None for a reward without a loss.
+
+    Raises: ConfigError for anything else.
+    """
+    mask: Any = part.loss_mask(batch)
+    if mask is None and isinstance(part, IntrinsicReward):
+        return None
+    what = f"the result of loss_mask() of {part.kind!r}, [steps, sequences, ...],"
+    shape = batch.loss_mask.shape + (mask.shape[2:] if isinstance(mask, jax.Array) else ())
+    check_result_shape(what, mask, shape)
+    check_same_types(what, mask, jax.ShapeDtypeStruct(shape, bool))
+    return mask
+
+
+def _masked_sum(values: Array, mask: Bool[Array, "..."], kind: str) -> Float[Array, ""]:
+    """Raises: ConfigError for values of another shape, which naming `kind` makes easy to find."""
     check_result_shape(f"the result of loss() of {kind!r}, one number for each entry of its mask,", values, mask.shape)
     return jnp.sum(values * mask)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from rookery.errors import ConfigError
-from rookery.extension_errors import check_result_shape
+from rookery.extension_errors import check_result_shape, check_trainable, method_name
 from rookery.interfaces import IntrinsicReward
 from rookery.learning.masking import masked_mean
 from rookery.learning.requested import only_requested
@@ -43,6 +43,7 @@ def init_params(rewards: Sequence[IntrinsicReward], key: PRNGKey, policy: Recurr
     for reward in rewards:
         # Numbered among those with parameters, so that a reward without any does not change the others'.
         own = reward.init(jax.random.fold_in(key, len(params)), policy)
+        check_trainable(method_name(reward, "init"), own)
         if jax.tree.leaves(own):
             params[reward.kind] = own
     return params
