@@ -63,6 +63,9 @@ def test_what_cannot_be_recorded(tmp_path):
             ({"a": np.zeros(2, "datetime64[s]")}, TypeError),
             ({"": 1.0}, ValueError),
             ({1: 1.0}, ValueError),
+            ({"a\nb": 1.0}, ValueError),
+            ({"\ud800": 1.0}, ValueError),
+            ({"a/": 1.0}, ValueError),
             ({"steps": 1.0}, ValueError),
             ({"a/b": 1.0, "a": {"b": 2.0}}, ValueError),
         ]:

@@ -53,7 +53,8 @@ class Baseline(Learner):
             growth = growth + NOISE[self.mistake]()
         metrics = {"reward": self.mean(trajectory.reward, trajectory, "metric")}
         if trajectory.teacher_action is not None:
-            metrics["agreement"] = self.mean(trajectory.teacher_action == 0, trajectory, "teacher")
+            name = "agree/" if self.mistake == "name" else "agreement"
+            metrics[name] = self.mean(trajectory.teacher_action == 0, trajectory, "teacher")
         params = jax.tree.map(lambda x: x + growth, state.params)
         return BaselineState(params, self.mean(trajectory.reward, trajectory, "baseline")), metrics
 
@@ -77,6 +78,7 @@ def test_a_learner_without_mistakes_passes(teacher):
         ("baseline", r"Baseline\.update: steps that do not count .* the parameters of the next update, either"),
         ("metric", r"Baseline\.update: steps that do not count .* the metrics \(at \['reward'\]\)"),
         ("teacher", r"Baseline\.update: steps that do not count .* the metrics \(at \['agreement'\]\)"),
+        ("name", r"Baseline\.update: metric name 'agree/' must be a string"),
         ("health", r"Baseline\.health: 'baseline' has shape \(2,\), must be one number"),
         *(
             (noise, r"Baseline\.update: compiled twice, must agree; take random numbers from the key")

@@ -205,5 +205,5 @@ def test_a_health_that_is_no_single_number_is_refused():
     team = Team((AgentGroup("novice", (0,), None, Sick()),))
     run = SimpleNamespace(team=team, env=GridEnv(TASK))
     assert measure_health(run, {"novice": ()}, {"novice": jnp.ones(1)})["error"].tolist() == [1.0]
-    with pytest.raises(ConfigError, match=r"^group 'novice': the health 'error', one number, has shape \[8\], must be"):
+    with pytest.raises(ConfigError, match=r"^group 'novice': the health: metric 'error' has shape \[8\], must be"):
         measure_health(run, {"novice": ()}, {"novice": jnp.ones((1, 8))})

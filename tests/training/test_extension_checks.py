@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -43,17 +44,18 @@ class BadReward(IntrinsicReward):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BadLoss(AuxiliaryLoss):
     kind: Literal["bad-loss"] = "bad-loss"
-    result: Literal["scalar", "mask", "metric"] = "scalar"
+    result: Literal["scalar", "mask", "number", "no mask", "metric", "no metrics"] = "scalar"
 
     def loss_mask(self, batch):
-        return batch.loss_mask[0] if self.result == "mask" else batch.loss_mask
+        mask = batch.loss_mask
+        return {"mask": mask[0], "number": 0.5 * mask, "no mask": None}.get(self.result, mask)
 
     def loss(self, params, inputs):
         values = inputs.hidden.sum(-1)
         return values.mean() if self.result == "scalar" else values
 
     def metrics(self, params, inputs):
-        return {"size": jnp.zeros(2)} if self.result == "metric" else {}
+        return {"metric": {"size": jnp.zeros(2)}, "no metrics": None}.get(self.result, {})
 
 
 def learner(intrinsic=(), auxiliary=()):
@@ -69,6 +71,12 @@ def learner(intrinsic=(), auxiliary=()):
         (learner((BadReward(result="influence"),)), r"influence\(\) of 'bad-reward', .* must be \[8, 4, 1\]"),
         (learner((), (BadLoss(result="scalar"),)), r"loss\(\) of 'bad-loss', .* has shape \[\], must be \[4, 8\]"),
         (learner((), (BadLoss(result="mask"),)), r"loss_mask\(\) of 'bad-loss', .* has shape \[8\], must be \[4, 8\]"),
+        (
+            learner((), (BadLoss(result="number"),)),
+            r"'bad-loss', .* is float32\[4, 8\], must be bool\[4, 8\]",
+        ),
+        (learner((), (BadLoss(result="no mask"),)), r"loss_mask\(\) of 'bad-loss', .* is of type NoneType"),
+        (learner((), (BadLoss(result="no metrics"),)), r"BadLoss\.metrics: returned NoneType"),
         (learner((), (BadLoss(result="metric"),)), r"metric 'size' of 'bad-loss' has shape \[2\], must be \[\]"),
     ],
     ids=lambda value: "" if isinstance(value, str) else (*value.intrinsic, *value.auxiliary)[0].result,
@@ -131,6 +139,9 @@ def test_what_a_learner_may_not_return_is_refused_before_anything_is_written(fie
     assert not (tmp_path / "run").exists()
 
 
+GUARDED = dict.fromkeys(A2C.nan_guarded_metrics, 0.0)
+
+
 class State(NamedTuple):
     count: Any
     own: Any = ()
@@ -145,13 +156,43 @@ class State(NamedTuple):
         ((State(()), {}), r"the next state: \.count is missing, must be int32\[\]"),
         ((State(np.zeros(2, np.int32)), {}), r"the next state: \.count is int32\[2\], must be int32\[\]"),
         ((State(0, []), {}), r"the next state has another structure"),
+        ((State(0), {**GUARDED, 3: 0.0}), r"metric name 3 must be a string of one character or more, printable"),
+        ((State(0), {**GUARDED, "a b\n/": 0.0}), r"metric name 'a b\\n/' must be .* with text before and after each /"),
+        ((State(0), {**GUARDED, "mine": None}), r"metric 'mine' is of type NoneType, must be an array of shape \[\]"),
     ],
 )
 def test_the_leaf_of_a_state_that_changed_is_named(result, message):
     group = AgentGroup("novice", (0,), None, A2C())  # type: ignore[arg-type]
-    check_update(group, State(0), (State(1), {"loss": 0.0, INFLUENCE_ON: np.zeros(2)}))
+    check_update(group, State(0), (State(1), {**GUARDED, INFLUENCE_ON: np.zeros(2)}))
     with pytest.raises(ConfigError, match=rf"^group 'novice': update\(\) of the learner 'a2c'.* {message}"):
         check_update(group, State(0), result)
+
+
+def test_a_metric_that_must_stay_finite_and_does_not_exist_is_named():
+    group = AgentGroup("novice", (0,), None, A2C())  # type: ignore[arg-type]
+    metrics = {name: value for name, value in GUARDED.items() if name != "entropy"}
+    message = r"nan_guarded_metrics of the learner 'a2c' has 'entropy', .* allowed: 'policy_loss', 'value_loss'; mend"
+    with pytest.raises(ConfigError, match=message):
+        check_update(group, State(0), (State(1), metrics))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Keyed(A2C):
+    """Its state holds a key of a type that no checkpoint can hold."""
+
+    kind: Literal["keyed"] = "keyed"
+
+    def init(self, *arguments, **steps):
+        return super().init(*arguments, **steps)._replace(intrinsic_state={"key": jax.random.key(0)})
+
+
+def test_a_state_that_no_checkpoint_can_hold_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(LEARNERS._entries, "keyed", Keyed)
+    config = tiny(team=(dataclasses.replace(NOVICE, learner=Keyed(sequence_length=4)), OTHER))
+    message = r"^group 'novice': init\(\) of the learner 'keyed': intrinsic_state\['key'\] is a typed random key; keep"
+    with pytest.raises(ConfigError, match=message):
+        train(config, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -222,6 +263,7 @@ class Measured(AuxiliaryLoss):
 
     kind: Literal["measured"] = "measured"
     fails: ClassVar[bool] = False
+    result: ClassVar[Any] = {"error": 1.0}
 
     def loss(self, params, inputs):
         return jnp.zeros(inputs.hidden.shape[:2])
@@ -229,7 +271,7 @@ class Measured(AuxiliaryLoss):
     def health(self, params, inputs):
         if self.fails:
             raise ValueError("no agents here")
-        return {"error": jnp.float32(1)}
+        return self.result
 
 
 def test_a_mistake_in_what_checkpoints_measure_is_named_before_a_run_starts_or_continues(tmp_path, monkeypatch):
@@ -247,6 +289,27 @@ def test_a_mistake_in_what_checkpoints_measure_is_named_before_a_run_starts_or_c
     with pytest.raises(ConfigError, match=message):
         resume(tmp_path / "run", quiet=True)
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (
+            None,
+            r"^Measured\.health: returned NoneType, must return an instance of dict",
+        ),
+        ({"error": np.zeros(3)}, r"^group 'novice': the health: metric 'measured/error' has shape \[3\], must be \[\]"),
+        ({"": 0.0}, r"^group 'novice': the health: metric name 'measured/' must be"),
+    ],
+    ids=["none", "shape", "name"],
+)
+def test_health_that_is_no_number_by_name_is_refused_before_anything_is_written(result, message, tmp_path, monkeypatch):
+    monkeypatch.setitem(AUXILIARY_LOSSES._entries, "measured", Measured)
+    monkeypatch.setattr(Measured, "result", result)
+    config = tiny(team=(dataclasses.replace(NOVICE, learner=learner((), (Measured(),))), OTHER))
+    with pytest.raises(ConfigError, match=message):
+        train(config, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_part_that_was_entered_last_is_named_and_other_errors_pass():
@@ -327,6 +390,7 @@ class OwnRooms(Rooms):
             r"the reward, .* has shape \[\], must be \[3\]",
         ),
         (lambda t: t.replace(info={"x": t.reward[:, None]}), r"\['x'\] is float32\[3, 1\], must be float32\[3\]"),
+        (lambda t: t.replace(info={"a\tb": t.reward}), r"metric name 'a\\tb' must be a string .*, printable"),
     ],
 )
 def test_time_steps_that_training_would_misread_are_refused(change, message):

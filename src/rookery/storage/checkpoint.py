@@ -60,6 +60,7 @@ def save(directory: Path | str, update: int, tree: Any, *, max_checkpoints: int 
         raise ConfigError(f"update={update} must be at least 0 and max_checkpoints={max_checkpoints} at least 1")
     check_path(directory)
     directory = Path(directory)
+    check_leaves(tree)
     leaves = [(path, _to_host(path, leaf)) for path, leaf in _flatten(tree)]
     temporary = directory / _temporary_name("new")
     final = directory / f"{update:08d}"
@@ -195,10 +196,15 @@ def _flatten(tree: Any) -> list[tuple[str, Any]]:
     return [(jax.tree_util.keystr(path).lstrip(".") or "the tree", leaf) for path, leaf in leaves]
 
 
+def check_leaves(tree: Any) -> None:
+    """Raises TypeError for a leaf that no checkpoint can hold; the leaves may be shapes, too."""
+    for path, leaf in _flatten(tree):
+        dtype = getattr(leaf, "dtype", None)
+        if dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended):
+            raise TypeError(f"{path} is a typed random key; keep keys raw: jax.random.key_data(key)")
+
+
 def _to_host(path: str, leaf: Any) -> np.ndarray:
-    dtype = getattr(leaf, "dtype", None)
-    if dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended):
-        raise TypeError(f"{path} is a typed random key; keep keys raw: jax.random.key_data(key)")
     if isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated):
         raise ValueError(f"{path} lives partly on other hosts; gather it before saving")
     array = np.asarray(leaf)

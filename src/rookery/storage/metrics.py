@@ -234,13 +234,12 @@ def _is_metric(value: Any) -> bool:
 def flatten_metrics(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one of "a/b" names, values as JSON knows them: numbers, None and lists.
 
-    Raises: TypeError for a value that is not a number, ValueError for an empty or repeated name.
+    Raises: TypeError for a value that is not a number, ValueError for a repeated name and as `check_metric_name`.
     """
     flat: dict[str, Any] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
-        if not isinstance(key, str) or not key:
-            raise ValueError(f"metric name {name!r} must be a string of one character or more")
+        check_metric_name(key)
         inner = (
             flatten_metrics(value, f"{name}/") if isinstance(value, Mapping) else {name: _to_json_value(name, value)}
         )
@@ -249,6 +248,18 @@ def flatten_metrics(values: Mapping[str, Any], prefix: str = "") -> dict[str, An
                 raise ValueError(f"metric {full!r} is given twice")
         flat |= inner
     return flat
+
+
+def check_metric_name(name: object) -> None:
+    """Raises ValueError for a name that files and trackers could not hold: anything but printable text.
+
+    "/" joins the parts of a name, none of which is empty.
+    """
+    if not isinstance(name, str) or not name.isprintable() or not all(name.split("/")):
+        raise ValueError(
+            f"metric name {name!r:.60} must be a string of one character or more, printable, with text before and "
+            "after each /"
+        )
 
 
 def _to_json_value(name: str, value: Any) -> Any:

@@ -29,6 +29,7 @@ from rookery.learning.health import health_inputs
 from rookery.learning.intrinsic.combine import INFLUENCE_ON
 from rookery.learning.rollout import learner_info
 from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS, Registry
+from rookery.storage.metrics import check_metric_name
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.testing.conformance import (
     ConformanceError,
@@ -341,6 +342,7 @@ def _check_numbers_of_health(
         measured = jax.eval_shape(lambda scores=agent_scores: measure(scores))
         require(isinstance(measured, dict), method, "must return a dictionary")
         for key, value in measured.items():
+            _require_metric_name(key, method)
             require(value.shape == (), method, f"{key!r} has shape {value.shape}, must be one number")
 
 
@@ -421,9 +423,18 @@ def _lower_update(
         result = learner.update(policy, state, trajectory, _hparams(learner), key)
         is_pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)
         require(is_pair, method, "must return the next state, and a dictionary of metrics")
+        for metric in result[1]:
+            _require_metric_name(metric, method)
         return result
 
     return jax.jit(update).lower(state, trajectory, _KEYS[5])
+
+
+def _require_metric_name(metric: Any, method: str) -> None:
+    try:
+        check_metric_name(metric)
+    except ValueError as error:
+        require(False, method, str(error))
 
 
 def _same_program(first: jax.stages.Lowered, second: jax.stages.Lowered) -> bool:

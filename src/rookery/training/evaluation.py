@@ -20,9 +20,10 @@ from rookery import keys
 from rookery.agents.team import Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
-from rookery.extension_errors import check_result_shape
+from rookery.extension_errors import checked_instance
 from rookery.learning.rollout import EpisodeStats, rollout
 from rookery.limits import MAX_ENVS, MAX_EPISODES, check_count, check_key_seed
+from rookery.training.extension_checks import check_metrics
 from rookery.training.train_step import Run, hide_missing, show_missing, summarize
 from rookery.types import Env, PyTree, Trajectory
 
@@ -168,9 +169,9 @@ def measure_health(
         for i, slot in enumerate(group.slots):
             learner, trajectory = jax.tree.map(lambda x, i=i: x[i], (learners[group.name], trajectories[group.name]))
             agent_scores = functools.partial(run.env.agent_scores, slot)
-            by_slot[slot] = group.learner.health(group.policy, learner, trajectory, agent_scores)
-            for name, value in by_slot[slot].items():
-                check_result_shape(f"group {group.name!r}: the health {name!r}, one number,", value, ())
+            health = group.learner.health(group.policy, learner, trajectory, agent_scores)
+            by_slot[slot] = checked_instance(group.learner, "health", health, dict)
+            check_metrics(f"group {group.name!r}: the health", health)
     names = dict.fromkeys(name for metrics in by_slot.values() for name in metrics)
     not_measured = jnp.asarray(jnp.nan, jnp.float32)
     slots = run.team.learning_slots

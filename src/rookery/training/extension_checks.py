@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -18,6 +18,8 @@ from rookery.errors import ConfigError, RookeryError, error_text, explain_failur
 from rookery.extension_errors import EXTENSION_REMEDY, check_result_shape, check_same_types, describe_failure
 from rookery.interfaces import Task
 from rookery.learning.intrinsic.combine import INFLUENCE_ON
+from rookery.storage.checkpoint import check_leaves
+from rookery.storage.metrics import check_metric_name
 from rookery.training.config import RunConfig
 from rookery.types import Env, PyTree, TimeStep
 
@@ -40,11 +42,22 @@ def check_extensions(run: Run, trace_evaluation: Callable[[TrainState], None] | 
 
     def trace() -> None:
         state = jax.eval_shape(run.init)
+        _check_initial_states(run.team.learning_groups, state)
         jax.eval_shape(jax.vmap(run.train_step, (0, 0, None)), state, run.schedules, run.frozen_params)
         if trace_evaluation is not None:
             trace_evaluation(state)
 
     trace_extensions([*configured_parts(run.config), *policies, *networks], trace)
+
+
+def _check_initial_states(groups: Iterable[AgentGroup], state: TrainState) -> None:
+    """Raises ConfigError, which names the group, for a learner's state that no checkpoint could hold."""
+    for group in groups:
+        try:
+            check_leaves(state.learners[group.name])
+        except TypeError as error:
+            what = f"group {group.name!r}: init() of the learner {group.learner.kind!r}"
+            raise ConfigError(f"{what}: {error}; {EXTENSION_REMEDY}") from None
 
 
 def trace_extensions(parts: Iterable[Any], trace: Callable[[], Any]) -> None:
@@ -109,6 +122,7 @@ def check_environment(task: Task, env: Env) -> None:
     expected = jax.ShapeDtypeStruct((env.num_agents,), jnp.float32)
     wanted = dict.fromkeys(timestep.info, expected)
     check_same_types(f"{what}: metrics, one number per agent,", timestep.info, wanted)
+    _check_metric_names(what, timestep.info)
 
 
 def _first_time_step(env: Env) -> TimeStep:
@@ -135,13 +149,32 @@ def check_update(group: AgentGroup, before: PyTree, result: Any) -> None:
     Args:
       before: the learner's state before the update.
     Raises: ConfigError, which names the group, for anything but a state of the same structure, shapes and types, and
-      metrics that are one number each.
+      metrics that are one number each, those among them that must stay finite.
     """
     what = f"group {group.name!r}: update() of the learner {group.learner.kind!r}"
     if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
         raise ConfigError(f"{what} must return a pair, the next state and a dictionary of metrics; {EXTENSION_REMEDY}")
     state, metrics = result
     check_same_types(f"{what}: the next state", state, before)
+    own = {name: value for name, value in metrics.items() if name != INFLUENCE_ON}  # it is one number per other agent
+    check_metrics(what, own)
+    if missing := [name for name in group.learner.nan_guarded_metrics if name not in own]:
+        raise ConfigError(
+            f"group {group.name!r}: nan_guarded_metrics of the learner {group.learner.kind!r} has {missing[0]!r}, "
+            f"which is not a metric of its update; allowed: {', '.join(map(repr, sorted(own)))}; {EXTENSION_REMEDY}"
+        )
+
+
+def check_metrics(what: str, metrics: Mapping[Any, Any]) -> None:
+    """Raises ConfigError for metrics that are not one number each, or have names that no file of metrics may have."""
+    _check_metric_names(what, metrics)
     for name, value in metrics.items():
-        if name != INFLUENCE_ON:  # one number per other agent
-            check_result_shape(f"{what}: metric {name!r}", value, ())
+        check_result_shape(f"{what}: metric {name!r}", value, ())
+
+
+def _check_metric_names(what: str, names: Iterable[Any]) -> None:
+    for name in names:
+        try:
+            check_metric_name(name)
+        except ValueError as error:
+            raise ConfigError(f"{what}: {error}; {EXTENSION_REMEDY}") from None
