@@ -9,6 +9,7 @@ import pytest
 from rookery.agents.recurrent import EpsilonGreedyPolicy
 from rookery.agents.weights import load_agent
 from rookery.errors import ConfigError, DivergedError
+from rookery.learning.a2c import A2C
 from rookery.learning.r2d2 import R2D2
 from rookery.storage.serialization import apply_overrides, from_dict, to_dict
 from rookery.training.build import build
@@ -89,6 +90,11 @@ def test_its_cards_have_the_evaluation_epsilon(whole, tmp_path):
         assert_same(jax.tree.map(lambda x: np.asarray(x)[0, 0], params), agent.params)
 
 
+def defaults(hparams) -> A2C:
+    """A learner of another package with these default schedules."""
+    return type("Own", (A2C,), {"hparams": hparams})(sequence_length=4)
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -106,6 +112,14 @@ def test_its_cards_have_the_evaluation_epsilon(whole, tmp_path):
         (
             lambda: tiny(variants=(Variant(hparams={"epsilon": 0.1}),)),
             "variant main.hparams.epsilon is not a hyperparameter of any learner",
+        ),
+        (
+            lambda: dataclasses.replace(NOVICE, learner=defaults({"x": "a"})),
+            "Own.hparams.x='a' must be a number or points",
+        ),
+        (
+            lambda: dataclasses.replace(NOVICE, learner=defaults(["x"])),
+            "Own.hparams=['x'] must be a dictionary of default",
         ),
         (lambda: dataclasses.replace(SETTINGS, num_envs=7), "capacity=6 must be at least the episodes of an update"),
     ],

@@ -124,9 +124,19 @@ class GroupConfig(NumericFields):
             )
         for field in COMMON_HPARAMS:
             check_schedule(f"{self.name}.{field}", getattr(self, field))
+        self._check_learner_hparams()
         for name, schedule in self.hparams.items():
             _check_hparam(f"{self.name}.hparams.{name}", name, "its learner", (self,))
             check_schedule(f"{self.name}.hparams.{name}", schedule, high=_upper_bound(name))
+
+    def _check_learner_hparams(self) -> None:
+        """Raises ConfigError for defaults of the learner's class that are no schedules by name."""
+        if self.learner is not None:
+            what = f"{type(self.learner).__name__}.hparams"
+            check_names(what, self.learner.hparams, "default schedules")
+            for name, schedule in self.learner.hparams.items():
+                if name not in COMMON_HPARAMS:  # whose defaults are never used
+                    check_schedule(f"{what}.{name}", schedule, low=float("-inf"))
 
     @property
     def extra_hparams(self) -> frozenset[str]:
