@@ -67,6 +67,22 @@ class Unresolved(Network):
     sizes: "NoSuchName | None" = None  # noqa: F821
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OtherDefault(Network):
+    kind: Literal["test-name"] = "test-default"  # type: ignore[assignment]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TwoKinds(Network):
+    kind: Literal["test-one", "test-two"] = "test-one"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tabular(Network):
+    kind: Literal["test-tabular"] = "test-tabular"
+    table: dict = dataclasses.field(default_factory=dict)
+
+
 class Nameless(Tracker):
     pass
 
@@ -85,6 +101,13 @@ class Odd(Tracker):
         (plugins.register_network, NoKind, 'needs a field `kind: Literal["..."] = "..."`'),
         (plugins.register_network, Spaced, "kind 'test, spaced' must be letters, digits, - and _"),
         (plugins.register_network, Unresolved, ".sizes: the annotation 'NoSuchName | None' cannot be resolved"),
+        (
+            plugins.register_network,
+            OtherDefault,
+            ".kind allows 'test-name', and its default is 'test-default'; it",
+        ),
+        (plugins.register_network, TwoKinds, ".kind allows 'test-one', 'test-two', and its default is 'test-one'; it"),
+        (plugins.register_network, Tabular, ".table: a field of type dict cannot be kept in JSON; allowed: bool, int"),
         (plugins.register_tracker, Nameless, 'needs `kind = "..."` to be registered'),
         (plugins.register_tracker, Odd, "kind 'a,b' must be letters, digits, - and _"),
         (plugins.register_learner, MLPNetwork, "is no learner; derive it from rookery.interfaces.Learner"),

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from rookery.errors import ConfigError, NotFoundError, error_text, suggest
 from rookery.limits import check_identifier, shortened
-from rookery.storage.serialization import check_field_types
+from rookery.storage.serialization import check_field_types, kinds_of
 
 C = TypeVar("C", bound=type)
 
@@ -141,10 +141,16 @@ def check_dataclass(cls: type) -> None:
             f"{cls.__name__} must be a frozen dataclass itself; decorate it with @dataclasses.dataclass(frozen=True, "
             "kw_only=True)"
         )
-    annotation = next((field.type for field in dataclasses.fields(cls) if field.name == "kind"), None)
-    if "Literal[" not in str(annotation):
+    kind = next((field for field in dataclasses.fields(cls) if field.name == "kind"), None)
+    if kind is None or "Literal[" not in str(kind.type):
         raise ConfigError(f'{cls.__name__} needs a field `kind: Literal["..."] = "..."` to be registered')
     check_field_types(cls)
+    if kinds_of(cls) != (kind.default,):
+        default = "missing" if kind.default is dataclasses.MISSING else repr(kind.default)
+        raise ConfigError(
+            f"{cls.__name__}.kind allows {', '.join(map(repr, kinds_of(cls)))}, and its default is {default}; it must "
+            'allow one name, which is the default: `kind: Literal["..."] = "..."`'
+        )
 
 
 def _import(path: str) -> Any:

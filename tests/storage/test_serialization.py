@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import re
 from typing import Annotated, Any, Literal, Optional
 
 import numpy as np
@@ -262,6 +263,30 @@ def test_a_field_of_an_unknown_type_spoils_no_other_class():
     with pytest.raises(ConfigError, match=r"^Unresolved\.path: the annotation 'NoSuchName | None' cannot be resolved"):
         check_field_types(Unresolved)
     check_field_types(Config)
+
+
+@pytest.mark.parametrize(
+    ("hint", "named"),
+    [
+        (dict, "dict"),
+        (tuple, "tuple"),
+        (list[int], "list[int]"),
+        (Any, "Any"),
+        (dict[int, float], "dict[int, float]"),
+        (tuple[set, ...], "set"),
+        (dict[str, complex] | None, "complex"),
+        (np.float32, "float32"),
+    ],
+    ids=str,
+)
+def test_a_field_that_json_cannot_hold_is_refused(hint, named):
+    message = rf"^Mine\.x: a field of type {re.escape(named)} cannot be kept in JSON; allowed: bool, int, "
+    inner = dataclasses.make_dataclass("Mine", [("x", hint)])
+    with pytest.raises(ConfigError, match=message):
+        check_field_types(inner)
+    outer = dataclasses.make_dataclass("Outer", [("inners", tuple[inner, ...])])
+    with pytest.raises(ConfigError, match=rf"^Outer\.inners: a field of type {re.escape(named)} cannot"):
+        check_field_types(outer)
 
 
 def test_a_class_of_code_without_a_module_is_resolved():

@@ -62,18 +62,31 @@ def from_dict(cls: type[T], data: object, where: str = "config") -> T:
 
 
 def check_field_types(cls: type) -> None:
-    """Raises ConfigError for a field of a dataclass whose annotation names what its module does not have."""
+    """Raises ConfigError for a field of a dataclass whose annotation names what its module does not have, or whose type
+    cannot be kept in JSON."""
     for field in dataclasses.fields(cls):
         if not field.init:
             continue
         try:
-            _field_type(cls, field)
+            wrong = _unknown_type(_field_type(cls, field))
         except Exception as error:  # an annotation is any expression
             raise ConfigError(
                 f"{cls.__name__}.{field.name}: the annotation {field.type!r} cannot be resolved "
                 f"({type(error).__name__}: {error_text(error)}), so no configuration could be read; import "
                 "what it names, and not for type checkers alone"
             ) from None
+        if wrong is not None:
+            raise ConfigError(
+                f"{cls.__name__}.{field.name}: a field of type {_type_name(wrong)} cannot be kept in JSON; allowed: "
+                "bool, int, float, str, None, Literal[...], tuple[...], dict[str, ...], dataclasses of these, and "
+                "unions of them with |"
+            )
+
+
+def kinds_of(cls: type) -> tuple[Any, ...]:
+    """The values that the field `kind` of a dataclass may have; empty if it is no Literal."""
+    kind = _kind_type(cls)
+    return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
 
 
 def check_json(hint: Any, data: object, where: str) -> None:
@@ -397,6 +410,32 @@ def _field_type(cls: Any, field: dataclasses.Field) -> Any:
     module = sys.modules.get(owner.__module__)  # None for code that `exec` ran, as of a page or a notebook's magic
     namespace = {} if module is None else vars(module)
     return typing.get_type_hints(annotated, namespace, dict(vars(owner)), include_extras=True)[field.name]
+
+
+_PLAIN_TYPES = (bool, int, float, str, None, types.NoneType, object)
+
+
+def _unknown_type(hint: Any, inside: tuple[Any, ...] = ()) -> Any:
+    """The first type inside a type that `_decode` does not know; None: it knows all. `inside`: what it is part of."""
+    if typing.get_origin(hint) is typing.Annotated:
+        if any(isinstance(note, OneOf) for note in typing.get_args(hint)[1:]):
+            return None  # a union that grows; its classes are checked where they are registered
+        return _unknown_type(typing.get_args(hint)[0], inside)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    parts: Iterable[Any] = ()
+    if _is_dataclass(hint):
+        parts = () if hint in inside else _fields(hint).values()
+    elif origin is tuple or _is_union(hint):
+        parts = [arg for arg in args if arg is not Ellipsis]
+    elif origin is dict and (args[0] is str or typing.get_origin(args[0]) is Literal):
+        parts = args[1:]
+    elif not (origin is Literal or typing.is_typeddict(hint)) and hint not in _PLAIN_TYPES:
+        return hint
+    return next((wrong for part in parts if (wrong := _unknown_type(part, (*inside, hint))) is not None), None)
+
+
+def _type_name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
 
 
 def _is_dataclass(hint: Any) -> bool:
