@@ -262,7 +262,10 @@ class AuxiliaryLoss(NumericFields):
         raise NotImplementedError(f"{type(self).__name__} needs a method loss(params, inputs)")
 
     def metrics(self, params: PyTree, inputs: LossInputs) -> dict[str, Float[Array, ""]]:
-        """Further numbers to write, as the metrics `KIND/NAME`, averaged over minibatches. Default: none."""
+        """Further numbers to write, as the metrics `KIND/NAME`, averaged over minibatches. Default: none.
+
+        Each is a mean over `loss_mask`: a minibatch that is read in parts adds them up by each part's share of it.
+        """
         return {}
 
     def health(self, params: PyTree, inputs: HealthInputs) -> dict[str, Float[Array, ""]]:
@@ -331,6 +334,9 @@ class IntrinsicReward(NumericFields):
         if not self.warmup_steps:
             return jnp.float32(self.weight)
         return self.weight * jnp.minimum(timesteps / self.warmup_steps, 1.0)
+
+    def validate(self, policy: RecurrentPolicy) -> None:
+        """Raises ConfigError if it does not fit the policy or its number of agents. Default: it fits any."""
 
     def init(self, key: PRNGKey, policy: RecurrentPolicy) -> PyTree:
         """Initial parameters of its own, trained by `loss`. Default: none."""

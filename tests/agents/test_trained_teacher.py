@@ -116,6 +116,12 @@ def test_agents_that_cannot_teach():
         build(student("goal-cycle-lite-expert", one))
     with pytest.raises(ConfigError, match="only gridworld tasks support a trained teacher"):
         build(student("goal-cycle-lite-expert", registry.get_task("matrix-stag-hunt-v0")))
+    symbolic = ViewConfig(observation_type="symbolic")
+    differing = dataclasses.replace(TASK, views=(symbolic, dataclasses.replace(symbolic, rows_behind=3)))
+    config = student("goal-cycle-lite-expert", differing)
+    config = dataclasses.replace(config, team=(dataclasses.replace(config.team[0], slots=(0, 1)),))
+    with pytest.raises(ConfigError, match=r"by its student's view, and slots \[0, 1\] have different ones; make one"):
+        build(config)
     many = dataclasses.replace(POLICY, num_actions=7)
     with pytest.raises(IncompatibleError, match="7 actions, this environment only 3"):
         make_trained_teacher(Agent(many, {}, {}), TASK.grid_spec, 0, "it")

@@ -12,6 +12,7 @@ from rookery.agents.recurrent import RecurrentPolicy
 from rookery.interfaces import HealthInputs, LossInputs
 from rookery.learning.a2c import A2C
 from rookery.learning.auxiliary.attention import CELLS_PER_UNIT, AttentionLoss, last_seen
+from rookery.learning.extra_losses import add_extra_losses, loss_denominators
 from rookery.learning.rollout import requested_info
 from rookery.training.build import build
 from rookery.types import OthersInfo, Sequences, Trajectory
@@ -70,6 +71,20 @@ def test_the_loss_by_hand():
     # Only the agent that is there, at the step that counts.
     assert loss.loss_mask(given.batch).tolist() == [[[True, False]], [[False, False]]]
     assert float(loss.metrics(params, given)["cells"]) == 3
+
+
+def test_cells_of_a_minibatch_are_those_of_its_parts_whoever_is_there():
+    """Both others are 3 cells off in one sequence, and nobody is there in the other."""
+    given = [inputs([present, [1, 1, 1], [1, 1, 1]], np.full((3, 2, 2), 3))[2] for present in ([1, 1, 1], [1, 0, 0])]
+    loss, params, _ = inputs(np.ones((3, 3)), np.zeros((3, 2, 2)))
+    counts = [loss_denominators((loss,), (), part.batch) for part in given]
+    assert [float(count["aux/attention"]) for count in counts] == [2, 1]  # at least 1
+    whole = {"aux/attention": jnp.float32(2)}
+    cells = [
+        add_extra_losses(jnp.float32(0), (loss,), (), {"auxiliary": {"attention": params}}, part, whole, 1.0)[1]
+        for part in given
+    ]
+    assert [float(part["attention/cells"]) for part in cells] == [3, 0]
 
 
 class TestHealth:

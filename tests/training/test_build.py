@@ -6,6 +6,9 @@ import pytest
 from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError
+from rookery.learning.a2c import A2C
+from rookery.learning.auxiliary.attention import AttentionLoss
+from rookery.learning.intrinsic.moa import MOAInfluence
 from rookery.training.build import build, initial_params
 from rookery.training.config import FrozenPolicyConfig, RecurrentPolicyConfig, ScriptedPolicyConfig
 from rookery.training.policy_config import check_compatible
@@ -76,6 +79,17 @@ def test_every_replica_starts_from_the_initial_agent(tmp_path):
     kernels = result.state.learners["novice"].params["policy"]["heads"]["policy3"]["kernel"]
     for kernel in np.asarray(kernels):
         np.testing.assert_array_equal(kernel[0], params()["heads"]["policy3"]["kernel"])
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [A2C(sequence_length=4, auxiliary=(AttentionLoss(),)), A2C(sequence_length=4, intrinsic=(MOAInfluence(),))],
+    ids=["attention", "influence-moa"],
+)
+def test_models_of_others_in_a_task_of_one_agent_are_refused(learner):
+    alone = dataclasses.replace(TASK, views=TASK.views[:1])
+    with pytest.raises(ConfigError, match=r"is a model of other agents, and the task has one agent; give the task"):
+        build(tiny(task=alone, team=(dataclasses.replace(NOVICE, learner=learner),)))
 
 
 def test_slots():

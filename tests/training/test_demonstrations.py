@@ -3,16 +3,19 @@ import hashlib
 import io
 import json
 
+import jax
 import numpy as np
 import pytest
 
+from rookery.agents.communication import CommunicationConfig
+from rookery.agents.weights import save_agent
 from rookery.cli import main
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
 from rookery.storage.datasets import DATASET_MANIFEST, manifest_digest, read_manifest
 from rookery.training import demonstrations
 from rookery.training.config import FrozenPolicyConfig, RandomPolicyConfig, ScriptedPolicyConfig
 from rookery.training.demonstrations import read_dataset, record_dataset
-from tests.tiny import TASK, assert_same, save_novice
+from tests.tiny import TASK, assert_same, policy, save_novice
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,11 @@ def test_refused_before_anything_is_written(recorded, tmp_path):
     path = save_novice(tmp_path / "agent.safetensors")
     wide = dataclasses.replace(TASK, views=(dataclasses.replace(TASK.views[0], size=5),) * 2)
     refused(IncompatibleError, "here it would see", task=wide, expert=FrozenPolicyConfig(checkpoint=str(path)))
+    listener = dataclasses.replace(policy(), communication=CommunicationConfig(visible_actions=True), num_agents=2)
+    shapes = jax.eval_shape(listener.init, jax.random.PRNGKey(0))
+    save_agent(path, listener, jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes), {})
+    said = "observes other agents' actions or messages, which only"
+    refused(IncompatibleError, said, expert=FrozenPolicyConfig(checkpoint=str(path)))
 
 
 def test_damage_is_found(copy):

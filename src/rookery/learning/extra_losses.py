@@ -69,8 +69,7 @@ def add_extra_losses(
     """
     batch, metrics = inputs.batch, {}
     keys = [jax.random.fold_in(inputs.key, i) for i in range(len(auxiliary) + len(intrinsic))]
-    # Metrics of a part count by its fraction of the minibatch's steps, so that they add up to a mean.
-    fraction = batch.loss_mask.sum() / denominators["steps"]
+    # Metrics of a part count by its share of the minibatch's mask, so that they add up to a mean.
     for key, loss in zip(keys, auxiliary, strict=False):
         own, own_inputs = params["auxiliary"][loss.kind], inputs._replace(batch=only_requested(loss, batch), key=key)
         mask, denominator = _checked_mask(loss, own_inputs.batch), denominators[f"aux/{loss.kind}"]
@@ -78,7 +77,7 @@ def add_extra_losses(
         metrics[f"aux_loss/{loss.kind}"] = mean
         for name, x in checked_instance(loss, "metrics", loss.metrics(own, own_inputs), dict).items():
             check_result_shape(f"metric {name!r} of {loss.kind!r}", x, ())
-            metrics[f"{loss.kind}/{name}"] = x * fraction
+            metrics[f"{loss.kind}/{name}"] = x * mask.sum() / denominator
         total = total + scale * loss.weight * mean
     for key, reward in zip(keys[len(auxiliary) :], intrinsic, strict=True):
         own_inputs = inputs._replace(batch=only_requested(reward, batch), key=key)

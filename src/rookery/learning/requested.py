@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from rookery.errors import ConfigError
 from rookery.interfaces import OTHERS_INFO, AuxiliaryLoss, IntrinsicReward
 from rookery.types import OthersInfo, Sequences, Trajectory
+
+if TYPE_CHECKING:
+    from rookery.agents.recurrent import RecurrentPolicy
 
 Data = TypeVar("Data", Trajectory, Sequences)
 
@@ -19,6 +23,15 @@ def only_requested(part: AuxiliaryLoss | IntrinsicReward, data: Data) -> Data:
     if isinstance(data, Sequences):
         return data._replace(others=others)
     return data.replace(others=others, logits=data.logits if "logits" in part.required_info else None)
+
+
+def check_has_others(part: AuxiliaryLoss | IntrinsicReward, policy: RecurrentPolicy) -> None:
+    """Raises ConfigError for a model of other agents in a task of one agent."""
+    if policy.num_agents < 2:
+        raise ConfigError(
+            f"{part.kind!r} is a model of other agents, and the task has one agent; give the task a view for each of "
+            f"several agents, or leave {part.kind!r} out"
+        )
 
 
 def _only_requested_info(part: AuxiliaryLoss | IntrinsicReward, others: OthersInfo | None) -> OthersInfo | None:

@@ -59,8 +59,8 @@ def build(config: RunConfig, find: FindAgent = str) -> Run:
             policy = entry.learner.eval_policy(with_communication(policy, entry, config, env))
             for part in (entry.learner, *entry.learner.auxiliary, *entry.learner.intrinsic):
                 check_required_info(part)
-            for loss in entry.learner.auxiliary:
-                loss.validate(policy)
+            for part in (*entry.learner.auxiliary, *entry.learner.intrinsic):
+                part.validate(policy)
             if entry.learner.teacher is not None:
                 teacher = _make_teacher(entry.learner.teacher, entry, env, find)
         groups.append(AgentGroup(entry.name, entry.slots, policy, entry.learner, teacher))
@@ -178,6 +178,11 @@ def _make_teacher(name: str, entry: GroupConfig, env: Env, find: FindAgent) -> P
         raise NotFoundError(f"{label} is neither {names}, the scripted experts, nor a trained agent: {error}") from None
     if (spec := env.task.grid_spec) is None:
         raise ConfigError(f"{label}: only gridworld tasks support a trained teacher; use 'scripted', or another task")
+    if len({dataclasses.replace(spec.views[slot], can_hide_goals=False) for slot in entry.slots}) > 1:
+        raise ConfigError(
+            f"{label} sees by its student's view, and slots {list(entry.slots)} have different ones; make one group "
+            "for each view"
+        )
     return make_trained_teacher(agent, spec, entry.slots[0], label)
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rookery import __version__, keys
-from rookery.agents.team import AgentGroup, Team
+from rookery.agents.team import AgentGroup, Team, check_only_sees
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError
 from rookery.interfaces import Learner, Policy
 from rookery.learning.rollout import rollout
@@ -145,6 +145,7 @@ def record_dataset(
     slots = tuple(range(env.num_agents))
     recorded_slots = slots[:1] if solo else slots
     policy, params = expert.make_policy(env, 0, "expert")
+    check_only_sees(policy, expert.label)
     # With a learner that does nothing, so that the rollout returns trajectories; each slot then has its own parameters.
     team = Team((AgentGroup("expert", slots, _WithLogProb(policy), learner=Learner()),))
     team.validate(env)
