@@ -234,7 +234,7 @@ def test_probabilities_are_at_most_one():
 def test_agents_of_different_groups_have_different_names():
     """Otherwise the metrics of one would overwrite the other's."""
     pair = GroupConfig(name="a", slots=(0, 1), learner=PPO())
-    with pytest.raises(ConfigError, match="names a-1, a-2, a-1 must differ"):
+    with pytest.raises(ConfigError, match="names a-0, a-1, a-1 must differ"):
         RunConfig(team=(pair, GroupConfig(name="a-1", slots=(2,), policy=RandomPolicyConfig())))
 
 
