@@ -51,14 +51,22 @@ LONGEST_FILES = [
 """Relative to this folder, about half a minute or more on one core, the longest first."""
 
 
+BYTES_PER_PROCESS = 4_000_000_000
+"""The most that a process of tests, with those that it starts, was seen to need."""
+
+
 def pytest_xdist_auto_num_workers(config):
-    """One more than there are cores: some tests wait for a server, a browser or a cluster.
+    """One more than there are cores, if memory allows: some tests wait for a server, a browser or a cluster.
 
     None: as many as PYTEST_XDIST_AUTO_NUM_WORKERS says.
     """
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) + 1
+    from rookery.training.devices import available_cores
+    from rookery.training.memory import machine_memory
+
+    cores = available_cores()
+    return cores + ((machine_memory() or 0) >= BYTES_PER_PROCESS * (cores + 1))
 
 
 @pytest.hookimpl(trylast=True)
