@@ -52,18 +52,18 @@ class Team:
         if len(set(names)) != len(names):
             raise ConfigError(f"group names {names} must differ from each other")
         for group in self.groups:
-            if group.policy.observation_shape is not None:
-                self._validate_views(group, env)
+            if (expected := group.policy.observation_shape) is not None:
+                self._validate_views(group, env, expected)
             self._validate_communication(group, env)
 
-    def _validate_views(self, group: AgentGroup, env: Env) -> None:
+    def _validate_views(self, group: AgentGroup, env: Env, expected_shape: tuple[int, ...]) -> None:
         shapes = {slot: "×".join(map(str, env.observation_shape(slot))) for slot in group.slots}
         if len(set(shapes.values())) != 1:
             named = ", ".join(f"slot {slot} {shape}" for slot, shape in shapes.items())
             raise ConfigError(
                 f"group {group.name!r} has slots whose views differ in shape ({named}); make one group for each shape"
             )
-        expected, observed = "×".join(map(str, group.policy.observation_shape)), shapes[group.slots[0]]
+        expected, observed = "×".join(map(str, expected_shape)), shapes[group.slots[0]]
         if expected != observed:
             raise ConfigError(f"group {group.name!r} observes {observed}, its policy takes {expected}")
 
