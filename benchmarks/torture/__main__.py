@@ -104,6 +104,9 @@ def main() -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
     trace_programs_once()
     record, sections = Record(options.work / "record.json"), Sections(options.work).all
+    names = [section.name for section in sections]
+    if unknown := [name for name in options.only if name not in names]:
+        parser.error(f"--only {unknown[0]}: no such section; allowed: {', '.join(names)}")
     for section in sections:
         if not options.only or section.name in options.only:
             record.run(section, math.ceil(section.full * options.scale), 60 * options.minutes)
