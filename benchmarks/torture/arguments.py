@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import random
@@ -80,7 +81,7 @@ def _change(data: Any, dice: random.Random) -> None:
         if isinstance(node[key], dict | list) and node[key] and dice.random() < 0.85:
             node = node[key]
         else:
-            node[key] = dice.choice(NASTY)
+            node[key] = copy.deepcopy(dice.choice(NASTY))  # a later change may go into it
             return
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import io
 import json
@@ -174,7 +175,7 @@ def _damage(data: Any, dice: random.Random) -> None:
         if dice.random() < 0.2:
             del node[key]
         else:
-            node[key] = dice.choice(NASTY)
+            node[key] = copy.deepcopy(dice.choice(NASTY))  # a later change may go into it
         return
 
 
