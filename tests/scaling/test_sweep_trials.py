@@ -65,7 +65,7 @@ def trained(monkeypatch, errors) -> list[RunConfig]:
                 for done in range(1, config.total_updates + 1):
                     value = math.nan if rate == 0.5 else (1 - abs(rate - 0.3)) * done / config.total_updates
                     writer.write(done, done, {KEY: [value] * 2})
-                    on_update(done, done % 2 == 0)
+                    on_update(done, config.has_checkpoint(done))
         return True
 
     monkeypatch.setattr(module, "train_or_resume", stand_in)
@@ -215,13 +215,13 @@ def test_a_metric_that_a_trial_lacks(trained, tmp_path):
 def test_a_trial_that_diverged_has_no_value(trained, tmp_path, monkeypatch):
     def stand_in(config, run_dir, *, on_update, **_):
         with MetricsWriter(run_dir) as writer:
-            writer.write(2, 2, {KEY: [5.0]})
-        on_update(2, True)
+            writer.write(3, 3, {KEY: [5.0]})
+        on_update(3, True)
         raise DivergedError("policy_loss is not finite")
 
     monkeypatch.setattr(module, "train_or_resume", stand_in)
     (trial,) = sweep(CONFIG, options(f"{RATE}=0.1", method="grid"), tmp_path, log=silent)
-    assert (trial.state, trial.value, trial.num_updates) == ("failed", None, 2)
+    assert (trial.state, trial.value, trial.num_updates) == ("failed", None, 3)
 
 
 def killing(real, at: int, is_after: bool):
@@ -383,6 +383,53 @@ def test_a_trial_that_continues_is_compared_by_all_its_checkpoints(trained, tmp_
     with monkeypatch.context() as patch:
         patch.setattr(module, "train_or_resume", stopped)
         assert sweep(CONFIG, halving, tmp_path, log=silent) == []
+    assert len(sweep(CONFIG, halving, tmp_path, log=silent)) == 1
+    assert reported == [(1, CONFIG.checkpoint_interval)]
+
+
+@needs_optuna
+def test_a_stop_between_checkpoints_reports_nothing(trained, tmp_path, monkeypatch):
+    """What was evaluated last is of an earlier update, and would be compared with later ones of others."""
+    import optuna
+
+    halving, reported = options(f"{RATE}=0.1..0.2", method="halving", num_trials=1), []
+    monkeypatch.setattr(optuna.Trial, "report", lambda self, _, step: reported.append(step))
+
+    def stopped(config, run_dir, *, on_update, **_):
+        interval = config.checkpoint_interval
+        with MetricsWriter(run_dir) as writer:
+            for done in range(1, interval + 2):
+                writer.write(done, done, {KEY: [1.0]} if done == interval else {})
+                on_update(done, done >= interval)
+        return False
+
+    monkeypatch.setattr(module, "train_or_resume", stopped)
+    assert CONFIG.checkpoint_interval + 1 < CONFIG.total_updates
+    assert sweep(CONFIG, halving, tmp_path, log=silent) == []
+    assert reported == [CONFIG.checkpoint_interval]
+
+
+@needs_optuna
+def test_a_checkpoint_that_is_trained_again_is_reported_once(trained, tmp_path, monkeypatch):
+    """As after a kill between its line of metrics and the checkpoint itself."""
+    import optuna
+
+    halving, reported = options(f"{RATE}=0.1..0.2", method="halving", num_trials=1), []
+    monkeypatch.setattr(optuna.Trial, "report", lambda self, _, step: reported.append((self.number, step)))
+
+    def killed(config, run_dir, *, on_update, **_):
+        with MetricsWriter(run_dir) as writer:
+            writer.write(config.checkpoint_interval, 1, {KEY: [1.0]})
+        raise StorageError("killed")
+
+    def resumed(config, run_dir, *, on_update, **_):
+        on_update(config.checkpoint_interval, True)
+        return True
+
+    monkeypatch.setattr(module, "train_or_resume", killed)
+    with pytest.raises(StorageError):
+        sweep(CONFIG, halving, tmp_path, log=silent)
+    monkeypatch.setattr(module, "train_or_resume", resumed)
     assert len(sweep(CONFIG, halving, tmp_path, log=silent)) == 1
     assert reported == [(1, CONFIG.checkpoint_interval)]
 

@@ -417,7 +417,12 @@ def _run_trial(
     overrides = [f"{d.field}={d.suggest(trial, d.field in whole)}" for d in options.space]
     run_dir = out / TRIALS_FOLDER / hashlib.sha256("\n".join(overrides).encode()).hexdigest()[:12]
 
+    reported: set[int] = set()
+
     def report(value: float, done: int) -> None:
+        if done in reported:  # of a run that was killed between a line of metrics and its checkpoint
+            return
+        reported.add(done)
         trial.report(value, done)
         if trial.should_prune():
             raise optuna.TrialPruned
@@ -428,7 +433,9 @@ def _run_trial(
             report(value, done)
 
         def on_update(done: int, saves: bool) -> None:
-            if saves and done < tried.total_updates and _is_finite(value := _metric(run_dir, options.metric)):
+            # A stop saves, too, but evaluates nothing: the last evaluation is that of an earlier update.
+            due = tried.has_checkpoint(done) and done < tried.total_updates
+            if due and _is_finite(value := _metric(run_dir, options.metric)):
                 report(value, done)
 
         return train_or_resume(tried, run_dir, quiet=True, stop_after=stop_after, on_update=on_update)
