@@ -8,7 +8,7 @@ import pytest
 
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
 from rookery.storage import metrics
-from rookery.storage.metrics import MetricsWriter, read_metrics, seed_values
+from rookery.storage.metrics import MetricsWriter, check_all_updates, read_metrics, seed_values
 
 
 def lines(run_dir):
@@ -145,6 +145,30 @@ def test_a_bad_line_in_the_middle_is_named(tmp_path, bad):
             call()
         assert "\n" not in str(caught.value)
     assert path.read_bytes() == b"\n".join(content)
+
+
+@pytest.mark.parametrize(
+    ("updates", "said"),
+    [
+        ((), "it lacks updates 1, 2, 3, of 3 that were done; put a copy of it back"),
+        ((1, 3, 4), "it lacks updates 2, of 3"),
+        ((1, 3, 2), "its lines are out of order, of 3"),
+        ((1, 2, 2, 3), "its lines are out of order"),
+    ],
+    ids=str,
+)
+def test_missing_updates_are_named(tmp_path, updates, said):
+    record(tmp_path, updates)
+    with pytest.raises(CorruptFileError, match=f"metrics.jsonl is damaged: {said}"):
+        check_all_updates(tmp_path, 3)
+
+
+def test_all_updates_are_there(tmp_path):
+    check_all_updates(tmp_path, 0)
+    record(tmp_path, [1, 2, 3, 4])
+    check_all_updates(tmp_path, 3)
+    with pytest.raises(CorruptFileError, match=r"lacks updates 5, 6, 7, 8, 9, 10, 11, 12, 13, 14 and 6 more, of 20"):
+        check_all_updates(tmp_path, 20)
 
 
 def test_no_metrics(tmp_path):

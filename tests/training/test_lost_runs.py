@@ -91,6 +91,26 @@ def test_lost_checkpoints_are_never_trained_over_unasked(straight, tmp_path, los
         resume(run_dir, quiet=True, restart=True)
 
 
+@pytest.mark.parametrize("kept", [(), (1, 2, 6, 7, 8)], ids=str)
+def test_lost_metrics_are_named_before_anything_is_written(straight, tmp_path, kept):
+    run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
+    lines = (run_dir / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run_dir / "metrics.jsonl").write_text("".join(lines[update - 1] for update in kept))
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file() and path.name != ".lock"}
+    missing = ", ".join(str(update) for update in range(1, 9) if update not in kept)
+    with pytest.raises(CorruptFileError, match=f"it lacks updates {missing}, of 8 .* as before-restart-1"):
+        resume(run_dir, quiet=True)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_line_without_numbers_takes_no_seconds_away(straight, tmp_path):
+    run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
+    *lines, last = (run_dir / "metrics.jsonl").read_text().splitlines()
+    row = {name: json.loads(last)[name] for name in ("update", "steps")}
+    (run_dir / "metrics.jsonl").write_text("\n".join([*lines, json.dumps(row)]) + "\n")
+    assert resume(run_dir, quiet=True).seconds == json.loads(lines[-1])["time/seconds"]
+
+
 def test_damaged_seconds_are_named(straight, tmp_path):
     run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
     *lines, last = (run_dir / "metrics.jsonl").read_text().splitlines()

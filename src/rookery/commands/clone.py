@@ -67,7 +67,7 @@ class CloneCommand:
     quiet: bool = False
     """Show no progress."""
     restart: bool = False
-    """Clone from the beginning if all checkpoints are lost; what is left is kept in a folder in the run's."""
+    """Start over if all checkpoints, or metrics, are lost; what is left is kept in a folder in the run's."""
     json: Json = False
 
     def __call__(self) -> int:

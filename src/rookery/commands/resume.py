@@ -47,7 +47,7 @@ class ResumeCommand:
     quiet: bool = False
     """Show no progress."""
     restart: bool = False
-    """Train from the beginning if all checkpoints are lost; what is left of the run is kept in a folder in it."""
+    """Start over if all checkpoints, or metrics, are lost; what is left is kept in a folder in the run's."""
     json: Json = False
 
     def __call__(self) -> int:

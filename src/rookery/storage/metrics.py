@@ -174,9 +174,30 @@ def read_metrics(run_dir: Path | str) -> list[dict[str, Any]]:
             if number == len(lines):  # incomplete, or nothing after the last line's end
                 break
             raise CorruptFileError(
-                f"{path} is damaged: line {number} is not a record ({error}); remove that line to continue"
+                f"{path} is damaged: line {number} is not a record ({error}); put a copy of the file back, or write "
+                f'{{"update": {number}, "steps": ...}} in place of that line, with the number that belongs there, to '
+                "continue without its other numbers"
             ) from None
     return rows
+
+
+def check_all_updates(run_dir: Path | str, num_updates: int) -> None:
+    """Check that a run's metrics up to an update are one line for each of the updates 1 to `num_updates`, in order.
+
+    Raises: CorruptFileError, naming what is missing; as `read_metrics`, but for a run that has none.
+    """
+    try:
+        found = [row["update"] for row in read_metrics(run_dir) if row["update"] <= num_updates]
+    except NotFoundError:
+        found = []
+    if found == [*range(1, num_updates + 1)]:
+        return
+    missing = sorted({*range(1, num_updates + 1)} - {*found})
+    more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+    problem = f"it lacks updates {', '.join(map(str, missing[:10]))}{more}" if missing else "its lines are out of order"
+    raise CorruptFileError(
+        f"{Path(run_dir) / METRICS_FILE} is damaged: {problem}, of {num_updates} that were done; put a copy of it back"
+    )
 
 
 def seed_values(run_dir: Path | str, row: Mapping[str, Any], name: str, num_seeds: int) -> list[float | None]:

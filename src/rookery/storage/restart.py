@@ -9,7 +9,7 @@ from typing import Any
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError
 from rookery.storage import checkpoint
 from rookery.storage.atomic import storage_error, sync_directory
-from rookery.storage.metrics import read_metrics
+from rookery.storage.metrics import check_all_updates, read_metrics
 from rookery.storage.run_files import AGENTS_DIR, ASIDE_PREFIX, CHECKPOINTS_DIR, RESULT_ENTRIES, STATUS_FILE
 
 
@@ -24,16 +24,18 @@ def restore_run(
     """The newest valid checkpoint of a run; later ones are removed.
 
     A run killed before its first checkpoint starts over: that gives the same numbers. One that had checkpoints starts
-    over only if asked to, and what it has is kept under another name.
+    over only if asked to, and what it has is kept under another name; so does one whose metrics are not those of every
+    update up to its checkpoint.
 
     Args:
       like, problem_of: as for `checkpoint.restore_latest`.
       checkpoint_interval: updates between checkpoints, by which one must have been written.
-      restart: start over if no checkpoint is valid.
+      restart: start over if no checkpoint is valid, or metrics are lost.
       on_note: called with lines for the user.
     Returns: its update and its tree; None: start from the beginning.
     Raises: NotFoundError if there was a checkpoint and none is valid, without `restart`; ConfigError if there is a
-      valid one, with `restart`; IncompatibleError if it does not fit; StorageError.
+      valid one and all metrics, with `restart`; CorruptFileError if metrics are lost or damaged, without `restart`;
+      IncompatibleError if it does not fit; StorageError.
     """
     folder, skipped = run_dir / CHECKPOINTS_DIR, []
 
@@ -45,7 +47,7 @@ def restore_run(
         update, tree = checkpoint.restore_latest(folder, like, skip, problem_of)
     except NotFoundError:
         update, tree = None, None
-    if update is not None:
+    if update is not None and _metrics_are_whole(run_dir, update, restart):
         if restart:
             raise ConfigError(
                 f"{run_dir} has a valid checkpoint of update {update}; continue it without --restart, or train with "
@@ -61,8 +63,23 @@ def restore_run(
             f"{_aside_dir(run_dir).name}"
         )
     kept = f"; what was there is kept in {_set_aside(run_dir)}" if lost else ""
-    on_note(f"no valid checkpoint; starting again from the beginning{kept}")
+    problem = "no valid checkpoint" if update is None else "metrics are lost"
+    on_note(f"{problem}; starting again from the beginning{kept}")
     return None
+
+
+def _metrics_are_whole(run_dir: Path, update: int, restart: bool) -> bool:
+    """Whether a run has the metrics of every update up to its checkpoint. Raises CorruptFileError without `restart`."""
+    try:
+        check_all_updates(run_dir, update)
+    except CorruptFileError as error:
+        if restart:
+            return False
+        raise CorruptFileError(
+            f"{error}; or train from the beginning with --restart, which keeps what is there as "
+            f"{_aside_dir(run_dir).name}"
+        ) from None
+    return True
 
 
 def _had_checkpoints(run_dir: Path, checkpoint_interval: int) -> bool:

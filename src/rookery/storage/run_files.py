@@ -143,14 +143,14 @@ def is_thread_count(value: object) -> bool:
 
 
 def training_seconds(run_dir: Path, rows: list[dict[str, Any]]) -> float:
-    """The seconds that a run has trained, by the last line of its metrics; 0 if there is none.
+    """The seconds that a run has trained, by the last line of its metrics that says so; 0 if there is none.
 
     Raises: CorruptFileError if that is not a number.
     """
-    seconds = rows[-1].get("time/seconds", 0.0) if rows else 0.0
+    seconds = next((row["time/seconds"] for row in reversed(rows) if "time/seconds" in row), 0.0)
     if type(seconds) not in (int, float) or not 0 <= seconds < 1e12:
         raise CorruptFileError(
             f"{run_dir / METRICS_FILE} is damaged: 'time/seconds' of its last line is {str(seconds)[:40]}; correct it "
-            "to a number, or remove that line"
+            "to a number"
         )
     return float(seconds)

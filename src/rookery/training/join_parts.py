@@ -16,7 +16,7 @@ from rookery import __version__
 from rookery.errors import CorruptFileError, InUseError, NotFoundError
 from rookery.storage import checkpoint
 from rookery.storage.atomic import read_file, storage_error, write_bytes, write_json
-from rookery.storage.metrics import MetricsWriter, check_seed_metrics, read_metrics
+from rookery.storage.metrics import MetricsWriter, check_all_updates, check_seed_metrics, read_metrics
 from rookery.storage.run_files import (
     AGENTS_DIR,
     CHECKPOINT_HASHES_KEY,
@@ -136,20 +136,25 @@ def _join_metrics(config: RunConfig, run_dir: Path, folders: _Parts) -> None:
         shutil.rmtree(run_dir / TENSORBOARD_DIR, ignore_errors=True)
     except OSError as error:
         raise storage_error("write", run_dir / METRICS_FILE, error) from error
-    rows = [read_metrics(folder) for _, folder in folders]
+    last = config.total_updates
+    rows = [[row for row in read_metrics(folder) if row["update"] <= last] for _, folder in folders]
     for (part, folder), of_part in zip(folders, rows, strict=True):
         check_seed_metrics(folder, of_part, variant_prefixes(config), len(part.seeds))
-        if len(of_part) != len(rows[0]):
-            raise CorruptFileError(
-                f"{folder / METRICS_FILE} is damaged: it has {len(of_part)} lines, and that of "
-                f"{folders[0][1].name} {len(rows[0])}; remove the folder whose lines are missing to train it again"
-            )
+        _check_part_metrics(folder, last)
     seeds = range(config.seed, config.seed + config.num_seeds)
     with MetricsWriter(run_dir, sink=RunTrackers(run_dir, config.name, to_dict(config), seeds)) as writer:
         for row in zip(*rows, strict=True):
             by_part = [(part, entry) for (part, _), entry in zip(folders, row, strict=True)]
             writer.write(row[0]["update"], row[0]["steps"], _join_row(config, by_part))
         writer.sync()
+
+
+def _check_part_metrics(folder: Path, total_updates: int) -> None:
+    """Raises CorruptFileError for a part whose metrics are not those of every update."""
+    try:
+        check_all_updates(folder, total_updates)
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{error}, or remove the folder {folder} to train that part again") from None
 
 
 def _join_row(config: RunConfig, by_part: list[tuple[RunPart, dict[str, Any]]]) -> dict[str, Any]:
