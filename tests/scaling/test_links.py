@@ -42,6 +42,7 @@ def test_messages_arrive_in_order_and_to_the_bit(pair):
 
 def test_a_heartbeat_keeps_a_silent_process_alive_and_a_stopped_one_is_lost(pair):
     left, right = pair
+    right.run_began = True
     with pytest.raises(TimeoutError):
         right.receive(timeout=1.0)  # twice its patience
     left._closing.set()  # its heart stops; its socket stays open
@@ -62,6 +63,17 @@ def test_a_closed_connection_is_noticed_at_once():
     with pytest.raises(LostProcessError):
         _send_until_it_fails(link)
     assert time.monotonic() - start < 30
+    link.close()
+
+
+def test_a_process_lost_before_the_run_began_leaves_nothing_to_continue():
+    ours, theirs = socket.socketpair()
+    link = Link(ours, "process 7", timeout=60)
+    theirs.close()
+    with pytest.raises(
+        LostProcessError, match=r"closed\) before the run began: start all processes again with the same"
+    ):
+        link.receive()
     link.close()
 
 

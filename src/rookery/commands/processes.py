@@ -32,13 +32,15 @@ def train_together(
       run: trains or continues the run as its process 0, and returns the exit code.
     Raises: as `rookery.scaling.hosts.joined`, `run` and `rookery.training.replica_updates.follow_run`.
     """
-    from rookery.scaling.hosts import Proposal, joined
+    from rookery.scaling.hosts import MAX_JOIN_TIMEOUT, Proposal, joined
     from rookery.storage.serialization import from_dict, to_dict
     from rookery.training.config import RunConfig
     from rookery.training.replica_updates import follow_run
 
-    if not options.join_timeout > 0:
-        raise ConfigError(f"join_timeout={options.join_timeout} must be above 0")
+    if not 0 < options.join_timeout <= MAX_JOIN_TIMEOUT:
+        raise ConfigError(
+            f"join_timeout={options.join_timeout} must be above 0 and at most {MAX_JOIN_TIMEOUT:,.0f} seconds"
+        )
     proposal = Proposal(
         command=command,
         config=None if config is None else to_dict(config),

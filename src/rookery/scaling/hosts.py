@@ -32,6 +32,8 @@ from rookery.types import PyTree
 
 JOIN_TIMEOUT = 300.0
 """Seconds in which all processes of a run must have started."""
+MAX_JOIN_TIMEOUT = 1_000_000.0
+"""Seconds; the system's own timeouts cannot be of any length."""
 MAX_THREADS = 256
 """The most threads that each process starts because of the devices of the others."""
 _HELLO_TIMEOUT = 10.0
@@ -93,7 +95,9 @@ class LinkedGroup(ProcessGroup):
         leaves, structure = jax.tree.flatten(state)
         if self.process_id:
             message = self._links[0].receive()
+            self._run_begins()
             return message.values["num_updates"], jax.tree.unflatten(structure, message.arrays)
+        self._run_begins()
         arrays = [np.asarray(leaf) for leaf in leaves]
         for link, part in zip(self._links, self._parts[1:], strict=True):
             link.send(Message({"num_updates": num_updates}, [array[part.start : part.stop] for array in arrays]))
@@ -125,6 +129,11 @@ class LinkedGroup(ProcessGroup):
             {"replicas": [list(replicas[number]) for number in part], **facts["machine"]}
             for part, facts in zip(self._parts, self._facts, strict=True)
         ]
+
+    def _run_begins(self) -> None:
+        """From here on there is a folder, with which a run that loses a process continues."""
+        for link in self._links:
+            link.run_began = True
 
     def fail(self, reason: str) -> None:
         """Tell the others that this process ends, and why."""

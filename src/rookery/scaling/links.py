@@ -75,12 +75,14 @@ class Link:
 
     def __init__(self, connection: socket.socket, peer: str, timeout: float = HEARTBEAT_TIMEOUT) -> None:
         self.peer = peer
+        self.run_began = False
+        """Whether the run has a folder, with which it can be continued when the other process is lost."""
         self._socket, self._timeout = connection, timeout
         self._socket.settimeout(timeout)
         with contextlib.suppress(OSError):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sending, self._closing = threading.Lock(), threading.Event()
-        self._received: queue.Queue[Message | LostProcessError] = queue.Queue()
+        self._received: queue.Queue[Message | LostProcessError | OSError] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         threading.Thread(target=self._ping, daemon=True).start()
@@ -103,10 +105,12 @@ class Link:
             item = self._received.get(timeout=timeout)
         except queue.Empty:
             raise TimeoutError from None
-        if isinstance(item, LostProcessError):
-            self._received.put(item)  # for the next call
-            raise item
-        return item
+        if isinstance(item, Message):
+            return item
+        self._received.put(item)  # for the next call
+        if isinstance(item, OSError):
+            raise LostProcessError(self._lost(_reason(item)))
+        raise item
 
     def receive_failure(self, error: OSError) -> None:
         """Raise why nothing can be sent any more: what the other process said before it ended, if it said anything."""
@@ -158,7 +162,7 @@ class Link:
                 if kind == _MESSAGE:
                     self._received.put(Message.decode(data))
         except OSError as error:
-            self._received.put(LostProcessError(self._lost(_reason(error))))
+            self._received.put(error)
         except (ValueError, MemoryError):
             self._received.put(LostProcessError(f"what {self.peer} sends is not of a run of this version"))
 
@@ -172,6 +176,10 @@ class Link:
         return bytes(data)
 
     def _lost(self, reason: str) -> str:
+        if not self.run_began:
+            return (
+                f"{self.peer} is lost ({reason}) before the run began: start all processes again with the same command"
+            )
         return (
             f"{self.peer} is lost ({reason}); the run is stopped, and what lay after its last checkpoint with it: "
             "continue it with 'rookery resume'"
