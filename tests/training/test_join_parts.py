@@ -9,7 +9,7 @@ from rookery.errors import CorruptFileError, IncompatibleError
 from rookery.storage.run_files import CHECKPOINT_HASHES_KEY, CONFIG_FILE
 from rookery.training.build import checkpoint_hashes
 from rookery.training.config import FrozenPolicyConfig
-from rookery.training.join_parts import _join_metrics, finish_parts
+from rookery.training.join_parts import _join_metrics, _join_status, finish_parts
 from rookery.training.run_parts import Split, split_run
 from rookery.training.trainer import agent_file, check_checkpoint_hashes, load_state
 from tests.tiny import CONFIG, NOVICE, OTHER, TASK, tiny
@@ -53,6 +53,19 @@ def test_damaged_metrics_of_a_part_are_named(tmp_path, damaged, said):
         _join_metrics(config, tmp_path / "run", folders)
     assert "part-" in str(caught.value)
     assert not list((tmp_path / "run").iterdir())
+
+
+def test_a_part_of_an_older_version_has_one_machine(tmp_path):
+    status = {"num_updates": 8, "total_updates": 8, "steps": 256, "seconds": 1.5, "machine": {"cores": 2}}
+    newer = status | {"machines": [{"cores": 4}, {"cores": 8}]}
+    (tmp_path / "run").mkdir()
+    folders = [(None, tmp_path / name) for name in ("older", "newer")]
+    for (_, folder), content in zip(folders, (status, newer), strict=True):
+        folder.mkdir()
+        (folder / "status.json").write_text(json.dumps(content))
+    _join_status(tmp_path / "run", folders)
+    joined = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert joined == status | {"seconds": 3.0, "machines": [{"cores": 2}, {"cores": 4}, {"cores": 8}]}
 
 
 def test_the_joined_run_names_the_digests_of_its_frozen_agents(straight, tmp_path):

@@ -149,17 +149,25 @@ def test_a_second_signal_stops_at_once(straight, tmp_path, monkeypatch):
 def test_a_finished_run_stays_as_it_is(straight, tmp_path, monkeypatch):
     run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
     monkeypatch.setattr(straight.run.__class__, "compile_train_step", lambda *_: pytest.fail("compiled"))
+    monkeypatch.setattr(trainer, "machine_info", lambda: {"cores": 1000})  # one that trains nothing of it
     result = resume(run_dir, quiet=True)
     assert_same_run(result, straight)
+    assert (run_dir / "status.json").read_text() == (straight.run_dir / "status.json").read_text()
     assert checkpoint.saved_updates(run_dir / "checkpoints") == [6, 8]
     assert (run_dir / "metrics.jsonl").read_bytes() == (straight.run_dir / "metrics.jsonl").read_bytes()
     assert result.seconds == straight.seconds  # the time it took is kept
 
 
-def test_time_counts_on(tmp_path):
+def test_time_counts_on(tmp_path, monkeypatch):
+    """And the second machine is added to the first."""
     train(CONFIG, tmp_path / "run", quiet=True, stop_after=0)
+    (first,) = json.loads((tmp_path / "run" / "status.json").read_text())["machines"]
+    monkeypatch.setattr(trainer, "machine_info", lambda: {"cores": 1000})
     result = resume(tmp_path / "run", quiet=True)
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["machine"] == {"cores": 1000}
+    assert status["machines"] == [first, {"replicas": first["replicas"], "cores": 1000}]
     seconds = [line["time/seconds"] for line in lines]
     assert seconds == sorted(seconds)
     assert 0 < seconds[0] < seconds[-1] == result.seconds

@@ -118,6 +118,11 @@ def read_status(run_dir: Path | str) -> dict[str, Any]:
     return status
 
 
+def status_machines(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """The machines that a run's status names; an older run's has only the last one."""
+    return status.get("machines", [status["machine"]])
+
+
 def _are_objects(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 

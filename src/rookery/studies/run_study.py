@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rookery import intervals
+from rookery.storage.run_files import status_machines
 from rookery.studies.deviations import deviations
 from rookery.studies.frozen_evaluation import measure_or_load
 from rookery.studies.judging import collect_mechanisms, judge_claims
@@ -145,8 +146,7 @@ def summarize_runs(study: Study, session: Session) -> list[dict[str, Any]]:
 def distinct_machines(status: dict[str, Any]) -> list[dict[str, Any]]:
     """Every machine that trained a part of a run, once each: a resumed or divided run may have several."""
     machines = [
-        {name: value for name, value in machine.items() if name != "replicas"}
-        for machine in status.get("machines", [status["machine"]])
+        {name: value for name, value in machine.items() if name != "replicas"} for machine in status_machines(status)
     ]
     return [machine for number, machine in enumerate(machines) if machine not in machines[:number]]
 

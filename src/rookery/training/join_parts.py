@@ -28,6 +28,7 @@ from rookery.storage.run_files import (
     THREADS_KEY,
     read_status,
     recorded_threads,
+    status_machines,
 )
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import to_dict
@@ -201,6 +202,6 @@ def _join_checkpoints(config: RunConfig, run_dir: Path, folders: _Parts) -> None
 def _join_status(run_dir: Path, folders: _Parts) -> None:
     """Status of the whole run: its seconds are those of all parts together."""
     statuses = [read_status(folder) for _, folder in folders]
-    machines = [machine for status in statuses for machine in status["machines"]]
+    machines = [machine for status in statuses for machine in status_machines(status)]
     seconds = round(sum(status["seconds"] for status in statuses), 1)
     write_json(run_dir / STATUS_FILE, statuses[0] | {"seconds": seconds, "machines": machines})

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rookery.errors import CorruptFileError, NotFoundError
-from rookery.storage.run_files import CONFIG_FILE, read_status, recorded_threads
+from rookery.storage.run_files import CONFIG_FILE, read_status, recorded_threads, status_machines
 from rookery.training.devices import machine_info, thread_count, without_own_flags
 
 
@@ -55,7 +55,7 @@ def part_notes(run: str, folders: Iterable[Path]) -> list[str]:
     Raises: as `read_status`.
     """
     statuses = map(read_status, folders)
-    machines = [machine for status in statuses for machine in status.get("machines", [status["machine"]])]
+    machines = [machine for status in statuses for machine in status_machines(status)]
     notes = []
     for key, noun in {**_NUMBERS_DEPEND_ON, "xla_flags": "XLA_FLAGS were", "threads": "threads were"}.items():
         found = list(dict.fromkeys(str(machine[key]) for machine in machines if key in machine))

@@ -29,6 +29,7 @@ from rookery.storage.run_files import (
     holds_clones,
     no_run,
     read_status,
+    status_machines,
     training_seconds,
 )
 from rookery.storage.run_lock import RunLock
@@ -340,7 +341,8 @@ class _TrainLoop:
             if done:
                 rows = read_metrics(self.run_dir)
                 self.seconds = self.earlier_seconds = training_seconds(self.run_dir, rows)
-                self._publish(state, done)  # the session may have been killed between its checkpoint and this
+                # The session may have been killed between its checkpoint and this.
+                self._publish(state, done, self._recorded_machines() or self._machines())
             updates.start(*processes.scatter(done, state))
             del state  # from here on `updates` has it
             if done < config.total_updates:
@@ -413,30 +415,34 @@ class _TrainLoop:
         check_finite_params(self.run, state, done, has_checkpoints=has_checkpoints)
         self.lock.check()
         checkpoint.save(self.run_dir / CHECKPOINTS_DIR, done, state, max_checkpoints=self.config.max_checkpoints)
-        self._publish(state, done)
+        self._publish(state, done, self._machines())
 
-    def _publish(self, state: TrainState, done: int) -> None:
-        """Write what other programs read of a run: its agents, and how far it is."""
+    def _publish(self, state: TrainState, done: int, machines: dict[str, Any]) -> None:
+        """Write what other programs read of a run: its agents, how far it is, and the machines that trained it."""
         self._export_agents(state, done)
-        machine = machine_info()
-        trained_here = self.processes.machines(self.config.replicas, machine)
-        earlier = [entry for entry in self._earlier_machines() if entry not in trained_here]
         status = {
             "num_updates": done,
             "total_updates": self.config.total_updates,
             "steps": done * self.config.steps_per_update,
             "seconds": round(self.seconds, 1),
-            "machine": machine,
-            "machines": [*earlier, *trained_here],
+            **machines,
         }
         write_json(self.run_dir / STATUS_FILE, status)
 
-    def _earlier_machines(self) -> list[dict[str, Any]]:
-        """Those that the run's status names: a run that was stopped may continue on another machine."""
+    def _machines(self) -> dict[str, Any]:
+        """For the status: this machine, and all that trained the run; it may have been stopped on another one."""
+        machine = machine_info()
+        trained_here = self.processes.machines(self.config.replicas, machine)
+        earlier = [entry for entry in self._recorded_machines().get("machines", []) if entry not in trained_here]
+        return {"machine": machine, "machines": [*earlier, *trained_here]}
+
+    def _recorded_machines(self) -> dict[str, Any]:
+        """The part of the run's status that names machines; empty if it has none yet, or a damaged one."""
         try:
-            return read_status(self.run_dir).get("machines", [])
+            status = read_status(self.run_dir)
         except (NotFoundError, CorruptFileError):
-            return []
+            return {}
+        return {"machine": status["machine"], "machines": status_machines(status)}
 
     def _export_agents(self, state: TrainState, done: int) -> None:
         """Every learning agent as a file that `eval`, `replay` and other runs can load."""
