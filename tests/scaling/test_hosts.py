@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from types import SimpleNamespace
 
 import jax
@@ -28,7 +29,7 @@ from rookery.learning.a2c import A2C
 from rookery.scaling import hosts
 from rookery.scaling.hosts import LinkedGroup, Proposal, divide_replicas, joined
 from rookery.scaling.launch import Launch
-from rookery.scaling.links import Message
+from rookery.scaling.links import Link, Message
 from rookery.storage.serialization import to_dict
 from rookery.tasks.matrix_games import MatrixGame
 from rookery.training import memory
@@ -358,6 +359,33 @@ def test_ids_that_overlap():
     lead, *others = meet((1, {}), (1, {}), num_replicas=3)
     assert "process id 1 is used twice: by process 1 of 3 (process" in str(lead)
     assert all(isinstance(error, LostProcessError) for error in others)
+
+
+def test_a_process_killed_while_others_join_may_start_again():
+    address, met = f"127.0.0.1:{free_port()}", []
+    proposal = dataclasses.replace(PROPOSAL, num_replicas=3)
+
+    def start(number):
+        with joined(Launch(address, 3, number, "options"), proposal, join_timeout=20.0):
+            met.append(number)
+
+    threads = [threading.Thread(target=start, args=(number,), daemon=True) for number in range(3)]
+    threads[0].start()
+    killed = Launch(address, 3, 1, "options")
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            connection = socket.create_connection(killed.address)
+            break
+        time.sleep(0.05)
+    link = Link(connection, "process 0")
+    link.send(Message({"hello": hosts._hello(killed, proposal)}))
+    connection.shutdown(socket.SHUT_RDWR)
+    link.close()
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(met) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ MAX_THREADS = 256
 """The most threads that each process starts because of the devices of the others."""
 _HELLO_TIMEOUT = 10.0
 _RETRY_SECONDS = 0.3
+_LOSS_SECONDS = 1.0
+"""In which the end of a process is noticed that was killed and started again before all had come."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -220,6 +222,10 @@ def _lead(launch: Launch, proposal: Proposal, give_up: float, seconds: float, he
                     continue
                 links.append(link)
                 link.peer = _name(hello)
+                if (earlier := by_id.get(hello["process_id"])) and earlier.is_lost(_LOSS_SECONDS):
+                    links.remove(earlier)
+                    earlier.close()
+                    del by_id[hello["process_id"]], hellos[hello["process_id"]]
                 _check_hello(hello, own, hellos)
                 by_id[hello["process_id"]], hellos[hello["process_id"]] = link, hello
             # As one process with all these devices would have, but for clusters so large that threads only cost.

@@ -119,6 +119,11 @@ class Link:
                 self.receive(timeout=2.0)
         raise LostProcessError(self._lost(_reason(error)))
 
+    def is_lost(self, timeout: float = 0.0) -> bool:
+        """Whether nothing more can arrive, for which it waits so many seconds; a killed process is noticed at once."""
+        self._reader.join(timeout)
+        return not self._reader.is_alive()
+
     def fail(self, reason: str) -> None:
         """Tell the other process that this one ends, and why. Never raises."""
         with contextlib.suppress(OSError):
