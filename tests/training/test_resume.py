@@ -148,6 +148,8 @@ def test_a_second_signal_stops_at_once(straight, tmp_path, monkeypatch):
 
 def test_a_finished_run_stays_as_it_is(straight, tmp_path, monkeypatch):
     run_dir = shutil.copytree(straight.run_dir, tmp_path / "run")
+    # As if it had been killed after its last checkpoint, before an older one was removed.
+    shutil.copytree(run_dir / "checkpoints" / "00000006", run_dir / "checkpoints" / "00000003")
     monkeypatch.setattr(straight.run.__class__, "compile_train_step", lambda *_: pytest.fail("compiled"))
     monkeypatch.setattr(trainer, "machine_info", lambda: {"cores": 1000})  # one that trains nothing of it
     result = resume(run_dir, quiet=True)

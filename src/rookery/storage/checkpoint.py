@@ -81,8 +81,16 @@ def save(directory: Path | str, update: int, tree: Any, *, max_checkpoints: int 
         verify(final)
     except CorruptFileError as error:
         raise StorageError(f"{error}, right after it was written: check the disk; older ones are kept") from error
-    _delete(directory, [u for u in saved_updates(directory) if u <= update][:-max_checkpoints])
+    keep_newest(directory, update, max_checkpoints)
     return final
+
+
+def keep_newest(directory: Path | str, update: int, max_checkpoints: int) -> None:
+    """Remove all but the `max_checkpoints` newest checkpoints up to an update, as `save` does at its end.
+
+    Raises: StorageError if the disk refuses.
+    """
+    _delete(Path(directory), [u for u in saved_updates(directory) if u <= update][:-max_checkpoints])
 
 
 def verify(path: Path | str) -> dict[str, Any]:

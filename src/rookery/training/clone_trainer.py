@@ -55,6 +55,8 @@ from rookery.types import Trajectory
 CLONE_GROUP = "clone"
 """Stands for the group's name in the files of exported agents."""
 
+MAX_CHECKPOINTS = 2
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CloneConfig(NumericFields):
@@ -225,6 +227,8 @@ class _CloneLoop:
         like = jax.eval_shape(self.updates.init)
         restored = restore_run(self.run_dir, like, config.checkpoint_interval, restart, notes.append)
         done, state = restored or (0, jax.jit(self.updates.init)())
+        if done:  # the session before may have been killed between its checkpoint and this
+            checkpoint.keep_newest(self.run_dir / CHECKPOINTS_DIR, done, MAX_CHECKPOINTS)
         steps = int(np.asarray(training.loss_mask).sum())  # the expert's steps in one epoch
         update = jax.jit(self.updates.epoch)
         stopping = False
@@ -248,7 +252,7 @@ class _CloneLoop:
                 )
                 if stopping or done % config.checkpoint_interval == 0 or done == learner.epochs:
                     metrics_writer.sync()
-                    checkpoint.save(self.run_dir / CHECKPOINTS_DIR, done, state, max_checkpoints=2)
+                    checkpoint.save(self.run_dir / CHECKPOINTS_DIR, done, state, max_checkpoints=MAX_CHECKPOINTS)
                     self._export_agents(state, done)
                 shown = {name: float(metrics["validation"][name].mean()) for name in ("loss", "accuracy")}
                 progress.update(done * steps, shown)

@@ -341,7 +341,8 @@ class _TrainLoop:
             if done:
                 rows = read_metrics(self.run_dir)
                 self.seconds = self.earlier_seconds = training_seconds(self.run_dir, rows)
-                # The session may have been killed between its checkpoint and this.
+                # The session may have been killed between its checkpoint and these.
+                checkpoint.keep_newest(self.run_dir / CHECKPOINTS_DIR, done, config.max_checkpoints)
                 self._publish(state, done, self._recorded_machines() or self._machines())
             updates.start(*processes.scatter(done, state))
             del state  # from here on `updates` has it
