@@ -35,6 +35,11 @@ def error_text(error: BaseException) -> str:
         return f"{type(error).__name__}, whose __str__ fails"
 
 
+def typed_text(error: BaseException) -> str:
+    """An exception's type and what it says."""
+    return f"{type(error).__name__}: {error_text(error)}"
+
+
 class RookeryError(Exception):
     """Base class of every error a user can cause or fix; `exit_code` is what the command line returns."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from rookery.errors import MissingPackageError, error_text
+from rookery.errors import MissingPackageError, typed_text
 
 
 def import_optional(name: str, missing: str) -> Any:
@@ -21,6 +21,6 @@ def import_optional(name: str, missing: str) -> Any:
         if isinstance(error, ModuleNotFoundError) and error.name in (name, name.partition(".")[0]):
             raise MissingPackageError(missing) from None
         raise MissingPackageError(
-            f"{name} is installed, but importing it failed: {type(error).__name__}: {error_text(error)}; mend that, or "
+            f"{name} is installed, but importing it failed: {typed_text(error)}; mend that, or "
             f"install {name.partition('.')[0]} again"
         ) from error

@@ -15,7 +15,7 @@ from collections.abc import Callable, MutableMapping
 from importlib import metadata
 from typing import Any, TypeVar
 
-from rookery.errors import ConfigError, NotFoundError, error_text, suggest
+from rookery.errors import ConfigError, NotFoundError, suggest, typed_text
 from rookery.limits import check_identifier, shortened
 from rookery.storage.serialization import check_field_types, kinds_of
 
@@ -129,7 +129,7 @@ def describe_foreign_error(error: BaseException) -> str:
     """What another package's or a user's code raised, as where its module is imported."""
     if isinstance(error, SystemExit):
         return "it ended the program (SystemExit); put that under `if __name__ == '__main__'`"
-    return f"{type(error).__name__}: {error_text(error)}"
+    return typed_text(error)
 
 
 def check_dataclass(cls: type) -> None:

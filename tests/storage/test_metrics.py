@@ -158,17 +158,17 @@ def test_a_bad_line_in_the_middle_is_named(tmp_path, bad):
     ids=str,
 )
 def test_missing_updates_are_named(tmp_path, updates, said):
-    record(tmp_path, updates)
+    rows = [{"update": update} for update in updates]
     with pytest.raises(CorruptFileError, match=f"metrics.jsonl is damaged: {said}"):
-        check_all_updates(tmp_path, 3)
+        check_all_updates(tmp_path, rows, 3)
 
 
 def test_all_updates_are_there(tmp_path):
-    check_all_updates(tmp_path, 0)
-    record(tmp_path, [1, 2, 3, 4])
-    check_all_updates(tmp_path, 3)
+    rows = [{"update": update} for update in (1, 2, 3, 4)]
+    check_all_updates(tmp_path, [], 0)
+    check_all_updates(tmp_path, rows, 3)
     with pytest.raises(CorruptFileError, match=r"lacks updates 5, 6, 7, 8, 9, 10, 11, 12, 13, 14 and 6 more, of 20"):
-        check_all_updates(tmp_path, 20)
+        check_all_updates(tmp_path, rows, 20)
 
 
 def test_no_metrics(tmp_path):

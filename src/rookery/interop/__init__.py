@@ -13,7 +13,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from rookery.errors import error_text
+from rookery.errors import typed_text
 from rookery.tasks import registry
 
 NAMESPACE = "rookery"
@@ -60,7 +60,7 @@ def _register_task(register: Callable[..., Any], env_id: str, **options: Any) ->
         register(env_id, **options)
     except Exception as error:  # whatever the other library refuses, such as an id written past our registry's checks
         library = options["entry_point"].partition(":")[0].rpartition(".")[2]
-        warnings.warn(f"{env_id} is left out of {library}: {type(error).__name__}: {error_text(error)}", stacklevel=3)
+        warnings.warn(f"{env_id} is left out of {library}: {typed_text(error)}", stacklevel=3)
 
 
 register_envs()

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from rookery.errors import ConfigError, IncompatibleError, LostProcessError, NotFoundError, RookeryError, error_text
+from rookery.errors import ConfigError, IncompatibleError, LostProcessError, NotFoundError, RookeryError, typed_text
 from rookery.scaling.launch import Launch
 from rookery.scaling.links import HEARTBEAT_TIMEOUT, Link, Message
 from rookery.scaling.ray_worker import check_versions, own_versions
@@ -187,7 +187,7 @@ def joined(
     try:
         yield group
     except BaseException as error:
-        text = f"{error}" if isinstance(error, RookeryError) else f"{type(error).__name__}: {error_text(error)}"
+        text = f"{error}" if isinstance(error, RookeryError) else typed_text(error)
         group.fail(" ".join(text.split()) or type(error).__name__)
         group.close()
         raise

@@ -18,7 +18,7 @@ from typing import Any
 
 import jax
 
-from rookery.errors import InUseError, NotFoundError, RookeryError, StorageError, error_text
+from rookery.errors import InUseError, NotFoundError, RookeryError, StorageError, typed_text
 from rookery.scaling.archives import pack, unpack
 from rookery.scaling.ray_cluster import RayOptions, check_nodes, connected, driver_marker, marker_text
 from rookery.scaling.ray_worker import (
@@ -235,11 +235,7 @@ class _Tasks:
                 elif isinstance(cause, StorageError):
                     self._died(label, submit, f"{cause}", note, RETRY_SECONDS)
                 else:
-                    reason = (
-                        str(cause)
-                        if isinstance(cause, RookeryError)
-                        else f"{type(cause).__name__}: {error_text(cause)}"
-                    )
+                    reason = str(cause) if isinstance(cause, RookeryError) else typed_text(cause)
                     self._give_up(label, reason, note)
             except self.ray.exceptions.RayError as error:
                 reason = (str(error).strip().splitlines() or [""])[0].partition(". ")[0]  # the rest is advice

@@ -181,15 +181,14 @@ def read_metrics(run_dir: Path | str) -> list[dict[str, Any]]:
     return rows
 
 
-def check_all_updates(run_dir: Path | str, num_updates: int) -> None:
+def check_all_updates(run_dir: Path | str, rows: list[dict[str, Any]], num_updates: int) -> None:
     """Check that a run's metrics up to an update are one line for each of the updates 1 to `num_updates`, in order.
 
-    Raises: CorruptFileError, naming what is missing; as `read_metrics`, but for a run that has none.
+    Args:
+      rows: all of the run's, as from `read_metrics`.
+    Raises: CorruptFileError, naming what is missing.
     """
-    try:
-        found = [row["update"] for row in read_metrics(run_dir) if row["update"] <= num_updates]
-    except NotFoundError:
-        found = []
+    found = [row["update"] for row in rows if row["update"] <= num_updates]
     if found == [*range(1, num_updates + 1)]:
         return
     missing = sorted({*range(1, num_updates + 1)} - {*found})

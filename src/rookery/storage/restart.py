@@ -71,7 +71,7 @@ def restore_run(
 def _metrics_are_whole(run_dir: Path, update: int, restart: bool) -> bool:
     """Whether a run has the metrics of every update up to its checkpoint. Raises CorruptFileError without `restart`."""
     try:
-        check_all_updates(run_dir, update)
+        check_all_updates(run_dir, _rows(run_dir), update)
     except CorruptFileError as error:
         if restart:
             return False
@@ -89,12 +89,18 @@ def _had_checkpoints(run_dir: Path, checkpoint_interval: int) -> bool:
     if (run_dir / AGENTS_DIR).is_dir() and any((run_dir / AGENTS_DIR).iterdir()):
         return True
     try:
-        rows = read_metrics(run_dir)
-    except NotFoundError:
-        return False
+        rows = _rows(run_dir)
     except CorruptFileError:
         return True
     return bool(rows) and rows[-1]["update"] > checkpoint_interval
+
+
+def _rows(run_dir: Path) -> list[dict[str, Any]]:
+    """A run's metrics; none if it has no file of them. Raises CorruptFileError."""
+    try:
+        return read_metrics(run_dir)
+    except NotFoundError:
+        return []
 
 
 def _aside_dir(run_dir: Path) -> Path:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from rookery.errors import ConfigError, NotFoundError, RookeryError, error_text, suggest
+from rookery.errors import ConfigError, NotFoundError, RookeryError, error_text, suggest, typed_text
 from rookery.storage.atomic import check_path, read_file, storage_error
 from rookery.storage.strict_json import NUMBER, check_depth, parse_json
 
@@ -72,7 +72,7 @@ def check_field_types(cls: type) -> None:
         except Exception as error:  # an annotation is any expression
             raise ConfigError(
                 f"{cls.__name__}.{field.name}: the annotation {field.type!r} cannot be resolved "
-                f"({type(error).__name__}: {error_text(error)}), so no configuration could be read; import "
+                f"({typed_text(error)}), so no configuration could be read; import "
                 "what it names, and not for type checkers alone"
             ) from None
         if wrong is not None:

@@ -18,7 +18,7 @@ from rookery.errors import (
     MissingPackageError,
     NotFoundError,
     StorageError,
-    error_text,
+    typed_text,
 )
 from rookery.intervals import Interval, format_interval
 from rookery.storage.atomic import (
@@ -131,7 +131,7 @@ def judging_stored(folder: Path) -> Iterator[None]:
     except MissingPackageError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error_text(error)}".split())[:200]
+        reason = " ".join(typed_text(error).split())[:200]
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise CorruptFileError(
             f"the study cannot be judged or drawn by {folder / STUDY_RESULTS_FILE} ({reason}, at {place.filename}:"

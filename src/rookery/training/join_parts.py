@@ -138,22 +138,22 @@ def _join_metrics(config: RunConfig, run_dir: Path, folders: _Parts) -> None:
     except OSError as error:
         raise storage_error("write", run_dir / METRICS_FILE, error) from error
     last = config.total_updates
-    rows = [[row for row in read_metrics(folder) if row["update"] <= last] for _, folder in folders]
+    rows = [read_metrics(folder) for _, folder in folders]
     for (part, folder), of_part in zip(folders, rows, strict=True):
         check_seed_metrics(folder, of_part, variant_prefixes(config), len(part.seeds))
-        _check_part_metrics(folder, last)
+        _check_part_metrics(folder, of_part, last)
     seeds = range(config.seed, config.seed + config.num_seeds)
     with MetricsWriter(run_dir, sink=RunTrackers(run_dir, config.name, to_dict(config), seeds)) as writer:
-        for row in zip(*rows, strict=True):
+        for row in zip(*(of_part[:last] for of_part in rows), strict=True):
             by_part = [(part, entry) for (part, _), entry in zip(folders, row, strict=True)]
             writer.write(row[0]["update"], row[0]["steps"], _join_row(config, by_part))
         writer.sync()
 
 
-def _check_part_metrics(folder: Path, total_updates: int) -> None:
+def _check_part_metrics(folder: Path, rows: list[dict[str, Any]], total_updates: int) -> None:
     """Raises CorruptFileError for a part whose metrics are not those of every update."""
     try:
-        check_all_updates(folder, total_updates)
+        check_all_updates(folder, rows, total_updates)
     except CorruptFileError as error:
         raise CorruptFileError(f"{error}, or remove the folder {folder} to train that part again") from None
 
