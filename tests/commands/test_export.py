@@ -91,7 +91,8 @@ def test_only_an_agent_that_a_run_wrote_has_its_stages(straight, tmp_path, monke
     """Whatever the working directory is, and however the file is named from there."""
     run = tmp_path / "run"
     shutil.copytree(straight.run_dir, run)
-    foreign = save_novice(run / "foreign.safetensors")
+    by_slot = {"1": "random"}
+    foreign = save_novice(run / "foreign.safetensors", partners="random, scripted", partners_by_slot=by_slot)
     save_novice(run / "agents" / "foreign.safetensors")
     replaced = save_novice(run / "agents" / "solo-seed3-novice-0.safetensors")
     (tmp_path / "project" / "agents").mkdir(parents=True)
@@ -115,6 +116,8 @@ def test_only_an_agent_that_a_run_wrote_has_its_stages(straight, tmp_path, monke
         assert stages(folder, agent) == [], (folder, agent)
     for folder, agent in ((run / "agents", Path(FILE).name), (run, FILE), (tmp_path, f"run/{FILE}")):
         assert stages(folder, agent) == ["tiny"], (folder, agent)
+    assert export(foreign, tmp_path / "out.safetensors", "--episodes", "2") == 0
+    assert card(tmp_path / "out.safetensors")["partners_by_slot"] == by_slot
 
 
 def test_a_zoo_name_never_looks_at_the_working_directory(straight, tmp_path, monkeypatch):

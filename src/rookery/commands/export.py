@@ -67,7 +67,7 @@ def run_export(options: ExportCommand) -> int:
     if provenance is None:  # not an agent that a run wrote: what its own card says
         provenance = {name: agent.card[name] for name in ("steps", "training_stages") if name in agent.card}
     card = {"name": options.out.stem, "title": options.title}
-    card |= {name: agent.card[name] for name in ("task", "slot", "partners") if name in agent.card}
+    card |= {name: agent.card[name] for name in ("task", "slot", "partners", "partners_by_slot") if name in agent.card}
     with working("evaluating"):
         card |= _measured_returns(setup, options.episodes, options.seed)
         card["rookery"] = __version__
