@@ -11,7 +11,7 @@ from rookery.commands.generations import GenerationsCommand
 from rookery.commands.reproduce import ReproduceCommand
 from rookery.commands.sweep import SweepCommand
 from rookery.training.devices import machine_info, thread_count
-from rookery.training.machine_notes import machine_notes, started_threads
+from rookery.training.machine_notes import machine_notes, part_notes, started_threads
 
 
 class UsedCoresError(Exception):
@@ -71,3 +71,21 @@ def test_notes_on_versions_and_options_on_which_numbers_depend(tmp_path):
     assert "JAX_DEFAULT_MATMUL_PRECISION was default in the run's last session, and bfloat16 now" in note
     (tmp_path / "status.json").write_text(json.dumps({**status, "machine": machine_info() | {"jax": "0.4.1"}}))
     assert "JAX was 0.4.1 in the run's last session" in machine_notes(tmp_path)[0]
+
+
+def test_a_note_on_source_that_was_edited_without_another_version(tmp_path):
+    status = dict.fromkeys(("num_updates", "total_updates", "steps", "seconds"), 1)
+    machine = machine_info()
+    for number, edited in enumerate((machine, machine | {"rookery_source": "0123456789ab"})):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "status.json").write_text(json.dumps({**status, "machine": edited}))
+        (folder / "config.json").write_text(json.dumps({"threads": thread_count()}))
+    assert machine_notes(tmp_path / "0") == []
+    (note,) = machine_notes(tmp_path / "1")
+    digest = machine["rookery_source"]
+    assert note.startswith(
+        f"the digest of Rookery's source was 0123456789ab in the run's last session, and {digest} now"
+    )
+    (note,) = part_notes("fig4", [tmp_path / "0", tmp_path / "1"])
+    assert f"the digest of Rookery's source was {digest} in one part, and in another 0123456789ab" in note

@@ -130,7 +130,7 @@ def test_machine():
     info = machine_info()
     assert set(info) == {
         "processor", "cores", "threads", "device", "system", "python", "jax", "jaxlib", "xla_flags", "matmul_precision",
-        "rookery",
+        "rookery", "rookery_source",
     }  # fmt: skip
     assert all(isinstance(value, str | int) and value for value in info.values())
     assert "\n" not in " ".join(map(str, info.values()))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
-import hashlib
 import importlib.metadata
 import os
 import re
@@ -23,6 +21,7 @@ from typing import Any
 from rookery import __version__
 from rookery.errors import IncompatibleError, RookeryError
 from rookery.storage.atomic import is_stale, refuse_link, write_bytes
+from rookery.training.devices import source_digest
 
 FORWARDED_VARIABLES = ("XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
 """Environment variables of the driver that workers have too; numbers depend on the first."""
@@ -98,7 +97,7 @@ class TaskReport:
 def own_versions() -> dict[str, str]:
     """Versions on which numbers depend, with a digest of this package's source."""
     return {
-        "rookery": f"{__version__} (source {_source_digest()})",
+        "rookery": f"{__version__} (source {source_digest()})",
         "jax": importlib.metadata.version("jax"),
         **{name: importlib.metadata.version(name) for name in ("jaxlib", "flax", "optax", "numpy")},
     }
@@ -112,15 +111,6 @@ def check_versions(where: str, versions: dict[str, str], reference: str, wanted:
                 f"{where} has {name} {versions.get(name, 'of no version')}, {reference} has {version}; numbers would "
                 "differ: install the same version on both"
             )
-
-
-@functools.cache
-def _source_digest() -> str:
-    root = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def probe(marker: str, text: str) -> tuple[dict[str, str], bool]:

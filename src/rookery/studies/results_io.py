@@ -244,7 +244,7 @@ def build_report(study: Study, data: dict[str, Any], figures: Figures) -> Report
         ["run", "seeds", "steps per seed", "seconds", "trained on"],
         [
             [run["run"], run.get("num_seeds", len(data["seeds"])), run["steps_per_seed"], _describe_seconds(run),
-             "; ".join(map(_describe_machine, run.get("machines", [run["machine"]])))]
+             "; ".join(dict.fromkeys(map(_describe_machine, run.get("machines", [run["machine"]]))))]
             for run in data["runs"]
         ],
         "Where each run was trained; a run that was stopped and continued may name several machines.",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.metadata
 import os
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 DEVICE_COUNT_FLAG = "--xla_force_host_platform_device_count"
@@ -170,7 +173,18 @@ def machine_info() -> dict[str, str | int]:
         "xla_flags": without_own_flags() or "none",
         "matmul_precision": jax.config.jax_default_matmul_precision or "default",  # type: ignore[attr-defined]
         "rookery": __version__,
+        "rookery_source": source_digest(),
     }
+
+
+@functools.cache
+def source_digest() -> str:
+    """Of this package's source: a source that was edited has the version that it had before."""
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def without_own_flags() -> str:

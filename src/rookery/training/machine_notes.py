@@ -71,6 +71,7 @@ _NUMBERS_DEPEND_ON = {
     "jax": "JAX was",
     "jaxlib": "jaxlib was",
     "rookery": "Rookery was",
+    "rookery_source": "the digest of Rookery's source was",
     "matmul_precision": "JAX_DEFAULT_MATMUL_PRECISION was",
 }
 """Keys of `machine_info`, and how a sentence about them begins."""
