@@ -319,7 +319,7 @@ def test_doctor_finds_what_is_missing(run, monkeypatch):
     monkeypatch.setattr(doctor, "required_packages", lambda: ["jax", "no-such-package"])
     code, out, _ = run("doctor")
     assert code == 1
-    assert re.search(r"no-such-package +missing: pip install no-such-package", out)
+    assert re.search(r"no-such-package +missing: \S+ -m pip install no-such-package", out)
 
 
 # ------------------------------------------------------------------------------------------- train, resume

@@ -19,6 +19,7 @@ from rookery.learning.cloning import BehaviorCloning
 from rookery.learning.intrinsic import Prosocial
 from rookery.learning.ppo import PPO
 from rookery.learning.r2d2 import R2D2
+from rookery.limits import check_numbers
 from rookery.plugins import INTRINSIC_REWARDS, LEARNERS
 from rookery.studies.session import Session
 from rookery.tasks.four_rooms import FourRooms
@@ -278,3 +279,21 @@ def test_a_time_limit_that_is_none(straight, tmp_path, seconds):
         with pytest.raises(ConfigError, match=rf"stop_after={seconds} must be at least 0 seconds; None is no limit"):
             call()
     assert not list(tmp_path.iterdir())
+
+
+def test_tuples_of_numbers_of_several_types():
+    """As classes write them, with and without `from __future__ import annotations`."""
+    whole, mixed = tuple[int, int], tuple[int, float]
+
+    def settings(annotation, value):
+        return dataclasses.make_dataclass("Settings", [("pair", annotation)])(value)
+
+    for annotation in (mixed, "tuple[int, float]", tuple[float, int], "tuple[float, ...]"):
+        check_numbers(settings(annotation, (1, 2.5)))
+        with pytest.raises(ConfigError, match=r"pair=\('a', 2.5\) must be a tuple of numbers"):
+            check_numbers(settings(annotation, ("a", 2.5)))
+    for annotation in (whole, "tuple[int, int]"):
+        with pytest.raises(ConfigError, match="must be a tuple of whole numbers"):
+            check_numbers(settings(annotation, (1, 2.5)))
+    with pytest.raises(ConfigError, match="must be a whole number or None"):
+        check_numbers(settings(int | None, 2.5))

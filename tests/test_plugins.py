@@ -83,6 +83,12 @@ class Tabular(Network):
     table: dict = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mapping(Network):
+    kind: Literal["test-mapping"] = "test-mapping"
+    sizes: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
 class Nameless(Tracker):
     pass
 
@@ -108,6 +114,7 @@ class Odd(Tracker):
         ),
         (plugins.register_network, TwoKinds, ".kind allows 'test-one', 'test-two', and its default is 'test-one'; it"),
         (plugins.register_network, Tabular, ".table: a field of type dict cannot be kept in JSON; allowed: bool, int"),
+        (plugins.register_network, Mapping, ".sizes={} has no hash; use a tuple, of pairs instead of a dictionary"),
         (plugins.register_tracker, Nameless, 'needs `kind = "..."` to be registered'),
         (plugins.register_tracker, Odd, "kind 'a,b' must be letters, digits, - and _"),
         (plugins.register_learner, MLPNetwork, "is no learner; derive it from rookery.interfaces.Learner"),

@@ -231,8 +231,8 @@ def _number_fields(cls: type) -> tuple[tuple[str, type, bool, bool], ...]:
     """Name, abstract type of a number, whether it is a tuple of them, and whether it may be None."""
     found = []
     for field in dataclasses.fields(cls):
-        text = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
+        text = getattr(field.type, "__name__", "") if field.type in (int, float) else str(field.type)
         if field.init and (match := _NUMBER.fullmatch(text.replace(" ", ""))):
-            kind = numbers.Integral if match[2] == "int" else numbers.Real
+            kind = numbers.Real if "float" in text else numbers.Integral
             found.append((field.name, kind, match[1] is not None, match[3] is not None))
     return tuple(found)

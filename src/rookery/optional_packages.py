@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import shlex
+import sys
 from typing import Any
 
 from rookery.errors import MissingPackageError, typed_text
+
+
+def pip_install(package: str) -> str:
+    """The command that installs a package for the interpreter that runs now: `pip` alone may belong to another one."""
+    return f"{shlex.quote(sys.executable)} -m pip install {shlex.quote(package)}"
+
+
+def install_extra(extra: str) -> str:
+    """The command that installs what an extra of this package needs. pip knows it from the installed package."""
+    return pip_install(f"rookery[{extra}]")
 
 
 def import_optional(name: str, missing: str) -> Any:

@@ -30,12 +30,14 @@ class Registry:
       group: entry point group, such as "rookery.networks".
       base: "module:Class" of the class from which all of them derive.
       builtins: `kind` to "module:Class" of this package's own entries.
+      hashable: whether programs are compiled once for all equal ones, so that they must have a hash.
     """
 
-    def __init__(self, noun: str, group: str, base: str, builtins: dict[str, str]) -> None:
+    def __init__(self, noun: str, group: str, base: str, builtins: dict[str, str], hashable: bool = False) -> None:
         self.noun: str = noun
         self.group: str = group
         self.base: str = base
+        self.hashable: bool = hashable
         self._entries: dict[str, str | type] = dict(builtins)
         self._loaded = False
 
@@ -70,6 +72,8 @@ class Registry:
         check_identifier(f"{name}: kind", kind)
         if is_setting:
             check_dataclass(cls)
+        if self.hashable:
+            _check_hashable(cls)
         return kind
 
     def names(self) -> list[str]:
@@ -153,6 +157,29 @@ def check_dataclass(cls: type) -> None:
         )
 
 
+def unhashable_field(config: Any) -> str | None:
+    """The name of the first field of a dataclass whose value has no hash, such as a dictionary or a list."""
+    for field in dataclasses.fields(config):
+        try:
+            hash(getattr(config, field.name))
+        except TypeError:
+            return field.name
+    return None
+
+
+def _check_hashable(cls: type) -> None:
+    """Raises ConfigError for a class whose default has no hash. One without a default is checked when it is used."""
+    try:
+        default = cls()
+    except Exception:  # it needs arguments, or refuses its own defaults, which is said where it is used
+        return
+    if name := unhashable_field(default):
+        raise ConfigError(
+            f"{cls.__name__}.{name}={shortened(getattr(default, name))} has no hash; use a tuple, of pairs instead of "
+            "a dictionary: agents of a configuration without a hash cannot be loaded"
+        )
+
+
 def _import(path: str) -> Any:
     """What "module:attribute" names."""
     module, _, name = path.partition(":")
@@ -172,6 +199,7 @@ NETWORKS = Registry(
         "mlp": "rookery.agents.networks:MLPNetwork",
         "jaques2019": "rookery.agents.networks:JaquesNetwork",
     },
+    hashable=True,
 )
 AUXILIARY_LOSSES = Registry(
     "auxiliary loss",

@@ -54,6 +54,17 @@ def test_what_is_not_an_agent(stocked):
     assert "no such card" in refusal(lambda: zoo.load_trained_agent("absent.safetensors"))
 
 
+def test_the_folder_of_a_run_is_not_an_agent_and_its_agents_are_named(stocked, tmp_path):
+    (tmp_path / "run" / "agents").mkdir(parents=True)
+    said = f"{tmp_path / 'run'} is the folder of a run; name one of its agents: "
+    assert refusal(lambda: zoo.load_trained_agent(tmp_path / "run")) == said + "none yet"
+    save_novice(tmp_path / "run" / "agents" / "main-seed0.safetensors")
+    assert (
+        refusal(lambda: zoo.load_trained_agent(tmp_path / "run"))
+        == f"{said}{tmp_path}/run/agents/main-seed0.safetensors"
+    )
+
+
 def test_an_empty_zoo(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "ZOO_DIR", tmp_path)
     assert zoo.entry_names() == []

@@ -27,7 +27,7 @@ ID = "rookery/matrix-chicken-v0"
 def test_without_stable_baselines3_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     monkeypatch.delitem(sys.modules, "rookery.interop.stable_baselines3", raising=False)
-    with pytest.raises(ImportError, match=r"not installed; pip install 'rookery\[sb3\]'") as caught:
+    with pytest.raises(ImportError, match=r"not installed; \S+ -m pip install 'rookery\[sb3\]'") as caught:
         importlib.import_module("rookery.interop.stable_baselines3")
     assert isinstance(caught.value, RookeryError)
 

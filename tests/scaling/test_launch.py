@@ -85,9 +85,9 @@ def test_the_job_of_slurm(tmp_path):
     srun.chmod(0o755)
     script = Path(__file__).parents[2] / "examples" / "slurm" / "run.sbatch"
 
-    def submit() -> list[str]:
+    def submit(*options: str) -> list[str]:
         environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_CPUS_PER_TASK": "8"}
-        call = ["bash", str(script), str(run_dir), "lite", "name=two words"]
+        call = ["bash", str(script), str(run_dir), "lite", "name=two words", *options]
         ended = subprocess.run(call, env=environment, capture_output=True, text=True, check=True)
         return ended.stdout.split("|")[2:-1]
 
@@ -96,3 +96,5 @@ def test_the_job_of_slurm(tmp_path):
     run_dir.mkdir()
     (run_dir / "config.json").write_text("{}")
     assert submit() == ["rookery", "resume", str(run_dir), *end]
+    again = ["--deterministic-ops", "--time-limit", "60", "--join-timeout=900"]
+    assert submit("--seeds", "8", *again) == ["rookery", "resume", str(run_dir), *again, *end]

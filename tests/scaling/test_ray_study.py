@@ -195,7 +195,9 @@ def test_versions_that_differ_are_both_named():
 
 def test_without_ray(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingPackageError, match=r"not installed: pip install 'rookery\[ray\]', or use --shard"):
+    with pytest.raises(
+        MissingPackageError, match=r"not installed: \S+ -m pip install 'rookery\[ray\]', or use --shard"
+    ):
         import_ray()
 
 

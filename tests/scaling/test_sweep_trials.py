@@ -505,7 +505,7 @@ def test_the_settings_of_a_trial_that_are_no_object(trained, tmp_path):
 
 def test_without_optuna(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
-    with pytest.raises(MissingPackageError, match=r"Optuna is not installed: pip install 'rookery\[sweep\]'"):
+    with pytest.raises(MissingPackageError, match=r"Optuna is not installed: \S+ -m pip install 'rookery\[sweep\]'"):
         sweep(CONFIG, options(f"{RATE}=1"), tmp_path, log=silent)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -12,6 +13,7 @@ import pytest
 
 from rookery.errors import ConfigError
 from rookery.interfaces import Task
+from rookery.storage.serialization import to_dict
 from rookery.tasks import registry
 from rookery.tasks.descriptions import DESCRIPTIONS
 from rookery.tasks.goal_cycle import GoalCycle
@@ -232,3 +234,13 @@ def test_what_cannot_be_registered(description, task, message):
     with pytest.raises(ConfigError, match=f"^{message}"):
         registry.register("mine-v0", description, task)
     assert "mine-v0" not in registry.TASKS
+
+
+def test_rules_state_no_number_that_another_id_changes():
+    """`rookery envs show ID` prints the rules of a task for every id that it has."""
+    for task_id in registry.task_ids():
+        task = registry.get_task(task_id)
+        rules = (sys.modules[type(task).__module__].__doc__ or "").partition("Source:")[0]
+        values = str(to_dict(task))
+        for number in re.findall(r"\d+\.\d+", rules):
+            assert number in values, (task_id, number)

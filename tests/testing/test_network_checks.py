@@ -263,6 +263,18 @@ def test_what_is_wrong_is_named(registered, methods, message):
         check_network(network, (2, 3))
 
 
+def test_a_field_without_a_hash_is_named(registered):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Mapping(Network):
+        kind: Literal["mapping"] = "mapping"
+        hidden_size: int = 5
+        sizes: dict[str, int]
+
+    registered(Mapping)
+    with pytest.raises(ConformanceError, match=r"Mapping\.sizes: has no hash; use a tuple"):
+        check_network(Mapping(sizes={}))
+
+
 def test_an_unregistered_network_is_named():
     with pytest.raises(ConformanceError, match=r"Minimal\.kind: 'minimal' must be registered"):
         check_network(Minimal())

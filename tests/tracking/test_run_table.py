@@ -56,7 +56,7 @@ def test_the_same_table_as_csv(run_dir, tmp_path):
 def test_the_same_table_as_parquet(run_dir, tmp_path):
     if not is_installed("pyarrow"):
         with pytest.raises(
-            MissingPackageError, match=r"needs the package pyarrow: pip install 'rookery\[track\]'; or write CSV"
+            MissingPackageError, match=r"needs the package pyarrow: \S+ -m pip install 'rookery\[track\]'; or write CSV"
         ):
             write_parquet(load_run(run_dir), tmp_path / "table.parquet")
         pytest.skip("pyarrow is not installed: pip install 'rookery[track]'")

@@ -207,7 +207,7 @@ def test_choosing(monkeypatch):
     with pytest.raises(ConfigError, match="'none' excludes the others"):
         choose_trackers(["none", "tensorboard"])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingPackageError, match=r"needs the package wandb; pip install 'rookery\[track\]'"):
+    with pytest.raises(MissingPackageError, match=r"needs the package wandb; \S+ -m pip install 'rookery\[track\]'"):
         choose_trackers(["wandb"])
 
 

@@ -13,7 +13,7 @@ from rookery.storage.serialization import from_dict, to_dict
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.registry import make_env
 from rookery.training.config import RunConfig, ScriptedPolicyConfig
-from rookery.training.presets import PRESETS, curricula, preset
+from rookery.training.presets import PRESETS, check_previous_stages, curricula, preset
 from rookery.training.presets.social_dilemmas import published_intrinsic_rewards
 from rookery.training.train_step import replica_schedules
 
@@ -41,6 +41,22 @@ def test_every_curriculum_is_listed_and_continues_an_agent_that_a_preset_trains(
         for stage in curriculum.stages:
             assert stage.previous_stage is None or stage.previous_stage in PRESETS
             assert preset(stage.preset).team[0].policy.init_from == stage.initial_agent
+
+
+def test_a_stage_whose_agent_is_not_here_says_what_makes_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, command in (("expert-2", "rookery train expert-1"), ("four-goals-1", "rookery clone --task goal-cycle-")):
+        config = preset(name)
+        with pytest.raises(NotFoundError, match=f"not in this folder; first run '{command}"):
+            check_previous_stages(config)
+        agent = Path(config.team[0].policy.init_from)
+        agent.parent.mkdir(parents=True)
+        agent.touch()
+        check_previous_stages(config)
+    check_previous_stages(preset("expert-1"))
+    with pytest.raises(NotFoundError, match="first run 'rookery train expert-2' here"):
+        TrainCommand(preset="expert-3", out=tmp_path / "out", quiet=True)()
+    assert not (tmp_path / "out").exists()
 
 
 def test_unknown_names_get_the_nearest():

@@ -11,13 +11,17 @@ from rookery.commands.options import Json
 from rookery.commands.output import print_json
 from rookery.environment import VARIABLES
 from rookery.errors import ConfigError, printable
+from rookery.optional_packages import install_extra, pip_install
 
 OPTIONAL_PACKAGES = {
-    "tensorboard": "to look at a run's curves: pip install 'rookery[track]'",
-    "wandb": "to track runs with `--track wandb`: pip install 'rookery[track]'",
-    "mlflow": "to track runs with `--track mlflow`: pip install 'rookery[track]'",
-    "pyarrow": "to export metrics as Parquet: pip install 'rookery[track]'",
-    "imageio_ffmpeg": "to write MP4 videos: pip install 'rookery[video]'",
+    "tensorboard": ("to look at a run's curves", "track"),
+    "wandb": ("to track runs with `--track wandb`", "track"),
+    "mlflow": ("to track runs with `--track mlflow`", "track"),
+    "pyarrow": ("to export metrics as Parquet", "track"),
+    "imageio_ffmpeg": ("to write MP4 videos", "video"),
+    "ray": ("to divide studies over a cluster with `--ray`", "ray"),
+    "optuna": ("to search hyperparameters with `rookery sweep`", "sweep"),
+    "stable_baselines3": ("to train its algorithms on these environments", "sb3"),
 }
 
 
@@ -91,9 +95,9 @@ def run_doctor(as_json: bool = False) -> int:
             tell(name, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             complete = False
-            tell(name, f"missing: pip install {name}")
-    for name, use in OPTIONAL_PACKAGES.items():
-        tell(name, "installed" if importlib.util.find_spec(name) else f"not installed; {use}")
+            tell(name, f"missing: {pip_install(name)}")
+    for name, (use, extra) in OPTIONAL_PACKAGES.items():
+        tell(name, "installed" if importlib.util.find_spec(name) else f"not installed; {use}: {install_extra(extra)}")
     free = shutil.disk_usage(".").free / 2**30
     tell("disk here", f"{free:.1f} GiB free{'; a run needs about 0.1 GiB' if free < 1 else ''}")
     if devices:

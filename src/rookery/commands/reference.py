@@ -73,7 +73,8 @@ horizontal axis is environment steps of each seed.
 ## Metrics as a table
 
 `rookery runs export RUN ... --csv FILE` or `--parquet FILE` writes one long table with the columns run, seed, step,
-metric and value. In Python, `rookery.load_run` returns the same columns as numpy arrays:
+metric and value. In Python, `rookery.load_run` returns the same columns as numpy arrays; `results/demo` lies in the
+checkout:
 
 ```python
 import rookery

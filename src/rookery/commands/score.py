@@ -29,8 +29,9 @@ class ScoreCommand:
         Positional[tuple[str, ...]],
         arg(
             metavar="AGENT...",
-            help="A zoo agent, a .safetensors file, 'scripted', 'random', a function as module:function (observation, "
-            "state, is_first) -> (action, state), or an .onnx or TorchScript .pt file. Several need --group.",
+            help="A zoo agent, a .safetensors file, 'scripted', 'scripted-partial', 'random', a function as "
+            "module:function (observation, state, is_first) -> (action, state), or an .onnx or TorchScript .pt file. "
+            "Several need --group.",
         ),
     ]
     protocol: str = "social-v1"
@@ -88,7 +89,10 @@ def _labels(options: ScoreCommand) -> dict[str, str]:
     Raises: ConfigError for no agent, several without a group or with one name, and for two of one name.
     """
     if not options.agents:
-        raise ConfigError("name an agent: a zoo agent, a .safetensors file, 'scripted', 'random' or module:function")
+        raise ConfigError(
+            "name an agent: a zoo agent, a .safetensors file, 'scripted', 'scripted-partial', 'random' or "
+            "module:function"
+        )
     if len(options.agents) > 1 and (options.group is None or options.name is not None):
         raise ConfigError("several agents are scored as one group: give --group and no --name, or score one at a time")
     labels = {}

@@ -61,6 +61,7 @@ def run_sweep(options: SweepCommand) -> int:
     stop_after, start = time_limit_seconds(options.time_limit), time.monotonic()
     from rookery.scaling.sweep_trials import BEST_FILE, Dimension, SweepOptions, best_trial, sweep, trial_folders
     from rookery.training.machine_notes import started_threads
+    from rookery.training.presets import check_previous_stages
 
     use_cores(options.cores, started_threads(trial_folders(options.out)))
     settings = SweepOptions(
@@ -73,6 +74,7 @@ def run_sweep(options: SweepCommand) -> int:
         num_seeds=options.seeds,
     )
     config = make_run_config(TrainCommand(preset=options.run, overrides=options.overrides))
+    check_previous_stages(config)
 
     def seconds_left() -> float | None:
         return None if stop_after is None else max(0.0, stop_after - (time.monotonic() - start))

@@ -106,6 +106,9 @@ def run_train(options: TrainCommand) -> int:
             print(json.dumps(data, indent=2))
         print_needs(launch, config)
         return 0
+    from rookery.training.presets import check_previous_stages
+
+    check_previous_stages(config)
     quiet = options.quiet or options.json
     steps = config.total_updates * config.steps_per_update
     if steps != config.total_timesteps and not quiet and not (launch and launch.process_id):

@@ -18,13 +18,14 @@ from rookery.errors import ConfigError, MissingPackageError
 from rookery.interop.common import check_options
 from rookery.interop.gymnasium import SingleAgentVectorEnv
 from rookery.interop.single_agent_batch import NO_PARTNER, Partners
+from rookery.optional_packages import install_extra
 
 try:
     from stable_baselines3.common.vec_env import VecEnv  # pyright: ignore[reportMissingImports]
 except ModuleNotFoundError as _error:
     if _error.name is None or not _error.name.startswith("stable_baselines3"):
         raise
-    raise MissingPackageError("Stable-Baselines3 is not installed; pip install 'rookery[sb3]'") from None
+    raise MissingPackageError(f"Stable-Baselines3 is not installed; {install_extra('sb3')}") from None
 
 _SINGLE = {"observation_space": "single_observation_space", "action_space": "single_action_space"}
 """What a vector calls these attributes of its single environments."""

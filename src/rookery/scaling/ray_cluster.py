@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import ConfigError, IncompatibleError, LostProcessError, NotFoundError
-from rookery.optional_packages import import_optional
+from rookery.optional_packages import import_optional, install_extra
 from rookery.scaling.ray_worker import check_versions, own_versions, probe
 from rookery.storage.atomic import is_stale, write_text
 from rookery.training.devices import available_cores
@@ -55,7 +55,7 @@ def import_ray() -> Any:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a task without GPUs finds no GPU
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     return import_optional(
-        "ray", "Ray is not installed: pip install 'rookery[ray]', or use --shard, which does not need it"
+        "ray", f"Ray is not installed: {install_extra('ray')}, or use --shard, which does not need it"
     )
 
 

@@ -34,7 +34,7 @@ from rookery.errors import (
     explain_failure,
     suggest,
 )
-from rookery.optional_packages import import_optional
+from rookery.optional_packages import import_optional, install_extra
 from rookery.storage.atomic import check_writable, read_file, storage_error, write_json, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import METRICS_FILE, SWEEP_FILE
@@ -269,7 +269,7 @@ def trial_folders(out: Path) -> list[Path]:
 
 
 def _import_optuna() -> Any:
-    optuna = import_optional("optuna", "Optuna is not installed: pip install 'rookery[sweep]'")
+    optuna = import_optional("optuna", f"Optuna is not installed: {install_extra('sweep')}")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rookery.errors import IncompatibleError, error_text, printable
-from rookery.optional_packages import import_optional
+from rookery.optional_packages import import_optional, pip_install
 from rookery.scorecard.protocol import OBSERVATION_SHAPES
 
 _NUMPY_TYPES = {
@@ -156,7 +156,7 @@ def _one_line(error: Exception) -> str:
 
 def _optional_library(name: str, path: Path) -> Any:
     """A library that only some models need."""
-    return import_optional(name, f"{path} needs {name}, which is not installed; pip install {name}")
+    return import_optional(name, f"{path} needs {name}, which is not installed; {pip_install(name)}")
 
 
 def _with_batch(shape: list[Any], batch: int) -> list[int]:

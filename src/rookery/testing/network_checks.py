@@ -19,7 +19,7 @@ from rookery.errors import ConfigError, NotFoundError, RookeryError
 from rookery.interfaces import Network
 from rookery.nn.cells import reset_state
 from rookery.nn.modules import apply_module, init_module
-from rookery.plugins import NETWORKS
+from rookery.plugins import NETWORKS, unhashable_field
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.testing.conformance import (
     ConformanceError,
@@ -123,6 +123,8 @@ def _check_configuration(network: Network, name: str) -> None:
         f"{network.kind!r} must be registered, with rookery.plugins.NETWORKS.register or an entry point of the group "
         "rookery.networks; agents could not be loaded otherwise",
     )
+    unhashable = unhashable_field(network)
+    require(unhashable is None, f"{name}.{unhashable}", "has no hash; use a tuple, of pairs instead of a dictionary")
     size, chunk = getattr(network, "hidden_size", None), network.cpu_chunk_size
     require(type(size) is int and size > 0, f"{name}.hidden_size", f"is {size}, must be a whole number above 0")
     valid_chunk = chunk is None or (type(chunk) is int and chunk > 0)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rookery.optional_packages import import_optional
+from rookery.optional_packages import import_optional, install_extra
 from rookery.storage.atomic import write_bytes, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.tracking.run_info import read_run_info
@@ -87,7 +87,7 @@ def write_parquet(table: dict[str, np.ndarray], path: Path) -> None:
 
     Raises: MissingPackageError if pyarrow is not installed; StorageError.
     """
-    missing = "Parquet needs the package pyarrow: pip install 'rookery[track]'; or write CSV with --csv"
+    missing = f"Parquet needs the package pyarrow: {install_extra('track')}; or write CSV with --csv"
     parquet, pyarrow = (import_optional(name, missing) for name in ("pyarrow.parquet", "pyarrow"))
     columns = {
         "run": pyarrow.array(table["run"].tolist()).dictionary_encode(),

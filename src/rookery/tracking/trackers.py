@@ -18,6 +18,7 @@ from rookery.errors import (
     error_text,
 )
 from rookery.limits import as_texts, shortened
+from rookery.optional_packages import install_extra
 from rookery.plugins import TRACKERS
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricSink
@@ -50,7 +51,7 @@ def choose_trackers(names: str | Sequence[str] | None = None) -> tuple[str, ...]
     for name in names:
         package = TRACKERS.get(name).package
         if package is not None and importlib.util.find_spec(package) is None:
-            raise MissingPackageError(f"the tracker {name!r} needs the package {package}; pip install 'rookery[track]'")
+            raise MissingPackageError(f"the tracker {name!r} needs the package {package}; {install_extra('track')}")
     return names
 
 

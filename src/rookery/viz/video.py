@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rookery.errors import ConfigError, MissingPackageError, StorageError
-from rookery.optional_packages import import_optional
+from rookery.optional_packages import import_optional, install_extra
 from rookery.storage.atomic import write_bytes
 from rookery.viz.frames import ANYONE, VisibleTo, render_map, render_step
 from rookery.viz.recording import Recording
@@ -104,7 +104,7 @@ def _palette(frames: list[np.ndarray]) -> Image:
 
 def find_ffmpeg() -> str:
     """The path of ffmpeg. Raises MissingPackageError if it is not installed."""
-    missing = "MP4 needs ffmpeg, which is not installed; pip install 'rookery[video]', or write a GIF instead"
+    missing = f"MP4 needs ffmpeg, which is not installed; {install_extra('video')}, or write a GIF instead"
     try:
         return import_optional("imageio_ffmpeg", missing).get_ffmpeg_exe()
     except RuntimeError:  # the package came without the program

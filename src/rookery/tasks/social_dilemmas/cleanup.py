@@ -5,10 +5,10 @@ relative to their heading, or turn. No agent enters a wall or the cell of anothe
 the contestants at random; two agents cannot swap cells; an agent may follow one that leaves, also in a ring. An agent
 eats the apple on its cell, which pays 1. Then agents that fire or clean send out beams: firing costs 1, and an agent
 that is hit loses 50; cleaning is free and turns the first waste in each of its three lanes into river. Then apples and
-waste grow. Let d be the fraction of the river that is waste. If d >= 0.4, nothing grows. Otherwise an apple grows on
-each free apple cell with probability 0.05·(1 - d/0.4), and clean river cells are tried in random order, each turning
-into waste with probability 0.5, until one has. An episode starts with d = 0.47, so no apple grows until nine cells are
-cleaned.
+waste grow. Let d be the fraction of the river that is waste. If d reaches `depletion_threshold`, nothing grows.
+Otherwise an apple grows on each free apple cell with probability `apple_respawn_prob` · (1 - d /
+`depletion_threshold`), and clean river cells are tried in random order, each turning into waste with probability
+`waste_spawn_prob`, until one has. An episode starts with more waste than that, so no apple grows until some is cleaned.
 
 Source: Jaques et al. 2019; details from the environments that the paper cites.
 """

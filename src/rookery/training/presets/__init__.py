@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from rookery.errors import NotFoundError, suggest
 from rookery.limits import check_type
 from rookery.training.config import RunConfig
-from rookery.training.presets.curricula import curriculum_presets
+from rookery.training.presets.curricula import curriculum_presets, previous_commands
 from rookery.training.presets.goal_cycle_presets import demo, expert_paper, lite, paper, smoke
 from rookery.training.presets.social_dilemmas import SOCIAL_DILEMMA_PRESETS
 
@@ -31,3 +32,18 @@ def preset(name: str) -> RunConfig:
     if name not in PRESETS:
         raise NotFoundError(f"no preset {name!r}; {suggest(name, PRESETS)}")
     return PRESETS[name]()
+
+
+def check_previous_stages(config: RunConfig) -> None:
+    """Refuse a stage of a curriculum whose agent to start from is not in this folder.
+
+    Raises: NotFoundError, with the command that makes the agent.
+    """
+    commands = previous_commands()
+    for group in config.team:
+        path = group.policy.init_from or ""
+        if path in commands and not Path(path).exists():
+            raise NotFoundError(
+                f"group {group.name!r} continues to train {path}, which is not in this folder; first run "
+                f"{commands[path]!r} here, or give the agent as team.{config.team.index(group)}.policy.init_from=FILE"
+            )

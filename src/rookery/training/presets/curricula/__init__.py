@@ -34,6 +34,7 @@ class Stage:
     sequence_length: int = 25
     previous_stage: str | None = None  # the preset whose agent this stage continues to train, from `runs/PRESET`
     init_from: str | None = None  # another agent to start from: its zoo name or .safetensors file
+    clone_command: str | None = None  # what makes `init_from`, if it is a clone
     distill_coef: Schedule | None = None  # set: the scripted expert is the teacher, and this the weight of its loss
     teacher_action_prob: Schedule = 0.0  # probability that the teacher's action replaces the agent's
 
@@ -42,6 +43,11 @@ class Stage:
         if self.previous_stage is None:
             return self.init_from
         return f"runs/{self.previous_stage}/agents/main-seed0-expert-0.safetensors"
+
+    @property
+    def previous_command(self) -> str | None:
+        """What makes the agent that this stage continues to train; None if the package has it, or there is none."""
+        return self.clone_command if self.previous_stage is None else f"rookery train {self.previous_stage}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,6 +98,16 @@ class Curriculum:
 def load_curriculum(name: str) -> Curriculum:
     """A curriculum by the name of its file."""
     return from_dict(Curriculum, load_json(Path(__file__).parent / f"{name}.json"), name)
+
+
+def previous_commands() -> dict[str, str]:
+    """What makes each agent that a stage continues to train, by the agent's path."""
+    stages = [stage for curriculum in map(load_curriculum, CURRICULA) for stage in curriculum.stages]
+    return {
+        stage.initial_agent: stage.previous_command
+        for stage in stages
+        if stage.initial_agent and stage.previous_command
+    }
 
 
 def curriculum_presets() -> dict[str, Callable[[], RunConfig]]:
