@@ -190,6 +190,18 @@ class TestFunctions:
         np.testing.assert_array_equal(single.entry, batched.entry)
         assert (single.reward[:, :, 0] != 0).any()
 
+    @pytest.mark.parametrize("batched", [False, True])
+    def test_a_function_may_write_into_its_observation(self, batched):
+        def act(observation, state, is_first):
+            observation[..., 0] = 255
+            return np.full(np.shape(is_first), STAY), None
+
+        agent = FunctionAgent(name="act", kind="function", observation_type="symbolic", function=act, batched=batched)
+        shown = jnp.zeros((2, 7, 7, 8), jnp.uint8)
+        actions = agent.player(None, 2, None)(shown, None, 0)
+        np.testing.assert_array_equal(actions, [STAY, STAY])
+        assert not shown.any()
+
     def test_the_agent_sees_the_colors_of_the_condition(self):
         """Blue is what a partner earned; frozen colors stay red."""
         blues, episodes = {}, {}

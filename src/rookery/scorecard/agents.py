@@ -117,7 +117,7 @@ class FunctionAgent(ScoredAgent):
         states: list[Any] = [None] * (1 if self.batched else num_episodes)
 
         def choose(observation: Any, env_state: PyTree, t: int) -> Any:
-            observations, is_first = np.asarray(observation), t == 0
+            observations, is_first = np.array(observation), t == 0  # a copy, which the function may write into
             if self.batched:
                 action, states[0] = self._call(observations, states[0], np.full(num_episodes, is_first))
                 return action

@@ -134,7 +134,7 @@ def _load_torchscript(path: Path) -> Callable[..., Any]:
     def act(observation: np.ndarray, state: Any, is_first: np.ndarray):
         try:
             with torch.no_grad():
-                action, state = module(torch.from_numpy(observation.copy()), state, torch.from_numpy(is_first))
+                action, state = module(torch.from_numpy(observation), state, torch.from_numpy(is_first))
             return action.numpy().reshape(-1), state
         except (RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise _cannot_be_called(path, error) from None
