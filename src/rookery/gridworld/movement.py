@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from rookery.gridworld.state import GridState, MoveResult
-from rookery.gridworld.tiles import WALKABLE
+from rookery.gridworld.tiles import WALKABLE, has_property
 
 LEFT, RIGHT, FORWARD = 0, 1, 2
 DIRECTION_VECTORS = ((-1, 0), (0, 1), (1, 0), (0, -1))  # (row, col) of one step north, east, south, west
@@ -54,11 +54,7 @@ def step_movement(state: GridState, action: Int[Array, "A"], collide: bool) -> t
 
 def is_walkable(kind: Int[Array, "..."]) -> jax.Array:
     """Whether an agent may enter a tile of this kind."""
-    closed = jnp.zeros(kind.shape, bool)
-    for number, is_open in enumerate(WALKABLE):
-        if not is_open:
-            closed |= kind == number
-    return ~closed
+    return has_property(kind, WALKABLE)
 
 
 def spawn_delayed(state: GridState, spawn_delay: Int[Array, "A"], collide: bool) -> GridState:

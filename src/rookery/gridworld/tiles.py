@@ -1,6 +1,9 @@
 """Tile kinds and their properties. A task may use any of them; what they pay is up to the task."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Int
 
 FLOOR, OBSTACLE, GOAL, KEY, KEY_RACK, DOOR, OPEN_DOOR, GOAL_2, GOAL_3, GOAL_4, GOAL_5 = range(11)
 """A key can be picked up once; a rack has unlimited keys; `DOOR` is locked. Goals 2 to 5 are for tasks whose goals look
@@ -33,3 +36,12 @@ TILE_TO_CHAR = {FLOOR: ".", OBSTACLE: "#", KEY: "k", KEY_RACK: "K", DOOR: "D", O
     GOAL_KINDS, "G"
 )
 """The character of each tile kind in text."""
+
+
+def has_property(kind: Int[jax.Array, "..."], kinds: Bool[np.ndarray, "K"]) -> jax.Array:
+    """Whether tiles have a property, such as `WALKABLE`: the entries of `kinds`, without a table, which XLA does not
+    fuse."""
+    lacks = jnp.zeros(kind.shape, bool)
+    for number in np.flatnonzero(~kinds).tolist():
+        lacks |= kind == number
+    return ~lacks

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, UInt8
 
 from rookery.gridworld.spec import ViewConfig
-from rookery.gridworld.tiles import OBSTACLE, TRANSPARENT
+from rookery.gridworld.tiles import OBSTACLE, TRANSPARENT, has_property
 
 
 def view_cells(position: Int[Array, "2"], heading: Int[Array, ""], view: ViewConfig) -> Int[Array, "2 V V"]:
@@ -68,11 +68,7 @@ def crop(
 
 def is_transparent(kind: Int[Array, "..."]) -> Bool[Array, "..."]:
     """Whether agents can look through a tile of this kind."""
-    opaque = jnp.zeros(kind.shape, bool)
-    for number, is_clear in enumerate(TRANSPARENT):
-        if not is_clear:
-            opaque |= kind == number
-    return ~opaque
+    return has_property(kind, TRANSPARENT)
 
 
 def line_of_sight(clear: Bool[Array, "V V"], view: ViewConfig) -> Bool[Array, "V V"]:
