@@ -9,24 +9,23 @@ Source: Duque et al. 2025, arXiv:2406.14662. The settings here are this project'
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 
 from rookery.agents.networks import MLPNetwork
 from rookery.learning.ppo import PPO
-from rookery.studies.agent_sources import TrainedTeam
 from rookery.studies.claims import mean_greater
 from rookery.studies.cross_play_matrix import CrossPlay, cross_play_figures, cross_play_of_seeds
 from rookery.studies.duque2025.coin_play import OWN_COINS, REWARD, measure_coin_play
 from rookery.studies.duque2025.iterated_play import play_greater, play_mean, play_values, with_scripted
+from rookery.studies.duque2025.iterated_runs import aligned_team, iterated_run
 from rookery.studies.figures import team_figures
 from rookery.studies.frozen_evaluation import TeamEvalCondition
 from rookery.studies.results import Results
 from rookery.studies.session import Session
 from rookery.studies.study import Condition, Figures, Study
-from rookery.studies.training_run import Budget, TrainingRun
+from rookery.studies.training_run import Budget
 from rookery.tasks.coin_game import CoinGame
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig
 from rookery.viz.plots import interval_dots
@@ -76,16 +75,7 @@ def coin_group(budget: Budget, learner: PPO, name: str = "player", slots: tuple[
 
 def coin_run(budget: Budget, name: str, *groups: GroupConfig) -> RunConfig:
     """A run of the game with these groups."""
-    task, num_envs, updates = coin_game(budget), _NUM_ENVS[budget], _NUM_UPDATES[budget]
-    return RunConfig(
-        name=name,
-        task=task,
-        team=groups,
-        total_timesteps=updates * num_envs * task.max_steps,
-        num_envs=num_envs,
-        checkpoint_interval=updates,
-        eval_episodes=4 if budget == "smoke" else 64,
-    )
+    return iterated_run(budget, name, coin_game(budget), _NUM_ENVS[budget], _NUM_UPDATES[budget], groups)
 
 
 def _config(budget: Budget, coef: float) -> RunConfig:
@@ -93,16 +83,8 @@ def _config(budget: Budget, coef: float) -> RunConfig:
     return coin_run(budget, name, coin_group(budget, coin_learner(budget, alignment_coef=coef)))
 
 
-def _training_run(coef: float) -> TrainingRun:
-    return TrainingRun(
-        name=_config("desk", coef).name,
-        configure=functools.partial(_config, coef=coef),
-        published_config=functools.partial(_config, "desk", coef),
-    )
-
-
-_ALIGNED = Condition(label="aligned", agents=TrainedTeam(run=_training_run(_ALIGNMENT_COEF), variant="main"))
-PLAIN_COLLECTORS = Condition(label="plain PPO", agents=TrainedTeam(run=_training_run(0.0), variant="main"))
+_ALIGNED = Condition(label="aligned", agents=aligned_team(_config, _ALIGNMENT_COEF))
+PLAIN_COLLECTORS = Condition(label="plain PPO", agents=aligned_team(_config, 0.0))
 _TEAMS: dict[str, Any] = {condition.label: condition.agents for condition in (_ALIGNED, PLAIN_COLLECTORS)}
 COINS_3X3 = TeamEvalCondition(name="Coin Game", task=coin_game)
 

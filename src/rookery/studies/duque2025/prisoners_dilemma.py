@@ -9,14 +9,12 @@ this project's, found on training seeds 100 and 101 (docs/dilemmas.md).
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 
 from rookery.agents.networks import MLPNetwork
 from rookery.learning.ppo import PPO
-from rookery.studies.agent_sources import TrainedTeam
 from rookery.studies.claims import mean_below, mean_greater
 from rookery.studies.cross_play_matrix import CrossPlay, cross_play_figures, cross_play_of_seeds
 from rookery.studies.duque2025.iterated_play import (
@@ -27,13 +25,14 @@ from rookery.studies.duque2025.iterated_play import (
     play_values,
     with_scripted,
 )
+from rookery.studies.duque2025.iterated_runs import aligned_team, iterated_run
 from rookery.studies.figures import team_figures
 from rookery.studies.frozen_evaluation import TeamEvalCondition
 from rookery.studies.results import Results
 from rookery.studies.schelling_diagram import SchellingDiagram, schelling_diagram, schelling_figures
 from rookery.studies.session import Session
 from rookery.studies.study import Condition, Figures, Study
-from rookery.studies.training_run import Budget, TrainingRun
+from rookery.studies.training_run import Budget
 from rookery.tasks.matrix_games import MatrixGame
 from rookery.tasks.registry import make_env
 from rookery.training.config import GroupConfig, RecurrentPolicyConfig, RunConfig
@@ -85,16 +84,7 @@ def matrix_group(budget: Budget, learner: PPO, name: str = "player", slots: tupl
 
 def matrix_run(budget: Budget, name: str, *groups: GroupConfig) -> RunConfig:
     """A run of the game with these groups."""
-    task, num_envs, updates = matrix_game(budget), NUM_ENVS[budget], NUM_UPDATES[budget]
-    return RunConfig(
-        name=name,
-        task=task,
-        team=groups,
-        total_timesteps=updates * num_envs * task.max_steps,
-        num_envs=num_envs,
-        checkpoint_interval=updates,
-        eval_episodes=4 if budget == "smoke" else 64,
-    )
+    return iterated_run(budget, name, matrix_game(budget), NUM_ENVS[budget], NUM_UPDATES[budget], groups)
 
 
 def _config(budget: Budget, coef: float) -> RunConfig:
@@ -102,16 +92,8 @@ def _config(budget: Budget, coef: float) -> RunConfig:
     return matrix_run(budget, name, matrix_group(budget, matrix_learner(budget, alignment_coef=coef)))
 
 
-def _training_run(coef: float) -> TrainingRun:
-    return TrainingRun(
-        name=_config("desk", coef).name,
-        configure=functools.partial(_config, coef=coef),
-        published_config=functools.partial(_config, "desk", coef),
-    )
-
-
-ALIGNED = Condition(label="aligned", agents=TrainedTeam(run=_training_run(ALIGNMENT_COEF), variant="main"))
-PLAIN = Condition(label="plain PPO", agents=TrainedTeam(run=_training_run(0.0), variant="main"))
+ALIGNED = Condition(label="aligned", agents=aligned_team(_config, ALIGNMENT_COEF))
+PLAIN = Condition(label="plain PPO", agents=aligned_team(_config, 0.0))
 _TEAMS: dict[str, Any] = {condition.label: condition.agents for condition in (ALIGNED, PLAIN)}
 
 
