@@ -29,6 +29,7 @@ from rookery.gridworld.movement import direction_vector
 from rookery.interfaces import Task
 from rookery.limits import MAX_EPISODE_STEPS, MAX_WORLD_CELLS, check_at_most
 from rookery.tasks.checks import check_agent_mask, check_cost, check_finite, check_joint_action, check_random_key
+from rookery.tasks.float_params import float_params
 from rookery.types import Env, PRNGKey, TimeStep
 
 NUM_AGENTS = 2
@@ -108,8 +109,7 @@ class CoinGame(Task):
         )
 
     def default_params(self) -> CoinGameParams:
-        rewards = CoinRewards(coin_reward=jnp.float32(self.coin_reward), taken_cost=jnp.float32(self.taken_cost))
-        return CoinGameParams(world=rewards)
+        return CoinGameParams(world=float_params(CoinRewards, self))
 
     def make_env(self) -> CoinGameEnv:
         return CoinGameEnv(self)

@@ -28,6 +28,7 @@ from rookery.tasks.checks import (
     check_random_key,
     normalize_settings,
 )
+from rookery.tasks.float_params import float_params
 from rookery.types import Env, PRNGKey, TimeStep
 
 COOPERATE, DEFECT = 0, 1
@@ -97,8 +98,7 @@ class MatrixGame(Task):
         )
 
     def default_params(self) -> MatrixParams:
-        names = (field.name for field in dataclasses.fields(Payoffs))
-        return MatrixParams(world=Payoffs(**{name: jnp.float32(getattr(self, name)) for name in names}))
+        return MatrixParams(world=float_params(Payoffs, self))
 
     def make_env(self) -> MatrixEnv:
         return MatrixEnv(self)

@@ -44,6 +44,7 @@ from rookery.tasks.checks import (
     check_slots,
     normalize_settings,
 )
+from rookery.tasks.float_params import float_params
 from rookery.types import Env, PRNGKey, TimeStep
 
 ASKED_COLOR, CORRECT_COLOR, WRONG_COLOR, OTHERS_COLOR = (255, 255, 255), (0, 200, 60), (230, 40, 40), (255, 220, 0)
@@ -152,8 +153,7 @@ class MemorySequence(Task):
         )
 
     def default_params(self) -> MemorySequenceParams:
-        names = (field.name for field in dataclasses.fields(MemoryRules))
-        return MemorySequenceParams(world=MemoryRules(**{name: jnp.float32(getattr(self, name)) for name in names}))
+        return MemorySequenceParams(world=float_params(MemoryRules, self))
 
     def make_env(self) -> MemorySequenceEnv:
         return MemorySequenceEnv(self)

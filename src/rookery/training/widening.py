@@ -138,7 +138,10 @@ def turns(widening: Widening, state: WideningState) -> dict[str, Bool[Array, ""]
 def cultural_transmission_of(
     full: Float[Array, ""], half: Float[Array, ""], solo: Float[Array, ""], experts: Float[Array, ""]
 ) -> Float[Array, ""]:
-    """½ (A_full - A_solo) / E + ½ (A_half - A_solo) / E of mean returns; NaN unless E, the experts', is positive."""
+    """½ (A_full - A_solo) / E + ½ (A_half - A_solo) / E of mean returns; NaN unless E, the experts', is positive.
+
+    In JAX, for a compiled evaluation; the scorecard computes it in numpy with 64 bits.
+    """
     return jnp.where(experts > 0, (full + half - 2 * solo) / (2 * jnp.where(experts > 0, experts, 1.0)), jnp.nan)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt32
 
 from rookery.errors import ConfigError
@@ -13,6 +12,7 @@ from rookery.gridworld.spec import ViewConfig
 from rookery.interfaces import Task
 from rookery.limits import MAX_EPISODE_STEPS, MAX_WORLD_CELLS, check_at_most
 from rookery.tasks.checks import check_cost, check_finite, normalize_settings
+from rookery.tasks.float_params import float_params
 from rookery.tasks.social_dilemmas.beams import Beams, fire_beams
 from rookery.tasks.social_dilemmas.dilemma_state import DilemmaParams, DilemmaState
 from rookery.tasks.social_dilemmas.dilemma_tiles import COMMON_ACTIONS
@@ -113,11 +113,7 @@ class BeamDilemma(Dilemma):
         )
 
     def world_params(self) -> DilemmaParams:
-        return DilemmaParams(
-            apple_reward=jnp.float32(self.apple_reward),
-            fire_cost=jnp.float32(self.fire_cost),
-            hit_cost=jnp.float32(self.hit_cost),
-        )
+        return float_params(DilemmaParams, self)
 
     def apply_special_actions(
         self, state: DilemmaState, action: Int[Array, "A"], priority: UInt32[Array, "A"]
