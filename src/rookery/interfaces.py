@@ -264,7 +264,7 @@ class AuxiliaryLoss(NumericFields):
     def metrics(self, params: PyTree, inputs: LossInputs) -> dict[str, Float[Array, ""]]:
         """Further numbers to write, as the metrics `KIND/NAME`, averaged over minibatches. Default: none.
 
-        Each is a mean over `loss_mask`: a minibatch that is read in parts adds them up by each part's share of it.
+        Each is a mean over `loss_mask`: a minibatch that is read in parts adds them up by each part's fraction of it.
         """
         return {}
 

@@ -108,9 +108,9 @@ class RND(IntrinsicReward):
         return RunningNorm(jnp.float32(0), jnp.float32(0))
 
     def error(self, params, observation):
-        own, flat = self.own_params(params), observation.reshape(*observation.shape[:2], -1) / 255
-        target = jax.lax.stop_gradient(nn.Dense(self.size).apply(own["target"], flat))
-        return ((nn.Dense(self.size).apply(own["net"], flat) - target) ** 2).mean(-1)
+        reward_params, flat = self.own_params(params), observation.reshape(*observation.shape[:2], -1) / 255
+        target = jax.lax.stop_gradient(nn.Dense(self.size).apply(reward_params["target"], flat))
+        return ((nn.Dense(self.size).apply(reward_params["net"], flat) - target) ** 2).mean(-1)
 
     def update_state(self, state, params, policy, trajectory):
         error, mask = self.error(params, trajectory.observation[1:]), trajectory.loss_mask

@@ -294,8 +294,8 @@ def sequences_that_count(config: ActorCritic, trajectory: Trajectory) -> Bool[Ar
     """Which of the C sequences of each episode have steps that count."""
     steps, episodes = trajectory.action.shape
     padding = -steps % config.sequence_length
-    counts = jnp.pad(trajectory.loss_mask, ((0, padding), (0, 0)))
-    return counts.reshape(-1, config.sequence_length, episodes).any(1)
+    loss_mask = jnp.pad(trajectory.loss_mask, ((0, padding), (0, 0)))
+    return loss_mask.reshape(-1, config.sequence_length, episodes).any(1)
 
 
 def take_sequences(
@@ -307,7 +307,7 @@ def take_sequences(
     time = chunk * config.sequence_length + jnp.arange(config.sequence_length + 1)[:, None]  # L+1, N
     valid = time < steps
     now, now_and_next, after = jnp.minimum(time[:-1], steps - 1), jnp.minimum(time, steps - 1), jnp.minimum(time, steps)
-    is_first, counts = trajectory.is_first[after, episode], trajectory.loss_mask[now_and_next, episode]
+    is_first, loss_mask = trajectory.is_first[after, episode], trajectory.loss_mask[now_and_next, episode]
     messages = None
     if trajectory.messages is not None and recomputed.message_estimates is not None:
         sent = (trajectory.messages.message, trajectory.messages.log_prob, *recomputed.message_estimates)
@@ -319,7 +319,7 @@ def take_sequences(
         reward=trajectory.reward[now, episode],
         terminated=trajectory.terminated[now, episode],
         loss_mask=trajectory.loss_mask[now, episode] & valid[:-1],
-        next_in_episode=counts[:-1] & counts[1:] & valid[1:] & ~is_first[1:],
+        next_in_episode=loss_mask[:-1] & loss_mask[1:] & valid[1:] & ~is_first[1:],
         carry=jax.tree.map(lambda x: x[chunk, episode], recomputed.carry),
         log_prob=trajectory.log_prob[now, episode],
         advantage=recomputed.advantage[now, episode],

@@ -69,26 +69,31 @@ def add_extra_losses(
     """
     batch, metrics = inputs.batch, {}
     keys = [jax.random.fold_in(inputs.key, i) for i in range(len(auxiliary) + len(intrinsic))]
-    # Metrics of a part count by its share of the minibatch's mask, so that they add up to a mean.
+    # Metrics of a part count by its fraction of the minibatch's mask, so that they add up to a mean.
     for key, loss in zip(keys, auxiliary, strict=False):
-        own, own_inputs = params["auxiliary"][loss.kind], inputs._replace(batch=only_requested(loss, batch), key=key)
-        mask, denominator = _checked_mask(loss, own_inputs.batch), denominators[f"aux/{loss.kind}"]
-        mean = _masked_sum(loss.loss(own, own_inputs), mask, loss.kind) / denominator
+        loss_params, loss_inputs = params["auxiliary"][loss.kind], _inputs_of(loss, inputs, key)
+        mask, denominator = _checked_mask(loss, loss_inputs.batch), denominators[f"aux/{loss.kind}"]
+        mean = _masked_sum(loss.loss(loss_params, loss_inputs), mask, loss.kind) / denominator
         metrics[f"aux_loss/{loss.kind}"] = mean
-        for name, x in checked_instance(loss, "metrics", loss.metrics(own, own_inputs), dict).items():
+        for name, x in checked_instance(loss, "metrics", loss.metrics(loss_params, loss_inputs), dict).items():
             check_result_shape(f"metric {name!r} of {loss.kind!r}", x, ())
             metrics[f"{loss.kind}/{name}"] = x * mask.sum() / denominator
         total = total + scale * loss.weight * mean
     for key, reward in zip(keys[len(auxiliary) :], intrinsic, strict=True):
-        own_inputs = inputs._replace(batch=only_requested(reward, batch), key=key)
-        mask = _checked_mask(reward, own_inputs.batch)
+        reward_inputs = _inputs_of(reward, inputs, key)
+        mask = _checked_mask(reward, reward_inputs.batch)
         if mask is None:
             continue
-        values = reward.loss(params, own_inputs, batch.intrinsic_carry.get(reward.kind))
+        values = reward.loss(params, reward_inputs, batch.intrinsic_carry.get(reward.kind))
         mean = _masked_sum(values, mask, reward.kind) / denominators[f"intrinsic/{reward.kind}"]
         metrics[f"{reward.loss_name}/{reward.kind}"] = mean
         total = total + scale * reward.loss_weight * mean
     return total, metrics
+
+
+def _inputs_of(part: AuxiliaryLoss | IntrinsicReward, inputs: LossInputs, key: PRNGKey) -> LossInputs:
+    """What one loss of a minibatch reads: a key of its own, and of the other agents what it requested."""
+    return inputs._replace(batch=only_requested(part, inputs.batch), key=key)
 
 
 def _checked_mask(part: AuxiliaryLoss | IntrinsicReward, batch: Sequences) -> Any:

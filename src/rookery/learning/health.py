@@ -88,7 +88,7 @@ def relative_state_error(stale: PyTree, fresh: PyTree, mask: Bool[Array, "..."] 
     """
     sums = []
     for a, b in zip(jax.tree.leaves(stale), jax.tree.leaves(fresh), strict=True):
-        counts = 1.0 if mask is None else over_axes_of(a, mask)
-        sums.append((jnp.sum(counts * (a - b) ** 2), jnp.sum(counts * b**2)))
+        weight = 1.0 if mask is None else over_axes_of(a, mask)
+        sums.append((jnp.sum(weight * (a - b) ** 2), jnp.sum(weight * b**2)))
     distance, norm = (jnp.sqrt(sum(parts)) for parts in zip(*sums, strict=True))
     return jnp.where(norm > 0, distance / jnp.maximum(norm, 1e-12), 0.0)

@@ -165,16 +165,16 @@ class R2D2(Learner):
             ("stale_state_error", batch.carry, jnp.maximum(start - self.burn_in, 0)),
             ("stale_state_error_after_burn_in", jax.tree.map(lambda x: x[self.burn_in], warmed), start),
         ):
-            own = jax.tree.map(lambda x, t=time: x[t, episode], fresh)
-            metrics[name] = relative_state_error(states, own, valid)
+            fresh_states = jax.tree.map(lambda x, t=time: x[t, episode], fresh)
+            metrics[name] = relative_state_error(states, fresh_states, valid)
         if not self.auxiliary:
             return metrics
 
         def losses(policy_params):
-            own = {**params, "policy": policy_params}
+            all_params = {**params, "policy": policy_params}
             batch_only = batch._replace(loss_mask=batch.loss_mask & valid)
             ones, key = jnp.ones(len(valid)), jax.random.PRNGKey(0)  # of losses that sample: always the same numbers
-            _, (_, terms) = q_loss(self, policy, own, state.target_params, batch_only, ones, jnp.float32(1), key)
+            _, (_, terms) = q_loss(self, policy, all_params, state.target_params, batch_only, ones, jnp.float32(1), key)
             weighted = {loss.kind: loss.weight * terms[f"aux_loss/{loss.kind}"] for loss in self.auxiliary}
             return {"q": terms["loss"], **weighted}
 
@@ -290,8 +290,8 @@ def _without_last_departure(trajectory: Trajectory) -> Trajectory:
     The replay buffer keeps no mask of the final observation, which is taken to be that of the last step.
     """
     assert trajectory.agent_mask is not None
-    counts = trajectory.loss_mask[-1] & (trajectory.agent_mask[-1] | trajectory.terminated[-1])
-    return trajectory.replace(loss_mask=trajectory.loss_mask.at[-1].set(counts))
+    last_mask = trajectory.loss_mask[-1] & (trajectory.agent_mask[-1] | trajectory.terminated[-1])
+    return trajectory.replace(loss_mask=trajectory.loss_mask.at[-1].set(last_mask))
 
 
 def gather_sequences(

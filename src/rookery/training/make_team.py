@@ -83,8 +83,8 @@ def make_team_setup(
         config = dataclasses.replace(config, views=config.views * 3, spawn_delay=())  # two experts, as in the paper
     env = registry.make_env(config)
     slot = slot if slot < env.num_agents else 0
-    policy, own_params = load_policy(agent, env, (slot,), trained)
-    groups, params = [AgentGroup("agent", (slot,), policy)], {"agent": own_params}
+    policy, policy_params = load_policy(agent, env, (slot,), trained)
+    groups, params = [AgentGroup("agent", (slot,), policy)], {"agent": policy_params}
     others = tuple(other for other in range(env.num_agents) if other != slot)
     for name, source, slots in _partner_groups(agent, partners, trained, others):
         policy, params[name] = _load_partners(agent, source, env, slots, asked_for=partners is not None)

@@ -279,8 +279,8 @@ def load_learners(run_dir: Path | str, variant: str | None = None, seed: int | N
     run, state = load_state(run_dir)
     number = config.replicas.index((variant, seed))
     learners = jax.tree.map(lambda x: jax.numpy.asarray(x[number]), state.learners)
-    own = jax.tree.map(lambda x: x[number], run.replica_params)
-    run = dataclasses.replace(run, frozen_params={**run.frozen_params, **own}, replica_params={})
+    params = jax.tree.map(lambda x: x[number], run.replica_params)
+    run = dataclasses.replace(run, frozen_params={**run.frozen_params, **params}, replica_params={})
     steps = int(state.num_updates[number]) * config.steps_per_update
     return run, learners, f"{config.name}, {variant}, seed {seed}, {steps:,} steps"
 

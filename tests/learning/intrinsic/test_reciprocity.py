@@ -20,9 +20,9 @@ def test_the_reward_by_hand():
     """Two others; the first was good, then bad to the agent, the second never did anything and leaves."""
     on_self = jnp.array([[4.0, 0], [-6, 0], [0, 0]])[:, None]
     on_others = jnp.array([[1.0, 1], [2, 1], [3, 1]])[:, None]
-    present = jnp.array([[True, True], [True, True], [True, False]])[:, None]
+    agent_mask = jnp.array([[True, True], [True, True], [True, False]])[:, None]
     # balances with the first: 0; 4 - 1 = 3; .5·3 + (-6 - 2) = -6.5. With the second: 0; -1.
-    reward = reciprocal_reward(on_others, on_self, present, 0.5)
+    reward = reciprocal_reward(on_others, on_self, agent_mask, 0.5)
     np.testing.assert_allclose(reward[:, 0], [0, (3 * 2 - 1) / 2, -6.5 * 3])
 
 

@@ -34,11 +34,11 @@ class RandomNetworkDistillation(IntrinsicReward):
     def init_state(self, policy):
         return {"mean_square": jnp.float32(1.0)}
 
-    def error(self, own, observation):
+    def error(self, reward_params, observation):
         """Squared error f32[...] for observations u8[..., *observation_shape]. The target is never trained."""
         x = observation.reshape(*observation.shape[:2], -1).astype(jnp.float32) / 255
-        target = jax.lax.stop_gradient(jnp.tanh(x @ own["target"]))
-        return ((jnp.tanh(x @ own["predictor"]) - target) ** 2).sum(-1)
+        target = jax.lax.stop_gradient(jnp.tanh(x @ reward_params["target"]))
+        return ((jnp.tanh(x @ reward_params["predictor"]) - target) ** 2).sum(-1)
 
     def update_state(self, state, params, policy, trajectory):
         error = self.error(self.own_params(params), trajectory.observation[1:])

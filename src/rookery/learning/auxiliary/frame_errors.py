@@ -71,8 +71,8 @@ class AbsoluteError(FrameError):
         return jnp.abs(predicted - target).reshape(len(target), -1)
 
     def best_constant(self, target: Float[Array, "N ..."], mask: Bool[Array, "N"]) -> Float[Array, "..."]:
-        counts = mask.reshape(-1, *[1] * (target.ndim - 1))
-        return jnp.nanmedian(jnp.where(counts, target, jnp.nan), axis=0)
+        loss_mask = mask.reshape(-1, *[1] * (target.ndim - 1))
+        return jnp.nanmedian(jnp.where(loss_mask, target, jnp.nan), axis=0)
 
 
 class ReLUAbsoluteError(AbsoluteError):

@@ -42,10 +42,10 @@ def init_params(rewards: Sequence[IntrinsicReward], key: PRNGKey, policy: Recurr
     params: dict[str, PyTree] = {}
     for reward in rewards:
         # Numbered among those with parameters, so that a reward without any does not change the others'.
-        own = reward.init(jax.random.fold_in(key, len(params)), policy)
-        check_trainable(method_name(reward, "init"), own)
-        if jax.tree.leaves(own):
-            params[reward.kind] = own
+        reward_params = reward.init(jax.random.fold_in(key, len(params)), policy)
+        check_trainable(method_name(reward, "init"), reward_params)
+        if jax.tree.leaves(reward_params):
+            params[reward.kind] = reward_params
     return params
 
 

@@ -80,7 +80,7 @@ class MOAInfluence(IntrinsicReward):
 
     def inputs(
         self,
-        own_params: PyTree,
+        reward_params: PyTree,
         policy: RecurrentPolicy,
         policy_params: PyTree,
         observation: UInt8[Array, "T N ..."],
@@ -90,7 +90,7 @@ class MOAInfluence(IntrinsicReward):
         steps, count = action.shape[:2]
         flat = observation.reshape(steps * count, *policy.observation_shape)
         shared = policy.shared_features(policy_params["encoder"], flat)
-        features = apply_module(self._dense, own_params["dense"], shared).reshape(steps, count, -1)
+        features = apply_module(self._dense, reward_params["dense"], shared).reshape(steps, count, -1)
         actions = jax.nn.one_hot(action, policy.num_actions).reshape(steps, count, -1)
         return jnp.concatenate([features, actions], -1)
 
@@ -100,27 +100,27 @@ class MOAInfluence(IntrinsicReward):
 
     def _unroll(self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory):
         """The inputs of the model's LSTM, its state before each step, and its outputs."""
-        own, lstm = self.own_params(params), self._lstm(policy)
+        reward_params, lstm = self.own_params(params), self._lstm(policy)
         others: Any = trajectory.others
         observation, action = trajectory.observation[:-1], others.action
-        inputs = self.inputs(own, policy, params["policy"], observation, action)
-        initial = lstm.initial_state(trajectory.action.shape[1])
-        _, hidden, pre_step_states = apply_module(lstm, own["memory"], initial, inputs, trajectory.is_first[:-1])
+        inputs = self.inputs(reward_params, policy, params["policy"], observation, action)
+        initial, is_first = lstm.initial_state(trajectory.action.shape[1]), trajectory.is_first[:-1]
+        _, hidden, pre_step_states = apply_module(lstm, reward_params["memory"], initial, inputs, is_first)
         return inputs, pre_step_states, hidden
 
     def predictions(self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory) -> Float[Array, "K T E N A"]:
         """Predicted logits of the others' next actions, for each of K actions this agent might take."""
         inputs, pre_step_states, _ = self._unroll(params, policy, trajectory)
-        own, steps = self.own_params(params), inputs.shape[0]
+        reward_params, steps = self.own_params(params), inputs.shape[0]
         pre_step_states, inputs = jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), (pre_step_states, inputs))
         output = self._output(policy)
         logits = self._lstm(policy).counterfactual_outputs(
-            own["memory"],
+            reward_params["memory"],
             pre_step_states,
             inputs,
             self.dense_size,
             policy.num_actions,
-            lambda hidden: apply_module(output, own["output"], hidden),
+            lambda hidden: apply_module(output, reward_params["output"], hidden),
         )
         return logits.reshape(policy.num_actions, steps, -1, policy.num_agents - 1, policy.num_actions)
 
@@ -155,18 +155,18 @@ class MOAInfluence(IntrinsicReward):
 
     def loss(self, params: PyTree, inputs: LossInputs, carry: LSTMState) -> Float[Array, "L N O"]:
         """Cross-entropy of each other agent's next action."""
-        policy, batch, own = inputs.policy, inputs.batch, self.own_params(params)
+        policy, batch, reward_params = inputs.policy, inputs.batch, self.own_params(params)
         others: Any = batch.others
-        action = others.action
-        lstm_inputs = self.inputs(own, policy, inputs.policy_params, batch.observation[:-1], action[:-1])
-        _, hidden, _ = apply_module(self._lstm(policy), own["memory"], carry, lstm_inputs, batch.is_first[:-1])
-        return self._cross_entropy(own, policy, hidden, exclude_self(action)[1:])
+        action, is_first = others.action, batch.is_first[:-1]
+        lstm_inputs = self.inputs(reward_params, policy, inputs.policy_params, batch.observation[:-1], action[:-1])
+        _, hidden, _ = apply_module(self._lstm(policy), reward_params["memory"], carry, lstm_inputs, is_first)
+        return self._cross_entropy(reward_params, policy, hidden, exclude_self(action)[1:])
 
     def _cross_entropy(
-        self, own_params: PyTree, policy: RecurrentPolicy, hidden: Float[Array, "T N M"], action: Int[Array, "T N O"]
+        self, reward_params: PyTree, policy: RecurrentPolicy, hidden: Float[Array, "T N M"], action: Int[Array, "T N O"]
     ) -> Float[Array, "T N O"]:
         """Of other agents' next actions, from the outputs of the model's LSTM; any number for the action -1."""
-        logits = apply_module(self._output(policy), own_params["output"], hidden)
+        logits = apply_module(self._output(policy), reward_params["output"], hidden)
         log_probs = jax.nn.log_softmax(logits.reshape(*action.shape, policy.num_actions))
         return -jnp.take_along_axis(log_probs, jnp.maximum(action, 0)[..., None], -1)[..., 0]
 
@@ -175,8 +175,8 @@ class MOAInfluence(IntrinsicReward):
         policy, trajectory = inputs.policy, inputs.trajectory
         others: Any = trajectory.others
         action, agent_mask = exclude_self(others.action), exclude_self(others.agent_mask)
-        counts = trajectory.loss_mask[:-1] & trajectory.loss_mask[1:] & ~trajectory.is_first[1:-1]
-        mask = (action[1:] >= 0) & agent_mask[:-1] & counts[..., None]
+        loss_mask = trajectory.loss_mask[:-1] & trajectory.loss_mask[1:] & ~trajectory.is_first[1:-1]
+        mask = (action[1:] >= 0) & agent_mask[:-1] & loss_mask[..., None]
         hidden = self._unroll(params, policy, trajectory)[2]
         cross_entropy = self._cross_entropy(self.own_params(params), policy, hidden[:-1], action[1:])
         taken = jax.nn.one_hot(action[1:], policy.num_actions) * mask[..., None]

@@ -68,7 +68,7 @@ class Reciprocity(IntrinsicReward):
 
     def expected_returns(
         self,
-        own_params: PyTree,
+        reward_params: PyTree,
         policy: RecurrentPolicy,
         features: Float[Array, "T N F"],
         action: Int[Array, "T N A"],
@@ -79,7 +79,7 @@ class Reciprocity(IntrinsicReward):
         actions = actions * known[:, None, None, :, None]
         actions = actions.reshape(*actions.shape[:-2], -1)
         features = jnp.broadcast_to(features, (*actions.shape[:-1], features.shape[-1]))
-        return apply_module(self._model(policy), own_params, jnp.concatenate([features, actions], -1))
+        return apply_module(self._model(policy), reward_params, jnp.concatenate([features, actions], -1))
 
     def value_influence(
         self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory
@@ -95,9 +95,9 @@ class Reciprocity(IntrinsicReward):
         self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory, state: PyTree
     ) -> Float[Array, "T E"]:
         others: Any = trajectory.others
-        present = exclude_self(others.agent_mask) & trajectory.loss_mask[..., None]
+        agent_mask = exclude_self(others.agent_mask) & trajectory.loss_mask[..., None]
         on_others, on_self = self.value_influence(params, policy, trajectory)
-        return reciprocal_reward(on_others, on_self, present, self.gamma)
+        return reciprocal_reward(on_others, on_self, agent_mask, self.gamma)
 
     def loss_mask(self, batch: Sequences) -> Bool[Array, "L N"]:
         return batch.loss_mask
@@ -114,7 +114,7 @@ class Reciprocity(IntrinsicReward):
 
 
 def reciprocal_reward(
-    on_others: Float[Array, "T E N"], on_self: Float[Array, "T E N"], present: Bool[Array, "T E N"], gamma: float
+    on_others: Float[Array, "T E N"], on_self: Float[Array, "T E N"], agent_mask: Bool[Array, "T E N"], gamma: float
 ) -> Float[Array, "T E"]:
     """Mean over the others that are there of the balance before the step times the own influence.
 
@@ -122,8 +122,8 @@ def reciprocal_reward(
       on_others, on_self: the agent's influence on the returns of the others, and theirs on its own.
       gamma: in (0, 1], what is left of the balance after a step.
     """
-    balance = discounted_past(jnp.where(present, on_self - on_others, 0.0), gamma) / gamma
-    return jnp.sum(balance * on_others * present, -1) / jnp.maximum(present.sum(-1), 1)
+    balance = discounted_past(jnp.where(agent_mask, on_self - on_others, 0.0), gamma) / gamma
+    return jnp.sum(balance * on_others * agent_mask, -1) / jnp.maximum(agent_mask.sum(-1), 1)
 
 
 class _ReturnModel(nn.Module):
