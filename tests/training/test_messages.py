@@ -56,8 +56,8 @@ def test_it_learns_and_its_metrics_show_it(whole):
     assert last[f"{name}/intrinsic_weight/influence-messages"] == [2.0]
     assert first[f"{name}/message_entropy"][0] == pytest.approx(np.log(3), abs=0.01)
     assert np.isfinite(last[f"evaluation/{name}/social/return"][0])
-    initial = whole.run.init().learners["sender"].params["policy"]["speech"]
-    final = whole.state.learners["sender"].params["policy"]["speech"]
+    initial = whole.run.init().learners["sender"].params["policy"]["message_head"]
+    final = whole.state.learners["sender"].params["policy"]["message_head"]
     changes = jax.tree.leaves(jax.tree.map(lambda a, b: float(np.abs(a - b).max()), initial, final))
     assert max(changes) > 1e-3
 

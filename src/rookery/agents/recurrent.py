@@ -100,7 +100,7 @@ class RecurrentPolicy(Policy):
         return self.network.cpu_chunk_size if jax.default_backend() == "cpu" else None
 
     def init(self, key: PRNGKey) -> PyTree:
-        """Fresh parameters: {'encoder', 'memory', 'heads'}, and 'speech' if the agent sends messages."""
+        """Fresh parameters: {'encoder', 'memory', 'heads'}, and 'message_head' if the agent sends messages."""
         encoder_key, memory_key, heads_key = jax.random.split(key, 3)
         blank = jnp.zeros((1, *self.observation_shape), jnp.uint8)
         encoder = init_module(self.encoder, encoder_key, blank)
@@ -111,8 +111,8 @@ class RecurrentPolicy(Policy):
         heads = init_module(self._heads(self.num_actions), heads_key, state.hidden)
         params = {"encoder": encoder, "memory": memory, "heads": heads}
         if self.vocab_size:
-            speech_key = jax.random.fold_in(heads_key, keys.MESSAGE_HEAD_PARAMS)
-            params["speech"] = init_module(self._heads(self.vocab_size), speech_key, state.hidden)
+            message_key = jax.random.fold_in(heads_key, keys.MESSAGE_HEAD_PARAMS)
+            params["message_head"] = init_module(self._heads(self.vocab_size), message_key, state.hidden)
         check_trainable(f"network {self.network.kind!r}", params)
         return params
 
@@ -251,7 +251,7 @@ class RecurrentPolicy(Policy):
         self, params: PyTree, hidden: Float[Array, "... M"]
     ) -> tuple[Float[Array, "... V"], Float[Array, "..."]]:
         """Logits over the messages, and the predicted return of the message policy."""
-        return self._apply_heads(params["speech"], hidden, self.vocab_size)
+        return self._apply_heads(params["message_head"], hidden, self.vocab_size)
 
     def act(
         self,

@@ -239,10 +239,10 @@ def test_each_policy_learns_from_its_own_rewards():
             left, right = left[name], right[name]
         return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True))
 
-    assert same(base, other_world, "policy", "speech")
+    assert same(base, other_world, "policy", "message_head")
     assert not same(base, other_world, "policy", "heads")
     assert same(base, other_influence, "policy", "heads")
-    assert not same(base, other_influence, "policy", "speech")
+    assert not same(base, other_influence, "policy", "message_head")
     assert same(base, other_world, "intrinsic")
     assert same(base, other_influence, "intrinsic")
     assert np.abs(base["intrinsic"]["influence-moa"]["output"]["kernel"]).max() > 0
