@@ -41,9 +41,9 @@ def forward(weights, x, hidden, cell):
     """LSTM, one layer of tanh, logits. x f32[O]; hidden and cell f32[H]; returns both, and logits f32[K]."""
     gates = weights["lstm_actor.weight_ih_l0"] @ x + weights["lstm_actor.weight_hh_l0"] @ hidden
     gates = gates + weights["lstm_actor.bias_ih_l0"] + weights["lstm_actor.bias_hh_l0"]
-    enter, keep, new, out = np.split(gates, 4)
-    cell = sigmoid(keep) * cell + sigmoid(enter) * np.tanh(new)
-    hidden = sigmoid(out) * np.tanh(cell)
+    i, f, g, o = np.split(gates, 4)
+    cell = sigmoid(f) * cell + sigmoid(i) * np.tanh(g)
+    hidden = sigmoid(o) * np.tanh(cell)
     features = np.tanh(
         weights["mlp_extractor.policy_net.0.weight"] @ hidden + weights["mlp_extractor.policy_net.0.bias"]
     )

@@ -49,11 +49,11 @@ def guesses():
 
 
 def test_a_life_is_recorded_by_trial_and_place(guesses):
-    said = guesses.said != NO_DIGIT
-    assert (said[:, :, 1:] <= said[:, :, :-1]).all()  # from the first place on, until the trial ends
+    acted = guesses.actions != NO_DIGIT
+    assert (acted[:, :, 1:] <= acted[:, :, :-1]).all()  # from the first place on, until the trial ends
     whole = guesses.correct == 4
     mistakes = ~whole
-    np.testing.assert_array_equal(said.sum(-1), guesses.correct + mistakes)
+    np.testing.assert_array_equal(acted.sum(-1), guesses.correct + mistakes)
     np.testing.assert_array_equal(guesses.reward, guesses.correct - mistakes)
     by_trial = guesses.correct.mean(0)
     np.testing.assert_allclose(by_trial, 0.5, atol=0.3)  # 1/3 + 1/9 + 1/27 + 1/81 of four digits
@@ -62,8 +62,8 @@ def test_a_life_is_recorded_by_trial_and_place(guesses):
 
 def test_the_best_trial_of_each_population_by_hand():
     correct = np.array([[1, 3], [2, 0], [0, 0], [3, 3]])
-    said = np.arange(4 * 2 * 3).reshape(4, 2, 3)
-    lives = Lives(said, correct, correct)
+    actions = np.arange(4 * 2 * 3).reshape(4, 2, 3)
+    lives = Lives(actions, correct, correct)
     np.testing.assert_array_equal(best_trials(lives, 2), [[3, 4, 5], [18, 19, 20]])  # the first of equal ones
     np.testing.assert_array_equal(
         best_trials(lives, 1), [[3, 4, 5], [6, 7, NO_DIGIT], [NO_DIGIT] * 3, [18, 19, 20]]
@@ -77,7 +77,7 @@ def test_the_next_generation_sees_the_best_trial_and_less_of_it_in_each_trial(gu
     following = live(shown, 1.0)
     np.testing.assert_array_equal((shown != NO_DIGIT).sum(1), best.repeat(POPULATION))
     assert (following.correct[:, 0] >= best.repeat(POPULATION)).all()
-    same = ((following.said == shown[:, None]) | (shown == NO_DIGIT)[:, None]).all(-1).mean(0)
+    same = ((following.actions == shown[:, None]) | (shown == NO_DIGIT)[:, None]).all(-1).mean(0)
     assert same[0] == 1
     assert same[1] > same[2]  # half of it is seen in the second trial, nothing in the last
     np.testing.assert_allclose(following.correct[:, 2].mean(), 0.5, atol=0.3)

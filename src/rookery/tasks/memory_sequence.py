@@ -171,11 +171,11 @@ class MemorySequence(Task):
     def to_text(self, state: MemorySequenceState) -> str:
         """The sequence, a mark below the place that learners are asked for, and what each agent said last."""
         place = int(state.place)
-        said = ["-" if digit < 0 else str(int(digit)) for digit in state.last_digit]
+        actions = ["-" if digit < 0 else str(int(digit)) for digit in state.last_digit]
         return "\n".join([
             " ".join(str(int(digit)) for digit in state.sequence),
             " ".join("^" if i == place else " " for i in range(self.sequence_length)).rstrip(),
-            f"trial {int(state.trial) + 1} of {self.num_trials}; said last: {', '.join(said)}",
+            f"trial {int(state.trial) + 1} of {self.num_trials}; said last: {', '.join(actions)}",
         ])  # fmt: skip
 
 
@@ -289,12 +289,11 @@ class MemorySequenceEnv(Env):
             return (jnp.arange(self.task.num_digits) == column)[:, None] * jnp.asarray(color, jnp.uint8)
 
         def view(agent):
-            own = jnp.where(state.last_correct[agent], jnp.array(CORRECT_COLOR), jnp.array(WRONG_COLOR))
+            own_color = jnp.where(state.last_correct[agent], jnp.array(CORRECT_COLOR), jnp.array(WRONG_COLOR))
             others = [(agent + n) % num_agents for n in range(1, num_agents)]
-            said = [jnp.where(in_view[agent, other], state.last_digit[other], -1) for other in others]
-            return jnp.stack(
-                [row(asked[agent], ASKED_COLOR), row(own_digit[agent], own), *(row(s, OTHERS_COLOR) for s in said)]
-            )
+            actions = [jnp.where(in_view[agent, other], state.last_digit[other], -1) for other in others]
+            rows = [row(asked[agent], ASKED_COLOR), row(own_digit[agent], own_color)]
+            return jnp.stack([*rows, *(row(action, OTHERS_COLOR) for action in actions)])
 
         views = jnp.stack([view(agent) for agent in range(num_agents)])
         return views * state.agent_mask[:, None, None, None].astype(jnp.uint8)

@@ -36,7 +36,7 @@ NO_DIGIT = -1
 class Lives(NamedTuple):
     """What N agents did in an episode each."""
 
-    said: Int[Array, "N K L"]  # digits; NO_DIGIT where a trial had ended
+    actions: Int[Array, "N K L"]  # digits; NO_DIGIT where a trial had ended
     correct: Float[Array, "N K"]  # right digits of each trial
     reward: Float[Array, "N K"]
 
@@ -70,7 +70,7 @@ def play_lives(
     state_key, act_key = jax.random.split(key)
     state = state.replace(key=jax.random.split(state_key, num_lives))
     lives = Lives(
-        said=jnp.full((num_lives, task.num_trials, task.sequence_length), NO_DIGIT),
+        actions=jnp.full((num_lives, task.num_trials, task.sequence_length), NO_DIGIT),
         correct=jnp.zeros((num_lives, task.num_trials)),
         reward=jnp.zeros((num_lives, task.num_trials)),
     )
@@ -86,7 +86,7 @@ def play_lives(
         here = jnp.arange(task.num_trials) == state.trial[:, None]  # N, K; none once the episode is over
         at_place = jnp.arange(task.sequence_length) == places[:, LEARNER, None]
         lives = Lives(
-            said=jnp.where(here[:, :, None] & at_place[:, None], action[:, None, None], lives.said),
+            actions=jnp.where(here[:, :, None] & at_place[:, None], action[:, None, None], lives.actions),
             correct=lives.correct + here * timestep.info["digits"][:, LEARNER, None],
             reward=lives.reward + here * timestep.reward[:, LEARNER, None],
         )
@@ -101,10 +101,10 @@ def best_trials(lives: Lives, population: int) -> Int[np.ndarray, "E L"]:
 
     The mistake that ended it is left out: every follower would repeat it.
     """
-    num_trials, length = lives.said.shape[1:]
+    num_trials, length = lives.actions.shape[1:]
     correct = np.asarray(lives.correct).reshape(-1, population * num_trials)
-    said = np.asarray(lives.said).reshape(-1, population * num_trials, length)
-    best = said[np.arange(len(said)), correct.argmax(1)]
+    actions = np.asarray(lives.actions).reshape(-1, population * num_trials, length)
+    best = actions[np.arange(len(actions)), correct.argmax(1)]
     return np.where(np.arange(length) < correct.max(1)[:, None], best, NO_DIGIT)
 
 
