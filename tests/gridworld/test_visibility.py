@@ -231,12 +231,12 @@ def spread(clear: np.ndarray, own_row: int) -> np.ndarray:
         inside = 0 <= row + toward < size
         for col, step in [(c, 1) for c in range(center, size)] + [(c, -1) for c in range(center + 1, 0, -1)]:
             if visible[row, col] and clear[row, col]:
-                beside = 0 <= col + step < size
-                if beside:
+                within = 0 <= col + step < size
+                if within:
                     visible[row, col + step] = True
                 if inside:
                     visible[row + toward, col] = True
-                if beside and inside:
+                if within and inside:
                     visible[row + toward, col + step] = True
 
     for row in range(min(own_row + 1, size - 1), 0, -1):

@@ -41,7 +41,7 @@ class CountingState(struct.PyTreeNode):
     random_value: jax.Array
     total: jax.Array
     step: jax.Array
-    present: jax.Array
+    agent_mask: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class CountingEnv(Env):
         agent_mask = jnp.ones(2, bool) if agent_mask is None else agent_mask
         zero = jnp.int32(0)
         state = CountingState(
-            random_value=jax.random.randint(key, (), 0, 256), total=zero, step=zero, present=agent_mask
+            random_value=jax.random.randint(key, (), 0, 256), total=zero, step=zero, agent_mask=agent_mask
         )
         return state, self._tell(state, jnp.zeros(2), jnp.bool_(True))
 
@@ -74,7 +74,7 @@ class CountingEnv(Env):
         return state, self._tell(state, params * action, jnp.bool_(False))
 
     def _active(self, state):
-        return state.present & jnp.array([True, state.step > 0])
+        return state.agent_mask & jnp.array([True, state.step > 0])
 
     def _tell(self, state, reward, is_first):
         return TimeStep(

@@ -280,7 +280,7 @@ def test_next_step_mode_by_hand():
     assert observation.tolist() == [[[random_value(7), 2]], [[random_value(8), 2]]]
     assert info["units"].tolist() == [2, 1]
     assert info["_units"].tolist() == [True, True]
-    # The action of the world that opens anew is ignored, and pays nothing.
+    # The action in an environment that is reset is ignored, and pays nothing.
     with pytest.raises(InvalidActionError, match="environment 1: action -1"):
         many.step([-1, -1])
     observation, reward, terminated, *_ = many.step([-1, 1])

@@ -75,7 +75,7 @@ def test_the_loss_by_hand():
 
 def test_cells_of_a_minibatch_are_those_of_its_parts_whoever_is_there():
     """Both others are 3 cells off in one sequence, and nobody is there in the other."""
-    given = [inputs([present, [1, 1, 1], [1, 1, 1]], np.full((3, 2, 2), 3))[2] for present in ([1, 1, 1], [1, 0, 0])]
+    given = [inputs([mask, [1, 1, 1], [1, 1, 1]], np.full((3, 2, 2), 3))[2] for mask in ([1, 1, 1], [1, 0, 0])]
     loss, params, _ = inputs(np.ones((3, 3)), np.zeros((3, 2, 2)))
     counts = [loss_denominators((loss,), (), part.batch) for part in given]
     assert [float(count["aux/attention"]) for count in counts] == [2, 1]  # at least 1
@@ -92,7 +92,7 @@ class TestHealth:
 
     ROWS = ((3, 0, 7), (1, 2, 7), (9, 9, 7), (5, 4, 7))  # ahead and right of the one that is there; ahead of the other
 
-    def measure(self, present=True, bias=None):
+    def measure(self, is_present=True, bias=None):
         loss, params, given = inputs(np.ones((3, 3)), np.zeros((3, 2, 2)))
         if bias is not None:
             params = jax.tree.map(lambda x: x, params)
@@ -108,7 +108,7 @@ class TestHealth:
             terminated=blank > 0,
             loss_mask=jnp.array([True, True, False, True])[:, None],
             others=OthersInfo(
-                agent_mask=jnp.broadcast_to(jnp.array([True, present, False]), (steps, 1, 3)),
+                agent_mask=jnp.broadcast_to(jnp.array([True, is_present, False]), (steps, 1, 3)),
                 relative_position=jnp.array([[[[a, b], [c, c]]] for a, b, c in self.ROWS]),
                 in_view=jnp.array([True, False, True, False])[:, None, None] & jnp.array([True, False]),
             ),
@@ -131,7 +131,7 @@ class TestHealth:
         assert health["error"] == pytest.approx(health["error_constant"])
 
     def test_without_other_agents_nothing_is_measured(self):
-        assert np.isnan(list(self.measure(present=False).values())).all()
+        assert np.isnan(list(self.measure(is_present=False).values())).all()
 
 
 def test_what_was_seen_in_one_episode_is_not_known_in_the_next():

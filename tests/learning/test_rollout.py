@@ -30,7 +30,9 @@ def fresh(team, seed=0):
 
 @pytest.fixture(scope="module")
 def play():
-    return jax.jit(lambda params, env_params, key, present: rollout(ENV, PAIRED, params, env_params, key, present))
+    return jax.jit(
+        lambda params, env_params, key, agent_mask: rollout(ENV, PAIRED, params, env_params, key, agent_mask)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def slot(tree, number):
 
 
 def test_shapes(played):
-    trajectories, tally = played
+    trajectories, stats = played
     assert set(trajectories) == {"rookie", "pair"}
     for name, slots in (("rookie", 1), ("pair", 2)):
         own = trajectories[name]
@@ -66,7 +68,7 @@ def test_shapes(played):
         assert own.loss_mask.all()
         assert own.is_first[:, 0].all()
         assert not own.is_first[:, 1:].any()
-    assert tally.episode_return.shape == (E, 3)
+    assert stats.episode_return.shape == (E, 3)
 
 
 def test_a_trajectory_holds_its_own_slots_and_nothing_else(played):
@@ -145,13 +147,13 @@ def test_nothing_of_the_others_reaches_a_trajectory(play, played):
 
 
 def test_absent_agents_steps_do_not_count(play):
-    present = EVERYBODY.at[::2, 0].set(False)
-    trajectories, tally = play(fresh(PAIRED), ENV.default_params(), KEY, present)
+    agent_mask = EVERYBODY.at[::2, 0].set(False)
+    trajectories, stats = play(fresh(PAIRED), ENV.default_params(), KEY, agent_mask)
     own = slot(trajectories["rookie"], 0)
-    np.testing.assert_array_equal(own.loss_mask, np.broadcast_to(present[:, 0], (10, E)))
+    np.testing.assert_array_equal(own.loss_mask, np.broadcast_to(agent_mask[:, 0], (10, E)))
     assert not own.reward[:, ::2].any()
     assert trajectories["pair"].loss_mask.all()
-    np.testing.assert_array_equal(tally.agent_mask, present)
+    np.testing.assert_array_equal(stats.agent_mask, agent_mask)
 
 
 def test_a_trajectory_says_when_an_agent_that_may_leave_is_there(played):
@@ -173,15 +175,15 @@ def _play(env, team):
 
 
 def test_what_follows_the_end_of_a_world_does_not_count(play):
-    trajectories, tally = play(fresh(PAIRED), ENV.default_params().replace(length=jnp.int32(4)), KEY, EVERYBODY)
+    trajectories, stats = play(fresh(PAIRED), ENV.default_params().replace(length=jnp.int32(4)), KEY, EVERYBODY)
     for own in trajectories.values():
         np.testing.assert_array_equal(own.loss_mask, np.broadcast_to((np.arange(10) < 4)[:, None], own.loss_mask.shape))
         np.testing.assert_array_equal(
             own.terminated, np.broadcast_to((np.arange(10) == 3)[:, None], own.terminated.shape)
         )
         assert not own.reward[:, 4:].any()
-    np.testing.assert_allclose(tally.episode_return[:, 0], trajectories["rookie"].reward[0].sum(0))
-    np.testing.assert_allclose(tally.episode_return[:, 1], trajectories["pair"].reward[1].sum(0))
+    np.testing.assert_allclose(stats.episode_return[:, 0], trajectories["rookie"].reward[0].sum(0))
+    np.testing.assert_allclose(stats.episode_return[:, 1], trajectories["pair"].reward[1].sum(0))
 
 
 def test_the_tally_by_hand():
@@ -189,13 +191,13 @@ def test_the_tally_by_hand():
     script = Script(((2, 0, 0, 2, 0, 1, 0, 2, 0, 1), (2,) * 10, (1, 0, 1, 0, 0, 1, 1, 1, 1, 0)))
     team = Team((AgentGroup("scripted", (0,), script), AgentGroup("others", (1, 2), RandomPolicy(3))))
     play = jax.jit(lambda: rollout(ENV, team, {"scripted": (), "others": ()}, ENV.default_params(), KEY, EVERYBODY))
-    trajectories, tally = play()
+    trajectories, stats = play()
     assert trajectories == {}
-    assert tally.episode_return[:3, 0].tolist() == [3, 0, -2]
-    assert tally.task_metrics["paid"][:3, 0].tolist() == [5, 0, 4]
-    assert tally.task_metrics["punished"][:3, 0].tolist() == [2, 0, 6]
-    assert tally.longest_streak[:3, 0].tolist() == [3, 0, 2]
-    assert tally.steps_to_first_reward[:3, 0].tolist() == [2, 11, 2]
+    assert stats.episode_return[:3, 0].tolist() == [3, 0, -2]
+    assert stats.task_metrics["paid"][:3, 0].tolist() == [5, 0, 4]
+    assert stats.task_metrics["punished"][:3, 0].tolist() == [2, 0, 6]
+    assert stats.longest_streak[:3, 0].tolist() == [3, 0, 2]
+    assert stats.steps_to_first_reward[:3, 0].tolist() == [2, 11, 2]
 
 
 # Presence.
@@ -206,16 +208,16 @@ def shares(team, social_episode_prob, episodes=2000):
 
 
 def test_presence_is_social_as_often_as_asked():
-    present = shares(PAIRED, 0.75)
-    assert abs(present.all(-1).mean() - 0.75) < 0.04
+    agent_mask = shares(PAIRED, 0.75)
+    assert abs(agent_mask.all(-1).mean() - 0.75) < 0.04
     assert shares(PAIRED, 1.0).all()
     assert not shares(PAIRED, 0.0).all(-1).any()
 
 
 def test_solo_episodes_hold_one_learner_in_turn():
     team = Team((AgentGroup("rookie", (0,), SMALL, learner=Learner()), AgentGroup("expert", (1, 2), RandomPolicy(3))))
-    present = shares(team, 0.25)
-    assert set(map(tuple, present.tolist())) == {(True, True, True), (True, False, False)}
-    present = shares(PAIRED, 0.0, episodes=9)
-    assert present.argmax(-1).tolist() == [0, 2, 1] * 3
-    assert (present.sum(-1) == 1).all()
+    agent_mask = shares(team, 0.25)
+    assert set(map(tuple, agent_mask.tolist())) == {(True, True, True), (True, False, False)}
+    agent_mask = shares(PAIRED, 0.0, episodes=9)
+    assert agent_mask.argmax(-1).tolist() == [0, 2, 1] * 3
+    assert (agent_mask.sum(-1) == 1).all()

@@ -54,10 +54,10 @@ def student_trajectory(task, student, teacher, follow_prob=0.0, episodes=6):
     """Trajectories of the student in both slots, [S, T, E], with what the teacher would have done."""
     env = GridEnv(task)
     team = Team((AgentGroup("student", (0, 1), Student(student), Learner(), teacher),))
-    present = jnp.ones((episodes, 2), bool)
+    agent_mask = jnp.ones((episodes, 2), bool)
     teacher_action_prob = None if teacher is None else {"student": jnp.float32(follow_prob)}
     actual_trajectory, _ = rollout(
-        env, team, {"student": ()}, env.default_params(), jax.random.PRNGKey(1), present, teacher_action_prob
+        env, team, {"student": ()}, env.default_params(), jax.random.PRNGKey(1), agent_mask, teacher_action_prob
     )
     return actual_trajectory["student"]
 

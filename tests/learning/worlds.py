@@ -26,7 +26,7 @@ class RoomsParams:
 class RoomsState:
     step: jax.Array
     last: jax.Array  # i32[A], last actions
-    present: jax.Array
+    agent_mask: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Rooms:
         return state, self._tell(state, jnp.zeros(self.num_agents), True, params)
 
     def step(self, state, action, params):
-        reward = params.pay[jnp.arange(self.num_agents), action] * state.present
+        reward = params.pay[jnp.arange(self.num_agents), action] * state.agent_mask
         state = state.replace(step=state.step + 1, last=action)
         return state, self._tell(state, reward, False, params)
 
@@ -68,7 +68,7 @@ class Rooms:
             terminated=state.step >= params.length,
             truncated=state.step >= self.max_steps,
             is_first=jnp.bool_(is_first),
-            agent_mask=state.present & ~self._is_away(state.step),
+            agent_mask=state.agent_mask & ~self._is_away(state.step),
             info={"paid": (reward > 0).astype(jnp.float32), "punished": (reward < 0).astype(jnp.float32)},
         )
 

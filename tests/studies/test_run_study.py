@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 CONTINUED_UNDER_ANOTHER_NAME = TrainingRun(
     name="on",
     configure=lambda budget: dataclasses.replace(
-        CONFIG, team=(dataclasses.replace(CONFIG.team[0], name="pupil"), *CONFIG.team[1:])
+        CONFIG, team=(dataclasses.replace(CONFIG.team[0], name="student"), *CONFIG.team[1:])
     ),
     init_from=TrainedSlot(run=RUN, variant="social"),
 )
@@ -73,8 +73,8 @@ def uninterrupted(tmp_path_factory):
             "run 'tiny' trains no agent of variant 'social', group 'agent'",
         ),
         (
-            TrainedAgents(run=CONTINUED_UNDER_ANOTHER_NAME, variant="social", group="pupil"),
-            "none of its own groups has this name: 'pupil', 'other'",
+            TrainedAgents(run=CONTINUED_UNDER_ANOTHER_NAME, variant="social", group="student"),
+            "none of its own groups has this name: 'student', 'other'",
         ),
     ],
 )

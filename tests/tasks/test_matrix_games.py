@@ -10,10 +10,10 @@ from rookery.tasks.matrix_games import COOPERATE, DEFECT, MatrixGame
 NAMES = ("matrix-prisoners-dilemma-v0", "matrix-stag-hunt-v0", "matrix-chicken-v0")
 
 
-def play(task, *steps, present=None):
+def play(task, *steps, agent_mask=None):
     """Rewards [T, 2] and the last time step of a game with given actions."""
     env, params = task.make_env(), task.default_params()
-    state, timestep = env.reset(jax.random.PRNGKey(0), params, present)
+    state, timestep = env.reset(jax.random.PRNGKey(0), params, agent_mask)
     rewards = []
     for step in steps:
         state, timestep = env.step(state, jnp.array(step), params)
@@ -63,7 +63,7 @@ def test_each_sees_what_both_did_last():
 
 
 def test_no_reward_without_an_opponent():
-    rewards, timestep = play(MatrixGame(), (1, 0), present=jnp.array([True, False]))
+    rewards, timestep = play(MatrixGame(), (1, 0), agent_mask=jnp.array([True, False]))
     np.testing.assert_array_equal(rewards, [(0, 0)])
     np.testing.assert_array_equal(timestep.observation[0], [[(230, 40, 40), (0, 0, 0)]])
     np.testing.assert_array_equal(timestep.observation[1], np.zeros((1, 2, 3)))

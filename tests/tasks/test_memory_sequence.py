@@ -28,8 +28,8 @@ def functions(task):
     return jax.jit(env.reset), jax.jit(env.step)
 
 
-def start(task=TASK, seed=0, present=None):
-    return functions(task)[0](jax.random.PRNGKey(seed), task.default_params(), present)
+def start(task=TASK, seed=0, agent_mask=None):
+    return functions(task)[0](jax.random.PRNGKey(seed), task.default_params(), agent_mask)
 
 
 def play(task, state, *actions):
@@ -88,7 +88,7 @@ def test_no_digit_is_no_mistake_and_an_absent_agent_ends_nothing():
     states, steps = play(TASK, state, (0, 2), (SILENT, 0))
     assert float(steps[-1].reward[0]) == 0
     assert (int(states[-1].trial), int(states[-1].place)) == (0, 1)
-    state, _ = start(present=jnp.array([False, True]))
+    state, _ = start(agent_mask=jnp.array([False, True]))
     states, steps = play(TASK, state, (0, 2), (0, 0))
     assert (int(states[-1].trial), int(states[-1].place)) == (0, 1)
     np.testing.assert_array_equal(steps[-1].reward, [0, 1])
@@ -96,14 +96,14 @@ def test_no_digit_is_no_mistake_and_an_absent_agent_ends_nothing():
 
 def test_alone_a_trial_begins_at_once_and_own_digits_may_be_hidden():
     alone = jnp.array([True, False])
-    state, first = start(present=alone)
+    state, first = start(agent_mask=alone)
     assert (int(state.place), pixels(first, 0)) == (0, {0: (0, ASKED)})
     states, steps = play(TASK, state, (2, 0), (1, 0))
     assert [float(s.reward[0]) for s in steps] == [1, -1]
     assert (int(states[-1].place), int(states[-1].trial)) == (0, 1)
     assert pixels(steps[-1], 0) == {0: (0, ASKED), 1: (1, WRONG)}
     task = dataclasses.replace(TASK, show_own=False)
-    _, steps = play(task, start(task, present=alone)[0], (2, 0))
+    _, steps = play(task, start(task, agent_mask=alone)[0], (2, 0))
     assert pixels(steps[-1], 0) == {0: (0, ASKED)}
 
 
@@ -179,12 +179,12 @@ def test_it_is_drawn():
     env = TASK.make_env()
     state, _ = start()
     states, _ = play(TASK, state, (0, 2), (2, 1))
-    scene = make_render_state(env)(states[-1])
-    assert scene.tiles.shape == (3, 5)
-    np.testing.assert_array_equal(scene.goals, [(2, 1), (0, 2), (1, 3), (1, 4)])
-    np.testing.assert_array_equal(scene.position, [(2, 1), (1, 2)])
-    assert scene.visible[0][1, 2]
-    assert not scene.visible[1][2, 1]
+    render_state = make_render_state(env)(states[-1])
+    assert render_state.tiles.shape == (3, 5)
+    np.testing.assert_array_equal(render_state.goals, [(2, 1), (0, 2), (1, 3), (1, 4)])
+    np.testing.assert_array_equal(render_state.position, [(2, 1), (1, 2)])
+    assert render_state.visible[0][1, 2]
+    assert not render_state.visible[1][2, 1]
 
 
 def test_the_text_shows_the_sequence():

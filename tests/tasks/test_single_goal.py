@@ -20,7 +20,7 @@ MAP = map_text("""
 """)
 TASK = SingleGoal(map=MAP, views=(SMALL,) * 2)
 FLOOR = {(1, 1), (1, 2), (1, 3), (1, 5), (2, 1), (2, 5)}
-BESIDE, AWAY = (1, 3), (2, 1)
+NEXT_TO, AWAY = (1, 3), (2, 1)
 
 
 def reach(task, state=None):
@@ -151,7 +151,7 @@ def test_impossible_settings_are_refused(settings, message):
 
 def test_a_schedule_may_change_the_reward():
     params = TASK.default_params()
-    state = start_at(start(TASK), [BESIDE, AWAY])
+    state = start_at(start(TASK), [NEXT_TO, AWAY])
     _, timestep = act(TASK, state, FORWARD, STAY, params=params.replace(goal_reward=jax.numpy.float32(2.5)))
     assert timestep.reward.tolist() == [2.5, 0]
 

@@ -27,12 +27,12 @@ def sample():
 
 def test_absent_agents_do_nothing_and_are_paid_nothing():
     trajectory = sample()
-    others, present = trajectory.others, np.asarray(trajectory.others.agent_mask)
-    assert (present[..., 0] == trajectory.loss_mask).all()
-    assert ((np.asarray(others.action) == -1) == ~present).all()
-    assert not np.asarray(others.reward)[~present].any()
-    assert not np.asarray(others.in_view)[~present[..., 1:]].any()
-    counted = present[np.asarray(trajectory.loss_mask)]
+    others, agent_mask = trajectory.others, np.asarray(trajectory.others.agent_mask)
+    assert (agent_mask[..., 0] == trajectory.loss_mask).all()
+    assert ((np.asarray(others.action) == -1) == ~agent_mask).all()
+    assert not np.asarray(others.reward)[~agent_mask].any()
+    assert not np.asarray(others.in_view)[~agent_mask[..., 1:]].any()
+    counted = agent_mask[np.asarray(trajectory.loss_mask)]
     assert {1, 2, 3} == set(counted.sum(-1).tolist()), "all agents are there, one of the others is away, or both are"
 
 

@@ -41,7 +41,7 @@ def test_a_goal_taken_away_has_no_number(recording):
 
 
 def test_agent_has_its_prestige_color_and_heading(recording):
-    # A, prestige 0, faces east: the base is on the left, clear corners are beside the tip on the right.
+    # A, prestige 0, faces east: the base is on the left, clear corners are next to the tip on the right.
     here = cell(render_map(recording, 0), 1, 4)
     assert tuple(here[7, 4]) == colors.PRESTIGE_LOW_COLOR
     assert tuple(here[4, 21]) == tuple(here[20, 21]) == colors.FLOOR_COLOR
@@ -60,7 +60,7 @@ def test_the_tip_is_where_it_is_heading(recording, heading, tip):
     thirds = changed.reshape(3, 4, 3, 4).mean((1, 3))
     row, col = tip
     assert thirds[row, col] > 0.3
-    if row == 1:  # the corners beside the tip are nearly clear, those at the base are not
+    if row == 1:  # the corners next to the tip are nearly clear, those at the base are not
         assert max(thirds[0, col], thirds[2, col]) < 0.3 < min(thirds[0, 2 - col], thirds[2, 2 - col]) + 0.1
     else:
         assert max(thirds[row, 0], thirds[row, 2]) < 0.3 < min(thirds[2 - row, 0], thirds[2 - row, 2]) + 0.1
@@ -161,8 +161,8 @@ def test_steps_are_all_one_even_size(recording, tile):
 def test_a_step_shows_each_view_enlarged(recording):
     picture = render_step(recording, 2)
     enlarged = recording.views[0][2].repeat(24, 0).repeat(24, 1)  # 96 pixels / 4
-    beside = picture[30 : 30 + 72, 12 + 9 * TILE + 12 :][:, :96]
-    np.testing.assert_array_equal(beside, enlarged)
+    view = picture[30 : 30 + 72, 12 + 9 * TILE + 12 :][:, :96]
+    np.testing.assert_array_equal(view, enlarged)
 
 
 def test_a_step_shows_what_changed_in_words(recording):

@@ -51,49 +51,49 @@ def test_every_kind_of_tile_has_a_look_and_the_right_one():
 def test_a_grid_world():
     task = task_on("#######\n#A.1.2#\n#######")
     env = registry.make_env(task)
-    scene = make_render_state(env)(start(task, [(1, 1)], [1]))
-    np.testing.assert_array_equal(scene.tiles[1], [1, 0, 0, 2, 0, 2, 1])
-    np.testing.assert_array_equal(scene.goals, [[1, 3], [1, 5]])
-    assert scene.visible[0][1, 2]
-    assert not scene.visible[0][1, 6]  # a view of three cells
-    assert scene.views[0].shape == (15, 15, 3)  # five pixels a cell, where the view is no picture
+    render_state = make_render_state(env)(start(task, [(1, 1)], [1]))
+    np.testing.assert_array_equal(render_state.tiles[1], [1, 0, 0, 2, 0, 2, 1])
+    np.testing.assert_array_equal(render_state.goals, [[1, 3], [1, 5]])
+    assert render_state.visible[0][1, 2]
+    assert not render_state.visible[0][1, 6]  # a view of three cells
+    assert render_state.views[0].shape == (15, 15, 3)  # five pixels a cell, where the view is no picture
 
 
 def test_a_world_of_boxes_and_apples():
     env = registry.make_env(registry.get_task("box-trapped-v0"))
     state, _ = env.reset(KEY, env.default_params())
     state = state.replace(beam=state.beam.at[1, 1].set(FIRE_BEAM))
-    scene = jax.device_get(make_render_state(env)(state))
-    assert scene.tiles[1, 1] == BEAM_TILES_START + FIRE_BEAM
-    assert (scene.tiles == TASK_TILES_START + BOX).sum() == (np.asarray(state.tiles) == BOX).sum() > 0
-    assert (scene.tiles == TASK_TILES_START + APPLE).sum() == (np.asarray(state.tiles) == APPLE).sum() > 0
-    assert {int(kind) for kind in np.unique(scene.tiles)} <= set(SPRITES)
-    np.testing.assert_array_equal(scene.position, state.position)
+    render_state = jax.device_get(make_render_state(env)(state))
+    assert render_state.tiles[1, 1] == BEAM_TILES_START + FIRE_BEAM
+    assert (render_state.tiles == TASK_TILES_START + BOX).sum() == (np.asarray(state.tiles) == BOX).sum() > 0
+    assert (render_state.tiles == TASK_TILES_START + APPLE).sum() == (np.asarray(state.tiles) == APPLE).sum() > 0
+    assert {int(kind) for kind in np.unique(render_state.tiles)} <= set(SPRITES)
+    np.testing.assert_array_equal(render_state.position, state.position)
 
 
 def test_a_game_without_a_map():
     env = registry.make_env(registry.get_task("matrix-stag-hunt-v0"))
     state, _ = env.reset(KEY, env.default_params())
-    scene = make_render_state(env)(state)
-    assert not np.any(scene.tiles)
+    render_state = make_render_state(env)(state)
+    assert not np.any(render_state.tiles)
     state, _ = env.step(state, jnp.array([1, 0]), env.default_params())
-    scene = make_render_state(env)(state)
+    render_state = make_render_state(env)(state)
     np.testing.assert_array_equal(
-        scene.tiles, [[0] * 5, [0, MATRIX_MOVE_TILES_START + 1, 0, MATRIX_MOVE_TILES_START, 0], [0] * 5]
+        render_state.tiles, [[0] * 5, [0, MATRIX_MOVE_TILES_START + 1, 0, MATRIX_MOVE_TILES_START, 0], [0] * 5]
     )
-    np.testing.assert_array_equal(scene.position, [[1, 1], [1, 3]])
+    np.testing.assert_array_equal(render_state.position, [[1, 1], [1, 3]])
 
 
 def test_a_board_with_a_coin():
     env = registry.make_env(registry.get_task("coin-game-5x5-v0"))
     state, _ = env.reset(KEY, env.default_params())
-    scene = make_render_state(env)(state.replace(coin=jnp.array([1, 3]), coin_color=jnp.int32(1)))
-    assert np.argwhere(scene.tiles).tolist() == [[1, 3]]
-    assert SPRITES[int(scene.tiles[1, 3])].name == "blue coin"
+    render_state = make_render_state(env)(state.replace(coin=jnp.array([1, 3]), coin_color=jnp.int32(1)))
+    assert np.argwhere(render_state.tiles).tolist() == [[1, 3]]
+    assert SPRITES[int(render_state.tiles[1, 3])].name == "blue coin"
     assert SPRITES[COIN_TILES_START].name == "red coin"
-    np.testing.assert_array_equal(scene.prestige, [0, 1])  # red and blue
-    np.testing.assert_array_equal(scene.position, state.position)
-    assert scene.views[0].shape == (25, 25, 3)
+    np.testing.assert_array_equal(render_state.prestige, [0, 1])  # red and blue
+    np.testing.assert_array_equal(render_state.position, state.position)
+    assert render_state.views[0].shape == (25, 25, 3)
 
 
 @pytest.mark.parametrize("name", ["box-trapped-v0", "matrix-chicken-v0"])

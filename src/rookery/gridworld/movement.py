@@ -28,22 +28,22 @@ def step_movement(state: GridState, action: Int[Array, "A"], collide: bool) -> t
         cell with another agent. If not, the order has no effect and none is sampled.
     Returns: the state after the step, and who moved.
     """
-    present = state.agent_mask
+    agent_mask = state.agent_mask
     turn = (action == RIGHT).astype(jnp.int32) - (action == LEFT).astype(jnp.int32)
-    heading = jnp.where(present, (state.heading + turn) % 4, state.heading)
+    heading = jnp.where(agent_mask, (state.heading + turn) % 4, state.heading)
     target = state.position + direction_vector(heading)
     height, width = state.tiles.shape
     row, col = target[:, 0], target[:, 1]
     inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
     kind = state.tiles.reshape(-1)[jnp.clip(row, 0, height - 1) * width + jnp.clip(col, 0, width - 1)]
-    wants = present & (action == FORWARD) & inside & is_walkable(kind)
+    wants = agent_mask & (action == FORWARD) & inside & is_walkable(kind)
 
-    if collide and len(present) > 1:
-        order = jax.random.permutation(jax.random.fold_in(state.key, state.step), len(present))
+    if collide and len(agent_mask) > 1:
+        order = jax.random.permutation(jax.random.fold_in(state.key, state.step), len(agent_mask))
         position = state.position
-        for rank in range(len(present)):
+        for rank in range(len(agent_mask)):
             agent = order[rank]
-            blocking = (position == target[agent]).all(-1) & present & (jnp.arange(len(present)) != agent)
+            blocking = (position == target[agent]).all(-1) & agent_mask & (jnp.arange(len(agent_mask)) != agent)
             moves = wants[agent] & ~blocking.any()
             position = position.at[agent].set(jnp.where(moves, target[agent], position[agent]))
     else:
@@ -63,13 +63,13 @@ def spawn_delayed(state: GridState, spawn_delay: Int[Array, "A"], collide: bool)
     If agents collide, an agent waits until its cell is free.
     """
     due = state.episode_agent_mask & (state.step >= spawn_delay)
-    present = state.agent_mask & state.episode_agent_mask
+    agent_mask = state.agent_mask & state.episode_agent_mask
     if state.away is not None:
-        due, present = due & ~state.away, present & ~state.away
+        due, agent_mask = due & ~state.away, agent_mask & ~state.away
     if not collide:
         return state.replace(agent_mask=due)
     for agent in range(len(due)):
-        blocking = (state.position == state.position[agent]).all(-1) & present
+        blocking = (state.position == state.position[agent]).all(-1) & agent_mask
         is_free = ~blocking.at[agent].set(False).any()
-        present = present.at[agent].set(present[agent] | (due[agent] & is_free))
-    return state.replace(agent_mask=present)
+        agent_mask = agent_mask.at[agent].set(agent_mask[agent] | (due[agent] & is_free))
+    return state.replace(agent_mask=agent_mask)

@@ -51,7 +51,7 @@ class Viewer(NamedTuple):
     agent_index: Int[Array, ""] | int
     position: Int[Array, "2"]
     heading: Int[Array, ""]
-    present: Bool[Array, ""]
+    is_present: Bool[Array, ""]
     can_hide_goals: Bool[Array, ""] | bool
 
 
@@ -68,7 +68,7 @@ def _viewer(state: GridState, agent: Int[Array, ""] | int, view: ViewConfig) -> 
 
 def _observe_grid(state: GridState, viewer: Viewer, view: ViewConfig):
     kind, visible = agent_view(state.tiles, viewer.position, viewer.heading, view)
-    visible &= viewer.present  # absent agents see nothing
+    visible &= viewer.is_present  # absent agents see nothing
     is_goal = (kind == GOAL) | (kind >= GOAL_KINDS[1])
     kind = jnp.where(viewer.can_hide_goals & state.goals_masked & is_goal, FLOOR, kind)
     row, col = to_egocentric(state.position, viewer.position, viewer.heading, view)

@@ -146,9 +146,9 @@ class GridTask(Task):
         for number, (row, col) in enumerate(np.asarray(self.goal_cells(state.task)), 1):
             if state.tiles[row, col] not in (FLOOR, OBSTACLE):  # else the episode does not have this goal, or no longer
                 rows[row][col] = str(number)
-        present = np.flatnonzero(state.agent_mask)
+        slots = np.flatnonzero(state.agent_mask)
         for (row, col), heading in zip(
-            np.asarray(state.position)[present], np.asarray(state.heading)[present], strict=True
+            np.asarray(state.position)[slots], np.asarray(state.heading)[slots], strict=True
         ):
             rows[row][col] = "^>v<"[heading]
         return "\n".join(" ".join(row) for row in rows)

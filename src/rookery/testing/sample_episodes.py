@@ -77,18 +77,18 @@ def _others(
     numbers: _Numbers, policy: RecurrentPolicy, requested: Sequence[str], rewards: Sequence[IntrinsicReward]
 ) -> OthersInfo | None:
     """What is requested of the others. An absent agent does -1, is paid nothing and is not in view."""
-    present, pairs = _agent_mask(policy.num_agents), (STEPS, EPISODES, policy.num_agents - 1)
+    agent_mask, pairs = _agent_mask(policy.num_agents), (STEPS, EPISODES, policy.num_agents - 1)
     fields: dict[str, Any] = {}
     if "action" in requested:
-        fields["action"] = jnp.where(present, numbers.integers(policy.num_actions, *present.shape), -1)
+        fields["action"] = jnp.where(agent_mask, numbers.integers(policy.num_actions, *agent_mask.shape), -1)
     if "reward" in requested:
-        fields["reward"] = jnp.where(present, numbers.floats(*present.shape), 0.0)
+        fields["reward"] = jnp.where(agent_mask, numbers.floats(*agent_mask.shape), 0.0)
     if "in_view" in requested:
-        fields["in_view"] = (numbers.floats(*pairs) > 0) & present[..., 1:]
+        fields["in_view"] = (numbers.floats(*pairs) > 0) & agent_mask[..., 1:]
     if "relative_position" in requested:
         fields["relative_position"] = numbers.integers(5, *pairs, 2) - 2
     if "agent_mask" in requested:
-        fields["agent_mask"] = present
+        fields["agent_mask"] = agent_mask
     if "influence" in requested:
         receivers = [reward.kind for reward in rewards if "influence" in reward.required_info]
         fields["influence"] = {kind: jnp.abs(numbers.floats(STEPS, EPISODES)) for kind in receivers}

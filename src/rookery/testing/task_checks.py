@@ -259,13 +259,13 @@ def _check_time_steps(task: Task, env: Env, episodes: Episodes) -> None:
         f"must be true from step max_steps={env.max_steps} on and not before",
     )
     # An agent that leaves or enters in a step is paid as it was there before it.
-    present = np.concatenate([first.agent_mask[None], timesteps.agent_mask[:-1]])
-    absent = ~present
+    agent_mask = np.concatenate([first.agent_mask[None], timesteps.agent_mask[:-1]])
+    absent = ~agent_mask
     require(not timesteps.reward[absent].any(), f"{name}.reward", "absent agents must get 0")
     for metric in task.metric_names:
         require(not timesteps.info[metric][absent].any(), f"{name}: info", f"{metric!r} must be 0 for absent agents")
     is_over = np.logical_or.accumulate(timesteps.terminated)[..., None]
-    leaves = (present & ~timesteps.agent_mask & ~is_over).any((0, 1))
+    leaves = (agent_mask & ~timesteps.agent_mask & ~is_over).any((0, 1))
     unnamed = [slot for slot in np.flatnonzero(leaves).tolist() if slot not in env.dropout_slots]
     require(
         not unnamed,

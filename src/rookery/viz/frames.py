@@ -144,10 +144,10 @@ def render_step(recording: Recording, t: int, tile_size: int = 24, visible_to: V
 
 def _card_lines(recording, t, agent):
     """The lines next to an agent's view: (text, font size, color)."""
-    present = bool(recording.agent_mask[t, agent])
+    is_present = bool(recording.agent_mask[t, agent])
     lines = [
         (f"{colors.agent_letter(agent)}  {recording.agent_names[agent]}", 13, colors.TEXT_COLOR),
-        (ROLE_LABELS[recording.roles[agent]] if present else "absent", 12, colors.FAINT_TEXT_COLOR),
+        (ROLE_LABELS[recording.roles[agent]] if is_present else "absent", 12, colors.FAINT_TEXT_COLOR),
         (f"return {recording.returns()[t, agent]:.4g}", 12, colors.TEXT_COLOR),
     ]
     if t:

@@ -158,8 +158,8 @@ class Recording:
         """
         if self.influence is None or t == 0:
             return []
-        present = self.agent_mask[t]
-        influence = np.where(present[:, None] & present, self.influence[t - 1], 0)
+        agent_mask = self.agent_mask[t]
+        influence = np.where(agent_mask[:, None] & agent_mask, self.influence[t - 1], 0)
         pairs = [(int(k), int(j), float(influence[k, j])) for k, j in np.argwhere(influence)]
         return sorted(pairs, key=lambda pair: abs(pair[2]))
 

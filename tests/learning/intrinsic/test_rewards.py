@@ -20,7 +20,7 @@ def add_rewards(rewards, trajectory, scale=1.0, timesteps=0.0):
 
 
 def played(**others) -> Trajectory:
-    """An agent paid 1, 0, 0 in one episode, beside others."""
+    """An agent paid 1, 0, 0 in one episode, with others."""
     zeros = jnp.zeros((STEPS, EPISODES))
     return Trajectory(
         observation=jnp.zeros((STEPS + 1, EPISODES, 1), jnp.uint8),
@@ -46,9 +46,9 @@ def test_prosocial_adds_the_others():
 
 def test_inequity_by_hand():
     """Smoothed by 1/2: own 1, .5, .25; others 0, 0, 3 and 2, 0, 0. The second is absent in the last step."""
-    present = jnp.ones((STEPS, EPISODES, 3), bool).at[2, 0, 2].set(False)
+    agent_mask = jnp.ones((STEPS, EPISODES, 3), bool).at[2, 0, 2].set(False)
     intrinsic = InequityAversion(disadvantageous=4.0, advantageous=0.2, trace_decay=0.5)
-    paid, _ = add_rewards((intrinsic,), played(reward=REWARD, agent_mask=present), 1.0, 0.0)
+    paid, _ = add_rewards((intrinsic,), played(reward=REWARD, agent_mask=agent_mask), 1.0, 0.0)
     wanted = [1 - (0.2 * 1 + 4.0 * 1) / 2, -(0.2 * 0.5 + 0.2 * 0.5) / 2, -4.0 * 2.75]
     np.testing.assert_allclose(paid.reward[:, 0], wanted, rtol=1e-6)
 
@@ -67,8 +67,10 @@ def test_messages_are_paid_apart():
     """alpha e + beta c to messages, e alone to actions."""
     influence = {"influence-messages": jnp.array([[0.5], [0.0], [1.0]])}
     zeros = jnp.zeros((STEPS, EPISODES))
-    said = MessageTrajectory(message=zeros.astype(jnp.int32), log_prob=zeros, logits=jnp.zeros((STEPS, EPISODES, 2)))
-    trajectory = played(influence=influence).replace(messages=said)
+    messages = MessageTrajectory(
+        message=zeros.astype(jnp.int32), log_prob=zeros, logits=jnp.zeros((STEPS, EPISODES, 2))
+    )
+    trajectory = played(influence=influence).replace(messages=messages)
     paid, _ = add_rewards((MessageInfluence(weight=3.0, extrinsic_coef=0.5),), trajectory, 1.0, 0.0)
     np.testing.assert_array_equal(paid.reward, trajectory.reward)
     np.testing.assert_allclose(paid.messages.reward[:, 0], [0.5 + 1.5, 0, 3.0])

@@ -42,7 +42,7 @@ ORCHARD = """
 #,,,#,,,#.#
 ###########
 """
-CENTRES = ((2, 2), (2, 6), (6, 2), (6, 6))
+CENTERS = ((2, 2), (2, 6), (6, 2), (6, 6))
 
 
 def test_harvest_grows_by_the_number_of_apples_near():
@@ -53,12 +53,12 @@ def test_harvest_grows_by_the_number_of_apples_near():
     tiles[5, 2] = tiles[6, 1] = APPLE
     tiles[5, 5:8] = tiles[7, 5] = APPLE
     after = grown(task, tiles, draws=20_000)
-    for center, chance in zip(CENTRES, (0.0, 0.005, 0.02, 0.05), strict=True):
+    for center, chance in zip(CENTERS, (0.0, 0.005, 0.02, 0.05), strict=True):
         assert close((after[:, *center] == APPLE).mean(), chance, 20_000), center
     changed = (after != tiles).any(0)
     assert not changed[~task.parsed_map.orchard].any()
     assert not (after[:, tiles == APPLE] != APPLE).any(), "an apple went away"
-    assert not changed[5:8, 1:4][2, 2], "(7, 3) has the middle beside it, which is empty"
+    assert not changed[5:8, 1:4][2, 2], "(7, 3) is next to the middle, which is empty"
 
 
 def test_near_is_the_eight_cells_around():
@@ -66,7 +66,7 @@ def test_near_is_the_eight_cells_around():
     near = np.asarray(regrowth.count_nearby_apples(jnp.asarray(tiles)))
     expected = np.zeros((6, 7), int)
     expected[1:4, 2:5] = 1
-    expected[2, 3] = 0  # an apple is not beside itself
+    expected[2, 3] = 0  # an apple is not next to itself
     np.testing.assert_array_equal(near, expected)
 
 

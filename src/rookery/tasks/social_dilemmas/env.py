@@ -163,16 +163,16 @@ class DilemmaEnv(Env):
         params: PyTree,
     ) -> ActionResult:
         """A step before growth, given the positions after moving: agents turn, eat and fire. `step` stays the same."""
-        present, world = state.agent_mask, params.world
-        heading = jnp.where(present, turn_agents(state.heading, action), state.heading)
-        eats = present & (look_up(state.tiles, position[:, 0], position[:, 1]) == APPLE)
+        agent_mask, world = state.agent_mask, params.world
+        heading = jnp.where(agent_mask, turn_agents(state.heading, action), state.heading)
+        eats = agent_mask & (look_up(state.tiles, position[:, 0], position[:, 1]) == APPLE)
         eaten = rectangle_bitmask(position, position, eats, state.tiles.shape) != 0
         moved = state.replace(
             tiles=jnp.where(eaten, EMPTY, state.tiles).astype(jnp.uint8), position=position, heading=heading
         )
         beams, task_info = self.task.apply_special_actions(moved, action, priority)
         times_zapped = beams.hits.sum(0)
-        fires = present & (action == FIRE) & ("fire" in self.task.action_names)
+        fires = agent_mask & (action == FIRE) & ("fire" in self.task.action_names)
         info = {
             "apples": eats,
             "apple_steps": eats * (state.step + 1),
@@ -197,12 +197,12 @@ class DilemmaEnv(Env):
         """The map cells that each agent sees now."""
         view = self.task.view
 
-        def visible_to(position, heading, present):
+        def visible_to(position, heading, is_present):
             row, col = view_cells(position, heading, view)
             row, col = (
                 jnp.where(x < 0, 10**6, x) for x in (row, col)
             )  # out of bounds on purpose: dropped instead of wrapped
-            return jnp.zeros(state.tiles.shape, bool).at[row, col].set(present, mode="drop")
+            return jnp.zeros(state.tiles.shape, bool).at[row, col].set(is_present, mode="drop")
 
         return jax.vmap(visible_to)(state.position, state.heading, state.agent_mask)
 
