@@ -572,8 +572,9 @@ class Task(NumericFields):
     """What each agent observes, one per agent, for tasks that observe part of a grid."""
     dropout_slots: tuple[int, ...] = ()
     """Slots of agents that leave within an episode and return; on the gridworld, see `rookery.gridworld.presence`.
-    Learners in these slots bootstrap from their return, not from what an absent agent observes. Agents that leave for
-    good before the episode is over are not supported: at the time limit one that is away has its last value."""
+    What a learner in these slots misses is valued by its estimate when it is back, not by what it observes while it is
+    away. Agents that leave for good before the episode is over are not supported: at the time limit one that is away
+    has its last value."""
     grid_spec: GridSpec | None = None
     """Size, agents and movement of the shared gridworld; None for a task with an environment of its own."""
 
