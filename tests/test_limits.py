@@ -276,7 +276,7 @@ def test_a_time_limit_that_is_none(straight, tmp_path, seconds):
         lambda: Session("smoke", tmp_path, 0, 1, 2, stop_after=seconds),
     ]
     for call in calls:
-        with pytest.raises(ConfigError, match=rf"stop_after={seconds} must be at least 0 seconds; None is no limit"):
+        with pytest.raises(ConfigError, match=rf"stop_after={seconds} must be at least 0 seconds; None means no limit"):
             call()
     assert not list(tmp_path.iterdir())
 

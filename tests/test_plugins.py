@@ -29,7 +29,7 @@ def test_what_is_no_class_of_the_kind_is_refused(register):
     for value in (5, None, "mlp", MLPNetwork(), lambda: None):
         with pytest.raises(ConfigError, match=f"is not a class; register a class derived from {base}, not an instance"):
             register(value)
-    with pytest.raises(ConfigError, match=f"^int is no {noun}; derive it from {base}$"):
+    with pytest.raises(ConfigError, match=f"^int is not an? {noun}; derive it from {base}$"):
         register(int)
 
 
@@ -117,8 +117,8 @@ class Odd(Tracker):
         (plugins.register_network, Mapping, ".sizes={} has no hash; use a tuple, of pairs instead of a dictionary"),
         (plugins.register_tracker, Nameless, 'needs `kind = "..."` to be registered'),
         (plugins.register_tracker, Odd, "kind 'a,b' must be letters, digits, - and _"),
-        (plugins.register_learner, MLPNetwork, "is no learner; derive it from rookery.interfaces.Learner"),
-        (plugins.register_network, PPO, "is no network; derive it from rookery.interfaces.Network"),
+        (plugins.register_learner, MLPNetwork, "is not a learner; derive it from rookery.interfaces.Learner"),
+        (plugins.register_network, PPO, "is not a network; derive it from rookery.interfaces.Network"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

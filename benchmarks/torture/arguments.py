@@ -119,4 +119,4 @@ def _refusals():
         yield
     except RookeryError as error:
         if not str(error).isprintable() or len(str(error)) > 3000:
-            raise TrialError(f"the message is no printable line: {str(error)[:200]!r}") from None
+            raise TrialError(f"the message is not a printable line: {str(error)[:200]!r}") from None

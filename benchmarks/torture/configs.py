@@ -83,7 +83,7 @@ def _group(name: str, slots: tuple[int, ...], *rewards: Any, **communication: An
 
 
 def train_to_end(config: RunConfig, run_dir: Path, **options: Any) -> None:
-    """Train. Raises KeyboardInterrupt if the run was asked to stop, which is no finding: the script stops, too."""
+    """Train. Raises KeyboardInterrupt if the run was asked to stop, which is not a finding: the script stops, too."""
     if not train(config, run_dir, quiet=True, **options).finished:
         raise KeyboardInterrupt
 

@@ -33,7 +33,7 @@ KINDS = (*LEARNERS, "cloning", *INTRINSIC_REWARDS, *AUXILIARY_LOSSES, "advantage
 
 
 def configuration(kind: str) -> RunConfig:
-    """The run of one of KINDS, but for cloning, which is no run."""
+    """The run of one of KINDS, but for cloning, which is not a run."""
     if kind in LEARNERS:
         return run_config(LEARNERS[kind])
     if kind in INTRINSIC_REWARDS:

@@ -103,7 +103,7 @@ class Files:
         except RookeryError as error:
             text = str(error)
             if not text.isprintable() or len(text) > 2000:
-                raise TrialError(f"{name}: the message is no printable line: {text[:200]!r}") from None
+                raise TrialError(f"{name}: the message is not a printable line: {text[:200]!r}") from None
             return
         changed = path.read_bytes() != before
         if guarded and changed and not sealed and _text(found) != _text(read(source / name)):
@@ -180,7 +180,7 @@ def _damage(data: Any, dice: random.Random) -> None:
 
 
 def _command(words: tuple[str, ...], path: Path) -> str:
-    """What a command prints on the run of a file. Raises TrialError if that is no printable text."""
+    """What a command prints on the run of a file. Raises TrialError if that is not printable text."""
     from rookery.cli import main
 
     run_dir, output, errors = path.parent, io.StringIO(), io.StringIO()

@@ -85,7 +85,7 @@ class FullDisk:
         except StorageError as error:
             refused = True
             if not str(error).isprintable():
-                raise TrialError(f"the message is no printable line: {str(error)[:200]!r}") from None
+                raise TrialError(f"the message is not a printable line: {str(error)[:200]!r}") from None
         if refused and (run_dir / "config.json").exists():
             if not resume(run_dir, quiet=True).finished:
                 raise KeyboardInterrupt

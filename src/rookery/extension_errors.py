@@ -44,7 +44,7 @@ def checked_instance(extension: Any, method: str, result: Any, kind: type[_T]) -
 
 
 def check_trainable(what: str, params: PyTree) -> None:
-    """Raises ConfigError, which names a leaf, for parameters without gradients: those that are no floats."""
+    """Raises ConfigError, which names a leaf, for parameters without gradients: those that are not floats."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
             name, own = jax.tree_util.keystr(path) or "the array", leaf_types(leaf)[""]
@@ -54,7 +54,7 @@ def check_trainable(what: str, params: PyTree) -> None:
 
 
 def check_result_shape(what: str, result: Any, expected: tuple[int, ...]) -> None:
-    """Raises ConfigError for a result of an extension that is no array or number, or has another shape.
+    """Raises ConfigError for a result of an extension that is not an array or a number, or has another shape.
 
     That would be broadcast unnoticed.
     """

@@ -42,7 +42,7 @@ def check_at_most(name: str, value: float, high: int) -> None:
 
 
 def check_whole_number(name: str, value: Any) -> int:
-    """The value as an int. Raises ConfigError for anything but a whole number; booleans are none."""
+    """The value as an int. Raises ConfigError for anything but a whole number; booleans are not."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -61,10 +61,10 @@ def check_count(name: str, value: Any, high: int) -> int:
 
 
 def check_stop_after(seconds: Any) -> None:
-    """Raises ConfigError for a time limit that is no number, negative or NaN: training would never stop at NaN."""
+    """Raises ConfigError for a time limit that is not a number, negative or NaN: training would never stop at NaN."""
     check_type("stop_after", seconds, (numbers.Real, type(None)), "a number of seconds or None")
     if seconds is not None and not seconds >= 0:
-        raise ConfigError(f"stop_after={seconds} must be at least 0 seconds; None is no limit")
+        raise ConfigError(f"stop_after={seconds} must be at least 0 seconds; None means no limit")
 
 
 def check_interval_episodes(name: str, episodes: Any) -> int:

@@ -63,7 +63,8 @@ class Registry:
             raise ConfigError(f"{shortened(cls)} is not a class; register a class derived from {base}, not an instance")
         name, base_class = cls.__name__, _import(self.base)
         if not issubclass(cls, base_class):
-            raise ConfigError(f"{name} is no {self.noun}; derive it from {base}")
+            article = "an" if self.noun[0] in "aeiou" else "a"
+            raise ConfigError(f"{name} is not {article} {self.noun}; derive it from {base}")
         kind = getattr(cls, "kind", None)
         is_setting = "kind" in base_class.__annotations__ and not hasattr(base_class, "kind")
         if not isinstance(kind, str) or not kind:

@@ -1,4 +1,4 @@
-"""A command that is refused leaves no folder behind, and says what a folder holds that is no run."""
+"""A command that is refused leaves no folder behind, and says what a folder holds that is not a run."""
 
 import os
 import types

@@ -154,7 +154,7 @@ def test_remove(run, tmp_path, monkeypatch):
         assert "is in use by process" in err
     (tmp_path / "link").symlink_to(run_dir)
     assert run("rm", tmp_path / "link", "--yes")[0] == 5
-    # One that is no run: none of them is removed.
+    # One that is not a run: none of them is removed.
     assert run("rm", run_dir, tmp_path, "--yes")[0] == 6
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     for answer in (lambda: "n", end_of_input):

@@ -31,7 +31,7 @@ class Counting(Task):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FixedLength(Counting):
-    """The length of an episode is no setting."""
+    """The length of an episode is not a setting."""
 
     kind: Literal["counting-fixed-length"] = "counting-fixed-length"
     max_steps: int = dataclasses.field(default=5, init=False)

@@ -147,10 +147,10 @@ class Adapter(ScoredAgent):
         (jnp.full(TINY.num_episodes, 256), r"returned the action int32\[48\]; .* from 0 to 6"),
         (2, "returned the action 2; it must be whole numbers of shape"),
         (None, "returned the action None"),
-        ([[1], [2, 3]], "returned an action that is no array of numbers: ValueError: .*it must be whole numbers"),
+        ([[1], [2, 3]], "returned an action that is not an array of numbers: ValueError: .*it must be whole numbers"),
         (
             NeedsGrad(),
-            "returned an action that is no array of numbers: RuntimeError: call detach first; it must be whole",
+            "returned an action that is not an array of numbers: RuntimeError: call detach first; it must be whole",
         ),
     ],
 )
@@ -236,8 +236,8 @@ class TestFunctions:
             ((7, None), "returned the action 7; it must be one whole number from 0 to 6"),
             ((0.5, None), "returned the action 0.5"),
             ((np.array([1, 2]), None), r"returned the action int64\[2\]"),
-            (([[1], [2, 3]], None), "returned an action that is no array of numbers: ValueError"),
-            ((NeedsGrad(), None), "no array of numbers: RuntimeError: call detach first; it must be one whole number"),
+            (([[1], [2, 3]], None), "returned an action that is not an array of numbers: ValueError"),
+            ((NeedsGrad(), None), "not an array of numbers: RuntimeError: call detach first; it must be one whole"),
         ],
     )
     def test_wrong_results_are_named(self, result, message):

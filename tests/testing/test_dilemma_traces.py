@@ -66,7 +66,7 @@ def test_positions_count_only_where_nobody_contests(recorded):
 
 def test_what_cannot_grow_is_found(recorded):
     floor = altered(recorded["cleanup"])
-    row, col = np.argwhere(floor["tiles"][0, 40] == 0)[0]  # (4, 6) is the first floor that is no apple ground
+    row, col = np.argwhere(floor["tiles"][0, 40] == 0)[0]  # (4, 6) is the first floor that is not apple ground
     floor["tiles"][0, 40, row, col] = 2
     assert wrong(floor) == {"tiles": 1}
     gone = altered(recorded["harvest"])

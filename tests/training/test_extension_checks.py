@@ -354,7 +354,7 @@ def test_the_part_that_was_entered_last_is_named_and_other_errors_pass():
         extension_failures_named([mute]),
     ):
         mute.fail()
-    full = Inner(MemoryError("full"))  # what the machine lacks is no mistake of the class
+    full = Inner(MemoryError("full"))  # what the machine lacks is not a mistake of the class
     with pytest.raises(MemoryError), extension_failures_named([full]):
         full.fail()
 

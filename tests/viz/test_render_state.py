@@ -56,7 +56,7 @@ def test_a_grid_world():
     np.testing.assert_array_equal(render_state.goals, [[1, 3], [1, 5]])
     assert render_state.visible[0][1, 2]
     assert not render_state.visible[0][1, 6]  # a view of three cells
-    assert render_state.views[0].shape == (15, 15, 3)  # five pixels a cell, where the view is no picture
+    assert render_state.views[0].shape == (15, 15, 3)  # five pixels a cell, where the view is not a picture
 
 
 def test_a_world_of_boxes_and_apples():

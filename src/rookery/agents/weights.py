@@ -54,7 +54,7 @@ def flatten_params(params: PyTree, prefix: str = "") -> dict[str, Any]:
 def unflatten_params(flat: dict[str, np.ndarray]) -> PyTree:
     """The inverse of `flatten_params`.
 
-    Raises: ValueError for names that are no tree: both a and a/b, or more than MAX_NAME_PARTS parts.
+    Raises: ValueError for names that are not a tree: both a and a/b, or more than MAX_NAME_PARTS parts.
     """
     nested: dict[str, Any] = {}
     for name, value in flat.items():

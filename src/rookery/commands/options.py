@@ -118,7 +118,7 @@ def expand_home(word: str) -> str:
 
 
 def gather_overrides(command: type, arguments: list[str]) -> list[str]:
-    """The arguments with all KEY=VALUE changes in one place: `--seeds 1 num_envs=8` after `num_envs=4` is no error.
+    """The arguments with all KEY=VALUE changes in one place: `--seeds 1 num_envs=8` after `num_envs=4` is not an error.
 
     What follows an option that takes several values stays with it.
 

@@ -12,8 +12,8 @@ LONG_COMMANDS = ("train", "resume", "generations", "clone", "demo", "reproduce",
 
 
 def outlast_readers(command: str) -> None:
-    """From now on what this process cannot print, because nothing reads it any more, is no error: on standard error in
-    every command, on standard output in those of `LONG_COMMANDS`.
+    """From now on what this process cannot print, because nothing reads it any more, is not an error: on standard error
+    in every command, on standard output in those of `LONG_COMMANDS`.
 
     So a run does not end with its terminal, and `rookery train && next` sees the exit code of the training.
     """

@@ -46,8 +46,8 @@ class ConstantAction(Policy):
 def register_dilemma_policies(kind: str, factory: DilemmaPolicyFactory) -> None:
     """Give tasks of a kind a scripted cooperator and defector; the policies must be hashable.
 
-    Raises: ConfigError for a kind that is no name, a factory that cannot be called, or where the kind has them already,
-      of another function.
+    Raises: ConfigError for a kind that is not a name, a factory that cannot be called, or where the kind has them
+      already, of another function.
     """
     check_identifier("kind", kind)
     check_callable("factory", factory, "a function of the task and the role that returns a policy")

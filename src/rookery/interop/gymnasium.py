@@ -195,7 +195,7 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         agent = check_slot("agent", agent)
         # Not a setting of the task: there the length of an episode may follow from other settings.
         self._max_steps: int | None = None
-        if max_episode_steps not in (None, -1):  # -1 is no limit for Gymnasium
+        if max_episode_steps not in (None, -1):  # -1 means no limit in Gymnasium
             self._max_steps = check_whole_number("max_episode_steps", max_episode_steps)
             if self._max_steps < 1:
                 raise ConfigError(f"max_episode_steps={self._max_steps} must be at least 1")

@@ -17,8 +17,8 @@ LearnerConfig: TypeAlias = Annotated[Any, OneOf(LEARNERS.classes)]
 
 
 def check_losses(auxiliary: object, intrinsic: object = ()) -> None:
-    """Raises ConfigError if a learner's auxiliary losses or intrinsic rewards are no tuples of such, or if two have the
-    same kind: their parameters and metrics are named by it."""
+    """Raises ConfigError if a learner's auxiliary losses or intrinsic rewards are not tuples of such, or if two have
+    the same kind: their parameters and metrics are named by it."""
     check_types("auxiliary", auxiliary, AuxiliaryLoss, "an auxiliary loss")
     check_types("intrinsic", intrinsic, IntrinsicReward, "an intrinsic reward")
     for noun, configs in (("auxiliary losses", auxiliary), ("intrinsic rewards", intrinsic)):

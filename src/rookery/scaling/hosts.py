@@ -321,7 +321,7 @@ def _hello(launch: Launch, proposal: Proposal) -> dict[str, Any]:
 
 
 def _receive_hello(link: Link) -> dict[str, Any] | None:
-    """None from a program that is no process of a run, such as one that scans ports."""
+    """None from a program that is not a process of a run, such as one that scans ports."""
     try:
         hello = link.receive(timeout=_HELLO_TIMEOUT).values["hello"]
         kinds = {"process_id": int, "num_processes": int, "pid": int, "host": str, "versions": dict, "cpu_devices": int}

@@ -90,7 +90,7 @@ def _flags(names) -> str:
 
 
 def _from_slurm(environ: Mapping[str, str]) -> dict | None:
-    """Of a task that `srun` started with others. A batch script itself is no task: it has no list of a step's nodes."""
+    """Of a task that `srun` started with others. A batch script itself is not a task: it has no list of nodes."""
     size = _integer(environ, "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS")
     rank = _integer(environ, "SLURM_PROCID")
     nodes = environ.get("SLURM_STEP_NODELIST")

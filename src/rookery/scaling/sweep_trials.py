@@ -104,7 +104,7 @@ class Dimension:
 
 
 def _read_bound(text: str) -> float:
-    """Raises ValueError for what is no number, or one in Python's notation alone."""
+    """Raises ValueError for what is not a number, or one in Python's notation alone."""
     if not re.fullmatch(NUMBER, text.strip()):
         raise ValueError
     return float(text)
@@ -221,7 +221,7 @@ def sweep(
       memory than there is has failed, and is not tried again.
     Raises: NotFoundError without Optuna, or if no metric has such a name; ConfigError for settings that no run has,
       seeds that overlap with the reported ones, or a folder of another sweep; StorageError if the disk refuses, and
-      whatever else ends a run but is no fault of its settings: the next call tries that trial again.
+      whatever else ends a run but is not a fault of its settings: the next call tries that trial again.
     """
     optuna = _import_optuna()
     _check_settings(config, options)
@@ -378,7 +378,7 @@ def _read_trials(optuna: Any, options: SweepOptions, out: Path) -> tuple[Any, li
         trials = study.get_trials(deepcopy=False)
         for trial in trials:
             if not isinstance(_fixed_params(trial), dict):
-                raise TypeError(f"the settings of trial {trial.number} are no object")
+                raise TypeError(f"the settings of trial {trial.number} are not an object")
         return study, trials
     except OSError:
         raise

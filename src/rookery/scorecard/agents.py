@@ -58,7 +58,7 @@ class ScoredAgent:
     kind: str
     observation_type: ObservationType
     sha256: str | None = None
-    """Of the file that holds it and of the files that it names; None for one that is no file."""
+    """Of the file that holds it and of the files that it names; None for one that is not a file."""
 
     def player(self, env: Env, num_episodes: int, key: PRNGKey) -> Chooser:
         """Required. Begin this many episodes side by side.
@@ -163,7 +163,7 @@ def checked_actions(action: Any, shape: tuple[int, ...], name: str) -> Int[np.nd
         if explain_failure(error) is not None:
             raise
         raise IncompatibleError(
-            f"{name} returned an action that is no array of numbers: {describe_foreign_error(error)}; it must be "
+            f"{name} returned an action that is not an array of numbers: {describe_foreign_error(error)}; it must be "
             f"{wanted}"
         ) from error
     if array.size == 1 and not shape:
@@ -228,7 +228,7 @@ def load_function(source: str) -> Callable[..., Any]:
     _refuse_path(module_name, function_name)
     here = str(Path.cwd())
     unknown = NotFoundError(f"no module {module_name!r}, here or installed; an agent is module:function")
-    if not all(module_name.split(".")):  # '' and '.module' are no names
+    if not all(module_name.split(".")):  # '' and '.module' are not names
         raise unknown
     sys.path.insert(0, here)
     try:

@@ -92,7 +92,7 @@ def repeats(
 ) -> Bool[np.ndarray, "T E"]:
     """Whether an agent enters the goal that a partner entered last, at most `follow_steps` steps after it.
 
-    Entries in the same step are no repetition.
+    Entries in the same step are not a repetition.
     """
     repeated = np.zeros(entry.shape, bool)
     last_goal, last_time = np.full(entry.shape[1], -1), np.full(entry.shape[1], -1)

@@ -86,12 +86,12 @@ def external_files(path: Path) -> tuple[str, ...]:
     for found in _LOCATION.finditer(model):
         length = sum((byte & 0x7F) << 7 * number for number, byte in enumerate(found[1]))
         names.append(os.fsdecode(model[found.end() : found.end() + length]))
-    # onnxruntime has found all weights; what is no file is metadata of the model with this key.
+    # onnxruntime has found all weights; what is not a file is metadata of the model with this key.
     return tuple(dict.fromkeys(name for name in names if os.path.isfile(path.parent / name)))
 
 
 def _check_inputs(path: Path, inputs: dict[str, Any], state_names: list[str]) -> None:
-    """Raises IncompatibleError for an input that is no array of numbers, or a state that the batch does not size."""
+    """Raises IncompatibleError for an input that is not an array of numbers, or a state not sized by the batch."""
     for name, value in inputs.items():
         if value.type not in _NUMPY_TYPES:
             raise IncompatibleError(

@@ -108,7 +108,7 @@ class RunLock:
 
 
 def _check_own_files(run_dir: Path) -> None:
-    """Raises: StorageError, naming the first, for a link among a run's files, or what is no regular file."""
+    """Raises: StorageError, naming the first, for a link among a run's files, or what is not a regular file."""
     for path in own_paths(run_dir):
         refuse_link(path)
         try:

@@ -116,8 +116,8 @@ def make(task: str | Task, /, **changes: Any) -> Env:
 
     Values are checked as those of a configuration file: types must match, lists become tuples, NaN is refused.
 
-    Raises: NotFoundError for an unknown id, ConfigError for what is no task, an unknown setting, a value of the wrong
-      type or an impossible one.
+    Raises: NotFoundError for an unknown id, ConfigError for what is not a task, an unknown setting, a value of the
+      wrong type or an impossible one.
     """
     config = as_task(task)
     allowed = setting_names(config)
@@ -130,8 +130,8 @@ def make(task: str | Task, /, **changes: Any) -> Env:
 def make_env(task: Task) -> Env:
     """The environment of a task.
 
-    Raises: ConfigError for what is no task, a metric whose name is taken, a number beyond 32 bits, or a setting of the
-      wrong type: Python checks none when a task is made.
+    Raises: ConfigError for what is not a task, a metric whose name is taken, a number beyond 32 bits, or a setting of
+      the wrong type: Python checks none when a task is made.
     """
     check_type("task", task, Task, "a task, such as GoalCycle()")
     to_dict(task, task.kind)

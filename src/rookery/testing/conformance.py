@@ -32,7 +32,7 @@ def require(condition: Any, method: str, message: str) -> None:
 
 
 def require_instance(extension: Any, base: type) -> None:
-    """Raises ConformanceError unless it is an instance of this base class; a class is no instance of itself."""
+    """Raises ConformanceError unless it is an instance of this base class; a class is not an instance of itself."""
     is_class = isinstance(extension, type)
     name = extension.__name__ if is_class else type(extension).__name__
     require(not is_class, name, f"is a class; pass an instance, {name}()")

@@ -38,7 +38,7 @@ def choose_trackers(names: str | Sequence[str] | None = None) -> tuple[str, ...]
 
     Args:
       names: as after `--track`, one or several; "none" alone for no tracker; None: those of ROOKERY_TRACK.
-    Raises: NotFoundError for an unknown name; ConfigError for what is no name; MissingPackageError for one whose
+    Raises: NotFoundError for an unknown name; ConfigError for what is not a name; MissingPackageError for one whose
       package is not installed.
     """
     if names is None:

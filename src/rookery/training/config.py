@@ -130,7 +130,7 @@ class GroupConfig(NumericFields):
             check_schedule(f"{self.name}.hparams.{name}", schedule, high=_upper_bound(name))
 
     def _check_learner_hparams(self) -> None:
-        """Raises ConfigError for defaults of the learner's class that are no schedules by name."""
+        """Raises ConfigError for defaults of the learner's class that are not schedules by name."""
         if self.learner is not None:
             what = f"{type(self.learner).__name__}.hparams"
             check_names(what, self.learner.hparams, "default schedules")

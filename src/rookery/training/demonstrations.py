@@ -41,7 +41,7 @@ class _Return(TypedDict):
     std: float
 
 
-_Manifest = TypedDict(  # "return" is no name of a class's field
+_Manifest = TypedDict(  # "return" is not a name of a class's field
     "_Manifest",
     {
         "task": dict[str, object],

@@ -199,7 +199,7 @@ def _is_trained(variant: Variant, group: Any, fraction: float) -> bool:
 
 
 def _dead_seeds(health: Mapping[str, Any], kind: str, agent: str, first_seed: int) -> list[str]:
-    """One text for each seed in which the loss is no better than the better trivial prediction."""
+    """One text for each seed in which the loss is not better than the better trivial prediction."""
     names = ("error", "error_constant", "error_copy")
     measured = {name: health[f"{kind}/{name}"] for name in names if f"{kind}/{name}" in health}
     if not {"error", "error_constant"} <= set(measured):

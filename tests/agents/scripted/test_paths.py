@@ -133,7 +133,7 @@ def test_a_wish_in_vain_leaves_nothing_to_the_next():
 
 
 def test_the_way_of_a_later_wish_is_a_shortest():
-    """What was flooded for the first wish is no place to go for the second."""
+    """What was flooded for the first wish is not a place to go for the second."""
     narrow = Subgoal(cells("#......"), cells(".##...."))  # open up to column 2, and no farther
     wide = Subgoal(cells("......#"), cells("#######"))
     assert go((narrow, wide), 0, 4, EAST) == (FORWARD, 1)

@@ -32,8 +32,8 @@ EXPERT_FACTORIES: dict[tuple[str, str], ExpertFactory] = {}
 def register_expert(kind: str, observability: Observability, factory: ExpertFactory) -> None:
     """Give tasks of a kind a scripted expert; the policy that `factory` makes must be `privileged` and hashable.
 
-    Raises: ConfigError for a kind that is no name, an unknown observability, a factory that cannot be called, and where
-      the kind has an expert with this one already, of another function.
+    Raises: ConfigError for a kind that is not a name, an unknown observability, a factory that cannot be called, and
+      where the kind has an expert with this one already, of another function.
     """
     check_identifier("kind", kind)
     check_callable("factory", factory, "a function of the task that returns a policy")

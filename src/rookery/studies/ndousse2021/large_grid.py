@@ -2,7 +2,7 @@
 
 18 obstacles, 250 steps, goals shown and the penalty constant from the first step; three actions, two scripted experts.
 At penalty 1.5 every agent that was tried stopped after one goal (docs/presets.md). At 1.0 a goal that is chosen blindly
-costs nothing on average: exploring alone is no loss, and no gain either.
+costs nothing on average: exploring alone is neither a loss nor a gain.
 """
 
 from __future__ import annotations

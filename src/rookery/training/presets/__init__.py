@@ -27,7 +27,7 @@ PRESETS: dict[str, Callable[[], RunConfig]] = {
 
 
 def preset(name: str) -> RunConfig:
-    """A configuration by name. Raises NotFoundError with the nearest names, ConfigError for what is no name."""
+    """A configuration by name. Raises NotFoundError with the nearest names, ConfigError for what is not a name."""
     check_type("preset", name, str, "the name of a preset, such as 'smoke'")
     if name not in PRESETS:
         raise NotFoundError(f"no preset {name!r}; {suggest(name, PRESETS)}")
