@@ -68,6 +68,8 @@ def test_open_mpi():
         ((None, 2, 0), "--num-processes and --process-id without --coordinator"),
         (("node1", 2, 0), "coordinator 'node1' must be HOST:PORT"),
         (("node1:x", 2, 0), "must be HOST:PORT"),
+        (("node1:65536", 2, 0), "with a port from 1 to 65535"),
+        (("node1..cluster:4000", 2, 0), "coordinator 'node1..cluster:4000' must be HOST:PORT"),
         (("node1:4000", 0, 0), "num_processes=0 must be at least 1"),
         (("node1:4000", 2, 2), "process_id=2 must lie in 0 to 1, for 2 processes"),
         (("node1:4000", 2, -1), "process_id=-1 must lie in 0 to 1"),

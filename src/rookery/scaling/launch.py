@@ -38,10 +38,7 @@ class Launch:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of process 0. Raises ConfigError."""
-        host, colon, port = self.coordinator.rpartition(":")
-        if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-            raise ConfigError(f"coordinator {self.coordinator!r} must be HOST:PORT, such as node1:4000")
-        return host.strip("[]"), int(port)
+        return parse_address("coordinator", self.coordinator)
 
     @property
     def description(self) -> str:
@@ -50,6 +47,23 @@ class Launch:
             f"{self.process_id} of {self.num_processes}, by {self.source}; process 0 waits for the others at "
             f"{self.coordinator}"
         )
+
+
+def parse_address(name: str, text: str) -> tuple[str, int]:
+    """Host and port from HOST:PORT. `name`: of the setting, in the ConfigError for anything else."""
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    if not (_is_host(host) and port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536):
+        raise ConfigError(f"{name} {text!r} must be HOST:PORT, such as node1:4000, with a port from 1 to 65535")
+    return host, int(port)
+
+
+def _is_host(host: str) -> bool:
+    """Whether Python can look a name up: it raises UnicodeError for a name without letters between two dots."""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def find_launch(
