@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from rookery.commands.reproduce import ReproduceCommand
+from rookery.commands.reproduce_divided import run_divided
 from rookery.errors import (
     STOPPED_EXIT_CODE,
     ConfigError,
@@ -34,7 +37,7 @@ from rookery.scaling import ray_cluster, ray_study, ray_worker
 from rookery.scaling.archives import pack, unpack
 from rookery.scaling.ray_cluster import RayOptions, connected, import_ray
 from rookery.scaling.ray_worker import check_versions, own_versions
-from rookery.scaling.tasks import train_tasks
+from rookery.scaling.tasks import begin_split, split_threads, train_tasks
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import to_dict
 from rookery.studies.agent_sources import PretrainedAgent
@@ -143,7 +146,7 @@ def test_a_second_driver_is_refused_before_it_connects(tmp_path, monkeypatch):
     monkeypatch.setattr(ray_study, "connected", lambda options: pytest.fail("it must be refused before"))
     session = make_session(tmp_path)
     with RunLock(parts_dir(session.run_dir(SECOND))), pytest.raises(StorageError, match="is in use by process"):
-        ray_study.run_on_ray(STUDY, session, RayOptions(), 1, print)
+        ray_study.run_on_ray(STUDY, session, RayOptions(), lambda: pytest.fail("begun"), print)
     with RunLock(parts_dir(session.run_dir(FIRST))):  # what it had locked before is free again
         pass
 
@@ -154,7 +157,47 @@ def test_a_run_that_is_lost_is_not_trained_again_here(tmp_path, monkeypatch):
     monkeypatch.setattr(ray_study, "check_nodes", lambda ray, marker: 0)
     monkeypatch.setattr(ray_study._Training, "run", lambda self: None)
     with pytest.raises(StorageError, match=r"every task is trained, but .* lacks what they wrote of first, second; if"):
-        ray_study.run_on_ray(STUDY, make_session(tmp_path), RayOptions(), 1, print)
+        ray_study.run_on_ray(STUDY, make_session(tmp_path), RayOptions(), lambda: 1, print)
+
+
+def refuse_connection(options):
+    raise ConfigError("no node of the cluster has so many")
+
+
+@pytest.mark.parametrize(
+    ("changes", "patches"),
+    [
+        ({"ray": (), "num_cpus": 8, "cores": 2}, {"import_ray": lambda: None}),
+        ({"ray": ("127.0.0.1:1",)}, {"import_ray": lambda: None}),
+        ({"ray": (), "cores": 2}, {}),
+    ],
+    ids=["too many cores", "no cluster there", "Ray is not installed"],
+)
+def test_a_call_that_is_refused_before_there_is_a_cluster_writes_nothing(tmp_path, monkeypatch, changes, patches):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for name, value in patches.items():
+        monkeypatch.setattr(ray_cluster, name, value)
+    command = ReproduceCommand(study=NAME, **changes)
+    with pytest.raises((ConfigError, NotFoundError)):
+        run_divided(STUDY, make_session(tmp_path), command, print)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cluster_that_is_too_small_does_not_decide_how_a_study_is_divided(tmp_path, monkeypatch):
+    monkeypatch.setattr("rookery.scaling.ray_cluster.check_cluster", lambda options: None)
+    monkeypatch.setattr(ray_study, "connected", refuse_connection)
+    session = make_session(tmp_path)
+    with pytest.raises(ConfigError, match="has so many"):
+        run_divided(STUDY, session, ReproduceCommand(study=NAME, ray=(), num_cpus=8), print)
+    assert split_threads(STUDY, session) is None
+
+
+def test_a_study_that_was_divided_otherwise_is_refused_before_a_cluster_is_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_study, "connected", lambda options: pytest.fail("it must be refused before"))
+    session = make_session(tmp_path)
+    begin_split(STUDY, session, 2)
+    with pytest.raises(ConfigError, match="was divided into tasks of 2 replicas, not of 1"):
+        ray_study.run_on_ray(STUDY, session, RayOptions(), lambda: pytest.fail("begun"), print)
 
 
 @pytest.mark.parametrize("address", ["ray://10.0.0.1:10001", "http://10.0.0.1:8265"])
@@ -232,6 +275,35 @@ def test_no_cluster_at_the_address(monkeypatch):
     monkeypatch.setattr(ray_cluster, "import_ray", NoCluster)
     with pytest.raises(NotFoundError, match=r"no Ray cluster answers at 10.0.0.1:6379 \(.*\); start one with `ray"):
         connect(address="10.0.0.1:6379")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:6379"])
+def test_a_dead_address_is_named_before_ray_tries_it_for_minutes(monkeypatch, address):
+    monkeypatch.setattr(ray_cluster, "import_ray", lambda: None)
+    for options, variable in ((RayOptions(address=address), ""), (RayOptions(address="auto"), address)):
+        monkeypatch.setenv("RAY_ADDRESS", variable)
+        with pytest.raises(NotFoundError, match=rf"no Ray cluster answers at {address} \(.*\); start one with `ray"):
+            ray_cluster.check_cluster(options)
+
+
+def test_a_cluster_that_answers_or_that_ray_finds_itself(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "import_ray", lambda: None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for address in (None, "auto", "local"):
+        ray_cluster.check_cluster(RayOptions(address=address))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ray_cluster.check_cluster(RayOptions(address=f"127.0.0.1:{server.getsockname()[1]}"))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "127.0.0.1:0", "10.0.0.1", ":6379", "a..b:6379", "atuo"])
+def test_what_is_no_address(address, monkeypatch):
+    said = f"{re.escape(address)}' must be HOST:PORT, such as .*, with a port from 1 to 65535"
+    with pytest.raises(ConfigError, match=f"address '{said}"):
+        RayOptions(address=address)
+    monkeypatch.setattr(ray_cluster, "import_ray", lambda: None)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(ConfigError, match=f"RAY_ADDRESS '{said}"):
+        ray_cluster.check_cluster(RayOptions(address="auto"))
 
 
 def test_a_task_larger_than_every_node(monkeypatch):
@@ -575,7 +647,7 @@ def test_agents_that_cannot_be_prepared_in_time_stop_the_study(tmp_path, monkeyp
     monkeypatch.setattr(ray_study._Training, "run", lambda self: None)
     monkeypatch.setattr(ray_study, "join_finished", lambda *_: [])
     monkeypatch.setattr(PretrainedAgent, "prepare", lambda self, session: False)
-    assert ray_study.run_on_ray(STUDY, make_session(tmp_path), RayOptions(), 1, print).stopped
+    assert ray_study.run_on_ray(STUDY, make_session(tmp_path), RayOptions(), lambda: 1, print).stopped
 
 
 def test_the_log_of_a_task_that_fails_elsewhere_comes_to_the_driver(tmp_path, monkeypatch):

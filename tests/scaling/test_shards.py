@@ -380,6 +380,28 @@ def test_another_division_or_a_run_of_one_process_is_refused(tmp_path, whole):
         begin_split(STUDY, session, 1)
 
 
+@pytest.mark.parametrize("number", [0, -1])
+def test_fewer_than_one_replica_per_task_records_nothing(tmp_path, number):
+    command = ReproduceCommand(study=NAME, shard="1/2", replicas_per_task=number)
+    with pytest.raises(ConfigError, match=f"replicas_per_task={number} must be at least 1"):
+        run_divided(STUDY, make_session(tmp_path), command, silent)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_refused_division_records_nothing(tmp_path):
+    """Neither the number of shards, nor how the runs before the one that is refused are divided, and so on."""
+    session = make_session(tmp_path)
+    agree_on_split(session.run_dir(SECOND), Split(replicas_per_part=2, num_threads=1))
+    with pytest.raises(ConfigError, match="was divided into tasks of 2 replicas, not of 1"):
+        run_divided(STUDY, session, ReproduceCommand(study=NAME, shard="1/2"), silent)
+    assert not shards_file(STUDY, session).exists()
+    assert not parts_dir(session.run_dir(FIRST)).exists()
+    agree_on_shards(STUDY, session, Shard(1, 3))
+    with pytest.raises(ConfigError, match="was begun in 3 shards, and shards of 2 would overlap"):
+        run_divided(STUDY, session, ReproduceCommand(study=NAME, shard="1/2", replicas_per_task=2), silent)
+    assert not parts_dir(session.run_dir(FIRST)).exists()
+
+
 def test_two_processes_with_one_shard(tmp_path):
     session = make_session(tmp_path)
     begin_split(STUDY, session, 1)

@@ -22,7 +22,7 @@ def run_divided(study: Study, session: Session, options: ReproduceCommand, log: 
 
 
 def _run_shard(study: Study, session: Session, options: ReproduceCommand, log: Callable[[str], None]) -> int:
-    from rookery.scaling.shards import Shard, agree_on_shards, run_shard
+    from rookery.scaling.shards import Shard, agree_on_shards, check_shards, run_shard
     from rookery.scaling.tasks import begin_split
 
     assert options.shard is not None, "run_divided asks"
@@ -32,9 +32,10 @@ def _run_shard(study: Study, session: Session, options: ReproduceCommand, log: C
             f"{study.name} trains no run, so it cannot be divided (its agents are ready-made, or the process that "
             "judges trains them); leave out --shard"
         )
-    agree_on_shards(study, session, shard)
     replicas_per_task = 1 if options.replicas_per_task is None else options.replicas_per_task
+    check_shards(study, session, shard)  # a call that is refused records nothing
     num_threads = begin_split(study, session, replicas_per_task, options.cores)
+    agree_on_shards(study, session, shard)
     use_cores(options.cores, num_threads)
     code = _report(run_shard(study, session, shard, replicas_per_task, log), study, options)
     if code is None and options.json:
@@ -43,7 +44,7 @@ def _run_shard(study: Study, session: Session, options: ReproduceCommand, log: C
 
 
 def _run_ray(study: Study, session: Session, options: ReproduceCommand, log: Callable[[str], None]) -> int | None:
-    from rookery.scaling.ray_cluster import RayOptions
+    from rookery.scaling.ray_cluster import RayOptions, check_cluster
     from rookery.scaling.ray_study import run_on_ray
     from rookery.scaling.tasks import begin_split
 
@@ -56,9 +57,14 @@ def _run_ray(study: Study, session: Session, options: ReproduceCommand, log: Cal
         replicas_per_task=(session.num_seeds if num_gpus else 1) if each is None else each,
         local_cpus=options.cores,
     )
-    num_threads = begin_split(study, session, settings.replicas_per_task, settings.num_cpus)
-    use_cores(options.cores, num_threads)
-    return _report(run_on_ray(study, session, settings, num_threads, log), study, options)
+    check_cluster(settings)
+
+    def begin() -> int:
+        num_threads = begin_split(study, session, settings.replicas_per_task, settings.num_cpus)
+        use_cores(options.cores, num_threads)
+        return num_threads
+
+    return _report(run_on_ray(study, session, settings, begin, log), study, options)
 
 
 def _report(outcome: Outcome, study: Study, options: ReproduceCommand) -> int | None:

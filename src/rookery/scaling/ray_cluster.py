@@ -7,15 +7,23 @@ import dataclasses
 import os
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rookery.errors import ConfigError, IncompatibleError, LostProcessError, NotFoundError
 from rookery.optional_packages import import_optional, install_extra
+from rookery.scaling.launch import parse_address
 from rookery.scaling.ray_worker import check_versions, own_versions, probe
 from rookery.storage.atomic import is_stale, write_text
 from rookery.training.devices import available_cores
+
+_RAY_WORDS = ("auto", "local")
+"""Addresses that Ray resolves itself: the cluster on this machine, and one that it starts."""
+_ADDRESS_VARIABLE = "RAY_ADDRESS"
+"""Environment variable in which Ray finds the address of the cluster on this machine."""
+_ANSWER_SECONDS = 5.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,11 +41,8 @@ class RayOptions:
     """CPU cores of a cluster that is started here; None: all."""
 
     def __post_init__(self) -> None:
-        if self.address is not None and "://" in self.address:
-            raise ConfigError(
-                f"address {self.address!r} is Ray Client's or Ray Jobs', where the driver's disk is not the cluster's; "
-                "run this command on a machine of the cluster, with --ray auto or --ray HOST:PORT"
-            )
+        if self.address and self.address not in _RAY_WORDS:
+            _parse_ray_address("address", self.address)
         if self.num_cpus < 1:
             raise ConfigError(f"num_cpus={self.num_cpus} must be at least 1")
         if not self.num_gpus >= 0:
@@ -49,6 +54,11 @@ class RayOptions:
         if self.replicas_per_task < 1:
             raise ConfigError(f"replicas_per_task={self.replicas_per_task} must be at least 1")
 
+    @property
+    def local_cores(self) -> int:
+        """CPU cores of a cluster that is started here."""
+        return self.local_cpus or available_cores()
+
 
 def import_ray() -> Any:
     """The module `ray`. Raises MissingPackageError if it is not installed."""
@@ -59,9 +69,53 @@ def import_ray() -> Any:
     )
 
 
+def check_cluster(options: RayOptions) -> None:
+    """Check, before anything is written, what is known without a cluster. Ray itself tries a dead address for minutes.
+
+    Raises: MissingPackageError without Ray; NotFoundError if nothing answers at the address; ConfigError for one that
+      is no address, or if a cluster that would be started here is too small for a task.
+    """
+    import_ray()
+    if not options.address and options.num_cpus > options.local_cores:
+        raise _too_small("CPU", options.num_cpus, options.local_cores)
+    name, address = "address", options.address
+    if address == "auto":
+        name, address = _ADDRESS_VARIABLE, os.environ.get(_ADDRESS_VARIABLE) or address
+    if address and address not in _RAY_WORDS:
+        try:
+            socket.create_connection(_parse_ray_address(name, address), _ANSWER_SECONDS).close()
+        except OSError as error:
+            raise _no_cluster(address, error) from None
+
+
+def _parse_ray_address(name: str, address: str) -> tuple[str, int]:
+    """Host and port of a cluster. `name`: of the setting. Raises ConfigError."""
+    if "://" in address:
+        raise ConfigError(
+            f"{name} {address!r} is Ray Client's or Ray Jobs', where the driver's disk is not the cluster's; "
+            "run this command on a machine of the cluster, with --ray auto or --ray HOST:PORT"
+        )
+    return parse_address(name, address)
+
+
+def _no_cluster(address: str | None, error: Exception) -> NotFoundError:
+    return NotFoundError(
+        f"no Ray cluster answers at {address or 'this machine'} ({_first_line(error)}); start one with "
+        "`ray start --head`, or leave the address out to start one here"
+    )
+
+
+def _too_small(resource: str, wanted: float, most: float) -> ConfigError:
+    return ConfigError(
+        f"--num-{resource.lower()}s {wanted:g}: no node of the cluster has so many; the largest has {most:g}"
+    )
+
+
 @contextlib.contextmanager
 def connected(options: RayOptions) -> Iterator[Any]:
     """Connect to the cluster; on exit, disconnect, and end a cluster that was started here. Yields the module `ray`.
+
+    `check_cluster` comes first.
 
     Raises: NotFoundError without Ray, or if no cluster answers; ConfigError if no node is large enough for a task;
       LostProcessError if the cluster is lost meanwhile.
@@ -69,7 +123,7 @@ def connected(options: RayOptions) -> Iterator[Any]:
     ray = import_ray()
     # Without an address Ray would take that of RAY_ADDRESS, or of the cluster that was started last.
     local: dict[str, Any] = {
-        "address": "local", "num_cpus": options.local_cpus or available_cores(), "include_dashboard": False
+        "address": "local", "num_cpus": options.local_cores, "include_dashboard": False
     }  # fmt: skip
     try:
         with _kept_sigterm():
@@ -79,10 +133,7 @@ def connected(options: RayOptions) -> Iterator[Any]:
                 logging_level="ERROR",
             )
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-        raise NotFoundError(
-            f"no Ray cluster answers at {options.address or 'this machine'} ({_first_line(error)}); start one with "
-            "`ray start --head`, or leave the address out to start one here"
-        ) from None
+        raise _no_cluster(options.address, error) from None
     try:
         _check_size(ray, options)
         yield ray
@@ -116,9 +167,7 @@ def _check_size(ray: Any, options: RayOptions) -> None:
     for name, wanted in (("CPU", options.num_cpus), ("GPU", options.num_gpus)):
         most = max((node.get(name, 0) for node in nodes), default=0)
         if wanted > most:
-            raise ConfigError(
-                f"--num-{name.lower()}s {wanted:g}: no node of the cluster has so many; the largest has {most:g}"
-            )
+            raise _too_small(name, wanted, most)
 
 
 def check_nodes(ray: Any, marker: Path) -> int:

@@ -36,6 +36,7 @@ from rookery.scaling.tasks import (
     Outcome,
     TrainTask,
     check_begun,
+    check_split,
     is_done,
     join_finished,
     measure_tasks,
@@ -125,12 +126,15 @@ class Hub:
 
 
 def run_on_ray(
-    study: Study, session: Session, options: RayOptions, num_threads: int, log: Callable[[str], None]
+    study: Study, session: Session, options: RayOptions, begin: Callable[[], int], log: Callable[[str], None]
 ) -> RayOutcome:
-    """Do everything of a study but judging it. `begin_split` comes first.
+    """Do everything of a study but judging it. `check_cluster` comes first.
 
-    Raises: as `connected`, `check_nodes` and `check_begun`; StorageError if another driver works on one of these runs,
-      the disk refuses, or it does not have what the workers say that they wrote.
+    Args:
+      begin: records how the runs are divided, as `begin_split` does, and sets JAX up. Called when the cluster is there
+        and fits, and before JAX starts: a refused call must not decide it. Returns the number of threads.
+    Raises: as `connected`, `check_nodes`, `check_begun` and `check_split`; StorageError if another driver works on one
+      of these runs, the disk refuses, or it does not have what the workers say that they wrote.
     """
     marker = driver_marker(session.runs_dir.resolve() / STUDIES_DIR)  # workers have working directories of their own
     outcome = RayOutcome()
@@ -139,6 +143,7 @@ def run_on_ray(
             stack.enter_context(RunLock(parts_dir(session.run_dir(run))))
         tasks = train_tasks(study, session, options.replicas_per_task)
         check_begun(study, session, tasks)
+        check_split(study, session, options.replicas_per_task)
         ray = stack.enter_context(connected(options))
         stack.callback(marker.unlink, missing_ok=True)
         blind = check_nodes(ray, marker)
@@ -147,7 +152,7 @@ def run_on_ray(
         setup = WorkerSetup(
             num_cpus=options.num_cpus,
             num_gpus=options.num_gpus,
-            num_threads=num_threads,
+            num_threads=begin(),
             environment=_environment(),
             marker=str(marker),
             marker_text=marker_text(),

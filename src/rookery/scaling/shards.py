@@ -62,8 +62,15 @@ def agree_on_shards(study: Study, session: Session, shard: Shard) -> None:
 
     Raises: ConfigError if the study was begun with another number; StorageError if the disk refuses.
     """
+    create_once(shards_file(study, session), json.dumps({"num_shards": shard.count}))
+    check_shards(study, session, shard)
+
+
+def check_shards(study: Study, session: Session, shard: Shard) -> None:
+    """`agree_on_shards` without recording anything: nothing is wrong while no number is recorded."""
     path = shards_file(study, session)
-    create_once(path, json.dumps({"num_shards": shard.count}))
+    if not path.exists():
+        return
     recorded = load_json(path, CorruptFileError)
     recorded = recorded.get("num_shards") if isinstance(recorded, dict) else None
     if type(recorded) is not int:

@@ -25,6 +25,8 @@ from rookery.training.run_parts import (
     Split,
     agree_on_split,
     check_begun_parts,
+    check_replicas_per_part,
+    check_same_split,
     part_dir,
     read_split,
     split_run,
@@ -123,16 +125,13 @@ def measurement_path(session: Session, evaluator: ConditionEvaluator, agent: Eva
     return session.measurements_dir / f"{evaluator.measurement_key(agent, seed)}.json"
 
 
-def begin_split(study: Study, session: Session, replicas_per_task: int, num_cores: int | None = None) -> int:
-    """Record how every run of the study that is not trained yet is divided. Call before JAX starts.
+def check_split(study: Study, session: Session, replicas_per_task: int) -> None:
+    """Check that every run of the study that is not trained yet can be divided like this. Writes nothing.
 
-    Args:
-      num_cores: CPU cores that one process of this study uses; None: all.
-    Returns: the number of threads over which XLA must split sums in every process of this study: that of its first run
-      that is not finished.
-    Raises: ConfigError if a run was divided otherwise, or is being trained by one process.
+    Raises: ConfigError if a run was divided otherwise, or is being trained by one process, or for fewer than one
+      replica; CorruptFileError.
     """
-    threads = None
+    check_replicas_per_part(replicas_per_task)
     for run in study.runs:
         folder = session.run_dir(run)
         if is_finished(folder):
@@ -142,6 +141,25 @@ def begin_split(study: Study, session: Session, replicas_per_task: int, num_core
                 f"{folder} holds a run that one process began; finish it with `rookery reproduce` without --shard and "
                 "--ray, or remove it"
             )
+        if (recorded := read_split(folder)) is not None:
+            check_same_split(folder, recorded, replicas_per_task)
+
+
+def begin_split(study: Study, session: Session, replicas_per_task: int, num_cores: int | None = None) -> int:
+    """Record how every run of the study that is not trained yet is divided. Call before JAX starts.
+
+    Args:
+      num_cores: CPU cores that one process of this study uses; None: all.
+    Returns: the number of threads over which XLA must split sums in every process of this study: that of its first run
+      that is not finished.
+    Raises: as `check_split`, before anything is recorded of any run.
+    """
+    check_split(study, session, replicas_per_task)
+    threads = None
+    for run in study.runs:
+        folder = session.run_dir(run)
+        if is_finished(folder):
+            continue
         wanted = Split(replicas_per_part=replicas_per_task, num_threads=threads or expected_threads(num_cores))
         recorded = agree_on_split(folder, wanted).num_threads
         threads = threads or recorded

@@ -66,8 +66,7 @@ def split_run(config: RunConfig, replicas_per_part: int) -> list[RunPart]:
     Several seeds of one variant are in a part first, then several variants with all their seeds.
     Raises: ConfigError for fewer than one replica per part.
     """
-    if replicas_per_part < 1:
-        raise ConfigError(f"replicas_per_task={replicas_per_part} must be at least 1")
+    check_replicas_per_part(replicas_per_part)
     names = [variant.name for variant in config.variants]
     seeds_each = min(replicas_per_part, config.num_seeds)
     variants_each = max(1, replicas_per_part // config.num_seeds)
@@ -77,6 +76,12 @@ def split_run(config: RunConfig, replicas_per_part: int) -> list[RunPart]:
         for i in range(0, len(names), variants_each)
         for seed in range(config.seed, end, seeds_each)
     ]
+
+
+def check_replicas_per_part(number: int) -> None:
+    """Raises ConfigError for fewer than one."""
+    if number < 1:
+        raise ConfigError(f"replicas_per_task={number} must be at least 1")
 
 
 def part_config(config: RunConfig, part: RunPart) -> RunConfig:
@@ -133,13 +138,18 @@ def agree_on_split(run_dir: Path, split: Split) -> Split:
     """
     path = parts_dir(run_dir) / SPLIT_FILE
     recorded = _decode_split(path, create_once(path, json.dumps(dataclasses.asdict(split))))
-    if recorded.replicas_per_part != split.replicas_per_part:
+    check_same_split(run_dir, recorded, split.replicas_per_part)
+    return recorded
+
+
+def check_same_split(run_dir: Path, recorded: Split, replicas_per_part: int) -> None:
+    """Raises ConfigError if a run was divided into other parts."""
+    if recorded.replicas_per_part != replicas_per_part:
         raise ConfigError(
             f"{run_dir.name} was divided into tasks of {recorded.replicas_per_part} replicas, not of "
-            f"{split.replicas_per_part}: use --replicas-per-task {recorded.replicas_per_part}, or remove "
-            f"{path.parent} to start its training again"
+            f"{replicas_per_part}: use --replicas-per-task {recorded.replicas_per_part}, or remove "
+            f"{parts_dir(run_dir)} to start its training again"
         )
-    return recorded
 
 
 def train_part(
