@@ -7,6 +7,7 @@ import pytest
 
 from rookery.errors import CorruptFileError, IncompatibleError
 from rookery.storage.run_files import CHECKPOINT_HASHES_KEY, CONFIG_FILE
+from rookery.tracking.trackers import save_trackers, saved_trackers
 from rookery.training.build import checkpoint_hashes
 from rookery.training.config import FrozenPolicyConfig
 from rookery.training.join_parts import _join_metrics, _join_status, finish_parts
@@ -28,6 +29,44 @@ def test_missing_parts_are_announced_before_they_are_trained(tmp_path, monkeypat
     assert lines == ["4 of 4 parts of tiny are not here; training them in this process", "trains"]
 
 
+ROW = {"update": 1, "steps": 4, "social/novice/return": [1.0], "time/seconds": 2.0}
+
+
+def two_parts(folder, *lines):
+    """A run of two updates, the folders of its two parts with these lines of metrics, and one for the whole run."""
+    config = tiny(num_seeds=2, variants=CONFIG.variants[:1], total_timesteps=2 * 4 * TASK.max_steps)
+    folders = [(part, folder / f"part-{number}") for number, part in enumerate(split_run(config, 1))]
+    for (_, part_folder), of_part in zip(folders, lines, strict=True):
+        part_folder.mkdir()
+        (part_folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in of_part))
+    (folder / "run").mkdir()
+    return config, folders
+
+
+@pytest.mark.parametrize(
+    ("trackers", "joined"),
+    [
+        (None, {"tensorboard": None}),
+        ({}, {}),
+        ({"wandb": "k3x9"}, {}),
+        ({"mlflow": "7", "tensorboard": None}, {"tensorboard": None}),
+    ],
+    ids=str,
+)
+def test_the_joined_run_has_the_trackers_of_its_parts_but_for_those_that_have_its_metrics(tmp_path, trackers, joined):
+    """And not those of another attempt to join it, which was killed."""
+    lines = [ROW, ROW | {"update": 2}]
+    config, folders = two_parts(tmp_path, lines, lines)
+    run_dir = tmp_path / "run"
+    (run_dir / "tracking.json").write_text('{"trackers": {"wandb": null}}')
+    if trackers is not None:
+        save_trackers(folders[0][1], trackers)
+    _join_metrics(config, run_dir, folders)
+    assert saved_trackers(run_dir) == joined
+    assert (run_dir / "tb").exists() == ("tensorboard" in joined)
+    assert len((run_dir / "metrics.jsonl").read_text().splitlines()) == 2
+
+
 @pytest.mark.parametrize(
     ("damaged", "said"),
     [
@@ -39,16 +78,8 @@ def test_missing_parts_are_announced_before_they_are_trained(tmp_path, monkeypat
     ids=str,
 )  # fmt: skip
 def test_damaged_metrics_of_a_part_are_named(tmp_path, damaged, said):
-    config = tiny(num_seeds=2, variants=CONFIG.variants[:1], total_timesteps=2 * 4 * TASK.max_steps)
-    parts = split_run(config, 1)
-    folders = [(part, tmp_path / f"part-{number}") for number, part in enumerate(parts)]
-    row = {"update": 1, "steps": 4, "social/novice/return": [1.0], "time/seconds": 2.0}
-    for _, folder in folders:
-        folder.mkdir()
-        last = row | {"update": 2} | (damaged or {})
-        lines = [row, last] if damaged is not None or folder == folders[0][1] else [row]
-        (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (tmp_path / "run").mkdir()
+    lines = [ROW, ROW | {"update": 2} | (damaged or {})]
+    config, folders = two_parts(tmp_path, lines, lines if damaged else lines[:1])
     with pytest.raises(CorruptFileError, match=said) as caught:
         _join_metrics(config, tmp_path / "run", folders)
     assert "part-" in str(caught.value)

@@ -75,6 +75,15 @@ def saved_trackers(run_dir: Path) -> dict[str, str | None]:
     return trackers
 
 
+def joined_trackers(part_dir: Path) -> dict[str, None]:
+    """The trackers of a run that is made of finished parts: those of a part that need no other package.
+
+    The others, such as those of a service, have had every update already, from the parts.
+    Raises: CorruptFileError as `saved_trackers`; NotFoundError for an unknown name.
+    """
+    return dict.fromkeys(name for name in saved_trackers(part_dir) if TRACKERS.get(name).package is None)
+
+
 class RunTrackers(MetricSink):
     """Hands the lines of a run's metrics to the trackers recorded in its folder.
 

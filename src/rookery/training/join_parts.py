@@ -26,13 +26,14 @@ from rookery.storage.run_files import (
     STATUS_FILE,
     TENSORBOARD_DIR,
     THREADS_KEY,
+    TRACKING_FILE,
     read_status,
     recorded_threads,
     status_machines,
 )
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import to_dict
-from rookery.tracking.trackers import RunTrackers
+from rookery.tracking.trackers import RunTrackers, joined_trackers, save_trackers
 from rookery.training.agent_paths import agent_names, start_record
 from rookery.training.build import build, checkpoint_hashes, initial_hashes
 from rookery.training.config import RunConfig, variant_prefixes
@@ -86,7 +87,8 @@ def join_parts(
 ) -> None:
     """Write the folder of the whole run: configuration, metrics, last checkpoint, agents and status.
 
-    Everything is as one process would have written it, but for times, machines and earlier checkpoints.
+    Everything is as one process would have written it, but for times, machines, earlier checkpoints, and trackers that
+    need another package: these have followed the parts.
 
     Args:
       log: called with a line for each thing that differs between the parts, on which last bits depend.
@@ -134,6 +136,7 @@ def _wait_for_lock(run_dir: Path, seconds: float = JOIN_SECONDS) -> RunLock:
 def _join_metrics(config: RunConfig, run_dir: Path, folders: _Parts) -> None:
     try:
         (run_dir / METRICS_FILE).unlink(missing_ok=True)  # of a process that was killed while it joined them
+        (run_dir / TRACKING_FILE).unlink(missing_ok=True)
         shutil.rmtree(run_dir / TENSORBOARD_DIR, ignore_errors=True)
     except OSError as error:
         raise storage_error("write", run_dir / METRICS_FILE, error) from error
@@ -143,6 +146,7 @@ def _join_metrics(config: RunConfig, run_dir: Path, folders: _Parts) -> None:
         check_seed_metrics(folder, of_part, variant_prefixes(config), len(part.seeds))
         _check_part_metrics(folder, of_part, last)
     seeds = range(config.seed, config.seed + config.num_seeds)
+    save_trackers(run_dir, joined_trackers(folders[0][1]))
     with MetricsWriter(run_dir, sink=RunTrackers(run_dir, config.name, to_dict(config), seeds)) as writer:
         for row in zip(*(of_part[:last] for of_part in rows), strict=True):
             by_part = [(part, entry) for (part, _), entry in zip(folders, row, strict=True)]
