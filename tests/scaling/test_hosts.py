@@ -356,7 +356,8 @@ def test_other_versions_are_named(monkeypatch):
 
 
 def test_ids_that_overlap():
-    lead, *others = meet((1, {}), (1, {}), num_replicas=3)
+    more = {"num_replicas": 3}
+    lead, *others = meet((1, more), (1, more), **more)
     assert "process id 1 is used twice: by process 1 of 3 (process" in str(lead)
     assert all(isinstance(error, LostProcessError) for error in others)
 
@@ -391,7 +392,7 @@ def test_a_process_killed_while_others_join_may_start_again():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"num_processes": 3}, "expects 3 processes, process 0 expects 2"),
+        ({"num_processes": 3, "num_replicas": 3}, "expects 3 processes, process 0 expects 2"),
         ({"command": "resume", "config": None}, "was started with 'rookery resume', process 0 with 'rookery train'"),
     ],
 )
@@ -415,13 +416,15 @@ def test_a_second_process_0_and_a_missing_process():
 def test_no_process_0():
     port = free_port()
     launch = Launch(f"127.0.0.1:{port}", 2, 1, "options")
-    said = f"process 0 does not answer at 127.0.0.1:{port} within 0.5 s"
+    said = rf"process 0 does not answer at 127.0.0.1:{port} within 0.5 s \(.*\); start it, or see why it ended, or"
     with pytest.raises(NotFoundError, match=said), joined(launch, PROPOSAL, join_timeout=0.5):
         pass
 
 
-def test_more_processes_than_replicas():
-    launch = Launch(f"127.0.0.1:{free_port()}", 3, 0, "options")
+@pytest.mark.parametrize("number", [0, 1])
+def test_more_processes_than_replicas(number):
+    """Every process of `train` knows it, and waits for no other."""
+    launch = Launch(f"127.0.0.1:{free_port()}", 3, number, "options")
     said = r"3 processes for 2 replicas .* use --num-processes 2 or fewer"
     with pytest.raises(ConfigError, match=said), joined(launch, PROPOSAL):
         pass

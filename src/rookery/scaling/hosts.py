@@ -51,7 +51,7 @@ class Proposal:
     config: dict[str, Any] | None
     """Of the run, as JSON; None: process 0 knows it."""
     num_replicas: int | None = None
-    """Process 0: of the run."""
+    """Of the run; None: process 0 knows it."""
     cores: int | None = None
     num_threads: int | None = None
     """Process 0 of a run that continues: over how many threads its sums were split."""
@@ -179,9 +179,13 @@ def joined(
 ) -> Iterator[LinkedGroup]:
     """Meet the other processes of a run. When this process fails, the others learn why. Call it before JAX starts.
 
-    Raises: NotFoundError if they do not meet within `join_timeout` seconds; ConfigError or IncompatibleError in process
-      0 if they do not fit together; LostProcessError, with that reason, in the others.
+    Raises: NotFoundError if they do not meet within `join_timeout` seconds; ConfigError for more processes than
+      replicas; ConfigError or IncompatibleError in process 0 if they do not fit together; LostProcessError, with that
+      reason, in the others.
     """
+    # Every process that knows it says so: process 0 does not begin to listen, and the others would wait for it.
+    if proposal.num_replicas is not None and proposal.num_replicas < launch.num_processes:
+        raise _too_many(launch.num_processes, proposal.num_replicas)
     meet = _follow if launch.process_id else _lead
     group = meet(launch, proposal, time.monotonic() + join_timeout, join_timeout, heartbeat_timeout)
     try:
@@ -196,8 +200,6 @@ def joined(
 
 def _lead(launch: Launch, proposal: Proposal, give_up: float, seconds: float, heartbeat: float) -> LinkedGroup:
     """Process 0: wait for the others."""
-    if proposal.num_replicas is not None and proposal.num_replicas < launch.num_processes:
-        raise _too_many(launch.num_processes, proposal.num_replicas)
     own = _hello(launch, proposal)
     hellos: dict[int, dict[str, Any]] = {0: own}
     links: list[Link] = []
@@ -253,8 +255,8 @@ def _follow(launch: Launch, proposal: Proposal, give_up: float, seconds: float, 
             if time.monotonic() + _RETRY_SECONDS > give_up:
                 reason = error.strerror or str(error)
                 raise NotFoundError(
-                    f"process 0 does not answer at {launch.coordinator} within {seconds:g} s ({reason}); start it, or "
-                    "correct --coordinator, or let the firewall pass its port"
+                    f"process 0 does not answer at {launch.coordinator} within {seconds:g} s ({reason}); start it, "
+                    "or see why it ended, or correct --coordinator, or let the firewall pass its port"
                 ) from None
             time.sleep(_RETRY_SECONDS)
     link = Link(connection, f"process 0 of {launch.num_processes} (at {launch.coordinator})", heartbeat)
