@@ -86,6 +86,10 @@ def test_dimensions():
     assert Dimension.parse("a=-1..2") == Dimension("a", low=-1, high=2)
     schedules = Dimension.parse('a=[[0, 1],[1,2]], 0.5 ,{"x": [1,2]},"../b,c"')
     assert schedules.choices == ("[[0, 1],[1,2]]", "0.5", '{"x": [1,2]}', '"../b,c"')
+    paths = Dimension.parse("team.0.policy.init_from=../a.safetensors,../b.safetensors")
+    assert paths.choices == ("../a.safetensors", "../b.safetensors")
+    assert Dimension.parse('a=runs/../b,"c..d",[[0, "1..2"]]').choices == ("runs/../b", '"c..d"', '[[0, "1..2"]]')
+    assert Dimension.parse("a=../b").choices == ("../b",)
     with pytest.raises(ConfigError, match=r"a bracket or a quote that is not closed; write a list as JSON, such as"):
         Dimension.parse("a=[[0,1],[1,2]")
 
@@ -96,6 +100,13 @@ def test_dimensions():
 def test_no_dimension(text):
     with pytest.raises(ConfigError, match=r"write team\.0\.learning_rate=1e-4,1e-3"):
         Dimension.parse(text)
+
+
+@pytest.mark.parametrize("values", ["1e-4..", "..1", "a..b", "1..2,3", "3,1..2", "1..2/3"])
+def test_a_malformed_range_is_named_as_one(values):
+    said = r'a range is LOW\.\.HIGH with two numbers, and a text with \.\. in it stands in quotes, such as "a\.\.b"; '
+    with pytest.raises(ConfigError, match=said):
+        Dimension.parse(f"a={values}")
 
 
 @needs_optuna

@@ -76,20 +76,24 @@ class Dimension:
     def parse(cls, text: str) -> Dimension:
         """From FIELD=A,B,C or FIELD=LOW..HIGH or FIELD=log:LOW..HIGH. Raises ConfigError.
 
-        A comma inside brackets or quotes belongs to a value.
+        A comma inside brackets or quotes belongs to a value, and so does .. in quotes or as a folder of a path.
         """
         field, _, values = text.partition("=")
         field, values = field.strip(), values.strip()
         example = "write team.0.learning_rate=1e-4,1e-3 or team.0.learning_rate=log:1e-4..1e-2"
         if not field or not values:
             raise ConfigError(f"space {text!r} is not FIELD=VALUES; {example}")
-        if ".." not in values or values[0] in '[{"':
-            return cls(field, _split_values(values))
+        choices = _split_values(values)
+        if not any(map(_is_meant_as_range, choices)):
+            return cls(field, choices)
         log = values.startswith("log:")
         try:
             low, high = map(_read_bound, values.removeprefix("log:").split(".."))
         except ValueError:
-            raise ConfigError(f"space {text!r}: a range is LOW..HIGH with two numbers; {example}") from None
+            raise ConfigError(
+                f"space {text!r}: a range is LOW..HIGH with two numbers, and a text with .. in it stands in quotes, "
+                f'such as "a..b"; {example}'
+            ) from None
         if not (math.isfinite(low) and math.isfinite(high) and low < high and (low > 0 or not log)):
             raise ConfigError(f"space {text!r}: LOW must be below HIGH, and above 0 with log:; {example}")
         return cls(field, low=low, high=high, log=log)
@@ -101,6 +105,11 @@ class Dimension:
         if whole:
             return str(trial.suggest_int(self.field, int(self.low), int(self.high), log=self.log))
         return repr(trial.suggest_float(self.field, self.low, self.high, log=self.log))
+
+
+def _is_meant_as_range(value: str) -> bool:
+    """Whether a value has .. that neither stands in quotes or brackets nor is the folder above in a path."""
+    return ".." in value and value[0] not in '[{"' and ".." not in value.split("/")
 
 
 def _read_bound(text: str) -> float:
