@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import itertools
 import json
 import math
@@ -220,6 +221,44 @@ def test_a_metric_that_a_trial_lacks(trained, tmp_path):
         patch.setattr(module, "train_or_resume", stand_in)
         trials = sweep(CONFIG, grid, tmp_path / "lacks", log=silent)
     assert [trial.failure for trial in trials] == ["", "social/return is not among the metrics of its run"]
+
+
+@needs_optuna
+@pytest.mark.parametrize(("episodes", "update"), [(4, CONFIG.checkpoint_interval), (0, 1)])
+def test_a_misspelt_metric_is_found_as_soon_as_every_name_is_there(trained, tmp_path, episodes, update):
+    """With the first evaluation, if there are any; another one is taken in its place, and its trials continue."""
+    space = options(f"{RATE}=0.1", method="grid", metric="social/retrun")
+    config = dataclasses.replace(CONFIG, eval_episodes=episodes)
+    said = r"name ends in 'social/retrun'; did you mean 'social/return'\? allowed: social/return; the same command"
+    for _ in range(2):  # the second call finds it before it trains
+        with pytest.raises(NotFoundError, match=said):
+            sweep(config, space, tmp_path, log=silent)
+    (run,) = (tmp_path / "runs").iterdir()
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == update
+    assert len(trained) == 1
+    (run / "metrics.jsonl").unlink()  # the stand-in does not continue
+    corrected = dataclasses.replace(space, metric="return")
+    assert [trial.state for trial in sweep(config, corrected, tmp_path, log=silent)] == ["complete"]
+    assert json.loads((tmp_path / "sweep.json").read_text())["metric"] == "return"
+    with pytest.raises(ConfigError, match="holds a sweep of other settings"):
+        sweep(config, space, tmp_path, log=silent)
+
+
+@needs_optuna
+def test_another_metric_is_refused_when_a_trial_was_judged_at_a_checkpoint(trained, tmp_path, monkeypatch):
+    space = options(f"{RATE}=0.1,0.2", method="grid")
+
+    def killed(config, run_dir, *, on_update, **_):
+        with MetricsWriter(run_dir) as writer:
+            writer.write(config.checkpoint_interval, 1, {KEY: [1.0]})
+            on_update(config.checkpoint_interval, True)
+        raise StorageError("killed")
+
+    monkeypatch.setattr(module, "train_or_resume", killed)
+    with pytest.raises(StorageError, match="killed"):
+        sweep(CONFIG, space, tmp_path, log=silent)
+    with pytest.raises(ConfigError, match="holds a sweep of other settings"):
+        sweep(CONFIG, dataclasses.replace(space, metric="return"), tmp_path, log=silent)
 
 
 @needs_optuna

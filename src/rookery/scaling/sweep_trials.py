@@ -240,10 +240,10 @@ def sweep(
             lock.check()  # before every trial
             return stop_after()
 
-        _check_same_sweep(config, options, out)
-        for name in (TRIALS_FILE, TABLE_FILE, FIGURE_FILE, BEST_FILE):  # found out now, not after the trials
-            check_writable(out / name)
         try:
+            _check_same_sweep(optuna, config, options, out)
+            for name in (TRIALS_FILE, TABLE_FILE, FIGURE_FILE, BEST_FILE):  # found out now, not after the trials
+                check_writable(out / name)
             done = _run_trials(optuna, config, options, out, seconds_left, log)
         except StorageError:
             raise
@@ -317,16 +317,30 @@ def _whole_numbers(config: RunConfig, options: SweepOptions) -> set[str]:
     return found
 
 
-def _check_same_sweep(config: RunConfig, options: SweepOptions, out: Path) -> None:
-    """Raises ConfigError if the folder is another sweep's."""
+def _check_same_sweep(optuna: Any, config: RunConfig, options: SweepOptions, out: Path) -> None:
+    """Record what the sweep in a folder is. Another metric, as after a misspelt one, is recorded in its place while no
+    trial was judged by it.
+
+    Raises: ConfigError if the folder is another sweep's.
+    """
     own = {"config": to_dict(config), **dataclasses.asdict(dataclasses.replace(options, num_trials=1))}
     own = json.loads(json.dumps(own))
     path = out / SWEEP_FILE
-    if path.exists():
-        if load_json(path, CorruptFileError) != own:
+    recorded = load_json(path, CorruptFileError) if path.exists() else None
+    if recorded is not None and recorded != own:
+        same = isinstance(recorded, dict) and {**recorded, "metric": options.metric} == own
+        if not same or _has_judged(optuna, options, out):
             raise ConfigError(f"{out} holds a sweep of other settings; name another folder with --out")
-    else:
+    if recorded != own:
         write_json(path, own)
+
+
+def _has_judged(optuna: Any, options: SweepOptions, out: Path) -> bool:
+    """Whether a trial of an earlier call has ended, or its metric was read."""
+    if not (out / TRIALS_FILE).exists():
+        return False
+    study, trials = _read_trials(optuna, options, out)
+    return bool(_ended(study)) or any(map(_has_value, trials))
 
 
 def _open_study(optuna: Any, options: SweepOptions, out: Path) -> Any:
@@ -436,15 +450,23 @@ def _run_trial(
         if trial.should_prune():
             raise optuna.TrialPruned
 
+    def found_metric() -> float | None:
+        return _found_metric(study, run_dir, options.metric)
+
     def train() -> bool:
         tried = dataclasses.replace(apply_overrides(config, overrides), seed=options.seed, num_seeds=options.num_seeds)
+        if any(_has_every_metric(tried, row["update"]) for row in _earlier_rows(run_dir)):
+            found_metric()
         for done, value in _earlier_values(tried, run_dir, options.metric):
             report(value, done)
 
         def on_update(done: int, saves: bool) -> None:
             # A stop saves, too, but evaluates nothing: the last evaluation is that of an earlier update.
             due = tried.has_checkpoint(done) and done < tried.total_updates
-            if due and _is_finite(value := _metric(run_dir, options.metric)):
+            if not due and not (done == 1 and _has_every_metric(tried, done)):
+                return
+            value = found_metric()
+            if due and _is_finite(value):
                 report(value, done)
 
         return train_or_resume(tried, run_dir, quiet=True, stop_after=stop_after, on_update=on_update)
@@ -463,9 +485,7 @@ def _run_trial(
     if not finished:
         _try_again(optuna, study, trial.number, trial.params)
         return False
-    value = _metric(run_dir, options.metric)
-    if value is None and not any(ended.state.name == "COMPLETE" for ended in _ended(study)):
-        raise NotFoundError(f"{run_dir} has no metric whose name ends in {options.metric!r}")
+    value = found_metric()
     if not _is_finite(value):
         problem = "is not among the metrics of its run" if value is None else "is not finite at its end"
         _fail(optuna, study, trial, f"{options.metric} {problem}", log)
@@ -500,12 +520,42 @@ def _earlier_values(config: RunConfig, run_dir: Path, name: str) -> Iterator[tup
     Without them a trial that continues would be compared, at its first checkpoint, with the first of others.
     Raises: as `_metric`.
     """
-    rows = read_metrics(run_dir) if (run_dir / METRICS_FILE).exists() else []
-    for row in rows:
+    for row in _earlier_rows(run_dir):
         if config.has_checkpoint(row["update"]) and row["update"] < config.total_updates:
             value = _row_metric(run_dir, row, name)
             if _is_finite(value):
                 yield row["update"], value
+
+
+def _earlier_rows(run_dir: Path) -> list[dict[str, Any]]:
+    """The metrics of a run that may not have begun."""
+    return read_metrics(run_dir) if (run_dir / METRICS_FILE).exists() else []
+
+
+def _has_every_metric(config: RunConfig, update: int) -> bool:
+    """Whether the metrics of an update have every name that there is in the run: those of evaluations, too."""
+    return not config.eval_episodes or config.has_checkpoint(update)
+
+
+def _found_metric(study: Any, run_dir: Path, name: str) -> float | None:
+    """`_metric`; None only where another trial has one of this name.
+
+    Raises: NotFoundError, with the nearest names, if none has.
+    """
+    value = _metric(run_dir, name)
+    if value is None and not any(map(_has_value, study.get_trials(deepcopy=False))):
+        names = dict.fromkeys(key for row in read_metrics(run_dir) for key in row if key not in ("update", "steps"))
+        ends = sorted({"/".join(key.split("/")[-2:]) for key in names})  # with which a metric can be named
+        raise NotFoundError(
+            f"{run_dir} has no metric whose name ends in {name!r}; {suggest(name, ends)}; the same command with "
+            "another --metric continues"
+        )
+    return value
+
+
+def _has_value(trial: Any) -> bool:
+    """Whether a trial's metric was read, at a checkpoint or at its end."""
+    return trial.state.name == "COMPLETE" or bool(trial.intermediate_values)
 
 
 def _metric(run_dir: Path, name: str) -> float | None:
