@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from rookery.commands.play import make_game_setup
+from rookery.gridworld.tiles import KEY
 from rookery.play.game import Game
 from rookery.viz import colors, write_replay_html
 from tests.play.client import BROWSER, chromium
@@ -86,6 +87,9 @@ def test_three_browsers_play_and_watch(tmp_path):
             await three.key("f")
             await three.until("document.querySelector('input[type=checkbox]').checked")
             await three.screenshot(tmp_path / "fog.png")
+            label = await three.run("document.querySelector('.rk-map canvas').getAttribute('aria-label')")
+            seen = [number for number, cell in ((1, (1, 3)), (2, (1, 6))) if game.render_state.visible[0][cell]]
+            assert [number for number in (1, 2) if f"goal {number}" in label] == seen
 
             # The film of the episode is a page of its own that plays.
             film = await visit(server.url)
@@ -103,6 +107,38 @@ def test_three_browsers_play_and_watch(tmp_path):
     night = (np.abs(dark.astype(int) - colors.UNSEEN_OVERLAY_COLOR).max(-1) < 8).mean()
     assert night > 0.08
     assert (np.abs(bright.astype(int) - colors.UNSEEN_OVERLAY_COLOR).max(-1) < 3).mean() < 0.05
+
+
+def test_the_label_names_what_the_picture_shows(tmp_path):
+    """One goal, so no numbers; with fog the label has no more than the picture."""
+    game = start()
+    game.paused = True
+    state = game.render_state
+    tiles, visible = state.tiles.copy(), np.zeros_like(state.visible)
+    tiles[1, 6], tiles[2, 1], tiles[2, 5:8] = 0, KEY, 68
+    visible[:, 1:3, :6] = True  # the goal, the key and one of three cells of waste
+    game.render_state = state._replace(
+        tiles=tiles, visible=tuple(visible), goals=state.goals[:1], carrying=np.array([KEY, 0])
+    )
+    label = "document.querySelector('.rk-map canvas').getAttribute('aria-label')"
+    me = "Map at step 0. A turner at row 2, column 2, facing east, carrying key"
+
+    async def scenario():
+        async with served(game) as server, chromium(tmp_path) as visit:
+            page = await visit(server.url)
+            await page.until(f"{ON} && {label}")
+            assert await page.run(label) == (
+                f"{me}; B walker at row 4, column 8, facing west; goal at row 2, column 4; key at row 3, column 2; "
+                "waste on 3 cells"
+            )
+            assert "goal" in await page.run(text(".rk-legend"))
+            assert "goal, numbered" not in await page.run(text(".rk-legend"))
+            await page.key("f")
+            assert await page.run(label) == (
+                f"{me}; goal at row 2, column 4; key at row 3, column 2; waste at row 3, column 6"
+            )
+
+    asyncio.run(scenario())
 
 
 def test_a_lost_game_is_found_again(tmp_path):

@@ -133,6 +133,15 @@ def test_moments_tell_what_the_game_shows():
     play(scenario, game)
 
 
+def test_a_single_goal_has_no_number():
+    game = start()
+    game.render_state = game.render_state._replace(goals=game.render_state.goals[:1])
+    server = Server(game)
+    assert server._state_message()["state"]["goals"] == []
+    assert "goal, numbered" not in server._page
+    assert "goal, numbered" in Server(start())._page
+
+
 def test_keys_move_the_agent():
     async def scenario(server, connect):
         client = await connect()

@@ -222,6 +222,11 @@ def check_fps(fps: float) -> None:
         raise ConfigError(f"fps={fps} must lie in [0.5, 30]")
 
 
+def ordered_goals(state: RenderState) -> list[list[int]]:
+    """[row, col] of each goal in the order of their numbers; a single goal has no number."""
+    return state.goals.tolist() if len(state.goals) > 1 else []
+
+
 @functools.lru_cache(maxsize=8)
 def _compile_game(env: Env, team: Team):
     """Functions that start an episode and advance it, compiled once. Policies act in every slot, also in persons'."""

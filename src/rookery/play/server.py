@@ -31,7 +31,7 @@ from websockets.http11 import Request, Response
 from rookery.errors import ConfigError, StorageError
 from rookery.play.access import RefusedError, check_request, check_same_origin, is_loopback
 from rookery.play.client_messages import MAX_MESSAGE_BYTES, ClientMessage, parse_message
-from rookery.play.game import Game, check_fps
+from rookery.play.game import Game, check_fps, ordered_goals
 from rookery.play.page import game_page
 from rookery.viz import colors
 
@@ -129,7 +129,7 @@ class Server:
         self.tick_times: list[float] = []
         self._connections: set[ServerConnection] = set()
         self._client_ids = itertools.count(1)
-        self._page = game_page(game.setup.task_id)
+        self._page = game_page(game.setup.task_id, numbered=bool(ordered_goals(game.render_state)))
         self._latest_state = ""
         self._replay_lock = asyncio.Lock()
 
@@ -385,7 +385,7 @@ class Server:
                 "done": bool(game.done),
                 "paused": game.paused,
                 "seconds_to_restart": round(game.ticks_to_restart / self.fps, 1),
-                "goals": state.goals.tolist() if len(state.goals) > 1 else [],
+                "goals": ordered_goals(state),
                 "position": state.position.tolist(),
                 "heading": state.heading.tolist(),
                 "agent_mask": state.agent_mask.tolist(),

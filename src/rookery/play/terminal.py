@@ -14,7 +14,7 @@ import time
 import numpy as np
 
 from rookery.errors import ConfigError
-from rookery.play.game import Game, check_fps
+from rookery.play.game import Game, check_fps, ordered_goals
 from rookery.training.stop_signal import stop_signals
 from rookery.viz import colors
 from rookery.viz.sprites import sprite_of
@@ -123,7 +123,7 @@ class Screen:
         row, col = state.position[mine if mine is not None else 0]
         top, left = int(np.clip(row - down // 2, 0, height - down)), int(np.clip(col - across // 2, 0, width - across))
         visible = state.visible[mine] if mine is not None else np.any(state.visible, axis=0)
-        numbers = {tuple(cell): k + 1 for k, cell in enumerate(state.goals.tolist())} if len(state.goals) > 1 else {}
+        numbers = {tuple(cell): k + 1 for k, cell in enumerate(ordered_goals(state))}
         standing: dict[tuple, int] = {}
         for agent in reversed(range(len(state.agent_mask))):
             if state.agent_mask[agent]:

@@ -3,7 +3,7 @@
   "use strict";
   if (window.RookeryBoard) return; // a page with several replays has this script more than once
 
-  const FOG = 0.2;
+  const FOG = 0.2, OBSTACLE = 1;
   const HEADINGS = ["north", "east", "south", "west"];
   const ROLES = { learning: "learning", frozen: "trained", scripted: "scripted", random: "random", person: "person" };
   const rgb = (c) => "rgb(" + c.join(",") + ")";
@@ -14,6 +14,7 @@
   }
 
   const turn = ([u, v], heading) => [[u, v], [1 - v, u], [1 - u, 1 - v], [v, 1 - u]][heading];
+  const where = (row, col) => `at row ${row + 1}, column ${col + 1}`;
   const mix = (low, high, fraction) => low.map((v, i) => Math.round(v + (high[i] - v) * fraction));
 
   class Board {
@@ -36,7 +37,8 @@
       this.canvas.style.height = this.canvas.height / ratio + "px";
     }
 
-    // tiles[H*W]; goals [[row, col]…]; agents [{letter, name, role, row, col, heading, prestige, ring}…];
+    // tiles[H*W]; goals [[row, col]…] in the order of their numbers, none where they are not numbered;
+    // agents [{letter, name, role, row, col, heading, prestige, carrying, ring}…];
     // brightness: null, or how bright a cell is, 0 … 1; agents and numbers in cells below FOG are hidden.
     // arrows [{from, to: letters, fraction, negative}…], smallest first. Returns a description in words.
     paint(tiles, goals, agents, brightness, arrows = []) {
@@ -46,11 +48,13 @@
       tiles.forEach((kind, i) => {
         pen.drawImage(this.tileImage(kind), (i % width) * tile, Math.floor(i / width) * tile);
       });
-      goals.forEach(([row, col], k) => {
-        const kind = tiles[row * width + col];
-        if (kind > 1 && (!brightness || brightness(row * width + col) >= FOG)) this.write(pen, String(k + 1), col * tile, row * tile, tile, [0.5, 0.5], this.kind(kind).label_background);
-      });
-      const visibleAgents = brightness ? agents.filter((a) => brightness(a.row * width + a.col) >= FOG) : agents;
+      const visible = (row, col) => !brightness || brightness(row * width + col) >= FOG;
+      const numbers = goals.map(([row, col], k) => ({ text: String(k + 1), row, col, kind: tiles[row * width + col] }));
+      const visibleNumbers = numbers.filter(({ row, col, kind }) => kind > OBSTACLE && visible(row, col));
+      for (const { text, row, col, kind } of visibleNumbers) {
+        this.write(pen, text, col * tile, row * tile, tile, [0.5, 0.5], this.kind(kind).label_background);
+      }
+      const visibleAgents = agents.filter(({ row, col }) => visible(row, col));
       const cells = new Map();
       for (const agent of visibleAgents) {
         const key = agent.row * width + agent.col;
@@ -76,10 +80,28 @@
       for (const { from, to, fraction, negative } of arrows) {
         if (centers.has(from) && centers.has(to)) this.arrow(pen, centers.get(from), centers.get(to), fraction, negative);
       }
-      const where = (row, col) => `at row ${row + 1}, column ${col + 1}`;
-      const words = visibleAgents.map((a) => `${a.letter} ${a.name} ${where(a.row, a.col)}, facing ${HEADINGS[a.heading]}`);
-      goals.forEach(([row, col], k) => { if (tiles[row * width + col] > 1) words.push(`goal ${k + 1} ${where(row, col)}`); });
-      return words.join("; ");
+      return [
+        ...visibleAgents.map((agent) => this.agentInWords(agent)),
+        ...visibleNumbers.map(({ text, row, col }) => `goal ${text} ${where(row, col)}`),
+        ...this.tilesInWords(tiles, visible, visibleNumbers),
+      ].join("; ");
+    }
+
+    agentInWords({ letter, name, row, col, heading, carrying }) {
+      const load = carrying ? `, carrying ${this.kind(carrying).name}` : "";
+      return `${letter} ${name} ${where(row, col)}, facing ${HEADINGS[heading]}${load}`;
+    }
+
+    // What is neither floor nor obstacle nor numbered: where the only tile of a kind is, or how many there are.
+    tilesInWords(tiles, visible, visibleNumbers) {
+      const { width } = this, found = new Map(), numbered = new Set(visibleNumbers.map(({ row, col }) => row * width + col));
+      tiles.forEach((kind, i) => {
+        const row = Math.floor(i / width), col = i % width;
+        if (kind <= OBSTACLE || numbered.has(i) || !visible(row, col)) return;
+        found.set(kind, { row, col, count: found.has(kind) ? found.get(kind).count + 1 : 1 });
+      });
+      return [...found].sort(([a], [b]) => a - b).map(([kind, { row, col, count }]) =>
+        `${this.kind(kind).name} ${count === 1 ? where(row, col) : `on ${count} cells`}`);
     }
 
     kind(kind) {
