@@ -188,3 +188,39 @@ def test_the_game_and_replays_fit_a_small_phone(tmp_path):
                         assert top + height + board[2] - board[3] <= 568
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("task", ["goal-cycle-demo-v0", "goal-cycle-v0", "cleanup-v0"])  # of 3, 6 and 8 actions
+def test_map_and_buttons_are_on_the_first_screen(task, tmp_path):
+    game = Game(make_game_setup(task, ("random",)), (0,))
+    game.paused = True
+
+    async def scenario():
+        async with served(game) as server, chromium(tmp_path) as visit:
+            page = await visit(server.url)
+            await page.until(ON)
+            await page.front()
+            for width, height in ((320, 568), (390, 844), (568, 320), (844, 390), (1280, 800)):
+                await page.call(
+                    "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=True
+                )
+                await page.until(f"innerWidth === {width} && document.documentElement.scrollWidth <= {width}")
+                await page.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+                rules, board, *buttons = await page.run(BOXES)
+                assert min(board[2:]) >= 100  # on the widest and lowest screens, too
+                for box in (board, *buttons):
+                    assert box[0] >= 0
+                    assert box[1] >= 0
+                    assert box[0] + box[2] <= width, (width, height, box)
+                    assert box[1] + box[3] <= height, (width, height, box)
+                for box in buttons:
+                    assert min(box[2:]) >= 40
+                    assert apart(box, board)
+                assert apart(rules, board)
+
+    asyncio.run(scenario())
+
+
+def apart(one, other):
+    """Whether two boxes (x, y, width, height) do not overlap."""
+    return any(a[i] + a[i + 2] <= b[i] for i in (0, 1) for a, b in ((one, other), (other, one)))

@@ -2,9 +2,8 @@
 (function () {
   "use strict";
   const { Board, ROLES, paintView, legend, element, rgb } = window.RookeryBoard;
-  const MAX_TILE = 52, MAX_MAP_HEIGHT = 640, VIEW = 96, DARK = 0.03, RETRY = 1500, REPEAT = 1000;
-  // On a phone, rules, map and buttons fit on the screen together.
-  const mapHeight = () => (matchMedia("(max-width: 760px)").matches ? Math.max(240, 0.52 * innerHeight) : MAX_MAP_HEIGHT);
+  const MAX_TILE = 52, MIN_MAP_HEIGHT = 120, MAX_MAP_HEIGHT = 640, MARGIN = 8, VIEW = 96, DARK = 0.03, RETRY = 1500, REPEAT = 1000;
+  const MAX_WIDTH_BESIDE = 0.6; // of the map, next to the buttons, as a fraction of both
   const PLAYER_RING = "#ffffff";
   const KEYS = { // by action name; other actions get the digits, in order
     left: ["ArrowLeft", "a"], right: ["ArrowRight", "d"], forward: ["ArrowUp", "w"],
@@ -72,8 +71,9 @@
       this.legendRoles = roles;
       this.legendKinds = "";
       const rules = element("ul", { class: "rk-rules", "aria-label": "Rules", hidden: !hello.rules.length }, ...hello.rules.map((rule) => element("li", {}, rule)));
+      this.header = element("header", {}, element("h2", {}, hello.task), this.you, this.clock);
       this.root.replaceChildren(
-        element("header", {}, element("h2", {}, hello.task), this.you, this.clock),
+        this.header,
         element("p", { class: "rk-note" }, `${hello.description}; ${short(hello.fps)} steps per second`),
         this.howItWorks(),
         element("div", { class: "rk-stage" }, rules, this.mapBox, this.bar(hello),
@@ -81,16 +81,25 @@
         this.legend,
       );
       if (first) this.listen();
-      const fit = () => { this.board.resize(this.mapBox.clientWidth, mapHeight(), MAX_TILE); if (this.state) this.draw(); };
-      fit(); // a background tab gets no resize events until it is shown
+      this.fit(); // a background tab gets no resize events until it is shown
       if (this.watch) this.watch.disconnect();
-      this.watch = new ResizeObserver(fit);
-      this.watch.observe(this.mapBox);
+      this.watch = new ResizeObserver(() => this.fit());
+      for (const node of [this.header, rules, this.mapBox, this.pad]) this.watch.observe(node);
+    }
+
+    // As large a map as fits on the first screen together with the buttons, which are below it or, by play.css, beside it.
+    fit() {
+      const map = this.mapBox.getBoundingClientRect(), pad = this.pad.getBoundingClientRect(), beside = pad.top < map.bottom;
+      // The height that does not change while a phone hides its address bar.
+      const height = document.documentElement.clientHeight - (map.top + scrollY) - (beside ? 0 : pad.bottom - map.bottom) - MARGIN;
+      const width = beside ? MAX_WIDTH_BESIDE * this.mapBox.parentNode.clientWidth : this.mapBox.clientWidth;
+      this.board.resize(width, Math.min(MAX_MAP_HEIGHT, Math.max(MIN_MAP_HEIGHT, height)), MAX_TILE);
+      if (this.state) this.draw();
     }
 
     howItWorks() {
       return element("details", { class: "rk-how" }, element("summary", {}, "How it works"),
-        element("p", {}, "Move your agent with the keys or buttons below the map. Hold a key down to repeat its action. Numbers on goals are their order. "
+        element("p", {}, "Move your agent with the keys or the buttons. Hold a key down to repeat its action. Numbers on goals are their order. "
           + "Each agent observes only the picture next to its name; a policy moves every agent that no person has taken. "
           + "The return of an agent is the sum of its rewards in the episode."));
     }
@@ -130,7 +139,7 @@
 
     bar(hello) {
       this.pads = {};
-      const pad = element("div", { class: "rk-pad", role: "group", "aria-label": "Actions" });
+      this.pad = element("div", { class: "rk-pad", role: "group", "aria-label": "Actions" });
       for (const [action, keys] of Object.entries(this.keysOf)) {
         const label = `${NAMES[keys[0]] || (keys[0] || "").toUpperCase()} ${action}`.trim();
         const node = element("button", {
@@ -140,7 +149,7 @@
           onclick: (event) => { if (event.detail === 0) this.send({ press: action }); }, // pressed with the keyboard or a screen reader
         }, label);
         this.pads[action] = node;
-        pad.append(node);
+        this.pad.append(node);
       }
       this.pauseButton = element("button", { type: "button", onclick: () => this.pause() }, "Pause");
       this.restartButton = element("button", { type: "button", onclick: () => this.send({ restart: true }) }, "Restart");
@@ -149,7 +158,7 @@
       const replay = element("a", { href: `replay${location.search}`, download: "" }, "Save this episode as a replay");
       const key = (k) => element("kbd", {}, NAMES[k] || k.toUpperCase());
       const keys = Object.entries(this.keysOf).flatMap(([action, names]) => [...names.map(key), `\u00a0${action} `]);
-      return element("div", { class: "rk-bar" }, pad,
+      return element("div", { class: "rk-bar" }, this.pad,
         element("div", { class: "rk-tools" }, this.pauseButton, this.restartButton,
           element("label", {}, this.fogBox, "Fog: only what your agent sees"), replay,
           element("span", { class: "rk-keys" }, ...keys, key("p"), " pause ", key("r"), " restart ", key("f"), " fog")),
@@ -161,6 +170,7 @@
     listen() {
       document.addEventListener("keydown", (event) => this.key(event, true));
       document.addEventListener("keyup", (event) => this.key(event, false));
+      window.addEventListener("resize", () => this.fit());
       window.addEventListener("blur", () => this.releaseAll());
       document.addEventListener("visibilitychange", () => { if (document.hidden) this.releaseAll(); });
       setInterval(() => { if (this.down.length) this.hold(); }, REPEAT); // the server lets go what is not repeated
