@@ -50,7 +50,7 @@ def test_a_browser_in_the_terminal_does_not_keep_the_game_from_running(monkeypat
     running, opened = threading.Event(), []
 
     class Server:
-        url, loopback = "http://localhost:1/", True
+        url, url_for_others = "http://localhost:1/", None
 
         def __init__(self, *_, **__):
             pass
@@ -66,6 +66,28 @@ def test_a_browser_in_the_terminal_does_not_keep_the_game_from_running(monkeypat
     monkeypatch.setattr("webbrowser.open", lambda url: opened.append((url, running.wait(5))))
     assert play._serve(None, play.PlayCommand(browser=True)) == 0
     assert opened == [(Server.url, True)]
+
+
+def test_the_address_for_others_is_printed_where_they_can_reach_the_game(monkeypatch, capsys):
+    here, there = "http://127.0.0.1:1/?token=t", "http://10.1.2.3:1/?token=t"
+    urls = {"127.0.0.1": (here, None), "0.0.0.0": (here, there), "10.1.2.3": (there, there)}
+
+    class Server:
+        addresses = ("10.1.2.3",)
+
+        def __init__(self, *_, host, **__):
+            self.url, self.url_for_others = urls[host]
+
+        async def run(self, ready):
+            ready()
+
+    monkeypatch.setattr("rookery.play.server.Server", Server)
+    for host, (url, _) in urls.items():
+        assert play._serve(None, play.PlayCommand(host=host)) == 0
+        printed = capsys.readouterr()
+        line = f"others can play at {there}\n" if host == "0.0.0.0" else ""
+        assert printed.out == f"playing at {url} (Ctrl-C to stop)\n{line}"
+        assert ("anyone who has the token can play" in printed.err) == (host != "127.0.0.1")
 
 
 def test_without_a_novice_all_are_scripted_and_without_a_script_random():

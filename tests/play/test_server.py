@@ -6,6 +6,7 @@ import json
 import random
 import re
 import socket
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.datastructures import Headers
@@ -14,8 +15,9 @@ from websockets.http11 import Request
 from rookery import cli
 from rookery.commands import play as play_command
 from rookery.errors import ConfigError, StorageError
+from rookery.play import access
 from rookery.play import server as module
-from rookery.play.access import RefusedError, check_request, is_own_name
+from rookery.play.access import RefusedError, address_for_others, check_request, is_own_name
 from rookery.play.server import Server, check_address
 from tests.play.client import Socket
 from tests.play.conftest import SETUP, served, start
@@ -506,6 +508,7 @@ def test_the_bound_address_decides_what_is_loopback(host, loopback):
     async def scenario(server, connect):
         assert server.loopback is loopback
         assert ("token=" in server.url) is not loopback
+        assert (server.url_for_others is None) is loopback
         foreign = await get(server, host=f"evil.example:{server.port}")
         assert foreign[0] == 403
         await (await connect()).until("hello")
@@ -523,6 +526,34 @@ def test_outside_loopback_a_token_is_needed():
             await Socket.open(f"http://127.0.0.1:{server.port}/play")
 
     play(scenario, host="0.0.0.0")
+
+
+@pytest.mark.parametrize("route", ["10.1.2.3", None])
+def test_the_address_for_others_opens_the_page(monkeypatch, route):
+    monkeypatch.setattr(access, "_outward_address", lambda version: route)
+
+    async def scenario(server, connect):
+        where = urlsplit(server.url_for_others)
+        assert where.netloc == f"{route or socket.gethostname()}:{server.port}"
+        assert (await get(server, f"/?{where.query}", host=where.netloc))[0] == 200
+
+    play(scenario, host="0.0.0.0")
+
+
+def test_where_others_find_the_server(monkeypatch):
+    class Datagrams(socket.socket):
+        def connect(self, address):
+            chosen.append(address[0])
+            raise OSError("no route")
+
+    chosen = []
+    assert access._outward_address(4) != "127.0.0.1"
+    monkeypatch.setattr(socket, "socket", Datagrams)
+    monkeypatch.setattr(socket, "gethostname", lambda: "box")
+    assert [address_for_others([host]) for host in ("0.0.0.0", "::")] == ["box", "box"]
+    assert chosen == ["192.0.2.1", "2001:db8::1"]
+    assert address_for_others(["127.0.1.1", "10.1.2.3"]) == "10.1.2.3"
+    assert address_for_others(["2001:db8::2"]) == "2001:db8::2"
 
 
 def test_the_game_waits_for_its_first_player():

@@ -95,12 +95,10 @@ def _serve(game: Game, options: PlayCommand) -> int:
 
     def ready():
         print(f"playing at {server.url} (Ctrl-C to stop)", flush=True)
-        if not server.loopback:
-            print(
-                f"others can play too: give them this address with this machine's name instead of 127.0.0.1 (served at "
-                f"{', '.join(server.addresses)}); anyone who has the token can play",
-                file=sys.stderr,
-            )
+        if server.url_for_others:
+            if server.url_for_others != server.url:
+                print(f"others can play at {server.url_for_others}", flush=True)
+            print(f"anyone who has the token can play (served at {', '.join(server.addresses)})", file=sys.stderr)
         if options.browser:
             import threading
             import webbrowser

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 import secrets
+import socket
 from collections.abc import Iterable
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from websockets.http11 import Request
 
+_FAR_AWAY = {4: "192.0.2.1", 6: "2001:db8::1"}  # by IP version; of no machine, for documentation: RFC 5737, RFC 3849
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>[0-9]{1,5}))?")
 
 
@@ -25,6 +27,27 @@ class RefusedError(Exception):
 def is_loopback(addresses: Iterable[str]) -> bool:
     """Whether only this machine can reach a server that is bound to these IP addresses."""
     return all(ipaddress.ip_address(address).is_loopback for address in addresses)
+
+
+def address_for_others(addresses: Iterable[str]) -> str:
+    """Where other machines find a server that is bound to these IP addresses, not all of them loopback: an IP address,
+    or the name of this machine if it serves at any address and has no route to other machines.
+    """
+    address = next(address for address in addresses if not is_loopback([address]))
+    bound = ipaddress.ip_address(address)
+    return (_outward_address(bound.version) or socket.gethostname()) if bound.is_unspecified else address
+
+
+def _outward_address(version: int) -> str | None:
+    """The IP address from which this machine would send to other machines; None without a route. Sends nothing."""
+    family = {4: socket.AF_INET, 6: socket.AF_INET6}[version]
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as trial:
+            trial.connect((_FAR_AWAY[version], 9))  # of a datagram socket: chooses the route alone
+            address = trial.getsockname()[0]
+    except OSError:
+        return None
+    return None if is_loopback([address]) else address
 
 
 def check_request(request: Request, *, loopback: bool, token: str) -> None:

@@ -29,7 +29,7 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
 from rookery.errors import ConfigError, StorageError
-from rookery.play.access import RefusedError, check_request, check_same_origin, is_loopback
+from rookery.play.access import RefusedError, address_for_others, check_request, check_same_origin, is_loopback
 from rookery.play.client_messages import MAX_MESSAGE_BYTES, ClientMessage, parse_message
 from rookery.play.game import Game, check_fps, ordered_goals
 from rookery.play.page import game_page
@@ -135,8 +135,18 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The address of the page, with the token where others can reach it. Known once `run` has called `ready`."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.addresses[0], self.addresses[0])
+        """The address of the page on this machine, with the token where others can reach it.
+
+        Known once `run` has called `ready`.
+        """
+        return self._url_at({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.addresses[0], self.addresses[0]))
+
+    @property
+    def url_for_others(self) -> str | None:
+        """The address of the page on other machines; None if they cannot reach it. Known as `url` is."""
+        return None if self.loopback else self._url_at(address_for_others(self.addresses))
+
+    def _url_at(self, host: str) -> str:
         host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.port}/" + ("" if self.loopback else f"?token={self.token}")
 
