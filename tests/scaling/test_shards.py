@@ -402,6 +402,26 @@ def test_a_refused_division_records_nothing(tmp_path):
     assert not parts_dir(session.run_dir(FIRST)).exists()
 
 
+def test_what_another_shard_is_just_recording_is_waited_for(tmp_path, monkeypatch):
+    """All shards of an array job start at once: a file may be there, and not filled yet."""
+    session = make_session(tmp_path)
+    split, shards = parts_dir(session.run_dir(FIRST)) / "split.json", shards_file(STUDY, session)
+    for path in (split, shards):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    contents = {split: '{"replicas_per_part": 1, "num_threads": 3}', shards: '{"num_shards": 2}'}
+
+    def fill(seconds):
+        path = next(path for path in contents if not path.read_text())
+        path.write_text(contents[path])
+
+    monkeypatch.setattr("time.sleep", fill)
+    monkeypatch.setattr("rookery.scaling.shards.run_shard", lambda *_: Outcome())
+    monkeypatch.setattr("rookery.commands.reproduce_divided.use_cores", lambda cores, num_threads: None)
+    assert run_divided(STUDY, session, ReproduceCommand(study=NAME, shard="1/2"), silent) == 0
+    assert split_threads(STUDY, session) == 3
+
+
 def test_two_processes_with_one_shard(tmp_path):
     session = make_session(tmp_path)
     begin_split(STUDY, session, 1)

@@ -22,7 +22,7 @@ from rookery.scaling.tasks import (
     missing_start,
     train_tasks,
 )
-from rookery.storage.atomic import create_once
+from rookery.storage.atomic import create_once, is_filled
 from rookery.storage.serialization import load_json
 from rookery.studies.frozen_evaluation import measure_or_load
 from rookery.studies.session import STUDIES_DIR, Session
@@ -69,7 +69,7 @@ def agree_on_shards(study: Study, session: Session, shard: Shard) -> None:
 def check_shards(study: Study, session: Session, shard: Shard) -> None:
     """`agree_on_shards` without recording anything: nothing is wrong while no number is recorded."""
     path = shards_file(study, session)
-    if not path.exists():
+    if not is_filled(path):
         return
     recorded = load_json(path, CorruptFileError)
     recorded = recorded.get("num_shards") if isinstance(recorded, dict) else None

@@ -25,8 +25,8 @@ from rookery.training.run_parts import (
     Split,
     agree_on_split,
     check_begun_parts,
+    check_recorded_split,
     check_replicas_per_part,
-    check_same_split,
     part_dir,
     read_split,
     split_run,
@@ -141,8 +141,7 @@ def check_split(study: Study, session: Session, replicas_per_task: int) -> None:
                 f"{folder} holds a run that one process began; finish it with `rookery reproduce` without --shard and "
                 "--ray, or remove it"
             )
-        if (recorded := read_split(folder)) is not None:
-            check_same_split(folder, recorded, replicas_per_task)
+        check_recorded_split(folder, replicas_per_task)
 
 
 def begin_split(study: Study, session: Session, replicas_per_task: int, num_cores: int | None = None) -> int:

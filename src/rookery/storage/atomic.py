@@ -254,6 +254,16 @@ def create_once(path: Path | str, text: str) -> str:
     raise storage_error("read", path, OSError(errno.EIO, "it is empty; remove it"))
 
 
+def is_filled(path: Path | str) -> bool:
+    """Whether `create_once` has created a file, here or in another process, and filled it."""
+    try:
+        return os.stat(path).st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise storage_error("read", path, error) from error
+
+
 def replace_folder(new_folder: Path, folder: Path) -> None:
     """Put a folder in another one's place. A folder cannot be renamed over another, so the older one is renamed first.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
-from rookery.storage.atomic import create_once, read_file, restore_replaced, storage_error, write_bytes
+from rookery.storage.atomic import create_once, is_filled, read_file, restore_replaced, storage_error, write_bytes
 from rookery.storage.run_files import AGENTS_DIR, CHECKPOINT_HASHES_KEY, CONFIG_FILE, START_AGENTS_DIR, is_thread_count
 from rookery.storage.serialization import load_json
 from rookery.storage.strict_json import parse_json
@@ -138,11 +138,17 @@ def agree_on_split(run_dir: Path, split: Split) -> Split:
     """
     path = parts_dir(run_dir) / SPLIT_FILE
     recorded = _decode_split(path, create_once(path, json.dumps(dataclasses.asdict(split))))
-    check_same_split(run_dir, recorded, split.replicas_per_part)
+    _check_same_split(run_dir, recorded, split.replicas_per_part)
     return recorded
 
 
-def check_same_split(run_dir: Path, recorded: Split, replicas_per_part: int) -> None:
+def check_recorded_split(run_dir: Path, replicas_per_part: int) -> None:
+    """`agree_on_split` without recording anything: nothing is wrong while no split is recorded."""
+    if is_filled(parts_dir(run_dir) / SPLIT_FILE) and (recorded := read_split(run_dir)) is not None:
+        _check_same_split(run_dir, recorded, replicas_per_part)
+
+
+def _check_same_split(run_dir: Path, recorded: Split, replicas_per_part: int) -> None:
     """Raises ConfigError if a run was divided into other parts."""
     if recorded.replicas_per_part != replicas_per_part:
         raise ConfigError(
