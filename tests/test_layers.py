@@ -16,11 +16,12 @@ import rookery
 ROOT = Path(rookery.__file__).parent
 
 GROUND = {"errors", "limits", "types", "keys", "interfaces", "extension_errors", "plugins", "storage", "nn"}
-GROUND |= {"intervals", "significance", "optional_packages"}
+GROUND |= {"intervals", "significance", "optional_packages", "backend"}
 MAY_IMPORT = {
     "errors": set(),
     "limits": {"errors"},
     "keys": set(),
+    "backend": {"errors"},
     "plugins": {"errors", "limits", "storage"},
     "optional_packages": {"errors"},
     "environment": {"errors"},
@@ -33,7 +34,7 @@ MAY_IMPORT = {
     "interfaces": {"errors", "limits", "types", "nn"},
     "extension_errors": {"errors", "types", "interfaces"},
     "gridworld": {"errors", "limits", "types"},
-    "tasks": {"errors", "limits", "types", "keys", "interfaces", "plugins", "storage", "gridworld"},
+    "tasks": {"errors", "limits", "backend", "types", "keys", "interfaces", "plugins", "storage", "gridworld"},
     "agents": GROUND | {"gridworld"},
     "dilemma_policies": GROUND | {"gridworld", "tasks"},
     "learning": GROUND | {"agents"},
@@ -45,7 +46,7 @@ MAY_IMPORT = {
     | {"gridworld", "tasks", "agents", "dilemma_policies", "learning", "training", "viz", "scorecard"},
     "play": GROUND | {"tasks", "agents", "training", "viz"},
     "interop": GROUND | {"gridworld", "tasks", "agents", "training", "viz"},
-    "scaling": GROUND | {"agents", "learning", "training", "viz", "studies"},
+    "scaling": GROUND | {"tasks", "agents", "learning", "training", "viz", "studies"},
     "commands": GROUND
     | {"gridworld", "tasks", "agents", "learning", "tracking", "training", "viz", "studies", "scaling", "play"}
     | {"testing", "environment", "scorecard"},

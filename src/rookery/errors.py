@@ -149,11 +149,15 @@ def explain_failure(error: Exception) -> RookeryError | None:
     if isinstance(error, MemoryError) or (is_native and any(words in text for words in _MEMORY_WORDS)):
         detail = f" ({text[:200]})" if text else ""
         return OutOfMemoryError(f"out of memory{detail}; lower num_envs, the number of seeds or of episodes")
-    if is_native and any(words in text for words in _BACKEND_WORDS):
-        platforms = os.environ.get("JAX_PLATFORMS", "")
-        asked = f" with JAX_PLATFORMS={platforms}" if platforms else ""
-        return ConfigError(
-            f"JAX cannot start{asked}: {text[:200]}; set JAX_PLATFORMS=cpu, or install what is missing ('rookery "
-            "doctor' shows what there is)"
-        )
-    return None
+    return backend_error(error) if is_native and any(words in text for words in _BACKEND_WORDS) else None
+
+
+def backend_error(error: Exception) -> ConfigError:
+    """The error to show for what JAX and its plug-ins raise, whatever it is, where no device can be started."""
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    asked = f" with JAX_PLATFORMS={platforms}" if platforms else ""
+    reason = " ".join(error_text(error).split())[:200] or type(error).__name__  # JAX asserts without a word
+    return ConfigError(
+        f"JAX cannot start{asked}: {reason}; set JAX_PLATFORMS=cpu, or install what is missing ('rookery doctor' shows "
+        "what there is)"
+    )

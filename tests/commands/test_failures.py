@@ -86,15 +86,90 @@ def test_the_command_line_says_it_in_one_line(monkeypatch, capsys, error, code):
 
 
 def test_doctor_explains_a_device_that_is_not_there(monkeypatch, capsys):
-    def refuse(*_):
-        raise RuntimeError("Unable to initialize backend 'cuda': no GPU was found")
-
+    errors = [RuntimeError("Unable to initialize backend 'cuda': no GPU was found"), AssertionError(), KeyError("gpu")]
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
-    monkeypatch.setattr(jax, "devices", refuse)
-    assert run_doctor() == 1
-    said = capsys.readouterr().out
-    assert "none: Unable to initialize backend 'cuda'" in said
-    assert "JAX_PLATFORMS is cuda; JAX_PLATFORMS=cpu always works" in said
+    for error in errors:
+        monkeypatch.setattr(jax, "devices", lambda *_, error=error: raise_error(error))
+        assert run_doctor() == 1
+        said = capsys.readouterr().out
+        reason = str(error) or "AssertionError"
+        assert f"none: JAX cannot start with JAX_PLATFORMS=cuda: {reason}; set JAX_PLATFORMS=cpu, or install" in said
+
+
+COMPUTING_COMMANDS = (
+    "eval random --task goal-cycle-demo-v0 --episodes 2",
+    "eval goal-cycle-demo-novice --episodes 2",
+    "replay random --no-gif --png 0 --out replay",
+    "cross-play random scripted --task goal-cycle-demo-v0 --episodes 2",
+    "schelling coin-game-3x3-v0 --episodes 4",
+    "score random --out score",
+    "play --terminal",
+    "envs show goal-cycle-demo-v0",
+    "envs show goal-cycle-demo-v0 --json",
+    "train smoke --out run --quiet",
+    "train smoke --dry-run",
+    "demo --preset smoke --out demo --quiet",
+    "generations memory-sequence --out generations --quiet",
+    "clone --task goal-cycle-demo-v0 --expert scripted --episodes 4 --out clone",
+    "clone --task goal-cycle-demo-v0 --expert goal-cycle-demo-novice --episodes 4 --out clone",
+    "reproduce ndousse2021/theory --budget smoke",
+    "bench gridworld --num-envs 8 --seconds 0.01",
+    "bench update --seconds 0.01",
+)
+RUN_COMMANDS = """
+import sys
+from rookery import cli
+
+for command in sys.argv[1].split(";"):
+    code = cli.main(command.split())
+    print(f"{code} {command}", file=sys.stderr)
+"""
+MAKE_AND_RESET = """
+import gymnasium
+import rookery.interop.gymnasium
+from rookery.errors import ConfigError
+from rookery.interop.pettingzoo import parallel_env
+
+for env in (
+    gymnasium.make("rookery/goal-cycle-demo-v0"),
+    gymnasium.make_vec("rookery/goal-cycle-demo-v0", num_envs=2, vectorization_mode="vector_entry_point"),
+    parallel_env("goal-cycle-demo-v0"),
+):
+    try:
+        env.reset(seed=1)
+    except ConfigError as error:
+        print(f"error: {error}")
+"""
+
+
+def run_python(script, folder, **variables):
+    """What a process prints, with other environment variables."""
+    ended = subprocess.run(
+        [sys.executable, "-c", script, ";".join(COMPUTING_COMMANDS)], capture_output=True, text=True, cwd=folder,
+        env={**os.environ, **variables}, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"JAX_PLATFORMS": "cuda", "CUDA_VISIBLE_DEVICES": ""}, "error: JAX cannot start with JAX_PLATFORMS=cuda: "),
+        ({"JAX_LEGACY_PRNG_KEY": "error"}, "error: jax_legacy_prng_key is 'error', under which tasks cannot compute"),
+    ],
+)
+def test_a_jax_that_cannot_compute_is_one_line_of_every_command(variables, said, tmp_path):
+    """A real process, as JAX says other things than expected, in places that no stand-in has."""
+    _, errors = run_python(RUN_COMMANDS, tmp_path, **variables)
+    lines = [line for line in errors.splitlines() if not line.startswith("slot ")]  # that of `play`, before it plays
+    assert lines[1::2] == [f"2 {command}" for command in COMPUTING_COMMANDS]
+    assert all(line.startswith(said) for line in lines[::2])
+
+
+def test_adapters_say_in_one_line_that_jax_cannot_start(tmp_path):
+    out, _ = run_python(MAKE_AND_RESET, tmp_path, JAX_PLATFORMS="cuda", CUDA_VISIBLE_DEVICES="")
+    assert [line.partition(": ")[2].startswith("JAX cannot start") for line in out.splitlines()] == [True] * 3
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rookery.errors import StorageError
+from rookery.errors import ConfigError, StorageError
 from rookery.scaling import sweep_trials as sweeps
 from rookery.scaling.sweep_trials import TRIALS_FILE, Dimension, SweepOptions, sweep
 from tests.tiny import CONFIG
@@ -31,6 +31,17 @@ def test_a_renamed_folder_does_not_come_back(tmp_path, trials, at_the_end):
     with pytest.raises(StorageError, match="was removed, renamed or replaced"):
         sweep(CONFIG, OPTIONS, out)
     assert not out.exists()
+
+
+def test_a_jax_that_cannot_start_is_no_failure_of_a_trial(tmp_path, trials, monkeypatch):
+    def refuse():
+        raise AssertionError
+
+    trials(lambda *_: pytest.fail("tried"))
+    monkeypatch.setattr("jax.devices", refuse)
+    with pytest.raises(ConfigError, match=r"JAX cannot start.*: AssertionError; set JAX_PLATFORMS=cpu"):
+        sweep(CONFIG, OPTIONS, tmp_path / "sweep")
+    assert not (tmp_path / "sweep").exists()
 
 
 @pytest.mark.parametrize("name", [TRIALS_FILE, "table.csv", "sweep.svg", "best.json", "sweep.json"])

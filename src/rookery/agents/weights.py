@@ -196,7 +196,7 @@ def _expected_params(policy: RecurrentPolicy) -> dict[str, Any]:
 
         float32_only = disable_x64()
     # Agents load in JAX's 64-bit mode and with other generators, too.
-    with float32_only, jax.default_prng_impl(PRNG_IMPL):
+    with float32_only, jax.default_prng_impl(PRNG_IMPL), jax.legacy_prng_key("allow"):
         return jax.eval_shape(lambda: policy.init(jax.random.PRNGKey(0)))
 
 

@@ -97,6 +97,8 @@ def ascii_layout(task: Any) -> str:
     import jax
 
     from rookery.tasks import registry
+    from rookery.tasks.checks import start_backend
 
     env = registry.make_env(task)
+    start_backend()
     return task.to_text(jax.device_get(jax.jit(env.reset)(jax.random.PRNGKey(0), env.default_params())[0]))

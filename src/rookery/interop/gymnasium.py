@@ -32,6 +32,7 @@ from rookery.interop.fork import check_not_forked
 from rookery.interop.observation_forms import observation_form
 from rookery.interop.single_agent_batch import NO_PARTNER, Partners, resolve_partners, single_agent_batch
 from rookery.limits import MAX_ENVS, check_count, check_key_seed, check_whole_number
+from rookery.tasks.checks import start_backend
 from rookery.tasks.registry import make_env
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         Raises: ConfigError for a seed outside [0, 2^32), or an option; ForkError in a process forked after JAX started.
         """
         check_not_forked()
+        start_backend()
         check_options(options)
         if seed is not None:
             seed = check_key_seed(seed)
@@ -229,6 +231,7 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
           does not fit; ForkError in a process forked after JAX started.
         """
         check_not_forked()
+        start_backend()
         mask = np.ones(self.num_envs, bool)
         options = check_options(options, (RESET_MASK,))
         if options:

@@ -26,6 +26,7 @@ from rookery.interop.common import agent_ids, check_actions, observation_shapes,
 from rookery.interop.fork import check_not_forked
 from rookery.interop.observation_forms import observation_form
 from rookery.limits import check_type, shortened
+from rookery.tasks.checks import start_backend
 from rookery.tasks.registry import make_env
 from rookery.types import PRNGKey, PyTree
 
@@ -144,6 +145,7 @@ class DictEnv:
     def reset(self, key: PRNGKey, params: PyTree | None = None) -> tuple[dict[str, jax.Array], PyTree]:
         """Start an episode, the same as `Env.reset` with this key. Returns observations by agent, and the state."""
         check_not_forked()
+        start_backend()
         state, timestep = self._env.reset(key, self.default_params if params is None else params)
         return self._by_agent(timestep.observation), state
 

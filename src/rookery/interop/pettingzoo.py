@@ -33,6 +33,7 @@ from rookery.interop.common import (
 from rookery.interop.fork import check_not_forked
 from rookery.interop.observation_forms import observation_form
 from rookery.limits import MAX_EPISODE_STEPS, check_count, check_key_seed, shortened
+from rookery.tasks.checks import start_backend
 from rookery.tasks.registry import make_env, setting_names
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
         Raises: ConfigError for a seed outside [0, 2^32); ForkError in a process forked after JAX started.
         """
         check_not_forked()
+        start_backend()
         if seed is not None:
             self._seed, self._episode = check_key_seed(seed), 0
         elif self._seed is None:

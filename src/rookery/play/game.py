@@ -20,6 +20,7 @@ from rookery.agents.team import Team, act_all, initial_carry, set_executed_actio
 from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError
 from rookery.limits import check_key_seed
+from rookery.tasks.checks import start_backend
 from rookery.types import Env
 from rookery.viz.record_episode import recording_fields
 from rookery.viz.recording import Recording
@@ -69,6 +70,7 @@ class Game:
         self.paused = False
         self.episode: int = -1
         self._seats: dict[Hashable, Seat] = {}
+        start_backend()
         self._base_key = jax.random.PRNGKey(seed)
         self._reset, self._advance = _compile_game(setup.env, setup.team)
         self.restart()

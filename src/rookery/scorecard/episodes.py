@@ -26,6 +26,7 @@ from rookery.limits import check_callable
 from rookery.scorecard.agents import Chooser, ScoredAgent, checked_actions
 from rookery.scorecard.condition_episodes import ConditionEpisodes
 from rookery.scorecard.protocol import Protocol, ScoreCondition, ScoreWorld
+from rookery.tasks.checks import start_backend
 from rookery.tasks.grid_env import GridEnv
 from rookery.training.evaluation import evaluation_key
 from rookery.types import PRNGKey, PyTree
@@ -173,6 +174,7 @@ def play_condition(
     Raises: IncompatibleError for an agent that does not fit the world, or returns no actions; ConfigError for an
       adapter whose `player` returns no function.
     """
+    start_backend()
     arena = make_arena(protocol.world(condition.world), agent, protocol.num_episodes)
     shown = changed_colors(protocol, condition, earlier)
     settings = arena_settings(arena, condition, shown)

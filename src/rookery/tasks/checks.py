@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int32
 
+from rookery.backend import jax_devices
 from rookery.errors import ConfigError, InvalidActionError
 from rookery.types import PRNG_IMPL
 
@@ -104,6 +105,17 @@ def check_jax_settings() -> None:
                 f"{name} is '{forbidden}', under which tasks cannot compute; set it back: unset {name.upper()}, or "
                 f"jax.config.update('{name}', '{default}')"
             )
+
+
+def start_backend() -> None:
+    """Start JAX's backend, before the first key is made or anything is computed.
+
+    Making a task or an environment, or building a run, does not need it: the processes of a run join after that.
+
+    Raises: ConfigError as `check_jax_settings`, and if the backend cannot start.
+    """
+    check_jax_settings()
+    jax_devices()
 
 
 def check_random_key(key: Any) -> None:

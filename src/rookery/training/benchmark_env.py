@@ -9,9 +9,11 @@ from typing import Any, Literal
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from rookery.backend import jax_devices
 from rookery.errors import ConfigError
 from rookery.gridworld.spec import ViewConfig
 from rookery.limits import MAX_ENVS, check_at_most
+from rookery.tasks.checks import start_backend
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.registry import make_env
 from rookery.training.memory import check_fits, environment_bytes
@@ -40,6 +42,7 @@ def measure_task(task: Any, num_envs: int = 4096, seconds: float = 5.0) -> dict[
 
     Raises: ConfigError if the environments cannot be divided evenly, or cannot fit into memory.
     """
+    start_backend()
     devices = jax.device_count()
     check_at_most("num_envs", num_envs, MAX_ENVS)
     if num_envs < 1 or num_envs % devices:
@@ -47,7 +50,7 @@ def measure_task(task: Any, num_envs: int = 4096, seconds: float = 5.0) -> dict[
     env = make_env(task)
     params, agents = env.default_params(), env.num_agents
     needed = num_envs * environment_bytes(env, range(agents))
-    check_fits(f"{num_envs:,} environments", needed, "lower num_envs", jax.devices())
+    check_fits(f"{num_envs:,} environments", needed, "lower num_envs", jax_devices())
 
     def episodes(keys):
         """One episode in each of a device's environments. Returns the last observations and all reward, f32[1]."""

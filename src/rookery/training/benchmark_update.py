@@ -14,9 +14,11 @@ from jax.sharding import Mesh, PartitionSpec
 
 from rookery.agents.networks import MLPNetwork, NdousseNetwork
 from rookery.agents.recurrent import RecurrentPolicy
+from rookery.backend import jax_devices
 from rookery.learning import batch_sharding, ppo
 from rookery.learning.auxiliary import NextFramePrediction
 from rookery.nn import convolution
+from rookery.tasks.checks import start_backend
 from rookery.training.devices import devices_per_replica
 from rookery.types import Trajectory
 
@@ -47,6 +49,7 @@ def _flops(jaxpr) -> int:
 
 def matmul_flops(size: int = 2048, seconds: float = 2.0) -> float:
     """Operations per second of a float32 product of two size×size matrices: the best of several."""
+    start_backend()
     product = jax.jit(lambda a, b: a @ b)
     a = jax.random.normal(jax.random.PRNGKey(0), (size, size))
     jax.block_until_ready(product(a, a))
@@ -71,6 +74,7 @@ def measure_update(
       steps learned from per second (without playing them). On a CPU the devices share the update, as in a run of one
       seed.
     """
+    start_backend()
     kind, shape = {"ndousse2021": (NdousseNetwork(), (21, 21, 3)), "mlp": (MLPNetwork(), (7, 7, 8))}[network]
     policy = RecurrentPolicy(kind, shape, 7)
     # Without target_kl no minibatch is skipped, whatever the random data.
@@ -82,7 +86,7 @@ def measure_update(
     def update(learner, trajectory, key):
         return ppo.ppo_update(config, policy, learner, trajectory, hparams, key)[0]
 
-    mesh = Mesh(np.array(jax.devices()[: devices_per_replica(jax.devices(), 1)]), (batch_sharding.SHARD_AXIS,))
+    mesh = Mesh(np.array(jax_devices()[: devices_per_replica(jax_devices(), 1)]), (batch_sharding.SHARD_AXIS,))
     whole = PartitionSpec()
     shared = jax.shard_map(update, mesh=mesh, in_specs=whole, out_specs=whole, check_vma=False)
 

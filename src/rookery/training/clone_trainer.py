@@ -40,6 +40,7 @@ from rookery.storage.restart import restore_run
 from rookery.storage.run_files import THREADS_KEY
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
+from rookery.tasks.checks import start_backend
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers
 from rookery.training.agent_paths import start_record
 from rookery.training.config import check_label
@@ -127,6 +128,7 @@ def train_clones(
     check_path_type("run_dir", run_dir)
     check_stop_after(stop_after)
     data = read_dataset(dataset)
+    start_backend()
     with extension_failures_named([config.network]):
         policy = RecurrentPolicy(
             config.network, tuple(data.manifest["observation_shape"]), data.manifest["num_actions"]

@@ -27,6 +27,7 @@ from rookery.storage.datasets import (
     write_shard,
 )
 from rookery.storage.serialization import check_json, from_dict, to_dict
+from rookery.tasks.checks import start_backend
 from rookery.tasks.registry import make_env
 from rookery.training.config import PolicyConfig, TaskConfig
 from rookery.training.extension_checks import check_environment
@@ -141,6 +142,7 @@ def record_dataset(
     if (folder / DATASET_MANIFEST).exists():
         raise ConfigError(f"{folder} already holds a dataset; clone from it, or name another folder")
     env = make_env(task)
+    start_backend()
     check_environment(task, env)
     slots = tuple(range(env.num_agents))
     recorded_slots = slots[:1] if solo else slots

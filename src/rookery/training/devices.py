@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rookery.backend import jax_devices
+
 DEVICE_COUNT_FLAG = "--xla_force_host_platform_device_count"
 THREADS_VARIABLE = "NPROC"
 """Environment variable that XLA's CPU backend reads instead of counting the cores that the process may use."""
@@ -126,9 +128,7 @@ def describe_devices(num_replicas: int, divisible: bool = True) -> str:
 
     divisible: whether devices can share one replica: all its learners support it.
     """
-    import jax
-
-    devices = jax.devices()
+    devices = jax_devices()
     kind = "CPU device" if on_cpu(devices) else f"{devices[0].device_kind} device"
     sharing = devices_per_replica(devices, num_replicas) if divisible else 1
     if num_replicas >= len(devices):
@@ -160,7 +160,7 @@ def machine_info() -> dict[str, str | int]:
 
     from rookery import __version__
 
-    device = jax.devices()[0]
+    device = jax_devices()[0]
     return {
         "processor": _processor(),
         "cores": available_cores(),

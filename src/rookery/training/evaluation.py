@@ -23,6 +23,7 @@ from rookery.errors import ConfigError
 from rookery.extension_errors import checked_instance
 from rookery.learning.rollout import EpisodeStats, rollout
 from rookery.limits import MAX_ENVS, MAX_EPISODES, check_count, check_key_seed
+from rookery.tasks.checks import start_backend
 from rookery.training.extension_checks import check_metrics
 from rookery.training.train_step import Run, hide_missing, show_missing, summarize
 from rookery.types import Env, PyTree, Trajectory
@@ -37,8 +38,9 @@ EVAL_BATCH_SIZE = 250
 def evaluation_key(seed: int, stream: int = 0) -> jax.Array:
     """Random key of evaluation episodes. No seed or stream gives a key of training episodes.
 
-    Raises: ConfigError for a seed outside [0, 2^32).
+    Raises: ConfigError for a seed outside [0, 2^32), and as `start_backend`.
     """
+    start_backend()
     return jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(check_key_seed(seed)), keys.EVALUATION), stream)
 
 
@@ -68,6 +70,7 @@ def evaluate_team(
     episodes = check_count("episodes", episodes, MAX_EPISODES)
     batch_size = check_count("batch_size", batch_size, MAX_ENVS)
     check_key_seed(seed)
+    start_backend()
     if episodes > (most := batch_size * (keys.RECORDED_EPISODES - 1)):  # the batches' streams count up to that number
         raise ConfigError(
             f"episodes={episodes} must be at most {most:,}, in batches of {batch_size}; more are other episodes only "

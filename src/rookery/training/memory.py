@@ -13,7 +13,9 @@ from typing import Any
 
 import jax
 
+from rookery.backend import jax_devices
 from rookery.errors import ConfigError
+from rookery.tasks.checks import check_jax_settings
 from rookery.tasks.registry import make_env
 from rookery.training.build import with_communication
 from rookery.training.config import GroupConfig, RunConfig
@@ -62,7 +64,8 @@ def run_memory(config: RunConfig, devices: Sequence[Any] | None = None, num_repl
       num_replicas: that the devices train; None: all of the run.
     Raises: ConfigError as `rookery.training.build.build`.
     """
-    devices = devices or jax.devices()
+    check_jax_settings()
+    devices = devices or jax_devices()
     env = make_env(config.task)
     num_replicas = num_replicas or _num_replicas(config)
     # On a CPU the replicas of a device play one after another, elsewhere at once (`Run.map_replicas`).
@@ -94,7 +97,7 @@ def check_memory(config: RunConfig, devices: Sequence[Any] | None = None) -> Non
 
     Raises: ConfigError if this machine's memory, or that of its GPUs together, is too small.
     """
-    devices = devices or jax.devices()
+    devices = devices or jax_devices()
     needed = run_memory(config, devices)
     _check_available(needed.total, needed.describe(), _REMEDY, devices)
 
@@ -107,7 +110,7 @@ def check_process_memory(config: RunConfig, devices: Sequence[Any] | None, num_r
       leads: process 0, which holds the states of all replicas besides: on its devices before it sends them, and on its
         machine at checkpoints.
     """
-    devices = devices or jax.devices()
+    devices = devices or jax_devices()
     needed = run_memory(config, devices, num_replicas)
     description = f"{num_replicas} of {_num_replicas(config)} replicas in one process: {needed.describe()}"
     remedy = f"start more processes, or {_REMEDY}"

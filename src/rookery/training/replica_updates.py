@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from rookery.backend import jax_devices
 from rookery.training.agent_paths import FindAgent
 from rookery.training.border_evaluation import BorderEvaluator
 from rookery.training.build import build, checkpoint_hashes
@@ -40,7 +41,7 @@ class ReplicaUpdates:
         machine = machine_info()
         precision = {"JAX_DEFAULT_MATMUL_PRECISION": machine["matmul_precision"]}
         facts = {"device": machine["device"], "agents": hashes, **precision, "machine": machine}
-        own = processes.assign(len(run.config.replicas), len(devices or jax.devices()), facts)
+        own = processes.assign(len(run.config.replicas), len(devices or jax_devices()), facts)
         if processes.num_processes > 1:
             check_process_memory(run.config, devices, len(own), leads=processes.process_id == 0)
             processes.gather(np.zeros(len(own)))  # process 0 writes nothing before all have come this far
@@ -70,7 +71,7 @@ class ReplicaUpdates:
     @property
     def overlaps(self) -> bool:
         """Whether the host's work between updates can be done while the devices update: not where it is the device."""
-        return not on_cpu(self._devices or jax.devices())
+        return not on_cpu(self._devices or jax_devices())
 
     @property
     def is_ahead(self) -> bool:

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 from rookery import keys
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
+from rookery.backend import jax_devices
 from rookery.errors import ConfigError
 from rookery.interfaces import RESERVED_METRIC_NAMES, check_metric_names
 from rookery.learning import batch_sharding
@@ -336,7 +337,7 @@ class Run:
     def _mesh(self, devices: list[Any] | None) -> Mesh:
         """Devices by replica. If there are more devices than replicas, several share a replica's batch, provided that
         all learners support it; the others have no work."""
-        devices = devices or jax.devices()
+        devices = devices or jax_devices()
         num_replicas = min(len(devices), len(self.replicas))
         sharing = devices_per_replica(devices, num_replicas) if self.config.supports_sharding else 1
         grid = np.array(devices[: num_replicas * sharing]).reshape(num_replicas, sharing)

@@ -16,6 +16,7 @@ from rookery.agents.team import Team, act_group, advance, initial_carry, record_
 from rookery.keys import RECORDED_EPISODES
 from rookery.learning.rollout import rollout
 from rookery.limits import MAX_EPISODES, check_count, check_key_seed
+from rookery.tasks.checks import start_backend
 from rookery.training.evaluation import evaluation_key
 from rookery.training.memory import check_result_fits
 from rookery.training.team_influence import measures_influence, team_influence
@@ -53,6 +54,7 @@ def record_episode(
     """
     team = Team(tuple(dataclasses.replace(group, learner=None) for group in team.groups))
     team.validate(env)
+    start_backend()
     mask = jnp.ones(env.num_agents, bool) if agent_mask is None else jnp.asarray(agent_mask)
     play = _compiled_episode(env, team)
     episodes = check_count("episodes", episodes, MAX_EPISODES)
@@ -88,6 +90,7 @@ def record_run(run: Run, learners: dict[str, PyTree], *, seed: int = 0, note: st
     Args:
       learners: learner states of one replica, as in a run's state without the axis of replicas.
     """
+    start_backend()
     env, team = run.env, run.team
     params, agent_mask = run.team_setup(learners).params, jnp.ones(env.num_agents, bool)
     key = evaluation_key(seed, RECORDED_EPISODES)
@@ -126,6 +129,7 @@ def record_run(run: Run, learners: dict[str, PyTree], *, seed: int = 0, note: st
 def record_initial_state(env: Env, seed: int = 0) -> Recording:
     """A recording without steps: the state in which the episode of this seed starts. Raises: ConfigError."""
     check_key_seed(seed)
+    start_backend()
     params = env.default_params()
     render_state = make_render_state(env)
     state = jax.device_get(jax.jit(lambda key: render_state(env.reset(key, params)[0]))(jax.random.PRNGKey(seed)))
