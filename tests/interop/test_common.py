@@ -1,5 +1,7 @@
 """What the adapters share."""
 
+import dataclasses
+import json
 import subprocess
 import sys
 
@@ -14,6 +16,7 @@ from rookery.interop.common import check_actions, check_render_mode, episode_key
 from rookery.interop.gymnasium import SingleAgentEnv, SingleAgentVectorEnv
 from rookery.interop.pettingzoo import parallel_env
 from rookery.limits import check_key_seed
+from rookery.storage.serialization import apply_overrides
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.grid_env import GridEnv
 from rookery.tasks.registry import get_task, make_env
@@ -37,12 +40,23 @@ def test_a_task_is_found_by_its_id_and_changed():
     "changes",
     [
         {"collide": "no"}, {"num_goals": True}, {"max_steps": 10.0}, {"penalty": float("nan")}, {"num_goals": "4"},
-        {"goal_reward": float("inf")}, {"num_goals": 4.0}, {"map": ["#####"]},
+        {"goal_reward": float("inf")}, {"num_goals": 4.0}, {"map": ["#####", 1]},
     ],
 )  # fmt: skip
 def test_values_of_settings_are_checked(changes):
     with pytest.raises(ConfigError, match=f"goal-cycle.{next(iter(changes))}"):
         resolve_task("goal-cycle-v0", changes)
+
+
+def test_a_map_may_be_a_list_of_lines():
+    lines = ["#######", "#w  Ao#", "#w  oA#", "#######"]
+    made = parallel_env("cleanup-small-v0", map=lines, num_agents=2)
+    assert len(made.possible_agents) == 2
+    cleanup = resolve_task("cleanup-small-v0", {"map": tuple(lines), "num_agents": 2})
+    assert cleanup == dataclasses.replace(get_task("cleanup-small-v0"), map="\n".join(lines), num_agents=2)
+    assert cleanup == apply_overrides(get_task("cleanup-small-v0"), [f"map={json.dumps(lines)}", "num_agents=2"])
+    rooms = ["#########", "#AAA#123#", "#.......#", "#########"]
+    assert rookery.make("goal-cycle-symbolic-v0", map=rooms).task.map == "\n".join(rooms)
 
 
 @pytest.mark.parametrize("settings", [{"collide": "no"}, {"num_goals": 4.0}, {"max_steps": 10.0}, {"num_goals": True}])

@@ -296,6 +296,30 @@ def test_a_class_of_code_without_a_module_is_resolved():
     assert from_dict(namespace["Mine"], {"count": 2}).count == 2
 
 
+@dataclasses.dataclass(frozen=True)
+class Mapped:
+    map: str | None = None
+    text: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class LinesOfItsOwn:
+    map: str | tuple[str, ...]
+
+
+def test_a_map_may_be_a_list_of_lines():
+    lines = ["###", "#A#", "###"]
+    map_of = {"list": from_dict(Mapped, {"map": lines}), "text": from_dict(Mapped, {"map": "###\n#A#\n###"})}
+    map_of["override"] = apply_overrides(Mapped(), [f"map={json.dumps(lines)}"])
+    assert {config.map for config in map_of.values()} == {"###\n#A#\n###"}
+    assert from_dict(Mapped, {"map": None}) == apply_overrides(Mapped(), ["map=null"]) == Mapped()
+    assert from_dict(LinesOfItsOwn, {"map": lines}).map == tuple(lines)
+    with pytest.raises(ConfigError, match=r"config.map is .*; it must be a string or null or a list of lines$"):
+        from_dict(Mapped, {"map": ["#", 1]})
+    with pytest.raises(ConfigError, match=r"config.text is .*; it must be a string$"):
+        from_dict(Mapped, {"text": lines})
+
+
 def test_mistakes_in_the_program_are_no_config_errors():
     with pytest.raises(TypeError, match="cannot be kept in JSON"):
         from_dict(list[int], [1])

@@ -22,7 +22,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from rookery.errors import ConfigError, NotFoundError, RookeryError, error_text, suggest, typed_text
 from rookery.storage.atomic import check_path, read_file, storage_error
@@ -41,6 +41,15 @@ class OneOf:
     classes: Callable[[], tuple[type, ...]]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Lines:
+    """Marks the type of a field whose text may be a list of its lines, too."""
+
+
+_LINES_FIELD = "map"
+"""The name of fields that are marked so: the ASCII map of a task, of this package or another."""
+
+
 def to_dict(config: Any, where: str = "config") -> dict[str, Any]:
     """A dataclass as JSON values, which `from_dict` turns back into an equal one.
 
@@ -54,7 +63,8 @@ def to_dict(config: Any, where: str = "config") -> dict[str, Any]:
 def from_dict(cls: type[T], data: object, where: str = "config") -> T:
     """Build a dataclass from JSON values. `where` names it in messages.
 
-    An int is taken for a float; a bool is not an int; NaN and infinity are refused; lists become tuples.
+    An int is taken for a float; a bool is not an int; NaN and infinity are refused; lists become tuples. The text of a
+    field `map` may be a list of lines.
     Raises: ConfigError for unknown or missing keys, wrong types, and values the dataclass itself refuses.
       TypeError for a field type this module does not know, which is a mistake in the program.
     """
@@ -171,6 +181,10 @@ def _encode(value: Any, where: str) -> Any:
 
 
 def _decode(hint: Any, data: Any, where: str) -> Any:
+    if _may_be_lines(hint) and isinstance(data, list | tuple):
+        if not all(isinstance(line, str) for line in data):
+            raise ConfigError(f"{where} is {_abbreviate(data)}; it must be {_describe(hint)}")
+        data = "\n".join(data)
     hint = _strip_annotations(hint)
     if _is_dataclass(hint):
         return _decode_dataclass(hint, data, where)
@@ -388,7 +402,11 @@ def _parse(hint: Any, text: str, where: str) -> Any:
 @functools.cache
 def _fields(cls: Any) -> dict[str, Any]:
     """Name to type of the fields a dataclass is built from."""
-    return {f.name: _field_type(cls, f) for f in dataclasses.fields(cls) if f.init}
+    hints = {f.name: _field_type(cls, f) for f in dataclasses.fields(cls) if f.init}
+    types_of_map = _alternatives(hints.get(_LINES_FIELD))
+    if str in types_of_map and not any(typing.get_origin(hint) is tuple for hint in types_of_map):
+        hints[_LINES_FIELD] = Annotated[hints[_LINES_FIELD], _Lines()]
+    return hints
 
 
 @functools.cache
@@ -446,6 +464,10 @@ def _is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
+def _may_be_lines(hint: Any) -> bool:
+    return any(isinstance(note, _Lines) for note in typing.get_args(hint)[1:])
+
+
 def _strip_annotations(hint: Any) -> Any:
     """Without Annotated's metadata, of which only OneOf has a meaning here; None as its type."""
     while typing.get_origin(hint) is typing.Annotated:
@@ -476,6 +498,8 @@ def _join_path(where: str, key: str) -> str:
 
 
 def _describe(hint: Any) -> str:
+    if _may_be_lines(hint):
+        return f"{_describe(_strip_annotations(hint))} or a list of lines"
     hint = _strip_annotations(hint)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if _is_dataclass(hint) or typing.is_typeddict(hint):
