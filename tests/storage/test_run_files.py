@@ -1,5 +1,6 @@
 """A run's folder: links in it, what is damaged in it, what dead processes left in it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -89,6 +90,30 @@ def test_a_damaged_status(tmp_path, key, value):
         return
     write_json(tmp_path / "status.json", {**STATUS, key: value})
     with pytest.raises(CorruptFileError, match=f"'{key}' is missing or not what it must be"):
+        read_status(tmp_path)
+
+
+MACHINE = {"replicas": [["social", 0]], "processor": "p", "cores": 2, "rookery_source": "0a1b"}
+WRONG_MACHINES: list = [{}, {"replicas": 3}, {"cores": [2]}, {"cores": True}, {"processor": "\x1b[31m"}, {"\x07": 1}]
+WRONG_REPLICAS: list = [3, [3], [["a"]], [[0, "a"]], [["a", -1]], [["a", True]], [["\x1b", 0]], {"a": 0}]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_updates", -1), ("num_updates", 9), ("total_updates", 0), ("total_updates", 2), ("total_updates", 10**18),
+        ("steps", -5), ("steps", 10**18), ("seconds", -1), ("seconds", 1e12),
+        *(("machine", machine) for machine in WRONG_MACHINES[2:]),
+        *(("machines", [MACHINE, machine]) for machine in WRONG_MACHINES),
+        *(("machines", [{**MACHINE, "replicas": replicas}]) for replicas in WRONG_REPLICAS),
+    ],
+)  # fmt: skip
+def test_a_status_that_no_run_writes(tmp_path, key, value):
+    """Runs show it, and cards keep it."""
+    (tmp_path / "status.json").write_text(json.dumps({**STATUS, "machines": [MACHINE, {"cores": 2.5}]}))
+    assert read_status(tmp_path)["machines"] == [MACHINE, {"cores": 2.5}]
+    (tmp_path / "status.json").write_text(json.dumps({**STATUS, key: value}))
+    with pytest.raises(CorruptFileError, match="' is missing or not what it must be"):
         read_status(tmp_path)
 
 

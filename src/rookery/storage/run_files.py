@@ -43,6 +43,8 @@ ASIDE_PREFIX = "before-restart-"
 THREADS_KEY = "threads"
 """In CONFIG_FILE: over how many threads the run's sums were split, on which their last bits depend."""
 MAX_RECORDED_THREADS = 4096
+MAX_RECORDED_COUNT = 10**18
+"""More updates or steps than any run can do."""
 CHECKPOINT_HASHES_KEY = "checkpoint_hashes"
 """In CONFIG_FILE: the SHA-256 digest of each agent of another run that the run trains with."""
 
@@ -99,32 +101,67 @@ def read_status(run_dir: Path | str) -> dict[str, Any]:
     """
     path = Path(run_dir) / STATUS_FILE
     status = load_json(path, CorruptFileError)
-    kinds = {
-        "num_updates": (int,),
-        "total_updates": (int,),
-        "steps": (int,),
-        "seconds": (int, float),
-        "machine": (dict,),
-    }
-    wrong = [
-        key for key, allowed in kinds.items() if not isinstance(status, dict) or type(status.get(key)) not in allowed
-    ]
-    if not wrong and not _are_objects(status.get("machines", [])):
-        wrong = ["machines"]
-    if wrong:
+    if (wrong := _wrong_entry(status if isinstance(status, dict) else {})) is not None:
         raise CorruptFileError(
-            f"{path} is damaged: {wrong[0]!r} is missing or not what it must be; resume the run, which writes it again"
+            f"{path} is damaged: {wrong!r} is missing or not what it must be; resume the run, which writes it again"
         )
     return status
+
+
+def _wrong_entry(status: dict[str, Any]) -> str | None:
+    """The first entry of a run's status that no run writes; None: there is none."""
+    total = status.get("total_updates")
+    if not _is_count(total) or total < 1:
+        return "total_updates"
+    updates, machines = status.get("num_updates"), status.get("machines", [])
+    checks = {
+        "num_updates": _is_count(updates) and updates <= total,
+        "steps": _is_count(status.get("steps")),
+        "seconds": _are_seconds(status.get("seconds")),
+        "machine": _is_machine(status.get("machine")),
+        "machines": isinstance(machines, list) and all(map(_is_training_machine, machines)),
+    }
+    return next((key for key, is_right in checks.items() if not is_right), None)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < MAX_RECORDED_COUNT
+
+
+def _are_seconds(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1e12
+
+
+def _is_machine(value: Any) -> bool:
+    """What `machine_info` gives: texts and numbers by name. Older runs have fewer of them, those of another version
+    others."""
+    return isinstance(value, dict) and all(
+        key.isprintable() and (type(item) in (int, float) or (isinstance(item, str) and item.isprintable()))
+        for key, item in value.items()
+    )
+
+
+def _is_training_machine(value: Any) -> bool:
+    """A machine, and the replicas that it trained if it says so: pairs of a variant's name and a seed."""
+    if not isinstance(value, dict):
+        return False
+    facts = {key: item for key, item in value.items() if key != "replicas"}
+    replicas = value.get("replicas", [])
+    return bool(facts) and _is_machine(facts) and isinstance(replicas, list) and all(map(_is_replica, replicas))
+
+
+def _is_replica(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and list(map(type, value)) == [str, int]
+        and value[0].isprintable()
+        and _is_count(value[1])
+    )
 
 
 def status_machines(status: dict[str, Any]) -> list[dict[str, Any]]:
     """The machines that a run's status names; an older run's has only the last one."""
     return status.get("machines", [status["machine"]])
-
-
-def _are_objects(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def recorded_threads(run_dir: Path | str) -> int | None:
@@ -153,7 +190,7 @@ def training_seconds(run_dir: Path, rows: list[dict[str, Any]]) -> float:
     Raises: CorruptFileError if that is not a number.
     """
     seconds = next((row["time/seconds"] for row in reversed(rows) if "time/seconds" in row), 0.0)
-    if type(seconds) not in (int, float) or not 0 <= seconds < 1e12:
+    if not _are_seconds(seconds):
         raise CorruptFileError(
             f"{run_dir / METRICS_FILE} is damaged: 'time/seconds' of its last line is {str(seconds)[:40]}; correct it "
             "to a number"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rookery.backend import jax_devices
+from rookery.errors import printable
 
 DEVICE_COUNT_FLAG = "--xla_force_host_platform_device_count"
 THREADS_VARIABLE = "NPROC"
@@ -162,7 +163,7 @@ def machine_info() -> dict[str, str | int]:
 
     device = jax_devices()[0]
     return {
-        "processor": _processor(),
+        "processor": printable(_processor()),
         "cores": available_cores(),
         "threads": thread_count(),
         "device": device.device_kind if device.platform != "cpu" else "cpu",
@@ -170,7 +171,7 @@ def machine_info() -> dict[str, str | int]:
         "python": platform.python_version(),
         "jax": jax.__version__,
         "jaxlib": importlib.metadata.version("jaxlib"),
-        "xla_flags": without_own_flags() or "none",
+        "xla_flags": printable(without_own_flags()) or "none",
         "matmul_precision": jax.config.jax_default_matmul_precision or "default",  # type: ignore[attr-defined]
         "rookery": __version__,
         "rookery_source": source_digest(),
