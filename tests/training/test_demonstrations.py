@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import io
 import json
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from rookery.agents.communication import CommunicationConfig
 from rookery.agents.weights import save_agent
 from rookery.cli import main
-from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, StorageError
+from rookery.storage import datasets
 from rookery.storage.datasets import DATASET_MANIFEST, manifest_digest, read_manifest
 from rookery.training import demonstrations
 from rookery.training.config import FrozenPolicyConfig, RandomPolicyConfig, ScriptedPolicyConfig
@@ -112,6 +114,14 @@ def test_refused_before_anything_is_written(recorded, tmp_path):
     save_agent(path, listener, jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes), {})
     said = "observes other agents' actions or messages, which only"
     refused(IncompatibleError, said, expert=FrozenPolicyConfig(checkpoint=str(path)))
+
+
+def test_shards_that_the_disk_cannot_hold(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.shutil, "disk_usage", lambda folder: SimpleNamespace(free=10))
+    monkeypatch.setattr(demonstrations, "EPISODES_PER_SHARD", 3)  # as `recorded`, which is compiled
+    with pytest.raises(StorageError, match=r"2 more shards need about .* GB free: record fewer or shorter ones"):
+        record_dataset(tmp_path / "set", TASK, ScriptedPolicyConfig(), num_episodes=7)
+    assert not (tmp_path / "set").exists()
 
 
 def test_damage_is_found(copy):

@@ -65,6 +65,10 @@ def test_recordings_that_memory_cannot_hold(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "machine_memory", lambda: 9 * 5 * 6)  # of the tiles alone
     with pytest.raises(ConfigError, match=r"recordings of 2 episodes need at least .*: record fewer or shorter"):
         record_episode(make_env(TASK), team, {"agent": ()}, episodes=2)
-    with pytest.raises(ConfigError, match=r"50 recorded episodes need at least .*: shorten the episodes"):
+    with pytest.raises(ConfigError, match=r"50 recorded episodes need at least .*: record fewer or shorter ones"):
         record_dataset(tmp_path / "data", TASK, RandomPolicyConfig(), num_episodes=2)
+    # One shard fits, all together do not.
+    monkeypatch.setattr(memory, "machine_memory", lambda: 10**9)
+    with pytest.raises(ConfigError, match=r"10,000,000 recorded episodes need at least .*: record fewer or shorter"):
+        record_dataset(tmp_path / "data", TASK, RandomPolicyConfig(), num_episodes=10**7)
     assert not (tmp_path / "data").exists()

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -60,6 +61,19 @@ def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray], num
     data, name = buffer.getvalue(), _shard_name(number)
     write_bytes(folder / name, data)
     return {"file": name, "num_trajectories": num_trajectories, "bytes": len(data), "sha256": _sha256(data)}
+
+
+def check_shards_fit(folder: Path, written: Mapping[str, Any], num_left: int, remedy: str) -> None:
+    """Check that the disk has room for `num_left` more shards of the size of one that `write_shard` wrote.
+
+    Raises: StorageError that ends with the remedy.
+    """
+    needed, free = num_left * written["bytes"], shutil.disk_usage(folder).free
+    if needed > free:
+        raise StorageError(
+            f"{folder}: {num_left:,} more shards need about {needed / 1e9:,.2f} GB, and the disk has "
+            f"{free / 1e9:,.2f} GB free: {remedy}"
+        )
 
 
 def _shard_name(number: int) -> str:

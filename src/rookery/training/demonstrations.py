@@ -18,6 +18,7 @@ from rookery.learning.rollout import rollout
 from rookery.limits import MAX_EPISODES, check_at_most, check_key_seed, check_path_type, check_whole_number
 from rookery.storage.datasets import (
     DATASET_MANIFEST,
+    check_shards_fit,
     corrupt_shard,
     manifest_digest,
     new_dataset,
@@ -129,8 +130,10 @@ def record_dataset(
       num_episodes: each gives one trajectory for each recorded slot.
       solo: only the agent in slot 0 takes part.
     Returns: the folder.
-    Raises: ConfigError, NotFoundError, CorruptFileError or IncompatibleError before anything is written; StorageError,
-      and KeyboardInterrupt if a signal ends it: the folder then has nothing of the dataset.
+    Raises: ConfigError, also where memory cannot hold all episodes at once, as reading them does, NotFoundError,
+      CorruptFileError or IncompatibleError before anything is written; StorageError, also where the disk has no room
+      for the shards after the first, and KeyboardInterrupt if a signal ends it: the folder then has nothing of the
+      dataset.
     """
     check_path_type("folder", folder)
     num_episodes = check_whole_number("num_episodes", num_episodes)
@@ -166,16 +169,20 @@ def record_dataset(
         )
 
     key = jax.random.fold_in(jax.random.PRNGKey(seed), keys.DEMONSTRATIONS)
-    shortened = "shorten the episodes (max_steps)"
-    check_result_fits(f"{EPISODES_PER_SHARD} recorded episodes", 1, shortened, play, params, key)
+    num_shards = -(-num_episodes // EPISODES_PER_SHARD)
+    # All of them: a dataset is read as a whole, and one that nobody can read here is no use.
+    what, remedy = f"{num_shards * EPISODES_PER_SHARD:,} recorded episodes", "record fewer or shorter ones (max_steps)"
+    check_result_fits(what, num_shards, remedy, play, params, key)
     returns = []
     with new_dataset(folder) as shards:
-        for number in range(-(-num_episodes // EPISODES_PER_SHARD)):
+        for number in range(num_shards):
             count = min(EPISODES_PER_SHARD, num_episodes - number * EPISODES_PER_SHARD) * len(recorded_slots)
             part = jax.device_get(play(params, jax.random.fold_in(key, number)))
             part = jax.tree.map(lambda x, n=count: x[:, :n], part)
             returns.append((part.reward * part.loss_mask).sum(0))
             shards.append(write_shard(folder, number, _trajectory_arrays(part), count))
+            if number == 0:  # how small episodes become on disk is known now
+                check_shards_fit(folder, shards[0], num_shards - 1, remedy)
         all_returns = np.concatenate(returns)
         manifest = {
             "rookery": __version__,
