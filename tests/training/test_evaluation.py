@@ -11,11 +11,11 @@ from rookery.agents.random_policy import RandomPolicy
 from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
-from rookery.errors import ConfigError
+from rookery.errors import ConfigError, OutOfMemoryError
 from rookery.gridworld.movement import LEFT
 from rookery.interfaces import Learner, Policy
 from rookery.tasks.grid_env import GridEnv
-from rookery.training import evaluation
+from rookery.training import evaluation, memory
 from rookery.training.build import build
 from rookery.training.evaluation import RunEvaluator, evaluate_team, evaluation_key, measure_health
 from rookery.training.make_team import make_team_setup
@@ -168,6 +168,26 @@ class Moody(Policy):
         action, carry, extras = self.planner.act((), carry, obs, is_first, key)
         others = jnp.where(obs[0].agent_mask.sum(-1) > 1, 1.0, -1.0)
         return jnp.where(params * others >= 0, action, LEFT), carry, extras
+
+
+def test_a_batch_that_memory_cannot_hold(monkeypatch):
+    """The scripted experts' memories count, and nothing is compiled; what shows only later has the same remedy."""
+    random, worlds = make_team_setup("random", "random", TASK), "250 worlds of "
+    planners = make_team_setup("random", "scripted", TASK)
+    said = rf"^{worlds}.* need at least .*; this machine has .*: make the world smaller \(its height and width"
+    environments = 250 * memory.environment_bytes(random.env, range(random.env.num_agents))
+    monkeypatch.setattr(evaluation, "_compiled_evaluation", lambda *_: lambda *_: raise_error(MemoryError()))
+    for setup, available in ((random, environments - 1), (planners, environments)):
+        monkeypatch.setattr(memory, "machine_memory", lambda available=available: available)
+        with pytest.raises(ConfigError, match=said):
+            evaluate_team(setup)
+    monkeypatch.setattr(memory, "machine_memory", lambda: environments)
+    with pytest.raises(OutOfMemoryError, match=rf"^{worlds}.*, and more than there is .*: make the world smaller"):
+        evaluate_team(random)
+
+
+def raise_error(error):
+    raise error
 
 
 def test_the_sign_of_the_social_gain():

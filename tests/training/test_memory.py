@@ -60,6 +60,13 @@ def test_too_many_environments(monkeypatch, capsys):
             make(TASK, MAX_ENVS)
 
 
+def test_the_memory_of_a_shell_is_that_of_its_limit(monkeypatch):
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda kind: (7, -1))
+    assert memory.machine_memory() == 7
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda kind: (memory.resource.RLIM_INFINITY, -1))
+    assert memory.machine_memory() != 7
+
+
 def test_recordings_that_memory_cannot_hold(monkeypatch, tmp_path):
     team = Team((AgentGroup("agent", (0,), RandomPolicy(3)),))
     monkeypatch.setattr(memory, "machine_memory", lambda: 9 * 5 * 6)  # of the tiles alone

@@ -7,8 +7,10 @@ apart.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -17,14 +19,16 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rookery import keys
-from rookery.agents.team import Team
+from rookery.agents.team import Team, initial_carry
 from rookery.agents.team_setup import TeamSetup
-from rookery.errors import ConfigError
+from rookery.backend import jax_devices
+from rookery.errors import ConfigError, OutOfMemoryError, explain_failure
 from rookery.extension_errors import checked_instance
 from rookery.learning.rollout import EpisodeStats, rollout
 from rookery.limits import MAX_ENVS, MAX_EPISODES, check_count, check_key_seed
 from rookery.tasks.checks import start_backend
 from rookery.training.extension_checks import check_metrics
+from rookery.training.memory import check_fits, environment_bytes, format_bytes, tree_bytes
 from rookery.training.train_step import Run, hide_missing, show_missing, summarize
 from rookery.types import Env, PyTree, Trajectory
 
@@ -65,7 +69,7 @@ def evaluate_team(
       batch_size: episodes played side by side; the episodes of a seed depend on it.
     Returns: statistics of every episode, numpy.
     Raises: ConfigError for fewer than one episode, more than have keys of their own, or a team that does not fit the
-      environment.
+      environment, or a batch that memory cannot hold; OutOfMemoryError where that shows only while it is played.
     """
     episodes = check_count("episodes", episodes, MAX_EPISODES)
     batch_size = check_count("batch_size", batch_size, MAX_ENVS)
@@ -78,12 +82,37 @@ def evaluate_team(
         )
     team = Team(tuple(dataclasses.replace(group, learner=None) for group in setup.team.groups))
     play = _compiled_evaluation(setup.env, team, batch_size)
-    mask = jnp.ones(setup.env.num_agents, bool) if agent_mask is None else jnp.asarray(agent_mask)
-    batches = [
-        jax.device_get(play(setup.params, evaluation_key(seed, 1 + number), mask))
-        for number in range(-(-episodes // batch_size))
-    ]
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:episodes], *batches)
+    with _evaluation_fits(setup.env, team, batch_size):
+        mask = jnp.ones(setup.env.num_agents, bool) if agent_mask is None else jnp.asarray(agent_mask)
+        batches = [
+            jax.device_get(play(setup.params, evaluation_key(seed, 1 + number), mask))
+            for number in range(-(-episodes // batch_size))
+        ]
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:episodes], *batches)
+
+
+@contextlib.contextmanager
+def _evaluation_fits(env: Env, team: Team, batch_size: int) -> Iterator[None]:
+    """Around the evaluation of a batch of episodes that are played side by side.
+
+    Raises: ConfigError before anything is compiled if environments and the policies' memories alone need more memory
+      than there is; OutOfMemoryError where only what compiled programs need in between is too much.
+    """
+    spec = env.task.grid_spec
+    world = "environments" if spec is None else f"worlds of {spec.height}×{spec.width} cells"
+    what = f"{batch_size:,} {world} side by side"
+    remedy = "make the world smaller (its height and width, or its map), or its views, or take other partners"
+    carries = jax.eval_shape(lambda: [initial_carry(group, batch_size) for group in team.groups])
+    needed = batch_size * environment_bytes(env, range(env.num_agents)) + tree_bytes(carries)
+    check_fits(what, needed, remedy, jax_devices())
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(explain_failure(error), OutOfMemoryError):
+            raise
+        raise OutOfMemoryError(
+            f"{what} need at least {format_bytes(needed)}, and more than there is while they are played: {remedy}"
+        ) from error
 
 
 @functools.lru_cache(maxsize=64)

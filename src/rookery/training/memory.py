@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import math
 import os
+import resource
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from rookery.tasks.registry import make_env
 from rookery.training.build import with_communication
 from rookery.training.config import GroupConfig, RunConfig
 from rookery.training.devices import devices_per_replica, on_cpu
-from rookery.types import Env
+from rookery.types import Env, PyTree
 
 STEP_BYTES = 4 + 4 + 4 + 3
 """Of one step of a trajectory besides the observation: action, reward, log-probability and three flags."""
@@ -136,8 +137,12 @@ def check_fits(what: str, needed: int, remedy: str, devices: Sequence[Any] = ())
 
 def check_result_fits(what: str, copies: int, remedy: str, function: Any, *arguments: Any) -> None:
     """`check_fits` of so many results of a compiled function, by their shapes alone; it is traced, not compiled."""
-    leaves = jax.tree.leaves(function.eval_shape(*arguments))
-    check_fits(what, copies * sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves), remedy)
+    check_fits(what, copies * tree_bytes(function.eval_shape(*arguments)), remedy)
+
+
+def tree_bytes(tree: PyTree) -> int:
+    """Of arrays, or of their shapes alone."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def environment_bytes(env: Env, slots: Iterable[int]) -> int:
@@ -171,6 +176,8 @@ def machine_memory() -> int | None:
     limits = []
     with contextlib.suppress(AttributeError, OSError, ValueError):
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    if (address_space := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
+        limits.append(address_space)  # of `ulimit -v`
     for path in _cgroup_limits():
         with contextlib.suppress(OSError, ValueError):
             limits.append(int(path.read_text()))
@@ -209,5 +216,4 @@ def _learner_bytes(entry: GroupConfig, config: RunConfig, env: Env) -> int:
     policy, _ = entry.policy.make_policy(env, entry.slots[0], entry.name)
     policy = learner.eval_policy(with_communication(policy, entry, config, env))
     init = functools.partial(learner.init, policy, steps=env.max_steps)
-    state = jax.eval_shape(lambda: init(jax.random.PRNGKey(0)))
-    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    return tree_bytes(jax.eval_shape(lambda: init(jax.random.PRNGKey(0))))
