@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
 from rookery.storage.atomic import storage_error
@@ -124,7 +124,7 @@ def _wrong_entry(status: dict[str, Any]) -> str | None:
     return next((key for key, is_right in checks.items() if not is_right), None)
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: Any) -> TypeGuard[int]:
     return type(value) is int and 0 <= value < MAX_RECORDED_COUNT
 
 
