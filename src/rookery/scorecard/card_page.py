@@ -94,7 +94,7 @@ def _trust_picture(card: ScoreCard) -> tuple[Figure, str]:
         "agent with the anti-expert": _running_return(episodes["anti-expert"]),
         "agent with experts": _running_return(episodes["with experts"]),
     }
-    caption = "Return up to each step. The anti-expert knows the order and enters a wrong goal each time."
+    caption = "Return up to each step. The anti-expert knows the order; its first entry pays, all others are wrong."
     return step_lines(lines, ylabel="mean return up to the step"), caption
 
 

@@ -22,8 +22,9 @@ PartnerBehavior = Literal["discovers", "knows", "misleads", "reverses"]
 """How a partner chooses its goals. All begin with the nearest.
 
 "discovers": finds the order by trying, as the scripted expert. "knows": follows the hidden order from the start.
-"misleads": an anti-expert: it knows the order, and always enters the nearest goal that costs it the penalty, other than
-the one it entered last. "reverses": follows the order backwards; to itself it is an expert."""
+"misleads": an anti-expert: it knows the order, and after its first entry, which pays, always enters the nearest goal
+that costs it the penalty, other than the one it entered last. "reverses": follows the order backwards; to itself it is
+an expert."""
 PARTNER_BEHAVIORS: tuple[PartnerBehavior, ...] = ("discovers", "knows", "misleads", "reverses")
 
 
