@@ -30,7 +30,7 @@ class _Evaluator:
 def _sweep(folder):
     options = SweepOptions(space=(Dimension.parse("team.0.learning_rate=1e-4,1e-3"),))
     (folder / "file").rename(folder / "sweep.json")
-    _check_same_sweep(CONFIG, options, folder)
+    _check_same_sweep(None, CONFIG, options, folder)  # it is read before Optuna is needed
 
 
 def _split(folder):
