@@ -170,7 +170,7 @@ def record_dataset(
 
     key = jax.random.fold_in(jax.random.PRNGKey(seed), keys.DEMONSTRATIONS)
     num_shards = -(-num_episodes // EPISODES_PER_SHARD)
-    # All of them: a dataset is read as a whole, and one that nobody can read here is no use.
+    # All of them: a dataset is read as a whole, and one too large to be read here is useless.
     what, remedy = f"{num_shards * EPISODES_PER_SHARD:,} recorded episodes", "record fewer or shorter ones (max_steps)"
     check_result_fits(what, num_shards, remedy, play, params, key)
     returns = []
