@@ -73,7 +73,7 @@ def check_cluster(options: RayOptions) -> None:
     """Check, before anything is written, what is known without a cluster. Ray itself tries a dead address for minutes.
 
     Raises: MissingPackageError without Ray; NotFoundError if nothing answers at the address; ConfigError for one that
-      is no address, or if a cluster that would be started here is too small for a task.
+      is not an address, or if a cluster that would be started here is too small for a task.
     """
     import_ray()
     if not options.address and options.num_cpus > options.local_cores:
