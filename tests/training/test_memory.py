@@ -1,5 +1,7 @@
 """Many environments and long recordings are refused before anything of that size is made."""
 
+import resource
+
 import pytest
 
 from rookery.agents.random_policy import RandomPolicy
@@ -61,9 +63,9 @@ def test_too_many_environments(monkeypatch, capsys):
 
 
 def test_the_memory_of_a_shell_is_that_of_its_limit(monkeypatch):
-    monkeypatch.setattr(memory.resource, "getrlimit", lambda kind: (7, -1))
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (7, -1))
     assert memory.machine_memory() == 7
-    monkeypatch.setattr(memory.resource, "getrlimit", lambda kind: (memory.resource.RLIM_INFINITY, -1))
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, -1))
     assert memory.machine_memory() != 7
 
 

@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import math
 import os
-import resource
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -176,8 +175,11 @@ def machine_memory() -> int | None:
     limits = []
     with contextlib.suppress(AttributeError, OSError, ValueError):
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    if (address_space := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
-        limits.append(address_space)  # of `ulimit -v`
+    with contextlib.suppress(ImportError):
+        import resource  # only Unix has it
+
+        if (address_space := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
+            limits.append(address_space)  # of `ulimit -v`
     for path in _cgroup_limits():
         with contextlib.suppress(OSError, ValueError):
             limits.append(int(path.read_text()))
