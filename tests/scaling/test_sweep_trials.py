@@ -1,5 +1,6 @@
 """A sweep on a stand-in for training, whose metric is a plain function of the settings."""
 
+import collections
 import contextlib
 import csv
 import dataclasses
@@ -414,6 +415,72 @@ def test_halving_stops_poor_settings_at_checkpoints(trained, tmp_path):
     assert stopped
     assert all(0 < trial.num_updates < CONFIG.total_updates for trial in stopped)
     assert best_trial(trials, False).state == "complete"
+
+
+@needs_optuna
+@pytest.mark.parametrize("method", ["random", "halving"])
+def test_a_sweep_that_is_stopped_again_and_again_tries_the_settings_of_one_that_is_not(
+    trained, tmp_path, monkeypatch, method
+):
+    """Every trial that comes to its last checkpoint is stopped there three times; halving compares none with its own
+    earlier values."""
+    many = options(f"{RATE}=0.01..0.6", f"{ENTROPY}=0..1", method=method, num_trials=12)
+    whole = sweep(CONFIG, many, tmp_path / "whole", log=silent)
+    train, stops = module.train_or_resume, collections.Counter()
+
+    def often_stopped(config, run_dir, **named):
+        finished = train(config, run_dir, **named)
+        stops[run_dir] += 1
+        return finished and stops[run_dir] > 3
+
+    monkeypatch.setattr(module, "train_or_resume", often_stopped)
+    stopped = []
+    while len(stopped) < 12:
+        stopped = sweep(CONFIG, many, tmp_path / "stopped", log=silent)
+    assert max(stops.values()) == 4
+    assert {trial.state for trial in whole} == {"complete"} | ({"stopped early"} if method == "halving" else set())
+
+    def told(trials):
+        return [(trial.settings, trial.state, trial.value, trial.num_updates) for trial in trials]
+
+    assert told(stopped) == told(whole)
+
+
+@needs_optuna
+def test_halving_counts_a_trial_that_was_stopped_once():
+    """The best setting was stopped four times; the second best of eight is in the best quarter all the same."""
+    import optuna
+
+    study = optuna.create_study(direction="maximize", pruner=module._halving_pruner(optuna))
+
+    def poor(value: float, state: str, failure: str | None = None) -> bool:
+        trial = study.ask()
+        trial.report(value, 1)
+        poor = trial.should_prune()
+        if failure is not None:
+            trial.set_user_attr(module.FAILURE, failure)
+        study.tell(trial, value if state == "COMPLETE" else None, state=optuna.trial.TrialState[state])
+        return poor
+
+    assert not any(poor(value, "COMPLETE") for value in (0.1, 0.2))
+    for value in (0.3, 0.4, 0.5, 0.6, 0.7):
+        poor(value, "PRUNED")
+    assert [poor(0.9, state) for state in ["FAIL"] * 4 + ["COMPLETE"]] == [False] * 5
+    assert not poor(0.8, "COMPLETE")
+    assert not poor(0.95, "FAIL", failure="diverged")  # it will not come again: it is one of those compared
+    assert poor(0.75, "PRUNED")
+
+
+@needs_optuna
+def test_settings_that_a_kill_left_half_drawn_are_drawn_again(trained, tmp_path, monkeypatch):
+    many = options(f"{RATE}=0.01..0.6", f"{ENTROPY}=0..1", num_trials=3)
+    whole = sweep(CONFIG, many, tmp_path / "whole", log=silent)
+    with monkeypatch.context() as patch:
+        patch.setattr(Dimension, "suggest", killing(Dimension.suggest, 3, False))
+        with pytest.raises(KeyboardInterrupt):
+            sweep(CONFIG, many, tmp_path / "killed", log=silent)
+    killed = sweep(CONFIG, many, tmp_path / "killed", log=silent)
+    assert [trial.settings for trial in killed] == [trial.settings for trial in whole]
 
 
 @needs_optuna

@@ -348,13 +348,14 @@ def _has_judged(optuna: Any, options: SweepOptions, out: Path) -> bool:
 
 def _open_study(optuna: Any, options: SweepOptions, out: Path) -> Any:
     study, earlier = _read_trials(optuna, options, out)
-    study.sampler = optuna.samplers.RandomSampler(seed=options.seed + len(earlier))  # not the same settings again
+    fields = {dimension.field for dimension in options.space}
     for trial in earlier:
         if trial.state == optuna.trial.TrialState.RUNNING:  # of a process that was killed; its run is continued
-            if FAILURE in trial.user_attrs:
+            settings = _fixed_params(trial) | trial.params
+            if FAILURE in trial.user_attrs or fields - settings.keys():  # incomplete ones are drawn again
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             else:
-                _try_again(optuna, study, trial.number, _fixed_params(trial) | trial.params)
+                _try_again(optuna, study, trial.number, settings)
     if options.method == "grid":
         known = [trial.params for trial in _ended(study)] + _waiting(study)
         for values in itertools.product(*(dimension.choices for dimension in options.space)):
@@ -372,6 +373,38 @@ def _try_again(optuna: Any, study: Any, number: int, settings: dict[str, Any]) -
     if settings not in _waiting(study):
         study.enqueue_trial(settings)
     study.tell(number, state=optuna.trial.TrialState.FAIL)
+
+
+def _random_sampler(optuna: Any, study: Any, options: SweepOptions) -> Any:
+    """Of the settings that are drawn next. They depend on the sweep's seed and on how many were drawn before, so that a
+    sweep that was stopped tries the same ones as if it had not been."""
+    fields = {dimension.field for dimension in options.space}
+    drawn = [t for t in study.get_trials(deepcopy=False) if not _fixed_params(t) and fields <= t.params.keys()]
+    return optuna.samplers.RandomSampler(seed=options.seed + len(drawn))
+
+
+def _halving_pruner(optuna: Any) -> Any:
+    """Successive halving in which a trial that was stopped and continues meets its own earlier values nowhere."""
+
+    class HalvingPruner(optuna.pruners.SuccessiveHalvingPruner):
+        def prune(self, study: Any, trial: Any) -> bool:
+            return super().prune(_WithoutTriedAgain(study), trial)
+
+    return HalvingPruner()
+
+
+class _WithoutTriedAgain:
+    """A study without the trials that another one of the same settings continues."""
+
+    def __init__(self, study: Any) -> None:
+        self._study = study
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def get_trials(self, **options: Any) -> list[Any]:
+        trials = self._study.get_trials(**options)
+        return [trial for trial in trials if trial.state.name != "FAIL" or FAILURE in trial.user_attrs]
 
 
 def _waiting(study: Any) -> list[dict[str, Any]]:
@@ -393,7 +426,7 @@ def _read_trials(optuna: Any, options: SweepOptions, out: Path) -> tuple[Any, li
         study = optuna.create_study(
             study_name="sweep",
             storage=storage,
-            pruner=optuna.pruners.SuccessiveHalvingPruner() if halving else optuna.pruners.NopPruner(),
+            pruner=_halving_pruner(optuna) if halving else optuna.pruners.NopPruner(),
             direction="minimize" if options.minimize else "maximize",
             load_if_exists=True,
         )
@@ -439,6 +472,7 @@ def _run_trial(
     stop_after: float | None, log: Callable[[str], None],
 ) -> bool:  # fmt: skip
     """Run one trial. Returns whether it ended; if not, the next call continues its run."""
+    study.sampler = _random_sampler(optuna, study, options)
     trial = study.ask()
     overrides = [f"{d.field}={d.suggest(trial, d.field in whole)}" for d in options.space]
     run_dir = out / TRIALS_FOLDER / hashlib.sha256("\n".join(overrides).encode()).hexdigest()[:12]

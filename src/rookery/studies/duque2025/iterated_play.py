@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,13 @@ from rookery.studies.claims import judge_difference, judge_mean
 from rookery.studies.results import Results
 from rookery.studies.rollout_traces import rollout_traces
 from rookery.studies.session import Session
-from rookery.studies.study import UNDECIDED, Claim, Verdict
+from rookery.studies.study import UNDECIDED, Claim, Figures, Verdict
 from rookery.tasks.matrix_games import COOPERATE
 from rookery.tasks.registry import make_env
 from rookery.training.evaluation import EVAL_BATCH_SIZE, evaluate_team
 from rookery.training.policy_config import PolicyConfig
 from rookery.types import Env
+from rookery.viz.plots import interval_dots
 
 NUM_EPISODES = 200
 """Episodes of each play, at most."""
@@ -98,6 +99,13 @@ def play_values(results: Results, team: str, measure: str, slot: int | None = No
     rows = rows if slot is None else [[row[slot]] for row in rows]
     defined = [[value for value in row if value is not None] for row in rows]
     return np.array([np.mean(row) if row else math.nan for row in defined], float)
+
+
+def play_dots(name: str, results: Results, teams: Iterable[str], measure: str, caption: str) -> Figures:
+    """A figure of a measure with a row per team, without seeds in which it is undefined; none if all are."""
+    rows = {team: _defined(play_values(results, team, measure))[0] for team in teams}
+    rows = {team: values for team, values in rows.items() if len(values)}
+    return [(name, interval_dots(rows, xlabel=measure), caption)] if rows else []
 
 
 def play_mean(
