@@ -18,3 +18,14 @@ def jax_devices() -> list[Any]:
         return jax.devices()
     except Exception as error:  # whatever JAX and its plug-ins raise for a device that is not there
         raise explain_failure(error) or backend_error(error) from error
+
+
+def cpu_devices() -> list[Any]:
+    """JAX's CPU devices; none if JAX_PLATFORMS names other platforms alone. Raises: as `jax_devices`."""
+    import jax
+
+    jax_devices()
+    try:
+        return jax.devices("cpu")
+    except RuntimeError:
+        return []

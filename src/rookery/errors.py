@@ -59,6 +59,10 @@ class MissingPackageError(ConfigError, ImportError):
     """An optional package is needed and not installed, or broken; the message says how to install it."""
 
 
+class TrackerError(ConfigError):
+    """A tracker cannot start, as without its server or an account: not a fault of the run's settings."""
+
+
 class InvalidActionError(RookeryError, ValueError):
     """An action that is missing, out of range, not a whole number, or of an unknown agent; no step was made."""
 
@@ -75,6 +79,10 @@ class IncompatibleError(RookeryError, ValueError):
     """A checkpoint or zoo entry that does not fit the task, network or team it is used with."""
 
     exit_code = 3
+
+
+class ChangedAgentError(IncompatibleError):
+    """An agent that a run was started with is another one now."""
 
 
 class CorruptFileError(RookeryError):

@@ -71,6 +71,11 @@ def test_notes_on_versions_and_options_on_which_numbers_depend(tmp_path):
     assert "JAX_DEFAULT_MATMUL_PRECISION was default in the run's last session, and bfloat16 now" in note
     (tmp_path / "status.json").write_text(json.dumps({**status, "machine": machine_info() | {"jax": "0.4.1"}}))
     assert "JAX was 0.4.1 in the run's last session" in machine_notes(tmp_path)[0]
+    elsewhere = machine_info() | {"device": "NVIDIA H200", "processor": "another"}
+    (tmp_path / "status.json").write_text(json.dumps({**status, "machine": elsewhere}))
+    of_device, of_processor = machine_notes(tmp_path)
+    assert "the device was NVIDIA H200 in the run's last session, and cpu now" in of_device
+    assert "the processor was another in the run's last session" in of_processor
 
 
 def test_a_note_on_source_that_was_edited_without_another_version(tmp_path):

@@ -19,12 +19,14 @@ from rookery import cli
 from rookery.errors import (
     STOPPED_EXIT_CODE,
     UNFINISHED_EXIT_CODE,
+    ChangedAgentError,
     ConfigError,
     CorruptFileError,
     DivergedError,
     MissingPackageError,
     NotFoundError,
     StorageError,
+    TrackerError,
 )
 from rookery.scaling import sweep_trials as module
 from rookery.scaling.sweep_trials import Dimension, SweepOptions, Trial, best_trial, sweep
@@ -178,7 +180,15 @@ def test_settings_that_do_not_fit_together_are_one_trial_s_failure(trained, tmp_
 
 
 @needs_optuna
-@pytest.mark.parametrize("error", [StorageError("the disk is full"), MissingPackageError("x is not installed")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        StorageError("the disk is full"),
+        MissingPackageError("x is not installed"),
+        TrackerError("the tracker 'wandb' cannot start: no network"),
+        ChangedAgentError("the run was started with another agent"),
+    ],
+)
 def test_what_is_no_fault_of_the_settings_ends_the_sweep_and_is_tried_again(trained, errors, tmp_path, error):
     errors.append(error)
     grid = options(f"{RATE}=0.1,0.2", method="grid")

@@ -62,8 +62,11 @@ def test_a_file_system_without_locks_is_used_unguarded(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with RunLock(tmp_path), RunLock(tmp_path):
-        pass
+    with RunLock(tmp_path / "run"), RunLock(tmp_path / "run") as lock:
+        lock.check()
+        (tmp_path / "run").rename(tmp_path / "renamed")
+        with pytest.raises(StorageError, match="was removed, renamed or replaced"):
+            lock.check()
 
 
 def test_a_child_process_does_not_inherit_the_lock(tmp_path):

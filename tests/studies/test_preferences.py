@@ -6,7 +6,7 @@ import pytest
 
 from rookery.learning.intrinsic import combine
 from rookery.studies.duque2025.prisoners_dilemma import matrix_game
-from rookery.studies.mckee2020 import value_orientation
+from rookery.studies.mckee2020 import orientations
 from rookery.studies.willis2024 import reward_transfer
 from rookery.tasks.coin_game import CoinGame
 from rookery.tasks.matrix_games import COOPERATE, DEFECT
@@ -58,10 +58,10 @@ def test_agents_should_cooperate_if_they_give_more_than_a_third(variant, action)
 
 
 def test_what_each_orientation_should_do():
-    game = value_orientation.positive_dilemma("smoke")
+    game = orientations.positive_dilemma("smoke")
     actions = {}
     for name in ("individualistic", "prosocial", "altruistic"):
-        team = value_orientation._CONDITIONS[name].agents.run.configure("smoke").team
+        team = orientations._CONDITIONS[name].agents.run.configure("smoke").team
         first, second = (learned_from(group.learner, game) for group in team)
         np.testing.assert_array_equal(first, second)
         actions[name] = better_action(first)
@@ -73,12 +73,12 @@ def test_what_each_orientation_should_do():
 
 
 def test_a_mixed_team_has_one_of_each():
-    team = value_orientation._CONDITIONS["mixed"].agents.run.configure("smoke").team
+    team = orientations._CONDITIONS["mixed"].agents.run.configure("smoke").team
     assert [(group.slots, group.learner.intrinsic[0].angle) for group in team] == [((0,), 90.0), ((1,), 0.0)]
 
 
 def test_the_positive_game_has_the_incentives_of_the_other():
-    game, base = value_orientation.positive_dilemma("desk"), matrix_game("desk")
+    game, base = orientations.positive_dilemma("desk"), matrix_game("desk")
     payoffs = ("reward", "sucker", "temptation", "punishment")
     assert {getattr(game, name) - getattr(base, name) for name in payoffs} == {1.0}
     assert min(getattr(game, name) for name in payoffs) == 0

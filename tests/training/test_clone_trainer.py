@@ -120,7 +120,11 @@ def test_refusals(cloned, data, tmp_path, straight, monkeypatch):
             train_clones(config, data, run_dir, quiet=True)
         assert "\n" not in str(caught.value)
 
-    refused(ConfigError, "holds another run", dataclasses.replace(TINY, seed=3), run_dir=cloned.run_dir)
+    message = r"holds clones of another configuration \(it differs in seed\)"
+    refused(ConfigError, message, dataclasses.replace(TINY, seed=3), run_dir=cloned.run_dir)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "metrics.jsonl").write_text("{}")
+    refused(ConfigError, r"has the metrics\.jsonl of a run, and no config\.json", run_dir=tmp_path / "results")
     refused(IncompatibleError, "holds another kind of run", run_dir=straight.run_dir)
     refused(NotFoundError, "holds no whole dataset", data=tmp_path)
     refused(
@@ -134,6 +138,18 @@ def test_refusals(cloned, data, tmp_path, straight, monkeypatch):
     wild = dataclasses.replace(TINY, learner=dataclasses.replace(TINY.learner, learning_rate=1e30))
     refused(DivergedError, "is not finite at epoch", wild)
     assert json.loads((tmp_path / "new" / "config.json").read_text())["clone"] == to_dict(wild)
+
+
+def test_clones_in_a_folder_that_was_renamed_are_continued(cloned, data):
+    again = train_clones(dataclasses.replace(TINY, name="renamed"), data, cloned.run_dir, quiet=True)
+    assert again.finished
+
+
+def test_a_validation_loss_that_is_never_finite_ends_the_run(cloned, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("rookery.training.clone_trainer.keep_best", lambda state, loss: state)
+    with pytest.raises(DivergedError, match="also on validation episodes"):
+        train_clones(dataclasses.replace(TINY, num_seeds=1), data, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 @pytest.mark.parametrize(

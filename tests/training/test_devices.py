@@ -5,6 +5,7 @@ import types
 
 import pytest
 
+from rookery.backend import cpu_devices
 from rookery.training.devices import (
     COLLECTIVE_TIMEOUT_FLAG,
     DEVICE_COUNT_FLAG,
@@ -166,6 +167,20 @@ def test_a_run_is_continued_with_as_many_threads_as_it_was_started_with(flags, m
     assert use_all_cores(1, 3) == 1
     monkeypatch.setenv(THREADS_VARIABLE, "16")
     assert thread_count() == 16
+
+
+def test_threads_where_jax_may_use_no_cpu(monkeypatch):
+    """As with JAX_PLATFORMS=cuda: JAX then knows of no platform of that name."""
+
+    def devices(platform=None):
+        if platform == "cpu":
+            raise RuntimeError("Unknown backend cpu. Available backends are ['cuda']")
+        return ["cuda"]
+
+    monkeypatch.setattr("jax.devices", devices)
+    monkeypatch.setenv(THREADS_VARIABLE, "5")
+    assert thread_count() == 5
+    assert cpu_devices() == []
 
 
 SUM = """

@@ -6,10 +6,12 @@ import json
 import pytest
 
 from rookery.errors import CorruptFileError, IncompatibleError
+from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import CHECKPOINT_HASHES_KEY, CONFIG_FILE
 from rookery.tracking.trackers import save_trackers, saved_trackers
 from rookery.training.build import checkpoint_hashes
 from rookery.training.config import FrozenPolicyConfig
+from rookery.training.continue_run import is_finished
 from rookery.training.join_parts import _join_metrics, _join_status, finish_parts
 from rookery.training.run_parts import Split, split_run
 from rookery.training.trainer import agent_file, check_checkpoint_hashes, load_state
@@ -86,6 +88,19 @@ def test_damaged_metrics_of_a_part_are_named(tmp_path, damaged, said):
     assert not list((tmp_path / "run").iterdir())
 
 
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_a_line_that_was_put_in_order_without_its_numbers_costs_its_own_part_s_alone(tmp_path, damaged):
+    """As the error about a damaged line advises."""
+    lines = [[ROW, ROW | {"update": 2}] for _ in range(2)]
+    lines[damaged][0] = {"update": 1, "steps": 4}
+    config, folders = two_parts(tmp_path, *lines)
+    _join_metrics(config, tmp_path / "run", folders)
+    first, second = read_metrics(tmp_path / "run")
+    assert first["social/novice/return"] == [None, 1.0][:: -1 if damaged else 1]
+    assert (first["time/seconds"], second["time/seconds"]) == (2.0, 4.0)
+    assert second["social/novice/return"] == [1.0, 1.0]
+
+
 def test_a_part_of_an_older_version_has_one_machine(tmp_path):
     status = {"num_updates": 8, "total_updates": 8, "steps": 256, "seconds": 1.5, "machine": {"cores": 2}}
     newer = status | {"machines": [{"cores": 4}, {"cores": 8}]}
@@ -99,7 +114,11 @@ def test_a_part_of_an_older_version_has_one_machine(tmp_path):
     assert joined == status | {"seconds": 3.0, "machines": [{"cores": 2}, {"cores": 4}, {"cores": 8}]}
 
 
-def test_the_joined_run_names_the_digests_of_its_frozen_agents(straight, tmp_path):
+def killed(*_):
+    raise KeyboardInterrupt
+
+
+def test_the_joined_run_names_the_digests_of_its_frozen_agents(straight, tmp_path, monkeypatch):
     trained = straight.run_dir / "agents" / agent_file("social", CONFIG.seed, "novice", 0)
     frozen = tmp_path / "expert.safetensors"
     frozen.write_bytes(trained.read_bytes())
@@ -112,7 +131,14 @@ def test_the_joined_run_names_the_digests_of_its_frozen_agents(straight, tmp_pat
         eval_episodes=0,
     )
     run_dir, split = tmp_path / "run", Split(replicas_per_part=1, num_threads=1)
+    with monkeypatch.context() as patch:
+        # Killed before the last file: the run is not finished, and the same command joins it again.
+        patch.setattr("rookery.training.join_parts._join_status", killed)
+        with pytest.raises(KeyboardInterrupt):
+            finish_parts(config, run_dir, split, quiet=True, seconds_left=lambda: None)
+    assert not is_finished(run_dir)
     assert finish_parts(config, run_dir, split, quiet=True, seconds_left=lambda: None)
+    assert is_finished(run_dir)
     saved = json.loads((run_dir / CONFIG_FILE).read_text())
     assert saved[CHECKPOINT_HASHES_KEY] == checkpoint_hashes(config) != {}
     assert load_state(run_dir)[0].config == config

@@ -289,6 +289,18 @@ def test_one_process_a_run_and_a_stop_from_outside(straight, tmp_path):
     assert_same_run(resume(run_dir, quiet=True), straight)
 
 
+@pytest.mark.parametrize(
+    "left", ["status.json", "metrics.jsonl", "agents/a.safetensors", "checkpoints/1/state", "tb/x"]
+)
+def test_what_is_left_of_a_run_without_its_configuration_is_no_other_run_s(tmp_path, left):
+    path = tmp_path / "run" / left
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    with pytest.raises(ConfigError, match=rf"has the {left.partition('/')[0]} of a run, and no config\.json; put that"):
+        train(CONFIG, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
 def test_two_that_start_together(tmp_path, monkeypatch):
     """The process that gets the lock second finds a run there."""
     acquire, run_dir = RunLock.acquire, tmp_path / "run"

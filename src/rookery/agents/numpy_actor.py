@@ -22,6 +22,7 @@ import numpy as np
 from rookery.agents import zoo
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.weights import Agent
+from rookery.backend import cpu_devices
 from rookery.errors import ConfigError, IncompatibleError
 from rookery.interfaces import NumpyForward
 from rookery.nn.cells import CellState, over_axes_of
@@ -228,13 +229,13 @@ def _numpy_step(forward: NumpyForward) -> ForwardStep:
 
 
 def _jax_step(policy: RecurrentPolicy) -> ForwardStep:
-    """One step of a policy, of its JAX functions compiled for the CPU."""
+    """One step of a policy, of its JAX functions compiled for the CPU, if JAX may use it."""
     import jax
 
-    compiled = jax.jit(policy.forward)
+    compiled, device = jax.jit(policy.forward), next(iter(cpu_devices()), None)
 
     def step(params, memory, obs, is_first, comms_obs):
-        with jax.default_device(jax.devices("cpu")[0]):
+        with jax.default_device(device):
             outputs = compiled(params, memory, obs, is_first, comms_obs)
         return jax.tree.map(np.asarray, outputs)
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from rookery import __version__
 from rookery.errors import (
+    ChangedAgentError,
     ConfigError,
     CorruptFileError,
     DivergedError,
@@ -31,6 +32,7 @@ from rookery.errors import (
     NotFoundError,
     OutOfMemoryError,
     StorageError,
+    TrackerError,
     explain_failure,
     suggest,
 )
@@ -542,7 +544,7 @@ def _fail(optuna: Any, study: Any, trial: Any, reason: str, log: Callable[[str],
 def _lasting_failure(error: Exception) -> str | None:
     """Why a trial would fail again with the same settings; None if that is not so, as when the disk is full."""
     if isinstance(error, DivergedError | ConfigError | IncompatibleError):
-        return None if isinstance(error, MissingPackageError) else str(error)
+        return None if isinstance(error, MissingPackageError | TrackerError | ChangedAgentError) else str(error)
     explained = explain_failure(error)
     return str(explained) if isinstance(explained, OutOfMemoryError) else None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
 from rookery.storage.atomic import storage_error
 from rookery.storage.serialization import load_json
 
@@ -47,6 +47,20 @@ MAX_RECORDED_COUNT = 10**18
 """More updates or steps than any run can do."""
 CHECKPOINT_HASHES_KEY = "checkpoint_hashes"
 """In CONFIG_FILE: the SHA-256 digest of each agent of another run that the run trains with."""
+
+
+def check_no_results(run_dir: Path) -> None:
+    """Check a folder in which a run is about to begin: what another one produced would be taken for its own.
+
+    Raises: ConfigError, naming the first thing that is there.
+    """
+    for name in RESULT_ENTRIES:
+        path = run_dir / name
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise ConfigError(
+                f"{run_dir} has the {name} of a run, and no {CONFIG_FILE}; put that back to continue, or name another "
+                "folder"
+            )
 
 
 def no_run(run_dir: Path | str, name: str = CONFIG_FILE) -> NotFoundError:

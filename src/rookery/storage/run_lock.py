@@ -46,11 +46,12 @@ class RunLock:
         try:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             _check_own_files(self.run_dir)
+            if self._folder is None and os.name == "posix":  # first: `check` also serves where there are no locks
+                self._folder = os.open(self.run_dir, os.O_RDONLY | os.O_DIRECTORY)
             self._lock.acquire()
             self._path.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-            if self._folder is None and os.name == "posix":
-                self._folder = os.open(self.run_dir, os.O_RDONLY | os.O_DIRECTORY)
         except Timeout:
+            self.release()
             raise InUseError(
                 f"{self.run_dir} is in use by {self._holder()}; wait for it to end, stop it, or use another run name"
             ) from None

@@ -44,7 +44,7 @@ STUDIES = {
     "duque2025/prisoners-dilemma": "rookery.studies.duque2025.prisoners_dilemma",
     "duque2025/coin-game": "rookery.studies.duque2025.coin_game_study",
     "zhou2024/reciprocators": "rookery.studies.zhou2024.reciprocators",
-    "mckee2020/value-orientation": "rookery.studies.mckee2020.value_orientation",
+    "mckee2020/value-orientation": "rookery.studies.mckee2020.orientations",
     "willis2024/reward-transfer": "rookery.studies.willis2024.reward_transfer",
     "jaques2019/centralized": "rookery.studies.jaques2019.centralized_study",
     "jaques2019/centralized-harvest": "rookery.studies.jaques2019.centralized_harvest",

@@ -15,6 +15,7 @@ from rookery.errors import (
     MissingPackageError,
     RookeryError,
     StorageError,
+    TrackerError,
     error_text,
 )
 from rookery.limits import as_texts, shortened
@@ -102,7 +103,7 @@ class RunTrackers(MetricSink):
         self._active: dict[str, Tracker] = {}
 
     def open(self, first_step: int | None) -> None:
-        """Start or continue every tracker. Raises: ConfigError if one cannot start; StorageError."""
+        """Start or continue every tracker. Raises: TrackerError if one cannot start; StorageError."""
         run = TrackedRun(*self._run, first_step)
         for name, run_id in self._ids.items():
             tracker: Tracker = TRACKERS.get(name)()
@@ -114,7 +115,7 @@ class RunTrackers(MetricSink):
                 raise
             except Exception as error:  # whatever another package raises
                 self._give_up()
-                raise ConfigError(
+                raise TrackerError(
                     f"the tracker {name!r} cannot start: {error_text(error)}; correct that, or remove it from "
                     f"{run.run_dir / TRACKING_FILE}, then continue with 'rookery resume {run.run_dir}'"
                 ) from error

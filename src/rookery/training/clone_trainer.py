@@ -37,7 +37,7 @@ from rookery.storage import checkpoint
 from rookery.storage.atomic import write_json
 from rookery.storage.metrics import MetricsWriter
 from rookery.storage.restart import restore_run
-from rookery.storage.run_files import THREADS_KEY
+from rookery.storage.run_files import THREADS_KEY, check_no_results
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.tasks.checks import start_backend
@@ -144,13 +144,26 @@ def train_clones(
         requested[THREADS_KEY] = thread_count()
         requested |= start_record([data.manifest["expert"]], run_dir)
         saved = _load_saved_config(run_dir)
-        if saved is not None and (saved["clone"], saved["dataset"]) != (requested["clone"], requested["dataset"]):
-            raise ConfigError(f"{run_dir} holds another run; name another folder with --out, or remove it")
+        if saved is not None:
+            _check_same_clones(run_dir, saved, requested)
         if saved is None:
+            check_no_results(run_dir)
             save_trackers(run_dir, dict.fromkeys(choose_trackers(track)))
             write_json(run_dir / CONFIG_FILE, requested)
         loop = _CloneLoop(updates, data, lock, quiet, stop_after)
         return loop.execute(training, validation, restart)
+
+
+def _check_same_clones(run_dir: Path, saved: dict[str, Any], requested: dict[str, Any]) -> None:
+    """Raises ConfigError, naming what differs. The name may, which is that of the folder: folders are moved."""
+    before, now = saved["clone"], requested["clone"]
+    differing = [name for name in {**now, **before} if name != "name" and before.get(name) != now.get(name)]
+    differing += ["the dataset"] if saved["dataset"] != requested["dataset"] else []
+    if differing:
+        raise ConfigError(
+            f"{run_dir} holds clones of another configuration (it differs in {', '.join(differing)}); name another "
+            "folder with --out, or remove it"
+        )
 
 
 def load_clone_config(run_dir: Path | str) -> CloneConfig:
@@ -170,6 +183,8 @@ def _load_saved_config(run_dir: Path) -> dict[str, Any] | None:
     data = load_json(run_dir / CONFIG_FILE, CorruptFileError)
     if not isinstance(data, dict) or "clone" not in data or "dataset" not in data:
         raise IncompatibleError(f"{run_dir} holds another kind of run; name another folder with --out")
+    if not isinstance(data["clone"], dict):
+        raise CorruptFileError(f"{run_dir / CONFIG_FILE}: 'clone' must be an object, the clones' configuration")
     return data
 
 
@@ -267,14 +282,14 @@ class _CloneLoop:
 
     def _check_finite(self, loss: np.ndarray, state: CloningState, done: int) -> None:
         """Raises DivergedError before anything that is not finite is saved."""
-        finite = np.isfinite(loss)
+        finite = np.isfinite(loss) & np.isfinite(state.best_loss)
         for leaf in jax.tree.leaves(state.params):
             finite &= np.isfinite(leaf).all(tuple(range(1, np.ndim(leaf))))
         bad = np.flatnonzero(~finite)
         if len(bad):
             raise DivergedError(
-                f"the loss or a parameter of seed {self.config.seed + bad[0]} is not finite at epoch {done}; "
-                "start again with a lower learner.learning_rate"
+                f"the loss, also on validation episodes, or a parameter of seed {self.config.seed + bad[0]} is not "
+                f"finite at epoch {done}; start again with a lower learner.learning_rate"
             )
 
     def _export_agents(self, state: CloningState, done: int) -> tuple[Path, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rookery.backend import jax_devices
+from rookery.backend import cpu_devices, jax_devices
 from rookery.errors import printable
 
 DEVICE_COUNT_FLAG = "--xla_force_host_platform_device_count"
@@ -71,9 +71,7 @@ def thread_count() -> int:
 
     Sums of floats in another order have other last bits, so a run's numbers depend on it. Starts JAX's backend.
     """
-    import jax
-
-    return max(_default_threads(), len(jax.devices("cpu")))
+    return max(_default_threads(), len(cpu_devices()))
 
 
 def expected_cpu_devices(num_cores: int | None = None) -> int:

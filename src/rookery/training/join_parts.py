@@ -101,7 +101,7 @@ def join_parts(
     if missing:
         raise NotFoundError(f"{run_dir.name} lacks {len(missing)} of {len(parts)} parts: {', '.join(missing)}")
     with _wait_for_lock(run_dir) as lock:
-        if (run_dir / CONFIG_FILE).exists():  # joined by another process
+        if (run_dir / CONFIG_FILE).exists() and is_finished(run_dir):  # joined by another process
             return
         for part, folder in folders:
             check_part_config(config, part, folder)
@@ -113,12 +113,12 @@ def join_parts(
         for _, folder in folders:
             for path in sorted((folder / AGENTS_DIR).iterdir()):
                 write_bytes(run_dir / AGENTS_DIR / path.name, read_file(path))
-        lock.check()
-        _join_status(run_dir, folders)
         hashes = checkpoint_hashes(config) | initial_hashes(config)
+        lock.check()
         saved = {"rookery": __version__, THREADS_KEY: recorded_threads(folders[0][1]), "config": to_dict(config)}
         saved |= start_record(agent_names(config), run_dir)
         write_json(run_dir / CONFIG_FILE, saved | ({CHECKPOINT_HASHES_KEY: hashes} if hashes else {}))
+        _join_status(run_dir, folders)  # last: it says that the run is finished
 
 
 def _wait_for_lock(run_dir: Path, seconds: float = JOIN_SECONDS) -> RunLock:
@@ -163,17 +163,22 @@ def _check_part_metrics(folder: Path, rows: list[dict[str, Any]], total_updates:
 
 
 def _join_row(config: RunConfig, by_part: list[tuple[RunPart, dict[str, Any]]]) -> dict[str, Any]:
-    """One update's metrics of the whole run, in the order in which one process writes them."""
+    """One update's metrics of the whole run, in the order in which one process writes them.
+
+    A part whose line was damaged, and was put in order without its numbers, has none for its seeds.
+    """
     joined: dict[str, Any] = {}
     for prefix in ("", "evaluation/"):
         for variant in config.variants:
-            entries = [entry for part, entry in by_part if variant.name in part.variants]
-            for name in entries[0]:
+            of_variant = [(part, entry) for part, entry in by_part if variant.name in part.variants]
+            names = dict.fromkeys(name for _, entry in of_variant for name in entry)
+            for name in names:
                 if name.startswith(f"{prefix}{variant.name}/"):
-                    joined[name] = [_with_nan(value) for entry in entries for value in entry[name]]
+                    values = [entry.get(name, [None] * len(part.seeds)) for part, entry in of_variant]
+                    joined[name] = [_with_nan(value) for of_part in values for value in of_part]
         if not prefix:
-            for name in (name for name in by_part[0][1] if name.startswith("time/")):
-                joined[name] = sum(entry[name] for _, entry in by_part)
+            for name in dict.fromkeys(name for _, entry in by_part for name in entry if name.startswith("time/")):
+                joined[name] = sum(entry.get(name, 0.0) for _, entry in by_part)
     return joined
 
 

@@ -73,6 +73,8 @@ _NUMBERS_DEPEND_ON = {
     "rookery": "Rookery was",
     "rookery_source": "the digest of Rookery's source was",
     "matmul_precision": "JAX_DEFAULT_MATMUL_PRECISION was",
+    "device": "the device was",
+    "processor": "the processor was",
 }
 """Keys of `machine_info`, and how a sentence about them begins."""
 

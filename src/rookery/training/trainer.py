@@ -13,7 +13,7 @@ import numpy as np
 
 from rookery import __version__
 from rookery.agents.weights import save_agent
-from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
+from rookery.errors import ChangedAgentError, ConfigError, CorruptFileError, NotFoundError
 from rookery.limits import check_callable, check_path_type, check_stop_after, check_type
 from rookery.storage import checkpoint
 from rookery.storage.atomic import write_json
@@ -26,6 +26,7 @@ from rookery.storage.run_files import (
     CONFIG_FILE,
     STATUS_FILE,
     THREADS_KEY,
+    check_no_results,
     holds_clones,
     no_run,
     read_status,
@@ -209,6 +210,7 @@ def default_run_dir(name: str) -> Path:
 def _check_unused(run_dir: Path) -> None:
     if (run_dir / CONFIG_FILE).exists():
         raise ConfigError(f"{run_dir} already holds a run; continue it with 'rookery resume', or use another name")
+    check_no_results(run_dir)
 
 
 def load_config(run_dir: Path | str, name: str = CONFIG_FILE) -> RunConfig:
@@ -235,7 +237,7 @@ def load_config(run_dir: Path | str, name: str = CONFIG_FILE) -> RunConfig:
 def check_checkpoint_hashes(run_dir: Path, config: RunConfig) -> None:
     """Check that the trained agents a run uses are those it was started with.
 
-    Raises: IncompatibleError if one has changed, because the run's numbers would change; NotFoundError if one is gone.
+    Raises: ChangedAgentError if one has changed, because the run's numbers would change; NotFoundError if one is gone.
     """
     _check_hashes(run_dir, checkpoint_hashes(config, AgentFinder.of_run(run_dir)))
 
@@ -247,7 +249,7 @@ def _check_hashes(run_dir: Path, hashes: dict[str, str]) -> None:
         raise CorruptFileError(f"{run_dir / CONFIG_FILE}: {CHECKPOINT_HASHES_KEY!r} must be SHA-256 digests by agent")
     for name, digest in hashes.items():
         if digest != saved.get(name, digest):
-            raise IncompatibleError(
+            raise ChangedAgentError(
                 f"{run_dir} was started with an agent {name} of SHA-256 {saved[name][:12]}…, which is {digest[:12]}… "
                 "now; put the old one back, or start another run"
             )
