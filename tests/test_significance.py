@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import mannwhitneyu, permutation_test
 
 from rookery import significance
 from rookery.errors import ConfigError
+from rookery.intervals import Interval
 from rookery.significance import (
+    agent_test,
     detectable_fraction,
     difference_test,
     fraction_test,
@@ -208,6 +211,35 @@ def test_detectable_effects():
     values = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     assert mean_test(2 * values).detectable == pytest.approx(2 * mean_test(values).detectable)
     assert mean_test([2.0]).detectable != mean_test([2.0]).detectable  # unknown
+
+
+def test_an_agent_without_seeds_by_hand():
+    """Seeds 1 to 5 have a squared error of 2.5 / 5 = 0.5; the agent's is as large: 8 degrees of freedom for 2 × 0.5."""
+    half_width = 1.959964 * 0.5**0.5
+    test = agent_test([1.0, 2.0, 3.0, 4.0, 5.0], Interval(1.0, 1.0 - half_width, 1.0 + half_width))
+    assert test.interval.value == 2.0
+    degrees = 4 * (1.0 / 0.5) ** 2
+    assert test.interval.high - 2.0 == pytest.approx(float(stats.t.ppf(0.975, degrees)), rel=1e-6)
+    assert test.p_value == pytest.approx(2 * float(stats.t.sf(2.0, degrees)), rel=1e-6)
+    # An agent that is known exactly is a number.
+    exact, number = agent_test([1.0, 2.0, 4.0], Interval(1.0, 1.0, 1.0)), mean_test([1.0, 2.0, 4.0], 1.0)
+    assert exact.p_value == pytest.approx(number.p_value)
+    assert exact.interval == pytest.approx([bound - 1.0 for bound in number.interval])
+    # Equal seeds leave the agent's error alone, which is normal.
+    equal = agent_test([3.0, 3.0, 3.0], Interval(1.0, 0.0, 2.0))
+    assert equal.interval == pytest.approx((2.0, 1.0, 3.0), abs=1e-6)
+    assert math.isnan(agent_test([3.0], Interval(1.0, 0.0, 2.0)).p_value)
+
+
+def test_an_agent_s_error_over_episodes_counts():
+    """Seeds that differ little, and an agent that is known badly, have the same true mean."""
+    random = np.random.default_rng(0)
+    decided = []
+    for _ in range(300):
+        agent = random.normal(scale=0.4)
+        interval = Interval(agent, agent - 1.959964 * 0.4, agent + 1.959964 * 0.4)
+        decided.append(agent_test(random.normal(scale=0.3, size=12), interval).decides)
+    assert np.mean(decided) < 0.08
 
 
 def test_a_true_null_is_rarely_decided():

@@ -146,6 +146,17 @@ def welch_error(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     return total**0.5, total**2 / sum(part**2 / (len(x) - 1) for part, x in zip(parts, (first, second), strict=True))
 
 
+def agent_error(values: np.ndarray, agent: Interval) -> tuple[float, float]:
+    """Standard error of the mean of f[n] minus that of an agent, whose interval is one over many episodes, and its
+    degrees of freedom by Welch and Satterthwaite: the agent's own are without bound."""
+    over_seeds = 0.0 if np.ptp(values) == 0 else float(values.var(ddof=1)) / len(values)
+    over_episodes = ((agent.high - agent.low) / 2 / NORMAL_QUANTILE) ** 2 if math.isfinite(agent.low) else 0.0
+    total = over_seeds + over_episodes
+    if not over_seeds:
+        return total**0.5, math.inf if total else float(len(values) - 1)
+    return total**0.5, (total / over_seeds) ** 2 * (len(values) - 1)
+
+
 def probability_of_improvement(first: ArrayLike, second: ArrayLike) -> Interval:
     """Probability that a value of the first sample exceeds a value of the second; equal values count half.
 

@@ -74,6 +74,28 @@ def mean_test(values: ArrayLike, level: float = 0.0) -> SignificanceTest:
     )
 
 
+def agent_test(values: ArrayLike, agent: Interval) -> SignificanceTest:
+    """Whether the mean of f[n], one per seed, differs from that of a single agent without seeds.
+
+    The agent's mean is known up to its error over episodes (`intervals.mean_over_episodes`), which is added to that of
+    the seeds; without bounds it counts as exact. The exact test flips signs around it.
+    """
+    values = np.asarray(values, np.float64)
+    value = float(values.mean()) - agent.value
+    if len(values) < 2:
+        return SignificanceTest(Interval.unknown(value), math.nan, math.nan, False, math.nan)
+    error, degrees = intervals.agent_error(values, agent)
+    half_width = intervals.student_quantile(degrees) * error if error else 0.0
+    exact = sign_flip_p_value(values - agent.value)
+    return SignificanceTest(
+        Interval(value, value - half_width, value + half_width),
+        _t_p_value(value, error, degrees),
+        exact,
+        exact <= SIGN_FLIP_LEVEL + 1e-12,
+        _detectable_mean(error, degrees),
+    )
+
+
 def difference_test(first: ArrayLike, second: ArrayLike) -> SignificanceTest:
     """Whether the means of f[n] and f[m] differ: Welch's t test, and the exact permutation test of ranks."""
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)

@@ -94,6 +94,13 @@ def test_greater_than_another_condition_or_a_level():
     assert claim.judge(results(a=[1.0, 5.0, 6.0, 2.0, 1.0], b=low)).outcome == UNDECIDED
     assert claim.judge(results(a=[1.0, 1.1, 1.2, 1.0, 1.1], b=2.0)).outcome == FAILS
     assert claim.judge(results(a=[4.0, 5.0, 4.5, 4.1], b=[1.0, 2.0, 1.5, 1.1])).outcome == UNDECIDED
+    # An agent without seeds is known up to its error over episodes.
+    near = {"a": [1.0, 1.1, 1.2, 1.0, 1.1], "b": 0.5}
+    assert claim.judge(results(0.1, **near)).outcome == HOLDS
+    assert claim.judge(results(1.0, **near)).outcome == UNDECIDED
+    reverse = claims.mean_greater("", "b", "a").judge(results(0.1, **near))
+    assert (reverse.outcome, reverse.interval.value) == (FAILS, pytest.approx(0.5 - 1.08))
+    assert reverse.interval.low < reverse.interval.value < reverse.interval.high < 0
     # Another measure of the other condition: its return alone is 0.
     other = claims.mean_greater("", "a", "b", other_measure="return_solo")
     assert other.judge(results(a=low, b=[9.0] * 5)).interval.value == pytest.approx(2.0)
@@ -157,8 +164,8 @@ def test_few_seeds_exceed_a_level():
     assert claim.judge(results(a=[5.0, 5.0, 3.95, 0.0, 0.0], experts=4.0)).outcome == UNDECIDED
 
 
-def test_not_greater_than_another_condition():
-    claim = claims.mean_not_greater("", "a", "b")
+def test_less_than_another_condition():
+    claim = claims.mean_less("", "a", "b")
     assert claim.judge(results(a=[1.0, 1.1, 1.2, 1.1, 1.0], b=2.0)).outcome == HOLDS
     assert claim.judge(results(a=[3.0, 3.1, 3.2, 3.1, 3.0], b=2.0)).outcome == FAILS
     assert claim.judge(results(a=[1.0, 3.1, 3.2, 1.1, 2.0], b=2.0)).outcome == UNDECIDED

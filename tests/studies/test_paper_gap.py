@@ -21,17 +21,17 @@ def test_a_third_of_training_and_its_end():
 
 
 @pytest.mark.parametrize(
-    ("early", "late", "fraction"),
+    ("early", "late", "fractions"),
     [
-        ([1, 2, 3], [4, 5, 6], 1),
-        ([1, 2, 3], [6, 5, 4], 0),
-        ([1, 2, 3], [4, 6, 5], 2 / 3),
-        ([1, 1], [1, 2], 1 / 2),
-        ([3], [4], 1 / 2),
+        ([1, 2, 3], [4, 5, 6], [1, 1, 1]),
+        ([1, 2, 3], [6, 5, 4], [0, 0, 0]),
+        ([1, 2, 3], [4, 6, 5], [1, 1 / 2, 1 / 2]),
+        ([1, 1], [1, 2], [1 / 2, 1 / 2]),
+        ([3], [4], [1 / 2]),
     ],
 )
-def test_pairs_that_keep_their_order(early, late, fraction):
-    assert paper_gap.rank_agreement(np.array(early), np.array(late)) == pytest.approx(fraction)
+def test_pairs_that_keep_their_order(early, late, fractions):
+    assert paper_gap.rank_agreement(np.array(early), np.array(late)) == pytest.approx(np.array(fractions))
 
 
 def test_two_seeds_do_not_show_what_a_third_of_training_tells():

@@ -56,6 +56,25 @@ def judge_difference(
     return judge_test(test, outcome, quantity, min(len(first), len(second)), detail)
 
 
+def judge_agent_difference(
+    values: Values,
+    agent: Interval,
+    quantity: str,
+    *,
+    agent_first: bool = False,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> Verdict:
+    """The mean of f[seeds] minus that of an agent without seeds lies above or below 0; `agent_first`: the agent's minus
+    that of the seeds. The agent's error over episodes counts."""
+    test = significance.agent_test(values, agent)
+    if agent_first:
+        value, low, high = test.interval
+        test = test._replace(interval=Interval(-value, -high, -low))
+    detail = "" if math.isfinite(agent.low) else "the agent's error over episodes was not stored, and counts as 0"
+    return judge_test(test, judge_interval(test.interval, above, below), quantity, len(values), detail)
+
+
 def judge_test(test: SignificanceTest, outcome: str, quantity: str, num_seeds: int, detail: str = "") -> Verdict:
     """A verdict over seeds: undecided where they are too few, or where the exact test does not agree."""
     reason = None
@@ -126,13 +145,13 @@ def mean_greater(
     return Claim(text=text, judge=judge)
 
 
-def mean_not_greater(
+def mean_less(
     text: str, condition: str, other: str, measure: str = "return_social", eval_condition: str | None = None
 ) -> Claim:
-    """The condition's mean does not exceed another's."""
+    """The condition's mean lies below another's."""
 
     def judge(results: Results) -> Verdict:
-        return _compare_conditions(results, condition, other, (measure, None), (eval_condition, None), "≤ 0", below=0.0)
+        return _compare_conditions(results, condition, other, (measure, None), (eval_condition, None), "< 0", below=0.0)
 
     return Claim(text=text, judge=judge)
 
@@ -169,11 +188,12 @@ def _compare_conditions(
         return _judge_episodes(
             interval, quantity, "two agents without seeds: over their episodes", above=above, below=below
         )
-    # An agent without seeds is a fixed level: it adds no variance.
     if not results.has_seeds(other):
-        return judge_mean(first - second[0], quantity, above=above, below=below)
+        agent = _single_agent_interval(results, other, other_measure, other_place)
+        return judge_agent_difference(first, agent, quantity, above=above, below=below)
     if not results.has_seeds(condition):
-        return judge_mean(first[0] - second, quantity, above=above, below=below)
+        agent = _single_agent_interval(results, condition, measure, place)
+        return judge_agent_difference(second, agent, quantity, agent_first=True, above=above, below=below)
     detail = ""
     if min(len(first), len(second)) > 1:
         probability = intervals.probability_of_improvement(first, second)

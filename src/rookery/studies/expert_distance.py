@@ -14,15 +14,17 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rookery.agents.team import Team
 from rookery.gridworld.state import GridState
+from rookery.intervals import Interval
 from rookery.keys import EXPERT_DISTANCE_EPISODES
 from rookery.scorecard.condition_episodes import repeats
 from rookery.storage.atomic import write_json
 from rookery.studies.claims import judge_difference
 from rookery.studies.episode_scan import EpisodeStep, scan_episodes
 from rookery.studies.frozen_evaluation import EvalCondition, read_measurement
+from rookery.studies.mechanisms import ALIVE_FRACTION, CheckOutcome, MeasuredCheck
 from rookery.studies.results import Results
 from rookery.studies.session import Session
-from rookery.studies.study import Claim, Condition, Verdict
+from rookery.studies.study import UNDECIDED, Claim, Condition, Verdict
 from rookery.training.evaluation import evaluation_key
 from rookery.types import Env, PRNGKey, PyTree
 
@@ -145,12 +147,54 @@ def stays_nearer(text: str, condition: str, other: str) -> Claim:
     return Claim(text=text, judge=judge)
 
 
+def second_entries(results: Results, condition: str) -> np.ndarray:
+    """Step of the second entry, mean over episodes, f[seeds]; `never_step` stands for none in an episode."""
+    return np.array(results.extra["entries"][condition]["step_of_second_entry"], float)
+
+
+def never_step(results: Results) -> int:
+    """One more than the steps of an episode."""
+    return len(next(iter(results.extra["distance_to_expert"].values()))[0]) + 1
+
+
+def enters_twice(condition: str) -> MeasuredCheck:
+    """The control of a claim about second entries must make some.
+
+    An episode without one counts as one step more than it has; a mean of a whole step less is little to ask.
+    """
+
+    def measure(results: Results) -> CheckOutcome:
+        steps, never = second_entries(results, condition), never_step(results)
+        hits = int((steps < never - 1).sum())
+        listed = ", ".join(f"{step:.1f}" for step in steps)
+        reason = (
+            f"{hits} of {len(steps)} seeds enter a second goal in more than a few episodes (mean step {listed}, where "
+            f"{never} stands for never), so there is nothing to compare with"
+        )
+        return CheckOutcome(hits >= ALIVE_FRACTION * len(steps), reason)
+
+    return MeasuredCheck(mechanism="a second entry", condition=condition, measure=measure)
+
+
 def entries_differ(text: str, measure: str, larger: str, smaller: str, *, since: int) -> Claim:
-    """One of `ENTRY_MEASURES` is larger for one condition's agents than for another's."""
+    """One of `ENTRY_MEASURES` is larger for one condition's agents than for another's.
+
+    What is a fraction of entries after the first is undefined for a seed that has none, which is left out.
+    """
 
     def judge(results: Results) -> Verdict:
-        first, second = (results.extra["entries"][name][measure] for name in (larger, smaller))
+        values, left_out = [], 0
+        for name in (larger, smaller):
+            of_seeds = np.array(results.extra["entries"][name][measure], float)
+            if measure == "repeated_fraction":
+                defined = second_entries(results, name) < never_step(results)
+                left_out += int((~defined).sum())
+                of_seeds = of_seeds[defined]
+            values.append(of_seeds)
         quantity = f"{ENTRY_MEASURES[measure]}: '{larger}' minus '{smaller}'; claimed > 0"
-        return judge_difference(first, second, quantity, above=0.0)
+        if not all(map(len, values)):
+            return Verdict(UNDECIDED, f"{quantity}: undefined in every seed of one of them", Interval.unknown())
+        detail = f"{left_out} seeds never enter a second goal" if left_out else ""
+        return judge_difference(*values, quantity, above=0.0, detail=detail)
 
     return Claim(text=text, judge=judge, since=since)

@@ -59,9 +59,12 @@ class MechanismCheck:
         if not measured:
             return CheckOutcome(None, stored[0]["reason"] if stored else "nothing was measured")
         num_alive = sum(check["alive"] for check in measured)
-        alive = num_alive >= ALIVE_FRACTION * len(measured)
+        num_unknown = len(stored) - len(measured)
+        alive, may_be = (number >= ALIVE_FRACTION * len(stored) for number in (num_alive, num_alive + num_unknown))
         example = next((c["reason"] for c in measured if c["alive"] == alive), measured[0]["reason"])
-        return CheckOutcome(alive, f"alive in {num_alive} of {len(measured)} seeds ({example})")
+        unknown = f", not measured in {num_unknown}" if num_unknown else ""
+        reason = f"alive in {num_alive} of {len(stored)} seeds{unknown} ({example})"
+        return CheckOutcome(None if may_be != alive else alive, reason)
 
     def older_outcome(self, results: Results, others: OtherResults) -> CheckOutcome:
         """Judge it by results that hold no checks."""

@@ -109,9 +109,12 @@ def _figures(results: Results) -> Figures:
 def _is_influence_felt(results: Results) -> CheckOutcome:
     """Whether influence is paid for where the box is opened; over an episode it is small, because it is rare.
 
-    Seeds that never open the box do not count: they are what the claims are about, and must not withhold them.
+    Seeds that never open the box do not count: they are what the claims are about, and must not withhold them. Where
+    none opens it, nothing shows that the reward was there.
     """
     surplus = [value for value in results.extra["opening_minus_other_steps"] if value is not None]
+    if not surplus:
+        return CheckOutcome(None, "no seed opens the box, so that influence on that step cannot be measured")
     num_alive = sum(value > 0 for value in surplus)
     reason = (
         f"in {num_alive} of the {len(surplus)} seeds that open the box more influence is paid for on that step than on "

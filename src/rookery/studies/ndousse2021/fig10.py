@@ -19,6 +19,7 @@ from rookery.studies.ndousse2021.shared_runs import (
     TASK_EXPERTS,
     THREE_GOAL_EXPERTS,
     clones_fail_in,
+    only_in,
 )  # fmt: skip
 from rookery.studies.study import Study
 
@@ -29,7 +30,8 @@ STUDY = Study(
     title="A maze with distractors",
     source="Ndousse et al. 2021, figure 10",
     compares="zero-shot, frozen: a maze with an expert and two random movers; social, solo, cloning, 3-goal experts",
-    conditions=(SOCIAL_NEXT_FRAME, SOLO_NEXT_FRAME, CLONED_EXPERTS, THREE_GOAL_EXPERTS, TASK_EXPERTS),
+    conditions=(SOCIAL_NEXT_FRAME, SOLO_NEXT_FRAME, CLONED_EXPERTS, THREE_GOAL_EXPERTS,
+                only_in(TASK_EXPERTS, CROWDED_MAZE, MAZE)),
     eval_conditions=(CROWDED_MAZE, MAZE, GOAL_CYCLE_3),
     claims=(
         mean_above("With random movers, social learners use the others: their social gain is above 0.",

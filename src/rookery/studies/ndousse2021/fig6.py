@@ -22,6 +22,7 @@ from rookery.studies.ndousse2021.shared_runs import (
     THREE_GOAL_CLONES,
     THREE_GOAL_EXPERTS,
     clones_fail_in,
+    only_in,
 )  # fmt: skip
 from rookery.studies.study import Claim, Study
 
@@ -81,7 +82,7 @@ STUDY = Study(
         CLONED_EXPERTS,
         THREE_GOAL_CLONES,
         THREE_GOAL_EXPERTS,
-        TASK_EXPERTS,
+        only_in(TASK_EXPERTS, *_TRANSFER_CONDITIONS),
     ),
     eval_conditions=(*_TRANSFER_CONDITIONS, GOAL_CYCLE_3),
     claims=_claims(),

@@ -17,6 +17,8 @@ from rookery.studies.ndousse2021.shared_runs import (
     NEXT_FRAME_RUN,
     SOCIAL_NEXT_FRAME,
     SOLO_NEXT_FRAME,
+    THREE_GOAL_EXPERTS,
+    only_in,
 )
 from rookery.studies.study import Condition, Study
 from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
@@ -40,7 +42,8 @@ STUDY = Study(
     source="Ndousse et al. 2021, figure 7",
     compares="social learners that switch to 75 % solo and 25 % social episodes, and social learners that do not; "
     "evaluated with experts, alone and with 4 goals",
-    conditions=(_SWITCHED, _STAYED, SOCIAL_NEXT_FRAME, SOLO_NEXT_FRAME, EXPERT_AGENTS),
+    conditions=(_SWITCHED, _STAYED, SOCIAL_NEXT_FRAME, SOLO_NEXT_FRAME, only_in(EXPERT_AGENTS, GOAL_CYCLE_3),
+                only_in(THREE_GOAL_EXPERTS, GOAL_CYCLE_4)),
     eval_conditions=(GOAL_CYCLE_3, GOAL_CYCLE_4),
     claims=(
         mean_greater("Alone, agents that switched earn more than agents that stayed social.",

@@ -9,7 +9,7 @@ import functools
 
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import TrainedAgents
-from rookery.studies.claims import changed, mean_above, mean_greater, mean_not_greater
+from rookery.studies.claims import changed, mean_above, mean_greater, mean_less
 from rookery.studies.ndousse2021.shared_runs import (
     EXPERT_AGENTS,
     GOAL_CYCLE_3,
@@ -18,6 +18,7 @@ from rookery.studies.ndousse2021.shared_runs import (
     SOCIAL_VARIANT,
     SOLO_VARIANT,
     THREE_GOAL_EXPERTS,
+    only_in,
 )
 from rookery.studies.study import Condition, Study
 from rookery.studies.training_run import Budget, TrainingRun
@@ -38,20 +39,21 @@ STUDY = Study(
     title="Training without a penalty",
     source="Ndousse et al. 2021, figure 9",
     compares="trained at penalty 1.5 and at penalty 0, evaluated with 4 goals at penalty 1.5",
-    conditions=(SOCIAL_NEXT_FRAME, _NO_PENALTY_SOCIAL, _NO_PENALTY_SOLO, THREE_GOAL_EXPERTS, EXPERT_AGENTS),
+    conditions=(SOCIAL_NEXT_FRAME, _NO_PENALTY_SOCIAL, _NO_PENALTY_SOLO, only_in(THREE_GOAL_EXPERTS, GOAL_CYCLE_4),
+                only_in(EXPERT_AGENTS, GOAL_CYCLE_3)),
     eval_conditions=(GOAL_CYCLE_4, GOAL_CYCLE_3),
     claims=(
-        changed(mean_greater("Without a penalty agents learn to follow less: with three goals, agents trained at "
+        changed(mean_greater("Without a penalty agents gain less from experts: with three goals, agents trained at "
                              "penalty 1.5 have a larger social gain than at 0.", _NEXT_FRAME, _NO_PENALTY_SOCIAL.label,
                              "social_gain", GOAL_CYCLE_3.name), since=2),
         changed(mean_greater("With four goals, agents trained at penalty 1.5 earn more than those trained at 0.",
                              _NEXT_FRAME, _NO_PENALTY_SOCIAL.label, eval_condition=_FOUR_GOALS), since=2),
         changed(mean_greater("With four goals, agents trained at penalty 1.5 have a larger social gain than at 0.",
                              _NEXT_FRAME, _NO_PENALTY_SOCIAL.label, "social_gain", _FOUR_GOALS), since=2),
-        changed(mean_not_greater("Agents trained at penalty 0 transfer no better than the 3-goal experts.",
-                                 _NO_PENALTY_SOCIAL.label, THREE_GOAL_EXPERTS.label, eval_condition=_FOUR_GOALS),
+        changed(mean_less("With four goals, agents trained at penalty 0 earn less than the 3-goal experts (the paper: "
+                          "no more).", _NO_PENALTY_SOCIAL.label, THREE_GOAL_EXPERTS.label, eval_condition=_FOUR_GOALS),
                 since=2),
-        mean_above("Agents trained at penalty 0 learn to follow all the same: with three goals their social gain is "
+        mean_above("Agents trained at penalty 0 gain from experts all the same: with three goals their social gain is "
                    "above 0 (not in the paper, and the reverse of what it says).",
                    _NO_PENALTY_SOCIAL.label, 0.0, "social_gain", GOAL_CYCLE_3.name),
         mean_above("Agents trained at penalty 1.5 use the experts of the four-goal task: their social gain is above 0.",

@@ -11,9 +11,9 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from rookery.gridworld.spec import ViewConfig
-from rookery.significance import MIN_SEEDS
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
 from rookery.studies.claims import changed, judge_mean, mean_above, mean_greater
@@ -28,7 +28,7 @@ from rookery.studies.ndousse2021.easy_setting import (
 )
 from rookery.studies.ndousse2021.fig4 import LOSS_GATE
 from rookery.studies.results import Results
-from rookery.studies.study import UNDECIDED, Claim, Condition, Figures, Study, Verdict
+from rookery.studies.study import Claim, Condition, Figures, Study, Verdict
 from rookery.studies.training_run import Budget, TrainingRun
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.training import presets
@@ -154,30 +154,27 @@ def gain_early_and_late(curve: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     return gain[:, third], gain[:, -1]
 
 
-def rank_agreement(early: np.ndarray, late: np.ndarray) -> float:
-    """Fraction of pairs of seeds with the same order early and late; ties count half, and so does a single seed."""
+def rank_agreement(early: np.ndarray, late: np.ndarray) -> Float[np.ndarray, "N"]:
+    """For each seed, the fraction of its pairs with others that have the same order early and late; ties count half,
+    and so does a single seed."""
     if len(early) < 2:
-        return 0.5
-    i, j = np.triu_indices(len(early), 1)
-    agreement = np.sign(early[i] - early[j]) * np.sign(late[i] - late[j])
-    return float(np.mean((agreement + 1) / 2))
+        return np.full(len(early), 0.5)
+    agreement = np.sign(early[:, None] - early) * np.sign(late[:, None] - late)
+    of_others = ~np.eye(len(early), dtype=bool)
+    return ((agreement + 1) / 2).mean(1, where=of_others)
 
 
 def _judge_shows_early(results: Results) -> Verdict:
-    fractions = [
+    by_condition = [
         rank_agreement(*gain_early_and_late(results.curves[condition.label]))
         for pair in CONDITION_PAIRS.values()
         for condition in pair
     ]
     quantity = (
-        "fraction of pairs of seeds of one condition in which the seed with the larger gain after a third of training "
-        "has the larger gain at the end, mean over conditions; claimed > 0.5"
+        "fraction of a seed's pairs with others of its condition in which the seed with the larger gain after a third "
+        "of training has the larger gain at the end, mean over conditions; claimed > 0.5"
     )
-    verdict = judge_mean(fractions, quantity, above=0.5, detail="over conditions")
-    if (num_seeds := len(results.data["seeds"])) < MIN_SEEDS:
-        reason = f"{num_seeds} seeds: fewer than {MIN_SEEDS} decide nothing"
-        return dataclasses.replace(verdict, outcome=UNDECIDED, detail=reason)
-    return verdict
+    return judge_mean(np.mean(by_condition, 0), quantity, above=0.5)
 
 
 def pair_claims(description: str, pair: ConditionPair) -> list[Claim]:

@@ -155,6 +155,12 @@ THREE_GOAL_CLONES = Condition(
     ),
 )
 
+
+def only_in(condition: Condition, *eval_conditions: EvalCondition) -> Condition:
+    """The condition, evaluated in some of the study's evaluation conditions: 'experts' are those of their own task."""
+    return dataclasses.replace(condition, eval_conditions=eval_conditions)
+
+
 GOAL_CYCLE_3 = EvalCondition(name="3-goal cycle", task=budgets.goal_cycle_task, partners=budgets.expert_partners)
 GOAL_CYCLE_3_IMPERFECT = EvalCondition(
     name="3-goal cycle, imperfect experts", task=budgets.goal_cycle_task, partners=imperfect_experts

@@ -9,8 +9,13 @@ Source: Ndousse et al. 2021, section 4.1, which describes this without measuring
 from __future__ import annotations
 
 from rookery.studies import budgets, figures
-from rookery.studies.claims import mean_greater
-from rookery.studies.expert_distance import entries_differ, following_measures, stays_nearer
+from rookery.studies.claims import changed, mean_greater
+from rookery.studies.expert_distance import (
+    enters_twice,
+    entries_differ,
+    following_measures,
+    stays_nearer,
+)
 from rookery.studies.ndousse2021.shared_runs import (
     EXPERT_AGENTS,
     GOAL_CYCLE_3,
@@ -21,6 +26,8 @@ from rookery.studies.ndousse2021.shared_runs import (
 from rookery.studies.study import Study
 
 _NEXT_FRAME, _SOLO = SOCIAL_NEXT_FRAME.label, SOLO_NEXT_FRAME.label
+_CONTROL = (enters_twice(_SOLO),)
+"""Who never enters a second goal neither waits for it nor fails to."""
 _CONDITIONS = (SOCIAL_NEXT_FRAME, SOCIAL_VANILLA, SOLO_NEXT_FRAME, EXPERT_AGENTS)
 
 STUDY = Study(
@@ -32,12 +39,14 @@ STUDY = Study(
     conditions=_CONDITIONS,
     eval_conditions=(GOAL_CYCLE_3,),
     claims=(
-        entries_differ("Novices wait: they enter fewer goals before an expert has closed its cycle than solo learners "
-                       "do next to the same experts.", "entries_before_closed_cycle", _SOLO, _NEXT_FRAME, since=2),
-        entries_differ("Novices enter their second goal later than solo learners do next to the same experts.",
-                       "step_of_second_entry", _NEXT_FRAME, _SOLO, since=2),
-        entries_differ("Novices follow: more of their entries after the first repeat an expert's than those of solo "
-                       "learners.", "repeated_fraction", _NEXT_FRAME, _SOLO, since=2),
+        changed(entries_differ("Novices wait: they enter fewer goals before an expert has closed its cycle than solo "
+                               "learners do next to the same experts.", "entries_before_closed_cycle", _SOLO,
+                               _NEXT_FRAME, since=2), mechanisms=_CONTROL),
+        changed(entries_differ("Novices enter their second goal later than solo learners do next to the same experts.",
+                               "step_of_second_entry", _NEXT_FRAME, _SOLO, since=2), mechanisms=_CONTROL),
+        changed(entries_differ("Novices follow: more of their entries after the first repeat an expert's than those of "
+                               "solo learners.", "repeated_fraction", _NEXT_FRAME, _SOLO, since=2),
+                mechanisms=_CONTROL),
         mean_greater("Novices make fewer mistakes than their experts.",
                      _NEXT_FRAME, _NEXT_FRAME, "metrics_partners: mistakes", other_measure="metrics_social: mistakes"),
         mean_greater("Novices make fewer mistakes with experts than alone.",
