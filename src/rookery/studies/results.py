@@ -56,8 +56,10 @@ class Results:
 
     @property
     def num_seeds_text(self) -> str:
-        """How many seeds the conditions have: '6 seeds', or '6 to 24 seeds'; the study's, if no condition has any."""
+        """How many seeds the conditions have: '6 seeds', or '6 to 24 seeds'; without conditions, the study's."""
         counts = self.seed_counts.values() or [len(self.data["seeds"])]
+        if self.data["rows"] and not self.seed_counts:
+            return "agents without seeds"
         fewest, most = min(counts), max(counts)
         return f"{'' if fewest == most else f'{fewest} to '}{most} seed{'s' if most > 1 else ''}"
 

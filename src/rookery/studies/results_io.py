@@ -236,6 +236,8 @@ def build_report(study: Study, data: dict[str, Any], figures: Figures) -> Report
         [[d["setting"], str(d["paper"]), str(d["here"]), ", ".join(d["runs"])] for d in _all_differences(study, data)],
         "Every setting that differs from the paper's, and what was chosen where the paper is silent.",
     )
+    if not data["config_diff"]:
+        page.paragraph("No settings are compared with the paper's: what differs is in the notes.")
     trained = {f"run {run['run']}": _describe_seconds(run) for run in data["runs"]}
     seconds = {f"seconds, {name}": trained.get(name, value) for name, value in data["seconds"].items()}
     page.key_values(seconds, "Wall-clock time")
@@ -293,9 +295,10 @@ def _add_tests(page: Report, data: dict[str, Any]) -> None:
         rows,
         "Two-sided p-values: of the test that the interval belongs to; of the exact permutation test that must agree; "
         "and corrected for the number of claims besides the primary one (Holm). Detectable: the effect that so many "
-        "seeds with this spread show in 80 % of cases, in the claim's own unit; for fractions and times, the fraction "
-        "of seeds that must follow, given the fraction of the other condition that did (of times, without regard to "
-        "when). None: even if every seed followed, the fraction would not decide.",
+        "seeds with this spread show in 80 % of cases, by the first test alone and uncorrected, in the claim's own "
+        "unit; for fractions and times, the fraction of seeds that must follow, given the fraction of the other "
+        "condition that did (of times, without regard to when). None: even if every seed followed, the fraction would "
+        "not decide.",
     )
 
 

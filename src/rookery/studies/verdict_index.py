@@ -21,8 +21,9 @@ INTRODUCTION = """# Verdicts on every claim
 Written by `rookery reproduce` and `rookery report all` from the results in this folder. Each claim *holds*, *does not
 hold*, is *undecided* at its budget, or was *not tested*: the mechanism that it is about was not alive in the runs, what
 it is compared with failed, or the results lack a measurement that it needs. A study's first claim is its primary one;
-the others are corrected for their number. Fewer than five seeds decide nothing. A study's folder has every condition
-and seed, the figures, every test, every difference from the paper, and the machines.
+the others are corrected for their number. Fewer than five seeds decide nothing; agents without seeds, such as scripted
+ones, are judged by their episodes. A study's folder has every condition and seed, the figures, every test, what differs
+from the paper, and the machines.
 """
 
 

@@ -60,5 +60,9 @@ STUDY = Study(
                      _PARTIAL_VIEW_EXPERT.label, _RANDOM_MOVER.label),
     ),
     figures=_figures,
+    notes=(
+        "The paper shows a maze and measures nothing. Agents here are ready-made and have no seeds: claims are judged "
+        "by their episodes. At `desk` mazes have 11×11 cells and episodes 125 steps.",
+    ),
     measure_extra=_sample_mazes,
 )  # fmt: skip
