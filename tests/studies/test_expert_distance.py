@@ -11,6 +11,8 @@ from rookery.gridworld.spec import ViewConfig
 from rookery.studies.expert_distance import (
     EpisodeTrace,
     distance_to_nearest,
+    enters_twice,
+    entries_differ,
     entry_measures,
     stays_nearer,
     trace_episodes,
@@ -91,3 +93,26 @@ def test_entries_by_hand():
     assert alone["step_of_second_entry"] == 6
     assert alone["entries_before_closed_cycle"] == 2
     assert alone["repeated_fraction"] == 0
+
+
+def entries(**steps):
+    """Results of episodes of eight steps: by condition, the step of the second entry; half of all entries repeat."""
+    measured = {name: {"step_of_second_entry": of, "repeated_fraction": [0.5] * len(of)} for name, of in steps.items()}
+    return Results({
+        "extra_measurements": {"entries": measured, "distance_to_expert": {name: [[1.0] * 8] for name in steps}}
+    })  # fmt: skip
+
+
+def test_who_never_enters_a_second_goal_is_no_control():
+    never = enters_twice("a").outcome(entries(a=[9.0, 9.0, 8.5, 4.0]), lambda _: None)
+    assert never.alive is False
+    assert "1 of 4 seeds enter a second goal" in never.reason
+    assert enters_twice("a").outcome(entries(a=[9.0, 7.0, 5.5, 4.0]), lambda _: None).alive
+
+
+def test_a_fraction_of_no_entries_is_left_out():
+    claim = entries_differ("More.", "repeated_fraction", "a", "b", since=2)
+    verdict = claim.judge(entries(a=[9.0] + [3.0] * 5, b=[5.0] * 6))
+    assert verdict.interval.value == 0
+    assert verdict.detail.endswith("1 of the seeds, which never enter a second goal, are left out")
+    assert "undefined in every seed" in claim.judge(entries(a=[9.0] * 6, b=[5.0] * 6)).quantity

@@ -76,6 +76,9 @@ def test_evidence_without_a_value_keeps_its_reason():
         (alive(True, True, True, False), "holds", ""),
         (alive(True, True, False, False), "not tested", "was not alive: alive in 2 of 4 seeds (error False)"),
         (alive(None, None), "not tested", "was not measured: error None"),
+        (alive(True, True, True, None), "holds", ""),
+        (alive(True, None, None, None), "not tested", "was not measured: alive in 1 of 4 seeds, not measured in 3"),
+        (alive(True, False, False, None), "not tested", "was not alive: alive in 1 of 4 seeds, not measured in 1"),
         ({}, "not tested", "was not measured: the runs did not measure it"),
     ],
 )

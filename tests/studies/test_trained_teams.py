@@ -68,7 +68,7 @@ def test_influence_around_the_opening_by_hand():
     ("surplus", "alive"),
     [
         ([0.2, 0.1, 0.3, 0.2, 0.1], True),
-        ([None] * 5, True),
+        ([None] * 5, None),  # nothing shows that the reward was there
         ([0.2, None, None, None, None], True),
         ([0.2, -0.1], False),
     ],

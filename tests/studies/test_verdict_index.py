@@ -57,6 +57,12 @@ def test_seeds_are_those_of_the_conditions_and_steps_those_of_the_whole_training
     assert "--seeds 3 --seed 3" in text
 
 
+def test_agents_without_seeds_are_not_called_seeds(tmp_path):
+    put(tmp_path, "ndousse2021/fig13", rows=[row("experts", None), row("random mover", None)])
+    text = write_verdict_index(tmp_path).read_text()
+    assert "Budget `desk`, agents without seeds, " in text
+
+
 def test_a_folder_without_results_is_not_reported(tmp_path, capsys):
     for name in ("nowhere", ""):
         assert main(["report", "all", "--results", str(tmp_path / name)]) == NotFoundError.exit_code
