@@ -61,6 +61,16 @@ def test_nothing_is_recorded_into_the_folder_of_a_run(tmp_path, monkeypatch, cap
     assert f"{tmp_path} holds another kind of run; name another folder with --out" in capsys.readouterr().err
 
 
+def test_nothing_is_recorded_through_a_link(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rookery.training.demonstrations.record_dataset", lambda *_, **__: pytest.fail("recorded"))
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # the command sets it
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "victim")
+    command = ["clone", "--task", "goal-cycle-symbolic-v0", "--expert", "scripted", "--out", str(tmp_path)]
+    assert main(command) == StorageError.exit_code
+    assert f"{tmp_path / 'data'} is a symbolic link" in capsys.readouterr().err
+
+
 COMMANDS = (["resume"], ["replay"], ["cross-play"])
 
 

@@ -16,7 +16,8 @@ STATUS = {"num_updates": 3, "total_updates": 8, "steps": 96, "seconds": 1.5, "ma
 
 
 @pytest.mark.parametrize(
-    "name", [*RUN_ENTRIES, "agents/a.json", "checkpoints/00000003", "checkpoints/00000003/x", "tb/x"]
+    "name",
+    [*RUN_ENTRIES, "agents/a.json", "checkpoints/00000003", "checkpoints/00000003/x", "tb/x", "handed-on/x", "data/x"],
 )
 def test_a_link_among_a_runs_own_files_is_refused(tmp_path, name):
     victim = tmp_path / "victim"

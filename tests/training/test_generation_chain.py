@@ -12,7 +12,7 @@ import pytest
 from rookery import cli
 from rookery.agents.weights import load_agent
 from rookery.commands.generations import GenerationsCommand, report_generations
-from rookery.errors import ConfigError, CorruptFileError, NotFoundError
+from rookery.errors import ConfigError, CorruptFileError, NotFoundError, StorageError
 from rookery.gridworld.spec import ViewConfig
 from rookery.learning.ppo import PPO
 from rookery.storage.metrics import read_metrics
@@ -110,6 +110,15 @@ def test_every_population_gets_the_best_agent_of_its_own_lineage(straight):
     assert [path.name for path in first.agents] == [f"main-seed{seed}-novice-0.safetensors" for seed in (0, 1)], (
         "the names by which a run exports its agents"
     )
+
+
+def test_agents_are_not_handed_on_through_a_link(tmp_path):
+    (tmp_path / "victim").mkdir()
+    folder = generation_chain.generation_dir(tmp_path, 2)
+    folder.mkdir()
+    (folder / "handed-on").symlink_to(tmp_path / "victim")
+    with pytest.raises(StorageError, match="handed-on is a symbolic link"):
+        generation_chain.hand_on(CONFIG, 2, tmp_path)
 
 
 def test_only_the_first_generation_is_alone_and_each_begins_from_scratch(straight):

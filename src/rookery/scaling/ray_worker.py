@@ -199,6 +199,7 @@ def train_on_worker(order: TrainOrder, setup: WorkerSetup, hub: Any) -> TaskRepo
             if data := ray.get(hub.load.remote(order.label)):
                 unpack(data, folder)  # type: ignore[arg-type]
                 moved += len(data)
+        refuse_link(folder / START_AGENTS_DIR)
         for name, content in order.start_agents.items():
             _write_if_absent(folder / START_AGENTS_DIR / name, content)
 

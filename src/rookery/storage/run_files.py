@@ -27,13 +27,15 @@ TRACKING_FILE = "tracking.json"
 """Each tracker's name and the id that continues it."""
 RESULT_ENTRIES = (STATUS_FILE, METRICS_FILE, AGENTS_DIR, CHECKPOINTS_DIR, TENSORBOARD_DIR)
 """What training produces."""
-RUN_ENTRIES = (LOCK_FILE, CONFIG_FILE, TRACKING_FILE, *RESULT_ENTRIES)
 START_AGENTS_DIR = "start"
 """In the folder of a run's part: copies of the agents that it starts from."""
 HANDED_ON_DIR = "handed-on"
 """In the folder of a generation's run: the agents of the one before, one per replica."""
 DATASET_DIR = "data"
 """In the folder of clones: the episodes that they were trained on, where no other dataset was named."""
+RUN_ENTRIES = (
+    LOCK_FILE, CONFIG_FILE, TRACKING_FILE, *RESULT_ENTRIES, START_AGENTS_DIR, HANDED_ON_DIR, DATASET_DIR,
+)  # fmt: skip
 WANDB_DIR = "wandb"
 LOG_FILE = "log.txt"
 """In the folder of a part that a worker of Ray trained: what it printed."""
@@ -99,7 +101,7 @@ def foreign_entries(run_dir: Path | str) -> list[str]:
 
     Raises: StorageError if the folder cannot be listed.
     """
-    own = (*RUN_ENTRIES, START_AGENTS_DIR, HANDED_ON_DIR, DATASET_DIR, WANDB_DIR, LOG_FILE)
+    own = (*RUN_ENTRIES, WANDB_DIR, LOG_FILE)
     names = "|".join(map(re.escape, own))
     pattern = re.compile(rf"{names}|{ASIDE_PREFIX}\d+|\.(?:{names})\.(?:tmp-.*|backup)")
     try:

@@ -28,7 +28,7 @@ from rookery import keys
 from rookery.agents.weights import load_agent, save_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, suggest
 from rookery.limits import NumericFields, check_at_most, check_stop_after, check_type
-from rookery.storage.atomic import read_file, write_bytes, write_json
+from rookery.storage.atomic import read_file, refuse_link, write_bytes, write_json
 from rookery.storage.metrics import read_metrics, seed_values
 from rookery.storage.run_files import AGENTS_DIR, GENERATIONS_FILE, HANDED_ON_DIR
 from rookery.storage.serialization import from_dict, load_json, to_dict
@@ -314,11 +314,13 @@ def hand_on(config: GenerationsConfig, generation: int, out: Path) -> None:
     """Put the agents that a generation starts with into its folder, one per replica; nothing for the first.
 
     As an example, all of a population get the best agent before; with resets, each gets its own.
-    Raises: NotFoundError, CorruptFileError or IncompatibleError if an agent cannot be read.
+    Raises: NotFoundError, CorruptFileError or IncompatibleError if an agent cannot be read; StorageError if the disk
+      refuses, or the folder of these agents is a symbolic link.
     """
     if generation == 1:
         return
     folder = generation_dir(out, generation) / HANDED_ON_DIR
+    refuse_link(folder)
     for before in populations(config, generation - 1, out):
         for number, seed in enumerate(config.seeds(generation, before.lineage)):
             path = folder / f"seed-{seed}.safetensors"

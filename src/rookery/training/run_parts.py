@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
-from rookery.storage.atomic import create_once, is_filled, read_file, restore_replaced, storage_error, write_bytes
+from rookery.storage.atomic import (
+    create_once,
+    is_filled,
+    read_file,
+    refuse_link,
+    restore_replaced,
+    storage_error,
+    write_bytes,
+)
 from rookery.storage.run_files import AGENTS_DIR, CHECKPOINT_HASHES_KEY, CONFIG_FILE, START_AGENTS_DIR, is_thread_count
 from rookery.storage.serialization import load_json
 from rookery.storage.strict_json import parse_json
@@ -239,8 +247,9 @@ def start_agents(config: RunConfig, part: RunPart) -> dict[str, Path]:
 def copy_start_agents(config: RunConfig, part: RunPart, folder: Path) -> None:
     """Put the agents that a part starts from into a folder, if they are not there.
 
-    Raises: NotFoundError if one is not trained yet; StorageError if the disk refuses.
+    Raises: NotFoundError if one is not trained yet; StorageError if the disk refuses, or the folder is a symbolic link.
     """
+    refuse_link(folder)
     for name, path in start_agents(config, part).items():
         if not (folder / name).exists():
             write_bytes(folder / name, read_file(finished_agent(path)))
