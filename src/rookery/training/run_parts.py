@@ -219,10 +219,12 @@ def check_part_agents(config: RunConfig, part: RunPart, folder: Path) -> None:
     saved = load_json(folder / CONFIG_FILE, CorruptFileError).get(CHECKPOINT_HASHES_KEY, {})
     if not isinstance(saved, dict) or not all(isinstance(digest, str) for digest in saved.values()):
         raise CorruptFileError(f"{folder / CONFIG_FILE}: {CHECKPOINT_HASHES_KEY!r} must be SHA-256 digests by agent")
-    recorded = {Path(name).name: digest for name, digest in saved.items()}
-    starts = {name for name in start_agents(config, part) if name in recorded}
+    # Not of an agent that acts unchanged, whose file may have the same name.
+    recorded = {Path(name).name: digest for name, digest in saved.items() if Path(name).parent.name == START_AGENTS_DIR}
+    starts = {path: name for name, path in start_agents(config, part).items() if name in recorded}
     for path, digest in (initial_hashes(part_config(config, part)) if starts else {}).items():
-        if (name := Path(path).name) in starts and recorded[name] != digest:
+        name = starts.get(Path(path))
+        if name is not None and recorded[name] != digest:
             raise IncompatibleError(
                 f"{folder} started from an agent {name} of SHA-256 {recorded[name][:12]}…, which is {digest[:12]}… "
                 "now; put the old one back, or remove the part to train it again"
@@ -235,13 +237,34 @@ def _with_its_own_start(config: RunConfig) -> RunConfig:
 
 
 def start_agents(config: RunConfig, part: RunPart) -> dict[str, Path]:
-    """The agents that a part's replicas start from, seed by seed: file name -> its path in the run's own folder."""
-    paths = [
-        Path(pattern.replace(SEED_PLACEHOLDER, str(seed)))
-        for pattern in filter(None, map(_seeded_start, config.team))
+    """The files of agents that a part's replicas start from, seed by seed: name of the part's copy -> path of the file
+    in the run's own folder."""
+    agents = [
+        (Path(_of_seed(name, seed)), Path(_of_seed(pattern, seed)))
+        for pattern, name in _start_names(config).items()
         for seed in part.seeds
     ]
-    return {file.name: file for path in paths for file in (path, path.with_suffix(".json"))}
+    return {
+        str(copy.with_suffix(suffix)): path.with_suffix(suffix)
+        for copy, path in agents
+        for suffix in (path.suffix, ".json")
+    }
+
+
+def _of_seed(pattern: str, seed: int) -> str:
+    return pattern.replace(SEED_PLACEHOLDER, str(seed))
+
+
+def _start_names(config: RunConfig) -> dict[str, str]:
+    """The paths of agents that learners start from, if each seed has its own, with the names of a part's copies.
+
+    These are the names of the files; where two groups start from different files of one name, numbered.
+    """
+    patterns = dict.fromkeys(filter(None, map(_seeded_start, config.team)))
+    names = {pattern: Path(pattern).name for pattern in patterns}
+    if len({*names.values()}) == len(names):
+        return names
+    return {pattern: f"{number}-{name}" for number, (pattern, name) in enumerate(names.items())}
 
 
 def copy_start_agents(config: RunConfig, part: RunPart, folder: Path) -> None:
@@ -282,8 +305,9 @@ def _seeded_start(group: Any) -> str | None:
 
 def _starting_from(config: RunConfig, folder: Path) -> RunConfig:
     """The configuration with each seed's start agent in another folder."""
+    names = _start_names(config)
     team = tuple(
-        dataclasses.replace(group, policy=dataclasses.replace(group.policy, init_from=str(folder / Path(path).name)))
+        dataclasses.replace(group, policy=dataclasses.replace(group.policy, init_from=str(folder / names[path])))
         if (path := _seeded_start(group))
         else group
         for group in config.team
