@@ -5,12 +5,27 @@ from pathlib import Path
 
 import pytest
 
-from rookery.errors import IncompatibleError, StorageError
+from rookery.errors import ConfigError, IncompatibleError, StorageError
 from rookery.storage.atomic import write_json
 from rookery.storage.serialization import to_dict
 from rookery.training import run_parts
+from rookery.training.config import Variant
 from rookery.training.run_parts import check_part_agents, check_part_config, copy_start_agents, part_config, split_run
 from tests.tiny import CONFIG, NOVICE, tiny
+
+
+def with_variants(*names):
+    return tiny(variants=tuple(Variant(name=name) for name in names))
+
+
+def test_parts_of_different_variants_have_different_folders():
+    """`a-to-b` is the name of a part of the variants a to b, and may be that of a variant."""
+    config = with_variants("a", "b", "a-to-b")
+    assert [part.name for part in split_run(config, 1)] == ["a-seed-3", "b-seed-3", "a-to-b-seed-3"]
+    with pytest.raises(ConfigError, match="variants a, b and a-to-b would have one folder, a-to-b-seed-3; use another"):
+        split_run(config, 2)
+    with pytest.raises(ConfigError, match="variants a, b-to-c and a-to-b, c would have one folder, a-to-b-to-c-seed-3"):
+        split_run(with_variants("a", "b-to-c", "a-to-b", "c"), 2)
 
 
 def starting_from(*paths):

@@ -72,18 +72,31 @@ def split_run(config: RunConfig, replicas_per_part: int) -> list[RunPart]:
     """A run's replicas, in their order, in parts of at most `replicas_per_part`; the last ones may have fewer.
 
     Several seeds of one variant are in a part first, then several variants with all their seeds.
-    Raises: ConfigError for fewer than one replica per part.
+    Raises: ConfigError for fewer than one replica per part, or if two parts would have one name.
     """
     check_replicas_per_part(replicas_per_part)
     names = [variant.name for variant in config.variants]
     seeds_each = min(replicas_per_part, config.num_seeds)
     variants_each = max(1, replicas_per_part // config.num_seeds)
     end = config.seed + config.num_seeds
-    return [
+    parts = [
         RunPart(tuple(names[i : i + variants_each]), seed, min(seeds_each, end - seed))
         for i in range(0, len(names), variants_each)
         for seed in range(config.seed, end, seeds_each)
     ]
+    _check_different_names(parts)
+    return parts
+
+
+def _check_different_names(parts: list[RunPart]) -> None:
+    """Raises ConfigError for two parts of one name, as of the variants `a`, `b` and of the variant `a-to-b`."""
+    named: dict[str, RunPart] = {}
+    for part in parts:
+        if (other := named.setdefault(part.name, part)) is not part:
+            raise ConfigError(
+                f"the tasks of the variants {', '.join(other.variants)} and {', '.join(part.variants)} would have one "
+                f"folder, {part.name}; use another --replicas-per-task, or rename one of the variants"
+            )
 
 
 def check_replicas_per_part(number: int) -> None:
