@@ -18,7 +18,7 @@ from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
 from rookery.training.config import FrozenPolicyConfig, GroupConfig, RunConfig
 from rookery.training.continue_run import check_same_config, is_finished, train_or_resume
 from rookery.training.join_parts import finish_parts
-from rookery.training.run_parts import parts_dir, read_split
+from rookery.training.run_parts import is_divided, read_split
 from rookery.training.trainer import agent_file
 
 _logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class Session:
         parent, stem = self.runs_dir / STUDIES_DIR, f"{run.name}-{self.budget}-seeds-"
         last_seed = self.seeds_of(run)[-1]
         folder = parent / f"{stem}{self.seed}-to-{last_seed}"
-        if folder.exists() or parts_dir(folder).exists() or not parent.is_dir():
+        if folder.exists() or is_divided(folder) or not parent.is_dir():
             return folder
         covering = []
         for path in parent.glob(f"{stem}*"):

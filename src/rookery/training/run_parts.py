@@ -127,10 +127,15 @@ def part_dir(run_dir: Path, part: RunPart) -> Path:
     return parts_dir(run_dir) / part.name
 
 
+def is_divided(run_dir: Path) -> bool:
+    """Whether it is recorded how a run was divided. A folder of parts may be there without that: its lock makes one."""
+    return (parts_dir(run_dir) / SPLIT_FILE).exists()
+
+
 def read_split(run_dir: Path) -> Split | None:
     """How a run was divided; None if it was not. Raises CorruptFileError or StorageError."""
     path = parts_dir(run_dir) / SPLIT_FILE
-    if not path.exists():
+    if not is_divided(run_dir):
         return None
     try:
         text = read_file(path).decode(errors="replace")
