@@ -151,6 +151,16 @@ def test_a_second_driver_is_refused_before_it_connects(tmp_path, monkeypatch):
         pass
 
 
+def test_a_working_directory_that_every_seed_would_change_is_refused(tmp_path, monkeypatch):
+    """Workers are told the absolute paths of their folders, from which their runs start."""
+    monkeypatch.setattr(ray_study, "connected", lambda options: pytest.fail("it must be refused before"))
+    (tmp_path / "{seed}").mkdir()
+    monkeypatch.chdir(tmp_path / "{seed}")
+    with pytest.raises(ConfigError, match=r"must not have '\{seed\}' in it"):
+        ray_study.run_on_ray(STUDY, make_session(Path("runs")), RayOptions(), lambda: pytest.fail("begun"), print)
+    assert not list(Path().iterdir())
+
+
 def test_a_run_that_is_lost_is_not_trained_again_here(tmp_path, monkeypatch):
     """Every task reports its end, and the driver finds no file of it."""
     monkeypatch.setattr(ray_study, "connected", lambda options: contextlib.nullcontext())

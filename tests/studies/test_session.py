@@ -1,5 +1,7 @@
 """A study that is continued with its folder of runs named in another way."""
 
+from pathlib import Path
+
 import pytest
 
 from rookery.errors import ConfigError
@@ -37,6 +39,11 @@ def test_a_run_that_starts_from_another_ones_agents(tmp_path, monkeypatch):
     assert session(tmp_path / "moved").train(CONTINUED)
     status = session(tmp_path / "moved").run_status(CONTINUED)
     assert status["num_updates"] == status["total_updates"]
+
+
+def test_the_folder_of_runs_has_no_placeholder_in_its_path():
+    with pytest.raises(ConfigError, match=r"runs=r\{seed\}/x must not have '\{seed\}' in it, .*; choose another"):
+        session_of(Path("r{seed}/x"), 1)
 
 
 def session_of(runs_dir, num_seeds, seed=3):

@@ -112,6 +112,12 @@ def test_every_population_gets_the_best_agent_of_its_own_lineage(straight):
     )
 
 
+def test_a_folder_that_every_seed_would_change_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(ConfigError, match=r"out=.*g\{seed\} must not have '\{seed\}' in it"):
+        train_generations(CONFIG, tmp_path / "g{seed}", quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_agents_are_not_handed_on_through_a_link(tmp_path):
     (tmp_path / "victim").mkdir()
     folder = generation_chain.generation_dir(tmp_path, 2)

@@ -50,6 +50,7 @@ from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import to_dict
 from rookery.studies.session import STUDIES_DIR, Session
 from rookery.studies.study import Study
+from rookery.training.build import check_run_folder
 from rookery.training.memory import format_bytes
 from rookery.training.progress import Progress
 from rookery.training.run_parts import finished_agent, part_dir, parts_dir, start_agents
@@ -133,10 +134,12 @@ def run_on_ray(
     Args:
       begin: records how the runs are divided, as `begin_split` does, and sets JAX up. Called when the cluster is there
         and fits, and before JAX starts: a refused call must not decide it. Returns the number of threads.
-    Raises: as `connected`, `check_nodes`, `check_begun` and `check_split`; StorageError if another driver works on one
-      of these runs, the disk refuses, or it does not have what the workers say that they wrote.
+    Raises: as `check_run_folder`, `connected`, `check_nodes`, `check_begun` and `check_split`; StorageError if another
+      driver works on one of these runs, the disk refuses, or it does not have what the workers say that they wrote.
     """
-    marker = driver_marker(session.runs_dir.resolve() / STUDIES_DIR)  # workers have working directories of their own
+    runs_dir = session.runs_dir.resolve()  # workers have working directories of their own
+    check_run_folder("runs", runs_dir)
+    marker = driver_marker(runs_dir / STUDIES_DIR)
     outcome = RayOutcome()
     with contextlib.ExitStack() as stack:
         for run in study.runs:

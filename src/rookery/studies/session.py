@@ -15,6 +15,7 @@ from rookery.limits import check_interval_episodes, check_stop_after
 from rookery.storage.run_files import AGENTS_DIR, CONFIG_FILE, STATUS_FILE, read_status
 from rookery.studies.frozen_evaluation import ConditionEvaluator, TeamEvalCondition
 from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
+from rookery.training.build import check_run_folder
 from rookery.training.config import FrozenPolicyConfig, GroupConfig, RunConfig
 from rookery.training.continue_run import check_same_config, is_finished, train_or_resume
 from rookery.training.join_parts import finish_parts
@@ -44,6 +45,7 @@ class Session:
             raise ConfigError(f"num_seeds={self.num_seeds} must be at least 1")
         check_interval_episodes("eval_episodes", self.eval_episodes)
         check_stop_after(self.stop_after)
+        check_run_folder("runs", self.runs_dir)
         self._start_time = time.monotonic()
         self._evaluators: dict[str, ConditionEvaluator] = {}
 

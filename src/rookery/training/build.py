@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -29,6 +30,20 @@ from rookery.types import Env, PyTree
 
 SEED_PLACEHOLDER = "{seed}"
 """In `init_from` and `checkpoint`: replaced by each replica's own seed."""
+
+
+def check_run_folder(name: str, folder: Path) -> None:
+    """Check a folder in which runs start from the agents of others, whose paths then have the placeholder.
+
+    Args:
+      name: what the folder is given as.
+    Raises: ConfigError for one whose own path has the placeholder, which each seed would replace, too.
+    """
+    if SEED_PLACEHOLDER in str(folder):
+        raise ConfigError(
+            f"{name}={folder} must not have {SEED_PLACEHOLDER!r} in it, which stands for a replica's seed in the paths "
+            "of its agents; choose another folder"
+        )
 
 
 def build(config: RunConfig, find: FindAgent = str) -> Run:

@@ -33,7 +33,7 @@ from rookery.storage.metrics import read_metrics, seed_values
 from rookery.storage.run_files import AGENTS_DIR, GENERATIONS_FILE, HANDED_ON_DIR
 from rookery.storage.serialization import from_dict, load_json, to_dict
 from rookery.tasks.registry import make_env
-from rookery.training.build import SEED_PLACEHOLDER
+from rookery.training.build import SEED_PLACEHOLDER, check_run_folder
 from rookery.training.config import (
     FrozenPolicyConfig,
     GroupConfig,
@@ -235,11 +235,12 @@ def train_generations(
       stop_after: seconds after which to save and stop.
       log: called with one line for every generation.
     Returns: whether they are finished.
-    Raises: ConfigError if the folder holds generations of another configuration; otherwise as
-      `rookery.training.continue_run.train_or_resume`.
+    Raises: ConfigError if the folder holds generations of another configuration, or has '{seed}' in its path;
+      otherwise as `rookery.training.continue_run.train_or_resume`.
     """
     check_stop_after(stop_after)
     out, start = Path(out), time.monotonic()
+    check_run_folder("out", out)
     _claim_folder(config, out)
     for generation in range(1, config.num_generations + 1):
         folder = generation_dir(out, generation)
