@@ -129,6 +129,7 @@ def test_damage_is_found(copy):
         with pytest.raises(kind, match=said) as caught:
             read_dataset(copy)
         assert "\n" not in str(caught.value)
+        assert kind is NotFoundError or str(caught.value).endswith(f"; remove {copy} to record the dataset again")
 
     shard = copy / "shard-00001.npz"
     whole = shard.read_bytes()
@@ -178,6 +179,7 @@ def test_a_sealed_manifest_that_is_not_of_demonstrations(copy, tmp_path, capsys,
         read_dataset(copy)
     assert f"{copy / DATASET_MANIFEST} is damaged: " in str(caught.value)
     assert said in str(caught.value)
+    assert str(caught.value).endswith(f"; remove {copy} to record the dataset again")
     assert main(["clone", "--data", str(copy), "--out", str(tmp_path / "out")]) == CorruptFileError.exit_code
     error = capsys.readouterr().err
     assert said in error
@@ -203,7 +205,9 @@ def test_other_versions_are_told(copy):
     with pytest.raises(IncompatibleError, match="a task that this version does not know"):
         read_dataset(copy)
     rewrite(copy, format=2)
-    with pytest.raises(IncompatibleError, match="has format 2, this version reads 1"):
+    with pytest.raises(
+        IncompatibleError, match=r"has format 2, this version reads 1; remove .*copy to record the dataset again"
+    ):
         read_dataset(copy)
 
 

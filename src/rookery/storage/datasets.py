@@ -109,12 +109,12 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(f"{folder} holds no whole dataset ({DATASET_MANIFEST} is missing); record one") from None
     except (StorageError, ValueError, TypeError, KeyError, AttributeError, RecursionError):  # of its content
-        raise CorruptFileError(f"{path} is altered; record the dataset again") from None
+        raise CorruptFileError(f"{path} is altered; {record_again(folder)}") from None
     except OSError as error:
         raise storage_error("read", path, error) from error
     if content["format"] != DATASET_FORMAT:
         raise IncompatibleError(
-            f"{path} has format {content['format']}, this version reads {DATASET_FORMAT}; record the dataset again"
+            f"{path} has format {content['format']}, this version reads {DATASET_FORMAT}; {record_again(folder)}"
         )
     return content
 
@@ -151,7 +151,12 @@ def read_shards(folder: Path | str, manifest: dict[str, Any]) -> list[dict[str, 
 
 def corrupt_shard(path: Path, problem: str) -> CorruptFileError:
     """The error for a shard that is not what was written."""
-    return CorruptFileError(f"{path}: {problem}; record the dataset again")
+    return CorruptFileError(f"{path}: {problem}; {record_again(path.parent)}")
+
+
+def record_again(folder: Path | str) -> str:
+    """What to do about a dataset that cannot be read: while it is there, no other is recorded in its place."""
+    return f"remove {folder} to record the dataset again"
 
 
 def _read_shard(path: Path, shard: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -24,6 +24,7 @@ from rookery.storage.datasets import (
     new_dataset,
     read_manifest,
     read_shards,
+    record_again,
     write_manifest,
     write_shard,
 )
@@ -211,13 +212,13 @@ def read_demonstrations_manifest(folder: Path | str) -> dict[str, Any]:
     try:
         check_json(_Manifest, manifest, "manifest")
     except ConfigError as error:
-        raise CorruptFileError(f"{path} is damaged: {error}; record the dataset again") from None
+        raise CorruptFileError(f"{path} is damaged: {error}; {record_again(folder)}") from None
     promised = manifest["num_episodes"] * len(manifest["slots"])
     recorded = sum(shard["num_trajectories"] for shard in manifest["shards"])
     if not promised or promised != recorded:
         raise CorruptFileError(
             f"{path} is damaged: manifest.num_episodes × slots are {promised} trajectories and its shards hold "
-            f"{recorded}; record the dataset again"
+            f"{recorded}; {record_again(folder)}"
         )
     return manifest
 
