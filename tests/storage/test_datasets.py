@@ -1,8 +1,9 @@
-"""A dataset that is not whole leaves nothing."""
+"""A dataset that is not whole leaves nothing, and none is written by two processes."""
 
 import numpy as np
 import pytest
 
+from rookery.errors import ConfigError, InUseError
 from rookery.storage.datasets import new_dataset, read_manifest, read_shards, write_manifest, write_shard
 
 
@@ -17,12 +18,12 @@ def test_a_recording_that_a_signal_ends_leaves_no_shard(tmp_path, entered):
                 entry = write_shard(folder, number, {"x": np.zeros(3)}, 1)
                 if number == 0 or entered:
                     shards.append(entry)
-            assert len(list(folder.iterdir())) == 2
+            assert len(list(folder.glob("*.npz"))) == 2
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         record()
-    assert not folder.exists()
+    assert [path.name for path in folder.iterdir()] == [".lock"]
 
 
 def test_what_was_there_before_stays(tmp_path):
@@ -37,6 +38,23 @@ def test_what_was_there_before_stays(tmp_path):
 
     with pytest.raises(OSError, match="full"):
         record(OSError("full"))
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "notes.txt"]
     record()
+    assert len(read_shards(tmp_path, read_manifest(tmp_path))) == 1
+
+
+def test_a_dataset_that_another_process_records_is_left_alone(tmp_path):
+    """While it is recorded, and when it is whole: what a recording that is refused removes is its own."""
+
+    def record():
+        with new_dataset(tmp_path):
+            pytest.fail("it must not be written")
+
+    with new_dataset(tmp_path) as shards:
+        shards.append(write_shard(tmp_path, 0, {"x": np.zeros(3)}, 1))
+        with pytest.raises(InUseError, match="in use by process"):
+            record()
+        write_manifest(tmp_path, {"shards": shards})
+    with pytest.raises(ConfigError, match="already holds a dataset"):
+        record()
     assert len(read_shards(tmp_path, read_manifest(tmp_path))) == 1

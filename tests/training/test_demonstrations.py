@@ -48,6 +48,7 @@ def rewrite(folder, **changes):
 def test_what_is_read_is_what_was_played(recorded):
     data = read_dataset(recorded)
     assert sorted(path.name for path in recorded.iterdir()) == [
+        ".lock",
         DATASET_MANIFEST,
         *(f"shard-0000{n}.npz" for n in range(3)),
     ]
@@ -121,7 +122,7 @@ def test_shards_that_the_disk_cannot_hold(tmp_path, monkeypatch):
     monkeypatch.setattr(demonstrations, "EPISODES_PER_SHARD", 3)  # as `recorded`, which is compiled
     with pytest.raises(StorageError, match=r"2 more shards need about .* GB free: record fewer or shorter ones"):
         record_dataset(tmp_path / "set", TASK, ScriptedPolicyConfig(), num_episodes=7)
-    assert not (tmp_path / "set").exists()
+    assert [path.name for path in (tmp_path / "set").iterdir()] == [".lock"]
 
 
 def test_damage_is_found(copy):

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError, StorageError
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, StorageError
 from rookery.storage.atomic import check_path, read_file, storage_error, write_bytes, write_text
+from rookery.storage.run_lock import RunLock
 
 DATASET_FORMAT = 1
 DATASET_MANIFEST = "manifest.json"
@@ -38,17 +39,27 @@ _ARCHIVE_ERRORS = (
 def new_dataset(folder: Path) -> Iterator[list[dict[str, Any]]]:
     """A dataset is written within: its shards and then its manifest. An error or a signal leaves none of them.
 
+    The folder is locked meanwhile, and keeps the lock's file, which is no part of the dataset.
+
     Yields: a list for what `write_shard` returns.
+    Raises: InUseError if another process records there; ConfigError as `check_no_dataset`; StorageError.
     """
-    shards: list[dict[str, Any]] = []
-    try:
-        yield shards
-    except BaseException:
-        with contextlib.suppress(OSError):
-            for number in range(len(shards) + 1):  # the last may be there without its entry
-                (folder / _shard_name(number)).unlink(missing_ok=True)
-            folder.rmdir()  # if it is empty
-        raise
+    with RunLock(folder):
+        check_no_dataset(folder)  # another process may have been quicker
+        shards: list[dict[str, Any]] = []
+        try:
+            yield shards
+        except BaseException:
+            with contextlib.suppress(OSError):
+                for number in range(len(shards) + 1):  # the last may be there without its entry
+                    (folder / _shard_name(number)).unlink(missing_ok=True)
+            raise
+
+
+def check_no_dataset(folder: Path) -> None:
+    """Raises ConfigError for a folder in which a dataset is recorded already."""
+    if (folder / DATASET_MANIFEST).exists():
+        raise ConfigError(f"{folder} already holds a dataset; clone from it, or name another folder")
 
 
 def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray], num_trajectories: int) -> dict[str, Any]:

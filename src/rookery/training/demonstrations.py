@@ -18,6 +18,7 @@ from rookery.learning.rollout import rollout
 from rookery.limits import MAX_EPISODES, check_at_most, check_key_seed, check_path_type, check_whole_number
 from rookery.storage.datasets import (
     DATASET_MANIFEST,
+    check_no_dataset,
     check_shards_fit,
     corrupt_shard,
     manifest_digest,
@@ -134,7 +135,7 @@ def record_dataset(
     Raises: ConfigError, also where memory cannot hold all episodes at once, as reading them does, NotFoundError,
       CorruptFileError or IncompatibleError before anything is written; StorageError, also where the disk has no room
       for the shards after the first, and KeyboardInterrupt if a signal ends it: the folder then has nothing of the
-      dataset.
+      dataset; InUseError if another process records there.
     """
     check_path_type("folder", folder)
     num_episodes = check_whole_number("num_episodes", num_episodes)
@@ -143,8 +144,7 @@ def record_dataset(
     check_at_most("num_episodes", num_episodes, MAX_EPISODES)
     check_key_seed(seed)
     folder = Path(folder)
-    if (folder / DATASET_MANIFEST).exists():
-        raise ConfigError(f"{folder} already holds a dataset; clone from it, or name another folder")
+    check_no_dataset(folder)
     env = make_env(task)
     start_backend()
     check_environment(task, env)
