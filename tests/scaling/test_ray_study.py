@@ -161,6 +161,13 @@ def test_a_working_directory_that_every_seed_would_change_is_refused(tmp_path, m
     assert not list(Path().iterdir())
 
 
+def test_workers_know_which_trackers_were_asked_for(monkeypatch):
+    monkeypatch.setenv("ROOKERY_TRACK", "none")
+    assert ray_study._environment()["ROOKERY_TRACK"] == "none"
+    monkeypatch.delenv("ROOKERY_TRACK")
+    assert "ROOKERY_TRACK" not in ray_study._environment()
+
+
 def test_a_run_that_is_lost_is_not_trained_again_here(tmp_path, monkeypatch):
     """Every task reports its end, and the driver finds no file of it."""
     monkeypatch.setattr(ray_study, "connected", lambda options: contextlib.nullcontext())

@@ -402,6 +402,13 @@ def test_a_refused_division_records_nothing(tmp_path):
     assert not parts_dir(session.run_dir(FIRST)).exists()
 
 
+def test_an_unknown_tracker_is_named_before_anything_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROOKERY_TRACK", "nothing")
+    with pytest.raises(NotFoundError, match="no tracker 'nothing'"):
+        begin_split(STUDY, make_session(tmp_path), 1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_another_shard_is_just_recording_is_waited_for(tmp_path, monkeypatch):
     """All shards of an array job start at once: a file may be there, and not filled yet."""
     session = make_session(tmp_path)

@@ -1,14 +1,18 @@
 """A run in parts that trains with agents of other runs."""
 
 import dataclasses
+import importlib.util
 import json
 
 import pytest
 
-from rookery.errors import CorruptFileError, IncompatibleError
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
+from rookery.plugins import TRACKERS
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import CHECKPOINT_HASHES_KEY, CONFIG_FILE
+from rookery.tracking.tracker import Tracker
 from rookery.tracking.trackers import save_trackers, saved_trackers
+from rookery.training import run_parts
 from rookery.training.build import checkpoint_hashes
 from rookery.training.config import FrozenPolicyConfig
 from rookery.training.continue_run import is_finished
@@ -45,28 +49,96 @@ def two_parts(folder, *lines):
     return config, folders
 
 
+@pytest.fixture
+def service(monkeypatch):
+    """A registered tracker that needs a package, as that of a service: the steps that it was told of, by its id."""
+
+    class Service(Tracker):
+        kind = "service"
+        package = "json"
+        told: dict = {}  # noqa: RUF012
+        fails = False
+
+        def start(self, run, run_id):
+            if self.fails:
+                raise RuntimeError("no account")
+            self.steps = self.told.setdefault(run_id or "id-1", [])
+            return run_id or "id-1"
+
+        def write(self, steps, values):
+            self.steps.append(steps)
+
+    monkeypatch.setattr(TRACKERS, "_entries", dict(TRACKERS._entries))
+    TRACKERS.register(Service)
+    return Service
+
+
+LINES = [ROW, ROW | {"update": 2, "steps": 8}]
+
+
 @pytest.mark.parametrize(
-    ("trackers", "joined"),
+    ("asked", "of_parts", "joined"),
     [
-        (None, {"tensorboard": None}),
-        ({}, {}),
-        ({"wandb": "k3x9"}, {}),
-        ({"mlflow": "7", "tensorboard": None}, {"tensorboard": None}),
+        ("", [None, None], {"tensorboard": None}),
+        ("none", [{}, {}], {}),
+        ("service", [{}, {}], {"service": "id-1"}),
+        ("service,tensorboard", [None, None], {"service": "id-1", "tensorboard": None}),
+        ("service", [{"service": "a"}, {"service": "b"}], {}),
+        ("service", [{"service": "a"}, {}], {"service": "id-1"}),
     ],
     ids=str,
 )
-def test_the_joined_run_has_the_trackers_of_its_parts_but_for_those_that_have_its_metrics(tmp_path, trackers, joined):
+def test_the_joined_run_has_the_trackers_that_were_asked_for_but_for_those_that_followed_its_parts(
+    tmp_path, monkeypatch, service, asked, of_parts, joined
+):
     """And not those of another attempt to join it, which was killed."""
-    lines = [ROW, ROW | {"update": 2}]
-    config, folders = two_parts(tmp_path, lines, lines)
+    monkeypatch.setenv("ROOKERY_TRACK", asked)
+    config, folders = two_parts(tmp_path, LINES, LINES)
     run_dir = tmp_path / "run"
     (run_dir / "tracking.json").write_text('{"trackers": {"wandb": null}}')
-    if trackers is not None:
-        save_trackers(folders[0][1], trackers)
+    for (_, folder), trackers in zip(folders, of_parts, strict=True):
+        if trackers is not None:
+            save_trackers(folder, trackers)
     _join_metrics(config, run_dir, folders)
     assert saved_trackers(run_dir) == joined
     assert (run_dir / "tb").exists() == ("tensorboard" in joined)
+    assert service.told == ({"id-1": [4, 8]} if "service" in joined else {})
     assert len((run_dir / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_run_that_is_joined_again_is_the_same_tracked_run(tmp_path, monkeypatch, service):
+    """The process that joined it was killed, or its tracker could not start."""
+    monkeypatch.setenv("ROOKERY_TRACK", "service")
+    config, folders = two_parts(tmp_path, LINES, LINES)
+    save_trackers(tmp_path / "run", {"service": "id-7"})
+    service.fails = True
+    with pytest.raises(ConfigError, match="no account; correct that, or leave it out of ROOKERY_TRACK, then run"):
+        _join_metrics(config, tmp_path / "run", folders)
+    service.fails = False
+    _join_metrics(config, tmp_path / "run", folders)
+    assert service.told == {"id-7": [4, 8]}
+
+
+@pytest.mark.parametrize(
+    ("asked", "trackers"),
+    [("", ("tensorboard",)), ("none", "none"), ("service", "none"), ("service,tensorboard", ("tensorboard",))],
+)
+def test_parts_have_only_the_trackers_that_need_no_package(tmp_path, monkeypatch, service, asked, trackers):
+    """On a worker, the package may be missing."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("ROOKERY_TRACK", asked)
+    monkeypatch.setattr(run_parts, "train_or_resume", lambda *_, track, **__: track)
+    config = tiny(num_seeds=2)
+    assert run_parts.train_part(config, split_run(config, 1)[0], tmp_path / "part") == trackers
+
+
+def test_an_unknown_tracker_is_named_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROOKERY_TRACK", "nothing")
+    with pytest.raises(NotFoundError, match="no tracker 'nothing'"):
+        finish_parts(
+            tiny(num_seeds=2), tmp_path / "run", Split(replicas_per_part=1, num_threads=1),
+            seconds_left=lambda: pytest.fail("nothing may be trained"),
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,9 @@ from rookery.errors import IncompatibleError, RookeryError
 from rookery.storage.atomic import is_stale, refuse_link, write_bytes
 from rookery.training.devices import source_digest
 
-FORWARDED_VARIABLES = ("XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
+FORWARDED_VARIABLES = (
+    "XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "ROOKERY_TRACK",
+)  # fmt: skip
 """Environment variables of the driver that workers have too; numbers depend on the first."""
 
 REPORT_SECONDS = 2.0

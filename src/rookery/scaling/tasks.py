@@ -151,7 +151,7 @@ def begin_split(study: Study, session: Session, replicas_per_task: int, num_core
       num_cores: CPU cores that one process of this study uses; None: all.
     Returns: the number of threads over which XLA must split sums in every process of this study: that of its first run
       that is not finished.
-    Raises: as `check_split`, before anything is recorded of any run.
+    Raises: as `check_split` and `agree_on_split`, before anything is recorded of any run.
     """
     check_split(study, session, replicas_per_task)
     threads = None

@@ -42,6 +42,16 @@ def choose_trackers(names: str | Sequence[str] | None = None) -> tuple[str, ...]
     Raises: NotFoundError for an unknown name; ConfigError for what is not a name; MissingPackageError for one whose
       package is not installed.
     """
+    names = _tracker_names(names)
+    for name in names:
+        package = TRACKERS.get(name).package
+        if package is not None and importlib.util.find_spec(package) is None:
+            raise MissingPackageError(f"the tracker {name!r} needs the package {package}; {install_extra('track')}")
+    return names
+
+
+def _tracker_names(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The names that `choose_trackers` checks."""
     if names is None:
         names = [name.strip() for name in read_variable("ROOKERY_TRACK").split(",")]
     names = tuple(dict.fromkeys(as_texts("track", names, "tensorboard")))
@@ -49,11 +59,17 @@ def choose_trackers(names: str | Sequence[str] | None = None) -> tuple[str, ...]
         return ()
     if NO_TRACKER in names:
         raise ConfigError(f"track={', '.join(names)}: {NO_TRACKER!r} excludes the others; leave it out")
-    for name in names:
-        package = TRACKERS.get(name).package
-        if package is not None and importlib.util.find_spec(package) is None:
-            raise MissingPackageError(f"the tracker {name!r} needs the package {package}; {install_extra('track')}")
     return names
+
+
+def part_trackers() -> str | tuple[str, ...]:
+    """What `choose_trackers` takes for a part of a new run: those of ROOKERY_TRACK that need no other package.
+
+    The others, such as those of a service, are told of the whole run when it is joined: one tracked run, from the
+    machine on which the command was given.
+    Raises: NotFoundError for an unknown name; ConfigError for what is not a name.
+    """
+    return tuple(name for name in _tracker_names(None) if TRACKERS.get(name).package is None) or NO_TRACKER
 
 
 def save_trackers(run_dir: Path, trackers: Mapping[str, str | None]) -> None:
@@ -76,13 +92,19 @@ def saved_trackers(run_dir: Path) -> dict[str, str | None]:
     return trackers
 
 
-def joined_trackers(part_dir: Path) -> dict[str, None]:
-    """The trackers of a run that is made of finished parts: those of a part that need no other package.
+def joined_trackers(run_dir: Path, part_dirs: Sequence[Path]) -> dict[str, str | None]:
+    """The trackers of a run that is made of finished parts, with the ids of an attempt to join it that was killed.
 
-    The others, such as those of a service, have had every update already, from the parts.
-    Raises: CorruptFileError as `saved_trackers`; NotFoundError for an unknown name.
+    Those of ROOKERY_TRACK, but for those of another package that followed every part, as in older versions: they have
+    had every update.
+    Raises: CorruptFileError as `saved_trackers`; else as `choose_trackers`.
     """
-    return dict.fromkeys(name for name in saved_trackers(part_dir) if TRACKERS.get(name).package is None)
+    earlier, followed = saved_trackers(run_dir), [saved_trackers(folder) for folder in part_dirs]
+    return {
+        name: earlier.get(name)
+        for name in choose_trackers()
+        if TRACKERS.get(name).package is None or not all(name in of_part for of_part in followed)
+    }
 
 
 class RunTrackers(MetricSink):
@@ -93,11 +115,16 @@ class RunTrackers(MetricSink):
       name: of the run.
       config: its configuration, as JSON values.
       seeds: its training seeds.
+      way_out: what to do without a tracker that cannot start; None: what is right for a run that can be resumed.
     Raises: CorruptFileError, NotFoundError or ConfigError as `saved_trackers` and `choose_trackers`.
     """
 
-    def __init__(self, run_dir: Path, name: str, config: Mapping[str, Any], seeds: Sequence[int]) -> None:
+    def __init__(
+        self, run_dir: Path, name: str, config: Mapping[str, Any], seeds: Sequence[int], way_out: str | None = None
+    ) -> None:
         self._run = (name, run_dir, config, tuple(seeds))
+        resumed = f"remove it from {run_dir / TRACKING_FILE}, then continue with 'rookery resume {run_dir}'"
+        self._way_out = resumed if way_out is None else way_out
         self._ids = saved_trackers(run_dir)
         choose_trackers(tuple(self._ids) or (NO_TRACKER,))  # all known and installed
         self._active: dict[str, Tracker] = {}
@@ -116,8 +143,7 @@ class RunTrackers(MetricSink):
             except Exception as error:  # whatever another package raises
                 self._give_up()
                 raise TrackerError(
-                    f"the tracker {name!r} cannot start: {error_text(error)}; correct that, or remove it from "
-                    f"{run.run_dir / TRACKING_FILE}, then continue with 'rookery resume {run.run_dir}'"
+                    f"the tracker {name!r} cannot start: {error_text(error)}; correct that, or {self._way_out}"
                 ) from error
             self._ids[name], self._active[name] = new_id, tracker
         save_trackers(run.run_dir, self._ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ def train_or_resume(
     stop_after: float | None = None,
     on_update: OnUpdate | None = None,
     comparable: Callable[[RunConfig], RunConfig] = lambda config: config,
+    track: str | Sequence[str] | None = None,
 ) -> bool:
     """Train a run to its end, from wherever it stopped. Nothing is done if it is finished.
 
     Args:
       config: the folder may hold a run of more seeds, if these are among them.
       comparable: leaves out of a configuration what may differ from that of the run in the folder.
+      track: as for `rookery.training.trainer.train`; a run that continues keeps its own.
     Returns: whether it reached the end, and no signal asked to stop meanwhile: one that came in the last update, or in
       the evaluation after it, is for what its caller would do next.
     Raises: ConfigError if the folder holds a run of another configuration or of other seeds; IncompatibleError if the
@@ -37,7 +39,7 @@ def train_or_resume(
     """
     options: dict[str, Any] = {"quiet": quiet, "stop_after": stop_after, "on_update": on_update}
     if not (run_dir / CONFIG_FILE).exists():
-        return _reaches_end(lambda: train(config, run_dir, **options))
+        return _reaches_end(lambda: train(config, run_dir, track=track, **options))
     check_same_config(config, run_dir, comparable)
     if is_finished(run_dir):
         check_same_agents(run_dir)

@@ -33,7 +33,7 @@ from rookery.storage.run_files import (
 )
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import to_dict
-from rookery.tracking.trackers import RunTrackers, joined_trackers, save_trackers
+from rookery.tracking.trackers import RunTrackers, choose_trackers, joined_trackers, save_trackers
 from rookery.training.agent_paths import agent_names, start_record
 from rookery.training.build import build, checkpoint_hashes, initial_hashes
 from rookery.training.config import RunConfig, variant_prefixes
@@ -68,8 +68,9 @@ def finish_parts(
       seconds_left: asked before each part; None: no limit.
       log: called with how many parts are missing, if any: on one machine, the rest of a divided run may take long.
     Returns: whether the run reached its end.
-    Raises: as `train_part` and `join_parts`.
+    Raises: as `train_part` and `join_parts`; as `choose_trackers` before anything is trained.
     """
+    choose_trackers()
     parts = split_run(config, split.replicas_per_part)
     check_begun_parts(config, run_dir, parts)
     if missing := sum(not is_finished(part_dir(run_dir, part)) for part in parts):
@@ -87,8 +88,8 @@ def join_parts(
 ) -> None:
     """Write the folder of the whole run: configuration, metrics, last checkpoint, agents and status.
 
-    Everything is as one process would have written it, but for times, machines, earlier checkpoints, and trackers that
-    need another package: these have followed the parts.
+    Everything is as one process would have written it, but for times, machines and earlier checkpoints. Trackers
+    get all updates now.
 
     Args:
       log: called with a line for each thing that differs between the parts, on which last bits depend.
@@ -134,6 +135,7 @@ def _wait_for_lock(run_dir: Path, seconds: float = JOIN_SECONDS) -> RunLock:
 
 
 def _join_metrics(config: RunConfig, run_dir: Path, folders: _Parts) -> None:
+    trackers = joined_trackers(run_dir, [folder for _, folder in folders])
     try:
         (run_dir / METRICS_FILE).unlink(missing_ok=True)  # of a process that was killed while it joined them
         (run_dir / TRACKING_FILE).unlink(missing_ok=True)
@@ -146,8 +148,10 @@ def _join_metrics(config: RunConfig, run_dir: Path, folders: _Parts) -> None:
         check_seed_metrics(folder, of_part, variant_prefixes(config), len(part.seeds))
         _check_part_metrics(folder, of_part, last)
     seeds = range(config.seed, config.seed + config.num_seeds)
-    save_trackers(run_dir, joined_trackers(folders[0][1]))
-    with MetricsWriter(run_dir, sink=RunTrackers(run_dir, config.name, to_dict(config), seeds)) as writer:
+    save_trackers(run_dir, trackers)
+    way_out = "leave it out of ROOKERY_TRACK, then run the same command again"
+    sink = RunTrackers(run_dir, config.name, to_dict(config), seeds, way_out)
+    with MetricsWriter(run_dir, sink=sink) as writer:
         for row in zip(*(of_part[:last] for of_part in rows), strict=True):
             by_part = [(part, entry) for (part, _), entry in zip(folders, row, strict=True)]
             writer.write(row[0]["update"], row[0]["steps"], _join_row(config, by_part))

@@ -26,6 +26,7 @@ from rookery.storage.atomic import (
 from rookery.storage.run_files import AGENTS_DIR, CHECKPOINT_HASHES_KEY, CONFIG_FILE, START_AGENTS_DIR, is_thread_count
 from rookery.storage.serialization import load_json
 from rookery.storage.strict_json import parse_json
+from rookery.tracking.trackers import choose_trackers, part_trackers
 from rookery.training.build import SEED_PLACEHOLDER, initial_hashes
 from rookery.training.config import RunConfig
 from rookery.training.continue_run import check_same_agents, check_same_config, is_finished, train_or_resume
@@ -160,8 +161,10 @@ def _decode_split(path: Path, text: str) -> Split:
 def agree_on_split(run_dir: Path, split: Split) -> Split:
     """The split of a run: the one recorded first.
 
-    Raises: ConfigError if it was divided into other parts; StorageError if the disk refuses.
+    Raises: ConfigError if it was divided into other parts; StorageError if the disk refuses; as `choose_trackers` for
+      the trackers that the run is to have when it is joined.
     """
+    choose_trackers()
     path = parts_dir(run_dir) / SPLIT_FILE
     recorded = _decode_split(path, create_once(path, json.dumps(dataclasses.asdict(split))))
     _check_same_split(run_dir, recorded, split.replicas_per_part)
@@ -207,6 +210,7 @@ def train_part(
         stop_after=stop_after,
         on_update=on_update,
         comparable=_with_its_own_start,
+        track=part_trackers(),
     )
 
 
