@@ -13,6 +13,7 @@ from rookery.commands.options import (
     TimeLimit,
     Track,
     flags,
+    given,
     optional,
     time_limit_seconds,
     use_cores,
@@ -87,7 +88,7 @@ def run_clone(options: CloneCommand) -> int:
     use_cores(1, started_threads([options.out]))
 
     config = _clone_config(options)
-    requested = [name for name in RECORDING_OPTIONS if getattr(options, name) not in (None, (), False)]
+    requested = given(options, RECORDING_OPTIONS)
     if options.data is not None and requested:
         raise ConfigError(f"--data already has a task and an expert; leave out {flags(requested)}")
     folder = options.data or options.out / DATASET_DIR

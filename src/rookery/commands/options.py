@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -183,6 +183,12 @@ def _with_preset(preset: dataclasses.Field, words: list[str]) -> list[str]:
 def flags(names: list[str]) -> str:
     """Fields of a command as they are typed: `--task, --partners`."""
     return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+
+
+def given(options: Command, names: Iterable[str]) -> list[str]:
+    """Those of these fields of a command that are not at their default. A seed of 0 is no None."""
+    defaults = {field.name: field.default for field in dataclasses.fields(options)}
+    return [name for name in names if getattr(options, name) != defaults[name]]
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import Json, PartnersOption, TaskId, TaskOverrides, flags, optional, working
+from rookery.commands.options import Json, PartnersOption, TaskId, TaskOverrides, flags, given, optional, working
 from rookery.commands.output import print_json
 from rookery.errors import ConfigError
 
@@ -126,12 +126,11 @@ def _check_png(step: int | None, max_steps: int) -> None:
 
 def _check_options(options: ReplayCommand, is_run: bool) -> None:
     """Raises ConfigError for options of a run given with one agent, or the other way round."""
-    unusable = ("task", "task_overrides", "partners") if is_run else ("variant", "train_seed")
-    given = [name for name in unusable if getattr(options, name) not in (None, ())]
-    if given:
+    unusable = given(options, ("task", "task_overrides", "partners") if is_run else ("variant", "train_seed"))
+    if unusable:
         reason = (
             "the folder of a run plays its own task with its own team"
             if is_run
             else "only the folder of a run has variants and seeds"
         )
-        raise ConfigError(f"{options.agent}: {flags(given)} cannot be used here; {reason}")
+        raise ConfigError(f"{options.agent}: {flags(unusable)} cannot be used here; {reason}")

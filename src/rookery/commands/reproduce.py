@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from rookery.commands.lists import RESULTS_DIR, list_studies
-from rookery.commands.options import Cores, Json, TimeLimit, check_cores, flags, optional, time_limit_seconds, use_cores
+from rookery.commands.options import (
+    Cores,
+    Json,
+    TimeLimit,
+    check_cores,
+    flags,
+    given,
+    optional,
+    time_limit_seconds,
+    use_cores,
+)
 from rookery.commands.output import print_json
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError
 from rookery.studies.summaries import SMOKE_SEEDS
@@ -143,15 +153,14 @@ def _check_divided(options: ReproduceCommand) -> bool:
 def _check_list_options(options: ReproduceCommand) -> None:
     """Raises ConfigError for options that the list of studies does not use."""
     used = ("list", "json", "results") if options.list else ("json",)
-    fields = [field for field in dataclasses.fields(options) if field.name not in used]
-    given = [field.name for field in fields if getattr(options, field.name) != field.default]
-    if "study" in given:
+    unused = given(options, [field.name for field in dataclasses.fields(options) if field.name not in used])
+    if "study" in unused:
         raise ConfigError(f"--list shows every study; leave out {options.study}, or --list to run it")
-    if given:
+    if unused:
         raise ConfigError(
-            f"{flags(given)} cannot be used with --list; leave it out"
+            f"{flags(unused)} cannot be used with --list; leave it out"
             if options.list
-            else f"{flags(given)} is for a study; name the study, such as ndousse2021/fig4"
+            else f"{flags(unused)} is for a study; name the study, such as ndousse2021/fig4"
         )
 
 

@@ -1,0 +1,31 @@
+"""Options of `rookery clone` that say what is recorded, next to a dataset that is there."""
+
+import os
+
+import pytest
+
+from rookery.cli import main
+from rookery.storage.atomic import write_json
+
+RECORDED = {"num_episodes": 3, "seed": 5, "solo": False, "expert": "scripted", "slots": [0], "return": {}}
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """Run the command, which must fail with exit code 2; OUT/data holds a dataset. Returns what it prints."""
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # the command sets it
+    monkeypatch.setattr("rookery.training.demonstrations.read_demonstrations_manifest", lambda path: RECORDED)
+    monkeypatch.setattr("rookery.training.clone_trainer.train_clones", lambda *_, **__: pytest.fail("trained"))
+    write_json(tmp_path / "data" / "manifest.json", RECORDED)
+
+    def command(*arguments):
+        assert main(["clone", "--out", str(tmp_path), "--quiet", *arguments]) == 2
+        return capsys.readouterr().err
+
+    return command
+
+
+@pytest.mark.parametrize(("option", "entry"), [("--data-seed", "seed"), ("--episodes", "num_episodes")])
+def test_zero_is_a_number_that_was_given(refused, tmp_path, option, entry):
+    assert f"which differ from the options in: {entry}; name another --out" in refused(option, "0")
+    assert f"already has a task and an expert; leave out {option}" in refused("--data", str(tmp_path), option, "0")
