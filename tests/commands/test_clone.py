@@ -29,3 +29,7 @@ def refused(tmp_path, monkeypatch, capsys):
 def test_zero_is_a_number_that_was_given(refused, tmp_path, option, entry):
     assert f"which differ from the options in: {entry}; name another --out" in refused(option, "0")
     assert f"already has a task and an expert; leave out {option}" in refused("--data", str(tmp_path), option, "0")
+
+
+def test_a_dataset_that_is_recorded_is_not_recorded_again(refused, tmp_path):
+    assert "--data is recorded already; leave out --record-only" in refused("--data", str(tmp_path), "--record-only")

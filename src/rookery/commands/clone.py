@@ -91,6 +91,8 @@ def run_clone(options: CloneCommand) -> int:
     requested = given(options, RECORDING_OPTIONS)
     if options.data is not None and requested:
         raise ConfigError(f"--data already has a task and an expert; leave out {flags(requested)}")
+    if options.data is not None and options.record_only:
+        raise ConfigError("--data is recorded already; leave out --record-only, or leave out --data to record")
     folder = options.data or options.out / DATASET_DIR
     if options.data is None:
         refuse_link(folder)
