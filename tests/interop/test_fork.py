@@ -1,5 +1,6 @@
 """Processes forked after JAX started: an error, and no hang."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -8,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rookery.interop import fork
-from rookery.interop.gymnasium import SingleAgentEnv
-from rookery.interop.jaxmarl import DictEnv
+from rookery.interop.gymnasium import SingleAgentEnv, SingleAgentVectorEnv
+from rookery.interop.jaxmarl import Box, DictEnv, Discrete
 from rookery.interop.pettingzoo import parallel_env
 from tests.interop.counting import Counting
 
@@ -56,8 +57,11 @@ def test_a_process_forked_too_late_says_so(tmp_path):
 
 def test_every_adapter_refuses_in_a_forked_process(monkeypatch):
     one, both, by_name = SingleAgentEnv(Counting()), parallel_env(Counting()), DictEnv(Counting())
-    one.reset(seed=0)
-    both.reset(seed=0)
+    many = SingleAgentVectorEnv(Counting())  # of one environment, which is compiled as a single one is
+    for env in (one, both, many):
+        env.reset(seed=0)
+    # Counting has no pictures; what draws them is not reached.
+    one.render_mode = both.render_mode = many.render_mode = "rgb_array"
     monkeypatch.setattr(fork, "_forked", True)
     for call in (
         lambda: one.reset(seed=0),
@@ -66,6 +70,19 @@ def test_every_adapter_refuses_in_a_forked_process(monkeypatch):
         lambda: both.step({"agent_0": 0, "agent_1": 0}),
         lambda: by_name.reset(None),
         lambda: by_name.step(None, None, {"agent_0": 0, "agent_1": 0}),
+        one.render,
+        both.render,
+        many.render,
+        lambda: copy.copy(one),
+        lambda: copy.copy(both),
+        lambda: copy.copy(many),
+        lambda: by_name.default_params,
+        lambda: by_name.get_obs(None),
+        lambda: by_name.get_avail_actions(None),
+        lambda: Discrete(3).sample(None),
+        lambda: Discrete(3).contains(0),
+        lambda: Box(0, 255, (1, 1)).sample(None),
+        lambda: Box(0, 255, (1, 1)).contains(0),
     ):
         with pytest.raises(fork.ForkError, match="Start worker processes with 'spawn'"):
             call()

@@ -132,12 +132,13 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
     def render(self) -> np.ndarray | None:
         """A picture of the map, u8[H*24, W*24, 3], if made with `render_mode='rgb_array'`.
 
-        Raises: ResetNeededError before a reset.
+        Raises: ResetNeededError before a reset; ForkError in a process forked after JAX started.
         """
         if self.render_mode is None:
             return None
         if self._batch_state is None:
             raise ResetNeededError("there is no state to draw yet; call reset() before render()")
+        check_not_forked()
         return render_rgb(self._batch.env, jax.tree.map(lambda x: x[0], self._batch_state.env_states))
 
     def close(self) -> None:
@@ -146,6 +147,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
 
     def __copy__(self) -> SingleAgentEnv:
         # A step uses up the arrays of the state, so a copy needs its own.
+        check_not_forked()
         return copy.deepcopy(self)
 
     def _to_numpy(self, timestep) -> tuple[np.ndarray, list[float]]:
@@ -293,11 +295,15 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
         return observation, reward, terminated, truncated, info
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """A picture of the map of every environment, each u8[H*24, W*24, 3]. Raises ResetNeededError before a reset."""
+        """A picture of the map of every environment, each u8[H*24, W*24, 3], if made with `render_mode`.
+
+        Raises: ResetNeededError before a reset; ForkError in a process forked after JAX started.
+        """
         if self.render_mode is None:
             return None
         if self._batch_state is None:
             raise ResetNeededError("there is no state to draw yet; call reset() before render()")
+        check_not_forked()
         states = jax.device_get(self._batch_state.env_states)
         pick = lambda i: jax.tree.map(lambda x: x[i], states)  # noqa: E731
         return tuple(render_rgb(self._batch.env, pick(i)) for i in range(self.num_envs))
@@ -307,6 +313,7 @@ class SingleAgentVectorEnv(VectorEnv[Any, Any, Any]):
 
     def __copy__(self) -> SingleAgentVectorEnv:
         # A step uses up the arrays of the state, so a copy needs its own.
+        check_not_forked()
         return copy.deepcopy(self)
 
     def _set_seeds(self, seed, mask: np.ndarray) -> None:

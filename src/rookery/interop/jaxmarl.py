@@ -41,9 +41,11 @@ class Discrete:
     shape: ClassVar[tuple[int, ...]] = ()
 
     def sample(self, key: PRNGKey) -> jax.Array:
+        check_not_forked()
         return jax.random.randint(key, (), 0, self.n, self.dtype)
 
     def contains(self, x: Any) -> jax.Array:
+        check_not_forked()
         x = jnp.asarray(x)
         return (x >= 0) & (x < self.n) if x.dtype.kind in "iu" else jnp.zeros(x.shape, bool)
 
@@ -58,9 +60,11 @@ class Box:
     dtype: Any = jnp.uint8
 
     def sample(self, key: PRNGKey) -> jax.Array:
+        check_not_forked()
         return jax.random.randint(key, self.shape, self.low, self.high + 1).astype(self.dtype)
 
     def contains(self, x: Any) -> jax.Array:
+        check_not_forked()
         x = jnp.asarray(x)
         return ((x >= self.low) & (x <= self.high)).all() if x.shape == self.shape else jnp.bool_(False)
 
@@ -134,6 +138,7 @@ class DictEnv:
     @property
     def default_params(self) -> PyTree:
         """The task's numbers; `reset` and `step` take changed ones without recompiling."""
+        check_not_forked()
         return self._env.default_params()
 
     def observation_space(self, agent: str) -> Any:
@@ -227,10 +232,12 @@ class DictEnv:
 
     def get_obs(self, state: PyTree) -> dict[str, jax.Array]:
         """Observations by agent in this state. Raises ConfigError for a task whose environment lacks `observe`."""
+        check_not_forked()
         return self._by_agent(self._env.observe(state))
 
     def get_avail_actions(self, state: PyTree) -> dict[str, jax.Array]:
         """Which actions are allowed, bool[n] by agent: always all."""
+        check_not_forked()
         return {name: jnp.ones(self._env.num_actions, bool) for name in self.agents}
 
     def _by_agent(self, observation) -> dict[str, jax.Array]:

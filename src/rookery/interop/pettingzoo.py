@@ -188,12 +188,13 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
     def render(self) -> np.ndarray | None:
         """A picture of the map, u8[H*24, W*24, 3], if made with `render_mode='rgb_array'`.
 
-        Raises: ResetNeededError before a reset.
+        Raises: ResetNeededError before a reset; ForkError in a process forked after JAX started.
         """
         if self.render_mode is None:
             return None
         if self._state is None:
             raise ResetNeededError("there is no state to draw yet; call reset() before render()")
+        check_not_forked()
         return render_rgb(self._env, self._state)
 
     def close(self) -> None:
@@ -202,6 +203,7 @@ class RookeryParallelEnv(ParallelEnv[str, Any, Any]):
 
     def __copy__(self) -> RookeryParallelEnv:
         # A step uses up the arrays of the state, so a copy needs its own.
+        check_not_forked()
         return copy.deepcopy(self)
 
     def _unpack(self, observation, scalars):

@@ -16,6 +16,7 @@ from gymnasium.vector import AutoresetMode
 
 from rookery.errors import ConfigError, MissingPackageError
 from rookery.interop.common import check_options
+from rookery.interop.fork import check_not_forked
 from rookery.interop.gymnasium import SingleAgentVectorEnv
 from rookery.interop.single_agent_batch import NO_PARTNER, Partners
 from rookery.optional_packages import install_extra
@@ -82,6 +83,7 @@ class RookeryVecEnv(VecEnv):
 
     def __copy__(self) -> RookeryVecEnv:
         # A step uses up the arrays of the state, so a copy needs its own.
+        check_not_forked()
         return copy.deepcopy(self)
 
     def reset(self) -> np.ndarray:
