@@ -19,6 +19,7 @@ from rookery.interop.common import check_options
 from rookery.interop.fork import check_not_forked
 from rookery.interop.gymnasium import SingleAgentVectorEnv
 from rookery.interop.single_agent_batch import NO_PARTNER, Partners
+from rookery.limits import check_key_seed
 from rookery.optional_packages import install_extra
 
 try:
@@ -86,19 +87,26 @@ class RookeryVecEnv(VecEnv):
         check_not_forked()
         return copy.deepcopy(self)
 
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Let the next reset begin with the episodes of this seed; None: of a random one.
+
+        Returns: the seed of each environment, s + i modulo 2^32: a random one of Stable-Baselines3 may lie close to it.
+        Raises: ConfigError for a seed outside [0, 2^32).
+        """
+        seeds = super().seed(None if seed is None else check_key_seed(seed))
+        self._seeds: list[int | None] = [one if one is None else one % 2**32 for one in seeds]
+        return self._seeds
+
     def reset(self) -> np.ndarray:
         """Start an episode in every environment: those of the seeds given to `seed`, or the next ones.
 
         Returns: observations [B, ...].
-        Raises: ConfigError for a seed outside [0, 2^32), or for options: there are none; ForkError in a process forked
-          after JAX started.
+        Raises: ConfigError for options: there are none; ForkError in a process forked after JAX started.
         """
         for options in self._options:
             check_options(options)
-        # Random seeds of Stable-Baselines3 may lie so close to 2^32 that adding the number of an environment passes it.
-        seeds = [seed if seed is None or seed < 2**32 else seed - 2**32 for seed in self._seeds]
-        seeded = any(seed is not None for seed in seeds)
-        observation, info = self._envs.reset(seed=seeds if seeded else None)
+        seeded = any(seed is not None for seed in self._seeds)
+        observation, info = self._envs.reset(seed=list(self._seeds) if seeded else None)
         self._reset_seeds()
         self._reset_options()
         self.reset_infos: list[dict[str, Any]] = _by_environment(info)
