@@ -1,5 +1,6 @@
 """A package that is missing is told from one that is broken."""
 
+import importlib
 import sys
 
 import pytest
@@ -45,6 +46,43 @@ def test_what_is_broken_is_named_with_the_reason(code, reason, broken):
     message = f"broken_package is installed, but importing it failed: {reason}; mend that, or install broken_package"
     with pytest.raises(MissingPackageError, match=f"^{message} again$"):
         import_optional("broken_package", MISSING)
+
+
+@pytest.fixture
+def hide(monkeypatch):
+    """Let packages not be found, as where they are not installed."""
+
+    def these(*packages: str) -> None:
+        class Finder:
+            @staticmethod
+            def find_spec(name, path=None, target=None):
+                if name in packages:
+                    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+        for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+
+    return these
+
+
+@pytest.mark.parametrize(
+    ("adapter", "missing", "title", "extra"),
+    [
+        ("gymnasium", ["gymnasium"], "Gymnasium", "interop"),
+        ("pettingzoo", ["gymnasium", "pettingzoo"], "Gymnasium", "interop"),
+        ("pettingzoo", ["pettingzoo"], "PettingZoo", "interop"),
+        ("stable_baselines3", ["stable_baselines3"], "Stable-Baselines3", "sb3"),
+        ("stable_baselines3", ["gymnasium", "stable_baselines3"], "Stable-Baselines3", "sb3"),
+    ],
+)
+def test_an_adapter_without_its_package(adapter, missing, title, extra, hide, monkeypatch):
+    importlib.import_module("rookery.interop")  # before, since it registers tasks with what is installed
+    monkeypatch.delitem(sys.modules, f"rookery.interop.{adapter}", raising=False)
+    hide(*missing)
+    said = rf"^{title} is not installed; \S+ -m pip install 'rookery\[{extra}\]'$"
+    with pytest.raises(MissingPackageError, match=said):
+        importlib.import_module(f"rookery.interop.{adapter}")
 
 
 def test_every_optional_package_is_told_so(broken, tmp_path):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import shlex
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from rookery.errors import MissingPackageError, typed_text
@@ -21,14 +23,21 @@ def install_extra(extra: str) -> str:
 
 
 def import_optional(name: str, missing: str) -> Any:
-    """The module `name`.
+    """The module `name`. Arguments and errors as those of `importing`."""
+    with importing(name, missing):
+        return importlib.import_module(name)
+
+
+@contextlib.contextmanager
+def importing(name: str, missing: str) -> Iterator[None]:
+    """The module `name`, or parts of it, are imported within.
 
     Args:
       missing: the message if its package is not installed; it says how to install it.
     Raises: MissingPackageError, which quotes what importing the module raised if it is installed.
     """
     try:
-        return importlib.import_module(name)
+        yield
     except Exception as error:  # what a broken installation raises, such as OSError for a library of its own
         if isinstance(error, ModuleNotFoundError) and error.name in (name, name.partition(".")[0]):
             raise MissingPackageError(missing) from None

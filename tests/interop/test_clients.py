@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rookery.interop  # noqa: F401 registers
-from rookery.errors import ConfigError, RookeryError
+from rookery.errors import ConfigError
 from rookery.interop.gymnasium import SingleAgentVectorEnv
 from rookery.interop.jaxmarl import DictEnv
 from rookery.interop.pettingzoo import parallel_env
@@ -22,14 +22,6 @@ from tests.tiny import TASK
 pytestmark = pytest.mark.filterwarnings("default")  # theirs are not ours to mend
 
 ID = "rookery/matrix-chicken-v0"
-
-
-def test_without_stable_baselines3_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
-    monkeypatch.delitem(sys.modules, "rookery.interop.stable_baselines3", raising=False)
-    with pytest.raises(ImportError, match=r"not installed; \S+ -m pip install 'rookery\[sb3\]'") as caught:
-        importlib.import_module("rookery.interop.stable_baselines3")
-    assert isinstance(caught.value, RookeryError)
 
 
 class TestStableBaselines3:

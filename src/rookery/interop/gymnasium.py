@@ -12,12 +12,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-import gymnasium
 import jax
 import numpy as np
-from gymnasium.spaces import Box, Discrete
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 
 from rookery.errors import ConfigError, ResetNeededError
 from rookery.interop.common import (
@@ -32,8 +28,15 @@ from rookery.interop.fork import check_not_forked
 from rookery.interop.observation_forms import observation_form
 from rookery.interop.single_agent_batch import NO_PARTNER, Partners, resolve_partners, single_agent_batch
 from rookery.limits import MAX_ENVS, check_count, check_key_seed, check_whole_number
+from rookery.optional_packages import importing, install_extra
 from rookery.tasks.checks import start_backend
 from rookery.tasks.registry import make_env
+
+with importing("gymnasium", f"Gymnasium is not installed; {install_extra('interop')}"):
+    import gymnasium
+    from gymnasium.spaces import Box, Discrete
+    from gymnasium.vector import AutoresetMode, VectorEnv
+    from gymnasium.vector.utils import batch_space
 
 if TYPE_CHECKING:
     from gymnasium import Space

@@ -14,10 +14,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gymnasium.spaces import Box, Discrete
-from pettingzoo.utils.conversions import parallel_to_aec_wrapper
-from pettingzoo.utils.env import AECEnv, ParallelEnv
-from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 from rookery.errors import ConfigError, InvalidActionError, ResetNeededError
 from rookery.interop.common import (
@@ -33,8 +29,16 @@ from rookery.interop.common import (
 from rookery.interop.fork import check_not_forked
 from rookery.interop.observation_forms import observation_form
 from rookery.limits import MAX_EPISODE_STEPS, check_count, check_key_seed, shortened
+from rookery.optional_packages import importing, install_extra
 from rookery.tasks.checks import start_backend
 from rookery.tasks.registry import make_env, setting_names
+
+with importing("gymnasium", f"Gymnasium is not installed; {install_extra('interop')}"):
+    from gymnasium.spaces import Box, Discrete
+with importing("pettingzoo", f"PettingZoo is not installed; {install_extra('interop')}"):
+    from pettingzoo.utils.conversions import parallel_to_aec_wrapper
+    from pettingzoo.utils.env import AECEnv, ParallelEnv
+    from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,22 +12,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode
 
-from rookery.errors import ConfigError, MissingPackageError
+from rookery.errors import ConfigError
 from rookery.interop.common import check_options
 from rookery.interop.fork import check_not_forked
-from rookery.interop.gymnasium import SingleAgentVectorEnv
 from rookery.interop.single_agent_batch import NO_PARTNER, Partners
 from rookery.limits import check_key_seed
-from rookery.optional_packages import install_extra
+from rookery.optional_packages import importing, install_extra
 
-try:
+with importing("stable_baselines3", f"Stable-Baselines3 is not installed; {install_extra('sb3')}"):
     from stable_baselines3.common.vec_env import VecEnv  # pyright: ignore[reportMissingImports]
-except ModuleNotFoundError as _error:
-    if _error.name is None or not _error.name.startswith("stable_baselines3"):
-        raise
-    raise MissingPackageError(f"Stable-Baselines3 is not installed; {install_extra('sb3')}") from None
+
+# After the library, which brings Gymnasium: where both are missing, it is the one to install.
+from rookery.interop.gymnasium import AutoresetMode, SingleAgentVectorEnv
 
 _SINGLE = {"observation_space": "single_observation_space", "action_space": "single_action_space"}
 """What a vector calls these attributes of its single environments."""
