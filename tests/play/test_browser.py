@@ -1,6 +1,7 @@
 """The page in a real browser: keys and clicks move the agent, everybody sees it, and nothing outside is asked for."""
 
 import asyncio
+import json
 
 import numpy as np
 import pytest
@@ -137,6 +138,34 @@ def test_the_label_names_what_the_picture_shows(tmp_path):
             assert await page.run(label) == (
                 f"{me}; goal at row 2, column 4; key at row 3, column 2; waste at row 3, column 6"
             )
+
+    asyncio.run(scenario())
+
+
+def test_a_key_that_comes_up_is_let_go_whatever_else_is_down(tmp_path):
+    """Under Shift or Option the key that comes up may have another name than when it went down."""
+    strokes = [
+        ({"key": "d"}, {"key": "∂"}),
+        ({"key": "d"}, {"key": "∂", "altKey": True}),
+        ({"key": "d"}, {"key": "d", "ctrlKey": True}),
+        ({"key": "d"}, {"key": "d", "metaKey": True}),
+    ]
+
+    async def scenario():
+        async with served(start()) as server, chromium(tmp_path) as visit:
+            page = await visit(server.url)
+            await page.until(ON)
+
+            async def down_after(kind, stroke):
+                event = {"code": "KeyD", "bubbles": True, **stroke}
+                await page.run(f"document.body.dispatchEvent(new KeyboardEvent('key{kind}', {json.dumps(event)})), 0")
+                return await page.run("document.querySelectorAll('.rk-down').length")
+
+            for pressed, released in strokes:
+                assert await down_after("down", pressed) == 1
+                assert await down_after("up", released) == 0, released
+            assert await down_after("down", {"key": "d"}) == 1
+            assert await down_after("down", {"key": "Meta", "code": "MetaLeft", "metaKey": True}) == 0
 
     asyncio.run(scenario())
 

@@ -13,6 +13,7 @@
   const NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", " ": "space" };
   const short = (x) => String(Number(x.toPrecision(4)));
   const signed = (x) => (x > 0 ? "+" : "") + short(x);
+  const placeOf = (event) => event.code || event.key; // some keyboards on screens do not say the place
   const unpack = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
   class GamePage {
@@ -22,6 +23,7 @@
       this.loading = root.querySelector(".rk-loading");
       this.seats = { you: null, taken: [], watching: 0 };
       this.down = []; // actions whose keys are down, in the order they were pressed
+      this.actionOf = new Map(); // of each key that is down, by its place on the keyboard
       this.fog = false;
       this.connect();
     }
@@ -168,15 +170,16 @@
     // ---- keys ---------------------------------------------------------------------------------------------
 
     listen() {
-      document.addEventListener("keydown", (event) => this.key(event, true));
-      document.addEventListener("keyup", (event) => this.key(event, false));
+      document.addEventListener("keydown", (event) => this.keyDown(event));
+      document.addEventListener("keyup", (event) => this.keyUp(event));
       window.addEventListener("resize", () => this.fit());
       window.addEventListener("blur", () => this.releaseAll());
       document.addEventListener("visibilitychange", () => { if (document.hidden) this.releaseAll(); });
       setInterval(() => { if (this.down.length) this.hold(); }, REPEAT); // the server lets go what is not repeated
     }
 
-    key(event, down) {
+    keyDown(event) {
+      if (event.key === "Meta") this.releaseAll(); // while it is down, macOS does not tell of keys that come up
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const tag = event.target.tagName;
       if ((tag === "BUTTON" || tag === "INPUT" || tag === "A") && (event.key === " " || event.key === "Enter")) return;
@@ -185,14 +188,24 @@
       if (action) {
         event.preventDefault();
         if (event.repeat) return;
-        if (down) this.press(action); else this.release(action);
-      } else if (down && !event.repeat) {
+        this.actionOf.set(placeOf(event), action);
+        this.press(action);
+      } else if (!event.repeat) {
         const act = {
           p: () => this.pause(), r: () => this.send({ restart: true }),
           f: () => { this.fogBox.checked = this.fog = !this.fog; this.draw(); },
         }[name];
         if (act) { event.preventDefault(); act(); }
       }
+    }
+
+    // By the place of the key: what it is called may have changed with Shift, and a modifier may have come down.
+    keyUp(event) {
+      const place = placeOf(event), action = this.actionOf.get(place);
+      if (!action) return;
+      event.preventDefault();
+      this.actionOf.delete(place);
+      this.release(action);
     }
 
     press(action) {
