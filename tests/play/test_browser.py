@@ -117,7 +117,8 @@ def test_the_label_names_what_the_picture_shows(tmp_path):
     state = game.render_state
     tiles, visible = state.tiles.copy(), np.zeros_like(state.visible)
     tiles[1, 6], tiles[2, 1], tiles[2, 5:8] = 0, KEY, 68
-    visible[:, 1:3, :6] = True  # the goal, the key and one of three cells of waste
+    tiles[2, 3] = 200  # a kind of an own task, which has no sprite
+    visible[:, 1:3, :6] = True  # the goal, the key, the unknown kind and one of three cells of waste
     game.render_state = state._replace(
         tiles=tiles, visible=tuple(visible), goals=state.goals[:1], carrying=np.array([KEY, 0])
     )
@@ -130,13 +131,15 @@ def test_the_label_names_what_the_picture_shows(tmp_path):
             await page.until(f"{ON} && {label}")
             assert await page.run(label) == (
                 f"{me}; B walker at row 4, column 8, facing west; goal at row 2, column 4; key at row 3, column 2; "
-                "waste on 3 cells"
+                "waste on 3 cells; tile kind 200 at row 3, column 4"
             )
+            assert "tile kind 200" in await page.run(text(".rk-legend"))
             assert "goal" in await page.run(text(".rk-legend"))
             assert "goal, numbered" not in await page.run(text(".rk-legend"))
             await page.key("f")
             assert await page.run(label) == (
-                f"{me}; goal at row 2, column 4; key at row 3, column 2; waste at row 3, column 6"
+                f"{me}; goal at row 2, column 4; key at row 3, column 2; waste at row 3, column 6; "
+                "tile kind 200 at row 3, column 4"
             )
 
     asyncio.run(scenario())

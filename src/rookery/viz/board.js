@@ -225,7 +225,8 @@
       node.style.background = background;
       return node;
     };
-    const items = kinds.map((kind) => element("li", {}, small((b, pen) => pen.drawImage(b.tileImage(kind), 0, 0)), sprites.kinds[kind].name));
+    const names = new Board(null, sprites, 1, 1);
+    const items = kinds.map((kind) => element("li", {}, small((b, pen) => pen.drawImage(b.tileImage(kind), 0, 0)), names.kind(kind).name));
     for (const role of roles) {
       const agent = { letter: "", role, heading: 0, prestige: 0.8 };
       items.push(element("li", {}, small((b, pen) => { pen.fillStyle = rgb(sprites.kinds[0].background); pen.fillRect(0, 0, 40, 40); b.agent(pen, agent, 0, 0, 40); }), ROLES[role]));
