@@ -1,5 +1,7 @@
 import dataclasses
+import io
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -72,6 +74,19 @@ def test_a_harmed_file_says_so(recording, tmp_path, harm):
         altered = bytearray(whole)
         altered[len(whole) // 3] ^= 0xFF
         path.write_bytes({"empty": b"", "truncated": whole[:-40], "text": b"hello", "altered": bytes(altered)}[harm])
+    with pytest.raises(CorruptFileError, match=r"episode\.npz is not a valid recording"):
+        Recording.load(path)
+
+
+@pytest.mark.parametrize("side", [10**7, 10**12])
+def test_a_shape_that_no_memory_holds_is_damage(recording, tmp_path, side):
+    path, header = recording.save(tmp_path / "episode.npz"), io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (side, side)})
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (parts | {"tiles.npy": header.getvalue()}).items():
+            archive.writestr(name, content)
     with pytest.raises(CorruptFileError, match=r"episode\.npz is not a valid recording"):
         Recording.load(path)
 

@@ -6,7 +6,6 @@ a second each time, kept some kilobytes for good, and read paths with brackets a
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import jax
 import numpy as np
 
 from rookery.errors import StorageError
+from rookery.storage.archive_errors import ARCHIVE_ERRORS
 
 
 def dtype_of(name: str) -> np.dtype:
@@ -38,7 +38,7 @@ def read_arrays(path: Path, forms: Sequence[tuple[tuple[int, ...], np.dtype]]) -
     try:
         with np.load(path, allow_pickle=False) as archive:
             return [archive[f"{number:05d}"].view(dtype).reshape(shape) for number, (shape, dtype) in enumerate(forms)]
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile) as error:
+    except ARCHIVE_ERRORS as error:
         # The caller has verified every byte, so the file is not damaged: it may be memory.
         reason = " ".join(str(error).split())[:300]
         raise StorageError(f"cannot read {path}: {reason}; its bytes are intact") from error

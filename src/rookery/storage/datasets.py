@@ -12,8 +12,6 @@ import hashlib
 import io
 import json
 import shutil
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, StorageError
+from rookery.storage.archive_errors import ARCHIVE_ERRORS
 from rookery.storage.atomic import check_path, read_file, storage_error, write_bytes, write_text
 from rookery.storage.run_lock import RunLock
 
@@ -28,11 +27,6 @@ DATASET_FORMAT = 1
 DATASET_MANIFEST = "manifest.json"
 _COUNTS = ("num_episodes", "seed", "max_steps", "num_actions")
 _LISTS = ("slots", "observation_shape")
-_ARCHIVE_ERRORS = (
-    ValueError, TypeError, OSError, KeyError, EOFError, RuntimeError, MemoryError, OverflowError, zipfile.BadZipFile,
-    zlib.error,
-)  # fmt: skip
-"""What numpy and zipfile raise for an archive that is none. NotImplementedError is a RuntimeError."""
 
 
 @contextlib.contextmanager
@@ -182,7 +176,7 @@ def _read_shard(path: Path, shard: dict[str, Any]) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except _ARCHIVE_ERRORS as error:
+    except ARCHIVE_ERRORS as error:
         raise corrupt_shard(path, f"not a readable archive ({error})") from None
 
 

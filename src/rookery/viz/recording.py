@@ -3,13 +3,12 @@
 import dataclasses
 import io
 import json
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
+from rookery.storage.archive_errors import ARCHIVE_ERRORS
 from rookery.storage.atomic import check_path, read_file, write_bytes
 
 ROLES = ("learning", "frozen", "scripted", "random", "person")
@@ -216,9 +215,7 @@ class Recording:
                 optional = [field for field in _OPTIONAL_ARRAY_FIELDS if field in file.files]
                 arrays = {field: file[field] for field in (*_ARRAY_FIELDS, *optional)}
             return cls(**meta, **arrays, views=views, visible=visible)
-        except (ValueError, TypeError, KeyError, AttributeError, EOFError, OSError, zlib.error) as error:
-            raise CorruptFileError(f"{path} is not a valid recording: {error}") from error
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (*ARCHIVE_ERRORS, AttributeError) as error:  # the latter where its metadata are no object
             raise CorruptFileError(f"{path} is not a valid recording: {error}") from error
 
 
