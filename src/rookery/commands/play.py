@@ -66,7 +66,11 @@ def run_play(options: PlayCommand) -> int:
 
     check_fps(options.fps)
     check_key_seed(options.seed)
-    if not options.terminal:
+    if options.terminal:
+        from rookery.play.terminal import check_terminal
+
+        check_terminal()  # before anything is compiled
+    else:
         from rookery.play.server import check_address
 
         check_address(options.host, options.port)

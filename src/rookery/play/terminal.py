@@ -179,6 +179,12 @@ class Screen:
         return f"{plane};5;{16 + 36 * red + 6 * green + blue}"
 
 
+def check_terminal() -> None:
+    """Raises ConfigError if input and output are no terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigError("--terminal needs a terminal for input and output; leave it out to play in a browser")
+
+
 def play_in_terminal(game: Game, fps: float) -> int:
     """Play until x, Ctrl-C or the end of the terminal, whose settings are then restored. Returns the exit code.
 
@@ -188,8 +194,7 @@ def play_in_terminal(game: Game, fps: float) -> int:
     import tty
 
     check_fps(fps)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ConfigError("--terminal needs a terminal for input and output; leave it out to play in a browser")
+    check_terminal()
     input_file, output_file = sys.stdin.fileno(), sys.stdout.fileno()
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     screen = Screen(game, color_depth=_color_depth(), unicode=unicode)
