@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from rookery.commands.options import TaskOverrides, optional
+from rookery.commands.options import TaskOverrides, flags, given, optional
 from rookery.errors import ConfigError, IncompatibleError
 from rookery.limits import check_key_seed
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rookery.agents.team_setup import TeamSetup
     from rookery.play.game import Game
 
+PAGE_OPTIONS = ("host", "port", "browser")
+"""Options of the page alone."""
 REST_SECONDS = 4.0
 """Seconds between the end of an episode and the next one."""
 
@@ -69,6 +71,8 @@ def run_play(options: PlayCommand) -> int:
     if options.terminal:
         from rookery.play.terminal import check_terminal
 
+        if unused := given(options, PAGE_OPTIONS):
+            raise ConfigError(f"{flags(unused)} cannot be used with --terminal, which serves no page; leave it out")
         check_terminal()  # before anything is compiled
     else:
         from rookery.play.server import check_address
@@ -76,9 +80,9 @@ def run_play(options: PlayCommand) -> int:
         check_address(options.host, options.port)
     setup = make_game_setup(options.task, options.policies, options.task_overrides)
     human_slots = options.human_slots or default_human_slots(setup.env.num_agents)
+    check_human_slots(human_slots, setup.env.num_agents)
     if options.terminal:
         human_slots = human_slots[:1]  # there is one keyboard
-    check_human_slots(human_slots, setup.env.num_agents)
     for slot, (name, role) in enumerate(zip(setup.agent_names, setup.roles, strict=True)):
         person = " until a person takes it" if slot in human_slots else ""
         print(f"slot {slot}: {name} ({'trained' if role == 'frozen' else role}){person}", file=sys.stderr)
