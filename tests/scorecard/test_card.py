@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, MissingPackageError, NotFoundError
+from rookery.intervals import Interval
 from rookery.scorecard.agents import FunctionAgent, ScoredAgent, load_function, load_scored_agent
 from rookery.scorecard.card import read_scorecard, score
-from rookery.scorecard.card_page import PICTURES, make_scorecard_page
+from rookery.scorecard.card_page import PICTURES, _headline_text, make_scorecard_page
 from rookery.scorecard.episodes import play_condition
 from rookery.scorecard.protocol import Partner
 from rookery.scorecard.social_v1 import PROBES, PROTOCOLS
@@ -113,6 +114,13 @@ def test_a_card_is_complete(card, tmp_path):
     data = json.loads(card.write_json(tmp_path / "card.json").read_text())
     assert data["headline"] == {"name": "cultural transmission", **card.headline.to_dict()}
     assert data["returns"]["alone"][0] == 0
+
+
+def test_the_headline_of_a_page_has_only_what_is_known():
+    nan = float("nan")
+    assert _headline_text(Interval(0.5, 0.25, 0.75)) == "0.50 [0.25, 0.75]"
+    assert _headline_text(Interval(0.5, nan, nan)) == "0.50"
+    assert _headline_text(Interval(nan, nan, nan)).startswith("undefined: ")
 
 
 class NeedsGrad:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from rookery.intervals import Interval, format_interval
 from rookery.scorecard.card import ScoreCard
 from rookery.scorecard.condition_episodes import ConditionEpisodes, first_step
 from rookery.viz.bars import interval_bars, step_lines
@@ -27,12 +28,9 @@ def make_scorecard_page(card: ScoreCard) -> Report:
     """The page of a card."""
     protocol, (_, headline) = card.protocol, card.protocol.headline
     report = Report(f"Scorecard of {card.name}", f"{protocol.name}: {protocol.description}")
-    value, low, high = card.headline
     report.key_values(
         {
-            headline: "undefined: the experts' mean return is not above 0"
-            if np.isnan(value)
-            else f"{value:.2f} [{low:.2f}, {high:.2f}]",
+            headline: _headline_text(card.headline),
             "agent": card.name,
             **({"one of": card.group} if card.group else {}),
             "observes": card.agent.observation_type,
@@ -60,6 +58,12 @@ def make_scorecard_page(card: ScoreCard) -> Report:
     if film is not None:
         report.heading("Film").replay(film, f"The first episode of the condition '{protocol.film_condition}'.")
     return report
+
+
+def _headline_text(number: Interval) -> str:
+    if np.isnan(number.value):
+        return "undefined: the experts' mean return is not above 0"
+    return format_interval(number)
 
 
 def _running_return(played: ConditionEpisodes, agents: slice = slice(0, 1)) -> Float[np.ndarray, "T"]:
