@@ -9,8 +9,11 @@ from rookery.cli import main
 from rookery.errors import IncompatibleError, NotFoundError, StorageError
 from rookery.storage.atomic import write_json
 from rookery.storage.serialization import to_dict
+from rookery.tasks.goal_cycle import GoalCycle
 from rookery.training import clone_trainer
 from rookery.training.clone_trainer import CloneConfig, train_clones
+from rookery.training.config import ScriptedPolicyConfig
+from rookery.training.demonstrations import record_dataset
 
 
 def test_an_agent_that_cannot_be_scored(tmp_path, capsys):
@@ -42,6 +45,20 @@ def test_what_a_command_writes_at_its_end_is_checked_at_its_start(tmp_path, monk
     (tmp_path / place).mkdir()
     assert main([*command, "--out", str(tmp_path)]) == StorageError.exit_code
     assert f"{place}: it is a folder, not a file" in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_written_is_refused_before_the_task_is_shown(tmp_path, capsys):
+    (tmp_path / "x.png").mkdir()
+    assert main(["envs", "show", "goal-cycle-v0", "--png", str(tmp_path / "x.png")]) == StorageError.exit_code
+    printed = capsys.readouterr()
+    assert ("x.png: it is a folder, not a file" in printed.err, printed.out) == (True, "")
+
+
+def test_a_folder_that_cannot_be_written_is_found_out_before_the_recording(tmp_path, monkeypatch):
+    monkeypatch.setattr("rookery.training.demonstrations.check_environment", lambda *_: pytest.fail("began"))
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="part of the path is a file"):
+        record_dataset(tmp_path / "file" / "data", GoalCycle(), ScriptedPolicyConfig(), num_episodes=2)
 
 
 def test_the_index_of_a_study_s_results_is_checked_at_its_start(tmp_path, monkeypatch, capsys):

@@ -40,6 +40,10 @@ def show_task(task_id: str | None, png: Path | None = None, as_json: bool = Fals
     if task_id is None:
         raise ConfigError(f"name the task to show: {', '.join(registry.task_ids())}")
     task = registry.get_task(task_id)
+    if png is not None:
+        from rookery.storage.atomic import check_writable
+
+        check_writable(png, follow_link=True)
     env = registry.make_env(task)
     if as_json:
         print_json(_task_facts(task_id, task, env))

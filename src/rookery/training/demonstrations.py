@@ -16,6 +16,7 @@ from rookery.errors import ConfigError, CorruptFileError, IncompatibleError
 from rookery.interfaces import Learner, Policy
 from rookery.learning.rollout import rollout
 from rookery.limits import MAX_EPISODES, check_at_most, check_key_seed, check_path_type, check_whole_number
+from rookery.storage.atomic import check_writable
 from rookery.storage.datasets import (
     DATASET_MANIFEST,
     check_no_dataset,
@@ -145,6 +146,7 @@ def record_dataset(
     check_key_seed(seed)
     folder = Path(folder)
     check_no_dataset(folder)
+    check_writable(folder / DATASET_MANIFEST)
     env = make_env(task)
     start_backend()
     check_environment(task, env)
