@@ -120,6 +120,31 @@ def test_only_an_agent_that_a_run_wrote_has_its_stages(straight, tmp_path, monke
     assert card(tmp_path / "out.safetensors")["partners_by_slot"] == by_slot
 
 
+@pytest.mark.parametrize(
+    ("trained", "options", "evaluated_with"),
+    [
+        ({}, (), {"1": "scripted"}),
+        ({"partners": "random"}, (), {"1": "random"}),
+        ({"partners": "random"}, ("--partners", "scripted"), {"1": "scripted"}),
+        ({"partners": "random, scripted", "partners_by_slot": {"1": "random"}}, (), {"1": "random"}),
+    ],
+)
+def test_the_card_says_with_whom_the_returns_are(tmp_path, monkeypatch, trained, options, evaluated_with):
+    """Next to the partners of training, which `eval` plays with unless others are asked for."""
+    for measure in ("_measured_returns", "_scripted_returns"):
+        monkeypatch.setattr(f"rookery.commands.export.{measure}", lambda *_: {})
+    assert export(save_novice(tmp_path / "a.safetensors", **trained), tmp_path / "b.safetensors", *options) == 0
+    fields = card(tmp_path / "b.safetensors")
+    assert fields["evaluated_with"] == evaluated_with
+    assert {name: fields[name] for name in trained} == trained
+
+
+def test_returns_alone_are_no_returns_with_partners(tmp_path, capsys):
+    agent = save_novice(tmp_path / "a.safetensors")
+    assert export(agent, tmp_path / "b.safetensors", "--partners", "none") == 2
+    assert "leave out --partners none: the card has the return alone as well" in capsys.readouterr().err
+
+
 def test_a_zoo_name_never_looks_at_the_working_directory(straight, tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text("not JSON")
     for folder in (straight.run_dir, straight.run_dir / "agents", tmp_path):

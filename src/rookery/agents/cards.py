@@ -31,6 +31,7 @@ class Card(TypedDict, total=False):
     seed: int
     partners: str | None  # of several kinds all, with commas
     partners_by_slot: dict[str, str]  # where they are of several kinds
+    evaluated_with: dict[str, str]  # partners in the episodes of the returns, by slot
     returns: _Returns
     scripted: _Returns
     steps: int

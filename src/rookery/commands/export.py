@@ -36,7 +36,7 @@ class ExportCommand:
     out: Annotated[Path, arg(metavar="FILE", help="The file to write, ending in .safetensors; the agent's name.")]
     title: Annotated[str, arg(metavar="TEXT", help="One line about the agent.")]
     partners: PartnersOption = None
-    """The agent in all other slots, as for `eval`."""
+    """The agent in all other slots, as for `eval`, but not 'none': the card has the return alone as well."""
     episodes: int = 1000
     """Episodes for each condition."""
     seed: int = 2026
@@ -57,8 +57,10 @@ def run_export(options: ExportCommand) -> int:
     from rookery.agents.weights import save_agent
     from rookery.agents.zoo import load_trained_agent
     from rookery.storage.atomic import check_writable
-    from rookery.training.make_team import make_team_setup
+    from rookery.training.make_team import NO_PARTNERS, make_team_setup
 
+    if options.partners == NO_PARTNERS:
+        raise ConfigError(f"leave out --partners {NO_PARTNERS}: the card has the return alone as well")
     for path in (options.out, options.out.with_suffix(".json")):  # found out now, not after minutes
         check_writable(path)
     agent = load_trained_agent(options.agent)
@@ -68,6 +70,7 @@ def run_export(options: ExportCommand) -> int:
         provenance = {name: agent.card[name] for name in ("steps", "training_stages") if name in agent.card}
     card = {"name": options.out.stem, "title": options.title}
     card |= {name: agent.card[name] for name in ("task", "slot", "partners", "partners_by_slot") if name in agent.card}
+    card |= _evaluated_with(setup, agent.card, options.partners)
     with working("evaluating"):
         card |= _measured_returns(setup, options.episodes, options.seed)
         card["rookery"] = __version__
@@ -79,6 +82,15 @@ def run_export(options: ExportCommand) -> int:
     else:
         print(options.out)
     return 0
+
+
+def _evaluated_with(setup: TeamSetup, trained_card: dict[str, Any], partners: str | None) -> dict[str, Any]:
+    """Of a card: the partners in the evaluation, by slot, who need not be those of training; empty without any."""
+    from rookery.training.make_team import partner_sources
+
+    others = [slot for slot in range(setup.env.num_agents) if slot != setup.agent_slot]
+    sources = partner_sources(trained_card, partners, others)
+    return {"evaluated_with": {str(slot): source for slot, source in sources.items()}} if others else {}
 
 
 def _measured_returns(setup: TeamSetup, episodes: int, seed: int) -> dict[str, Any]:

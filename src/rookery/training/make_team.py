@@ -118,15 +118,23 @@ def _partner_groups(
     """Name, source and slots of each group of partners: those asked for, else those of training, else scripted ones."""
     if not slots:
         return []
-    by_slot = {} if trained is None or partners is not None else trained.card.get("partners_by_slot", {})
-    if not by_slot:
-        return [("partners", partners or _trained_partners(agent, trained) or DEFAULT_PARTNERS, slots)]
-    sources = {slot: by_slot.get(str(slot), DEFAULT_PARTNERS) for slot in slots}
+    card = {} if trained is None else trained.card
+    sources = partner_sources(card, partners, slots)
+    has_kinds = partners is None and card.get("partners_by_slot")
     groups = []
     for number, kind in enumerate(dict.fromkeys(sources.values()), 1):
         own = tuple(slot for slot in slots if sources[slot] == kind)
-        groups.append((f"partners-{number}", _where_run_has_it(agent, kind), own))
+        found = _where_run_has_it(agent, kind) if partners is None else kind
+        groups.append((f"partners-{number}" if has_kinds else "partners", found, own))
     return groups
+
+
+def partner_sources(card: dict[str, Any], partners: str | None, slots: Iterable[int]) -> dict[int, str]:
+    """What the partner in each of these slots is called: as asked for, else as in the training of the agent with this
+    card, else scripted."""
+    by_slot = {} if partners is not None else card.get("partners_by_slot", {})
+    rest = partners or (None if by_slot else card.get("partners")) or DEFAULT_PARTNERS
+    return {slot: by_slot.get(str(slot), rest) for slot in slots}
 
 
 def _load_partners(agent: str, source: str, env: Env, slots: tuple[int, ...], asked_for: bool) -> tuple[Policy, PyTree]:
@@ -157,12 +165,6 @@ def _trained_task(agent: str, trained: Agent | None) -> Any:
         raise IncompatibleError(
             f"{agent}: its card has a task that this version does not know: {error}; use --task"
         ) from None
-
-
-def _trained_partners(agent: str, trained: Agent | None) -> str | None:
-    """The partners that an agent was trained with; of a run's own agent, where the run finds them."""
-    partners = trained.card.get("partners") if trained is not None else None
-    return None if partners is None else _where_run_has_it(agent, partners)
 
 
 def _where_run_has_it(agent: str, partners: str) -> str:
