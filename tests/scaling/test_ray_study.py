@@ -683,6 +683,20 @@ def test_the_log_of_a_task_that_fails_elsewhere_comes_to_the_driver(tmp_path, mo
     assert lines[1:] == ["begins", "error: policy_loss is not finite"]
 
 
+def test_a_worker_does_not_write_agents_through_a_link(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", RAY)
+    monkeypatch.setattr(ray_worker, "start_jax", lambda setup: None)
+    marker = tmp_path / "marker"
+    marker.write_text("x")
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "start").symlink_to(tmp_path / "victim")
+    order = dataclasses.replace(ORDER, folder=str(tmp_path / "part"), start_agents={"agent.safetensors": b"weights"})
+    with pytest.raises(StorageError, match="start is a symbolic link"):
+        ray_worker.train_on_worker(order, dataclasses.replace(SETUP, marker=str(marker)), HubHandle(ray_study.Hub({})))
+    assert not list((tmp_path / "victim").iterdir())
+
+
 def test_a_worker_that_dies_leaves_no_half_agent(tmp_path, monkeypatch):
     path = tmp_path / "start" / "agent.safetensors"
 
