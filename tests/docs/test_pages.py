@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 
+from rookery.studies.study_list import STUDIES
 from tests.docs.blocks import FENCE, PAGES, ROOT
 
 LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
@@ -103,6 +104,13 @@ def test_every_extra_is_described():
     page = (ROOT / "docs/start/install.md").read_text()
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert [name for name in extras if f"`{name}`" not in page] == []
+
+
+def test_every_study_has_a_row_with_its_file():
+    page = (ROOT / "docs/reproduce.md").read_text()
+    assert [name for name in STUDIES if name not in page] == []
+    files = re.findall(r"`(studies/[\w/.]+)`", page)
+    assert [file for file in files if not (ROOT / "src/rookery" / file).exists()] == []
 
 
 def test_verdicts_that_pages_quote_are_those_of_the_results():
