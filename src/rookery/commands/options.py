@@ -186,7 +186,7 @@ def flags(names: list[str]) -> str:
 
 
 def given(options: Any, names: Iterable[str]) -> list[str]:
-    """Those of these fields of a command that are not at their default. A seed of 0 is no None."""
+    """Those of these fields of a command that are not at their default. A seed of 0 counts as given."""
     defaults = {field.name: field.default for field in dataclasses.fields(options)}
     return [name for name in names if getattr(options, name) != defaults[name]]
 

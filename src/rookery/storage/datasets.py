@@ -33,7 +33,7 @@ _LISTS = ("slots", "observation_shape")
 def new_dataset(folder: Path) -> Iterator[list[dict[str, Any]]]:
     """A dataset is written within: its shards and then its manifest. An error or a signal leaves none of them.
 
-    The folder is locked meanwhile, and keeps the lock's file, which is no part of the dataset.
+    The folder is locked meanwhile, and keeps the lock's file, which does not belong to the dataset.
 
     Yields: a list for what `write_shard` returns.
     Raises: InUseError if another process records there; ConfigError as `check_no_dataset`; StorageError.
