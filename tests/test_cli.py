@@ -158,6 +158,8 @@ def test_every_error_that_ends_a_command_has_a_code_of_its_own():
         "RookeryError": 1, "ConfigError": 2, "IncompatibleError": 3, "CorruptFileError": 4, "StorageError": 5,
         "NotFoundError": 6, "DivergedError": 7, "OutOfMemoryError": 9, "LostProcessError": 10,
         "MissingPackageError": 2,  # a ConfigError
+        "TrackerError": 2,  # a ConfigError
+        "ChangedAgentError": 3,  # an IncompatibleError
         "InUseError": 5,  # a StorageError
     }  # fmt: skip
 

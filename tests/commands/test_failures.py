@@ -103,7 +103,7 @@ COMPUTING_COMMANDS = (
     "cross-play random scripted --task goal-cycle-demo-v0 --episodes 2",
     "schelling coin-game-3x3-v0 --episodes 4",
     "score random --out score",
-    "play --terminal",
+    "play --port 0",
     "envs show goal-cycle-demo-v0",
     "envs show goal-cycle-demo-v0 --json",
     "train smoke --out run --quiet",
