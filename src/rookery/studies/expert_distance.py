@@ -195,6 +195,7 @@ def entries_differ(text: str, measure: str, larger: str, smaller: str, *, since:
         if not all(map(len, values)):
             return Verdict(UNDECIDED, f"{quantity}: undefined in every seed of one of them", Interval.unknown())
         detail = f"{left_out} of the seeds, which never enter a second goal, are left out" if left_out else ""
-        return judge_difference(*values, quantity, above=0.0, detail=detail)
+        first, second = values
+        return judge_difference(first, second, quantity, above=0.0, detail=detail)
 
     return Claim(text=text, judge=judge, since=since)
