@@ -482,7 +482,7 @@ def test_halving_counts_a_trial_that_was_stopped_once():
 
 
 @needs_optuna
-def test_settings_that_a_kill_left_half_drawn_are_drawn_again(trained, tmp_path, monkeypatch):
+def test_settings_that_a_kill_left_half_sampled_are_sampled_again(trained, tmp_path, monkeypatch):
     many = options(f"{RATE}=0.01..0.6", f"{ENTROPY}=0..1", num_trials=3)
     whole = sweep(CONFIG, many, tmp_path / "whole", log=silent)
     with monkeypatch.context() as patch:

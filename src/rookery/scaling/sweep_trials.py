@@ -354,7 +354,7 @@ def _open_study(optuna: Any, options: SweepOptions, out: Path) -> Any:
     for trial in earlier:
         if trial.state == optuna.trial.TrialState.RUNNING:  # of a process that was killed; its run is continued
             settings = _fixed_params(trial) | trial.params
-            if FAILURE in trial.user_attrs or fields - settings.keys():  # incomplete ones are drawn again
+            if FAILURE in trial.user_attrs or fields - settings.keys():  # incomplete ones are sampled again
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             else:
                 _try_again(optuna, study, trial.number, settings)
@@ -378,15 +378,15 @@ def _try_again(optuna: Any, study: Any, number: int, settings: dict[str, Any]) -
 
 
 def _random_sampler(optuna: Any, study: Any, options: SweepOptions) -> Any:
-    """Of the settings that are drawn next. They depend on the sweep's seed and on how many were drawn before, so that a
+    """Samples the next settings. They depend on the sweep's seed and on how many were sampled before, so that a
     sweep that was stopped tries the same ones as if it had not been."""
     fields = {dimension.field for dimension in options.space}
-    drawn = [t for t in study.get_trials(deepcopy=False) if not _fixed_params(t) and fields <= t.params.keys()]
-    return optuna.samplers.RandomSampler(seed=options.seed + len(drawn))
+    sampled = [t for t in study.get_trials(deepcopy=False) if not _fixed_params(t) and fields <= t.params.keys()]
+    return optuna.samplers.RandomSampler(seed=options.seed + len(sampled))
 
 
 def _halving_pruner(optuna: Any) -> Any:
-    """Successive halving in which a trial that was stopped and continues meets its own earlier values nowhere."""
+    """Successive halving that does not compare a trial that was stopped and continues with its own earlier values."""
 
     class HalvingPruner(optuna.pruners.SuccessiveHalvingPruner):
         def prune(self, study: Any, trial: Any) -> bool:

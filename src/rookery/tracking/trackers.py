@@ -65,8 +65,8 @@ def _tracker_names(names: str | Sequence[str] | None) -> tuple[str, ...]:
 def part_trackers() -> str | tuple[str, ...]:
     """What `choose_trackers` takes for a part of a new run: those of ROOKERY_TRACK that need no other package.
 
-    The others, such as those of a service, are told of the whole run when it is joined: one tracked run, from the
-    machine on which the command was given.
+    The others, such as those of a service, receive the metrics of the whole run when it is joined: one tracked run,
+    from the machine on which the command was given.
     Raises: NotFoundError for an unknown name; ConfigError for what is not a name.
     """
     return tuple(name for name in _tracker_names(None) if TRACKERS.get(name).package is None) or NO_TRACKER

@@ -100,8 +100,8 @@ STUDY = Study(
                   _PROSOCIAL, COOPERATION, below=0.25),
         play_greater("Orientation makes agents of one team differ: the altruist next to an individualist cooperates "
                      "more often than individualistic agents.", _MIXED, _INDIVIDUALISTIC, COOPERATION, slot=0),
-        play_greater("The altruist does not draw the individualist along: altruistic agents cooperate more often with "
-                     "each other than the two of a mixed team.", _ALTRUISTIC, _MIXED, COOPERATION),
+        play_greater("Next to an altruist an individualist does not cooperate: altruistic agents cooperate more often "
+                     "with each other than the two of a mixed team.", _ALTRUISTIC, _MIXED, COOPERATION),
     ),
     figures=_figures,
     num_seeds=10,
