@@ -38,15 +38,9 @@ def config_diff(config: RunConfig, published: RunConfig | None = None) -> list[d
     )
     shown = {}
     if published is None:
-        learners = [group.name for group in config.team if group.learner is not None and group.name != _NOVICE]
-        there |= {
-            name.replace(_NOVICE, learner, 1): value
-            for learner in learners
-            for name, value in there.items()
-            if name.startswith(f"team.{_NOVICE}.")
-        }
-        there |= {f"team.{group.name}.{field}": value for group in config.team if group.name in learners
-                  for field, value in (("name", group.name), ("slots", list(group.slots)))}  # fmt: skip
+        for group in config.team:
+            if group.learner is not None and group.name != _NOVICE:
+                there |= _learns_as_the_novice(group, there)
         shown = _PUBLISHED
     by_variant = [
         (variant.name, _settings(_in_variant(config, variant)), of_published.get(variant.name, there))
@@ -61,6 +55,13 @@ def config_diff(config: RunConfig, published: RunConfig | None = None) -> list[d
     return rows
 
 
+def _learns_as_the_novice(group: GroupConfig, settings: dict[str, Any]) -> dict[str, Any]:
+    """The novice's settings under the name of another group, with that group's own name and slots."""
+    novice, own = f"team.{_NOVICE}.", f"team.{group.name}."
+    copied = {name.replace(novice, own, 1): value for name, value in settings.items() if name.startswith(novice)}
+    return copied | {f"{own}name": group.name, f"{own}slots": list(group.slots)}
+
+
 def _one(by_variant: dict[str, Any]) -> Any:
     """The value of all variants, or that of each by name."""
     first, *others = by_variant.values()
@@ -71,11 +72,12 @@ def _in_variant(config: RunConfig, variant: Variant) -> RunConfig:
     """The run as it is in one of its variants."""
 
     def changed(group: GroupConfig) -> GroupConfig:
-        own = {} if group.learner is None else {name: variant.hparam_schedule(name) for name in group.learner.hparams}
-        own |= {name: variant.hparam_schedule(name) for name in COMMON_HPARAMS} if group.learner is not None else {}
-        own = {name: schedule for name, schedule in own.items() if schedule is not None}
+        if group.learner is None:
+            return group
+        scheduled = {name: variant.hparam_schedule(name) for name in (*COMMON_HPARAMS, *group.learner.hparams)}
+        own = {name: schedule for name, schedule in scheduled.items() if schedule is not None}
         common = {name: own.pop(name) for name in COMMON_HPARAMS if name in own}
-        return dataclasses.replace(group, **common, hparams={**group.hparams, **own}) if common or own else group
+        return dataclasses.replace(group, **common, hparams={**group.hparams, **own})
 
     probability = variant.social_episode_prob
     return dataclasses.replace(
