@@ -13,9 +13,11 @@ from rookery.errors import ConfigError, CorruptFileError
 
 RESULTS_DIR = Path("results")
 
-DEFAULT_STEPS_PER_SECOND = {"desk": 31_000, "paper": 1_400}
-"""Environment steps per second of all seeds of a run together on two cores, for estimates. Measured: the demo (README),
-and `rookery train paper --seeds 1` on an AMD EPYC."""
+DEFAULT_STEPS_PER_SECOND = {"desk": 41_500, "paper": 1_400}
+"""Environment steps per second of all seeds of a run together on two cores, for estimates.
+
+Measured: the run `next-frame` of figure 4 on an Intel Xeon, and `rookery train paper --seeds 1` on an AMD EPYC.
+"""
 
 
 def find_list(name: str, options: list[str]) -> Callable[[], int] | None:

@@ -75,8 +75,8 @@ class TrainResult:
     num_updates: int  # since the run began
     finished: bool  # False: stopped early; `resume` continues
     seconds: float  # from start to last update, over all sessions, without what a killed session lost
-    state: TrainState
-    run: Run
+    state: TrainState = dataclasses.field(repr=False)  # thousands of numbers
+    run: Run = dataclasses.field(repr=False)
 
 
 def train(
