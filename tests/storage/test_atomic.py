@@ -49,6 +49,21 @@ def test_what_cannot_be_written_is_known_before(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["link", "x"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes have names on POSIX alone")
+@pytest.mark.parametrize("follow_link", [False, True])
+def test_pipes_and_devices_are_not_replaced(tmp_path, follow_link):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for path in (tmp_path / "pipe", *([tmp_path / "link"] if follow_link else [])):
+        for use in (atomic.check_writable, lambda *args, **options: atomic.write_bytes(*args, b"", **options)):
+            with pytest.raises(StorageError, match=f"cannot write {path}: it is not a regular file .*; name a file"):
+                use(path, follow_link=follow_link)
+    with pytest.raises(StorageError, match="cannot write /dev/null: it is not a regular file"):
+        atomic.check_writable("/dev/null", follow_link=follow_link)  # not written: a fault would cost the machine's
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+
+
 def test_nan_is_refused_before_anything_is_written(tmp_path):
     (tmp_path / "x").write_text("old")
     with pytest.raises(ValueError, match="JSON"):

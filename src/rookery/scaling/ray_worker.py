@@ -20,7 +20,7 @@ from typing import Any
 
 from rookery import __version__
 from rookery.errors import IncompatibleError, RookeryError
-from rookery.storage.atomic import is_stale, refuse_link, write_bytes
+from rookery.storage.atomic import is_stale, refuse_link, refuse_special_file, write_bytes
 from rookery.training.devices import source_digest
 
 FORWARDED_VARIABLES = (
@@ -290,9 +290,10 @@ def _write_if_absent(path: Path, content: bytes) -> None:
 def _printing_to(path: Path) -> Iterator[None]:
     """Append what this process prints to a file, on standard error too, and the error that it ends with.
 
-    Raises: StorageError for a symbolic link.
+    Raises: StorageError for a symbolic link, or for a pipe, a socket or a device.
     """
     refuse_link(path)
+    refuse_special_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", encoding="utf-8") as file:
         try:

@@ -99,6 +99,22 @@ def refuse_link(path: Path | str) -> None:
         )
 
 
+def refuse_special_file(path: Path | str) -> None:
+    """Check what is about to be replaced: a device such as /dev/null would become a regular file, for every process.
+
+    Raises: StorageError, naming it, for anything but a regular file, a folder, whose own refusal says more, or nothing.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # nothing is there, or what is there cannot be looked at, which writing says
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise StorageError(
+            f"cannot write {path}: it is not a regular file but a pipe, a socket, a terminal or another device, and "
+            "would be replaced; name a file"
+        )
+
+
 def write_bytes(path: Path | str, data: bytes, *, follow_link: bool = False) -> None:
     """Replace `path` by `data`, whole or not at all; missing folders are created.
 
@@ -107,11 +123,13 @@ def write_bytes(path: Path | str, data: bytes, *, follow_link: bool = False) -> 
     Args:
       follow_link: for a file of the user's, such as a page or a shell's script: if it is a symbolic link, the file that
         it leads to is replaced.
-    Raises: StorageError if the disk refuses, or for a symbolic link; the old content, if any, is then untouched.
+    Raises: StorageError if the disk refuses, for a symbolic link, or for a pipe, a socket or a device; the old content,
+      if any, is then untouched.
     """
     check_path(path)
     if not follow_link:
         refuse_link(path)
+    refuse_special_file(path)
     target = Path(os.path.realpath(path))
     temporary = _temporary_path(target)
     _unfinished.add(temporary.name)
@@ -201,6 +219,7 @@ def check_writable(path: Path | str, *, follow_link: bool = False) -> None:
     check_path(path)
     if not follow_link:
         refuse_link(path)
+    refuse_special_file(path)
     target = Path(os.path.realpath(path))
     folder = next(parent for parent in target.parents if os.path.lexists(parent))
     number = None if os.access(folder, os.W_OK | os.X_OK) else errno.EACCES
