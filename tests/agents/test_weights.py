@@ -1,6 +1,8 @@
 import dataclasses
+import errno
 import hashlib
 import json
+import os
 import random
 
 import jax
@@ -223,6 +225,18 @@ def test_a_disk_that_refuses(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
         save_agent(tmp_path / "file" / "agent.safetensors", policy(), params(), {})
+
+
+def test_a_card_that_cannot_be_written_leaves_the_older_agent(agent, monkeypatch):
+    def full(descriptor, real=os.fsync):
+        if ".json.tmp-" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=r"agent\.json: the disk is full"):
+        save_agent(agent, policy(), jax.tree.map(lambda x: x + 1, params()), {})
+    assert_same(load_agent(agent).params, params())
 
 
 def test_saving_again_replaces(agent):

@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -72,6 +74,27 @@ def test_nan_is_refused_before_anything_is_written(tmp_path):
     assert (tmp_path / "x").read_text() == "old"
 
 
+def test_files_that_belong_together_are_all_on_the_disk_before_the_first_is_replaced(tmp_path, monkeypatch):
+    def full(descriptor, real=os.fsync):
+        if os.readlink(f"/proc/self/fd/{descriptor}").startswith(str(tmp_path / ".b")):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    files = {tmp_path / name: b"old" for name in ("a", "b")}
+    atomic.write_files(files)
+    (tmp_path / "folder").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(StorageError, match="b: the disk is full"):
+            atomic.write_files(dict.fromkeys(files, b"new"))
+    with pytest.raises(StorageError, match="it is a folder"):
+        atomic.write_files({tmp_path / "a": b"new", tmp_path / "folder": b"new"})
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "folder"]
+    assert [path.read_bytes() for path in files] == [b"old", b"old"]
+    atomic.write_files(dict.fromkeys(files, b"new"))
+    assert [path.read_bytes() for path in files] == [b"new", b"new"]
+
+
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize(
     ("number", "words"), [(errno.ENOSPC, "full"), (errno.EACCES, "permission"), (errno.EROFS, "read-only")]
@@ -125,3 +148,70 @@ def test_a_disk_without_the_call_for_folders_is_passed_over(tmp_path, monkeypatc
     monkeypatch.setattr(os, "fsync", picky)
     atomic.write_text(tmp_path / "x", "new")
     assert (tmp_path / "x").read_text() == "new"
+
+
+def _dead_process() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_a_folder_takes_the_place_of_another_one_whole_or_not_at_all(tmp_path):
+    folder = tmp_path / "a" / "results"
+    for content in ("old", "new"):
+        with atomic.replacing_folder(folder) as new:
+            atomic.write_text(new / content, content)
+    assert [path.name for path in folder.iterdir()] == ["new"]
+
+    def fail():
+        with atomic.replacing_folder(folder) as new:
+            atomic.write_text(new / "newer", "")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    assert os.listdir(tmp_path / "a") == ["results"]
+
+
+def test_a_folder_that_is_a_link_is_not_replaced(tmp_path):
+    (tmp_path / "big").mkdir()
+    (tmp_path / "results").symlink_to("big")
+    with pytest.raises(StorageError, match="results is a symbolic link"), atomic.replacing_folder(tmp_path / "results"):
+        raise AssertionError
+    assert sorted(os.listdir(tmp_path)) == ["big", "results"]
+    assert (tmp_path / "results").is_symlink()
+
+
+def test_a_link_in_the_place_of_the_older_folder_is_neither_restored_nor_followed(tmp_path):
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big" / "kept").write_text("")
+    (tmp_path / ".results.backup").symlink_to("big")
+    atomic.restore_replaced(tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+    for content in ("old", "new"):
+        with atomic.replacing_folder(tmp_path / "results") as new:
+            atomic.write_text(new / content, content)
+    assert sorted(os.listdir(tmp_path)) == ["big", "results"]
+    assert os.listdir(tmp_path / "big") == ["kept"]
+    assert os.listdir(tmp_path / "results") == ["new"]
+
+
+def test_new_folders_of_dead_processes_are_removed(tmp_path):
+    """Those of other machines, whose processes cannot be asked, only when they are old; a link goes, not its target."""
+    name = atomic.temporary_path(tmp_path / "results").name
+    process, machine, thread = name.removeprefix(".results.tmp-").split("-")
+    assert process == str(os.getpid())
+    dead, elsewhere = f".results.tmp-{_dead_process()}-{machine}-{thread}", f".results.tmp-{process}-other-{thread}"
+    for left in (dead, elsewhere, "big"):
+        atomic.write_text(tmp_path / left / "table.csv", "half")
+    (tmp_path / f"{dead}1").symlink_to("big")
+    with atomic.replacing_folder(tmp_path / "results") as new:
+        assert new.name == name
+        assert sorted(os.listdir(tmp_path)) == sorted([elsewhere, "big"])
+        new.mkdir()
+    assert os.listdir(tmp_path / "big") == ["table.csv"]
+    os.utime(tmp_path / elsewhere, (0, 0))
+    with atomic.replacing_folder(tmp_path / "results") as new:
+        new.mkdir()
+    assert sorted(os.listdir(tmp_path)) == ["big", "results"]

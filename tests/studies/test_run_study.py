@@ -306,6 +306,9 @@ def test_where_results_cannot_be_written_is_found_before_training(tmp_path, monk
     with pytest.raises(StorageError, match="file is a file; name another folder with --results"):
         check_replaceable(tmp_path / "file" / "test" / "tiny", "desk")
     check_replaceable(tmp_path / "new" / "test" / "tiny", "desk")
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(StorageError, match="link is a symbolic link"):
+        check_replaceable(tmp_path / "link", "desk")
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(StorageError, match="no permission; write to a folder of your own"):
         check_replaceable(tmp_path / "new" / "test" / "tiny", "desk")

@@ -24,7 +24,7 @@ from rookery.errors import CorruptFileError, IncompatibleError, NotFoundError
 from rookery.interfaces import Network
 from rookery.limits import MAX_INTEGER, MAX_LAYER_SIZE, MAX_WORLD_AGENTS, check_32_bits
 from rookery.plugins import NETWORKS
-from rookery.storage.atomic import check_path, read_file, storage_error, write_bytes, write_text
+from rookery.storage.atomic import check_path, read_file, storage_error, write_files
 from rookery.storage.serialization import from_dict, to_dict
 from rookery.types import PRNG_IMPL, PyTree
 
@@ -73,7 +73,10 @@ def unflatten_params(flat: dict[str, np.ndarray]) -> PyTree:
 
 
 def save_agent(path: Path | str, policy: RecurrentPolicy, params: PyTree, card: dict[str, Any]) -> None:
-    """Write the weights, then the card that has their SHA-256; each file appears whole or not at all.
+    """Write the weights and the card that has their SHA-256; each file appears whole or not at all.
+
+    A disk that is full leaves an older agent of this name as it was. Only a process that is killed between the last two
+    renames leaves new weights with the older card, which `load_agent` refuses.
 
     Args:
       path: ends in .safetensors; the card is written next to it with .json.
@@ -96,8 +99,7 @@ def save_agent(path: Path | str, policy: RecurrentPolicy, params: PyTree, card: 
         "sha256": hashlib.sha256(blob).hexdigest(),
     })  # fmt: skip
     text = json.dumps(full, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    write_bytes(path, blob)
-    write_text(Path(path).with_suffix(".json"), text)
+    write_files({path: blob, Path(path).with_suffix(".json"): text.encode()})
 
 
 def load_agent(path: Path | str) -> Agent:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import shutil
 import tarfile
 from pathlib import Path
 
-from rookery.errors import CorruptFileError
-from rookery.storage.atomic import replace_folder, storage_error, sync_tree
+from rookery.errors import CorruptFileError, StorageError
+from rookery.storage.atomic import replacing_folder, storage_error, sync_tree
 from rookery.storage.checkpoint import saved_updates
 from rookery.storage.run_files import (
     AGENTS_DIR,
@@ -38,17 +37,16 @@ def pack(run_dir: Path) -> bytes:
 def unpack(data: bytes, run_dir: Path) -> None:
     """Put the files of an archive in place of a run's folder, all at once.
 
-    Raises: CorruptFileError if it is none; StorageError if the disk refuses.
+    Raises: CorruptFileError if it is none; StorageError if the disk refuses, or for a symbolic link in its place.
     """
-    new = run_dir.with_name(f".{run_dir.name}.arriving")
-    shutil.rmtree(new, ignore_errors=True)
     try:
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            archive.extractall(new, filter="data")
-        sync_tree(new)  # before the files that it replaces are gone
+        with replacing_folder(run_dir) as new:
+            with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+                archive.extractall(new, filter="data")
+            sync_tree(new)  # before the files that it replaces are gone
     except tarfile.TarError as error:
         raise CorruptFileError(f"what arrived for {run_dir} is not an archive of a run ({error})") from None
     except OSError as error:
-        shutil.rmtree(new, ignore_errors=True)
+        if isinstance(error, StorageError):
+            raise
         raise storage_error("write", run_dir, error) from error
-    replace_folder(new, run_dir)

@@ -21,6 +21,7 @@ import socket
 import stat
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rookery.errors import StorageError
@@ -126,39 +127,64 @@ def write_bytes(path: Path | str, data: bytes, *, follow_link: bool = False) -> 
     Raises: StorageError if the disk refuses, for a symbolic link, or for a pipe, a socket or a device; the old content,
       if any, is then untouched.
     """
-    check_path(path)
-    if not follow_link:
-        refuse_link(path)
-    refuse_special_file(path)
-    target = Path(os.path.realpath(path))
-    temporary = _temporary_path(target)
-    _unfinished.add(temporary.name)
+    write_files({path: data}, follow_link=follow_link)
+
+
+def write_files(contents: Mapping[Path | str, bytes], *, follow_link: bool = False) -> None:
+    """Replace files that belong together. All are on the disk before the first is renamed, in the order given.
+
+    Only between these renames can a killed process, or a disk that refuses one of them, leave new files next to old
+    ones; a full disk leaves all as they were.
+    Args and Raises: as `write_bytes`.
+    """
+    for path in contents:
+        _check_target(path, follow_link)
+    written: list[tuple[Path | str, Path, Path]] = []  # path, temporary file, target
+    path: Path | str = ""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(target)
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-        sync_directory(target.parent)
+        for path, data in contents.items():
+            target = Path(os.path.realpath(path))
+            temporary = temporary_path(target)
+            _unfinished.add(temporary.name)
+            written.append((path, temporary, target))
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(target)
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, temporary, target in written:  # noqa: B007 (for the error)
+            os.replace(temporary, target)
+        for folder in dict.fromkeys(target.parent for *_, target in written):
+            sync_directory(folder)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        for _, temporary, _ in written:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
         if isinstance(error, OSError):
             raise storage_error("write", path, error) from error
         raise
     finally:
-        _unfinished.discard(temporary.name)
+        _unfinished.difference_update(temporary.name for _, temporary, _ in written)
 
 
-def _temporary_path(target: Path) -> Path:
-    """Where this thread writes what will replace a file."""
+def _check_target(path: Path | str, follow_link: bool) -> None:
+    """Raises StorageError for what no file may be written to: see `write_bytes`."""
+    check_path(path)
+    if not follow_link:
+        refuse_link(path)
+    refuse_special_file(path)
+
+
+def temporary_path(target: Path) -> Path:
+    """Where this thread writes what will replace a file or a folder."""
     return target.with_name(f".{target.name}.tmp-{os.getpid()}-{_host_digest()}-{threading.get_ident()}")
 
 
 _unfinished: set[str] = set()
-"""Names of the temporary files that threads of this process are writing."""
+"""Names of the temporary files and folders that threads of this process are writing."""
 
 
 @functools.cache
@@ -177,7 +203,16 @@ def _remove_leftovers(target: Path) -> None:
                 and name not in _unfinished
                 and is_stale(int(match[1]), match[2] == _host_digest(), target.with_name(name))
             ):
-                target.with_name(name).unlink()
+                _remove(target.with_name(name))
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder, as far as the disk allows."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def is_stale(process: int, is_local: bool, path: Path) -> bool:
@@ -216,10 +251,7 @@ def check_writable(path: Path | str, *, follow_link: bool = False) -> None:
       follow_link: as for `write_bytes`.
     Raises: StorageError, as `write_bytes` would, except for what only writing shows, such as a full disk.
     """
-    check_path(path)
-    if not follow_link:
-        refuse_link(path)
-    refuse_special_file(path)
+    _check_target(path, follow_link)
     target = Path(os.path.realpath(path))
     folder = next(parent for parent in target.parents if os.path.lexists(parent))
     number = None if os.access(folder, os.W_OK | os.X_OK) else errno.EACCES
@@ -228,7 +260,7 @@ def check_writable(path: Path | str, *, follow_link: bool = False) -> None:
     if os.path.isdir(target):
         number = errno.EISDIR
     # All in the folder that is there, for in one that is missing no name is too long.
-    for name in (*target.relative_to(folder).parts, _temporary_path(target).name):
+    for name in (*target.relative_to(folder).parts, temporary_path(target).name):
         try:
             os.stat(folder / name)
         except (FileNotFoundError, NotADirectoryError):
@@ -283,32 +315,52 @@ def is_filled(path: Path | str) -> bool:
         raise storage_error("read", path, error) from error
 
 
-def replace_folder(new_folder: Path, folder: Path) -> None:
-    """Put a folder in another one's place. A folder cannot be renamed over another, so the older one is renamed first.
+@contextlib.contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Fill a new folder, whose path this gives, that takes another one's place at the end of the `with` block.
 
-    Raises: StorageError if the disk refuses; the older one then stays.
+    What processes that were killed meanwhile left of earlier ones is removed.
+    Raises: StorageError for a symbolic link in the folder's place, or if the disk refuses. After any error the older
+      folder stays, and nothing of the new one.
     """
+    refuse_link(folder)
+    new_folder = temporary_path(folder)
+    _unfinished.add(new_folder.name)
+    try:
+        _remove_leftovers(folder)
+        _remove(new_folder)
+        yield new_folder
+        _replace_folder(new_folder, folder)
+    finally:
+        _remove(new_folder)
+        _unfinished.discard(new_folder.name)
+
+
+def _replace_folder(new_folder: Path, folder: Path) -> None:
+    """A folder cannot be renamed over another, so the older one is renamed first."""
     backup = _replaced_path(folder)
     restore_replaced(folder)
+    refuse_link(folder)
     try:
         if folder.exists():
-            shutil.rmtree(backup, ignore_errors=True)
+            _remove(backup)
             os.rename(folder, backup)
         os.rename(new_folder, folder)
         sync_directory(folder.parent)
     except OSError as error:
         raise storage_error("write", folder, error) from error
-    shutil.rmtree(backup, ignore_errors=True)
+    _remove(backup)
 
 
 def restore_replaced(folder: Path) -> None:
-    """A process killed between the two renames of `replace_folder` left the older folder under the backup's name.
+    """A process killed between the two renames of `replacing_folder` left the older folder under the backup's name.
 
     Raises: StorageError if the disk refuses.
     """
+    backup = _replaced_path(folder)
     try:
-        if not folder.exists() and _replaced_path(folder).exists():
-            os.rename(_replaced_path(folder), folder)
+        if not os.path.lexists(folder) and backup.is_dir() and not backup.is_symlink():
+            os.rename(backup, folder)
     except OSError as error:
         raise storage_error("write", folder, error) from error
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import os
-import shutil
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,9 +21,11 @@ from rookery.errors import (
 from rookery.intervals import Interval, format_interval
 from rookery.storage.atomic import (
     check_writable,
-    replace_folder,
+    refuse_link,
+    replacing_folder,
     restore_replaced,
     storage_error,
+    temporary_path,
     write_bytes,
     write_json,
     write_text,
@@ -51,14 +51,15 @@ def check_replaceable(folder: Path, budget: str) -> None:
     """Whether results can be written there, asked before any training.
 
     Raises: ConfigError where results of a larger budget stand, which a smaller one must not replace; StorageError where
-      a file stands in place of a folder.
+      a file or a symbolic link stands in place of a folder.
     """
+    refuse_link(folder)
     existing = next(path for path in (folder, *folder.parents) if path.exists() or not path.name)
     if not existing.is_dir():
         raise StorageError(
             f"cannot write results to {folder}: {existing} is a file; name another folder with --results"
         )
-    check_writable(_new_folder(folder) / STUDY_RESULTS_FILE)
+    check_writable(temporary_path(folder) / STUDY_RESULTS_FILE)
     restore_replaced(folder)
     if (folder / STUDY_RESULTS_FILE).exists():
         existing = _read_with_budget(folder)["budget"]
@@ -147,23 +148,16 @@ def _damaged(folder: Path, problem: str) -> CorruptFileError:
 def write_results(study: Study, data: dict[str, Any], folder: Path) -> Path:
     """Put a study's results in its folder, in place of older ones. Returns the report's path.
 
-    Raises: StorageError if the disk refuses; the older results then stay.
+    Raises: StorageError if the disk refuses, or for a symbolic link in the folder's place; the older results then stay.
     """
-    new_folder = _new_folder(folder)
-    shutil.rmtree(new_folder, ignore_errors=True)
     try:
-        write_result_files(study, data, new_folder)
-        replace_folder(new_folder, folder)
+        with replacing_folder(folder) as new_folder:
+            write_result_files(study, data, new_folder)
     except OSError as error:
+        if isinstance(error, StorageError):
+            raise
         raise storage_error("write", folder, error) from error
-    finally:
-        shutil.rmtree(new_folder, ignore_errors=True)
     return folder / STUDY_REPORT_FILE
-
-
-def _new_folder(folder: Path) -> Path:
-    """Where results are put together before they replace those in a folder."""
-    return folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
 
 
 def write_result_files(study: Study, data: dict[str, Any], folder: Path) -> None:
