@@ -156,6 +156,13 @@ def test_a_tracker_that_cannot_start_ends_the_run(tmp_path, fake, monkeypatch):
         )  # neither has `rookery resume` an option --track, nor takes `train` the folder
 
 
+def test_a_new_run_does_not_have_the_trackers_of_what_was_there(tmp_path):
+    for earlier in ({}, {"fake": "id-1"}):
+        save_trackers(tmp_path, earlier)
+        save_trackers(tmp_path, {"tensorboard": None})
+        assert saved_trackers(tmp_path) == {"tensorboard": None}
+
+
 def test_the_default_tracker_that_cannot_start_is_recorded_so_that_it_can_be_removed(tmp_path, monkeypatch):
     class MuteError(Exception):
         def __str__(self):

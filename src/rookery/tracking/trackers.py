@@ -21,7 +21,7 @@ from rookery.errors import (
 from rookery.limits import as_texts, shortened
 from rookery.optional_packages import install_extra
 from rookery.plugins import TRACKERS
-from rookery.storage.atomic import write_json
+from rookery.storage.atomic import storage_error, write_json
 from rookery.storage.metrics import MetricSink
 from rookery.storage.run_files import TRACKING_FILE
 from rookery.storage.serialization import load_json
@@ -73,9 +73,15 @@ def part_trackers() -> str | tuple[str, ...]:
 
 
 def save_trackers(run_dir: Path, trackers: Mapping[str, str | None]) -> None:
-    """Record a run's trackers and their ids in its folder. Raises: StorageError."""
+    """Record a run's trackers and their ids in its folder, in place of those of an earlier run. Raises: StorageError."""
+    path = run_dir / TRACKING_FILE
     if tuple(trackers) != DEFAULT_TRACKERS:
-        write_json(run_dir / TRACKING_FILE, {"trackers": dict(trackers)})
+        write_json(path, {"trackers": dict(trackers)})
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error("remove", path, error) from error
 
 
 def saved_trackers(run_dir: Path) -> dict[str, str | None]:
