@@ -3,7 +3,9 @@ import pytest
 
 from rookery.errors import ConfigError
 from rookery.viz import figure_to_svg, interval_dots, learning_curves
-from rookery.viz.plots import count_bars
+from rookery.viz.bars import interval_bars, step_lines
+from rookery.viz.dilemma_plots import cross_play_matrix, schelling_curves
+from rookery.viz.plots import count_bars, parallel_coordinates
 
 X = [0, 10, 20]
 ARMS = {"social": (X, [[0, 1, 2], [0, 3, 6]]), "solo": (X, [[0, 1, 1]])}
@@ -61,8 +63,14 @@ def test_svg_is_an_element_and_equal_for_equal_figures():
 def test_any_name_will_do(name):
     arms = {name: (X, [[0, 1, 2], [1, 2, 4]])}
     for figure in (
-        learning_curves(arms, reference_levels={name: 1}, title=name),
-        interval_dots({name: [1, 2]}, reference_levels={name: 1.5}, title=name),
+        learning_curves(arms, reference_levels={name: 1}, title=name, xlabel=name, ylabel=name),
+        interval_dots({name: [1, 2]}, reference_levels={name: 1.5}, title=name, xlabel=name),
+        count_bars({name: {name: 1}}, title=name, xlabel=name),
+        parallel_coordinates({name: [name, "a", "b"], "lr": ["1", "2", "3"]}, [1.0, 2.0, 3.0], name),
+        interval_bars({name: (1.0, 0.0, 2.0)}, title=name, xlabel=name),
+        step_lines({name: [1.0, 2.0]}, title=name, xlabel=name, ylabel=name),
+        cross_play_matrix([name], np.ones((1, 1)), title=name, label=name),
+        schelling_curves([(1.0, 0.0, 2.0)], [(1.0, 0.0, 2.0)], title=name, ylabel=name),
     ):
         svg = figure_to_svg(figure)
         assert "<b>" not in svg

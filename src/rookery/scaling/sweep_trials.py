@@ -641,7 +641,7 @@ def best_trial(trials: list[Trial], minimize: bool) -> Trial | None:
 
 
 def _write_results(config: RunConfig, options: SweepOptions, trials: list[Trial], out: Path) -> None:
-    """The table, the figure, and the best setting with the seeds that the configuration had."""
+    """The table, the best setting with the seeds that the configuration had, and, last, the figure of them."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     fields = [dimension.field for dimension in options.space]
@@ -650,11 +650,11 @@ def _write_results(config: RunConfig, options: SweepOptions, trials: list[Trial]
         values = [trial.settings.get(field, "") for field in fields]
         writer.writerow([trial.number, *values, trial.value, trial.state, trial.failure])
     write_text(out / TABLE_FILE, file.getvalue())
+    if (best := best_trial(trials, options.minimize)) is not None:
+        chosen = apply_overrides(config, [f"{field}={value}" for field, value in best.settings.items()])
+        write_json(out / BEST_FILE, {"rookery": __version__, "config": to_dict(chosen)})
     shown = [trial for trial in trials if trial.value is not None]
     if shown:
         columns = {field: [trial.settings[field] for trial in shown] for field in fields}
         figure = parallel_coordinates(columns, [trial.value for trial in shown], options.metric)  # type: ignore[misc]
         write_text(out / FIGURE_FILE, figure_to_svg(figure) + "\n")
-    if (best := best_trial(trials, options.minimize)) is not None:
-        chosen = apply_overrides(config, [f"{field}={value}" for field, value in best.settings.items()])
-        write_json(out / BEST_FILE, {"rookery": __version__, "config": to_dict(chosen)})

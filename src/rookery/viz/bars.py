@@ -38,7 +38,8 @@ def interval_bars(rows: Mapping[str, Interval], *, xlabel: str, title: str = "")
     axes.set_ylim(len(rows) - 0.5, -0.5)
     label_rows(axes, list(rows))
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel(f"{xlabel}; bar: 95 % interval over episodes", loc="right" if _has_long_names(rows) else "center")
+    place = "right" if _has_long_names(rows) else "center"
+    axes.set_xlabel(f"{xlabel}; bar: 95 % interval over episodes", loc=place, parse_math=False)
     set_title(axes, title)
     return figure
 
@@ -73,8 +74,8 @@ def step_lines(
         axes.annotate(meaning, ((first + last) / 2, 1), (0, -12), xycoords=("data", "axes fraction"),
                       textcoords="offset points", ha="center", fontsize=9, color="0.35")  # fmt: skip
     axes.axhline(0, color="0.25", linewidth=0.8)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set_xlabel(xlabel, parse_math=False)
+    axes.set_ylabel(ylabel, parse_math=False)
     axes.margins(x=0.01)
     add_legend(figure, drawn, list(lines), None)
     set_title(axes, title)

@@ -37,7 +37,7 @@ def schelling_curves(
         lines += axes.plot(x, value, color=series_color(i), marker=marker, linestyle=style, linewidth=2.4, markersize=7)
     axes.set_xticks(x)
     axes.set_xlabel("other agents that cooperate")
-    axes.set_ylabel(ylabel)
+    axes.set_ylabel(ylabel, parse_math=False)
     add_legend(figure, lines, ["cooperator", "defector"], "band: 95 % interval over episodes")
     set_title(axes, title)
     return figure
@@ -69,6 +69,6 @@ def cross_play_matrix(
     axes.grid(visible=False)
     axes.set_xlabel("the other agents")
     axes.set_ylabel("agent whose return it is")
-    figure.colorbar(image, ax=axes, label=label)
+    figure.colorbar(image, ax=axes).set_label(label, parse_math=False)
     set_title(axes, title)
     return figure

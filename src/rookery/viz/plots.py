@@ -72,8 +72,8 @@ def learning_curves(
             axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
         lines += axes.plot(x, mean, color=color, linewidth=2.4, linestyle=LINE_STYLES[i % len(LINE_STYLES)])
     levels = draw_reference_levels(axes, reference_levels or {}, along="x")
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set_xlabel(xlabel, parse_math=False)
+    axes.set_ylabel(ylabel, parse_math=False)
     axes.margins(x=0.01)
     if max(np.max(x, initial=0) for x, _ in conditions.values()) >= 10_000:
         from matplotlib.ticker import EngFormatter
@@ -127,7 +127,7 @@ def interval_dots(
     levels = draw_reference_levels(axes, reference_levels or {}, along="y")
     # Next to long names the axes are narrower than this label, which must stay inside the figure.
     place = "right" if max(map(len, conditions)) > 40 else "center"
-    axes.set_xlabel(f"{xlabel}\n◆ mean, bar: its {confidence:.0%} interval, dots: seeds", loc=place)
+    axes.set_xlabel(f"{xlabel}\n◆ mean, bar: its {confidence:.0%} interval, dots: seeds", loc=place, parse_math=False)
     set_title(axes, title, above=6 + LEVEL_NAME_HEIGHT * stack_level_names(figure, levels))
     return figure
 
@@ -155,8 +155,8 @@ def survival_curves(
             at = curve.reached[np.searchsorted(curve.time, curve.censored, side="right") - 1]
             axes.plot(curve.censored, at, "|", color=series_color(i), markersize=9)
     axes.set_ylim(-0.02, 1.02)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set_xlabel(xlabel, parse_math=False)
+    axes.set_ylabel(ylabel, parse_math=False)
     axes.margins(x=0.01)
     from matplotlib.ticker import EngFormatter
 
@@ -192,8 +192,8 @@ def response_curves(
         value, low, high = np.array([interval for _, interval in measured]).T
         axes.errorbar(place, value, (value - low, high - value), fmt="o", color=series_color(i), capsize=3, alpha=0.85)
     axes.set_ylim(-0.03, 1.03)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set_xlabel(xlabel, parse_math=False)
+    axes.set_ylabel(ylabel, parse_math=False)
     add_legend(figure, lines, list(points), "dots: measured, bars: 95 % interval")
     return figure
 
@@ -224,7 +224,7 @@ def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", 
     axes.grid(axis="y", visible=False)
     axes.locator_params("x", integer=True)
     axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top
-    axes.set_xlabel(xlabel)
+    axes.set_xlabel(xlabel, parse_math=False)
     add_legend(figure, bars, kinds, None)
     set_title(axes, title)
     return figure
@@ -253,11 +253,13 @@ def parallel_coordinates(columns: Mapping[str, Sequence[str]], values: Sequence[
     for x, (_, ticks) in enumerate(scaled):
         axes.axvline(x, color="0.8", linewidth=0.8, zorder=0)
         for height, text in ticks:
-            axes.annotate(text, (x, height), xytext=(4, 0), textcoords="offset points", fontsize=7, va="center")
-    axes.set_xticks(range(len(columns)), [name.split(".")[-1] for name in columns])
+            axes.annotate(
+                text, (x, height), xytext=(4, 0), textcoords="offset points", fontsize=7, va="center", parse_math=False
+            )
+    axes.set_xticks(range(len(columns)), [name.split(".")[-1] for name in columns], parse_math=False)
     axes.set_yticks([])
     axes.set_xlim(-0.3, len(columns) - 0.4)
-    figure.colorbar(colors, ax=axes, label=label)
+    figure.colorbar(colors, ax=axes).set_label(label, parse_math=False)
     return figure
 
 
