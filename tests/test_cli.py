@@ -388,10 +388,21 @@ def test_a_file_that_is_not_a_configuration(refused, tmp_path):
         ("{", "line 1 column 2: not JSON"),
         ("[]", "has no 'config'"),
         ('{"config": {"num_sedes": 1}}', "config.num_sedes"),
+        ('{"config": {}, "num_seeds": 7}', "\"num_seeds\" is not known next to 'config'; put settings into 'config'"),
     ):
         path.write_text(content)
         assert said in refused(2, "train", path, "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+    path.write_text('{"generations": {}, "num_lineages": 2}')
+    assert "\"num_lineages\" is not known next to 'generations'" in refused(2, "generations", path, "--dry-run")
+
+
+def test_what_a_run_records_is_a_configuration_again(run, config_file):
+    path = config_file()
+    recorded = {"rookery": "0.1.0", "threads": 2, "started_in": {}, "checkpoint_hashes": {}}
+    plain = run("train", path, "--dry-run")[1]
+    path.write_text(json.dumps(json.loads(path.read_text()) | recorded))
+    assert run("train", path, "--dry-run")[1] == plain
 
 
 @pytest.mark.usefixtures("quick")

@@ -156,8 +156,10 @@ def print_needs(launch: Launch | None, config: RunConfig) -> None:
 
 def make_run_config(options: TrainCommand) -> RunConfig:
     """The configuration that a command line asks for. Raises ConfigError or NotFoundError."""
-    from rookery.storage.serialization import apply_overrides, from_dict
+    from rookery.storage.run_files import CHECKPOINT_HASHES_KEY, THREADS_KEY
+    from rookery.storage.serialization import apply_overrides, check_file_keys, from_dict
     from rookery.storage.yaml_files import CONFIG_SUFFIXES, load_config_data
+    from rookery.training.agent_paths import STARTED_IN_KEY
     from rookery.training.config import RunConfig
     from rookery.training.presets import preset
 
@@ -167,6 +169,7 @@ def make_run_config(options: TrainCommand) -> RunConfig:
             raise ConfigError(
                 f"{options.preset} has no 'config'; start from what --dry-run prints, or from the config.json of a run"
             )
+        check_file_keys(data, "config", ("rookery", THREADS_KEY, STARTED_IN_KEY, CHECKPOINT_HASHES_KEY), options.preset)
         config = from_dict(RunConfig, data["config"])
     else:
         config = preset(options.preset)

@@ -20,7 +20,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -529,6 +529,23 @@ def _abbreviate(value: Any) -> str:
         text = repr(value)
     text = " ".join(text.split())
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def check_file_keys(data: Mapping[str, Any], main: str, others: Iterable[str], source: str) -> None:
+    """Check the keys of a configuration file, whose settings all lie under one of them.
+
+    Args:
+      main: the key under which the settings lie.
+      others: the keys that the program writes next to it.
+      source: names the file in the message.
+    Raises: ConfigError for another key: a setting that stands next to `main` would have no effect.
+    """
+    allowed = (main, *others)
+    if (wrong := next((key for key in data if key not in allowed), None)) is not None:
+        raise ConfigError(
+            f"{source}: {_abbreviate(wrong)} is not known next to {main!r}; put settings into {main!r}, or leave it "
+            f"out: {suggest(wrong, allowed)}"
+        )
 
 
 def _unknown_key_error(where: str, key: str, allowed: Iterable[str]) -> ConfigError:

@@ -31,7 +31,7 @@ from rookery.limits import NumericFields, check_at_most, check_stop_after, check
 from rookery.storage.atomic import read_file, refuse_link, write_bytes, write_json
 from rookery.storage.metrics import read_metrics, seed_values
 from rookery.storage.run_files import AGENTS_DIR, GENERATIONS_FILE, HANDED_ON_DIR
-from rookery.storage.serialization import from_dict, load_json, to_dict
+from rookery.storage.serialization import check_file_keys, from_dict, load_json, to_dict
 from rookery.tasks.registry import make_env
 from rookery.training.build import SEED_PLACEHOLDER, check_run_folder
 from rookery.training.config import (
@@ -188,6 +188,7 @@ def load_generations(data: Any, source: str) -> GenerationsConfig:
     """A configuration from the content of a file. Raises ConfigError; `source` names the file in messages."""
     if not isinstance(data, dict) or not isinstance(data.get("generations"), dict):
         raise ConfigError(f"{source} has no 'generations'; start from what 'rookery generations --dry-run' prints")
+    check_file_keys(data, "generations", (), source)
     return from_dict(GenerationsConfig, data["generations"])
 
 
