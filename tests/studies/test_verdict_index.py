@@ -3,7 +3,8 @@
 import json
 
 from rookery.cli import main
-from rookery.errors import NotFoundError
+from rookery.errors import ConfigError, NotFoundError
+from rookery.studies import verdict_index
 from rookery.studies.verdict_index import VERDICTS_FILE, studies_with_results, write_verdict_index
 
 RUN = {
@@ -61,6 +62,29 @@ def test_agents_without_seeds_are_not_called_seeds(tmp_path):
     put(tmp_path, "ndousse2021/fig13", rows=[row("experts", None), row("random mover", None)])
     text = write_verdict_index(tmp_path).read_text()
     assert "Budget `desk`, agents without seeds, " in text
+
+
+def test_a_study_that_cannot_be_loaded_stops_neither_page_nor_report(tmp_path, monkeypatch, capsys):
+    def load(name, real=verdict_index.load_study):
+        if name.endswith("dqn"):
+            raise ConfigError("other-package: the study cannot be imported")
+        return real(name)
+
+    monkeypatch.setattr(verdict_index, "load_study", load)
+    put(tmp_path, "ndousse2021/talk2020/dqn")
+    put(tmp_path, "jaques2019/moa", runs=[RUN])
+    text = write_verdict_index(tmp_path).read_text()
+    assert (
+        "## ndousse2021/talk2020/dqn\n\nThe study cannot be loaded. `rookery report ndousse2021/talk2020/dqn`" in text
+    )
+    assert "(jaques2019/moa/report.html)" in text
+
+    monkeypatch.setattr("rookery.commands.report._report", lambda name, *_: load(name))
+    assert main(["report", "all", "--results", str(tmp_path)]) == ConfigError.exit_code
+    output = capsys.readouterr()
+    assert "left out: other-package: the study cannot be imported" in output.out
+    assert "index: " in output.out
+    assert output.err == "error: other-package: the study cannot be imported\n"
 
 
 def test_a_folder_without_results_is_not_reported(tmp_path, capsys):

@@ -12,7 +12,7 @@ from rookery.commands.lists import RESULTS_DIR
 from rookery.commands.options import Json
 from rookery.commands.output import print_json
 from rookery.commands.reproduce import print_verdicts
-from rookery.errors import CorruptFileError, NotFoundError
+from rookery.errors import ConfigError, CorruptFileError, MissingPackageError, NotFoundError, RookeryError
 
 ALL_STUDIES = "all"
 
@@ -36,12 +36,12 @@ class ReportCommand:
 def run_report(options: ReportCommand) -> int:
     """Write the page of one study or of all, and the index. Returns 0.
 
-    Raises: NotFoundError for a folder without results; CorruptFileError for damaged ones, where all studies are asked
-      for after the pages of the others.
+    Raises: NotFoundError for a folder without results; CorruptFileError for damaged ones, and ConfigError for another
+      package's study that cannot be loaded, where all studies are asked for after the pages of the others.
     """
     from rookery.studies.verdict_index import studies_with_results, write_verdict_index
 
-    damaged = None
+    damaged: RookeryError | None = None
     if options.study != ALL_STUDIES:
         _report(options.study, options.results, options.json)
     else:
@@ -56,7 +56,9 @@ def run_report(options: ReportCommand) -> int:
                 print(name)
             try:
                 _report(name, options.results, options.json)
-            except CorruptFileError as error:
+            except MissingPackageError:
+                raise
+            except (CorruptFileError, ConfigError) as error:  # a ConfigError is of another package's study
                 damaged = damaged or error
                 if not options.json:
                     print(f"  left out: {error}")

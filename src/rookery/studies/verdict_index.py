@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rookery.errors import CorruptFileError, StorageError
+from rookery.errors import ConfigError, CorruptFileError, StorageError
 from rookery.storage.atomic import write_text
 from rookery.studies.mechanisms import OtherResults
 from rookery.studies.results import Results
@@ -42,7 +42,9 @@ def other_results(root: Path) -> OtherResults:
 
 
 def write_verdict_index(root: Path) -> Path:
-    """Write verdicts.md over the results under a folder; results that cannot be read are named. Returns its path.
+    """Write verdicts.md over the results under a folder. Returns its path.
+
+    Results that cannot be read, and studies of other packages that cannot be loaded, are named in it.
 
     Raises: StorageError if the page cannot be written.
     """
@@ -50,6 +52,8 @@ def write_verdict_index(root: Path) -> Path:
     for name in studies_with_results(root):
         try:
             parts.append(_section(name, read_results(root / name)))
+        except ConfigError:  # another package's study, without which its results stay
+            parts.append(f"## {name}\n\nThe study cannot be loaded. `rookery report {name}` says why.\n")
         except (CorruptFileError, StorageError):  # one study's damaged folder must not stop the page
             parts.append(f"## {name}\n\nIts results cannot be read. `rookery reproduce {name}` makes them again.\n")
     path = root / VERDICTS_FILE

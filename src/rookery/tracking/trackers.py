@@ -73,7 +73,7 @@ def part_trackers() -> str | tuple[str, ...]:
 
 
 def save_trackers(run_dir: Path, trackers: Mapping[str, str | None]) -> None:
-    """Record a run's trackers and their ids in its folder, in place of those of an earlier run. Raises: StorageError."""
+    """Record a run's trackers and their ids in its folder, in place of an earlier run's. Raises: StorageError."""
     path = run_dir / TRACKING_FILE
     if tuple(trackers) != DEFAULT_TRACKERS:
         write_json(path, {"trackers": dict(trackers)})
