@@ -152,7 +152,11 @@ def test_one_damaged_study_stops_no_other(damage, capsys):
 def test_the_list_of_studies_names_damaged_results(damage, capsys, changed):
     folder, path = damage(AGENTS, lambda data: data.update(changed))
     assert main(["reproduce", "--list", "--results", str(folder)]) == CorruptFileError.exit_code
-    assert f"{path} does not hold the results of a study" in capsys.readouterr().err
+    output = capsys.readouterr()
+    assert f"{path} does not hold the results of a study" in output.err
+    listed = [line for line in output.out.splitlines() if not line.startswith(" ")]
+    assert listed.index(AGENTS) < len(listed) - 1  # the list goes to its end
+    assert f"damaged results in {path.parent}" in output.out
 
 
 def test_that_other_seeds_or_fewer_episodes_will_replace_results_is_said(damage, tmp_path):

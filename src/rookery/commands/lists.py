@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rookery.commands.output import format_nested, print_json, print_table
-from rookery.errors import ConfigError, CorruptFileError
+from rookery.errors import ConfigError, CorruptFileError, RookeryError, StorageError
+from rookery.storage.atomic import read_file, storage_error
 
 RESULTS_DIR = Path("results")
 
@@ -98,11 +99,19 @@ def show_card(name: str | None, as_json: bool = False) -> int:
 
 
 def list_studies(results: Path, as_json: bool = False) -> int:
-    """Every study: what it compares, its budgets and their cost, and whether results exist. Returns 0."""
+    """Every study: what it compares, its budgets and their cost, and whether results exist. Returns 0.
+
+    Raises: CorruptFileError or StorageError for results that cannot be read, after the list, which names all of them.
+    """
     from rookery.studies.summaries import read_summaries
 
+    damaged: RookeryError | None = None
     for name, summary in read_summaries().items():
-        existing = _existing_results(results / name)
+        existing, unreadable = None, False
+        try:
+            existing = _existing_results(results / name)
+        except (CorruptFileError, StorageError) as error:
+            damaged, unreadable = damaged or error, True
         if as_json:
             print_json({"study": name, **summary, "results_budget": existing and existing[0]})
             continue
@@ -110,25 +119,31 @@ def list_studies(results: Path, as_json: bool = False) -> int:
         if summary["runs"]:
             print(f"  runs, shared with other studies: {', '.join(summary['runs'])}")
         for budget, steps in summary["training_steps"].items():
-            if existing and existing[0] == budget:
+            if unreadable:
+                state = f"damaged results in {results / name}"
+            elif existing and existing[0] == budget:
                 state = f"results of {existing[1]} seeds in {results / name}"
             else:
                 state = "judges no claims" if budget == "smoke" else "not yet run"
             cost = _format_cost(steps, budget, summary["steps_per_second"])
             print(f"  {budget:6} {cost:42} {state}")
+    if damaged is not None:
+        raise damaged
     return 0
 
 
 def _existing_results(folder: Path) -> tuple[str, int] | None:
     """Budget and number of seeds of the results in a folder; None if there are none."""
     path = folder / "results.json"
-    if not path.exists():
-        return None
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_file(path))
         if not isinstance(data["budget"], str) or not isinstance(data["seeds"], list):
             raise TypeError("budget or seeds")
         return data["budget"], len(data["seeds"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise storage_error("read", path, error) from error
     except (KeyError, TypeError, ValueError, RecursionError):
         raise CorruptFileError(f"{path} does not hold the results of a study; run `rookery reproduce` again") from None
 
