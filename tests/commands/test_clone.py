@@ -31,5 +31,12 @@ def test_zero_is_a_number_that_was_given(refused, tmp_path, option, entry):
     assert f"already has a task and an expert; leave out {option}" in refused("--data", str(tmp_path), option, "0")
 
 
+def test_options_of_training_where_nothing_is_trained(refused):
+    options = ("--seeds", "2", "--seed", "0", "--time-limit", "1", "--track", "none", "--restart")
+    said = "--record-only trains nothing; leave out --seeds, --seed, --time-limit, --track, --restart, or leave out"
+    assert said in refused("--record-only", *options)
+    assert "leave out num_seeds=2, --restart, or" in refused("num_seeds=2", "--record-only", "--restart")
+
+
 def test_a_dataset_that_is_recorded_is_not_recorded_again(refused, tmp_path):
     assert "--data is recorded already; leave out --record-only" in refused("--data", str(tmp_path), "--record-only")

@@ -27,8 +27,8 @@ from rookery.commands.generations import GenerationsCommand
 from rookery.commands.options import expand_home, gather_overrides
 from rookery.commands.output import outlast_readers
 from rookery.commands.play import PlayCommand
-from rookery.commands.processes import train_together
 from rookery.commands.replay import ReplayCommand
+from rookery.commands.resume import ResumeCommand
 from rookery.commands.score import ScoreCommand
 from rookery.commands.sweep import SweepCommand
 from rookery.commands.train import TrainCommand, print_result
@@ -43,7 +43,6 @@ from rookery.errors import (
     suggest,
 )
 from rookery.plugins import load_entry_points
-from rookery.scaling.launch import Launch
 from rookery.scorecard.agents import FunctionAgent, load_function
 from rookery.studies.study_list import load_study
 from rookery.viz import record_episode
@@ -251,10 +250,11 @@ def test_numbers_in_python_s_notation(words):
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 1e300])
-def test_a_time_to_join_that_no_system_waits(seconds):
-    options, launch = TrainCommand(join_timeout=seconds), Launch("node1:4000", 2, 0, "options")
-    with pytest.raises(ConfigError, match=r"^join_timeout=.* must be above 0 and at most 1,000,000 seconds"):
-        train_together(launch, "train", None, options, pytest.fail)
+def test_a_time_to_join_that_no_system_waits(seconds, tmp_path):
+    """Also where there is nobody to wait for."""
+    for command in (TrainCommand(join_timeout=seconds), ResumeCommand(run=tmp_path, join_timeout=seconds)):
+        with pytest.raises(ConfigError, match=r"^join_timeout=.* must be above 0 and at most 1,000,000 seconds"):
+            command()
 
 
 def test_the_home_folder_after_an_equals_sign(monkeypatch):

@@ -30,6 +30,15 @@ def test_options_of_the_page_next_to_terminal(refused):
     assert "--host, --port, --browser cannot be used with --terminal" in refused("--terminal", *page)
 
 
+def test_one_person_in_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr("rookery.play.terminal.check_terminal", lambda: None)
+    monkeypatch.setattr("rookery.play.game.Game", lambda *_, **__: pytest.fail("made a game"))
+    setup = SimpleNamespace(env=SimpleNamespace(num_agents=3), agent_names=(), roles=())
+    monkeypatch.setattr("rookery.commands.play.make_game_setup", lambda *_: setup)
+    assert main(["play", "--terminal", "--human-slots", "1", "2"]) == 2
+    assert "--terminal has one keyboard: name one slot after --human-slots" in capsys.readouterr().err
+
+
 def test_every_slot_for_people_is_checked(monkeypatch, capsys):
     monkeypatch.setattr("rookery.play.terminal.check_terminal", lambda: None)
     monkeypatch.setattr("rookery.play.game.Game", lambda *_, **__: pytest.fail("made a game"))

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 RECORDING_OPTIONS = ("task", "expert", "task_overrides", "episodes", "solo", "data_seed")
 """Options that say what is recorded."""
+TRAINING_OPTIONS = ("seeds", "seed", "time_limit", "track", "restart")
+"""Options that say how clones are trained, next to KEY=VALUE."""
 DEFAULT_EPISODES = 500
 
 
@@ -93,6 +95,10 @@ def run_clone(options: CloneCommand) -> int:
         raise ConfigError(f"--data already has a task and an expert; leave out {flags(requested)}")
     if options.data is not None and options.record_only:
         raise ConfigError("--data is recorded already; leave out --record-only, or leave out --data to record")
+    if options.record_only and (
+        unused := [*options.overrides, *filter(None, [flags(given(options, TRAINING_OPTIONS))])]
+    ):
+        raise ConfigError(f"--record-only trains nothing; leave out {', '.join(unused)}, or leave out --record-only")
     folder = options.data or options.out / DATASET_DIR
     if options.data is None:
         refuse_link(folder)

@@ -82,7 +82,9 @@ def run_play(options: PlayCommand) -> int:
     human_slots = options.human_slots or default_human_slots(setup.env.num_agents)
     check_human_slots(human_slots, setup.env.num_agents)
     if options.terminal:
-        human_slots = human_slots[:1]  # there is one keyboard
+        if len(options.human_slots) > 1:
+            raise ConfigError("--terminal has one keyboard: name one slot after --human-slots, or leave out --terminal")
+        human_slots = human_slots[:1]
     for slot, (name, role) in enumerate(zip(setup.agent_names, setup.roles, strict=True)):
         person = " until a person takes it" if slot in human_slots else ""
         print(f"slot {slot}: {name} ({'trained' if role == 'frozen' else role}){person}", file=sys.stderr)

@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from rookery.training.process_group import ProcessGroup
 
 
+MAX_JOIN_TIMEOUT = 1_000_000.0
+"""Seconds; the system's own timeouts cannot be of any length."""
+
+
+def check_join_timeout(seconds: float) -> None:
+    """Check an option that also a run in one process may have, as in a script that starts any number of them.
+
+    Raises: ConfigError for a time that no system waits.
+    """
+    if not 0 < seconds <= MAX_JOIN_TIMEOUT:
+        raise ConfigError(f"join_timeout={seconds} must be above 0 and at most {MAX_JOIN_TIMEOUT:,.0f} seconds")
+
+
 def train_together(
     launch: Launch,
     command: str,
@@ -32,15 +45,11 @@ def train_together(
       run: trains or continues the run as its process 0, and returns the exit code.
     Raises: as `rookery.scaling.hosts.joined`, `run` and `rookery.training.replica_updates.follow_run`.
     """
-    from rookery.scaling.hosts import MAX_JOIN_TIMEOUT, Proposal, joined
+    from rookery.scaling.hosts import Proposal, joined
     from rookery.storage.serialization import from_dict, to_dict
     from rookery.training.config import RunConfig
     from rookery.training.replica_updates import follow_run
 
-    if not 0 < options.join_timeout <= MAX_JOIN_TIMEOUT:
-        raise ConfigError(
-            f"join_timeout={options.join_timeout} must be above 0 and at most {MAX_JOIN_TIMEOUT:,.0f} seconds"
-        )
     proposal = Proposal(
         command=command,
         config=None if config is None else to_dict(config),

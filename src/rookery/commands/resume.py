@@ -21,6 +21,7 @@ from rookery.commands.options import (
     time_limit_seconds,
     use_cores,
 )
+from rookery.commands.processes import check_join_timeout, train_together
 from rookery.commands.train import print_result
 from rookery.scaling.launch import find_launch
 from rookery.training.devices import request_deterministic_ops
@@ -60,6 +61,7 @@ def run_resume(options: ResumeCommand) -> int:
     if options.deterministic_ops:
         request_deterministic_ops()
     check_cores(options.cores)
+    check_join_timeout(options.join_timeout)
     launch = find_launch(options.coordinator, options.num_processes, options.process_id, os.environ)
     quiet = options.quiet or options.json
 
@@ -76,7 +78,6 @@ def run_resume(options: ResumeCommand) -> int:
         from rookery.training.process_group import ONE_PROCESS
 
         return run(ONE_PROCESS)
-    from rookery.commands.processes import train_together
     from rookery.training.trainer import load_config
 
     config = None if launch.process_id else load_config(options.run)

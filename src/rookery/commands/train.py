@@ -30,6 +30,7 @@ from rookery.commands.options import (
     use_cores,
 )
 from rookery.commands.output import print_json
+from rookery.commands.processes import check_join_timeout, train_together
 from rookery.errors import STOPPED_EXIT_CODE, ConfigError, RookeryError
 from rookery.scaling.launch import find_launch
 from rookery.training.devices import request_deterministic_ops
@@ -90,6 +91,7 @@ def run_train(options: TrainCommand) -> int:
     if options.deterministic_ops:
         request_deterministic_ops()
     check_cores(options.cores)
+    check_join_timeout(options.join_timeout)
     launch = find_launch(options.coordinator, options.num_processes, options.process_id, os.environ)
     if launch is None or options.dry_run:
         use_cores(options.cores)
@@ -128,8 +130,6 @@ def run_train(options: TrainCommand) -> int:
         from rookery.training.process_group import ONE_PROCESS
 
         return run(ONE_PROCESS)
-    from rookery.commands.processes import train_together
-
     return train_together(launch, "train", config, options, run)
 
 

@@ -32,8 +32,6 @@ from rookery.types import PyTree
 
 JOIN_TIMEOUT = 300.0
 """Seconds in which all processes of a run must have started."""
-MAX_JOIN_TIMEOUT = 1_000_000.0
-"""Seconds; the system's own timeouts cannot be of any length."""
 MAX_THREADS = 256
 """The most threads that each process starts because of the devices of the others."""
 _HELLO_TIMEOUT = 10.0
