@@ -31,6 +31,15 @@ def test_zero_is_a_number_that_was_given(refused, tmp_path, option, entry):
     assert f"already has a task and an expert; leave out {option}" in refused("--data", str(tmp_path), option, "0")
 
 
+def test_control_characters_of_a_dataset_do_not_reach_the_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # the command sets it
+    manifest = RECORDED | {"expert": "\x1b[31mred", "return": {"mean": 1.0, "std": 0.0}}
+    monkeypatch.setattr("rookery.training.demonstrations.read_demonstrations_manifest", lambda path: manifest)
+    write_json(tmp_path / "data" / "manifest.json", manifest)
+    assert main(["clone", "--out", str(tmp_path), "--record-only"]) == 0
+    assert r"3 episodes of \x1b[31mred, 1 slots each" in capsys.readouterr().out
+
+
 def test_options_of_training_where_nothing_is_trained(refused):
     options = ("--seeds", "2", "--seed", "0", "--time-limit", "1", "--track", "none", "--restart")
     said = "--record-only trains nothing; leave out --seeds, --seed, --time-limit, --track, --restart, or leave out"

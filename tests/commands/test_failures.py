@@ -233,6 +233,10 @@ def test_a_change_in_the_place_of_the_preset(tmp_path, monkeypatch):
     assert gather_overrides(CloneCommand, ["num_seeds=2"]) == ["num_seeds=2"]  # it has no preset
     with pytest.raises(ConfigError, match="num_envs=8 is a change; name what it changes before it"):
         gather_overrides(SweepCommand, ["num_envs=8", "--space", "a=1"])
+    long = f"variants=[{'1,' * 3000}1]"  # no system has such a name
+    assert gather_overrides(TrainCommand, [long]) == ["demo", long]
+    with pytest.raises(ConfigError, match="changes to the task follow their option"):
+        gather_overrides(ReplayCommand, ["random", long])
     (tmp_path / "a=1.json").touch()
     assert gather_overrides(TrainCommand, ["a=1.json"]) == ["a=1.json"]
 

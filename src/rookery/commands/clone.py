@@ -20,7 +20,7 @@ from rookery.commands.options import (
     working,
 )
 from rookery.commands.output import print_json
-from rookery.errors import STOPPED_EXIT_CODE, ConfigError
+from rookery.errors import STOPPED_EXIT_CODE, ConfigError, printable
 from rookery.storage.run_files import CONFIG_FILE, DATASET_DIR
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def run_clone(options: CloneCommand) -> int:
     if not quiet:
         expert_return = manifest["return"]
         print(
-            f"{folder}: {manifest['num_episodes']} episodes of {manifest['expert']}, "
+            f"{folder}: {manifest['num_episodes']} episodes of {printable(manifest['expert'])}, "
             f"{len(manifest['slots'])} slots each, "
             f"return {expert_return['mean']:.2f} ± {expert_return['std']:.2f}"
         )

@@ -9,7 +9,6 @@ import re
 import sys
 import typing
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 from tyro.conf import Positional, arg
@@ -148,7 +147,7 @@ def gather_overrides(command: type, arguments: list[str]) -> list[str]:
             first.append(word)
     if "overrides" in fields:
         return _with_preset(next(iter(fields.values())), first) + rest
-    changes = [word for word in first if _CHANGE.match(word) and not Path(word).exists()]
+    changes = [word for word in first if _CHANGE.match(word) and not os.path.exists(word)]
     if changes and "task_overrides" in fields:
         raise ConfigError(
             f"{' '.join(changes)}: changes to the task follow their option: --task-overrides {' '.join(changes)}"
@@ -173,7 +172,7 @@ def _with_preset(preset: dataclasses.Field, words: list[str]) -> list[str]:
 
     Raises: ConfigError if the command has no default one.
     """
-    if preset.name == "overrides" or not words or not _CHANGE.match(words[0]) or Path(words[0]).exists():
+    if preset.name == "overrides" or not words or not _CHANGE.match(words[0]) or os.path.exists(words[0]):
         return words
     if preset.default is dataclasses.MISSING:
         raise ConfigError(f"{words[0]} is a change; name what it changes before it, a preset or a file")

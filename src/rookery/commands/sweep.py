@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 from rookery.commands.options import Cores, Json, Overrides, TimeLimit, optional, time_limit_seconds, use_cores
 from rookery.commands.output import print_json
 from rookery.commands.train import TrainCommand, make_run_config
-from rookery.errors import STOPPED_EXIT_CODE, UNFINISHED_EXIT_CODE
+from rookery.errors import STOPPED_EXIT_CODE, UNFINISHED_EXIT_CODE, printable
 
 if TYPE_CHECKING:
     from rookery.scaling.sweep_trials import Trial
@@ -92,9 +92,11 @@ def run_sweep(options: SweepCommand) -> int:
         print(f"stopped after {len(trials)} trials; run the same command to continue")
     elif best is None:
         failure = next((trial.failure for trial in trials if trial.failure), "all were stopped early")
-        print(f"none of {len(trials)} trials reached its end ({failure}); try another space in another folder (--out)")
+        why = printable(failure)
+        print(f"none of {len(trials)} trials reached its end ({why}); try another space in another folder (--out)")
     else:
-        print(f"best of {len(trials)}: {', '.join(f'{k}={v}' for k, v in best.settings.items())} ({best.value:.4g})")
+        settings_text = printable(", ".join(f"{k}={v}" for k, v in best.settings.items()))
+        print(f"best of {len(trials)}: {settings_text} ({best.value:.4g})")
         file = shlex.quote(str(options.out / BEST_FILE))
         print(f"next: rookery train {file}, on the seeds that the sweep has not seen")
     return _exit_code(stopped, best)

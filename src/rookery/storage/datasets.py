@@ -113,7 +113,8 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
         _check_content(content)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(f"{folder} holds no whole dataset ({DATASET_MANIFEST} is missing); record one") from None
-    except (StorageError, ValueError, TypeError, KeyError, AttributeError, RecursionError):  # of its content
+    # Of its content.
+    except (StorageError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise CorruptFileError(f"{path} is altered; {record_again(folder)}") from None
     except OSError as error:
         raise storage_error("read", path, error) from error
