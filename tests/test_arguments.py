@@ -40,6 +40,7 @@ REFUSED = [
     (lambda: rookery.train("smoke", stop_after="60"), "stop_after='60' must be a number of seconds or None"),
     (lambda: rookery.train("smoke", stop_after=float("nan")), "stop_after=nan must be at least 0"),
     (lambda: rookery.train("smoke", devices=1), "devices=1 must be a list of JAX devices"),
+    (lambda: rookery.train("smoke", devices=("a",)), "devices[0]='a' must be a JAX device"),
     (lambda: rookery.train("smoke", on_update=1), "on_update=1 must be a function of (num_updates, saved) or None"),
     (lambda: rookery.resume(None), f"run=None {A_PATH}"),
     (lambda: rookery.load(None), f"agent=None {AN_AGENT}"),

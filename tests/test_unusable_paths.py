@@ -84,6 +84,13 @@ def test_in_the_record_of_where_a_run_was_started(tmp_path, place):
         AgentFinder.of_run(tmp_path)
 
 
+def test_in_a_run_that_records_where_it_was_started(tmp_path):
+    finder = AgentFinder(tmp_path, {"working_directory": "/a", "run_dir": "/b"})
+    for name in ("x\0y/a.safetensors", "a\0.safetensors"):
+        with pytest.raises(StorageError, match=r"no file can have this name"):
+            finder(name)
+
+
 def test_in_the_manifest_of_a_dataset(tmp_path):
     shard = {"file": NUL, "num_trajectories": 1, "bytes": 1, "sha256": "0"}
     write_manifest(tmp_path, {"format": 1, "shards": [shard]})

@@ -234,3 +234,18 @@ def test_observations_in_another_form_are_refused():
         with pytest.raises(IncompatibleError, match="whole numbers from 0 to 255"):
             actor.act(other)
     np.testing.assert_array_equal(actor.forward(np.zeros(obs.shape))[0], actor.forward(np.zeros_like(obs))[0])
+
+
+def test_arguments_that_are_no_arrays_or_states_are_refused():
+    actor = NumpyActor(random_agent("mlp"))
+    obs = np.zeros(actor.observation_shape, np.uint8)
+    for named, call in (
+        ("state='x' is no state", lambda: actor.act(obs, "x")),
+        (r"observation=\[\[1\], \[1, 2\]\] is no array", lambda: actor.act([[1], [1, 2]])),
+        ("comms_obs='x' is no array", lambda: actor.act(obs, comms_obs="x")),
+        (r"is_first=\[\[1\], \[1, 2\]\] is no array", lambda: actor.act(obs, is_first=[[1], [1, 2]])),
+    ):
+        with pytest.raises(IncompatibleError, match=named):
+            call()
+    with pytest.raises(ConfigError, match="batch_size=10000000000000 must be at most 2,147,483,647"):
+        actor.initial_state(10**13)

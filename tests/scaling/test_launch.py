@@ -22,6 +22,7 @@ def test_alone_unless_something_says_otherwise():
     assert found(SLURM, num_processes=1) is None
     assert found({**SLURM, "SLURM_STEP_NUM_TASKS": "1"}) is None
     assert found({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}) is None  # the batch script itself
+    assert found({**SLURM, "SLURM_PROCID": "9" * 5000}) is None  # no number of the scheduler's
 
 
 def test_options():

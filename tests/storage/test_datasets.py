@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rookery.errors import ConfigError, InUseError
+from rookery.errors import ConfigError, CorruptFileError, InUseError
 from rookery.storage.datasets import new_dataset, read_manifest, read_shards, write_manifest, write_shard
 
 
@@ -58,3 +58,9 @@ def test_a_dataset_that_another_process_records_is_left_alone(tmp_path):
     with pytest.raises(ConfigError, match="already holds a dataset"):
         record()
     assert len(read_shards(tmp_path, read_manifest(tmp_path))) == 1
+
+
+def test_a_return_that_no_number_holds_is_damage(tmp_path):
+    write_manifest(tmp_path, {"format": 1, "shards": [], "return": {"mean": 10**400, "std": 0}})
+    with pytest.raises(CorruptFileError, match=r"manifest\.json is altered"):
+        read_manifest(tmp_path)

@@ -395,6 +395,7 @@ def test_another_kind_starts_from_its_defaults():
         ("seeds.x=1", "config.seeds is 5 and has no 'x' inside; set seeds whole"),
         ("team.2.name=x", "config.team.2 is not known; allowed: 0 to 1"),
         ("team.-1.name=x", "config.team.-1 is not known; allowed: 0 to 1"),
+        (f"team.{'9' * 5000}.name=x", f"config.team.{'9' * 57}... is not known; allowed: 0 to 1"),
         ("team.x.name=x", "config.team.x is not known; allowed: 0 to 1"),
         (
             "team.0.learner.kind=pppo",

@@ -22,6 +22,7 @@ from rookery.tracking.mlflow import MLflowTracker
 from rookery.tracking.tensorboard import TensorBoardTracker
 from rookery.tracking.tracker import TrackedRun, Tracker, metric_curves
 from rookery.tracking.trackers import RunTrackers, choose_trackers, save_trackers, saved_trackers
+from rookery.tracking.wandb import WandbTracker
 from tests.optional import is_installed
 
 
@@ -213,6 +214,10 @@ def test_choosing(monkeypatch):
         choose_trackers(["tensorbord"])
     with pytest.raises(ConfigError, match="'none' excludes the others"):
         choose_trackers(["none", "tensorboard"])
+    monkeypatch.setattr(WandbTracker, "package", "nosuch_package.inner")
+    with pytest.raises(MissingPackageError, match=r"needs the package nosuch_package.inner; "):
+        choose_trackers(["wandb"])
+    monkeypatch.undo()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=r"needs the package wandb; \S+ -m pip install 'rookery\[track\]'"):
         choose_trackers(["wandb"])

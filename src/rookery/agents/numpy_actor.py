@@ -23,8 +23,9 @@ from rookery.agents import zoo
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.weights import Agent
 from rookery.backend import cpu_devices
-from rookery.errors import ConfigError, IncompatibleError
+from rookery.errors import ConfigError, IncompatibleError, error_text, explain_failure
 from rookery.interfaces import NumpyForward
+from rookery.limits import MAX_INTEGER, shortened
 from rookery.nn.cells import CellState, over_axes_of
 from rookery.types import PyTree
 
@@ -81,17 +82,25 @@ class NumpyActor:
     def initial_state(self, batch_size: int | None = None, seed: int = 0) -> ActorState:
         """A blank memory for one agent, or for a batch; `seed` decides which actions it will sample.
 
-        Raises: ConfigError for a batch size below 1, a seed outside [0, 2^63), or one that is not a whole number.
+        Raises: ConfigError for a batch size outside [1, 2^31), a seed outside [0, 2^63), or one that is not a whole
+          number; OutOfMemoryError for a batch that does not fit into memory.
         """
         for name, value in (("batch_size", batch_size or 1), ("seed", seed)):
             if not isinstance(value, numbers.Integral) or isinstance(value, bool):
                 raise ConfigError(f"{name}={value!r} must be a whole number")
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch_size={batch_size} must be at least 1")
+        if batch_size is not None and batch_size > MAX_INTEGER:
+            raise ConfigError(f"batch_size={batch_size} must be at most {MAX_INTEGER:,}")
         if not 0 <= seed < 2**63:
             raise ConfigError(f"seed={seed} must lie in [0, 2^63)")
-        memory = self._policy.initial_carry(batch_size or 1)
-        return ActorState(_map_state(lambda x: np.array(x, np.float32), memory), seed, 0)
+        try:
+            memory = self._policy.initial_carry(batch_size or 1)
+            return ActorState(_map_state(lambda x: np.array(x, np.float32), memory), seed, 0)
+        except (MemoryError, RuntimeError) as error:  # JAX's own error is a RuntimeError
+            if (explained := explain_failure(error)) is None:
+                raise
+            raise explained from error
 
     def act(
         self,
@@ -113,7 +122,8 @@ class NumpyActor:
           comms_obs: [(B,) comms_obs_size], the communication observation; None: zeros, as before the first step.
         Returns: the action (int, or i64[B] for a batch) and the next state.
         Raises: IncompatibleError for an observation that is not whole numbers from 0 to 255, for an observation or
-          communication observation of another shape, or a state or `is_first` of another batch size.
+          communication observation of another shape, a state or `is_first` of another batch size, or a state that
+          is none.
         """
         logits, _, after = self.forward(observation, state, is_first=is_first, comms_obs=comms_obs)
         rows = np.atleast_2d(logits)
@@ -140,7 +150,7 @@ class NumpyActor:
         comms_obs: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, ActorState]:
         """Logits f32[(B,) num_actions], value f32[(B,)], and the next state; arguments as for `act`."""
-        obs = _as_pixels(np.asarray(observation))
+        obs = _as_pixels(_as_array("observation", observation))
         single = obs.shape == self.observation_shape
         if single:
             obs = obs[None]
@@ -150,17 +160,22 @@ class NumpyActor:
                 f"not {np.shape(observation)}"
             )
         state = self.initial_state(len(obs)) if state is None else state
+        if not isinstance(state, ActorState):
+            raise IncompatibleError(
+                f"state={shortened(state)} is no state; give what `initial_state` or the last call returned, or None"
+            )
         if state.batch_size != len(obs):
             raise IncompatibleError(
                 f"the state is for a batch of {state.batch_size}, the observation for a batch of {len(obs)}; make a "
                 f"state with initial_state({len(obs)})"
             )
-        if np.shape(is_first) not in ((), (1,), (len(obs),)):
+        first = _as_array("is_first", is_first, bool)
+        if first.shape not in ((), (1,), (len(obs),)):
             raise IncompatibleError(
-                f"is_first has the shape {np.shape(is_first)}; give one boolean, or one for each of the {len(obs)} "
+                f"is_first has the shape {first.shape}; give one boolean, or one for each of the {len(obs)} "
                 "observations"
             )
-        first = np.broadcast_to(np.asarray(is_first, bool), len(obs))
+        first = np.broadcast_to(first, len(obs))
         comms = self._comms_features(comms_obs, len(obs), single)
         logits, value, memory = self._forward(self._params, state.memory, obs, first, comms)
         after = state._replace(memory=memory)
@@ -171,7 +186,7 @@ class NumpyActor:
         expected = (self.comms_obs_size,) if single else (batch_size, self.comms_obs_size)
         if comms_obs is None:
             return np.zeros((batch_size, self.comms_obs_size), np.float32)
-        features = np.asarray(comms_obs, np.float32)
+        features = _as_array("comms_obs", comms_obs, np.float32)
         if features.shape != expected:
             raise IncompatibleError(f"comms_obs has shape {features.shape}, this agent takes {expected}")
         return features.reshape(batch_size, self.comms_obs_size)
@@ -184,6 +199,14 @@ def load_actor(checkpoint: str | Path) -> NumpyActor:
     """
     agent = zoo.load_trained_agent(checkpoint)
     return NumpyActor(dataclasses.replace(agent, params=_as_float32(agent.params)))
+
+
+def _as_array(name: str, value: Any, dtype: Any = None) -> np.ndarray:
+    """An argument as an array. Raises: IncompatibleError for what is none, such as rows of several lengths."""
+    try:
+        return np.asarray(value, dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise IncompatibleError(f"{name}={shortened(value)} is no array of numbers: {error_text(error)}") from None
 
 
 def _as_pixels(obs: np.ndarray) -> np.ndarray:

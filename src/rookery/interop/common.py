@@ -71,7 +71,8 @@ def episode_key(seed: jax.Array, episode: jax.Array) -> PRNGKey:
 
 def check_slot(name: str, value: Any) -> int:
     """The number of a slot as an int; text of digits, as JSON has for keys, is one too. Raises ConfigError."""
-    return check_whole_number(name, int(value) if isinstance(value, str) and value.isdecimal() else value)
+    is_text = isinstance(value, str) and value.isdecimal() and len(value) < 20
+    return check_whole_number(name, int(value) if is_text else value)
 
 
 def check_options(options: Any, allowed: Sequence[str] = ()) -> dict[str, Any]:

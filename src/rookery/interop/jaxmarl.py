@@ -205,7 +205,7 @@ class DictEnv:
             )
         if set(actions) != set(self.agents):
             raise InvalidActionError(
-                f"actions are of {sorted(actions)}; give one for each of: {', '.join(self.agents)}"
+                f"actions are of {shortened(list(actions))}; give one for each of: {', '.join(self.agents)}"
             )
         check_not_forked()
         joint = [actions[name] for name in self.agents]

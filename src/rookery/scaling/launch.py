@@ -126,7 +126,7 @@ def _from_open_mpi(environ: Mapping[str, str]) -> dict | None:
         return None
     # 1531576320.0;tcp://10.96.0.1,10.148.0.1:34911, of version 4; version 5 does not say where its launcher is.
     uri = environ.get("OMPI_MCA_orte_hnp_uri", "")
-    match = re.match(r"(\d+)\..*?tcp6?://\[?([^,\]]+?)(?:[,\]]|:\d+$)", uri)
+    match = re.match(r"([0-9]{1,20})\..*?tcp6?://\[?([^,\]]+?)(?:[,\]]|:\d+$)", uri)
     address = f"{match[2]}:{_FIRST_PORT + int(match[1]) // 4096 % _NUM_PORTS}" if match else ""
     return {"coordinator": address, "num_processes": size, "process_id": rank, "source": "Open MPI"}
 
@@ -134,6 +134,6 @@ def _from_open_mpi(environ: Mapping[str, str]) -> dict | None:
 def _integer(environ: Mapping[str, str], *names: str) -> int | None:
     for name in names:
         text = environ.get(name, "")
-        if text.isascii() and text.isdigit():
+        if text.isascii() and text.isdigit() and len(text) < 20:
             return int(text)
     return None

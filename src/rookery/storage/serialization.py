@@ -29,6 +29,8 @@ from rookery.storage.atomic import check_path, read_file, storage_error
 from rookery.storage.strict_json import NUMBER, check_depth, parse_json
 
 T = TypeVar("T")
+MAX_INDEX_DIGITS = 18
+"""Of an index in the path of a setting."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -362,9 +364,10 @@ def _field_of(hint: Any, node: Any, part: str, where: str) -> tuple[Any, Any]:
     if typing.get_origin(hint) is dict and isinstance(node, dict):
         return part, args[1]
     if typing.get_origin(hint) is tuple and isinstance(node, list):
-        if not (part.isascii() and part.isdigit() and int(part) < len(node)):
+        if not (part.isascii() and part.isdigit() and len(part) <= MAX_INDEX_DIGITS and int(part) < len(node)):
             allowed = f"0 to {len(node) - 1}" if node else "none: it is empty"
-            raise ConfigError(f"{_join_path(where, part)} is not known; allowed: {allowed}")
+            shown = part if len(part) <= 60 else f"{part[:57]}..."
+            raise ConfigError(f"{_join_path(where, shown)} is not known; allowed: {allowed}")
         index = int(part)
         return index, args[0] if len(args) == 2 and args[1] is Ellipsis else args[index]
     raise ConfigError(f"{where} is {_abbreviate(node)} and has no {part!r} inside; set {where.partition('.')[2]} whole")

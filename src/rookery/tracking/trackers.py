@@ -45,9 +45,17 @@ def choose_trackers(names: str | Sequence[str] | None = None) -> tuple[str, ...]
     names = _tracker_names(names)
     for name in names:
         package = TRACKERS.get(name).package
-        if package is not None and importlib.util.find_spec(package) is None:
+        if package is not None and not _is_installed(package):
             raise MissingPackageError(f"the tracker {name!r} needs the package {package}; {install_extra('track')}")
     return names
+
+
+def _is_installed(package: str) -> bool:
+    """Whether a package, or one inside another, can be imported, without importing it."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # the outer one is missing, or the name is none of a package
+        return False
 
 
 def _tracker_names(names: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -67,7 +67,9 @@ class AgentFinder:
 
         At the same place relative to the run's folder as when it was started, at the same place of the disk, or, of a
         relative path, in the working directory of now.
+        Raises: StorageError for a path that no file can have.
         """
+        check_path(name)
         here = _absolute(name)
         if self.started_in is None:
             return [here]
@@ -79,7 +81,7 @@ class AgentFinder:
         return list(dict.fromkeys(map(_absolute, places)))
 
     def __call__(self, name: str) -> str:
-        """Raises: NotFoundError, naming the places, if the agent is at none of them."""
+        """Raises: NotFoundError, naming the places, if the agent is at none of them; StorageError as `places`."""
         if not is_agent_path(name):
             return name
         places = self.places(name)
@@ -118,7 +120,11 @@ def differing_agents(left: RunConfig, right: RunConfig) -> list[tuple[str, str]]
 
 
 def _absolute(path: str) -> str:
-    """The absolute path without links to folders; a link to the file itself stays, for its card lies next to it."""
+    """The absolute path without links to folders; a link to the file itself stays, for its card lies next to it.
+
+    Raises: StorageError for a path that no file can have.
+    """
+    check_path(path)
     return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
 
 

@@ -56,14 +56,15 @@ def _requested_devices(flags: str) -> int | None:
     for word in words:
         name, _, value = word.partition("=")
         if name == DEVICE_COUNT_FLAG:
-            return int(value) if value.isascii() and value.isdigit() else 1
+            return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else 1
     return None
 
 
 def _default_threads() -> int:
     """Threads that XLA's CPU backend starts with, before it adds more for more devices."""
     number = os.environ.get(THREADS_VARIABLE, "")
-    return int(number) if number.isascii() and number.isdigit() and int(number) > 0 else available_cores()
+    is_number = number.isascii() and number.isdigit() and len(number) < 20
+    return int(number) if is_number and int(number) > 0 else available_cores()
 
 
 def thread_count() -> int:

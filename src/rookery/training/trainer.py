@@ -192,6 +192,8 @@ def _check_extensions(run: Run) -> None:
 def _check_loop_arguments(devices: Any, stop_after: Any, on_update: Any) -> None:
     """Raises ConfigError for arguments of `train` and `resume` of another type."""
     check_type("devices", devices, (list, tuple, type(None)), "a list of JAX devices or None")
+    for number, device in enumerate(devices or ()):
+        check_type(f"devices[{number}]", device, jax.Device, "a JAX device, as jax.devices() has them")
     check_stop_after(stop_after)
     if on_update is not None:
         check_callable("on_update", on_update, "a function of (num_updates, saved) or None")
