@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -93,6 +94,17 @@ def test_keys_and_their_actions(game):
     assert key_bindings(game) == {
         "left": "left", "a": "left", "right": "right", "d": "right", "up": "forward", "w": "forward",
     }  # fmt: skip
+
+
+def test_an_action_that_is_called_by_a_digit_has_its_key():
+    def bindings(*names, idle=None):
+        return key_bindings(SimpleNamespace(action_names=names, idle_action=idle))
+
+    digits = [str(digit) for digit in range(10)]
+    assert bindings(*digits) == dict(zip(digits, digits, strict=True))
+    assert bindings("0", "1", "b", "2", "stay", idle=4) == {"0": "0", "1": "1", "2": "2", "3": "b"}
+    many = [f"action {number}" for number in range(20)]
+    assert list(bindings(*many)) == list("1234567890zcvbnm")
 
 
 def test_keys_come_in_pieces():

@@ -5,7 +5,8 @@
   const MAX_TILE = 52, MIN_MAP_HEIGHT = 120, MAX_MAP_HEIGHT = 640, MARGIN = 8, VIEW = 96, DARK = 0.03, RETRY = 1500, REPEAT = 1000;
   const MAX_WIDTH_BESIDE = 0.6; // of the map, next to the buttons, as a fraction of both
   const PLAYER_RING = "#ffffff";
-  const KEYS = { // by action name; other actions get the digits, in order
+  const SPARE_KEYS = [..."1234567890zcvbnm"]; // of actions that have no keys by name, in order
+  const KEYS = { // by action name; one that is called by a digit has it
     left: ["ArrowLeft", "a"], right: ["ArrowRight", "d"], forward: ["ArrowUp", "w"],
     "turn left": ["q"], "turn right": ["e"], up: ["ArrowUp", "w"], down: ["ArrowDown", "s"],
     "pick up": ["e"], drop: ["q"], toggle: [" "],
@@ -108,11 +109,12 @@
 
     assign(actions) { // the keys of each action
       const keys = new Map(), keysOf = {};
-      let digit = 1;
+      const spare = SPARE_KEYS.filter((key) => !actions.includes(key));
       for (const action of actions) {
         if (action === "wait" || action === "done" || action === "stay") continue;
-        keysOf[action] = (KEYS[action] || []).filter((key) => !keys.has(key));
-        if (!keysOf[action].length && digit <= 9) keysOf[action] = [String(digit++)];
+        const named = KEYS[action] || (/^[0-9]$/.test(action) ? [action] : []);
+        keysOf[action] = named.filter((key) => !keys.has(key));
+        if (!keysOf[action].length && spare.length) keysOf[action] = [spare.shift()];
         for (const key of keysOf[action]) keys.set(key, action);
       }
       this.keysOf = keysOf;

@@ -26,6 +26,9 @@ ACTION_KEYS: dict[str, tuple[str, ...]] = {
     "left": ("left", "a"), "right": ("right", "d"), "forward": ("up", "w"), "up": ("up", "w"), "down": ("down", "s"),
     "turn left": ("q",), "turn right": ("e",), "pick up": ("e",), "drop": ("q",), "toggle": (" ",),
 }  # fmt: skip
+DIGITS = tuple("1234567890")
+SPARE_KEYS = (*DIGITS, *"zcvbnm")
+"""Keys of actions without keys of their own, in order; the letters have no other use."""
 KEY_LABELS = {"left": "←", "right": "→", "up": "↑", "down": "↓", " ": "space"}
 UNICODE_ARROWS, ASCII_ARROWS = "▲▶▼◀", "^>v<"
 MIN_TERMINAL_SIZE = (24, 8)  # columns, rows
@@ -34,16 +37,14 @@ _KEY_PATTERN = re.compile(r"\x1b(?:[\[O][0-9;]*[A-Za-z~])?|[^\x1b]", re.DOTALL)
 
 
 def key_bindings(game: Game) -> dict[str, str]:
-    """Actions by key. Actions without keys of their own get the digits, in order."""
-    keys: dict[str, str] = {}
-    digit = 1
-    for number, action in enumerate(game.action_names):
-        if number == game.idle_action:
-            continue
-        action_keys = [key for key in ACTION_KEYS.get(action, ()) if key not in keys]
-        if not action_keys:
-            action_keys, digit = [str(digit)], digit + 1
-        keys |= dict.fromkeys(action_keys, action)
+    """Actions by key. One that is called by a digit has it; others without keys of their own get `SPARE_KEYS`."""
+    actions = [action for number, action in enumerate(game.action_names) if number != game.idle_action]
+    keys = {action: action for action in actions if action in DIGITS}
+    spare = (key for key in SPARE_KEYS if key not in actions)
+    for action in actions:
+        if action not in DIGITS:
+            action_keys = [key for key in ACTION_KEYS.get(action, ()) if key not in keys]
+            keys |= dict.fromkeys(action_keys or [key for key in (next(spare, None),) if key], action)
     return keys
 
 
