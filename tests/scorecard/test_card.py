@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rookery.agents.zoo import ZOO_DIR
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, MissingPackageError, NotFoundError
 from rookery.intervals import Interval
 from rookery.scorecard.agents import FunctionAgent, ScoredAgent, load_function, load_scored_agent
@@ -34,6 +35,14 @@ GUIDED = dataclasses.replace(
 
 
 TRANSMISSION = ("alone", "with experts", "experts leave")
+
+
+def test_an_agent_may_be_named_by_its_path(tmp_path):
+    path = ZOO_DIR / "goal-cycle-demo-novice.safetensors"
+    assert load_scored_agent(path) == load_scored_agent(str(path))
+    for missing in ("a.onnx", "a.safetensors"):
+        with pytest.raises(NotFoundError, match=missing.replace(".safetensors", "")):
+            score(tmp_path / missing)
 
 
 def played(kind: str, names: tuple[str, ...]) -> dict:

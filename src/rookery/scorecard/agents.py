@@ -175,7 +175,7 @@ def checked_actions(action: Any, shape: tuple[int, ...], name: str) -> Int[np.nd
     return array
 
 
-def load_scored_agent(source: str, observation_type: ObservationType | None = None) -> ScoredAgent:
+def load_scored_agent(source: str | Path, observation_type: ObservationType | None = None) -> ScoredAgent:
     """An agent by what stands on the command line.
 
     Args:
@@ -187,6 +187,7 @@ def load_scored_agent(source: str, observation_type: ObservationType | None = No
     """
     if observation_type is not None:
         _check_observation_type("observation", observation_type)
+    source = str(source)
     if source in BUILTIN_AGENTS:
         return RookeryAgent(name=source, kind="rookery", observation_type=observation_type or "symbolic")
     suffix = Path(source).suffix

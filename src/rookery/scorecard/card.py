@@ -82,7 +82,7 @@ class ScoreCard:
 
 
 def score(
-    agent: str | ScoredAgent,
+    agent: str | Path | ScoredAgent,
     protocol: str | Protocol = SOCIAL_V1,
     observation_type: ObservationType | None = None,
     progress: Callable[[str], None] = lambda condition: None,
@@ -101,10 +101,10 @@ def score(
     Raises: NotFoundError for an unknown agent or protocol; IncompatibleError for an agent that does not fit; and as
       `load_scored_agent`.
     """
-    check_type("agent", agent, (str, ScoredAgent), "the name of an agent, the path of one or a ScoredAgent")
+    check_type("agent", agent, (str, Path, ScoredAgent), "the name of an agent, the path of one or a ScoredAgent")
     check_type("protocol", protocol, (str, Protocol), "the name of a protocol or a Protocol")
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
-    scored = load_scored_agent(agent, observation_type) if isinstance(agent, str) else agent
+    scored = agent if isinstance(agent, ScoredAgent) else load_scored_agent(agent, observation_type)
     episodes: dict[str, ConditionEpisodes] = {}
     for condition in chosen.conditions:
         progress(condition.name)
