@@ -13,9 +13,11 @@ from rookery.storage.atomic import check_writable, create_once, make_folder, wri
 from rookery.storage.checkpoint import restore_latest, save, saved_updates
 from rookery.storage.datasets import read_manifest, write_manifest
 from rookery.storage.metrics import MetricsWriter, read_metrics
+from rookery.storage.run_files import check_no_results, recorded_threads
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import load_json
 from rookery.storage.yaml_files import load_yaml
+from rookery.tracking.trackers import saved_trackers
 from rookery.training.agent_paths import AgentFinder
 from rookery.training.trainer import resume, train
 from rookery.viz.recording import Recording
@@ -52,6 +54,17 @@ def test_a_path_that_no_file_can_have(tmp_path, monkeypatch, use, name):
     assert name.encode("unicode_escape").decode() in str(caught.value)
     assert str(caught.value).isprintable()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "use",
+    [rookery.load, rookery.load_run, resume, recorded_threads, check_no_results, saved_trackers],
+    ids=lambda use: use.__name__,
+)
+def test_a_name_that_no_system_has(tmp_path, use):
+    """And a folder without permission, whose refusal is of the same class."""
+    with pytest.raises(StorageError, match=r"cannot read .*: the name is too long; choose a shorter one"):
+        use(tmp_path / f"{'a' * 300}.safetensors")
 
 
 def test_a_run_that_cannot_exist_is_not_found(tmp_path):

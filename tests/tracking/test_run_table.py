@@ -1,6 +1,7 @@
 """A run's folder as a table and as a summary, without JAX."""
 
 import csv
+import errno
 import os
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import rookery
+from rookery.cli import main
 from rookery.errors import CorruptFileError, MissingPackageError, NotFoundError
 from rookery.tracking.run_info import find_runs, read_run_info, training_process
 from rookery.tracking.run_table import concatenate, load_run, write_csv, write_parquet
@@ -104,6 +106,24 @@ def test_the_states_of_runs(tmp_path):
     assert training_process(run_dir) is None
     lock.write_text("")
     assert training_process(run_dir) is None
+
+
+def test_a_folder_without_permission_hides_no_other_run(tmp_path, monkeypatch, capsys):
+    def is_file(path, real=Path.is_file):
+        if "closed" in path.parts:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path)
+
+    for name in ("a", "b"):
+        write_run(tmp_path / name)
+    (tmp_path / "ab" / "closed").mkdir(parents=True)
+    monkeypatch.setattr(Path, "is_file", is_file)
+    assert list(find_runs(tmp_path)) == [tmp_path / "a", tmp_path / "ab" / "closed", tmp_path / "b"]
+    assert main(["runs", "list", str(tmp_path)]) == 0
+    output = capsys.readouterr()
+    assert [line.split()[0] for line in output.out.splitlines()[1:]] == [str(run) for run in find_runs(tmp_path)]
+    assert "unreadable" in output.out.splitlines()[2]
+    assert "no permission" in output.err
 
 
 def test_runs_are_found_in_folders_of_folders(tmp_path):

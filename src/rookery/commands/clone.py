@@ -81,7 +81,7 @@ def run_clone(options: CloneCommand) -> int:
     """Print the expert's return, each clone's loss and where the agents are. Returns 0 or STOPPED_EXIT_CODE."""
     stop_after = time_limit_seconds(options.time_limit)
     quiet = options.quiet or options.json
-    from rookery.storage.atomic import refuse_link
+    from rookery.storage.atomic import path_exists, refuse_link
     from rookery.storage.datasets import DATASET_MANIFEST
     from rookery.training.clone_trainer import load_clone_config, train_clones
     from rookery.training.demonstrations import read_demonstrations_manifest
@@ -102,8 +102,8 @@ def run_clone(options: CloneCommand) -> int:
     folder = options.data or options.out / DATASET_DIR
     if options.data is None:
         refuse_link(folder)
-    if options.data is None and not (folder / DATASET_MANIFEST).exists():
-        if (options.out / CONFIG_FILE).exists():
+    if options.data is None and not path_exists(folder / DATASET_MANIFEST):
+        if path_exists(options.out / CONFIG_FILE):
             load_clone_config(options.out)  # another kind of run is found out before the recording
         _record(folder, options)
     manifest = read_demonstrations_manifest(folder)

@@ -47,7 +47,7 @@ class DemoCommand:
 def run_demo(options: DemoCommand) -> int:
     """Train or continue, evaluate, write the report and print where it is. Returns 0 or STOPPED_EXIT_CODE."""
     from rookery.commands.demo_report import NOT_JUDGED, write_report
-    from rookery.storage.atomic import check_writable, write_json
+    from rookery.storage.atomic import check_writable, path_exists, write_json
     from rookery.training import trainer
     from rookery.training.devices import machine_info
     from rookery.training.machine_notes import started_threads
@@ -59,7 +59,7 @@ def run_demo(options: DemoCommand) -> int:
     run_dir = options.out / RUN_DIR
     use_cores(None, started_threads([run_dir]))
     quiet = options.quiet or options.json
-    existing = trainer.load_config(run_dir) if (run_dir / trainer.CONFIG_FILE).exists() else None
+    existing = trainer.load_config(run_dir) if path_exists(run_dir / trainer.CONFIG_FILE) else None
     config = _demo_config(options, existing)
     if existing not in (None, config):
         raise ConfigError(f"{run_dir} holds another run; name another folder with --out, or remove it")

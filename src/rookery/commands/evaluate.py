@@ -133,13 +133,14 @@ def format_row(row: dict[str, Any]) -> str:
 
 def _agent_sources(source: str) -> list[str]:
     """The folder of a run stands for all its agents."""
+    from rookery.storage.atomic import is_folder, path_exists
     from rookery.storage.run_files import CONFIG_FILE, no_run
 
     folder = Path(source)
-    if not folder.is_dir():
+    if not is_folder(folder):
         return [source]
     paths = sorted(str(path) for path in (folder / "agents").glob("*.safetensors"))
-    if not paths and not (folder / CONFIG_FILE).exists():
+    if not paths and not path_exists(folder / CONFIG_FILE):
         raise NotFoundError(f"{folder} holds no agents: {no_run(folder)}")
     if not paths:
         raise NotFoundError(f"{folder} holds no agents; a run writes them at its first checkpoint")

@@ -190,10 +190,11 @@ def _provenance(agent: str) -> dict[str, Any] | None:
 def _kind_of_run(folder: Path) -> str | None:
     """'config' for the folder of a run, 'clone' for that of clones; None if it holds neither."""
     from rookery.errors import CorruptFileError
+    from rookery.storage.atomic import path_exists
     from rookery.storage.run_files import CONFIG_FILE
     from rookery.storage.serialization import load_json
 
-    if not (folder / CONFIG_FILE).exists():
+    if not path_exists(folder / CONFIG_FILE):
         return None
     data = load_json(folder / CONFIG_FILE, CorruptFileError)
     if not isinstance(data, dict) or "rookery" not in data:  # another program's

@@ -67,10 +67,11 @@ def train_together(
 
 def _find_agent(command: str, options: TrainCommand | ResumeCommand) -> FindAgent:
     """Where this process loads the agents of a run from: of one that continues, from where they were at its start."""
+    from rookery.storage.atomic import path_exists
     from rookery.storage.run_files import CONFIG_FILE
     from rookery.training.agent_paths import AgentFinder
 
-    if command == "train" or not (options.run / CONFIG_FILE).exists():  # type: ignore[union-attr] (of resume)
+    if command == "train" or not path_exists(options.run / CONFIG_FILE):  # type: ignore[union-attr] (of resume)
         return str
     return AgentFinder.of_run(options.run)  # type: ignore[union-attr]
 

@@ -102,13 +102,14 @@ def run_replay(options: ReplayCommand) -> int:
 def _record(options: ReplayCommand) -> Recording:
     import numpy as np
 
+    from rookery.storage.atomic import is_folder
     from rookery.training.make_team import make_team_setup
     from rookery.training.trainer import load_learners
     from rookery.viz.record_episode import record_episode, record_run
 
     run_dir = Path(options.agent)
-    _check_options(options, run_dir.is_dir())
-    if run_dir.is_dir():
+    _check_options(options, is_folder(run_dir))
+    if is_folder(run_dir):
         run, learners, note = load_learners(run_dir, options.variant, options.train_seed)
         _check_png(options.png, run.env.max_steps)
         return record_run(run, learners, seed=options.seed, note=note)

@@ -21,7 +21,7 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from rookery.errors import StorageError
@@ -78,6 +78,28 @@ def check_regular_file(path: Path | str) -> None:
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise OSError(errno.ESPIPE, "it is not a regular file", os.fspath(path))
+
+
+def path_exists(path: Path | str) -> bool:
+    """As `Path.exists`. Raises: StorageError where the system does not say, as in a folder without permission."""
+    return _ask(Path.exists, path)
+
+
+def is_file(path: Path | str) -> bool:
+    """As `Path.is_file`. Raises: StorageError as `path_exists`."""
+    return _ask(Path.is_file, path)
+
+
+def is_folder(path: Path | str) -> bool:
+    """As `Path.is_dir`. Raises: StorageError as `path_exists`."""
+    return _ask(Path.is_dir, path)
+
+
+def _ask(question: Callable[[Path], bool], path: Path | str) -> bool:
+    try:
+        return question(Path(path))
+    except OSError as error:
+        raise storage_error("read", path, error) from error
 
 
 def read_file(path: Path | str) -> bytes:

@@ -20,7 +20,7 @@ import numpy as np
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, StorageError
 from rookery.storage.archive_errors import ARCHIVE_ERRORS
-from rookery.storage.atomic import check_path, read_file, storage_error, write_bytes, write_text
+from rookery.storage.atomic import check_path, path_exists, read_file, storage_error, write_bytes, write_text
 from rookery.storage.run_lock import RunLock
 
 DATASET_FORMAT = 1
@@ -52,7 +52,7 @@ def new_dataset(folder: Path) -> Iterator[list[dict[str, Any]]]:
 
 def check_no_dataset(folder: Path) -> None:
     """Raises ConfigError for a folder in which a dataset is recorded already."""
-    if (folder / DATASET_MANIFEST).exists():
+    if path_exists(folder / DATASET_MANIFEST):
         raise ConfigError(f"{folder} already holds a dataset; clone from it, or name another folder")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
-from rookery.storage.atomic import storage_error
+from rookery.storage.atomic import is_file, is_folder, path_exists, storage_error
 from rookery.storage.serialization import load_json
 
 LOCK_FILE = ".lock"
@@ -58,7 +58,7 @@ def check_no_results(run_dir: Path) -> None:
     """
     for name in RESULT_ENTRIES:
         path = run_dir / name
-        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        if is_file(path) or (is_folder(path) and any(path.iterdir())):
             raise ConfigError(
                 f"{run_dir} has the {name} of a run, and no {CONFIG_FILE}; put that back to continue, or name another "
                 "folder"
@@ -72,7 +72,7 @@ def no_run(run_dir: Path | str, name: str = CONFIG_FILE) -> NotFoundError:
         GENERATIONS_FILE: "generations: 'rookery generations' with the same options continues them",
         SWEEP_FILE: "a sweep: 'rookery sweep' with the same options continues it",
     }
-    held = next((f"; it holds {words}" for file, words in others.items() if (run_dir / file).exists()), "")
+    held = next((f"; it holds {words}" for file, words in others.items() if path_exists(run_dir / file)), "")
     inner = sorted(path.parent for depth in ("*", "*/*") for path in run_dir.glob(f"{depth}/{CONFIG_FILE}"))
     if inner:
         held += f"; for {'the run' if len(inner) == 1 else f'one of the {len(inner)} runs'} in it, name {inner[0]}"
@@ -91,7 +91,7 @@ def own_paths(run_dir: Path) -> Iterator[Path]:
     """The paths of everything that a run wrote, or would write, in its folder."""
     for name in RUN_ENTRIES:
         yield run_dir / name
-        if (run_dir / name).is_dir() and not (run_dir / name).is_symlink():
+        if is_folder(run_dir / name) and not (run_dir / name).is_symlink():
             for folder, folders, files in os.walk(run_dir / name):
                 yield from (Path(folder) / entry for entry in (*folders, *files))
 
@@ -186,7 +186,7 @@ def recorded_threads(run_dir: Path | str) -> int | None:
     Raises: NotFoundError if there is no run; CorruptFileError if its configuration is damaged.
     """
     path = Path(run_dir) / CONFIG_FILE
-    if not path.exists():
+    if not path_exists(path):
         raise no_run(run_dir)
     data = load_json(path, CorruptFileError)
     threads = data.get(THREADS_KEY) if isinstance(data, dict) else None

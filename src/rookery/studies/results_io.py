@@ -21,6 +21,8 @@ from rookery.errors import (
 from rookery.intervals import Interval, format_interval
 from rookery.storage.atomic import (
     check_writable,
+    is_folder,
+    path_exists,
     refuse_link,
     replacing_folder,
     restore_replaced,
@@ -54,14 +56,14 @@ def check_replaceable(folder: Path, budget: str) -> None:
       a file or a symbolic link stands in place of a folder.
     """
     refuse_link(folder)
-    existing = next(path for path in (folder, *folder.parents) if path.exists() or not path.name)
-    if not existing.is_dir():
+    existing = next(path for path in (folder, *folder.parents) if path_exists(path) or not path.name)
+    if not is_folder(existing):
         raise StorageError(
             f"cannot write results to {folder}: {existing} is a file; name another folder with --results"
         )
     check_writable(temporary_path(folder) / STUDY_RESULTS_FILE)
     restore_replaced(folder)
-    if (folder / STUDY_RESULTS_FILE).exists():
+    if path_exists(folder / STUDY_RESULTS_FILE):
         existing = _read_with_budget(folder)["budget"]
         if BUDGETS.index(existing) > BUDGETS.index(budget):
             raise ConfigError(
@@ -75,7 +77,7 @@ def describe_replaced(folder: Path, seeds: range, eval_episodes: int) -> str | N
 
     Raises: CorruptFileError for results whose budget cannot be read.
     """
-    if not (folder / STUDY_RESULTS_FILE).exists():
+    if not path_exists(folder / STUDY_RESULTS_FILE):
         return None
     stored = _read_with_budget(folder)
     before, episodes = stored.get("seeds"), stored.get("eval_episodes")

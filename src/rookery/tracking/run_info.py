@@ -12,7 +12,7 @@ from typing import Any
 
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
 from rookery.limits import MAX_SEEDS_PER_VARIANT, check_path_type
-from rookery.storage.atomic import read_file, storage_error
+from rookery.storage.atomic import is_file, is_folder, path_exists, read_file, storage_error
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import (
     CONFIG_FILE,
@@ -68,7 +68,7 @@ class RunInfo:
 
         Raises: CorruptFileError or StorageError.
         """
-        if not (self.run_dir / METRICS_FILE).exists():
+        if not path_exists(self.run_dir / METRICS_FILE):
             return {}
         newest: dict[str, Any] = {}
         for row in read_metrics(self.run_dir):
@@ -110,7 +110,7 @@ def read_run_info(run_dir: Path | str) -> RunInfo:
     check_path_type("run", run_dir)
     run_dir = Path(run_dir)
     config, is_clone = read_run_config(run_dir)
-    status = read_status(run_dir) if (run_dir / STATUS_FILE).exists() else {}
+    status = read_status(run_dir) if path_exists(run_dir / STATUS_FILE) else {}
     return RunInfo(run_dir, run_dir.name or run_dir.resolve().name, config, is_clone, status)
 
 
@@ -121,7 +121,7 @@ def read_run_config(run_dir: Path) -> tuple[dict[str, Any], bool]:
     Raises: as `read_run_info`.
     """
     path = run_dir / CONFIG_FILE
-    if not path.is_file():
+    if not is_file(path):
         raise NotFoundError(f"{no_run(run_dir)}; see rookery runs list")
     data = load_json(path, CorruptFileError)
     config = data.get("config", data.get("clone")) if isinstance(data, dict) else None
@@ -165,17 +165,17 @@ def _are_named(entries: Any) -> bool:
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
-    """The folders of runs in a folder and the folders in it, sorted.
+    """The folders of runs in a folder and the folders in it, sorted; those that cannot be looked into count as runs.
 
-    Raises: NotFoundError if it does not exist; StorageError if a folder cannot be listed.
+    Raises: NotFoundError if it does not exist; StorageError if it cannot be listed itself.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise NotFoundError(f"there is no folder {folder}; train first, or name another folder")
     yield from _find_runs(folder, _SEARCH_DEPTH)
 
 
 def _find_runs(folder: Path, depth: int) -> Iterator[Path]:
-    if (folder / CONFIG_FILE).is_file():
+    if is_file(folder / CONFIG_FILE):
         yield folder
     elif depth:
         try:
@@ -183,8 +183,12 @@ def _find_runs(folder: Path, depth: int) -> Iterator[Path]:
         except OSError as error:
             raise storage_error("list", folder, error) from error
         for path in paths:
-            if path.is_dir() and not path.is_symlink():
-                yield from _find_runs(path, depth - 1)
+            if is_folder(path) and not path.is_symlink():
+                try:
+                    found = list(_find_runs(path, depth - 1))
+                except StorageError:  # reading it says why
+                    found = [path]
+                yield from found
 
 
 def training_process(run_dir: Path) -> str | None:

@@ -21,7 +21,7 @@ from rookery.errors import (
 from rookery.limits import as_texts, shortened
 from rookery.optional_packages import install_extra
 from rookery.plugins import TRACKERS
-from rookery.storage.atomic import storage_error, write_json
+from rookery.storage.atomic import path_exists, storage_error, write_json
 from rookery.storage.metrics import MetricSink
 from rookery.storage.run_files import TRACKING_FILE
 from rookery.storage.serialization import load_json
@@ -95,7 +95,7 @@ def save_trackers(run_dir: Path, trackers: Mapping[str, str | None]) -> None:
 def saved_trackers(run_dir: Path) -> dict[str, str | None]:
     """A run's trackers and their ids. Raises: CorruptFileError if the file is damaged."""
     path = run_dir / TRACKING_FILE
-    if not path.exists():
+    if not path_exists(path):
         return dict.fromkeys(DEFAULT_TRACKERS)
     data = load_json(path, CorruptFileError)
     trackers = data.get("trackers") if isinstance(data, dict) else None

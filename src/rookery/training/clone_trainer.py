@@ -34,7 +34,7 @@ from rookery.limits import (
     check_stop_after,
 )
 from rookery.storage import checkpoint
-from rookery.storage.atomic import write_json
+from rookery.storage.atomic import path_exists, write_json
 from rookery.storage.metrics import MetricsWriter
 from rookery.storage.restart import restore_run
 from rookery.storage.run_files import THREADS_KEY, check_no_results
@@ -137,7 +137,7 @@ def train_clones(
     updates = _CloneUpdates(config, policy)
     trace_extensions([config.network], lambda: updates.trace(training, validation))
     run_dir, saved_config = Path(run_dir), to_dict(config)
-    if not (run_dir / CONFIG_FILE).exists():
+    if not path_exists(run_dir / CONFIG_FILE):
         choose_trackers(track)  # refuses an unknown one before there is a folder
     with RunLock(run_dir) as lock:
         requested = {"rookery": __version__, "clone": saved_config, "dataset": data.digest}
@@ -178,7 +178,7 @@ def load_clone_config(run_dir: Path | str) -> CloneConfig:
 
 
 def _load_saved_config(run_dir: Path) -> dict[str, Any] | None:
-    if not (run_dir / CONFIG_FILE).exists():
+    if not path_exists(run_dir / CONFIG_FILE):
         return None
     data = load_json(run_dir / CONFIG_FILE, CorruptFileError)
     if not isinstance(data, dict) or "clone" not in data or "dataset" not in data:

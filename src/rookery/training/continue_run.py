@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError
+from rookery.storage.atomic import path_exists
 from rookery.storage.run_files import CONFIG_FILE, read_status
 from rookery.training.agent_paths import AgentFinder, differing_agents, with_agents_of
 from rookery.training.config import RunConfig
@@ -38,7 +39,7 @@ def train_or_resume(
       frozen agents that it trained with have changed since; otherwise as `rookery.training.trainer.train`.
     """
     options: dict[str, Any] = {"quiet": quiet, "stop_after": stop_after, "on_update": on_update}
-    if not (run_dir / CONFIG_FILE).exists():
+    if not path_exists(run_dir / CONFIG_FILE):
         return _reaches_end(lambda: train(config, run_dir, track=track, **options))
     check_same_config(config, run_dir, comparable)
     if is_finished(run_dir):

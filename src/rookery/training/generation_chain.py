@@ -28,7 +28,7 @@ from rookery import keys
 from rookery.agents.weights import load_agent, save_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, suggest
 from rookery.limits import NumericFields, check_at_most, check_stop_after, check_type
-from rookery.storage.atomic import read_file, refuse_link, write_bytes, write_json
+from rookery.storage.atomic import path_exists, read_file, refuse_link, write_bytes, write_json
 from rookery.storage.metrics import read_metrics, seed_values
 from rookery.storage.run_files import AGENTS_DIR, GENERATIONS_FILE, HANDED_ON_DIR
 from rookery.storage.serialization import check_file_keys, from_dict, load_json, to_dict
@@ -259,7 +259,7 @@ def train_generations(
 def _claim_folder(config: GenerationsConfig, out: Path) -> None:
     """Write the configuration, or compare it with the one in the folder."""
     path = out / GENERATIONS_FILE
-    if not path.exists():
+    if not path_exists(path):
         write_json(path, {"generations": to_dict(config)})
         return
     saved = load_generations(load_json(path, CorruptFileError), str(path))
@@ -326,7 +326,7 @@ def hand_on(config: GenerationsConfig, generation: int, out: Path) -> None:
     for before in populations(config, generation - 1, out):
         for number, seed in enumerate(config.seeds(generation, before.lineage)):
             path = folder / f"seed-{seed}.safetensors"
-            if path.with_suffix(".json").exists():  # the card is written last
+            if path_exists(path.with_suffix(".json")):  # the card is written last
                 continue
             if config.handover == "example":
                 write_bytes(path, read_file(before.best_agent))

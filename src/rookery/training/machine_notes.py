@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rookery.errors import CorruptFileError, NotFoundError
+from rookery.storage.atomic import path_exists
 from rookery.storage.run_files import CONFIG_FILE, read_status, recorded_threads, status_machines
 from rookery.training.devices import machine_info, thread_count, without_own_flags
 
@@ -15,7 +16,7 @@ def started_threads(run_dirs: Iterable[Path]) -> int | None:
 
     Raises: CorruptFileError if the run's configuration is damaged.
     """
-    run_dir = next((run_dir for run_dir in run_dirs if (run_dir / CONFIG_FILE).exists()), None)
+    run_dir = next((run_dir for run_dir in run_dirs if path_exists(run_dir / CONFIG_FILE)), None)
     return None if run_dir is None else recorded_threads(run_dir)
 
 

@@ -22,6 +22,7 @@ from rookery.dilemma_policies.policy_pairs import DILEMMA_ROLES, make_dilemma_po
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
 from rookery.interfaces import Policy, Task
 from rookery.limits import as_texts
+from rookery.storage.atomic import path_exists
 from rookery.storage.run_files import AGENTS_DIR, CONFIG_FILE
 from rookery.storage.serialization import apply_overrides, from_dict
 from rookery.tasks import registry
@@ -170,7 +171,7 @@ def _trained_task(agent: str, trained: Agent | None) -> Any:
 def _where_run_has_it(agent: str, partners: str) -> str:
     """Partners that are a file, where the run of this agent finds it."""
     folder = Path(agent).resolve().parent
-    if is_agent_path(partners) and folder.name == AGENTS_DIR and (folder.parent / CONFIG_FILE).exists():
+    if is_agent_path(partners) and folder.name == AGENTS_DIR and path_exists(folder.parent / CONFIG_FILE):
         try:
             return AgentFinder.of_run(folder.parent)(partners)
         except NotFoundError as error:

@@ -16,7 +16,7 @@ from rookery.agents.weights import save_agent
 from rookery.errors import ChangedAgentError, ConfigError, CorruptFileError, NotFoundError
 from rookery.limits import check_callable, check_path_type, check_stop_after, check_type
 from rookery.storage import checkpoint
-from rookery.storage.atomic import write_json
+from rookery.storage.atomic import path_exists, write_json
 from rookery.storage.metrics import MetricsWriter, read_metrics
 from rookery.storage.restart import restore_run
 from rookery.storage.run_files import (
@@ -210,7 +210,7 @@ def default_run_dir(name: str) -> Path:
 
 
 def _check_unused(run_dir: Path) -> None:
-    if (run_dir / CONFIG_FILE).exists():
+    if path_exists(run_dir / CONFIG_FILE):
         raise ConfigError(f"{run_dir} already holds a run; continue it with 'rookery resume', or use another name")
     check_no_results(run_dir)
 
@@ -223,7 +223,7 @@ def load_config(run_dir: Path | str, name: str = CONFIG_FILE) -> RunConfig:
     """
     check_path_type("run", run_dir)
     path = Path(run_dir) / name
-    if not path.exists():
+    if not path_exists(path):
         raise no_run(run_dir, name)
     data = load_json(path, CorruptFileError)
     if isinstance(data, dict) and "clone" in data:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rookery.agents.cards import read_card
 from rookery.errors import NotFoundError, suggest
 from rookery.limits import check_type
+from rookery.storage.atomic import is_folder
 from rookery.storage.run_files import AGENTS_DIR
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _agent_path(checkpoint: str | Path) -> Path:
     path, checkpoint = Path(checkpoint), str(checkpoint)
     if not is_agent_path(checkpoint):
         return entry_path(checkpoint)
-    if (path / AGENTS_DIR).is_dir():
+    if is_folder(path / AGENTS_DIR):
         agents = sorted(str(agent) for agent in (path / AGENTS_DIR).glob("*.safetensors"))
         raise NotFoundError(
             f"{checkpoint} is the folder of a run; name one of its agents: {', '.join(agents) or 'none yet'}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rookery.errors import NotFoundError, suggest
 from rookery.limits import check_type
+from rookery.storage.atomic import path_exists
 from rookery.training.config import RunConfig
 from rookery.training.presets.curricula import curriculum_presets, previous_commands
 from rookery.training.presets.goal_cycle_presets import demo, expert_paper, lite, paper, smoke
@@ -42,7 +43,7 @@ def check_previous_stages(config: RunConfig) -> None:
     commands = previous_commands()
     for group in config.team:
         path = group.policy.init_from or ""
-        if path in commands and not Path(path).exists():
+        if path in commands and not path_exists(Path(path)):
             raise NotFoundError(
                 f"group {group.name!r} continues to train {path}, which is not in this folder; first run "
                 f"{commands[path]!r} here, or give the agent as team.{config.team.index(group)}.policy.init_from=FILE"
