@@ -1,6 +1,7 @@
 """A path that no file can have, with a NUL, is refused in one line wherever it comes from, and nothing is written."""
 
 import json
+import os
 
 import pytest
 
@@ -18,7 +19,7 @@ from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import load_json
 from rookery.storage.yaml_files import load_yaml
 from rookery.tracking.trackers import saved_trackers
-from rookery.training.agent_paths import AgentFinder
+from rookery.training.agent_paths import AgentFinder, start_record
 from rookery.training.trainer import resume, train
 from rookery.viz.recording import Recording
 from tests.tiny import CONFIG
@@ -102,6 +103,14 @@ def test_in_a_run_that_records_where_it_was_started(tmp_path):
     for name in ("x\0y/a.safetensors", "a\0.safetensors"):
         with pytest.raises(StorageError, match=r"no file can have this name"):
             finder(name)
+
+
+def test_a_name_that_is_not_utf_8_in_what_a_run_records(tmp_path):
+    latin = os.fsdecode(b"caf\xe9")
+    assert start_record(["scripted"], tmp_path / latin) == {}
+    for names, run_dir in ((["a.safetensors"], tmp_path / latin), ([f"{latin}/a.safetensors"], tmp_path)):
+        with pytest.raises(StorageError, match=r"caf\\udce9.*: the name is not UTF-8 text"):
+            start_record(names, run_dir)
 
 
 def test_in_the_manifest_of_a_dataset(tmp_path):

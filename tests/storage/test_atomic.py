@@ -66,6 +66,18 @@ def test_pipes_and_devices_are_not_replaced(tmp_path, follow_link):
     assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
 
 
+def test_a_name_that_is_not_utf_8_is_refused_where_a_file_would_hold_it(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    atomic.check_recordable("café")
+    with pytest.raises(StorageError, match=r"caf\\udce9: the name is not UTF-8 text") as caught:
+        atomic.check_recordable(tmp_path / name)
+    assert str(caught.value).isprintable()
+    with pytest.raises(StorageError, match=r"cannot write .*x: it would hold .*caf.*udce9.*, which is not UTF-8 text"):
+        atomic.write_json(tmp_path / "x", {"folder": name})
+    assert not list(tmp_path.iterdir())
+    atomic.write_text(tmp_path / name, "the name itself will do")
+
+
 def test_nan_is_refused_before_anything_is_written(tmp_path):
     (tmp_path / "x").write_text("old")
     with pytest.raises(ValueError, match="JSON"):

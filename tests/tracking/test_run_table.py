@@ -13,6 +13,7 @@ import pytest
 
 import rookery
 from rookery.cli import main
+from rookery.commands.runs import distinct_names
 from rookery.errors import CorruptFileError, MissingPackageError, NotFoundError
 from rookery.tracking.run_info import find_runs, read_run_info, training_process
 from rookery.tracking.run_table import concatenate, load_run, write_csv, write_parquet
@@ -106,6 +107,14 @@ def test_the_states_of_runs(tmp_path):
     assert training_process(run_dir) is None
     lock.write_text("")
     assert training_process(run_dir) is None
+
+
+def test_a_run_whose_folder_is_not_utf_8_is_exported(tmp_path):
+    run = write_run(tmp_path / os.fsdecode(b"caf\xe9"))
+    assert set(load_run(run)["run"]) == {r"caf\udce9"}
+    assert distinct_names([run, tmp_path / "b"]) == [r"caf\udce9", "b"]
+    assert main(["runs", "export", str(run), "--csv", str(tmp_path / "table.csv")]) == 0
+    assert r"caf\udce9" in (tmp_path / "table.csv").read_text()
 
 
 def test_a_folder_without_permission_hides_no_other_run(tmp_path, monkeypatch, capsys):

@@ -224,13 +224,14 @@ def _curves(path: Path, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """The name of each folder, after as many of the folders above it as tell it from others of the same name."""
+    """The name of each folder, after as many of the folders above it as tell it from others of the same name;
+    for tables and figures, so that what is not printable is an escape."""
     parts = [path.resolve().parts for path in paths]
     names = []
     for own in parts:
         others = {other for other in parts if other != own}
         count = next(n for n in range(1, len(own) + 1) if all(other[-n:] != own[-n:] for other in others))
-        names.append("/".join(own[-count:]))
+        names.append(printable("/".join(own[-count:])))
     return names
 
 

@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 from rookery.commands.options import Json, optional
 from rookery.commands.output import print_json
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, printable
-from rookery.storage.atomic import check_writable, make_folder
+from rookery.storage.atomic import check_recordable, check_writable, make_folder
 from rookery.training.stop_signal import StopSignal
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def run_score(options: ScoreCommand) -> int:
     agents = [load_scored_agent(agent, observation_type) for agent in options.agents]  # type: ignore[arg-type]
     # What cannot be written is found out now, not after minutes.
     for agent, (file_name, label) in zip(agents, labels.items(), strict=True):
+        check_recordable(label or agent.name)
         for path in _card_files(folder, file_name):
             check_writable(path)
         _check_own_card(folder / f"{file_name}.json", agent, label)

@@ -80,6 +80,19 @@ def check_regular_file(path: Path | str) -> None:
         raise OSError(errno.ESPIPE, "it is not a regular file", os.fspath(path))
 
 
+def check_recordable(path: Path | str) -> None:
+    """Check a path that a file is to hold as text, before the work that the file is about.
+
+    Raises: StorageError for one whose bytes are no UTF-8, as those of a folder that another encoding named.
+    """
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        raise StorageError(
+            f"{path}: the name is not UTF-8 text, and a file that must hold it cannot; rename it, or choose another"
+        ) from None
+
+
 def path_exists(path: Path | str) -> bool:
     """As `Path.exists`. Raises: StorageError where the system does not say, as in a folder without permission."""
     return _ask(Path.exists, path)
@@ -294,8 +307,18 @@ def check_writable(path: Path | str, *, follow_link: bool = False) -> None:
 
 
 def write_text(path: Path | str, text: str, *, follow_link: bool = False) -> None:
-    """`write_bytes` of `text` in UTF-8."""
-    write_bytes(path, text.encode(), follow_link=follow_link)
+    """`write_bytes` of `text` in UTF-8.
+
+    Raises: StorageError also for half a character, as in the name of a folder that is not UTF-8.
+    """
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        around = text[max(error.start - 40, 0) : error.end + 20]
+        raise StorageError(
+            f"cannot write {path}: it would hold {around!r}, which is not UTF-8 text; rename what is called so"
+        ) from None
+    write_bytes(path, data, follow_link=follow_link)
 
 
 def write_json(path: Path | str, data: object, *, indent: int | None = 2) -> None:

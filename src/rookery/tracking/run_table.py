@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rookery.errors import printable
 from rookery.optional_packages import import_optional, install_extra
 from rookery.storage.atomic import write_bytes, write_text
 from rookery.storage.metrics import read_metrics
@@ -26,9 +27,9 @@ def load_run(path: Path | str) -> dict[str, np.ndarray]:
 
     Args:
       path: folder of the run; it may still be training.
-    Returns: `run` (the folder's name), `seed` (i64; -1 for a metric of the whole run), `step` (i64, environment steps
-      of each seed), `metric` (such as "social/novice/return"), `value` (f64; NaN where it was not finite or not
-      measured). Sorted by metric, then seed, then step.
+    Returns: `run` (the folder's name, with escapes for what is not printable), `seed` (i64; -1 for a metric of the
+      whole run), `step` (i64, environment steps of each seed), `metric` (such as "social/novice/return"), `value`
+      (f64; NaN where it was not finite or not measured). Sorted by metric, then seed, then step.
     Raises: NotFoundError if there is no run or it has no metrics yet; CorruptFileError; StorageError.
     """
     info = read_run_info(path)
@@ -41,7 +42,8 @@ def load_run(path: Path | str) -> dict[str, np.ndarray]:
                 values.setdefault(name, []).append(value)
     parts = [_metric_columns(name, steps[name], values[name], info.seeds) for name in sorted(values)]
     seed, step, metric, value = (np.concatenate(part) for part in zip(*parts, strict=True)) if parts else _no_rows()
-    return {"run": np.full(len(value), info.name), "seed": seed, "step": step, "metric": metric, "value": value}
+    run = np.full(len(value), printable(info.name))
+    return {"run": run, "seed": seed, "step": step, "metric": metric, "value": value}
 
 
 def _metric_columns(name: str, steps: list[int], rows: list[Any], seeds: Sequence[int]) -> tuple[np.ndarray, ...]:

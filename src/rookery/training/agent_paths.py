@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from rookery.agents.zoo import is_agent_path
 from rookery.errors import CorruptFileError, NotFoundError, StorageError
-from rookery.storage.atomic import check_path
+from rookery.storage.atomic import check_path, check_recordable
 from rookery.storage.run_files import CONFIG_FILE
 from rookery.storage.serialization import load_json
 from rookery.training.config import GroupConfig, RunConfig
@@ -30,10 +30,17 @@ FindAgent: TypeAlias = Callable[[str], str]
 
 
 def start_record(names: Iterable[str], run_dir: Path) -> dict[str, Any]:
-    """What a run's CONFIG_FILE says of the place where it is started; nothing if no agent is named by path."""
-    if not any(map(is_agent_path, names)):
+    """What a run's CONFIG_FILE says of the place where it is started; nothing if no agent is named by path.
+
+    Raises: StorageError for a path that cannot be recorded.
+    """
+    paths = [name for name in names if is_agent_path(name)]
+    if not paths:
         return {}
-    return {STARTED_IN_KEY: dict(zip(_PLACES, (os.getcwd(), os.path.realpath(run_dir)), strict=True))}
+    places = (os.getcwd(), os.path.realpath(run_dir))
+    for path in (*paths, *places):
+        check_recordable(path)
+    return {STARTED_IN_KEY: dict(zip(_PLACES, places, strict=True))}
 
 
 @dataclasses.dataclass(frozen=True)

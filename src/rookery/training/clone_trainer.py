@@ -139,10 +139,11 @@ def train_clones(
     run_dir, saved_config = Path(run_dir), to_dict(config)
     if not path_exists(run_dir / CONFIG_FILE):
         choose_trackers(track)  # refuses an unknown one before there is a folder
+    started_in = start_record([data.manifest["expert"]], run_dir)
     with RunLock(run_dir) as lock:
         requested = {"rookery": __version__, "clone": saved_config, "dataset": data.digest}
         requested[THREADS_KEY] = thread_count()
-        requested |= start_record([data.manifest["expert"]], run_dir)
+        requested |= started_in
         saved = _load_saved_config(run_dir)
         if saved is not None:
             _check_same_clones(run_dir, saved, requested)

@@ -28,7 +28,7 @@ from rookery import keys
 from rookery.agents.weights import load_agent, save_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, suggest
 from rookery.limits import NumericFields, check_at_most, check_stop_after, check_type
-from rookery.storage.atomic import path_exists, read_file, refuse_link, write_bytes, write_json
+from rookery.storage.atomic import check_recordable, path_exists, read_file, refuse_link, write_bytes, write_json
 from rookery.storage.metrics import read_metrics, seed_values
 from rookery.storage.run_files import AGENTS_DIR, GENERATIONS_FILE, HANDED_ON_DIR
 from rookery.storage.serialization import check_file_keys, from_dict, load_json, to_dict
@@ -242,6 +242,7 @@ def train_generations(
     check_stop_after(stop_after)
     out, start = Path(out), time.monotonic()
     check_run_folder("out", out)
+    check_recordable(out.resolve())  # the agents that are handed on are named by path
     _claim_folder(config, out)
     for generation in range(1, config.num_generations + 1):
         folder = generation_dir(out, generation)

@@ -120,6 +120,7 @@ def train(
     trackers = choose_trackers(track)
     params = initial_params(config, run)
     _check_unused(run_dir)
+    started_in = start_record(agent_names(config), run_dir)
     _check_extensions(run)
     with RunLock(run_dir) as lock:
         _check_unused(run_dir)  # another process may have been quicker
@@ -128,7 +129,7 @@ def train(
         saved = {"rookery": __version__, THREADS_KEY: thread_count(), "config": saved_config}
         save_trackers(run_dir, dict.fromkeys(trackers))
         hashes = hashes | initial_hashes(config)
-        saved |= start_record(agent_names(config), run_dir)
+        saved |= started_in
         write_json(run_dir / CONFIG_FILE, saved | ({CHECKPOINT_HASHES_KEY: hashes} if hashes else {}))
         return loop.execute(_init_state(run, params), resume_at=None)
 
