@@ -155,7 +155,9 @@ def test_wrong_actions_are_errors():
         env.step(key, state, {"agent_0": 0, "agent_1": 3})
     with pytest.raises(ConfigError, match="final_observation='no' must be True or False"):
         DictEnv(Counting(), final_observation="no")  # type: ignore[arg-type]
-    for wrong in ({"agent_0": 0}, {"agent_0": 0, "agent_1": 0, "agent_2": 0}, {"agent_0": 0, 1: 0}, [0, 0]):
+    with pytest.raises(InvalidActionError, match=r"actions are of \['agent_0', 1\]; give one for each of"):
+        env.step(key, state, {"agent_0": 0, 1: 0})  # names of two types cannot be put in order
+    for wrong in ({"agent_0": 0}, {"agent_0": 0, "agent_1": 0, "agent_2": 0}, [0, 0]):
         with pytest.raises(InvalidActionError, match="give one for each of: agent_0, agent_1"):
             env.step(key, state, wrong)
         with pytest.raises(InvalidActionError, match="give one for each of"):
