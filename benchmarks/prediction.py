@@ -146,7 +146,9 @@ def main() -> None:
     options = parser.parse_args()
     env = make_env(get_task(TASK))
     network = MLPNetwork(encoder_size=options.size, hidden_size=options.size, head_size=options.size // 2)
-    policy = RecurrentPolicy(network, env.observation_shape(0), env.num_actions)
+    policy = RecurrentPolicy(
+        network, env.observation_shape(0), env.num_actions, observation_type=env.observation_type(0)
+    )
     data = fixed_trajectories(env, policy, options.episodes, 1000)
     held_out = fixed_trajectories(env, policy, options.episodes // 2, 2000)
     constants = dict(zip(("tiles", "agents", "others"), channel_errors(data, policy), strict=True))

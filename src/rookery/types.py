@@ -5,7 +5,7 @@ Letters in shapes: A agents, B environments side by side, T steps of an episode,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import jax
 from flax import struct
@@ -71,6 +71,14 @@ class Env:
     def observation_shape(self, slot: int) -> tuple[int, ...]:
         """Shape of the observation of the agent in this slot."""
         raise NotImplementedError(f"{type(self).__name__} needs a method observation_shape(slot)")
+
+    def observation_type(self, slot: int) -> Literal["pixels", "symbolic", "objects"] | None:
+        """What the numbers of the agent's observation mean: `pixels`, colors in the last axis of three; `symbolic` or
+        `objects`, the channels of the gridworld, as in `ViewConfig`. Default: None, it is not known.
+
+        Losses that predict observations choose their error by it.
+        """
+        return None
 
     def default_params(self) -> PyTree:
         """The numbers that a schedule may change without recompiling; passed to `reset` and `step`."""

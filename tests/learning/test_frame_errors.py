@@ -25,16 +25,19 @@ from rookery.learning.auxiliary.frame_errors import (
 )
 from rookery.learning.auxiliary.frame_health import FrameSample, found_at_equal_count, frame_health
 from rookery.learning.optimizers import apply_gradients, make_optimizer
+from rookery.tasks.registry import get_task, make_env
 from rookery.training.build import build
-from tests.tiny import NOVICE, VIEW, tiny
+from rookery.training.policy_config import RecurrentPolicyConfig
+from tests.tiny import NETWORK, NOVICE, VIEW, tiny
 
 KEY = jax.random.PRNGKey(0)
 SYMBOLIC = (3, 3, len(CHANNELS))
 OBSTACLE, AGENT, PRESTIGE = (CHANNELS.index(name) for name in ("obstacle", "agent back", "prestige"))
 
 
-def policy(shape):
-    return RecurrentPolicy(MLPNetwork(encoder_size=4, hidden_size=4, head_size=4), shape, 3)
+def policy(shape, observation_type="symbolic"):
+    network = MLPNetwork(encoder_size=4, hidden_size=4, head_size=4)
+    return RecurrentPolicy(network, shape, 3, observation_type=observation_type)
 
 
 def frame(**cells):
@@ -51,7 +54,7 @@ def frame(**cells):
 def test_balanced_by_hand():
     """Weights are inverse to a constant's error in tiles, in agents and in the rest, and leave their sum as it is."""
     tiles, agents, others = BalancedError.CONSTANT_ERRORS
-    error = BalancedError(channel_layout(SYMBOLIC))
+    error = BalancedError(channel_layout("symbolic"))
     target = frame(obstacle=(0, 1, 1.0), agent=(2, 2, 1.0), prestige=(2, 2, 0.5))
     values = np.asarray(error.errors(jnp.zeros_like(target), target)).reshape(SYMBOLIC)
     third = (tiles + agents + others) / 3
@@ -63,7 +66,7 @@ def test_balanced_by_hand():
 
 def test_cross_entropy_by_hand():
     """Even odds: one of four tiles, one of nobody and four headings, and every other channel with 1/2; per channel."""
-    error, target = CrossEntropy(channel_layout(SYMBOLIC)), frame(obstacle=(0, 1, 1.0), agent=(2, 2, 1.0))
+    error, target = CrossEntropy(channel_layout("symbolic")), frame(obstacle=(0, 1, 1.0), agent=(2, 2, 1.0))
     even = np.asarray(error.errors(jnp.zeros_like(target), target))
     rest = 10 * np.log(5) + np.log(2)  # agents count ten times
     np.testing.assert_allclose(even, np.full((1, 9), (np.log(4) + rest) / 8), rtol=1e-5)
@@ -75,7 +78,7 @@ def test_cross_entropy_by_hand():
 
 
 def test_cross_entropy_of_logits_is_that_of_the_predicted_probabilities():
-    error = CrossEntropy(channel_layout(SYMBOLIC))
+    error = CrossEntropy(channel_layout("symbolic"))
     output, target = jax.random.normal(KEY, (1, *SYMBOLIC)), frame(obstacle=(0, 1, 1.0), prestige=(1, 1, 0.3))
     predicted = error.prediction(output)
     tiles = predicted[..., :3].sum(-1)
@@ -83,7 +86,7 @@ def test_cross_entropy_of_logits_is_that_of_the_predicted_probabilities():
     np.testing.assert_allclose(error.errors(output, target), error.prediction_errors(predicted, target), rtol=1e-4)
 
 
-@pytest.mark.parametrize("error", [AbsoluteError(), SquaredError(), BalancedError(channel_layout(SYMBOLIC))])
+@pytest.mark.parametrize("error", [AbsoluteError(), SquaredError(), BalancedError(channel_layout("symbolic"))])
 def test_no_constant_is_better_than_the_best(error):
     target = (jax.random.uniform(KEY, (40, *SYMBOLIC)) < 0.3).astype(jnp.float32)
     mask = jnp.arange(40) < 31
@@ -101,11 +104,29 @@ def test_no_constant_is_better_than_the_best(error):
 
 
 @pytest.mark.parametrize(
-    ("shape", "kind"), [(SYMBOLIC, CrossEntropy), ((7, 7, 16), CrossEntropy), ((21, 21, 3), AbsoluteError),
-                        ((15, 15, 3), AbsoluteError), ((6,), SquaredError), ((2, 3, 4), SquaredError)],
+    ("shape", "observation_type", "kind"),
+    [(SYMBOLIC, "symbolic", CrossEntropy), ((7, 7, 16), "objects", CrossEntropy),
+     ((21, 21, 3), "pixels", AbsoluteError), ((15, 15, 3), "pixels", AbsoluteError),
+     ((6,), None, SquaredError), ((2, 3, 4), None, SquaredError),
+     (SYMBOLIC, None, SquaredError), ((7, 7, 16), None, SquaredError), ((3, 3, 3), None, SquaredError)],
 )  # fmt: skip
-def test_the_default_fits_what_is_observed(shape, kind):
-    assert type(make_frame_error("next-frame", "auto", policy(shape))) is kind
+def test_the_default_fits_what_is_observed(shape, observation_type, kind):
+    assert type(make_frame_error("next-frame", "auto", policy(shape, observation_type))) is kind
+
+
+@pytest.mark.parametrize(
+    ("task", "kind"),
+    [("goal-cycle-v0", AbsoluteError), ("goal-cycle-symbolic-v0", CrossEntropy),
+     ("goal-sequence-symbolic-v0", CrossEntropy), ("key-door-v0", AbsoluteError),
+     ("cleanup-v0", AbsoluteError), ("harvest-v0", AbsoluteError), ("memory-sequence-v0", SquaredError),
+     ("matrix-prisoners-dilemma-v0", SquaredError), ("coin-game-3x3-v0", SquaredError)],
+)  # fmt: skip
+def test_the_default_goes_by_what_the_environment_says_and_not_by_a_shape(task, kind):
+    built = RecurrentPolicyConfig(network=NETWORK).make_policy(make_env(get_task(task)), 0, "novice")[0]
+    assert type(make_frame_error("next-frame", "auto", built)) is kind
+    if kind is not CrossEntropy:
+        with pytest.raises(ConfigError, match="needs the gridworld's symbolic observations, not"):
+            make_frame_error("next-frame", "cross-entropy", built)
 
 
 def test_only_a_named_absolute_error_has_units_that_can_die():
@@ -134,8 +155,17 @@ def test_errors_of_symbols_are_refused_on_pixels_before_a_run_starts(error):
     build(config)
     pixels = dataclasses.replace(VIEW, observation_type="pixels")
     task = dataclasses.replace(config.task, views=(pixels,) * 2)
-    with pytest.raises(ConfigError, match=f"error='{error}' needs symbolic observations, not 9×9×3; use 'absolute'"):
+    message = f"error='{error}' needs the gridworld's symbolic observations, not pixels of 9×9×3; use 'absolute'"
+    with pytest.raises(ConfigError, match=message):
         build(dataclasses.replace(config, task=task))
+
+
+def test_every_view_has_the_channels_that_its_type_says():
+    """So that no error splits the channels of something else."""
+    for observation_type in ("symbolic", "objects"):
+        layout = channel_layout(observation_type)
+        assert sum(map(len, layout)) == ViewConfig(observation_type=observation_type).shape[-1]
+    assert channel_layout("pixels") is channel_layout(None) is None
 
 
 # ------------------------------------------------------------------------------------------- health
@@ -199,7 +229,7 @@ def test_health_counts_only_masked_steps():
 
 
 def test_health_of_cross_entropy_has_finite_errors_of_trivial_predictions():
-    error = CrossEntropy(channel_layout(SYMBOLIC))
+    error = CrossEntropy(channel_layout("symbolic"))
     logits = jnp.where(walk()[1:] > 0, 20.0, -20.0)
     measured = health(logits, error)
     assert measured["agents_recall"] == 1

@@ -12,7 +12,7 @@ from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.interfaces import Policy
 from rookery.nn.cells import LSTMState
-from rookery.types import TimeStep
+from rookery.types import Env, TimeStep
 
 
 @struct.dataclass
@@ -30,7 +30,7 @@ class RoomsState:
 
 
 @dataclasses.dataclass(frozen=True)
-class Rooms:
+class Rooms(Env):
     """Every agent alone in a room of its own: nothing one does, sees or is paid reaches another."""
 
     num_agents: int = 3

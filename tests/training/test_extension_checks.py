@@ -400,6 +400,25 @@ def test_time_steps_that_training_would_misread_are_refused(change, message):
         check_environment(task, OwnRooms(change=change))
 
 
+@dataclasses.dataclass(frozen=True)
+class TypedRooms(Rooms):
+    """Rooms that say what their observations mean."""
+
+    said: Any = None
+
+    def observation_type(self, slot):
+        return self.said
+
+
+@pytest.mark.parametrize("said", ["pixels", "symbolic", "objects", "colors", 3])
+def test_observations_that_are_not_what_the_environment_says_are_refused(said):
+    """A loss of symbols would split channels that mean something else."""
+    task = UnregisteredTask(views=TASK.views)
+    check_environment(task, TypedRooms())
+    with pytest.raises(ConfigError, match=r"^task 'unregistered': observation_type returned .*\[3\]; allowed: None, "):
+        check_environment(task, TypedRooms(said=said))
+
+
 def test_a_step_that_returns_other_types_than_a_reset_is_refused():
     env = OwnRooms(change=lambda timestep: timestep.replace(reward=timestep.reward.astype(int)), changed=("step",))
     with pytest.raises(ConfigError, match=r"^task 'unregistered': a step must return types as a reset does; .*reward"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +50,8 @@ class RecurrentPolicy(Policy):
     communication: CommunicationConfig | None = None
     num_agents: int = 1
     """Agents in the environment, this one included; needed for communication and models of other agents."""
+    observation_type: Literal["pixels", "symbolic", "objects"] | None = None
+    """What the numbers of an observation mean, as the environment says (`Env.observation_type`); None: not known."""
 
     def __post_init__(self) -> None:
         self.network.validate(self.observation_shape)
@@ -82,7 +84,7 @@ class RecurrentPolicy(Policy):
     @property
     def channel_layout(self) -> ChannelLayout | None:
         """What the channels of the gridworld's symbolic observations mean; None for all other observations."""
-        return channel_layout(self.observation_shape)
+        return channel_layout(self.observation_type)
 
     @property
     def comms_obs_size(self) -> int:

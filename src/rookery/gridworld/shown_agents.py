@@ -13,6 +13,7 @@ from rookery.gridworld.observation import APPEARANCES_PER_TILE, pixel_table
 from rookery.gridworld.spec import CHANNELS, OBJECT_CHANNELS, ViewConfig
 from rookery.gridworld.tiles import NUM_TILE_KINDS
 
+_CHANNELS_BY_TYPE = {"symbolic": CHANNELS, "objects": OBJECT_CHANNELS}
 _TILE_CHANNELS = ("unseen", "obstacle", "goal")
 _TEMPLATE_BLUES = (0, 64, 128, 192, 255)
 """Colors of the agents that pixels are compared with: five of the 256, red to blue."""
@@ -26,11 +27,14 @@ class ChannelLayout(NamedTuple):
     others: tuple[int, ...]  # each on its own
 
 
-def channel_layout(shape: tuple[int, ...]) -> ChannelLayout | None:
-    """The layout of observations of this shape; None if they are not `symbolic` or `objects` observations."""
-    if len(shape) != 3 or shape[0] != shape[1] or shape[-1] not in (len(CHANNELS), len(OBJECT_CHANNELS)):
+def channel_layout(observation_type: str | None) -> ChannelLayout | None:
+    """The layout of observations of this type; None if it is neither `symbolic` nor `objects`.
+
+    Their shape does not tell: observations of another environment may have as many channels.
+    """
+    if observation_type not in _CHANNELS_BY_TYPE:
         return None
-    names = OBJECT_CHANNELS[: shape[-1]]
+    names = _CHANNELS_BY_TYPE[observation_type]
     tiles = tuple(names.index(name) for name in _TILE_CHANNELS)
     agents = tuple(n for n, name in enumerate(names) if name.startswith("agent"))
     return ChannelLayout(tiles, agents, tuple(n for n in range(len(names)) if n not in tiles + agents))
@@ -47,7 +51,7 @@ def agent_scores(observation: Float[Array, "N ..."], view: ViewConfig) -> Float[
       observation: scaled to [0, 1]; or a prediction of one.
     """
     count, size = len(observation), view.size
-    layout = channel_layout(view.shape)
+    layout = channel_layout(view.observation_type)
     if layout is not None:
         scores = observation[..., jnp.array(layout.agents)].sum(-1) - 0.5
     else:

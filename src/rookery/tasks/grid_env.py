@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +66,9 @@ class GridEnv(Env):
 
     def observation_shape(self, slot: int) -> tuple[int, ...]:
         return self.spec.views[slot].shape
+
+    def observation_type(self, slot: int) -> Literal["pixels", "symbolic", "objects"]:
+        return self.spec.views[slot].observation_type
 
     def default_params(self) -> PyTree:
         return self.task.default_params()

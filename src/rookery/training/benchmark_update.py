@@ -15,6 +15,7 @@ from jax.sharding import Mesh, PartitionSpec
 from rookery.agents.networks import MLPNetwork, NdousseNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.backend import jax_devices
+from rookery.gridworld.spec import ViewConfig
 from rookery.learning import batch_sharding, ppo
 from rookery.learning.auxiliary import NextFramePrediction
 from rookery.nn import convolution
@@ -75,8 +76,12 @@ def measure_update(
       seed.
     """
     start_backend()
-    kind, shape = {"ndousse2021": (NdousseNetwork(), (21, 21, 3)), "mlp": (MLPNetwork(), (7, 7, 8))}[network]
-    policy = RecurrentPolicy(kind, shape, 7)
+    kind, view = {
+        "ndousse2021": (NdousseNetwork(), ViewConfig()),
+        "mlp": (MLPNetwork(), ViewConfig(observation_type="symbolic")),
+    }[network]
+    shape = view.shape
+    policy = RecurrentPolicy(kind, shape, 7, observation_type=view.observation_type)
     # Without target_kl no minibatch is skipped, whatever the random data.
     config = ppo.PPO(auxiliary=(NextFramePrediction(),), target_kl=None, rollback_kl=None)
     learner = config.init(policy, jax.random.PRNGKey(0), steps=0)

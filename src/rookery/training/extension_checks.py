@@ -16,6 +16,7 @@ from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team import AgentGroup
 from rookery.errors import ConfigError, RookeryError, error_text, explain_failure
 from rookery.extension_errors import EXTENSION_REMEDY, check_result_shape, check_same_types, describe_failure
+from rookery.gridworld.shown_agents import channel_layout
 from rookery.interfaces import Task
 from rookery.learning.intrinsic.combine import INFLUENCE_ON
 from rookery.storage.checkpoint import check_leaves
@@ -141,6 +142,21 @@ def _check_observations(observation: Any, env: Env, what: str) -> None:
     if not isinstance(observation, tuple):
         expected = jax.ShapeDtypeStruct((env.num_agents, *shapes[0]), jnp.uint8)
     check_same_types(f"{what}: the observation of all agents", observation, expected)
+    for slot, shape in enumerate(shapes):
+        _check_observation_type(env.observation_type(slot), shape, what)
+
+
+def _check_observation_type(observation_type: Any, shape: tuple[int, ...], what: str) -> None:
+    """Raises ConfigError for a type of observations that is not known, or has another number of channels."""
+    layout = channel_layout(observation_type) if isinstance(observation_type, str) else None
+    channels = sum(map(len, layout)) if layout else 3
+    if observation_type is None or ((layout or observation_type == "pixels") and shape[2:] == (channels,)):
+        return
+    raise ConfigError(
+        f"{what}: observation_type returned {observation_type!r:.60} for observations of {list(shape)}; allowed: None, "
+        "'pixels' of 3 channels, and 'symbolic' and 'objects' with the channels of the gridworld's views; "
+        f"{EXTENSION_REMEDY}"
+    )
 
 
 def check_update(group: AgentGroup, before: PyTree, result: Any) -> None:

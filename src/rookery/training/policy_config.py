@@ -59,7 +59,12 @@ class RecurrentPolicyConfig(BasePolicyConfig):
     """Zoo entry or .safetensors file; '{seed}' in it is replaced by each replica's own seed."""
 
     def make_policy(self, env: Env, slot: int, group: str) -> tuple[RecurrentPolicy, None]:
-        policy = RecurrentPolicy(self.network, env.observation_shape(slot), env.num_actions)
+        policy = RecurrentPolicy(
+            self.network,
+            env.observation_shape(slot),
+            env.num_actions,
+            observation_type=env.observation_type(slot),
+        )
         if self.communication is not None:
             policy = dataclasses.replace(policy, communication=self.communication, num_agents=env.num_agents)
         return policy, None

@@ -208,12 +208,13 @@ def make_frame_error(kind: str, name: FrameErrorName, policy: RecurrentPolicy) -
     if name == "auto":
         if layout is not None:
             return CrossEntropy(layout)
-        return AbsoluteError() if len(shape) == 3 and shape[-1] == 3 else SquaredError()
+        return AbsoluteError() if policy.observation_type == "pixels" else SquaredError()
     if name in _ANY:
         return _ANY[name]()
     if layout is None:
         raise ConfigError(
-            f"auxiliary loss {kind!r}: error={name!r} needs symbolic observations, not {'×'.join(map(str, shape))}; "
-            "use 'absolute' for pixels, 'squared', or a view with observation_type='symbolic'"
+            f"auxiliary loss {kind!r}: error={name!r} needs the gridworld's symbolic observations, not "
+            f"{policy.observation_type or 'others'} of {'×'.join(map(str, shape))}; use 'absolute' for pixels, "
+            "'squared', or a view with observation_type='symbolic'"
         )
     return _SYMBOLIC[name](layout)

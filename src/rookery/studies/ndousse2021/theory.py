@@ -95,7 +95,12 @@ def network_example(seed: int, num_updates: int) -> dict[str, Any]:
     the end its error on new episodes, and that of the best constant prediction.
     """
     env = _reward_free_env()
-    policy = RecurrentPolicy(budgets.novice_network("smoke"), env.observation_shape(0), env.num_actions)
+    policy = RecurrentPolicy(
+        budgets.novice_network("smoke"),
+        env.observation_shape(0),
+        env.num_actions,
+        observation_type=env.observation_type(0),
+    )
     team = Team((AgentGroup("novice", (0, 1, 2), policy, PPO()),))
     measured: dict = {}
     key = jax.random.fold_in(evaluation_key(seed), keys.THEORY_EXAMPLE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -101,6 +101,9 @@ class DilemmaEnv(Env):
 
     def observation_shape(self, slot: int) -> tuple[int, ...]:
         return self.task.view.shape
+
+    def observation_type(self, slot: int) -> Literal["pixels"]:
+        return "pixels"
 
     def default_params(self) -> PyTree:
         return self.task.default_params()
