@@ -1,3 +1,6 @@
+import dataclasses
+from typing import Literal
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -5,10 +8,21 @@ import numpy as np
 import pytest
 
 from rookery.agents.random_policy import RandomPolicy
+from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.team import AgentGroup, Team
+from rookery.errors import ConfigError
 from rookery.interfaces import Learner
 from rookery.learning.rollout import rollout, sample_agent_mask
 from tests.learning.worlds import SMALL, Rooms, Script
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Curious(Learner):
+    """Requests its own logits."""
+
+    kind: Literal["curious"] = "curious"
+    required_info: tuple[str, ...] = ("logits",)
+
 
 E = 6
 ENV = Rooms()
@@ -221,3 +235,32 @@ def test_solo_episodes_hold_one_learner_in_turn():
     agent_mask = shares(PAIRED, 0.0, episodes=9)
     assert agent_mask.argmax(-1).tolist() == [0, 2, 1] * 3
     assert (agent_mask.sum(-1) == 1).all()
+
+
+class NoLogits(RecurrentPolicy):
+    """Tells its actions and their probabilities alone, all that a learner's policy must."""
+
+    def act(self, *arguments):
+        action, carry, extras = super().act(*arguments)
+        return action, carry, {name: extras[name] for name in ("log_prob", "value")}
+
+
+@pytest.mark.parametrize(
+    ("learner", "teacher", "message"),
+    [(None, True, "its teacher"), (Curious(), False, "what it requests, 'logits',"), (None, False, None)],
+)
+def test_a_policy_without_logits_is_named_where_they_are_needed(learner, teacher, message):
+    policy = NoLogits(SMALL.network, SMALL.observation_shape, SMALL.num_actions)
+    group = AgentGroup("mute", (0,), policy, learner or Learner(), RandomPolicy(3) if teacher else None)
+    team = Team((group, AgentGroup("pair", (2, 1), RandomPolicy(3))))
+    params = {"mute": jax.vmap(policy.init)(KEY[None]), "pair": ()}
+    probability = {"mute": jnp.float32(0.5)} if teacher else None
+
+    def trace():
+        jax.eval_shape(lambda key: rollout(ENV, team, params, ENV.default_params(), key, EVERYBODY, probability), KEY)
+
+    if message is None:
+        trace()
+        return
+    with pytest.raises(ConfigError, match=f"group 'mute': {message} needs the logits .* gives no extra 'logits'"):
+        trace()

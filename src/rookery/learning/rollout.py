@@ -20,12 +20,14 @@ from rookery.agents.team import (
     act_group,
     advance,
     gather_observations,
+    influencers,
     initial_carry,
     initial_teacher_carry,
     record_actions,
     sample_teacher_action,
     update_teacher_carry,
 )
+from rookery.errors import ConfigError
 from rookery.interfaces import OTHERS_INFO, Learner
 from rookery.types import Env, MessageTrajectory, OthersInfo, PRNGKey, PyTree, TimeStep, Trajectory
 
@@ -168,6 +170,8 @@ def _act(
             group, params[group.name], carries[group.name], timestep.observation, state.env_state, timestep.is_first,
             group_keys[number], comm_state,
         )  # fmt: skip
+        if group.learns and "logits" not in extras:
+            _check_needs_no_logits(team, group, group.name in teacher_carries)
         if group.name in teacher_carries:
             chosen, extras, teacher_carries[group.name] = _follow_teacher(
                 group, chosen, extras, teacher_carries[group.name], state, group_keys[number],
@@ -185,6 +189,30 @@ def _act(
             }
     state = state._replace(carries=carries, teacher_carries=teacher_carries, comm_state=comm_state)
     return state, action, records
+
+
+def _check_needs_no_logits(team: Team, group: AgentGroup, has_teacher: bool) -> None:
+    """Raises ConfigError where something needs the logits of a group whose policy gives none while it learns."""
+    users = [f"the influence on group {g.name!r}" for g in team.learning_groups if _is_influenced_by(g, group, team)]
+    if "logits" in requested_info(group):
+        users.append("what it requests, 'logits',")
+    if has_teacher:
+        users.append("its teacher")
+    if users:
+        raise ConfigError(
+            f"group {group.name!r}: {users[0]} needs the logits of the policy that acts, and behavior_policy() of the "
+            f"learner {group.learner.kind!r} gives no extra 'logits'; give it, or use another learner for this group"
+        )
+
+
+def _is_influenced_by(receiver: AgentGroup, source: AgentGroup, team: Team) -> bool:
+    """Whether the influence of the source's actions on the receiver is measured from the source's logits."""
+    measured = any(
+        "influence" in reward.required_info and not reward.pays_messages
+        for group in team.learning_groups
+        for reward in group.learner.intrinsic
+    )
+    return measured and not set(influencers(receiver)).isdisjoint(source.slots)
 
 
 def _may_leave(group: AgentGroup, env: Env) -> bool:

@@ -18,6 +18,7 @@ from rookery.learning.a2c import A2C
 from rookery.learning.actor_critic import ScheduledHparams
 from rookery.learning.intrinsic import CentralizedInfluence, MessageInfluence, MOAInfluence, counterfactual
 from rookery.learning.intrinsic.influence import influence
+from rookery.learning.r2d2 import R2D2
 from rookery.nn.cells import LSTMState
 from rookery.types import MessageTrajectory, OthersInfo, Trajectory
 
@@ -199,6 +200,21 @@ def test_impossible_teams_are_refused():
         )
     with pytest.raises(ConfigError, match="go together"):
         counterfactual.check_influence_setup(Team((AgentGroup("loud", (0,), listener(vocab_size=3), A2C()),)))
+
+
+@pytest.mark.parametrize("rewarded", ["leader", "listener"])
+def test_influencers_that_act_by_action_values_are_refused(rewarded):
+    """They have no probabilities of the actions that they did not take."""
+    reward = A2C(intrinsic=(CentralizedInfluence(),))
+    leader = AgentGroup("leader", (0,), POLICY_WITHOUT_INPUTS, R2D2())
+    also = AgentGroup("also", (2,), POLICY_WITHOUT_INPUTS, reward if rewarded == "leader" else A2C())
+    heard = AgentGroup("listener", (1,), listener(influencers=(0, 2)), reward if rewarded == "listener" else A2C())
+    with pytest.raises(ConfigError, match="'leader': its learner, kind 'r2d2', acts by action values"):
+        counterfactual.check_influence_setup(Team((leader, also, heard)))
+    # Without the reward nothing is measured, and observed actions need no probabilities.
+    counterfactual.check_influence_setup(
+        Team((leader, AgentGroup("listener", (1,), listener(influencers=(0,)), A2C())))
+    )
 
 
 # -------------------------------------------------------------------------------- the losses, on a real small network

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from rookery.agents.recurrent import RecurrentPolicy
+from rookery.agents.recurrent import EpsilonGreedyPolicy, RecurrentPolicy
 from rookery.agents.team import AgentGroup, Team, influencers
 from rookery.errors import ConfigError
 from rookery.interfaces import IntrinsicReward
@@ -36,10 +36,24 @@ def check_influence_setup(team: Team) -> None:
                 )
             if not learning.issuperset(influencers(group)):
                 raise ConfigError(f"group {group.name!r}: influencers {influencers(group)} must be agents that learn")
+            _check_influencers_sample(team, observed)
         if any(reward.pays_messages for reward in group.learner.intrinsic) != bool(group.policy.vocab_size):
             raise ConfigError(
                 f"group {group.name!r}: policy.communication.vocab_size and the intrinsic reward influence-messages go "
                 "together; set both or neither"
+            )
+
+
+def _check_influencers_sample(team: Team, slots: set[int]) -> None:
+    """Raises ConfigError for an influencer in these slots whose policy does not sample its actions."""
+    for group in team.learning_groups:
+        if slots.intersection(group.slots) and isinstance(
+            group.learner.behavior_policy(group.policy), EpsilonGreedyPolicy
+        ):
+            raise ConfigError(
+                f"group {group.name!r}: its learner, kind {group.learner.kind!r}, acts by action values and has no "
+                "probabilities of the actions it could have chosen, which influence is measured by; use kind 'ppo' or "
+                "'a2c' for influencers"
             )
 
 
