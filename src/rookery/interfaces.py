@@ -460,6 +460,8 @@ class Learner(NumericFields):
     """Information about other agents that the learner itself receives, in addition to what its losses and rewards
     request: names of `REQUESTABLE_INFO` except 'influence'."""
     supports_teacher: ClassVar[bool] = False
+    """Its update learns from `Trajectory.teacher_action`; `hparams` then has `distill_coef` and `teacher_action_prob`,
+    and the behavior policy gives the extra `logits`."""
     supports_communication: ClassVar[bool] = False
     """It can train policies that observe or send messages."""
     supports_sharding: ClassVar[bool] = False

@@ -1,7 +1,7 @@
 """A teacher tells learners what it would do in their place, and remembers what they did instead."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -199,3 +199,25 @@ def test_configurations():
     learner = PPO(teacher="scripted-partial")
     assert from_dict(PPO, to_dict(learner)) == learner
     assert build(CONFIG).team.groups[0].teacher is None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pupil(PPO):
+    """A learner of another package."""
+
+    kind: Literal["pupil"] = "pupil"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("supports_teacher", False, "learner kind 'pupil' does not learn from a teacher; use kind 'ppo'"),
+        ("hparams", {"distill_coef": 1.0}, r"Pupil\.hparams has no 'teacher_action_prob', which a run with a teacher"),
+        ("hparams", {"teacher_action_prob": 0.0}, r"Pupil\.hparams has no 'distill_coef', which a run with a teacher"),
+    ],
+)
+def test_a_teacher_that_the_learner_would_not_follow_is_refused(attribute, value, message, monkeypatch):
+    monkeypatch.setattr(Pupil, attribute, value)
+    GroupConfig(name="student", slots=(0,), learner=Pupil())
+    with pytest.raises(ConfigError, match=f"^group 'student': teacher='scripted': {message}"):
+        GroupConfig(name="student", slots=(0,), learner=Pupil(teacher="scripted"))

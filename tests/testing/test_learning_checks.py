@@ -3,7 +3,7 @@
 import dataclasses
 import random
 import time
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +39,9 @@ class Baseline(Learner):
     kind: Literal["test-baseline"] = "test-baseline"
     mistake: str = ""
     teacher: str | None = None
+
+    supports_teacher: ClassVar[bool] = True
+    hparams: ClassVar[dict[str, Any]] = {"distill_coef": 1.0, "teacher_action_prob": 0.0}
 
     def init(self, policy, key, steps):
         return BaselineState({"policy": policy.init(key)}, jnp.float32(0))
@@ -89,3 +92,29 @@ def test_a_learner_without_mistakes_passes(teacher):
 def test_a_mistake_is_named(mistake, message):
     with pytest.raises(ConformanceError, match=message):
         check_learner(Baseline(mistake=mistake, teacher="scripted"), POLICY)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("supports_teacher", False, r"Baseline\.supports_teacher: must be True where it has a teacher"),
+        ("hparams", {}, r"Baseline\.hparams: a run with a teacher needs distill_coef, teacher_action_prob; add"),
+        ("hparams", {"distill_coef": 1.0}, r"Baseline\.hparams: a run with a teacher needs teacher_action_prob; add"),
+    ],
+)
+def test_a_teacher_that_no_run_could_have_is_named(attribute, value, message, monkeypatch):
+    monkeypatch.setattr(Baseline, attribute, value)
+    with pytest.raises(ConformanceError, match=message):
+        check_learner(Baseline(teacher="scripted"), POLICY)
+
+
+def test_a_policy_without_the_logits_that_a_teacher_needs_is_named(monkeypatch):
+    def act(self, params, carry, obs, is_first, key):
+        action, carry, extras = RecurrentPolicy.act(self, params, carry, obs, is_first, key)
+        return action, carry, {"log_prob": extras["log_prob"], "value": extras["value"]}
+
+    mute = type("Mute", (RecurrentPolicy,), {"act": act})(POLICY.network, POLICY.observation_shape, POLICY.num_actions)
+    monkeypatch.setattr(Baseline, "behavior_policy", lambda self, policy: mute)
+    check_learner(Baseline(), POLICY)
+    with pytest.raises(ConformanceError, match=r"Baseline\.behavior_policy: must give the extra `logits`"):
+        check_learner(Baseline(teacher="scripted"), POLICY)

@@ -55,6 +55,7 @@ from rookery.testing.loss_checks import (
     minibatch_maker,
 )
 from rookery.testing.sample_episodes import EPISODES, NUM_AGENTS, STEPS, sample_trajectory, with_other_masked_steps
+from rookery.training.config import TEACHER_HPARAMS
 from rookery.types import PyTree, Trajectory
 
 _KEYS = jax.random.split(jax.random.PRNGKey(0), 8)
@@ -165,6 +166,7 @@ def _check_learner(learner: Learner, policy: RecurrentPolicy | None) -> None:
     require(isinstance(learner.hparams, dict), f"{name}.hparams", "must be a dictionary of default schedules by name")
     if isinstance(learner, ActorCritic):
         _check_actor_critic(learner, name)
+    _check_teacher(learner, name)
     _check_required_info(learner)
     policy = policy or _policy(vocab_size=2 if any(reward.pays_messages for reward in learner.intrinsic) else 0)
     learner.validate(EPISODES, STEPS)
@@ -355,6 +357,14 @@ def _check_actor_critic(learner: ActorCritic, name: str) -> None:
     require(not missing, f"{name}.hparams", f"ActorCritic needs {', '.join(needed)}; add {', '.join(missing)}")
 
 
+def _check_teacher(learner: Learner, name: str) -> None:
+    """One that has a teacher says so, and can be told by schedules how much it follows it."""
+    supported = learner.supports_teacher
+    require(supported or learner.teacher is None, f"{name}.supports_teacher", "must be True where it has a teacher")
+    missing = [hparam for hparam in TEACHER_HPARAMS if supported and hparam not in learner.hparams]
+    require(not missing, f"{name}.hparams", f"a run with a teacher needs {', '.join(missing)}; add default schedules")
+
+
 def _check_behavior(learner: Learner, policy: RecurrentPolicy, state: Any, name: str) -> None:
     behavior = learner.behavior_policy(policy)
     require(isinstance(behavior, Policy), f"{name}.behavior_policy", "must be a Policy")
@@ -365,6 +375,12 @@ def _check_behavior(learner: Learner, policy: RecurrentPolicy, state: Any, name:
     action, _, extras = behavior.act(*arguments)
     require(jnp.shape(action) == (2,), f"{name}.behavior_policy", "does not act with the parameters of behavior_params")
     require("log_prob" in extras, f"{name}.behavior_policy", "must give the extra `log_prob`")
+    needs_logits = learner.teacher is not None or "logits" in learner_info(learner)
+    require(
+        "logits" in extras or not needs_logits,
+        f"{name}.behavior_policy",
+        "must give the extra `logits`, which a teacher, and what requests them, needs",
+    )
 
 
 def _hparams(learner: Learner) -> dict[str, jax.Array]:

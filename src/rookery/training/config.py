@@ -125,6 +125,7 @@ class GroupConfig(NumericFields):
         for field in COMMON_HPARAMS:
             check_schedule(f"{self.name}.{field}", getattr(self, field))
         self._check_learner_hparams()
+        self._check_teacher()
         for name, schedule in self.hparams.items():
             _check_hparam(f"{self.name}.hparams.{name}", name, "its learner", (self,))
             check_schedule(f"{self.name}.hparams.{name}", schedule, high=_upper_bound(name))
@@ -137,6 +138,22 @@ class GroupConfig(NumericFields):
             for name, schedule in self.learner.hparams.items():
                 if name not in COMMON_HPARAMS:  # whose defaults are never used
                     check_schedule(f"{what}.{name}", schedule, low=float("-inf"))
+
+    def _check_teacher(self) -> None:
+        """Raises ConfigError for a teacher that the learner would not learn from as its schedules say."""
+        if self.learner is None or self.learner.teacher is None:
+            return
+        what = f"group {self.name!r}: teacher={self.learner.teacher!r}"
+        if not self.learner.supports_teacher:
+            raise ConfigError(
+                f"{what}: learner kind {self.learner.kind!r} does not learn from a teacher; use kind 'ppo', or, if its "
+                "update does, set supports_teacher = True in its class"
+            )
+        if missing := [name for name in TEACHER_HPARAMS if name not in self.learner.hparams]:
+            raise ConfigError(
+                f"{what}: {type(self.learner).__name__}.hparams has no {', '.join(map(repr, missing))}, which a run "
+                "with a teacher needs; add default schedules"
+            )
 
     @property
     def extra_hparams(self) -> frozenset[str]:
