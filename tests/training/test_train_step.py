@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import struct
 from jax.sharding import PartitionSpec
 
 from rookery import keys
@@ -19,7 +20,7 @@ from rookery.storage.serialization import from_dict, to_dict
 from rookery.training.build import build
 from rookery.training.config import RunConfig, Variant
 from rookery.training.devices import COLLECTIVE_TIMEOUT_FLAG
-from rookery.training.train_step import replica_schedules, summarize
+from rookery.training.train_step import replica_schedules, summarize, with_scalar_params
 from tests.tiny import CONFIG, NOVICE, OTHER, TASK, assert_same, tiny
 
 
@@ -108,6 +109,32 @@ def test_a_schedule_of_whole_numbers_is_the_same_after_it_was_saved():
     )
     with pytest.raises(ConfigError, match=r"env_schedules\.min_goals: min_goals=1\.5 must be a whole number"):
         replica_schedules(tiny(task=task, env_schedules={"min_goals": 1.5}))
+
+
+class InnerParams(struct.PyTreeNode):
+    size: jax.Array
+    cost: jax.Array
+
+
+class OuterParams(struct.PyTreeNode):
+    """Parameters of a task of another package, some of which are no floats."""
+
+    bonus: jax.Array
+    pays: jax.Array
+    share: jax.Array
+    world: InnerParams
+
+
+def test_scheduled_values_keep_the_types_that_the_task_gave_them():
+    """Or a whole number could no longer be an index. They are rounded; floats are as they were."""
+    world = InnerParams(jnp.uint8(3), jnp.float32(0.1))
+    params = OuterParams(jnp.int32(1), jnp.bool_(False), jnp.float16(0.5), world)
+    numbers = {"bonus": 1.7, "pays": 1.0, "share": 0.25, "size": 4.4, "cost": 0.3}
+    changed = with_scalar_params(params, {name: jnp.float32(x) for name, x in numbers.items()})
+    world = InnerParams(jnp.uint8(4), jnp.float32(0.3))
+    assert_same(changed, OuterParams(jnp.int32(2), jnp.bool_(True), jnp.float16(0.25), world))
+    value = jnp.float32(0.7)
+    assert with_scalar_params(params, {"cost": value}).world.cost is value
 
 
 @pytest.mark.parametrize(("seeds", "devices", "used"), [(1, 1, 1), (1, 2, 2), (3, 2, 2)])

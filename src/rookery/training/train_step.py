@@ -138,11 +138,22 @@ def _check_field(task: Any, name: str, value: float) -> None:
 
 
 def with_scalar_params(params: PyTree, values: dict[str, Array]) -> PyTree:
-    """The parameters with some of `_scalar_params` set to other values."""
+    """The parameters with some of `_scalar_params` set to other values, in the types that the task gave them.
+
+    Schedules have floats, also for whole numbers: these are rounded.
+    """
     fields = _fields(params)
-    of_task = {name: value for name, value in values.items() if name in fields}
+    of_task = {name: _as_type_of(fields[name], value) for name, value in values.items() if name in fields}
     of_world = {name: value for name, value in values.items() if name not in fields}
-    return params.replace(**of_task, **({"world": params.world.replace(**of_world)} if of_world else {}))
+    return params.replace(**of_task, **({"world": with_scalar_params(params.world, of_world)} if of_world else {}))
+
+
+def _as_type_of(parameter: Array, value: Array) -> Array:
+    """A scheduled value in the type of the parameter that it replaces."""
+    dtype = jnp.asarray(parameter).dtype
+    if value.dtype == dtype:
+        return value
+    return (value if jnp.issubdtype(dtype, jnp.floating) else jnp.round(value)).astype(dtype)
 
 
 @dataclasses.dataclass(frozen=True)
