@@ -237,6 +237,17 @@ def test_solo_episodes_hold_one_learner_in_turn():
     assert (agent_mask.sum(-1) == 1).all()
 
 
+@pytest.mark.parametrize("episodes", [1, 2, 3, 4, 5])
+def test_learners_take_turns_over_updates(episodes):
+    """Each has as many solo episodes in the end, however few an update has."""
+    sample = jax.jit(lambda update: sample_agent_mask(ENV, PAIRED, KEY, episodes, jnp.float32(0), update))
+    soloists = np.concatenate([sample(jnp.int32(update)).argmax(-1) for update in range(6)])
+    assert soloists.tolist() == [0, 2, 1] * (2 * episodes)
+    with_one = Team((ROOKIE, AgentGroup("expert", (1, 2), RandomPolicy(3))))
+    masks = [sample_agent_mask(ENV, with_one, KEY, episodes, jnp.float32(0.5), update) for update in (0, 7)]
+    np.testing.assert_array_equal(*masks)
+
+
 class NoLogits(RecurrentPolicy):
     """Tells its actions and their probabilities alone, all that a learner's policy must."""
 

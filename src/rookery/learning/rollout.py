@@ -326,13 +326,25 @@ def _others_info(group: AgentGroup, observed: dict[str, jax.Array], num_agents: 
 
 
 def sample_agent_mask(
-    env: Env, team: Team, key: PRNGKey, num_envs: int, social_episode_prob: Float[Array, ""]
+    env: Env,
+    team: Team,
+    key: PRNGKey,
+    num_envs: int,
+    social_episode_prob: Float[Array, ""],
+    update: int | Int[Array, ""] = 0,
 ) -> Bool[Array, "E A"]:
     """Which agents take part in each episode: the whole team, or, in solo episodes, one learner alone.
 
-    Each episode is social with probability `social_episode_prob`; the learners take turns in solo episodes.
+    Each episode is social with probability `social_episode_prob`; the learners take turns in solo episodes, from one
+    update to the next, too.
+
+    Args:
+      update: the number of updates before this one.
     """
     social = jax.random.uniform(key, (num_envs,)) < social_episode_prob
     slots = jnp.array(team.learning_slots)
-    soloist = slots[jnp.arange(num_envs) % len(slots)]
+    turn = jnp.arange(num_envs)
+    if left_over := num_envs % len(slots):  # the next update begins with the learner after the last of this one
+        turn = turn + update % len(slots) * left_over
+    soloist = slots[turn % len(slots)]
     return social[:, None] | (jnp.arange(env.num_agents) == soloist[:, None])

@@ -239,7 +239,9 @@ class Run:
         scheduled |= border_params(config.widening, config.task.episode_ranges, state.widening)
         env_params = with_scalar_params(self.env.default_params(), scheduled)
         social_episode_prob = value_at(schedules.social_episode_prob, fraction)
-        agent_mask = sample_agent_mask(self.env, self.team, mask_key, config.num_envs, social_episode_prob)
+        agent_mask = sample_agent_mask(
+            self.env, self.team, mask_key, config.num_envs, social_episode_prob, state.num_updates
+        )
         hparams = {
             group: {name: value_at(points, fraction) for name, points in by_name.items()}
             for group, by_name in schedules.hparams.items()
