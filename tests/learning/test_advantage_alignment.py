@@ -81,6 +81,10 @@ def test_a_learner_says_what_it_is_told():
     np.testing.assert_allclose(aligned, ALIGNED, rtol=1e-5, atol=1e-6)
     with pytest.raises(ConfigError, match="alignment_coef=-1"):
         PPO(alignment_coef=-1.0)
+    PPO().validate(1, 4)
+    PPO(alignment_coef=1.0).validate(2, 4)
+    with pytest.raises(ConfigError, match=r"alignment_coef=1\.0 compares .*; raise num_envs"):
+        PPO(alignment_coef=1.0).validate(1, 4)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,8 @@ from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError
 from rookery.learning.a2c import A2C
 from rookery.learning.auxiliary.attention import AttentionLoss
-from rookery.learning.intrinsic.moa import MOAInfluence
+from rookery.learning.ppo import PPO
+from rookery.plugins import INTRINSIC_REWARDS
 from rookery.training.build import build, initial_params
 from rookery.training.config import FrozenPolicyConfig, RecurrentPolicyConfig, ScriptedPolicyConfig
 from rookery.training.policy_config import check_compatible
@@ -81,14 +82,24 @@ def test_every_replica_starts_from_the_initial_agent(tmp_path):
         np.testing.assert_array_equal(kernel[0], params()["heads"]["policy3"]["kernel"])
 
 
+OWN_REWARDS = [
+    name for name in INTRINSIC_REWARDS.names() if INTRINSIC_REWARDS.get(name).__module__.startswith("rookery.")
+]
+
+
 @pytest.mark.parametrize(
     "learner",
-    [A2C(sequence_length=4, auxiliary=(AttentionLoss(),)), A2C(sequence_length=4, intrinsic=(MOAInfluence(),))],
-    ids=["attention", "influence-moa"],
+    [
+        A2C(sequence_length=4, auxiliary=(AttentionLoss(),)),
+        PPO(alignment_coef=1.0),
+        *(A2C(sequence_length=4, intrinsic=(INTRINSIC_REWARDS.get(name)(),)) for name in OWN_REWARDS),
+    ],
+    ids=lambda learner: "-".join(part.kind for part in (*learner.auxiliary, *learner.intrinsic)) or "alignment",
 )
-def test_models_of_others_in_a_task_of_one_agent_are_refused(learner):
+def test_what_goes_by_others_in_a_task_of_one_agent_is_refused(learner):
+    """All would be accepted, and have no effect."""
     alone = dataclasses.replace(TASK, views=TASK.views[:1])
-    with pytest.raises(ConfigError, match=r"is a model of other agents, and the task has one agent; give the task"):
+    with pytest.raises(ConfigError, match=r" other agents, and the task has one agent; give the task"):
         build(tiny(task=alone, team=(dataclasses.replace(NOVICE, learner=learner),)))
 
 

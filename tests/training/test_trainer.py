@@ -62,7 +62,8 @@ def test_exported_agents_are_those_of_the_state(straight):
         agent = load_agent(straight.run_dir / "agents" / f"{variant}-seed3-novice-0.safetensors")
         params = replica(straight, number).learners["novice"].params["policy"]
         assert_same(agent.params, jax.tree.map(lambda x: x[0], params))
-        assert agent.policy == straight.run.team.groups[0].policy
+        trained = straight.run.team.groups[0].policy
+        assert dataclasses.replace(agent.policy, observation_type=trained.observation_type) == trained
         assert agent.card["task"] == to_dict(CONFIG.task)
         assert (agent.card["steps"], agent.card["slot"]) == (256, 0)
     assert not np.array_equal(*straight.state.learners["novice"].params["policy"]["memory"]["hidden_bias"])

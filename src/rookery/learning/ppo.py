@@ -102,6 +102,20 @@ class PPO(ActorCritic):
         check_range(self, ("target_kl", "rollback_kl", "adam_eps"), exclude_low=True)
         check_range(self, ("alignment_coef",))
 
+    def validate(self, episodes: int, steps: int) -> None:
+        if self.alignment_coef and episodes < 2:
+            raise ConfigError(
+                f"alignment_coef={self.alignment_coef} compares the episodes of an update with each other, and there "
+                "is one; raise num_envs, or set alignment_coef to 0"
+            )
+
+    def validate_policy(self, policy: RecurrentPolicy) -> None:
+        if self.alignment_coef and policy.num_agents < 2:
+            raise ConfigError(
+                f"alignment_coef={self.alignment_coef} goes by the rewards of other agents, and the task has one "
+                "agent; give the task a view for each of several agents, or set alignment_coef to 0"
+            )
+
     @property
     def required_info(self) -> tuple[str, ...]:
         return ALIGNMENT_INFO if self.alignment_coef else ()

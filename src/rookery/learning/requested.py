@@ -26,11 +26,11 @@ def only_requested(part: AuxiliaryLoss | IntrinsicReward, data: Data) -> Data:
 
 
 def check_has_others(part: AuxiliaryLoss | IntrinsicReward, policy: RecurrentPolicy) -> None:
-    """Raises ConfigError for a model of other agents in a task of one agent."""
+    """Raises ConfigError for what would have no effect in a task of one agent."""
     if policy.num_agents < 2:
         raise ConfigError(
-            f"{part.kind!r} is a model of other agents, and the task has one agent; give the task a view for each of "
-            f"several agents, or leave {part.kind!r} out"
+            f"{part.kind!r} goes by other agents, and the task has one agent; give the task a view for each of several "
+            f"agents, or leave {part.kind!r} out"
         )
 
 

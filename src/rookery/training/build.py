@@ -74,6 +74,7 @@ def build(config: RunConfig, find: FindAgent = str) -> Run:
             policy = entry.learner.eval_policy(with_communication(policy, entry, config, env))
             for part in (entry.learner, *entry.learner.auxiliary, *entry.learner.intrinsic):
                 check_required_info(part)
+            entry.learner.validate_policy(policy)
             for part in (*entry.learner.auxiliary, *entry.learner.intrinsic):
                 part.validate(policy)
             if entry.learner.teacher is not None:

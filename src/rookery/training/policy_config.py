@@ -83,7 +83,8 @@ class FrozenPolicyConfig(BasePolicyConfig):
         check_compatible(
             agent.policy, env.observation_shape(slot), env.num_actions, f"group {group!r}: {self.checkpoint}"
         )
-        return agent.policy, agent.params
+        # Its file does not say what its observations mean.
+        return dataclasses.replace(agent.policy, observation_type=env.observation_type(slot)), agent.params
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,6 @@ Source: Ndousse et al. 2021, figure 2: accurate except for "do nothing", which i
 
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,8 +75,6 @@ def _compile_rollout(setup: TeamSetup, loss: NextFramePrediction, num_episodes: 
     env, team = setup.env, setup.team
     policy, num_actions = team.groups[0].policy, env.num_actions
     assert isinstance(policy, RecurrentPolicy), "the novice is recurrent"
-    # The file of an agent does not say what its observations mean, which the loss goes by.
-    policy = dataclasses.replace(policy, observation_type=env.observation_type(0))
 
     def play(params, decoder, key):
         def frame(timestep):
