@@ -310,6 +310,8 @@ class IntrinsicReward(NumericFields):
     pays_messages: ClassVar[bool] = False
     """It is the reward of the agent's messages instead of its actions. Messages get `extrinsic_coef` times the
     environment's reward, too."""
+    supports_leaving: ClassVar[bool] = True
+    """As `Learner.supports_leaving`."""
     loss_name: ClassVar[str] = "intrinsic_loss"
     """The mean of `loss` is written as the metric `LOSS_NAME/KIND`."""
     splits_minibatch: ClassVar[bool] = True
@@ -464,6 +466,8 @@ class Learner(NumericFields):
     and the behavior policy gives the extra `logits`."""
     supports_communication: ClassVar[bool] = False
     """It can train policies that observe or send messages."""
+    supports_leaving: ClassVar[bool] = True
+    """It can train agents in `Task.dropout_slots`: what they miss has the value of their return, however late it is."""
     supports_sharding: ClassVar[bool] = False
     """Its updates are split by `learning.batch_sharding`, so that idle CPU cores or GPUs can share one update."""
 

@@ -8,7 +8,9 @@ from rookery.agents.scripted.goal_cycle_expert import GoalCyclePlanner
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError
 from rookery.learning.a2c import A2C
 from rookery.learning.auxiliary.attention import AttentionLoss
+from rookery.learning.intrinsic.reciprocity import Reciprocity
 from rookery.learning.ppo import PPO
+from rookery.learning.r2d2 import R2D2
 from rookery.plugins import INTRINSIC_REWARDS
 from rookery.training.build import build, initial_params
 from rookery.training.config import FrozenPolicyConfig, RecurrentPolicyConfig, ScriptedPolicyConfig
@@ -101,6 +103,19 @@ def test_what_goes_by_others_in_a_task_of_one_agent_is_refused(learner):
     alone = dataclasses.replace(TASK, views=TASK.views[:1])
     with pytest.raises(ConfigError, match=r" other agents, and the task has one agent; give the task"):
         build(tiny(task=alone, team=(dataclasses.replace(NOVICE, learner=learner),)))
+
+
+@pytest.mark.parametrize(
+    ("learner", "kind"),
+    [(R2D2(capacity=8), "r2d2"), (A2C(sequence_length=4, intrinsic=(Reciprocity(),)), "reciprocity")],
+)
+def test_what_would_learn_wrong_values_from_absences_is_refused(learner, kind):
+    """Agents that others leave are no matter."""
+    team = (dataclasses.replace(NOVICE, learner=learner), OTHER)
+    build(tiny(team=team, task=dataclasses.replace(TASK, dropout_slots=(1,), leave_prob=0.1, return_prob=0.1)))
+    leaving = dataclasses.replace(TASK, dropout_slots=(0, 1), leave_prob=0.1, return_prob=0.1)
+    with pytest.raises(ConfigError, match=rf"^group 'novice': '{kind}' does not support agents that leave .* \[0\]"):
+        build(tiny(team=team, task=leaving))
 
 
 def test_slots():

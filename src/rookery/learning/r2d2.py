@@ -68,6 +68,7 @@ class R2D2(Learner):
         "importance_exponent": 0.6,  # of the weights that correct for sampling by priority
     }
     nan_guarded_metrics: ClassVar[tuple[str, ...]] = ("loss", "q_value")
+    supports_leaving: ClassVar[bool] = False  # a sequence ends before agents that are away for longer return
 
     def __post_init__(self) -> None:
         counts = ("capacity", "sequence_length", "n_step", "gradient_steps", "minibatch_size", "target_update_period")

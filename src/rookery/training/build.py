@@ -74,6 +74,7 @@ def build(config: RunConfig, find: FindAgent = str) -> Run:
             policy = entry.learner.eval_policy(with_communication(policy, entry, config, env))
             for part in (entry.learner, *entry.learner.auxiliary, *entry.learner.intrinsic):
                 check_required_info(part)
+            _check_leaving(entry, env)
             entry.learner.validate_policy(policy)
             for part in (*entry.learner.auxiliary, *entry.learner.intrinsic):
                 part.validate(policy)
@@ -81,6 +82,19 @@ def build(config: RunConfig, find: FindAgent = str) -> Run:
                 teacher = _make_teacher(entry.learner.teacher, entry, env, find)
         groups.append(AgentGroup(entry.name, entry.slots, policy, entry.learner, teacher))
     return Run(config, env, Team(tuple(groups)), frozen_params, replica_params=replica_params)
+
+
+def _check_leaving(entry: GroupConfig, env: Env) -> None:
+    """Raises ConfigError for agents that may leave and return, which a learner or reward of theirs does not support."""
+    leaving = sorted(set(entry.slots) & set(env.dropout_slots))
+    assert entry.learner is not None, "only agents that learn are checked"
+    for part in (entry.learner, *entry.learner.intrinsic):
+        if leaving and not part.supports_leaving:
+            raise ConfigError(
+                f"group {entry.name!r}: {part.kind!r} does not support agents that leave within an episode and return, "
+                f"and slots {leaving} are in the task's dropout_slots; take them out, or use "
+                f"{'another learner, such as ppo' if part is entry.learner else 'another reward'}"
+            )
 
 
 def _found(policy: Any, find: FindAgent) -> Any:

@@ -50,6 +50,7 @@ class Reciprocity(IntrinsicReward):
 
     required_info: ClassVar[tuple[str, ...]] = ("action", "reward", "agent_mask")
     loss_name: ClassVar[str] = "return_model_loss"
+    supports_leaving: ClassVar[bool] = False  # its model takes the step before an absence for the last of an episode
 
     def __post_init__(self) -> None:
         super().__post_init__()
