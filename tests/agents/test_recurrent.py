@@ -158,6 +158,14 @@ def too_wide(result):
             {"cell": Cell(SIZE, change=lambda result: (*result[:2], result[0]))},
             r"Cell\.__call__: the states before each step: \.hidden is float32\[5, 4\], must be float32\[1, 5, 4\]",
         ),
+        (
+            {"heads": Function(lambda hidden: (jnp.zeros((len(hidden), 3), jnp.bfloat16), jnp.zeros(len(hidden))))},
+            r"the logits from the heads of network 'mine': the array is bfloat16\[5, 3\], must be float32\[5, 3\]",
+        ),
+        (
+            {"heads": Function(lambda hidden: (jnp.zeros((len(hidden), 3)), jnp.zeros(len(hidden), jnp.int32)))},
+            r"the values from the heads of network 'mine': the array is int32\[5\], must be float32\[5\]",
+        ),
         ({"heads": LinearHeads}, r"Mine\.heads: returned the class LinearHeads, must return an instance of flax"),
     ],
 )
@@ -198,6 +206,10 @@ def test_counterfactual_outputs_without_an_axis_of_the_values_are_named():
     [
         (lambda hidden, action: hidden, r"^Mine\.decoder: returned an instance of function, must"),
         (Function(lambda hidden, action: hidden), r"^Mine\.decoder: .* has shape \[5, 4\], must be \[5, 2, 3\]"),
+        (
+            Function(lambda hidden, action: jnp.zeros((len(hidden), *SHAPE), jnp.bfloat16)),
+            r"^Mine\.decoder: .* is bfloat16\[5, 2, 3\], must be float32\[5, 2, 3\]",
+        ),
     ],
 )
 def test_a_decoder_that_predicts_no_observations_is_named(decoder, message):

@@ -184,14 +184,20 @@ class RecurrentPolicy(Policy):
     def _apply_heads(
         self, params: PyTree, hidden: Float[Array, "... M"], num_outputs: int
     ) -> tuple[Float[Array, "... A"], Float[Array, "..."]]:
-        """Logits and values. Raises ConfigError for shapes that would be broadcast, or add actions without effect."""
+        """Logits and values.
+
+        Raises: ConfigError for shapes that would be broadcast, or add actions without effect, and for other types than
+          float32, in which losses would be computed.
+        """
         what = f"the heads of network {self.network.kind!r}"
         result = apply_module(self._heads(num_outputs), params, hidden)
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise ConfigError(f"{what} must return a pair, logits and values; {EXTENSION_REMEDY}")
         logits, value = result
-        check_result_shape(f"the array of logits from {what}", logits, (*hidden.shape[:-1], num_outputs))
-        check_result_shape(f"the array of values from {what}", value, hidden.shape[:-1])
+        rows = hidden.shape[:-1]
+        for noun, x, shape in (("logits", logits, (*rows, num_outputs)), ("values", value, rows)):
+            check_result_shape(f"the array of {noun} from {what}", x, shape)
+            check_same_types(f"the {noun} from {what}", x, _floats(*shape))
         return logits, value
 
     def _unroll_step(self, params: PyTree) -> Callable:
@@ -246,7 +252,9 @@ class RecurrentPolicy(Policy):
             lambda hidden: self._apply_heads(params["heads"], hidden, self.num_actions)[0],
         )
         what = f"{method_name(self.cell, 'counterfactual_outputs')}: the result, with a leading axis of the values,"
-        check_result_shape(what, logits, (num_values, len(inputs), self.num_actions))
+        shape = (num_values, len(inputs), self.num_actions)
+        check_result_shape(what, logits, shape)
+        check_same_types(what.removesuffix(","), logits, _floats(*shape))
         return logits
 
     def message_logits_and_value(

@@ -14,7 +14,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from rookery.agents.recurrent import RecurrentPolicy
-from rookery.extension_errors import check_result_shape, method_name
+from rookery.extension_errors import check_result_shape, check_same_types, method_name
 from rookery.interfaces import AuxiliaryLoss, HealthInputs, LossInputs
 from rookery.learning.auxiliary.frame_errors import FrameError, FrameErrorName, check_frame_error, make_frame_error
 from rookery.learning.auxiliary.frame_health import FrameSample, frame_health
@@ -63,7 +63,9 @@ class _FramePrediction(AuxiliaryLoss):
     ) -> Float[Array, "N ..."]:
         output = apply_module(self._decoder(policy), params, hidden, jax.nn.one_hot(action, policy.num_actions))
         what = f"{method_name(policy.network, 'decoder')}: the array of predicted observations"
-        check_result_shape(what, output, (len(hidden), *policy.observation_shape))
+        shape = (len(hidden), *policy.observation_shape)
+        check_result_shape(what, output, shape)
+        check_same_types(what, output, jax.ShapeDtypeStruct(shape, jnp.float32))
         return output
 
     def _error(self, policy: RecurrentPolicy) -> FrameError:
