@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import jax
@@ -8,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.errors import ConfigError
-from rookery.training.schedules import check_schedule, padded_points, schedule_points, value_at
+from rookery.learning.ppo import PPO
+from rookery.storage.serialization import from_dict, to_dict
+from rookery.training.config import RunConfig, Variant
+from rookery.training.schedules import as_tuples, check_schedule, padded_points, schedule_points, value_at
+from rookery.training.train_step import replica_schedules
+from tests.tiny import NOVICE, OTHER, tiny
 
 NUMBER = st.floats(-1e6, 1e6, width=32)
 
@@ -75,3 +81,37 @@ def test_what_is_well_formed_is_not(schedule):
 def test_no_schedule_goes_to_infinity():
     with pytest.raises(ConfigError, match="rate: value inf must be finite"):
         check_schedule("rate", ((0.0, 1.0), (1.0, float("inf"))))
+
+
+def test_lists_of_points_become_tuples_and_nothing_else_changes():
+    assert as_tuples([[0, 0.3], (1, 1.5)]) == ((0, 0.3), (1, 1.5))
+    for other in (0.5, ((0.0, 1.0),), [[0, 1], 3], "0.5", None):
+        assert as_tuples(other) is other or as_tuples(other) == other
+
+
+def test_lists_of_points_are_schedules_wherever_one_is_set():
+    """They are what messages recommend, and what files have."""
+    points, tuples = [[0, 0.5], [1, 0.25]], ((0, 0.5), (1, 0.25))
+    names = ("learning_rate", "ent_coef", "aux_loss_scale")
+    by_name = dict.fromkeys(names, points)
+    group = dataclasses.replace(NOVICE, hparams={"intrinsic_scale": points}, **by_name)
+    variant = Variant(
+        social_episode_prob=points, hparams={"intrinsic_scale": points}, env_schedules={"penalty": points}, **by_name
+    )
+    env_schedules = {"penalty": points}
+    config = tiny(team=(group, OTHER), variants=(variant,), social_episode_prob=points, env_schedules=env_schedules)
+    for settings in (group, variant):
+        assert [getattr(settings, name) for name in names] == [tuples] * 3
+        assert settings.hparams == {"intrinsic_scale": tuples}
+    assert variant.env_schedules == config.env_schedules == {"penalty": tuples}
+    assert variant.social_episode_prob == config.social_episode_prob == tuples
+    assert env_schedules == {"penalty": points}, "what was given is not changed"
+    assert from_dict(RunConfig, to_dict(config)) == config
+    stacked = replica_schedules(config)
+    np.testing.assert_array_equal(stacked.env_params["penalty"][0], tuples)
+    np.testing.assert_array_equal(stacked.hparams["novice"]["learning_rate"][0], tuples)
+
+
+def test_default_schedules_of_a_learner_may_be_lists(monkeypatch):
+    monkeypatch.setattr(PPO, "hparams", {**PPO.hparams, "intrinsic_scale": [[0, 0.5], [1, 0.25]]})
+    assert NOVICE.hparam_schedule("intrinsic_scale") == ((0, 0.5), (1, 0.25))

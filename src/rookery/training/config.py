@@ -33,7 +33,7 @@ from rookery.training.policy_config import (
     RecurrentPolicyConfig,
     ScriptedPolicyConfig,
 )
-from rookery.training.schedules import Schedule, check_schedule
+from rookery.training.schedules import Schedule, as_tuples, check_schedule, set_tuples
 from rookery.training.widening import Widening, check_widening
 
 __all__ = [
@@ -101,6 +101,7 @@ class GroupConfig(NumericFields):
     )  # the learner's other scheduled ones, by name
 
     def __post_init__(self) -> None:
+        set_tuples(self, *COMMON_HPARAMS, "hparams")
         check_identifier("group name", self.name)
         if self.name in RESERVED_GROUP_NAMES:
             raise ConfigError(f"group name {self.name!r} is a metric of every run; choose another")
@@ -166,7 +167,7 @@ class GroupConfig(NumericFields):
     def hparam_schedule(self, name: str) -> Schedule:
         """The schedule of one of the learner's hyperparameters."""
         assert self.learner is not None, "only a group with a learner has hyperparameters"
-        default: Schedule = self.learner.hparams[name]
+        default: Schedule = as_tuples(self.learner.hparams[name])
         return getattr(self, name) if name in COMMON_HPARAMS else self.hparams.get(name, default)
 
 
@@ -183,6 +184,7 @@ class Variant(NumericFields):
     env_schedules: dict[str, Schedule] | None = None
 
     def __post_init__(self) -> None:
+        set_tuples(self, "social_episode_prob", *COMMON_HPARAMS, "hparams", "env_schedules")
         check_identifier("variant name", self.name)
         if self.name in RESERVED_VARIANT_NAMES:
             raise ConfigError(
@@ -228,6 +230,7 @@ class RunConfig(NumericFields):
     eval_episodes: int = 64  # at every checkpoint, per variant and seed: with the whole team, and as many solo
 
     def __post_init__(self) -> None:
+        set_tuples(self, "social_episode_prob", "env_schedules")
         check_label(self.name)
         check_type("task", self.task, Task, "a Task, such as GoalCycle()")
         check_types("team", self.team, GroupConfig, "a GroupConfig")

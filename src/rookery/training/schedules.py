@@ -36,6 +36,20 @@ def _are_points(schedule: Any) -> bool:
     )
 
 
+def as_tuples(schedule: Any) -> Any:
+    """A schedule whose points are lists, as in files, with tuples in their place; all else as it is."""
+    return tuple(map(tuple, schedule)) if _are_points(schedule) else schedule
+
+
+def set_tuples(settings: Any, *names: str) -> None:
+    """Let fields of a frozen dataclass, schedules or dictionaries of them, have tuples where lists were given."""
+    for name in names:
+        value = getattr(settings, name)
+        is_dict = isinstance(value, dict)
+        frozen = {key: as_tuples(schedule) for key, schedule in value.items()} if is_dict else as_tuples(value)
+        object.__setattr__(settings, name, frozen)
+
+
 def check_schedule(name: str, schedule: Schedule, low: float = 0.0, high: float = float("inf")) -> None:
     """Raises ConfigError unless fractions increase within [0, 1] and values are finite and lie in [low, high]."""
     if not (isinstance(schedule, numbers.Real) or _are_points(schedule)):
