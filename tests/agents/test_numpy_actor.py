@@ -4,10 +4,13 @@ import dataclasses
 import pickle
 import subprocess
 import sys
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 import rookery
 from rookery.agents import zoo
@@ -17,6 +20,7 @@ from rookery.agents.numpy_actor import NumpyActor
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.agents.weights import Agent, save_agent
 from rookery.errors import ConfigError, IncompatibleError, NotFoundError
+from rookery.nn.cells import RecurrentCell, reset_state
 from rookery.nn.numpy_modules import numpy_im2col
 
 POLICIES = {
@@ -249,3 +253,71 @@ def test_arguments_that_are_no_arrays_or_states_are_refused():
             call()
     with pytest.raises(ConfigError, match="batch_size=10000000000000 must be at most 2,147,483,647"):
         actor.initial_state(10**13)
+
+
+def test_a_state_of_another_agent_is_refused():
+    actor, other = NumpyActor(random_agent("mlp")), NumpyActor(random_agent("gru"))
+    observation = np.zeros((2, 3, 5, 8), np.uint8)
+    wider = NumpyActor(random_agent_of(MLPNetwork(encoder_size=24, hidden_size=17, head_size=12), (3, 5, 8)))
+    message = r"of another agent: .*, that of this agent \[\(2, 16\), \(2, 16\)\]; give"
+    for state in (other.initial_state(2), wider.initial_state(2)):
+        with pytest.raises(IncompatibleError, match=message):
+            actor.act(observation, state)
+    actor.act(observation, actor.act(observation, actor.initial_state(2))[1])
+
+
+class Parts(NamedTuple):
+    fast: Any
+    slow: Any
+
+
+class NestedState(NamedTuple):
+    hidden: Any
+    parts: Parts
+
+
+class NestedCell(RecurrentCell):
+    """Two traces that decay at their own speed, in a state within the state."""
+
+    @nn.nowrap
+    def initial_state(self, batch_size):
+        hidden, fast, slow = (jnp.zeros((batch_size, self.features)) for _ in range(3))
+        return NestedState(hidden, Parts(fast, slow))
+
+    @nn.compact
+    def __call__(self, state, inputs, is_first):
+        driven = nn.Dense(self.features)(inputs)
+
+        def step(state, scanned):
+            x, first = scanned
+            before = reset_state(state, first)
+            parts = Parts(0.5 * before.parts.fast + x, 0.9 * before.parts.slow + x)
+            after = NestedState(parts.fast - parts.slow, parts)
+            return after, (after.hidden, before)
+
+        last, (outputs, before) = jax.lax.scan(step, state, (driven, is_first))
+        return last, outputs, before
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NestedNetwork(MLPNetwork):
+    kind: str = "nested"
+
+    def recurrent_cell(self):
+        return NestedCell(self.hidden_size)
+
+    def numpy_forward(self):
+        return None
+
+
+def test_a_state_within_a_state_is_kept():
+    agent = random_agent_of(NestedNetwork(encoder_size=8, hidden_size=6, head_size=4), (3, 5, 8))
+    observation = np.random.default_rng(0).integers(0, 256, (3, 2, 3, 5, 8)).astype(np.uint8)
+    first = np.zeros((3, 2), bool)
+    first[0] = first[2, 1] = True
+    logits = jax.jit(agent.policy.unroll)(agent.params, agent.policy.initial_carry(2), observation, first)[0]
+    actor, state = NumpyActor(agent), None
+    for t in range(3):
+        own, _, state = actor.forward(observation[t], state, is_first=first[t])
+        np.testing.assert_allclose(own, logits[t], rtol=1e-4, atol=1e-5)
+    assert isinstance(state.memory.parts, Parts)

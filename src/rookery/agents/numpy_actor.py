@@ -12,6 +12,7 @@ network without a numpy form runs its JAX functions on the CPU instead.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import numbers
 from collections.abc import Callable
 from pathlib import Path
@@ -122,8 +123,8 @@ class NumpyActor:
           comms_obs: [(B,) comms_obs_size], the communication observation; None: zeros, as before the first step.
         Returns: the action (int, or i64[B] for a batch) and the next state.
         Raises: IncompatibleError for an observation that is not whole numbers from 0 to 255, for an observation or
-          communication observation of another shape, a state or `is_first` of another batch size, or a state that
-          is none.
+          communication observation of another shape, for a state or `is_first` of another batch size, or for what is
+          not a state of this agent.
         """
         logits, _, after = self.forward(observation, state, is_first=is_first, comms_obs=comms_obs)
         rows = np.atleast_2d(logits)
@@ -169,6 +170,7 @@ class NumpyActor:
                 f"the state is for a batch of {state.batch_size}, the observation for a batch of {len(obs)}; make a "
                 f"state with initial_state({len(obs)})"
             )
+        self._check_memory(state.memory, len(obs))
         first = _as_array("is_first", is_first, bool)
         if first.shape not in ((), (1,), (len(obs),)):
             raise IncompatibleError(
@@ -180,6 +182,26 @@ class NumpyActor:
         logits, value, memory = self._forward(self._params, state.memory, obs, first, comms)
         after = state._replace(memory=memory)
         return (logits[0], value[0], after) if single else (logits, value, after)
+
+    @functools.cached_property
+    def _memory_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the arrays of this agent's memory, without the batch."""
+        import jax
+
+        blank = jax.eval_shape(lambda: self._policy.initial_carry(1))
+        return [leaf.shape[1:] for leaf in jax.tree.leaves(blank)]
+
+    def _check_memory(self, memory: CellState, batch_size: int) -> None:
+        """Raises IncompatibleError for the memory of an agent with another recurrent cell."""
+        import jax
+
+        expected = [(batch_size, *shape) for shape in self._memory_shapes]
+        found = [np.shape(leaf) for leaf in jax.tree.leaves(memory)]
+        if found != expected:
+            raise IncompatibleError(
+                f"the state is of another agent: its memory has the shapes {found}, that of this agent {expected}; "
+                "give the state that initial_state, or the last call of this agent, returned"
+            )
 
     def _comms_features(self, comms_obs: np.ndarray | None, batch_size: int, single: bool) -> np.ndarray:
         """The communication observation, checked: f32[B, comms_obs_size]."""
@@ -266,5 +288,7 @@ def _jax_step(policy: RecurrentPolicy) -> ForwardStep:
 
 
 def _map_state(function: Callable[[Any], Any], state: CellState) -> CellState:
-    """A function of every array of a cell's state."""
-    return type(state)(*map(function, state))
+    """A function of every array of a cell's state, parts of which may be NamedTuples themselves."""
+    import jax
+
+    return jax.tree.map(function, state)
