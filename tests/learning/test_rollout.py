@@ -18,10 +18,10 @@ from tests.learning.worlds import SMALL, Rooms, Script
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Curious(Learner):
-    """Requests its own logits."""
+    """Requests whatever it is told to."""
 
     kind: Literal["curious"] = "curious"
-    required_info: tuple[str, ...] = ("logits",)
+    required_info: tuple[str, ...] = ()
 
 
 E = 6
@@ -257,12 +257,12 @@ class NoLogits(RecurrentPolicy):
 
 
 @pytest.mark.parametrize(
-    ("learner", "teacher", "message"),
-    [(None, True, "its teacher"), (Curious(), False, "what it requests, 'logits',"), (None, False, None)],
+    ("requested", "teacher", "message"),
+    [((), True, "its teacher"), (("logits",), False, "what it requests, 'logits',"), ((), False, None)],
 )
-def test_a_policy_without_logits_is_named_where_they_are_needed(learner, teacher, message):
+def test_a_policy_without_logits_is_named_where_they_are_needed(requested, teacher, message):
     policy = NoLogits(SMALL.network, SMALL.observation_shape, SMALL.num_actions)
-    group = AgentGroup("mute", (0,), policy, learner or Learner(), RandomPolicy(3) if teacher else None)
+    group = AgentGroup("mute", (0,), policy, Curious(required_info=requested), RandomPolicy(3) if teacher else None)
     team = Team((group, AgentGroup("pair", (2, 1), RandomPolicy(3))))
     params = {"mute": jax.vmap(policy.init)(KEY[None]), "pair": ()}
     probability = {"mute": jnp.float32(0.5)} if teacher else None
