@@ -11,6 +11,7 @@ from rookery.gridworld.layout import empty_room, parse_map, sample_cells
 from rookery.gridworld.spec import GridSpec, ViewConfig
 from rookery.gridworld.tiles import FLOOR, GOAL, OBSTACLE
 from rookery.tasks.goal_cycle import GoalCycle
+from rookery.tasks.single_goal import SingleGoal
 from tests.worlds import SMALL, map_text, task_on
 
 
@@ -130,10 +131,47 @@ def test_a_map_by_hand():
     assert parse_map("G.G").unordered_goals == ((0, 0), (0, 2))
 
 
+INDENTED = """
+    #####
+    #2 A#
+    #.1A#
+    #####
+    """
+
+
+def test_the_indentation_of_a_triple_quoted_map_is_no_floor():
+    assert parse_map(INDENTED) == parse_map("#####\n#2 A#\n#.1A#\n#####")
+    # A closing line alone tells it, too, and an empty first line; a shared column of floor is written with dots.
+    assert parse_map("    ###\n    #.#\n  ") == parse_map("###\n#.#")
+    assert parse_map("\n    ###\n    #.#") == parse_map("###\n#.#")
+    assert parse_map("\n    .##\n    .G.\n    ").width == 3
+    # Rows with less indentation keep the floor that is theirs.
+    assert parse_map("\n   #\n  ##\n") == parse_map(" #\n##")
+
+
+def test_leading_spaces_are_floor_where_nothing_surrounds_the_map():
+    assert parse_map("  ##\n  G#") == parse_map("..##\n..G#")
+    assert parse_map("  ##\n  G#\n") == parse_map("..##\n..G#")
+    assert parse_map("    \n  ##") == parse_map("....\n..##")
+
+
+def test_a_task_on_an_indented_map_has_its_size():
+    task = SingleGoal(
+        map="""
+        #######
+        #.....#
+        #..G..#
+        #######
+        """
+    )
+    assert (task.grid_spec.height, task.grid_spec.width) == (4, 7)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "the map is empty"),
+        ("\n    ###\n    #.\n    ", "map line 2, column 3: 2 cells where line 1 has 3"),
         ("\n\n", "the map is empty"),
         ("###\n#.#\n##", "map line 3, column 3: 2 cells where line 1 has 3"),
         ("###\n#..#\n###", "map line 2, column 4: 4 cells where line 1 has 3"),

@@ -47,19 +47,17 @@ class AsciiMap:
 def parse_map(text: str, char_to_tile: Mapping[str, int] | None = None) -> AsciiMap:
     """Read a map.
 
+    The empty first line and the closing line of a triple-quoted text are left out, and so is the indentation that all
+    its rows share; write `.` for a floor column at its left edge. Without such lines, leading spaces are floor.
+
     Args:
       text: the rows of the map, separated by line breaks.
       char_to_tile: further characters that a task allows, with the tile kind of each.
-    Raises: ConfigError, which names line and column (from 1) of what is malformed.
+    Raises: ConfigError, which names line and column (from 1) of the rows that are left, of what is malformed.
     """
     char_to_tile = char_to_tile or {}
     allowed = " ".join(["# . (space) G 1-9 A", *char_to_tile])
-    lines = text.rstrip("\n").split("\n")
-    # A triple-quoted map starts with an empty line and ends with an indented one; a row of floor may be all spaces.
-    if lines and not lines[0]:
-        lines = lines[1:]
-    while lines and not lines[-1].strip() and len(lines[-1]) != len(lines[0]):
-        lines.pop()
+    lines = _map_rows(text)
     if not lines:
         raise ConfigError(f"the map is empty; it needs rows of {allowed}")
     width = len(lines[0])
@@ -93,6 +91,19 @@ def parse_map(text: str, char_to_tile: Mapping[str, int] | None = None) -> Ascii
     if numbered and unordered:
         raise ConfigError("the map has both numbered goals and G; use one or the other")
     return AsciiMap(tuple(tiles), tuple(numbered[k] for k in sorted(numbered)), tuple(unordered), tuple(spawn_cells))
+
+
+def _map_rows(text: str) -> list[str]:
+    """The rows of a map, without what a triple-quoted text has around them."""
+    all_lines = text.rstrip("\n").split("\n")
+    # A triple-quoted map starts with an empty line and ends with an indented one; a row of floor may be all spaces.
+    lines = all_lines[1:] if not all_lines[0] else all_lines[:]
+    while lines and not lines[-1].strip() and len(lines[-1]) != len(lines[0]):
+        lines.pop()
+    if len(lines) == len(all_lines):
+        return lines
+    indentation = min((len(line) - len(line.lstrip(" ")) for line in lines if line.strip()), default=0)
+    return [line[indentation:] for line in lines]
 
 
 def empty_room(height: int, width: int) -> np.ndarray:
