@@ -164,6 +164,37 @@ def test_the_expert_makes_each_mistake_once():
     assert (digits >= 5 * 2).all(), "the last two trials at least have none"
 
 
+def guesses(*said):
+    """What the expert of agent 0 would say at each step, whoever said the digits `said` in its place (None: itself)."""
+    expert = scripted.make_expert(TASK)
+    act = jax.jit(expert.act)
+    (state, _), carry, found = start(), expert.initial_carry(1), []
+    for t, digit in enumerate(said):
+        place = t % TASK.sequence_length
+        obs = jax.tree.map(lambda x: jnp.asarray(x)[None], (state.replace(place=jnp.int32(place)), jnp.int32(0)))
+        action, carry, _ = act((), carry, obs, jnp.array([t == 0]), jax.random.PRNGKey(0))
+        found.append(int(action[0]))
+        digit = found[-1] if digit is None else digit
+        state = state.replace(
+            last_digit=jnp.array([digit if digit < TASK.num_digits else -1, -1], jnp.int32),
+            last_place=jnp.array([place, -1], jnp.int32),
+            last_correct=jnp.array([digit == TASK.sequence[place], False]),
+        )
+    return found
+
+
+def test_the_expert_learns_from_digits_that_others_said_in_its_place():
+    # The sequence is 2 0 1 1. Said by a student: wrong, right, nothing, right.
+    first_trial = (1, 0, SILENT, 1)
+    assert guesses(*first_trial, None, None, None, None) == [0, 0, 0, 0, 0, 0, 0, 1]
+    assert guesses(*first_trial, 0, None, 2, None, None, None, None, None)[-4:] == [2, 0, 0, 1]
+
+
+def test_the_expert_itself_tries_digits_in_their_order():
+    trials = np.reshape(guesses(*[None] * 16), (4, 4)).tolist()
+    assert trials == [[0, 0, 0, 0], [1, 0, 1, 1], [2, 0, 1, 1], [2, 0, 1, 1]]
+
+
 def test_an_oracle_errs_as_often_as_its_noise_says():
     task = MemorySequence(num_digits=3, sequence_length=20, num_trials=1, mistake_ends_trial=False)
     digits, mistakes = episode_returns(scripted.make_oracle(task, 0.0), slot=1, task=task)

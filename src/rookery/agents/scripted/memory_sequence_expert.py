@@ -18,8 +18,8 @@ from rookery.types import PRNGKey, PyTree
 class MemorySequenceExpert(Policy):
     """Tries the digits at each place in their order, and says what was right before. Privileged.
 
-    It reads nothing that its observations do not show: whether it is asked, and whether its last digit was right; it
-    counts the places.
+    It reads nothing that its observations do not show: whether it is asked, its last digit, and whether that was right;
+    it counts the places.
     """
 
     task: Any
@@ -27,23 +27,25 @@ class MemorySequenceExpert(Policy):
     privileged = True
     role: ClassVar[PolicyRole] = "scripted"
 
-    def initial_carry(self, batch: int) -> Int[Array, "B L"]:
-        """The digit to try at each place: smaller ones were wrong there."""
-        return jnp.zeros((batch, self.task.sequence_length), jnp.int32)
+    def initial_carry(self, batch: int) -> Bool[Array, "B L D"]:
+        """Digits that cannot be right at each place: they were wrong there, or another was right."""
+        return jnp.zeros((batch, self.task.sequence_length, self.task.num_digits), bool)
 
     def act(
-        self, params: PyTree, carry: Int[Array, "B L"], obs: Any, is_first: Bool[Array, "B"], key: PRNGKey
-    ) -> tuple[Int[Array, "B"], Int[Array, "B L"], dict[str, jax.Array]]:
+        self, params: PyTree, carry: Bool[Array, "B L D"], obs: Any, is_first: Bool[Array, "B"], key: PRNGKey
+    ) -> tuple[Int[Array, "B"], Bool[Array, "B L D"], dict[str, jax.Array]]:
         states, slots = obs
         action, carry = jax.vmap(self._act)(carry, states, slots, is_first)
         return action, carry, {}
 
-    def _act(self, next_try: Int[Array, "L"], state: Any, slot, is_first):
-        was_wrong = ~is_first & (state.last_digit[slot] >= 0) & ~state.last_correct[slot]
-        last_place = jnp.maximum(state.last_place[slot], 0)
-        next_try = jnp.where(is_first, 0, next_try).at[last_place].add(was_wrong) % self.task.num_digits
-        place = self.task.asked_places(state)[slot]
-        return next_try[jnp.maximum(place, 0)], next_try
+    def _act(self, ruled_out: Bool[Array, "L D"], state: Any, slot, is_first):
+        # The last digit is read from what it sees: a student or a person may have said another than it chose.
+        digit, place = state.last_digit[slot], jnp.maximum(state.last_place[slot], 0)
+        is_digit = jnp.arange(self.task.num_digits) == digit
+        not_right = jnp.where(state.last_correct[slot], ~is_digit, is_digit) & (digit >= 0)
+        ruled_out = ~is_first & ruled_out.at[place].set(ruled_out[place] | not_right)
+        asked_place = self.task.asked_places(state)[slot]
+        return jnp.argmin(ruled_out[jnp.maximum(asked_place, 0)]), ruled_out
 
 
 @dataclasses.dataclass(frozen=True)
