@@ -674,6 +674,7 @@ class Task(NumericFields):
     def goal_cells(self, task_state: PyTree) -> Int[Array, "K 2"]:
         """Cells (row, col) of the goals in the task's own state, in their order, for drawings. Default: K = 0.
 
+        Drawings number them, unless they are of different tile kinds: those have no order, and stand by their kind.
         Goals that an episode does not have (`episode_ranges`) are on an obstacle.
         """
         return jnp.zeros((0, 2), jnp.int32)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -5,6 +7,7 @@ import numpy as np
 import pytest
 
 from rookery.gridworld.spec import ViewConfig
+from rookery.gridworld.tiles import GOAL
 from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.grid_env import GridEnv
 from rookery.types import TimeStep
@@ -56,6 +59,21 @@ def rewards(order, task=None):
         ([C, B, B, A], [1, -1.5, -1.5, 1]),
     ],
 )
+def test_text_keeps_its_columns_with_ten_goals_and_more():
+    task = GoalCycle(map="#############\n#...........#\n#############", num_goals=10, views=(SMALL,))
+    tiles = task.base_tiles
+    tiles[1, 1:11] = GOAL
+    goals = np.array([[1, col] for col in range(1, 11)])
+    state = SimpleNamespace(
+        tiles=tiles, task=SimpleNamespace(goals=goals), agent_mask=[True], position=[[1, 11]], heading=[1]
+    )
+    lines = task.to_text(state).split("\n")  # type: ignore[arg-type]
+    assert {len(line) for line in lines} == {13 * 3 - 1}
+    assert lines[1].split() == ["#", *map(str, range(1, 11)), ">", "#"]
+    state.task.goals = goals[:9]
+    assert task.to_text(state).split("\n")[1] == "# 1 2 3 4 5 6 7 8 9 G > #"  # type: ignore[arg-type]
+
+
 def test_rewards_by_hand(order, paid):
     assert rewards(order) == paid
 

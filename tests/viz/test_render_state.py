@@ -1,20 +1,24 @@
 """What there is to see, in each kind of world."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rookery.gridworld import tiles
+from rookery.play.game import ordered_goals
 from rookery.tasks import registry
 from rookery.tasks.social_dilemmas.dilemma_tiles import APPLE, BOX, CLEAN_BEAM, FIRE_BEAM, RIVER, STREAM, WASTE
-from rookery.viz.record_episode import record_initial_state
+from rookery.viz.record_episode import numbered_goals, record_initial_state
 from rookery.viz.render_state import (
     BEAM_TILES_START,
     COIN_TILES_START,
     MATRIX_MOVE_TILES_START,
     TASK_TILES_START,
     action_names,
+    has_numbered_goals,
     make_render_state,
 )
 from rookery.viz.sprites import SPRITES
@@ -46,6 +50,29 @@ def test_every_kind_of_tile_has_a_look_and_the_right_one():
         "beam of fire",
         "beam of water",
     ]
+
+
+def test_goals_have_numbers_where_they_are_several_and_look_the_same():
+    goals = np.array([[0, 1], [0, 2], [0, 3]])
+
+    def numbered(*kinds, count=3):
+        return has_numbered_goals(goals[:count], np.array([[tiles.FLOOR, *kinds]]))
+
+    assert numbered(tiles.GOAL, tiles.GOAL, tiles.GOAL)
+    assert numbered(tiles.GOAL, tiles.GOAL, tiles.OBSTACLE), "an episode may lack goals"
+    assert numbered(tiles.GOAL, tiles.FLOOR, tiles.GOAL), "and a task may remove them"
+    assert not numbered(tiles.GOAL, tiles.GOAL_2, tiles.GOAL_3), "these numbers would be kinds"
+    assert not numbered(tiles.GOAL, tiles.GOAL, tiles.GOAL, count=1)
+    assert not numbered(tiles.GOAL, tiles.GOAL, tiles.GOAL, count=0)
+
+
+def test_recordings_and_games_number_the_same_goals():
+    goals, board = np.array([[0, 0], [0, 2]]), np.full((1, 3), tiles.GOAL)
+    mixed = np.array([[tiles.GOAL, tiles.FLOOR, tiles.GOAL_2]])
+    for now, cells in ((board, [[0, 0], [0, 2]]), (mixed, [])):
+        assert numbered_goals(np.stack([goals] * 2), np.stack([now] * 2)).tolist() == cells
+        assert ordered_goals(SimpleNamespace(goals=goals, tiles=now)) == cells
+    assert numbered_goals(np.stack([goals, goals[::-1]]), np.stack([board] * 2)).tolist() == [], "they move"
 
 
 def test_a_grid_world():

@@ -24,7 +24,7 @@ from rookery.tasks.checks import start_backend
 from rookery.types import Env
 from rookery.viz.record_episode import recording_fields
 from rookery.viz.recording import Recording
-from rookery.viz.render_state import RenderState, action_names, make_render_state
+from rookery.viz.render_state import RenderState, action_names, has_numbered_goals, make_render_state
 
 MAX_QUEUED_ACTIONS = 2
 """How many actions a person may press in advance; more would make the agent lag behind the keys."""
@@ -225,8 +225,8 @@ def check_fps(fps: float) -> None:
 
 
 def ordered_goals(state: RenderState) -> list[list[int]]:
-    """[row, col] of each goal in the order of their numbers; a single goal has no number."""
-    return state.goals.tolist() if len(state.goals) > 1 else []
+    """[row, col] of each goal in the order of its number; none for a single goal, or goals that look different."""
+    return state.goals.tolist() if has_numbered_goals(state.goals, state.tiles) else []
 
 
 @functools.lru_cache(maxsize=8)

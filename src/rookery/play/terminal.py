@@ -146,7 +146,7 @@ class Screen:
         background = sprite.label_background or sprite.background
         text, ink = "  ", colors.text_color_on(background)
         if not self.color_depth:
-            text = {0: " .", 1: "##", 2: " G"}.get(kind, f" {sprite.name[0]}")
+            text = {0: " .", 1: "##", 2: " G"}.get(kind, f" {sprite.name.removeprefix('goal, ')[0]}")
         if cell in numbers and kind > 1:
             text = f" {numbers[cell]}"
         if cell in standing:

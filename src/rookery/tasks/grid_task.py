@@ -140,7 +140,8 @@ class GridTask(Task):
     def to_text(self, state: GridState) -> str:
         """A state as text.
 
-        # obstacle, . floor, 1-9 goals in their order, K key rack, k key, D locked door, / open door, ^ > v < agents.
+        # obstacle, . floor, numbers from 1: goals in their order, or by kind where they look different, K key rack,
+        k key, D locked door, / open door, ^ > v < agents.
         """
         rows = [[TILE_TO_CHAR.get(int(kind), "?") for kind in row] for row in np.asarray(state.tiles)]
         for number, (row, col) in enumerate(np.asarray(self.goal_cells(state.task)), 1):
@@ -151,7 +152,8 @@ class GridTask(Task):
             np.asarray(state.position)[slots], np.asarray(state.heading)[slots], strict=True
         ):
             rows[row][col] = "^>v<"[heading]
-        return "\n".join(" ".join(row) for row in rows)
+        width = max(len(cell) for row in rows for cell in row)  # numbers may have two digits
+        return "\n".join(" ".join(cell.rjust(width) for cell in row) for row in rows)
 
     def check_capacity(
         self, num_items: int, description: str = "goals, agents and obstacles", extra_cells: int = 0

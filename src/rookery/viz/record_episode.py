@@ -23,7 +23,7 @@ from rookery.training.team_influence import measures_influence, team_influence
 from rookery.training.train_step import Run
 from rookery.types import Env, PyTree
 from rookery.viz.recording import Recording
-from rookery.viz.render_state import RenderState, action_names, make_render_state
+from rookery.viz.render_state import RenderState, action_names, has_numbered_goals, make_render_state
 
 INFLUENCE_TOLERANCE = 1e-6
 """Nats: smaller influence is rounding error of 32-bit arithmetic, and recorded as 0."""
@@ -154,15 +154,18 @@ def recording_fields(states: RenderState) -> dict[str, Any]:
         "agent_mask": states.agent_mask,
         "carrying": states.carrying if np.any(states.carrying) else None,
         "prestige": states.prestige,
-        "goals": numbered_goals(np.asarray(states.goals)),
+        "goals": numbered_goals(np.asarray(states.goals), np.asarray(states.tiles)),
         "views": states.views,
         "visible": states.visible,
     }
 
 
-def numbered_goals(goals: np.ndarray) -> np.ndarray:
-    """The goals that a replay numbers, i16[K, 2], from int[T+1, K, 2]: none if there is only one, or if they move."""
-    fixed = goals.shape[1] > 1 and (goals == goals[0]).all()
+def numbered_goals(goals: np.ndarray, tiles: np.ndarray) -> np.ndarray:
+    """The goals that a replay numbers, i16[K, 2], from int[T+1, K, 2] and the tiles of the states, [T+1, H, W].
+
+    None if there is only one, if they move, or if they look different.
+    """
+    fixed = has_numbered_goals(goals[0], tiles[0]) and (goals == goals[0]).all()
     return goals[0].astype(np.int16) if fixed else np.zeros((0, 2), np.int16)
 
 

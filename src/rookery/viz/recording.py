@@ -39,7 +39,7 @@ class Recording:
     reward: np.ndarray  # float32[T, A], for action t
     action: np.ndarray  # int8[T, A]; an index into action_names, any value while an agent is absent
     action_names: tuple[str, ...]
-    goals: np.ndarray  # int16[K, 2] in their order; K = 0 where goals have no order
+    goals: np.ndarray  # int16[K, 2] in their order; K = 0 where goals have no numbers
     views: tuple[np.ndarray, ...]  # [A] of uint8[T+1, h, w, 3]; h and w may differ between agents
     carrying: np.ndarray | None = None  # int8[T+1, A], kind of tile in hand, 0 nothing; None: no agent ever carries
     visible: tuple[np.ndarray, ...] = ()  # [A] of bool[T+1, H, W], map cells that each agent sees; () if not recorded

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from rookery.errors import ConfigError
@@ -41,7 +42,7 @@ class RenderState(NamedTuple):
     """One state as a drawing shows it. (row, col), (0, 0) at the top left."""
 
     tiles: UInt8[Array, "H W"]  # kinds of gridworld/tiles.py, or from TASK_TILES_START on
-    goals: Int[Array, "K 2"]  # in their order; K = 0 for tasks without goals
+    goals: Int[Array, "K 2"]  # of `Task.goal_cells`; K = 0 for tasks without goals
     position: Int[Array, "A 2"]
     heading: Int[Array, "A"]
     agent_mask: Bool[Array, "A"]
@@ -49,6 +50,15 @@ class RenderState(NamedTuple):
     prestige: Float[Array, "A"]  # blue fraction of the agent's color, 0 to 1
     views: tuple[UInt8[Array, "h w 3"], ...]  # each agent's observation, as pixels
     visible: tuple[Bool[Array, "H W"], ...]  # map cells that each agent sees
+
+
+def has_numbered_goals(goals: np.ndarray, tiles: np.ndarray) -> bool:
+    """Whether drawings number the goals int[K, 2] on this map: there are several, and all look the same.
+
+    The number is the place in their order. Goals that look different are listed by how they look, which is no order.
+    """
+    kinds = tiles[goals[:, 0], goals[:, 1]]
+    return len(goals) > 1 and len(np.unique(kinds[kinds > OBSTACLE])) <= 1  # others are not there in this episode
 
 
 @functools.singledispatch
