@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 from rookery.agents import scripted
+from rookery.errors import ConfigError
+from rookery.gridworld.prestige import update_prestige
 from rookery.gridworld.spec import ViewConfig
+from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.goal_sequence import GoalSequence
 from rookery.tasks.key_door import KeyDoor
 from rookery.tasks.maze import Maze
@@ -19,6 +22,26 @@ OBSERVABILITIES = ("full", "partial")
 
 def episodes(task, observability, count=6):
     return [play(scripted.make_expert(task, observability), task, seed) for seed in range(count)]
+
+
+@pytest.mark.parametrize("observability", OBSERVABILITIES)
+@pytest.mark.parametrize("make_task", [GoalCycle, GoalSequence])
+def test_tasks_whose_rewards_prestige_does_not_show_have_no_expert(make_task, observability):
+    for change, message in (
+        ({"goal_reward": 0.0}, r"goal_reward=0\.0: the scripted expert of .* set goal_reward above 0"),
+        ({"goal_reward": -1.0}, r"goal_reward=-1\.0: "),
+        ({"prestige_decay": 0.0}, r"prestige_decay=0\.0: the scripted expert of .* to at least 0\.01"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            scripted.make_expert(make_task(**change), observability)
+    assert scripted.make_expert(make_task(prestige_decay=0.01), observability)
+
+
+def test_prestige_rises_with_every_reward_down_to_the_smallest_decay_allowed():
+    prestige = [jnp.float32(0)]
+    for _ in range(3):  # more rewards in as many steps need a longer row of goals in their order
+        prestige.append(update_prestige(prestige[-1], jnp.float32(1), jnp.float32(0.01)))
+    assert (np.diff(prestige) > 0).all()
 
 
 @pytest.mark.parametrize("observability", OBSERVABILITIES)

@@ -79,8 +79,27 @@ def make_oracle(task: Any, noise: float = 0.2) -> Policy:
     return ORACLE_FACTORIES[task.kind](task, noise)
 
 
+_MIN_PRESTIGE_DECAY = 0.01
+"""With less, prestige no longer rises, in 32 bits, with the second or third reward in a row."""
+
+
+def _check_rewards_show(task: Any) -> None:
+    """Raises ConfigError where prestige, from which experts read what was rewarded, does not rise with every reward."""
+    if not task.goal_reward > 0:
+        raise ConfigError(
+            f"goal_reward={task.goal_reward}: the scripted expert of {task.kind!r} finds the order by what is rewarded; "
+            "set goal_reward above 0, or use a trained agent or 'random'"
+        )
+    if task.prestige_decay < _MIN_PRESTIGE_DECAY:
+        raise ConfigError(
+            f"prestige_decay={task.prestige_decay}: the scripted expert of {task.kind!r} reads from its prestige what "
+            f"was rewarded; set prestige_decay to at least {_MIN_PRESTIGE_DECAY}, or use a trained agent or 'random'"
+        )
+
+
 def _make_full_goal_cycle_expert(task: Any) -> Policy:
     """The planner is faster to compute, but plans as if no agent could stand in its way."""
+    _check_rewards_show(task)
     if task.grid_spec.collide:
         return _make_scout(task, "full")
     return GoalCyclePlanner(task.num_goals, task.grid_spec.height, task.grid_spec.width)
@@ -88,12 +107,18 @@ def _make_full_goal_cycle_expert(task: Any) -> Policy:
 
 def _make_scout(task: Any, observability: Observability) -> Policy:
     """Raises ConfigError where the number of goals changes between episodes: a scout has to know it."""
+    _check_rewards_show(task)
     if "goals" in task.episode_ranges:
         raise ConfigError(
             f"min_goals={task.min_goals}: a scripted expert that does not see the whole map, or that can be blocked, "
             "has to know the number of goals; leave min_goals out, or use 'scripted' without collide"
         )
     return GoalCycleScout(Perception.from_spec(task.grid_spec, observability), task.num_goals)
+
+
+def _make_goal_sequence_expert(task: Any, perception: Perception) -> Policy:
+    _check_rewards_show(task)
+    return make_goal_sequence_expert(task, perception)
 
 
 def _register_experts() -> None:
@@ -110,7 +135,7 @@ def _register_experts() -> None:
         register_expert("memory-sequence", observability, MemorySequenceExpert)  # it sees no more with either
         register_expert("key-door", observability, lambda task, see=perception: KeyDoorExpert(see(task)))
         register_expert(
-            "goal-sequence", observability, lambda task, see=perception: make_goal_sequence_expert(task, see(task))
+            "goal-sequence", observability, lambda task, see=perception: _make_goal_sequence_expert(task, see(task))
         )
 
 

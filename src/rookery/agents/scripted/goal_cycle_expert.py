@@ -3,7 +3,7 @@
 They keep the chain of goals they were rewarded for. While the chain is incomplete they walk to the nearest goal that
 may come next: one that is not in the chain and was not penalized since the last reward. Once the chain holds all goals
 they follow it around. Whether an entry was rewarded they read from their own prestige, which every agent shows: it
-rises when the agent is rewarded and at no other time.
+rises when the agent is rewarded and at no other time. `make_expert` refuses tasks in which it would not.
 """
 
 from __future__ import annotations

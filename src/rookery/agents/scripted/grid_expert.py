@@ -48,8 +48,9 @@ class GridExpert(Policy):
 
     An expert for a task defines `subgoals`, what to do now in order of priority, and `initial_task_memory`. Neither
     gets the state, so that nothing the agent does not perceive can matter. Whether it was rewarded it reads from its
-    own prestige, which every agent shows: it rises when the agent is rewarded and at no other time. Experts explore
-    cells they have not seen last, the nearest first; once everything is seen, they look at everything again.
+    own prestige, which every agent shows: it rises when the agent is rewarded and at no other time, unless rewards are
+    not positive or `prestige_decay` is close to 0. Experts explore cells they have not seen last, the nearest first;
+    once everything is seen, they look at everything again.
     """
 
     perception: Perception
