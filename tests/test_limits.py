@@ -27,6 +27,7 @@ from rookery.tasks.goal_cycle import GoalCycle
 from rookery.tasks.matrix_games import MatrixGame
 from rookery.tasks.maze import Maze
 from rookery.tasks.registry import make_env, task_types
+from rookery.tasks.single_goal import SingleGoal
 from rookery.tasks.sixteen_places import SixteenPlaces
 from rookery.tasks.social_dilemmas.cleanup import Cleanup
 from rookery.training import memory
@@ -281,6 +282,44 @@ def test_a_time_limit_that_is_none(straight, tmp_path, seconds):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SixteenPlaces(rooms=(4, 4, 4)), r"rooms=\(4, 4, 4\) must be a tuple of 2 whole numbers"),
+        (lambda: SixteenPlaces(rooms=(4,)), r"rooms=\(4,\) must be a tuple of 2 whole numbers"),
+        (lambda: SixteenPlaces(rooms=()), r"rooms=\(\) must be a tuple of 2 whole numbers"),
+        (lambda: SixteenPlaces(room_size=[3]), r"room_size=\[3\] must be a tuple of 2 whole numbers"),
+        (lambda: SingleGoal(goal_at=(1, 2, 3)), r"goal_at=\(1, 2, 3\) must be a tuple of 2 whole numbers or None"),
+        (lambda: GoalCycle(views=ViewConfig()), r"views=ViewConfig\(.* must be a tuple; of one, write \(x,\)"),
+        (lambda: GoalCycle(views=(ViewConfig(), 3)), r"views\[1\]=3 must be a ViewConfig"),
+        (lambda: GridSpec(views=None), r"views=None must be a tuple; of one, write \(x,\)"),
+        (lambda: GoalCycle(collide="false"), "collide='false' must be True or False"),
+        (lambda: ViewConfig(can_hide_goals=None), "can_hide_goals=None must be True or False"),
+        (lambda: A2C(normalize_advantages="no"), "normalize_advantages='no' must be True or False"),
+        (lambda: CommunicationConfig(visible_actions=2), "visible_actions=2 must be True or False"),
+    ],
+)
+def test_lengths_of_tuples_views_and_flags(make, message):
+    with pytest.raises(ConfigError, match=f"^{message}$"):
+        make()
+
+
+def test_lists_become_tuples_where_tuples_belong():
+    """A list is convenient in Python, and cannot be hashed, as settings are."""
+    communication = CommunicationConfig(influencers=[0])
+    assert communication == CommunicationConfig(influencers=(0,))
+    spec = GridSpec(views=[ViewConfig()])
+    for settings in (communication, spec, PPO(auxiliary=[AttentionLoss()]), SixteenPlaces(rooms=[2, 2])):
+        assert isinstance(hash(settings), int)
+    run = tiny(team=[NOVICE, OTHER])
+    assert run == tiny(team=(NOVICE, OTHER))
+    assert isinstance(run.team, tuple)
+
+
+def test_flags_of_numpy_are_flags():
+    assert GoalCycle(collide=np.bool_(True)).collide
+
+
 def test_tuples_of_numbers_of_several_types():
     """As classes write them, with and without `from __future__ import annotations`."""
     whole, mixed = tuple[int, int], tuple[int, float]
@@ -290,10 +329,16 @@ def test_tuples_of_numbers_of_several_types():
 
     for annotation in (mixed, "tuple[int, float]", tuple[float, int], "tuple[float, ...]"):
         check_numbers(settings(annotation, (1, 2.5)))
-        with pytest.raises(ConfigError, match=r"pair=\('a', 2.5\) must be a tuple of numbers"):
+        with pytest.raises(ConfigError, match=r"pair=\('a', 2.5\) must be a tuple of (2 )?numbers"):
             check_numbers(settings(annotation, ("a", 2.5)))
     for annotation in (whole, "tuple[int, int]"):
-        with pytest.raises(ConfigError, match="must be a tuple of whole numbers"):
+        with pytest.raises(ConfigError, match="must be a tuple of 2 whole numbers"):
             check_numbers(settings(annotation, (1, 2.5)))
+        for value in ((), (1,), (1, 2, 3)):
+            with pytest.raises(ConfigError, match="must be a tuple of 2 whole numbers"):
+                check_numbers(settings(annotation, value))
+    for annotation in (tuple[int, ...], "tuple[int, ...]"):
+        for value in ((), (1, 2, 3)):
+            check_numbers(settings(annotation, value))
     with pytest.raises(ConfigError, match="must be a whole number or None"):
         check_numbers(settings(int | None, 2.5))

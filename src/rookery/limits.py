@@ -118,7 +118,8 @@ class NumericFields:
     """Base of frozen dataclasses of settings: a text or None where a number belongs is refused, in one sentence.
 
     Configuration files are checked when they are read; this is for settings that Python code gives. It comes before any
-    `__post_init__` of a derived class, which compares numbers.
+    `__post_init__` of a derived class, which compares numbers. Where a tuple belongs, a list becomes one: settings are
+    hashable.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -130,29 +131,42 @@ class NumericFields:
         @functools.wraps(own)
         def after_numbers(self: Any) -> None:
             check_numbers(self)
+            _lists_to_tuples(self)
             own(self)
 
         setattr(cls, "__post_init__", after_numbers)  # noqa: B010 (dataclasses call it)
 
     def __post_init__(self) -> None:
         check_numbers(self)
+        _lists_to_tuples(self)
+
+
+def _lists_to_tuples(settings: Any) -> None:
+    """In the fields of a dataclass whose annotation is a tuple."""
+    for field in dataclasses.fields(settings):
+        if isinstance(value := getattr(settings, field.name, None), list) and str(field.type).startswith("tuple["):
+            object.__setattr__(settings, field.name, tuple(value))
 
 
 def check_numbers(settings: Any) -> None:
     """Raises ConfigError for a field of a dataclass that holds no number where its annotation says `int` or `float`.
 
-    The same for tuples of numbers, and for numbers that are not finite. Other annotations are not checked.
+    The same for tuples of numbers, also for one of another length than annotated, for numbers that are not finite, and
+    for anything but True and False where the annotation says `bool`. Other annotations are not checked.
     """
-    for name, kind, several, optional in _number_fields(type(settings)):
+    for name in _flag_fields(type(settings)):
+        if not _is_flag(value := getattr(settings, name)):
+            raise ConfigError(f"{name}={shortened(value)} must be True or False")
+    for name, kind, several, length, optional in _number_fields(type(settings)):
         value = getattr(settings, name)
         items = value if several and isinstance(value, tuple | list) else (value,)
-        fits = isinstance(value, tuple | list) if several else True
+        fits = isinstance(value, tuple | list) and length in (None, len(value)) if several else True
         if (fits and all(isinstance(item, kind) for item in items)) or (optional and value is None):
             if any(isinstance(item, float) and not math.isfinite(item) for item in items):
                 raise ConfigError(f"{name}={shortened(value)} must be a finite number")
             continue
         noun = "whole number" if kind is numbers.Integral else "number"
-        wanted = f"a tuple of {noun}s" if several else f"a {noun}"
+        wanted = f"a tuple of {'' if length is None else f'{length} '}{noun}s" if several else f"a {noun}"
         raise ConfigError(f"{name}={shortened(value)} must be {wanted}{' or None' if optional else ''}")
 
 
@@ -226,13 +240,26 @@ def shortened(value: object) -> str:
 _NUMBER = re.compile(r"(tuple\[)?(int|float)(?(1)(?:,(?:int|float|\.\.\.))*\])(\|None)?")
 
 
+def _is_flag(value: object) -> bool:
+    """Whether it is True or False, of Python or of numpy; every text counts as true, also "false"."""
+    return isinstance(value, bool) or (type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"))
+
+
 @functools.cache
-def _number_fields(cls: type) -> tuple[tuple[str, type, bool, bool], ...]:
-    """Name, abstract type of a number, whether it is a tuple of them, and whether it may be None."""
+def _flag_fields(cls: type) -> tuple[str, ...]:
+    """Names of the fields that hold True or False."""
+    return tuple(field.name for field in dataclasses.fields(cls) if field.init and field.type in (bool, "bool"))
+
+
+@functools.cache
+def _number_fields(cls: type) -> tuple[tuple[str, type, bool, int | None, bool], ...]:
+    """Name, abstract type of a number, whether it is a tuple of them, of which length if of one, may it be None."""
     found = []
     for field in dataclasses.fields(cls):
         text = getattr(field.type, "__name__", "") if field.type in (int, float) else str(field.type)
         if field.init and (match := _NUMBER.fullmatch(text.replace(" ", ""))):
             kind = numbers.Real if "float" in text else numbers.Integral
-            found.append((field.name, kind, match[1] is not None, match[3] is not None))
+            several = match[1] is not None
+            length = text.count(",") + 1 if several and "..." not in text else None
+            found.append((field.name, kind, several, length, match[3] is not None))
     return tuple(found)

@@ -15,6 +15,7 @@ from rookery.limits import (
     MAX_WORLD_SIDE,
     NumericFields,
     check_at_most,
+    check_types,
 )
 
 ACTION_NAMES = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
@@ -87,6 +88,7 @@ class GridSpec(NumericFields):
     has_objects: bool = False  # the actions pick up, drop and toggle have an effect
 
     def __post_init__(self) -> None:
+        check_types("views", self.views, ViewConfig, "a ViewConfig")
         if self.height < 3 or self.width < 3:
             raise ConfigError(f"a world of {self.height}×{self.width} has no room inside its border; use at least 3×3")
         if not self.views:

@@ -16,7 +16,7 @@ from rookery.gridworld.spec import ACTION_NAMES, GridSpec, ViewConfig
 from rookery.gridworld.state import GridParams, GridState
 from rookery.gridworld.tiles import FLOOR, OBSTACLE, TILE_TO_CHAR
 from rookery.interfaces import Task
-from rookery.limits import MAX_EPISODE_STEPS, check_at_most
+from rookery.limits import MAX_EPISODE_STEPS, check_at_most, check_types
 from rookery.tasks.checks import (
     check_finite,
     check_non_negative,
@@ -62,6 +62,7 @@ class GridTask(Task):
 
     def __post_init__(self) -> None:
         normalize_settings(self)
+        check_types("views", self.views, ViewConfig, "a ViewConfig")
         check_finite("goal_reward", self.goal_reward)
         check_probability("prestige_decay", self.prestige_decay)
         check_probability("goal_hiding_prob", self.goal_hiding_prob)

@@ -87,7 +87,7 @@ def _check_rewards_show(task: Any) -> None:
     """Raises ConfigError where prestige, from which experts read what was rewarded, does not rise with every reward."""
     if not task.goal_reward > 0:
         raise ConfigError(
-            f"goal_reward={task.goal_reward}: the scripted expert of {task.kind!r} finds the order by what is rewarded; "
+            f"goal_reward={task.goal_reward}: the scripted expert of {task.kind!r} goes by what is rewarded; "
             "set goal_reward above 0, or use a trained agent or 'random'"
         )
     if task.prestige_decay < _MIN_PRESTIGE_DECAY:
