@@ -129,6 +129,7 @@ def test_a_schedule_changes_what_is_seen_in_one_program():
     step=st.integers(0, 200),
 )
 def test_the_share_falls_from_trial_to_trial_and_stays_a_share(trials, visibility, fade, step):
+    fade = fade if trials > 1 else 0.0
     task = GoalSequence(map=MAP, num_trials=trials, trial_steps=3, fading_slots=(0,), visibility=visibility, fade=fade)
     params = task.default_params()
     now, later = (float(task.visibility_prob(jnp.int32(at), params)) for at in (step, step + 3))
@@ -141,7 +142,7 @@ def test_the_share_falls_from_trial_to_trial_and_stays_a_share(trials, visibilit
 
 
 def test_without_fading_nothing_is_hidden():
-    env = GridEnv(dataclasses.replace(TASK, fading_slots=()))
+    env = GridEnv(dataclasses.replace(TASK, fading_slots=(), fade=0.0))
     state, _ = jax.eval_shape(env.reset, jax.random.PRNGKey(0), env.default_params())
     assert state.invisible_agents is None
 
@@ -154,6 +155,12 @@ def test_without_fading_nothing_is_hidden():
         ({"fade": 1.5}, r"fade=1.5 must lie in \[0, 1\]"),
         ({"visibility": -0.1}, r"visibility=-0.1 must lie in \[0, 1\]"),
         ({"collide": True}, "set collide=False"),
+        (
+            {"fading_slots": ()},
+            r"fade=1\.0 is for agents in fading_slots, which is empty; add slots, or leave it at 0\.0",
+        ),
+        ({"fading_slots": (), "fade": 0.0, "visibility": 0.5}, r"visibility=0\.5 is for .* or leave it at 1\.0"),
+        ({"num_trials": 1}, r"fade=1\.0 is from trial to trial, and num_trials is 1; use more, or leave it at 0\.0"),
     ],
 )
 def test_impossible_settings_are_refused(changes, message):

@@ -238,6 +238,8 @@ def test_registered_ids():
         ({"fading_slots": (2,)}, "must hold different slots from 0 to 1"),
         ({"penalty": -1.0}, "penalty=-1.0 must be non-negative"),
         ({"fade": 2.0}, r"fade=2.0 must lie in \[0, 1\]"),
+        ({"fading_slots": (), "fade": 1.0}, "fade=1.0 is for agents in fading_slots, which is empty"),
+        ({"num_trials": 1, "fade": 1.0}, "fade=1.0 is from trial to trial, and num_trials is 1"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):

@@ -49,11 +49,11 @@ def test_an_agent_is_evaluated_in_the_slot_that_it_was_trained_in(saved):
 
 
 def test_an_agent_alone_needs_no_slots_of_agents_that_fade_or_leave():
-    fading = GoalSequence(fading_slots=(1,), dropout_slots=(2,), leave_prob=0.1)
+    fading = GoalSequence(fading_slots=(1,), fade=1.0, visibility=0.5, dropout_slots=(2,), leave_prob=0.1)
     setup = make_team_setup("scripted", "none", fading)
     assert setup.env.num_agents == 1
     assert setup.env.task == dataclasses.replace(
-        fading, views=fading.views[:1], fading_slots=(), dropout_slots=(), leave_prob=0.0
+        fading, views=fading.views[:1], fading_slots=(), fade=0.0, visibility=1.0, dropout_slots=(), leave_prob=0.0
     )
 
 

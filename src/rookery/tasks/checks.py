@@ -55,6 +55,22 @@ def check_slots(name: str, slots: tuple[int, ...], num_agents: int) -> None:
         raise ConfigError(f"{name}={slots} must hold different slots from 0 to {num_agents - 1}")
 
 
+def check_fading(task: Any) -> None:
+    """Raises ConfigError for `visibility` and `fade` that are no probabilities, or that nothing would be done with.
+
+    Neither slots nor trials can follow a schedule, so no run can make use of them either.
+    """
+    for name, unused in (("visibility", 1.0), ("fade", 0.0)):
+        value = getattr(task, name)
+        check_probability(name, value)
+        if value != unused and not task.fading_slots:
+            raise ConfigError(
+                f"{name}={value} is for agents in fading_slots, which is empty; add slots, or leave it at {unused}"
+            )
+    if task.fade and task.num_trials == 1:
+        raise ConfigError(f"fade={task.fade} is from trial to trial, and num_trials is 1; use more, or leave it at 0.0")
+
+
 def normalize_settings(task: Any) -> None:
     """Turn lists in the fields of a frozen dataclass into tuples, and a map into text with plain line breaks.
 

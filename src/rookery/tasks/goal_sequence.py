@@ -34,7 +34,7 @@ from rookery.errors import ConfigError
 from rookery.gridworld.layout import sample_cells
 from rookery.gridworld.state import GridParams, GridState, MoveResult
 from rookery.gridworld.tiles import GOAL_KINDS, OBSTACLE
-from rookery.tasks.checks import check_cost, check_non_negative, check_probability, check_slots
+from rookery.tasks.checks import check_cost, check_fading, check_non_negative, check_slots
 from rookery.tasks.grid_task import GridTask, as_cells
 from rookery.types import PRNGKey
 
@@ -93,8 +93,7 @@ class GoalSequence(GridTask):
                 f"num_goals={self.num_goals} must lie in [2, {len(GOAL_KINDS)}], the kinds of goal that look different"
             )
         check_cost("penalty", self.penalty)
-        for name in ("visibility", "fade"):
-            check_probability(name, getattr(self, name))
+        check_fading(self)
         check_slots("fading_slots", self.fading_slots, len(self.views))
         if self.fading_slots and self.collide:
             raise ConfigError("invisible agents would block others; leave out fading_slots or set collide=False")

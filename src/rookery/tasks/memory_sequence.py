@@ -37,9 +37,9 @@ from rookery.limits import MAX_EPISODE_STEPS, check_at_most
 from rookery.tasks.checks import (
     check_agent_mask,
     check_cost,
+    check_fading,
     check_finite,
     check_joint_action,
-    check_probability,
     check_random_key,
     check_slots,
     normalize_settings,
@@ -117,8 +117,7 @@ class MemorySequence(Task):
         check_at_most("num_trials · (sequence_length + 1)", self.max_steps, MAX_EPISODE_STEPS)
         check_finite("correct_reward", self.correct_reward)
         check_cost("penalty", self.penalty)
-        for name in ("visibility", "fade"):
-            check_probability(name, getattr(self, name))
+        check_fading(self)
         check_slots("fading_slots", self.fading_slots, self.num_agents)
         if len(self.fading_slots) == self.num_agents:
             raise ConfigError(f"fading_slots={self.fading_slots} are all agents; leave at least one that learns")

@@ -77,8 +77,9 @@ def make_team_setup(
             )
         own = slice(slot, slot + 1) if slot < len(config.views) else slice(1)
         dropout: Any = {"leave_prob": 0.0, "return_prob": 0.0, "leave_step": None, "return_step": None}
+        fading: Any = {"visibility": 1.0, "fade": 0.0} if "fading_slots" in fields else {}
         slots: Any = dict.fromkeys(fields & {"dropout_slots", "fading_slots"}, ())
-        alone = {"views": config.views[own], "spawn_delay": config.spawn_delay[own], **slots, **dropout}
+        alone = {"views": config.views[own], "spawn_delay": config.spawn_delay[own], **slots, **dropout, **fading}
         config = dataclasses.replace(config, **alone)
     elif partners is not None and is_grid and len(config.views) == 1:
         config = dataclasses.replace(config, views=config.views * 3, spawn_delay=())  # two experts, as in the paper
