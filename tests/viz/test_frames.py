@@ -194,6 +194,25 @@ def test_marks():
     assert [colors.agent_letter(i) for i in (0, 1, 25, 26, 27, 52)] == ["A", "B", "Z", "AA", "AB", "BA"]
 
 
+@pytest.mark.parametrize("render", [render_map, render_step])
+def test_arguments_of_another_type(recording, render):
+    for bad, message in (
+        ({"tile_size": -100}, "^tile_size=-100 must be at least 1 pixel$"),
+        ({"tile_size": 24.0}, "^tile_size=24.0 must be a whole number$"),
+        ({"t": 1.0}, "^t=1.0 must be a whole number$"),
+        ({"visible_to": "nobody"}, "^visible_to='nobody' must be the number of an agent, 'anyone' or None$"),
+        ({"visible_to": True}, "^visible_to=True must be the number of an agent, 'anyone' or None$"),
+        ({"visible_to": 0.0}, "^visible_to=0.0 must be the number of an agent"),
+        ({"visible_to": np.int64(9)}, "^visible_to=9: this recording has the visible cells of agents 0 to 1$"),
+        ({"visible_to": -1}, "^visible_to=-1: "),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            render(recording, **{"t": 0, **bad})
+    np.testing.assert_array_equal(
+        render(recording, np.int64(1), np.int32(8), np.int64(0)), render(recording, 1, 8, visible_to=0)
+    )
+
+
 def test_out_of_range(recording):
     for bad in ({"t": 5}, {"t": -1}, {"t": 0, "tile_size": 0}, {"t": 0, "visible_to": 2}):
         with pytest.raises(ConfigError):

@@ -12,7 +12,17 @@ import pytest
 from PIL import Image
 
 from rookery.errors import ConfigError, StorageError
-from rookery.viz import render_map, render_step, replay_fragment, write_gif, write_mp4, write_png, write_replay_html
+from rookery.viz import (
+    render_map,
+    render_step,
+    replay_fragment,
+    video,
+    write_gif,
+    write_mp4,
+    write_png,
+    write_replay_html,
+)
+from rookery.viz.frames import num_step_pixels
 
 
 def replay_data(text):
@@ -47,8 +57,30 @@ def test_gif_keeps_the_last_moment(recording, tmp_path):
         assert film.n_frames == 3  # moments 0, 3 and 4
 
 
+def test_a_gif_of_many_steps_stays_below_its_limit(recording):
+    """Counted with all that stands next to the map; small tiles first, then fewer states."""
+
+    def fits(limit, interval=1, tile_size=24):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(video, "MAX_GIF_PIXELS", limit)
+            return video._frames_that_fit(recording, interval, tile_size)
+
+    whole = [num_step_pixels(recording, size) for size in range(1, 25)]
+    assert fits(5 * whole[-1]) == ([0, 1, 2, 3, 4], 24), "as asked for, where it fits"
+    steps, size = fits(5 * whole[-1] - 1)
+    assert (steps, size < 24) == ([0, 1, 2, 3, 4], True)
+    assert 5 * whole[size - 1] < 5 * whole[-1]
+    steps, size = fits(5 * min(whole) - 1)
+    assert steps in ([0, 2, 4], [0, 3, 4], [0, 4])
+    assert len(steps) * whole[size - 1] < 5 * min(whole)
+    assert fits(1) == ([0, 4], 1), "the first and the last state always remain"
+    assert fits(10**9, interval=3) == ([0, 3, 4], 24)
+
+
 def test_gif_refuses_nonsense(recording, tmp_path):
-    for bad in ({"fps": 0}, {"fps": 0.001}, {"fps": 51}, {"fps": float("nan")}, {"frame_interval": 0}):
+    bad_fps = ({"fps": 0}, {"fps": 0.001}, {"fps": 51}, {"fps": float("nan")}, {"fps": "8"})
+    bad_numbers = ({"frame_interval": 0}, {"frame_interval": 1.5}, {"tile_size": 24.0}, {"visible_to": "nobody"})
+    for bad in (*bad_fps, *bad_numbers):
         with pytest.raises(ConfigError):
             write_gif(recording, tmp_path / "film.gif", **bad)
     assert not os.listdir(tmp_path)

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from rookery.errors import ConfigError
+from rookery.limits import check_whole_number, shortened
 from rookery.viz import arrows, colors
 from rookery.viz.recording import Recording
 from rookery.viz.sprites import LABEL_POSITION, LABEL_POSITIONS, agent_image, rotate_point, sprite_of, tile_image
@@ -29,10 +30,31 @@ TEXT_WIDTH, VIEW_SIZE = 132, 96
 """Pixels of the layout of `render_step`."""
 
 
-def check_step(recording: Recording, t: int) -> None:
-    """Raises ConfigError if the recording has no state t."""
+def check_step(recording: Recording, t: int) -> int:
+    """The step as an int. Raises ConfigError if the recording has no state t."""
+    t = check_whole_number("t", t)
     if not 0 <= t <= recording.num_steps:
         raise ConfigError(f"t={t} is not a step of this recording; allowed: 0 to {recording.num_steps}")
+    return t
+
+
+def check_render_args(
+    recording: Recording, t: int, tile_size: int, visible_to: VisibleTo
+) -> tuple[int, int, VisibleTo]:
+    """The arguments of `render_map` with whole numbers of any type as int. Raises: ConfigError as `render_map`."""
+    t = check_step(recording, t)
+    tile_size = check_whole_number("tile_size", tile_size)
+    if tile_size < 1:
+        raise ConfigError(f"tile_size={tile_size} must be at least 1 pixel")
+    if visible_to is None or (isinstance(visible_to, str) and visible_to == ANYONE):
+        return t, tile_size, visible_to
+    if isinstance(visible_to, bool) or not hasattr(visible_to, "__index__"):
+        raise ConfigError(f"visible_to={shortened(visible_to)} must be the number of an agent, {ANYONE!r} or None")
+    agent = check_whole_number("visible_to", visible_to)
+    if not 0 <= agent < len(recording.visible):
+        allowed = f"agents 0 to {len(recording.visible) - 1}" if recording.visible else "no agent"
+        raise ConfigError(f"visible_to={agent}: this recording has the visible cells of {allowed}")
+    return t, tile_size, agent
 
 
 def render_map(recording: Recording, t: int, tile_size: int = 24, visible_to: VisibleTo = None) -> np.ndarray:
@@ -49,13 +71,7 @@ def render_map(recording: Recording, t: int, tile_size: int = 24, visible_to: Vi
         all cells are bright.
     Raises: ConfigError for an argument out of range, or an agent whose visible cells were not recorded.
     """
-    check_step(recording, t)
-    if tile_size < 1:
-        raise ConfigError(f"tile_size={tile_size} must be at least 1 pixel")
-    if isinstance(visible_to, int) and not 0 <= visible_to < len(recording.visible):
-        allowed = f"agents 0 to {len(recording.visible) - 1}" if recording.visible else "no agent"
-        raise ConfigError(f"visible_to={visible_to}: this recording has the visible cells of {allowed}")
-
+    t, tile_size, visible_to = check_render_args(recording, t, tile_size, visible_to)
     kinds = recording.tiles[t]
     unique_kinds, index = np.unique(kinds, return_inverse=True)
     images = np.stack([tile_image(int(kind), tile_size) for kind in unique_kinds])
@@ -101,6 +117,12 @@ def _darken_unseen(picture, recording, t, tile_size, visible_to):
     picture[dark] = np.rint(picture[dark] * brightness + overlay).astype(np.uint8)
 
 
+def num_step_pixels(recording: Recording, tile_size: int) -> int:
+    """How many pixels a picture of `render_step` has."""
+    layout = _layout(recording, tile_size)
+    return layout.width * layout.height
+
+
 def render_step(recording: Recording, t: int, tile_size: int = 24, visible_to: VisibleTo = ANYONE) -> np.ndarray:
     """The map next to each agent's view, with its name, return and last reward, and the step.
 
@@ -111,6 +133,7 @@ def render_step(recording: Recording, t: int, tile_size: int = 24, visible_to: V
     """
     from PIL import Image, ImageDraw
 
+    t, tile_size, visible_to = check_render_args(recording, t, tile_size, visible_to)
     layout = _layout(recording, tile_size)
     image = Image.new("RGB", (layout.width, layout.height), colors.BACKGROUND_COLOR)
     image.paste(Image.fromarray(render_map(recording, t, tile_size, visible_to)), (PADDING, HEADER_HEIGHT))

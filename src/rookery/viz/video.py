@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import numbers
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rookery.errors import ConfigError, MissingPackageError, StorageError
+from rookery.limits import MAX_INTEGER, check_count, check_type
 from rookery.optional_packages import import_optional, install_extra
 from rookery.storage.atomic import write_bytes
-from rookery.viz.frames import ANYONE, VisibleTo, render_map, render_step
+from rookery.viz.frames import ANYONE, VisibleTo, check_render_args, num_step_pixels, render_map, render_step
 from rookery.viz.recording import Recording
 
 if TYPE_CHECKING:
@@ -42,19 +44,17 @@ def write_gif(
     Args:
       fps: frames per second; a GIF counts in hundredths of a second, so at most 50.
       frame_interval: show every n-th state; the last one is always shown.
-      tile_size, visible_to: as in `render_map`; tiles are smaller where large maps would have more than
-        MAX_GIF_PIXELS.
+      tile_size, visible_to: as in `render_map`. Where all pictures would have more than MAX_GIF_PIXELS, tiles are
+        smaller, and if none are small enough, more states are left out.
     Returns: the path.
     Raises: ConfigError for an argument out of range; StorageError if the file cannot be written.
     """
     from PIL import Image
 
-    if not MIN_FPS <= fps <= 50:
-        raise ConfigError(f"fps={fps} must lie in [{MIN_FPS}, 50]")
-    if frame_interval < 1:
-        raise ConfigError(f"frame_interval={frame_interval} must be at least 1")
-    steps = sorted({*range(0, recording.num_steps + 1, frame_interval), recording.num_steps})
-    tile_size = min(tile_size, _largest_tile_size(recording, len(steps)))
+    _check_fps(fps, 50)
+    frame_interval = check_count("frame_interval", frame_interval, MAX_INTEGER)
+    _, tile_size, visible_to = check_render_args(recording, 0, tile_size, visible_to)
+    steps, tile_size = _frames_that_fit(recording, frame_interval, tile_size)
     sample = steps[:: max(1, len(steps) // PALETTE_FRAMES)]
     palette = _palette([render_step(recording, t, tile_size, visible_to) for t in sample])
     frames = (
@@ -77,10 +77,31 @@ def write_gif(
     return Path(path)
 
 
-def _largest_tile_size(recording: Recording, num_frames: int) -> int:
-    """In pixels; at least 1."""
-    height, width = recording.tiles.shape[-2:]
-    return max(1, math.isqrt(MAX_GIF_PIXELS // (num_frames * height * width)))
+def _check_fps(fps: float, high: int) -> None:
+    """Raises ConfigError for anything but a number of frames per second from MIN_FPS to `high`."""
+    check_type("fps", fps, numbers.Real, "a number")
+    if not MIN_FPS <= fps <= high:
+        raise ConfigError(f"fps={fps} must lie in [{MIN_FPS}, {high}]")
+
+
+def _frames_that_fit(recording: Recording, frame_interval: int, tile_size: int) -> tuple[list[int], int]:
+    """The states and the tile size of a GIF with at most MAX_GIF_PIXELS: the largest tiles up to `tile_size`.
+
+    Texts and views next to the map do not shrink with the tiles. Where no tiles are small enough for every n-th state,
+    the map alone decides on the tiles, and more states are left out.
+    """
+
+    def steps_every(interval: int) -> list[int]:
+        return sorted({*range(0, recording.num_steps + 1, interval), recording.num_steps})
+
+    steps, (height, width) = steps_every(frame_interval), recording.tiles.shape[-2:]
+    of_map = math.isqrt(MAX_GIF_PIXELS // (len(steps) * height * width))
+    tile_size = max(1, min(tile_size, of_map))
+    for size in range(tile_size, 0, -1):
+        if len(steps) * num_step_pixels(recording, size) <= MAX_GIF_PIXELS:
+            return steps, size
+    most = max(2, MAX_GIF_PIXELS // num_step_pixels(recording, tile_size))  # frames; the first and the last remain
+    return steps_every(max(frame_interval, math.ceil(recording.num_steps / (most - 1)))), tile_size
 
 
 def _palette(frames: list[np.ndarray]) -> Image:
@@ -127,8 +148,8 @@ def write_mp4(
     Raises: ConfigError if ffmpeg is not installed, or for an argument out of range; StorageError if the file cannot be
       written.
     """
-    if not MIN_FPS <= fps <= 60:
-        raise ConfigError(f"fps={fps} must lie in [{MIN_FPS}, 60]")
+    _check_fps(fps, 60)
+    _, tile_size, visible_to = check_render_args(recording, 0, tile_size, visible_to)
     ffmpeg = find_ffmpeg()
     height, width, _ = render_step(recording, 0, tile_size, visible_to).shape  # raises before a process starts
     frames = (render_step(recording, t, tile_size, visible_to).tobytes() for t in range(recording.num_steps + 1))
