@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rookery.gridworld.interactions import step_interactions
 from rookery.gridworld.spec import OBJECT_CHANNELS, ViewConfig
+from rookery.gridworld.state import GridState
 from rookery.gridworld.tiles import DOOR, FLOOR, KEY, KEY_RACK, OPEN_DOOR
 from rookery.tasks.grid_env import GridEnv
 from rookery.tasks.key_door import KeyDoor
@@ -97,6 +99,35 @@ def test_a_doorway_holds_one_agent():
     state, _ = act(TASK, state, FORWARD, FORWARD)
     assert state.position.tolist() == [[2, 5], [2, 3]]  # it locked behind the first
     assert tile(state, 2, 4) == DOOR
+
+
+def step_with_one_away(*action, first):
+    """A step of agent 0, from a cell and heading, while agent 1 is away from the open doorway. No environment."""
+    position, heading = first
+    state = GridState(
+        tiles=jnp.asarray(TASK.base_tiles).at[2, 4].set(OPEN_DOOR),
+        position=jnp.array([position, (2, 4)], jnp.int32),
+        heading=jnp.array([heading, EAST], jnp.int32),
+        carrying=jnp.zeros(2, jnp.int32),
+        episode_agent_mask=jnp.ones(2, bool),
+        agent_mask=jnp.array([True, False]),
+        prestige=jnp.zeros(2),
+        goals_masked=jnp.bool_(False),
+        step=jnp.int32(0),
+        key=jax.random.PRNGKey(0),
+        task=(),
+        away=jnp.array([False, True]),
+    )
+    return step_interactions(state, jnp.array(action, jnp.int32), collide=False)[0]
+
+
+def test_a_doorway_stays_open_for_an_agent_that_is_away():
+    after = step_with_one_away(TOGGLE, STAY, first=((2, 3), EAST))
+    assert tile(after, 2, 4) == OPEN_DOOR, "nobody shuts it on the one that will return"
+    after = step_with_one_away(FORWARD, STAY, first=((2, 3), EAST))
+    assert after.position[0].tolist() == [2, 4], "it is not in the way"
+    after = step_with_one_away(FORWARD, STAY, first=((2, 4), EAST))
+    assert (after.position[0].tolist(), tile(after, 2, 4)) == ([2, 5], OPEN_DOOR)
 
 
 def test_keys_are_neither_made_nor_lost():

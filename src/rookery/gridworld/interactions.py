@@ -4,13 +4,14 @@ Pick up takes the key ahead into an empty hand; a rack remains a rack. Drop puts
 Toggle opens the locked door ahead and uses up the key in hand; it locks an open door in which no agent stands. All
 agents move first; then they interact in the order of their index, so if two want the same key, the lower index gets it.
 
-A doorway holds one agent at a time, and the door locks when that agent leaves it, on either side.
+A doorway holds one agent at a time, and the door locks when that agent leaves it, on either side. An agent of
+`dropout_slots` that is away from a doorway is not in the way, and the door stays open until it is back and steps out.
 """
 
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from rookery.gridworld.movement import direction_vector, step_movement
 from rookery.gridworld.state import GridState, MoveResult
@@ -35,11 +36,18 @@ def step_interactions(state: GridState, action: Int[Array, "A"], collide: bool) 
         move_result = move_result.replace(moved=move_result.moved & ~too_late)
     # A doorway whose agent stayed does not lock: it was closed for this step only.
     stayed = in_doorway & ~move_result.moved
+    if state.away is not None:
+        stayed |= _away(state) & (state.tiles[here] == OPEN_DOOR)
     tiles = tiles.at[here].max(jnp.where(stayed, jnp.uint8(OPEN_DOOR), jnp.uint8(0)))
     moved = moved.replace(tiles=tiles, position=position)
     for agent in range(len(action)):
         moved = _interact(moved, agent, action[agent])
     return moved, move_result
+
+
+def _away(state: GridState) -> Bool[Array, "A"] | bool:
+    """Which agents will return to the cell that they left."""
+    return False if state.away is None else state.episode_agent_mask & ~state.agent_mask
 
 
 def _interact(state: GridState, agent: int, action: Int[Array, ""]) -> GridState:
@@ -50,7 +58,8 @@ def _interact(state: GridState, agent: int, action: Int[Array, ""]) -> GridState
     can_act = state.agent_mask[agent] & inside
     row, col = row.clip(0, height - 1), col.clip(0, width - 1)
     kind, has_key = state.tiles[row, col], state.carrying[agent] != FLOOR
-    occupied = ((state.position == jnp.stack([row, col])).all(-1) & state.agent_mask).any()
+    on_cell = (state.position == jnp.stack([row, col])).all(-1)
+    occupied = (on_cell & (state.agent_mask | _away(state))).any()
     takes = can_act & (action == PICK_UP) & ~has_key & ((kind == KEY) | (kind == KEY_RACK))
     drops = can_act & (action == DROP) & has_key & (kind == FLOOR)
     opens = can_act & (action == TOGGLE) & has_key & (kind == DOOR)
