@@ -91,6 +91,14 @@ def test_a_ring_turns():
     assert cells(state, MOVE_FORWARD, MOVE_FORWARD, MOVE_FORWARD, MOVE_FORWARD) == [(1, 2), (2, 2), (2, 1), (1, 1)]
 
 
+@pytest.mark.parametrize("outsider_wins", [False, True])
+def test_a_ring_is_held_up_by_a_winner_from_outside(outsider_wins):
+    start = [(1, 1), (1, 2), (2, 2), (2, 1), (1, 3)]
+    state = state_on(ROOM, start, [EAST, SOUTH, WEST, NORTH, WEST])  # the last one wants (1, 2) as well
+    after = cells(state, *[MOVE_FORWARD] * 5, priority=priorities(1, 1, 1, 1, 2 * outsider_wins))
+    assert after == (start if outsider_wins else [(1, 2), (2, 2), (2, 1), (1, 1), (1, 3)])
+
+
 @pytest.mark.parametrize(("priority", "winner"), [((5, 3), 0), ((3, 5), 1), ((4, 4), 0)])
 def test_a_contested_cell_goes_to_the_higher_lot(priority, winner):
     state = state_on(ROOM, [(1, 1), (1, 3)], [EAST, WEST])
