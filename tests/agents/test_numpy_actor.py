@@ -244,10 +244,10 @@ def test_arguments_that_are_no_arrays_or_states_are_refused():
     actor = NumpyActor(random_agent("mlp"))
     obs = np.zeros(actor.observation_shape, np.uint8)
     for named, call in (
-        ("state='x' is no state", lambda: actor.act(obs, "x")),
-        (r"observation=\[\[1\], \[1, 2\]\] is no array", lambda: actor.act([[1], [1, 2]])),
-        ("comms_obs='x' is no array", lambda: actor.act(obs, comms_obs="x")),
-        (r"is_first=\[\[1\], \[1, 2\]\] is no array", lambda: actor.act(obs, is_first=[[1], [1, 2]])),
+        ("state='x' is not a state", lambda: actor.act(obs, "x")),
+        (r"observation=\[\[1\], \[1, 2\]\] is not an array", lambda: actor.act([[1], [1, 2]])),
+        ("comms_obs='x' is not an array", lambda: actor.act(obs, comms_obs="x")),
+        (r"is_first=\[\[1\], \[1, 2\]\] is not an array", lambda: actor.act(obs, is_first=[[1], [1, 2]])),
     ):
         with pytest.raises(IncompatibleError, match=named):
             call()

@@ -48,7 +48,7 @@ def refusal(kind: type[RookeryError], path) -> str:
 
 def test_round_trip(agent):
     back = load_agent(agent)
-    # What an observation means is no part of a file: only losses go by it, and agents act.
+    # What an observation means is not part of a file: only losses go by it, and agents act.
     assert back.policy == dataclasses.replace(policy(), observation_type=None)
     assert_same(back.params, params())
     assert back.card["returns"] == {"mean": 1.5}

@@ -18,7 +18,7 @@ from tests.learning.worlds import SMALL, Rooms, Script
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Curious(Learner):
-    """Requests whatever it is told to."""
+    """Requests whatever it is given."""
 
     kind: Literal["curious"] = "curious"
     required_info: tuple[str, ...] = ()

@@ -117,7 +117,7 @@ class InnerParams(struct.PyTreeNode):
 
 
 class OuterParams(struct.PyTreeNode):
-    """Parameters of a task of another package, some of which are no floats."""
+    """Parameters of a task of another package, some of which are not floats."""
 
     bonus: jax.Array
     pays: jax.Array

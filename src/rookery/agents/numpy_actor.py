@@ -163,7 +163,7 @@ class NumpyActor:
         state = self.initial_state(len(obs)) if state is None else state
         if not isinstance(state, ActorState):
             raise IncompatibleError(
-                f"state={shortened(state)} is no state; give what `initial_state` or the last call returned, or None"
+                f"state={shortened(state)} is not a state; give what `initial_state` or the last call returned, or None"
             )
         if state.batch_size != len(obs):
             raise IncompatibleError(
@@ -224,11 +224,11 @@ def load_actor(checkpoint: str | Path) -> NumpyActor:
 
 
 def _as_array(name: str, value: Any, dtype: Any = None) -> np.ndarray:
-    """An argument as an array. Raises: IncompatibleError for what is none, such as rows of several lengths."""
+    """An argument as an array. Raises: IncompatibleError for what is not one, such as rows of several lengths."""
     try:
         return np.asarray(value, dtype)
     except (TypeError, ValueError, OverflowError) as error:
-        raise IncompatibleError(f"{name}={shortened(value)} is no array of numbers: {error_text(error)}") from None
+        raise IncompatibleError(f"{name}={shortened(value)} is not an array of numbers: {error_text(error)}") from None
 
 
 def _as_pixels(obs: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ def pack(run_dir: Path) -> bytes:
 def unpack(data: bytes, run_dir: Path) -> None:
     """Put the files of an archive in place of a run's folder, all at once.
 
-    Raises: CorruptFileError if it is none; StorageError if the disk refuses, or for a symbolic link in its place.
+    Raises: CorruptFileError if it is not one; StorageError if the disk refuses, or for a symbolic link in its place.
     """
     try:
         with replacing_folder(run_dir) as new:

@@ -83,7 +83,7 @@ def check_regular_file(path: Path | str) -> None:
 def check_recordable(path: Path | str) -> None:
     """Check a path that a file is to hold as text, before the work that the file is about.
 
-    Raises: StorageError for one whose bytes are no UTF-8, as those of a folder that another encoding named.
+    Raises: StorageError for one whose bytes are not UTF-8, as those of a folder that another encoding named.
     """
     try:
         os.fspath(path).encode()

@@ -56,7 +56,7 @@ def check_slots(name: str, slots: tuple[int, ...], num_agents: int) -> None:
 
 
 def check_fading(task: Any) -> None:
-    """Raises ConfigError for `visibility` and `fade` that are no probabilities, or that nothing would be done with.
+    """Raises ConfigError for `visibility` and `fade` that are not probabilities, or that would have no effect.
 
     Neither slots nor trials can follow a schedule, so no run can make use of them either.
     """

@@ -359,7 +359,7 @@ def _check_actor_critic(learner: ActorCritic, name: str) -> None:
 
 
 def _check_teacher(learner: Learner, name: str) -> None:
-    """One that has a teacher says so, and can be told by schedules how much it follows it."""
+    """One that has a teacher says so, and has schedules for how much it follows it."""
     supported = learner.supports_teacher
     require(supported or learner.teacher is None, f"{name}.supports_teacher", "must be True where it has a teacher")
     missing = [hparam for hparam in TEACHER_HPARAMS if supported and hparam not in learner.hparams]

@@ -54,7 +54,7 @@ def _is_installed(package: str) -> bool:
     """Whether a package, or one inside another, can be imported, without importing it."""
     try:
         return importlib.util.find_spec(package) is not None
-    except (ImportError, ValueError):  # the outer one is missing, or the name is none of a package
+    except (ImportError, ValueError):  # the outer one is missing, or the name is not a package's
         return False
 
 

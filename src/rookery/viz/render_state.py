@@ -55,7 +55,7 @@ class RenderState(NamedTuple):
 def has_numbered_goals(goals: np.ndarray, tiles: np.ndarray) -> bool:
     """Whether drawings number the goals int[K, 2] on this map: there are several, and all look the same.
 
-    The number is the place in their order. Goals that look different are listed by how they look, which is no order.
+    The number is the place in their order. Goals that look different are listed by how they look, not in an order.
     """
     kinds = tiles[goals[:, 0], goals[:, 1]]
     return len(goals) > 1 and len(np.unique(kinds[kinds > OBSTACLE])) <= 1  # others are not there in this episode
