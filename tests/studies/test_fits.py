@@ -1,8 +1,9 @@
 """The fitted fraction of followers, and when an error counts as rising."""
 
 import numpy as np
+import pytest
 
-from rookery.studies.ndousse2021 import fig8
+from rookery.studies.ndousse2021 import dose_response, fig8
 from rookery.studies.ndousse2021.dose_response import fit_logistic
 from rookery.studies.ndousse2021.shared_runs import SOCIAL_NEXT_FRAME
 from rookery.studies.results import Results
@@ -17,6 +18,18 @@ def test_a_logistic_curve_through_fractions():
     # All and none: still finite.
     separated = fit_logistic(np.eye(2), np.array([8.0, 0.0]), np.array([8.0, 8.0]))
     np.testing.assert_allclose(1 / (1 + np.exp(-separated)), [8.5 / 9, 0.5 / 9], rtol=1e-6)
+
+
+def test_each_condition_has_a_curve_of_its_own(monkeypatch):
+    # With the loss 2 of 6 at every penalty; without it the more, the lower the penalty.
+    counts = {0.75: (2, 6, 6, 6), 1.0: (2, 6, 4, 6), 1.25: (2, 6, 1, 6), 1.5: (2, 6, 1, 6)}
+    monkeypatch.setattr(dose_response, "follower_counts", lambda results: counts)
+    fitted = dose_response.fitted_fractions(Results({}), np.array([0.75, 1.5]))
+    flat, falling = fitted["next frame"], fitted["no loss"]
+    assert flat[0] == pytest.approx(flat[1], abs=1e-6)
+    assert 1 / 3 < flat[0] < 0.36  # Firth's penalty moves it towards a half
+    assert falling[0] > 0.8
+    assert falling[1] < 0.2
 
 
 def verdict_on(error):

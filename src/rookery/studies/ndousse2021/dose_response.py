@@ -29,6 +29,8 @@ _LOWER_PENALTIES = (0.75, 1.0, 1.25)
 FULL_PENALTY = 1.5
 """That of figure 4, whose agents are the last pair of conditions."""
 _WITHOUT_LOSS = "-vanilla"
+FIRST_COUNT = {"next frame": 0, "no loss": 2}
+"""Where the numbers of followers and of seeds stand in `follower_counts`."""
 
 
 def _variant_name(penalty: float) -> str:
@@ -100,16 +102,17 @@ def fit_logistic(features: np.ndarray, hits: np.ndarray, totals: np.ndarray, num
 
 
 def fitted_fractions(results: Results, penalties: np.ndarray) -> dict[str, np.ndarray]:
-    """P(follower) at penalties f[N], with the loss and without, by one logistic curve with a shift for the loss."""
+    """P(follower) at penalties f[N], with the loss and without, by a logistic curve for each.
+
+    One curve with a shift for the loss would say that the loss does the same at every penalty.
+    """
     counts = follower_counts(results)
-    rows = [(penalty, loss, counts[penalty][2 * (1 - loss)], counts[penalty][2 * (1 - loss) + 1])
-            for penalty in counts for loss in (1, 0)]  # fmt: skip
-    penalty, loss, hits, totals = np.array(rows, float).T
-    coefficients = fit_logistic(np.stack([np.ones_like(penalty), penalty, loss], 1), hits, totals)
-    return {
-        name: 1 / (1 + np.exp(-(coefficients[0] + coefficients[1] * penalties + coefficients[2] * has_loss)))
-        for name, has_loss in (("next frame", 1.0), ("no loss", 0.0))
-    }
+    trained, shown = (np.stack([np.ones_like(x), x], 1) for x in (np.array(list(counts)), penalties))
+    fractions = {}
+    for name, first in FIRST_COUNT.items():
+        hits, totals = np.array([row[first : first + 2] for row in counts.values()], float).T
+        fractions[name] = 1 / (1 + np.exp(-shown @ fit_logistic(trained, hits, totals)))
+    return fractions
 
 
 def _judge_loss_makes_followers(results: Results) -> Verdict:
@@ -160,7 +163,7 @@ def _claims() -> tuple[Claim, ...]:
 
 def _figures(results: Results) -> Figures:
     points = {}
-    for number, name in ((0, "next frame"), (2, "no loss")):
+    for name, number in FIRST_COUNT.items():
         points[name] = [
             (penalty, binomial_fraction(*counts[number : number + 2])) for penalty, counts in
             follower_counts(results).items()
@@ -169,9 +172,7 @@ def _figures(results: Results) -> Figures:
     figure = response_curves(
         points, penalties, fitted_fractions(results, penalties), xlabel="penalty", ylabel="fraction of followers"
     )
-    caption = (
-        "Fraction of seeds that follow, with exact 95 % intervals; curves: logistic fit with a shift for the loss."
-    )
+    caption = "Fraction of seeds that follow, with exact 95 % intervals; curves: a logistic fit for each condition."
     labels = [condition.label for pair in PENALTY_CONDITIONS.values() for condition in pair]
     return [
         ("figure", figure, caption),
