@@ -95,7 +95,7 @@ def test_a_scorecard_is_written_together_with_its_page(tmp_path, monkeypatch):
             signal.raise_signal(signal.SIGINT)
             return path
 
-    monkeypatch.setattr("rookery.scorecard.agents.load_scored_agent", lambda *_: None)
+    monkeypatch.setattr("rookery.scorecard.agents.load_scored_agent", lambda *_: types.SimpleNamespace(name="any"))
     monkeypatch.setattr("rookery.scorecard.card.find_protocol", lambda name: types.SimpleNamespace(name=name))
     monkeypatch.setattr("rookery.scorecard.card.score", lambda *_, **__: Card())
     monkeypatch.setattr(

@@ -47,18 +47,6 @@ def rewards(order, task=None):
     return paid
 
 
-@pytest.mark.parametrize(
-    ("order", "paid"),
-    [
-        ([A, B, C, A], [1, 1, 1, 1]),
-        ([B, C, A, B], [1, 1, 1, 1]),
-        ([C, A, B, C], [1, 1, 1, 1]),
-        ([A, A], [1, -1.5]),
-        ([A, C, B], [1, -1.5, 1]),  # a mistake leaves the wanted successor as it was
-        ([A, C, A, B, C], [1, -1.5, -1.5, 1, 1]),
-        ([C, B, B, A], [1, -1.5, -1.5, 1]),
-    ],
-)
 def test_text_keeps_its_columns_with_ten_goals_and_more():
     task = GoalCycle(map="#############\n#...........#\n#############", num_goals=10, views=(SMALL,))
     tiles = task.base_tiles
@@ -74,6 +62,18 @@ def test_text_keeps_its_columns_with_ten_goals_and_more():
     assert task.to_text(state).split("\n")[1] == "# 1 2 3 4 5 6 7 8 9 G > #"  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("order", "paid"),
+    [
+        ([A, B, C, A], [1, 1, 1, 1]),
+        ([B, C, A, B], [1, 1, 1, 1]),
+        ([C, A, B, C], [1, 1, 1, 1]),
+        ([A, A], [1, -1.5]),
+        ([A, C, B], [1, -1.5, 1]),  # a mistake leaves the wanted successor as it was
+        ([A, C, A, B, C], [1, -1.5, -1.5, 1, 1]),
+        ([C, B, B, A], [1, -1.5, -1.5, 1]),
+    ],
+)
 def test_rewards_by_hand(order, paid):
     assert rewards(order) == paid
 

@@ -41,13 +41,16 @@ class Killed(BaseException):
 def kill_at(monkeypatch):
     """Make the n-th call of a function the last thing a run does."""
 
-    def set_up(owner, name: str, number: int, after: bool = False):
+    def set_up(owner, name: str, number: int, after: bool | str = False):
         real, calls = getattr(owner, name), 0
 
         def deadly(*args, **kwargs):
             nonlocal calls
             calls += 1
-            if calls == number and not after:
+            if calls == number and after == "one file":
+                (contents,) = args
+                real(dict([next(iter(contents.items()))]))
+            if calls == number and after is not True:
                 raise Killed
             result = real(*args, **kwargs)
             if calls == number:
@@ -182,7 +185,7 @@ MOMENTS = {
     "after the metrics, before the checkpoint": (checkpoint, "save", 2, False),
     "while the checkpoint is written": (checkpoint, "_write_manifest", 2, False),
     "after the checkpoint, before the agents": (checkpoint, "save", 2, True),
-    "between an agent's weights and its card": (weights, "write_text", 4, False),  # the second card of the second save
+    "between an agent's weights and its card": (weights, "write_files", 4, "one file"),  # second agent, second save
     "between two agents": (trainer, "save_agent", 4, False),
     "before the status": (trainer, "write_json", 3, False),  # the first is config.json
 }

@@ -38,7 +38,7 @@ def _are_points(schedule: Any) -> bool:
 
 def as_tuples(schedule: Any) -> Any:
     """A schedule whose points are lists, as in files, with tuples in their place; all else as it is."""
-    return tuple(map(tuple, schedule)) if _are_points(schedule) else schedule
+    return tuple(map(tuple, schedule)) if schedule and _are_points(schedule) else schedule
 
 
 def set_tuples(settings: Any, *names: str) -> None:

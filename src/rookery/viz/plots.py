@@ -213,7 +213,8 @@ def count_bars(rows: Mapping[str, Mapping[str, int]], *, xlabel: str = "seeds", 
             raise ConfigError(
                 f"row {name!r} has the counts {dict(counts)}; it needs a count of at least 0 for each of {kinds}"
             )
-    figure, axes = new_axes(7.2, 1.2 + 0.32 * len(rows))
+    more_lines = sum(text.count("\n") for text in (xlabel, title, *kinds, *rows))
+    figure, axes = new_axes(7.2, 1.2 + 0.32 * len(rows) + 0.25 * more_lines)
     left, bars = np.zeros(len(rows)), []
     for i, kind in enumerate(kinds):
         width = np.array([counts[kind] for counts in rows.values()])
