@@ -226,7 +226,7 @@ def check_fps(fps: float) -> None:
 
 def ordered_goals(state: RenderState) -> list[list[int]]:
     """[row, col] of each goal in the order of its number; none for a single goal, or goals that look different."""
-    return state.goals.tolist() if has_numbered_goals(state.goals, state.tiles) else []
+    return state.goals.tolist() if has_numbered_goals(np.asarray(state.goals), np.asarray(state.tiles)) else []
 
 
 @functools.lru_cache(maxsize=8)
