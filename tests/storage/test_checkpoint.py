@@ -488,3 +488,19 @@ def test_what_cannot_be_read_back_does_not_count(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="is read back differently from what was written"):
         checkpoint.save(tmp_path, 2, state(2))
     assert entries(tmp_path) == ["00000001"]
+
+
+def test_a_refused_removal_leaves_nothing_behind(tmp_path, monkeypatch):
+    real, calls = os.rmdir, []
+
+    def refuse_once(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(*args, **kwargs)
+
+    checkpoint.save(tmp_path, 1, {"a": np.zeros(3, np.float32)}, max_checkpoints=1)
+    monkeypatch.setattr(os, "rmdir", refuse_once)
+    checkpoint.save(tmp_path, 2, {"a": np.zeros(3, np.float32)}, max_checkpoints=1)
+    assert len(calls) > 1
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

@@ -402,7 +402,8 @@ def _remove(path: Path) -> None:
     hidden = path.with_name(_temporary_name(f"old{path.name.removeprefix('.aside-')}"))
     shutil.rmtree(hidden, ignore_errors=True)
     os.rename(path, hidden)
-    shutil.rmtree(hidden, ignore_errors=True)
+    for _ in range(2):  # a disk that refuses once may not do so again; the next save tries once more
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _remove_stale(directory: Path) -> None:
