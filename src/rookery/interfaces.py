@@ -474,9 +474,6 @@ class Learner(NumericFields):
     def validate(self, episodes: int, steps: int) -> None:
         """Raises ConfigError if it cannot learn from updates of this many episodes of this many steps."""
 
-    def validate_policy(self, policy: RecurrentPolicy) -> None:
-        """Raises ConfigError if it does not fit what the policy observes. Default: it fits any."""
-
     def eval_policy(self, policy: RecurrentPolicy) -> RecurrentPolicy:
         """The policy as it acts when it is evaluated and exported. Default: the policy itself."""
         return policy

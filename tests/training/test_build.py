@@ -101,7 +101,9 @@ OWN_REWARDS = [
 def test_what_goes_by_others_in_a_task_of_one_agent_is_refused(learner):
     """All would be accepted, and have no effect."""
     alone = dataclasses.replace(TASK, views=TASK.views[:1])
-    with pytest.raises(ConfigError, match=r" other agents, and the task has one agent; give the task"):
+    with pytest.raises(
+        ConfigError, match=r"information about other agents .* and the task has one agent; give the task"
+    ):
         build(tiny(task=alone, team=(dataclasses.replace(NOVICE, learner=learner),)))
 
 
@@ -110,7 +112,7 @@ def test_what_goes_by_others_in_a_task_of_one_agent_is_refused(learner):
     [(R2D2(capacity=8), "r2d2"), (A2C(sequence_length=4, intrinsic=(Reciprocity(),)), "reciprocity")],
 )
 def test_what_would_learn_wrong_values_from_absences_is_refused(learner, kind):
-    """Agents that others leave are no matter."""
+    """Where only other agents leave, both learn."""
     team = (dataclasses.replace(NOVICE, learner=learner), OTHER)
     build(tiny(team=team, task=dataclasses.replace(TASK, dropout_slots=(1,), leave_prob=0.1, return_prob=0.1)))
     leaving = dataclasses.replace(TASK, dropout_slots=(0, 1), leave_prob=0.1, return_prob=0.1)

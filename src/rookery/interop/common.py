@@ -13,6 +13,7 @@ from rookery.errors import ConfigError, InvalidActionError, suggest
 from rookery.keys import LATER_EPISODES
 from rookery.limits import check_type, check_whole_number, shortened
 from rookery.storage.serialization import to_dict
+from rookery.storage.strict_json import is_whole_number_text
 from rookery.tasks import registry
 from rookery.tasks.checks import check_jax_settings
 from rookery.types import Env, PRNGKey, PyTree
@@ -71,7 +72,7 @@ def episode_key(seed: jax.Array, episode: jax.Array) -> PRNGKey:
 
 def check_slot(name: str, value: Any) -> int:
     """The number of a slot as an int; text of digits, as JSON has for keys, is one too. Raises ConfigError."""
-    is_text = isinstance(value, str) and value.isdecimal() and len(value) < 20
+    is_text = isinstance(value, str) and is_whole_number_text(value)
     return check_whole_number(name, int(value) if is_text else value)
 
 

@@ -109,13 +109,6 @@ class PPO(ActorCritic):
                 "is one; raise num_envs, or set alignment_coef to 0"
             )
 
-    def validate_policy(self, policy: RecurrentPolicy) -> None:
-        if self.alignment_coef and policy.num_agents < 2:
-            raise ConfigError(
-                f"alignment_coef={self.alignment_coef} goes by the rewards of other agents, and the task has one "
-                "agent; give the task a view for each of several agents, or set alignment_coef to 0"
-            )
-
     @property
     def required_info(self) -> tuple[str, ...]:
         return ALIGNMENT_INFO if self.alignment_coef else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from rookery.errors import ConfigError
-from rookery.interfaces import OTHERS_INFO, AuxiliaryLoss, IntrinsicReward
+from rookery.interfaces import OTHERS_INFO, AuxiliaryLoss, IntrinsicReward, Learner
 from rookery.types import OthersInfo, Sequences, Trajectory
 
 if TYPE_CHECKING:
@@ -25,17 +25,21 @@ def only_requested(part: AuxiliaryLoss | IntrinsicReward, data: Data) -> Data:
     return data.replace(others=others, logits=data.logits if "logits" in part.required_info else None)
 
 
-def check_has_others(part: AuxiliaryLoss | IntrinsicReward, policy: RecurrentPolicy) -> None:
-    """Raises ConfigError for what would have no effect in a task of one agent."""
-    if policy.num_agents < 2:
+def check_has_others(part: AuxiliaryLoss | IntrinsicReward | Learner, policy: RecurrentPolicy) -> None:
+    """Raises ConfigError for what requests information about other agents in a task of one: it has no effect there."""
+    if policy.num_agents < 2 and (requested := _about_others(part)):
         raise ConfigError(
-            f"{part.kind!r} goes by other agents, and the task has one agent; give the task a view for each of several "
-            f"agents, or leave {part.kind!r} out"
+            f"{part.kind!r} needs information about other agents ({', '.join(sorted(requested))}), and the task has "
+            "one agent; give the task a view for each of several agents, or take out what needs it"
         )
 
 
+def _about_others(part: AuxiliaryLoss | IntrinsicReward | Learner) -> set[str]:
+    return set(part.required_info) & {*OTHERS_INFO, "influence"}
+
+
 def _only_requested_info(part: AuxiliaryLoss | IntrinsicReward, others: OthersInfo | None) -> OthersInfo | None:
-    if others is None or not set(part.required_info) & {*OTHERS_INFO, "influence"}:
+    if others is None or not _about_others(part):
         return None
     influence = None
     if "influence" in part.required_info and others.influence is not None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from rookery.errors import ConfigError
+from rookery.storage.strict_json import is_whole_number_text
 
 _FIRST_PORT, _NUM_PORTS = 61440, 4096
 """Ports from which those of a scheduler's jobs are chosen, by the number of the job; JAX chooses the same."""
@@ -134,6 +135,6 @@ def _from_open_mpi(environ: Mapping[str, str]) -> dict | None:
 def _integer(environ: Mapping[str, str], *names: str) -> int | None:
     for name in names:
         text = environ.get(name, "")
-        if text.isascii() and text.isdigit() and len(text) < 20:
+        if is_whole_number_text(text):
             return int(text)
     return None

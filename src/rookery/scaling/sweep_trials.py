@@ -41,8 +41,8 @@ from rookery.storage.atomic import check_writable, read_file, storage_error, wri
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import METRICS_FILE, SWEEP_FILE
 from rookery.storage.run_lock import RunLock
-from rookery.storage.serialization import MAX_INDEX_DIGITS, apply_overrides, load_json, to_dict
-from rookery.storage.strict_json import NUMBER
+from rookery.storage.serialization import apply_overrides, load_json, to_dict
+from rookery.storage.strict_json import NUMBER, is_whole_number_text
 from rookery.tasks.checks import start_backend
 from rookery.training.config import RunConfig
 from rookery.training.continue_run import train_or_resume
@@ -144,8 +144,7 @@ def _split_values(text: str) -> tuple[str, ...]:
 
 def _plain_path(field: str) -> str:
     """A dotted path with its indices as they are usually written: team.0 for team.00."""
-    index = re.compile(f"[0-9]{{1,{MAX_INDEX_DIGITS}}}")
-    return ".".join(str(int(part)) if index.fullmatch(part) else part for part in field.split("."))
+    return ".".join(str(int(part)) if is_whole_number_text(part) else part for part in field.split("."))
 
 
 def _value_twice(dimension: Dimension) -> ConfigError:

@@ -26,11 +26,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from rookery.errors import ConfigError, NotFoundError, RookeryError, error_text, suggest, typed_text
 from rookery.storage.atomic import check_path, read_file, storage_error
-from rookery.storage.strict_json import NUMBER, check_depth, parse_json
+from rookery.storage.strict_json import NUMBER, check_depth, is_whole_number_text, parse_json
 
 T = TypeVar("T")
-MAX_INDEX_DIGITS = 18
-"""Of an index in the path of a setting."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -364,7 +362,7 @@ def _field_of(hint: Any, node: Any, part: str, where: str) -> tuple[Any, Any]:
     if typing.get_origin(hint) is dict and isinstance(node, dict):
         return part, args[1]
     if typing.get_origin(hint) is tuple and isinstance(node, list):
-        if not (part.isascii() and part.isdigit() and len(part) <= MAX_INDEX_DIGITS and int(part) < len(node)):
+        if not (is_whole_number_text(part) and int(part) < len(node)):
             allowed = f"0 to {len(node) - 1}" if node else "none: it is empty"
             shown = part if len(part) <= 60 else f"{part[:57]}..."
             raise ConfigError(f"{_join_path(where, shown)} is not known; allowed: {allowed}")

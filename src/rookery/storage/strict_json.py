@@ -16,6 +16,11 @@ NUMBER = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
 """How a number is written where a person writes one: Python reads more, such as 1_0 and digits of other scripts."""
 
 
+def is_whole_number_text(text: str) -> bool:
+    """Whether a text is a whole number of at most `MAX_DIGITS` digits without a sign: `int` refuses thousands."""
+    return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+
+
 def parse_json(text: str) -> Any:
     """JSON text as plain values, all of which can be written again.
 

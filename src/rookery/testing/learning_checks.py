@@ -170,7 +170,6 @@ def _check_learner(learner: Learner, policy: RecurrentPolicy | None) -> None:
     _check_required_info(learner)
     policy = policy or _policy(vocab_size=2 if any(reward.pays_messages for reward in learner.intrinsic) else 0)
     learner.validate(EPISODES, STEPS)
-    learner.validate_policy(policy)
     state = learner.init(policy, _KEYS[0], STEPS)
     again = learner.init(policy, _KEYS[0], STEPS)
     require_equal_trees(state, again, f"{name}.init", "two calls with one key must agree")

@@ -17,6 +17,7 @@ from rookery.agents.trained_teacher import make_trained_teacher
 from rookery.agents.zoo import load_trained_agent
 from rookery.errors import ConfigError, IncompatibleError, NotFoundError
 from rookery.interfaces import Policy, check_required_info
+from rookery.learning.requested import check_has_others
 from rookery.learning.rollout import requested_info
 from rookery.plugins import AUXILIARY_LOSSES, INTRINSIC_REWARDS, LEARNERS, NETWORKS, Registry
 from rookery.tasks.checks import check_jax_settings
@@ -74,8 +75,8 @@ def build(config: RunConfig, find: FindAgent = str) -> Run:
             policy = entry.learner.eval_policy(with_communication(policy, entry, config, env))
             for part in (entry.learner, *entry.learner.auxiliary, *entry.learner.intrinsic):
                 check_required_info(part)
+                check_has_others(part, policy)
             _check_leaving(entry, env)
-            entry.learner.validate_policy(policy)
             for part in (*entry.learner.auxiliary, *entry.learner.intrinsic):
                 part.validate(policy)
             if entry.learner.teacher is not None:

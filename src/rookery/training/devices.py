@@ -14,6 +14,7 @@ from typing import Any
 
 from rookery.backend import cpu_devices, jax_devices
 from rookery.errors import printable
+from rookery.storage.strict_json import is_whole_number_text
 
 DEVICE_COUNT_FLAG = "--xla_force_host_platform_device_count"
 THREADS_VARIABLE = "NPROC"
@@ -56,15 +57,14 @@ def _requested_devices(flags: str) -> int | None:
     for word in words:
         name, _, value = word.partition("=")
         if name == DEVICE_COUNT_FLAG:
-            return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else 1
+            return int(value) if is_whole_number_text(value) else 1
     return None
 
 
 def _default_threads() -> int:
     """Threads that XLA's CPU backend starts with, before it adds more for more devices."""
     number = os.environ.get(THREADS_VARIABLE, "")
-    is_number = number.isascii() and number.isdigit() and len(number) < 20
-    return int(number) if is_number and int(number) > 0 else available_cores()
+    return int(number) if is_whole_number_text(number) and int(number) > 0 else available_cores()
 
 
 def thread_count() -> int:

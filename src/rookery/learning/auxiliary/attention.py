@@ -23,7 +23,6 @@ from rookery.agents.recurrent import RecurrentPolicy
 from rookery.errors import ConfigError
 from rookery.interfaces import AuxiliaryLoss, HealthInputs, LossInputs
 from rookery.learning.masking import masked_mean
-from rookery.learning.requested import check_has_others
 from rookery.nn.modules import apply_module
 from rookery.types import OthersInfo, PRNGKey, PyTree, Sequences, Trajectory
 
@@ -51,9 +50,6 @@ class AttentionLoss(AuxiliaryLoss):
 
     required_info: ClassVar[tuple[str, ...]] = ("relative_position", "in_view", "agent_mask")
     """`in_view` for its health alone."""
-
-    def validate(self, policy: RecurrentPolicy) -> None:
-        check_has_others(self, policy)
 
     def init(self, key: PRNGKey, policy: RecurrentPolicy) -> PyTree:
         return self._head(policy).init(key, jnp.zeros((1, policy.network.hidden_size)))["params"]

@@ -16,7 +16,6 @@ from jaxtyping import Array, Float
 
 from rookery.interfaces import IntrinsicReward
 from rookery.learning.intrinsic.influence import Divergence, check_divergence
-from rookery.learning.requested import check_has_others
 from rookery.types import PyTree, Trajectory
 
 if TYPE_CHECKING:
@@ -39,9 +38,6 @@ class CentralizedInfluence(IntrinsicReward):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_divergence(self.kind, self.divergence)
-
-    def validate(self, policy: RecurrentPolicy) -> None:
-        check_has_others(self, policy)
 
     def reward(
         self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory, state: PyTree

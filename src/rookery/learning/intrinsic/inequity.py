@@ -18,7 +18,6 @@ from jaxtyping import Array, Float
 from rookery.interfaces import IntrinsicReward
 from rookery.learning.configs import check_range
 from rookery.learning.intrinsic.influence import exclude_self
-from rookery.learning.requested import check_has_others
 from rookery.types import PyTree, Trajectory
 
 if TYPE_CHECKING:
@@ -40,9 +39,6 @@ class InequityAversion(IntrinsicReward):
         super().__post_init__()
         check_range(self, ("disadvantageous", "advantageous"), name=self.kind)
         check_range(self, ("trace_decay",), high=1.0, exclude_high=True, name=self.kind)
-
-    def validate(self, policy: RecurrentPolicy) -> None:
-        check_has_others(self, policy)
 
     def reward(
         self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory, state: PyTree

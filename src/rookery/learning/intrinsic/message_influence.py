@@ -19,7 +19,6 @@ from jaxtyping import Array, Float
 from rookery.interfaces import IntrinsicReward
 from rookery.learning.configs import check_range
 from rookery.learning.intrinsic.influence import Divergence, check_divergence
-from rookery.learning.requested import check_has_others
 from rookery.types import PyTree, Trajectory
 
 if TYPE_CHECKING:
@@ -44,9 +43,6 @@ class MessageInfluence(IntrinsicReward):
         super().__post_init__()
         check_divergence(self.kind, self.divergence)
         check_range(self, ("extrinsic_coef", "loss_weight", "ent_coef"), name=self.kind)
-
-    def validate(self, policy: RecurrentPolicy) -> None:
-        check_has_others(self, policy)
 
     def reward(
         self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory, state: PyTree

@@ -25,7 +25,6 @@ from rookery.interfaces import HealthInputs, IntrinsicReward, LossInputs
 from rookery.learning.configs import check_range
 from rookery.learning.intrinsic.influence import Divergence, batched_influence, check_divergence, exclude_self
 from rookery.learning.masking import masked_mean
-from rookery.learning.requested import check_has_others
 from rookery.nn.cells import LSTM, LSTMState
 from rookery.nn.modules import apply_module, init_module
 from rookery.types import PRNGKey, PyTree, Sequences, Trajectory
@@ -50,9 +49,6 @@ class MOAInfluence(IntrinsicReward):
         check_divergence(self.kind, self.divergence)
         check_range(self, ("loss_weight",), name=self.kind)
         check_range(self, ("dense_size",), low=1, name=self.kind)
-
-    def validate(self, policy: RecurrentPolicy) -> None:
-        check_has_others(self, policy)
 
     def init(self, key: PRNGKey, policy: RecurrentPolicy) -> PyTree:
         """Parameters of the model: {'dense', 'memory', 'output'}."""

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float
 
 from rookery.interfaces import IntrinsicReward
 from rookery.learning.intrinsic.influence import exclude_self
-from rookery.learning.requested import check_has_others
 from rookery.types import PyTree, Trajectory
 
 if TYPE_CHECKING:
@@ -27,9 +26,6 @@ class Prosocial(IntrinsicReward):
     weight: float = 0.85
 
     required_info: ClassVar[tuple[str, ...]] = ("reward",)
-
-    def validate(self, policy: RecurrentPolicy) -> None:
-        check_has_others(self, policy)
 
     def reward(
         self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory, state: PyTree

@@ -31,7 +31,6 @@ from rookery.interfaces import IntrinsicReward, LossInputs
 from rookery.learning.advantage_alignment import discounted_past
 from rookery.learning.configs import check_range
 from rookery.learning.intrinsic.influence import exclude_self
-from rookery.learning.requested import check_has_others
 from rookery.nn.modules import apply_module
 from rookery.types import PRNGKey, PyTree, Sequences, Trajectory
 
@@ -57,9 +56,6 @@ class Reciprocity(IntrinsicReward):
         check_range(self, ("gamma",), high=1.0, exclude_low=True, name=self.kind)
         check_range(self, ("dense_size",), low=1, name=self.kind)
         check_range(self, ("loss_weight",), name=self.kind)
-
-    def validate(self, policy: RecurrentPolicy) -> None:
-        check_has_others(self, policy)
 
     def init(self, key: PRNGKey, policy: RecurrentPolicy) -> PyTree:
         """Parameters of the model of returns."""

@@ -16,7 +16,6 @@ from jaxtyping import Array, Float
 from rookery.interfaces import IntrinsicReward
 from rookery.learning.configs import check_range
 from rookery.learning.intrinsic.influence import exclude_self
-from rookery.learning.requested import check_has_others
 from rookery.types import PyTree, Trajectory
 
 if TYPE_CHECKING:
@@ -35,9 +34,6 @@ class RewardSharing(IntrinsicReward):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, ("weight",), high=1.0, name=self.kind)
-
-    def validate(self, policy: RecurrentPolicy) -> None:
-        check_has_others(self, policy)
 
     def reward(
         self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory, state: PyTree

@@ -22,7 +22,6 @@ from rookery.interfaces import IntrinsicReward
 from rookery.learning.configs import check_range
 from rookery.learning.intrinsic.influence import exclude_self
 from rookery.learning.intrinsic.reward_sharing import mean_reward_of_others
-from rookery.learning.requested import check_has_others
 from rookery.types import PyTree, Trajectory
 
 if TYPE_CHECKING:
@@ -42,9 +41,6 @@ class SocialValueOrientation(IntrinsicReward):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, ("angle",), low=-180.0, high=180.0, name=self.kind)
-
-    def validate(self, policy: RecurrentPolicy) -> None:
-        check_has_others(self, policy)
 
     def reward(
         self, params: PyTree, policy: RecurrentPolicy, trajectory: Trajectory, state: PyTree

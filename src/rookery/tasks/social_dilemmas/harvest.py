@@ -3,7 +3,7 @@
 Rules. Agents start on the start cells of the map. All act at the same time: they move ahead, back, left or right
 relative to their heading, or turn. No agent enters a wall or the cell of another agent; a contested cell goes to one of
 the contestants at random; two agents cannot swap cells; an agent may follow one that leaves, also in a ring, which
-stays where it is if an agent from outside wins one of its cells. An agent eats the apple on its cell, which pays 1.
+stays where it is if an agent outside it gets one of its cells. An agent eats the apple on its cell, which pays 1.
 Then agents that fire send out beams: firing costs 1, and an agent that is hit loses 50. Then an apple grows on each
 free apple cell with probability 0, 0.005, 0.02 or 0.05 if there are 0, 1, 2 or at least 3 apples on the eight cells
 around it.

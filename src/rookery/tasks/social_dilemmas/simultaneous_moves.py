@@ -46,8 +46,8 @@ def resolve_moves(
 
     Of several agents that want the same cell, the one of the highest `priority` gets it. Two agents that want each
     other's cells stay. No agent enters a cell whose agent stays; an agent may follow one that leaves, also in a ring.
-    Where an agent from outside of a ring wins a cell of it, the loser holds up the ring, so that all stay, the winner,
-    too.
+    If an agent outside the ring gets one of its cells, the agent that wanted it stays, and so do all others of the ring
+    and the agent outside.
     """
     num_agents = len(position)
     other = ~jnp.eye(num_agents, dtype=bool) & agent_mask
