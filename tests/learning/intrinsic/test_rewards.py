@@ -76,6 +76,15 @@ def test_messages_are_paid_apart():
     np.testing.assert_allclose(paid.messages.reward[:, 0], [0.5 + 1.5, 0, 3.0])
 
 
+def test_the_size_of_influence_is_that_of_its_mean():
+    """Estimates that scatter around 0 are not influence, however large the weight; a constant one is."""
+    for influence, size in (([0.2, -0.3, 0.1], 0.0), ([0.2, 0.2, 0.2], 1.0)):
+        given = {"influence-centralized": jnp.array(influence)[:, None]}
+        reward = CentralizedInfluence(weight=5.0, divergence="pmi")
+        metrics = add_rewards((reward,), played(influence=given))[1]
+        np.testing.assert_allclose(metrics["intrinsic_abs/influence-centralized"], size, atol=1e-6)
+
+
 def test_what_is_not_finite_is_told_by_its_step_and_stays():
     influence = {"influence-centralized": jnp.array([[0.1], [jnp.nan], [jnp.inf]])}
     paid, outputs = add_rewards((CentralizedInfluence(),), played(influence=influence), 1.0, 0.0)

@@ -71,7 +71,8 @@ def add_intrinsic_rewards(
       scale: factor on every weight. timesteps: environment steps of the run so far.
     Returns: the trajectory, the next states, and metrics. Rewards carry no gradient. A reward that is not finite stays
       so; the metric NONFINITE_STEP tells its step. 'intrinsic_abs/KIND', of the weighted reward, and 'extrinsic_abs'
-      are mean absolute values per step; 'extrinsic_abs/KIND' is what messages get of the environment's.
+      are mean absolute values per step, of influence the absolute value of its mean; 'extrinsic_abs/KIND' is what
+      messages get of the environment's.
     """
     if not rewards:
         return trajectory, states, {}
@@ -100,6 +101,9 @@ def add_intrinsic_rewards(
         metrics[f"intrinsic_weight/{reward.kind}"] = weight
         metrics[f"intrinsic_abs/{reward.kind}"] = masked_mean(jnp.abs(weight * own), mask)
         if reward.measures_influence:
+            # An estimate of influence by single actions ('pmi') scatters around 0 where there is none: scatter is not
+            # influence, however large the weight.
+            metrics[f"intrinsic_abs/{reward.kind}"] = jnp.abs(masked_mean(weight * own, mask))
             above_mean = own > masked_mean(own, mask)
             metrics[f"influence_above_mean_fraction/{reward.kind}"] = masked_mean(above_mean, mask)
         if reward.pays_messages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from rookery.studies.agent_sources import TrainedTeam
 from rookery.studies.frozen_evaluation import TeamEvalCondition
@@ -20,21 +21,14 @@ ABLATION = Variant(name="ablation", hparams=NO_INTRINSIC)
 
 
 def _moa_config(budget: Budget, name: str, game: SocialDilemmaName) -> RunConfig:
-    """With influence; with the model as an auxiliary loss alone; with neither, which is A3C. One run trains all."""
-    if budget != "paper":
-        return influence_budgets.method_run_config(budget, name, game, "moa", (
-            Variant(name="influence"),
-            Variant(name="auxiliary", hparams=NO_INTRINSIC),
-            Variant(name="a3c", hparams=NO_INTRINSIC, aux_loss_scale=0.0),
-        ))  # fmt: skip
-    # The paper's table gives the model another weight in the loss where it is an auxiliary loss alone.
-    weight, other = (published_intrinsic_rewards(method, game)[0].loss_weight for method in ("moa", "moa-baseline"))
-    auxiliary, plain = (influence_budgets.published_hparams(game, method) for method in ("moa-baseline", "a3c"))
-    return influence_budgets.method_run_config(budget, name, game, "moa", (
-        Variant(name="influence"),
-        Variant(name="auxiliary", hparams=NO_INTRINSIC, aux_loss_scale=other / weight, **auxiliary),
-        Variant(name="a3c", hparams=NO_INTRINSIC, aux_loss_scale=0.0, **plain),
-    ))  # fmt: skip
+    """With influence, and with the model as an auxiliary loss alone. One run trains both."""
+    changes: dict[str, Any] = {}
+    if budget == "paper":
+        # The paper's table gives the model another weight in the loss where it is an auxiliary loss alone.
+        weight, other = (published_intrinsic_rewards(method, game)[0].loss_weight for method in ("moa", "moa-baseline"))
+        changes = {"aux_loss_scale": other / weight, **influence_budgets.published_hparams(game, "moa-baseline")}
+    auxiliary = Variant(name="auxiliary", hparams=NO_INTRINSIC, **changes)
+    return influence_budgets.method_run_config(budget, name, game, "moa", (Variant(name="influence"), auxiliary))
 
 
 def _method_config(budget: Budget, name: str, game: SocialDilemmaName, method: str) -> RunConfig:
@@ -46,8 +40,8 @@ def _method_config(budget: Budget, name: str, game: SocialDilemmaName, method: s
 def method_run(game: SocialDilemmaName, method: str) -> TrainingRun:
     """The run of a method in a game.
 
-    Its variants: of 'moa', "influence", "auxiliary" and "a3c"; of 'centralized', "influence" and "ablation"; of any
-    other method, "main".
+    Its variants: of 'moa', "influence" and "auxiliary"; of 'centralized', "influence" and "ablation"; of any other
+    method, "main".
     """
     name = f"jaques-{game}-{method}"
 
@@ -64,8 +58,11 @@ def method_condition(label: str, game: SocialDilemmaName, method: str, variant: 
 
 @functools.cache
 def a3c_condition(game: SocialDilemmaName) -> Condition:
-    """Independent learners: without influence, messages or a model of others."""
-    return method_condition("A3C", game, "moa", "a3c")
+    """Independent learners: without influence, messages or a model of others.
+
+    Their run is their own: as a variant of another one they would pay for its model or messages.
+    """
+    return method_condition("A3C", game, "a3c")
 
 
 @functools.cache
