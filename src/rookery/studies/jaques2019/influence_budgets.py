@@ -1,10 +1,10 @@
 """The three budgets of the influence studies; every constant of their desk presets is here and nowhere else.
 
 `paper` takes the published numbers of `training/presets/social_dilemmas.py`. `desk` takes small maps and views, fewer
-agents, short episodes, PPO in place of A3C and a small network. The weights of influence are the published ones, except
-for the model of other agents in Harvest, where agents would not feel the published weight; they rise over the same
-fraction of a run. Nothing else was tuned in Harvest. Cleanup's numbers were tuned without influence, on training seed
-100, until an agent learned to clean (docs/influence.md); those of Box Trapped, a preset of its own, were tuned too.
+agents, short episodes, PPO in place of A3C and a small network. Learning was tuned without influence, on training
+seeds: in Cleanup until an agent learned to clean, in Harvest until agents harvested faster than apples grow back. The
+weights of influence, in Cleanup the published ones, rise over the published fraction of a run (docs/influence.md). Box
+Trapped, a preset of its own, was tuned too.
 """
 
 from __future__ import annotations
@@ -28,42 +28,39 @@ PUBLISHED_TIMESTEPS = 500e6
 SMOKE_NUM_ENVS = 4
 
 
+DESK_NETWORK = JaquesNetwork(encoder_size=64, hidden_size=64)
+DESK_ENT_COEF: Schedule = ((0.0, 0.005), (0.5, 0.003), (1.0, 0.0005))
+CHEAP_HITS: dict[str, Schedule] = {"hit_cost": ((0.0, 1.0), (0.3, 1.0), (0.4, 50.0))}
+"""At first a hit costs little: random beams would hide the reward of apples, and after losses of thousands, policies
+hardly react to what they observe. Then a hit costs what is published."""
+
+
 @dataclasses.dataclass(frozen=True)
 class DeskPreset:
     """The settings in which the two games differ at `desk`."""
 
     total_timesteps: int  # per seed
     num_minibatches: int  # per update: four per pass
-    network: JaquesNetwork
     learning_rate: Schedule
-    ent_coef: Schedule
     env_schedules: dict[str, Schedule]
     influence_weights: dict[str, float] = dataclasses.field(default_factory=dict)
-    """By method, in place of the published one: the least that was felt on training seeds (docs/influence.md)."""
+    """By method, in place of the published one; chosen on training seeds (docs/influence.md)."""
 
 
 DESK_PRESETS: dict[SocialDilemmaName, DeskPreset] = {
     "cleanup": DeskPreset(
         total_timesteps=800_000,
         num_minibatches=16,
-        network=JaquesNetwork(encoder_size=64, hidden_size=64),
         learning_rate=((0.0, 1e-3), (0.7, 1e-3), (1.0, 2e-4)),
-        ent_coef=((0.0, 0.005), (0.5, 0.003), (1.0, 0.0005)),
-        # At first a hit costs little, so that random beams do not hide the reward of apples, and some apples grow
-        # although the river is still dirty, so that a little cleaning pays. Both are as published in the last quarter.
-        env_schedules={
-            "hit_cost": ((0.0, 1.0), (0.3, 1.0), (0.4, 50.0)),
-            "depletion_threshold": ((0.0, 1.0), (0.35, 1.0), (0.75, 0.4)),
-        },
+        # At first some apples grow although the river is still dirty, so that a little cleaning pays.
+        env_schedules=CHEAP_HITS | {"depletion_threshold": ((0.0, 1.0), (0.35, 1.0), (0.75, 0.4))},
     ),
     "harvest": DeskPreset(
         total_timesteps=400_000,
         num_minibatches=8,
-        network=presets.SMALL_JAQUES,
-        learning_rate=((0.0, 2e-3), (0.7, 1e-3), (1.0, 2e-4)),
-        ent_coef=((0.0, 0.02), (0.7, 0.004), (1.0, 0.001)),
-        env_schedules={},
-        influence_weights={"moa": 5_042.0},
+        learning_rate=((0.0, 2e-3), (0.7, 2e-3), (1.0, 2e-4)),
+        env_schedules=CHEAP_HITS,
+        influence_weights={"centralized": 67.2, "messages": 4_825.0, "moa": 504.2},
     ),
 }
 
@@ -96,11 +93,10 @@ def box_trapped_task(budget: Budget) -> Any:
     return task if budget == "desk" else dataclasses.replace(task, max_steps=6, view_radius=1)
 
 
-def influence_network(budget: Budget, desk: DeskPreset | None = None) -> JaquesNetwork:
+def influence_network(budget: Budget) -> JaquesNetwork:
     """Every agent's network: the published one, that of `desk`, or a tiny one at `smoke`."""
-    if budget == "paper":
-        return JaquesNetwork()
-    return desk.network if desk and budget == "desk" else JaquesNetwork(filters=2, encoder_size=4, hidden_size=4)
+    tiny = JaquesNetwork(filters=2, encoder_size=4, hidden_size=4)
+    return {"paper": JaquesNetwork(), "desk": DESK_NETWORK, "smoke": tiny}[budget]
 
 
 def influence_learner(
@@ -143,21 +139,21 @@ def method_run_config(
 ) -> RunConfig:
     """A published method in a game; at `paper` with its best published hyperparameters."""
     task, desk = dilemma_task(budget, game), DESK_PRESETS[game]
-    schedules: dict[str, Any] = {"learning_rate": desk.learning_rate, "ent_coef": desk.ent_coef}
+    schedules: dict[str, Any] = {"learning_rate": desk.learning_rate, "ent_coef": DESK_ENT_COEF}
     changes: dict[str, Any] = {"variants": variants}
+    weights: dict[str, float] = {}
     if budget == "paper":
         schedules = published_hparams(game, method)
     elif budget == "desk":
+        weights = desk.influence_weights
         changes |= {"total_timesteps": desk.total_timesteps, "env_schedules": desk.env_schedules}
-
-    weights = desk.influence_weights if budget == "desk" else {}
 
     def make_learner(intrinsic):
         if method in weights:
             intrinsic = tuple(dataclasses.replace(reward, weight=weights[method]) for reward in intrinsic)
         return influence_learner(budget, task, intrinsic, desk)
 
-    team = presets.make_team(method, game, task.num_agents, influence_network(budget, desk), make_learner, **schedules)
+    team = presets.make_team(method, game, task.num_agents, influence_network(budget), make_learner, **schedules)
     return influence_run_config(budget, name, task, team, **changes)
 
 

@@ -88,5 +88,13 @@ NOTES = (
     "The paper's table gives the influencee's reward a weight of 1, which is taken as the weight 1.0; it may be a "
     "flag. The reward for influence by a model of others is paid in the step in which the influence is exerted; the "
     "reference code pays it one step later.",
-    "At `desk` maps are small, episodes have 200 steps, views are 9×9, and there are three agents (Harvest: four).",
+    "At `desk` maps are small, episodes have 200 steps, views are 9×9, and there are three agents (Harvest: four). A "
+    "hit costs 1 at first, and as published from 40 % of training on. In Harvest the weights of influence are larger "
+    "than the published ones, which agents do not feel after so few steps; they were chosen on training seeds.",
 )
+
+HARVEST_CHANGE = (
+    "at `desk`, a hit in Harvest costs 1 at first, agents learn faster with a larger network, and weights of influence "
+    "are larger; before, after losses of thousands, policies hardly reacted to what they observed"
+)
+"""What these studies changed last in Harvest."""
