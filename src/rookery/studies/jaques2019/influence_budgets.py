@@ -28,8 +28,8 @@ PUBLISHED_TIMESTEPS = 500e6
 SMOKE_NUM_ENVS = 4
 
 
-DESK_NETWORK = JaquesNetwork(encoder_size=64, hidden_size=64)
-DESK_ENT_COEF: Schedule = ((0.0, 0.005), (0.5, 0.003), (1.0, 0.0005))
+DESK_JAQUES = JaquesNetwork(encoder_size=64, hidden_size=64)
+INFLUENCE_ENT_COEF: Schedule = ((0.0, 0.005), (0.5, 0.003), (1.0, 0.0005))
 CHEAP_HITS: dict[str, Schedule] = {"hit_cost": ((0.0, 1.0), (0.3, 1.0), (0.4, 50.0))}
 """At first a hit costs little: random beams would hide the reward of apples, and after losses of thousands, policies
 hardly react to what they observe. Then a hit costs what is published."""
@@ -96,7 +96,7 @@ def box_trapped_task(budget: Budget) -> Any:
 def influence_network(budget: Budget) -> JaquesNetwork:
     """Every agent's network: the published one, that of `desk`, or a tiny one at `smoke`."""
     tiny = JaquesNetwork(filters=2, encoder_size=4, hidden_size=4)
-    return {"paper": JaquesNetwork(), "desk": DESK_NETWORK, "smoke": tiny}[budget]
+    return {"paper": JaquesNetwork(), "desk": DESK_JAQUES, "smoke": tiny}[budget]
 
 
 def influence_learner(
@@ -139,7 +139,7 @@ def method_run_config(
 ) -> RunConfig:
     """A published method in a game; at `paper` with its best published hyperparameters."""
     task, desk = dilemma_task(budget, game), DESK_PRESETS[game]
-    schedules: dict[str, Any] = {"learning_rate": desk.learning_rate, "ent_coef": DESK_ENT_COEF}
+    schedules: dict[str, Any] = {"learning_rate": desk.learning_rate, "ent_coef": INFLUENCE_ENT_COEF}
     changes: dict[str, Any] = {"variants": variants}
     weights: dict[str, float] = {}
     if budget == "paper":
