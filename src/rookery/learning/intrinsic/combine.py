@@ -99,8 +99,9 @@ def add_intrinsic_rewards(
         nonfinite |= (~jnp.isfinite(own)).any(-1)
         metrics[f"intrinsic_reward/{reward.kind}"] = masked_mean(own, mask)
         metrics[f"intrinsic_weight/{reward.kind}"] = weight
-        metrics[f"intrinsic_abs/{reward.kind}"] = masked_mean(jnp.abs(weight * own), mask)
-        if reward.measures_influence:
+        if not reward.measures_influence:
+            metrics[f"intrinsic_abs/{reward.kind}"] = masked_mean(jnp.abs(weight * own), mask)
+        else:
             # An estimate of influence by single actions ('pmi') scatters around 0 where there is none: scatter is not
             # influence, however large the weight.
             metrics[f"intrinsic_abs/{reward.kind}"] = jnp.abs(masked_mean(weight * own, mask))

@@ -10,9 +10,9 @@ from rookery.studies import figures
 from rookery.studies.claims import changed, mean_greater
 from rookery.studies.jaques2019 import influence_budgets
 from rookery.studies.jaques2019.influence_runs import (
-    HARVEST_CHANGE,
     NOTES,
     a3c_condition,
+    definition,
     game_condition,
     influence_check,
     method_condition,
@@ -51,12 +51,11 @@ def centralized_study(name: str, game: SocialDilemmaName) -> Study:
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,
         num_seeds=10,
-        definition=2 if game == "cleanup" else 3,
-        changes={
-            2: "three agents act first in the visible-actions baseline, or all but one; before: all acted at once and "
+        **definition(
+            game,
+            "three agents act first in the visible-actions baseline, or all but one; before: all acted at once and "
             "observed all actions of the previous step",
-            **({3: HARVEST_CHANGE} if game == "harvest" else {}),
-        },
+        ),
         notes=NOTES,
     )  # fmt: skip
 

@@ -31,8 +31,8 @@ SMOKE_NUM_ENVS = 4
 DESK_JAQUES = JaquesNetwork(encoder_size=64, hidden_size=64)
 INFLUENCE_ENT_COEF: Schedule = ((0.0, 0.005), (0.5, 0.003), (1.0, 0.0005))
 CHEAP_HITS: dict[str, Schedule] = {"hit_cost": ((0.0, 1.0), (0.3, 1.0), (0.4, 50.0))}
-"""At first a hit costs little: random beams would hide the reward of apples, and after losses of thousands, policies
-hardly react to what they observe. Then a hit costs what is published."""
+"""At first a hit costs little: random beams would hide the reward of apples, and agents would hardly react to each
+other. Then it costs what is published."""
 
 
 @dataclasses.dataclass(frozen=True)

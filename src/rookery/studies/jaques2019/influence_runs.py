@@ -93,8 +93,14 @@ NOTES = (
     "than the published ones, which agents do not feel after so few steps; they were chosen on training seeds.",
 )
 
-HARVEST_CHANGE = (
+_HARVEST_CHANGE = (
     "at `desk`, a hit in Harvest costs 1 at first, agents learn faster with a larger network, and weights of influence "
-    "are larger; before, after losses of thousands, policies hardly reacted to what they observed"
+    "are larger; before, agents hardly reacted to each other"
 )
-"""What these studies changed last in Harvest."""
+
+
+def definition(game: SocialDilemmaName, *changes: str) -> dict[str, Any]:
+    """The fields `definition` and `changes` of a study, from what changed in both games; Harvest's settings came last."""
+    if game == "harvest":
+        changes = (*changes, _HARVEST_CHANGE)
+    return {"definition": 1 + len(changes), "changes": dict(enumerate(changes, 2))}

@@ -9,9 +9,9 @@ from rookery.studies import figures
 from rookery.studies.claims import changed, mean_greater
 from rookery.studies.jaques2019 import influence_budgets
 from rookery.studies.jaques2019.influence_runs import (
-    HARVEST_CHANGE,
     NOTES,
     a3c_condition,
+    definition,
     game_condition,
     influence_check,
     method_condition,
@@ -48,12 +48,11 @@ def messages_study(name: str, game: SocialDilemmaName) -> Study:
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,
         num_seeds=10,
-        definition=2 if game == "cleanup" else 3,
-        changes={
-            2: "without the influence reward, messages have the loss weight and the entropy bonus of influential ones; "
+        **definition(
+            game,
+            "without the influence reward, messages have the loss weight and the entropy bonus of influential ones; "
             "before: 1 and 0.001",
-            **({3: HARVEST_CHANGE} if game == "harvest" else {}),
-        },
+        ),
         notes=NOTES,
     )  # fmt: skip
 

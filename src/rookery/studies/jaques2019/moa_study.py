@@ -9,9 +9,9 @@ from rookery.studies import figures
 from rookery.studies.claims import changed, mean_greater
 from rookery.studies.jaques2019 import influence_budgets
 from rookery.studies.jaques2019.influence_runs import (
-    HARVEST_CHANGE,
     NOTES,
     a3c_condition,
+    definition,
     game_condition,
     influence_check,
     method_condition,
@@ -48,8 +48,7 @@ def moa_study(name: str, game: SocialDilemmaName) -> Study:
         figures=figures.team_figures_curve_first,
         steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,
         num_seeds=10,
-        definition=1 if game == "cleanup" else 2,
-        changes={2: HARVEST_CHANGE} if game == "harvest" else {},
+        **definition(game),
         notes=(*NOTES, "The model as an auxiliary loss alone also learns only from the agents in view."),
     )  # fmt: skip
 
