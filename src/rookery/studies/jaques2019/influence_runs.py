@@ -100,7 +100,7 @@ _HARVEST_CHANGE = (
 
 
 def definition(game: SocialDilemmaName, *changes: str) -> dict[str, Any]:
-    """The fields `definition` and `changes` of a study, from what changed in both games; Harvest's settings came last."""
+    """A study's `definition` and `changes`, from what changed in both games; settings of Harvest changed last."""
     if game == "harvest":
         changes = (*changes, _HARVEST_CHANGE)
     return {"definition": 1 + len(changes), "changes": dict(enumerate(changes, 2))}
