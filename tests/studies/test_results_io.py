@@ -189,3 +189,16 @@ def test_damaged_results_can_be_replaced_while_their_budget_is_known(damage):
     check_replaceable(path.parent, "desk")
     with pytest.raises(RookeryError, match="may not replace"):
         check_replaceable(path.parent, "smoke")
+
+
+@pytest.mark.parametrize(("definition", "kept"), [(1, True), (2, False)])
+def test_notes_of_an_older_definition_stay_as_they_were(definition, kept, tmp_path, capsys):
+    """A report of results judges them again; what the study does since then was not done for older ones."""
+    study = "jaques2019/moa-harvest"
+    shutil.copytree(RESULTS / study, tmp_path / study)
+    path = tmp_path / study / "results.json"
+    data = _content(study) | {"definition": definition, "notes": ["As it was."]}
+    path.write_text(json.dumps(data), encoding="utf-8")
+    assert main(["report", study, "--results", str(tmp_path)]) == 0
+    notes = json.loads(path.read_text(encoding="utf-8"))["notes"]
+    assert (notes == ["As it was."]) == kept

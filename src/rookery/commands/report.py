@@ -75,7 +75,7 @@ def run_report(options: ReportCommand) -> int:
 def _report(name: str, results: Path, as_json: bool) -> None:
     from rookery.studies.judging import judge_claims
     from rookery.studies.results import Results
-    from rookery.studies.results_io import judging_stored, read_results, write_results
+    from rookery.studies.results_io import describe_older_definition, judging_stored, read_results, write_results
     from rookery.studies.run_study import summarize_results
     from rookery.studies.study_list import load_study
     from rookery.studies.verdict_index import other_results
@@ -84,6 +84,8 @@ def _report(name: str, results: Path, as_json: bool) -> None:
     study, data = load_study(name), read_results(folder)
     with judging_stored(folder):
         claims = judge_claims(study, data, other_results(results))
-        data |= {"summary": summarize_results(Results(data)), "claims": claims, "notes": list(study.notes)}
+        data |= {"summary": summarize_results(Results(data)), "claims": claims}
+        if describe_older_definition(study, data) is None:  # else the notes are of settings that were not used
+            data["notes"] = list(study.notes)
         report = write_results(study, data, folder)
     print_verdicts(data, report, as_json)
