@@ -362,7 +362,8 @@ def test_ids_that_overlap():
     assert all(isinstance(error, LostProcessError) for error in others)
 
 
-def test_a_process_killed_while_others_join_may_start_again():
+@pytest.mark.parametrize("again", [(1, 2), (2, 1)])
+def test_a_process_killed_while_others_join_may_start_again(again):
     address, met = f"127.0.0.1:{free_port()}", []
     proposal = dataclasses.replace(PROPOSAL, num_replicas=3)
 
@@ -382,8 +383,9 @@ def test_a_process_killed_while_others_join_may_start_again():
     link.send(Message({"hello": hosts._hello(killed, proposal)}))
     connection.shutdown(socket.SHUT_RDWR)
     link.close()
-    for thread in threads[1:]:
-        thread.start()
+    for number in again:
+        threads[number].start()
+        time.sleep(0.5)  # so that process 0 hears of them in this order
     for thread in threads:
         thread.join(60)
     assert sorted(met) == [0, 1, 2]

@@ -38,6 +38,8 @@ _HELLO_TIMEOUT = 10.0
 _RETRY_SECONDS = 0.3
 _LOSS_SECONDS = 1.0
 """In which the end of a process is noticed that was killed and started again before all had come."""
+_LAST_LOSS_SECONDS = 0.05
+"""In which the end of a process is noticed that was killed just before the last one came."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -204,7 +206,7 @@ def _lead(launch: Launch, proposal: Proposal, give_up: float, seconds: float, he
     by_id: dict[int, Link] = {}
     with _listen(launch) as server:
         try:
-            while len(hellos) < launch.num_processes:
+            while not _all_live(launch, hellos, links, by_id):
                 server.settimeout(max(give_up - time.monotonic(), 0.001))
                 try:
                     connection = server.accept()[0]
@@ -223,9 +225,7 @@ def _lead(launch: Launch, proposal: Proposal, give_up: float, seconds: float, he
                 links.append(link)
                 link.peer = _name(hello)
                 if (earlier := by_id.get(hello["process_id"])) and earlier.is_lost(_LOSS_SECONDS):
-                    links.remove(earlier)
-                    earlier.close()
-                    del by_id[hello["process_id"]], hellos[hello["process_id"]]
+                    _forget(hello["process_id"], hellos, links, by_id)
                 _check_hello(hello, own, hellos)
                 by_id[hello["process_id"]], hellos[hello["process_id"]] = link, hello
             # As one process with all these devices would have, but for clusters so large that threads only cost.
@@ -241,6 +241,23 @@ def _lead(launch: Launch, proposal: Proposal, give_up: float, seconds: float, he
             raise
     assert proposal.config is not None, "process 0 knows it"
     return LinkedGroup(launch, ordered, proposal.config, num_threads)
+
+
+def _all_live(launch: Launch, hellos: dict[int, dict[str, Any]], links: list[Link], by_id: dict[int, Link]) -> bool:
+    """Whether all processes have come and none has ended since: one that was killed may be started again."""
+    if len(hellos) < launch.num_processes:
+        return False
+    time.sleep(_LAST_LOSS_SECONDS)
+    for process_id in [number for number, link in by_id.items() if link.is_lost()]:
+        _forget(process_id, hellos, links, by_id)
+    return len(hellos) == launch.num_processes
+
+
+def _forget(process_id: int, hellos: dict[int, dict[str, Any]], links: list[Link], by_id: dict[int, Link]) -> None:
+    link = by_id.pop(process_id)
+    links.remove(link)
+    link.close()
+    del hellos[process_id]
 
 
 def _follow(launch: Launch, proposal: Proposal, give_up: float, seconds: float, heartbeat: float) -> LinkedGroup:
