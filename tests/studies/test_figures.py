@@ -1,5 +1,6 @@
 """Levels in the figures of a study with several evaluation conditions, by hand."""
 
+import numpy as np
 import pytest
 
 from rookery.studies import figures
@@ -42,3 +43,12 @@ def test_the_curve_of_a_continued_training_begins_where_the_one_before_it_ends(m
         "novice": [2, 8],
         "novice, alone": [10, 16],
     }
+
+
+def test_a_condition_far_from_the_others_gets_a_logarithmic_scale():
+    near = [np.array([27.0, 29.0]), np.array([33.0, 35.0]), np.array([np.nan])]
+    assert figures._linear_range(near) == (None, "")
+    assert figures._linear_range([np.array([0.0])]) == (None, "")
+    linear, note = figures._linear_range([*near, np.array([-3000.0, 35.0])])
+    assert linear == 70
+    assert note == " Beyond 70 and -70 the scale is logarithmic."

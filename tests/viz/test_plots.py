@@ -146,3 +146,12 @@ def test_names_of_levels_do_not_cover_each_other():
     assert sorted(text.xyann[1] for text in axes.texts) == [3, 3, 15]
     assert max(box.y1 for box in boxes) < axes._left_title.get_window_extent().y0
     assert len({text.xyann for text in interval_dots({"a": [1.0]}, reference_levels={"x": 0.0}).axes[0].texts}) == 1
+
+
+def test_a_scale_that_is_logarithmic_beyond_a_size():
+    figure = interval_dots({"near": [30.0, 31.0], "far": [-3000.0, -40.0]}, linear_up_to=60.0)
+    axes = figure.axes[0]
+    assert axes.get_xscale() == "symlog"
+    assert sorted(axes.get_xticks()) == [-1000, -60, -30, 0, 30, 60]
+    figure = learning_curves({"far": ([0, 1], [[30.0, -3000.0]])}, linear_up_to=60.0)
+    assert sorted(figure.axes[0].get_yticks()) == [-1000, -60, -30, 0, 30, 60]

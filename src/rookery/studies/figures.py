@@ -218,9 +218,13 @@ def team_figures(results: Results) -> Figures:
     for label, curve in results.curves.items():
         learning = curve["learning"]
         curves[label] = (np.array(learning["steps"], float), np.array(learning["return"], float))
+    rewards = [results.values(condition, "collective_reward") for condition in results.conditions]
+    linear, note = _linear_range(rewards)
     if curves:
-        figure = learning_curves(curves, xlabel=_STEPS_LABEL, ylabel=TEAM_MEASURE_LABELS["collective_reward"])
-        figures.append(("learning", figure, "Collective reward during training. Thin: each seed."))
+        figure = learning_curves(
+            curves, xlabel=_STEPS_LABEL, ylabel=TEAM_MEASURE_LABELS["collective_reward"], linear_up_to=linear
+        )
+        figures.append(("learning", figure, f"Collective reward during training. Thin: each seed.{note}"))
     for name, label in TEAM_MEASURE_LABELS.items():
         rows = {}
         for condition in results.conditions:
@@ -232,8 +236,27 @@ def team_figures(results: Results) -> Figures:
             caption = (
                 f"{label.capitalize()} of every frozen team over {results.data['eval_episodes']} evaluation episodes."
             )
-            figures.append((name, interval_dots(rows, xlabel=label), caption))
+            is_reward = name == "collective_reward"
+            figure = interval_dots(rows, xlabel=label, linear_up_to=linear if is_reward else None)
+            figures.append((name, figure, caption + note * is_reward))
     return figures
+
+
+_FAR = 20.0
+
+
+def _linear_range(conditions: list[np.ndarray]) -> tuple[float | None, str]:
+    """Where one condition loses thousands by hits, the others would be one line: the scale up to which it is linear.
+
+    Returns: (twice the median condition's size if one team's is `_FAR` times as large, else None; a note for captions).
+    """
+    finite = [values[np.isfinite(values)] for values in conditions]
+    sizes = [abs(np.mean(values)) for values in finite if len(values)]
+    typical = float(np.median(sizes)) if sizes else 0.0
+    if not typical or max(np.max(np.abs(values), initial=0) for values in finite) < _FAR * typical:
+        return None, ""
+    linear = float(f"{2 * typical:.1g}")
+    return linear, f" Beyond {linear:g} and -{linear:g} the scale is logarithmic."
 
 
 def team_figures_curve_first(results: Results) -> Figures:

@@ -43,6 +43,7 @@ def learning_curves(
     ylabel: str = "return per episode",
     title: str = "",
     confidence: float = 0.95,
+    linear_up_to: float | None = None,
 ) -> Figure:
     """Learning curves: a thin line per seed, a bold mean per condition and its interval. Returns a matplotlib Figure.
 
@@ -52,6 +53,7 @@ def learning_curves(
       reference_levels: name → y; a labeled horizontal line each, such as the experts' mean return.
       xlabel, ylabel: with their units.
       confidence: of the band, Student's t interval over seeds; no band with fewer than `MIN_INTERVAL_SEEDS`.
+      linear_up_to: beyond plus and minus this the scale of y is logarithmic; None: nowhere.
     Raises: ConfigError if there are no conditions, or shapes do not fit.
     """
     if not conditions:
@@ -75,6 +77,8 @@ def learning_curves(
     axes.set_xlabel(xlabel, parse_math=False)
     axes.set_ylabel(ylabel, parse_math=False)
     axes.margins(x=0.01)
+    if linear_up_to is not None:
+        _scale_beyond(axes, "y", linear_up_to)
     if max(np.max(x, initial=0) for x, _ in conditions.values()) >= 10_000:
         from matplotlib.ticker import EngFormatter
 
@@ -95,6 +99,7 @@ def interval_dots(
     xlabel: str = "return per episode",
     title: str = "",
     confidence: float = 0.95,
+    linear_up_to: float | None = None,
 ) -> Figure:
     """One row per condition: a dot per seed, a diamond for their mean, a bar for its interval. Returns a Figure.
 
@@ -104,6 +109,7 @@ def interval_dots(
       conditions: name → f[seeds], finite.
       reference_levels: name → value; a labeled vertical line each.
       xlabel: with its unit.
+      linear_up_to: beyond plus and minus this the scale is logarithmic; None: nowhere.
     Raises: ConfigError if there are no conditions, or one has no values or values that are not finite.
     """
     if not conditions:
@@ -124,12 +130,26 @@ def interval_dots(
     axes.set_ylim(len(conditions) - 0.4, -0.45)  # the first condition on top
     label_rows(axes, list(conditions))
     axes.grid(axis="y", visible=False)
+    if linear_up_to is not None:
+        _scale_beyond(axes, "x", linear_up_to)
     levels = draw_reference_levels(axes, reference_levels or {}, along="y")
     # Next to long names the axes are narrower than this label, which must stay inside the figure.
     place = "right" if max(map(len, conditions)) > 40 else "center"
     axes.set_xlabel(f"{xlabel}\n◆ mean, bar: its {confidence:.0%} interval, dots: seeds", loc=place, parse_math=False)
     set_title(axes, title, above=6 + LEVEL_NAME_HEIGHT * stack_level_names(figure, levels))
     return figure
+
+
+def _scale_beyond(axes: Any, along: str, linear: float) -> None:
+    """A scale that is linear around 0 and logarithmic beyond, with numbers in both parts that do not overlap."""
+    axis = getattr(axes, f"{along}axis")
+    low, high = getattr(axes, f"get_{along}lim")()
+    getattr(axes, f"set_{along}scale")("symlog", linthresh=linear, linscale=1.5)
+    powers = [10.0**number for number in range(12) if linear * 2 <= 10.0**number]
+    sides = [*powers, linear, linear / 2]
+    axis.set_ticks([0.0, *(sign * size for sign in (-1, 1) for size in sides if low <= sign * size <= high)])
+    axis.set_major_formatter("{x:,g}")
+    axis.minorticks_off()
 
 
 def survival_curves(
