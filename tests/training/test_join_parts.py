@@ -8,8 +8,9 @@ import pytest
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
 from rookery.plugins import TRACKERS
+from rookery.storage.atomic import write_json
 from rookery.storage.metrics import read_metrics
-from rookery.storage.run_files import CHECKPOINT_HASHES_KEY, CONFIG_FILE
+from rookery.storage.run_files import CHECKPOINT_HASHES_KEY, CONFIG_FILE, STATUS_FILE
 from rookery.tracking.tracker import Tracker
 from rookery.tracking.trackers import save_trackers, saved_trackers
 from rookery.training import run_parts
@@ -186,8 +187,13 @@ def test_a_part_of_an_older_version_has_one_machine(tmp_path):
     assert joined == status | {"seconds": 3.0, "machines": [{"cores": 2}, {"cores": 4}, {"cores": 8}]}
 
 
-def killed(*_):
-    raise KeyboardInterrupt
+def killed_at(name):
+    def write(path, data):
+        if path.name == name:
+            raise KeyboardInterrupt
+        write_json(path, data)
+
+    return write
 
 
 def test_the_joined_run_names_the_digests_of_its_frozen_agents(straight, tmp_path, monkeypatch):
@@ -203,12 +209,15 @@ def test_the_joined_run_names_the_digests_of_its_frozen_agents(straight, tmp_pat
         eval_episodes=0,
     )
     run_dir, split = tmp_path / "run", Split(replicas_per_part=1, num_threads=1)
-    with monkeypatch.context() as patch:
-        # Killed before the last file: the run is not finished, and the same command joins it again.
-        patch.setattr("rookery.training.join_parts._join_status", killed)
-        with pytest.raises(KeyboardInterrupt):
-            finish_parts(config, run_dir, split, quiet=True, seconds_left=lambda: None)
-    assert not is_finished(run_dir)
+    # Killed before one of the last files: the run is not finished, and the same command joins it again, for it has no
+    # configuration, by which one that a single process began is known.
+    for name in (STATUS_FILE, CONFIG_FILE):
+        with monkeypatch.context() as patch:
+            patch.setattr("rookery.training.join_parts.write_json", killed_at(name))
+            with pytest.raises(KeyboardInterrupt):
+                finish_parts(config, run_dir, split, quiet=True, seconds_left=lambda: None)
+        assert not is_finished(run_dir)
+        assert not (run_dir / CONFIG_FILE).exists()
     assert finish_parts(config, run_dir, split, quiet=True, seconds_left=lambda: None)
     assert is_finished(run_dir)
     saved = json.loads((run_dir / CONFIG_FILE).read_text())

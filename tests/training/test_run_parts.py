@@ -47,6 +47,7 @@ def train_agents(folder, *runs):
             path.write_text(f"{run} {suffix}")
         status = {"num_updates": 8, "total_updates": 8, "steps": 96, "seconds": 1.5, "machine": {"cores": 2}}
         write_json(folder / run / "status.json", status)
+        write_json(folder / run / "config.json", {})
     return [folder / run / "agents" / "main-seed{seed}-n-0.safetensors" for run in runs]
 
 

@@ -90,7 +90,10 @@ def _reaches_end(run: Callable[[], TrainResult]) -> bool:
 
 
 def is_finished(run_dir: Path) -> bool:
-    """Whether a folder holds a run that reached its end."""
+    """Whether a folder holds a run that reached its end; one that is being joined from parts gets its configuration
+    last."""
+    if not path_exists(run_dir / CONFIG_FILE):
+        return False
     try:
         status = read_status(run_dir)
     except (NotFoundError, CorruptFileError):

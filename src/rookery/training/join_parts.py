@@ -102,7 +102,7 @@ def join_parts(
     if missing:
         raise NotFoundError(f"{run_dir.name} lacks {len(missing)} of {len(parts)} parts: {', '.join(missing)}")
     with _wait_for_lock(run_dir) as lock:
-        if (run_dir / CONFIG_FILE).exists() and is_finished(run_dir):  # joined by another process
+        if is_finished(run_dir):  # joined by another process
             return
         for part, folder in folders:
             check_part_config(config, part, folder)
@@ -118,8 +118,9 @@ def join_parts(
         lock.check()
         saved = {"rookery": __version__, THREADS_KEY: recorded_threads(folders[0][1]), "config": to_dict(config)}
         saved |= start_record(agent_names(config), run_dir)
+        _join_status(run_dir, folders)
+        # Last: a folder that has it is taken for a run that one process began, and is not joined again.
         write_json(run_dir / CONFIG_FILE, saved | ({CHECKPOINT_HASHES_KEY: hashes} if hashes else {}))
-        _join_status(run_dir, folders)  # last: it says that the run is finished
 
 
 def _wait_for_lock(run_dir: Path, seconds: float = JOIN_SECONDS) -> RunLock:
