@@ -227,3 +227,40 @@ def test_new_folders_of_dead_processes_are_removed(tmp_path):
     with atomic.replacing_folder(tmp_path / "results") as new:
         new.mkdir()
     assert sorted(os.listdir(tmp_path)) == ["big", "results"]
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_a_file_that_is_created_once_has_a_name_only_with_its_content(tmp_path, monkeypatch, hard_links):
+    path = tmp_path / "a" / "split.json"
+
+    def refuse(number):
+        def call(*_):
+            raise OSError(number, os.strerror(number))
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse(errno.ENOSPC))
+        with pytest.raises(StorageError, match=r"split\.json: the disk is full"):
+            atomic.create_once(path, "first")
+    assert not os.listdir(path.parent)
+    if not hard_links:
+        monkeypatch.setattr(os, "link", refuse(errno.EPERM))
+    assert [atomic.create_once(path, text) for text in ("first", "second")] == ["first"] * 2
+    assert os.listdir(path.parent) == ["split.json"]
+
+
+def test_what_a_killed_process_left_empty_counts_as_missing(tmp_path, monkeypatch):
+    path, pauses = tmp_path / "split.json", []
+    path.touch()
+    monkeypatch.setattr("time.sleep", pauses.append)
+    assert [atomic.create_once(path, text) for text in ("first", "second")] == ["first"] * 2
+    assert sum(pauses) == pytest.approx(5.0)  # another process may just be filling it
+    path.write_text("")  # as another one saw it that waited as long
+    assert atomic.create_once(path, "third") == "first"
+
+
+def test_a_link_is_not_created_once(tmp_path):
+    (tmp_path / "link").symlink_to("elsewhere")
+    with pytest.raises(StorageError, match="link is a symbolic link"):
+        atomic.create_once(tmp_path / "link", "x")

@@ -43,6 +43,9 @@ _ERRNO_ADVICE = {
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 
+# A file system without hard links (FAT, some network disks).
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK)
+
 
 def storage_error(action: str, path: Path | str, error: Exception) -> StorageError:
     """The error for a refusal of the disk, one line: `cannot <action> <path>: <why>; <what to do>`."""
@@ -333,26 +336,67 @@ def write_json(path: Path | str, data: object, *, indent: int | None = 2) -> Non
 def create_once(path: Path | str, text: str) -> str:
     """Create a file unless another process was first. Returns its content, which is the first one's.
 
-    Raises: StorageError if the disk refuses.
+    What a killed process left empty counts as missing, after some seconds in which it may still be filled.
+    Raises: StorageError if the disk refuses, or for a symbolic link, a pipe, a socket or a device.
     """
-    check_path(path)
+    _check_target(path, follow_link=False)
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError), open(path, "x", encoding="utf-8") as file:
-            file.write(text)
-        for _ in range(50):  # the one that created it may not have filled it yet
-            if content := read_file(path).decode(errors="replace"):
-                return content
-            time.sleep(0.1)
+        content = _fill_once(path, text)
+        if not content:
+            # It cannot be replaced by a file that another process may just have put there, too: those that find it
+            # empty agree on a file next to it, and all replace it by the same content.
+            content = _fill_once(path.with_name(f".{path.name}.again"), text)
+            write_text(path, content)
+        return content
+    except StorageError:
+        raise
     except OSError as error:
         raise storage_error("write", path, error) from error
-    raise storage_error("read", path, OSError(errno.EIO, "it is empty; remove it"))
+
+
+def _fill_once(path: Path, text: str) -> str:
+    """Give a file its name when its content is on the disk, unless the name is taken. Returns its content.
+
+    A file system without hard links gives out the name first: a process killed in between leaves an empty file.
+    Returns '' for one that stays empty. Raises: OSError.
+    """
+    if not is_filled(path):
+        temporary = temporary_path(path)
+        _unfinished.add(temporary.name)
+        try:
+            _remove_leftovers(path)
+            with open(temporary, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                try:
+                    os.link(temporary, path)
+                except OSError as error:
+                    if error.errno not in _NO_HARD_LINKS:
+                        raise
+                    with open(path, "x"):
+                        os.replace(temporary, path)
+                sync_directory(path.parent)
+        finally:
+            _remove(temporary)
+            _unfinished.discard(temporary.name)
+    for _ in range(50):
+        if content := read_file(path).decode(errors="replace"):
+            return content
+        time.sleep(0.1)
+    return ""
 
 
 def is_filled(path: Path | str) -> bool:
-    """Whether `create_once` has created a file, here or in another process, and filled it."""
+    """Whether `create_once` has created a file, here or in another process, and filled it.
+
+    Raises: StorageError if the disk refuses, or for a pipe, a socket or a device.
+    """
     try:
+        check_regular_file(path)
         return os.stat(path).st_size > 0
     except (FileNotFoundError, NotADirectoryError):
         return False

@@ -130,7 +130,7 @@ def part_dir(run_dir: Path, part: RunPart) -> Path:
 
 def is_divided(run_dir: Path) -> bool:
     """Whether it is recorded how a run was divided. A folder of parts may be there without that: its lock makes one."""
-    return (parts_dir(run_dir) / SPLIT_FILE).exists()
+    return is_filled(parts_dir(run_dir) / SPLIT_FILE)
 
 
 def read_split(run_dir: Path) -> Split | None:
@@ -173,7 +173,7 @@ def agree_on_split(run_dir: Path, split: Split) -> Split:
 
 def check_recorded_split(run_dir: Path, replicas_per_part: int) -> None:
     """`agree_on_split` without recording anything: nothing is wrong while no split is recorded."""
-    if is_filled(parts_dir(run_dir) / SPLIT_FILE) and (recorded := read_split(run_dir)) is not None:
+    if (recorded := read_split(run_dir)) is not None:
         _check_same_split(run_dir, recorded, replicas_per_part)
 
 
