@@ -33,6 +33,16 @@ def test_a_symbolic_link_is_refused_or_followed(tmp_path):
     assert (tmp_path / "link").is_symlink()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_replaced_file_keeps_its_mode(tmp_path):
+    page = tmp_path / "page.md"
+    atomic.write_text(page, "old")
+    for mode in (0o600, 0o664):
+        page.chmod(mode)
+        atomic.write_text(page, "new", follow_link=True)
+        assert page.stat().st_mode & 0o777 == mode
+
+
 def test_what_cannot_be_written_is_known_before(tmp_path, monkeypatch):
     atomic.check_writable(tmp_path / "a" / "b" / "x")
     (tmp_path / "x").write_text("old")

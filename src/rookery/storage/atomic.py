@@ -190,6 +190,7 @@ def write_files(contents: Mapping[Path | str, bytes], *, follow_link: bool = Fal
             target.parent.mkdir(parents=True, exist_ok=True)
             _remove_leftovers(target)
             with open(temporary, "wb") as file:
+                _keep_mode(target, temporary)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -206,6 +207,12 @@ def write_files(contents: Mapping[Path | str, bytes], *, follow_link: bool = Fal
         raise
     finally:
         _unfinished.difference_update(temporary.name for _, temporary, _ in written)
+
+
+def _keep_mode(target: Path, temporary: Path) -> None:
+    """A file that is replaced stays as private, or as public, as its owner made it."""
+    with contextlib.suppress(OSError):  # there is none yet, or a file system without modes
+        os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
 
 
 def _check_target(path: Path | str, follow_link: bool) -> None:
