@@ -8,7 +8,7 @@ import pytest
 
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
 from rookery.plugins import TRACKERS
-from rookery.storage.atomic import write_json
+from rookery.storage.atomic import write_json, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import CHECKPOINT_HASHES_KEY, CONFIG_FILE, STATUS_FILE
 from rookery.tracking.tracker import Tracker
@@ -17,7 +17,7 @@ from rookery.training import run_parts
 from rookery.training.build import checkpoint_hashes
 from rookery.training.config import FrozenPolicyConfig
 from rookery.training.continue_run import is_finished
-from rookery.training.join_parts import _join_metrics, _join_status, finish_parts
+from rookery.training.join_parts import _join_agents, _join_metrics, _join_status, finish_parts
 from rookery.training.run_parts import Split, split_run
 from rookery.training.trainer import agent_file, check_checkpoint_hashes, load_state
 from tests.tiny import CONFIG, NOVICE, OTHER, TASK, tiny
@@ -185,6 +185,14 @@ def test_a_part_of_an_older_version_has_one_machine(tmp_path):
     _join_status(tmp_path / "run", folders)
     joined = json.loads((tmp_path / "run" / "status.json").read_text())
     assert joined == status | {"seconds": 3.0, "machines": [{"cores": 2}, {"cores": 4}, {"cores": 8}]}
+
+
+def test_agents_are_joined_without_what_a_killed_worker_left_of_them(tmp_path):
+    for part in ("a", "b"):
+        write_text(tmp_path / part / "agents" / f"{part}.safetensors", part)
+        write_text(tmp_path / part / "agents" / f".{part}.safetensors.tmp-77-0badcafe-1", "half")
+    _join_agents(tmp_path / "run", [(None, tmp_path / part) for part in ("a", "b")])
+    assert sorted(path.name for path in (tmp_path / "run" / "agents").iterdir()) == ["a.safetensors", "b.safetensors"]
 
 
 def killed_at(name):

@@ -30,8 +30,13 @@ def pack(run_dir: Path) -> bytes:
     with tarfile.open(fileobj=file, mode="w") as archive:
         for name in (CONFIG_FILE, TRACKING_FILE, METRICS_FILE, STATUS_FILE, LOG_FILE, AGENTS_DIR, newest):
             if (run_dir / name).exists():
-                archive.add(run_dir / name, name)
+                archive.add(run_dir / name, name, filter=_without_leftovers)
     return file.getvalue()
+
+
+def _without_leftovers(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """None for what a killed process left half-written."""
+    return None if Path(entry.name).name.startswith(".") else entry
 
 
 def unpack(data: bytes, run_dir: Path) -> None:

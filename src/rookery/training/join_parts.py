@@ -111,9 +111,7 @@ def join_parts(
             log(note)
         _join_metrics(config, run_dir, folders)
         _join_checkpoints(config, run_dir, folders)
-        for _, folder in folders:
-            for path in sorted((folder / AGENTS_DIR).iterdir()):
-                write_bytes(run_dir / AGENTS_DIR / path.name, read_file(path))
+        _join_agents(run_dir, folders)
         hashes = checkpoint_hashes(config) | initial_hashes(config)
         lock.check()
         saved = {"rookery": __version__, THREADS_KEY: recorded_threads(folders[0][1]), "config": to_dict(config)}
@@ -211,6 +209,13 @@ def _join_checkpoints(config: RunConfig, run_dir: Path, folders: _Parts) -> None
             states[replica] = jax.tree.map(lambda x, n=number: x[n], state)
     state = jax.tree.map(lambda *leaves: np.stack(leaves), *(states[replica] for replica in config.replicas))
     checkpoint.save(run_dir / CHECKPOINTS_DIR, config.total_updates, state, max_checkpoints=1)
+
+
+def _join_agents(run_dir: Path, folders: _Parts) -> None:
+    for _, folder in folders:
+        for path in sorted((folder / AGENTS_DIR).iterdir()):
+            if not path.name.startswith("."):  # what a process of another machine, killed, left half-written
+                write_bytes(run_dir / AGENTS_DIR / path.name, read_file(path))
 
 
 def _join_status(run_dir: Path, folders: _Parts) -> None:
