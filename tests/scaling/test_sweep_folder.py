@@ -44,6 +44,14 @@ def test_a_jax_that_cannot_start_is_no_failure_of_a_trial(tmp_path, trials, monk
     assert not (tmp_path / "sweep").exists()
 
 
+def test_a_wrong_tracker_is_no_failure_of_a_trial(tmp_path, trials, monkeypatch):
+    monkeypatch.setenv("ROOKERY_TRACK", "none,tensorboard")
+    trials(lambda *_: pytest.fail("tried"))
+    with pytest.raises(ConfigError, match="'none' excludes the others"):
+        sweep(CONFIG, OPTIONS, tmp_path / "sweep")
+    assert not (tmp_path / "sweep").exists()
+
+
 @pytest.mark.parametrize("name", [TRIALS_FILE, "table.csv", "sweep.svg", "best.json", "sweep.json"])
 def test_a_link_is_refused_before_the_trials(tmp_path, trials, name):
     out, victim = tmp_path / "sweep", tmp_path / "victim"

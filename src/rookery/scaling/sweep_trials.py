@@ -44,6 +44,7 @@ from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import apply_overrides, load_json, to_dict
 from rookery.storage.strict_json import NUMBER, is_whole_number_text
 from rookery.tasks.checks import start_backend
+from rookery.tracking.trackers import choose_trackers
 from rookery.training.config import RunConfig
 from rookery.training.continue_run import train_or_resume
 from rookery.training.stop_signal import StopSignal
@@ -232,13 +233,14 @@ def sweep(
       settings do not fit together, whose numbers are not finite, its metric at the end among them, or that needs more
       memory than there is has failed, and is not tried again.
     Raises: NotFoundError without Optuna, or if no metric has such a name; ConfigError for settings that no run has,
-      seeds that overlap with the reported ones, a folder of another sweep, or as `start_backend`; StorageError if the
-      disk refuses, and whatever else ends a run but is not a fault of its settings: the next call tries that trial
-      again.
+      seeds that overlap with the reported ones, a folder of another sweep, or as `choose_trackers` and
+      `start_backend`; StorageError if the disk refuses, and whatever else ends a run but is not a fault of its
+      settings: the next call tries that trial again.
     """
     optuna = _import_optuna()
     _check_settings(config, options)
-    start_backend()  # it would fail in every trial, whatever the settings
+    choose_trackers()  # as JAX, they would fail in every trial, whatever the settings
+    start_backend()
     with RunLock(out) as lock:
 
         def seconds_left() -> float | None:
