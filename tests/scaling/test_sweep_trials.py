@@ -482,6 +482,24 @@ def test_halving_counts_a_trial_that_was_stopped_once():
 
 
 @needs_optuna
+def test_a_continued_sweep_halves_at_the_steps_of_one_that_was_not_stopped():
+    """The space may change how many updates a trial does: the first complete one says, not the longest so far."""
+    import optuna
+
+    study = optuna.create_study(direction="maximize", pruner=module._halving_pruner(optuna))
+    for steps in (300, 1000):
+        study.add_trial(optuna.trial.create_trial(value=1.0, intermediate_values={steps: 1.0}))
+        trial = study.ask()
+        trial.report(1.0, 3)
+        assert not trial.should_prune()
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    study.pruner = module._halving_pruner(optuna)  # of another process
+    trial = study.ask()
+    trial.report(0.0, 3)
+    assert trial.should_prune()
+
+
+@needs_optuna
 def test_settings_that_a_kill_left_half_sampled_are_sampled_again(trained, tmp_path, monkeypatch):
     many = options(f"{RATE}=0.01..0.6", f"{ENTROPY}=0..1", num_trials=3)
     whole = sweep(CONFIG, many, tmp_path / "whole", log=silent)

@@ -388,11 +388,20 @@ def _random_sampler(optuna: Any, study: Any, options: SweepOptions) -> Any:
 
 
 def _halving_pruner(optuna: Any) -> Any:
-    """Successive halving that does not compare a trial that was stopped and continues with its own earlier values."""
+    """Successive halving that does not compare a trial that was stopped and continues with its own earlier values.
 
-    class HalvingPruner(optuna.pruners.SuccessiveHalvingPruner):
+    The first complete trial says how long the others are left alone, as with Optuna's "auto" in a sweep that is never
+    stopped; each process of one that is would estimate that anew, from all trials complete by then.
+    """
+
+    class HalvingPruner(optuna.pruners.BasePruner):
         def prune(self, study: Any, trial: Any) -> bool:
-            return super().prune(_WithoutTriedAgain(study), trial)
+            complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+            last = next((other.last_step for other in complete if other.last_step is not None), None)
+            if last is None:
+                return False
+            halving = optuna.pruners.SuccessiveHalvingPruner(min_resource=max(last // 100, 1))
+            return halving.prune(_WithoutTriedAgain(study), trial)
 
     return HalvingPruner()
 
