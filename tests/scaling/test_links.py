@@ -91,6 +91,11 @@ def test_the_reason_of_a_failure_arrives(pair):
         right.receive()
 
 
+def framed(header: bytes) -> bytes:
+    """A message without arrays' bytes."""
+    return struct.pack("!cQQ", b"M", 8 + len(header), len(header)) + header
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -98,6 +103,10 @@ def test_the_reason_of_a_failure_arrives(pair):
         struct.pack("!cQ", b"M", 3) + b"abc",
         struct.pack("!cQ", b"M", 10) + struct.pack("!Q", 2) + b"{}",
         struct.pack("!cQ", b"M", 1 << 60),
+        framed(b'{"values": {}, "arrays": [["float32", [1180591620717411303424]]]}'),
+        framed(b'{"values": {}, "arrays": [["float32", 3]]}'),
+        framed(b'{"values": {}, "arrays": [["float32", [null]]]}'),
+        framed(b'{"values": {}, "arrays": [[3, [1]]]}'),
     ],
 )
 def test_what_is_no_message_is_refused(data):
@@ -105,6 +114,6 @@ def test_what_is_no_message_is_refused(data):
     link = Link(ours, "a program", timeout=5)
     theirs.sendall(data)
     with pytest.raises(LostProcessError, match="what a program sends is not of a run"):
-        link.receive()
+        link.receive(timeout=20)
     theirs.close()
     link.close()

@@ -48,7 +48,7 @@ class Message:
             header = json.loads(data[8 : 8 + size])
             values, forms = dict(header["values"]), header["arrays"]
             return cls(values, _decode_arrays(data, forms, 8 + size) if forms else [])
-        except (struct.error, KeyError, TypeError, RecursionError) as error:
+        except (struct.error, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(str(error)) from None
 
 
@@ -168,7 +168,7 @@ class Link:
                     self._received.put(Message.decode(data))
         except OSError as error:
             self._received.put(error)
-        except (ValueError, MemoryError):
+        except Exception:  # whatever it is, `receive` would wait for ever
             self._received.put(LostProcessError(f"what {self.peer} sends is not of a run of this version"))
 
     def _read_exactly(self, size: int) -> bytes:
