@@ -423,6 +423,37 @@ def test_no_process_0():
         pass
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="others connect no socket to itself")
+def test_a_process_that_waits_for_process_0_does_not_take_itself_for_it(monkeypatch):
+    def connected_to_itself(address, timeout):
+        connection = socket.socket()
+        connection.bind(("127.0.0.1", 0))
+        connection.connect(connection.getsockname())
+        return connection
+
+    monkeypatch.setattr(socket, "create_connection", connected_to_itself)
+    launch = Launch(f"127.0.0.1:{free_port()}", 2, 1, "options")
+    said = r"process 0 does not answer at .* \(Connection refused\)"
+    with pytest.raises(NotFoundError, match=said), joined(launch, PROPOSAL, join_timeout=0.2):
+        pass
+
+
+def test_what_answers_otherwise_is_not_process_0():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            link = Link(server.accept()[0], "process 1")
+            link.send(Message(link.receive().values))
+            link.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        launch = Launch(f"127.0.0.1:{server.getsockname()[1]}", 2, 1, "options")
+        with pytest.raises(NotFoundError, match="is not process 0 of a run"), joined(launch, PROPOSAL):
+            pass
+        thread.join()
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_more_processes_than_replicas(number):
     """Every process of `train` knows it, and waits for no other."""

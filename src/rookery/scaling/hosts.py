@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import ipaddress
 import os
 import socket
@@ -265,7 +266,11 @@ def _follow(launch: Launch, proposal: Proposal, give_up: float, seconds: float, 
     while True:
         try:
             connection = socket.create_connection(launch.address, timeout=max(give_up - time.monotonic(), 0.1))
-            break
+            if connection.getsockname() != connection.getpeername():
+                break
+            # Where nothing listens, Linux may give this end the same port, and connects it to itself.
+            connection.close()
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         except OSError as error:
             if time.monotonic() + _RETRY_SECONDS > give_up:
                 reason = error.strerror or str(error)
@@ -280,7 +285,7 @@ def _follow(launch: Launch, proposal: Proposal, give_up: float, seconds: float, 
         # Process 0 gives up, at the latest, as long after its own start.
         answer = link.receive(timeout=2 * seconds + heartbeat).values
         return LinkedGroup(launch, [link], answer["config"], answer["num_threads"])
-    except TimeoutError:
+    except (TimeoutError, KeyError):
         link.close()
         raise NotFoundError(f"what answers at {launch.coordinator} is not process 0 of a run") from None
     except BaseException:
