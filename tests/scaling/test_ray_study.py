@@ -161,6 +161,19 @@ def test_a_working_directory_that_every_seed_would_change_is_refused(tmp_path, m
     assert not list(Path().iterdir())
 
 
+@pytest.mark.parametrize("of_a_part", [False, True])
+def test_a_link_is_refused_before_workers_are_told_where_it_leads(tmp_path, monkeypatch, of_a_part):
+    monkeypatch.setattr(ray_study, "connected", lambda options: pytest.fail("it must be refused before"))
+    session = make_session(tmp_path)
+    parts = parts_dir(session.run_dir(FIRST))
+    link = part_dir(session.run_dir(FIRST), train_tasks(STUDY, session, 1)[0].part) if of_a_part else parts
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "victim")
+    with pytest.raises(StorageError, match=f"{link.name} is a symbolic link"):
+        ray_study.run_on_ray(STUDY, session, RayOptions(), lambda: pytest.fail("begun"), print)
+    assert not (tmp_path / "victim").exists()
+
+
 def test_workers_know_which_trackers_were_asked_for(monkeypatch):
     monkeypatch.setenv("ROOKERY_TRACK", "none")
     assert ray_study._environment()["ROOKERY_TRACK"] == "none"

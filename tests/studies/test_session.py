@@ -4,14 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from rookery.errors import ConfigError
+from rookery.errors import ConfigError, StorageError
+from rookery.scaling.shards import Shard, agree_on_shards, shards_file
+from rookery.scaling.tasks import check_split
 from rookery.storage.atomic import write_json
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import to_dict
+from rookery.studies.generation_agents import GenerationAgents
+from rookery.studies.ndousse2021.shared_runs import EXPERT_CLONES
 from rookery.studies.session import Session
 from rookery.studies.training_run import TrainedSlot, TrainingRun
 from rookery.training.run_parts import Split, agree_on_split, parts_dir
-from tests.studies.tiny import RUN
+from tests.studies.tiny import RUN, STUDY
 from tests.tiny import tiny
 
 CONTINUED = TrainingRun(
@@ -103,3 +107,44 @@ def test_a_run_of_fewer_seeds_than_its_folder_says_is_refused(tmp_path):
     write_json(session.run_dir(RUN) / "config.json", {"config": to_dict(config) | {"num_seeds": 3}})
     with pytest.raises(ConfigError, match="holds a run of seeds 3 to 5, not of 3 to 7; name another folder"):
         session.train(RUN)
+
+
+@pytest.mark.parametrize("name", ["studies", "studies/measurements"])
+def test_a_study_s_folder_that_is_a_link_is_refused(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(StorageError, match=f"{name} is a symbolic link"):
+        session_of(tmp_path, 1)
+
+
+def test_a_run_is_not_trained_through_a_link_but_a_finished_one_may_lie_elsewhere(tmp_path):
+    session = session_of(tmp_path, 1)
+    folder = put(session, RUN, finished=True)
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert session.train(RUN)
+    (tmp_path / "elsewhere" / "status.json").unlink()
+    for train in (lambda: session.train(RUN), lambda: check_split(STUDY, session, 1)):
+        with pytest.raises(StorageError, match="seeds-3-to-3 is a symbolic link"):
+            train()
+
+
+CHAIN = GenerationAgents(name="chain", configure=lambda budget: pytest.fail("nothing may be trained"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "use"),
+    [
+        (EXPERT_CLONES._dataset_dir, EXPERT_CLONES.prepare),
+        (EXPERT_CLONES._run_dir, EXPERT_CLONES.prepare),
+        (CHAIN.folder, CHAIN.prepare),
+        (lambda session: shards_file(STUDY, session).parent, lambda s: agree_on_shards(STUDY, s, Shard(1, 2))),
+    ],
+)
+def test_what_else_a_study_writes_does_not_go_through_a_link(tmp_path, folder, use):
+    session = session_of(tmp_path, 1)
+    folder(session).parent.mkdir()
+    folder(session).symlink_to(tmp_path / "victim")
+    with pytest.raises(StorageError, match="is a symbolic link"):
+        use(session)
+    assert not (tmp_path / "victim").exists()

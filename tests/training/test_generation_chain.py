@@ -127,6 +127,14 @@ def test_agents_are_not_handed_on_through_a_link(tmp_path):
         generation_chain.hand_on(CONFIG, 2, tmp_path)
 
 
+def test_a_generation_is_not_trained_through_a_link(tmp_path):
+    (tmp_path / "g").mkdir()
+    generation_chain.generation_dir(tmp_path / "g", 1).symlink_to(tmp_path / "victim")
+    with pytest.raises(StorageError, match="generation-1 is a symbolic link"):
+        train_generations(CONFIG, tmp_path / "g", quiet=True)
+    assert not (tmp_path / "victim").exists()
+
+
 def test_only_the_first_generation_is_alone_and_each_begins_from_scratch(straight):
     runs = [load_config(generation_chain.generation_dir(straight, generation)) for generation in (1, 2)]
     assert [run.social_episode_prob for run in runs] == [0.0, 1.0]

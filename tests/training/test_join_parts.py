@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError
+from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, StorageError
 from rookery.plugins import TRACKERS
 from rookery.storage.atomic import write_json, write_text
 from rookery.storage.metrics import read_metrics
@@ -17,7 +17,7 @@ from rookery.training import run_parts
 from rookery.training.build import checkpoint_hashes
 from rookery.training.config import FrozenPolicyConfig
 from rookery.training.continue_run import is_finished
-from rookery.training.join_parts import _join_agents, _join_metrics, _join_status, finish_parts
+from rookery.training.join_parts import _join_agents, _join_metrics, _join_status, finish_parts, join_parts
 from rookery.training.run_parts import Split, split_run
 from rookery.training.trainer import agent_file, check_checkpoint_hashes, load_state
 from tests.tiny import CONFIG, NOVICE, OTHER, TASK, tiny
@@ -193,6 +193,14 @@ def test_agents_are_joined_without_what_a_killed_worker_left_of_them(tmp_path):
         write_text(tmp_path / part / "agents" / f".{part}.safetensors.tmp-77-0badcafe-1", "half")
     _join_agents(tmp_path / "run", [(None, tmp_path / part) for part in ("a", "b")])
     assert sorted(path.name for path in (tmp_path / "run" / "agents").iterdir()) == ["a.safetensors", "b.safetensors"]
+
+
+def test_a_run_is_not_joined_through_a_link(tmp_path, monkeypatch):
+    monkeypatch.setattr("rookery.training.join_parts.is_finished", lambda folder: True)
+    (tmp_path / "run").symlink_to(tmp_path / "victim")
+    with pytest.raises(StorageError, match="run is a symbolic link"):
+        join_parts(CONFIG, tmp_path / "run", split_run(CONFIG, 1))
+    assert not (tmp_path / "victim").exists()
 
 
 def killed_at(name):

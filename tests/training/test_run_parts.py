@@ -10,7 +10,16 @@ from rookery.storage.atomic import write_json
 from rookery.storage.serialization import to_dict
 from rookery.training import run_parts
 from rookery.training.config import Variant
-from rookery.training.run_parts import check_part_agents, check_part_config, copy_start_agents, part_config, split_run
+from rookery.training.run_parts import (
+    Split,
+    agree_on_split,
+    check_part_agents,
+    check_part_config,
+    copy_start_agents,
+    part_config,
+    split_run,
+    train_part,
+)
 from tests.tiny import CONFIG, NOVICE, tiny
 
 
@@ -102,3 +111,16 @@ def test_agents_to_start_from_are_not_written_through_a_link(tmp_path):
     (tmp_path / "start").symlink_to(tmp_path / "victim")
     with pytest.raises(StorageError, match="start is a symbolic link"):
         copy_start_agents(CONFIG, split_run(CONFIG, 1)[0], tmp_path / "start")
+
+
+@pytest.mark.parametrize("link", ["run.parts", "run.parts/part"])
+def test_a_part_is_not_trained_through_a_link(tmp_path, link):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(tmp_path / "victim")
+    with pytest.raises(StorageError, match=f"{link} is a symbolic link"):
+        train_part(CONFIG, split_run(CONFIG, 1)[0], tmp_path / "run.parts" / "part")
+    if link == "run.parts":
+        with pytest.raises(StorageError, match="parts is a symbolic link"):
+            agree_on_split(tmp_path / "run", Split(replicas_per_part=1, num_threads=1))
+    assert not list((tmp_path / "victim").iterdir())

@@ -44,7 +44,7 @@ from rookery.scaling.tasks import (
     missing_start,
     train_tasks,
 )
-from rookery.storage.atomic import restore_replaced, write_bytes, write_json
+from rookery.storage.atomic import refuse_link, restore_replaced, write_bytes, write_json
 from rookery.storage.run_files import LOG_FILE
 from rookery.storage.run_lock import RunLock
 from rookery.storage.serialization import to_dict
@@ -143,8 +143,12 @@ def run_on_ray(
     outcome = RayOutcome()
     with contextlib.ExitStack() as stack:
         for run in study.runs:
+            refuse_link(parts_dir(session.run_dir(run)))
             stack.enter_context(RunLock(parts_dir(session.run_dir(run))))
         tasks = train_tasks(study, session, options.replicas_per_task)
+        for task in tasks:
+            if not is_done(task, session):  # workers are told where a link leads
+                refuse_link(part_dir(session.run_dir(task.run), task.part))
         check_begun(study, session, tasks)
         check_split(study, session, options.replicas_per_task)
         ray = stack.enter_context(connected(options))

@@ -22,7 +22,7 @@ from rookery.scaling.tasks import (
     missing_start,
     train_tasks,
 )
-from rookery.storage.atomic import create_once, is_filled
+from rookery.storage.atomic import create_once, is_filled, refuse_link
 from rookery.storage.serialization import load_json
 from rookery.studies.frozen_evaluation import measure_or_load
 from rookery.studies.session import STUDIES_DIR, Session
@@ -62,6 +62,7 @@ def agree_on_shards(study: Study, session: Session, shard: Shard) -> None:
 
     Raises: ConfigError if the study was begun with another number; StorageError if the disk refuses.
     """
+    refuse_link(shards_file(study, session).parent)
     create_once(shards_file(study, session), json.dumps({"num_shards": shard.count}))
     check_shards(study, session, shard)
 

@@ -37,7 +37,7 @@ from rookery.errors import (
     suggest,
 )
 from rookery.optional_packages import import_optional, install_extra
-from rookery.storage.atomic import check_writable, read_file, storage_error, write_json, write_text
+from rookery.storage.atomic import check_writable, read_file, refuse_link, storage_error, write_json, write_text
 from rookery.storage.metrics import read_metrics
 from rookery.storage.run_files import METRICS_FILE, SWEEP_FILE
 from rookery.storage.run_lock import RunLock
@@ -251,6 +251,8 @@ def sweep(
             _check_same_sweep(optuna, config, options, out)
             for name in (TRIALS_FILE, TABLE_FILE, FIGURE_FILE, BEST_FILE):  # found out now, not after the trials
                 check_writable(out / name)
+            for folder in (out / TRIALS_FOLDER, *trial_folders(out)):
+                refuse_link(folder)
             done = _run_trials(optuna, config, options, out, seconds_left, log)
         except StorageError:
             raise

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError
+from rookery.storage.atomic import refuse_link
 from rookery.storage.run_files import CONFIG_FILE
 from rookery.studies.frozen_evaluation import ConditionEvaluator, EvaluatedAgent, TeamEvalCondition
 from rookery.studies.session import Session
@@ -129,13 +130,14 @@ def check_split(study: Study, session: Session, replicas_per_task: int) -> None:
     """Check that every run of the study that is not trained yet can be divided like this. Writes nothing.
 
     Raises: ConfigError if a run was divided otherwise, or is being trained by one process, or for fewer than one
-      replica; CorruptFileError.
+      replica; StorageError if the folder of one is a symbolic link; CorruptFileError.
     """
     check_replicas_per_part(replicas_per_task)
     for run in study.runs:
         folder = session.run_dir(run)
         if is_finished(folder):
             continue
+        refuse_link(folder)
         if (folder / CONFIG_FILE).exists():
             raise ConfigError(
                 f"{folder} holds a run that one process began; finish it with `rookery reproduce` without --shard and "

@@ -8,6 +8,7 @@ from typing import Any
 
 from rookery.errors import ConfigError
 from rookery.learning.cloning import BehaviorCloning
+from rookery.storage.atomic import refuse_link
 from rookery.storage.checkpoint import saved_updates
 from rookery.storage.datasets import DATASET_MANIFEST, manifest_differences
 from rookery.storage.metrics import read_metrics, seed_values
@@ -50,6 +51,8 @@ class ClonedAgents(AgentSource):
         Raises: ConfigError where the folder holds another dataset or another run.
         """
         budget, dataset_dir = session.budget, self._dataset_dir(session)
+        refuse_link(dataset_dir)
+        refuse_link(self._run_dir(session))
         expert, task = self.eval_condition.partners(budget)[0], self.eval_condition.task(budget)
         num_episodes = NUM_RECORDED_EPISODES[budget]
         if (dataset_dir / DATASET_MANIFEST).exists():

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from rookery.storage.atomic import refuse_link
 from rookery.storage.run_files import read_status
 from rookery.studies.agent_sources import AgentSource
 from rookery.studies.frozen_evaluation import EvaluatedAgent
@@ -45,6 +46,7 @@ class GenerationAgents(AgentSource):
 
     def prepare(self, session: Session) -> bool:
         """Train the whole chain, from wherever it stopped. Raises: as `train_generations`."""
+        refuse_link(self.folder(session))
         return train_generations(
             self.config(session), self.folder(session), quiet=session.quiet, stop_after=session.seconds_left
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 from rookery.errors import ConfigError, NotFoundError
 from rookery.limits import check_interval_episodes, check_stop_after
+from rookery.storage.atomic import refuse_link
 from rookery.storage.run_files import AGENTS_DIR, CONFIG_FILE, STATUS_FILE, read_status
 from rookery.studies.frozen_evaluation import ConditionEvaluator, TeamEvalCondition
 from rookery.studies.training_run import Budget, TrainedSlot, TrainingRun
@@ -46,6 +47,8 @@ class Session:
         check_interval_episodes("eval_episodes", self.eval_episodes)
         check_stop_after(self.stop_after)
         check_run_folder("runs", self.runs_dir)
+        refuse_link(self.measurements_dir.parent)
+        refuse_link(self.measurements_dir)
         self._start_time = time.monotonic()
         self._evaluators: dict[str, ConditionEvaluator] = {}
 
@@ -136,6 +139,8 @@ class Session:
           it trained with have changed since; otherwise as `rookery.training.trainer.train`.
         """
         folder, config = self.run_dir(run), self.run_config(run)
+        if not is_finished(folder):
+            refuse_link(folder)
         split = None if (folder / CONFIG_FILE).exists() else read_split(folder)
         if split is not None:  # `rookery.scaling` began it
             return finish_parts(

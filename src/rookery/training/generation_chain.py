@@ -247,6 +247,7 @@ def train_generations(
     for generation in range(1, config.num_generations + 1):
         folder = generation_dir(out, generation)
         if not is_finished(folder):
+            refuse_link(folder)
             hand_on(config, generation, out)
             left = None if stop_after is None else max(0.0, stop_after - (time.monotonic() - start))
             run = generation_run(config, generation, out)

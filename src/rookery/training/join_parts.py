@@ -15,7 +15,7 @@ import numpy as np
 from rookery import __version__
 from rookery.errors import CorruptFileError, InUseError, NotFoundError
 from rookery.storage import checkpoint
-from rookery.storage.atomic import read_file, storage_error, write_bytes, write_json
+from rookery.storage.atomic import read_file, refuse_link, storage_error, write_bytes, write_json
 from rookery.storage.metrics import MetricsWriter, check_all_updates, check_seed_metrics, read_metrics
 from rookery.storage.run_files import (
     AGENTS_DIR,
@@ -95,12 +95,13 @@ def join_parts(
       log: called with a line for each thing that differs between the parts, on which last bits depend.
     Raises: NotFoundError if a part is not finished; ConfigError if one is of another configuration; IncompatibleError
       if the agents that one trained with have changed since; CorruptFileError if one is damaged; StorageError if the
-      disk refuses or another process writes there.
+      disk refuses, another process writes there, or the run's folder is a symbolic link.
     """
     folders = [(part, part_dir(run_dir, part)) for part in parts]
     missing = [part.name for part, folder in folders if not is_finished(folder)]
     if missing:
         raise NotFoundError(f"{run_dir.name} lacks {len(missing)} of {len(parts)} parts: {', '.join(missing)}")
+    refuse_link(run_dir)
     with _wait_for_lock(run_dir) as lock:
         if is_finished(run_dir):  # joined by another process
             return

@@ -165,6 +165,7 @@ def agree_on_split(run_dir: Path, split: Split) -> Split:
       the trackers that the run is to have when it is joined.
     """
     choose_trackers()
+    refuse_link(parts_dir(run_dir))
     path = parts_dir(run_dir) / SPLIT_FILE
     recorded = _decode_split(path, create_once(path, json.dumps(dataclasses.asdict(split))))
     _check_same_split(run_dir, recorded, split.replicas_per_part)
@@ -198,10 +199,13 @@ def train_part(
 ) -> bool:
     """Train one part of the run `config` in a folder, from wherever it stopped. Returns whether it reached the end.
 
-    Raises: NotFoundError if it starts from agents that are not trained yet; otherwise as `train_or_resume`.
+    Raises: NotFoundError if it starts from agents that are not trained yet; StorageError if the folder, or that of all
+      parts, is a symbolic link; otherwise as `train_or_resume`.
     """
     restore_replaced(folder)
     if not is_finished(folder):
+        refuse_link(folder.parent)
+        refuse_link(folder)
         copy_start_agents(config, part, folder / START_AGENTS_DIR)
     return train_or_resume(
         _starting_from(part_config(config, part), folder / START_AGENTS_DIR),
