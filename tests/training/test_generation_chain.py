@@ -15,6 +15,7 @@ from rookery.commands.generations import GenerationsCommand, report_generations
 from rookery.errors import ConfigError, CorruptFileError, NotFoundError, StorageError
 from rookery.gridworld.spec import ViewConfig
 from rookery.learning.ppo import PPO
+from rookery.storage.atomic import is_filled
 from rookery.storage.metrics import read_metrics
 from rookery.studies import frozen_evaluation
 from rookery.tasks.goal_cycle import GoalCycle
@@ -125,6 +126,18 @@ def test_agents_are_not_handed_on_through_a_link(tmp_path):
     (folder / "handed-on").symlink_to(tmp_path / "victim")
     with pytest.raises(StorageError, match="handed-on is a symbolic link"):
         generation_chain.hand_on(CONFIG, 2, tmp_path)
+
+
+def test_of_two_chains_that_begin_in_one_folder_at_once_one_is_refused(monkeypatch):
+    def begins_meanwhile(path):
+        with monkeypatch.context() as patch:
+            patch.setattr(generation_chain, "is_filled", is_filled)
+            generation_chain._claim_folder(CONFIG, CHAIN)
+        return False
+
+    monkeypatch.setattr(generation_chain, "is_filled", begins_meanwhile)
+    with pytest.raises(ConfigError, match="of another configuration .it differs in population"):
+        generation_chain._claim_folder(chain(population=3), CHAIN)
 
 
 def test_a_generation_is_not_trained_through_a_link(tmp_path):

@@ -15,6 +15,7 @@ Source: Cook et al. 2024, arXiv:2406.00392, in-weights accumulation. There, the 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import time
 from collections.abc import Callable
@@ -28,7 +29,15 @@ from rookery import keys
 from rookery.agents.weights import load_agent, save_agent
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, suggest
 from rookery.limits import NumericFields, check_at_most, check_stop_after, check_type
-from rookery.storage.atomic import check_recordable, path_exists, read_file, refuse_link, write_bytes, write_json
+from rookery.storage.atomic import (
+    check_recordable,
+    create_once,
+    is_filled,
+    path_exists,
+    read_file,
+    refuse_link,
+    write_bytes,
+)
 from rookery.storage.metrics import read_metrics, seed_values
 from rookery.storage.run_files import AGENTS_DIR, GENERATIONS_FILE, HANDED_ON_DIR
 from rookery.storage.serialization import check_file_keys, from_dict, load_json, to_dict
@@ -259,10 +268,9 @@ def train_generations(
 
 
 def _claim_folder(config: GenerationsConfig, out: Path) -> None:
-    """Write the configuration, or compare it with the one in the folder."""
-    path = out / GENERATIONS_FILE
-    if not path_exists(path):
-        write_json(path, {"generations": to_dict(config)})
+    """Write the configuration, or compare it with the one in the folder, which another process may just have written."""
+    path, text = out / GENERATIONS_FILE, json.dumps({"generations": to_dict(config)}, indent=2, ensure_ascii=False)
+    if not is_filled(path) and create_once(path, f"{text}\n") == f"{text}\n":
         return
     saved = load_generations(load_json(path, CorruptFileError), str(path))
     # More generations of the same chain may follow later.
