@@ -135,6 +135,8 @@ def test_machine():
     }  # fmt: skip
     assert all(isinstance(value, str | int) and value for value in info.values())
     assert "\n" not in " ".join(map(str, info.values()))
+    devices = [types.SimpleNamespace(platform="gpu", device_kind=kind) for kind in ("NVIDIA H200", "another")]
+    assert machine_info(devices) == info | {"device": "NVIDIA H200"}
 
 
 @pytest.mark.parametrize(

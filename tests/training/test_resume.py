@@ -154,7 +154,7 @@ def test_a_finished_run_stays_as_it_is(straight, tmp_path, monkeypatch):
     # As if it had been killed after its last checkpoint, before an older one was removed.
     shutil.copytree(run_dir / "checkpoints" / "00000006", run_dir / "checkpoints" / "00000003")
     monkeypatch.setattr(straight.run.__class__, "compile_train_step", lambda *_: pytest.fail("compiled"))
-    monkeypatch.setattr(trainer, "machine_info", lambda: {"cores": 1000})  # one that trains nothing of it
+    monkeypatch.setattr(trainer, "machine_info", lambda devices: {"cores": 1000})  # one that trains nothing of it
     result = resume(run_dir, quiet=True)
     assert_same_run(result, straight)
     assert (run_dir / "status.json").read_text() == (straight.run_dir / "status.json").read_text()
@@ -167,7 +167,7 @@ def test_time_counts_on(tmp_path, monkeypatch):
     """And the second machine is added to the first."""
     train(CONFIG, tmp_path / "run", quiet=True, stop_after=0)
     (first,) = json.loads((tmp_path / "run" / "status.json").read_text())["machines"]
-    monkeypatch.setattr(trainer, "machine_info", lambda: {"cores": 1000})
+    monkeypatch.setattr(trainer, "machine_info", lambda devices: {"cores": 1000})
     result = resume(tmp_path / "run", quiet=True)
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     status = json.loads((tmp_path / "run" / "status.json").read_text())

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import logging
 import math
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from rookery import __version__
 from rookery.agents.weights import load_agent
-from rookery.errors import DivergedError
+from rookery.errors import ConfigError, DivergedError
 from rookery.storage import checkpoint, metrics
 from rookery.storage.serialization import to_dict
 from rookery.training.config import GroupConfig, RandomPolicyConfig, Variant, slot_names
@@ -198,6 +199,14 @@ def test_nothing_compiles_after_the_first_checkpoint(tmp_path, monkeypatch, capl
 
 
 # ------------------------------------------------------------------------------------------- divergence
+
+
+def test_devices_of_another_platform_are_refused_before_anything_is_written(tmp_path, monkeypatch):
+    """Networks choose their programs by the platform of JAX."""
+    monkeypatch.setattr("rookery.training.trainer.jax_devices", lambda: [SimpleNamespace(platform="gpu")])
+    with pytest.raises(ConfigError, match="is a cpu device, and JAX computes on gpu ones; set JAX_PLATFORMS=cpu, and"):
+        train(CONFIG, tmp_path / "run", devices=jax.devices())
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_number_that_is_not_finite_stops_the_run_with_its_place(tmp_path):

@@ -152,15 +152,15 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def machine_info() -> dict[str, str | int]:
-    """The machine and versions that a result was measured with."""
+def machine_info(devices: Sequence[Any] | None = None) -> dict[str, str | int]:
+    """The machine and versions that a result was measured with. devices: JAX's that computed it; None: all."""
     import platform
 
     import jax
 
     from rookery import __version__
 
-    device = jax_devices()[0]
+    device = (devices or jax_devices())[0]
     return {
         "processor": printable(_processor()),
         "cores": available_cores(),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rookery.errors import CorruptFileError, NotFoundError
 from rookery.storage.atomic import path_exists
@@ -20,9 +21,11 @@ def started_threads(run_dirs: Iterable[Path]) -> int | None:
     return None if run_dir is None else recorded_threads(run_dir)
 
 
-def machine_notes(run_dir: Path) -> list[str]:
+def machine_notes(run_dir: Path, devices: Sequence[Any] | None = None) -> list[str]:
     """A sentence on each thing that differs from earlier sessions of a run, on which last bits depend.
 
+    Args:
+      devices: JAX's with which it continues; None: all.
     Starts JAX's backend. Raises: as `recorded_threads`.
     """
     notes = []
@@ -40,7 +43,7 @@ def machine_notes(run_dir: Path) -> list[str]:
             f"XLA_FLAGS were {before} in the run's last session, and are {flags} now: from here on last bits may "
             "differ from those of a run that was not stopped; set the same flags as before"
         )
-    current = machine_info()
+    current = machine_info(devices)
     for key, noun in _NUMBERS_DEPEND_ON.items():
         if key in machine and machine[key] != current[key]:
             notes.append(

@@ -38,7 +38,7 @@ class ReplicaUpdates:
     """Of the own replicas, on the devices, after the last update that was started."""
 
     def __init__(self, run: Run, devices: list[Any] | None, processes: ProcessGroup, hashes: dict[str, str]) -> None:
-        machine = machine_info()
+        machine = machine_info(devices)
         precision = {"JAX_DEFAULT_MATMUL_PRECISION": machine["matmul_precision"]}
         facts = {"device": machine["device"], "agents": hashes, **precision, "machine": machine}
         own = processes.assign(len(run.config.replicas), len(devices or jax_devices()), facts)

@@ -13,6 +13,7 @@ import numpy as np
 
 from rookery import __version__
 from rookery.agents.weights import save_agent
+from rookery.backend import jax_devices
 from rookery.errors import ChangedAgentError, ConfigError, CorruptFileError, NotFoundError
 from rookery.limits import check_callable, check_path_type, check_stop_after, check_type
 from rookery.storage import checkpoint
@@ -96,7 +97,7 @@ def train(
       config: a configuration, or the name of a preset.
       out: folder of the run, created if absent; refused if it already holds a run. None: runs/NAME, with the
         configuration's name.
-      devices: JAX devices to use; None: all.
+      devices: JAX devices to use, of the platform that JAX computes on by default; None: all.
       quiet: show no progress.
       stop_after: seconds after which to save and stop; at least one update is done.
       on_update: called after every update.
@@ -165,7 +166,7 @@ def resume(
     run = _build(config, devices, processes, find)
     _check_extensions(run)
     with RunLock(run_dir) as lock:
-        notes = machine_notes(run_dir)
+        notes = machine_notes(run_dir, devices)
         like = jax.eval_shape(run.init)
         restored = restore_run(run_dir, like, config.checkpoint_interval, restart, notes.append, wrong_update)
         if restored is None:
@@ -195,6 +196,11 @@ def _check_loop_arguments(devices: Any, stop_after: Any, on_update: Any) -> None
     check_type("devices", devices, (list, tuple, type(None)), "a list of JAX devices or None")
     for number, device in enumerate(devices or ()):
         check_type(f"devices[{number}]", device, jax.Device, "a JAX device, as jax.devices() has them")
+        if device.platform != (default := jax_devices()[0].platform):  # for which networks choose their programs
+            raise ConfigError(
+                f"devices[{number}] is a {device.platform} device, and JAX computes on {default} ones; set "
+                f"JAX_PLATFORMS={device.platform}, and leave devices out"
+            )
     check_stop_after(stop_after)
     if on_update is not None:
         check_callable("on_update", on_update, "a function of (num_updates, saved) or None")
@@ -321,6 +327,7 @@ class _TrainLoop:
         self.run, self.config, self.lock, self.run_dir = run, run.config, lock, lock.run_dir
         self.quiet, self.stop_after, self.on_update = quiet, stop_after, on_update
         self.processes, self.updates = processes, ReplicaUpdates(run, devices, processes, hashes)
+        self._devices = devices
         self.start_time = time.monotonic()
         self.seconds = 0.0  # of all sessions, up to the last update
         self.earlier_seconds = 0.0  # of earlier sessions
@@ -437,7 +444,7 @@ class _TrainLoop:
 
     def _machines(self) -> dict[str, Any]:
         """For the status: this machine, and all that trained the run; it may have been stopped on another one."""
-        machine = machine_info()
+        machine = machine_info(self._devices)
         trained_here = self.processes.machines(self.config.replicas, machine)
         earlier = [entry for entry in self._recorded_machines().get("machines", []) if entry not in trained_here]
         return {"machine": machine, "machines": [*earlier, *trained_here]}
