@@ -162,7 +162,9 @@ def check_numbers(settings: Any) -> None:
         items = value if several and isinstance(value, tuple | list) else (value,)
         fits = isinstance(value, tuple | list) and length in (None, len(value)) if several else True
         if (fits and all(isinstance(item, kind) for item in items)) or (optional and value is None):
-            if any(isinstance(item, float) and not math.isfinite(item) for item in items):
+            if any(isinstance(item, float) and not math.isfinite(item) for item in items) or (
+                kind is numbers.Real and any(isinstance(item, int) and abs(item) > MAX_FLOAT for item in items)
+            ):
                 raise ConfigError(f"{name}={shortened(value)} must be a finite number")
             continue
         noun = "whole number" if kind is numbers.Integral else "number"

@@ -81,6 +81,9 @@ def test_what_is_well_formed_is_not(schedule):
 def test_no_schedule_goes_to_infinity():
     with pytest.raises(ConfigError, match="rate: value inf must be finite"):
         check_schedule("rate", ((0.0, 1.0), (1.0, float("inf"))))
+    for schedule in (10**400, ((0.0, 1.0), (1.0, 10**400))):
+        with pytest.raises(ConfigError, match=r"^rate=.* has a number that no float holds; it must be finite$"):
+            check_schedule("rate", schedule)
 
 
 def test_lists_of_points_become_tuples_and_nothing_else_changes():

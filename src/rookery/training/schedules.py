@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import numbers
 from typing import Any
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rookery.errors import ConfigError
+from rookery.limits import shortened
 
 Schedule = float | tuple[tuple[float, float], ...]
 """A constant, or points (fraction of the run done, value) joined by straight lines; constant before and after them."""
@@ -54,7 +56,11 @@ def check_schedule(name: str, schedule: Schedule, low: float = 0.0, high: float 
     """Raises ConfigError unless fractions increase within [0, 1] and values are finite and lie in [low, high]."""
     if not (isinstance(schedule, numbers.Real) or _are_points(schedule)):
         raise ConfigError(f"{name}={schedule!r:.60} must be a number or points such as ((0, 0.3), (1, 1.5))")
-    points = schedule_points(schedule)
+    try:
+        points = schedule_points(schedule)
+        list(map(float, itertools.chain(*points)))
+    except OverflowError:
+        raise ConfigError(f"{name}={shortened(schedule)} has a number that no float holds; it must be finite") from None
     if not points:
         raise ConfigError(f"{name} has no points; give a number or points such as [[0, 0.3], [1, 1.5]]")
     fractions = [fraction for fraction, _ in points]
