@@ -99,6 +99,26 @@ def test_schedules_the_task_would_refuse(schedules, said):
         replica_schedules(tiny(variants=(Variant(env_schedules=schedules),)))
 
 
+@pytest.mark.parametrize(
+    ("schedules", "said"),
+    [
+        ({"min_goals": 9}, r"min_goals: min_goals=9 must lie in \[1, 2\]"),
+        ({"max_goals": -5.0}, r"max_goals: its values must lie in \[1, 2\], the task's own range"),
+        ({"max_goals": ((0, 1), (1, 1e30))}, r"max_goals: its values must lie in \[1, 2\]"),
+        ({"min_goals": 2, "max_goals": 1}, "min_goals is above max_goals in a part of the run"),
+        ({"min_goals": ((0.2, 1), (0.6, 2)), "max_goals": ((0, 1), (1, 2))}, "min_goals is above max_goals"),
+    ],
+)
+def test_borders_that_the_task_would_move_are_refused(schedules, said):
+    config = tiny(task=dataclasses.replace(TASK, min_goals=1), env_schedules=schedules)
+    with pytest.raises(ConfigError, match=said):
+        replica_schedules(config)
+    apart = {name: {name: schedule} for name, schedule in schedules.items()}
+    if len(apart) > 1:  # each variant is checked with its own alone
+        variants = tuple(Variant(name=name, env_schedules=own) for name, own in apart.items())
+        replica_schedules(dataclasses.replace(config, env_schedules={}, variants=variants))
+
+
 def test_a_schedule_of_whole_numbers_is_the_same_after_it_was_saved():
     """JSON has no whole numbers of its own, so a saved schedule is of floats."""
     task = dataclasses.replace(TASK, min_goals=1)

@@ -19,7 +19,7 @@ from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.backend import jax_devices
 from rookery.errors import ConfigError
-from rookery.interfaces import RESERVED_METRIC_NAMES, check_metric_names
+from rookery.interfaces import RESERVED_METRIC_NAMES, EpisodeRange, check_metric_names
 from rookery.learning import batch_sharding
 from rookery.learning.intrinsic import combine, counterfactual
 from rookery.learning.rollout import EpisodeStats, rollout, sample_agent_mask
@@ -67,6 +67,8 @@ def replica_schedules(config: RunConfig) -> ReplicaSchedules:
     for schedules in (config.env_schedules, *(variant.env_schedules or {} for variant in config.variants)):
         _check_schedule_values(config.task, schedules)
     variants = [_variant_schedules(config, variant, constants) for variant in config.variants]
+    for variant in variants:
+        _check_borders(config.task.episode_ranges, variant.env_params)
     longest = max(len(schedule_points(s)) for v in variants for s in jax.tree.leaves(v, is_leaf=is_schedule))
     padded = [jax.tree.map(lambda s: padded_points(s, longest), v, is_leaf=is_schedule) for v in variants]
     replicas = [variant for variant in padded for _ in range(config.num_seeds)]
@@ -124,17 +126,25 @@ def _check_schedule_values(task: Any, schedules: dict[str, Schedule]) -> None:
                 raise ConfigError(f"env_schedules.{name}: {error}") from None
 
 
+def _check_borders(ranges: dict[str, EpisodeRange], schedules: dict[str, Schedule]) -> None:
+    """Raises ConfigError for scheduled borders of a range that the task does not sample, or that cross: they would be
+    moved to where they can be."""
+    for least, most, *names in ranges.values():
+        borders = [np.array(schedule_points(schedules.get(name, default))).T
+                   for name, default in zip(names, (least, most), strict=True)]  # fmt: skip
+        for name, (_, values) in zip(names, borders, strict=True):
+            if (values < least).any() or (values > most).any():
+                raise ConfigError(f"env_schedules.{name}: its values must lie in [{least}, {most}], the task's own range")
+        fractions = np.concatenate([fraction for fraction, _ in borders])
+        low, high = (np.interp(fractions, *border) for border in borders)
+        if (low > high).any():
+            raise ConfigError(f"env_schedules: {names[0]} is above {names[1]} in a part of the run; change one of them")
+
+
 def _check_field(task: Any, name: str, value: float) -> None:
     """Raises ConfigError for a value that the task refuses. Saved schedules have floats, also for whole numbers."""
-    try:
-        dataclasses.replace(task, **{name: value})
-    except ConfigError as error:
-        if isinstance(value, int) or not value.is_integer():
-            raise
-        try:
-            dataclasses.replace(task, **{name: int(value)})
-        except ConfigError:
-            raise error from None  # it has the value as it was given
+    is_whole = not isinstance(getattr(task, name), float) and float(value).is_integer()
+    dataclasses.replace(task, **{name: int(value) if is_whole else value})
 
 
 def with_scalar_params(params: PyTree, values: dict[str, Array]) -> PyTree:
