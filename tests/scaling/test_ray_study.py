@@ -448,8 +448,10 @@ def ends(monkeypatch):
     return run
 
 
-def ended(finished: bool) -> ray_worker.TaskReport:
-    return ray_worker.TaskReport(finished=finished, node="10.0.0.2", seconds=1.0, started=0.0)
+def ended(finished: bool, num_updates: int = 1) -> ray_worker.TaskReport:
+    return ray_worker.TaskReport(
+        finished=finished, node="10.0.0.2", seconds=1.0, started=0.0, num_updates=num_updates
+    )
 
 
 def test_a_dead_worker_is_replaced(ends):
@@ -469,6 +471,11 @@ def test_a_worker_that_is_asked_to_stop_does_not_stop_the_study(ends):
     assert notes[0] == "task was asked to stop on 10.0.0.2; it continues from its last checkpoint"
     reports, _, notes = ends(ended(False), stop_at=time.time() - 1)
     assert (reports, notes) == ([("task", ended(False))], [])
+
+
+def test_a_task_that_stops_before_every_first_update_is_given_up(ends):
+    reports, outcome, _ = ends(*[ended(False, num_updates=0)] * 3)
+    assert (reports, outcome.missing) == ([], {"task": "stopped 3 times before its first update"})
 
 
 def test_a_folder_in_use_is_waited_for(ends, monkeypatch):
@@ -561,7 +568,7 @@ SETUP = ray_worker.WorkerSetup(
 )  # fmt: skip
 ORDER = ray_worker.TrainOrder(
     label="task", config=to_dict(CONFIG), variants=("social",), seed=4, num_seeds=1, folder="/elsewhere/part",
-    start_agents={}, stop_at=None,
+    start_agents={},
 )  # fmt: skip
 
 
@@ -570,11 +577,31 @@ def test_a_task_that_comes_too_late_starts_nothing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", RAY)
     monkeypatch.setattr(ray_worker, "start_jax", lambda setup: pytest.fail("nothing may start"))
     hub = ray_study.Hub({"task": str(tmp_path / "part")})
-    late = dataclasses.replace(ORDER, stop_at=time.time())
-    assert not ray_worker.train_on_worker(late, SETUP, HubHandle(hub)).finished
+    late = ray_study.Hub({"task": str(tmp_path / "part")}, stop_at=time.time())
+    assert not ray_worker.train_on_worker(ORDER, SETUP, HubHandle(late)).finished
     hub.stop()
     assert not ray_worker.train_on_worker(ORDER, SETUP, HubHandle(hub)).finished
     assert not list(tmp_path.iterdir())
+
+
+def test_the_time_limit_goes_by_the_driver_s_clock(tmp_path, monkeypatch):
+    """A worker whose clock is a day ahead would take every task for late."""
+    monkeypatch.setitem(sys.modules, "ray", RAY)
+    monkeypatch.setattr(ray_worker, "start_jax", lambda setup: None)
+    monkeypatch.setattr(ray_worker, "time", types.SimpleNamespace(**{**vars(time), "time": lambda: time.time() + 86400}))
+    limits = []
+
+    def train(*arguments, stop_after, on_update):
+        limits.append(stop_after)
+        on_update(1, False)
+        return False
+
+    monkeypatch.setattr("rookery.training.run_parts.train_part", train)
+    hub = ray_study.Hub({"task": str(tmp_path / "part")}, stop_at=time.time() + 1000)
+    report = ray_worker.train_on_worker(ORDER, SETUP, HubHandle(hub))
+    assert (report.finished, report.num_updates) == (False, 1)
+    assert limits == [pytest.approx(1000, abs=60)]
+    assert ray_study.Hub({}).seconds_left() is None
 
 
 def test_a_driver_that_stops_makes_its_tasks_save():

@@ -91,7 +91,8 @@ class Hub:
     Ray starts it again if it dies. Its progress then comes with the next reports, and the driver repeats `stop`.
     """
 
-    def __init__(self, folders: dict[str, str]) -> None:
+    def __init__(self, folders: dict[str, str], stop_at: float | None = None) -> None:
+        self._stop_at = stop_at
         self._folders = {label: Path(folder) for label, folder in folders.items()}
         self._updates: dict[str, int] = {}
         self._stopping = False
@@ -107,6 +108,10 @@ class Hub:
 
     def is_stopping(self) -> bool:
         return self._stopping
+
+    def seconds_left(self) -> float | None:
+        """Until every task must save and stop, by the clock of the driver's machine; None: no limit."""
+        return None if self._stop_at is None else max(0.0, self._stop_at - time.time())
 
     def updates(self) -> dict[str, int]:
         """Updates of every task that has reported."""
@@ -215,8 +220,8 @@ class _Tasks:
         """The tasks that ended within a moment. Those that died are started again or given up.
 
         A task that stopped before the time limit was asked to by a signal, as when its node is taken away: it is
-        started again too, however often, since each attempt does at least one update and saves it. None is started
-        again when the study stops.
+        started again too, however often if each attempt does at least one update, which it saves. None is started again
+        when the study stops.
         """
         if self.outcome.stopped:
             self.waiting.clear()
@@ -236,9 +241,12 @@ class _Tasks:
                 report = self.ray.get(ref)
                 if report.finished or self.outcome.stopped or self._out_of_time():
                     reports.append((label, report))
+                elif not report.num_updates and self.attempts[label] >= MAX_ATTEMPTS:
+                    self._give_up(label, f"stopped {MAX_ATTEMPTS} times before its first update", note)
                 else:
                     note(f"{label} was asked to stop on {report.node}; it continues from its last checkpoint")
-                    self.attempts[label] -= 1
+                    if report.num_updates:
+                        self.attempts[label] -= 1
                     self.waiting.append((time.monotonic() + RETRY_SECONDS, label, submit))
             except self.ray.exceptions.RayTaskError as error:
                 cause = error.cause
@@ -322,7 +330,7 @@ class _Training:
         here = NodeAffinitySchedulingStrategy(self.ray.get_runtime_context().get_node_id(), soft=False)
         folders = {label: str(folder) for label, folder in self.folders.items()}
         actor = self.ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(Hub)
-        hub = actor.remote(folders)
+        hub = actor.remote(folders, self.stop_at)
         remote = self.ray.remote(**self.runner.resources)(train_on_worker)
         updates: dict[str, int] = {}
         total = sum(self._steps(label, self.configs[task.run.name].total_updates) for label, task in self.tasks.items())
@@ -385,7 +393,6 @@ class _Training:
             num_seeds=task.part.num_seeds,
             folder=str(self.folders[label]),
             start_agents=agents,
-            stop_at=self.stop_at,
         )
 
     def _ended(self, label: str, report: TaskReport, progress: Progress) -> None:

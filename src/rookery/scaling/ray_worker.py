@@ -63,8 +63,6 @@ class TrainOrder:
     """The part's, on the driver's disk."""
     start_agents: dict[str, bytes]
     """Files of the agents that it starts from, by name."""
-    stop_at: float | None
-    """Seconds since the epoch at which to save and stop; None: no limit."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,6 +90,8 @@ class TaskReport:
     """Seconds since the epoch, by the worker's clock."""
     bytes_moved: int = 0
     """Archives that this task received and sent."""
+    num_updates: int = 0
+    """Of training, that this task did."""
     rows: tuple[Any, ...] = ()
     """Of measurements."""
 
@@ -184,7 +184,7 @@ def train_on_worker(order: TrainOrder, setup: WorkerSetup, hub: Any) -> TaskRepo
     started, clock = time.time(), time.monotonic()
     import ray  # pyright: ignore[reportMissingImports] (optional)
 
-    if (order.stop_at is not None and started >= order.stop_at) or ray.get(hub.is_stopping.remote()):
+    if ray.get(hub.seconds_left.remote()) == 0.0 or ray.get(hub.is_stopping.remote()):
         return TaskReport(finished=False, node=ray.util.get_node_ip_address(), seconds=0.0, started=started)
     start_jax(setup)
     from rookery.scaling.archives import pack, unpack
@@ -193,7 +193,7 @@ def train_on_worker(order: TrainOrder, setup: WorkerSetup, hub: Any) -> TaskRepo
     from rookery.training.config import RunConfig
     from rookery.training.run_parts import RunPart, train_part
 
-    shared, moved = _sees(setup.marker, setup.marker_text), 0
+    shared, moved, num_updates = _sees(setup.marker, setup.marker_text), 0, 0
     with contextlib.ExitStack() as stack:
         folder = Path(order.folder)
         if not shared:
@@ -208,7 +208,8 @@ def train_on_worker(order: TrainOrder, setup: WorkerSetup, hub: Any) -> TaskRepo
         reports = _Reports(ray, hub, order.label)
 
         def on_update(done: int, saves: bool) -> None:
-            nonlocal moved
+            nonlocal moved, num_updates
+            num_updates += 1
             reports.send(done, at_once=saves)
             if saves and not shared:
                 sys.stdout.flush()
@@ -227,12 +228,12 @@ def train_on_worker(order: TrainOrder, setup: WorkerSetup, hub: Any) -> TaskRepo
             from_dict(RunConfig, order.config),
             RunPart(order.variants, order.seed, order.num_seeds),
             folder,
-            stop_after=None if order.stop_at is None else max(0.0, order.stop_at - time.time()),
+            stop_after=ray.get(hub.seconds_left.remote()),
             on_update=on_update,
         )
-    node = ray.util.get_node_ip_address()
+    node, seconds = ray.util.get_node_ip_address(), time.monotonic() - clock
     return TaskReport(
-        finished=finished, node=node, seconds=time.monotonic() - clock, started=started, bytes_moved=moved
+        finished=finished, node=node, seconds=seconds, started=started, bytes_moved=moved, num_updates=num_updates
     )
 
 
