@@ -46,7 +46,7 @@ MAY_IMPORT = {
     | {"gridworld", "tasks", "agents", "dilemma_policies", "learning", "training", "viz", "scorecard"},
     "play": GROUND | {"tasks", "agents", "training", "viz"},
     "interop": GROUND | {"gridworld", "tasks", "agents", "training", "viz"},
-    "scaling": GROUND | {"tasks", "agents", "learning", "training", "viz", "studies"},
+    "scaling": GROUND | {"tasks", "agents", "learning", "tracking", "training", "viz", "studies"},
     "commands": GROUND
     | {"gridworld", "tasks", "agents", "learning", "tracking", "training", "viz", "studies", "scaling", "play"}
     | {"testing", "environment", "scorecard"},

@@ -449,9 +449,7 @@ def ends(monkeypatch):
 
 
 def ended(finished: bool, num_updates: int = 1) -> ray_worker.TaskReport:
-    return ray_worker.TaskReport(
-        finished=finished, node="10.0.0.2", seconds=1.0, started=0.0, num_updates=num_updates
-    )
+    return ray_worker.TaskReport(finished=finished, node="10.0.0.2", seconds=1.0, started=0.0, num_updates=num_updates)
 
 
 def test_a_dead_worker_is_replaced(ends):
@@ -588,7 +586,9 @@ def test_the_time_limit_goes_by_the_driver_s_clock(tmp_path, monkeypatch):
     """A worker whose clock is a day ahead would take every task for late."""
     monkeypatch.setitem(sys.modules, "ray", RAY)
     monkeypatch.setattr(ray_worker, "start_jax", lambda setup: None)
-    monkeypatch.setattr(ray_worker, "time", types.SimpleNamespace(**{**vars(time), "time": lambda: time.time() + 86400}))
+    monkeypatch.setattr(
+        ray_worker, "time", types.SimpleNamespace(**{**vars(time), "time": lambda: time.time() + 86400})
+    )
     limits = []
 
     def train(*arguments, stop_after, on_update):

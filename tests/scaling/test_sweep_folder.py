@@ -52,7 +52,9 @@ def test_a_wrong_tracker_is_no_failure_of_a_trial(tmp_path, trials, monkeypatch)
     assert not (tmp_path / "sweep").exists()
 
 
-@pytest.mark.parametrize("name", [TRIALS_FILE, "table.csv", "sweep.svg", "best.json", "sweep.json", "runs", "runs/0123"])
+@pytest.mark.parametrize(
+    "name", [TRIALS_FILE, "table.csv", "sweep.svg", "best.json", "sweep.json", "runs", "runs/0123"]
+)
 def test_a_link_is_refused_before_the_trials(tmp_path, trials, name):
     out, victim = tmp_path / "sweep", tmp_path / "victim"
     trials(lambda *_: [] if name == "sweep.json" else pytest.fail("tried"))

@@ -136,7 +136,7 @@ def test_of_two_chains_that_begin_in_one_folder_at_once_one_is_refused(monkeypat
         return False
 
     monkeypatch.setattr(generation_chain, "is_filled", begins_meanwhile)
-    with pytest.raises(ConfigError, match="of another configuration .it differs in population"):
+    with pytest.raises(ConfigError, match=r"of another configuration \(it differs in population\)"):
         generation_chain._claim_folder(chain(population=3), CHAIN)
 
 

@@ -268,7 +268,7 @@ def train_generations(
 
 
 def _claim_folder(config: GenerationsConfig, out: Path) -> None:
-    """Write the configuration, or compare it with the one in the folder, which another process may just have written."""
+    """Write the configuration, or compare it with that in the folder, which another process may just have written."""
     path, text = out / GENERATIONS_FILE, json.dumps({"generations": to_dict(config)}, indent=2, ensure_ascii=False)
     if not is_filled(path) and create_once(path, f"{text}\n") == f"{text}\n":
         return

@@ -134,7 +134,9 @@ def _check_borders(ranges: dict[str, EpisodeRange], schedules: dict[str, Schedul
                    for name, default in zip(names, (least, most), strict=True)]  # fmt: skip
         for name, (_, values) in zip(names, borders, strict=True):
             if (values < least).any() or (values > most).any():
-                raise ConfigError(f"env_schedules.{name}: its values must lie in [{least}, {most}], the task's own range")
+                raise ConfigError(
+                    f"env_schedules.{name}: its values must lie in [{least}, {most}], the task's own range"
+                )
         fractions = np.concatenate([fraction for fraction, _ in borders])
         low, high = (np.interp(fractions, *border) for border in borders)
         if (low > high).any():
