@@ -103,12 +103,24 @@ def test_waiting():
         ]
     )  # fmt: skip
     assert numbers("waiting", with_experts=social) == {
-        # Steps 5, next to 1 and 3; and never (7), next to 4 and never.
-        "first goal after the experts'": ((5 - 2) + (7 - 5.5)) / 2,
-        # Steps 2, next to never and 4; and never, next to 2 and 5.
-        "first mistake after the experts'": ((2 - 5.5) + (7 - 3.5)) / 2,
+        # Steps 5, next to 1 and 3; the agent has none in the other episode.
+        "first goal after the experts'": 5 - 2,
+        # Step 2, next to 4; the first expert makes none.
+        "first mistake after the experts'": 2 - 4,
         "episodes without a goal": 1 / 2,
+        "episodes without a mistake": 1 / 2,
+        "experts without a goal": 1 / 4,
+        "experts without a mistake": 1 / 4,
     }
+
+
+def test_lucky_experts_do_not_count_as_late():
+    """An agent with mistakes at the experts' own steps is not early because some experts make none."""
+    lucky = record([(0, 2, AGENT, -1.5), (1, 2, AGENT, -1.5), (0, 2, FIRST, -1.5), (0, 2, SECOND, -1.5)])
+    assert numbers("waiting", with_experts=lucky)["first mistake after the experts'"] == 0
+    none = numbers("waiting", with_experts=record([(0, 2, AGENT, -1.5)]))
+    assert np.isnan(none["first mistake after the experts'"])
+    assert (none["episodes without a mistake"], none["experts without a mistake"]) == (1 / 2, 1)
 
 
 def test_transfer():

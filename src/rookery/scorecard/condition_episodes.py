@@ -77,7 +77,7 @@ def _resampled_counts(num_episodes: int) -> Int[np.ndarray, "R E"]:
     return random.multinomial(num_episodes, np.full(num_episodes, 1 / num_episodes), size=NUM_EPISODE_RESAMPLES)
 
 
-def first_step(happens: Bool[np.ndarray, "T E"]) -> Float[np.ndarray, "E"]:
+def first_step(happens: Bool[np.ndarray, "T ..."]) -> Float[np.ndarray, "..."]:
     """Step, from 1, at which something first happens in each episode; T + 1 where it never does."""
     return np.where(happens.any(0), happens.argmax(0) + 1.0, len(happens) + 1.0)
 

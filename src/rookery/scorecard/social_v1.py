@@ -177,16 +177,33 @@ def _nearer_counts(played: ConditionEpisodes) -> tuple[Float[np.ndarray, "E"], F
 
 
 def _waiting(social: ConditionEpisodes) -> dict[str, Interval]:
-    def later(happens: Bool[np.ndarray, "T E A"]) -> Interval:
-        experts = (first_step(happens[:, :, 1]) + first_step(happens[:, :, 2])) / 2
-        return interval_of_means(lambda a, e: a - e, first_step(happens[:, :, 0]), experts)
-
-    has_no_goal = ~(social.reward[:, :, 0] > 0).any(0)
+    goals, mistakes = social.reward > 0, social.reward < 0
     return {
-        "first goal after the experts'": later(social.reward > 0),
-        "first mistake after the experts'": later(social.reward < 0),
-        "episodes without a goal": interval_of_means(lambda a: a, np.asarray(has_no_goal, np.float64)),
+        "first goal after the experts'": _first_after_experts(goals),
+        "first mistake after the experts'": _first_after_experts(mistakes),
+        "episodes without a goal": _fraction_without(goals[:, :, :1]),
+        "episodes without a mistake": _fraction_without(mistakes[:, :, :1]),
+        "experts without a goal": _fraction_without(goals[:, :, 1:]),
+        "experts without a mistake": _fraction_without(mistakes[:, :, 1:]),
     }
+
+
+def _first_after_experts(happens: Bool[np.ndarray, "T E A"]) -> Interval:
+    """Steps from the experts' first to the agent's first, in the episodes in which it happens to both.
+
+    With some late step for those to which it never happens, it would tell the experts' luck: about half of them make
+    no mistake at all.
+    """
+    first, ever = first_step(happens), happens.any(0)
+    num_experts = ever[:, 1:].sum(1)
+    both = ever[:, 0] & (num_experts > 0)
+    experts = (first[:, 1:] * ever[:, 1:]).sum(1) / np.maximum(num_experts, 1)
+    return interval_of_means(ratio, np.where(both, first[:, 0] - experts, 0.0), both)
+
+
+def _fraction_without(happens: Bool[np.ndarray, "T E N"]) -> Interval:
+    """Fraction of episodes, of each of N agents, in which it never happens."""
+    return interval_of_means(lambda a: a, 1.0 - happens.any(0).mean(1))
 
 
 def _transfer(episodes: dict[str, ConditionEpisodes]) -> dict[str, Interval]:
@@ -267,11 +284,17 @@ PROBES = {
     ),
     "waiting": Probe(
         question="Does it let the experts go first?",
+        version=2,
         numbers={
-            "first goal after the experts'": "step of the agent's first reward minus the mean of the experts'; where "
-            "there is none, the length of an episode plus 1",
+            "first goal after the experts'": "step of the agent's first reward minus the mean of that of the experts "
+            "that have one, over the episodes in which both the agent and an expert have one; undefined without such "
+            "episodes",
             "first mistake after the experts'": "the same for the first penalty",
             "episodes without a goal": "fraction of episodes in which the agent has no reward",
+            "episodes without a mistake": "fraction of episodes in which the agent has no penalty",
+            "experts without a goal": "fraction of the two experts' episodes without a reward",
+            "experts without a mistake": "fraction of the two experts' episodes without a penalty: they find the order "
+            "by trying, so some are lucky",
         },
     ),
     "transfer": Probe(

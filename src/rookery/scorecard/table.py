@@ -24,6 +24,7 @@ TABLE_COLUMNS = (
     ("misplaced trust", "misplaced trust", "misplaced trust"),
     ("use of prestige", "whom it follows", "effect on entries, colors swapped"),
     ("first goal", "waiting", "first goal after the experts'"),
+    ("no goal", "waiting", "episodes without a goal"),
     ("4 goals", "transfer", "four goals: social gain"),
     ("4 rooms", "transfer", "four rooms: social gain"),
     ("maze", "transfer", "maze: social gain"),
