@@ -110,6 +110,12 @@ def test_partners_do_not_depend_on_the_agent(card):
     assert (one.entry[:, :, 0] != other.entry[:, :, 0]).any()
 
 
+def test_an_agent_that_ignores_the_partners_is_near_them_by_chance_alone(card):
+    numbers = card.numbers["whom it follows"]
+    assert numbers["time nearer to the better one"] == numbers["time nearer to the better one, by chance"]
+    assert 0 < numbers["time nearer to the better one"].value < 1
+
+
 def test_a_card_is_complete(card, tmp_path):
     assert {probe: list(numbers) for probe, numbers in card.numbers.items()} == {
         probe: list(definition.numbers) for probe, definition in PROBES.items()

@@ -11,12 +11,14 @@ AGENT, FIRST, SECOND = 0, 1, 2
 FOLLOW_STEPS = 2
 
 
-def record(rewards=(), entries=(), nearer_to_first=0, nearer_to_second=0) -> ConditionEpisodes:
+def record(rewards=(), entries=(), nearer_to_first=0, nearer_to_second=0, column=5) -> ConditionEpisodes:
     """Episodes in which nothing happens but this.
 
     Args:
       rewards: (episode, step, agent, reward). entries: (step, agent, goal), in both episodes.
-      nearer_to_first, nearer_to_second: in how many steps the agent is; in the others both are equally near.
+      nearer_to_first, nearer_to_second: in how many steps, the first or the last ones, this partner is one column from
+        column 5; in the others it is five columns from there, the first partner to its left, the second to its right.
+      column: the agent's.
     """
     reward = np.zeros((NUM_STEPS, NUM_EPISODES, 3), np.float32)
     for episode, step, agent, value in rewards:
@@ -24,10 +26,11 @@ def record(rewards=(), entries=(), nearer_to_first=0, nearer_to_second=0) -> Con
     entry = np.full((NUM_STEPS, NUM_EPISODES, 3), -1, np.int8)
     for step, agent, goal in entries:
         entry[step, :, agent] = goal
-    distance = np.full((NUM_STEPS, NUM_EPISODES, 2), 5, np.int16)
-    distance[:nearer_to_first, :, 0] = 1
-    distance[NUM_STEPS - nearer_to_second :, :, 1] = 1
-    return ConditionEpisodes(reward, entry, distance, np.zeros_like(reward), np.ones(reward.shape, bool))
+    position = np.zeros((NUM_STEPS, NUM_EPISODES, 3, 2), np.int16)
+    position[..., 1] = column, 0, 10
+    position[:nearer_to_first, :, FIRST, 1] = 4
+    position[NUM_STEPS - nearer_to_second :, :, SECOND, 1] = 6
+    return ConditionEpisodes(reward, entry, position, np.zeros_like(reward), np.ones(reward.shape, bool))
 
 
 def returns(agent: float, first: float = 0.0, second: float = 0.0) -> ConditionEpisodes:
@@ -79,11 +82,16 @@ def test_whom_it_follows():
         )
         for name, entered in goals.items()
     }
+    alone = [(step, AGENT, goal) for step, goal in zip((1, 2, 4, 5), (1, 2, 2, 2), strict=True)]
+    episodes["alone"] = record(entries=[*alone, (0, FIRST, 2), (3, SECOND, 1)], nearer_to_first=6, column=6)
     assert values_of("whom it follows", episodes) == pytest.approx(
         {
             "entries that repeat the better one": 3 / 4,
+            "entries that repeat the better one, by chance": 1 / 4,  # alone, next to the partners of "good and bad"
             "entries that repeat the worse one": 1 / 4,
+            "entries that repeat the worse one, by chance": 3 / 4,
             "time nearer to the better one": 3 / 4,
+            "time nearer to the better one, by chance": 3 / 6,  # 2 against 4 columns; 6 against 4, and 6 against 0
             "effect on entries, colors swapped": 3 / 4 - 0 / 4,  # in step 5 the better one's entry is three steps old
             "effect on time, colors swapped": 3 / 4 - 1 / 5,
             "effect on entries, colors frozen": 3 / 4 - 2 / 4,

@@ -171,10 +171,11 @@ def _print_card(card: ScoreCard, label: str, paths: list[Path]) -> None:
     """The numbers of a card, under its label if it has one, and where they are."""
     if label:
         print(label)
+    width = max((len(number) for numbers in card.numbers.values() for number in numbers), default=0)
     for probe, numbers in card.numbers.items():
         print(probe)
         for number, interval in numbers.items():
-            print(f"  {number:34} {format_score(interval)}")
+            print(f"  {number:{width}} {format_score(interval)}")
     print(*paths, sep="\n")
 
 

@@ -104,7 +104,10 @@ def _trust_picture(card: ScoreCard) -> tuple[Figure, str]:
 
 def _preference_picture(card: ScoreCard) -> tuple[Figure, str]:
     numbers = card.numbers["whom it follows"]
-    caption = "What it follows, and what changes when the partners' prestige colors are swapped, frozen or shuffled."
+    caption = (
+        "What it follows, next to what the agent alone reads by chance, and what changes when the partners' prestige "
+        "colors are swapped, frozen or shuffled."
+    )
     return interval_bars(numbers, xlabel="fraction"), caption
 
 

@@ -27,7 +27,7 @@ class ConditionEpisodes:
 
     reward: Float[np.ndarray, "T E A"]
     entry: Int[np.ndarray, "T E A"]  # goal that the agent entered in this step; -1: none
-    distance: Int[np.ndarray, "T E N"]  # fewest steps, ignoring walls, to each partner before the action
+    position: Int[np.ndarray, "T E A 2"]  # (row, col) before the action
     prestige: Float[np.ndarray, "T E A"]  # of equation 4, before the action, whatever color is shown
     agent_mask: Bool[np.ndarray, "T E A"]  # who is in the world before the action
     film: Recording | None = None  # the first episode, of the condition that the protocol shows

@@ -1,6 +1,6 @@
 """Play the episodes of one condition with any agent: the world and its partners are compiled, the agent is called.
 
-Letters in shapes: E episodes side by side, T steps, A agents: the scored one in slot 0, two partners.
+Letters in shapes: E episodes side by side, T steps, A agents: the scored one in slot 0, N = 2 partners.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ArenaStep(NamedTuple):
     reward: Float[Array, "E A"]
     action: Int[Array, "E A"]
     entry: Int[Array, "E A"]
-    distance: Int[Array, "E N"]
+    position: Int[Array, "E A 2"]
     prestige: Float[Array, "E A"]
     agent_mask: Bool[Array, "E A"]
     first_state: GridState  # of the first episode, before the action
@@ -110,7 +110,7 @@ class Arena:
             reward=timestep.reward,
             action=joint.astype(jnp.int8),
             entry=_entered_goals(self.env, before, after, timestep.reward),
-            distance=jnp.abs(before.position[:, 1:] - before.position[:, :1]).sum(-1).astype(jnp.int16),
+            position=before.position.astype(jnp.int16),
             prestige=before.prestige,
             agent_mask=before.agent_mask,
             first_state=self.first_state(before),
@@ -186,7 +186,7 @@ def play_condition(
     return ConditionEpisodes(
         reward=steps.reward,
         entry=steps.entry,
-        distance=steps.distance,
+        position=steps.position,
         prestige=steps.prestige,
         agent_mask=steps.agent_mask,
         film=_film(arena, condition, agent, steps, last) if condition.name == protocol.film_condition else None,

@@ -144,35 +144,52 @@ def _misplaced_trust(alone: ConditionEpisodes, misled: ConditionEpisodes, follow
 
 
 def _preference(episodes: dict[str, ConditionEpisodes], follow_steps: int) -> dict[str, Interval]:
-    played = episodes["good and bad"]
-    better, worse = (_repeat_counts(played, partner, follow_steps) for partner in (1, 2))
+    played, alone = episodes["good and bad"], episodes["alone"]
+    better, worse = (_repeat_counts(played, played, partner, follow_steps) for partner in (1, 2))
+    better_by_chance, worse_by_chance = (_repeat_counts(alone, played, partner, follow_steps) for partner in (1, 2))
+    nearer = _nearer_counts(played, played)
     numbers = {
         "entries that repeat the better one": interval_of_means(ratio, *better),
+        "entries that repeat the better one, by chance": interval_of_means(ratio, *better_by_chance),
         "entries that repeat the worse one": interval_of_means(ratio, *worse),
-        "time nearer to the better one": interval_of_means(ratio, *_nearer_counts(played)),
+        "entries that repeat the worse one, by chance": interval_of_means(ratio, *worse_by_chance),
+        "time nearer to the better one": interval_of_means(ratio, *nearer),
+        "time nearer to the better one, by chance": interval_of_means(ratio, *_nearer_counts(alone, played)),
     }
     for lesion in LESIONS:
         changed = episodes[lesion]
-        repeated = (*better, *_repeat_counts(changed, 1, follow_steps))
-        nearer = (*_nearer_counts(played), *_nearer_counts(changed))
+        repeated = (*better, *_repeat_counts(changed, changed, 1, follow_steps))
         difference = lambda a, b, c, d: ratio(a, b) - ratio(c, d)  # noqa: E731
         numbers[f"effect on entries, colors {lesion}"] = interval_of_means(difference, *repeated)
-        numbers[f"effect on time, colors {lesion}"] = interval_of_means(difference, *nearer)
+        numbers[f"effect on time, colors {lesion}"] = interval_of_means(
+            difference, *nearer, *_nearer_counts(changed, changed)
+        )
     return numbers
 
 
 def _repeat_counts(
-    played: ConditionEpisodes, partner: int, follow_steps: int
+    agent: ConditionEpisodes, partners: ConditionEpisodes, partner: int, follow_steps: int
 ) -> tuple[Float[np.ndarray, "E"], Float[np.ndarray, "E"]]:
-    """Entries of the agent that repeat a partner's, and all its entries."""
-    entry = played.entry[:, :, 0]
-    repeated = repeats(entry, played.entry[:, :, partner], follow_steps)
+    """Entries of the agent that repeat a partner's, and all its entries.
+
+    Args:
+      agent: the condition that the agent's entries come from. partners: that of the partner's, in the same worlds;
+        another one for what is chance, as an agent that plays alone cannot follow.
+    """
+    entry = agent.entry[:, :, 0]
+    repeated = repeats(entry, partners.entry[:, :, partner], follow_steps)
     return repeated.sum(0).astype(np.float64), (entry >= 0).sum(0).astype(np.float64)
 
 
-def _nearer_counts(played: ConditionEpisodes) -> tuple[Float[np.ndarray, "E"], Float[np.ndarray, "E"]]:
-    """Steps in which the agent is nearer to the first partner, and those in which it is nearer to either."""
-    to_better, to_worse = played.distance[:, :, 0], played.distance[:, :, 1]
+def _nearer_counts(
+    agent: ConditionEpisodes, partners: ConditionEpisodes
+) -> tuple[Float[np.ndarray, "E"], Float[np.ndarray, "E"]]:
+    """Steps in which the agent is nearer to the first partner, and those in which it is nearer to either.
+
+    Args: as of `_repeat_counts`. Distances are fewest steps, ignoring walls.
+    """
+    apart = partners.position[:, :, 1:].astype(np.int64) - agent.position[:, :, :1]
+    to_better, to_worse = np.moveaxis(np.abs(apart).sum(-1), -1, 0)
     return (to_better < to_worse).sum(0).astype(np.float64), (to_better != to_worse).sum(0).astype(np.float64)
 
 
@@ -264,9 +281,15 @@ PROBES = {
         numbers={
             "entries that repeat the better one": "fraction of the agent's entries into goals that repeat the better "
             "partner's last entry within 10 steps",
-            "entries that repeat the worse one": "the same for the anti-expert",
+            "entries that repeat the better one, by chance": "the same of the agent alone, compared with the better "
+            "partner's entries in the same world: what is coincidence; undefined if it enters none",
+            "entries that repeat the worse one": "fraction of the agent's entries that repeat the anti-expert's last "
+            "entry within 10 steps",
+            "entries that repeat the worse one, by chance": "the same of the agent alone",
             "time nearer to the better one": "fraction of steps in which the agent is nearer to the better partner, of "
-            "those in which the distances differ; ½ without preference",
+            "those in which the distances differ",
+            "time nearer to the better one, by chance": "the same of the agent alone, with its distances to where the "
+            "partners are in the same world: what is coincidence, which need not be ½",
             **{
                 f"effect on {quantity}, colors {lesion}": f"the fraction of {meaning} with true colors minus that with "
                 f"{how}"
