@@ -73,6 +73,8 @@ def test_anchors(card, kind, transmission, following, recall, gain):
     assert of_transmission["cultural transmission"] == pytest.approx(transmission, abs=tolerance)
     assert of_transmission["following"] == pytest.approx(following, abs=tolerance)
     assert of_transmission["recall"] == pytest.approx(recall, abs=0.06)
+    beyond_alone = recall * (kind == "follows and remembers")
+    assert of_transmission["recall beyond alone"] == pytest.approx(beyond_alone, abs=tolerance)
     assert numbers["social gain"]["fraction of the experts' return"].value == pytest.approx(gain, abs=tolerance)
 
 

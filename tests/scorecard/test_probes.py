@@ -156,7 +156,8 @@ def test_social_gain_and_recall():
         (1, FIRST, 2.0), (4, FIRST, 6.0), (1, SECOND, 4.0), (4, SECOND, 8.0))]  # fmt: skip
     social = record([*experts, *((episode, 1, AGENT, 6.0) for episode in (0, 1))])
     leaving = record([(episode, step, AGENT, value) for episode in (0, 1) for step, value in ((2, 3.0), (3, 1.4))])
-    given = {"alone": returns(1), "with experts": social, "experts leave": leaving}
+    alone = record([(episode, step, AGENT, 0.5) for episode in (0, 1) for step in (2, 4)])
+    given = {"alone": alone, "with experts": social, "experts leave": leaving}
     assert values_of("social gain", given) == {
         "return alone": 1,
         "return with experts": 6,
@@ -166,7 +167,18 @@ def test_social_gain_and_recall():
     }
     assert values_of("cultural transmission", given) == pytest.approx(
         {"cultural transmission": (0.5 + 0.34) / 2, "following": 0.5, "recall": 1.4 / 7}
+        | {"recall beyond alone": (1.4 - 0.5) / 7}
     )
+
+
+def test_a_follower_that_earns_in_the_first_half_alone_recalls_nothing():
+    """Its cultural transmission exceeds ¾ of following all the same, as most of its gain is in the first half."""
+    steps = [(episode, step, who, 1.0) for episode in (0, 1) for step in (1, 4) for who in (FIRST, SECOND)]
+    follows = [(episode, 1, AGENT, 1.0) for episode in (0, 1)]
+    alone, social = record([(0, 4, AGENT, 0.5)]), record(steps + follows)
+    values = numbers("cultural transmission", alone=alone, with_experts=social, experts_leave=social)
+    assert values["cultural transmission"] > 0.75 * values["following"]
+    assert values["recall beyond alone"] < 0
 
 
 def test_every_probe_has_its_numbers():

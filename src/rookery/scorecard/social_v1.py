@@ -124,10 +124,13 @@ def transmission_numbers(
     """The numbers of cultural transmission, from episodes alone, with experts, and with experts that leave halfway."""
     solo, full, half, experts = alone.returns(), social.returns(), leaving.returns(), social.expert_returns()
     second_half = slice(social.num_steps // 2, None)
+    half_late, solo_late = leaving.returns(0, second_half), alone.returns(0, second_half)
+    experts_late = social.expert_returns(second_half)
     return {
         "cultural transmission": interval_of_means(cultural_transmission, full, half, solo, experts),
         "following": interval_of_means(lambda a, b, e: ratio(a - b, e), full, solo, experts),
-        "recall": interval_of_means(ratio, leaving.returns(0, second_half), social.expert_returns(second_half)),
+        "recall": interval_of_means(ratio, half_late, experts_late),
+        "recall beyond alone": interval_of_means(lambda a, b, e: ratio(a - b, e), half_late, solo_late, experts_late),
     }
 
 
@@ -263,6 +266,8 @@ PROBES = {
             "recall": "the agent's return in the second half of an episode, after the experts left, divided by the "
             "experts' return in the second half of an episode in which they stay; what the agent would find out alone "
             "is included",
+            "recall beyond alone": "the same with the agent's return alone in the second half of an episode subtracted "
+            "before the division: 0 for an agent that ignores the experts",
         },
     ),
     "misplaced trust": Probe(
