@@ -20,7 +20,7 @@ from rookery.scorecard.episodes import play_condition
 from rookery.scorecard.protocol import Partner
 from rookery.scorecard.social_v1 import PROBES, PROTOCOLS
 from rookery.scorecard.table import write_scorecard_table
-from tests.scorecard.tiny import STAY, TINY, golden_probes, student
+from tests.scorecard.tiny import STAY, TASK, TINY, golden_probes, student
 
 GUIDED = dataclasses.replace(
     TINY,
@@ -253,6 +253,22 @@ class TestFunctions:
         assert (blues["shuffled"] != blues["good and bad"]).any()
         for name in ("swapped", "frozen", "shuffled"):  # only colors change
             np.testing.assert_array_equal(episodes[name].entry[:, :, 1:], episodes["good and bad"].entry[:, :, 1:])
+
+    @pytest.mark.parametrize("batched", [False, True])
+    def test_nothing_may_be_kept_outside_the_state(self, batched):
+        """Such a function could replay what paid alone, in the next condition of the same worlds."""
+        calls, num_calls = [], TASK.max_steps * (1 if batched else TINY.num_episodes)
+
+        def count_calls(observation, state, is_first):
+            calls.append(1)
+            return np.full(np.shape(is_first), 2 if len(calls) > num_calls else 0), None
+
+        agent = FunctionAgent(
+            name="count_calls", kind="function", observation_type="symbolic", function=count_calls, batched=batched
+        )
+        protocol = dataclasses.replace(TINY, conditions=TINY.conditions[:1])
+        with pytest.raises(IncompatibleError, match=r"^count_calls played 'alone' in another way at the end"):
+            score(agent, protocol)
 
     @pytest.mark.parametrize(
         ("result", "message"),

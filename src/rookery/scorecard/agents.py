@@ -9,7 +9,8 @@ observation opens an episode, and returns an action and its next state, all in n
 It may say what it observes, `act.observation_type = "symbolic"` (u8[7, 7, 8]), and that it takes a batch,
 `act.batched = True`: observations u8[B, ...], one state for all, is_first bool[B], actions int[B]. What it reads from
 files, such as weights, it names: `act.files = ("weights.npz",)`, next to its module; the digest of a card covers them.
-Whatever it samples must depend on its state alone, or its score is another one each time.
+It keeps nothing outside its state: whatever it remembers or samples depends on its state and observation alone, or
+`rookery score` refuses it.
 """
 
 from __future__ import annotations

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
+
 from rookery.errors import ConfigError, CorruptFileError, IncompatibleError, NotFoundError, suggest
 from rookery.intervals import Interval
 from rookery.limits import check_type
-from rookery.scorecard.agents import ScoredAgent, load_scored_agent
+from rookery.scorecard.agents import FunctionAgent, ScoredAgent, load_scored_agent
 from rookery.scorecard.condition_episodes import ConditionEpisodes
 from rookery.scorecard.episodes import play_condition
 from rookery.scorecard.protocol import NumbersByProbe, ObservationType, Protocol
@@ -92,14 +94,17 @@ def score(
 ) -> ScoreCard:
     """Score an agent: play all conditions of a protocol, and compute its numbers.
 
+    A function plays the first condition again at the end: what it keeps outside its state would carry over from one
+    condition to the next, which plays the same worlds.
+
     Args:
       agent: as on the command line, see `load_scored_agent`, or an adapter of your own.
       protocol: its name, or a protocol.
       observation_type: what the agent observes, where neither a card nor its function says it.
       progress: called with the name of each condition before it is played.
       label, group: as of `ScoreCard`.
-    Raises: NotFoundError for an unknown agent or protocol; IncompatibleError for an agent that does not fit; and as
-      `load_scored_agent`.
+    Raises: NotFoundError for an unknown agent or protocol; IncompatibleError for an agent that does not fit, or a
+      function that plays the same condition in another way the second time; and as `load_scored_agent`.
     """
     check_type("agent", agent, (str, Path, ScoredAgent), "the name of an agent, the path of one or a ScoredAgent")
     check_type("protocol", protocol, (str, Protocol), "the name of a protocol or a Protocol")
@@ -109,7 +114,23 @@ def score(
     for condition in chosen.conditions:
         progress(condition.name)
         episodes[condition.name] = play_condition(chosen, condition, scored, episodes)
+    if isinstance(scored, FunctionAgent):
+        first = chosen.conditions[0]
+        progress(f"{first.name}, again")
+        again = play_condition(chosen, first, scored, episodes)
+        _check_repetition(scored.name, first.name, episodes[first.name], again)
     return ScoreCard(scored, chosen, chosen.numbers(episodes, chosen.follow_steps), episodes, label, group)
+
+
+def _check_repetition(name: str, condition: str, first: ConditionEpisodes, again: ConditionEpisodes) -> None:
+    """Raises IncompatibleError unless an agent did the same in both."""
+    if not np.array_equal(first.position, again.position) or not np.array_equal(first.reward, again.reward):
+        raise IncompatibleError(
+            f"{name} played {condition!r} in another way at the end than at the start, in the same worlds: it "
+            "remembers or samples by something outside its state (a global variable, an attribute, a file); only the "
+            "state that it returns may carry over, from step to step of an episode; keep memory and random seeds there, "
+            "and score it again"
+        )
 
 
 def find_protocol(name: str) -> Protocol:
