@@ -5,7 +5,8 @@ deviation 1. Bimodal: 0 or 10 with equal probability, plus noise of deviation 1,
 *interval* is the 95 % interval of a mean or of a difference of two means; *verdict* is what studies decide by: the
 interval's test, an exact permutation test that agrees, and at least five seeds. *followers*: Fisher's exact test of two
 fractions, each one half; *times*: the exact log-rank test of two groups whose times are equally distributed, a third of
-them beyond the end of observation.
+them beyond the end of observation; *pairs*: the interval of cross-play, where a pair earns the sum of its two agents'
+skills; *teams*: that of a correlation over three agents of each team, whose team shifts both measures.
 """
 
 import argparse
@@ -62,6 +63,27 @@ def time_rate(rng: np.random.Generator, num_seeds: int, count: int) -> float:
     return fraction_of(judge, count)
 
 
+def pairs_rate(rng: np.random.Generator, num_agents: int, count: int) -> float:
+    """Misses of the interval of the mean over pairs of agents."""
+
+    def judge() -> bool:
+        skill = rng.normal(size=num_agents)
+        returns = skill[:, None] + skill + 0.1 * rng.normal(size=(num_agents, num_agents))
+        return misses(intervals.pairs_interval(returns), 0.0)
+
+    return fraction_of(judge, count)
+
+
+def teams_rate(rng: np.random.Generator, num_teams: int, count: int) -> float:
+    """Misses of the interval of a correlation that is 0."""
+
+    def judge() -> bool:
+        pair = (3 * rng.normal(size=(num_teams, 1)) + rng.normal(size=(num_teams, 3)) for _ in range(2))
+        return misses(intervals.correlation_interval(*pair), 0.0)
+
+    return fraction_of(judge, count)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=4000, help="trials of each kind (default 4000)")
@@ -80,6 +102,10 @@ def main() -> None:
     print("\nseeds  followers, verdict   times, verdict")
     for num_seeds in (3, 5, 10, 12):
         row = f"{follower_rate(rng, num_seeds, count):18.1%}  {time_rate(rng, num_seeds, count):15.1%}"
+        print(f"{num_seeds:5d}  {row}", flush=True)
+    print("\nseeds  pairs, interval  teams, interval")
+    for num_seeds in (3, 5, 10, 12):
+        row = f"{pairs_rate(rng, num_seeds, count):15.1%}  {teams_rate(rng, num_seeds, count):15.1%}"
         print(f"{num_seeds:5d}  {row}", flush=True)
 
 

@@ -20,6 +20,7 @@ from rookery.intervals import (
     mean_band,
     mean_interval,
     mean_over_episodes,
+    pairs_interval,
     probability_of_improvement,
     student_quantile,
     two_level_interval,
@@ -205,12 +206,44 @@ def test_equal_values_have_no_width_at_either_level(value, seeds, episodes):
     assert interval == pytest.approx((value, value, value), abs=1e-9)
 
 
-def test_correlation_by_hand():
-    # Fisher: atanh(0.5) = 0.5493, and 1.96 / sqrt(9 - 3) = 0.8002 on either side of it.
-    rho, low, high = correlation_interval(0.5, 9)
-    assert rho == 0.5
-    assert (low, high) == pytest.approx((math.tanh(0.5493 - 0.8002), math.tanh(0.5493 + 0.8002)), abs=1e-3)
-    assert math.isnan(correlation_interval(0.5, 3).low)
+def test_correlation_over_teams_by_hand():
+    """Four teams of one agent: the jackknife leaves out a value, which the definition of Fisher's z is applied to."""
+    first, second = np.array([[0.0], [1.0], [2.0], [4.0]]), np.array([[1.0], [0.0], [3.0], [4.0]])
+    rho, low, high = correlation_interval(first, second)
+    assert rho == pytest.approx(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+    z = [np.arctanh(np.corrcoef(np.delete(first, n), np.delete(second, n))[0, 1]) for n in range(4)]
+    error = (3 / 4 * sum((value - np.mean(z)) ** 2 for value in z)) ** 0.5
+    half_width = 3.182446 * error  # Student's t, three degrees of freedom
+    assert (low, high) == pytest.approx((np.tanh(np.arctanh(rho) - half_width), np.tanh(np.arctanh(rho) + half_width)))
+    assert math.isnan(correlation_interval(first[:2], second[:2]).low)
+    assert math.isnan(correlation_interval(first, np.ones((4, 1))).value)
+
+
+def test_pairs_by_hand():
+    """Three agents with pair values 1, 2 and 6: without one agent a single pair is left. Error² = 2/3 (4 + 1 + 9)."""
+    values = np.array([[9.0, 1.0, 2.0], [1.0, 9.0, 6.0], [2.0, 6.0, 9.0]])
+    half_width = 4.302653 * (2 / 3 * 14) ** 0.5
+    assert pairs_interval(values) == pytest.approx((3.0, 3.0 - half_width, 3.0 + half_width))
+    assert pairs_interval(np.full((4, 4), 2.0)) == (2.0, 2.0, 2.0)
+    two = pairs_interval(values[:2, :2])
+    assert two.value == 1.0
+    assert math.isnan(two.low)
+    assert math.isnan(two.high)
+
+
+def test_dependent_values_miss_as_seldom_as_independent_ones():
+    """Returns of pairs that are the sum of two agents' skills, and agents whose team raises both of two measures."""
+    random = np.random.default_rng(0)
+    missed = {"pairs": 0, "correlation": 0}
+    for _ in range(400):
+        skill = random.normal(size=5)
+        _, low, high = pairs_interval(skill[:, None] + skill + 0.1 * random.normal(size=(5, 5)))
+        missed["pairs"] += not low <= 0 <= high
+        first, second = (3 * random.normal(size=(5, 1)) + random.normal(size=(5, 3)) for _ in range(2))
+        _, low, high = correlation_interval(first, second)
+        missed["correlation"] += not low <= 0 <= high
+    assert missed["pairs"] < 0.09 * 400  # 32 % with a mean per agent
+    assert missed["correlation"] < 0.09 * 400  # 30 % with independent agents
 
 
 def test_as_json():

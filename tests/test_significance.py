@@ -15,6 +15,7 @@ from rookery.errors import ConfigError
 from rookery.intervals import Interval
 from rookery.significance import (
     agent_test,
+    correlation_test,
     detectable_fraction,
     difference_test,
     fraction_test,
@@ -211,6 +212,18 @@ def test_detectable_effects():
     values = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     assert mean_test(2 * values).detectable == pytest.approx(2 * mean_test(values).detectable)
     assert mean_test([2.0]).detectable != mean_test([2.0]).detectable  # unknown
+
+
+def test_a_correlation_is_tested_over_teams():
+    """The interval and the p-value agree, and agents that only share their team's luck decide nothing more often."""
+    random = np.random.default_rng(0)
+    decided = 0
+    for _ in range(200):
+        test = correlation_test(*(3 * random.normal(size=(5, 1)) + random.normal(size=(5, 3)) for _ in range(2)))
+        assert test.decides == (test.interval.low > 0 or test.interval.high < 0)
+        decided += test.decides
+    assert decided < 0.1 * 200  # 30 % with independent agents
+    assert math.isnan(correlation_test(np.ones((5, 3)), random.normal(size=(5, 3))).interval.value)
 
 
 def test_an_agent_without_seeds_by_hand():

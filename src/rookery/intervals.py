@@ -118,6 +118,30 @@ def student_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
     return float(t.ppf((1 + confidence) / 2, degrees))
 
 
+def pairs_interval(values: ArrayLike) -> Interval:
+    """Mean over the pairs of K agents, f[K, K] without its diagonal, with its interval over agents.
+
+    Pairs that share an agent are dependent, so a jackknife leaves out one agent with all its pairs at a time.
+
+    Returns: without bounds for fewer than three agents.
+    """
+    values = np.asarray(values, np.float64)
+    agents = np.arange(len(values))
+    value = float(_check_values(values[agents[:, None] != agents]).mean())
+    if len(agents) < 3:
+        return Interval.unknown(value)
+    rests = [np.delete(agents, agent) for agent in agents]
+    error = jackknife_error([values[np.ix_(rest, rest)][rest[:, None] != rest].mean() for rest in rests])
+    half_width = student_quantile(len(agents) - 1) * error if error else 0.0
+    return Interval(value, value - half_width, value + half_width)
+
+
+def jackknife_error(without: ArrayLike) -> float:
+    """Standard error of a statistic, from its values f[n] without each of n independent units."""
+    without = _check_values(without)
+    return 0.0 if np.ptp(without) == 0 else (len(without) - 1) ** 0.5 * float(without.std())
+
+
 def iqm_interval(values: ArrayLike) -> Interval:
     """Interquartile mean of f[n], one value per seed, with its percentile-bootstrap interval."""
     return _bootstrap(iqm, values)
@@ -202,13 +226,38 @@ def binomial_fraction(hits: int, total: int) -> Interval:
     return Interval(hits / total, float(interval.low), float(interval.high))
 
 
-def correlation_interval(rho: float, num_values: int) -> Interval:
-    """Pearson's correlation of `num_values` pairs with Fisher's interval; none for fewer than four pairs."""
-    if num_values < 4:
-        return Interval.unknown(rho)
-    half_width = NORMAL_QUANTILE / math.sqrt(num_values - 3)
-    z = math.atanh(np.clip(rho, -0.999999, 0.999999))
+def correlation_interval(first: ArrayLike, second: ArrayLike) -> Interval:
+    """Pearson's correlation of f[S, A] with f[S, A] over the A agents of each of S teams; the interval is over teams.
+
+    Returns: without bounds for fewer than three teams, and where a correlation without one of them is undefined.
+    """
+    rho = _correlation(np.asarray(first, np.float64), np.asarray(second, np.float64))
+    z, error = correlation_error(first, second)
+    half_width = student_quantile(max(len(np.asarray(first)) - 1, 1)) * error
     return Interval(rho, math.tanh(z - half_width), math.tanh(z + half_width))
+
+
+def correlation_error(first: ArrayLike, second: ArrayLike) -> tuple[float, float]:
+    """Fisher's z of the correlation over agents and teams, and its error by a jackknife over teams.
+
+    The agents of a team share what happens to it: as independent pairs their interval is too narrow.
+    """
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    without = [_correlation(np.delete(first, n, 0), np.delete(second, n, 0)) for n in range(len(first))]
+    z = _fisher_z(_correlation(first, second))
+    is_known = len(first) >= 3 and np.isfinite(without).all()
+    return z, jackknife_error(list(map(_fisher_z, without))) if is_known else math.nan
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """NaN where one of the two never varies."""
+    if not first.size or not np.ptp(first) or not np.ptp(second):
+        return math.nan
+    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+
+
+def _fisher_z(rho: float) -> float:
+    return math.atanh(np.clip(rho, -0.999999, 0.999999))
 
 
 def two_level_interval(values: np.ndarray, over_seeds: bool = True) -> Interval:

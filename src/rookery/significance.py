@@ -116,6 +116,14 @@ def difference_test(first: ArrayLike, second: ArrayLike) -> SignificanceTest:
     )
 
 
+def correlation_test(first: ArrayLike, second: ArrayLike) -> SignificanceTest:
+    """Whether f[S, A] and f[S, A], of the A agents of each of S teams, are correlated: Student's t over teams."""
+    interval = intervals.correlation_interval(first, second)
+    z, error = intervals.correlation_error(first, second)
+    p_value = math.nan if math.isnan(error) else _t_p_value(z, error, len(np.asarray(first)) - 1)
+    return SignificanceTest(interval, p_value, p_value, p_value <= LEVEL, math.nan)
+
+
 def fractions_test(hits: int, total: int, other_hits: int, other_total: int) -> SignificanceTest:
     """Whether two fractions of seeds differ: Fisher's exact test; the interval of the difference is Newcombe's."""
     from scipy.stats import fisher_exact

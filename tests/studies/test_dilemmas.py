@@ -1,6 +1,7 @@
 """Schelling diagrams and cross-play: conditions by hand, matrix games exactly, and their commands."""
 
 import json
+import math
 
 import jax
 import jax.numpy as jnp
@@ -76,7 +77,8 @@ def test_cross_play_of_a_game():
     np.testing.assert_array_equal(result.others, [[6, 10], [6, 10]])
     assert result.self_play.value == (6 + 5) / 2
     assert result.cross_play.value == (5 + 6) / 2
-    assert "self-play 5.50" in cross_play_figures(result)[0][2]
+    assert math.isnan(result.cross_play.low)  # the two agents are in the same pair
+    assert "self-play 5.50 [-0.85, 11.85], cross-play 5.50." in cross_play_figures(result)[0][2]
     assert CrossPlay.from_dict(json.loads(json.dumps(result.to_dict()))).to_dict() == result.to_dict()
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from rookery.agents.team import AgentGroup, Team
 from rookery.agents.team_setup import TeamSetup
 from rookery.errors import ConfigError, NotFoundError
-from rookery.intervals import Interval, mean_interval
+from rookery.intervals import Interval, format_interval, mean_interval, pairs_interval
 from rookery.storage.run_files import AGENTS_DIR
 from rookery.studies.study import Figures
 from rookery.tasks.registry import make_env
@@ -52,10 +52,8 @@ class CrossPlay(NamedTuple):
 
     @property
     def cross_play(self) -> Interval:
-        """Mean over agents of the mean return of the pairs that they are in with others."""
-        off = ~np.eye(len(self.names), dtype=bool)
-        pairs = self.team_returns + self.team_returns.T
-        return mean_interval([pairs[i, off[i]].mean() / 2 for i in range(len(self.names))])
+        """Mean over the pairs of different agents, with its interval over agents; unknown bounds for two."""
+        return pairs_interval(self.team_returns)
 
     @property
     def team_returns(self) -> Float[np.ndarray, "K K"]:
@@ -154,8 +152,9 @@ def players_of_run(run_dir: Path, config: RunConfig, variant: str | None = None)
 def cross_play_figures(result: CrossPlay, title: str = "") -> Figures:
     """The matrix as a figure of a study."""
     figure = cross_play_matrix(result.names, result.returns, title=title)
+    inside, across = (format_interval(interval) for interval in (result.self_play, result.cross_play))
     caption = (
-        f"Return per episode of the agent of the row, in slot 0, with the agent of the column in the other slots. Mean "
-        f"of both sides: self-play {result.self_play.value:.2f}, cross-play {result.cross_play.value:.2f}."
+        "Return per episode of the agent of the row, in slot 0, with the agent of the column in the other slots. Mean "
+        f"of both sides, with intervals over agents: self-play {inside}, cross-play {across}."
     )
     return [("cross_play", figure, caption)]

@@ -7,8 +7,6 @@ independence).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -136,29 +134,6 @@ def fraction_above_mean(influence: Float[np.ndarray, "..."]) -> float:
     """Fraction of steps whose influence is above its mean: small where influence is rare and strong."""
     influence = np.asarray(influence, np.float64)
     return float((influence > influence.mean()).mean())
-
-
-class PearsonCorrelation(NamedTuple):
-    """Pearson's correlation and the two-sided p-value of no correlation."""
-
-    rho: float
-    p: float
-
-
-def influence_reward_correlation(
-    influence_received: Float[np.ndarray, "N"], reward: Float[np.ndarray, "N"]
-) -> PearsonCorrelation:
-    """Whether agents that are influenced more earn more themselves. One entry per agent and run.
-
-    Raises: ConfigError for fewer than three entries, or where one of the two never varies.
-    """
-    from scipy.stats import pearsonr
-
-    x, y = np.asarray(influence_received, np.float64), np.asarray(reward, np.float64)
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        raise ConfigError(f"a correlation needs at least 3 entries, not {len(x)}, and both variables must vary")
-    rho, p = np.asarray(pearsonr(x, y))
-    return PearsonCorrelation(float(rho), float(p))
 
 
 def _contingency_table(x, y, rows: int | None = None, columns: int | None = None) -> np.ndarray:

@@ -5,12 +5,12 @@ Source: Jaques et al. 2019, Cleanup: the measures of communication, and the corr
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from rookery import intervals
-from rookery.errors import ConfigError
+from rookery import significance
 from rookery.intervals import Interval
-from rookery.significance import LEVEL, SignificanceTest
 from rookery.studies import figures, social_metrics
 from rookery.studies.agent_sources import TrainedTeam
 from rookery.studies.claims import changed, judge_difference, judge_interval, judge_mean, judge_test
@@ -116,23 +116,18 @@ def _judge_rare(results: Results) -> Verdict:
 
 
 def _judge_influence_pays(results: Results) -> Verdict:
-    """Correlation over agents and seeds."""
+    """Correlation over agents and seeds; its test is over seeds, because agents of a team share what happens to it."""
     received, returns = (
-        np.array(results.extra[name][_INFLUENCE.label]).ravel() for name in ("influence_received", "returns")
+        np.array(results.extra[name][_INFLUENCE.label], float) for name in ("influence_received", "returns")
     )
     quantity = (
-        f"correlation of influence received with return, {len(received)} agents of '{_INFLUENCE.label}'; claimed > 0"
+        f"correlation of influence received with return, {received.size} agents of '{_INFLUENCE.label}'; claimed > 0"
     )
-    try:
-        rho, p = social_metrics.influence_reward_correlation(received, returns)
-    except ConfigError:  # all returns are equal, or no agent is influenced
+    test = significance.correlation_test(received, returns)
+    if math.isnan(test.interval.value):  # all returns are equal, or no agent is influenced
         return Verdict(UNDECIDED, quantity, Interval.unknown(), "undefined where one of the two never varies")
-    interval = intervals.correlation_interval(rho, len(received))
-    test = SignificanceTest(interval, p, p, p <= LEVEL, float("nan"))
-    num_seeds = len(results.extra["returns"][_INFLUENCE.label])
-    return judge_test(
-        test, judge_interval(interval, above=0.0), quantity, num_seeds, f"published: {_PUBLISHED_CORRELATION}"
-    )
+    outcome = judge_interval(test.interval, above=0.0)
+    return judge_test(test, outcome, quantity, len(received), f"published: {_PUBLISHED_CORRELATION}")
 
 
 def _figures(results: Results) -> Figures:
@@ -169,7 +164,7 @@ STUDY = Study(
         "does not do: with few steps it would be above 0 by chance. 'By chance' in the table: with the messages of "
         "other episodes.",
         "The paper's correlation is over 100 experimental conditions; here it is over agents and seeds of one. Its "
-        "interval is Fisher's and treats the agents of a team as independent.",
+        "interval is over seeds: the agents of a team are not independent.",
     ),
     measure_extra=_measure_communication,
     steps_per_second=influence_budgets.DILEMMA_STEPS_PER_SECOND,
