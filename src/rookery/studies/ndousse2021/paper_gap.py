@@ -11,12 +11,12 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
+from rookery import significance
 from rookery.gridworld.spec import ViewConfig
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
-from rookery.studies.claims import changed, judge_mean, mean_above, mean_greater
+from rookery.studies.claims import changed, judge_interval, judge_test, mean_above, mean_greater
 from rookery.studies.followers import more_followers
 from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.mechanisms import FramePredictionCheck
@@ -154,27 +154,26 @@ def gain_early_and_late(curve: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     return gain[:, third], gain[:, -1]
 
 
-def rank_agreement(early: np.ndarray, late: np.ndarray) -> Float[np.ndarray, "N"]:
-    """For each seed, the fraction of its pairs with others that have the same order early and late; ties count half,
-    and so does a single seed."""
-    if len(early) < 2:
-        return np.full(len(early), 0.5)
-    agreement = np.sign(early[:, None] - early) * np.sign(late[:, None] - late)
-    of_others = ~np.eye(len(early), dtype=bool)
-    return ((agreement + 1) / 2).mean(1, where=of_others)
+def rank_agreement(early: np.ndarray, late: np.ndarray) -> float:
+    """Fraction of the pairs of a condition's seeds that have the same order early and late; ties count half, and so
+    does a single seed."""
+    first, second = np.triu_indices(len(early), 1)
+    agreement = np.sign(early[first] - early[second]) * np.sign(late[first] - late[second])
+    return float((agreement + 1).mean() / 2) if len(agreement) else 0.5
 
 
 def _judge_shows_early(results: Results) -> Verdict:
-    by_condition = [
-        rank_agreement(*gain_early_and_late(results.curves[condition.label]))
-        for pair in CONDITION_PAIRS.values()
-        for condition in pair
+    """Over conditions, which are independent: the pairs of a condition's seeds are not, for each is in several."""
+    gains = [
+        gain_early_and_late(results.curves[condition.label]) for pair in CONDITION_PAIRS.values() for condition in pair
     ]
     quantity = (
-        "fraction of a seed's pairs with others of its condition in which the seed with the larger gain after a third "
-        "of training has the larger gain at the end, mean over conditions; claimed > 0.5"
+        "fraction of a condition's pairs of seeds in which the seed with the larger gain after a third of training has "
+        f"the larger gain at the end, mean over {len(gains)} conditions; claimed > 0.5"
     )
-    return judge_mean(np.mean(by_condition, 0), quantity, above=0.5)
+    test = significance.mean_test([rank_agreement(*gain) for gain in gains], 0.5)
+    num_seeds = min(len(early) for early, _ in gains)
+    return judge_test(test, judge_interval(test.interval, above=0.5), quantity, num_seeds)
 
 
 def pair_claims(description: str, pair: ConditionPair) -> list[Claim]:
