@@ -57,6 +57,29 @@ def test_a_third_of_training_that_tells_all_holds():
     )
 
 
+def test_gains_in_longer_episodes_are_compared_as_fractions():
+    """Twice the gain in episodes that are twice as long is no difference."""
+    large, small = (
+        pair[1].label
+        for pair in (paper_gap.CONDITION_PAIRS["13×13, 250 steps"], paper_gap.CONDITION_PAIRS[paper_gap.BASE_LABEL])
+    )
+    rows = [
+        {"condition": label, "eval_condition": "x", "seed": seed, "social_gain": {"mean": size * (10.0 + seed)},
+         "return_partners": size * 20.0}
+        for label, size in ((large, 2), (small, 1)) for seed in range(5)
+    ]  # fmt: skip
+    (claim,) = (c for c in paper_gap.STUDY.claims if c.text.startswith("13×13") and "fraction of their" in c.text)
+    assert claim.judge(Results({"rows": rows})).interval.value == 0.0
+
+
+def test_two_seeds_do_not_show_what_a_third_of_training_tells():
+    gains = {"steps": [10, 20, 30], "social_gain": [[1, 2, 3], [2, 3, 4]]}
+    labels = [condition.label for pair in paper_gap.CONDITION_PAIRS.values() for condition in pair]
+    data = {"curves": {label: {"checkpoints": gains} for label in labels}, "rows": [], "budget": "desk"}
+    verdict = paper_gap._judge_shows_early(Results(data | {"seeds": [0, 1]}))
+    assert (verdict.outcome, verdict.detail) == (UNDECIDED, "2 seeds: fewer than 5 decide nothing")
+
+
 def flat(value, place=""):
     if isinstance(value, dict | list):
         pairs = value.items() if isinstance(value, dict) else enumerate(value)

@@ -16,7 +16,7 @@ from rookery import significance
 from rookery.gridworld.spec import ViewConfig
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
-from rookery.studies.claims import changed, judge_interval, judge_test, mean_above, mean_greater
+from rookery.studies.claims import changed, judge_difference, judge_interval, judge_test, mean_above, mean_greater
 from rookery.studies.followers import more_followers
 from rookery.studies.frozen_evaluation import EvalCondition
 from rookery.studies.mechanisms import FramePredictionCheck
@@ -197,13 +197,32 @@ def pair_claims(description: str, pair: ConditionPair) -> list[Claim]:
     return [*(changed(claim, mechanisms=is_alive) for claim in more), changed(learn[0], mechanisms=is_alive), learn[1]]
 
 
+def _gain_of_experts_return(results: Results, condition: str) -> np.ndarray:
+    """Social gain over the return of the experts in the same episodes, f[seeds]: comparable where these are longer."""
+    return results.values(condition, "social_gain") / results.values(condition, "return_partners")
+
+
+def _gains_smaller_fraction(text: str, condition: str, other: str) -> Claim:
+    def judge(results: Results) -> Verdict:
+        first, second = (_gain_of_experts_return(results, name) for name in (other, condition))
+        quantity = f"social gain over the experts' return: '{other}' minus '{condition}'; claimed > 0"
+        return judge_difference(first, second, quantity, above=0.0)
+
+    return Claim(text=text, judge=judge)
+
+
 def _claims() -> tuple[Claim, ...]:
     claims = []
     base = CONDITION_PAIRS[BASE_LABEL]
     for description, (with_loss, without) in CONDITION_PAIRS.items():
         start = description[0].upper() + description[1:]
         claims += pair_claims(description, (with_loss, without))
-        if description != BASE_LABEL:
+        if without.eval_conditions == (LARGE_GRID_CONDITION,):  # episodes of another length
+            claims.append(_gains_smaller_fraction(
+                f"{start}: without the loss, novices gain a smaller fraction of their experts' return than with "
+                f"{BASE_LABEL}.", without.label, base[1].label,
+            ))  # fmt: skip
+        elif description != BASE_LABEL:
             claims.append(mean_greater(
                 f"{start}: without the loss, social gain is smaller than with {BASE_LABEL}.",
                 base[1].label, without.label, "social_gain",
