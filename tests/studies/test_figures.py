@@ -5,6 +5,7 @@ import pytest
 
 from rookery.studies import figures
 from rookery.studies.results import Results
+from rookery.studies.study_list import load_study
 
 
 def rows(condition, **returns):
@@ -52,3 +53,53 @@ def test_a_condition_far_from_the_others_gets_a_logarithmic_scale():
     linear, note = figures._linear_range([*near, np.array([-3000.0, 35.0])])
     assert linear == 70
     assert note == " Beyond 70 and -70 the scale is logarithmic."
+
+
+def test_levels_are_in_the_measure_and_the_task_of_the_curves():
+    """Figure 7's returns alone are not next to a return with partners, nor to one in another task."""
+    data = {
+        "rows": [
+            {"condition": name, "seed": None, "eval_condition": place, "return_social": {"mean": social},
+             "return_solo": {"mean": solo}}
+            for name, place, social, solo in (
+                ("experts", "home", 10.0, 12.0), ("imperfect", "home", 8.0, 7.0), ("imperfect", "theirs", 9.0, 6.0),
+                ("strangers", "abroad", -9.0, -8.0))
+        ],
+        "curves": {},
+    }  # fmt: skip
+    results, one_goal = Results(data), {"stop after one goal": 1.0}
+    alone = {"experts": 12.0, "imperfect": 7.0}
+    assert figures.reference_levels(results, "home", "return_solo") == alone | one_goal
+    own = figures.reference_levels(results, "home", levels_in={"imperfect": "theirs"})
+    assert own == {"experts": 10.0, "imperfect": 9.0} | one_goal
+
+
+@pytest.mark.parametrize(
+    ("name", "figure", "levels"),
+    [
+        ("fig7", "figure", {"experts": 12.0, "stop after one goal": 1.0}),
+        ("fig7", "return_social", {"experts": 10.0, "stop after one goal": 1.0}),
+        ("fig5", "figure", {"experts": 10.0, "imperfect experts": 9.0, "stop after one goal": 1.0}),
+    ],
+)
+def test_the_figures_of_a_study_have_the_levels_of_their_curves(monkeypatch, name, figure, levels):
+    study = load_study(f"ndousse2021/{name}")
+    places = {"experts": "3-goal cycle", "3-goal experts": "4-goal cycle"} if name == "fig7" else {}
+    measured = {
+        (condition.label, place.name): (10.0, 12.0)
+        for condition in study.conditions if "experts" in condition.label and "social" not in condition.label
+        for place in study.eval_conditions if places.get(condition.label, place.name) == place.name
+    }  # fmt: skip
+    if name == "fig5":
+        measured["imperfect experts", "3-goal cycle, imperfect experts"] = (9.0, 12.0)
+    data_rows = [
+        {"condition": label, "seed": None, "eval_condition": place, "return_social": {"mean": social},
+         "return_solo": {"mean": solo}}
+        for (label, place), (social, solo) in measured.items()
+    ]  # fmt: skip
+    checkpoints = {"steps": [1, 2], "return_social": [[1.0, 1.0]], "return_solo": [[1.0, 1.0]], "social_gain": [[0, 0]]}
+    novices = [c.label for c in study.conditions if c.label not in {label for label, _ in measured}]
+    data = {"rows": data_rows, "curves": {label: {"checkpoints": checkpoints} for label in novices}, "budget": "desk"}
+    monkeypatch.setattr(figures, "learning_curves", lambda curves, reference_levels, **words: reference_levels)
+    drawn = {made: shown for made, shown, _ in study.figures(Results(data))}
+    assert drawn[figure] == levels

@@ -17,6 +17,7 @@ from rookery.viz.plots import count_bars, interval_dots, learning_curves
 _STEPS_LABEL = "environment steps per seed"
 _RETURN_LABEL = "return per episode"
 ONE_GOAL_LEVEL = {"stop after one goal": 1.0}
+_NO_CONDITIONS: Mapping[str, str] = MappingProxyType({})
 CHECKPOINT_CAPTIONS = {
     "return_social": "Agents frozen at each checkpoint, with partners, in the full task of training. Thin: each seed.",
     "return_solo": "Agents frozen at each checkpoint, alone, in the full task of training. Thin: each seed.",
@@ -36,10 +37,11 @@ TEAM_MEASURE_LABELS = {
 }
 
 
-def training_figures(results: Results) -> Figures:
-    """Return with partners at checkpoints, then social gain, then every frozen agent in every evaluation condition."""
+def training_figures(results: Results, levels_in: Mapping[str, str] = _NO_CONDITIONS) -> Figures:
+    """Return with partners at checkpoints, then social gain, then every frozen agent in every evaluation condition;
+    `levels_in` as in `reference_levels`."""
     return [
-        *checkpoint_curves(results, "return_social", "figure"),
+        *checkpoint_curves(results, "return_social", "figure", levels_in=levels_in),
         *checkpoint_curves(results, "social_gain", "social_gain"),
         *return_dots(results, "agents"),
     ]
@@ -50,14 +52,16 @@ def checkpoint_curves(
     measure: str,
     name: str,
     trained_in: str | None = None,
-    continues: Mapping[str, str] = MappingProxyType({}),
+    continues: Mapping[str, str] = _NO_CONDITIONS,
+    levels_in: Mapping[str, str] = _NO_CONDITIONS,
 ) -> Figures:
-    """Curves of frozen agents at every checkpoint, with the levels of the agents that have no seeds.
+    """Curves of frozen agents at every checkpoint, with the levels of the agents that have no seeds, in this measure.
 
     Args:
       trained_in: the evaluation condition with the task of training, in which checkpoints are evaluated. None: the
         first of each condition.
       continues: by condition, the one whose agents it continues to train; its curve begins where that one's ends.
+      levels_in: as in `reference_levels`.
     """
     curves = {}
     for label, curve in results.curves.items():
@@ -71,17 +75,27 @@ def checkpoint_curves(
         levels = {"no gain": 0.0}
     else:  # older results lack the task of training
         is_measured = trained_in is None or trained_in in results.eval_conditions
-        levels = reference_levels(results, trained_in) if is_measured else ONE_GOAL_LEVEL
+        levels = reference_levels(results, trained_in, measure, levels_in) if is_measured else ONE_GOAL_LEVEL
     figure = learning_curves(
         curves, reference_levels=levels, xlabel=_STEPS_LABEL, ylabel=f"{measure_label(measure)} per episode"
     )
     return [(name, figure, CHECKPOINT_CAPTIONS[measure])]
 
 
-def reference_levels(results: Results, eval_condition: str | None = None) -> dict[str, float]:
-    """Mean return of every condition that has no learning curve, and the return of stopping after one goal."""
+def reference_levels(
+    results: Results,
+    eval_condition: str | None = None,
+    measure: str = "return_social",
+    levels_in: Mapping[str, str] = _NO_CONDITIONS,
+) -> dict[str, float]:
+    """Mean return of every condition that has no learning curve, and the return of stopping after one goal.
+
+    Args:
+      eval_condition: conditions that were not evaluated in it are left out. None: the first of each condition.
+      levels_in: by condition, the evaluation condition in which its own level is measured instead.
+    """
     fixed = {
-        condition: results.mean(condition, "return_social", eval_condition)
+        condition: results.mean(condition, measure, levels_in.get(condition, eval_condition))
         for condition in results.conditions_in(eval_condition)
         if not results.has_seeds(condition) or condition not in results.curves
     }
@@ -116,11 +130,13 @@ def follower_figures(results: Results, conditions: list[str]) -> Figures:
     ]
 
 
-def solo_figures(results: Results, continues: Mapping[str, str] = MappingProxyType({})) -> Figures:
-    """As `training_figures`, with the return alone first; `continues` as in `checkpoint_curves`."""
+def solo_figures(
+    results: Results, trained_in: str | None = None, continues: Mapping[str, str] = _NO_CONDITIONS
+) -> Figures:
+    """As `training_figures`, with the return alone first; `trained_in` and `continues` as in `checkpoint_curves`."""
     return [
-        *checkpoint_curves(results, "return_solo", "figure", continues=continues),
-        *checkpoint_curves(results, "return_social", "return_social", continues=continues),
+        *checkpoint_curves(results, "return_solo", "figure", trained_in, continues),
+        *checkpoint_curves(results, "return_social", "return_social", trained_in, continues),
         *return_dots(results, "agents"),
     ]
 

@@ -5,6 +5,8 @@ Source: Ndousse et al. 2021, figure 5 and section 4.1.
 
 from __future__ import annotations
 
+import functools
+
 from rookery.studies import budgets, figures
 from rookery.studies.agent_sources import PretrainedAgent, TrainedAgents
 from rookery.studies.claims import changed, few_seeds_exceed, mean_above, mean_greater
@@ -57,7 +59,7 @@ STUDY = Study(
                          _SOCIAL_IMPERFECT.label, _IMPERFECT_EXPERTS.label, max_fraction=0.4,
                          eval_condition=_WITH_IMPERFECT),
     ),
-    figures=figures.training_figures,
+    figures=functools.partial(figures.training_figures, levels_in={_IMPERFECT_EXPERTS.label: _WITH_IMPERFECT}),
     num_seeds=6,
     definition=3,
     changes={2: budgets.DEFINITION_2, 3: budgets.DEFINITION_3},

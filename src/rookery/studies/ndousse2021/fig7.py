@@ -60,7 +60,9 @@ STUDY = Study(
                      _STAYED.label, _SWITCHED.label, "social_gain"),
     ),
     figures=functools.partial(
-        figures.solo_figures, continues=dict.fromkeys((_SWITCHED.label, _STAYED.label), SOCIAL_NEXT_FRAME.label)
+        figures.solo_figures,
+        trained_in=GOAL_CYCLE_3.name,
+        continues=dict.fromkeys((_SWITCHED.label, _STAYED.label), SOCIAL_NEXT_FRAME.label),
     ),
     num_seeds=6,
     definition=3,
