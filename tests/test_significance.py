@@ -208,6 +208,10 @@ def test_detectable_effects():
     assert fractions_test(3, 12, 0, 12).detectable < fractions_test(3, 12, 2, 12).detectable < 1
     assert fractions_test(12, 12, 7, 12).detectable == math.inf
     assert stratified_fractions_test([(3, 6, 0, 6), (3, 6, 2, 6)]).detectable == fractions_test(3, 12, 2, 12).detectable
+    # More than one of six is not shown in 80 % of cases, whatever the fraction; six against one decide all the same.
+    decided = fractions_test(6, 6, 1, 6)
+    assert decided.decides
+    assert decided.detectable == math.inf
     # With twice the spread, twice the effect is needed.
     values = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     assert mean_test(2 * values).detectable == pytest.approx(2 * mean_test(values).detectable)

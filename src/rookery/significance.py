@@ -52,8 +52,8 @@ class SignificanceTest(NamedTuple):
     """Whether the exact test decides as well."""
     detectable: float
     """The smallest effect that so many seeds with such a spread show in 80 % of cases, by the test of `p_value` alone
-    and without correction; of fractions, the smallest fraction, given that of the other condition. Infinite where no
-    effect is large enough; NaN where unknown."""
+    and without correction; of fractions, the smallest larger fraction, given that of the other condition. Infinite
+    where no effect is shown in so many cases, which may still decide in fewer; NaN where unknown."""
 
     @property
     def decides(self) -> bool:
@@ -332,6 +332,8 @@ def holm(p_values: ArrayLike) -> np.ndarray:
 
 def detectable_fraction(total: int, other_total: int, other_fraction: float) -> float:
     """The smallest fraction of seeds that Fisher's test tells from a smaller one in 80 % of cases; infinite if none.
+
+    Infinite does not mean that the test cannot decide: it may in fewer cases, and for a fraction below the other one.
 
     Args:
       other_fraction: of the other condition's seeds, such as the observed one.

@@ -9,14 +9,15 @@ import pytest
 
 from rookery.intervals import Interval
 from rookery.learning.intrinsic import MessageInfluence, MOAInfluence
-from rookery.significance import SignificanceTest
+from rookery.significance import SignificanceTest, fractions_test
 from rookery.studies.claims import mean_greater
 from rookery.studies.judging import judge_claims
 from rookery.studies.mechanisms import FramePredictionCheck, InfluenceCheck, MechanismCheck
 from rookery.studies.results import Results
-from rookery.studies.results_io import format_evidence
+from rookery.studies.results_io import _add_tests, format_evidence
 from rookery.studies.study import HOLDS, Claim, Verdict
 from rookery.studies.training_end import late_rise
+from rookery.viz.report_page import Report
 from tests.studies.tiny import STUDY
 
 
@@ -62,6 +63,18 @@ def test_that_nothing_is_detectable_is_not_that_it_is_unknown():
     assert [row["detectable"] for row in judged] == ["none", None]
     assert "detectable: none" in format_evidence(judged[0])
     assert "detectable" not in format_evidence(judged[1])
+
+
+def test_that_nothing_is_detectable_is_not_that_nothing_decides():
+    """The page explains 'none' next to verdicts that were decided all the same."""
+    test = fractions_test(6, 6, 1, 6)
+    judged = judge(Claim(text="a", judge=lambda results: Verdict(HOLDS, "q", test.interval, "", test)))
+    assert (judged[0]["verdict"], judged[0]["detectable"]) == ("holds", "none")
+    page = Report("page", "a page")
+    _add_tests(page, {"claims": judged})
+    html = page.html()
+    assert "would not decide" not in html
+    assert "None: no larger fraction would be shown in 80 % of cases" in html
 
 
 def test_evidence_without_a_value_keeps_its_reason():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rookery.studies.session import Session
 
 NOTHING = "none"
-"""In results.json, for the smallest detectable effect where no effect is large enough."""
+"""In results.json, for the smallest detectable effect where no effect is shown in 80 % of cases."""
 
 
 def judge_claims(study: Study, data: dict[str, Any], others: OtherResults = lambda name: None) -> list[dict[str, Any]]:

@@ -292,9 +292,9 @@ def _add_tests(page: Report, data: dict[str, Any]) -> None:
         "Two-sided p-values: of the test that the interval belongs to; of the exact permutation test that must agree; "
         "and corrected for the number of claims besides the primary one (Holm). Detectable: the effect that so many "
         "seeds with this spread show in 80 % of cases, by the first test alone and uncorrected, in the claim's own "
-        "unit; for fractions and times, the fraction of seeds that must follow, given the fraction of the other "
-        "condition that did (of times, without regard to when). None: even if every seed followed, the fraction would "
-        "not decide.",
+        "unit; for fractions and times, the larger fraction of seeds that must follow, given the fraction of the other "
+        "condition that did (of times, without regard to when). None: no larger fraction would be shown in 80 % of "
+        "cases, not even if every seed followed. In fewer cases it still may be, and so may a smaller fraction.",
     )
 
 
