@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 
 from rookery.learning.intrinsic import combine
+from rookery.studies.duque2025.iterated_play import COOPERATION, EXTRA
 from rookery.studies.duque2025.prisoners_dilemma import matrix_game
 from rookery.studies.mckee2020 import orientations
+from rookery.studies.results import Results
+from rookery.studies.study import FAILS, HOLDS
 from rookery.studies.willis2024 import reward_transfer
 from rookery.tasks.coin_game import CoinGame
 from rookery.tasks.matrix_games import COOPERATE, DEFECT
@@ -82,3 +85,13 @@ def test_the_positive_game_has_the_incentives_of_the_other():
     payoffs = ("reward", "sucker", "temptation", "punishment")
     assert {getattr(game, name) - getattr(base, name) for name in payoffs} == {1.0}
     assert min(getattr(game, name) for name in payoffs) == 0
+
+
+@pytest.mark.parametrize(("cooperation", "verdict"), [(0.9, FAILS), (0.1, HOLDS)])
+def test_the_individualist_of_a_mixed_team_is_judged_itself(cooperation, verdict):
+    """One that cooperates in 90 % of steps does not hold, although two altruists cooperate even more often."""
+    play = {"altruistic": [[1.0, 1.0]] * 10, "mixed": [[1.0, cooperation + seed / 1000] for seed in range(10)]}
+    results = Results({"extra_measurements": {EXTRA: {team: {COOPERATION: rows} for team, rows in play.items()}}})
+    judged = orientations.STUDY.claims[-1].judge(results)
+    assert judged.outcome == verdict
+    assert judged.quantity.startswith(f"{COOPERATION} of agent 1 of 'mixed'")

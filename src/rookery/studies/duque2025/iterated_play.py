@@ -113,15 +113,16 @@ def play_mean(
     team: str,
     measure: str,
     *,
+    slot: int | None = None,
     above: float = -math.inf,
     below: float = math.inf,
 ) -> Claim:
-    """A team's mean over seeds lies above or below a number; give one of the two."""
+    """A team's mean over seeds lies above or below a number, give one of the two; `slot`: of its agent there alone."""
 
     def judge(results: Results) -> Verdict:
-        values = play_values(results, team, measure)
+        values = play_values(results, team, measure, slot)
         bound = f"> {above:g}" if math.isfinite(above) else f"< {below:g}"
-        quantity = f"{measure} of '{team}'; claimed {bound}"
+        quantity = f"{measure} of {_name_agents(team, slot)}; claimed {bound}"
         defined, detail = _defined(values)
         if not len(defined):
             return Verdict(UNDECIDED, f"{quantity}: undefined in every seed", Interval.unknown())
@@ -134,8 +135,7 @@ def play_greater(text: str, team: str, other: str, measure: str, *, slot: int | 
     """A team's mean over seeds exceeds that of another one; `slot`: of the first team's agent in a slot alone."""
 
     def judge(results: Results) -> Verdict:
-        agents = f"'{team}'" if slot is None else f"agent {slot} of '{team}'"
-        quantity = f"{measure}: {agents} minus '{other}'; claimed > 0"
+        quantity = f"{measure}: {_name_agents(team, slot)} minus '{other}'; claimed > 0"
         first, detail = _defined(play_values(results, team, measure, slot))
         second, other_detail = _defined(play_values(results, other, measure))
         if not (len(first) and len(second)):
@@ -143,6 +143,10 @@ def play_greater(text: str, team: str, other: str, measure: str, *, slot: int | 
         return judge_difference(first, second, quantity, above=0.0, detail=detail or other_detail)
 
     return Claim(text=text, judge=judge)
+
+
+def _name_agents(team: str, slot: int | None) -> str:
+    return f"'{team}'" if slot is None else f"agent {slot} of '{team}'"
 
 
 def _defined(values: np.ndarray) -> tuple[np.ndarray, str]:

@@ -98,10 +98,10 @@ STUDY = Study(
         play_mean("Individualistic agents defect in most steps.", _INDIVIDUALISTIC, COOPERATION, below=0.25),
         play_mean("Prosocial agents, who want an equal split alone, end in mutual defection.",
                   _PROSOCIAL, COOPERATION, below=0.25),
-        play_greater("Orientation makes agents of one team differ: the altruist next to an individualist cooperates "
-                     "more often than individualistic agents.", _MIXED, _INDIVIDUALISTIC, COOPERATION, slot=0),
-        play_greater("Next to an altruist an individualist does not cooperate: altruistic agents cooperate more often "
-                     "with each other than the two of a mixed team.", _ALTRUISTIC, _MIXED, COOPERATION),
+        play_greater("Next to an individualist an altruist still cooperates more often than individualistic agents.",
+                     _MIXED, _INDIVIDUALISTIC, COOPERATION, slot=0),
+        play_mean("Next to an altruist an individualist defects in most steps.",
+                  _MIXED, COOPERATION, slot=1, below=0.25),
     ),
     figures=_figures,
     num_seeds=10,
