@@ -18,9 +18,11 @@ from rookery.studies.jaques2019.boxtrapped import (
     _is_influence_felt,
 )
 from rookery.studies.jaques2019.communication_metrics import communication_measures
+from rookery.studies.judging import judge_claims
 from rookery.studies.measures import team_measures
 from rookery.studies.results import Results
 from rookery.studies.rollout_traces import RolloutTrace, rollout_trace
+from rookery.studies.study import FAILS, UNDECIDED
 from rookery.studies.study_list import STUDIES, load_study
 from rookery.tasks.matrix_games import MatrixGame
 from rookery.training.build import build
@@ -65,17 +67,36 @@ def test_influence_around_the_opening_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("surplus", "alive"),
+    ("surplus", "logged", "alive"),
     [
-        ([0.2, 0.1, 0.3, 0.2, 0.1], True),
-        ([None] * 5, None),  # nothing shows that the reward was there
-        ([0.2, None, None, None, None], True),
-        ([0.2, -0.1], False),
+        ([0.2, 0.1, 0.3, 0.2, 0.1], None, True),
+        ([None] * 5, None, None),  # nothing shows that the reward was there
+        ([None] * 5, [[0.0, 0.002]] * 5, True),
+        ([None] * 5, [[0.0, 0.0]] * 5, False),
+        ([0.2, None, None, None, None], None, True),
+        ([0.2, -0.1], None, False),
+        ([-0.1, None, None, None, None], [[0.001]] * 5, True),
     ],
 )
-def test_seeds_that_never_open_the_box_do_not_withhold_its_claims(surplus, alive):
-    outcome = _is_influence_felt(Results({"extra_measurements": {"opening_minus_other_steps": surplus}}))
-    assert outcome.alive is alive
+def test_seeds_that_never_open_the_box_do_not_withhold_its_claims(surplus, logged, alive):
+    data = {"extra_measurements": {"opening_minus_other_steps": surplus}, "curves": {}}
+    if logged is not None:
+        data["curves"] = {"influence": {"learning": {"intrinsic_reward/influence-centralized": logged}}}
+    assert _is_influence_felt(Results(data)).alive is alive
+
+
+def test_a_box_that_no_seed_opens_does_not_hold():
+    """Total failure, with an influence reward that was paid, is a verdict."""
+    data = {
+        "budget": "desk", "definition": 1,
+        "rows": [{"condition": name, "eval_condition": "Box Trapped", "seed": seed, "metrics": {"opened": 0.0}}
+                 for name in ("influence", "no influence") for seed in range(5)],
+        "extra_measurements": dict.fromkeys(
+            ("opening_minus_other_steps", "opening_has_max_influence"), [None] * 5),
+        "curves": {"influence": {"learning": {"intrinsic_reward/influence-centralized": [[0.001]] * 5}}},
+    }  # fmt: skip
+    judged = judge_claims(load_study("jaques2019/boxtrapped"), data)
+    assert [claim["verdict"] for claim in judged[:2]] == [UNDECIDED, FAILS]
 
 
 def test_the_table_of_a_perfect_speaker():

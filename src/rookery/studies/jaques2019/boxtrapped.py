@@ -19,6 +19,7 @@ from rookery.studies.rollout_traces import rollout_traces
 from rookery.studies.session import Session
 from rookery.studies.study import UNDECIDED, Claim, Condition, Figures, Study, Verdict
 from rookery.studies.training_run import TrainingRun
+from rookery.training.mechanism_health import MIN_REWARD
 from rookery.viz.plots import interval_dots, learning_curves
 
 _NUM_EPISODES = {"smoke": 4, "desk": 100, "paper": 100}
@@ -26,6 +27,7 @@ _NUM_EPISODES = {"smoke": 4, "desk": 100, "paper": 100}
 STEPS_BEFORE, STEPS_AFTER = 3, 12
 """Steps shown before and after the opening."""
 _OPENED = "metrics: opened"
+_MECHANISM = "influence-centralized"
 _MEASURES = ("opening_step", "opening_has_max_influence", "opening_minus_other_steps", "influence_around_opening")
 
 BOX_TRAPPED_RUN = TrainingRun(
@@ -109,23 +111,32 @@ def _figures(results: Results) -> Figures:
 def _is_influence_felt(results: Results) -> CheckOutcome:
     """Whether influence is paid for where the box is opened; over an episode it is small, because it is rare.
 
-    Seeds that never open the box do not count: they are what the claims are about, and must not withhold them. Where
-    none opens it, nothing shows that the reward was there.
+    In a seed that never opens the box, any influence reward counts: such seeds are what the claims are about, and must
+    not withhold them.
     """
-    surplus = [value for value in results.extra["opening_minus_other_steps"] if value is not None]
-    if not surplus:
-        return CheckOutcome(None, "no seed opens the box, so that influence on that step cannot be measured")
-    num_alive = sum(value > 0 for value in surplus)
-    reason = (
-        f"in {num_alive} of the {len(surplus)} seeds that open the box more influence is paid for on that step than on "
-        f"others ({', '.join(f'{value:.3f}' for value in surplus)} nats more)"
-    )
-    return CheckOutcome(num_alive >= ALIVE_FRACTION * len(surplus), reason)
+    by_seed = results.extra["opening_minus_other_steps"]
+    surplus = [value for value in by_seed if value is not None]
+    logged = results.curves.get(_INFLUENCE.label, {}).get("learning", {}).get(f"intrinsic_reward/{_MECHANISM}")
+    elsewhere = [
+        bool(np.abs(rewards).mean() >= MIN_REWARD)
+        for rewards, value in zip(logged or [], by_seed, strict=False)
+        if value is None
+    ]
+    alive = [*(value > 0 for value in surplus), *elsewhere]
+    if not alive:
+        return CheckOutcome(None, "no seed opens the box, and the size of the influence reward was not logged")
+    parts = []
+    if surplus:
+        parts.append(
+            f"in {sum(alive[: len(surplus)])} of the {len(surplus)} seeds that open the box more influence is paid for "
+            f"on that step than on others ({', '.join(f'{value:.3f}' for value in surplus)} nats more)"
+        )
+    if elsewhere:
+        parts.append(f"in {sum(elsewhere)} of the {len(elsewhere)} that never open it influence is paid for at all")
+    return CheckOutcome(sum(alive) >= ALIVE_FRACTION * len(alive), "; ".join(parts))
 
 
-_INFLUENCE_IS_FELT = MeasuredCheck(
-    mechanism="influence-centralized", condition=_INFLUENCE.label, measure=_is_influence_felt
-)
+_INFLUENCE_IS_FELT = MeasuredCheck(mechanism=_MECHANISM, condition=_INFLUENCE.label, measure=_is_influence_felt)
 
 STUDY = Study(
     name="jaques2019/boxtrapped",
