@@ -87,11 +87,11 @@ def test_whom_it_follows():
     assert values_of("whom it follows", episodes) == pytest.approx(
         {
             "entries that repeat the better one": 3 / 4,
-            "entries that repeat the better one, by chance": 1 / 4,  # alone, next to the partners of "good and bad"
+            "repeat the better one, by chance": 1 / 4,  # alone, next to the partners of "good and bad"
             "entries that repeat the worse one": 1 / 4,
-            "entries that repeat the worse one, by chance": 3 / 4,
+            "repeat the worse one, by chance": 3 / 4,
             "time nearer to the better one": 3 / 4,
-            "time nearer to the better one, by chance": 3 / 6,  # 2 against 4 columns; 6 against 4, and 6 against 0
+            "nearer to the better one, by chance": 3 / 6,  # 2 against 4 columns; 6 against 4, and 6 against 0
             "effect on entries, colors swapped": 3 / 4 - 0 / 4,  # in step 5 the better one's entry is three steps old
             "effect on time, colors swapped": 3 / 4 - 1 / 5,
             "effect on entries, colors frozen": 3 / 4 - 2 / 4,

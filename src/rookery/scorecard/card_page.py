@@ -125,7 +125,10 @@ def _waiting_picture(card: ScoreCard) -> tuple[Figure, str]:
         "experts: first mistake": reached(range(1, 3), -1),
         "agent: first mistake": reached(range(1), -1),
     }
-    caption = "When the first goal and the first mistake happen. An agent that waits comes after the experts."
+    caption = (
+        "When the first goal and the first mistake happen; a line stays below 1 by the episodes without one. An agent "
+        "that waits comes after the experts."
+    )
     return step_lines(lines, ylabel="fraction of episodes"), caption
 
 

@@ -153,11 +153,11 @@ def _preference(episodes: dict[str, ConditionEpisodes], follow_steps: int) -> di
     nearer = _nearer_counts(played, played)
     numbers = {
         "entries that repeat the better one": interval_of_means(ratio, *better),
-        "entries that repeat the better one, by chance": interval_of_means(ratio, *better_by_chance),
+        "repeat the better one, by chance": interval_of_means(ratio, *better_by_chance),
         "entries that repeat the worse one": interval_of_means(ratio, *worse),
-        "entries that repeat the worse one, by chance": interval_of_means(ratio, *worse_by_chance),
+        "repeat the worse one, by chance": interval_of_means(ratio, *worse_by_chance),
         "time nearer to the better one": interval_of_means(ratio, *nearer),
-        "time nearer to the better one, by chance": interval_of_means(ratio, *_nearer_counts(alone, played)),
+        "nearer to the better one, by chance": interval_of_means(ratio, *_nearer_counts(alone, played)),
     }
     for lesion in LESIONS:
         changed = episodes[lesion]
@@ -286,14 +286,14 @@ PROBES = {
         numbers={
             "entries that repeat the better one": "fraction of the agent's entries into goals that repeat the better "
             "partner's last entry within 10 steps",
-            "entries that repeat the better one, by chance": "the same of the agent alone, compared with the better "
+            "repeat the better one, by chance": "the same of the agent alone, compared with the better "
             "partner's entries in the same world: what is coincidence; undefined if it enters none",
             "entries that repeat the worse one": "fraction of the agent's entries that repeat the anti-expert's last "
             "entry within 10 steps",
-            "entries that repeat the worse one, by chance": "the same of the agent alone",
+            "repeat the worse one, by chance": "the same of the agent alone",
             "time nearer to the better one": "fraction of steps in which the agent is nearer to the better partner, of "
             "those in which the distances differ",
-            "time nearer to the better one, by chance": "the same of the agent alone, with its distances to where the "
+            "nearer to the better one, by chance": "the same of the agent alone, with its distances to where the "
             "partners are in the same world: what is coincidence, which need not be ½",
             **{
                 f"effect on {quantity}, colors {lesion}": f"the fraction of {meaning} with true colors minus that with "
