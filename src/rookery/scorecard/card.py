@@ -128,8 +128,8 @@ def _check_repetition(name: str, condition: str, first: ConditionEpisodes, again
         raise IncompatibleError(
             f"{name} played {condition!r} in another way at the end than at the start, in the same worlds: it "
             "remembers or samples by something outside its state (a global variable, an attribute, a file); only the "
-            "state that it returns may carry over, from step to step of an episode; keep memory and random seeds there, "
-            "and score it again"
+            "state that it returns may carry over, from step to step of an episode; keep memory and random seeds "
+            "there, and score it again"
         )
 
 
