@@ -1,11 +1,12 @@
 """The page over all results, from results made up by hand."""
 
 import json
+import os
 
 from rookery.cli import main
 from rookery.errors import ConfigError, NotFoundError
 from rookery.studies import verdict_index
-from rookery.studies.verdict_index import VERDICTS_FILE, studies_with_results, write_verdict_index
+from rookery.studies.verdict_index import VERDICTS_FILE, other_results, studies_with_results, write_verdict_index
 
 RUN = {
     "run": "moa", "steps_per_seed": 4_000, "seconds": 1.5, "machine": {"processor": "p", "cores": 2, "jax": "0.10"}
@@ -92,6 +93,21 @@ def test_a_folder_without_results_is_not_reported(tmp_path, capsys):
         assert main(["report", "all", "--results", str(tmp_path / name)]) == NotFoundError.exit_code
         assert "holds no study's results; name their folder with --results" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_results_that_a_killed_process_left_under_the_backup_s_name_are_found(tmp_path, monkeypatch):
+    def leave_backup():
+        os.rename(tmp_path / "ndousse2021/fig4", tmp_path / "ndousse2021/.fig4.backup")
+
+    put(tmp_path, "ndousse2021/fig4")
+    leave_backup()
+    assert studies_with_results(tmp_path) == ["ndousse2021/fig4"]
+    leave_backup()
+    assert other_results(tmp_path)("ndousse2021/fig4").data["seeds"] == [3, 4, 5]
+    leave_backup()
+    monkeypatch.setattr("rookery.studies.judging.judge_claims", lambda study, data, others: data["claims"])
+    monkeypatch.setattr("rookery.studies.results_io.write_results", lambda study, data, folder: folder / "report.html")
+    assert main(["report", "ndousse2021/fig4", "--results", str(tmp_path)]) == 0
 
 
 def test_results_that_cannot_be_read_are_named_and_stop_no_other(tmp_path):

@@ -73,6 +73,7 @@ def run_report(options: ReportCommand) -> int:
 
 
 def _report(name: str, results: Path, as_json: bool) -> None:
+    from rookery.storage.atomic import restore_replaced
     from rookery.studies.judging import judge_claims
     from rookery.studies.results import Results
     from rookery.studies.results_io import describe_older_definition, judging_stored, read_results, write_results
@@ -81,7 +82,9 @@ def _report(name: str, results: Path, as_json: bool) -> None:
     from rookery.studies.verdict_index import other_results
 
     folder = results / name
-    study, data = load_study(name), read_results(folder)
+    study = load_study(name)
+    restore_replaced(folder)
+    data = read_results(folder)
     with judging_stored(folder):
         claims = judge_claims(study, data, other_results(results))
         data |= {"summary": summarize_results(Results(data)), "claims": claims}

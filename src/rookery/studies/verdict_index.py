@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rookery.errors import ConfigError, CorruptFileError, StorageError
-from rookery.storage.atomic import path_exists, write_text
+from rookery.storage.atomic import path_exists, restore_replaced, write_text
 from rookery.studies.mechanisms import OtherResults
 from rookery.studies.results import Results
 from rookery.studies.results_io import STUDY_RESULTS_FILE, describe_older_definition, format_evidence, read_results
@@ -29,14 +29,20 @@ from the paper, and the machines.
 
 def studies_with_results(root: Path) -> list[str]:
     """Names of the studies whose results lie under a folder, in the registry's order."""
-    return [name for name in study_names() if path_exists(root / name / STUDY_RESULTS_FILE)]
+    return [name for name in study_names() if _has_results(root / name)]
+
+
+def _has_results(folder: Path) -> bool:
+    """Also where a process that was killed while it replaced them left them under the backup's name."""
+    restore_replaced(folder)
+    return path_exists(folder / STUDY_RESULTS_FILE)
 
 
 def other_results(root: Path) -> OtherResults:
     """The results of studies under a folder by name, for mechanisms that another study measured."""
 
     def read(name: str) -> Results | None:
-        return Results(read_results(root / name)) if path_exists(root / name / STUDY_RESULTS_FILE) else None
+        return Results(read_results(root / name)) if _has_results(root / name) else None
 
     return read
 
