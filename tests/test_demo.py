@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rookery import cli
+from rookery.commands.demo import VERDICT_WORDS, _judge
 from rookery.commands.demo_report import followed_steps, summary_sentence
 from rookery.errors import STOPPED_EXIT_CODE
 from rookery.storage import metrics
@@ -83,7 +84,7 @@ def check_results(results):
     assert {row["variant"] for row in results["replicas"]} == {"social", "solo"}
     assert results["judged"] is False
     assert len(results["claims"]) == 3
-    assert all(isinstance(claim["holds"], bool) for claim in results["claims"])
+    assert all(claim["holds"] in (True, False, None) for claim in results["claims"])
     for row in results["replicas"]:
         social, solo, gain = (row[name]["mean"] for name in ("return_social", "return_solo", "social_gain"))
         assert gain == pytest.approx(social - solo, abs=1e-6)
@@ -161,5 +162,45 @@ def test_the_sentence_says_what_was_seen():
     assert sentence.startswith("Social learning was seen: ")
     assert "1 of 2 social seeds" in sentence
     assert "over 2 seeds" in sentence
-    sentence = summary_sentence({**results, "claims": [{"holds": True}, {"holds": False}]})
+    sentence = summary_sentence({**results, "claims": [{"holds": True}, {"holds": None}]})
     assert sentence.startswith("Social learning was not clearly seen: ")
+    sentence = summary_sentence({**results, "claims": [{"holds": None}, {"holds": False}]})
+    assert sentence.startswith("Social learning was not seen: ")
+
+
+def judged(social, solo, episodes=200):
+    """What the demo says of the three claims, for novices whose mean returns with experts are these; alone, 0.5."""
+    random = np.random.default_rng(0)
+
+    def play(means):
+        return [(random.normal(m, 1, episodes), random.normal(0.5, 1, episodes)) for m in means]
+
+    return [claim["holds"] for claim in _judge({"social": play(social), "solo": play(solo)})["claims"]]
+
+
+@pytest.mark.parametrize(
+    ("social", "claims"),
+    [
+        ([9, 9.2, 8.8, 9.1, 9], [True, True, True]),
+        ([9, 8, 1, 1, 1], [None, None, None]),  # two of five seeds learned
+        ([-3, -3.1, -2.9, -3, -3.2], [False, False, False]),
+        ([9, 9.2], [True, True, True]),  # of these novices, over their episodes
+        ([1, 1], [None, True, True]),
+    ],
+)
+def test_claims_of_the_demo_hold_fail_or_are_undecided(social, claims):
+    assert judged(social, [0.5] * len(social)) == claims
+    assert {True, False, None} == set(VERDICT_WORDS)
+
+
+def test_the_demo_compares_means_by_their_difference():
+    """Intervals that overlap may belong to means that differ."""
+    first, second = ([m + 0.5 * k for k in (-2, -1, 0, 1, 2)] for m in (2.8, 1.5))
+    novices = {
+        "social": [(np.full(10, m), np.zeros(10)) for m in first],
+        "solo": [(np.zeros(10), np.full(10, m)) for m in second],
+    }
+    results = _judge(novices)
+    social, solo = (results["intervals"][name] for name in ("social: return_social", "solo: return_solo"))
+    assert social["low"] < solo["high"]
+    assert results["claims"][1]["holds"]

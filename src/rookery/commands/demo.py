@@ -22,6 +22,8 @@ REPORT_FILE = "report.html"
 SMOKE_PRESET = "smoke"
 """Preset that trains too little to judge claims by."""
 MIN_SEEDS, MAX_SEEDS = 2, 5
+VERDICT_WORDS = {True: "holds", False: "does not hold", None: "undecided"}
+"""By a claim's entry in results.json."""
 
 
 @dataclasses.dataclass
@@ -95,7 +97,7 @@ def run_demo(options: DemoCommand) -> int:
         return 0
     if results["judged"]:
         for claim in results["claims"]:
-            print(f"{'holds' if claim['holds'] else 'does not hold':14} {claim['text']}")
+            print(f"{VERDICT_WORDS[claim['holds']]:14} {claim['text']}")
     else:
         print(NOT_JUDGED)
     print(f"report: {report}")
@@ -164,10 +166,15 @@ def evaluate_demo(result: TrainResult, episodes: int) -> dict[str, Any]:
 
 
 def _judge(returns: dict[str, list[tuple[Any, Any]]]) -> dict[str, Any]:
-    """Intervals and claims from each variant's (return_social, return_solo), f32[episodes] each, of every seed."""
+    """Intervals and claims from each variant's (return_social, return_solo), f32[episodes] each, of every seed.
+
+    A claim holds if the whole interval lies on its side, does not hold if none of it does, and is None in between.
+    """
     import numpy as np
 
-    from rookery.intervals import two_level_interval
+    from rookery.intervals import difference_of_agents, difference_of_means, two_level_interval
+    from rookery.studies.claims import judge_interval
+    from rookery.studies.study import FAILS, HOLDS
 
     social, solo = (
         {
@@ -183,16 +190,24 @@ def _judge(returns: dict[str, list[tuple[Any, Any]]]) -> dict[str, Any]:
     # An interval over two or three seeds says nothing, so with few seeds it is about these novices only.
     over_seeds = len(returns["social"]) >= MAX_SEEDS
     intervals = {name: two_level_interval(values, over_seeds=over_seeds) for name, values in measures.items()}
-    (_, social_low, _), (_, _, solo_high), (_, gain_low, _) = (
-        intervals[name] for name in ("social: return_social", "solo: return_solo", "social: social_gain")
-    )
+    names = ("social: return_social", "solo: return_solo")
+    if over_seeds:
+        difference = difference_of_means(*(measures[name].mean(1, dtype=np.float64) for name in names))
+    else:
+        difference = difference_of_agents(*(intervals[name] for name in names))
     claims = [
-        ("novices trained with experts have a return above 1, that of stopping after one goal", social_low > 1),
-        ("their return is higher than that of novices trained alone", social_low > solo_high),
-        ("their social gain is above 0: frozen, their return is higher with experts than alone", gain_low > 0),
+        (
+            "novices trained with experts have a return above 1, that of stopping after one goal",
+            judge_interval(intervals["social: return_social"], above=1.0),
+        ),
+        ("their return is higher than that of novices trained alone", judge_interval(difference, above=0.0)),
+        (
+            "their social gain is above 0: frozen, their return is higher with experts than alone",
+            judge_interval(intervals["social: social_gain"], above=0.0),
+        ),
     ]
     return {
-        "claims": [{"text": text, "holds": holds} for text, holds in claims],
+        "claims": [{"text": text, "holds": {HOLDS: True, FAILS: False}.get(outcome)} for text, outcome in claims],
         "intervals_over": "seeds and episodes" if over_seeds else "episodes of these novices",
         "intervals": {name: interval.to_dict("mean") for name, interval in intervals.items()},
     }

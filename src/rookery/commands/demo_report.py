@@ -36,12 +36,12 @@ def summary_sentence(results: dict[str, Any]) -> str:
     )
     replicas = [row for row in results["replicas"] if row["variant"] == "social"]
     num_positive = sum(row["social_gain"]["low"] > 0 for row in replicas)
-    clear = all(claim["holds"] for claim in results["claims"])
-    opening = "Social learning was seen" if clear else "Social learning was not clearly seen"
+    holds = [claim["holds"] for claim in results["claims"]]  # None: undecided
+    seen = "seen" if all(holds) else "not seen" if False in holds else "not clearly seen"
     return (
-        f"{opening}: novices trained with experts have a mean return of {social['mean']:.1f} per episode with them "
-        f"[{social['low']:.1f}, {social['high']:.1f}] and {alone['mean']:.1f} alone, a social gain of "
-        f"{gain['mean']:.1f} [{gain['low']:.1f}, {gain['high']:.1f}]. The same algorithm without experts reaches "
+        f"Social learning was {seen}: novices trained with experts have a mean return of {social['mean']:.1f} per "
+        f"episode with them [{social['low']:.1f}, {social['high']:.1f}] and {alone['mean']:.1f} alone, a social gain "
+        f"of {gain['mean']:.1f} [{gain['low']:.1f}, {gain['high']:.1f}]. The same algorithm without experts reaches "
         f"{solo['mean']:.1f} [{solo['low']:.1f}, {solo['high']:.1f}]. {num_positive} of {len(replicas)} social seeds "
         f"have a higher return with experts than alone. Intervals are 95 %, over {results['intervals_over']}."
     )
