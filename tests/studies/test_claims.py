@@ -63,6 +63,12 @@ def test_a_mean_above_needs_five_seeds():
     assert claim.judge(results(a=1.05)).outcome == UNDECIDED
 
 
+def test_only_agents_with_seeds_are_said_to_have_them():
+    claim = claims.mean_above("it gains", "a", 1.0)
+    assert "mean over seeds" in claim.judge(results(a=[2.0, 2.1, 2.2, 2.3, 2.4])).quantity
+    assert claim.judge(results(a=2.0)).quantity == "social gain of 'a'; claimed > 1"
+
+
 def test_two_agents_without_seeds_are_compared_over_their_episodes():
     claim = claims.mean_greater("", "a", "b")
     interval = claim.judge(results(half=0.3, a=1.5, b=1.0)).interval

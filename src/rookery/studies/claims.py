@@ -105,10 +105,11 @@ def changed(claim: Claim, **changes: Any) -> Claim:
 def mean_above(
     text: str, condition: str, threshold: float, measure: str = "social_gain", eval_condition: str | None = None
 ) -> Claim:
-    """The condition's mean over seeds lies above a number."""
+    """The condition's mean, over seeds where it has some, lies above a number."""
 
     def judge(results: Results) -> Verdict:
-        quantity = f"{_describe_quantity(measure, condition, eval_condition)}, mean over seeds; claimed > {threshold:g}"
+        over = ", mean over seeds" if results.has_seeds(condition) else ""
+        quantity = f"{_describe_quantity(measure, condition, eval_condition)}{over}; claimed > {threshold:g}"
         return _judge_condition(results, condition, measure, eval_condition, quantity, above=threshold)
 
     return Claim(text=text, judge=judge)
