@@ -18,6 +18,7 @@ from rookery.significance import (
     correlation_test,
     detectable_fraction,
     difference_test,
+    episodes_test,
     fraction_test,
     fractions_test,
     holm,
@@ -228,6 +229,16 @@ def test_a_correlation_is_tested_over_teams():
         decided += test.decides
     assert decided < 0.1 * 200  # 30 % with independent agents
     assert math.isnan(correlation_test(np.ones((5, 3)), random.normal(size=(5, 3))).interval.value)
+
+
+def test_an_agent_s_episodes_by_hand():
+    """3 ± 1.96 is two standard errors above 1, and its upper side is not that towards it."""
+    test = episodes_test(Interval(3.0, 3.0 - 1.959964, 9.0), 1.0)
+    assert test.p_value == test.exact_p_value == pytest.approx(2 * float(stats.norm.sf(2.0)))
+    assert test.decides
+    assert test.detectable == pytest.approx(float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8)), rel=1e-5)
+    assert not episodes_test(Interval(2.9, 2.9 - 1.959964, 9.0), 1.0).decides
+    assert math.isnan(episodes_test(Interval.unknown(2.0)).p_value)
 
 
 def test_an_agent_without_seeds_by_hand():

@@ -97,6 +97,19 @@ def agent_test(values: ArrayLike, agent: Interval) -> SignificanceTest:
     )
 
 
+def episodes_test(interval: Interval, level: float = 0.0) -> SignificanceTest:
+    """Whether an agent's mean over many episodes, or a difference of two, differs from a level, by its 95 % interval.
+
+    The error is that of the interval's side towards the level. NaN where it has no bounds.
+    """
+    effect = interval.value - level
+    side = interval.value - interval.low if effect > 0 else interval.high - interval.value
+    error = side / intervals.NORMAL_QUANTILE
+    p_value = math.nan if math.isnan(error) else _t_p_value(effect, error, math.inf)
+    detectable = _detectable_mean(error, math.inf)
+    return SignificanceTest(interval, p_value, p_value, p_value <= LEVEL, detectable)
+
+
 def difference_test(first: ArrayLike, second: ArrayLike) -> SignificanceTest:
     """Whether the means of f[n] and f[m] differ: Welch's t test, and the exact permutation test of ranks."""
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)

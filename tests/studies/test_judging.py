@@ -10,7 +10,7 @@ import pytest
 from rookery.intervals import Interval
 from rookery.learning.intrinsic import MessageInfluence, MOAInfluence
 from rookery.significance import SignificanceTest, fractions_test
-from rookery.studies.claims import mean_greater
+from rookery.studies.claims import mean_above, mean_greater
 from rookery.studies.judging import judge_claims
 from rookery.studies.mechanisms import FramePredictionCheck, InfluenceCheck, MechanismCheck
 from rookery.studies.results import Results
@@ -52,6 +52,17 @@ def test_the_first_claim_is_primary_and_the_others_are_corrected():
     ]
     assert judged[1]["detail"] == "p = 0.03 does not hold for 3 claims (Holm: 0.06)"
     assert judged[2]["detectable"] == 0.7
+
+
+def test_claims_over_episodes_are_corrected_with_the_others():
+    """Two claims about agents without seeds, each at p = 0.03 by itself."""
+    low, high = 1 - 1.959964 / 2.17, 1 + 1.959964 / 2.17
+    measure = {"mean": 1.0, "low": low, "high": high}
+    rows = [{"condition": "a", "seed": None, "eval_condition": "home", "return_social": measure}]
+    claims = [mean_above(str(number), "a", 0.0, "return_social") for number in range(3)]
+    judged = judge(*claims, rows=rows, curves={})
+    assert [row["p_value"] for row in judged] == [pytest.approx(0.03, abs=1e-3)] * 3
+    assert [row["verdict"] for row in judged] == ["holds", *["undecided at this budget"] * 2]
 
 
 def test_that_nothing_is_detectable_is_not_that_it_is_unknown():

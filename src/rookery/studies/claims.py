@@ -206,7 +206,8 @@ def _judge_episodes(
     interval: Interval, quantity: str, detail: str = "", above: float = -math.inf, below: float = math.inf
 ) -> Verdict:
     """An agent without seeds is judged by its episodes, which are many."""
-    return Verdict(judge_interval(interval, above=above, below=below), quantity, interval, detail)
+    test = significance.episodes_test(interval, above if math.isfinite(above) else below)
+    return Verdict(judge_interval(interval, above=above, below=below), quantity, interval, detail, test)
 
 
 def equivalent_within(
