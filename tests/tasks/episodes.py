@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from rookery.tasks.registry import make_env
-from rookery.testing.task_checks import Episodes, Player
+from rookery.testing.random_episodes import Episodes, Player
 
 
 def play(task, steps: int, seed: int = 0) -> Episodes:

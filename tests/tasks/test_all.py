@@ -5,6 +5,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from rookery.interfaces import Task
@@ -14,7 +15,8 @@ from rookery.tasks.goal_reaching import GoalReachingTask
 from rookery.tasks.grid_task import GridTask
 from rookery.tasks.single_goal import SingleGoal
 from rookery.testing import ConformanceError, check_task
-from rookery.testing.task_checks import Player, check_grid_episodes, check_settings, check_shapes, check_without_jit
+from rookery.testing.random_episodes import Player
+from rookery.testing.task_checks import check_grid_episodes, check_settings, check_shapes, check_without_jit
 from rookery.types import Env
 from tests.tasks.episodes import play
 from tests.worlds import FORWARD, SMALL
@@ -104,10 +106,14 @@ class Broken(GoalCycle):
 
     def default_params(self):
         params = super().default_params()
+        if self.mistake == "random params":
+            return params.replace(penalty=params.penalty + np.random.random())
         return params.replace(penalty=self.penalty) if self.mistake == "params" else params
 
     def generate(self, key):
         tiles, position, heading, task_state = super().generate(key)
+        if self.mistake == "numpy's random numbers":
+            heading = (heading + np.random.randint(2**31)) % 4
         if self.mistake == "swapped":
             position = position[:, ::-1]
         if self.mistake == "raises":
@@ -173,6 +179,15 @@ def test_an_agent_is_paid_in_the_step_in_which_it_leaves():
     [
         ("params", r"Broken.default_params: \.penalty is float; use an array such as jnp.float32"),
         ("swapped", r"Broken.generate: an agent is o"),
+        (
+            "numpy's random numbers",
+            r"Broken: compiled twice, the same key and actions must give the same episode; take random numbers from "
+            r"the key, not from numpy or Python, and no time \(at \[0\]\.heading\)",
+        ),
+        (
+            "random params",
+            r"Broken.default_params: must be as the environment's, the same at every call \(at .penalty\)",
+        ),
         ("pays the absent", "Broken.reward: absent agents must get 0"),
         ("unnamed metric", r"Broken: step: info has \['extra', 'goals', 'mistakes'\]"),
         ("listens to the absent", "Broken: step: the action of an agent outside agent_mask must have no effect"),

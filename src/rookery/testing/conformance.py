@@ -82,3 +82,33 @@ def require_close(first: Any, second: Any, method: str, message: str) -> None:
     require(np.isfinite(first).all() and np.isfinite(second).all(), method, "computes numbers that are not finite")
     difference, scale = np.abs(first - second).max(initial=0.0), max(1.0, float(np.abs(second).max(initial=0.0)))
     require(difference <= TOLERANCE * scale, method, f"{message} (they differ by {difference:.2g})")
+
+
+def require_same_when_compiled_again(
+    lowered: tuple[jax.stages.Lowered, jax.stages.Lowered],
+    arguments: tuple[Any, ...],
+    outputs: Any,
+    method: str,
+    message: str,
+) -> None:
+    """Raises ConformanceError unless a function that was traced twice computes the same numbers both times.
+
+    Two calls of one compiled program agree even where Python or numpy sampled a number while it was traced.
+
+    Args:
+      lowered: the function, lowered from two separate traces.
+      arguments, outputs: of the program that was compiled from the first trace.
+      message: what must agree.
+    """
+    if _is_same_program(*lowered):
+        return
+    again = lowered[1].compile()(*arguments)
+    advice = "take random numbers from the key, not from numpy or Python, and no time"
+    require_equal_trees(outputs, again, method, f"{message}; {advice}")
+
+
+def _is_same_program(first: jax.stages.Lowered, second: jax.stages.Lowered) -> bool:
+    """Whether two functions became one program, which need not be compiled twice; False where the text cannot tell."""
+    text = first.as_text()
+    # Newer versions of JAX may pass constants in addition to the text.
+    return text == second.as_text() and "jax.const" not in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,21 +23,12 @@ from rookery.testing.conformance import (
     require_equal_trees,
     require_equal_types,
     require_instance,
+    require_same_when_compiled_again,
 )
+from rookery.testing.random_episodes import Episodes, Player
 from rookery.types import Env, PyTree, TimeStep
 
-NUM_CHECKED_ENVS = 6
 _CHEAP_VIEW = ViewConfig(size=3, observation_type="symbolic")
-
-
-class Episodes(NamedTuple):
-    """Random episodes in NUM_CHECKED_ENVS environments, as numpy arrays."""
-
-    first_state: PyTree  # [E, ...]
-    first: TimeStep  # [E, ...]
-    states: PyTree  # [T, E, ...], after each step
-    timesteps: TimeStep  # [T, E, ...]
-    action: np.ndarray  # i32[T, E, A]
 
 
 def check_task(task: Task, *, steps: int = 40, compare_without_jit: bool = False) -> None:
@@ -45,11 +36,12 @@ def check_task(task: Task, *, steps: int = 40, compare_without_jit: bool = False
 
     Settings: a frozen dataclass, hashable, with a `kind`. Environment: shapes and types of states and time steps, which
     `reset` and `step` must agree on; metrics named as in `metric_names`; the time limit. Random episodes: compiled
-    once, also if parameters change; the same key gives the same episode; environments side by side do not affect each
-    other; agents that leave within an episode are in `dropout_slots`; absent agents are not paid and their actions have
-    no effect. On the gridworld: agents stay on the map and off obstacles, obstacles do not move, agents move one cell
-    per step unless the task overrides `post_step`, which sets nothing that is undone in the same step, goals can be
-    entered. If the grid is square and its size can be chosen, the episodes are played on one that is not square.
+    once, also if parameters change; the same key gives the same episode, also if it is compiled again; environments
+    side by side do not affect each other; agents that leave within an episode are in `dropout_slots`; absent agents are
+    not paid and their actions have no effect. On the gridworld: agents stay on the map and off obstacles, obstacles do
+    not move, agents move one cell per step unless the task overrides `post_step`, which sets nothing that is undone in
+    the same step, goals can be entered. If the grid is square and its size can be chosen, the episodes are played on
+    one that is not square.
 
     Args:
       task: as it is registered.
@@ -119,7 +111,9 @@ def check_shapes(task: Task, env: Env) -> None:
     require(len(env.action_names) == env.num_actions, f"{name}.action_names", f"must be {env.num_actions} names")
     num_agents, params = env.num_agents, env.default_params()
     _check_params(task, params)
-    require_equal_types(task.default_params(), params, f"{name}.default_params", "must be as the environment's")
+    same_params = "must be as the environment's, the same at every call"
+    require_equal_types(task.default_params(), params, f"{name}.default_params", same_params)
+    require_equal_trees(task.default_params(), params, f"{name}.default_params", same_params)
     key, agent_mask = jax.random.PRNGKey(0), jnp.ones(num_agents, bool)
     state, first = jax.eval_shape(env.reset, key, params)
     masked_state, masked = jax.eval_shape(env.reset, key, params, agent_mask)
@@ -197,52 +191,6 @@ def _small_copy(task: Task, steps: int) -> Task:
     return task
 
 
-class Player:
-    """Plays random episodes by one compiled program, and counts how often it is traced."""
-
-    def __init__(self, env: Env, steps: int) -> None:
-        self.env: Env
-        self.steps: int
-        self.traces: int
-        self.env, self.steps, self.traces = env, steps, 0
-        self.params: PyTree = env.default_params()
-        self.keys: jax.Array = jax.random.split(jax.random.PRNGKey(0), NUM_CHECKED_ENVS)
-        self.everyone: jax.Array = jnp.ones((NUM_CHECKED_ENVS, env.num_agents), bool)
-        self._episodes = jax.jit(jax.vmap(self._episode, (0, 0, None, 1), (0, 0, 1, 1)))
-
-    def _episode(self, key, agent_mask, params, action):
-        self.traces += 1
-        state, first = self.env.reset(key, params, agent_mask)
-
-        def step(state, action):
-            state, timestep = self.env.step(state, action, params)
-            return state, (state, timestep)
-
-        states, timesteps = jax.lax.scan(step, state, action)[1]
-        return state, first, states, timesteps
-
-    def actions(self, seed: int = 0) -> jax.Array:
-        """Random actions; half of them go forward on the gridworld, so that agents get somewhere. i32[T, E, A]."""
-        key = jax.random.PRNGKey(seed)
-        shape = (self.steps, NUM_CHECKED_ENVS, self.env.num_agents)
-        action = jax.random.randint(key, shape, 0, self.env.num_actions)
-        forward = jax.random.bernoulli(jax.random.fold_in(key, 1), 0.5, shape)
-        return jnp.where(forward & (self.env.num_actions > FORWARD), FORWARD, action)
-
-    def play(
-        self,
-        keys: jax.Array | None = None,
-        agent_mask: jax.Array | None = None,
-        params: PyTree = None,
-        action: jax.Array | None = None,
-    ) -> Episodes:
-        keys = self.keys if keys is None else keys
-        agent_mask = self.everyone if agent_mask is None else agent_mask
-        action = self.actions() if action is None else action
-        played = self._episodes(keys, agent_mask, self.params if params is None else params, action)
-        return Episodes(*jax.device_get((*played, action)))
-
-
 def _check_time_steps(task: Task, env: Env, episodes: Episodes) -> None:
     name, first, timesteps = type(task).__name__, episodes.first, episodes.timesteps
     require(first.is_first.all() and not timesteps.is_first.any(), f"{name}: is_first", "must be true at reset alone")
@@ -279,7 +227,10 @@ def _check_time_steps(task: Task, env: Env, episodes: Episodes) -> None:
 def _check_repeats(task: Task, player: Player, episodes: Episodes) -> None:
     """Same key, same episode; environments are independent; nothing recompiles."""
     name = type(task).__name__
-    require_equal_trees(player.play(), episodes, name, "the same key and actions must give the same episode")
+    same = "the same key and actions must give the same episode"
+    require_equal_trees(player.play(), episodes, name, same)
+    lowered = player.lower(), Player(task.make_env(), player.steps).lower()
+    require_same_when_compiled_again(lowered, player.arguments(), episodes[:4], name, f"compiled twice, {same}")
     reverse = player.play(keys=player.keys[::-1], action=player.actions()[:, ::-1])
     turned = Episodes(
         *(jax.tree.map(lambda x: x[::-1], part) for part in reverse[:2]),

@@ -1,0 +1,86 @@
+"""Random episodes of a task's environment, in several environments at once, for its conformance check."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rookery.gridworld.movement import FORWARD
+from rookery.types import Env, PyTree, TimeStep
+
+NUM_CHECKED_ENVS = 6
+
+
+class Episodes(NamedTuple):
+    """Random episodes in NUM_CHECKED_ENVS environments, as numpy arrays."""
+
+    first_state: PyTree  # [E, ...]
+    first: TimeStep  # [E, ...]
+    states: PyTree  # [T, E, ...], after each step
+    timesteps: TimeStep  # [T, E, ...]
+    action: np.ndarray  # i32[T, E, A]
+
+
+class Player:
+    """Plays random episodes by one compiled program, and counts how often it is traced."""
+
+    def __init__(self, env: Env, steps: int) -> None:
+        self.env: Env
+        self.steps: int
+        self.traces: int
+        self.env, self.steps, self.traces = env, steps, 0
+        self.params: PyTree = env.default_params()
+        self.keys: jax.Array = jax.random.split(jax.random.PRNGKey(0), NUM_CHECKED_ENVS)
+        self.everyone: jax.Array = jnp.ones((NUM_CHECKED_ENVS, env.num_agents), bool)
+        self._episodes = jax.jit(jax.vmap(self._episode, (0, 0, None, 1), (0, 0, 1, 1)))
+
+    def _episode(self, key, agent_mask, params, action):
+        self.traces += 1
+        state, first = self.env.reset(key, params, agent_mask)
+
+        def step(state, action):
+            state, timestep = self.env.step(state, action, params)
+            return state, (state, timestep)
+
+        states, timesteps = jax.lax.scan(step, state, action)[1]
+        return state, first, states, timesteps
+
+    def actions(self, seed: int = 0) -> jax.Array:
+        """Random actions; half of them go forward on the gridworld, so that agents get somewhere. i32[T, E, A]."""
+        key = jax.random.PRNGKey(seed)
+        shape = (self.steps, NUM_CHECKED_ENVS, self.env.num_agents)
+        action = jax.random.randint(key, shape, 0, self.env.num_actions)
+        forward = jax.random.bernoulli(jax.random.fold_in(key, 1), 0.5, shape)
+        return jnp.where(forward & (self.env.num_actions > FORWARD), FORWARD, action)
+
+    def play(
+        self,
+        keys: jax.Array | None = None,
+        agent_mask: jax.Array | None = None,
+        params: PyTree = None,
+        action: jax.Array | None = None,
+    ) -> Episodes:
+        arguments = self.arguments(keys, agent_mask, params, action)
+        return Episodes(*jax.device_get((*self._episodes(*arguments), arguments[-1])))
+
+    def arguments(
+        self,
+        keys: jax.Array | None = None,
+        agent_mask: jax.Array | None = None,
+        params: PyTree = None,
+        action: jax.Array | None = None,
+    ) -> tuple[PyTree, ...]:
+        """Arguments of the program; None: those of the first episodes, in which all agents take part."""
+        return (
+            self.keys if keys is None else keys,
+            self.everyone if agent_mask is None else agent_mask,
+            self.params if params is None else params,
+            self.actions() if action is None else action,
+        )
+
+    def lower(self) -> jax.stages.Lowered:
+        """The program, traced at the first call but not compiled."""
+        return self._episodes.lower(*self.arguments())
