@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rookery.gridworld.movement import FORWARD
+from rookery.gridworld.state import GridState
 from rookery.types import Env, PyTree, TimeStep
 
 NUM_CHECKED_ENVS = 6
@@ -35,18 +36,22 @@ class Player:
         self.params: PyTree = env.default_params()
         self.keys: jax.Array = jax.random.split(jax.random.PRNGKey(0), NUM_CHECKED_ENVS)
         self.everyone: jax.Array = jnp.ones((NUM_CHECKED_ENVS, env.num_agents), bool)
-        self._episodes = jax.jit(jax.vmap(self._episode, (0, 0, None, 1), (0, 0, 1, 1)))
+        self._episodes = jax.jit(jax.vmap(self._episode, (0, 0, None, 1, 0), (0, 0, 1, 1)))
 
-    def _episode(self, key, agent_mask, params, action):
+    def _episode(self, key, agent_mask, params, action, absent_at):
         self.traces += 1
-        state, first = self.env.reset(key, params, agent_mask)
+        first_state, first = self.env.reset(key, params, agent_mask)
+        state = first_state
+        if isinstance(state, GridState):
+            is_placed = ~agent_mask[:, None] & (absent_at >= 0)
+            state = state.replace(position=jnp.where(is_placed, absent_at, state.position))
 
         def step(state, action):
             state, timestep = self.env.step(state, action, params)
             return state, (state, timestep)
 
         states, timesteps = jax.lax.scan(step, state, action)[1]
-        return state, first, states, timesteps
+        return first_state, first, states, timesteps
 
     def actions(self, seed: int = 0) -> jax.Array:
         """Random actions; half of them go forward on the gridworld, so that agents get somewhere. i32[T, E, A]."""
@@ -62,9 +67,11 @@ class Player:
         agent_mask: jax.Array | None = None,
         params: PyTree = None,
         action: jax.Array | None = None,
+        absent_at: jax.Array | None = None,
     ) -> Episodes:
-        arguments = self.arguments(keys, agent_mask, params, action)
-        return Episodes(*jax.device_get((*self._episodes(*arguments), arguments[-1])))
+        """Episodes from `arguments`."""
+        arguments = self.arguments(keys, agent_mask, params, action, absent_at)
+        return Episodes(*jax.device_get((*self._episodes(*arguments), arguments[3])))
 
     def arguments(
         self,
@@ -72,13 +79,20 @@ class Player:
         agent_mask: jax.Array | None = None,
         params: PyTree = None,
         action: jax.Array | None = None,
+        absent_at: jax.Array | None = None,
     ) -> tuple[PyTree, ...]:
-        """Arguments of the program; None: those of the first episodes, in which all agents take part."""
+        """Arguments of the program; None: those of the first episodes, in which all agents take part.
+
+        Args:
+          absent_at: where agents outside `agent_mask` are in the first state of a gridworld, i32[E, A, 2]; if negative,
+            where `reset` put them.
+        """
         return (
             self.keys if keys is None else keys,
             self.everyone if agent_mask is None else agent_mask,
             self.params if params is None else params,
             self.actions() if action is None else action,
+            jnp.full((*self.everyone.shape, 2), -1, jnp.int32) if absent_at is None else absent_at,
         )
 
     def lower(self) -> jax.stages.Lowered:

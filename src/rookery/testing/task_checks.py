@@ -25,6 +25,7 @@ from rookery.testing.conformance import (
     require_instance,
     require_same_when_compiled_again,
 )
+from rookery.testing.presence_checks import agent_mask_batches, check_presence
 from rookery.testing.random_episodes import Episodes, Player
 from rookery.types import Env, PyTree, TimeStep
 
@@ -37,11 +38,11 @@ def check_task(task: Task, *, steps: int = 40, compare_without_jit: bool = False
     Settings: a frozen dataclass, hashable, with a `kind`. Environment: shapes and types of states and time steps, which
     `reset` and `step` must agree on; metrics named as in `metric_names`; the time limit. Random episodes: compiled
     once, also if parameters change; the same key gives the same episode, also if it is compiled again; environments
-    side by side do not affect each other; agents that leave within an episode are in `dropout_slots`; absent agents are
-    not paid and their actions have no effect. On the gridworld: agents stay on the map and off obstacles, obstacles do
-    not move, agents move one cell per step unless the task overrides `post_step`, which sets nothing that is undone in
-    the same step, goals can be entered. If the grid is square and its size can be chosen, the episodes are played on
-    one that is not square.
+    side by side do not affect each other; agents that leave within an episode are in `dropout_slots`. Each agent is
+    absent, and each alone: those of `agent_mask` take part, absent agents always observe the same, are not paid, and
+    have no effect. On the gridworld: agents stay on the map and off obstacles, obstacles do not move, agents move one
+    cell per step unless the task overrides `post_step`, which sets nothing that is undone in the same step, goals can
+    be entered. If the grid is square and its size can be chosen, the episodes are played on one that is not square.
 
     Args:
       task: as it is registered.
@@ -63,8 +64,8 @@ def _check_task(task: Task, steps: int, compare_without_jit: bool) -> None:
     episodes = player.play()
     _check_time_steps(small, env, episodes)
     _check_repeats(small, player, episodes)
-    if env.num_agents > 1:
-        _check_absent_agents(small, player)
+    for agent_mask in agent_mask_batches(env.num_agents):
+        _check_time_steps(small, env, check_presence(type(task).__name__, player, agent_mask, episodes))
     if small.grid_spec is not None:
         check_grid_episodes(small, episodes)
         if isinstance(env, GridEnv):
@@ -242,21 +243,6 @@ def _check_repeats(task: Task, player: Player, episodes: Episodes) -> None:
         player.traces == 1,
         f"{name}.default_params",
         f"one program must do for all keys and parameters, but it was compiled {player.traces} times",
-    )
-
-
-def _check_absent_agents(task: Task, player: Player) -> None:
-    """The last agent takes no part: it is not paid, and its actions change nothing."""
-    name = type(task).__name__
-    mask, action = player.everyone.at[:, -1].set(False), player.actions(seed=1)
-    without = player.play(agent_mask=mask, action=action)
-    for timestep in (without.first, without.timesteps):
-        require(not timestep.agent_mask[..., -1].any(), f"{name}: agent_mask", "an agent outside agent_mask came in")
-    _check_time_steps(task, player.env, without)
-    other = action.at[..., -1].set((action[..., -1] + 1) % player.env.num_actions)
-    changed = player.play(agent_mask=mask, action=other)
-    require_equal_trees(
-        changed[:4], without[:4], f"{name}: step", "the action of an agent outside agent_mask must have no effect"
     )
 
 
