@@ -19,7 +19,7 @@ from rookery.studies.results import Results
 from rookery.studies.session import Session
 from rookery.studies.study import UNDECIDED, Claim, Condition, Verdict
 
-TRANSMISSION_MEASURES = ("cultural transmission", "following", "recall")
+TRANSMISSION_MEASURES = ("cultural transmission", "following", "recall", "recall beyond alone")
 """Numbers of the scorecard's probe of that name."""
 _STORED_TYPES = dict.fromkeys(TRANSMISSION_MEASURES, float | None)
 _STORED: Any = TypedDict("_STORED", _STORED_TYPES)  # pyright: ignore (of names known at run time)
@@ -58,8 +58,8 @@ def transmission_of(session: Session, task: Any, conditions: tuple[Condition, ..
 
 
 def transmission_values(results: Results, condition: str, measure: str) -> np.ndarray:
-    """One number per seed, f[seeds]; without the seeds for which it is undefined."""
-    values = results.extra["transmission"][condition][measure]
+    """One number per seed, f[seeds]; without the seeds for which it is undefined, and empty if older results lack it."""
+    values = results.extra["transmission"][condition].get(measure, [])
     return np.array([value for value in values if value is not None], float)
 
 
@@ -83,15 +83,15 @@ def _undefined(quantity: str) -> Verdict:
 
 
 def remembers(text: str, condition: str) -> Claim:
-    """Cultural transmission exceeds ¾ of following, which is all that an agent reaches that forgets at once."""
+    """After its experts left, a condition earns more than alone in the same half of an episode, mean over seeds.
+
+    Cultural transmission above ¾ of following would not show it: it is ¼ of the gain in the first half minus that in the
+    second one, also for an agent that forgets at once.
+    """
 
     def judge(results: Results) -> Verdict:
-        transmission, following = (
-            transmission_values(results, condition, name) for name in ("cultural transmission", "following")
-        )
-        quantity = f"cultural transmission minus ¾ of following of '{condition}'; claimed > 0"
-        if not len(transmission):
-            return _undefined(quantity)
-        return judge_mean(transmission - 0.75 * following, quantity, above=0.0)
+        values = transmission_values(results, condition, "recall beyond alone")
+        quantity = f"recall beyond alone of '{condition}'; claimed > 0"
+        return judge_mean(values, quantity, above=0.0) if len(values) else _undefined(quantity)
 
     return Claim(text=text, judge=judge)
