@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rookery.errors import ConfigError
 from rookery.interfaces import Policy
 from rookery.studies.cook2024 import in_context
 from rookery.studies.cook2024.accumulation import NO_DIGIT, Lives, accumulate, best_trials, live_alone, play_lives
@@ -106,3 +107,10 @@ def test_a_long_life_that_was_not_learned_tests_nothing():
     alone = Results(data).extra["accumulation"]["alone"]
     alone[in_context.LONG_LIFE.label] = alone[in_context.SHORT_LIFE.label]
     assert judge_claims(in_context.STUDY, data)[0]["verdict"] == HOLDS
+
+
+def test_a_task_in_which_trials_go_on_after_a_mistake_is_refused():
+    """Said 0, 1, 1 where 1 was wrong first: two right digits, but not the first two."""
+    task = MemorySequence(mistake_ends_trial=False)
+    with pytest.raises(ConfigError, match="need mistake_ends_trial=True: the example of a trial is what was right before"):
+        accumulate(task, None, None, num_generations=1, population=1, episodes=1)  # pyright: ignore

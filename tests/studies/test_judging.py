@@ -54,6 +54,12 @@ def test_the_first_claim_is_primary_and_the_others_are_corrected():
     assert judged[2]["detectable"] == 0.7
 
 
+def test_a_claim_that_waits_for_newer_results_eases_no_other_one():
+    judged = judge(claim("a"), claim("b", since=2), claim("c", 0.03))
+    assert [row["verdict"] for row in judged] == ["holds", "not tested", "undecided at this budget"]
+    assert judged[2]["detail"] == "p = 0.03 does not hold for 2 claims (Holm: 0.06)"
+
+
 def test_claims_over_episodes_are_corrected_with_the_others():
     """Two claims about agents without seeds, each at p = 0.03 by itself."""
     low, high = 1 - 1.959964 / 2.17, 1 + 1.959964 / 2.17

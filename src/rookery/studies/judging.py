@@ -25,14 +25,16 @@ NOTHING = "none"
 def judge_claims(study: Study, data: dict[str, Any], others: OtherResults = lambda name: None) -> list[dict[str, Any]]:
     """Every claim with its verdict, the measured quantity, its interval and its test; `smoke` judges nothing.
 
-    The study's first claim is its primary one. Of the others, all that are tested are corrected together (Holm).
+    The study's first claim is its primary one. Of the others, all that are tested are corrected together (Holm), for
+    their number and that of those that need newer results.
 
     Args:
       data: content of results.json, as far as it is measured. others: results of other studies, for older results.
     """
     results = Results(data)
     verdicts = [_judge(claim, study, results, others) for claim in study.claims]
-    corrected = _correct(verdicts)
+    num_waiting = sum(_lacks_results(claim, results) for claim in study.claims[1:])
+    corrected = _correct(verdicts, num_waiting)
     judged = []
     for number, (claim, verdict) in enumerate(zip(study.claims, verdicts, strict=True)):
         outcome, detail, test = verdict.outcome, verdict.detail, verdict.test
@@ -40,7 +42,8 @@ def judge_claims(study: Study, data: dict[str, Any], others: OtherResults = lamb
         if outcome in (HOLDS, FAILS) and test is not None and p_value is not None and p_value > LEVEL:
             outcome = UNDECIDED
             note = (
-                f"p = {_format_p(test.p_value)} does not hold for {len(corrected)} claims (Holm: {_format_p(p_value)})"
+                f"p = {_format_p(test.p_value)} does not hold for {len(corrected) + num_waiting} claims "
+                f"(Holm: {_format_p(p_value)})"
             )
             detail = f"{detail}; {note}" if detail else note
         judged.append({
@@ -60,8 +63,8 @@ def judge_claims(study: Study, data: dict[str, Any], others: OtherResults = lamb
 
 def _judge(claim: Claim, study: Study, results: Results, others: OtherResults) -> Verdict:
     """One claim, before any correction."""
-    definition = results.data.get("definition", 1)
-    if claim.since > definition:
+    if _lacks_results(claim, results):
+        definition = results.data.get("definition", 1)
         reason = f"it needs results of definition {claim.since} of the study; these are of definition {definition}"
         return Verdict(NOT_TESTED, reason, Interval.unknown())
     traced = TracedResults(results.data)
@@ -78,14 +81,24 @@ def _judge(claim: Claim, study: Study, results: Results, others: OtherResults) -
     return dataclasses.replace(verdict, outcome=NOT_TESTED, detail=detail)
 
 
-def _correct(verdicts: list[Verdict]) -> dict[int, float]:
-    """The corrected p-value of every claim but the primary one, by its number, where a test judged it."""
+def _lacks_results(claim: Claim, results: Results) -> bool:
+    """Whether a claim has changed since the results were measured, and needs others."""
+    return claim.since > results.data.get("definition", 1)
+
+
+def _correct(verdicts: list[Verdict], num_waiting: int) -> dict[int, float]:
+    """The corrected p-value of every claim but the primary one, by its number, where a test judged it.
+
+    Args:
+      num_waiting: other claims that wait for newer results. They count, so that a changed claim eases no other one.
+    """
     p_values = {
         number: verdict.test.p_value
         for number, verdict in enumerate(verdicts)
         if number > 0 and verdict.outcome != NOT_TESTED and verdict.test and math.isfinite(verdict.test.p_value)
     }
-    return dict(zip(p_values, holm(list(p_values.values())).tolist(), strict=True))
+    corrected = holm([*p_values.values(), *[1.0] * num_waiting])
+    return dict(zip(p_values, corrected.tolist(), strict=False))
 
 
 def collect_mechanisms(study: Study, session: Session) -> dict[str, list[dict[str, Any]]]:

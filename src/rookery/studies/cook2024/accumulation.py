@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from rookery import keys
+from rookery.errors import ConfigError
 from rookery.interfaces import Policy
 from rookery.tasks.memory_sequence import MemorySequence
 from rookery.training.evaluation import evaluation_key
@@ -118,7 +119,15 @@ def accumulate(
     episodes: int,
     seed: int = 0,
 ) -> Float[np.ndarray, "G K"]:
-    """Mean return of each trial of each generation. The first generation sees nothing of its example."""
+    """Mean return of each trial of each generation. The first generation sees nothing of its example.
+
+    Raises: ConfigError if a mistake does not end a trial: what is right then need not come first, see `best_trials`.
+    """
+    if not task.mistake_ends_trial:
+        raise ConfigError(
+            "generations in context need mistake_ends_trial=True: the example of a trial is what was right before its "
+            "mistake"
+        )
     keys_of_episodes = jax.random.split(evaluation_key(seed, keys.ACCUMULATION_EPISODES), episodes + 1)
     sequence_keys = jnp.repeat(keys_of_episodes[1:], population, axis=0)
     example, returns = np.full((episodes * population, task.sequence_length), NO_DIGIT), []
