@@ -77,7 +77,7 @@ def test_jit_equals_no_jit(kind):
 
 @pytest.mark.parametrize("kind", [kind for kind in OBLONG if issubclass(CLASSES[kind], GoalReachingTask)])
 def test_only_paid_agents_are_placed_elsewhere(kind):
-    state, _, states, timesteps, action = play(oblong(kind), 40)
+    state, _, states, timesteps, action, _ = play(oblong(kind), 40)
     before = jnp.concatenate([state.position[None], states.position[:-1]])
     distance = abs(states.position - before).sum(-1)
     assert ((distance <= 1) | (timesteps.reward > 0)).all()

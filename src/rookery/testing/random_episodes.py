@@ -10,6 +10,7 @@ import numpy as np
 
 from rookery.gridworld.movement import FORWARD
 from rookery.gridworld.state import GridState
+from rookery.testing.view_checks import Views, differs_from_gridworld, observed, views_of
 from rookery.types import Env, PyTree, TimeStep
 
 NUM_CHECKED_ENVS = 6
@@ -23,6 +24,7 @@ class Episodes(NamedTuple):
     states: PyTree  # [T, E, ...], after each step
     timesteps: TimeStep  # [T, E, ...]
     action: np.ndarray  # i32[T, E, A]
+    views: Views | None = None  # [T, E, ...]; None for those of the gridworld
 
 
 class Player:
@@ -33,10 +35,11 @@ class Player:
         self.steps: int
         self.traces: int
         self.env, self.steps, self.traces = env, steps, 0
+        self._with_views: bool = differs_from_gridworld(env)
         self.params: PyTree = env.default_params()
         self.keys: jax.Array = jax.random.split(jax.random.PRNGKey(0), NUM_CHECKED_ENVS)
         self.everyone: jax.Array = jnp.ones((NUM_CHECKED_ENVS, env.num_agents), bool)
-        self._episodes = jax.jit(jax.vmap(self._episode, (0, 0, None, 1, 0), (0, 0, 1, 1)))
+        self._episodes = jax.jit(jax.vmap(self._episode, (0, 0, None, 1, 0), (0, 0, 1, 1, 1)))
 
     def _episode(self, key, agent_mask, params, action, absent_at):
         self.traces += 1
@@ -48,10 +51,13 @@ class Player:
 
         def step(state, action):
             state, timestep = self.env.step(state, action, params)
-            return state, (state, timestep)
+            return state, (state, timestep, views_of(self.env, state, timestep) if self._with_views else None)
 
-        states, timesteps = jax.lax.scan(step, state, action)[1]
-        return first_state, first, states, timesteps
+        states, timesteps, views = jax.lax.scan(step, state, action)[1]
+        if views is not None and views.is_observed is not None:
+            first_observed = observed(self.env, first_state, first)
+            views = views._replace(is_observed=jnp.concatenate([first_observed[None], views.is_observed]))
+        return first_state, first, states, timesteps, views
 
     def actions(self, seed: int = 0) -> jax.Array:
         """Random actions; half of them go forward on the gridworld, so that agents get somewhere. i32[T, E, A]."""
@@ -71,7 +77,8 @@ class Player:
     ) -> Episodes:
         """Episodes from `arguments`."""
         arguments = self.arguments(keys, agent_mask, params, action, absent_at)
-        return Episodes(*jax.device_get((*self._episodes(*arguments), arguments[3])))
+        *played, views = jax.device_get(self._episodes(*arguments))
+        return Episodes(*played, action=np.asarray(arguments[3]), views=views)
 
     def arguments(
         self,

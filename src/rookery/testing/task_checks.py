@@ -27,6 +27,7 @@ from rookery.testing.conformance import (
 )
 from rookery.testing.presence_checks import agent_mask_batches, check_presence
 from rookery.testing.random_episodes import Episodes, Player
+from rookery.testing.view_checks import check_view_types, check_views, differs_from_gridworld
 from rookery.types import Env, PyTree, TimeStep
 
 _CHEAP_VIEW = ViewConfig(size=3, observation_type="symbolic")
@@ -40,9 +41,10 @@ def check_task(task: Task, *, steps: int = 40, compare_without_jit: bool = False
     once, also if parameters change; the same key gives the same episode, also if it is compiled again; environments
     side by side do not affect each other; agents that leave within an episode are in `dropout_slots`. Each agent is
     absent, and each alone: those of `agent_mask` take part, absent agents always observe the same, are not paid, and
-    have no effect. On the gridworld: agents stay on the map and off obstacles, obstacles do not move, agents move one
-    cell per step unless the task overrides `post_step`, which sets nothing that is undone in the same step, goals can
-    be entered. If the grid is square and its size can be chosen, the episodes are played on one that is not square.
+    have no effect. An environment of its own: `observe`, `in_view` and `relative_positions` agree with its time steps.
+    On the gridworld: agents stay on the map and off obstacles, obstacles do not move, agents move one cell per step
+    unless the task overrides `post_step`, which sets nothing that is undone in the same step, goals can be entered. If
+    the grid is square and its size can be chosen, the episodes are played on one that is not square.
 
     Args:
       task: as it is registered.
@@ -64,6 +66,7 @@ def _check_task(task: Task, steps: int, compare_without_jit: bool) -> None:
     episodes = player.play()
     _check_time_steps(small, env, episodes)
     _check_repeats(small, player, episodes)
+    _check_default_mask(small, player, episodes)
     for agent_mask in agent_mask_batches(env.num_agents):
         _check_time_steps(small, env, check_presence(type(task).__name__, player, agent_mask, episodes))
     if small.grid_spec is not None:
@@ -130,11 +133,8 @@ def check_shapes(task: Task, env: Env) -> None:
     require_equal_types(state, after, f"{name}: step", "the state differs from that of reset")
     require_equal_types(first, timestep, f"{name}: step", "the time step differs from that of reset")
     _check_time_step_types(task, env, timestep)
-    try:
-        in_view = jax.eval_shape(env.in_view, state)
-    except ConfigError:  # the default: the environment does not know
-        return
-    _require_type(in_view, (num_agents, num_agents), jnp.bool_, f"{name}: in_view", "the result")
+    if differs_from_gridworld(env):
+        check_view_types(env, state, timestep)
 
 
 def _check_params(task: Task, params: PyTree) -> None:
@@ -201,6 +201,8 @@ def _check_time_steps(task: Task, env: Env, episodes: Episodes) -> None:
     for metric in task.metric_names:
         require(not first.info[metric].any(), f"{name}: info", f"{metric!r} must be 0 at reset")
         require(np.isfinite(timesteps.info[metric]).all(), f"{name}: info", f"{metric!r} must be finite")
+    if episodes.views is not None:
+        check_views(env, episodes.views, timesteps.agent_mask)
     at_limit = np.arange(1, len(timesteps.reward) + 1) >= env.max_steps
     require(
         (timesteps.truncated == at_limit[:, None]).all(),
@@ -225,13 +227,29 @@ def _check_time_steps(task: Task, env: Env, episodes: Episodes) -> None:
     )
 
 
+def _check_default_mask(task: Task, player: Player, everyone: Episodes) -> None:
+    """Without an agent_mask all agents take part."""
+    env = player.env
+    if not differs_from_gridworld(env):
+        return
+    agent_mask = jax.jit(lambda key, params: env.reset(key, params)[1].agent_mask)(player.keys[0], player.params)
+    require(
+        np.array_equal(agent_mask, everyone.first.agent_mask[0]),
+        f"{type(task).__name__}: reset",
+        f"without an agent_mask the agents {np.flatnonzero(agent_mask).tolist()} take part; all must, as with one that "
+        "is True for all",
+    )
+
+
 def _check_repeats(task: Task, player: Player, episodes: Episodes) -> None:
     """Same key, same episode; environments are independent; nothing recompiles."""
     name = type(task).__name__
     same = "the same key and actions must give the same episode"
     require_equal_trees(player.play(), episodes, name, same)
     lowered = player.lower(), Player(task.make_env(), player.steps).lower()
-    require_same_when_compiled_again(lowered, player.arguments(), episodes[:4], name, f"compiled twice, {same}")
+    require_same_when_compiled_again(
+        lowered, player.arguments(), (*episodes[:4], episodes.views), name, f"compiled twice, {same}"
+    )
     reverse = player.play(keys=player.keys[::-1], action=player.actions()[:, ::-1])
     turned = Episodes(
         *(jax.tree.map(lambda x: x[::-1], part) for part in reverse[:2]),
