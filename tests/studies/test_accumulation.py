@@ -112,5 +112,7 @@ def test_a_long_life_that_was_not_learned_tests_nothing():
 def test_a_task_in_which_trials_go_on_after_a_mistake_is_refused():
     """Said 0, 1, 1 where 1 was wrong first: two right digits, but not the first two."""
     task = MemorySequence(mistake_ends_trial=False)
-    with pytest.raises(ConfigError, match="need mistake_ends_trial=True: the example of a trial is what was right before"):
+    with pytest.raises(
+        ConfigError, match="need mistake_ends_trial=True: the example of a trial is what was right before"
+    ):
         accumulate(task, None, None, num_generations=1, population=1, episodes=1)  # pyright: ignore

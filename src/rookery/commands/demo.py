@@ -22,7 +22,7 @@ REPORT_FILE = "report.html"
 SMOKE_PRESET = "smoke"
 """Preset that trains too little to judge claims by."""
 MIN_SEEDS, MAX_SEEDS = 2, 5
-VERDICT_WORDS = {True: "holds", False: "does not hold", None: "undecided"}
+VERDICT_WORDS: dict[bool | None, str] = {True: "holds", False: "does not hold", None: "undecided"}
 """By a claim's entry in results.json."""
 
 

@@ -214,7 +214,7 @@ def _first_after_experts(happens: Bool[np.ndarray, "T E A"]) -> Interval:
     With some late step for those to which it never happens, it would tell the experts' luck: about half of them make
     no mistake at all.
     """
-    first, ever = first_step(happens), happens.any(0)
+    first, ever = first_step(happens), np.asarray(happens.any(0))
     num_experts = ever[:, 1:].sum(1)
     both = ever[:, 0] & (num_experts > 0)
     experts = (first[:, 1:] * ever[:, 1:]).sum(1) / np.maximum(num_experts, 1)

@@ -58,7 +58,7 @@ def transmission_of(session: Session, task: Any, conditions: tuple[Condition, ..
 
 
 def transmission_values(results: Results, condition: str, measure: str) -> np.ndarray:
-    """One number per seed, f[seeds]; without the seeds for which it is undefined, and empty if older results lack it."""
+    """One number per seed, f[seeds], without the seeds for which it is undefined; empty if older results lack it."""
     values = results.extra["transmission"][condition].get(measure, [])
     return np.array([value for value in values if value is not None], float)
 
@@ -85,8 +85,8 @@ def _undefined(quantity: str) -> Verdict:
 def remembers(text: str, condition: str) -> Claim:
     """After its experts left, a condition earns more than alone in the same half of an episode, mean over seeds.
 
-    Cultural transmission above ¾ of following would not show it: it is ¼ of the gain in the first half minus that in the
-    second one, also for an agent that forgets at once.
+    Cultural transmission above ¾ of following would not show it: an agent that forgets at once has it, too, if it gains
+    more in the first half of an episode with experts than in the second one.
     """
 
     def judge(results: Results) -> Verdict:

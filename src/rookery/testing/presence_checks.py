@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool
 from rookery.gridworld.state import GridState
 from rookery.testing.conformance import require, require_equal_trees
 from rookery.testing.random_episodes import NUM_CHECKED_ENVS, Episodes, Player
+from rookery.types import PyTree
 
 _MAX_CHECKED_SLOTS = 12
 """Slots that are tried absent and alone; of more agents, as many spread over them."""
@@ -68,7 +69,7 @@ def _check_observations(name: str, played: Episodes) -> None:
     is_absent = ~_all_steps(played.first.agent_mask, played.timesteps.agent_mask)
     for slot in range(is_absent.shape[-1]):
         views = [timestep.observation for timestep in (played.first, played.timesteps)]
-        of_slot = [view[slot] if isinstance(view, tuple) else np.moveaxis(view, axis, 0)[slot]
+        of_slot = [view[slot] if isinstance(view, tuple) else np.moveaxis(np.asarray(view), axis, 0)[slot]
                    for axis, view in enumerate(views, 1)]  # fmt: skip
         absent = _all_steps(*of_slot)[is_absent[..., slot]]
         require(
@@ -108,6 +109,6 @@ def _check_positions(name: str, player: Player, agent_mask: Bool[Array, "E A"], 
         )
 
 
-def _all_steps(first: np.ndarray, later: np.ndarray) -> np.ndarray:
+def _all_steps(first: PyTree, later: PyTree) -> np.ndarray:
     """Of reset and of the steps after it, [T+1, E, ...]."""
     return np.concatenate([jax.device_get(first)[None], later])

@@ -55,8 +55,8 @@ class Player:
 
         states, timesteps, views = jax.lax.scan(step, state, action)[1]
         if views is not None and views.is_observed is not None:
-            first_observed = observed(self.env, first_state, first)
-            views = views._replace(is_observed=jnp.concatenate([first_observed[None], views.is_observed]))
+            at_reset = jnp.asarray(observed(self.env, first_state, first))
+            views = views._replace(is_observed=jnp.concatenate([at_reset[None], views.is_observed]))
         return first_state, first, states, timesteps, views
 
     def actions(self, seed: int = 0) -> jax.Array:

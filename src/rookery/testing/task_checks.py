@@ -202,7 +202,7 @@ def _check_time_steps(task: Task, env: Env, episodes: Episodes) -> None:
         require(not first.info[metric].any(), f"{name}: info", f"{metric!r} must be 0 at reset")
         require(np.isfinite(timesteps.info[metric]).all(), f"{name}: info", f"{metric!r} must be finite")
     if episodes.views is not None:
-        check_views(env, episodes.views, timesteps.agent_mask)
+        check_views(env, episodes.views, np.asarray(timesteps.agent_mask))
     at_limit = np.arange(1, len(timesteps.reward) + 1) >= env.max_steps
     require(
         (timesteps.truncated == at_limit[:, None]).all(),

@@ -121,8 +121,8 @@ STUDY = Study(
     num_seeds=5,
     definition=2,
     changes={2: "what an agent earns alone in the second half of an episode is measured, and three claims about recall "
-                "subtract it; recall counted what agents find out alone, and cultural transmission above ¾ of following "
-                "is not memory but a gain that is larger in the first half"},
+                "subtract it; recall counted what agents find out alone, and cultural transmission above ¾ of "
+                "following shows no memory, but a gain that is larger in the first half"},
     notes=(
         "Learner, network and training are this project's; the paper's are not compared setting by setting.",
         "The paper's world is three-dimensional, with obstacles that grow automatically; here it is Goal Cycle.",
