@@ -144,7 +144,8 @@ class OthersInfo(struct.PyTreeNode):
     """Information about the other agents that a method requested; fields that were not requested are None.
 
     Along an axis of A agents the agent itself is first, then the slots after its own, then those before it. An axis
-    of N = A - 1 agents leaves out the agent itself.
+    of N = A - 1 agents leaves out the agent itself. An absent agent does -1, is paid 0 and is not in view; its relative
+    position is arbitrary.
     """
 
     action: Int[Array, "T E A"] | None = None  # what every agent did; -1 for absent ones

@@ -377,7 +377,10 @@ def _add_others_rewards(self, params, policy, trajectory, state):
         ({"reward": lambda *_: 0.0}, r"Bad\.reward: must be one number per step, \[12, 4\]; it is \[\]"),
         ({"reward": _add_others_rewards}, r"Bad\._add_others_rewards: .*required_info is \(\); allowed: 'action'"),
         ({"init_state": lambda *_: {"n": 0.0}}, r"Bad\.init_state: .* \['n'\] is float, must be an array"),
-        ({"reward": _add_sum_of_episode}, r"Bad\.reward: steps that do not count .* the rewards of those that do"),
+        (
+            {"reward": _add_sum_of_episode},
+            r"Bad\.reward: steps that do not count .* the rewards of the steps that do count",
+        ),
         (
             {"init_state": lambda *_: jnp.float32(0), "update_state": _add_observations, "reward": _zero},
             r"Bad\.update_state: steps that do not count .* the state",

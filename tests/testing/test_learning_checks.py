@@ -12,10 +12,10 @@ import pytest
 
 from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
-from rookery.interfaces import Learner
+from rookery.interfaces import IntrinsicReward, Learner
 from rookery.learning.masking import masked_mean
-from rookery.plugins import LEARNERS
-from rookery.testing import ConformanceError, check_learner
+from rookery.plugins import INTRINSIC_REWARDS, LEARNERS
+from rookery.testing import ConformanceError, check_intrinsic_reward, check_learner
 
 POLICY = RecurrentPolicy(MLPNetwork(encoder_size=2, hidden_size=2, head_size=2), (2,), 3)
 NOISE = {
@@ -92,6 +92,45 @@ def test_a_learner_without_mistakes_passes(teacher):
 def test_a_mistake_is_named(mistake, message):
     with pytest.raises(ConformanceError, match=message):
         check_learner(Baseline(mistake=mistake, teacher="scripted"), POLICY)
+
+
+class Drawn(Baseline):
+    """A learner that is drawn to the others, wherever absent ones may be."""
+
+    required_info: ClassVar[tuple[str, ...]] = ("relative_position",)
+
+    def update(self, policy, state, trajectory, hparams, key):
+        state, metrics = super().update(policy, state, trajectory, hparams, key)
+        ahead = masked_mean(trajectory.others.relative_position[..., 0].mean(-1), trajectory.loss_mask)
+        return state, {**metrics, "ahead": ahead}
+
+
+class Near(IntrinsicReward):
+    """A reward for others ahead, wherever absent ones may be."""
+
+    required_info: ClassVar[tuple[str, ...]] = ("relative_position",)
+
+    def reward(self, params, policy, trajectory, state):
+        return trajectory.others.relative_position[..., 0].sum(-1).astype(jnp.float32)
+
+
+def frozen(cls):
+    """Under the name of its class; a learner of these tests has the kind of its base."""
+    return dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+
+def test_what_depends_on_where_absent_agents_are_is_named(monkeypatch):
+    others = RecurrentPolicy(POLICY.network, (2,), 3, num_agents=3)
+    drawn = frozen(Drawn)
+    monkeypatch.setitem(LEARNERS._entries, "test-baseline", drawn)
+    message = r"`others\.relative_position` of an absent agent is arbitrary .* and must not change the"
+    with pytest.raises(ConformanceError, match=rf"Drawn\.update: {message} metrics \(at \['ahead'\]\)"):
+        check_learner(drawn(), others)
+
+    near = frozen(type("Near", (Near,), {"kind": "test-near", "__annotations__": {"kind": Literal["test-near"]}}))
+    monkeypatch.setitem(INTRINSIC_REWARDS._entries, "test-near", near)
+    with pytest.raises(ConformanceError, match=rf"Near\.reward: {message} rewards of the steps that do count"):
+        check_intrinsic_reward(near(), others)
 
 
 @pytest.mark.parametrize(

@@ -84,12 +84,35 @@ def test_a_loss_of_single_sequences_may_be_read_in_parts(loss, make):
     ids=["reward", "terminated", "others"],
 )
 def test_a_loss_of_steps_that_do_not_count_is_named(loss, make):
-    with pytest.raises(ConformanceError, match=r"Plain\.loss: steps that do not count .* numbers for those that do"):
+    with pytest.raises(
+        ConformanceError, match=r"Plain\.loss: steps that do not count .* numbers for the steps that do count"
+    ):
         check_masked_steps(measure_by(Plain(), loss), make, TRAJECTORY, "Plain")
 
 
 def test_a_loss_of_the_steps_that_count_passes(make):
     check_masked_steps(measure_by(Plain(), reward), make, TRAJECTORY, "Plain")
+
+
+def others_ahead(inputs):
+    """How far ahead all others are, those included that are absent."""
+    return inputs.batch.others.relative_position[:-1, ..., 0].sum(-1).astype(jnp.float32)
+
+
+def present_others_ahead(inputs):
+    others = inputs.batch.others
+    return jnp.where(others.agent_mask, jnp.pad(others.relative_position[..., 0], ((0, 0), (0, 0), (1, 0))), 0)[
+        :-1
+    ].sum(-1)
+
+
+def test_a_loss_of_where_absent_agents_are_is_named(make):
+    trajectory = sample_trajectory(POLICY, ("relative_position", "agent_mask"))
+    with pytest.raises(
+        ConformanceError, match=r"Plain\.loss: `others\.relative_position` of an absent agent is arbitrary"
+    ):
+        check_masked_steps(measure_by(Plain(), others_ahead), make, trajectory, "Plain")
+    check_masked_steps(measure_by(Plain(), present_others_ahead), make, trajectory, "Plain")
 
 
 VALUES = jnp.array([1.0, 2.0, 4.0])

@@ -8,7 +8,7 @@ from rookery.agents.networks import MLPNetwork
 from rookery.agents.recurrent import RecurrentPolicy
 from rookery.interfaces import REQUESTABLE_INFO
 from rookery.learning.intrinsic.centralized import CentralizedInfluence
-from rookery.testing.sample_episodes import sample_trajectory, with_other_masked_steps
+from rookery.testing.sample_episodes import sample_trajectory, with_other_absent_positions, with_other_masked_steps
 
 POLICY = RecurrentPolicy(
     MLPNetwork(encoder_size=2, hidden_size=2, head_size=2),
@@ -52,3 +52,18 @@ def test_every_number_of_a_step_that_does_not_count_is_another_one_and_no_other_
         else:  # the observation after the last step that counts still belongs to it
             expected = np.concatenate([masked[:1], masked[1:] & masked[:-1], masked[-1:]])
         np.testing.assert_array_equal(differs, expected, err_msg=name)
+
+
+def test_absent_agents_are_elsewhere_and_nothing_else_changes():
+    trajectory = sample()
+    changed, is_absent = (
+        with_other_absent_positions(trajectory, POLICY),
+        ~np.asarray(trajectory.others.agent_mask[..., 1:]),
+    )
+    for (path, before), after in zip(
+        jax.tree_util.tree_leaves_with_path(trajectory), jax.tree.leaves(changed), strict=True
+    ):
+        differs, name = np.asarray(before != after), jax.tree_util.keystr(path)
+        expected = is_absent[..., None] if name == ".others.relative_position" else False
+        np.testing.assert_array_equal(differs, np.broadcast_to(expected, differs.shape), err_msg=name)
+    assert with_other_absent_positions(sample_trajectory(POLICY, ("agent_mask",)), POLICY) is None

@@ -42,9 +42,9 @@ from rookery.testing.conformance import (
     require_same_when_compiled_again,
 )
 from rookery.testing.loss_checks import (
-    UNCOUNTED,
     MakeMinibatch,
     any_nonzero,
+    arbitrary_variations,
     check_absent_actions,
     check_gradient,
     check_mask,
@@ -55,7 +55,7 @@ from rookery.testing.loss_checks import (
     measure_by,
     minibatch_maker,
 )
-from rookery.testing.sample_episodes import EPISODES, NUM_AGENTS, STEPS, sample_trajectory, with_other_masked_steps
+from rookery.testing.sample_episodes import EPISODES, NUM_AGENTS, STEPS, sample_trajectory
 from rookery.training.config import TEACHER_HPARAMS
 from rookery.types import PyTree, Trajectory
 
@@ -101,8 +101,8 @@ def _check_auxiliary_loss(loss: AuxiliaryLoss, policy: RecurrentPolicy | None) -
     require(isinstance(metrics, dict), f"{name}.metrics", "must return a dictionary")
     for key, value in metrics.items():
         require(jnp.shape(value) == (), f"{name}.metrics", f"{key!r} has shape {jnp.shape(value)}, must be one number")
-    other_metrics = loss.metrics(params, make(with_other_masked_steps(trajectory, policy)))
-    require_equal_trees(metrics, other_metrics, f"{name}.metrics", f"{UNCOUNTED} the metrics")
+    for what, other in arbitrary_variations(trajectory, policy).items():
+        require_equal_trees(metrics, loss.metrics(params, make(other)), f"{name}.metrics", f"{what} the metrics")
     _check_health(lambda i: loss.health(params, i), policy, state.params, trajectory, f"{name}.health")
     metrics = _check_update(learner, policy, state, trajectory, name)
     require(f"aux_loss/{loss.kind}" in metrics, name, "is not among the metrics of an update")
@@ -191,7 +191,7 @@ def _check_learner(learner: Learner, policy: RecurrentPolicy | None) -> None:
     if learner.teacher is not None:
         trajectory = trajectory.replace(teacher_action=trajectory.action[::-1])
     _check_numbers_of_health(lambda scores: learner.health(policy, state, trajectory, scores), f"{name}.health")
-    metrics = _check_update(learner, policy, state, trajectory, name, with_other_masked_steps(trajectory, policy))
+    metrics = _check_update(learner, policy, state, trajectory, name, arbitrary_variations(trajectory, policy))
     taken = set(metrics).intersection(RESERVED_METRIC_NAMES)
     require(not taken, f"{name}.update", f"{sorted(taken)} are names of metrics that every agent has; rename them")
     missing = [metric for metric in learner.nan_guarded_metrics if metric not in metrics]
@@ -268,11 +268,11 @@ def _check_rewards(
         method, mask = f"{name}.influence", mask[..., None]
         require(jnp.isfinite(values).all(), method, "is not finite everywhere")
     require(jnp.where(mask, jnp.isfinite(values), True).all(), method, "is not finite at a step that counts")
-    other_state, others = compute(with_other_masked_steps(trajectory, policy))
-    require_equal_trees(after, other_state, f"{name}.update_state", f"{UNCOUNTED} the state")
-    require_close(
-        jnp.where(mask, values, 0), jnp.where(mask, others, 0), method, f"{UNCOUNTED} the rewards of those that do"
-    )
+    for what, other in arbitrary_variations(trajectory, policy).items():
+        other_state, others = compute(other)
+        require_equal_trees(after, other_state, f"{name}.update_state", f"{what} the state")
+        counted = jnp.where(mask, values, 0), jnp.where(mask, others, 0)
+        require_close(*counted, method, f"{what} the rewards of the steps that do count")
     check_absent_actions(lambda t: jnp.where(mask, compute(t)[1], 0), trajectory, policy.num_actions, method)
 
 
@@ -399,12 +399,12 @@ def _check_update(
     state: Any,
     trajectory: Trajectory,
     name: str,
-    same_where_counted: Trajectory | None = None,
+    variations: dict[str, Trajectory] | None = None,
 ) -> dict[str, jax.Array]:
     """One whole update, compiled as in a run; returns its metrics.
 
     Args:
-      same_where_counted: episodes that differ in steps that do not count; the same must come of them.
+      variations: episodes of which the same must come, by what a message about them begins with.
     """
     method = f"{name}.update"
     lowered = (
@@ -416,8 +416,8 @@ def _check_update(
     require_equal_types(state, after, method, "must keep structure, shapes and types of the learner's state")
     require_equal_trees((after, metrics), update(*arguments), method, "two calls with one key must agree")
     require_same_when_compiled_again(lowered, arguments, (after, metrics), method, "compiled twice, must agree")
-    if same_where_counted is not None:
-        _check_masked_steps_of_update(update, state, (trajectory, same_where_counted), method)
+    for what, other in (variations or {}).items():
+        _check_masked_steps_of_update(update, state, (trajectory, other), method, what)
     for metric, value in metrics.items():
         if metric != INFLUENCE_ON:
             require(value.shape == (), method, f"metric {metric!r} is {list(value.shape)}, not one number")
@@ -454,14 +454,15 @@ def _check_masked_steps_of_update(
     state: Any,
     pair: tuple[Trajectory, Trajectory],
     method: str,
+    what: str,
 ) -> None:
-    """Neither parameters nor metrics depend on steps that do not count, in the next update either.
+    """Neither parameters nor metrics depend on what differs between a pair, in the next update either.
 
     A state may hold such steps, in a replay buffer; what it does with them shows in the next update.
     """
     states = (state, state)
     for trajectories, key, when in ((pair, _KEYS[5], ""), (pair[:1] * 2, _KEYS[6], " of the next update, either")):
         first, second = (update(s, t, key) for s, t in zip(states, trajectories, strict=True))
-        require_equal_trees(first[0].params, second[0].params, method, f"{UNCOUNTED} the parameters{when}")
-        require_equal_trees(first[1], second[1], method, f"{UNCOUNTED} the metrics{when}")
+        require_equal_trees(first[0].params, second[0].params, method, f"{what} the parameters{when}")
+        require_equal_trees(first[1], second[1], method, f"{what} the metrics{when}")
         states = (first[0], second[0])

@@ -15,7 +15,7 @@ from rookery.interfaces import AuxiliaryLoss, IntrinsicReward, LossInputs
 from rookery.learning import actor_critic
 from rookery.learning.actor_critic import ActorCritic
 from rookery.testing.conformance import require, require_close
-from rookery.testing.sample_episodes import with_absent_actions, with_other_masked_steps
+from rookery.testing.sample_episodes import with_absent_actions, with_other_absent_positions, with_other_masked_steps
 from rookery.types import PyTree, Sequences, Trajectory
 
 MakeMinibatch: TypeAlias = Callable[..., LossInputs]
@@ -25,6 +25,11 @@ Measure: TypeAlias = Callable[[LossInputs], dict[str, jax.Array]]
 
 UNCOUNTED = "steps that do not count (`loss_mask` False) hold arbitrary numbers, and must not change"
 """What a message about them begins with; what changed follows."""
+ABSENT = (
+    "`others.relative_position` of an absent agent is arbitrary (add 'agent_mask' to `required_info`, and leave out "
+    "agents for which `others.agent_mask` is False), and must not change"
+)
+"""The same for agents that are absent."""
 
 _LOSS_KEY, _OTHER_KEY = jax.random.split(jax.random.PRNGKey(6))
 _STATES = ("carry", "intrinsic_carry")
@@ -91,11 +96,23 @@ def check_values(values: Any, mask: Any, method: str) -> None:
 
 
 def check_masked_steps(measure: Measure, make: MakeMinibatch, trajectory: Trajectory, name: str) -> None:
-    """What a loss says where its mask is True does not depend on steps that do not count."""
+    """What a loss says where its mask is True does not depend on steps that do not count, nor on absent agents."""
     inputs = make(trajectory)
-    other = measure(make(with_other_masked_steps(trajectory, inputs.policy)))
-    for method, numbers in measure(inputs).items():
-        require_close(numbers, other[method], f"{name}.{method}", f"{UNCOUNTED} its numbers for those that do")
+    for what, other in arbitrary_variations(trajectory, inputs.policy).items():
+        varied = measure(make(other))
+        for method, numbers in measure(inputs).items():
+            require_close(
+                numbers, varied[method], f"{name}.{method}", f"{what} its numbers for the steps that do count"
+            )
+
+
+def arbitrary_variations(trajectory: Trajectory, policy: RecurrentPolicy) -> dict[str, Trajectory]:
+    """Episodes of which the same must come, because they differ in arbitrary numbers only.
+
+    Returns: by what a message about them begins with; what changed follows.
+    """
+    absent = with_other_absent_positions(trajectory, policy)
+    return {UNCOUNTED: with_other_masked_steps(trajectory, policy), **({} if absent is None else {ABSENT: absent})}
 
 
 def check_parts(

@@ -151,6 +151,19 @@ def _replaced(where: Bool[Array, "T E"], function: Callable[[jax.Array], jax.Arr
     return jax.tree.map(replace, arrays)
 
 
+def with_other_absent_positions(trajectory: Trajectory, policy: RecurrentPolicy) -> Trajectory | None:
+    """The same episodes with absent agents at other places, which are arbitrary; None if no places are recorded.
+
+    Everything else of an absent agent is known: it does -1, is paid 0 and is not in view.
+    """
+    others = trajectory.others
+    if others is None or others.relative_position is None:
+        return None
+    is_absent = ~_agent_mask(policy.num_agents)[..., 1:]
+    moved = _replaced(is_absent, lambda x: x + 7, others.relative_position)
+    return trajectory.replace(others=others.replace(relative_position=moved))
+
+
 def with_absent_actions(trajectory: Trajectory, action: int) -> Trajectory:
     """The same episodes with this number as the action of absent agents, in the place of -1."""
     others: Any = trajectory.others
