@@ -185,6 +185,15 @@ class CenteredDecoder(nn.Module):
         return decoder(hidden - hidden.mean(0), action)
 
 
+class NumpyInitialized(nn.Module):
+    """Observations times a parameter that numpy samples."""
+
+    @nn.compact
+    def __call__(self, observation):
+        scale = self.param("scale", lambda key: jnp.float32(np.random.random()))
+        return scale * Pixels()(observation)
+
+
 class TraceState(NamedTuple):
     hidden: jax.Array  # f32[N, M]
     traces: jax.Array  # f32[N, 2, M]
@@ -251,6 +260,10 @@ def test_a_recurrent_state_of_any_axes_conforms_in_chunks_and_in_numpy(registere
             r"Broken\.shared_features: .* is float32\[7\], must be float32\[3, 7\]",
         ),
         ({"recurrent_cell": lambda self: CenteredCell(5)}, r"CenteredCell\.__call__: the numbers of one agent"),
+        (
+            {"encoder": lambda self: NumpyInitialized()},
+            r"Broken: two calls of init with one key must agree; take random numbers from the key, not from numpy",
+        ),
         ({"heads": lambda self, n: CenteredHeads(n)}, r"Broken\.heads: the numbers of one agent"),
         ({"decoder": lambda self, shape, *_: CenteredDecoder(shape)}, r"Broken\.decoder: the numbers of one agent"),
     ],

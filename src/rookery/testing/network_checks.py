@@ -28,6 +28,7 @@ from rookery.testing.conformance import (
     require_close,
     require_equal_trees,
     require_instance,
+    require_same_when_compiled_again,
 )
 from rookery.types import PyTree
 
@@ -151,9 +152,12 @@ def _accepted_shape(network: Network, name: str) -> tuple[int, ...]:
 
 def _random_params(policy: RecurrentPolicy, name: str) -> PyTree:
     """Parameters as the network initializes them, plus noise, so that no bias is zero. Numpy."""
-    init = jax.jit(policy.init)
-    params = jax.device_get(init(jax.random.PRNGKey(0)))
-    require_equal_trees(params, init(jax.random.PRNGKey(0)), name, "two calls of init with one key must agree")
+    key, same = jax.random.PRNGKey(0), "two calls of init with one key must agree"
+    lowered = (jax.jit(lambda key: policy.init(key)).lower(key), jax.jit(lambda key: policy.init(key)).lower(key))
+    init = lowered[0].compile()
+    params = jax.device_get(init(key))
+    require_equal_trees(params, init(key), name, same)
+    require_same_when_compiled_again(lowered, (key,), params, name, same)
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         where = f"{name}, parameter {jax.tree_util.keystr(path)}"
         require(leaf.dtype == np.float32, where, f"is {leaf.dtype}; all parameters must be float32")
