@@ -87,7 +87,7 @@ READERS = {
 @pytest.mark.parametrize("reader", READERS)
 def test_damage_is_named(tmp_path, reader):
     for number, content in enumerate([*DAMAGED, *VALID]):
-        if reader == "shards" and not content:  # another process may be about to fill it
+        if reader in ("shards", "split") and not content:  # what was created and never filled counts as missing
             continue
         folder = tmp_path / str(number)
         folder.mkdir()
