@@ -94,8 +94,8 @@ def test_a_mistake_is_named(mistake, message):
         check_learner(Baseline(mistake=mistake, teacher="scripted"), POLICY)
 
 
-class Drawn(Baseline):
-    """A learner that is drawn to the others, wherever absent ones may be."""
+class Attracted(Baseline):
+    """A learner that is attracted to the others, wherever absent ones may be."""
 
     required_info: ClassVar[tuple[str, ...]] = ("relative_position",)
 
@@ -121,11 +121,11 @@ def frozen(cls):
 
 def test_what_depends_on_where_absent_agents_are_is_named(monkeypatch):
     others = RecurrentPolicy(POLICY.network, (2,), 3, num_agents=3)
-    drawn = frozen(Drawn)
-    monkeypatch.setitem(LEARNERS._entries, "test-baseline", drawn)
+    attracted = frozen(Attracted)
+    monkeypatch.setitem(LEARNERS._entries, "test-baseline", attracted)
     message = r"`others\.relative_position` of an absent agent is arbitrary .* and must not change the"
-    with pytest.raises(ConformanceError, match=rf"Drawn\.update: {message} metrics \(at \['ahead'\]\)"):
-        check_learner(drawn(), others)
+    with pytest.raises(ConformanceError, match=rf"Attracted\.update: {message} metrics \(at \['ahead'\]\)"):
+        check_learner(attracted(), others)
 
     near = frozen(type("Near", (Near,), {"kind": "test-near", "__annotations__": {"kind": Literal["test-near"]}}))
     monkeypatch.setitem(INTRINSIC_REWARDS._entries, "test-near", near)

@@ -48,7 +48,7 @@ class BrokenGridEnv(GridEnv):
         everyone = agent_mask = jnp.ones(3, bool) if agent_mask is None else jnp.asarray(agent_mask)
         if self.task.mistake == "slots 0 and 1 are always there":
             agent_mask = agent_mask.at[:2].set(True)
-        if self.task.mistake == "nobody is alone":
+        if self.task.mistake == "no agent is alone":
             agent_mask = agent_mask & (everyone.sum() > 1)
         return super().reset(key, params, agent_mask)
 
@@ -92,7 +92,7 @@ def test_without_a_mistake_it_passes(task):
         ),
         (
             "grid",
-            "nobody is alone",
+            "no agent is alone",
             r"Cycle: agent_mask: the agent in slot \d is not there at reset with agent_mask=\[.*\], but it is if all",
         ),
         (

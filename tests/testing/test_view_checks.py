@@ -15,7 +15,7 @@ class WrongViewsEnv(CoinGameEnv):
     """With the mistake that its task names. Time steps have the observations of the Coin Game."""
 
     def reset(self, key, params, agent_mask=None):
-        if self.task.mistake == "nobody by default" and agent_mask is None:
+        if self.task.mistake == "no agent by default" and agent_mask is None:
             agent_mask = jnp.zeros(2, bool)
         return super().reset(key, params, agent_mask)
 
@@ -102,4 +102,4 @@ def test_a_mistake_is_named(mistake, message):
 def test_all_agents_take_part_by_default():
     message = r"^WrongViews: reset: without an agent_mask the agents \[\] take part; all must"
     with pytest.raises(ConformanceError, match=message):
-        check_task(WrongViews(mistake="nobody by default"), steps=10)
+        check_task(WrongViews(mistake="no agent by default"), steps=10)

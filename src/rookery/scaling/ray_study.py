@@ -152,7 +152,7 @@ def run_on_ray(
             stack.enter_context(RunLock(parts_dir(session.run_dir(run))))
         tasks = train_tasks(study, session, options.replicas_per_task)
         for task in tasks:
-            if not is_done(task, session):  # workers are told where a link leads
+            if not is_done(task, session):  # workers would write where a link leads
                 refuse_link(part_dir(session.run_dir(task.run), task.part))
         check_begun(study, session, tasks)
         check_split(study, session, options.replicas_per_task)

@@ -393,7 +393,8 @@ def _halving_pruner(optuna: Any) -> Any:
     """Successive halving that does not compare a trial that was stopped and continues with its own earlier values.
 
     The first complete trial says how long the others are left alone, as with Optuna's "auto" in a sweep that is never
-    stopped; each process of one that is would estimate that anew, from all trials complete by then.
+    stopped; each process of one that is stopped and continued would estimate that anew, from all trials complete by
+    then.
     """
 
     class HalvingPruner(optuna.pruners.BasePruner):

@@ -211,7 +211,7 @@ def _waiting(social: ConditionEpisodes) -> dict[str, Interval]:
 def _first_after_experts(happens: Bool[np.ndarray, "T E A"]) -> Interval:
     """Steps from the experts' first to the agent's first, in the episodes in which it happens to both.
 
-    With some late step for those to which it never happens, it would tell the experts' luck: about half of them make
+    With some late step for those to which it never happens, it would measure the experts' luck: about half of them make
     no mistake at all.
     """
     first, ever = first_step(happens), np.asarray(happens.any(0))

@@ -259,6 +259,7 @@ def team_figures(results: Results) -> Figures:
 
 
 _FAR = 20.0
+"""A reward so many times the typical one would, on a linear scale, hide the differences between the others."""
 
 
 def _linear_range(conditions: list[np.ndarray]) -> tuple[float | None, str]:

@@ -21,14 +21,14 @@ def agent_mask_batches(num_agents: int) -> list[Bool[Array, "E A"]]:
     slots = np.unique(np.linspace(0, num_agents - 1, min(num_agents, _MAX_CHECKED_SLOTS)).astype(int))
     alone = np.eye(num_agents, dtype=bool)[slots]
     masks = np.unique(np.concatenate([~alone, alone]), axis=0)
-    masks = masks[masks.any(1)]  # not an episode of nobody
+    masks = masks[masks.any(1)]  # not an episode without agents
     num_batches = -(-len(masks) // NUM_CHECKED_ENVS)
     filled = np.resize(masks, (num_batches * NUM_CHECKED_ENVS, num_agents))
     return [jnp.asarray(batch) for batch in filled.reshape(num_batches, NUM_CHECKED_ENVS, num_agents)]
 
 
 def check_presence(name: str, player: Player, agent_mask: Bool[Array, "E A"], everyone: Episodes) -> Episodes:
-    """Who takes part is as told; absent agents observe nothing, and nothing depends on them.
+    """The agents of the mask take part; absent ones observe nothing, and nothing depends on them.
 
     Args:
       name: of the task. everyone: episodes from the same keys in which all agents take part.

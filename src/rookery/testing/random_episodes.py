@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -67,16 +67,9 @@ class Player:
         forward = jax.random.bernoulli(jax.random.fold_in(key, 1), 0.5, shape)
         return jnp.where(forward & (self.env.num_actions > FORWARD), FORWARD, action)
 
-    def play(
-        self,
-        keys: jax.Array | None = None,
-        agent_mask: jax.Array | None = None,
-        params: PyTree = None,
-        action: jax.Array | None = None,
-        absent_at: jax.Array | None = None,
-    ) -> Episodes:
-        """Episodes from `arguments`."""
-        arguments = self.arguments(keys, agent_mask, params, action, absent_at)
+    def play(self, **changes: Any) -> Episodes:
+        """Episodes with `arguments(**changes)`."""
+        arguments = self.arguments(**changes)
         *played, views = jax.device_get(self._episodes(*arguments))
         return Episodes(*played, action=np.asarray(arguments[3]), views=views)
 
