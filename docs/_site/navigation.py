@@ -12,7 +12,7 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
             "experts", "generations", "influence", "auxiliary-losses", "scorecard", "watch-and-play", "interop",
             "recipes", "scaling", "presets",
         ],
-        "Papers": ["papers/ndousse2021", "papers/jaques2019", "reproduce", "results/verdicts"],
+        "Papers": ["papers/ndousse2021", "papers/jaques2019", "reproduce", "results", "results/verdicts"],
         "Reference": ["tasks/index", "command-line", "api/index", "compare"],
         "Project": ["contributing", "changelog", "security", "code-of-conduct"],
     },
