@@ -101,7 +101,7 @@ def main() -> None:
     os.environ.setdefault("XLA_FLAGS", quick_flags())  # most of a trial's time is compilation
     options.work.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(options.work / "compiled"))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     trace_programs_once()
     record, sections = Record(options.work / "record.json"), Sections(options.work).all
     names = [section.name for section in sections]
